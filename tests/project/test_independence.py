@@ -1,0 +1,76 @@
+"""What must not know the engine imports neither it nor anything but NumPy and the standard library.
+
+Agreement between autograd and the formulas derived by hand means something only because neither
+knows the other.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "tinygrad_rnn"
+
+
+def imported_modules(source: str) -> Iterator[str]:
+    """The modules that a file imports, anywhere in it, as written there (with leading dots)."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+
+
+def outsiders(source: str) -> list[str]:
+    """What a file imports beyond its own folder, NumPy and the standard library."""
+    allowed = sys.stdlib_module_names | {"numpy"}
+    return [
+        name
+        for name in imported_modules(source)
+        if name.startswith("..") or not (name.startswith(".") or name.split(".")[0] in allowed)
+    ]
+
+
+@pytest.mark.parametrize("room", ["manual", "data"])
+def test_rooms_beside_the_engine_import_numpy_alone(room: str) -> None:
+    found = {
+        str(path.relative_to(PACKAGE)): names
+        for path in sorted((PACKAGE / room).rglob("*.py"))
+        if (names := outsiders(path.read_text(encoding="utf-8")))
+    }
+    assert not found
+
+
+def test_rules_import_numpy_and_the_registry_alone() -> None:
+    rules = sorted((PACKAGE / "autodiff" / "rules").glob("*.py"))
+    assert rules
+    found = {
+        path.name: names
+        for path in rules
+        if (names := set(outsiders(path.read_text(encoding="utf-8"))) - {"..registry"})
+    }
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import tinygrad_rnn as tr",
+        "from tinygrad_rnn.autodiff import tensor",
+        "from ..autodiff import tensor",
+        "from .. import autodiff",
+        "import numpy, torch",
+        "def f():\n    import torch",
+    ],
+)
+def test_an_outsider_is_noticed(line: str) -> None:
+    assert outsiders(line)
+
+
+def test_what_is_allowed_is_not_reported() -> None:
+    allowed = ["import math", "import numpy.linalg", "from . import rnn", "from .rnn import step"]
+    assert not outsiders("\n".join(allowed))
