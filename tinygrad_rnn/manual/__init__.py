@@ -1,0 +1,10 @@
+"""The formulas of recurrent networks, derived by hand, in NumPy alone.
+
+Each module is one derivation: its equations stand in the docstring with their source, and again
+beside the lines that compute them. ``forward`` returns a trace of every intermediate quantity,
+``backward(trace)`` the gradients together with every derivative on the way to them. Nothing here
+imports the autodiff engine; that independence is what makes agreement between the two mean
+something.
+
+Start with :mod:`tinygrad_rnn.manual.elman`.
+"""
