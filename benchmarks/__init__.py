@@ -1,0 +1,1 @@
+"""What the engine costs, beside what users would pick instead: `python -m benchmarks --help`."""

@@ -1,0 +1,36 @@
+"""Measure, and print what was found as Markdown; progress goes to standard error."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import eager, engine
+from .harness import Effort
+from .report import machine
+
+SUITES = {"eager": eager, "engine": engine}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all")
+    parser.add_argument("--case", default="", help="only cases whose name contains this")
+    parser.add_argument("--rounds", type=int, default=Effort.rounds, help="turns (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=Effort.seconds, help="length of a turn (%(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=Effort.threads, help="for each contender (%(default)s)"
+    )
+    arguments = parser.parse_args()
+    unknown = set(arguments.suites) - SUITES.keys()
+    if unknown:
+        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    effort = Effort(arguments.rounds, arguments.seconds, arguments.threads)
+    print(f"# Benchmarks\n\n{machine(effort)}")
+    for name in arguments.suites or SUITES:
+        print(f"\n## {name.capitalize()}\n\n{SUITES[name].run(effort, arguments.case)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""The contenders: each module writes the tasks out as a user of that library would.
+
+A module has `PACKAGES`, the distributions whose versions matter, and a function for each task that
+it takes part in. The function gets NumPy arrays and returns a *step*: a function without arguments
+that computes the loss and all gradients afresh, and returns `(float(loss), {"U": gradient, ...})`,
+the gradients as the library gives them. `use_threads(count)` is called first, where there is one.
+
+- `chain(x, length)`: `y = x`, then `y = y * x`, `length` times; the loss is the sum of y.
+- `elman(x, U, W, b)`: `h = tanh(x[t] @ U + h @ W + b)`, from zeros; the loss is the mean of the
+  squares of every h.
+"""

@@ -1,0 +1,44 @@
+"""PyTorch, the cell written out, eager."""
+
+from __future__ import annotations
+
+import torch
+
+PACKAGES = ("torch",)
+
+
+def use_threads(count):
+    torch.set_num_threads(count)
+
+
+def chain(x, length):
+    x = torch.tensor(x, requires_grad=True)
+
+    def step():
+        x.grad = None
+        y = x
+        for _ in range(length):
+            y = y * x
+        loss = y.sum()
+        loss.backward()
+        return loss.item(), {"x": x.grad}
+
+    return step
+
+
+def elman(x, U, W, b):
+    x = torch.tensor(x)
+    U, W, b = (torch.tensor(a, requires_grad=True) for a in (U, W, b))
+    start = torch.zeros(x.shape[1], W.shape[0])
+
+    def step():
+        U.grad = W.grad = b.grad = None
+        h, hs = start, []
+        for t in range(len(x)):
+            h = torch.tanh(x[t] @ U + h @ W + b)
+            hs.append(h)
+        loss = torch.stack(hs).square().mean()
+        loss.backward()
+        return loss.item(), {"U": U.grad, "W": W.grad, "b": b.grad}
+
+    return step

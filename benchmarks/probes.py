@@ -1,0 +1,81 @@
+"""What the engine's own figures are read from, each in a process of its own.
+
+`python -m benchmarks.probes chain LENGTH`, or `import MODULE`, or `memory STEPS`: prints JSON.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import resource
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+
+def chain(length: int) -> dict[str, float]:
+    """Seconds to record, differentiate and free a chain of `length` multiplications."""
+    import numpy as np
+
+    import tinygrad_rnn as tr
+
+    x = tr.tensor(np.array([1.0]), requires_grad=True)
+    began = time.perf_counter()
+    y = x
+    for _ in range(length):
+        y = y * x
+    recorded = time.perf_counter()
+    y.backward(np.array([1.0]))
+    del y
+    freed = time.perf_counter()
+    assert x.grad is not None and x.grad[0] == length + 1
+    return {
+        "forward": recorded - began,
+        "backward": freed - recorded,
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def import_time(module: str) -> float:
+    """Seconds to import a module into a process that has nothing of it yet."""
+    began = time.perf_counter()
+    importlib.import_module(module)
+    return time.perf_counter() - began
+
+
+def memory(steps: int) -> dict[str, Any]:
+    """What training steps leave behind while the cyclic collector is off.
+
+    `growth` is the most bytes in use after any step, less those after the first; `cyclic_objects`
+    is how many a collection finds at the end.
+    """
+    import numpy as np
+
+    from .contenders import tinygrad_rnn_eager
+    from .tasks import elman
+
+    step = tinygrad_rnn_eager.elman(**elman("S", goals={}).inputs())
+    for _ in range(3):  # what is built once: caches, the first gradients
+        step()
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    in_use = np.zeros(steps, dtype=np.int64)
+    for i in range(steps):
+        step()
+        in_use[i] = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return {"growth": int(in_use.max() - in_use[0]), "cyclic_objects": gc.collect()}
+
+
+PROBES: dict[str, Callable[[str], Any]] = {
+    "chain": lambda argument: chain(int(argument)),
+    "import": import_time,
+    "memory": lambda argument: memory(int(argument)),
+}
+
+if __name__ == "__main__":
+    print(json.dumps(PROBES[sys.argv[1]](sys.argv[2])))
