@@ -1,0 +1,83 @@
+"""What an operation says when something is wrong: which one, which shapes, where in the model, and the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .scope import Scope
+
+# For functions that people reach for and that can't be had: what to write instead.
+INSTEAD = {
+    "array": "np.stack",
+    "asarray": "np.stack",
+    "put": "np.where, or build the array from its parts with np.stack or np.concatenate",
+    "copyto": "np.where",
+}
+
+FALLBACK = (
+    "Write it with functions that have a rule, or call .detach() on the Tensor first if no gradient is to flow "
+    "through it."
+)
+
+
+def no_rule(name: str) -> TypeError:
+    """The error for a NumPy function that has no rule."""
+    instead = INSTEAD.get(name)
+    cure = f"Use {instead} instead." if instead else FALLBACK
+    return TypeError(f"np.{name} has no derivative rule here, so it can't be applied to a Tensor. {cure}")
+
+
+def no_out(name: str) -> TypeError:
+    """The error for ``out=``, and for ``array += tensor``, which NumPy turns into it."""
+    return TypeError(
+        f"np.{name} can't write a Tensor into an existing array (out=, or an in-place operator such as +=): the "
+        "gradient would be lost. Write a = a + t instead of a += t, and collect results in a list for np.stack."
+    )
+
+
+def silent_detour(how: str, scope: Scope) -> TypeError:
+    """The error for what would quietly turn a Tensor into a plain number or array."""
+    where = f" made at {scope}" if str(scope) else ""
+    return TypeError(
+        f"{how} of a Tensor{where} that requires a gradient would lose the gradient. To join Tensors use np.stack or "
+        "np.concatenate; for the plain value use .item(), .numpy() or .detach()."
+    )
+
+
+def complex_refused(name: str) -> TypeError:
+    """The error for complex numbers."""
+    return TypeError(f"{name}: complex numbers are not supported; give the real and the imaginary part as two arrays.")
+
+
+def _shapes(arrays: Sequence[Any]) -> list[str]:
+    return [str(a.shape) for a in arrays if isinstance(a, np.ndarray)]
+
+
+def _matmul_shapes(arrays: Sequence[Any]) -> str | None:
+    a, b = arrays
+    if min(np.ndim(a), np.ndim(b)) == 0:
+        return f"{np.shape(a)} @ {np.shape(b)}: a matrix product needs at least one axis on both sides; use * to scale."
+    rows = np.shape(b)[-2] if np.ndim(b) > 1 else np.shape(b)[0]
+    if np.shape(a)[-1] != rows:
+        return f"{np.shape(a)} @ {np.shape(b)}: inner sizes {np.shape(a)[-1]} and {rows} differ."
+    return None
+
+
+EXPLANATIONS: dict[str, Callable[[Sequence[Any]], str | None]] = {"matmul": _matmul_shapes}
+
+
+def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) -> Exception:
+    """An error of NumPy's, with the operation, the shapes, the layer and step, and what the module takes."""
+    where = f" at {scope}" if str(scope) else ""
+    explain = EXPLANATIONS.get(name)
+    what = explain(arrays) if explain else None
+    if what is None:
+        shapes = _shapes(arrays)
+        on = f" on {'shape' if len(shapes) == 1 else 'shapes'} {', '.join(shapes)}" if shapes else ""
+        what = f"{error}{on}"
+    takes = f" {scope.owner.describe()}" if hasattr(scope.owner, "describe") else ""
+    kind = next(k for k in (IndexError, TypeError, ValueError, Exception) if isinstance(error, k))
+    return (RuntimeError if kind is Exception else kind)(f"{name}{where}: {what}{takes}")

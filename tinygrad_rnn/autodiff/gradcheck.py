@@ -1,0 +1,173 @@
+"""Is a gradient right? Held against central differences, or against the complex step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .tensor import value_of
+from .transforms import jvp, vjp
+
+
+class Mismatch(NamedTuple):
+    """One element in which a gradient is wrong.
+
+    Attributes:
+        argument: which input.
+        element: the index of the element.
+        expected: by differences.
+        got: by the rules.
+    """
+
+    argument: int
+    element: tuple[int, ...]
+    expected: float
+    got: float
+
+
+class GradientError(AssertionError):
+    """What ``gradcheck`` raises. ``mismatches`` holds every wrong element."""
+
+    def __init__(self, message: str, mismatches: Sequence[Mismatch] = ()) -> None:
+        super().__init__(message)
+        self.mismatches = list(mismatches)
+
+
+def _weighted(f: Callable[..., Any], weights: np.ndarray, arrays: Sequence[np.ndarray]) -> Any:
+    return np.sum(weights * np.asarray(value_of(f(*arrays))))
+
+
+def central_differences(f: Callable[..., Any], arrays: Sequence[np.ndarray], step: float = 6e-6) -> list[np.ndarray]:
+    """The gradient of a function that gives one number, by ``(f(x + h) - f(x - h)) / 2h`` for each element.
+
+    Args:
+        f: a function of arrays that gives one number.
+        arrays: where; float64.
+        step: h, relative to the size of the element (at least absolute). The default, the cube root of the rounding
+            unit, balances the two errors, truncation and rounding.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn.autodiff.gradcheck import central_differences
+        >>> np.round(central_differences(lambda x: np.sum(x**3), [np.array([1.0, 2.0])])[0], 6).tolist()
+        [3.0, 12.0]
+    """
+    arrays = [np.array(a, dtype=np.float64) for a in arrays]
+    found = []
+    for a in arrays:
+        g = np.zeros_like(a)
+        for index in np.ndindex(a.shape):
+            x = float(a[index])
+            h = step * max(1.0, abs(x))
+            a[index] = x + h
+            above, up = float(value_of(f(*arrays))), a[index] - x
+            a[index] = x - h
+            below, down = float(value_of(f(*arrays))), x - a[index]
+            a[index] = x
+            g[index] = (above - below) / (up + down)
+        found.append(g)
+    return found
+
+
+def complex_step(f: Callable[..., Any], arrays: Sequence[np.ndarray], step: float = 1e-20) -> list[np.ndarray]:
+    """The same by ``Im f(x + ih) / h``: exact to rounding, for a function that is analytic and written in plain NumPy.
+
+    Source: Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40
+    (1998).
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn.autodiff.gradcheck import complex_step
+        >>> complex_step(lambda x: np.sum(x**3), [np.array([1.0, 2.0])])[0].tolist()
+        [3.0, 12.0]
+    """
+    arrays = [np.array(a, dtype=np.complex128) for a in arrays]
+    found = []
+    for a in arrays:
+        g = np.zeros(a.shape)
+        for index in np.ndindex(a.shape):
+            x = a[index]
+            a[index] = x + 1j * step
+            g[index] = np.imag(f(*arrays)) / step
+            a[index] = x
+        found.append(g)
+    return found
+
+
+def gradcheck(
+    f: Callable[..., Any],
+    inputs: Sequence[Any],
+    *,
+    method: str = "central",
+    rtol: float | None = None,
+    atol: float | None = None,
+    seed: int = 0,
+    raise_exception: bool = True,
+) -> bool:
+    """Check the gradient of ``f``, backward (vjp) and forward (jvp), against differences in float64.
+
+    The result of ``f`` is weighted with random numbers and summed, so one pass checks all its elements together.
+
+    Args:
+        f: a function of arrays that gives an array.
+        inputs: its arguments: arrays, Tensors or numbers. Keep away from kinks (0 of relu, ties of max).
+        method: "central" for central differences, "complex" for the complex step (``f`` analytic and in plain NumPy;
+            good to nearly all digits).
+        rtol: relative tolerance; by default 1e-6 for central differences and 1e-11 for the complex step.
+        atol: absolute tolerance; by default 1e-8 and 1e-12.
+        seed: of the random weights and directions.
+        raise_exception: raise if they disagree; otherwise return False.
+
+    Returns:
+        True if they agree.
+
+    Raises:
+        GradientError: they don't; the text names the input, the element, what was expected and what was got.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.gradcheck(lambda x, w: np.tanh(x @ w), [np.ones((2, 3)), np.full((3, 2), 0.1)])
+        True
+    """
+    if method not in ("central", "complex"):
+        raise ValueError(f"gradcheck: method {method!r} is not 'central' or 'complex'")
+    rtol = {"central": 1e-6, "complex": 1e-11}[method] if rtol is None else rtol
+    atol = {"central": 1e-8, "complex": 1e-12}[method] if atol is None else atol
+    arrays = [np.array(value_of(a), dtype=np.float64) for a in inputs]
+    rng = np.random.default_rng(seed)
+    value, pull_back = vjp(f, *arrays)
+    weights = rng.uniform(0.5, 1.5, np.shape(value)) * rng.choice([-1, 1], np.shape(value))
+    differences = central_differences if method == "central" else complex_step
+    expected = differences(lambda *xs: _weighted(f, weights, xs), arrays)
+
+    mismatches = []
+    for argument, (e, g) in enumerate(zip(expected, pull_back(weights))):
+        g = np.asarray(value_of(g))
+        for index in zip(*np.nonzero(~np.isclose(g, e, rtol=rtol, atol=atol))):
+            mismatches.append(Mismatch(argument, tuple(map(int, index)), float(e[index]), float(g[index])))
+    problem = _report(mismatches) if mismatches else ""
+
+    directions = [rng.standard_normal(a.shape) for a in arrays]
+    _, pushed = jvp(f, arrays, directions)
+    got = float(np.sum(weights * np.asarray(value_of(pushed))))
+    along = float(sum(np.sum(e * v) for e, v in zip(expected, directions)))
+    scale = float(sum(np.sum(np.abs(e * v)) for e, v in zip(expected, directions)))
+    if abs(got - along) > atol + rtol * scale:
+        problem += f"\nforward mode: along a random direction expected {along:.10g}, got {got:.10g} by the jvp rules"
+    if problem and raise_exception:
+        referee = "central differences" if method == "central" else "the complex step"
+        raise GradientError(f"gradcheck against {referee} failed:{problem}", mismatches)
+    return not problem
+
+
+def _report(mismatches: Sequence[Mismatch], shown: int = 10) -> str:
+    lines = [
+        f"\ninput {m.argument}, element {list(m.element)}: expected {m.expected:.10g}, got {m.got:.10g}"
+        for m in mismatches[:shown]
+    ]
+    if len(mismatches) > shown:
+        lines.append(f"\nand {len(mismatches) - shown} more")
+    return "".join(lines)

@@ -1,0 +1,234 @@
+"""The graph and its two walks: backward with cotangents, forward with tangents. Shared by Tensor and Scalar.
+
+Every operation makes a node with the next serial number, and can only use nodes that are there already. So *recording
+order is topological order*: to visit every node after all that use it, visit by descending serial number. No recursive
+sort, no recursion at all; a chain of a million nodes is an ordinary input.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from .scope import NOWHERE, Label, Scope, context
+
+next_serial = itertools.count().__next__
+by_serial = attrgetter("serial")
+
+Observer = Callable[["Node", int, Any], None]
+
+
+class Node:
+    """One value in the graph, with how it was made. Tensor and Scalar are nodes.
+
+    Attributes:
+        requires_grad: whether a gradient is wanted for it, or for something that it was made of.
+        grad: where the backward pass leaves the gradient of a leaf.
+        name: what the user calls it.
+        serial: its place in the order of recording.
+        op: what made it; None for a leaf.
+        inputs: the arguments of ``op``, nodes and constants.
+        edges: which of them lead to something that requires a gradient; None once the graph has been freed.
+        scope: the layer and time step in which it was made.
+        labels: what it is to the model (output, state h, gate f, ...).
+    """
+
+    __slots__ = ("__weakref__", "edges", "grad", "inputs", "labels", "name", "op", "requires_grad", "scope", "serial")
+
+    requires_grad: bool
+    grad: Any
+    name: str | None
+    serial: int
+    op: Any
+    inputs: tuple[Any, ...]
+    edges: Sequence[int] | None
+    scope: Scope
+    labels: tuple[Label, ...]
+
+    __hash__ = object.__hash__
+
+    def _pull_back(self, g: Any) -> Sequence[Any]:
+        """The cotangent of this node, taken back along its edges: a contribution for each."""
+        raise NotImplementedError
+
+    def _push_forward(self, tangents: list[Any]) -> Any:
+        """The tangents of the inputs (None where there is none), taken forward to this node."""
+        raise NotImplementedError
+
+    def _own(self, g: Any) -> Any:
+        """The cotangent of this node as a value that nothing else shares, to be handed out."""
+        return g
+
+    def _free(self) -> None:
+        """Forget how the node was made. Its value stays."""
+        self.inputs = ()
+        self.edges = None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user, not by an operation."""
+        return self.op is None
+
+
+def initialise(node: Node, requires_grad: bool, name: str | None = None) -> None:
+    """Set the fields of a leaf."""
+    node.requires_grad = requires_grad
+    node.grad = None
+    node.name = name
+    node.serial = next_serial()
+    node.op = None
+    node.inputs = ()
+    node.edges = ()
+    node.scope = NOWHERE
+    node.labels = ()
+
+
+def freed_graph(node: Node) -> RuntimeError:
+    """The error for a walk through a graph that is no longer there."""
+    where = f" ({node.op.name} at {node.scope})" if str(node.scope) else f" ({node.op.name})"
+    return RuntimeError(
+        f"the graph behind this value was freed by an earlier backward(){where}. Run the forward pass again, or pass "
+        "retain_graph=True to the first backward(). To draw, explain or compare, do so before backward()."
+    )
+
+
+def ancestors(roots: Iterable[Node]) -> list[Node]:
+    """All nodes that ``roots`` were made of and that lead to something that requires a gradient, latest first.
+
+    Raises:
+        RuntimeError: part of the graph was freed.
+    """
+    found = {root for root in roots if root.requires_grad}
+    stack = list(found)
+    while stack:
+        node = stack.pop()
+        edges = node.edges
+        if edges is None:
+            raise freed_graph(node)
+        inputs = node.inputs
+        for i in edges:
+            parent = inputs[i]
+            if parent not in found:
+                found.add(parent)
+                stack.append(parent)
+    return sorted(found, key=by_serial, reverse=True)
+
+
+def leading_to(nodes: list[Node], targets: Iterable[Node]) -> list[Node]:
+    """Those of ``nodes`` (latest first) that lie on a path to one of ``targets``; paths end there."""
+    wanted = set(targets)
+    marked = set()
+    for node in reversed(nodes):
+        if node in wanted or any(node.inputs[i] in marked for i in node.edges or ()):
+            marked.add(node)
+    return [node for node in nodes if node in marked]
+
+
+def backward_walk(
+    cotangents: dict[Node, Any],
+    nodes: list[Node],
+    *,
+    targets: frozenset[Node] | None = None,
+    free: bool = False,
+    observe: Observer | None = None,
+) -> dict[Node, Any]:
+    """Take cotangents back through the graph, each node once, after everything that used it.
+
+    Args:
+        cotangents: where the walk starts: the cotangent of each root.
+        nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
+        targets: the nodes whose cotangents are wanted; the walk does not go beyond them. By default all leaves.
+        free: forget each node's inputs on the way, so that memory falls as the walk proceeds.
+        observe: called with every (node, argument, contribution), in the order of the walk.
+
+    Returns:
+        For each target that was reached, its cotangent.
+    """
+    waiting = dict(cotangents)
+    summed: set[Node] = set()  # nodes whose sum is an array of our own, safe to add to in place
+    reached: dict[Node, Any] = {}
+    allowed = None if targets is None else set(nodes)
+    for node in nodes:
+        g = waiting.pop(node, None)
+        if g is None:
+            continue
+        if node.op is None if targets is None else node in targets:
+            reached[node] = node._own(g)
+            continue
+        inputs, edges = node.inputs, node.edges
+        for i, contribution in zip(edges, node._pull_back(g)):  # type: ignore[arg-type]
+            parent = inputs[i]
+            if allowed is not None and parent not in allowed:
+                continue
+            if observe is not None:
+                observe(node, i, contribution)
+            if parent not in waiting:
+                waiting[parent] = contribution
+            elif parent in summed:
+                waiting[parent] += contribution
+            else:
+                waiting[parent] = waiting[parent] + contribution
+                summed.add(parent)
+        if free:
+            node._free()
+    return reached
+
+
+def forward_walk(tangents: dict[Node, Any], nodes: list[Node]) -> dict[Node, Any]:
+    """Take tangents forward through the graph: the mirror image of the backward walk.
+
+    Args:
+        tangents: the tangent of each node where the walk starts.
+        nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
+
+    Returns:
+        The tangent of every visited node.
+    """
+    known = dict(tangents)
+    for node in reversed(nodes):
+        if node not in known and node.edges:
+            arriving: list[Any] = [None] * len(node.inputs)
+            for i in node.edges:
+                arriving[i] = known.get(node.inputs[i])
+            if any(v is not None for v in arriving):
+                known[node] = node._push_forward(arriving)
+    return known
+
+
+def named(name: str, value: Any, role: str = "value") -> Any:
+    """Label a value, a gate for instance, with the current layer and time step; it comes back unchanged.
+
+    Pictures, per-gate tables and comparisons find it by that label. Plain arrays pass through untouched, so a cell that
+    labels its gates still runs on them.
+
+    Args:
+        name: what the model calls it, "f" for a forget gate.
+        value: a Tensor, or an object array of Scalars, or a plain array.
+        role: "input", "output", "state" or "value".
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+        >>> with tr.scope(layer=0, step=3):
+        ...     f = tr.named("f", tr.sigmoid(w))
+        >>> f.labels
+        (Label(role='value', name='f', layer=0, step=3),)
+    """
+    label = Label(role, name, context.scope.layer, context.scope.step)
+    if isinstance(value, np.ndarray):
+        for index in np.ndindex(value.shape) if value.dtype == object else ():
+            element: Any = value[index]
+            if isinstance(element, Node):
+                at = ",".join(map(str, index))
+                _attach(element, label._replace(name=f"{name}[{at}]" if at else name))
+    elif isinstance(value, Node):
+        _attach(value, label)
+    return value
+
+
+def _attach(node: Node, label: Label) -> None:
+    node.labels = (*node.labels, label)

@@ -1,0 +1,189 @@
+"""What a primitive is: a function of arrays with its derivatives beside it.
+
+A primitive is declared once. ``forward`` computes it in plain NumPy; for each argument a **vjp** rule takes the
+cotangent of the result to the cotangent of that argument, and a **jvp** rule takes the tangent of that argument to the
+tangent of the result:
+
+    vjp(g, ans, *args, **kwargs)      g: cotangent of the result, ans: the result of the forward pass
+    jvp(v, ans, *args, **kwargs)      v: tangent of the argument
+
+Rules are written in plain NumPy as well. Fed ndarrays they are the first-order backward pass at NumPy's speed; fed
+Tensors the very same rules are recorded, and that is what higher derivatives are. So nothing here, nor in any file of
+rules, knows what a Tensor is. In return a rule keeps to four habits: it calls only registered functions; it branches on
+shapes, dtypes and keywords, never on values; it assigns into nothing; and it leaves un-broadcasting and dtypes to the
+backward pass, which settles both in one place.
+
+Three forms, one of them in two sizes, suffice:
+
+    elementwise(f, *derivatives)      one derivative per argument; 1 and -1 stand for themselves
+    linear(f, *transposes)            linear in each argument: the jvp is f itself, applied to the tangent
+    linear_in_all(f, transpose)       the same for any number of arguments
+    primitive(f, vjps, jvps)          anything else
+
+``overrides`` then says which NumPy function a primitive, or a plain composition of primitives, stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+Rule = Callable[..., Any]
+
+# NumPy function (or ufunc) -> what runs instead of it when a Tensor is among the arguments.
+OVERRIDES: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+# Functions whose result carries no gradient anywhere (comparisons, argmax, ...): they give plain arrays.
+PLAIN: set[Callable[..., Any]] = set()
+
+
+class Primitive:
+    """A differentiable function: forward, vjp and jvp side by side.
+
+    Called like a function. Where an argument speaks NumPy's ``__array_function__`` protocol (a Tensor does), the call
+    is handed to it, as NumPy's own functions do; on plain arrays it just runs ``forward``.
+
+    Attributes:
+        name: what errors and pictures call it.
+        forward: the function, on arrays.
+        vjps: one rule per positional argument, None where there is nothing to differentiate (an axis, a condition).
+            A function of any number of arrays has one rule for all of them, ``vjps(wanted, g, ans, *args, **kwargs)``,
+            which gives the cotangents of the arguments whose indices are in ``wanted``.
+        jvps: likewise one per argument; or one rule ``jvps(tangents, ans, *args, **kwargs)`` for all, in which a
+        tangent
+            is None where there is none.
+        outputs: True if ``forward`` gives a tuple of arrays.
+    """
+
+    __slots__ = ("forward", "jvps", "name", "outputs", "vjps")
+
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., Any],
+        vjps: Sequence[Rule | None] | Rule,
+        jvps: Sequence[Rule | None] | Rule,
+        outputs: bool = False,
+    ) -> None:
+        self.name = name
+        self.forward = forward
+        self.vjps = vjps
+        self.jvps = jvps
+        self.outputs = outputs
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run it, or have an argument that speaks NumPy's protocol run it."""
+        for argument in args:
+            kind = type(argument)
+            if kind is not np.ndarray and hasattr(kind, "__array_function__"):
+                result = kind.__array_function__(argument, self, (kind,), args, kwargs)
+                if result is not NotImplemented:
+                    return result
+        return self.forward(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+def name_of(f: Callable[..., Any]) -> str:
+    """The name that users know a function by: ``tanh``, ``linalg.inv``."""
+    name = getattr(f, "__name__", None) or repr(f)
+    module = getattr(f, "__module__", None) or ""
+    return f"linalg.{name}" if module.startswith("numpy.linalg") else name.strip("_")
+
+
+def _scale(derivative: Rule | int, arguments: int) -> Rule:
+    """Multiply a cotangent (or a tangent: the rule is the same) by an elementwise derivative."""
+    if derivative == 1:
+        return lambda g, ans, *args, **kwargs: g
+    if derivative == -1:
+        return lambda g, ans, *args, **kwargs: -g
+    assert callable(derivative)
+    if arguments == 1:  # the two common shapes, spelled out: passing *args on costs as much as the product
+        return lambda g, ans, x, **kwargs: g * derivative(ans, x, **kwargs)
+    if arguments == 2:
+        return lambda g, ans, x, y: g * derivative(ans, x, y)
+    return lambda g, ans, *args, **kwargs: g * derivative(ans, *args, **kwargs)
+
+
+def elementwise(f: Callable[..., Any], *derivatives: Rule | int | None, name: str | None = None) -> Primitive:
+    """A function that acts on each element by itself, with broadcasting.
+
+    Args:
+        f: the function.
+        derivatives: for each argument its derivative ``d(ans, *args, **kwargs)``, or 1, or -1, or None.
+        name: what to call it, by default the name of ``f``.
+    """
+    rules = [None if d is None else _scale(d, len(derivatives)) for d in derivatives]
+    return Primitive(name or name_of(f), f, rules, rules)
+
+
+def linear(f: Callable[..., Any], *transposes: Rule | None, name: str | None = None) -> Primitive:
+    """A function that is linear in each of its arguments, the others held fixed (a sum, a reshape, a matrix product).
+
+    Args:
+        f: the function.
+        transposes: for each argument its vjp rule, the transpose of that linear map.
+        name: what to call it, by default the name of ``f``.
+    """
+
+    def push_forward(i: int) -> Rule:
+        return lambda v, ans, *args, **kwargs: self(*args[:i], v, *args[i + 1 :], **kwargs)
+
+    jvps = [None if t is None else push_forward(i) for i, t in enumerate(transposes)]
+    self = Primitive(name or name_of(f), f, list(transposes), jvps)
+    return self
+
+
+def linear_in_all(f: Callable[..., Any], transpose: Rule, name: str | None = None) -> Primitive:
+    """A function of any number of arrays, linear in all of them together (concatenate, stack).
+
+    Args:
+        f: the function.
+        transpose: one vjp rule for all arguments, ``transpose(wanted, g, ans, *args, **kwargs)``.
+        name: what to call it, by default the name of ``f``.
+    """
+
+    def push_forward(tangents: Sequence[Any], ans: Any, *args: Any, **kwargs: Any) -> Any:
+        filled = [np.zeros_like(a) if v is None else v for v, a in zip(tangents, args)]
+        return self(*filled, **kwargs)
+
+    self = Primitive(name or name_of(f), f, transpose, push_forward)
+    return self
+
+
+def primitive(
+    f: Callable[..., Any],
+    vjps: Sequence[Rule | None] | Rule,
+    jvps: Sequence[Rule | None] | Rule,
+    *,
+    name: str | None = None,
+    outputs: bool = False,
+) -> Primitive:
+    """Any other function, with both kinds of rules written out, one per argument."""
+    return Primitive(name or name_of(f), f, vjps, jvps, outputs)
+
+
+def overrides(*functions: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Say that a primitive, or a composition of primitives, stands for these NumPy functions.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn.autodiff.registry import OVERRIDES
+        >>> OVERRIDES[np.tanh].name
+        'tanh'
+    """
+
+    def declare(implementation: Any) -> Any:
+        for function in functions:
+            OVERRIDES[function] = implementation
+        return implementation
+
+    return declare
+
+
+def without_gradient(*functions: Callable[..., Any]) -> None:
+    """Say that these NumPy functions look at values or shapes only: on Tensors they give plain results."""
+    PLAIN.update(functions)

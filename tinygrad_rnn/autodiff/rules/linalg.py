@@ -1,0 +1,123 @@
+"""Products of matrices and their like: all linear in each operand, so each needs its transposes and no more."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+
+from ..registry import linear, overrides, primitive
+
+
+def _flipped(a: Any) -> Any:
+    """Each matrix of a stack, transposed."""
+    return a.T if a.ndim == 2 else np.swapaxes(a, -1, -2)
+
+
+def _matmul_left(g: Any, ans: Any, a: Any, b: Any) -> Any:
+    if b.ndim == 1:
+        return np.expand_dims(g, -1) * b
+    if a.ndim == 1:
+        g = np.expand_dims(g, -2)
+    return g @ _flipped(b)
+
+
+def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
+    if a.ndim == 1:
+        return np.expand_dims(a, -1) * np.expand_dims(g, -2) if b.ndim > 1 else a * g
+    if b.ndim == 1:
+        return np.expand_dims(g, -2) @ a if a.ndim > 1 else a * g
+    if b.ndim == 2 and a.ndim > 2:  # a sequence times one matrix: one product over all steps instead of a sum of many
+        return np.reshape(a, (-1, a.shape[-1])).T @ np.reshape(g, (-1, g.shape[-1]))
+    return _flipped(a) @ g
+
+
+matmul = overrides(np.matmul)(linear(np.matmul, _matmul_left, _matmul_right))
+
+
+@overrides(np.dot)
+def dot(a: Any, b: Any) -> Any:
+    """np.dot: the last axis of a against the last but one of b."""
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return a * b
+    if np.ndim(b) <= 2:
+        return a @ b
+    rest = b.shape[:-2] + b.shape[-1:]
+    columns = np.reshape(np.moveaxis(b, -2, 0), (b.shape[-2], -1))
+    return np.reshape(a @ columns, a.shape[:-1] + rest)
+
+
+# --- einsum ----------------------------------------------------------------------------------------------------------
+
+
+def explicit_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[str], str]:
+    """The letters of each operand and of the result, with ``...`` spelled out and an implicit result made explicit."""
+    subscripts = subscripts.replace(" ", "")
+    left, arrow, result = subscripts.partition("->")
+    operands = left.split(",")
+    if len(operands) != len(shapes):
+        raise ValueError(f"{subscripts!r} names {len(operands)} operands, but {len(shapes)} were given")
+    free = [letter for letter in string.ascii_letters if letter not in subscripts]
+    hidden = [len(shape) - len(o.replace("...", "")) if "..." in o else 0 for o, shape in zip(operands, shapes)]
+    ellipsis = "".join(free[: max(hidden, default=0)])
+    operands = [o.replace("...", ellipsis[len(ellipsis) - n :]) for o, n in zip(operands, hidden)]
+    if arrow:
+        result = result.replace("...", ellipsis)
+    else:
+        letters = "".join(operands)
+        once = sorted(letter for letter in set(letters) - set(ellipsis) if letters.count(letter) == 1)
+        result = ellipsis + "".join(once)
+    return operands, result
+
+
+def _einsum_transposed(wanted: list[int], g: Any, ans: Any, *operands: Any, subscripts: str) -> list[Any]:
+    return [_einsum_towards(i, g, *operands, subscripts=subscripts) for i in wanted]
+
+
+def _einsum_towards(i: int, g: Any, *operands: Any, subscripts: str) -> Any:
+    """Swap operand i and the result: contract the cotangent with all other operands.
+
+    A letter of operand i that stands nowhere else was summed over: a vector of ones repeats the cotangent along it.
+    A letter that operand i repeats picked a diagonal: an identity matrix puts it back there.
+    """
+    letters, result = explicit_subscripts(subscripts, [o.shape for o in operands])
+    terms = [result, *letters[:i], *letters[i + 1 :]]
+    factors = [g, *operands[:i], *operands[i + 1 :]]
+    free = (letter for letter in string.ascii_letters if letter not in "".join(letters) + result)
+    wanted = ""
+    for letter, n in zip(letters[i], operands[i].shape):
+        if letter in wanted:
+            twin = next(free)
+            terms.append(letter + twin)
+            factors.append(np.eye(n, dtype=operands[i].dtype))
+            letter = twin
+        elif not any(letter in term for term in terms) or n == 1:
+            terms.append(letter)
+            factors.append(np.ones_like(operands[i], shape=(n,)))
+        wanted += letter
+    return contraction(*factors, subscripts=",".join(terms) + "->" + wanted)
+
+
+def _einsum_pushed(tangents: Any, ans: Any, *operands: Any, subscripts: str) -> Any:
+    total = None
+    for i, v in enumerate(tangents):
+        if v is not None:
+            part = contraction(*operands[:i], v, *operands[i + 1 :], subscripts=subscripts)
+            total = part if total is None else total + part
+    return total
+
+
+def _einsum(*operands: Any, subscripts: str) -> Any:
+    return np.einsum(subscripts, *operands)
+
+
+contraction = primitive(_einsum, _einsum_transposed, _einsum_pushed)
+
+
+@overrides(np.einsum)
+def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
+    """np.einsum with its subscripts as a string; ``...`` and repeated letters included."""
+    if not isinstance(subscripts, str):
+        raise TypeError("einsum: give the subscripts as a string, einsum('ij,jk->ik', a, b)")
+    return contraction(*operands, subscripts=subscripts)

@@ -1,0 +1,129 @@
+"""Where in a model a value is made: the layer, the time step, the module; and whether it is recorded at all.
+
+Every node of a graph carries the scope that was current when it was created, so pictures, explanations and error
+messages never have to guess it from the shape of the graph afterwards. The state is per thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+
+class Scope(NamedTuple):
+    """Where a value was made.
+
+    Attributes:
+        layer: which layer of a stack (0, 1, ...), or a name ("encoder"); nested ones are joined by dots.
+        step: which time step, counted from 1 as in the articles; 0 is the initial state.
+        owner: the module that was running. Its ``describe()``, if any, tells what input it takes.
+    """
+
+    layer: int | str | None = None
+    step: int | None = None
+    owner: Any = None
+
+    def __str__(self) -> str:
+        parts = []
+        if self.layer is not None:
+            parts.append(f"layer {self.layer}")
+        if self.step is not None:
+            parts.append(f"step {self.step}")
+        return ", ".join(parts)
+
+
+class Label(NamedTuple):
+    """What a value is to the model, said when the value was made.
+
+    Attributes:
+        role: "input", "output", "state" or "value" (a gate, or anything else that ``named`` was called on).
+        name: "h", "c", "f", "y", ...
+        layer: as in Scope.
+        step: as in Scope.
+    """
+
+    role: str
+    name: str
+    layer: int | str | None = None
+    step: int | None = None
+
+
+NOWHERE = Scope()
+
+
+class Context(threading.local):
+    """What the current thread is doing: whether operations are recorded, and in which scope."""
+
+    recording: bool = True
+    scope: Scope = NOWHERE
+    anomaly: Any = None  # set by detect_anomaly: called with each new node
+
+
+context = Context()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing: results need no gradient, whatever their inputs. Also works as a decorator.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+        >>> with tr.no_grad():
+        ...     (w * 2).requires_grad
+        False
+    """
+    before = context.recording
+    context.recording = False
+    try:
+        yield
+    finally:
+        context.recording = before
+
+
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Record again, inside a ``no_grad()``."""
+    before = context.recording
+    context.recording = True
+    try:
+        yield
+    finally:
+        context.recording = before
+
+
+@contextmanager
+def scope(layer: int | str | None = None, step: int | None = None, owner: Any = None) -> Iterator[None]:
+    """Mark what is recorded inside as belonging to a layer, a time step, a module.
+
+    What isn't given stays as it is outside; a layer inside a layer is joined to it by a dot.
+
+    Args:
+        layer: index or name of the layer.
+        step: time step, counted from 1.
+        owner: the module that runs.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+        >>> with tr.scope(layer=0, step=3):
+        ...     y = w * 2
+        >>> print(y.scope)
+        layer 0, step 3
+    """
+    before = context.scope
+    if layer is None:
+        layer = before.layer
+    elif before.layer is not None:
+        layer = f"{before.layer}.{layer}"
+    context.scope = Scope(
+        layer,
+        before.step if step is None else step,
+        before.owner if owner is None else owner,
+    )
+    try:
+        yield
+    finally:
+        context.scope = before

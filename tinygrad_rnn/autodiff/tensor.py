@@ -1,0 +1,612 @@
+"""Tensor: a NumPy array that remembers how it was made.
+
+A Tensor *is* a node of the graph. It speaks NumPy's own protocols, ``__array_ufunc__`` and ``__array_function__``, so a
+model is written in plain NumPy: ``np.tanh(x @ U + h @ W + b)`` runs unchanged on ndarrays, where it is just NumPy,
+and on Tensors, where every operation is also recorded. There is no wrapped namespace to import.
+
+Who owns what: ``tensor(a)`` copies, constants that enter an operation are copied, and a result belongs to its node. An
+array that a node holds is never written to afterwards; an update *rebinds* a parameter's data to a new array. That is
+why the backward pass always sees the values of the forward pass.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from . import errors
+from .graph import Node, ancestors, backward_walk, initialise, next_serial
+from .registry import OVERRIDES, PLAIN, Primitive, name_of
+from .rules.elementwise import absolute, add, divide, multiply, negative, positive, power, subtract
+from .rules.indexing import Outputs, Parts, getitem, output
+from .rules.linalg import matmul
+from .rules.reductions import sum_to_shape
+from .rules.shape import astype, reshape, transpose
+from .scope import context
+
+NO_KEYWORDS: dict[str, Any] = {}
+
+# Arguments that can't change behind the graph's back, and go into a node as they are.
+IMMUTABLE = frozenset(
+    {float, int, bool, str, slice, type(None), type(Ellipsis), type, np.float64, np.float32, np.int64, np.bool_}
+)
+
+# ``np.add.reduce`` and its like, which NumPy's own Python code prefers, by the functions that they are.
+REDUCTIONS: dict[Any, Callable[..., Any]] = {
+    np.add: np.sum,
+    np.multiply: np.prod,
+    np.maximum: np.max,
+    np.minimum: np.min,
+}
+
+
+class Tensor(Node):
+    """An array in the graph. Make one with ``tensor(...)``; operations on Tensors give Tensors.
+
+    Attributes:
+        grad: the gradient, an ndarray of the same shape and dtype, left on leaves by ``backward()``
+            (a Tensor after ``backward(create_graph=True)``); None before.
+        requires_grad: whether a gradient is wanted for it, or for something that it was made of.
+        name: what pictures and reports call it.
+        scope: the layer and time step in which it was made.
+    """
+
+    __slots__ = ("_arrays", "_data", "_keywords")
+
+    _data: Any  # the value: an ndarray; a tuple of them in the hidden node of an operation with several results
+    _arrays: Any  # the arguments as they were at forward time, as plain arrays
+    _keywords: dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("make a Tensor with tinygrad_rnn.tensor(data, requires_grad=False, dtype=None, name=None)")
+
+    # --- the value ---------------------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> np.ndarray:
+        """The value, as a read-only view. Assigning rebinds it to a copy; the graph keeps the old value."""
+        view: np.ndarray = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not self.is_leaf:
+            raise RuntimeError(f"only a leaf's data can be replaced; this Tensor is the result of {self.op.name}")
+        array = np.array(value, dtype=self._data.dtype)
+        if array.shape != self._data.shape:
+            raise ValueError(f"data of {self.name or 'a Tensor'}: shape {array.shape} can't replace {self._data.shape}")
+        self._data = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The length of each axis."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the elements."""
+        return self._data.dtype
+
+    @property
+    def T(self) -> Tensor:
+        """The transpose: all axes in reverse order."""
+        return apply(transpose, (self,))
+
+    def numpy(self) -> np.ndarray:
+        """The value, as a read-only view."""
+        return self.data
+
+    def item(self) -> Any:
+        """The value of a Tensor with one element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item(): a Tensor of shape {self.shape} is not one number. Index it first, or sum it.")
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The value, as nested lists of Python numbers."""
+        return self._data.tolist()
+
+    def detach(self) -> Tensor:
+        """The same value outside the graph: no gradient flows through it."""
+        return constant(self._data, self.name)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a Tensor without axes")
+        return self._data.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200)
+        extras = "" if self._data.dtype == np.float64 else f", dtype={self._data.dtype}"
+        if self.name:
+            extras += f", name={self.name!r}"
+        if self.requires_grad:
+            extras += ", requires_grad=True" if self.is_leaf else f", op={self.op.name}"
+        return f"tensor({text}{extras})"
+
+    # --- gradients ---------------------------------------------------------------------------------------------------
+
+    def backward(self, gradient: Any = None, retain_graph: bool = False, *, create_graph: bool = False) -> None:
+        """Add the gradient of this Tensor to the ``.grad`` of every leaf that it was made of and that requires one.
+
+        Args:
+            gradient: the cotangent to start with, of the same shape; may be left out for a Tensor with one element,
+                where it is 1.
+            retain_graph: keep the graph for another ``backward()``; by default it is freed on the way.
+            create_graph: record the backward pass too, so that the gradients can be differentiated; keeps the graph.
+
+        Raises:
+            RuntimeError: nothing here requires a gradient; or the graph was freed; or a cotangent is needed.
+
+        Example:
+            >>> import tinygrad_rnn as tr
+            >>> w = tr.tensor([1.0, 2.0, 3.0], requires_grad=True)
+            >>> (w * w).sum().backward()
+            >>> w.grad
+            array([2., 4., 6.])
+        """
+        if not self.requires_grad:
+            raise RuntimeError(
+                "backward(): nothing that this Tensor was made of requires a gradient. Make the parameters with "
+                "tensor(..., requires_grad=True), and compute the loss outside no_grad()."
+            )
+        seed = starting_cotangent(self, gradient)
+        if create_graph and not isinstance(seed, Tensor):
+            seed = constant(seed)
+        nodes = ancestors([self])
+        reached = backward_walk({self: seed}, nodes, free=not (retain_graph or create_graph))
+        for leaf, g in reached.items():
+            leaf.grad = g if leaf.grad is None else leaf.grad + g
+
+    def _pull_back(self, g: Any) -> list[Any]:
+        """Apply the vjp rules; a Tensor as cotangent means: to Tensors, so that the rules are recorded in turn."""
+        if g.__class__ is not ndarray:
+            g = self._settled(g)
+        if g.__class__ is ndarray or not is_recorded(g):
+            ans, args = self._data, self._arrays
+        else:
+            ans, args = self, self._recorded_arguments()
+        edges, inputs, keywords, vjps = self.edges or (), self.inputs, self._keywords, self.op.vjps
+        args = (g, ans, *args)
+        if vjps.__class__ is not list:
+            return [conformed(c, inputs[i]._data) for i, c in zip(edges, vjps(edges, *args, **keywords))]
+        contributions = []
+        for i in edges:
+            c = vjps[i](*args, **keywords) if keywords else vjps[i](*args)
+            value = inputs[i]._data
+            if c.__class__ is not ndarray or c.dtype is not value.dtype or c.shape != value.shape:
+                c = conformed(c, value)
+            contributions.append(c)
+        return contributions
+
+    def _push_forward(self, tangents: list[Any]) -> Any:
+        """Apply the jvp rules: the counterpart of ``_pull_back``."""
+        if any(is_recorded(v) for v in tangents):
+            ans, args = self, self._recorded_arguments()
+        else:
+            ans, args = self._data, self._arrays
+        keywords, jvps = self._keywords, self.op.jvps
+        if callable(jvps):
+            result = jvps(tangents, ans, *args, **keywords)
+        else:
+            parts = (jvps[i](v, ans, *args, **keywords) for i, v in enumerate(tangents) if v is not None)
+            result = next(parts)
+            for part in parts:
+                result = tuple(a + b for a, b in zip(result, part)) if isinstance(result, tuple) else result + part
+        if isinstance(result, tuple):
+            return result
+        if result.shape != self._data.shape:  # a derivative of 1 passes the tangent on as it is
+            result = np.broadcast_to(result, self._data.shape)
+        return result if result.dtype == self._data.dtype else astype(result, self._data.dtype)
+
+    def _recorded_arguments(self) -> tuple[Any, ...]:
+        for parent, array in zip(self.inputs, self._arrays):
+            if isinstance(parent, Tensor) and parent._data is not array:
+                raise RuntimeError(
+                    f"{self.op.name}: the data of {parent.name or 'an input'} was replaced after the forward pass, and "
+                    "a recorded backward pass (create_graph=True) needs it. Take that gradient before the update."
+                )
+        return self.inputs
+
+    def _settled(self, g: Any) -> Any:
+        """The sum of the contributions to this node, all there: what arrived in parts is put together."""
+        if isinstance(g, Outputs):
+            return g.assembled((len(self._data),))
+        return g.assembled(self._data.shape) if isinstance(g, Parts) else g
+
+    def _own(self, g: Any) -> Any:
+        g = self._settled(g)
+        return g if is_recorded(g) else np.array(g)
+
+    def _free(self) -> None:
+        self.inputs = self._arrays = ()
+        self.edges = None
+
+    # --- NumPy's protocols -------------------------------------------------------------------------------------------
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if method == "reduce" and ufunc in REDUCTIONS:
+            return call(REDUCTIONS[ufunc], inputs, {"axis": 0, **keywords})
+        if method != "__call__":
+            if method == "at":
+                raise errors.no_out(f"{ufunc.__name__}.at")
+            raise errors.no_rule(f"{ufunc.__name__}.{method}")
+        return call(ufunc, inputs, keywords)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        return call(function, args, keywords)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise errors.silent_detour("np.asarray", self.scope)
+        return np.array(self._data, dtype=dtype)
+
+    def __float__(self) -> float:
+        return float(self._plain("float()"))
+
+    def __int__(self) -> int:
+        return int(self._plain("int()"))
+
+    def __index__(self) -> int:
+        return self._plain("use as an index").__index__()
+
+    def __complex__(self) -> complex:
+        raise errors.complex_refused("complex()")
+
+    def _plain(self, how: str) -> Any:
+        if self.requires_grad:
+            raise errors.silent_detour(how, self.scope)
+        return self._data
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(f"the truth of a Tensor of shape {self.shape} is ambiguous: use np.any or np.all")
+        return bool(self._data)
+
+    # --- operators ---------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: Any) -> Any:
+        return NotImplemented if isinstance(other, Parts) else apply(add, (self, other))
+
+    def __radd__(self, other: Any) -> Any:
+        return apply(add, (other, self))
+
+    def __sub__(self, other: Any) -> Any:
+        return apply(subtract, (self, other))
+
+    def __rsub__(self, other: Any) -> Any:
+        return apply(subtract, (other, self))
+
+    def __mul__(self, other: Any) -> Any:
+        return apply(multiply, (self, other))
+
+    def __rmul__(self, other: Any) -> Any:
+        return apply(multiply, (other, self))
+
+    def __truediv__(self, other: Any) -> Any:
+        return apply(divide, (self, other))
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return apply(divide, (other, self))
+
+    def __pow__(self, other: Any) -> Any:
+        return power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return power(other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return apply(matmul, (self, other))
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return apply(matmul, (other, self))
+
+    def __neg__(self) -> Any:
+        return apply(negative, (self,))
+
+    def __pos__(self) -> Any:
+        return apply(positive, (self,))
+
+    def __abs__(self) -> Any:
+        return apply(absolute, (self,))
+
+    def __getitem__(self, index: Any) -> Any:
+        return apply(getitem, (self, plain_index(index)))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "a Tensor can't be assigned into: its value is part of a recorded graph. Write the functional form: "
+            "np.where(mask, new, old), or np.stack / np.concatenate of the parts."
+        )
+
+    # Comparisons look at values only; their results are plain arrays.
+
+    __hash__ = Node.__hash__
+
+    def __eq__(self, other: Any) -> Any:
+        return self._data == value_of(other)
+
+    def __ne__(self, other: Any) -> Any:
+        return self._data != value_of(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._data < value_of(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self._data <= value_of(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self._data > value_of(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self._data >= value_of(other)
+
+    # --- methods, as ndarrays have them ------------------------------------------------------------------------------
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """As ``np.reshape``; the shape as one tuple or as several ints."""
+        return apply(reshape, (self, shape[0] if len(shape) == 1 else shape))
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """As ``np.transpose``; the axes as one tuple or as several ints."""
+        return apply(transpose, (self, (axes[0] if len(axes) == 1 else axes) or None))
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The same values as another dtype. Integers carry no gradient."""
+        return astype(self, dtype)
+
+
+def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Tensor, *args: Any, **keywords: Any) -> Any:
+        return call(function, (self, *args), keywords)
+
+    method.__name__ = method.__qualname__ = function.__name__
+    method.__doc__ = f"As ``np.{function.__name__}``."
+    return method
+
+
+for _function in (
+    np.sum, np.mean, np.max, np.min, np.argmax, np.argmin, np.any, np.all, np.squeeze, np.swapaxes, np.dot, np.clip,
+):  # fmt: skip
+    setattr(Tensor, {"amax": "max", "amin": "min"}.get(_function.__name__, _function.__name__), _as_method(_function))
+
+
+# --- running operations ----------------------------------------------------------------------------------------------
+
+
+def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Any:
+    """Run a primitive on Tensors, arrays and numbers, and record it if one of them requires a gradient."""
+    arrays: list[Any] = []
+    edges: list[int] = []
+    copied = False
+    for a in args:
+        if isinstance(a, Tensor):
+            if a.requires_grad:
+                edges.append(len(arrays))
+            arrays.append(a._data)
+        elif a.__class__ in IMMUTABLE:
+            arrays.append(a)
+        else:
+            arrays.append(owned(a, op))
+            copied = True
+    try:
+        data = op.forward(*arrays, **keywords)
+    except Exception as error:
+        raise errors.explained(error, op.name, arrays, context.scope) from error
+    if op.outputs:
+        return _several(op, args, arrays, keywords, data, edges)
+    if data.__class__ is not ndarray:
+        data = np.asarray(data)
+    node = _new(data)
+    if edges and context.recording and data.dtype.kind == "f":
+        if copied:
+            args = tuple(a if isinstance(a, Tensor) else b for a, b in zip(args, arrays))
+        node.requires_grad = True
+        node.op = op
+        node.inputs = args
+        node.edges = edges
+        node._arrays = arrays
+        node._keywords = keywords
+    elif data.dtype.kind == "c":
+        raise errors.complex_refused(op.name)
+    return node
+
+
+def _new(data: Any) -> Tensor:
+    node = Tensor.__new__(Tensor)
+    node._data = data
+    node.requires_grad = False
+    node.grad = node.name = node.op = None
+    node.inputs = node.labels = node.edges = ()
+    node.serial = next_serial()
+    node.scope = context.scope
+    return node
+
+
+def _several(op: Primitive, args: Any, arrays: Any, keywords: Any, results: Any, edges: Any) -> Any:
+    """An operation with several results is one hidden node, and each result selects from it."""
+    hidden = _new(tuple(np.asarray(r) for r in results))
+    if edges and context.recording:
+        hidden.requires_grad = True
+        hidden.op = op
+        hidden.inputs = tuple(a if isinstance(a, Tensor) else b for a, b in zip(args, arrays))
+        hidden.edges = edges
+        hidden._arrays = arrays
+        hidden._keywords = keywords
+    selected = [apply(output, (hidden, i)) for i in range(len(hidden._data))]
+    return type(results)._make(selected) if hasattr(results, "_make") else tuple(selected)
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Run what stands for a NumPy function when a Tensor is among its arguments."""
+    implementation = function if function.__class__ is Primitive else OVERRIDES.get(function)
+    if keywords:
+        if keywords.get("out") is not None:
+            raise errors.no_out(name_of(function))
+        if implementation is not None:
+            keywords = {k: v for k, v in keywords.items() if k not in DEFAULTS or v is not DEFAULTS[k]}
+            if any(isinstance(v, (Tensor, np.ndarray)) for v in keywords.values()):
+                args, keywords = _by_position(function, implementation, args, keywords)
+    if implementation is None:
+        if function in PLAIN:
+            return function(*map(value_of, args), **{k: value_of(v) for k, v in keywords.items()})
+        raise errors.no_rule(name_of(function))
+    if implementation.__class__ is Primitive:
+        return apply(implementation, args, keywords)
+    return implementation(*args, **keywords)
+
+
+# Keywords that NumPy's own code passes along at their defaults; anything else is for the function to take or to refuse.
+DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial": np._NoValue, "copy": True}
+
+
+def _by_position(function: Any, implementation: Any, args: Any, keywords: dict[str, Any]) -> Any:
+    """Arrays belong among the positional arguments: that is where rules look for them."""
+    signature = inspect.signature(implementation.forward if isinstance(implementation, Primitive) else implementation)
+    try:
+        bound = signature.bind(*args, **keywords)
+    except TypeError as error:
+        raise TypeError(f"np.{name_of(function)}: {error}. Pass arrays by position.") from None
+    return bound.args, bound.kwargs
+
+
+# --- what goes in ----------------------------------------------------------------------------------------------------
+
+
+def value_of(a: Any) -> Any:
+    """The plain value: a Tensor's array, also inside lists and tuples; anything else as it is."""
+    if isinstance(a, Tensor):
+        return a._data
+    return type(a)(map(value_of, a)) if type(a) in (list, tuple) else a
+
+
+def owned(a: Any, op: Primitive) -> Any:
+    """A constant on its way into a node: copied, so that what the caller does to it later can't reach the graph."""
+    if isinstance(a, tuple) and not any(isinstance(part, (list, np.ndarray)) for part in a):
+        return a
+    if isinstance(a, tuple):
+        return tuple(owned(part, op) if isinstance(part, (list, np.ndarray)) else part for part in a)
+    if isinstance(a, np.generic):
+        return a
+    if isinstance(a, (np.ndarray, list)):
+        array = np.array(a)
+        if array.dtype == object:
+            raise TypeError(
+                f"{op.name}: a Tensor met an object array. Scalars and Tensors don't mix: make every array with "
+                "scalars(...), or none; and join Tensors with np.stack rather than in a list."
+            )
+        if array.dtype.kind == "c":
+            raise errors.complex_refused(op.name)
+        return array
+    if isinstance(a, complex):
+        raise errors.complex_refused(op.name)
+    return a
+
+
+def plain_index(index: Any) -> Any:
+    """An index, with Tensors of integers or booleans in it replaced by their values."""
+    if isinstance(index, Tensor):
+        return index._data
+    return tuple(map(plain_index, index)) if isinstance(index, tuple) else index
+
+
+def is_recorded(g: Any) -> bool:
+    """Whether a cotangent or tangent is itself part of a graph."""
+    return isinstance(g, Tensor) or (isinstance(g, tuple) and any(isinstance(part, Tensor) for part in g))
+
+
+def conformed(c: Any, value: Any) -> Any:
+    """A contribution in the shape and dtype of the value it belongs to: the only place that sees to it."""
+    if isinstance(c, Parts):
+        return c
+    if c.shape != value.shape:
+        c = sum_to_shape(c, value.shape)
+    if c.dtype is not value.dtype and c.dtype != value.dtype:
+        c = astype(c, value.dtype)
+    return c
+
+
+def starting_cotangent(root: Tensor, gradient: Any, how: str = "backward") -> Any:
+    """The cotangent to start a backward pass with, checked."""
+    if gradient is None:
+        if root.size != 1:
+            raise RuntimeError(
+                f"{how}(): a Tensor of shape {root.shape} has no single gradient. Sum it first, or pass the cotangent: "
+                f"{how}(np.ones({root.shape}))."
+            )
+        return np.ones_like(root._data)
+    shape = np.shape(value_of(gradient))
+    if shape != root.shape:
+        raise ValueError(f"{how}(): a cotangent of shape {shape} for a Tensor of shape {root.shape}")
+    return gradient if isinstance(gradient, Tensor) else np.array(gradient, dtype=root.dtype)
+
+
+# --- making Tensors --------------------------------------------------------------------------------------------------
+
+
+def constant(array: Any, name: str | None = None) -> Tensor:
+    """A Tensor that needs no gradient, over an array that is known not to change."""
+    node = _new(array)
+    node.name = name
+    return node
+
+
+def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str | None = None) -> Tensor:
+    """Make a Tensor from numbers: a leaf of the graph.
+
+    Args:
+        data: array, nested lists of numbers, or one number. Copied.
+        requires_grad: whether ``backward()`` is to leave its gradient in ``.grad``.
+        dtype: element type; by default NumPy's.
+        name: what pictures and reports call it.
+
+    Raises:
+        TypeError: the elements aren't real numbers; or they are integers or booleans and a gradient is asked for.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.tensor([0.5, -1.0], requires_grad=True, name="w")
+        >>> y = np.tanh(w).sum()
+        >>> y.backward()
+        >>> np.allclose(w.grad, 1 - np.tanh([0.5, -1.0]) ** 2)
+        True
+    """
+    return make_leaf(Tensor, data, requires_grad, dtype, name)
+
+
+def make_leaf(kind: type[Tensor], data: Any, requires_grad: bool, dtype: Any, name: str | None) -> Any:
+    """A new leaf of a given class (Tensor or a subclass)."""
+    array = np.array(data._plain("tensor()") if isinstance(data, Tensor) else data, dtype=dtype)
+    if array.dtype.kind == "c":
+        raise errors.complex_refused("tensor()")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor(): elements of type {array.dtype} are not numbers")
+    if requires_grad and array.dtype.kind != "f":
+        raise TypeError(
+            f"tensor(): {array.dtype} can't require a gradient, since derivatives need real numbers. "
+            "Pass dtype=np.float64 (or float32), or write 1.0 instead of 1."
+        )
+    leaf = object.__new__(kind)
+    initialise(leaf, requires_grad, name)
+    leaf._data = array
+    leaf._keywords = NO_KEYWORDS
+    return leaf

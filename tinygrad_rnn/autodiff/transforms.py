@@ -1,0 +1,227 @@
+"""Functions of functions: ``grad``, ``value_and_grad``, ``vjp``, ``jvp``.
+
+Each runs the function on fresh leaves and walks the recorded graph to them. Nesting needs no levels: where an
+argument is itself a Tensor of an outer graph, its fresh leaf is an identity node over it, and the walk is recorded,
+so that it can be differentiated in turn, exactly if the graph reaches another Tensor that requires a gradient.
+
+Results are plain arrays on the outside, and Tensors where the walk was recorded.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .graph import Node, ancestors, backward_walk, forward_walk, leading_to
+from .registry import elementwise
+from .scope import enable_grad
+from .tensor import Tensor, apply, constant, make_leaf, starting_cotangent
+from .trees import leaves, tree_map, unflatten
+
+identity = elementwise(lambda x: x, 1, name="identity")
+
+
+def _fresh(x: Any) -> Tensor:
+    """A leaf of its own over an argument: gradients can be asked for it and no other use of the same array."""
+    if isinstance(x, Tensor):
+        if x.requires_grad:
+            return apply(identity, (x,))
+        leaf = constant(x._data, x.name)
+        if x.dtype.kind != "f":
+            raise TypeError(f"grad: an argument of dtype {x.dtype} has no gradient; pass real numbers")
+        leaf.requires_grad = True
+        return leaf
+    return make_leaf(Tensor, x, True, np.float64 if isinstance(x, (int, float)) else None, None)
+
+
+def _plain(x: Any) -> Any:
+    return x._data[()] if isinstance(x, Tensor) else x
+
+
+def _as_tensor(x: Any) -> Tensor:
+    return x if isinstance(x, Tensor) else constant(np.array(x))
+
+
+class _Run:
+    """One run of a function on fresh leaves, with the graph that it left."""
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], keywords: dict[str, Any]):
+        args = list(args)
+        with enable_grad():
+            for i in argnums:
+                args[i] = tree_map(_fresh, args[i])
+            self.chosen = [args[i] for i in argnums]
+            self.result = f(*args, **keywords)
+        self.targets: frozenset[Node] = frozenset(leaf for tree in self.chosen for leaf in leaves(tree))
+
+    def graph(self, outputs: Sequence[Tensor]) -> tuple[list[Node], bool]:
+        """The nodes between the leaves and the outputs, and whether the graph reaches beyond the leaves."""
+        nodes = ancestors(outputs)
+        beyond = any(node.is_leaf and node not in self.targets for node in nodes)
+        return leading_to(nodes, self.targets), beyond
+
+    def gradients(self, outputs: Sequence[Tensor], cotangents: Sequence[Any], keep: bool = False) -> list[Any]:
+        """The cotangent of each chosen argument, as trees like them; zeros where the result doesn't depend on it."""
+        nodes, beyond = self.graph(outputs)
+        recorded = beyond or any(isinstance(g, Tensor) for g in cotangents)
+        if recorded:
+            cotangents = [_as_tensor(g) for g in cotangents]
+        start: dict[Node, Any] = {}
+        for output, g in zip(outputs, cotangents):
+            start[output] = start[output] + g if output in start else g
+        with enable_grad():
+            reached = backward_walk(start, nodes, targets=self.targets, free=not (recorded or keep))
+        return [
+            tree_map(lambda leaf: reached[leaf] if leaf in reached else np.zeros_like(leaf._data), tree)
+            for tree in self.chosen
+        ]
+
+
+def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
+    return (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., tuple[Any, Any]]:
+    """A function that gives the value of ``f`` and its gradient.
+
+    Args:
+        f: gives one number (or, with ``has_aux``, a pair of it and anything else).
+        argnums: which argument(s) to differentiate by; each an array, a number or a tree of them.
+        has_aux: whether ``f`` gives a pair.
+
+    Returns:
+        A function of the same arguments that gives ``(value, gradient)``; the gradient has the shape of the argument,
+        or is a tuple of such if ``argnums`` is a sequence.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> value, g = tr.value_and_grad(lambda w: np.sum(w * w))(np.array([1.0, 2.0]))
+        >>> float(value), g.tolist()
+        (5.0, [2.0, 4.0])
+    """
+
+    @functools.wraps(f)
+    def differentiated(*args: Any, **keywords: Any) -> tuple[Any, Any]:
+        run = _Run(f, args, _numbers(argnums), keywords)
+        value, aux = run.result if has_aux else (run.result, None)
+        if not isinstance(value, Tensor):
+            value = _as_tensor(value)
+        seed = starting_cotangent(value, None, "grad")
+        gradients = run.gradients([value], [seed])
+        found = gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        if not any(isinstance(g, Tensor) for g in leaves(found)):
+            value = _plain(value)
+        return ((value, aux) if has_aux else value), found
+
+    return differentiated
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that gives the gradient of ``f``, which gives one number.
+
+    Args:
+        f: gives one number.
+        argnums: which argument(s) to differentiate by; each an array, a number or a tree of them.
+
+    Returns:
+        A function of the same arguments that gives the gradient, in the shape of the argument. It can be differentiated
+        again: ``grad(grad(f))``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> first = tr.grad(np.tanh)
+        >>> second = tr.grad(first)
+        >>> round(float(first(0.5)), 4), round(float(second(0.5)), 4)
+        (0.7864, -0.7269)
+    """
+    both = value_and_grad(f, argnums)
+
+    @functools.wraps(f)
+    def differentiated(*args: Any, **keywords: Any) -> Any:
+        return both(*args, **keywords)[1]
+
+    return differentiated
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of ``f``, and a function that takes a cotangent of it back to the arguments (reverse mode).
+
+    Args:
+        f: gives an array, or a tree of them.
+        primals: its arguments, arrays or trees of them.
+
+    Returns:
+        ``(value, pull_back)``; ``pull_back(cotangent)``, with a cotangent like the value, gives one cotangent for each
+        argument. It can be called any number of times.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> y, pull_back = tr.vjp(lambda x: x * x, np.array([1.0, 2.0, 3.0]))
+        >>> pull_back(np.array([1.0, 0.0, 10.0]))[0].tolist()
+        [2.0, 0.0, 60.0]
+    """
+    run = _Run(f, primals, range(len(primals)), {})
+    outputs = [_as_tensor(y) for y in leaves(run.result)]
+
+    def pull_back(cotangent: Any) -> tuple[Any, ...]:
+        given = list(leaves(cotangent))
+        if len(given) != len(outputs):
+            raise ValueError(f"vjp: the function gave {len(outputs)} arrays, but {len(given)} cotangents were passed")
+        seeds = [starting_cotangent(y, g, "vjp") for y, g in zip(outputs, given)]
+        return tuple(run.gradients(outputs, seeds, keep=True))
+
+    _, beyond = run.graph(outputs)
+    return (run.result if beyond else tree_map(_plain, run.result)), pull_back
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The value of ``f`` and its derivative in a direction (forward mode).
+
+    Args:
+        f: gives an array, or a tree of them.
+        primals: its arguments, a sequence of arrays or trees of them.
+        tangents: the direction, in the same shape.
+
+    Returns:
+        ``(value, tangent of the value)``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> y, dy = tr.jvp(np.tanh, (np.array(0.0),), (np.array(2.0),))
+        >>> float(dy)
+        2.0
+    """
+    if (
+        not isinstance(primals, (tuple, list))
+        or not isinstance(tangents, (tuple, list))
+        or len(primals) != len(tangents)
+    ):
+        raise TypeError(
+            "jvp(f, primals, tangents): pass both as tuples of the same length, one entry for each argument"
+        )
+    run = _Run(f, primals, range(len(primals)), {})
+    outputs = [_as_tensor(y) for y in leaves(run.result)]
+    nodes, beyond = run.graph(outputs)
+    start: dict[Node, Any] = {}
+    for tree, direction in zip(run.chosen, tangents):
+        for leaf, v in zip(leaves(tree), leaves(direction)):
+            if np.shape(_plain(v)) != leaf.shape:
+                raise ValueError(f"jvp: a tangent of shape {np.shape(_plain(v))} for an argument of shape {leaf.shape}")
+            start[leaf] = v if isinstance(v, Tensor) else np.array(v, dtype=leaf.dtype)
+    recorded = beyond or any(isinstance(v, Tensor) for v in start.values())
+    if recorded:
+        start = {leaf: _as_tensor(v) for leaf, v in start.items()}
+    with enable_grad():
+        known = forward_walk(start, nodes)
+    found = iter([known[y] if y in known else np.zeros_like(y._data) for y in outputs])
+    value = run.result if recorded else tree_map(_plain, run.result)
+    return value, unflatten(run.result, found)

@@ -1,0 +1,70 @@
+"""Trees of arrays: nested tuples, lists, dicts and NamedTuples, taken apart and put together again.
+
+An object of another class joins in by two methods: ``_tree_children()``, which gives its parts, and
+``_tree_rebuild(parts)``, which makes such a tree of new parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def children(tree: Any) -> list[Any] | None:
+    """The parts of a tree, or None if it is a leaf."""
+    if isinstance(tree, (tuple, list)):
+        return list(tree)
+    if isinstance(tree, dict):
+        return [tree[key] for key in tree]
+    if hasattr(tree, "_tree_children"):
+        return list(tree._tree_children())
+    return [] if tree is None else None
+
+
+def rebuild(tree: Any, parts: list[Any]) -> Any:
+    """A tree like this one, of new parts."""
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return dict(zip(tree, parts))
+    if hasattr(tree, "_make"):
+        return tree._make(parts)
+    if hasattr(tree, "_tree_rebuild"):
+        return tree._tree_rebuild(parts)
+    return type(tree)(parts)
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """The leaves of a tree, from left to right."""
+    parts = children(tree)
+    if parts is None:
+        yield tree
+    else:
+        for part in parts:
+            yield from leaves(part)
+
+
+def tree_map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """A tree of the same shape, ``f`` applied to each leaf (and to those at its place in other trees).
+
+    Raises:
+        ValueError: the trees have different shapes.
+
+    Example:
+        >>> from tinygrad_rnn.autodiff.trees import tree_map
+        >>> tree_map(lambda a, b: a + b, {"h": 1, "c": (2, 3)}, {"h": 10, "c": (20, 30)})
+        {'h': 11, 'c': (22, 33)}
+    """
+    parts = children(tree)
+    if parts is None:
+        return f(tree, *others)
+    rest = [children(other) for other in others]
+    for other, found in zip(others, rest):
+        if found is None or len(found) != len(parts):
+            raise ValueError(f"trees of different shapes: {tree!r} and {other!r}")
+    return rebuild(tree, [tree_map(f, *group) for group in zip(parts, *rest)])
+
+
+def unflatten(tree: Any, values: Iterator[Any]) -> Any:
+    """A tree of the same shape, its leaves taken in order from ``values``."""
+    return tree_map(lambda _: next(values), tree)

@@ -1,0 +1,177 @@
+"""Module and Parameter: a model is an object that holds its parameters.
+
+No registration and no metaclass: the parameters of a module are the Parameters among its attributes, those of the
+modules among its attributes, and so on through lists, tuples and dicts, in the order in which they were set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.scope import context
+from ..autodiff.tensor import Tensor, make_leaf
+
+
+class Parameter(Tensor):
+    """A Tensor that a model learns: a leaf that requires a gradient.
+
+    Args:
+        data: the initial value. Copied.
+        dtype: element type; by default that of ``data``.
+        name: what pictures and reports call it; a module names it after the attribute.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> nn.Parameter(np.zeros(2)).requires_grad
+        True
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, data: Any, dtype: Any = None, name: str | None = None) -> Parameter:
+        """Make the leaf; Tensor's own constructor is closed."""
+        return make_leaf(cls, data, True, dtype, name)
+
+    def __init__(self, data: Any, dtype: Any = None, name: str | None = None) -> None:
+        pass  # made whole by __new__
+
+
+class Module:
+    """A part of a model: it holds parameters and other modules, and is called like a function.
+
+    Write ``__init__``, which sets Parameters and modules as attributes, and ``forward``. Calling the module runs
+    ``forward`` with the module as the owner of everything recorded inside, so an error can say what it takes.
+
+    Attributes:
+        training: whether it is being trained (dropout is on); see ``train()`` and ``eval()``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> class Scale(tr.nn.Module):
+        ...     def __init__(self):
+        ...         self.a = tr.nn.Parameter(2.0)
+        ...     def forward(self, x):
+        ...         return self.a * x
+        >>> m = Scale()
+        >>> [name for name, _ in m.named_parameters()], m(np.array(3.0)).item()
+        (['a'], 6.0)
+    """
+
+    training: bool = True
+
+    def forward(self, *args: Any, **keywords: Any) -> Any:
+        """What the module computes; subclasses write it."""
+        raise TypeError(f"{type(self).__name__} has no forward() method: write what it computes")
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        """Run ``forward``, as the owner of what it records."""
+        before = context.scope
+        context.scope = before._replace(owner=self)
+        try:
+            return self.forward(*args, **keywords)
+        finally:
+            context.scope = before
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        if isinstance(value, Parameter) and value.name is None:
+            value.name = attribute
+        super().__setattr__(attribute, value)
+
+    # --- what is inside ----------------------------------------------------------------------------------------------
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all inside it, each once, as ``(path, module)``."""
+        yield from _unique(_walk(self, prefix, Module))
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all inside it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
+        """All parameters, each once, as ``(path, parameter)``: ``("cell.W", ...)``."""
+        yield from _unique(_walk(self, prefix, Parameter))
+
+    def parameters(self) -> Iterator[Parameter]:
+        """All parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters())
+
+    def num_parameters(self) -> int:
+        """How many numbers there are to learn."""
+        return sum(parameter.size for parameter in self.parameters())
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def train(self, mode: bool = True) -> Any:
+        """Say that the module is being trained (or not); gives the module itself."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Any:
+        """Say that the module is being used, not trained; gives the module itself."""
+        return self.train(False)
+
+    # --- state in and out --------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The values of all parameters by path, as arrays of their own."""
+        return {path: np.array(parameter.data) for path, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+        """Set the parameters from arrays by path; all or, if something is wrong, none.
+
+        Args:
+            state: as ``state_dict()`` gives it.
+            strict: whether every parameter must be there and nothing else.
+
+        Raises:
+            ValueError: missing, unexpected or mis-shaped entries, all of them listed.
+        """
+        own = dict(self.named_parameters())
+        problems = []
+        if strict:
+            problems += [f"missing: {path} {own[path].shape}" for path in own if path not in state]
+            problems += [f"unexpected: {path} {np.shape(state[path])}" for path in state if path not in own]
+        for path in own:
+            if path in state and np.shape(state[path]) != own[path].shape:
+                problems.append(f"{path}: shape {np.shape(state[path])} where {own[path].shape} is needed")
+        if problems:
+            raise ValueError(f"load_state_dict of {type(self).__name__}: " + "; ".join(problems))
+        for path, parameter in own.items():
+            if path in state:
+                parameter.data = state[path]
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{path} {parameter.shape}" for path, parameter in self.named_parameters())
+        return f"{type(self).__name__}({parts})"
+
+
+def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, kind):
+        yield path, value
+    if isinstance(value, Module):
+        parts: Any = vars(value).items()
+    elif isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, (list, tuple)):
+        parts = enumerate(value)
+    else:
+        return
+    for key, part in parts:
+        yield from _walk(part, f"{path}.{key}" if path else str(key), kind)
+
+
+def _unique(found: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    seen: set[int] = set()
+    for path, value in found:
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield path, value
