@@ -1,0 +1,260 @@
+"""Batches to learn from: of separate examples, or of one long stream.
+
+How much of the data one update sees has three names, and one option here gives all three:
+
+====================  ================  =====================================================
+``batch_size=``       descent           one update learns from
+====================  ================  =====================================================
+``None``              batch             all examples
+``B``                 mini-batch        B examples
+``1``                 stochastic        one example
+====================  ================  =====================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import whole_number
+from .epochs import Array, Batch, Epochs
+from .padding import pad
+
+_POOL = 100
+"""So many batches' worth of examples are sorted by length together when bucketed: enough to find
+examples of like length, few enough that each epoch puts other examples together."""
+
+
+class Batches(Epochs):
+    """Batches of separate examples, each a sequence with its target.
+
+    Sequences of unequal length are padded at their ends. Whole numbers come out as ``int64``,
+    other numbers in the dtype they have.
+
+    Args:
+        inputs: N sequences, the n-th of shape (T_n, ...): a list, or an array (N, T, ...).
+        targets: N targets: one for each example, of shape (...), or, with
+            ``target_sequences=True``, a sequence for each, of shape (S_n, ...).
+        batch_size: How many examples make a batch; None for all of them. The last batch of an
+            epoch may have fewer.
+        rng: A generator (or a seed) that shuffles the examples anew for every epoch; None leaves
+            them in order.
+        target_sequences: Whether the targets are sequences.
+        bucketed: Whether to put sequences of similar length together, so that little is padded.
+        padding: What fills up short inputs.
+        target_padding: What fills up short target sequences, such as a loss's ``ignore_index``.
+        batch_first: Whether batches are (B, T, ...) instead of (T, B, ...).
+        drop_last: Whether to leave out a last batch that isn't full.
+
+    Raises:
+        ValueError: If there are no examples, not as many targets as inputs, or fewer examples
+            than one full batch where a full one is asked for.
+
+    Example:
+        >>> sequences, colours = [[0, 1], [0, 2], [0]], [[0., 1.], [0., 0.], [1., 0.]]
+        >>> for batch in Batches(sequences, colours, batch_size=2):
+        ...     print(batch.inputs.tolist(), batch.lengths, batch.targets.tolist())
+        [[0, 0], [1, 2]] [2 2] [[0.0, 1.0], [0.0, 0.0]]
+        [[0]] [1] [[1.0, 0.0]]
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[npt.ArrayLike] | Array,
+        targets: Sequence[Any] | Array,
+        *,
+        batch_size: int | None,
+        rng: np.random.Generator | int | None = None,
+        target_sequences: bool = False,
+        bucketed: bool = False,
+        padding: float = 0,
+        target_padding: float = 0,
+        batch_first: bool = False,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(rng)
+        count = len(inputs)
+        if count == 0:
+            raise ValueError("there are no examples to make batches of")
+        if len(targets) != count:
+            raise ValueError(f"there are {count} inputs but {len(targets)} targets")
+        self.inputs = inputs
+        self.targets = targets
+        self.batch_size = count if batch_size is None else whole_number("batch_size", batch_size)
+        if drop_last and count < self.batch_size:
+            raise ValueError(
+                f"{count} examples are fewer than one batch of {self.batch_size}, and "
+                f"drop_last=True leaves it out: pass batch_size={count} or less"
+            )
+        self.target_sequences = target_sequences
+        self.padding = padding
+        self.target_padding = target_padding
+        self.batch_first = batch_first
+        self.drop_last = drop_last
+        self._lengths = np.array([len(np.asarray(x)) for x in inputs]) if bucketed else None
+        self._groups: list[npt.NDArray[np.intp]] = []
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.inputs), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def _arrange(self, rng: np.random.Generator | None) -> None:
+        order = np.arange(len(self.inputs))
+        if rng is not None:
+            rng.shuffle(order)
+        if self._lengths is not None:
+            order = self._sorted_in_pools(order, self._lengths)
+        groups = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+        self._groups = groups[: len(self)]
+        if rng is not None and self._lengths is not None:
+            # Sorting put short before long: mix the batches, or every pool would begin alike.
+            self._groups = [self._groups[i] for i in rng.permutation(len(self._groups))]
+
+    def _sorted_in_pools(self, order: npt.NDArray[np.intp], lengths: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        pool = _POOL * self.batch_size
+        pieces = [order[start : start + pool] for start in range(0, len(order), pool)]
+        return np.concatenate([piece[np.argsort(lengths[piece], kind="stable")] for piece in pieces])
+
+    def _batch(self, index: int) -> Batch:
+        group = self._groups[index].tolist()
+        inputs, lengths = self._padded([self.inputs[i] for i in group], self.padding)
+        chosen = [self.targets[i] for i in group]
+        if self.target_sequences:
+            targets, target_lengths = self._padded(chosen, self.target_padding)
+            return Batch(inputs, targets, lengths, target_lengths)
+        return Batch(inputs, self._stacked(chosen), lengths)
+
+    def _stacked(self, chosen: Sequence[npt.ArrayLike]) -> Array:
+        arrays = [np.asarray(target) for target in chosen]
+        shapes = {array.shape for array in arrays}
+        if len(shapes) > 1:
+            raise ValueError(
+                f"targets have the shapes {sorted(shapes)} in one batch; if each is a sequence, "
+                "pass target_sequences=True"
+            )
+        return _widened(np.stack(arrays))
+
+    def _padded(self, sequences: Sequence[npt.ArrayLike], value: float) -> tuple[Array, npt.NDArray[np.int64]]:
+        return pad([_widened(s) for s in sequences], value=value, batch_first=self.batch_first)
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "kind": "examples",
+            "examples": len(self.inputs),
+            "batch_size": self.batch_size,
+            "bucketed": self._lengths is not None,
+            "drop_last": self.drop_last,
+        }
+
+
+class StreamBatches(Epochs):
+    """Batches for a language model: parallel streams through one long text.
+
+    The text is cut into B streams of equal length. Batch after batch goes along all of them by T
+    symbols, so each stream's state can be carried from one batch into the next
+    (``batch.continues``), and truncated BPTT loses nothing but gradients. The target of every
+    symbol is the one after it. At the end of the text fewer than B symbols are left over; the last
+    batch of an epoch may be shorter than T.
+
+    Args:
+        symbols: The text as numbers, shape (N,): from a vocabulary, or mapped from a file.
+        batch_size: B, how many streams run side by side.
+        steps: T, how many symbols of each stream a batch holds.
+        rng: A generator (or a seed) that makes every epoch begin at another one of the first T
+            symbols, so that the text is cut at other places; None always begins at the first.
+        batch_first: Whether batches are (B, T) instead of (T, B).
+        drop_last: Whether to leave out a last batch of fewer than T steps.
+
+    Raises:
+        TypeError: If the symbols aren't whole numbers.
+        ValueError: If they aren't one sequence, or are too few for one batch.
+
+    Example:
+        >>> stream = StreamBatches(np.arange(13), batch_size=2, steps=3)
+        >>> for batch in stream:
+        ...     print(batch.inputs.T.tolist(), batch.targets.T.tolist(), batch.continues)
+        [[0, 1, 2], [6, 7, 8]] [[1, 2, 3], [7, 8, 9]] False
+        [[3, 4, 5], [9, 10, 11]] [[4, 5, 6], [10, 11, 12]] True
+    """
+
+    def __init__(
+        self,
+        symbols: Array,
+        *,
+        batch_size: int,
+        steps: int,
+        rng: np.random.Generator | int | None = None,
+        batch_first: bool = False,
+        drop_last: bool = False,
+    ) -> None:
+        super().__init__(rng)
+        self.symbols = np.asanyarray(symbols)  # a mapped file stays one
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.steps = whole_number("steps", steps)
+        self.batch_first = batch_first
+        self.drop_last = drop_last
+        self._check_symbols()
+        spare = len(self.symbols) - (self.batch_size * self.steps + 1)
+        self._offsets = 1 if rng is None else min(self.steps, spare + 1)
+        self._offset = 0
+        # From the last offset on there must still be room for every stream, and for one symbol
+        # more: the last target.
+        self._stream_length = (len(self.symbols) - self._offsets) // self.batch_size
+
+    def _check_symbols(self) -> None:
+        if self.symbols.ndim != 1:
+            raise ValueError(f"the symbols must be one sequence (N,), not of shape {self.symbols.shape}")
+        if not np.issubdtype(self.symbols.dtype, np.integer):
+            raise TypeError(
+                f"the symbols must be whole numbers, not {self.symbols.dtype}; "
+                "a vocabulary's encode() turns text into numbers"
+            )
+        count, needed = len(self.symbols), self.batch_size * self.steps + 1
+        if count < needed:
+            cures = ["a longer text"]
+            if count > self.steps:
+                cures.insert(0, f"batch_size={(count - 1) // self.steps} or less")
+            if count > self.batch_size:
+                cures.insert(0, f"steps={(count - 1) // self.batch_size} or less")
+            raise ValueError(
+                f"the text has {count:,} symbols, but one batch of {self.batch_size} streams x "
+                f"{self.steps} steps needs {needed:,} (one more than it holds, for the last "
+                f"target). Pass {', or '.join(cures)}."
+            )
+
+    def __len__(self) -> int:
+        whole, rest = divmod(self._stream_length, self.steps)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def _arrange(self, rng: np.random.Generator | None) -> None:
+        self._offset = 0 if rng is None else int(rng.integers(self._offsets))
+
+    def _batch(self, index: int) -> Batch:
+        begin = index * self.steps
+        end = min(begin + self.steps, self._stream_length)
+        streams = self._offset + self._stream_length * np.arange(self.batch_size)
+        block = np.empty((end - begin + 1, self.batch_size), np.int64)
+        for column, start in enumerate(streams.tolist()):
+            block[:, column] = self.symbols[start + begin : start + end + 1]
+        inputs, targets = block[:-1], block[1:]
+        if self.batch_first:
+            inputs, targets = inputs.T, targets.T
+        return Batch(inputs, targets, continues=index > 0)
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "kind": "stream",
+            "symbols": len(self.symbols),
+            "batch_size": self.batch_size,
+            "steps": self.steps,
+            "drop_last": self.drop_last,
+        }
+
+
+def _widened(values: npt.ArrayLike) -> Array:
+    """Whole numbers as ``int64``: compact ones would wrap around in arithmetic."""
+    array = np.asarray(values)
+    return array.astype(np.int64) if array.dtype.kind in "iu" else array

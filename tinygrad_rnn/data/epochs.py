@@ -1,0 +1,185 @@
+"""Going through data epoch by epoch, from a place that can be saved and found again.
+
+A training run that was interrupted must go on bit for bit as if it hadn't been. So the place in
+the data is a small state: the epoch, how many batches of it have been handed out, the seed that
+its order was drawn with, and the generator that the next seed will come from.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import whole_number
+
+Array = npt.NDArray[Any]
+
+
+class Batch(NamedTuple):
+    """What one update of the parameters learns from.
+
+    Attributes:
+        inputs: Shape (T, B, ...), time first; (B, T, ...) with ``batch_first``.
+        targets: Of sequences (T, B, ...) likewise; of one answer per example (B, ...).
+        lengths: How many steps of each input are real, shape (B,); None if all are.
+        target_lengths: The same for targets that are sequences.
+        continues: Whether these sequences go on where those of the batch before ended, so that the
+            state should be carried over (detached). If not, start from a fresh state.
+    """
+
+    inputs: Array
+    targets: Array
+    lengths: npt.NDArray[np.int64] | None = None
+    target_lengths: npt.NDArray[np.int64] | None = None
+    continues: bool = False
+
+
+class Epochs(ABC):
+    """Batches that can be gone through again and again, and resumed in the middle.
+
+    A ``for`` loop goes through what is left of the current epoch: all of it at first, and after a
+    ``break`` or :meth:`load_state_dict` the batches that were not yet handed out. There is one
+    place, so one loop at a time. ``len`` is the number of batches in a whole epoch.
+
+    Args:
+        rng: The generator that shuffles, or a seed for one; None leaves the order as it is.
+
+    Attributes:
+        epoch: How many epochs are over.
+        position: How many batches of the current epoch have been handed out.
+    """
+
+    def __init__(self, rng: np.random.Generator | int | None) -> None:
+        self.epoch = 0
+        self.position = 0
+        self._rng = None if rng is None else np.random.default_rng(rng)
+        # Every epoch is shuffled with a seed of its own, drawn from the generator when the epoch
+        # begins. Its order can be drawn again from that seed, without rewinding a generator that
+        # may serve others too.
+        self._seed: int | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        while self.position < len(self):
+            if self.position == 0:
+                self._begin_epoch()
+            # Counted before it is handed out: a state that is saved in the body of the loop says
+            # that this batch is done.
+            self.position += 1
+            yield self._batch(self.position - 1)
+        self.epoch += 1
+        self.position = 0
+
+    def _begin_epoch(self) -> None:
+        if self._rng is not None:
+            self._seed = int(self._rng.integers(_SEEDS))
+        self._arrange(self._epoch_rng())
+
+    def _epoch_rng(self) -> np.random.Generator | None:
+        return None if self._seed is None else np.random.default_rng(self._seed)
+
+    # ------------------------------------------------------------------ the place in the data
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the data, as plain numbers, strings, lists and dicts (JSON can hold it).
+
+        Taken in the body of the loop, it counts the batch in hand as done.
+        """
+        return {
+            "data": self._description(),
+            "epoch": self.epoch,
+            "position": self.position,
+            "seed": self._seed,
+            "generator": None if self._rng is None else _plain(self._rng.bit_generator.state),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to the place that :meth:`state_dict` was taken at; what follows is the same batches.
+
+        Args:
+            state: What ``state_dict`` gave, of the same data and options.
+
+        Raises:
+            ValueError: If it isn't such a state, or one of other data or options. Nothing has
+                changed then.
+        """
+        epoch, position, seed = self._checked(state)
+        if self._rng is not None:
+            _restore(self._rng, state["generator"])
+        self.epoch, self.position, self._seed = epoch, position, seed
+        if position > 0:
+            self._arrange(self._epoch_rng())
+
+    def _checked(self, state: Mapping[str, Any]) -> tuple[int, int, int | None]:
+        """Epoch, position and seed of a state that belongs here."""
+        entries = {"data", "epoch", "position", "seed", "generator"}
+        if not isinstance(state, Mapping) or state.keys() != entries:
+            raise ValueError(f"a place in the data has the entries {sorted(entries)}, not {state!r:.200}")
+        if state["data"] != self._description():
+            raise ValueError(
+                "this place was saved in other data or with other options: there "
+                f"{state['data']!r:.200}, here {self._description()}"
+            )
+        if (state["generator"] is None) != (self._rng is None):
+            raise ValueError(
+                "this place was saved without shuffling; leave out rng="
+                if state["generator"] is None
+                else "this place was saved while shuffling; pass rng=, any seed will do"
+            )
+        try:
+            epoch = whole_number("epoch", state["epoch"], minimum=0)
+            position = whole_number("position", state["position"], minimum=0)
+            seed = None if state["seed"] is None else whole_number("seed", state["seed"], minimum=0)
+        except TypeError as error:
+            raise ValueError(f"this is no place in the data: {error}") from None
+        shuffled = self._rng is not None and (position > 0 or epoch > 0)
+        if position > len(self) or (seed is not None) != shuffled:
+            raise ValueError(f"this is no place in the data: position {position} of {len(self)}, seed {seed}")
+        return epoch, position, seed
+
+    # ------------------------------------------------------------------ what the kinds define
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many batches an epoch has."""
+
+    @abstractmethod
+    def _arrange(self, rng: np.random.Generator | None) -> None:
+        """Put the data in the order of an epoch; ``None`` asks for no shuffling."""
+
+    @abstractmethod
+    def _batch(self, index: int) -> Batch:
+        """Batch number ``index`` of the epoch, from 0."""
+
+    @abstractmethod
+    def _description(self) -> dict[str, Any]:
+        """What a saved place must agree with: the sizes of the data, and the options."""
+
+
+_SEEDS = 2**63
+
+
+def _plain(state: Any) -> Any:
+    """A generator's state with lists in place of arrays, so that JSON can hold it."""
+    if isinstance(state, Mapping):
+        return {key: _plain(value) for key, value in state.items()}
+    if isinstance(state, np.ndarray):
+        return state.tolist()
+    return state.item() if isinstance(state, np.generic) else state
+
+
+def _restore(rng: np.random.Generator, state: Any) -> None:
+    """Put a generator into a saved state, or leave it as it is and raise."""
+    kind = type(rng.bit_generator)
+    try:
+        # NumPy believes these two, and reads beyond its buffer if they are wrong.
+        if kind is np.random.MT19937 and state["state"]["pos"] not in range(625):
+            raise ValueError("pos is not a place in its key")
+        if kind is np.random.Philox and state["buffer_pos"] not in range(5):
+            raise ValueError("buffer_pos is not a place in its buffer")
+        trial = kind()
+        trial.state = state
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
+        raise ValueError(f"this is no state of a generator of the kind {kind.__name__}: {error!r}") from None
+    rng.bit_generator.state = trial.state

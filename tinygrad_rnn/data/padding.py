@@ -1,0 +1,131 @@
+"""Sequences of unequal length in one array, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .checks import whole_number
+
+Array = npt.NDArray[Any]
+
+
+def pad(
+    sequences: Sequence[npt.ArrayLike],
+    *,
+    value: float = 0,
+    length: int | None = None,
+    batch_first: bool = False,
+    dtype: npt.DTypeLike | None = None,
+) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Put sequences of unequal length side by side, the short ones filled up at their ends.
+
+    Args:
+        sequences: B arrays of shapes (T_b, ...), alike but for their lengths T_b, which may be 0.
+        value: What fills up the short ones.
+        length: How many steps T the result has; by default as many as the longest sequence.
+        batch_first: Whether the result is (B, T, ...) instead of (T, B, ...).
+        dtype: The dtype of the result; by default the one that NumPy gives their concatenation.
+
+    Returns:
+        ``(padded, lengths)``: an array (T, B, ...), and the lengths T_b, of shape (B,).
+
+    Raises:
+        TypeError: If they aren't sequences of numbers.
+        ValueError: If there are no sequences, if their shapes don't go together, if one is longer
+            than ``length``, or if ``value`` can't be represented in the dtype.
+
+    Example:
+        >>> padded, lengths = pad([[1, 2, 3], [4]])
+        >>> padded
+        array([[1, 4],
+               [2, 0],
+               [3, 0]])
+        >>> lengths
+        array([3, 1])
+    """
+    arrays = _as_arrays(sequences)
+    filled = [array for array in arrays if array.size] or arrays  # [] says nothing of a dtype
+    result_dtype = np.result_type(*filled) if dtype is None else np.dtype(dtype)
+    lengths = np.array([len(array) for array in arrays], np.int64)
+    longest = int(lengths.max())
+    steps = longest if length is None else whole_number("length", length, minimum=0)
+    if longest > steps:
+        raise ValueError(
+            f"pad: sequence {int(lengths.argmax())} has {longest} steps, more than "
+            f"length={steps}; cut it, or pass a greater length"
+        )
+    shape = (steps, len(arrays), *filled[0].shape[1:])
+    padded = np.full(shape, _converted(np.asarray(value), result_dtype, "the padding value"))
+    for number, array in enumerate(arrays):
+        if array.size:
+            padded[: len(array), number] = _converted(array, result_dtype, f"sequence {number}")
+    return (np.ascontiguousarray(padded.swapaxes(0, 1)) if batch_first else padded), lengths
+
+
+def unpad(padded: Array, lengths: npt.ArrayLike, *, batch_first: bool = False) -> list[Array]:
+    """Take the sequences out of a padded array: what :func:`pad` put in.
+
+    Args:
+        padded: An array (T, B, ...).
+        lengths: The lengths of its sequences, of shape (B,).
+        batch_first: Whether ``padded`` is (B, T, ...).
+
+    Returns:
+        B arrays of shapes (T_b, ...); they are views of ``padded``.
+
+    Raises:
+        ValueError: If the lengths don't fit the array.
+    """
+    rows = padded if batch_first else padded.swapaxes(0, 1)
+    counts = np.asarray(lengths)
+    if counts.shape != (len(rows),) or not np.issubdtype(counts.dtype, np.integer):
+        raise ValueError(
+            f"unpad: of a batch of {len(rows)} sequences, lengths must be {len(rows)} whole "
+            f"numbers, not {counts.dtype} of shape {counts.shape}"
+        )
+    if ((counts < 0) | (counts > rows.shape[1])).any():
+        raise ValueError(
+            f"unpad: lengths must be from 0 to {rows.shape[1]}, the steps there are, not {counts.tolist()}"
+        )
+    return [row[:count] for row, count in zip(rows, counts.tolist(), strict=True)]
+
+
+def _as_arrays(sequences: Sequence[npt.ArrayLike]) -> list[Array]:
+    """The sequences as arrays whose shapes differ in length alone."""
+    arrays = [np.asarray(sequence) for sequence in sequences]
+    if not arrays:
+        raise ValueError("pad: there are no sequences")
+    trailing = next((array.shape[1:] for array in arrays if array.size), arrays[0].shape[1:])
+    for number, array in enumerate(arrays):
+        if array.ndim == 0:
+            raise ValueError(f"pad: sequence {number} is a single number, not a sequence of steps")
+        if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+            raise TypeError(
+                f"pad: sequence {number} holds {array.dtype}, not numbers; "
+                "a vocabulary's encode() turns text into numbers"
+            )
+        if array.shape[1:] != trailing and array.shape != (0,):
+            raise ValueError(
+                f"pad: sequence {number} has steps of shape {array.shape[1:]}, the ones before it {trailing}"
+            )
+    return arrays
+
+
+def _converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """The array in another dtype; only rounding to a shorter float may change its numbers."""
+    if dtype.kind in "fc":
+        keeps = np.can_cast(array.dtype, dtype, "same_kind")
+    else:
+        with np.errstate(invalid="ignore"):  # NaN has no whole number: seen by comparing
+            keeps = bool((array.astype(dtype) == array).all())
+    if not keeps:
+        values = f" {array}" if array.ndim == 0 else ""
+        raise ValueError(
+            f"pad: {dtype} can't hold {name}{values} of {array.dtype}; "
+            "pass a dtype that can, such as dtype=np.int64 or dtype=np.float32"
+        )
+    return array.astype(dtype, copy=False)
