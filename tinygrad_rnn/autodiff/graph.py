@@ -8,7 +8,7 @@ sort, no recursion at all; a chain of a million nodes is an ordinary input.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -18,8 +18,6 @@ from .scope import NOWHERE, Label, Scope, context
 
 next_serial = itertools.count().__next__
 by_serial = attrgetter("serial")
-
-Observer = Callable[["Node", int, Any], None]
 
 
 class Node:
@@ -62,6 +60,10 @@ class Node:
     def _own(self, g: Any) -> Any:
         """The cotangent of this node as a value that nothing else shares, to be handed out."""
         return g
+
+    def _seed(self, gradient: Any) -> Any:
+        """The cotangent to start a backward walk with, checked; by default 1."""
+        raise NotImplementedError
 
     def _free(self) -> None:
         """Forget how the node was made. Its value stays."""
@@ -128,13 +130,58 @@ def leading_to(nodes: list[Node], targets: Iterable[Node]) -> list[Node]:
     return [node for node in nodes if node in marked]
 
 
+class Observer:
+    """Who wants to see a backward walk as it happens: pictures, explanations, comparisons. Subclasses override."""
+
+    def cotangent(self, node: Node, g: Any) -> None:
+        """The cotangent of a node is complete: ``g`` is the gradient of the root with respect to it."""
+
+    def contribution(self, node: Node, argument: int, c: Any) -> None:
+        """``node`` hands ``c`` to ``node.inputs[argument]``, whose cotangent is the sum of such contributions.
+
+        Where the argument was indexed, ``c`` is a ``Pieces``: ``c.assembled(shape)`` writes it out.
+        """
+
+
+def observe_backward(root: Node, observer: Observer, gradient: Any = None) -> dict[Node, Any]:
+    """Walk backward from ``root`` for an observer. Looking doesn't touch: no ``.grad`` changes, nothing is freed.
+
+    Args:
+        root: a Tensor or a Scalar.
+        observer: is told of everything.
+        gradient: the cotangent to start with; may be left out where there is one number.
+
+    Returns:
+        The cotangent of every leaf that requires a gradient.
+
+    Raises:
+        RuntimeError: the graph was freed: look before ``backward()``, or pass it ``retain_graph=True``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> from tinygrad_rnn.autodiff.graph import Observer, observe_backward
+        >>> class Printer(Observer):
+        ...     def contribution(self, node, argument, c):
+        ...         print(node.op.name, argument, c)
+        >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+        >>> leaves = observe_backward(np.sum(w * w), Printer())
+        sum 0 [1. 1.]
+        multiply 0 [1. 2.]
+        multiply 1 [1. 2.]
+        >>> leaves[w], w.grad
+        (array([2., 4.]), None)
+    """
+    return backward_walk({root: root._seed(gradient)}, ancestors([root]), observer=observer)
+
+
 def backward_walk(
     cotangents: dict[Node, Any],
     nodes: list[Node],
     *,
     targets: frozenset[Node] | None = None,
     free: bool = False,
-    observe: Observer | None = None,
+    observer: Observer | None = None,
 ) -> dict[Node, Any]:
     """Take cotangents back through the graph, each node once, after everything that used it.
 
@@ -143,7 +190,7 @@ def backward_walk(
         nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
         targets: the nodes whose cotangents are wanted; the walk does not go beyond them. By default all leaves.
         free: forget each node's inputs on the way, so that memory falls as the walk proceeds.
-        observe: called with every (node, argument, contribution), in the order of the walk.
+        observer: told of every cotangent and every contribution, in the order of the walk.
 
     Returns:
         For each target that was reached, its cotangent.
@@ -156,6 +203,9 @@ def backward_walk(
         g = waiting.pop(node, None)
         if g is None:
             continue
+        if observer is not None:
+            g = node._own(g)
+            observer.cotangent(node, g)
         if node.op is None if targets is None else node in targets:
             reached[node] = node._own(g)
             continue
@@ -164,8 +214,8 @@ def backward_walk(
             parent = inputs[i]
             if allowed is not None and parent not in allowed:
                 continue
-            if observe is not None:
-                observe(node, i, contribution)
+            if observer is not None:
+                observer.contribution(node, i, contribution)
             if parent not in waiting:
                 waiting[parent] = contribution
             elif parent in summed:

@@ -81,6 +81,9 @@ class Scalar(Node):
         for leaf, g in reached.items():
             leaf.grad = g if leaf.grad is None else leaf.grad + g
 
+    def _seed(self, gradient: Any) -> float:
+        return 1.0 if gradient is None else float(gradient)
+
     def _pull_back(self, g: float) -> Sequence[float]:
         return [g * self._slopes[i] for i in self.edges or ()]
 

@@ -236,6 +236,9 @@ class Tensor(Node):
         g = self._settled(g)
         return g if is_recorded(g) else np.array(g)
 
+    def _seed(self, gradient: Any) -> Any:
+        return starting_cotangent(self, gradient)
+
     def _free(self) -> None:
         self.inputs = self._arrays = ()
         self.edges = None
