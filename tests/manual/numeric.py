@@ -33,9 +33,7 @@ def central_difference(f: Callable[[Any], Any], x: np.ndarray, h: float = 1e-6) 
     return gradient
 
 
-def assert_gradients(
-    loss: Callable[[Any], Any], params: Any, gradients: Any, *, analytic: bool = True
-) -> None:
+def assert_gradients(loss: Callable[[Any], Any], params: Any, gradients: Any, *, analytic: bool = True) -> None:
     """Hold the gradient of every field of a NamedTuple of parameters to a numerical derivative."""
     for name in params._fields:
         value, claimed = getattr(params, name), getattr(gradients, name)

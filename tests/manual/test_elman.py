@@ -96,9 +96,7 @@ def test_contributions_add_up_to_the_gradients_and_instances_to_the_batch(proble
     objective = objective._replace(over_instances="sum")
     back = elman.backward(elman.forward(params, xs, targets, s0=s0, objective=objective))
     alone = [
-        elman.backward(
-            elman.forward(params, xs[:, i], targets[:, i], s0=s0[i], objective=objective)
-        )
+        elman.backward(elman.forward(params, xs[:, i], targets[:, i], s0=s0[i], objective=objective))
         for i in range(xs.shape[1])
     ]
     for name in params._fields:

@@ -30,15 +30,9 @@ def test_the_gradients_of_single_losses_add_up() -> None:
 
 def test_every_printed_number_agrees_unless_it_is_listed_as_a_slip() -> None:
     """Both ways: what is not a slip agrees, and what is listed as one does not."""
-    disagreeing = {
-        tuple(p.value.tolist())
-        for p in example.PRINTED
-        if not example.agrees(p.value, COMPUTED[p.name])
-    }
+    disagreeing = {tuple(p.value.tolist()) for p in example.PRINTED if not example.agrees(p.value, COMPUTED[p.name])}
     numeric = {
-        tuple(s.as_printed.tolist())
-        for s in slips()
-        if s.as_printed is not None and s.article_prints.startswith("[")
+        tuple(s.as_printed.tolist()) for s in slips() if s.as_printed is not None and s.article_prints.startswith("[")
     }
     assert disagreeing == numeric
     assert len(numeric) == 4

@@ -57,9 +57,7 @@ def _step(a: Array) -> Array:
 
 
 TANH = Activation("tanh", np.tanh, lambda a: 1 - np.tanh(a) ** 2, lambda s: 1 - s**2)
-SIGMOID = Activation(
-    "sigmoid", sigmoid, lambda a: sigmoid(a) * (1 - sigmoid(a)), lambda s: s * (1 - s)
-)
+SIGMOID = Activation("sigmoid", sigmoid, lambda a: sigmoid(a) * (1 - sigmoid(a)), lambda s: s * (1 - s))
 RELU = Activation("relu", _relu, _step, _step)
 IDENTITY = Activation("identity", lambda a: a, np.ones_like, np.ones_like)
 

@@ -46,6 +46,16 @@ def sum_instances(delta: Array) -> Array:
     return np.atleast_2d(delta).sum(axis=0)
 
 
+def outer_by_step(xs: Array, deltas: Array) -> Array:
+    """:func:`outer` at every step: ``(T, ..., p)`` and ``(T, ..., q)`` give ``(T, p, q)``."""
+    return np.stack([outer(x, delta) for x, delta in zip(xs, deltas, strict=True)])
+
+
+def sum_instances_by_step(deltas: Array) -> Array:
+    """:func:`sum_instances` at every step: ``(T, ..., q)`` gives ``(T, q)``."""
+    return np.stack([sum_instances(delta) for delta in deltas])
+
+
 def as_sequence(xs: Array, features: int, where: str) -> Array:
     """``xs`` as an array, after checking that it is a sequence of ``features`` inputs per step.
 
@@ -100,7 +110,5 @@ def check_steps(steps: Sequence[int], length: int, where: str) -> tuple[int, ...
     if list(chosen) != sorted(set(chosen)):
         raise ValueError(f"{where}: the time steps {chosen} must increase")
     if chosen[0] < 1 or chosen[-1] > length:
-        raise ValueError(
-            f"{where}: the time steps {chosen} must lie in 1..{length} (steps count from 1)"
-        )
+        raise ValueError(f"{where}: the time steps {chosen} must lie in 1..{length} (steps count from 1)")
     return chosen

@@ -36,7 +36,14 @@ import numpy as np
 
 from . import readout
 from .activations import Activation, activation
-from .arrays import Array, as_sequence, as_state, check_shape, outer, sum_instances
+from .arrays import (
+    Array,
+    as_sequence,
+    as_state,
+    check_shape,
+    outer_by_step,
+    sum_instances_by_step,
+)
 from .readout import DEFAULT_OBJECTIVE, Objective, ReadoutTrace
 
 
@@ -303,9 +310,9 @@ def hidden_backward(trace: HiddenTrace, dLt_ds: Array) -> HiddenBackward:
         dL_ds0=through_next,  # s_0 acts through s_1 alone: Δ_1 Wᵀ
         dL_dx=delta @ U.T,
         contributions=HiddenParams(
-            U=np.stack([outer(xs[t - 1], delta[t - 1]) for t in range(1, T + 1)]),  # x_tᵀ Δ_t
-            W=np.stack([outer(s[t - 1], delta[t - 1]) for t in range(1, T + 1)]),  # s_{t-1}ᵀ Δ_t
-            b=np.stack([sum_instances(delta[t - 1]) for t in range(1, T + 1)]),  # Δ_t
+            U=outer_by_step(xs, delta),  # x_tᵀ Δ_t
+            W=outer_by_step(s[:-1], delta),  # s_{t-1}ᵀ Δ_t
+            b=sum_instances_by_step(delta),  # Δ_t
         ),
     )
 

@@ -123,9 +123,7 @@ def explicit_derivatives(trace: HiddenTrace, k: int) -> HiddenParams:
     def by_matrix(x: Array) -> Array:  # [m, p, q]
         return diagonal[..., :, np.newaxis, :] * x[..., np.newaxis, :, np.newaxis]
 
-    return HiddenParams(
-        U=by_matrix(trace.xs[k - 1]), W=by_matrix(trace.s[k - 1]), b=diagonal.copy()
-    )
+    return HiddenParams(U=by_matrix(trace.xs[k - 1]), W=by_matrix(trace.s[k - 1]), b=diagonal.copy())
 
 
 def chain(dy_ds: Array, ds_dtheta: Array, dimensions: int) -> Array:

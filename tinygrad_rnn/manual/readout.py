@@ -27,7 +27,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from .arrays import Array, check_shape, check_steps, outer, sum_instances
+from .arrays import Array, check_shape, check_steps, outer_by_step, sum_instances_by_step
 from .losses import Loss, loss_function
 
 Reduction = Literal["sum", "mean"]
@@ -97,9 +97,7 @@ class ReadoutBackward(NamedTuple):
     dLt_ds: Array
 
 
-def forward(
-    V: Array, c: Array, states: Array, targets: Array | None, objective: Objective
-) -> ReadoutTrace:
+def forward(V: Array, c: Array, states: Array, targets: Array | None, objective: Objective) -> ReadoutTrace:
     """Outputs and losses of the states ``s_1 .. s_T``.
 
     Args:
@@ -129,9 +127,7 @@ def forward(
     y = check_shape(targets, z.shape, f"targets of the output steps {_brief(steps)}")
     y = y.astype(np.real(z).dtype)
     losses = loss.value(z, y).reshape(len(steps), -1).sum(axis=1)  # Σ_b ℓ(o_t, y_t)
-    return ReadoutTrace(
-        V, states, y, loss, steps, scale, z, o, per_instance * losses, scale * losses.sum()
-    )
+    return ReadoutTrace(V, states, y, loss, steps, scale, z, o, per_instance * losses, scale * losses.sum())
 
 
 def backward(trace: ReadoutTrace) -> ReadoutBackward:
@@ -149,10 +145,8 @@ def backward(trace: ReadoutTrace) -> ReadoutBackward:
 
     return ReadoutBackward(
         dL_dz=dL_dz,
-        V=np.stack(
-            [outer(s, dz) for s, dz in zip(trace.states, dL_dz, strict=True)]
-        ),  # s_tᵀ ∂L/∂z_t
-        c=np.stack([sum_instances(dz) for dz in dL_dz]),  # ∂L/∂z_t
+        V=outer_by_step(trace.states, dL_dz),  # s_tᵀ ∂L/∂z_t
+        c=sum_instances_by_step(dL_dz),  # ∂L/∂z_t
         dLt_ds=dL_dz @ trace.V.T,  # ∂L_t/∂s_t = ∂L/∂z_t Vᵀ
     )
 

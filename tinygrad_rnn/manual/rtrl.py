@@ -115,10 +115,7 @@ def update(params: ElmanParams, loss_gradients: ElmanParams, learning_rate: floa
         The new parameters.
     """
     return ElmanParams(
-        *(
-            p - learning_rate * gradient.sum(axis=(0, 1))
-            for p, gradient in zip(params, loss_gradients, strict=True)
-        )
+        *(p - learning_rate * gradient.sum(axis=(0, 1)) for p, gradient in zip(params, loss_gradients, strict=True))
     )
 
 

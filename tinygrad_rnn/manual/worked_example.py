@@ -60,9 +60,7 @@ class Printed(NamedTuple):
     value: Array
 
 
-def run(
-    params: ElmanParams = PARAMS, steps: tuple[int, ...] = OUTPUT_STEPS
-) -> tuple[ElmanTrace, ElmanBackward]:
+def run(params: ElmanParams = PARAMS, steps: tuple[int, ...] = OUTPUT_STEPS) -> tuple[ElmanTrace, ElmanBackward]:
     """Forward and backward pass of the example.
 
     Args:
@@ -80,9 +78,7 @@ def run(
         1.36
     """
     targets = TARGETS[[OUTPUT_STEPS.index(t) for t in steps]]
-    trace = elman.forward(
-        params, INPUTS, targets, objective=Objective("one_sided_cross_entropy", steps)
-    )
+    trace = elman.forward(params, INPUTS, targets, objective=Objective("one_sided_cross_entropy", steps))
     return trace, elman.backward(trace)
 
 
