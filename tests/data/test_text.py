@@ -50,9 +50,7 @@ def test_a_python_without_its_documentation_says_what_to_do(
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
 )
 @example(text="a\r\nb\rc\n\r\n", chunk=2, encoding="utf-8")
-def test_a_file_in_pieces_is_what_open_reads(
-    tmp_path: Path, text: str, chunk: int, encoding: str
-) -> None:
+def test_a_file_in_pieces_is_what_open_reads(tmp_path: Path, text: str, chunk: int, encoding: str) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(text.encode(encoding))
     with pytest.MonkeyPatch.context() as patch:
@@ -66,9 +64,7 @@ def test_a_file_in_pieces_is_what_open_reads(
 @given(data=st.binary(max_size=60), chunk=st.integers(1, 9))
 @example(data=b"\xef\xbb\xbf", chunk=1)
 @example(data=b"ab\xe2\x82", chunk=3)
-def test_any_bytes_are_text_or_an_error_at_the_right_byte(
-    tmp_path: Path, data: bytes, chunk: int
-) -> None:
+def test_any_bytes_are_text_or_an_error_at_the_right_byte(tmp_path: Path, data: bytes, chunk: int) -> None:
     path = tmp_path / "bytes.bin"
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:

@@ -100,9 +100,7 @@ def test_it_does_not_matter_where_a_stream_is_cut(
 
 
 @given(text=st.text(st.sampled_from("ab é\n"), min_size=1).filter(lambda text: text.split()))
-def test_a_file_gives_the_vocabulary_of_its_text(
-    tmp_path_factory: pytest.TempPathFactory, text: str
-) -> None:
+def test_a_file_gives_the_vocabulary_of_its_text(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("vocabulary") / "text.txt"
     path.write_bytes(text.encode())
     with pytest.MonkeyPatch.context() as patch:

@@ -19,9 +19,7 @@ whole = CharacterVocabulary.from_text("hello, wörld", unknown="<unk>").to_bytes
     symbols=st.lists(st.text(min_size=1), min_size=1, unique=True),
     with_unknown=st.booleans(),
 )
-def test_what_is_saved_comes_back(
-    kind: type[Vocabulary], symbols: list[str], with_unknown: bool
-) -> None:
+def test_what_is_saved_comes_back(kind: type[Vocabulary], symbols: list[str], with_unknown: bool) -> None:
     vocabulary = kind(symbols, unknown=symbols[-1] if with_unknown else None)
     assert kind.from_bytes(vocabulary.to_bytes()) == vocabulary
     again = Vocabulary.from_bytes(vocabulary.to_bytes())
@@ -149,9 +147,7 @@ def test_the_other_kind_is_named(tmp_path: Path) -> None:
         CharacterVocabulary.load(path)
 
 
-def test_no_larger_file_is_written_than_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_larger_file_is_written_than_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "vocabulary.json"
     vocabulary = CharacterVocabulary.from_text("abcdef")
     vocabulary.save(path)

@@ -128,9 +128,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
     return codecs.getincrementaldecoder(encoding)()
 
 
-def _undecodable(
-    path: str | os.PathLike[str], encoding: str, offset: int, error: UnicodeDecodeError
-) -> str:
+def _undecodable(path: str | os.PathLike[str], encoding: str, offset: int, error: UnicodeDecodeError) -> str:
     """Say where a file stops being text, and what to do."""
     message = f"{os.fspath(path)} is not {encoding.upper()} text: {error.reason} at byte {offset:,}"
     if error.start < len(error.object):

@@ -56,8 +56,7 @@ class Vocabulary(ABC):
             vocabulary_format.check_symbol(symbol, number)
             if self._numbers.setdefault(symbol, number) != number:
                 raise ValueError(
-                    f"the symbol {symbol!r} is there twice, as number {self._numbers[symbol]} "
-                    f"and as number {number}"
+                    f"the symbol {symbol!r} is there twice, as number {self._numbers[symbol]} and as number {number}"
                 )
         if not self.symbols:
             raise ValueError("a vocabulary needs at least one symbol")
@@ -262,9 +261,7 @@ class Vocabulary(ABC):
         return vocabulary_format.to_bytes(self._content())
 
     @classmethod
-    def from_bytes(
-        cls: type[AnyVocabulary], data: bytes, source: str = "these bytes"
-    ) -> AnyVocabulary:
+    def from_bytes(cls: type[AnyVocabulary], data: bytes, source: str = "these bytes") -> AnyVocabulary:
         """The vocabulary that :meth:`to_bytes` made ``data`` from. Nothing in it is executed.
 
         Args:
@@ -275,16 +272,13 @@ class Vocabulary(ABC):
             ValueError: If it isn't a whole, undamaged vocabulary of this kind.
         """
         content = vocabulary_format.from_bytes(data, source)
-        kinds: dict[str, type[Vocabulary]] = {
-            known.kind: known for known in (CharacterVocabulary, WordVocabulary)
-        }
+        kinds: dict[str, type[Vocabulary]] = {known.kind: known for known in (CharacterVocabulary, WordVocabulary)}
         kind = kinds.get(content.kind)
         if kind is None:
             raise ValueError(f"{source} holds a vocabulary of an unheard-of kind: {content.kind!r}")
         if not issubclass(kind, cls):
             raise ValueError(
-                f"{source} holds a vocabulary of {content.kind}, not of {cls.kind}. "
-                f"Load it with {kind.__name__}.load."
+                f"{source} holds a vocabulary of {content.kind}, not of {cls.kind}. Load it with {kind.__name__}.load."
             )
         try:
             return kind(content.symbols, content.unknown)

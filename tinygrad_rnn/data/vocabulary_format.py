@@ -48,8 +48,7 @@ def check_symbol(symbol: Any, number: int) -> None:
         symbol.encode()
     except UnicodeEncodeError:
         raise ValueError(
-            f"symbol number {number}, {symbol[:30]!r}, holds half of a surrogate pair, "
-            "which is no character"
+            f"symbol number {number}, {symbol[:30]!r}, holds half of a surrogate pair, which is no character"
         ) from None
 
 
@@ -85,9 +84,7 @@ def from_bytes(data: bytes, source: str) -> Content:
     if len(data) > MAX_BYTES:
         raise ValueError(f"{source} is not a vocabulary: it has more than {MAX_BYTES:,} bytes")
     try:
-        fields = json.loads(
-            data.decode(), parse_int=_no_number, parse_float=_no_number, parse_constant=_no_number
-        )
+        fields = json.loads(data.decode(), parse_int=_no_number, parse_float=_no_number, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:  # the latter: a million brackets
         raise ValueError(f"{source} is not a vocabulary: it is not such JSON ({error})") from None
     if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
@@ -97,9 +94,7 @@ def from_bytes(data: bytes, source: str) -> Content:
         )
     if fields.keys() != _FIELDS:
         odd = ", ".join(sorted(_FIELDS ^ fields.keys())[:5])
-        raise ValueError(
-            f"{source} is damaged: these entries are missing or unexpected: {odd:.200}"
-        )
+        raise ValueError(f"{source} is damaged: these entries are missing or unexpected: {odd:.200}")
     kind, unknown, symbols = fields["kind"], fields["unknown"], fields["symbols"]
     if (
         not isinstance(kind, str)
