@@ -12,7 +12,7 @@ from .report import duration, table
 
 LENGTHS = (1_000, 10_000, 100_000, 1_000_000)
 IMPORT_GOAL = 0.030
-MEMORY_STEPS = 50
+MEMORY_STEPS = 100
 
 
 def probe(name: str, argument: object, effort: Effort) -> Any:

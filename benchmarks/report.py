@@ -11,9 +11,9 @@ from .harness import Case, Effort, Result
 from .processes import DROPPED
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are numbers."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
+    """A Markdown table; the first `text` columns are words, the others numbers."""
+    lines = [header, ["---"] * text + ["---:"] * (len(header) - text), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -88,7 +88,7 @@ def verdict(case: Case, result: Result, reference: Result | None) -> str:
     ratio = result.median / reference.median
     outcome = "reached" if ratio <= goal else "missed"
     baseline = reference.contender.label
-    return f"Goal: at most {goal:.2f} of {baseline}. {outcome.capitalize()}: {ratio:.2f}."
+    return f"Goal: at most {goal:.2f} of {baseline}. {outcome.capitalize()}: {ratio:.3f}."
 
 
 def contender_table(results: Sequence[Result]) -> str:
@@ -99,4 +99,4 @@ def contender_table(results: Sequence[Result]) -> str:
             versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
             pools = "; ".join(result.pools) or "none"
             lines.setdefault(result.contender.label, [result.contender.label, versions, pools])
-    return table(["", "versions", "thread pools and kernels"], lines.values())
+    return table(["", "versions", "thread pools and kernels"], lines.values(), text=3)

@@ -128,9 +128,9 @@ def test_goals_are_judged_against_the_baseline() -> None:
     for result in results:
         result.faults = [0.0]
     case = Case("c", "t", "", dict, dict, 0.0, goals={"fast": 0.4})
-    assert "Goal: at most 0.40 of slow. Missed: 0.50." in case_table(case, results, "slow")
+    assert "Goal: at most 0.40 of slow. Missed: 0.500." in case_table(case, results, "slow")
     results[0].seconds = [1.0]
-    assert "Reached: 0.25." in case_table(case, results, "slow")
+    assert "Reached: 0.250." in case_table(case, results, "slow")
 
 
 @pytest.mark.parametrize("name", ["U", "W", "b"])
