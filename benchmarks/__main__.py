@@ -29,7 +29,8 @@ def main() -> None:
     effort = Effort(arguments.rounds, arguments.seconds, arguments.threads)
     print(f"# Benchmarks\n\n{machine(effort)}")
     for name in arguments.suites or SUITES:
-        print(f"\n## {name.capitalize()}\n\n{SUITES[name].run(effort, arguments.case)}", flush=True)
+        if found := SUITES[name].run(effort, arguments.case):
+            print(f"\n## {name.capitalize()}\n\n{found}", flush=True)
 
 
 if __name__ == "__main__":

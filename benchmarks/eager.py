@@ -30,6 +30,8 @@ def cases() -> list[Case]:
 def run(effort: Effort, wanted: str = "") -> str:
     """Measure the cases whose name contains `wanted`; the tables, as Markdown."""
     chosen = [case for case in cases() if wanted in case.name]
+    if not chosen:
+        return ""
     outcomes = [(case, contest(case, CONTENDERS, effort)) for case in chosen]
     tables = [case_table(case, results, BASELINE) for case, results in outcomes]
     everyone = contender_table([result for _, results in outcomes for result in results])

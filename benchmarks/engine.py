@@ -15,8 +15,17 @@ IMPORT_GOAL = 0.030
 MEMORY_STEPS = 100
 
 
-def probe(name: str, argument: object, effort: Effort) -> Any:
-    arguments = ["-m", "benchmarks.probes", name, str(argument)]
+# Nothing else may be imported first, lest a module that both need is counted for neither.
+TIMED_IMPORT = """
+import time
+began = time.perf_counter()
+import {module}
+print(time.perf_counter() - began)
+"""
+
+
+def probe(name: str, size: int, effort: Effort) -> Any:
+    arguments = ["-m", "benchmarks.probes", name, str(size)]
     return run_json(arguments, child_environment(effort.threads))
 
 
@@ -39,7 +48,8 @@ def import_section(effort: Effort) -> str:
     for turn in range(2 * effort.rounds + 1):
         print(f"engine: import {turn} of {2 * effort.rounds}", file=sys.stderr)
         for module in modules:
-            measured = probe("import", module, effort)
+            code = TIMED_IMPORT.format(module=module)
+            measured = run_json(["-c", code], child_environment(effort.threads))
             if turn > 0:  # the first turn fills the disk cache and compiles the bytecode
                 seconds[module].append(measured)
     medians = {module: median(times) for module, times in seconds.items()}

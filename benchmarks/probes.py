@@ -1,12 +1,11 @@
 """What the engine's own figures are read from, each in a process of its own.
 
-`python -m benchmarks.probes chain LENGTH`, or `import MODULE`, or `memory STEPS`: prints JSON.
+`python -m benchmarks.probes chain LENGTH` or `... memory STEPS` prints a line of JSON.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import resource
 import sys
@@ -42,13 +41,6 @@ def chain(length: int) -> dict[str, float]:
     }
 
 
-def import_time(module: str) -> float:
-    """Seconds to import a module into a process that has nothing of it yet."""
-    began = time.perf_counter()
-    importlib.import_module(module)
-    return time.perf_counter() - began
-
-
 def memory(steps: int) -> dict[str, Any]:
     """What training steps leave behind while the cyclic collector is off.
 
@@ -74,11 +66,7 @@ def memory(steps: int) -> dict[str, Any]:
     return {"growth": int(in_use.max() - in_use[0]), "cyclic_objects": gc.collect()}
 
 
-PROBES: dict[str, Callable[[str], Any]] = {
-    "chain": lambda argument: chain(int(argument)),
-    "import": import_time,
-    "memory": lambda argument: memory(int(argument)),
-}
+PROBES: dict[str, Callable[[int], Any]] = {"chain": chain, "memory": memory}
 
 if __name__ == "__main__":
-    print(json.dumps(PROBES[sys.argv[1]](sys.argv[2])))
+    print(json.dumps(PROBES[sys.argv[1]](int(sys.argv[2]))))
