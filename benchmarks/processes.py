@@ -14,9 +14,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
-# What users have set for their BLAS and OpenMP would decide the result: a kernel pinned by
+# What users have set for BLAS, OpenMP and malloc would decide the result: a kernel pinned by
 # OPENBLAS_CORETYPE halves NumPy's speed. Nothing of it reaches a measured process.
-DROPPED = ("OPENBLAS_", "GOTO_", "BLIS_", "OMP_", "GOMP_", "KMP_", "MKL_")
+DROPPED = ("OPENBLAS_", "GOTO_", "BLIS_", "OMP_", "GOMP_", "KMP_", "MKL_", "MALLOC_", "GLIBC_")
 THREAD_COUNTS = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
