@@ -197,3 +197,14 @@ def test_a_place_outside_of_philox_buffer_is_refused(position: int) -> None:
     state["generator"]["buffer_pos"] = position
     with pytest.raises(ValueError, match="buffer_pos is not a place in its buffer"):
         examples(np.random.Generator(np.random.Philox(0))).load_state_dict(state)
+
+
+def test_a_state_that_breaks_off_leaves_the_generator_as_it_was() -> None:
+    """NumPy would copy half of this key before it noticed."""
+    state = begun(lambda rng: examples(np.random.Generator(np.random.MT19937(rng))), 1)
+    state["generator"]["state"]["key"] = state["generator"]["state"]["key"][:300]
+    data = examples(np.random.Generator(np.random.MT19937(0)))
+    before = data.state_dict()
+    with pytest.raises(ValueError, match="no state of a generator of the kind MT19937"):
+        data.load_state_dict(state)
+    assert data.state_dict() == before

@@ -115,7 +115,7 @@ def encode_text(
         return np.frombuffer(collected, dtype)
     with replace_file(out) as file:
         write_numbers(file, parts, dtype)
-    return load_encoded(out, vocabulary)
+    return map_numbers(out, dtype)
 
 
 def load_encoded(path: str | os.PathLike[str], vocabulary: Vocabulary) -> Array:
