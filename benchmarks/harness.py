@@ -89,6 +89,12 @@ class Result:
     seconds: list[float] = field(default_factory=list)
     faults: list[float] = field(default_factory=list)
 
+    def record(self, prepared: Mapping[str, Any]) -> None:
+        """Take over what a worker told when it was prepared."""
+        self.first_call = prepared["first_call"]
+        self.versions = prepared["versions"]
+        self.pools = prepared["pools"]
+
     @property
     def median(self) -> float:
         return median(self.seconds)
@@ -101,13 +107,16 @@ class Result:
         return low, high
 
 
-def deviation(found: Arrays, answer: Arrays, dtype: np.dtype[Any], tolerance: float) -> float:
-    """The largest deviation of loss and gradients, each relative to its largest element.
+def deviation(numbers: Path, answer: Arrays, dtype: np.dtype[Any], tolerance: float) -> float:
+    """The largest deviation of loss and gradients in a file, each relative to its largest element.
 
     Raises:
         WorkerError: The numbers are not those of this case: one is missing or too many, has another
             shape or precision (who computes in float64 runs another race), or is wrong.
     """
+    if not numbers.exists():
+        raise WorkerError("refused: returned no numbers")
+    found = dict(np.load(numbers))
     if found.keys() != answer.keys():
         raise WorkerError(f"refused: computed {sorted(found)}, not {sorted(answer)}")
     worst = 0.0
@@ -132,57 +141,45 @@ def contest(case: Case, contenders: Sequence[Contender], effort: Effort) -> list
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         np.savez(folder / "inputs.npz", **inputs)  # type: ignore[arg-type]
-        workers = {}
+        request = {
+            "do": "prepare",
+            "task": case.task,
+            "inputs": str(folder / "inputs.npz"),
+            "options": dict(case.options),
+            "threads": effort.threads,
+        }
+        admitted = []
         for index, result in enumerate(results):
             contender = result.contender
             print(f"{case.name}: preparing {contender.label}", file=sys.stderr)
             arguments = ["-m", "benchmarks.worker", contender.module]
             environment = child_environment(effort.threads, contender.environment)
             worker = stack.enter_context(Worker(arguments, environment))
+            numbers = folder / f"{index}.npz"
             try:
-                prepare(worker, case, result, answer, folder, str(index), effort)
+                result.record(worker.ask(**request, numbers=str(numbers)))
+                if not contender.floor:
+                    (dtype,) = {array.dtype for array in inputs.values()}
+                    result.deviation = deviation(numbers, answer, dtype, case.tolerance)
             except WorkerError as problem:
                 result.problem = str(problem)
             else:
-                workers[index] = worker
-        for turn in range(effort.rounds):
-            print(f"{case.name}: round {turn + 1} of {effort.rounds}", file=sys.stderr)
-            for index, worker in list(workers.items()):
-                try:
-                    timed = worker.ask(do="time", seconds=effort.seconds)
-                except WorkerError as problem:
-                    results[index].problem = str(problem)
-                    del workers[index]
-                else:
-                    results[index].seconds.append(timed["seconds"] / case.operations)
-                    results[index].faults.append(timed["faults"])
+                admitted.append((worker, result))
+        take_turns(case, admitted, effort)
     return results
 
 
-def prepare(
-    worker: Worker,
-    case: Case,
-    result: Result,
-    answer: Arrays,
-    folder: Path,
-    name: str,
-    effort: Effort,
-) -> None:
-    """Let a worker take its first steps, and check the numbers that it computed."""
-    numbers = folder / f"{name}.npz"
-    prepared = worker.ask(
-        do="prepare",
-        task=case.task,
-        inputs=str(folder / "inputs.npz"),
-        options=dict(case.options),
-        threads=effort.threads,
-        numbers=str(numbers),
-    )
-    result.first_call = prepared["first_call"]
-    result.versions = prepared["versions"]
-    result.pools = prepared["pools"]
-    if not result.contender.floor:
-        if not numbers.exists():
-            raise WorkerError("refused: returned no numbers")
-        (dtype,) = {array.dtype for array in np.load(folder / "inputs.npz").values()}
-        result.deviation = deviation(dict(np.load(numbers)), answer, dtype, case.tolerance)
+def take_turns(case: Case, admitted: Sequence[tuple[Worker, Result]], effort: Effort) -> None:
+    """Time every admitted contender once in each round."""
+    for turn in range(effort.rounds):
+        print(f"{case.name}: round {turn + 1} of {effort.rounds}", file=sys.stderr)
+        for worker, result in admitted:
+            if result.problem:
+                continue
+            try:
+                timed = worker.ask(do="time", seconds=effort.seconds)
+            except WorkerError as problem:
+                result.problem = str(problem)
+            else:
+                result.seconds.append(timed["seconds"] / case.operations)
+                result.faults.append(timed["faults"])

@@ -47,7 +47,7 @@ def thread_pools() -> list[str]:
     return pools
 
 
-class Contest:
+class Entrant:
     """What this process holds between requests: the contender and its training step."""
 
     def __init__(self, module: str) -> None:
@@ -82,7 +82,7 @@ class Contest:
             "pools": thread_pools(),
         }
 
-    def time(self, seconds: float) -> dict[str, Any]:
+    def measure(self, seconds: float) -> dict[str, Any]:
         assert self.step is not None, "prepare comes first"
         self._run(seconds * WARM_UP, fewest=1)
         faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -108,12 +108,12 @@ def main() -> None:
     # Answers keep the real standard output; whatever a library prints goes to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    contest = Contest(sys.argv[1])
+    entrant = Entrant(sys.argv[1])
     for line in sys.stdin:
         request = json.loads(line)
         action = request.pop("do")
         try:
-            answer = contest.prepare(**request) if action == "prepare" else contest.time(**request)
+            answer = entrant.prepare(**request) if action == "prepare" else entrant.measure(**request)
         except Exception as error:
             answer = {"error": f"failed ({type(error).__name__}: {error})"}
         print(json.dumps(answer), file=answers, flush=True)
