@@ -64,6 +64,7 @@ def test_in_memory_and_in_a_file_alike(tmp_path: Path, pieces: list[str]) -> Non
     in_memory = encode_text(pieces, vocabulary)
     assert in_memory.dtype == np.uint8
     assert vocabulary.decode(in_memory) == text
+    np.testing.assert_array_equal(in_memory, encode_text(text, vocabulary))
     mapped = encode_text(pieces, vocabulary, out=tmp_path / "text.npy")
     np.testing.assert_array_equal(mapped, in_memory)
     np.testing.assert_array_equal(np.load(tmp_path / "text.npy"), in_memory)  # any NumPy reads it

@@ -17,6 +17,9 @@ from .vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]
 
+_CHECKED_AT_ONCE = 1 << 24
+"""So many numbers of an encoded text are held to the vocabulary at a time."""
+
 
 def one_hot(indices: npt.ArrayLike, size: int, dtype: npt.DTypeLike = np.float32) -> Array:
     """A row of zeros with a one at each index.
@@ -81,17 +84,17 @@ def encode_file(
 
 
 def encode_text(
-    pieces: Iterable[str],
+    text: str | Iterable[str],
     vocabulary: Vocabulary,
     *,
     out: str | os.PathLike[str] | None = None,
 ) -> Array:
-    """Encode the pieces of a text into one array, in the smallest dtype that holds the numbers.
+    """Encode a text, whole or in pieces, into one array, in the smallest dtype that holds the numbers.
 
     With 256 symbols or fewer a symbol takes one byte, with 65,536 or fewer two, else four.
 
     Args:
-        pieces: The consecutive pieces of one text, in any lengths.
+        text: One text, or its consecutive pieces, in any lengths.
         vocabulary: What gives each symbol its number.
         out: A file to write the numbers to (``.npy``), whole or not at all; an older one is
             replaced. The array that comes back is then mapped from that file, read-only, and
@@ -106,6 +109,7 @@ def encode_text(
         ValueError: If a symbol isn't in the vocabulary, and that has no ``unknown``.
     """
     dtype = _compact_dtype(vocabulary)
+    pieces = [text] if isinstance(text, str) else text
     parts = (numbers.astype(dtype) for numbers in vocabulary.encode_stream(pieces))
     if out is None:
         # Grown in place: joining a list of parts would need the memory twice.
@@ -150,9 +154,6 @@ def load_encoded(path: str | os.PathLike[str], vocabulary: Vocabulary) -> Array:
                 f"{len(vocabulary) - 1}: it was encoded with another one, or it is damaged"
             )
     return numbers
-
-
-_CHECKED_AT_ONCE = 1 << 24
 
 
 def _compact_dtype(vocabulary: Vocabulary) -> np.dtype[Any]:
