@@ -5,6 +5,7 @@ To read it, go by ``scalar`` (the idea, one number at a time), ``registry`` (wha
 was recorded), ``transforms``.
 """
 
+from .allocator import keep_freed_memory
 from .gradcheck import GradientError, gradcheck
 from .graph import named
 from .rules.elementwise import relu, sigmoid
@@ -13,6 +14,8 @@ from .scalar import Scalar, gradients, scalars
 from .scope import Label, Scope, enable_grad, no_grad, scope
 from .tensor import Tensor, tensor
 from .transforms import grad, jvp, value_and_grad, vjp
+
+keep_freed_memory()
 
 __all__ = [
     "GradientError",

@@ -97,7 +97,7 @@ def name_of(f: Callable[..., Any]) -> str:
 def _scale(derivative: Rule | int, arguments: int) -> Rule:
     """Multiply a cotangent (or a tangent: the rule is the same) by an elementwise derivative."""
     if derivative == 1:
-        return lambda g, ans, *args, **kwargs: g
+        return (lambda g, ans, x, y: g) if arguments == 2 else (lambda g, ans, *args, **kwargs: g)
     if derivative == -1:
         return lambda g, ans, *args, **kwargs: -g
     assert callable(derivative)

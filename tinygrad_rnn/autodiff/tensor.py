@@ -12,7 +12,7 @@ why the backward pass always sees the values of the forward pass.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,14 @@ from .registry import OVERRIDES, PLAIN, Primitive, name_of
 from .rules.elementwise import absolute, add, divide, multiply, negative, positive, power, subtract
 from .rules.indexing import Outputs, Parts, getitem, output
 from .rules.linalg import matmul
+from .rules.parts import Parts
 from .rules.reductions import sum_to_shape
 from .rules.shape import astype, reshape, transpose
 from .scope import context
 
 NO_KEYWORDS: dict[str, Any] = {}
+
+bare_object = object.__new__
 
 # Arguments that can't change behind the graph's back, and go into a node as they are.
 IMMUTABLE = frozenset(
@@ -230,7 +233,7 @@ class Tensor(Node):
         """The sum of the contributions to this node, all there: what arrived in parts is put together."""
         if isinstance(g, Outputs):
             return g.assembled((len(self._data),))
-        return g.assembled(self._data.shape) if isinstance(g, Parts) else g
+        return conformed(g.assembled(self._data.shape), self._data) if isinstance(g, Parts) else g
 
     def _own(self, g: Any) -> Any:
         g = self._settled(g)
@@ -411,50 +414,52 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
             arrays.append(owned(a, op))
             copied = True
     try:
-        data = op.forward(*arrays, **keywords)
+        data = op.forward(*arrays, **keywords) if keywords else op.forward(*arrays)
     except Exception as error:
         raise errors.explained(error, op.name, arrays, context.scope) from error
+    if copied:
+        args = tuple(a if isinstance(a, Tensor) else b for a, b in zip(args, arrays))
     if op.outputs:
-        return _several(op, args, arrays, keywords, data, edges)
+        return _several(op, args, edges, arrays, keywords, data)
     if data.__class__ is not ndarray:
         data = np.asarray(data)
-    node = _new(data)
     if edges and context.recording and data.dtype.kind == "f":
-        if copied:
-            args = tuple(a if isinstance(a, Tensor) else b for a, b in zip(args, arrays))
-        node.requires_grad = True
-        node.op = op
-        node.inputs = args
-        node.edges = edges
-        node._arrays = arrays
-        node._keywords = keywords
-    elif data.dtype.kind == "c":
+        return _node(data, op, args, edges, arrays, keywords)
+    if data.dtype.kind == "c":
         raise errors.complex_refused(op.name)
-    return node
+    return _node(data)
 
 
-def _new(data: Any) -> Tensor:
-    node = Tensor.__new__(Tensor)
+def _node(
+    data: Any,
+    op: Primitive | None = None,
+    inputs: tuple[Any, ...] = (),
+    edges: Sequence[int] = (),
+    arrays: Sequence[Any] = (),
+    keywords: dict[str, Any] = NO_KEYWORDS,
+) -> Tensor:
+    """A new Tensor: the result of a recorded operation, or one that needs no gradient."""
+    node = bare_object(Tensor)
     node._data = data
-    node.requires_grad = False
-    node.grad = node.name = node.op = None
-    node.inputs = node.labels = node.edges = ()
+    node.requires_grad = op is not None
+    node.op = op
+    node.inputs = inputs
+    node.edges = edges
+    node._arrays = arrays
+    node._keywords = keywords
+    node.grad = node.name = None
+    node.labels = ()
     node.serial = next_serial()
     node.scope = context.scope
     return node
 
 
-def _several(op: Primitive, args: Any, arrays: Any, keywords: Any, results: Any, edges: Any) -> Any:
+def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, results: Any) -> Any:
     """An operation with several results is one hidden node, and each result selects from it."""
-    hidden = _new(tuple(np.asarray(r) for r in results))
-    if edges and context.recording:
-        hidden.requires_grad = True
-        hidden.op = op
-        hidden.inputs = tuple(a if isinstance(a, Tensor) else b for a, b in zip(args, arrays))
-        hidden.edges = edges
-        hidden._arrays = arrays
-        hidden._keywords = keywords
-    selected = [apply(output, (hidden, i)) for i in range(len(hidden._data))]
+    parts = tuple(np.asarray(r) for r in results)
+    recorded = edges and context.recording
+    hidden = _node(parts, op, args, edges, arrays, keywords) if recorded else _node(parts)
+    selected = [apply(output, (hidden, i)) for i in range(len(parts))]
     return type(results)._make(selected) if hasattr(results, "_make") else tuple(selected)
 
 
@@ -541,7 +546,7 @@ def conformed(c: Any, value: Any) -> Any:
     if isinstance(c, Parts):
         return c
     if c.shape != value.shape:
-        c = sum_to_shape(c, value.shape)
+        c = c.reshape(value.shape) if c.size == value.size else sum_to_shape(c, value.shape)
     if c.dtype is not value.dtype and c.dtype != value.dtype:
         c = astype(c, value.dtype)
     return c
@@ -567,7 +572,7 @@ def starting_cotangent(root: Tensor, gradient: Any, how: str = "backward") -> An
 
 def constant(array: Any, name: str | None = None) -> Tensor:
     """A Tensor that needs no gradient, over an array that is known not to change."""
-    node = _new(array)
+    node = _node(array)
     node.name = name
     return node
 
@@ -608,8 +613,9 @@ def make_leaf(kind: type[Tensor], data: Any, requires_grad: bool, dtype: Any, na
             f"tensor(): {array.dtype} can't require a gradient, since derivatives need real numbers. "
             "Pass dtype=np.float64 (or float32), or write 1.0 instead of 1."
         )
-    leaf = object.__new__(kind)
+    leaf = bare_object(kind)
     initialise(leaf, requires_grad, name)
     leaf._data = array
+    leaf._arrays = ()
     leaf._keywords = NO_KEYWORDS
     return leaf

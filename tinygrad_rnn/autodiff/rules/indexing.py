@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, linear_in_all
+from .parts import Parts
 
 
 def is_basic(index: Any) -> bool:
@@ -38,48 +39,14 @@ assemble = linear_in_all(
 )
 
 
-class Parts:
-    """A cotangent that arrives in parts, kept apart until the turn of the node that it belongs to.
-
-    Sums with other cotangents of the same node like the array that it stands for.
-    """
-
-    __slots__ = ("parts", "rest")
-    __array_ufunc__ = None  # so that ``array + parts`` is asked of us
-
-    def __init__(self, parts: list[tuple[Any, Any]], rest: Any = None) -> None:
-        self.parts = parts
-        self.rest = rest
-
-    def __add__(self, other: Any) -> Any:
-        if isinstance(other, Parts):
-            rest = self.rest if other.rest is None else other.rest if self.rest is None else self.rest + other.rest
-            return type(self)(self.parts + other.parts, rest)
-        return type(self)(self.parts, other if self.rest is None else self.rest + other)
-
-    __radd__ = __add__
-
-    def __iadd__(self, other: Any) -> Any:
-        if isinstance(other, Parts) and other.rest is None:
-            self.parts.extend(other.parts)
-            return self
-        return self + other
-
-    def assembled(self, shape: tuple[int, ...]) -> Any:
-        """The whole cotangent, for a node of this shape."""
-        raise NotImplementedError
-
-
 class Pieces(Parts):
     """Cotangents of some elements of an array: (piece, index)."""
 
     __slots__ = ()
 
-    def assembled(self, shape: tuple[int, ...]) -> Any:
-        """One array, zero where no piece belongs."""
+    def _put_together(self, shape: tuple[int, ...]) -> Any:
         pieces, indices = zip(*self.parts)
-        whole = assemble(*pieces, indices=indices, shape=shape)
-        return whole if self.rest is None else self.rest + whole
+        return assemble(*pieces, indices=indices, shape=shape)
 
 
 class Outputs(Parts):
@@ -87,8 +54,7 @@ class Outputs(Parts):
 
     __slots__ = ()
 
-    def assembled(self, shape: tuple[int, ...]) -> Any:
-        """A tuple with the cotangent of each result, None where none arrived."""
+    def _put_together(self, shape: tuple[int, ...]) -> Any:
         whole: list[Any] = [None] * shape[0]
         for g, i in self.parts:
             whole[i] = g if whole[i] is None else whole[i] + g

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import linear, overrides, primitive
+from .parts import Parts
 
 
 def _flipped(a: Any) -> Any:
@@ -15,12 +16,34 @@ def _flipped(a: Any) -> Any:
     return a.T if a.ndim == 2 else np.swapaxes(a, -1, -2)
 
 
+def _matmul(a: Any, b: Any) -> Any:
+    """A @ b. For matrices and vectors ``dot`` is the same product, and starts three times sooner than ``matmul``."""
+    return a.dot(b) if 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 else np.matmul(a, b)
+
+
 def _matmul_left(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return np.expand_dims(g, -1) * b
     if a.ndim == 1:
         g = np.expand_dims(g, -2)
-    return g @ _flipped(b)
+    return _matmul(g, _flipped(b))
+
+
+class Products(Parts):
+    """Cotangents of a matrix that rows were multiplied by: (rows, cotangent of the product).
+
+    A weight that is used at T time steps gets the sum of T products ``rowsᵀ g``. That sum is one product of all rows,
+    one step below the other: a large one instead of many small ones.
+    """
+
+    __slots__ = ()
+
+    def _put_together(self, shape: tuple[int, ...]) -> Any:
+        if len(self.parts) == 1:
+            ((rows, g),) = self.parts
+        else:
+            rows, g = (np.concatenate(column) for column in zip(*self.parts))
+        return _matmul(rows.T, g)
 
 
 def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
@@ -29,11 +52,11 @@ def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return np.expand_dims(g, -2) @ a if a.ndim > 1 else a * g
     if b.ndim == 2 and a.ndim > 2:  # a sequence times one matrix: one product over all steps instead of a sum of many
-        return np.reshape(a, (-1, a.shape[-1])).T @ np.reshape(g, (-1, g.shape[-1]))
-    return _flipped(a) @ g
+        return _matmul(np.reshape(a, (-1, a.shape[-1])).T, np.reshape(g, (-1, g.shape[-1])))
+    return Products([(a, g)]) if a.ndim == 2 else _flipped(a) @ g
 
 
-matmul = overrides(np.matmul)(linear(np.matmul, _matmul_left, _matmul_right))
+matmul = overrides(np.matmul)(linear(_matmul, _matmul_left, _matmul_right))
 
 
 @overrides(np.dot)
