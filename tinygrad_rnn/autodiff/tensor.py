@@ -22,7 +22,7 @@ from . import errors
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
 from .registry import OVERRIDES, PLAIN, Primitive, name_of
 from .rules.elementwise import absolute, add, divide, multiply, negative, positive, power, subtract
-from .rules.indexing import Outputs, Parts, getitem, output
+from .rules.indexing import Outputs, getitem, output
 from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.reductions import sum_to_shape
