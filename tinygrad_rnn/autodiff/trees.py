@@ -44,6 +44,23 @@ def leaves(tree: Any) -> Iterator[Any]:
             yield from leaves(part)
 
 
+def paths(tree: Any, prefix: str = "") -> Iterator[str]:
+    """What the leaves are called, from left to right: keys, fields and places, joined by dots.
+
+    Example:
+        >>> from tinygrad_rnn.autodiff.trees import paths
+        >>> list(paths({"cell": {"U": 1, "W": 2}, "V": (3, 4)}))
+        ['cell.U', 'cell.W', 'V.0', 'V.1']
+    """
+    parts = children(tree)
+    if parts is None:
+        yield prefix
+        return
+    keys = tree if isinstance(tree, dict) else getattr(tree, "_fields", range(len(parts)))
+    for key, part in zip(keys, parts):
+        yield from paths(part, f"{prefix}.{key}" if prefix else str(key))
+
+
 def tree_map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     """A tree of the same shape, ``f`` applied to each leaf (and to those at its place in other trees).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ..autodiff.graph import named
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, tensor
-from ..autodiff.trees import children, leaves, tree_map
+from ..autodiff.trees import children, leaves, paths, tree_map
 
 Cell = Callable[[Any, Any], Any]
 
@@ -52,7 +52,9 @@ def unroll(cell: Cell, xs: Any, state: Any = None, steps: int | None = None) -> 
     """
     inputs = _taken_in(xs)
     steps = _count_steps(inputs, steps)
-    state = _owned_state(_initial_state(cell, inputs) if state is None else state)
+    state = _initial_state(cell, inputs) if state is None else state
+    if not _holds_scalars(inputs):
+        state = _owned_state(state)
     outside = context.scope
     outputs = []
     try:
@@ -86,9 +88,11 @@ def _taken_in(xs: Any) -> Any:
     """The inputs, copied once if they are the caller's array, so that the steps can share them."""
     if xs is None or isinstance(xs, Tensor):
         return xs
-    if isinstance(xs, np.ndarray) and xs.dtype == object:
-        return xs
-    return tensor(xs)
+    return xs if _holds_scalars(xs) else tensor(xs)
+
+
+def _holds_scalars(xs: Any) -> bool:
+    return isinstance(xs, np.ndarray) and xs.dtype == object
 
 
 def _count_steps(inputs: Any, steps: int | None) -> int:
@@ -124,17 +128,7 @@ def _owned_state(state: Any) -> Any:
 
 def state_names(state: Any) -> list[str]:
     """What the components of a state are called: "h" if it is one array, else by field, key or place."""
-    return ["h"] if children(state) is None else list(_paths(state))
-
-
-def _paths(tree: Any, prefix: str = "") -> Iterator[str]:
-    parts = children(tree)
-    if parts is None:
-        yield prefix
-        return
-    keys = tree if isinstance(tree, dict) else getattr(tree, "_fields", range(len(parts)))
-    for key, part in zip(keys, parts):
-        yield from _paths(part, f"{prefix}.{key}" if prefix else str(key))
+    return ["h"] if children(state) is None else list(paths(state))
 
 
 def _label_state(state: Any) -> None:
