@@ -6,6 +6,7 @@ modules among its attributes, and so on through lists, tuples and dicts, in the 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -100,6 +101,10 @@ class Module:
         """All parameters, each once."""
         return (parameter for _, parameter in self.named_parameters())
 
+    def named_generators(self, prefix: str = "") -> Iterator[tuple[str, np.random.Generator]]:
+        """All random generators (dropout has one), each once, as ``(path, generator)``: a checkpoint needs them."""
+        yield from _unique(_walk(self, prefix, np.random.Generator))
+
     def num_parameters(self) -> int:
         """How many numbers there are to learn."""
         return sum(parameter.size for parameter in self.parameters())
@@ -149,6 +154,34 @@ class Module:
             if path in state:
                 parameter.data = state[path]
 
+    def with_values(self, values: Mapping[str, Any]) -> Any:
+        """The same model with other things in the place of its parameters; this one stays as it is.
+
+        Args:
+            values: what to put in, by path as in ``state_dict()``: ndarrays (then the model is plain NumPy, and records
+                nothing), object arrays of Scalars, Tensors of an outer ``grad``. Parameters not named stay.
+
+        Raises:
+            ValueError: a path that no parameter has, or a shape other than the parameter's.
+
+        Example:
+            >>> import numpy as np
+            >>> import tinygrad_rnn as tr
+            >>> layer = tr.nn.Linear(3, 2)
+            >>> type(layer.with_values(layer.state_dict())(np.ones(3, np.float32)))
+            <class 'numpy.ndarray'>
+            >>> f = lambda w: np.sum(layer.with_values({"W": w})(np.ones(3)) ** 2)
+            >>> tr.gradcheck(f, [layer.W])
+            True
+        """
+        own = dict(self.named_parameters())
+        for path, value in values.items():
+            if path not in own:
+                raise ValueError(f"with_values of {type(self).__name__}: no parameter {path}; there are {list(own)}")
+            if np.shape(value) != own[path].shape:
+                raise ValueError(f"with_values: {path} has shape {own[path].shape}, not {np.shape(value)}")
+        return _replaced(self, {id(own[path]): value for path, value in values.items()})
+
     def __repr__(self) -> str:
         parts = ", ".join(f"{path} {parameter.shape}" for path, parameter in self.named_parameters())
         return f"{type(self).__name__}({parts})"
@@ -175,3 +208,22 @@ def _unique(found: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
         if id(value) not in seen:
             seen.add(id(value))
             yield path, value
+
+
+def _replaced(value: Any, known: dict[int, Any]) -> Any:
+    """A copy of a module and all inside it, with what ``known`` holds by ``id`` in the place of the old parts.
+
+    A part that stands in two places is copied once, so that what was shared stays shared.
+    """
+    if id(value) in known:
+        return known[id(value)]
+    if isinstance(value, Module):
+        new = known[id(value)] = copy.copy(value)
+        vars(new).update({attribute: _replaced(part, known) for attribute, part in vars(value).items()})
+        return new
+    if isinstance(value, dict):
+        return {key: _replaced(part, known) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        parts = [_replaced(part, known) for part in value]
+        return value._make(parts) if hasattr(value, "_make") else type(value)(parts)
+    return value

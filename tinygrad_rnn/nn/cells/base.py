@@ -1,0 +1,53 @@
+"""What recurrent cells have in common, and what a cell may offer beyond its one step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import init
+from ..module import Module, Parameter
+
+
+class Cell(Module):
+    """A part of a model that takes one step of time: ``y, state = cell(x, state)``.
+
+    A subclass sets ``inputs`` and ``units`` and writes ``forward(x, state)``, which gives ``(y, state)``. That is all:
+    the backward pass, layers, padding, pictures and compilation come with it.
+
+    Attributes:
+        inputs: n, the size of x's last axis.
+        units: d, the size of the state's last axis.
+    """
+
+    inputs: int
+    units: int
+
+    def describe(self) -> str:
+        """What it takes, for error messages."""
+        n, d = self.inputs, self.units
+        return f"{type(self).__name__}({n}, {d}) takes x of shape (B, {n}) or ({n},)."
+
+    def initial_state(self, x: Any) -> Any:
+        """The state before the first step, zeros (B, d), for a first input x of shape (B, n); (d,) for (n,)."""
+        return self.zeros(x, self.units)
+
+    def zeros(self, x: Any, size: int) -> np.ndarray:
+        """Zeros (B, size) of the parameters' dtype, for a first input x of shape (B, n); (size,) for (n,)."""
+        return np.zeros((*np.shape(x)[:-1], size), dtype_of(self))
+
+
+def dtype_of(module: Module) -> Any:
+    """The dtype of a module's parameters, or of what stands in their place; float32 where there are none."""
+    for part in module.modules():
+        for value in vars(part).values():
+            if isinstance(getattr(value, "dtype", None), np.dtype):
+                return value.dtype
+    return np.dtype(np.float32)
+
+
+def weight(shape: tuple[int, ...], rng: np.random.Generator, units: int, dtype: Any) -> Parameter:
+    """A parameter that starts uniform between ±1/√d, as all parameters of PyTorch's recurrent layers do."""
+    return Parameter(init.uniform(shape, rng, 1 / math.sqrt(units), dtype))
