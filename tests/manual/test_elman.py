@@ -193,6 +193,13 @@ def test_what_does_not_fit_is_refused_with_a_sentence(change: dict, message: str
         elman.forward(params, **arguments)
 
 
+def test_an_error_names_a_few_steps_in_full_and_of_many_the_ends() -> None:
+    params = elman.random_params(2, 3, 2, np.random.default_rng(0))
+    for T, named in [(4, "1, 2, 3, 4"), (9, r"1, \.\.\., 9")]:
+        with pytest.raises(ValueError, match=f"output steps {named} has shape"):
+            elman.forward(params, np.ones((T, 2)), np.ones((1, 2)))
+
+
 def test_backward_needs_targets() -> None:
     params = elman.random_params(2, 3, 2, np.random.default_rng(0))
     trace = elman.forward(params, np.ones((4, 2)))

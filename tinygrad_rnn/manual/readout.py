@@ -127,7 +127,7 @@ def forward(V: Array, c: Array, states: Array, targets: Array | None, objective:
     y = check_shape(targets, z.shape, f"targets of the output steps {_brief(steps)}")
     y = y.astype(np.real(z).dtype)
     losses = loss.value(z, y).reshape(len(steps), -1).sum(axis=1)  # Σ_b ℓ(o_t, y_t)
-    return ReadoutTrace(V, states, y, loss, steps, scale, z, o, per_instance * losses, scale * losses.sum())
+    return ReadoutTrace(V, states, y, loss, steps, scale, z, o, per_instance * losses, (scale * losses).sum())
 
 
 def backward(trace: ReadoutTrace) -> ReadoutBackward:
