@@ -47,6 +47,15 @@ def silent_detour(how: str, scope: Scope) -> TypeError:
     )
 
 
+def no_value(how: str) -> TypeError:
+    """The error for code that asks for a value while it is traced to be compiled: what it is told would go stale."""
+    return TypeError(
+        f"{how} of a Tensor: a function that is being compiled is traced once and then run on other values, so it "
+        "can't look at them. Choose with np.where instead of if, pass a value that steers the model as a plain number, "
+        "or run this function as it is, without compile()."
+    )
+
+
 def complex_refused(name: str) -> TypeError:
     """The error for complex numbers."""
     return TypeError(f"{name}: complex numbers are not supported; give the real and the imaginary part as two arrays.")

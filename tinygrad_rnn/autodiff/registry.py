@@ -55,9 +55,10 @@ class Primitive:
         tangent
             is None where there is none.
         outputs: True if ``forward`` gives a tuple of arrays.
+        by_element: True if it was declared with ``elementwise``; the compiler may then run many steps at once.
     """
 
-    __slots__ = ("forward", "jvps", "name", "outputs", "vjps")
+    __slots__ = ("by_element", "forward", "jvps", "name", "outputs", "vjps")
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Primitive:
         self.vjps = vjps
         self.jvps = jvps
         self.outputs = outputs
+        self.by_element = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it, or have an argument that speaks NumPy's protocol run it."""
@@ -117,7 +119,9 @@ def elementwise(f: Callable[..., Any], *derivatives: Rule | int | None, name: st
         name: what to call it, by default the name of ``f``.
     """
     rules = [None if d is None else _scale(d, len(derivatives)) for d in derivatives]
-    return Primitive(name or name_of(f), f, rules, rules)
+    op = Primitive(name or name_of(f), f, rules, rules)
+    op.by_element = True
+    return op
 
 
 def linear(f: Callable[..., Any], *transposes: Rule | None, name: str | None = None) -> Primitive:

@@ -59,9 +59,13 @@ class Context(threading.local):
     recording: bool = True
     scope: Scope = NOWHERE
     anomaly: Any = None  # set by detect_anomaly: called with each new node
+    trace: Any = None  # set by the compiler while it traces: takes every operation, and runs none
 
 
 context = Context()
+
+# One entry for every trace that runs in some thread: while it is empty, operations needn't ask for theirs.
+traces: list[Any] = []
 
 
 @contextmanager

@@ -12,6 +12,7 @@ why the backward pass always sees the values of the forward pass.
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.reductions import sum_to_shape
 from .rules.shape import astype, reshape, transpose
-from .scope import context
+from .scope import context, traces
 
 NO_KEYWORDS: dict[str, Any] = {}
 
@@ -72,7 +73,7 @@ class Tensor(Node):
     @property
     def data(self) -> np.ndarray:
         """The value, as a read-only view. Assigning rebinds it to a copy; the graph keeps the old value."""
-        view: np.ndarray = self._data.view()
+        view: np.ndarray = self._readable("data").view()
         view.flags.writeable = False
         return view
 
@@ -118,15 +119,15 @@ class Tensor(Node):
         """The value of a Tensor with one element, as a Python number."""
         if self.size != 1:
             raise ValueError(f"item(): a Tensor of shape {self.shape} is not one number. Index it first, or sum it.")
-        return self._data.item()
+        return self._readable("item()").item()
 
     def tolist(self) -> Any:
         """The value, as nested lists of Python numbers."""
-        return self._data.tolist()
+        return self._readable("tolist()").tolist()
 
     def detach(self) -> Tensor:
         """The same value outside the graph: no gradient flows through it."""
-        return constant(self._data, self.name)
+        return constant(self._readable("detach()"), self.name)
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -263,7 +264,7 @@ class Tensor(Node):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
             raise errors.silent_detour("np.asarray", self.scope)
-        return np.array(self._data, dtype=dtype)
+        return np.array(self._readable("np.asarray"), dtype=dtype)
 
     def __float__(self) -> float:
         return float(self._plain("float()"))
@@ -280,12 +281,18 @@ class Tensor(Node):
     def _plain(self, how: str) -> Any:
         if self.requires_grad:
             raise errors.silent_detour(how, self.scope)
+        return self._readable(how)
+
+    def _readable(self, how: str) -> Any:
+        """The value, for code that wants to look at it; while a function is traced, it has none to look at."""
+        if traces and context.trace is not None:
+            raise errors.no_value(how)
         return self._data
 
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(f"the truth of a Tensor of shape {self.shape} is ambiguous: use np.any or np.all")
-        return bool(self._data)
+        return bool(self._readable("bool()"))
 
     # --- operators ---------------------------------------------------------------------------------------------------
 
@@ -348,22 +355,22 @@ class Tensor(Node):
     __hash__ = Node.__hash__
 
     def __eq__(self, other: Any) -> Any:
-        return self._data == value_of(other)
+        return _compared(operator.eq, self, other)
 
     def __ne__(self, other: Any) -> Any:
-        return self._data != value_of(other)
+        return _compared(operator.ne, self, other)
 
     def __lt__(self, other: Any) -> Any:
-        return self._data < value_of(other)
+        return _compared(operator.lt, self, other)
 
     def __le__(self, other: Any) -> Any:
-        return self._data <= value_of(other)
+        return _compared(operator.le, self, other)
 
     def __gt__(self, other: Any) -> Any:
-        return self._data > value_of(other)
+        return _compared(operator.gt, self, other)
 
     def __ge__(self, other: Any) -> Any:
-        return self._data >= value_of(other)
+        return _compared(operator.ge, self, other)
 
     # --- methods, as ndarrays have them ------------------------------------------------------------------------------
 
@@ -395,11 +402,29 @@ for _function in (
     setattr(Tensor, {"amax": "max", "amin": "min"}.get(_function.__name__, _function.__name__), _as_method(_function))
 
 
+def _compared(compare: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
+    if traces and context.trace is not None:
+        return context.trace.record_plain(COMPARISONS[compare], (a, b), NO_KEYWORDS)
+    return compare(a._data, value_of(b))
+
+
+COMPARISONS: dict[Any, Any] = {
+    operator.eq: np.equal,
+    operator.ne: np.not_equal,
+    operator.lt: np.less,
+    operator.le: np.less_equal,
+    operator.gt: np.greater,
+    operator.ge: np.greater_equal,
+}
+
+
 # --- running operations ----------------------------------------------------------------------------------------------
 
 
 def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Any:
     """Run a primitive on Tensors, arrays and numbers, and record it if one of them requires a gradient."""
+    if traces and context.trace is not None:
+        return context.trace.record(op, args, keywords)
     arrays: list[Any] = []
     edges: list[int] = []
     copied = False
@@ -475,6 +500,8 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
                 args, keywords = _by_position(function, implementation, args, keywords)
     if implementation is None:
         if function in PLAIN:
+            if traces and context.trace is not None:
+                return context.trace.record_plain(function, args, keywords)
             return function(*map(value_of, args), **{k: value_of(v) for k, v in keywords.items()})
         raise errors.no_rule(name_of(function))
     if implementation.__class__ is Primitive:
