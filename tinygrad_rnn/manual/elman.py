@@ -20,8 +20,8 @@ Every step uses the same parameters, so their gradients are sums over the steps:
 - ``∂L/∂b = Σ_t Δ_t``
 - ``∂L/∂V``, ``∂L/∂c``: see :mod:`tinygrad_rnn.manual.readout`
 
-Sources: the article "Under The Hood of Neural Networks. Part 2: Recurrent", whose letters
-``W_s, U, W_o, B_s, B_o`` are our ``U, W, V, b, c``; Elman, "Finding Structure in Time" (1990);
+Sources: the article "Under The Hood of Neural Networks. Part 2: Recurrent" (its letters, and those of other articles,
+are translated in :mod:`tinygrad_rnn.manual.letters`); Elman, "Finding Structure in Time" (1990);
 Goodfellow, Bengio and Courville, "Deep Learning", section 10.2.2.
 
 Shapes: ``x_t`` is ``(B, n)`` or ``(n,)``, ``s_t`` is ``(B, d)`` or ``(d,)``, ``o_t`` is ``(B, k)``

@@ -9,8 +9,8 @@ of it to two decimals.
 :func:`computed` gives the same quantities. They agree, but for the slips that
 :mod:`tinygrad_rnn.manual.worked_example_slips` lists.
 
-The article's letters ``W_s, U, W_o, B_s, B_o, I_t`` are our ``U, W, V, b, c, x_t``. Its loss is the
-one-sided cross-entropy ``L_t = -Σ y_t log o_t`` after a sigmoid.
+The article's letters ``W_s, U, W_o, B_s, B_o, I_t`` are our ``U, W, V, b, c, x_t`` (see
+:mod:`tinygrad_rnn.manual.letters`). Its loss is the one-sided cross-entropy ``L_t = -Σ y_t log o_t`` after a sigmoid.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ INPUTS = _constant([[0, 0, 1], [0, 1, 1], [1, 0, 1], [0, 0, 0], [0, 0, 0], [0, 0
 TARGETS = _constant([[1, 0, 1], [0, 1, 1], [0, 0, 1]])
 OUTPUT_STEPS = (4, 5, 6)
 LEARNING_RATE = 0.5
-
-ARTICLE_LETTERS = {"U": "W_s", "W": "U", "V": "W_o", "b": "B_s", "c": "B_o"}
 
 
 class Printed(NamedTuple):
