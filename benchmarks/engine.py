@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from statistics import median
 from typing import Any
 
@@ -45,13 +46,16 @@ def import_section(effort: Effort) -> str:
     """Importing the package against importing NumPy, in fresh processes, in turn."""
     modules = ("numpy", "tinygrad_rnn")
     seconds: dict[str, list[float]] = {module: [] for module in modules}
-    for turn in range(2 * effort.rounds + 1):
-        print(f"engine: import {turn} of {2 * effort.rounds}", file=sys.stderr)
-        for module in modules:
-            code = TIMED_IMPORT.format(module=module)
-            measured = run_json(["-c", code], child_environment(effort.threads))
-            if turn > 0:  # the first turn fills the disk cache and compiles the bytecode
-                seconds[module].append(measured)
+    with tempfile.TemporaryDirectory() as cache:
+        # Bytecode is kept, as it is by default, whatever this environment says of it.
+        keep_bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": cache}
+        environment = child_environment(effort.threads, keep_bytecode)
+        for turn in range(2 * effort.rounds + 1):
+            print(f"engine: import {turn} of {2 * effort.rounds}", file=sys.stderr)
+            for module in modules:
+                measured = run_json(["-c", TIMED_IMPORT.format(module=module)], environment)
+                if turn > 0:  # the first turn fills the disk cache and compiles the bytecode
+                    seconds[module].append(measured)
     medians = {module: median(times) for module, times in seconds.items()}
     rows = [
         [f"`import {m}`", duration(medians[m]), f"{duration(min(t))} to {duration(max(t))}"]
