@@ -1,0 +1,167 @@
+"""The other side of a comparison: gradients from anywhere, as what they claim for each parameter.
+
+They may come as a dict of arrays (NumPy's or PyTorch's), as a function of the parameters, as a module of
+``tinygrad_rnn.manual``, or as what such a module's ``backward`` returned. Whatever is wrong with the form of it (a
+shape, a name, an exception) is written down for that parameter, and the rest is still compared.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autodiff.tensor import value_of
+from ..manual.lines import lines as lines_of_derivation
+from .recording import Recording
+
+
+class Claim(NamedTuple):
+    """What the manual side says of one parameter.
+
+    Attributes:
+        gradient: the array, in the parameter's shape; None if there is none that could be compared.
+        problem: why there is none, or empty.
+        given: what was given, if its shape was wrong.
+    """
+
+    gradient: np.ndarray | None
+    problem: str = ""
+    given: np.ndarray | None = None
+
+
+class Claims(NamedTuple):
+    """All that the manual side says.
+
+    Attributes:
+        gradients: a claim for each parameter, in the recording's order.
+        lines: named intermediates ("delta[4]", "dL/ds[3]"), in the order given.
+        by_step: for some parameters the contributions of the steps, (T, *shape).
+        notes: what was given and fits nowhere.
+    """
+
+    gradients: dict[str, Claim]
+    lines: dict[str, Any]
+    by_step: dict[str, np.ndarray]
+    notes: list[str]
+
+
+def read_claims(manual: Any, recording: Recording) -> Claims:
+    """What the manual side says of each parameter of a recording."""
+    try:
+        given = evaluated(manual, recording, recording.values())
+    except Exception as error:
+        problem = f"the manual function raised {type(error).__name__}: {error}"
+        return Claims({name: Claim(None, problem) for name in recording.parameters}, {}, {}, [])
+    lines: dict[str, Any] = {}
+    by_step: dict[str, np.ndarray] = {}
+    notes: list[str] = []
+    if hasattr(given, "gradients"):
+        if hasattr(given, "delta"):
+            lines.update(lines_of_derivation(given))
+        if hasattr(given, "contributions"):
+            by_step.update(matched(as_mapping(given.contributions, recording), recording, lambda *_: None))
+        given = given.gradients
+
+    def unmatched(name: str, value: Any) -> None:
+        if is_line(name):
+            lines[name] = value
+        else:
+            near = difflib.get_close_matches(name, list(recording.parameters), 1)
+            notes.append(f"There is no parameter {name!r}{f'; did you mean {near[0]!r}?' if near else '.'}")
+
+    arrays = matched(as_mapping(given, recording), recording, unmatched)
+    for name in recording.parameters:  # a total may be handed in as the last line of the derivation
+        total = lines.get(f"dL/d{name}", lines.get(f"∂L/∂{name}"))
+        if name not in arrays and total is not None:
+            arrays[name] = total
+    shapes = {name: leaf.shape for name, leaf in recording.parameters.items()}
+    return Claims({name: _claim(name, arrays, shape) for name, shape in shapes.items()}, lines, by_step, notes)
+
+
+def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:
+    """The manual side at given parameter values: called if it is a function, run if it is a module of derivations."""
+    if callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None)):
+        return manual.backward(manual.forward(_parameters_for(manual, values), *recording.data))
+    if not callable(manual):
+        return manual
+    if not inspect.signature(manual).parameters:
+        return manual()
+    return manual(recording.arguments(values), *recording.data)
+
+
+def _parameters_for(module: Any, values: Mapping[str, np.ndarray]) -> Any:
+    """The parameters in the class that a manual module's ``forward`` takes (``ElmanParams``)."""
+    first = next(iter(inspect.signature(module.forward).parameters))
+    kind = typing.get_type_hints(module.forward)[first]
+    return kind(**{name.rpartition(".")[2]: value for name, value in values.items()})
+
+
+def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
+    """Gradients by name: of a dict, a NamedTuple, a sequence in the order of the parameters, or a single array."""
+    if isinstance(given, Mapping):
+        return dict(given)
+    if hasattr(given, "_asdict"):
+        return {name: array for name, array in given._asdict().items() if array is not None}
+    names = list(recording.parameters)
+    if isinstance(given, (tuple, list)) and len(given) == len(names):
+        return dict(zip(names, given))
+    if len(names) == 1:
+        return {names[0]: given}
+    raise TypeError(
+        f"the manual gradients are a {type(given).__name__}; give a dict with the names {', '.join(names)}, "
+        "or a tuple of that many arrays in this order"
+    )
+
+
+def matched(given: Mapping[str, Any], recording: Recording, unmatched: Callable[[str, Any], None]) -> dict[str, Any]:
+    """Entries by the full name of their parameter; "W" stands for "cell.W" where no other name ends so."""
+    found = {}
+    for key, value in given.items():
+        name = str(key)
+        ending = [p for p in recording.parameters if p.endswith(f".{name}")]
+        if name in recording.parameters:
+            found[name] = value
+        elif len(ending) == 1:
+            found[ending[0]] = value
+        else:
+            unmatched(name, value)
+    return found
+
+
+def is_line(name: str) -> bool:
+    """Whether a name is that of a line of a derivation: "delta[4]", "dL/ds[3]", "L4: dL/dW"."""
+    return "[" in name or "/d" in name or "/∂" in name or ":" in name
+
+
+def plain_array(value: Any) -> np.ndarray:
+    """An array of NumPy's from what may be a Tensor, a PyTorch tensor, a list or a number.
+
+    Raises:
+        TypeError: it doesn't hold real numbers.
+    """
+    value = value_of(value)
+    if hasattr(value, "detach"):  # PyTorch's, perhaps on a GPU
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"not real numbers, but {array.dtype}")
+    return array.astype(np.float64) if array.dtype.kind != "f" else array
+
+
+def _claim(name: str, arrays: Mapping[str, Any], shape: tuple[int, ...]) -> Claim:
+    if name not in arrays or arrays[name] is None:
+        return Claim(None, "no gradient was given")
+    value = arrays[name]
+    try:
+        array = plain_array(value() if callable(value) and not hasattr(value, "__array__") else value)
+    except Exception as error:
+        return Claim(None, f"{type(error).__name__}: {error}")
+    if array.shape != shape:
+        turned = ": it is transposed" if array.ndim == 2 and array.T.shape == shape else ""
+        return Claim(None, f"shape {array.shape} where {shape} belongs{turned}", array)
+    return Claim(array)

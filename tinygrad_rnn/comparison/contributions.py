@@ -1,0 +1,65 @@
+"""What each time step contributes to the gradient of a parameter, from one observed backward walk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.graph import Node, Observer, observe_backward
+from ..autodiff.tensor import Tensor
+
+
+class Contributions:
+    """The gradient of one parameter as the sum of what it got from each step.
+
+    Attributes:
+        steps: step -> the sum of its contributions. None stands for what is outside the steps.
+        magnitude: the sum of the largest elements of all contributions: the rounding error of the gradient is a small
+            multiple of this number's, however much of it cancels.
+    """
+
+    def __init__(self) -> None:
+        self.steps: dict[int | None, np.ndarray] = {}
+        self.magnitude = 0.0
+
+    def add(self, step: int | None, c: np.ndarray) -> None:
+        """One more contribution."""
+        self.magnitude += float(np.max(np.abs(c), initial=0.0))
+        self.steps[step] = self.steps[step] + c if step in self.steps else c
+
+
+class _ByStep(Observer):
+    def __init__(self, names: Mapping[Node, str]) -> None:
+        self.names = names
+        self.found = {name: Contributions() for name in names.values()}
+
+    def contribution(self, node: Node, argument: int, c: Any) -> None:
+        leaf = node.inputs[argument]
+        if leaf in self.names:
+            self.found[self.names[leaf]].add(node.scope.step, np.asarray(leaf._own(c)))
+
+
+def contributions_by_step(
+    loss: Tensor, parameters: Mapping[str, Tensor], gradient: Any = None
+) -> dict[str, Contributions]:
+    """The contributions of every step to the gradients of a recorded loss.
+
+    Args:
+        loss: the root.
+        parameters: its leaves by name.
+        gradient: the cotangent to start with; may be left out for one number.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> W = tr.tensor([[0.5]], requires_grad=True)
+        >>> _, h = tr.unroll(lambda x, h: x + h @ W, np.ones((3, 1)), state=np.zeros(1))
+        >>> found = contributions_by_step(h.sum(), {"W": W})["W"]
+        >>> {k: c.item() for k, c in sorted(found.steps.items())}  # s_0, s_1 W, s_2
+        {1: 0.0, 2: 0.5, 3: 1.5}
+    """
+    observer = _ByStep({leaf: name for name, leaf in parameters.items()})
+    observe_backward(loss, observer, gradient)
+    return observer.found

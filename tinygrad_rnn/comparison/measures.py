@@ -1,0 +1,70 @@
+"""How far apart two arrays are, and where in a recording the first NaN stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.graph import Node, Observer, observe_backward
+from .recording import Recording
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """The largest difference of two elements; and that, divided by the largest element of both arrays.
+
+    Relative to the array, not to each element: an element that is small because large terms cancel in it has as much
+    rounding as its neighbours.
+    """
+    absolute = float(np.max(np.abs(np.subtract(a, b, dtype=np.float64)), initial=0.0))
+    scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
+    return absolute, absolute / scale if absolute else 0.0
+
+
+def angle(a: np.ndarray, b: np.ndarray) -> float | None:
+    """The angle between two arrays as vectors, in degrees; None if one is zero.
+
+    By ``2 atan2(‖u - v‖, ‖u + v‖)`` of the unit vectors, which keeps its digits near 0 and 180 (Kahan, "How futile are
+    mindless assessments of roundoff in floating-point computation?", 2006).
+    """
+    a, b = np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()
+    lengths = np.linalg.norm(a), np.linalg.norm(b)
+    if not all(np.isfinite(lengths)) or min(lengths) == 0:
+        return None
+    u, v = a / lengths[0], b / lengths[1]
+    return float(np.degrees(2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))))
+
+
+def default_tolerance(*arrays: np.ndarray) -> float:
+    """1e-9 in float64; 1e-4 as soon as float32 is among them; 1e-2 with float16."""
+    coarsest = max((float(np.finfo(a.dtype).eps) for a in arrays), default=0.0)
+    return 1e-9 if coarsest < 1e-12 else 1e-4 if coarsest < 1e-5 else 1e-2
+
+
+class _FirstNaN(Observer):
+    def __init__(self) -> None:
+        self.found: Node | None = None
+
+    def cotangent(self, node: Node, g: Any) -> None:
+        if self.found is None and _has_nan(g):
+            self.found = node
+
+
+def first_nan(recording: Recording) -> str:
+    """Where in a recorded loss the first NaN stands: in its forward pass, else in its backward pass; or empty."""
+    for node in reversed(recording.nodes):
+        if _has_nan(node._data):  # type: ignore[attr-defined]
+            return f"the forward pass has its first NaN in {place(node)}"
+    observer = _FirstNaN()
+    observe_backward(recording.loss, observer)
+    return "" if observer.found is None else f"the backward pass has its first NaN at {place(observer.found)}"
+
+
+def place(node: Node) -> str:
+    """A node in words: "tanh at layer 0, step 3"."""
+    what = node.labels[0].name if node.labels else node.name or (node.op.name if node.op else "a leaf")
+    return f"{what} at {node.scope}" if str(node.scope) else str(what)
+
+
+def _has_nan(value: Any) -> bool:
+    return any(map(_has_nan, value)) if isinstance(value, tuple) else value is not None and bool(np.isnan(value).any())

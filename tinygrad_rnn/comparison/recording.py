@@ -1,0 +1,140 @@
+"""One side of a comparison: a loss that autograd recorded, with its parameters by name.
+
+A loss comes as a function of the parameters, as a model that gives its loss, or already recorded. Whichever it is, here
+it becomes one thing: a root Tensor, a leaf for every parameter, and a way to evaluate the loss elsewhere, for the
+finite-difference referee.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.graph import Observer, ancestors, observe_backward
+from ..autodiff.scope import enable_grad
+from ..autodiff.tensor import Tensor, tensor, value_of
+from ..autodiff.trees import leaves, paths, tree_map, unflatten
+from ..nn.module import Module
+from .replay import replay
+
+
+class Recording:
+    """A recorded loss with its parameters.
+
+    Attributes:
+        loss: the root, one number.
+        parameters: the leaf of each parameter, by name.
+        tree: the parameters as the user holds them (dict, NamedTuple, ...): what a manual function is called with.
+        data: what the loss function is called with besides.
+        function: the loss as a function ``function(tree, *data)``; None if it came recorded.
+    """
+
+    def __init__(
+        self,
+        loss: Tensor,
+        parameters: Mapping[str, Tensor],
+        tree: Any,
+        data: Sequence[Any] = (),
+        function: Callable[..., Any] | None = None,
+    ) -> None:
+        if not isinstance(loss, Tensor) or not loss.requires_grad:
+            raise TypeError(
+                "compare: the loss on the autograd side depends on nothing that requires a gradient. Make parameters "
+                "with tensor(..., requires_grad=True), or pass a function of the parameters."
+            )
+        if loss.size != 1:
+            raise ValueError(
+                f"compare: the loss has shape {loss.shape}, and must be one number: sum it, or take a mean"
+            )
+        self.loss = loss
+        self.parameters = dict(parameters)
+        self.tree = tree
+        self.data = tuple(data)
+        self.function = function
+        self.nodes = ancestors([loss])
+
+    def values(self) -> dict[str, np.ndarray]:
+        """The parameters as they were when the loss was recorded, copied."""
+        return {name: np.array(leaf._data) for name, leaf in self.parameters.items()}
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """The gradient by each parameter, from one backward walk; zeros where the loss doesn't depend on it."""
+        reached = observe_backward(self.loss, Observer())
+        return {
+            name: np.asarray(reached[leaf]) if leaf in reached else np.zeros_like(leaf._data)
+            for name, leaf in self.parameters.items()
+        }
+
+    def arguments(self, values: Mapping[str, np.ndarray]) -> Any:
+        """Parameter values, arranged as the user holds the parameters."""
+        return unflatten(self.tree, iter([values[name] for name in self.parameters]))
+
+    def evaluate(self, values: Mapping[str, np.ndarray]) -> float:
+        """The loss at other values of the parameters: by the user's function, else by running the recording again."""
+        if self.function is not None:
+            return float(np.asarray(value_of(self.function(self.arguments(values), *self.data))).item())
+        replayed = replay(self.loss, {leaf: values[name] for name, leaf in self.parameters.items()})
+        return float(np.asarray(replayed[self.loss]).item())
+
+
+def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> Recording:
+    """Make a recording of whatever stands on the autograd side.
+
+    Args:
+        autograd: a function ``loss(parameters, *data)``; a Module that gives its loss when called with the data; or a
+            recorded loss.
+        parameters: for a function their values, as a dict, NamedTuple or any tree of arrays; for a recorded loss the
+            leaves, as a dict or a Module (by default every leaf that it was made of, by name).
+        data: further arguments.
+
+    Raises:
+        TypeError: it is none of these, or parameters are missing or have no names.
+    """
+    if isinstance(autograd, Tensor):
+        tree = _own_leaves(autograd) if parameters is None else parameters
+        tree = dict(tree.named_parameters()) if isinstance(tree, Module) else tree
+        return Recording(autograd, _by_name(tree), tree, data)
+    if isinstance(autograd, Module):
+        tree = dict((autograd if parameters is None else parameters).named_parameters())
+        with enable_grad():
+            return Recording(autograd(*data), tree, tree, data)
+    if not callable(autograd):
+        raise TypeError(
+            f"compare: {type(autograd).__name__} on the autograd side; pass a recorded loss, a function "
+            "loss(parameters, *data), or a Module that gives its loss"
+        )
+    if parameters is None:
+        raise TypeError(
+            "compare: a loss function needs the values of its parameters: "
+            "compare(loss, manual, {'W': W, 'b': b}), where loss(parameters) reads parameters['W']"
+        )
+    plain = tree_map(lambda a: np.array(value_of(a), dtype=np.float64), parameters)
+    tree = tree_map(lambda a: tensor(a, requires_grad=True), plain)
+    named = _by_name(tree)
+    for name, leaf in named.items():
+        leaf.name = name
+    with enable_grad():
+        loss = autograd(tree, *data)
+    return Recording(loss, named, tree, data, function=autograd)
+
+
+def _by_name(tree: Any) -> dict[str, Tensor]:
+    """The leaves of a tree by their path: the key of a dict, the field of a NamedTuple, the place in a list."""
+    found = dict(zip(paths(tree), leaves(tree)))
+    for name, leaf in found.items():
+        if not (isinstance(leaf, Tensor) and leaf.requires_grad and leaf.is_leaf):
+            raise TypeError(f"compare: {name!r} of the parameters is not a leaf Tensor that requires a gradient")
+    return found
+
+
+def _own_leaves(loss: Tensor) -> dict[str, Tensor]:
+    found: list[Any] = [node for node in reversed(ancestors([loss])) if node.is_leaf]
+    names = [leaf.name for leaf in found]
+    if None in names or len(set(names)) < len(names):
+        raise TypeError(
+            f"compare: the leaves behind this loss are called {names}; to tell them apart pass "
+            "parameters={'W': W, ...}, or name each: tensor(..., name='W')"
+        )
+    return dict(zip(names, found))

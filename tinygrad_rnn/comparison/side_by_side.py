@@ -1,0 +1,116 @@
+"""``compare``: a gradient derived by hand beside that of autograd, with finite differences as the referee."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .claims import Claim, read_claims
+from .contributions import contributions_by_step
+from .measures import angle, default_tolerance, distance, first_nan
+from .recording import Recording, record
+from .referee import ask_referee
+from .report import AGREES, DIFFERS, NAN, NOTHING, Report, Row
+
+REFEREE = ("auto", "always", "never")
+
+
+def compare(
+    autograd: Any,
+    manual: Any,
+    parameters: Any = None,
+    data: Sequence[Any] = (),
+    *,
+    tolerance: float | None = None,
+    referee: str = "auto",
+) -> Report:
+    """Hold gradients derived by hand against autograd's, and say where they part.
+
+    Args:
+        autograd: the loss, as a function ``loss(parameters, *data)``, as a Module that gives it when called with the
+            data, or already recorded (before its ``backward()``, or with ``retain_graph=True``).
+        manual: the gradients: a dict of arrays by parameter name (also PyTorch's), a tuple in the order of the
+            parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``,
+            or what its ``backward`` returned. Further entries such as ``"delta[4]"`` or ``"dL/ds[3]"`` are lines of
+            the derivation, and are compared one by one.
+        parameters: for a loss function their values: a dict, a NamedTuple or any tree of arrays. For a recorded loss
+            its leaves, as a dict or a Module; by default every leaf behind it, by name.
+        data: what else the functions are called with.
+        tolerance: up to which relative error two gradients are equal (see ``Row.relative``); by default 1e-9, and 1e-4
+            in float32.
+        referee: when to ask finite differences: "auto" where the two disagree, "always" or "never".
+
+    Returns:
+        The report. ``print(report)`` shows it, ``report.agrees`` is the answer.
+
+    Raises:
+        TypeError, ValueError: the autograd side is no loss. (What is wrong with the manual side is in the report.)
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn.comparison import compare
+        >>> x, y = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([1.0, 0.0])
+        >>> def loss(p):
+        ...     return np.mean((np.tanh(x @ p["w"]) - y) ** 2)
+        >>> def by_hand(p):
+        ...     o = np.tanh(x @ p["w"])
+        ...     return {"w": x.T @ ((o - y) * (1 - o**2))}
+        >>> report = compare(loss, by_hand, {"w": np.array([0.3, -0.2])})
+        >>> report.agrees
+        True
+    """
+    if referee not in REFEREE:
+        raise ValueError(f"compare: referee={referee!r} is not one of {', '.join(REFEREE)}")
+    recording = record(autograd, parameters, data)
+    claims = read_claims(manual, recording)
+    gradients = recording.gradients()
+    given = [claim.gradient for claim in claims.gradients.values() if claim.gradient is not None]
+    limit = default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance
+    rows = [_row(recording, name, gradients[name], claims.gradients[name], limit) for name in gradients]
+    rows = [_refereed(recording, row, referee) for row in _forgiven(recording, rows, limit)]
+    return Report(rows, limit, notes=claims.notes)
+
+
+def _row(recording: Recording, name: str, autograd: np.ndarray, claim: Claim, tolerance: float) -> Row:
+    manual = claim.gradient
+    if manual is None:
+        return Row(name, autograd.shape, NOTHING, autograd, problem=claim.problem)
+    if np.isnan(autograd).any() or np.isnan(manual).any():
+        return Row(name, autograd.shape, NAN, autograd, manual, problem=_where_nan(recording, autograd, manual))
+    absolute, relative = distance(autograd, manual)
+    verdict = AGREES if relative <= tolerance else DIFFERS
+    return Row(name, autograd.shape, verdict, autograd, manual, absolute, relative, angle(autograd, manual))
+
+
+def _where_nan(recording: Recording, autograd: np.ndarray, manual: np.ndarray) -> str:
+    said = []
+    if np.isnan(manual).any():
+        element = [int(i) for i in np.argwhere(np.isnan(manual))[0]]
+        said.append(f"the manual gradient is NaN, first in element {element}")
+    if np.isnan(autograd).any():
+        said.append(first_nan(recording))
+    return "; ".join(said)
+
+
+def _forgiven(recording: Recording, rows: list[Row], tolerance: float) -> list[Row]:
+    """Rows that differ, read again: a gradient whose terms cancel may be nothing but their rounding."""
+    if all(row.verdict != DIFFERS for row in rows):
+        return rows
+    found = contributions_by_step(recording.loss, recording.parameters)
+
+    def is_rounding(row: Row) -> bool:
+        if row.verdict != DIFFERS or row.absolute is None or row.manual is None:
+            return False
+        eps = max(float(np.finfo(g.dtype).eps) for g in (row.autograd, row.manual))
+        return row.absolute <= min(tolerance, 100 * eps) * found[row.name].magnitude
+
+    return [replace(row, verdict=AGREES) if is_rounding(row) else row for row in rows]
+
+
+def _refereed(recording: Recording, row: Row, when: str) -> Row:
+    if when == "never" or (when == "auto" and row.verdict == AGREES):
+        return row
+    return replace(row, ruling=ask_referee(recording, row.name, row.autograd, row.manual))

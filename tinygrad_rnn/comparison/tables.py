@@ -1,0 +1,87 @@
+"""A table of short texts, written as plain text, Markdown or HTML: what every report is made of."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Table(NamedTuple):
+    """Rows of cells under a header.
+
+    Attributes:
+        title: what stands above it; empty for nothing.
+        header: the name of each column.
+        rows: the cells, as many in each row as there are columns.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def text(self) -> str:
+        """Columns padded to equal width; the first to the left, numbers to the right.
+
+        Example:
+            >>> print(Table("", ["name", "error"], [["W", "1.0e-16"], ["b", "0"]]).text())
+            name    error
+            W     1.0e-16
+            b           0
+        """
+        cells = [list(self.header), *map(list, self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
+        right = [i > 0 and all(_is_number(row[i]) for row in self.rows) for i in range(len(self.header))]
+        lines = [
+            "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right)).rstrip() for row in cells
+        ]
+        return "\n".join([self.title, *lines] if self.title else lines)
+
+    def markdown(self) -> str:
+        """A pipe table, with the title above it in bold."""
+        rows = [list(self.header), ["---"] * len(self.header), *map(list, self.rows)]
+        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+        return "\n".join([f"**{self.title}**", "", *lines] if self.title else lines)
+
+    def html(self) -> str:
+        """A ``<table>`` with the title as its caption; every cell escaped."""
+
+        def row(tag: str, cells: Sequence[str]) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        body = "\n".join(row("td", cells) for cells in self.rows)
+        return f"<table>{caption}\n<thead>{row('th', self.header)}</thead>\n<tbody>\n{body}\n</tbody></table>"
+
+
+def number(x: float | None, digits: int = 1) -> str:
+    """A number for a table: ``1.2e-09``; 0 for zero, a dash for none.
+
+    Example:
+        >>> number(0.00012), number(0.0), number(None)
+        ('1.2e-04', '0', '-')
+    """
+    return "-" if x is None else "0" if x == 0 else f"{x:.{digits}e}"
+
+
+def compact(array: np.ndarray, digits: int = 4, limit: int = 12) -> str:
+    """An array on one line, ``[[0.06 -0.15] [0.16 -0.19]]``; a large one by its shape and norm.
+
+    Example:
+        >>> compact(np.array([[0.25, -1.0]]), digits=2)
+        '[[0.25 -1.00]]'
+        >>> compact(np.ones((10, 10)))
+        '(10, 10), norm 10'
+    """
+    array = np.asarray(array)
+    if array.size > limit:
+        return f"{array.shape}, norm {float(np.linalg.norm(array)):.{digits}g}"
+    style = "f" if np.all((np.abs(array) < 1e4) & ((array == 0) | (np.abs(array) >= 10.0**-digits))) else "e"
+    show = lambda x: f"{x + 0.0:.{digits}{style}}"  # noqa: E731  (adding 0 turns -0 into 0)
+    return np.array2string(array, formatter={"float_kind": show}, max_line_width=10**6).replace("\n", "")
+
+
+def _is_number(cell: str) -> bool:
+    return cell in ("-", "") or cell.lstrip("+-")[:1].isdigit() or cell in ("nan", "inf")
