@@ -30,6 +30,12 @@ def no_rule(name: str) -> TypeError:
     return TypeError(f"np.{name} has no derivative rule here, so it can't be applied to a Tensor. {cure}")
 
 
+def unknown_keyword(name: str, keywords: Sequence[str]) -> TypeError:
+    """The error for a keyword that NumPy has and that isn't supported on Tensors, or that nobody has."""
+    listed = ", ".join(f"{keyword}=" for keyword in keywords)
+    return TypeError(f"np.{name} on a Tensor does not take {listed}. Leave it out, or call .detach() first.")
+
+
 def no_out(name: str) -> TypeError:
     """The error for ``out=``, and for ``array += tensor``, which NumPy turns into it."""
     return TypeError(
@@ -78,15 +84,21 @@ def _matmul_shapes(arrays: Sequence[Any]) -> str | None:
 EXPLANATIONS: dict[str, Callable[[Sequence[Any]], str | None]] = {"matmul": _matmul_shapes}
 
 
+# What an error stays when it is explained, the more special first.
+KINDS: tuple[type[Exception], ...] = (np.linalg.LinAlgError, IndexError, TypeError, ValueError, Exception)
+
+
 def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) -> Exception:
     """An error of NumPy's, with the operation, the shapes, the layer and step, and what the module takes."""
     where = f" at {scope}" if str(scope) else ""
     explain = EXPLANATIONS.get(name)
     what = explain(arrays) if explain else None
-    if what is None:
+    if what is not None:
+        error = ValueError(what)
+    else:
         shapes = _shapes(arrays)
         on = f" on {'shape' if len(shapes) == 1 else 'shapes'} {', '.join(shapes)}" if shapes else ""
         what = f"{error}{on}"
     takes = f" {scope.owner.describe()}" if hasattr(scope.owner, "describe") else ""
-    kind = next(k for k in (IndexError, TypeError, ValueError, Exception) if isinstance(error, k))
+    kind = next(k for k in KINDS if isinstance(error, k))
     return (RuntimeError if kind is Exception else kind)(f"{name}{where}: {what}{takes}")

@@ -9,6 +9,7 @@ import numpy as np
 
 from .tensor import value_of
 from .transforms import jvp, vjp
+from .trees import leaves, paths, unflatten
 
 
 class Mismatch(NamedTuple):
@@ -16,12 +17,14 @@ class Mismatch(NamedTuple):
 
     Attributes:
         argument: which input.
+        path: which array of it, where the input is a tree of them ("cell.W"); else "".
         element: the index of the element.
         expected: by differences.
         got: by the rules.
     """
 
     argument: int
+    path: str
     element: tuple[int, ...]
     expected: float
     got: float
@@ -33,10 +36,6 @@ class GradientError(AssertionError):
     def __init__(self, message: str, mismatches: Sequence[Mismatch] = ()) -> None:
         super().__init__(message)
         self.mismatches = list(mismatches)
-
-
-def _weighted(f: Callable[..., Any], weights: np.ndarray, arrays: Sequence[np.ndarray]) -> Any:
-    return np.sum(weights * np.asarray(value_of(f(*arrays))))
 
 
 def central_differences(f: Callable[..., Any], arrays: Sequence[np.ndarray], step: float = 6e-6) -> list[np.ndarray]:
@@ -90,7 +89,13 @@ def complex_step(f: Callable[..., Any], arrays: Sequence[np.ndarray], step: floa
         for index in np.ndindex(a.shape):
             x = a[index]
             a[index] = x + 1j * step
-            g[index] = np.imag(f(*arrays)) / step
+            result = f(*arrays)
+            if not np.iscomplexobj(result):
+                raise ValueError(
+                    "the complex step needs an analytic function in plain NumPy, but this one made real numbers of "
+                    "complex ones (abs, a comparison, astype?): use central differences"
+                )
+            g[index] = np.imag(result) / step
             a[index] = x
         found.append(g)
     return found
@@ -108,11 +113,11 @@ def gradcheck(
 ) -> bool:
     """Check the gradient of ``f``, backward (vjp) and forward (jvp), against differences in float64.
 
-    The result of ``f`` is weighted with random numbers and summed, so one pass checks all its elements together.
+    The results of ``f`` are weighted with random numbers and summed, so one pass checks all their elements together.
 
     Args:
-        f: a function of arrays that gives an array.
-        inputs: its arguments: arrays, Tensors or numbers. Keep away from kinks (0 of relu, ties of max).
+        f: a function of arrays that gives an array; or of trees of arrays, that gives a tree of them.
+        inputs: its arguments: arrays, Tensors, numbers or trees. Keep away from kinks (0 of relu, ties of max).
         method: "central" for central differences, "complex" for the complex step (``f`` analytic and in plain NumPy;
             good to nearly all digits).
         rtol: relative tolerance; by default 1e-6 for central differences and 1e-11 for the complex step.
@@ -136,26 +141,35 @@ def gradcheck(
         raise ValueError(f"gradcheck: method {method!r} is not 'central' or 'complex'")
     rtol = {"central": 1e-6, "complex": 1e-11}[method] if rtol is None else rtol
     atol = {"central": 1e-8, "complex": 1e-12}[method] if atol is None else atol
-    arrays = [np.array(value_of(a), dtype=np.float64) for a in inputs]
-    rng = np.random.default_rng(seed)
-    value, pull_back = vjp(f, *arrays)
-    weights = rng.uniform(0.5, 1.5, np.shape(value)) * rng.choice([-1, 1], np.shape(value))
-    differences = central_differences if method == "central" else complex_step
-    expected = differences(lambda *xs: _weighted(f, weights, xs), arrays)
+    # A list is taken for an array unless it holds arrays: gradcheck(f, [[1.0, 2.0]]) has one input of two numbers.
+    trees = [np.array(a) if _is_numbers(a) else a for a in inputs]
+    arrays = [np.array(value_of(leaf), dtype=np.float64) for leaf in leaves(trees)]
+    where = [(i, path) for i, tree in enumerate(trees) for path in paths(tree)]
 
+    def flat(*xs: Any) -> tuple[Any, ...]:
+        return tuple(leaves(f(*unflatten(trees, iter(xs)))))
+
+    rng = np.random.default_rng(seed)
+    values, pull_back = vjp(flat, *arrays)
+    weights = tuple(rng.uniform(0.5, 1.5, np.shape(y)) * rng.choice([-1, 1], np.shape(y)) for y in values)
+
+    def weighted(*xs: Any) -> Any:
+        return sum(np.sum(w * np.asarray(value_of(y))) for w, y in zip(weights, flat(*xs)))
+
+    expected = (central_differences if method == "central" else complex_step)(weighted, arrays)
     mismatches = []
-    for argument, (e, g) in enumerate(zip(expected, pull_back(weights))):
-        g = np.asarray(value_of(g))
-        for index in zip(*np.nonzero(~np.isclose(g, e, rtol=rtol, atol=atol))):
-            mismatches.append(Mismatch(argument, tuple(map(int, index)), float(e[index]), float(g[index])))
+    for (argument, path), e, g in zip(where, expected, map(value_of, pull_back(weights))):
+        for index in zip(*np.nonzero(np.atleast_1d(~np.isclose(g, e, rtol=rtol, atol=atol)))):
+            element = tuple(map(int, index))[: e.ndim]
+            mismatches.append(Mismatch(argument, path, element, float(e[element]), float(g[element])))
     problem = _report(mismatches) if mismatches else ""
 
     directions = [rng.standard_normal(a.shape) for a in arrays]
-    _, pushed = jvp(f, arrays, directions)
-    got = float(np.sum(weights * np.asarray(value_of(pushed))))
+    _, pushed = jvp(flat, arrays, directions)
+    got = float(sum(np.sum(w * value_of(v)) for w, v in zip(weights, pushed)))
     along = float(sum(np.sum(e * v) for e, v in zip(expected, directions)))
     scale = float(sum(np.sum(np.abs(e * v)) for e, v in zip(expected, directions)))
-    if abs(got - along) > atol + rtol * scale:
+    if not abs(got - along) <= atol + rtol * scale:  # written so that NaN fails
         problem += f"\nforward mode: along a random direction expected {along:.10g}, got {got:.10g} by the jvp rules"
     if problem and raise_exception:
         referee = "central differences" if method == "central" else "the complex step"
@@ -163,9 +177,15 @@ def gradcheck(
     return not problem
 
 
+def _is_numbers(a: Any) -> bool:
+    """Whether an input is a list of numbers, nested or not: one array, not a tree."""
+    return isinstance(a, (list, tuple)) and all(isinstance(x, (int, float)) or _is_numbers(x) for x in a)
+
+
 def _report(mismatches: Sequence[Mismatch], shown: int = 10) -> str:
     lines = [
-        f"\ninput {m.argument}, element {list(m.element)}: expected {m.expected:.10g}, got {m.got:.10g}"
+        f"\ninput {m.argument}{m.path and '.'}{m.path}, element {list(m.element)}: "
+        f"expected {m.expected:.10g}, got {m.got:.10g}"
         for m in mismatches[:shown]
     ]
     if len(mismatches) > shown:

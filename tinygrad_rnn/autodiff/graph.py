@@ -8,7 +8,7 @@ sort, no recursion at all; a chain of a million nodes is an ordinary input.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -98,8 +98,12 @@ def freed_graph(node: Node) -> RuntimeError:
     )
 
 
-def ancestors(roots: Iterable[Node]) -> list[Node]:
+def ancestors(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
     """All nodes that ``roots`` were made of and that lead to something that requires a gradient, latest first.
+
+    Args:
+        roots: where to begin.
+        stop: nodes that are not to be looked behind.
 
     Raises:
         RuntimeError: part of the graph was freed.
@@ -108,6 +112,8 @@ def ancestors(roots: Iterable[Node]) -> list[Node]:
     stack = list(found)
     while stack:
         node = stack.pop()
+        if node in stop:
+            continue
         edges = node.edges
         if edges is None:
             raise freed_graph(node)
@@ -139,7 +145,8 @@ class Observer:
     def contribution(self, node: Node, argument: int, c: Any) -> None:
         """``node`` hands ``c`` to ``node.inputs[argument]``, whose cotangent is the sum of such contributions.
 
-        Where the argument was indexed, ``c`` is a ``Pieces``: ``c.assembled(shape)`` writes it out.
+        Where it comes in parts (an index contributes pieces), ``c`` is a ``Parts``; ``c.assembled(shape)`` writes it
+        out.
         """
 
 
@@ -269,6 +276,8 @@ def named(name: str, value: Any, role: str = "value") -> Any:
         (Label(role='value', name='f', layer=0, step=3),)
     """
     label = Label(role, name, context.scope.layer, context.scope.step)
+    if context.collector is not None:
+        context.collector(label, value)
     if isinstance(value, np.ndarray):
         for index in np.ndindex(value.shape) if value.dtype == object else ():
             element: Any = value[index]

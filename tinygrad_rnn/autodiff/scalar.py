@@ -200,6 +200,8 @@ def power(base: Number, exponent: Number) -> Scalar:
     """Base to the power exponent; the slope towards a base of 0 is 0 where the exponent is, as 0·x is."""
     b, e = value(base), value(exponent)
     y = b**e
+    if isinstance(y, complex):
+        raise ValueError(f"power: {b} ** {e}: a fractional power of a negative number is complex")
     towards_exponent = y * math.log(b) if isinstance(exponent, Scalar) and b > 0 else 0.0
     return record(POWER, y, (base, exponent), (e * b ** (e - 1) if e else 0.0, towards_exponent))
 

@@ -11,6 +11,7 @@ why the backward pass always sees the values of the forward pass.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -173,12 +174,15 @@ class Tensor(Node):
                 "tensor(..., requires_grad=True), and compute the loss outside no_grad()."
             )
         seed = starting_cotangent(self, gradient)
-        if create_graph and not isinstance(seed, Tensor):
+        if not create_graph:
+            seed = value_of(seed)
+        elif not isinstance(seed, Tensor):
             seed = constant(seed)
         nodes = ancestors([self])
         reached = backward_walk({self: seed}, nodes, free=not (retain_graph or create_graph))
         for leaf, g in reached.items():
-            leaf.grad = g if leaf.grad is None else leaf.grad + g
+            total = g if leaf.grad is None else leaf.grad + g
+            leaf.grad = total if isinstance(total, Tensor) else np.asarray(total)
 
     def _pull_back(self, g: Any) -> list[Any]:
         """Apply the vjp rules; a Tensor as cotangent means: to Tensors, so that the rules are recorded in turn."""
@@ -238,6 +242,8 @@ class Tensor(Node):
 
     def _own(self, g: Any) -> Any:
         g = self._settled(g)
+        if isinstance(g, tuple):  # of an operation with several results, some of which may not have been used
+            return tuple(part if part is None or is_recorded(part) else np.array(part) for part in g)
         return g if is_recorded(g) else np.array(g)
 
     def _seed(self, gradient: Any) -> Any:
@@ -496,6 +502,9 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
             raise errors.no_out(name_of(function))
         if implementation is not None:
             keywords = {k: v for k, v in keywords.items() if k not in DEFAULTS or v is not DEFAULTS[k]}
+            unknown = keywords.keys() - accepted_keywords(implementation)
+            if unknown:
+                raise errors.unknown_keyword(name_of(function), sorted(unknown))
             if any(isinstance(v, (Tensor, np.ndarray)) for v in keywords.values()):
                 args, keywords = _by_position(function, implementation, args, keywords)
     if implementation is None:
@@ -511,6 +520,16 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
 
 # Keywords that NumPy's own code passes along at their defaults; anything else is for the function to take or to refuse.
 DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial": np._NoValue, "copy": True}
+
+
+@functools.cache
+def accepted_keywords(implementation: Any) -> frozenset[str]:
+    """The keywords that a primitive or a composition takes."""
+    function = implementation.forward if isinstance(implementation, Primitive) else implementation
+    if isinstance(function, np.ufunc):
+        return frozenset()
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
 
 
 def _by_position(function: Any, implementation: Any, args: Any, keywords: dict[str, Any]) -> Any:

@@ -17,8 +17,8 @@ import numpy as np
 
 from .graph import Node, ancestors, backward_walk, forward_walk, leading_to
 from .registry import elementwise
-from .scope import enable_grad
-from .tensor import Tensor, apply, constant, make_leaf, starting_cotangent
+from .scope import context, enable_grad
+from .tensor import Tensor, apply, constant, make_leaf, starting_cotangent, value_of
 from .trees import leaves, tree_map, unflatten
 
 identity = elementwise(lambda x: x, 1, name="identity")
@@ -50,6 +50,7 @@ class _Run:
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], keywords: dict[str, Any]):
         args = list(args)
+        self.recording = context.recording
         with enable_grad():
             for i in argnums:
                 args[i] = tree_map(_fresh, args[i])
@@ -59,16 +60,15 @@ class _Run:
 
     def graph(self, outputs: Sequence[Tensor]) -> tuple[list[Node], bool]:
         """The nodes between the leaves and the outputs, and whether the graph reaches beyond the leaves."""
-        nodes = ancestors(outputs)
-        beyond = any(node.is_leaf and node not in self.targets for node in nodes)
+        nodes = ancestors(outputs, stop=self.targets)
+        beyond = self.recording and any(node.is_leaf != (node in self.targets) for node in nodes)
         return leading_to(nodes, self.targets), beyond
 
     def gradients(self, outputs: Sequence[Tensor], cotangents: Sequence[Any], keep: bool = False) -> list[Any]:
         """The cotangent of each chosen argument, as trees like them; zeros where the result doesn't depend on it."""
         nodes, beyond = self.graph(outputs)
-        recorded = beyond or any(isinstance(g, Tensor) for g in cotangents)
-        if recorded:
-            cotangents = [_as_tensor(g) for g in cotangents]
+        recorded = beyond or (self.recording and any(isinstance(g, Tensor) for g in cotangents))
+        cotangents = [_as_tensor(g) if recorded else value_of(g) for g in cotangents]
         start: dict[Node, Any] = {}
         for output, g in zip(outputs, cotangents):
             start[output] = start[output] + g if output in start else g
@@ -179,7 +179,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         return tuple(run.gradients(outputs, seeds, keep=True))
 
     _, beyond = run.graph(outputs)
-    return (run.result if beyond else tree_map(_plain, run.result)), pull_back
+    # What is handed out is a copy: the rules still need theirs, whatever the caller does to it.
+    return (run.result if beyond else tree_map(lambda y: np.array(_plain(y))[()], run.result)), pull_back
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -212,14 +213,16 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     outputs = [_as_tensor(y) for y in leaves(run.result)]
     nodes, beyond = run.graph(outputs)
     start: dict[Node, Any] = {}
+
+    def start_with(leaf: Tensor, v: Any) -> None:
+        if np.shape(value_of(v)) != leaf.shape:
+            raise ValueError(f"jvp: a tangent of shape {np.shape(value_of(v))} for an argument of shape {leaf.shape}")
+        start[leaf] = v if isinstance(v, Tensor) else np.array(v, dtype=leaf.dtype)
+
     for tree, direction in zip(run.chosen, tangents):
-        for leaf, v in zip(leaves(tree), leaves(direction)):
-            if np.shape(_plain(v)) != leaf.shape:
-                raise ValueError(f"jvp: a tangent of shape {np.shape(_plain(v))} for an argument of shape {leaf.shape}")
-            start[leaf] = v if isinstance(v, Tensor) else np.array(v, dtype=leaf.dtype)
-    recorded = beyond or any(isinstance(v, Tensor) for v in start.values())
-    if recorded:
-        start = {leaf: _as_tensor(v) for leaf, v in start.items()}
+        tree_map(start_with, tree, direction)
+    recorded = beyond or (run.recording and any(isinstance(v, Tensor) for v in start.values()))
+    start = {leaf: _as_tensor(v) if recorded else value_of(v) for leaf, v in start.items()}
     with enable_grad():
         known = forward_walk(start, nodes)
     found = iter([known[y] if y in known else np.zeros_like(y._data) for y in outputs])

@@ -38,7 +38,7 @@ def _power_of_exponent(ans: Any, x: Any, y: Any) -> Any:
 power_of = elementwise(np.power, _power_of_base, _power_of_exponent)
 power_by_number = elementwise(
     lambda x, exponent: x**exponent,
-    lambda ans, x, exponent: 0 * x if exponent == 0 else exponent * x ** (exponent - 1),
+    lambda ans, x, exponent: np.zeros_like(x) if exponent == 0 else exponent * x ** (exponent - 1),
     name="power",
 )
 
@@ -160,6 +160,6 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
 # --------------------------------------------------------------------
 
 without_gradient(
-    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+    np.sign, np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
     np.isnan, np.isinf, np.isfinite, np.signbit, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -52,7 +53,8 @@ def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return np.expand_dims(g, -2) @ a if a.ndim > 1 else a * g
     if b.ndim == 2 and a.ndim > 2:  # a sequence times one matrix: one product over all steps instead of a sum of many
-        return _matmul(np.reshape(a, (-1, a.shape[-1])).T, np.reshape(g, (-1, g.shape[-1])))
+        rows = math.prod(a.shape[:-1])  # not -1, which can't be told where there is nothing
+        return _matmul(np.reshape(a, (rows, a.shape[-1])).T, np.reshape(g, (rows, g.shape[-1])))
     return Products([(a, g)]) if a.ndim == 2 else _flipped(a) @ g
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 class Parts:
     """A cotangent in parts; it sums with other cotangents of the same node like the array that it stands for.
@@ -19,27 +21,35 @@ class Parts:
     """
 
     __slots__ = ("parts", "rest")
-    __array_ufunc__ = None  # so that ``array + parts`` is asked of us
 
     def __init__(self, parts: list[tuple[Any, Any]], rest: Any = None) -> None:
         self.parts = parts
         self.rest = rest
 
     def __add__(self, other: Any) -> Any:
-        parts, rest = self.parts, other
-        if type(other) is type(self):
-            parts, rest = self.parts + other.parts, other.rest
-        if self.rest is not None:
-            rest = self.rest if rest is None else self.rest + rest
-        return type(self)(parts, rest)
+        total = type(self)(list(self.parts), self.rest)  # a list of its own: whoever observed the parts may keep them
+        total += other
+        return total
 
     __radd__ = __add__
 
     def __iadd__(self, other: Any) -> Any:
-        if type(other) is type(self) and other.rest is None:
+        if type(other) is type(self):
             self.parts.extend(other.parts)
-            return self
-        return self + other
+            other = other.rest
+        if isinstance(self.rest, Parts):
+            self.rest += other
+        elif self.rest is not None:
+            self.rest = self.rest if other is None else self.rest + other
+        else:
+            self.rest = type(other)(list(other.parts), other.rest) if isinstance(other, Parts) else other
+        return self
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **keywords: Any) -> Any:
+        """``array + parts`` and ``array += parts``, of which NumPy asks us."""
+        if ufunc is not np.add or method != "__call__":
+            return NotImplemented
+        return self + (operands[0] if operands[1] is self else operands[1])
 
     def assembled(self, shape: tuple[int, ...]) -> Any:
         """The whole cotangent, for a node of this shape."""

@@ -65,13 +65,12 @@ def astype(a: Any, dtype: Any) -> Any:
 # --- joining and splitting -------------------------------------------------------------------------------------------
 
 
-def _joined(*arrays: Any, axis: int | None, starts: list[int]) -> Any:
+def _joined(*arrays: Any, axis: int | None) -> Any:
     return np.concatenate(arrays, axis=axis)
 
 
-def _pieces_of_joined(
-    wanted: list[int], g: Any, ans: Any, *arrays: Any, axis: int | None, starts: list[int]
-) -> list[Any]:
+def _pieces_of_joined(wanted: list[int], g: Any, ans: Any, *arrays: Any, axis: int | None) -> list[Any]:
+    starts = [0, *itertools.accumulate(np.size(a) if axis is None else a.shape[axis] for a in arrays)]
     if axis is None:
         return [np.reshape(g[starts[i] : starts[i + 1]], arrays[i].shape) for i in wanted]
     before = (slice(None),) * (axis % g.ndim)
@@ -84,8 +83,7 @@ joined = linear_in_all(_joined, _pieces_of_joined, name="concatenate")
 @overrides(np.concatenate)
 def concatenate(arrays: Any, axis: int | None = 0) -> Any:
     """np.concatenate, of Tensors and arrays."""
-    sizes = [np.size(a) if axis is None else np.shape(a)[axis] for a in arrays]
-    return joined(*arrays, axis=axis, starts=[0, *itertools.accumulate(sizes)])
+    return joined(*arrays, axis=axis)
 
 
 def _stacked(*arrays: Any, axis: int = 0) -> Any:

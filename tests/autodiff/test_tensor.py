@@ -1,0 +1,306 @@
+"""A Tensor as an array: how it is made, what it shows, and that nothing turns it into a plain array in silence."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+
+
+@pytest.fixture
+def w() -> tr.Tensor:
+    return tr.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True, name="w")
+
+
+# --- making one ------------------------------------------------------------------------------------------------------
+
+
+def test_shows_what_an_array_shows(w: tr.Tensor) -> None:
+    assert (w.shape, w.ndim, w.size, w.dtype, len(w)) == ((2, 3), 2, 6, np.float64, 2)
+    assert w.name == "w" and w.requires_grad and w.grad is None and w.is_leaf
+    assert w.T.shape == (3, 2)
+    assert w.tolist() == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    assert w[1, 2].item() == 6.0
+    assert [row.tolist() for row in w] == w.tolist()
+
+
+def test_dtype_is_numpys_unless_given() -> None:
+    assert tr.tensor([1, 2]).dtype == np.int64
+    assert tr.tensor([1.0]).dtype == np.float64
+    assert tr.tensor(np.float32(1)).dtype == np.float32
+    assert tr.tensor([1, 2], dtype=np.float32, requires_grad=True).dtype == np.float32
+
+
+def test_copies_the_callers_array() -> None:
+    a = np.array([1.0, 2.0])
+    t = tr.tensor(a)
+    a[0] = 100
+    assert t.tolist() == [1.0, 2.0]
+    assert a.flags.writeable
+
+
+@pytest.mark.parametrize("data", [[1, 2], [True, False], np.arange(3, dtype=np.int8)])
+def test_integers_and_booleans_cant_require_a_gradient(data: object) -> None:
+    with pytest.raises(TypeError, match=r"can't require a gradient.*dtype="):
+        tr.tensor(data, requires_grad=True)
+
+
+def test_complex_numbers_and_strings_are_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="complex"):
+        tr.tensor([1j])
+    with pytest.raises(TypeError, match="numbers"):
+        tr.tensor(["a"])
+    with pytest.raises(TypeError, match="multiply: complex"):
+        tr.tensor([1.0]) * 1j
+    with pytest.raises(TypeError, match="multiply: complex"):
+        tr.tensor([1.0]) * np.array([1j])
+
+
+def test_constructor_is_closed_and_says_what_to_call() -> None:
+    with pytest.raises(TypeError, match=r"tensor\(data"):
+        tr.Tensor([1.0])
+
+
+def test_repr_tells_value_dtype_and_origin(w: tr.Tensor) -> None:
+    assert repr(tr.tensor([1.0, 2.0])) == "tensor([1., 2.])"
+    assert "name='w'" in repr(w) and "requires_grad=True" in repr(w)
+    assert "op=tanh" in repr(np.tanh(w))
+    assert "dtype=float32" in repr(tr.tensor([1.0], dtype=np.float32))
+
+
+def test_item_needs_one_element(w: tr.Tensor) -> None:
+    assert tr.tensor([[3.5]]).item() == 3.5
+    with pytest.raises(ValueError, match=r"shape \(2, 3\)"):
+        w.item()
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def test_data_and_numpy_are_read_only_views(w: tr.Tensor) -> None:
+    for view in (w.data, w.numpy()):
+        with pytest.raises(ValueError, match="read-only"):
+            view[0, 0] = 1
+        assert not view.flags.writeable
+
+
+def test_data_is_rebound_to_a_copy(w: tr.Tensor) -> None:
+    before, new = w.data, np.zeros((2, 3))
+    w.data = new
+    new[:] = 7
+    assert before[0, 0] == 1 and np.all(w.data == 0) and new.flags.writeable
+
+
+def test_data_of_another_shape_or_of_a_result_cant_be_set(w: tr.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"w: shape \(2,\) can't replace \(2, 3\)"):
+        w.data = np.zeros(2)
+    with pytest.raises(RuntimeError, match="multiply"):
+        (w * 2).data = np.zeros((2, 3))
+
+
+def test_detach_leaves_the_graph(w: tr.Tensor) -> None:
+    d = np.tanh(w).detach()
+    assert not d.requires_grad and d.is_leaf
+    assert not (d * 2).requires_grad
+
+
+# --- NumPy's protocols -----------------------------------------------------------------------------------------------
+
+
+def test_numpy_functions_and_operators_are_recorded(w: tr.Tensor) -> None:
+    a = np.arange(6.0).reshape(2, 3)
+    results = {
+        "tanh": np.tanh(w),
+        "concatenate": np.concatenate([w, a]),
+        "where": np.where(a > 2, w, 0),
+        "matmul": a.T @ w,
+        "add": a + w,
+        "subtract": a - w,
+        "multiply": np.float64(2) * w,
+        "divide": 1 / w,
+        "power": 2.0**w,
+        "negative": -w,
+        "absolute": abs(w),
+        "getitem": w[0],
+        "sum": np.add.reduce(w),
+        "stack": np.stack([w, w]),
+    }
+    for name, result in results.items():
+        assert isinstance(result, tr.Tensor) and result.requires_grad, name
+        assert result.op.name == name
+    assert np.allclose(results["matmul"].data, a.T @ w.data)
+    assert np.allclose(results["power"].data, 2.0**w.data)
+
+
+def test_a_function_without_a_rule_is_refused_by_name(w: tr.Tensor) -> None:
+    with pytest.raises(TypeError, match=r"np\.interp has no derivative rule.*detach"):
+        np.interp(w, [0.0, 1.0], [0.0, 1.0])
+    with pytest.raises(TypeError, match=r"np\.frexp"):
+        np.frexp(w)
+    with pytest.raises(TypeError, match=r"np\.fft"):
+        np.fft.fft(w)
+
+
+@pytest.mark.parametrize(
+    "detour",
+    [
+        lambda t: float(t[0, 0]),
+        lambda t: int(t[0, 0]),
+        lambda t: complex(t[0, 0]),
+        lambda t: np.asarray(t),
+        lambda t: np.array(t),
+        lambda t: np.array([t, t]),
+        lambda t: np.zeros((2, 3)).__setitem__(0, t[0]),
+        lambda t: math.tanh(t[0, 0]),
+        lambda t: np.add(t, 1, out=np.zeros((2, 3))),
+        lambda t: np.zeros((2, 3)).__iadd__(t),
+        lambda t: np.add.at(np.zeros((2, 3)), 0, t[0]),
+        lambda t: np.sum(t, out=np.zeros(())),
+        lambda t: t.__setitem__(0, 1.0),
+        lambda t: range(3)[t[0, 0]],
+        lambda t: tr.tensor(t),
+    ],
+)
+def test_no_silent_detour(w: tr.Tensor, detour: object) -> None:
+    with pytest.raises(TypeError, match=r"gradient|complex|recorded graph|float.*integer"):
+        detour(w)  # type: ignore[operator]
+
+
+def test_a_number_of_an_array_cant_be_set_in_silence_either(w: tr.Tensor) -> None:
+    with pytest.raises(ValueError) as e:  # NumPy says "setting an array element with a sequence", because of ours
+        np.zeros(2)[0] = w[0, 0]
+    assert "would lose the gradient" in str(e.value.__cause__)
+
+
+def test_detour_errors_name_the_cure_and_the_place(w: tr.Tensor) -> None:
+    with tr.scope(layer=1, step=4):
+        y = w * 2
+    with pytest.raises(TypeError, match=r"layer 1, step 4.*np\.stack.*\.item\(\).*\.detach\(\)"):
+        np.asarray(y)
+    with pytest.raises(TypeError, match=r"a = a \+ t"):
+        np.zeros((2, 3)).__iadd__(w)
+    with pytest.raises(TypeError, match=r"np\.where|index_update"):
+        w[0] = 1
+
+
+def test_a_tensor_that_needs_no_gradient_converts() -> None:
+    t = tr.tensor(1.5)
+    assert float(t) == 1.5 and int(t) == 1 and np.asarray(t).tolist() == 1.5
+    buffer = np.zeros(2)
+    buffer[0] = t
+    assert buffer[0] == 1.5
+    assert [10, 20, 30][tr.tensor(2)] == 30
+
+
+def test_in_place_on_a_tensor_makes_a_new_one(w: tr.Tensor) -> None:
+    t = before = w * 1
+    t += 1
+    assert t is not before and before[0, 0].item() == 1 and t[0, 0].item() == 2
+
+
+def test_comparisons_and_predicates_are_plain(w: tr.Tensor) -> None:
+    for plain in (w > 2, w >= 2, w < 2, w <= 2, w == 2, w != 2, np.greater(w, 2), np.isnan(w), np.logical_not(w)):
+        assert type(plain) is np.ndarray and plain.dtype == bool
+    assert np.argmax(w) == 5 and np.shape(w) == (2, 3) and np.ndim(w) == 2 and np.size(w) == 6
+    assert bool(tr.tensor(1.0)) and not tr.tensor([0.0])
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(w)
+
+
+def test_lists_of_numbers_are_taken_in_and_object_arrays_are_not(w: tr.Tensor) -> None:
+    assert np.add(w, [1, 2, 3]).tolist()[0] == [2.0, 4.0, 6.0]
+    with pytest.raises(TypeError, match="Scalars and Tensors don't mix"):
+        w * tr.scalars(np.ones((2, 3)))
+
+
+# --- dtypes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x * 2.0, lambda x: 2.0 / x, lambda x: x**2, lambda x: 2.0**x, lambda x: x**0.5, lambda x: 1 - x,
+        lambda x: x / 3, np.mean, np.sum, lambda x: np.where(x > 1, x, 0.0), lambda x: np.maximum(x, 0.5),
+        lambda x: np.clip(x, 0.5, 2.5), tr.sigmoid, tr.relu, tr.logsumexp, np.tanh, lambda x: x @ x,
+        lambda x: np.einsum("i,i->", x, x), lambda x: x * np.arange(3), lambda x: np.stack([x, x]),
+    ],
+)  # fmt: skip
+def test_float32_stays_float32_both_ways(f: object) -> None:
+    x = tr.tensor([1.0, 2.0, 3.0], dtype=np.float32, requires_grad=True)
+    y = f(x)  # type: ignore[operator]
+    if y.op.name == "multiply" and y._arrays[1].__class__ is np.ndarray:
+        assert y.dtype == np.float64  # an int64 array promotes, as in NumPy
+    else:
+        assert y.dtype == np.float32
+    np.sum(y).backward()
+    assert x.grad.dtype == np.float32 and x.grad.shape == (3,)
+
+
+def test_each_gradient_has_its_own_inputs_dtype() -> None:
+    a = tr.tensor([1.0, 2.0], dtype=np.float32, requires_grad=True)
+    b = tr.tensor([3.0, 4.0], dtype=np.float64, requires_grad=True)
+    y = a * b
+    y.sum().backward()
+    assert y.dtype == np.float64 and a.grad.dtype == np.float32 and b.grad.dtype == np.float64
+
+
+def test_int_times_float_gives_a_float_gradient() -> None:
+    x = tr.tensor([1.0, 2.0], requires_grad=True)
+    np.sum(tr.tensor([2, 3]) * x).backward()
+    assert x.grad.tolist() == [2.0, 3.0] and x.grad.dtype == np.float64
+
+
+def test_astype_keeps_the_gradient_in_the_inputs_dtype() -> None:
+    x = tr.tensor([1.5, 2.5], requires_grad=True)
+    x.astype(np.float32).sum().backward()
+    assert x.grad.tolist() == [1.0, 1.0] and x.grad.dtype == np.float64
+    assert not x.astype(np.int64).requires_grad
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def test_errors_name_operation_shapes_layer_step_and_module() -> None:
+    class Cell:
+        def describe(self) -> str:
+            return "LSTMCell(12, 64) takes x of shape (B, 12)."
+
+    x, u = tr.tensor(np.ones((32, 10)), requires_grad=True), np.ones((12, 64))
+    with (
+        tr.scope(layer=0, step=3, owner=Cell()),
+        pytest.raises(ValueError, match=r"matmul at layer 0, step 3: \(32, 10\) @ \(12, 64\): inner") as e,
+    ):
+        x @ u
+    assert "inner sizes 10 and 12 differ. LSTMCell(12, 64) takes x of shape (B, 12)." in str(e.value)
+    with pytest.raises(ValueError, match=r"add: .*\(32, 10\), \(3,\)"):
+        x + np.ones(3)
+    with pytest.raises(ValueError, match=r"matmul: \(32, 10\) @ \(\): .*use \* to scale"):
+        x @ 2.0
+    with pytest.raises(IndexError, match=r"getitem: .*\(32, 10\)"):
+        x[40]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.concatenate([x, x], axis=5),
+        lambda x: np.concatenate([x, np.ones((2, 2))]),
+        lambda x: np.stack([x, x[0]]),
+        lambda x: x.reshape(4, 4),
+        lambda x: np.sum(x, axis=7),
+        lambda x: np.max(x[:0]),
+        lambda x: np.split(x, 4),
+        lambda x: np.einsum("ij,jk->ik", x, x),
+    ],
+)
+def test_what_numpy_refuses_names_the_operation(w: tr.Tensor, f: object) -> None:
+    with pytest.raises((ValueError, IndexError), match=r"^(concatenate|stack|reshape|sum|max|split|einsum).*\d"):
+        f(w)  # type: ignore[operator]
+
+
+def test_an_unknown_keyword_is_refused_by_name(w: tr.Tensor) -> None:
+    with pytest.raises(TypeError, match=r"np\.tanh.*casting"):
+        np.tanh(w, casting="unsafe")
