@@ -8,3 +8,45 @@ something.
 
 Start with :mod:`tinygrad_rnn.manual.elman`.
 """
+
+from . import (
+    activations,
+    attention,
+    ctc,
+    elman,
+    gru,
+    letters,
+    lines,
+    losses,
+    lstm,
+    paths,
+    readout,
+    rtrl,
+    skip,
+    stacked,
+    training,
+    truncated,
+    worked_example,
+    worked_example_slips,
+)
+
+__all__ = [
+    "activations",
+    "attention",
+    "ctc",
+    "elman",
+    "gru",
+    "letters",
+    "lines",
+    "losses",
+    "lstm",
+    "paths",
+    "readout",
+    "rtrl",
+    "skip",
+    "stacked",
+    "training",
+    "truncated",
+    "worked_example",
+    "worked_example_slips",
+]
