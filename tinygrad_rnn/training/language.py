@@ -1,0 +1,211 @@
+"""A language model: it reads a text symbol by symbol and says at each one what may come next.
+
+    symbol -> embedding -> recurrent cell -> Linear -> logits of the next symbol
+
+The embedding and the output layer take all time steps at once, so that only the recurrence itself is a loop. An
+embedding is what a one-hot vector times a matrix comes to, without the multiplication by zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import nn
+from ..autodiff.scope import no_grad
+from ..data import CharacterVocabulary, StreamBatches, Vocabulary, train_validation_split
+from ..nn import init
+from ..optim import Adam
+from .history import History
+from .loop import fit
+from .prediction import evaluate
+
+CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
+
+
+class LanguageModel(nn.Module):
+    """Predicts the next character or word of a text.
+
+    Args:
+        vocabulary: The symbols; a model knows its own, so that it can read and write text.
+        cell: "RNN", "LSTM" or "GRU"; or a cell of your own, which takes inputs of ``embedding_size`` and gives
+            outputs of size ``units``.
+        units: d, the size of the cell's output.
+        embedding_size: n, the size of the vector that stands for a symbol.
+        seed: An int or a numpy.random.Generator.
+        dtype: Of the parameters.
+
+    Attributes:
+        embedding: (k, n), a row for every symbol.
+        cell: The recurrent cell.
+        output: The layer from the cell's output to the logits.
+
+    Example:
+        >>> from tinygrad_rnn.data import CharacterVocabulary
+        >>> model = LanguageModel(CharacterVocabulary.from_text("hello"), units=8, seed=0)
+        >>> logits, state = model(np.zeros((5, 2), int))  # T = 5, B = 2
+        >>> logits.shape
+        (5, 2, 4)
+        >>> len(model.sample(10, seed=0))
+        10
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        cell: Any = "LSTM",
+        *,
+        units: int = 128,
+        embedding_size: int = 64,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        rng = init.generator(seed)
+        if isinstance(cell, str):
+            if cell not in CELLS:
+                raise ValueError(f"LanguageModel: cell {cell!r} is not one of {', '.join(CELLS)}; or pass a cell")
+            cell = CELLS[cell](embedding_size, units, seed=rng, dtype=dtype)
+        self.vocabulary = vocabulary
+        self.embedding = nn.Parameter(rng.normal(size=(len(vocabulary), embedding_size)).astype(dtype))
+        self.cell = cell
+        self.output = nn.Linear(units, len(vocabulary), seed=rng, dtype=dtype)
+
+    def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
+        """Read symbols and predict, after each, the next one.
+
+        Args:
+            symbols: (T, B), their numbers; (T,) without a batch.
+            state: Where the text before them left the cell; None at the beginning of a text.
+
+        Returns:
+            Logits (T, B, k), and the state after the last symbol.
+        """
+        ys, state = nn.unroll(self.cell, self.embedding[symbols], state)
+        return self.output(ys), state
+
+    def sample(self, length: int, prime: str = "", *, temperature: float = 1.0, seed: init.Seed = 0) -> str:
+        """Let the model write.
+
+        Args:
+            length: How many symbols.
+            prime: A text to go on from. Without one the model is given a line end, or, if it knows none, its most
+                frequent symbol.
+            temperature: 1 draws from the probabilities as they are; less makes the model play safe, until 0 always
+                takes the likeliest symbol; more makes it adventurous.
+            seed: An int or a numpy.random.Generator.
+
+        Returns:
+            ``prime`` and what comes after it.
+
+        Raises:
+            ValueError: A negative temperature or length, or a prime that isn't in the vocabulary.
+        """
+        if length < 0 or not temperature >= 0:
+            raise ValueError(f"sample: length={length} and temperature={temperature} must not be negative")
+        rng = init.generator(seed)
+        given = self.vocabulary.encode(prime)
+        drawn: list[int] = []
+        following = given if given.size else np.array([self._first_symbol()])
+        state = None
+        with no_grad():
+            for _ in range(length):
+                logits, state = self(following, state)
+                drawn.append(_draw(np.asarray(logits)[-1], temperature, rng))
+                following = np.array(drawn[-1:])
+        return self.vocabulary.decode([*given, *drawn])
+
+    def bits_per_symbol(self, text: str | np.ndarray, *, batch_size: int = 16, steps: int = 100) -> float:
+        """How many bits the model needs for a symbol of a text: log₂ of its perplexity.
+
+        For characters this is the usual measure, bits per character; log₂ k would be needed without any model.
+
+        Args:
+            text: A text, or the numbers of its symbols (N,).
+            batch_size: How many pieces of the text are read side by side, each from a fresh state.
+            steps: How many symbols are read at a time.
+
+        Raises:
+            ValueError: The text is too short for that, or holds symbols that aren't in the vocabulary.
+        """
+        symbols = self.vocabulary.encode(text) if isinstance(text, str) else text
+        stream = StreamBatches(symbols, batch_size=batch_size, steps=steps)
+        return evaluate(self, stream, nn.cross_entropy) / math.log(2)
+
+    def _first_symbol(self) -> int:
+        return self.vocabulary.index("\n") if "\n" in self.vocabulary else 0
+
+
+class TrainedOnText(NamedTuple):
+    """What ``train_on_text`` gives.
+
+    Attributes:
+        model: The trained model; ``model.sample(...)`` lets it write.
+        history: How training went.
+        validation_text: The numbers of the end of the text, which the model hasn't seen; ``model.bits_per_symbol``
+            takes them.
+    """
+
+    model: LanguageModel
+    history: History
+    validation_text: np.ndarray
+
+
+def train_on_text(
+    text: str,
+    *,
+    vocabulary: Vocabulary | None = None,
+    cell: Any = "LSTM",
+    units: int = 128,
+    embedding_size: int = 64,
+    batch_size: int = 32,
+    steps_per_batch: int = 50,
+    learning_rate: float = 5e-3,
+    validation: float = 0.05,
+    seed: int = 0,
+    **limits: Any,
+) -> TrainedOnText:
+    """Train a language model on a text, with everything set to what works for a small one.
+
+    Args:
+        text: What to learn to write.
+        vocabulary: Its symbols; by default its characters.
+        cell: As in ``LanguageModel``.
+        units: As in ``LanguageModel``.
+        embedding_size: As in ``LanguageModel``.
+        batch_size: How many streams through the text run side by side.
+        steps_per_batch: Through how many time steps gradients flow back.
+        learning_rate: Adam's.
+        validation: Which fraction of the text, its end, is kept from the model.
+        seed: Everything random follows from it.
+        **limits: Passed to ``fit``: ``seconds=25``, ``steps=``, ``epochs=``, ``progress=``, ``callbacks=``...
+
+    Returns:
+        The model, the history and the text that was kept from it.
+
+    Example:
+        >>> from tinygrad_rnn.data import python_documentation
+        >>> text = python_documentation()[:20_000]
+        >>> model, history, validation = train_on_text(text, units=16, steps=20)
+        >>> bool(history.losses[-1] < history.losses[0])
+        True
+    """
+    vocabulary = CharacterVocabulary.from_text(text) if vocabulary is None else vocabulary
+    rng = np.random.default_rng(seed)
+    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, seed=rng)
+    train, held_out = train_validation_split(vocabulary.encode(text), validation=validation)
+    stream = StreamBatches(train, batch_size=batch_size, steps=steps_per_batch, rng=rng)
+    history = fit(
+        model, stream, nn.cross_entropy, Adam(model.parameters(), lr=learning_rate), unit=vocabulary.kind, **limits
+    )
+    return TrainedOnText(model, history, held_out)
+
+
+def _draw(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
+    """A symbol drawn from softmax(logits / temperature)."""
+    if temperature == 0:
+        return int(np.argmax(logits))
+    scaled = (logits - logits.max()).astype(np.float64) / temperature
+    cumulated = np.cumsum(np.exp(scaled))
+    return int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))

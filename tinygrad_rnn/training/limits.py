@@ -1,0 +1,61 @@
+"""When a training run ends."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from .history import History
+
+
+class Limits(NamedTuple):
+    """How long to train; whatever comes first ends the run. All count from the run's beginning, through interruptions.
+
+    Attributes:
+        epochs: So many times through the data.
+        steps: So many batches.
+        seconds: So long.
+        threshold: Until the mean loss of an epoch is below it. (Where one batch is all of the data, as in the
+            articles, that is the loss.)
+    """
+
+    epochs: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    threshold: float | None = None
+
+    def check(self) -> None:
+        """Say what is wrong with them, if something is.
+
+        Raises:
+            ValueError: There is none, or one that makes no sense.
+        """
+        if all(limit is None for limit in self):
+            raise ValueError("fit: say when to stop: epochs=, steps=, seconds= or threshold=")
+        for name, limit in self._asdict().items():
+            if limit is not None and (math.isnan(limit) or (limit < 0 and name != "threshold")):
+                raise ValueError(f"fit: {name}={limit} makes no sense; use a positive number")
+
+    def converged(self, history: History) -> str | None:
+        """Why no further update is wanted: the loss is small enough. None if it isn't."""
+        ended = bool(history.epochs) and history.epochs[-1] == history.step
+        if self.threshold is None or not ended or not history.epoch_losses[-1] < self.threshold:
+            return None
+        return f"the loss, {history.epoch_losses[-1]:.4g}, is below the threshold of {self.threshold:g}"
+
+    def reached(self, history: History) -> str | None:
+        """Which limit is reached, in words; None if none is."""
+        if self.steps is not None and history.step >= self.steps:
+            return f"{history.step:,} steps are done"
+        if self.epochs is not None and len(history.epochs) >= self.epochs:
+            return f"{len(history.epochs):,} epochs are done"
+        if self.seconds is not None and history.seconds >= self.seconds:
+            return f"{self.seconds:g} seconds are over"
+        return None
+
+    def total_steps(self, epoch_steps: int) -> int | None:
+        """How many steps there will be at most, if that is known."""
+        totals = [] if self.steps is None else [self.steps]
+        if self.epochs is not None:
+            totals.append(self.epochs * epoch_steps)
+        return min(totals, default=None)

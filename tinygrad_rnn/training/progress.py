@@ -1,0 +1,78 @@
+"""A bar that shows how training goes: the loss, how fast, how long still."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from .history import History
+from .limits import Limits
+
+REFRESH_SECONDS = 0.1
+
+
+class Progress:
+    """A progress bar on standard error.
+
+    Args:
+        history: The run to show.
+        limits: When it ends: so many steps, or else a time.
+        epoch_steps: How many steps an epoch has.
+        unit: What is counted per second: "steps", or what the inputs are ("characters").
+        show: Whether to show anything; by default only on a terminal.
+    """
+
+    def __init__(self, history: History, limits: Limits, epoch_steps: int, unit: str, show: bool | None) -> None:
+        self.history = history
+        self.unit = unit
+        self.by_time = limits.total_steps(epoch_steps) is None and limits.seconds is not None
+        self.total = limits.seconds if self.by_time else limits.total_steps(epoch_steps)
+        self.show = sys.stderr.isatty() if show is None else show
+        self.bar: Any = None
+        self._next_refresh = 0.0
+
+    def __enter__(self) -> Progress:
+        if self.show:
+            from tqdm.auto import tqdm
+
+            self._seen_before = self._counted()
+            self._seconds_before = self.history.seconds
+            self.bar = tqdm(
+                total=self.total,
+                initial=self._done(),
+                desc="training",
+                bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}",
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self._next_refresh = 0.0
+            self.update()
+            self.bar.close()
+
+    def update(self) -> None:
+        """Show where the run is, but not so often that showing costs time."""
+        now = time.monotonic()
+        if self.bar is None or now < self._next_refresh:
+            return
+        self._next_refresh = now + REFRESH_SECONDS
+        self.bar.n = min(self._done(), self.total or sys.maxsize)
+        self.bar.set_postfix_str(self.text(), refresh=False)
+        self.bar.refresh()
+
+    def text(self) -> str:
+        """The loss and the rate, in words."""
+        elapsed = self.history.seconds - self._seconds_before
+        rate = (self._counted() - self._seen_before) / elapsed if elapsed > 0 else 0.0
+        return f"step {self.history.step:,}, loss {self.history.smoothed:.4f}, {rate:,.0f} {self.unit}/s"
+
+    def _done(self) -> float:
+        return round(self.history.seconds, 1) if self.by_time else self.history.step
+
+    def _counted(self) -> int:
+        return self.history.step if self.unit == "steps" else self.history.symbols
