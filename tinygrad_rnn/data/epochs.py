@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .checks import whole_number
+from .generator_state import generator_state, restore_generator
 
 Array = npt.NDArray[Any]
 
@@ -92,7 +93,7 @@ class Epochs(ABC):
             "epoch": self.epoch,
             "position": self.position,
             "seed": self._seed,
-            "generator": None if self._rng is None else _plain(self._rng.bit_generator.state),
+            "generator": None if self._rng is None else generator_state(self._rng),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -107,7 +108,7 @@ class Epochs(ABC):
         """
         epoch, position, seed = self._checked(state)
         if self._rng is not None:
-            _restore(self._rng, state["generator"])
+            restore_generator(self._rng, state["generator"])
         self.epoch, self.position, self._seed = epoch, position, seed
         if position > 0:
             self._arrange(self._epoch_rng())
@@ -158,28 +159,3 @@ class Epochs(ABC):
 
 
 _SEEDS = 2**63
-
-
-def _plain(state: Any) -> Any:
-    """A generator's state with lists in place of arrays, so that JSON can hold it."""
-    if isinstance(state, Mapping):
-        return {key: _plain(value) for key, value in state.items()}
-    if isinstance(state, np.ndarray):
-        return state.tolist()
-    return state.item() if isinstance(state, np.generic) else state
-
-
-def _restore(rng: np.random.Generator, state: Any) -> None:
-    """Put a generator into a saved state, or leave it as it is and raise."""
-    kind = type(rng.bit_generator)
-    try:
-        # NumPy believes these two, and reads beyond its buffer if they are wrong.
-        if kind is np.random.MT19937 and state["state"]["pos"] not in range(625):
-            raise ValueError("pos is not a place in its key")
-        if kind is np.random.Philox and state["buffer_pos"] not in range(5):
-            raise ValueError("buffer_pos is not a place in its buffer")
-        trial = kind()
-        trial.state = state
-    except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
-        raise ValueError(f"this is no state of a generator of the kind {kind.__name__}: {error!r}") from None
-    rng.bit_generator.state = trial.state
