@@ -59,6 +59,7 @@ class Context(threading.local):
     recording: bool = True
     scope: Scope = NOWHERE
     anomaly: Any = None  # set by detect_anomaly: called with each new node
+    collector: Any = None  # set by who collects named values: called with each label and value
     trace: Any = None  # set by the compiler while it traces: takes every operation, and runs none
 
 
