@@ -1,0 +1,9 @@
+"""Pictures that teach: the recorded graph, unrolled or rolled, with values, gradients and formulas.
+
+The way of a picture: ``model`` reads the recorded graph, ``views`` makes a quotient of it, ``layout`` gives everything
+its place in a ``scene``, and ``svg`` or ``dot`` (and Graphviz) write it.
+"""
+
+from .draw import Picture, draw
+
+__all__ = ["Picture", "draw"]

@@ -1,0 +1,84 @@
+"""Rendering a DOT text by Graphviz: the system's where there is one, else the one inside pygraphviz's wheels.
+
+Either runs in a process of its own with a time limit, so a renderer that hangs or crashes is stopped and takes nothing
+with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+TIME_LIMIT = 60.0  # seconds
+PYGRAPHVIZ = (
+    "import sys, warnings; warnings.simplefilter('ignore'); import pygraphviz; "
+    "graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()); "
+    "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog='nop'))"
+)
+
+
+class NoRenderer(RuntimeError):
+    """There is no Graphviz to render with."""
+
+
+def renderers() -> list[tuple[str, list[str]]]:
+    """The Graphviz programs that are there, best first: (name, command to which the format is added)."""
+    found = []
+    for program, options in (("neato", ["-n2"]), ("dot", [])):
+        path = shutil.which(program)
+        if path:
+            found.append((program, [path, *options, "-T"]))
+    if importlib.util.find_spec("pygraphviz") is not None:
+        found.append(("pygraphviz", [sys.executable, "-c", PYGRAPHVIZ]))
+    return found
+
+
+def render(dot: str, kind: str, time_limit: float = TIME_LIMIT) -> bytes:
+    """Render a DOT text.
+
+    Args:
+        dot: the text.
+        kind: "svg", "png", "pdf" or what else Graphviz writes.
+        time_limit: in seconds, for each renderer that is tried.
+
+    Raises:
+        NoRenderer: none is installed.
+        RuntimeError: none of those that are there did it; says why.
+    """
+    problems = []
+    for name, command in renderers():
+        command = [*command[:-1], f"-T{kind}"] if command[-1] == "-T" else [*command, kind]
+        try:
+            return _run(command, dot.encode(), time_limit)
+        except RuntimeError as problem:
+            problems.append(f"{name}: {problem}")
+    if problems:
+        raise RuntimeError(f"rendering {kind} failed; " + "; ".join(problems))
+    raise NoRenderer(
+        f'{kind.upper()} needs Graphviz, and there is none: pip install "tinygrad_rnn[render]" brings one. '
+        "SVG, HTML, DOT, JSON and text work without."
+    )
+
+
+def _run(command: list[str], data: bytes, time_limit: float) -> bytes:
+    """The output of a program, which is stopped, with all it started, when its time is up."""
+    own_group = os.name == "posix"
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=own_group
+    )
+    try:
+        output, errors = process.communicate(data, timeout=time_limit)
+    except subprocess.TimeoutExpired:
+        if own_group:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.communicate()
+        raise RuntimeError(f"stopped after {time_limit:g} s") from None
+    if process.returncode or not output:
+        last = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
+        raise RuntimeError(last[0])
+    return output

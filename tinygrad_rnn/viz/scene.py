@@ -1,0 +1,194 @@
+"""What a picture is made of once everything has its place: panels, boxes, paths, labels, dots.
+
+One scene, several writers: DOT for Graphviz, and SVG of our own. So nothing here knows of a file format. Coordinates
+are points, x to the right and y downward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+Point = tuple[float, float]
+
+# Advance widths of Helvetica (and Arial, and Liberation Sans), in thousandths of the font size.
+_WIDTHS = {
+    "ijl'|": 222, " .,:;!/\\tfI[]()·": 278, "r-⋯": 333, "\"*": 370, "^": 469, "ckszvxyJ": 500,
+    "abdeghnopqu0123456789_#$?L": 556, "+<>=~−×÷±⊙": 584, "FTZ": 611, "ABEKPSVXY&": 667, "CDHNRUw": 722,
+    "GOQ": 778, "mM": 833, "%": 889, "W": 944, "@": 1015, "₀₁₂₃₄₅₆₇₈₉": 333, "…—": 1000,
+}  # fmt: skip
+CHARACTER_WIDTHS = {character: width for group, width in _WIDTHS.items() for character in group}
+OTHER_WIDTH = 600
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """How wide a text is set, in points; rather a little more than less."""
+    units = sum(CHARACTER_WIDTHS.get(character, OTHER_WIDTH) for character in text)
+    return units * size / 1000 * (1.08 if bold else 1.02)
+
+
+@dataclass
+class Line:
+    """One line of text in a box."""
+
+    text: str
+    size: float = 12
+    bold: bool = False
+    muted: bool = False
+
+
+@dataclass
+class Box:
+    """A node of the picture.
+
+    Attributes:
+        name: unique in the scene, the same in every writer.
+        kind: decides the colours.
+        x, y: the centre.
+        fill: a colour that replaces that of the kind.
+        hint: what is told of it on request (hover, screen reader).
+        vertex: its index in the graph.
+    """
+
+    name: str
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    lines: list[Line]
+    hint: str = ""
+    fill: str | None = None
+    ink: str | None = None
+    dimmed: bool = False
+    step: int | None = None
+    vertex: int = -1
+
+
+@dataclass
+class Path:
+    """An edge, or a part of one: a chain of cubic Bézier curves.
+
+    Attributes:
+        kind: "flow", "carry", "tap", "bus" or "constant"; decides colour and width.
+        points: 1 + 3n control points.
+        source, target: names of the boxes or dots that it joins.
+        arrow: "end", "start" or "" (none).
+        tint: which colour of parameters, for buses and taps.
+    """
+
+    kind: str
+    points: list[Point]
+    source: str
+    target: str
+    arrow: str = "end"
+    hint: str = ""
+    tint: int = 0
+    dimmed: bool = False
+    step: int | None = None
+    edge: int = -1
+    backward: bool = False
+
+
+@dataclass
+class Label:
+    """A line of text that stands by itself; x is its left end, middle or right end."""
+
+    text: str
+    x: float
+    y: float
+    size: float = 10
+    anchor: str = "start"
+    kind: str = "note"
+    step: int | None = None
+    edge: int = -1
+    dimmed: bool = False
+
+
+@dataclass
+class Panel:
+    """An area behind the boxes: a lane, a column, what was elided."""
+
+    name: str
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str = ""
+    step: int | None = None
+
+
+@dataclass
+class Dot:
+    """Where a tap leaves its bus."""
+
+    name: str
+    x: float
+    y: float
+    tint: int = 0
+    dimmed: bool = False
+    step: int | None = None
+
+
+@dataclass
+class Scene:
+    """Everything, from back to front."""
+
+    width: float = 0
+    height: float = 0
+    title: str = ""
+    description: str = ""
+    panels: list[Panel] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+    dots: list[Dot] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+
+# --- shapes of paths --------------------------------------------------------------------------------------------------
+
+
+def straight(points: Iterable[Point]) -> list[Point]:
+    """Bézier points of straight segments."""
+    corners = list(points)
+    path = [corners[0]]
+    for before, after in pairwise(corners):
+        path += [before, after, after]
+    return path
+
+
+def rounded(points: Iterable[Point], radius: float = 7) -> list[Point]:
+    """Bézier points of straight segments with round corners."""
+    every = list(points)
+    corners = [point for point, following in zip(every, [*every[1:], None]) if point != following]
+    path = [corners[0]]
+    for before, corner, after in zip(corners, corners[1:], corners[2:]):
+        start, end = _toward(corner, before, radius), _toward(corner, after, radius)
+        path += [path[-1], start, start]
+        path += [_toward(corner, before, radius * 0.45), _toward(corner, after, radius * 0.45), end]
+    return [*path, path[-1], corners[-1], corners[-1]]
+
+
+def rising(start: Point, end: Point) -> list[Point]:
+    """An S-curve that leaves and arrives vertically; a straight line where it can be one."""
+    if abs(start[0] - end[0]) < 0.5:
+        return [start, start, end, end]
+    bend = (end[1] - start[1]) * 0.5
+    return [start, (start[0], start[1] + bend), (end[0], end[1] - bend), end]
+
+
+def joined(*parts: list[Point]) -> list[Point]:
+    """One path from parts of which each begins where the one before ended."""
+    path = list(parts[0])
+    for part in parts[1:]:
+        path += part[1:]
+    return path
+
+
+def _toward(point: Point, other: Point, distance: float) -> Point:
+    dx, dy = other[0] - point[0], other[1] - point[1]
+    length = (dx * dx + dy * dy) ** 0.5
+    share = min(distance / length, 0.5) if length else 0
+    return point[0] + dx * share, point[1] + dy * share

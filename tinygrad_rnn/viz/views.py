@@ -1,0 +1,153 @@
+"""Every view is a quotient of one graph: vertices that a view doesn't tell apart become one.
+
+``level`` says what is told apart within a step (operations, gates, cells) or whether steps are at all (layers);
+``rolled`` makes all steps one, and then an edge from one step to a later one is a loop; ``elided`` makes the steps in
+the middle one. Edges between what became one vanish, all others keep the recorded uses that they stand for. So a
+gradient that is measured on a view is a sum over the very contributions of the full graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+from .model import Edge, Graph, Vertex
+
+LEVELS = ("scalar", "op", "gate", "cell", "layer")
+MOST_STEPS = 8  # more are elided in the middle
+FIRST_SHOWN, LAST_SHOWN = 2, 3
+
+
+def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool = False) -> Graph:
+    """Make one vertex of all that have the same group.
+
+    Args:
+        graph: the graph.
+        groups: the group of each vertex.
+        merged: ``merged(group, members)`` gives the vertex of a group that has several members.
+        keep_loops: keep edges from one step to another within a group.
+    """
+    members: dict[Hashable, list[Vertex]] = {}
+    for group, vertex in zip(groups, graph.vertices):
+        members.setdefault(group, []).append(vertex)
+    index = {group: i for i, group in enumerate(members)}
+    vertices = [found[0] if len(found) == 1 else merged(group, found) for group, found in members.items()]
+    edges: dict[Hashable, Edge] = {}
+    for edge in graph.edges:
+        source, target = index[groups[edge.source]], index[groups[edge.target]]
+        if source == target and not (keep_loops and edge.delay):
+            continue
+        whole = edge.source_key == vertices[source].key and edge.target_key == vertices[target].key
+        which = edge.argument if whole else (edge.source_key, edge.target_key)
+        delay = edge.delay if keep_loops else 0
+        place = (source, target, which, delay)
+        if place in edges:
+            edges[place].uses.extend(edge.uses)
+            edges[place].count += edge.count
+        else:
+            edges[place] = replace(edge, source=source, target=target, uses=list(edge.uses))
+    roots = list(dict.fromkeys(index[groups[root]] for root in graph.roots))
+    return Graph(vertices, list(edges.values()), graph.lanes, roots)
+
+
+# --- which steps ------------------------------------------------------------------------------------------------------
+
+
+def hidden_steps(graph: Graph) -> range:
+    """The steps that are elided by default: the middle of more than eight."""
+    steps = [step for step in graph.steps() if step > 0]
+    if len(steps) <= MOST_STEPS:
+        return range(0)
+    return range(steps[FIRST_SHOWN], steps[-LAST_SHOWN])
+
+
+def elided(graph: Graph, hidden: range) -> Graph:
+    """The graph with some steps in the middle as one: a vertex for each lane."""
+    groups: list[Hashable] = [
+        ("elided", vertex.lane) if vertex.step is not None and vertex.step in hidden else i
+        for i, vertex in enumerate(graph.vertices)
+    ]
+
+    def merged(group: Hashable, found: list[Vertex]) -> Vertex:
+        lane = found[0].lane
+        nodes = [vertex.value for vertex in found if vertex.kind == "state"]
+        title = f"⋯ {len(hidden)} steps"
+        last = hidden[-1]
+        return Vertex("elided", title, "", hidden[0], lane, ("elided", lane), nodes, last_step=last)
+
+    return quotient(graph, groups, merged)
+
+
+def rolled(graph: Graph) -> Graph:
+    """All steps as one; what went from one step to a later one is a loop. The initial state stays outside."""
+    if not any(lane.timed for lane in graph.lanes):
+        return graph
+    groups: list[Hashable] = [
+        vertex.key if vertex.step is not None and vertex.step > 0 else i for i, vertex in enumerate(graph.vertices)
+    ]
+
+    def merged(group: Hashable, found: list[Vertex]) -> Vertex:
+        steps = [vertex.step for vertex in found if vertex.step is not None]
+        nodes = [node for vertex in found for node in vertex.nodes]
+        kind = "operation" if found[-1].kind == "loss" else found[0].kind
+        return replace(found[-1], kind=kind, step=min(steps), last_step=max(steps), nodes=nodes)
+
+    result = quotient(graph, groups, merged, keep_loops=True)
+    for i, vertex in enumerate(result.vertices):
+        if vertex.step is not None and vertex.step > 0:
+            result.vertices[i] = replace(vertex, step=1, last_step=vertex.last_step or vertex.step)
+    return result
+
+
+# --- what within a step -----------------------------------------------------------------------------------------------
+
+
+def grouped(graph: Graph, level: str) -> Graph:
+    """The graph at a level: "op" (as it is), "gate", "cell" or "layer" (a cell, rolled)."""
+    if level in ("op", "scalar"):
+        return graph
+    if level == "gate":
+        return quotient(graph, _gates(graph), _merged_gate)
+    return quotient(graph, _cells(graph), _merged_cell)
+
+
+def _gates(graph: Graph) -> list[Hashable]:
+    """Each labelled value with the operations that only it is made of; so do results that several of them share."""
+    users: list[list[int]] = [[] for _ in graph.vertices]
+    for edge in graph.edges:
+        users[edge.source].append(edge.target)
+    groups: list[Any] = list(range(len(graph.vertices)))
+    roots = set(graph.roots)
+    for i in range(len(graph.vertices) - 1, -1, -1):
+        vertex = graph.vertices[i]
+        if vertex.title or not vertex.symbol or i in roots:
+            continue
+        mine = {groups[user] for user in users[i]}
+        if len(mine) == 1:
+            (group,) = mine
+            head = graph.vertices[group]
+            if (head.lane, head.step) == (vertex.lane, vertex.step):
+                groups[i] = group
+    return groups
+
+
+def _merged_gate(group: Hashable, found: list[Vertex]) -> Vertex:
+    head = found[-1]
+    return replace(head, nodes=[vertex.value for vertex in found])
+
+
+def _cells(graph: Graph) -> list[Hashable]:
+    """All operations of one lane and step."""
+    return [
+        ("cell", vertex.lane, vertex.step) if vertex.symbol and vertex.lane is not None else i
+        for i, vertex in enumerate(graph.vertices)
+    ]
+
+
+def _merged_cell(group: Hashable, found: list[Vertex]) -> Vertex:
+    head = found[-1]
+    kind = "cell" if any(vertex.title for vertex in found) else "loss" if head.kind == "loss" else "operation"
+    nodes = [vertex.value for vertex in found]
+    names = dict.fromkeys(vertex.title for vertex in found if vertex.kind in ("state", "output"))
+    return replace(head, kind=kind, title=", ".join(names), symbol=head.symbol, nodes=nodes, key=("cell", head.lane))
