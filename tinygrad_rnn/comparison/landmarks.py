@@ -1,0 +1,106 @@
+"""What a model has named in a recorded graph: states, outputs, gates, by step and layer.
+
+Everything here reads the scopes and labels that were written when the nodes were made; nothing is guessed from the
+shape of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..autodiff.graph import Node, ancestors, by_serial
+from ..autodiff.scope import Label
+
+Layer = Any  # int, str or None, as in Scope
+
+
+class Landmarks:
+    """The labelled values of a recorded graph.
+
+    Attributes:
+        nodes: every node behind the roots that leads to something that requires a gradient, latest first.
+        steps: T, the last step of any node; 0 if there are none.
+    """
+
+    def __init__(self, roots: Sequence[Node]) -> None:
+        self.nodes = ancestors(roots)
+        self.steps = max((node.scope.step or 0 for node in self.nodes), default=0)
+        self._states: dict[Layer, dict[str, None]] = {}
+        self._labelled: dict[tuple[str, int | None], list[tuple[Label, Node]]] = {}
+        for node in with_constants(self.nodes):
+            for label in node.labels:
+                self._labelled.setdefault((label.name, label.step), []).append((label, node))
+                if label.role == "state":
+                    self._states.setdefault(label.layer, {})[label.name] = None
+
+    def find(self, name: str, step: int | None, layer: Layer = None, role: str | None = None) -> Node | None:
+        """The value of this name at a step; None if there is none.
+
+        Args:
+            name: what it was labelled, "h".
+            step: at which step; None for one outside the steps.
+            layer: of which layer; None where no other layer has such a value.
+            role: "state", "output", "input" or "value"; None for any.
+
+        Raises:
+            ValueError: there are several, and nothing says which.
+        """
+        found = {
+            id(node): node
+            for label, node in self._labelled.get((name, step), ())
+            if (layer is None or label.layer == layer) and (role is None or label.role == role)
+        }
+        if len(found) > 1:
+            raise ValueError(
+                f"{len(found)} values are called {name!r} at step {step}: say which layer; and if they have none, "
+                "give each its own where it is made: with tr.scope(layer='encoder')"
+            )
+        return next(iter(found.values()), None)
+
+    def layers(self) -> list[Layer]:
+        """The layers that have a state, in the order of recording."""
+        return list(self._states)
+
+    def state_components(self, layer: Layer) -> list[str]:
+        """What the state of a layer consists of: ["h"], or ["h", "c"]."""
+        return list(self._states[layer])
+
+    def names(self, step: int | None) -> list[str]:
+        """What has a name at a step."""
+        return sorted({name for name, at in self._labelled if at == step})
+
+    def label_of(self, node: Node, role: str) -> Label | None:
+        """The label of this role that a node bears, the latest if it bears several."""
+        return next((label for label in reversed(node.labels) if label.role == role), None)
+
+
+def with_constants(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes in the order of recording, with the inputs among them that need no gradient (an initial state, x_t)."""
+    found = dict.fromkeys(nodes)
+    for node in list(found):
+        found.update(dict.fromkeys(given for given in node.inputs if isinstance(given, Node)))
+    return sorted(found, key=by_serial)
+
+
+def between(roots: Sequence[Node], targets: Iterable[Node]) -> list[Node]:
+    """The nodes on paths from ``roots`` down to ``targets``, both included, latest first.
+
+    Nothing that was recorded before the first target is looked at, so the cost is that of the piece, not of the graph.
+    """
+    ends = set(targets)
+    first = min((node.serial for node in ends), default=0)
+    found = set(roots)
+    stack = list(found)
+    while stack:
+        node = stack.pop()
+        for i in () if node in ends else node.edges or ():
+            parent = node.inputs[i]
+            if parent.serial >= first and parent not in found:
+                found.add(parent)
+                stack.append(parent)
+    wanted: set[Node] = set()
+    for node in sorted(found, key=by_serial):
+        if node in ends or any(node.inputs[i] in wanted for i in node.edges or ()):
+            wanted.add(node)
+    return sorted(wanted, key=by_serial, reverse=True)

@@ -1,0 +1,29 @@
+"""What happens to a gradient on its way back through time, for any cell.
+
+``bptt_terms``, ``state_jacobian`` and ``state_jacobians``, ``gradient_flow`` and ``saturation`` read a recorded graph
+and return numbers that print themselves as tables; the ``plot_...`` functions draw them.
+"""
+
+from .flow import Flow, GradientFlow, gradient_flow
+from .jacobians import StateJacobians, spectral_radius, state_jacobian, state_jacobians
+from .limits import Saturation, saturation
+from .plots import plot_gradient_flow, plot_jacobians, plot_saturation, plot_terms
+from .terms import BPTTTerms, bptt_terms
+
+__all__ = [
+    "BPTTTerms",
+    "Flow",
+    "GradientFlow",
+    "Saturation",
+    "StateJacobians",
+    "bptt_terms",
+    "gradient_flow",
+    "plot_gradient_flow",
+    "plot_jacobians",
+    "plot_saturation",
+    "plot_terms",
+    "saturation",
+    "spectral_radius",
+    "state_jacobian",
+    "state_jacobians",
+]

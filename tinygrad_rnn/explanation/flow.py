@@ -1,0 +1,174 @@
+"""How much of a gradient arrives at each step: vanishing, stable or exploding, and at what rate.
+
+Source: Bengio, Simard and Frasconi, "Learning long-term dependencies with gradient descent is difficult" (1994);
+Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.graph import Node, Observer, observe_backward
+from ..autodiff.scope import enable_grad
+from ..autodiff.tensor import Tensor
+from ..comparison.landmarks import Landmarks, Layer
+from ..comparison.loss_terms import entering_cotangents, walk_from_step
+from ..comparison.measures import norm
+from ..comparison.tables import Table, number
+from ..nn.module import Module
+
+VANISHING, STABLE, EXPLODING = "vanishing", "stable", "exploding"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The gradient at one component of one layer's state.
+
+    Attributes:
+        layer: the layer.
+        component: "h", "c", ...
+        steps: the steps at which there is such a state.
+        norms: the norm of ∂L/∂s_t, for each of these steps.
+        carried: the same for the last loss term alone: what of it arrives at s_t after the way back through time.
+        rate: by what factor ``carried`` changes with each step back, over the whole way (least squares of its
+            logarithm); None if there is no way to go.
+        verdict: "vanishing" if less than a hundredth arrives at the first step, "exploding" if more than a
+            hundredfold, else "stable".
+    """
+
+    layer: Layer
+    component: str
+    steps: np.ndarray
+    norms: np.ndarray
+    carried: np.ndarray
+    rate: float | None
+    verdict: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables: "h", or "h of layer 1"."""
+        return self.component if self.layer is None else f"{self.component} of layer {self.layer}"
+
+
+@dataclass(frozen=True)
+class GradientFlow:
+    """The gradient at every step of every state: what ``gradient_flow`` returns.
+
+    Attributes:
+        flows: one for each layer and state component.
+    """
+
+    flows: Sequence[Flow]
+
+    def __getitem__(self, component: str) -> Flow:
+        """The flow of a component, by its name: "h", or "h of layer 1"."""
+        for flow in self.flows:
+            if flow.name == component:
+                return flow
+        raise KeyError(f"no state is called {component!r}; there are {', '.join(flow.name for flow in self.flows)}")
+
+    def table(self) -> Table:
+        """The norms of ∂L/∂s_t, of many steps ten, with verdict and rate."""
+        steps = np.unique(np.concatenate([flow.steps for flow in self.flows]))
+        shown = steps[np.unique(np.linspace(0, len(steps) - 1, 10).round().astype(int))]
+        rows = []
+        for flow in self.flows:
+            at = dict(zip(flow.steps.tolist(), flow.norms.tolist()))
+            rate = "-" if flow.rate is None else f"{flow.rate:.3g}"
+            rows.append([flow.name, *(number(at.get(int(t))) for t in shown), rate, flow.verdict])
+        return Table("Norm of ∂L/∂s_t", ["state", *(f"t={t}" for t in shown), "rate per step", "verdict"], rows)
+
+    def __str__(self) -> str:
+        return self.table().text()
+
+
+def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
+    """The norm of ∂L/∂s_t for every step, layer and state component.
+
+    The verdict is about the way back through time, so it looks at the last loss term alone: where every step has a loss
+    of its own, the others would hide that its gradient never arrives.
+
+    Args:
+        loss: a recorded loss; or a Module that gives it when called with the data.
+        data: what to call the Module with.
+
+    Returns:
+        The norms, and for each state component the rate per step and the verdict.
+
+    Raises:
+        ValueError: no state is among what the loss was made of.
+        RuntimeError: the graph was freed.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.tensor(0.9, requires_grad=True)
+        >>> _, s = tr.unroll(lambda x, s: w * s, None, state=np.ones(1), steps=51)
+        >>> flow = gradient_flow(s.sum())["h"]
+        >>> round(float(flow.norms[0]), 5), round(flow.rate, 6), flow.verdict  # 0.9⁵⁰
+        (0.00515, 0.9, 'vanishing')
+    """
+    if isinstance(loss, Module):
+        with enable_grad():
+            loss = loss(*data)
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        raise TypeError("gradient_flow: pass a recorded loss, or a Module that gives one with the data to call it with")
+    landmarks = Landmarks([loss])
+    states = {
+        (layer, component): _states(landmarks, layer, component)
+        for layer in landmarks.layers()
+        for component in landmarks.state_components(layer)
+    }
+    states = {key: found for key, found in states.items() if found}
+    if not states:
+        raise ValueError("gradient_flow: the loss was made of no state: run the cell with tr.unroll, which labels them")
+    wanted = {node for found in states.values() for node in found.values()}
+    whole = _Norms(wanted)
+    observe_backward(loss, whole)
+    last = _Norms(wanted)
+    entries = entering_cotangents(loss)
+    walk_from_step(entries[max(entries)], last)
+    return GradientFlow([_flow(*key, found, whole.found, last.found) for key, found in states.items()])
+
+
+class _Norms(Observer):
+    def __init__(self, wanted: set[Node]) -> None:
+        self.wanted = wanted
+        self.found: dict[Node, float] = {}
+
+    def cotangent(self, node: Node, g: Any) -> None:
+        if node in self.wanted:
+            self.found[node] = norm(g)
+
+
+def _states(landmarks: Landmarks, layer: Layer, component: str) -> dict[int, Node]:
+    found = ((t, landmarks.find(component, t, layer, "state")) for t in range(landmarks.steps + 1))
+    return {t: node for t, node in found if node is not None and node.requires_grad}
+
+
+def _flow(
+    layer: Layer, component: str, states: Mapping[int, Node], whole: Mapping[Node, float], last: Mapping[Node, float]
+) -> Flow:
+    norms = np.array([whole.get(node, 0.0) for node in states.values()])
+    carried = np.array([last.get(node, 0.0) for node in states.values()])
+    steps = np.array(list(states))
+    return Flow(layer, component, steps, norms, carried, *_judged(steps, carried))
+
+
+def _judged(steps: np.ndarray, carried: np.ndarray) -> tuple[float | None, str]:
+    """Rate and verdict of the norms along the way, from the first step to where the last loss term entered."""
+    entered = np.flatnonzero(carried)
+    if not np.isfinite(carried).all():
+        return np.inf, EXPLODING
+    if len(entered) == 0 or entered[-1] == 0:
+        return None, STABLE
+    way = slice(0, entered[-1] + 1)
+    if carried[0] == 0:
+        return 0.0, VANISHING
+    rate = float(np.exp(-np.polyfit(steps[way], np.log(carried[way]), 1)[0]))
+    arrives = carried[0] / carried[way][-1]
+    return rate, VANISHING if arrives < 1e-2 else EXPLODING if arrives > 1e2 else STABLE

@@ -1,0 +1,211 @@
+"""How a state depends on an earlier one: ∂s_t/∂s_k, its size over all pairs of steps, and what bounds it.
+
+    ∂s_t/∂s_k = ∂s_t/∂s_{t-1} · ∂s_{t-1}/∂s_{t-2} · ... · ∂s_{k+1}/∂s_k
+
+The factors are taken from the recorded graph, one short backward walk for each unit of the state; so this holds for any
+cell. A state of several components (h and c of an LSTM) counts as one long vector, their last axes side by side.
+
+Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013), section 2.1.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.graph import Node, backward_walk
+from ..autodiff.tensor import Tensor
+from ..comparison.landmarks import Landmarks, Layer, between
+from ..comparison.tables import Table, number
+
+
+def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndarray:
+    """∂s_t/∂s_k from a recorded graph.
+
+    Args:
+        root: anything that was computed from the states: the loss, the outputs, the last state.
+        t: the later step.
+        k: the earlier step, from 1; 0, the initial state, if that requires a gradient.
+        layer: whose state; may be left out where there is one layer.
+
+    Returns:
+        (D, D), or (B, D, D) for a batch, the output first: ``[..., i, j]`` is ∂s_t[i]/∂s_k[j]. D counts the units of
+        all components of the state, side by side.
+
+    Raises:
+        ValueError: there are no such states, or k is later than t.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> W = tr.tensor([[0.5, 0.0], [1.0, 0.5]], requires_grad=True)
+        >>> ys, h = tr.unroll(lambda x, h: x + h @ W, np.ones((4, 2)), state=np.zeros(2))
+        >>> state_jacobian(h, 3, 1)  # W transposed, squared
+        array([[0.25, 1.  ],
+               [0.  , 0.25]])
+    """
+    if k > t:
+        raise ValueError(f"state_jacobian: state {t} doesn't depend on the later state {k}")
+    landmarks = Landmarks([root])
+    layer = the_layer(landmarks, layer)
+    states = [_state(landmarks, j, layer) for j in range(k, t + 1)]
+    product = _identity(states[0])
+    for earlier, later in itertools.pairwise(states):
+        product = _one_step(later, earlier) @ product
+    return product
+
+
+@dataclass(frozen=True)
+class StateJacobians:
+    """The sizes of ∂s_t/∂s_k over the whole triangle; the largest over the instances of a batch.
+
+    Row t - first and column k - first belong to steps t and k; entries with k > t are zero.
+
+    Attributes:
+        first: the first step of the table, 1; 0 if the initial state requires a gradient.
+        spectral: the largest singular value.
+        frobenius: the Frobenius norm.
+        bound: the product of the spectral norms of the factors, which ``spectral`` can't exceed.
+        steps: the spectral norms of the factors, ∂s_t/∂s_{t-1} for t = first + 1, ..., T.
+    """
+
+    first: int
+    spectral: np.ndarray
+    frobenius: np.ndarray
+    bound: np.ndarray
+    steps: np.ndarray
+
+    def table(self, what: str = "spectral") -> Table:
+        """One of the triangles, "spectral", "frobenius" or "bound"; of many steps ten, evenly spread."""
+        values = getattr(self, what)
+        shown = np.unique(np.linspace(0, len(values) - 1, 10).round().astype(int))
+        header = ["", *(f"k={self.first + k}" for k in shown)]
+        rows = [[f"t={self.first + t}", *(number(values[t, k]) if k <= t else "" for k in shown)] for t in shown]
+        return Table(f"∂s_t/∂s_k, {what}", header, rows)
+
+    def __str__(self) -> str:
+        return self.table().text()
+
+
+def state_jacobians(root: Tensor, layer: Layer = None) -> StateJacobians:
+    """The size of ∂s_t/∂s_k for every pair of steps.
+
+    Args:
+        root: anything that was computed from the states.
+        layer: whose state; may be left out where there is one layer.
+
+    Returns:
+        The triangle of norms, with the product of spectral norms as the bound.
+
+    Raises:
+        ValueError: there are no states, or several layers and none was named.
+    """
+    landmarks = Landmarks([root])
+    layer = the_layer(landmarks, layer)
+    first = 0 if _differentiable(landmarks, 0, layer) else 1
+    states = [_state(landmarks, t, layer) for t in range(first, landmarks.steps + 1) if _any(landmarks, t, layer)]
+    factors = [_one_step(later, earlier) for earlier, later in itertools.pairwise(states)]
+    n = len(states)
+    spectral, frobenius, bound = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
+    steps = np.array([_largest_norm(J) for J in factors])
+    for k in range(n):
+        product = _identity(states[k])
+        for t in range(k, n):
+            if t > k:
+                product = factors[t - 1] @ product
+            spectral[t, k] = _largest_norm(product)
+            frobenius[t, k] = float(np.max(np.linalg.norm(product, axis=(-2, -1))))
+            bound[t, k] = float(np.prod(steps[k:t]))
+    return StateJacobians(first, spectral, frobenius, bound, steps)
+
+
+def spectral_radius(W: Any) -> float:
+    """The largest absolute eigenvalue of a square matrix: what its powers grow or shrink by in the long run.
+
+    Args:
+        W: (d, d), a Tensor or an array.
+
+    Raises:
+        ValueError: it isn't square.
+
+    Example:
+        >>> import numpy as np
+        >>> round(spectral_radius(np.array([[0.0, 2.0], [0.5, 0.0]])), 6)
+        1.0
+    """
+    W = np.asarray(W.data if isinstance(W, Tensor) else W)
+    if W.ndim != 2 or W.shape[0] != W.shape[1]:
+        raise ValueError(
+            f"spectral_radius: a square matrix has one, {W.shape} is none; of a gate take its (d, d) block"
+        )
+    return float(np.max(np.abs(np.linalg.eigvals(W)), initial=0.0))
+
+
+def the_layer(landmarks: Landmarks, layer: Layer) -> Layer:
+    """The layer asked for; the only one if none was named."""
+    layers = landmarks.layers()
+    if layer is not None and layer not in layers:
+        raise ValueError(f"no layer {layer!r} has a state here; there are {layers}")
+    if not layers:
+        raise ValueError("there are no states here: run the cell with tr.unroll, which labels them at every step")
+    if layer is None and len(layers) > 1:
+        raise ValueError(f"there are several layers, {layers}: say which with layer=")
+    return layers[0] if layer is None else layer
+
+
+def _differentiable(landmarks: Landmarks, step: int, layer: Layer) -> list[Node]:
+    """The components of a state that a gradient flows through."""
+    found = [landmarks.find(name, step, layer, "state") for name in landmarks.state_components(layer)]
+    return [node for node in found if node is not None and node.requires_grad]
+
+
+def _any(landmarks: Landmarks, step: int, layer: Layer) -> bool:
+    return bool(_differentiable(landmarks, step, layer))
+
+
+def _state(landmarks: Landmarks, step: int, layer: Layer) -> list[Node]:
+    found = _differentiable(landmarks, step, layer)
+    if not found:
+        why = (
+            "give unroll an initial state that requires one: state=tr.tensor(np.zeros(d), requires_grad=True)"
+            if step == 0
+            else f"the steps go from 1 to {landmarks.steps}, and what was passed as root must have been made from them"
+        )
+        raise ValueError(f"no state of step {step} leads to a gradient: {why}")
+    return found
+
+
+def _units(node: Any) -> int:
+    return int(node.shape[-1]) if node.ndim else 1
+
+
+def _instances(state: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(state[0].shape[:-1])
+
+
+def _identity(state: Sequence[Any]) -> np.ndarray:
+    D = sum(map(_units, state))
+    return np.broadcast_to(np.eye(D), (*_instances(state), D, D))
+
+
+def _one_step(later: Sequence[Any], earlier: Sequence[Any]) -> np.ndarray:
+    """∂s_t/∂s_{t-1}: one walk for each unit of s_t, for all instances at once: they don't depend on each other."""
+    nodes = between(later, earlier)
+    targets = frozenset(earlier)
+    rows = []
+    for component in later:
+        for unit in range(_units(component)):
+            seed = np.zeros_like(component.data)
+            seed[..., unit] = 1.0
+            reached = backward_walk({component: seed}, nodes, targets=targets)
+            parts = [reached.get(node, np.zeros_like(node.data)) for node in earlier]
+            rows.append(np.concatenate([part.reshape(*part.shape[:-1], _units(part)) for part in parts], axis=-1))
+    return np.stack(rows, axis=-2)
+
+
+def _largest_norm(J: np.ndarray) -> float:
+    return float(np.max(np.linalg.norm(J, 2, axis=(-2, -1)))) if np.isfinite(J).all() else float("inf")
