@@ -51,3 +51,162 @@ class Linear(Module):
         """Args: x (..., n). Returns: y (..., k)."""
         y = x @ self.W
         return y if self.b is None else y + self.b
+
+
+class Embedding(Module):
+    """A vector for each of a number of symbols, to be learnt: ``y = E[x]``.
+
+    Args:
+        symbols: how many there are.
+        units: d, the size of a vector.
+        padding_idx: a symbol whose vector is zero and stays so; None for none.
+        seed: an int or a numpy.random.Generator.
+        dtype: of the parameter.
+
+    Attributes:
+        E: (symbols, d), from the standard normal distribution, as PyTorch's.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> nn.Embedding(10, 4)(np.array([[1, 2], [3, 3], [0, 9]])).shape
+        (3, 2, 4)
+    """
+
+    def __init__(
+        self,
+        symbols: int,
+        units: int,
+        *,
+        padding_idx: int | None = None,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.padding_idx = padding_idx
+        vectors = init.generator(seed).standard_normal((symbols, units)).astype(dtype)
+        if padding_idx is not None:
+            vectors[padding_idx] = 0
+        self.E = Parameter(vectors)
+
+    def forward(self, x: Any) -> Any:
+        """Look up.
+
+        Args:
+            x: integers, of any shape (...).
+
+        Returns:
+            (..., d).
+
+        Raises:
+            IndexError: there is no such symbol.
+        """
+        x = np.asarray(x)
+        symbols = len(self.E)
+        if x.dtype.kind not in "iu":
+            raise TypeError(f"Embedding({symbols}, ...) takes integers, not {x.dtype}")
+        if x.size and (x.min() < 0 or x.max() >= symbols):
+            raise IndexError(f"Embedding: symbols from {x.min()} to {x.max()}, but there are {symbols}, from 0")
+        y = self.E[x]
+        return y if self.padding_idx is None else np.where((x != self.padding_idx)[..., None], y, 0)
+
+
+class LayerNorm(Module):
+    """``y = (x - mean) / √(variance + eps) · g + b``, with mean and variance over the last axis.
+
+    Args:
+        units: d, the size of that axis.
+        eps: added to the variance, so that nothing is divided by zero.
+        dtype: of the parameters.
+
+    Attributes:
+        g: (d,), gain, ones at the start.
+        b: (d,), bias, zeros at the start.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization" (2016).
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> nn.LayerNorm(2)(np.array([[1.0, 3.0]])).numpy().round(3).tolist()
+        [[-1.0, 1.0]]
+    """
+
+    def __init__(self, units: int, *, eps: float = 1e-5, dtype: Any = np.float32) -> None:
+        self.eps = eps
+        self.g = Parameter(np.ones(units, dtype))
+        self.b = Parameter(np.zeros(units, dtype))
+
+    def describe(self) -> str:
+        """What it takes, for error messages."""
+        d = len(self.g)
+        return f"LayerNorm({d}) takes x of shape (..., {d})."
+
+    def forward(self, x: Any) -> Any:
+        """Args: x (..., d). Returns: y (..., d)."""
+        centred = x - np.mean(x, axis=-1, keepdims=True)
+        variance = np.mean(centred * centred, axis=-1, keepdims=True)
+        return centred / np.sqrt(variance + self.eps) * self.g + self.b
+
+
+class Dropout(Module):
+    """In training, zeroes each element with probability p and scales the others by 1/(1-p); otherwise does nothing.
+
+    Args:
+        p: the probability.
+        seed: an int or a numpy.random.Generator.
+
+    Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (2014).
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> nn.Dropout(0.5, seed=1)(np.ones(4)).tolist(), nn.Dropout(0.5).eval()(np.ones(4)).tolist()
+        ([2.0, 2.0, 0.0, 2.0], [1.0, 1.0, 1.0, 1.0])
+    """
+
+    def __init__(self, p: float = 0.5, *, seed: init.Seed = 0) -> None:
+        self.p = probability(p, "Dropout: p")
+        self.generator = init.generator(seed)
+
+    def forward(self, x: Any) -> Any:
+        """Args: x, of any shape. Returns: the same shape."""
+        return x * self.mask(np.shape(x), x.dtype) if self.training and self.p else x
+
+    def mask(self, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+        """A mask to multiply with: 0 with probability p, else 1/(1-p)."""
+        dtype = np.dtype(dtype) if np.dtype(dtype).kind == "f" else np.dtype(np.float64)
+        return (self.generator.random(shape) >= self.p) / dtype.type(1 - self.p)
+
+
+def probability(p: float, name: str) -> float:
+    """The number itself, checked.
+
+    Raises:
+        ValueError: it isn't in [0, 1).
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"{name} is a probability from 0 up to but not including 1, not {p}")
+    return p
+
+
+class Sequential(Module):
+    """Modules (or any functions) one after another.
+
+    Args:
+        parts: each takes what the one before it gives.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> nn.Sequential(nn.Linear(3, 4), np.tanh, nn.Linear(4, 2))(np.ones((5, 3), np.float32)).shape
+        (5, 2)
+    """
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = list(parts)
+
+    def forward(self, x: Any) -> Any:
+        """Args: x, what the first part takes. Returns: what the last one gives."""
+        for part in self.parts:
+            x = part(x)
+        return x

@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autodiff.graph import named
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, tensor
-from ..autodiff.trees import children, leaves, paths, tree_map
+from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
 
 Cell = Callable[[Any, Any], Any]
 
 
-def unroll(cell: Cell, xs: Any, state: Any = None, steps: int | None = None) -> tuple[Any, Any]:
+class Noisy(NamedTuple):
+    """What a cell gets as its input if it asked for randomness: see ``Cell.draw``.
+
+    Attributes:
+        x: the input of this step.
+        noise: what was drawn for this step.
+    """
+
+    x: Any
+    noise: Any
+
+
+def unroll(
+    cell: Cell, xs: Any, state: Any = None, steps: int | None = None, *, reverse: bool = False
+) -> tuple[Any, Any]:
     """Run a cell over a sequence.
 
     Args:
-        cell: ``y, state = cell(x, state)``. A function that gives one array is a cell whose output is its state.
+        cell: ``y, state = cell(x, state)``. A function that gives one array is a cell whose output is its state. One
+            that has an ``unroll`` method of its own (a compiled one) is asked to do it.
         xs: the inputs, (T, ...): an ndarray or a Tensor, or an object array of Scalars; ``xs[t-1]`` is the input at
-        time
-            step t. None for a cell without inputs, which then needs ``steps``.
+            time step t. A tuple, NamedTuple or dict of such gives the cell a tuple, NamedTuple or dict. None for a
+            cell without inputs, which then needs ``steps``.
         state: the state before the first step, an array or a tuple, NamedTuple or dict of arrays. None asks
             ``cell.initial_state(x)`` for one.
         steps: how many steps to take; by default the length of ``xs``.
+        reverse: go from the last step to the first; ``ys`` stays in the order of ``xs``, and so do the numbers of the
+            steps.
 
     Returns:
         ``(ys, state)``: the outputs of all steps as one Tensor (T, ...), and the state after the last.
 
     Raises:
         TypeError: the cell has no initial state and none was given; or it gives something else than an array or a pair.
-        ValueError: neither ``xs`` nor ``steps``; more steps than inputs; no steps at all.
+        ValueError: neither ``xs`` nor ``steps``; more steps than inputs.
 
     Everything that is recorded inside a step carries its number, counted from 1 as in the articles; outputs and the
     components of the state are labelled.
@@ -50,29 +67,123 @@ def unroll(cell: Cell, xs: Any, state: Any = None, steps: int | None = None) -> 
         >>> round(W.grad.item(), 4)
         0.3646
     """
+    if hasattr(cell, "unroll"):
+        return cell.unroll(xs, state, steps, reverse=reverse)
+    inputs, state, steps = prepared(cell, xs, state, steps)
+    order = in_order(steps, reverse)
+    outputs, state = take_steps(cell, inputs, state, order)
+    if not outputs:
+        return _no_outputs(cell, inputs, state), state
+    return stacked(outputs, reverse), state
+
+
+# --- before the loop -------------------------------------------------------------------------------------------------
+
+
+def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, Any, int]:
+    """The inputs, the initial state and the number of steps, taken in and checked, with the noise that is to be drawn.
+
+    Raises:
+        As ``unroll``.
+    """
     inputs = _taken_in(xs)
     steps = _count_steps(inputs, steps)
-    state = _initial_state(cell, inputs) if state is None else state
+    first = _first(inputs, steps)
+    state = _initial_state(cell, first) if state is None else state
     if not _holds_scalars(inputs):
-        state = _owned_state(state)
+        state = tree_map(_taken_in, state)
+    noise = cell.draw(first, steps) if hasattr(cell, "draw") else None
+    if noise is not None:
+        inputs = Noisy(inputs, _taken_in(noise))
+    outside = context.scope
+    context.scope = outside._replace(step=0)
+    _label("state", "h", state)
+    context.scope = outside
+    return inputs, state, steps
+
+
+def in_order(steps: int, reverse: bool) -> range:
+    """The numbers of the steps in the order in which they are taken."""
+    return range(steps, 0, -1) if reverse else range(1, steps + 1)
+
+
+def _taken_in(xs: Any) -> Any:
+    """The caller's arrays as Tensors, copied once, so that the steps can share them; what isn't an array as it is."""
+    if _holds_scalars(xs):
+        return xs
+    if isinstance(xs, (tuple, dict)):
+        return rebuild(xs, [_taken_in(part) for part in children(xs) or ()])
+    return tensor(xs) if isinstance(xs, (np.ndarray, np.generic, list, float, int)) else xs
+
+
+def _holds_scalars(xs: Any) -> bool:
+    if isinstance(xs, (tuple, dict)):
+        return any(map(_holds_scalars, children(xs) or ()))
+    return isinstance(xs, np.ndarray) and xs.dtype == object
+
+
+def _count_steps(inputs: Any, steps: int | None) -> int:
+    if inputs is None:
+        if steps is None:
+            raise ValueError("unroll: without inputs (xs=None) the number of steps is needed: steps=10")
+        return steps
+    if any(np.ndim(part) == 0 for part in leaves(inputs)):
+        raise ValueError("unroll: xs is a sequence with time first, (T, ...); this one is a single number")
+    lengths = [len(part) for part in leaves(inputs)]
+    if len(set(lengths)) != 1:
+        raise ValueError(f"unroll: the parts of xs are of different lengths: {', '.join(map(str, lengths))} steps")
+    if steps is not None and steps > lengths[0]:
+        shapes = ", ".join(str(np.shape(part)) for part in leaves(inputs))
+        raise ValueError(f"unroll: {steps} steps asked for, but xs of shape {shapes} has only {lengths[0]}")
+    return lengths[0] if steps is None else steps
+
+
+def _first(inputs: Any, steps: int) -> Any:
+    """The first input, or zeros like it if there is none."""
+    return tree_map(lambda a: a[0] if len(a) else np.zeros(np.shape(a)[1:], a.dtype), inputs)
+
+
+def _initial_state(cell: Cell, first: Any) -> Any:
+    if not hasattr(cell, "initial_state"):
+        name = getattr(cell, "__name__", type(cell).__name__)
+        raise TypeError(
+            f"unroll: {name} has no initial_state(x), so the state before the first step must be given: "
+            "state=np.zeros((B, d)), or np.zeros(d) without a batch"
+        )
+    return cell.initial_state(first)
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int]) -> tuple[list[Any], Any]:
+    """Take the steps of these numbers, one after another.
+
+    Returns:
+        Their outputs, in the order in which they were taken, and the state after the last.
+    """
     outside = context.scope
     outputs = []
     try:
-        context.scope = outside._replace(step=0)
-        _label_state(state)
-        for t in range(1, steps + 1):
+        for t in order:
             context.scope = outside._replace(step=t)
-            x = None if inputs is None else named("x", inputs[t - 1], "input")
-            y, state = _one_step(cell, x, state)
-            named("y", y, "output")
-            _label_state(state)
+            x = inputs[t - 1] if isinstance(inputs, Tensor) else tree_map(lambda a: a[t - 1], inputs)  # noqa: B023
+            _label("input", "x", x)
+            y, state = one_step(cell, x, state)
+            _label("output", "y", y)
+            _label("state", "h", state)
             outputs.append(y)
     finally:
         context.scope = outside
-    return np.stack(outputs) if outputs else _nothing(cell, inputs, state), state
+    return outputs, state
 
 
-def _one_step(cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
+def one_step(cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
+    """One step of any cell: its output and its state, also if it gives one array that is both.
+
+    Raises:
+        TypeError: it gives something else.
+    """
     result = cell(x, state)
     if isinstance(result, (Tensor, np.ndarray, np.generic)):
         return result, result
@@ -84,59 +195,31 @@ def _one_step(cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
     )
 
 
-def _taken_in(xs: Any) -> Any:
-    """The inputs, copied once if they are the caller's array, so that the steps can share them."""
-    if xs is None or isinstance(xs, Tensor):
-        return xs
-    return xs if _holds_scalars(xs) else tensor(xs)
-
-
-def _holds_scalars(xs: Any) -> bool:
-    return isinstance(xs, np.ndarray) and xs.dtype == object
-
-
-def _count_steps(inputs: Any, steps: int | None) -> int:
-    if inputs is None:
-        if steps is None:
-            raise ValueError("unroll: without inputs (xs=None) the number of steps is needed: steps=10")
-        return steps
-    if np.ndim(inputs) == 0:
-        raise ValueError("unroll: xs is a sequence with time first, (T, ...); this one is a single number")
-    if steps is not None and steps > len(inputs):
-        raise ValueError(f"unroll: {steps} steps asked for, but xs of shape {np.shape(inputs)} has only {len(inputs)}")
-    return len(inputs) if steps is None else steps
-
-
-def _initial_state(cell: Cell, inputs: Any) -> Any:
-    if not hasattr(cell, "initial_state"):
-        name = getattr(cell, "__name__", type(cell).__name__)
-        raise TypeError(
-            f"unroll: {name} has no initial_state(x), so the state before the first step must be given: "
-            "state=np.zeros((B, d)), or np.zeros(d) without a batch"
-        )
-    if inputs is None:
-        return cell.initial_state(None)
-    first = inputs[0] if len(inputs) else np.zeros(np.shape(inputs)[1:], inputs.dtype)
-    return cell.initial_state(first)
-
-
-def _owned_state(state: Any) -> Any:
-    """The initial state with the caller's arrays taken in."""
-    is_plain = lambda a: isinstance(a, (np.ndarray, list, float, int)) and np.asarray(a).dtype != object  # noqa: E731
-    return tree_map(lambda a: tensor(a) if is_plain(a) else a, state)
-
-
 def state_names(state: Any) -> list[str]:
     """What the components of a state are called: "h" if it is one array, else by field, key or place."""
     return ["h"] if children(state) is None else list(paths(state))
 
 
-def _label_state(state: Any) -> None:
-    for name, component in zip(state_names(state), leaves(state)):
-        named(name, component, "state")
+def _label(role: str, name: str, tree: Any) -> None:
+    """Label an array with its name, and the arrays of a tree with their own."""
+    if children(tree) is None:
+        named(name, tree, role)
+    else:
+        for path, leaf in zip(paths(tree), leaves(tree)):
+            named(path, leaf, role)
 
 
-def _nothing(cell: Cell, inputs: Any, state: Any) -> Any:
+# --- after the loop --------------------------------------------------------------------------------------------------
+
+
+def stacked(outputs: list[Any], reverse: bool = False) -> Any:
+    """The outputs of the steps as one array (T, ...), in the order of time; a tree of such if each is a tree."""
+    if reverse:
+        outputs = outputs[::-1]
+    return tree_map(lambda *parts: np.stack(parts), *outputs)
+
+
+def _no_outputs(cell: Cell, inputs: Any, state: Any) -> Any:
     """The outputs of no steps: their shape is found by one step on zeros, and they keep their tie to the parameters."""
-    x = None if inputs is None else np.zeros(np.shape(inputs)[1:], inputs.dtype)
-    return np.stack([_one_step(cell, x, state)[0]])[:0]
+    y, _ = one_step(cell, _first(inputs, 0), state)
+    return tree_map(lambda a: np.stack([a])[:0], y)

@@ -1,0 +1,326 @@
+"""Recurrent layers by their own promises: padding, streams, truncation, and a look inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.trees import leaves, tree_map
+from tinygrad_rnn.manual import elman, truncated
+from tinygrad_rnn.manual.elman import ElmanParams
+from tinygrad_rnn.manual.readout import Objective
+
+N, D, B, T = 3, 2, 4, 6
+LENGTHS = np.array([6, 3, 0, 1])
+
+LAYERS = {
+    "RNN": lambda: nn.RNN(N, D, 2, bidirectional=True, dtype=np.float64),
+    "LSTM": lambda: nn.LSTM(N, D, 2, dtype=np.float64),
+    "GRU": lambda: nn.GRU(N, D, bidirectional=True, dtype=np.float64),
+    "own cells": lambda: nn.Recurrent(
+        [nn.GRUCell(N, 3, dtype=np.float64), (nn.LSTMCell(3, 2, dtype=np.float64), nn.RNNCell(3, 4, dtype=np.float64))]
+    ),
+}
+every_layer = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS.keys())
+
+
+def batch_of(lengths: np.ndarray = LENGTHS, filler: float = 0.0, seed: int = 0) -> np.ndarray:
+    xs = np.random.default_rng(seed).normal(size=(T, len(lengths), N))
+    return np.where(np.arange(T)[:, None, None] < lengths[:, None], xs, filler)
+
+
+def weighted_sum(output: Any, state: Any) -> Any:
+    rng = np.random.default_rng(9)
+    return sum(np.sum(a * rng.normal(size=a.shape)) for a in (output, *leaves(state)))
+
+
+def results(layer: nn.Module, xs: np.ndarray, lengths: Any) -> list[np.ndarray]:
+    """Outputs, final states, and the gradients of parameters and input."""
+    layer.zero_grad()
+    x = tr.tensor(xs, requires_grad=True)
+    output, state = layer(x, lengths=lengths)
+    weighted_sum(output, state).backward()
+    return [a.data for a in (output, *leaves(state))] + [p.grad for p in layer.parameters()] + [x.grad]
+
+
+@every_layer
+@pytest.mark.parametrize("filler", [np.nan, np.inf, 1e300])
+def test_what_stands_in_the_padding_changes_no_bit(make: Any, filler: float) -> None:
+    layer = make()
+    for got, expected in zip(
+        results(layer, batch_of(filler=filler), LENGTHS), results(layer, batch_of(), LENGTHS), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+@every_layer
+def test_each_sequence_of_a_padded_batch_fares_as_if_alone(make: Any) -> None:
+    layer, xs = make(), batch_of(filler=np.nan)
+    output, state = layer(xs, lengths=LENGTHS)
+    batch_axis = 0 if isinstance(state, tuple) and not hasattr(state, "_fields") else 1
+    for number, length in enumerate(LENGTHS):
+        alone, final = layer(xs[:length, [number]])
+        np.testing.assert_allclose(output.data[:length, number], alone.data[:, 0], rtol=0, atol=1e-12)
+        assert not output.data[length:, number].any()
+        for whole, single in zip(leaves(state), leaves(final), strict=True):
+            row = np.take(whole.data, [number], axis=batch_axis)
+            np.testing.assert_allclose(row, single.data, rtol=0, atol=1e-12)
+
+
+def test_padding_gets_no_gradient() -> None:
+    layer, xs = nn.LSTM(N, D, bidirectional=True, dtype=np.float64), batch_of(filler=np.nan)
+    gradient = results(layer, xs, LENGTHS)[-1]
+    valid = np.arange(T)[:, None] < LENGTHS
+    assert gradient[valid].all()
+    assert not gradient[~valid].any()
+
+
+def test_gradients_of_a_padded_batch_by_differences() -> None:
+    layer = nn.GRU(N, D, 2, bidirectional=True, dtype=np.float64)
+    own = dict(layer.named_parameters())
+
+    def f(*arrays: Any) -> Any:
+        output, state = layer.with_values(dict(zip(own, arrays)))(arrays[-2], arrays[-1], lengths=LENGTHS)
+        return np.concatenate([np.reshape(output, (-1,)), np.reshape(state, (-1,))])
+
+    h0 = np.random.default_rng(1).normal(size=(4, B, D))
+    assert tr.gradcheck(f, [*own.values(), batch_of(), h0])
+
+
+@every_layer
+def test_batch_first_is_the_same_with_axes_swapped(make: Any) -> None:
+    layer, xs = make(), batch_of()
+    output, state = layer(xs, lengths=LENGTHS)
+    layer.batch_first = True
+    swapped, same = layer(xs.swapaxes(0, 1), lengths=LENGTHS)
+    np.testing.assert_array_equal(swapped.data.swapaxes(0, 1), output.data)
+    for a, b in zip(leaves(state), leaves(same), strict=True):
+        np.testing.assert_array_equal(a.data, b.data)
+
+
+@pytest.mark.parametrize(
+    ("x", "lengths", "message"),
+    [
+        ((T,), [3], "padded batch"),
+        ((T, B, N), [1, 2], "4 whole numbers"),
+        ((T, B, N), [1.0, 2, 3, 4], "4 whole numbers"),
+        ((T, B, N), [1, 2, 3, 7], "from 0 to 6"),
+        ((T, B, N), [1, 2, 3, -1], "from 0 to 6"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_wrong_lengths_are_refused(x: tuple, lengths: list, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nn.RNN(N, D)(np.zeros(x), lengths=lengths)
+
+
+def test_wrong_states_are_refused() -> None:
+    x = np.zeros((T, B, N))
+    with pytest.raises(ValueError, match=r"\(2, B, d\), not \(1, 4, 2\)"):
+        nn.RNN(N, D, 2)(x, np.zeros((1, B, D)))
+    with pytest.raises(ValueError, match="2 cells need a tuple of 2 states"):
+        nn.Recurrent([nn.RNNCell(N, D), nn.RNNCell(D, D)])(x, (np.zeros((B, D)),))
+
+
+def test_wrong_inputs_are_told_layer_step_and_what_is_taken() -> None:
+    with pytest.raises(ValueError, match=r"matmul at layer 0, step 1: .* LSTMCell\(3, 2\) takes x of shape \(B, 3\)"):
+        nn.LSTM(N, D, 2)(np.zeros((T, B, N + 1)))
+
+
+@every_layer
+def test_no_steps_at_all(make: Any) -> None:
+    output, state = make()(np.zeros((0, B, N)))
+    assert output.shape[:2] == (0, B)
+    assert not any(np.any(part.data) for part in leaves(state))
+
+
+# --- streams and truncation ------------------------------------------------------------------------------------------
+
+
+def test_a_stream_in_chunks_gives_the_values_of_one_pass() -> None:
+    layer, xs = nn.LSTM(N, D, 2, dtype=np.float64), batch_of(np.full(B, T))
+    whole, last = layer(xs)
+    outputs, state = [], None
+    for chunk in (xs[:1], xs[1:4], xs[4:]):
+        output, state = layer(chunk, state)
+        state = nn.detach(state)
+        outputs.append(output.data)
+    np.testing.assert_array_equal(np.concatenate(outputs), whole.data)
+    assert not state.h.requires_grad
+    np.testing.assert_array_equal(state.c.data, last.c.data)
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(1, 1), (2, 2), (4, 4), (1, 3), (2, 3), (4, 5), (2, 9), (9, 9)])
+def test_truncated_bptt_against_the_formulas(k1: int, k2: int) -> None:
+    cell = nn.RNNCell(N, D, dtype=np.float64)
+    rng = np.random.default_rng(0)
+    xs, h0, weights = rng.normal(size=(T, N)), rng.normal(size=D), rng.normal(size=(T, D))
+    ys, _ = nn.Recurrent(cell, truncate=(k1, k2))(xs, h0)
+    np.sum(np.square(ys - weights)).backward()
+
+    # An output layer that hands the state on turns the formulas' loss at the output into one at the state.
+    params = ElmanParams(cell.U.data, cell.W.data, np.eye(D), cell.b.data, np.zeros(D))
+    trace = elman.forward(params, xs, weights, s0=h0, objective=Objective(loss="mse"))
+    expected = truncated.backward(trace, k1, k2).gradients
+    np.testing.assert_allclose(ys.data, trace.s[1:], rtol=0, atol=1e-12)
+    for name, parameter in cell.named_parameters():
+        np.testing.assert_allclose(parameter.grad, D * getattr(expected, name), rtol=0, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("truncate", [2, (2, 5)])
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_truncation_changes_no_value(truncate: Any, lengths: Any) -> None:
+    def run(truncate: Any) -> Any:
+        return nn.GRU(N, D, dtype=np.float64, bidirectional=True, truncate=truncate)(batch_of(), lengths=lengths)
+
+    for got, expected in zip(leaves(run(truncate)), leaves(run(None)), strict=True):
+        np.testing.assert_array_equal(got.data, expected.data)
+
+
+def test_truncation_in_chunks_is_detaching_the_state_between_them() -> None:
+    layer, xs = nn.LSTM(N, D, 2, dtype=np.float64), batch_of(np.full(B, T))
+    state, total = None, 0.0
+    for start in (0, 4):
+        output, state = layer(xs[start : start + 4], state and nn.detach(state))
+        total = total + np.sum(output)
+    total.backward()
+    expected = [p.grad for p in layer.parameters()]
+    layer.zero_grad()
+    layer.truncate = (4, 4)
+    np.sum(layer(xs)[0]).backward()
+    for parameter, g in zip(layer.parameters(), expected, strict=True):
+        np.testing.assert_allclose(parameter.grad, g, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("truncate", [0, (3, 2), (0, 1)])
+def test_wrong_windows_are_refused(truncate: Any) -> None:
+    with pytest.raises(ValueError, match="1 ≤ k1 ≤ k2"):
+        nn.RNN(N, D, truncate=truncate)
+    with pytest.raises(ValueError, match="StackedCell"):
+        nn.RNN(N, D, 2, truncate=(1, 2))
+
+
+# --- dropout between layers, states inside ---------------------------------------------------------------------------
+
+
+def test_dropout_stands_between_layers_in_training_only() -> None:
+    xs = np.ones((T, 50, N))
+    layer = nn.RNN(N, D, 2, dropout=0.5)
+    plain, _ = nn.RNN(N, D, 2)(xs)
+    assert not np.array_equal(layer(xs)[0].data, layer(xs)[0].data)
+    layer.eval()
+    np.testing.assert_array_equal(layer(xs)[0].data, plain.data)
+    single = nn.RNN(N, D, 1, dropout=0.5)
+    np.testing.assert_array_equal(single(xs)[0].data, single(xs)[0].data)
+
+
+def test_the_same_seed_gives_the_same_weights_and_masks() -> None:
+    xs = np.ones((T, B, N))
+    first, again, other = (nn.GRU(N, D, 2, dropout=0.5, seed=seed)(xs)[0].data for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("recording", [True, False])
+def test_states_and_gates_at_every_step(recording: bool) -> None:
+    layer, xs = nn.LSTM(N, D, 2, bidirectional=True, dtype=np.float64), batch_of()
+    with tr.enable_grad() if recording else tr.no_grad():
+        output, state, inside = layer(xs, lengths=LENGTHS, return_states=True)
+    assert [sorted(one) for one in inside] == [["c", "f", "g", "h", "i", "o"]] * 4
+    top = inside[2:]
+    np.testing.assert_array_equal(np.concatenate([one["h"].data for one in top], axis=-1), output.data)
+    forward, valid = top[0], np.arange(T)[:, None, None] < LENGTHS[:, None]
+    before = np.concatenate([np.zeros((1, B, D)), forward["c"].data[:-1]])
+    c = forward["f"].data * before + forward["i"].data * forward["g"].data
+    np.testing.assert_allclose(np.where(valid, c, 0), forward["c"].data, rtol=0, atol=1e-15)
+    np.testing.assert_array_equal(top[1]["c"].data[0, 0], state.c.data[3, 0])  # the reverse direction ends at step 1
+
+
+def test_states_inside_carry_gradients() -> None:
+    layer = nn.GRU(N, D)
+    _, _, inside = layer(np.ones((T, B, N), np.float32), return_states=True)
+    np.sum(inside[0]["z"]).backward()
+    assert layer.cells()[0].U.grad.any()
+
+
+def test_a_value_named_at_some_steps_only_is_refused() -> None:
+    calls: list[int] = []
+
+    def cell(x: Any, h: Any) -> Any:
+        calls.append(1)
+        return tr.named("now_and_then", np.tanh(x + h)) if len(calls) != 2 else x + h
+
+    with pytest.raises(ValueError, match="'now_and_then' has no value at step 2"):
+        nn.Recurrent(cell)(np.ones((3, 2)), np.zeros(2), return_states=True)
+
+
+def test_reverse_keeps_the_numbers_of_the_steps() -> None:
+    layer = nn.RNN(N, D, bidirectional=True)
+    output, _ = layer(np.ones((3, B, N), np.float32))
+    labels = [label for node in tr.autodiff.graph.ancestors([output]) for label in node.labels]
+    outputs = {(label.layer, label.step) for label in labels if label.role == "output"}
+    assert outputs == {(0, 1), (0, 2), (0, 3), ("0.reverse", 1), ("0.reverse", 2), ("0.reverse", 3)}
+
+
+def test_scalars_run_through_a_layer_with_padding() -> None:
+    layer = nn.LSTM(N, D, bidirectional=True, dtype=np.float64)
+    twins = {path: tr.scalars(p.data) for path, p in layer.named_parameters()}
+    xs = batch_of()
+    total = weighted_sum(*layer(xs, lengths=LENGTHS))
+    by_scalars = weighted_sum(*layer.with_values(twins)(tr.scalars(xs, requires_grad=False), lengths=LENGTHS))
+    total.backward()
+    by_scalars.backward()
+    assert by_scalars.data == pytest.approx(total.item(), abs=1e-12)
+    for path, parameter in layer.named_parameters():
+        np.testing.assert_allclose(tr.gradients(twins[path]), parameter.grad, rtol=0, atol=1e-12)
+
+
+# --- unroll's own additions ------------------------------------------------------------------------------------------
+
+
+def test_unroll_in_reverse_is_unrolling_the_reversed_sequence() -> None:
+    cell, xs = nn.GRUCell(N, D), batch_of().astype(np.float32)
+    ys, h = tr.unroll(cell, xs, reverse=True)
+    flipped, last = tr.unroll(cell, xs[::-1])
+    np.testing.assert_array_equal(ys.data, flipped.data[::-1])
+    np.testing.assert_array_equal(h.data, last.data)
+
+
+def test_unroll_over_a_tree_of_inputs_and_outputs() -> None:
+    def cell(x: dict, h: Any) -> Any:
+        h = np.tanh(x["a"] + h)
+        return {"sum": h + x["b"], "h": h}, h
+
+    a = np.random.default_rng(0).normal(size=(T, N))
+    ys, h = tr.unroll(cell, {"a": a, "b": 2 * a}, np.zeros(N))
+    np.testing.assert_array_equal(ys["sum"].data, ys["h"].data + 2 * a)
+    np.testing.assert_array_equal(ys["h"].data[-1], h.data)
+    with pytest.raises(ValueError, match="different lengths: 6, 5 steps"):
+        tr.unroll(cell, {"a": a, "b": a[1:]}, np.zeros(N))
+
+
+def test_a_cell_with_an_unroll_of_its_own_is_asked() -> None:
+    class Compiled:
+        def unroll(self, xs: Any, state: Any, steps: Any, *, reverse: bool) -> Any:
+            return "asked", (xs, state, steps, reverse)
+
+    assert tr.unroll(Compiled(), "xs", "state", 3, reverse=True) == ("asked", ("xs", "state", 3, True))
+    assert nn.Recurrent(Compiled())(np.zeros((T, N)))[0] == "asked"
+
+
+def test_a_user_s_function_is_a_cell() -> None:
+    W = tr.tensor(np.eye(N) / 2, requires_grad=True)
+    output, h = nn.Recurrent(lambda x, h: np.tanh(x + h @ W))(batch_of(), np.zeros((B, N)), lengths=LENGTHS)
+    np.testing.assert_array_equal(h.data[0], output.data[-1, 0])
+    np.testing.assert_array_equal(h.data[2], np.zeros(N))
+
+
+def test_detach_walks_through_any_state() -> None:
+    w = tr.tensor([1.0], requires_grad=True)
+    state = nn.detach({"h": w * 2, "rest": (w, 3)})
+    assert [getattr(a, "requires_grad", None) for a in leaves(state)] == [False, False, None]
+    assert tree_map(np.sum, state) == {"h": 2.0, "rest": (1.0, 3)}

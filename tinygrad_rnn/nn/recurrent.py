@@ -1,0 +1,397 @@
+"""Recurrent layers: cells run over whole sequences, stacked, in both directions, over padded batches."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.scope import scope
+from ..autodiff.trees import leaves, tree_map
+from . import init
+from .cells import Cell, GRUCell, LSTMCell, RNNCell
+from .cells.elman import Activation
+from .layers import Dropout
+from .module import Module
+from .through_time import (
+    Masked,
+    along_batch,
+    by_step,
+    checked_lengths,
+    collected,
+    take_truncated_steps,
+    without_padding,
+)
+from .unroll import in_order, prepared, stacked, unroll
+
+Layer = Any  # a cell, or a pair of cells: forward and reverse
+
+
+class Recurrent(Module):
+    """Any cell as a layer, or several as a stack of layers, over a whole sequence.
+
+    Called as ``output, state = layer(x, state)``.
+
+    Args:
+        cells: one cell; or a list of layers, the lowest first. A layer is a cell or, to go through time in both
+            directions, a pair of cells, forward and reverse, whose outputs are joined along the last axis.
+        dropout: the probability with which an output of any layer but the last is zeroed in training.
+        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        truncate: k, for truncated BPTT: no gradient flows from a step past the one at which its chunk of k steps began.
+            Or ``(k1, k2)``: the outputs of every k1 steps look back through the last k2.
+        seed: for dropout: an int or a numpy.random.Generator.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> layer = tr.nn.Recurrent([tr.nn.GRUCell(3, 4), (tr.nn.RNNCell(4, 2), tr.nn.RNNCell(4, 2))])
+        >>> x = np.zeros((7, 5, 3), np.float32)  # T = 7, B = 5
+        >>> output, (lower, forward, reverse) = layer(x, lengths=[7, 3, 1, 0, 2])
+        >>> output.shape, lower.shape, reverse.shape
+        ((7, 5, 4), (5, 4), (5, 2))
+    """
+
+    def __init__(
+        self,
+        cells: Layer | Sequence[Layer],
+        *,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        truncate: int | tuple[int, int] | None = None,
+        seed: init.Seed = 0,
+    ) -> None:
+        self.layers = list(cells) if isinstance(cells, list) else [cells]
+        if not self.layers:
+            raise ValueError(f"{type(self).__name__}: a stack needs at least one layer")
+        self.between = Dropout(dropout, seed=seed)
+        self.batch_first = batch_first
+        self.truncate = self._checked_windows(truncate)
+
+    def _checked_windows(self, truncate: int | tuple[int, int] | None) -> tuple[int, int] | None:
+        if truncate is None:
+            return None
+        k1, k2 = truncate if isinstance(truncate, tuple) else (truncate, truncate)
+        if not 1 <= k1 <= k2:
+            raise ValueError(f"truncate=(k1, k2) needs 1 ≤ k1 ≤ k2, not {truncate}")
+        if k1 < k2 and len(self.layers) > 1:
+            raise ValueError(
+                f"truncate={truncate}: windows that overlap belong around all layers together. Put them into one cell: "
+                "Recurrent(StackedCell([...]), truncate=(k1, k2))"
+            )
+        return k1, k2
+
+    def forward(
+        self, x: Any, state: Any = None, *, lengths: Any = None, return_states: bool = False
+    ) -> tuple[Any, ...]:
+        """Run the layers over a sequence.
+
+        Args:
+            x: (T, B, n), or (B, T, n) with ``batch_first``; (T, n) without a batch.
+            state: the states before the first step, as they come back; None for the cells' own.
+            lengths: (B,), the lengths of the sequences in a padded batch. What stands in the padding doesn't matter,
+                not even NaN; outputs there are zero; the final state is that at each sequence's own end, which is also
+                where the reverse direction starts.
+            return_states: whether every state, and every value labelled with ``named``, is wanted too.
+
+        Returns:
+            ``(output, state)``: the outputs of the last layer, (T, B, d), and the states after the last step: that of
+            the cell if there is one cell, else a tuple with that of each cell, lower layers first, forward before
+            reverse. With ``return_states`` also a list with, for each cell in the same order, a dict of arrays
+            (T, B, ...) by name ("h", "c", "f", ...), zero where there is padding.
+        """
+        batched = np.ndim(x) > 2
+        if self.batch_first and batched:
+            x = np.swapaxes(x, 0, 1)
+        lengths = None if lengths is None else checked_lengths(lengths, x)
+        valid = None
+        states = self._states_in(state)
+        finals: list[Any] = []
+        insides: list[dict[str, Any]] = []
+        for number, layer in enumerate(self.layers):
+            if number:
+                x = self.between(x)
+            if lengths is not None:
+                x, valid = without_padding(x, lengths)
+            outputs = []
+            for cell, reverse in _directions(layer):
+                place = f"{number}.reverse" if reverse else number
+                with scope(layer=place), collected(return_states) as found:
+                    y, final = self._run(cell, x, states[len(finals)], valid, reverse)
+                finals.append(final)
+                outputs.append(y)
+                insides.append(_masked(by_step(found, len(y)), valid))
+            x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
+        output = np.swapaxes(x, 0, 1) if self.batch_first and batched else x
+        state = self._states_out(finals)
+        return (output, state, insides) if return_states else (output, state)
+
+    def _run(self, cell: Any, xs: Any, state: Any, valid: Any, reverse: bool) -> tuple[Any, Any]:
+        """One cell over the whole sequence."""
+        if valid is None and self.truncate is None:
+            return unroll(cell, xs, state, reverse=reverse)
+        inputs, state, steps = prepared(cell, xs, state, None)
+        if valid is not None:
+            cell, inputs = Masked(cell), (inputs, valid)
+        if self.truncate is None or not steps:
+            ys, state = unroll(cell, inputs, state, reverse=reverse)
+        else:
+            outputs, state = take_truncated_steps(cell, inputs, state, in_order(steps, reverse), *self.truncate)
+            ys = stacked(outputs, reverse)
+        return _masked(ys, valid), state
+
+    def cells(self) -> list[Any]:
+        """All cells, in the order of the states: lower layers first, forward before reverse."""
+        return [cell for layer in self.layers for cell, _ in _directions(layer)]
+
+    def _states_in(self, state: Any) -> list[Any]:
+        """The initial state of each cell."""
+        cells = self.cells()
+        if state is None or len(cells) == 1:
+            return [state] * len(cells)
+        if not isinstance(state, (tuple, list)) or len(state) != len(cells):
+            given = f"{type(state).__name__} of {len(state)}" if hasattr(state, "__len__") else type(state).__name__
+            raise ValueError(f"Recurrent: {len(cells)} cells need a tuple of {len(cells)} states, not a {given}")
+        return list(state)
+
+    def _states_out(self, states: list[Any]) -> Any:
+        """The final states, as they are handed out."""
+        return states[0] if len(states) == 1 else tuple(states)
+
+
+def _directions(layer: Layer) -> list[tuple[Any, bool]]:
+    """The cells of a layer, each with whether it runs in reverse."""
+    return [(layer[0], False), (layer[1], True)] if isinstance(layer, tuple) else [(layer, False)]
+
+
+def _masked(tree: Any, valid: Any) -> Any:
+    """Arrays (T, B, ...), zero where there is padding."""
+    return tree if valid is None else tree_map(lambda a: np.where(along_batch(valid, a), a, 0), tree)
+
+
+class _Stack(Recurrent):
+    """What ``RNN``, ``LSTM`` and ``GRU`` have in common: cells of one kind, with states in PyTorch's layout.
+
+    A state is one array for all layers and directions, (num_layers · num_directions, B, d), lower layers first, forward
+    before reverse.
+    """
+
+    def __init__(
+        self,
+        make_cell: Callable[[int], Cell],
+        inputs: int,
+        outputs: int,
+        num_layers: int,
+        bidirectional: bool,
+        **options: Any,
+    ) -> None:
+        if num_layers < 1:
+            raise ValueError(f"{type(self).__name__}: num_layers is 1 or more, not {num_layers}")
+        layers: list[Layer] = []
+        for _ in range(num_layers):
+            layers.append((make_cell(inputs), make_cell(inputs)) if bidirectional else make_cell(inputs))
+            inputs = 2 * outputs if bidirectional else outputs
+        super().__init__(layers, **options)
+
+    def describe(self) -> str:
+        """What it takes, for error messages."""
+        n = self.cells()[0].inputs
+        batch = f"(B, T, {n})" if self.batch_first else f"(T, B, {n})"
+        return f"{type(self).__name__} takes x of shape {batch} or (T, {n})."
+
+    def _states_in(self, state: Any) -> list[Any]:
+        cells = self.cells()
+        if state is None:
+            return [state] * len(cells)
+        shapes = [np.shape(part) for part in leaves(state)]
+        if any(shape[:1] != (len(cells),) for shape in shapes):
+            raise ValueError(
+                f"{type(self).__name__}: the state has one row for each layer and direction, "
+                f"({len(cells)}, B, d), not {', '.join(map(str, shapes))}"
+            )
+        return [tree_map(operator.itemgetter(i), state) for i in range(len(cells))]
+
+    def _states_out(self, states: list[Any]) -> Any:
+        return tree_map(lambda *parts: np.stack(parts), *states)
+
+
+class RNN(_Stack):
+    """Layers of Elman cells; see ``RNNCell``.
+
+    Called as ``output, h = layer(x, h, lengths=None, return_states=False)``; see ``Recurrent.forward``.
+
+    Args:
+        inputs: n.
+        units: d.
+        num_layers: L.
+        activation: "tanh", "relu", "sigmoid", or any function.
+        bias: whether there are biases.
+        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        dropout: the probability with which an output of any layer but the last is zeroed in training.
+        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        truncate: for truncated BPTT, as in ``Recurrent``.
+        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> layer = tr.nn.RNN(3, 4, num_layers=2, bidirectional=True)
+        >>> output, h = layer(np.zeros((7, 5, 3), np.float32))  # T = 7, B = 5
+        >>> output.shape, h.shape
+        ((7, 5, 8), (4, 5, 4))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        num_layers: int = 1,
+        activation: Activation = "tanh",
+        *,
+        bias: bool = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        truncate: int | tuple[int, int] | None = None,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        rng = init.generator(seed)
+        super().__init__(
+            lambda n: RNNCell(n, units, activation, bias=bias, seed=rng, dtype=dtype),
+            inputs,
+            units,
+            num_layers,
+            bidirectional,
+            dropout=dropout,
+            batch_first=batch_first,
+            truncate=truncate,
+            seed=rng,
+        )
+
+
+class LSTM(_Stack):
+    """Layers of LSTM cells; see ``LSTMCell``.
+
+    Called as ``output, (h, c) = layer(x, (h, c), lengths=None, return_states=False)``; see ``Recurrent.forward``.
+
+    Args:
+        inputs: n.
+        units: d.
+        num_layers: L.
+        bias: whether there are biases.
+        peepholes: whether the gates see the cell state.
+        projection: the size of a linear projection of the hidden state; None for none.
+        coupled: whether the input gate is 1 - f.
+        forget_bias: added to the forget gate's bias at the start.
+        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        dropout: the probability with which an output of any layer but the last is zeroed in training.
+        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        truncate: for truncated BPTT, as in ``Recurrent``.
+        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> layer = tr.nn.LSTM(3, 4, batch_first=True)
+        >>> output, (h, c) = layer(np.zeros((5, 7, 3), np.float32), lengths=[7, 3, 1, 0, 2])  # B = 5, T = 7
+        >>> output.shape, h.shape, c.shape
+        ((5, 7, 4), (1, 5, 4), (1, 5, 4))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        peepholes: bool = False,
+        projection: int | None = None,
+        coupled: bool = False,
+        forget_bias: float = 0.0,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        truncate: int | tuple[int, int] | None = None,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        rng = init.generator(seed)
+        options: dict[str, Any] = {
+            "bias": bias,
+            "peepholes": peepholes,
+            "projection": projection,
+            "coupled": coupled,
+            "forget_bias": forget_bias,
+        }
+        super().__init__(
+            lambda n: LSTMCell(n, units, seed=rng, dtype=dtype, **options),
+            inputs,
+            projection or units,
+            num_layers,
+            bidirectional,
+            dropout=dropout,
+            batch_first=batch_first,
+            truncate=truncate,
+            seed=rng,
+        )
+
+
+class GRU(_Stack):
+    """Layers of GRU cells; see ``GRUCell``.
+
+    Called as ``output, h = layer(x, h, lengths=None, return_states=False)``; see ``Recurrent.forward``.
+
+    Args:
+        inputs: n.
+        units: d.
+        num_layers: L.
+        bias: whether there are biases.
+        reset: whether the reset gate stands "after" or "before" the product.
+        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        dropout: the probability with which an output of any layer but the last is zeroed in training.
+        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        truncate: for truncated BPTT, as in ``Recurrent``.
+        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> layer = tr.nn.GRU(3, 4)
+        >>> output, h, inside = layer(np.zeros((7, 5, 3), np.float32), return_states=True)
+        >>> sorted(inside[0]), inside[0]["z"].shape
+        (['h', 'n', 'r', 'z'], (7, 5, 4))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        reset: str = "after",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        truncate: int | tuple[int, int] | None = None,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        rng = init.generator(seed)
+        super().__init__(
+            lambda n: GRUCell(n, units, bias=bias, reset=reset, seed=rng, dtype=dtype),
+            inputs,
+            units,
+            num_layers,
+            bidirectional,
+            dropout=dropout,
+            batch_first=batch_first,
+            truncate=truncate,
+            seed=rng,
+        )

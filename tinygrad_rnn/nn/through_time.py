@@ -1,0 +1,160 @@
+"""Ways through time beyond the plain loop: truncated BPTT, padded batches, and what happened at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.scope import Label, context
+from ..autodiff.tensor import Tensor
+from ..autodiff.trees import tree_map
+from .unroll import Cell, one_step, take_steps
+
+
+def detach(state: Any) -> Any:
+    """The same state outside the graph: carry it to the next chunk of a stream, and no gradient goes back beyond it.
+
+    Args:
+        state: an array, or a tuple, NamedTuple or dict of arrays.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> cell = tr.nn.LSTMCell(3, 4)
+        >>> _, state = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
+        >>> state = tr.nn.detach(state)
+        >>> type(state).__name__, state.c.requires_grad
+        ('LSTMState', False)
+    """
+    return tree_map(lambda a: a.detach() if isinstance(a, Tensor) else a, state)
+
+
+# --- truncated backpropagation through time --------------------------------------------------------------------------
+
+
+def take_truncated_steps(cell: Cell, inputs: Any, state: Any, order: range, k1: int, k2: int) -> tuple[list[Any], Any]:
+    """Take steps so that the losses of every ``k1`` of them look back through the last ``k2`` steps and no further.
+
+    Each window of ``k2`` steps starts from a state that counts as a constant. Where windows overlap, the steps that
+    lead up to the window's own ``k1`` are run once more, from the state that was there: same values, another graph.
+
+    Source: Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
+    trajectories" (1990), BPTT(h; h'); the letters are those of Sutskever, "Training recurrent neural networks" (2013).
+    """
+    states = {0: state}  # the first window starts from the state that was given, gradient and all
+    outputs: list[Any] = []
+    for end in range(k1, len(order) + k1, k1):
+        start = max(0, end - k2)
+        _, state = take_steps(cell, inputs, states[start], order[start : end - k1])
+        for position in range(end - k1, min(end, len(order))):
+            y, state = take_steps(cell, inputs, state, order[position : position + 1])
+            outputs += y
+            states[position + 1] = detach(state)
+        states = {position: s for position, s in states.items() if position >= end + k1 - k2}
+    return outputs, state
+
+
+# --- batches of sequences of unequal length --------------------------------------------------------------------------
+
+
+def checked_lengths(lengths: Any, xs: Any) -> np.ndarray:
+    """The lengths of the sequences in a padded batch (T, B, ...), as an array (B,).
+
+    Raises:
+        ValueError: they don't fit the batch.
+    """
+    if np.ndim(xs) < 2:
+        raise ValueError(f"lengths= are for a padded batch (T, B, ...); this one is of shape {np.shape(xs)}")
+    lengths = np.asarray(lengths)
+    steps, batch = np.shape(xs)[:2]
+    if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
+        raise ValueError(
+            f"lengths: {batch} whole numbers are needed for a batch of {batch} sequences, not {lengths.dtype} of shape "
+            f"{lengths.shape}"
+        )
+    if lengths.size and (lengths.min() < 0 or lengths.max() > steps):
+        raise ValueError(f"lengths must be from 0 to {steps}, the steps that there are, not {lengths.tolist()}")
+    return lengths
+
+
+def along_batch(valid: Any, a: Any) -> Any:
+    """A mask over steps and batch, (T, B) or (B,), with axes of size 1 added until it broadcasts against ``a``."""
+    return np.reshape(valid, (*np.shape(valid), *[1] * (np.ndim(a) - np.ndim(valid))))
+
+
+def without_padding(xs: Any, lengths: np.ndarray) -> tuple[Any, np.ndarray]:
+    """A padded batch with each sequence's last valid input in the place of its padding (zeros if it has none).
+
+    So whatever stood there, NaN included, never reaches the cell: it is not multiplied by 0, it is gone.
+
+    Args:
+        xs: (T, B, ...).
+        lengths: (B,).
+
+    Returns:
+        The batch, and a mask (T, B), True where an input is valid.
+    """
+    steps, batch = np.shape(xs)[:2]
+    valid = np.arange(steps)[:, None] < lengths
+    if steps:
+        last = xs[np.maximum(lengths - 1, 0), np.arange(batch)]
+        last = np.where(along_batch(lengths > 0, last), last, 0)
+        xs = np.where(along_batch(valid, xs), xs, last)
+    return xs, valid
+
+
+class Masked:
+    """A cell that stands still where a sequence has ended: its state stays as it was.
+
+    Takes pairs ``(x, valid)``, with ``valid`` of shape (B,).
+    """
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """One step of the cell inside, for the sequences that have one."""
+        x, valid = x
+        y, after = one_step(self.cell, x, state)
+        return y, tree_map(lambda new, old: np.where(along_batch(valid, new), new, old), after, state)
+
+
+# --- looking inside --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def collected(wanted: bool = True) -> Iterator[dict[str, dict[int, Any]]]:
+    """Collect every state and every value labelled with ``named``, by name and time step, if wanted.
+
+    The name of a value made in a layer within the current one is prefixed by that layer: ``0.h``.
+    """
+    found: dict[str, dict[int, Any]] = {}
+    outside = context.scope.layer
+
+    def collect(label: Label, value: Any) -> None:
+        if label.role in ("state", "value") and label.step is not None:
+            layer = str(label.layer).removeprefix(str(outside)).lstrip(".") if label.layer != outside else ""
+            found.setdefault(f"{layer}.{label.name}" if layer else label.name, {})[label.step] = value
+
+    before = context.collector
+    context.collector = collect if wanted else before
+    try:
+        yield found
+    finally:
+        context.collector = before
+
+
+def by_step(found: dict[str, dict[int, Any]], steps: int) -> dict[str, Any]:
+    """What was collected, as one array (T, ...) for each name.
+
+    Raises:
+        ValueError: a name was not given in every step.
+    """
+    for name, values in found.items():
+        missing = [t for t in range(1, steps + 1) if t not in values]
+        if missing:
+            raise ValueError(f"return_states: {name!r} has no value at step {missing[0]}; name it in every step")
+    return {name: np.stack([values[t] for t in range(1, steps + 1)]) for name, values in found.items()}

@@ -1,0 +1,218 @@
+"""Weights from and to PyTorch's layers, as plain arrays: PyTorch itself is not needed.
+
+PyTorch multiplies by transposed matrices, adds two biases where here there is one, and calls things otherwise:
+
+=================  ==========================================  =====================================================
+here               PyTorch                                     between them
+=================  ==========================================  =====================================================
+RNN, LSTM, GRU     ``weight_ih_l0``, ``_l0_reverse``, ``_l1``  ``layers.0.U``, ``layers.0.1.U``, ``layers.1.U``
+U, W               ``weight_ih``, ``weight_hh``                transposed; gates in the same order
+b                  ``bias_ih``, ``bias_hh``                    their sum; back: all in ``bias_ih``, zeros in the other
+b, b_hn of a GRU   ``bias_ih``, ``bias_hh``                    b_hn is the last third of ``bias_hh``
+V of an LSTM       ``weight_hr``                               transposed
+Linear W, b        ``weight``, ``bias``                        W transposed
+Embedding E        ``weight``                                  as it is
+LayerNorm g, b     ``weight``, ``bias``                        as they are
+=================  ==========================================  =====================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .cells import GRUCell, LSTMCell, RNNCell
+from .layers import Embedding, LayerNorm, Linear
+from .module import Module
+from .recurrent import GRU, LSTM, RNN
+
+Arrays = dict[str, np.ndarray]
+
+
+class Translation(NamedTuple):
+    """How the parameters of one kind of module are written in PyTorch.
+
+    Attributes:
+        out: from a module to arrays by PyTorch's names.
+        into: from a module and such arrays to arrays by the module's own names.
+    """
+
+    out: Callable[[Any], Arrays]
+    into: Callable[[Any, Arrays], Arrays]
+
+
+# --- one cell --------------------------------------------------------------------------------------------------------
+
+
+def _cell_out(cell: Any) -> Arrays:
+    arrays = {"weight_ih": cell.U.data.T, "weight_hh": cell.W.data.T}
+    if cell.b is not None:
+        arrays["bias_ih"] = cell.b.data
+        arrays["bias_hh"] = np.zeros_like(cell.b.data)
+    if isinstance(cell, LSTMCell):
+        if cell.P is not None or cell.coupled:
+            raise ValueError("PyTorch's LSTM has neither peepholes nor coupled gates, so these weights can't go there")
+        if cell.V is not None:
+            arrays["weight_hr"] = cell.V.data.T
+    if isinstance(cell, GRUCell):
+        if cell.reset != "after":
+            raise ValueError("PyTorch's GRU has its reset gate after the product, so these weights can't go there")
+        if cell.b_hn is not None:
+            arrays["bias_hh"][2 * cell.units :] = cell.b_hn.data
+    return arrays
+
+
+def _cell_into(cell: Any, arrays: Arrays) -> Arrays:
+    own = {"U": arrays["weight_ih"].T, "W": arrays["weight_hh"].T}
+    if cell.b is not None:
+        from_state = arrays["bias_hh"]
+        if isinstance(cell, GRUCell):
+            d = 2 * cell.units
+            own["b_hn"] = from_state[d:]
+            from_state = np.concatenate([from_state[:d], np.zeros_like(from_state[d:])])
+        own["b"] = arrays["bias_ih"] + from_state
+    if "weight_hr" in arrays:
+        own["V"] = arrays["weight_hr"].T
+    return own
+
+
+# --- layers of cells -------------------------------------------------------------------------------------------------
+
+
+def _suffixes(stack: Any) -> Iterator[tuple[str, str, Any]]:
+    """For each cell of an RNN, LSTM or GRU: its own path, PyTorch's suffix, and the cell."""
+    for number, layer in enumerate(stack.layers):
+        if isinstance(layer, tuple):
+            yield f"layers.{number}.0", f"_l{number}", layer[0]
+            yield f"layers.{number}.1", f"_l{number}_reverse", layer[1]
+        else:
+            yield f"layers.{number}", f"_l{number}", layer
+
+
+def _stack_out(stack: Any) -> Arrays:
+    return {name + suffix: array for _, suffix, cell in _suffixes(stack) for name, array in _cell_out(cell).items()}
+
+
+def _stack_into(stack: Any, arrays: Arrays) -> Arrays:
+    own = {}
+    for path, suffix, cell in _suffixes(stack):
+        of_cell = {name: arrays[name + suffix] for name in _cell_out(cell)}
+        own.update({f"{path}.{name}": array for name, array in _cell_into(cell, of_cell).items()})
+    return own
+
+
+def _renamed(**names: str) -> Translation:
+    """Parameters that are called otherwise; a name that ends in ``_T`` is also transposed."""
+
+    def out(module: Any) -> Arrays:
+        arrays = {}
+        for own, name in names.items():
+            value = getattr(module, own.removesuffix("_T"))
+            if value is not None:
+                arrays[name] = value.data.T if own.endswith("_T") else value.data
+        return arrays
+
+    def into(module: Any, arrays: Arrays) -> Arrays:
+        return {
+            own.removesuffix("_T"): arrays[name].T if own.endswith("_T") else arrays[name]
+            for own, name in names.items()
+            if name in arrays
+        }
+
+    return Translation(out, into)
+
+
+CELLS = Translation(_cell_out, _cell_into)
+STACKS = Translation(_stack_out, _stack_into)
+TRANSLATIONS: dict[type[Module], Translation] = {
+    RNNCell: CELLS,
+    LSTMCell: CELLS,
+    GRUCell: CELLS,
+    RNN: STACKS,
+    LSTM: STACKS,
+    GRU: STACKS,
+    Linear: _renamed(W_T="weight", b="bias"),
+    Embedding: _renamed(E="weight"),
+    LayerNorm: _renamed(g="weight", b="bias"),
+}
+
+
+# --- whole models ----------------------------------------------------------------------------------------------------
+
+
+def _translated_parts(module: Module) -> Iterator[tuple[str, Module, Translation]]:
+    """The parts that have a translation, the outermost of them only, each with its path and a final dot."""
+    inside: list[str] = []
+    for path, part in module.named_modules():
+        prefix = f"{path}." if path else ""
+        translation = TRANSLATIONS.get(type(part))
+        if translation is not None and not any(prefix.startswith(outer) for outer in inside):
+            inside.append(prefix)
+            yield prefix, part, translation
+
+
+def to_torch_state_dict(module: Module) -> Arrays:
+    """A model's parameters by the names and in the layout of PyTorch, ready for ``load_state_dict`` there.
+
+    Args:
+        module: an RNN, LSTM (with projection), GRU, one of their cells, Linear, Embedding, LayerNorm; or a model whose
+            attributes are such. Parameters of other modules go by their own names, as they are.
+
+    Returns:
+        Arrays of their own; ``{name: torch.from_numpy(a) for name, a in ...}`` makes tensors of them.
+
+    Raises:
+        ValueError: an option that PyTorch's layer doesn't have.
+
+    Example:
+        >>> from tinygrad_rnn import nn
+        >>> {name: a.shape for name, a in nn.to_torch_state_dict(nn.RNN(3, 4)).items()}
+        {'weight_ih_l0': (4, 3), 'weight_hh_l0': (4, 4), 'bias_ih_l0': (4,), 'bias_hh_l0': (4,)}
+    """
+    arrays = {}
+    done: set[str] = set()
+    for prefix, part, translation in _translated_parts(module):
+        done.update(path for path, _ in part.named_parameters(prefix.rstrip(".")))
+        arrays.update({prefix + name: array for name, array in translation.out(part).items()})
+    arrays.update({path: p.data for path, p in module.named_parameters() if path not in done})
+    return {name: np.array(array) for name, array in arrays.items()}
+
+
+def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
+    """Set a model's parameters from those of a PyTorch model, all or, if something is wrong, none.
+
+    Args:
+        module: as for ``to_torch_state_dict``.
+        arrays: what ``state_dict()`` gives in PyTorch, as arrays or as tensors on the CPU.
+
+    Raises:
+        ValueError: missing, unexpected or mis-shaped entries, all of them listed.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> layer = nn.Linear(3, 2)
+        >>> nn.from_torch_state_dict(layer, {"weight": np.ones((2, 3)), "bias": np.zeros(2)})
+        >>> layer.W.shape
+        (3, 2)
+    """
+    given = {name: np.asarray(array) for name, array in arrays.items()}
+    expected = to_torch_state_dict(module)
+    problems = [f"missing: {name} {expected[name].shape}" for name in expected if name not in given]
+    problems += [f"unexpected: {name} {given[name].shape}" for name in given if name not in expected]
+    problems += [
+        f"{name}: shape {given[name].shape} where {expected[name].shape} is needed"
+        for name in expected
+        if name in given and given[name].shape != expected[name].shape
+    ]
+    if problems:
+        raise ValueError(f"from_torch_state_dict of {type(module).__name__}: " + "; ".join(problems))
+    known = [path for path, _ in module.named_parameters()]
+    own = {path: given[path] for path in known if path in given}
+    for prefix, part, translation in _translated_parts(module):
+        names = translation.out(part)
+        of_part = translation.into(part, {name: given[prefix + name] for name in names})
+        own.update({prefix + path: array for path, array in of_part.items()})
+    module.load_state_dict({path: own[path] for path in known})  # what is shared goes by its first path

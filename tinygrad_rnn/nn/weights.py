@@ -1,0 +1,89 @@
+"""Weights in files: arrays by name, as NumPy's ``.npz`` or as safetensors. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data.files import open_to_read, replace_file
+
+FORMATS = (".npz", ".safetensors")
+
+
+def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write arrays by name to a file, whole or not at all; a file that is there is replaced.
+
+    Args:
+        arrays: as ``state_dict()`` gives them.
+        path: its ending says the format: ``.npz`` or ``.safetensors`` (which needs the extra ``io``).
+
+    Raises:
+        ValueError: another ending; or an array that isn't made of numbers.
+
+    Example:
+        >>> import os, tempfile
+        >>> from tinygrad_rnn import nn
+        >>> layer, twin = nn.Linear(3, 2, seed=1), nn.Linear(3, 2, seed=2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "weights.npz")
+        ...     nn.save_weights(layer.state_dict(), path)
+        ...     twin.load_state_dict(nn.load_weights(path))
+        >>> bool((twin.W.data == layer.W.data).all())
+        True
+    """
+    form = _format(path)
+    # Contiguous, in so many words: safetensors would write the memory of any other array in the wrong order.
+    plain = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
+    for name, array in plain.items():
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"save_weights: {name} holds {array.dtype}, not numbers")
+    with replace_file(path) as file:
+        if form == ".npz":
+            np.savez(file, allow_pickle=False, **plain)
+        else:
+            file.write(_safetensors().save(plain))
+
+
+def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Read what ``save_weights`` wrote, or any other file of these formats.
+
+    Args:
+        path: of a ``.npz`` or ``.safetensors`` file.
+
+    Returns:
+        Arrays by name, for ``load_state_dict`` or ``from_torch_state_dict``.
+
+    Raises:
+        ValueError: another ending; a damaged file; one that holds Python objects instead of numbers.
+        OSError: the file can't be read.
+    """
+    form = _format(path)
+    with open_to_read(path) as file:
+        try:
+            if form == ".safetensors":
+                return dict(_safetensors().load(file.read()))
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (ImportError, OSError):
+            raise
+        except Exception as error:  # each format has errors of its own for a file that isn't whole
+            raise ValueError(f"{os.fspath(path)} can't be read as {form}: {error}") from error
+
+
+def _format(path: str | os.PathLike[str]) -> str:
+    ending = Path(path).suffix
+    if ending not in FORMATS:
+        raise ValueError(f"{os.fspath(path)}: the file's name must end in {' or '.join(FORMATS)}, not {ending!r}")
+    return ending
+
+
+def _safetensors() -> Any:
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise ImportError('safetensors files need safetensors: pip install "tinygrad_rnn[io]"') from error
+    return safetensors.numpy
