@@ -15,7 +15,7 @@ backward pass, which settles both in one place.
 
 Three forms, one of them in two sizes, suffice:
 
-    elementwise(f, *derivatives)      one derivative per argument; 1 and -1 stand for themselves
+    elementwise(f, *derivatives)      one derivative per argument; 1, -1 and 0 stand for themselves
     linear(f, *transposes)            linear in each argument: the jvp is f itself, applied to the tangent
     linear_in_all(f, transpose)       the same for any number of arguments
     primitive(f, vjps, jvps)          anything else
@@ -55,10 +55,11 @@ class Primitive:
         tangent
             is None where there is none.
         outputs: True if ``forward`` gives a tuple of arrays.
-        by_element: True if it was declared with ``elementwise``; the compiler may then run many steps at once.
+        by_element: True if it acts on each element by itself; the compiler may then run many steps at once.
+        is_linear: True if it was declared linear, so that its jvp is the function itself.
     """
 
-    __slots__ = ("by_element", "forward", "jvps", "name", "outputs", "vjps")
+    __slots__ = ("by_element", "forward", "is_linear", "jvps", "name", "outputs", "vjps")
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class Primitive:
         self.vjps = vjps
         self.jvps = jvps
         self.outputs = outputs
-        self.by_element = False
+        self.by_element = self.is_linear = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it, or have an argument that speaks NumPy's protocol run it."""
@@ -102,6 +103,8 @@ def _scale(derivative: Rule | int, arguments: int) -> Rule:
         return (lambda g, ans, x, y: g) if arguments == 2 else (lambda g, ans, *args, **kwargs: g)
     if derivative == -1:
         return lambda g, ans, *args, **kwargs: -g
+    if derivative == 0:
+        return lambda g, ans, *args, **kwargs: np.zeros_like(g)
     assert callable(derivative)
     if arguments == 1:  # the two common shapes, spelled out: passing *args on costs as much as the product
         return lambda g, ans, x, **kwargs: g * derivative(ans, x, **kwargs)
@@ -115,13 +118,11 @@ def elementwise(f: Callable[..., Any], *derivatives: Rule | int | None, name: st
 
     Args:
         f: the function.
-        derivatives: for each argument its derivative ``d(ans, *args, **kwargs)``, or 1, or -1, or None.
+        derivatives: for each argument its derivative ``d(ans, *args, **kwargs)``, or 1, -1 or 0, or None.
         name: what to call it, by default the name of ``f``.
     """
     rules = [None if d is None else _scale(d, len(derivatives)) for d in derivatives]
-    op = Primitive(name or name_of(f), f, rules, rules)
-    op.by_element = True
-    return op
+    return primitive(f, rules, rules, name=name, by_element=True)
 
 
 def linear(f: Callable[..., Any], *transposes: Rule | None, name: str | None = None) -> Primitive:
@@ -138,6 +139,7 @@ def linear(f: Callable[..., Any], *transposes: Rule | None, name: str | None = N
 
     jvps = [None if t is None else push_forward(i) for i, t in enumerate(transposes)]
     self = Primitive(name or name_of(f), f, list(transposes), jvps)
+    self.is_linear = True
     return self
 
 
@@ -155,6 +157,7 @@ def linear_in_all(f: Callable[..., Any], transpose: Rule, name: str | None = Non
         return self(*filled, **kwargs)
 
     self = Primitive(name or name_of(f), f, transpose, push_forward)
+    self.is_linear = True
     return self
 
 
@@ -165,9 +168,21 @@ def primitive(
     *,
     name: str | None = None,
     outputs: bool = False,
+    by_element: bool = False,
 ) -> Primitive:
-    """Any other function, with both kinds of rules written out, one per argument."""
-    return Primitive(name or name_of(f), f, vjps, jvps, outputs)
+    """Any other function, with both kinds of rules written out, one per argument.
+
+    Args:
+        f: the function.
+        vjps: one rule per argument, or one for all.
+        jvps: likewise.
+        name: what to call it, by default the name of ``f``.
+        outputs: whether ``f`` gives a tuple of arrays.
+        by_element: whether it acts on each element by itself, though its rules select and don't scale.
+    """
+    op = Primitive(name or name_of(f), f, vjps, jvps, outputs)
+    op.by_element = by_element
+    return op
 
 
 def overrides(*functions: Callable[..., Any]) -> Callable[[Any], Any]:

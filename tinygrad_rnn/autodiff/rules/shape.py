@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -65,12 +66,13 @@ def astype(a: Any, dtype: Any) -> Any:
 # --- joining and splitting -------------------------------------------------------------------------------------------
 
 
-def _joined(*arrays: Any, axis: int | None) -> Any:
+def _joined(*arrays: Any, axis: int | None, starts: list[int]) -> Any:
     return np.concatenate(arrays, axis=axis)
 
 
-def _pieces_of_joined(wanted: list[int], g: Any, ans: Any, *arrays: Any, axis: int | None) -> list[Any]:
-    starts = [0, *itertools.accumulate(np.size(a) if axis is None else a.shape[axis] for a in arrays)]
+def _pieces_of_joined(
+    wanted: list[int], g: Any, ans: Any, *arrays: Any, axis: int | None, starts: list[int]
+) -> list[Any]:
     if axis is None:
         return [np.reshape(g[starts[i] : starts[i + 1]], arrays[i].shape) for i in wanted]
     before = (slice(None),) * (axis % g.ndim)
@@ -83,7 +85,8 @@ joined = linear_in_all(_joined, _pieces_of_joined, name="concatenate")
 @overrides(np.concatenate)
 def concatenate(arrays: Any, axis: int | None = 0) -> Any:
     """np.concatenate, of Tensors and arrays."""
-    return joined(*arrays, axis=axis)
+    sizes = [math.prod(shape[axis:][:1] if axis is not None else shape) for shape in map(np.shape, arrays)]
+    return joined(*arrays, axis=axis, starts=[0, *itertools.accumulate(sizes)])
 
 
 def _stacked(*arrays: Any, axis: int = 0) -> Any:
