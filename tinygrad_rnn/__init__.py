@@ -1,9 +1,73 @@
-"""Recurrent networks in plain NumPy: differentiated, drawn, and checked against formulas derived by hand."""
+"""Recurrent networks in plain NumPy: differentiated, drawn, and checked against formulas derived by hand.
+
+    import numpy as np
+    import tinygrad_rnn as tr
+
+    def cell(x, h):
+        return np.tanh(x @ U + h @ W + b)
+
+    ys, h = tr.unroll(cell, xs, state=np.zeros(d))
+
+The engine (``tr.autodiff``), models (``tr.nn``) and optimisers (``tr.optim``) are there at once; the other rooms are
+imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from . import autodiff, nn, optim
 from .autodiff import *  # noqa: F403
 from .autodiff import __all__ as _engine
 from .nn import unroll
 
+if TYPE_CHECKING:
+    from . import data, explanation, manual, training, viz
+    from .comparison import compare
+    from .training import fit
+    from .viz import draw
+
 __version__ = "0.1.0"
-__all__ = [*_engine, "autodiff", "nn", "optim", "unroll"]
+
+# What is imported when it is first asked for: name -> (room, name in the room, or None for the room itself).
+_ON_DEMAND: dict[str, tuple[str, str | None]] = {
+    "compare": ("comparison", "compare"),
+    "data": ("data", None),
+    "draw": ("viz", "draw"),
+    "explanation": ("explanation", None),
+    "fit": ("training", "fit"),
+    "manual": ("manual", None),
+    "training": ("training", None),
+    "viz": ("viz", None),
+}
+
+__all__ = [
+    *_engine,
+    "autodiff",
+    "compare",
+    "data",
+    "draw",
+    "explanation",
+    "fit",
+    "manual",
+    "nn",
+    "optim",
+    "training",
+    "unroll",
+    "viz",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room, attribute = _ON_DEMAND[name]
+    module = importlib.import_module(f".{room}", __name__)
+    value = module if attribute is None else getattr(module, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ON_DEMAND})
