@@ -17,6 +17,7 @@ import numpy as np
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.manual import worked_example as article
+from tinygrad_rnn.manual.letters import UNDER_THE_HOOD
 from tinygrad_rnn.manual.worked_example_slips import slips
 
 
@@ -71,7 +72,7 @@ def main():
         print(f"t = {t}   state {s.round(2)}   output {o.round(2) if t in article.OUTPUT_STEPS else 'not used'}")
     print("The loss. The article prints 3.30;", ", ".join(f"{way} {loss:.2f}" for way, (loss, _) in results.items()))
     for name in params:
-        letter = article.ARTICLE_LETTERS[name]
+        letter = getattr(UNDER_THE_HOOD, name)
         print(f"\nThe gradient of {letter} ({name} here). The article prints\n{printed[f'dL/d{name}']}")
         for way, (_, gradients) in results.items():
             agrees = article.agrees(printed[f"dL/d{name}"], gradients[name])
