@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.rules.elementwise import relu, sigmoid
+from ...autodiff import relu, sigmoid
 from .. import init
 from .base import Cell, weight
 

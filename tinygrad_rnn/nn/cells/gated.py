@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...autodiff.graph import named
-from ...autodiff.rules.elementwise import sigmoid
+from ...autodiff import named, sigmoid
 from .. import init
 from .base import Cell, weight
 

@@ -1,0 +1,34 @@
+"""Optimisers and what goes with them, with PyTorch's names, defaults and update rules."""
+
+from .clipping import clip_grad_norm_, clip_grad_value_
+from .methods import SGD, Adagrad, Adam, AdamW, RMSprop
+from .optimizer import Optimizer
+from .schedules import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    ReduceLROnPlateau,
+    Schedule,
+    SequentialLR,
+    StepLR,
+)
+
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "LambdaLR",
+    "LinearLR",
+    "Optimizer",
+    "RMSprop",
+    "ReduceLROnPlateau",
+    "Schedule",
+    "SequentialLR",
+    "StepLR",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]

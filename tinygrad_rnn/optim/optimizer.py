@@ -1,0 +1,160 @@
+"""What optimisers have in common: groups of parameters, the step, and a state that can be saved.
+
+An update rebinds a parameter's data; it never writes into an array. So a graph recorded before the update still has the
+values that it was recorded with, and its backward pass is right.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.tensor import Tensor
+
+Group = dict[str, Any]
+Parameters = Iterable[Tensor] | Iterable[Group]
+
+
+class Optimizer:
+    """The base of all optimisers. A subclass writes ``updated``.
+
+    Args:
+        parameters: what to update, as ``module.parameters()`` gives it; or groups, dicts with such a list as "params"
+            and options of their own, for example ``{"params": [...], "lr": 0.1}``.
+        **options: for all groups that don't say otherwise.
+
+    Attributes:
+        param_groups: the groups, dicts of "params" and every option; a schedule changes their "lr".
+        state: what is remembered for each parameter.
+
+    Raises:
+        ValueError: nothing to update; a parameter in two groups; an option that makes no sense.
+        TypeError: something that isn't a parameter.
+    """
+
+    def __init__(self, parameters: Parameters, **options: Any) -> None:
+        self.defaults = options
+        self.param_groups: list[Group] = []
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        given: list[Any] = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        if not given:
+            raise ValueError(f"{self.name}: no parameters to update")
+        for group in given if isinstance(given[0], dict) else [{"params": given}]:
+            self.add_param_group(group)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """The parameters of all groups, in order."""
+        return [p for group in self.param_groups for p in group["params"]]
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        return type(self).__name__
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Take in more parameters.
+
+        Args:
+            group: "params", a Tensor or several, and any options; the others are as for all groups.
+        """
+        unknown = group.keys() - {"params", *self.defaults}
+        if unknown:
+            raise ValueError(f"{self.name} has no option {sorted(unknown)[0]!r}; there are {', '.join(self.defaults)}")
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        known = set(self.parameters)
+        for p in params:
+            if not isinstance(p, Tensor) or not p.is_leaf or not p.requires_grad:
+                raise TypeError(f"{self.name} updates leaves that require a gradient (nn.Parameter), not {p!r}")
+            if p in known:
+                raise ValueError(f"{self.name}: parameter {p.name or p.shape} stands in two places; list it once")
+            known.add(p)
+        whole = {**self.defaults, **group, "params": params}
+        for option, value in whole.items():
+            self._check(option, value)
+        self.param_groups.append(whole)
+
+    def _check(self, option: str, value: Any) -> None:
+        """Refuse options that make no sense."""
+        if option == "betas":
+            if not all(0 <= beta < 1 for beta in value):
+                raise ValueError(f"{self.name}: betas are from 0 up to but not including 1, not {value}")
+        elif option != "params" and not isinstance(value, bool) and not value >= 0:
+            raise ValueError(f"{self.name}: {option}={value} makes no sense; use a number that isn't negative")
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    g = parameter.grad.data if isinstance(parameter.grad, Tensor) else parameter.grad
+                    state = self.state.setdefault(parameter, {})
+                    parameter.data = self.updated(parameter.data, g, state, group)
+
+    def updated(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any], group: Group) -> np.ndarray:
+        """The new value of one parameter; subclasses write it.
+
+        Args:
+            value: the old one; not to be written to.
+            gradient: its gradient; not to be written to.
+            state: what is remembered for this parameter; empty at first.
+            group: the options.
+        """
+        raise TypeError(f"{self.name} has no updated() method: write how a parameter changes")
+
+    # --- state in and out --------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on later: "state" by the parameter's number, and "param_groups" with the numbers.
+
+        Everything in it is a copy: arrays, numbers, lists and dicts.
+        """
+        numbers = {p: i for i, p in enumerate(self.parameters)}
+        groups = [{**group, "params": [numbers[p] for p in group["params"]]} for group in self.param_groups]
+        return copy.deepcopy({"state": {numbers[p]: s for p, s in self.state.items()}, "param_groups": groups})
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Go on from a saved state; all or, if something is wrong, nothing of it.
+
+        Args:
+            saved: as ``state_dict()`` gives it, of an optimiser of the same kind over parameters of the same shapes in
+                the same order. A number that became a string on the way (JSON does that) is understood.
+
+        Raises:
+            ValueError: it doesn't fit.
+        """
+        saved = copy.deepcopy(dict(saved))
+        parameters = self.parameters
+        sizes, given = ([len(g["params"]) for g in groups] for groups in (self.param_groups, saved["param_groups"]))
+        if sizes != given:
+            raise ValueError(f"{self.name}: the saved state is for groups of {given} parameters, but there are {sizes}")
+        state = {parameters[int(number)]: values for number, values in saved["state"].items()}
+        for parameter, values in state.items():
+            for what, value in values.items():
+                if np.ndim(value) and np.shape(value) != parameter.shape:
+                    raise ValueError(
+                        f"{self.name}: saved {what} of shape {np.shape(value)} for parameter {parameter.name or ''} of "
+                        f"shape {parameter.shape}"
+                    )
+        for options in saved["param_groups"]:
+            missing = self.defaults.keys() - options.keys()
+            if missing:
+                raise ValueError(f"{self.name}: the saved state has no {sorted(missing)[0]}: was it another optimiser?")
+        self.state = state
+        for group, options in zip(self.param_groups, saved["param_groups"]):
+            group.update({option: value for option, value in options.items() if option != "params"})
+
+    def __repr__(self) -> str:
+        groups = "; ".join(
+            ", ".join(f"{k}={v}" for k, v in group.items() if k != "params") for group in self.param_groups
+        )
+        return f"{self.name}({groups})"
