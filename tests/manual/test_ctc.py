@@ -133,7 +133,7 @@ def test_float32_stays_float32() -> None:
         ({"lengths": [5, 1]}, r"lengths \[5, 1\] must lie in 1\.\.4"),
         ({"labels": [[1], [0]]}, r"the labels \[0\] must .* not be the blank 0"),
         ({"labels": [[1], [3]]}, r"the labels \[3\] must lie in 0\.\.2"),
-        ({"blank": 3}, r"the blank is class 3"),
+        ({"blank": 3}, r"the blank is class 3, but there are only classes 0\.\.2"),
         ({"z": np.ones((0, 2, 3))}, r"must lie in 1\.\.0"),
     ],
 )

@@ -67,11 +67,19 @@ def test_the_parameters_given_are_not_changed() -> None:
         np.testing.assert_array_equal(p, q)
 
 
+def test_training_ends_below_the_threshold_and_not_at_it() -> None:
+    params = elman.random_params(2, 3, 2, np.random.default_rng(0))
+    loss = float(elman.forward(params, np.ones((2, 2)), np.ones((2, 2))).loss)
+    for threshold, updates in [(loss, 1), (np.nextafter(loss, np.inf), 0)]:
+        result = train(params, np.ones((2, 2)), np.ones((2, 2)), learning_rate=0.01, threshold=threshold, max_updates=1)
+        assert len(result.losses) == 1 + updates
+
+
 def test_a_diverging_loss_is_reported_with_its_update() -> None:
     params = elman.ElmanParams(np.ones((1, 1)), np.eye(1), np.ones((1, 1)), np.ones(1), np.ones(1))
     with (
         np.errstate(all="ignore"),
-        pytest.raises(FloatingPointError, match=r"after \d+ updates; a smaller learning rate"),
+        pytest.raises(FloatingPointError, match=r"loss is (inf|nan) after \d+ updates; a smaller learning rate"),
     ):
         train(
             params,

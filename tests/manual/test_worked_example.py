@@ -71,6 +71,38 @@ def _terms_of_dL4_dW():
     return trace, back, *terms, rest
 
 
+def test_the_text_of_a_slip_states_its_numbers() -> None:
+    for slip in (s for s in slips() if s.article_prints.startswith("[")):
+        for text, value in ((slip.article_prints, slip.as_printed), (slip.formulas_give, slip.correct)):
+            numbers = np.array(text[1 : text.index("]")].split(), dtype=float)
+            assert example.agrees(numbers, value), slip.where
+
+
+def test_the_printed_formulas_are_evaluated_as_they_are_printed() -> None:
+    """Each worked out in another way, from the gradients of L_4."""
+    printed = {slip.article_prints: slip for slip in slips()}
+    trace, back = example.run(steps=(4,))
+    output = printed["y_t is the output at time-step t"]
+    np.testing.assert_allclose(output.as_printed, -trace.o[0] * (1 - trace.o[0]), atol=1e-15)
+    np.testing.assert_allclose(output.correct, back.gradients.c, atol=1e-15)
+
+    wrong_bias = printed["... U^T ∂f_s(s_{t-2} U + I_{t-1} W_s + B_s)/∂W_s"]
+    all_but_step_4 = back.contributions.U[:3].sum(axis=0)
+    np.testing.assert_allclose(wrong_bias.as_printed, back.delta[3] + all_but_step_4, atol=1e-15)
+
+    lost_step = printed["... U^T ∂s_{t-3}/∂W_s"]
+    at_s_2 = back.delta[2] @ example.PARAMS.W.T  # read as if it stood at s_1
+    step_1 = np.outer(example.INPUTS[0], at_s_2 * (1 - trace.s[1] ** 2))
+    np.testing.assert_allclose(lost_step.as_printed, back.contributions.U[2:].sum(axis=0) + step_1, atol=1e-15)
+
+    stray = printed["s_{t-2}^T y_t ∘ (o_t - 1) ... U^T ∂s_{t-2}/∂U"]
+    expected = trace.s[2][:, np.newaxis, np.newaxis] * stray.correct
+    np.testing.assert_allclose(stray.as_printed, expected, atol=1e-15)
+
+    from_zero = printed["Σ from t = 0 to i"]
+    np.testing.assert_allclose(from_zero.as_printed - from_zero.correct, back.delta[0] @ example.PARAMS.W.T, atol=1e-15)
+
+
 def test_a_row_times_a_row_is_refused_as_the_slip_says() -> None:
     _, back = example.run(steps=(4,))
     with pytest.raises(ValueError):

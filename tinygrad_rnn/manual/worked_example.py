@@ -121,7 +121,7 @@ def computed() -> dict[str, Array]:
 
 def agrees(printed: Array, value: Array) -> bool:
     """Whether a number, rounded to two decimals, is the printed one (0.00 and -0.00 are one)."""
-    return bool(np.array_equal(np.round(value, 2) + 0.0, np.asarray(printed) + 0.0))
+    return bool(np.array_equal(np.round(value, 2), printed))
 
 
 def _printed(name: str, *rows: list[float]) -> Printed:
