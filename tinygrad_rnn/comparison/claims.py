@@ -40,13 +40,13 @@ class Claims(NamedTuple):
     Attributes:
         gradients: a claim for each parameter, in the recording's order.
         lines: named intermediates ("delta[4]", "dL/ds[3]"), in the order given.
-        by_step: for some parameters the contributions of the steps, (T, *shape).
+        by_step: for some parameters what each step contributes, by step.
         notes: what was given and fits nowhere.
     """
 
     gradients: dict[str, Claim]
     lines: dict[str, Any]
-    by_step: dict[str, np.ndarray]
+    by_step: dict[str, dict[int, np.ndarray]]
     notes: list[str]
 
 
@@ -58,13 +58,14 @@ def read_claims(manual: Any, recording: Recording) -> Claims:
         problem = f"the manual function raised {type(error).__name__}: {error}"
         return Claims({name: Claim(None, problem) for name in recording.parameters}, {}, {}, [])
     lines: dict[str, Any] = {}
-    by_step: dict[str, np.ndarray] = {}
+    by_step: dict[str, dict[int, np.ndarray]] = {}
     notes: list[str] = []
     if hasattr(given, "gradients"):
         if hasattr(given, "delta"):
             lines.update(lines_of_derivation(given))
         if hasattr(given, "contributions"):
-            by_step.update(matched(as_mapping(given.contributions, recording), recording, lambda *_: None))
+            rows = matched(as_mapping(given.contributions, recording), recording, lambda *_: None)
+            by_step = {name: dict(enumerate(array, start=1)) for name, array in rows.items()}
         given = given.gradients
 
     def unmatched(name: str, value: Any) -> None:

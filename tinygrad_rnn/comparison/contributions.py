@@ -24,6 +24,10 @@ class Contributions:
         self.steps: dict[int | None, np.ndarray] = {}
         self.magnitude = 0.0
 
+    def total(self) -> np.ndarray:
+        """The gradient: their sum; 0 if there are none."""
+        return np.asarray(sum(self.steps.values(), np.zeros(())))
+
     def add(self, step: int | None, c: np.ndarray) -> None:
         """One more contribution."""
         self.magnitude += float(np.max(np.abs(c), initial=0.0))

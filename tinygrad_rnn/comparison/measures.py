@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,29 @@ def angle(a: np.ndarray, b: np.ndarray) -> float | None:
         return None
     u, v = a / lengths[0], b / lengths[1]
     return float(np.degrees(2 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))))
+
+
+class Tolerance(NamedTuple):
+    """Up to what difference two arrays count as equal.
+
+    Attributes:
+        relative: the relative error, see ``distance``.
+        decimals: where the manual numbers were rounded (printed in a book), to how many decimals: they are equal to
+            what rounds to them. None if they weren't.
+    """
+
+    relative: float
+    decimals: int | None = None
+
+    def accepts(self, absolute: float, relative: float) -> bool:
+        """Whether a difference of this size is none."""
+        if self.decimals is not None and absolute <= 0.5 * 10.0**-self.decimals * (1 + 1e-9):
+            return True
+        return relative <= self.relative
+
+    def equal(self, a: np.ndarray, b: np.ndarray) -> bool:
+        """Whether two arrays of the same shape are equal; never where a NaN is."""
+        return self.accepts(*distance(a, b))
 
 
 def default_tolerance(*arrays: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from ..autodiff.scope import enable_grad
 from ..autodiff.tensor import Tensor, tensor, value_of
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
+from .landmarks import with_constants
 from .replay import replay
 
 
@@ -25,6 +26,7 @@ class Recording:
 
     Attributes:
         loss: the root, one number.
+        terms: the loss terms by time step, if the loss came as these; their sum is the loss.
         parameters: the leaf of each parameter, by name.
         tree: the parameters as the user holds them (dict, NamedTuple, ...): what a manual function is called with.
         data: what the loss function is called with besides.
@@ -33,12 +35,14 @@ class Recording:
 
     def __init__(
         self,
-        loss: Tensor,
+        loss: Any,
         parameters: Mapping[str, Tensor],
         tree: Any,
         data: Sequence[Any] = (),
         function: Callable[..., Any] | None = None,
     ) -> None:
+        self.terms = _terms(loss)
+        loss = _total(loss)
         if not isinstance(loss, Tensor) or not loss.requires_grad:
             raise TypeError(
                 "compare: the loss on the autograd side depends on nothing that requires a gradient. Make parameters "
@@ -74,9 +78,38 @@ class Recording:
     def evaluate(self, values: Mapping[str, np.ndarray]) -> float:
         """The loss at other values of the parameters: by the user's function, else by running the recording again."""
         if self.function is not None:
-            return float(np.asarray(value_of(self.function(self.arguments(values), *self.data))).item())
+            return float(np.asarray(value_of(_total(self.function(self.arguments(values), *self.data)))).item())
         replayed = replay(self.loss, {leaf: values[name] for name, leaf in self.parameters.items()})
         return float(np.asarray(replayed[self.loss]).item())
+
+    def opened(self) -> Recording:
+        """The same recording, in which the labelled constants (inputs, the initial state) require gradients as well.
+
+        A derivation names ∂L/∂x_t and ∂L/∂s_0 even where training has no use for them.
+        """
+        leaves_of_it: dict[Any, Any] = {leaf: leaf for leaf in self.parameters.values()}
+        for node in with_constants(self.nodes):
+            if node.is_leaf and node.labels and not node.requires_grad and node._data.dtype.kind == "f":  # type: ignore[attr-defined]
+                leaf = tensor(node._data, requires_grad=True, name=node.name)  # type: ignore[attr-defined]
+                leaf.scope, leaf.labels = node.scope, node.labels
+                leaves_of_it[node] = leaf
+        with enable_grad():
+            new = replay(self.loss, leaves_of_it)
+        copy = Recording(new[self.loss], self.parameters, self.tree, self.data, self.function)
+        copy.terms = {t: new[term] for t, term in self.terms.items() if term in new}
+        return copy
+
+
+def _terms(loss: Any) -> dict[int, Tensor]:
+    if isinstance(loss, Mapping):
+        return dict(loss)
+    return dict(enumerate(loss, start=1)) if isinstance(loss, (list, tuple)) else {}
+
+
+def _total(loss: Any) -> Any:
+    """One number from a loss, which may come as a list of terms or a dict of them by step."""
+    parts = _terms(loss)
+    return sum(parts.values()) if parts else loss
 
 
 def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> Recording:
@@ -84,7 +117,7 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
 
     Args:
         autograd: a function ``loss(parameters, *data)``; a Module that gives its loss when called with the data; or a
-            recorded loss.
+            recorded loss. A loss may also be given as its terms: a list L_1, L_2, ..., or a dict of them by step.
         parameters: for a function their values, as a dict, NamedTuple or any tree of arrays; for a recorded loss the
             leaves, as a dict or a Module (by default every leaf that it was made of, by name).
         data: further arguments.
@@ -92,8 +125,8 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     Raises:
         TypeError: it is none of these, or parameters are missing or have no names.
     """
-    if isinstance(autograd, Tensor):
-        tree = _own_leaves(autograd) if parameters is None else parameters
+    if isinstance(autograd, Tensor) or _terms(autograd):
+        tree = _own_leaves(_total(autograd)) if parameters is None else parameters
         tree = dict(tree.named_parameters()) if isinstance(tree, Module) else tree
         return Recording(autograd, _by_name(tree), tree, data)
     if isinstance(autograd, Module):

@@ -209,12 +209,15 @@ class Report:
         said = [f"{row.name}: {row.sentence}." for row in self.rows if row.sentence]
         if self.first_wrong_line is not None:
             said.append(f"The first wrong line is {self.first_wrong_line.name}.")
+        elif self.lines and all(line.verdict == AGREES for line in self.lines):
+            said.append(f"All {len(self.lines)} lines of the derivation agree.")
         said += [diagnosis.sentence for diagnosis in self.diagnoses]
         return [*said, *self.notes]
 
     def tables(self) -> list[Table]:
         """All tables, in the order in which they are read."""
-        return [self.table(), *([self.line_table()] if self.lines else []), *self.breakdown]
+        lines = [] if all(line.verdict == AGREES for line in self.lines) else [self.line_table()]
+        return [self.table(), *lines, *self.breakdown]
 
     # --- rendered ----------------------------------------------------------------------------------------------------
 

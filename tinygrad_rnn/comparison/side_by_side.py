@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .breakdown import breakdown
 from .claims import Claim, read_claims
 from .contributions import contributions_by_step
-from .measures import angle, default_tolerance, distance, first_nan
+from .lines import compare_lines
+from .measures import Tolerance, angle, default_tolerance, distance, first_nan
 from .recording import Recording, record
 from .referee import ask_referee
 from .report import AGREES, DIFFERS, NAN, NOTHING, Report, Row
@@ -25,13 +27,15 @@ def compare(
     data: Sequence[Any] = (),
     *,
     tolerance: float | None = None,
+    decimals: int | None = None,
     referee: str = "auto",
 ) -> Report:
     """Hold gradients derived by hand against autograd's, and say where they part.
 
     Args:
         autograd: the loss, as a function ``loss(parameters, *data)``, as a Module that gives it when called with the
-            data, or already recorded (before its ``backward()``, or with ``retain_graph=True``).
+            data, or already recorded (before its ``backward()``, or with ``retain_graph=True``). Each may give the loss
+            as one number or as its terms, a list L_1, L_2, ... or a dict of them by step.
         manual: the gradients: a dict of arrays by parameter name (also PyTorch's), a tuple in the order of the
             parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``,
             or what its ``backward`` returned. Further entries such as ``"delta[4]"`` or ``"dL/ds[3]"`` are lines of
@@ -41,6 +45,8 @@ def compare(
         data: what else the functions are called with.
         tolerance: up to which relative error two gradients are equal (see ``Row.relative``); by default 1e-9, and 1e-4
             in float32.
+        decimals: where the manual numbers are rounded, as printed in a book: to how many decimals. They are equal to
+            what rounds to them.
         referee: when to ask finite differences: "auto" where the two disagree, "always" or "never".
 
     Returns:
@@ -68,20 +74,22 @@ def compare(
     claims = read_claims(manual, recording)
     gradients = recording.gradients()
     given = [claim.gradient for claim in claims.gradients.values() if claim.gradient is not None]
-    limit = default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance
+    limit = Tolerance(default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance, decimals)
     rows = [_row(recording, name, gradients[name], claims.gradients[name], limit) for name in gradients]
-    rows = [_refereed(recording, row, referee) for row in _forgiven(recording, rows, limit)]
-    return Report(rows, limit, notes=claims.notes)
+    rows = [_refereed(recording, row, referee) for row in _forgiven(recording, rows, limit.relative)]
+    lines = compare_lines(recording, claims.lines, limit)
+    tables, places = breakdown(recording, manual, claims, rows, limit)
+    return Report(rows, limit.relative, lines, tables, notes=[*places, *claims.notes])
 
 
-def _row(recording: Recording, name: str, autograd: np.ndarray, claim: Claim, tolerance: float) -> Row:
+def _row(recording: Recording, name: str, autograd: np.ndarray, claim: Claim, tolerance: Tolerance) -> Row:
     manual = claim.gradient
     if manual is None:
         return Row(name, autograd.shape, NOTHING, autograd, problem=claim.problem)
     if np.isnan(autograd).any() or np.isnan(manual).any():
         return Row(name, autograd.shape, NAN, autograd, manual, problem=_where_nan(recording, autograd, manual))
     absolute, relative = distance(autograd, manual)
-    verdict = AGREES if relative <= tolerance else DIFFERS
+    verdict = AGREES if tolerance.accepts(absolute, relative) else DIFFERS
     return Row(name, autograd.shape, verdict, autograd, manual, absolute, relative, angle(autograd, manual))
 
 

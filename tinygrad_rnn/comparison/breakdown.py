@@ -1,0 +1,158 @@
+"""A disagreement, broken down to the first place where the two gradients part: by step, loss term, gate and unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .claims import Claims, as_mapping, evaluated, matched, plain_array
+from .contributions import contributions_by_step
+from .gates import gate_columns
+from .landmarks import Landmarks
+from .lines import read_line
+from .measures import Tolerance
+from .recording import Recording, record
+from .report import DIFFERS, Row
+from .tables import Table, number
+
+SHOWN = 10  # columns of a table; of more, the first that differ
+LENGTHS = 8  # how many lengths of a sequence to try
+
+
+def breakdown(
+    recording: Recording, manual: Any, claims: Claims, rows: Sequence[Row], tolerance: Tolerance
+) -> tuple[list[Table], list[str]]:
+    """Where the gradients part.
+
+    By gate and unit this is read from the gradients themselves. By step and by loss term it needs what the derivation
+    says of them: the lines ``dL/dW[3]`` (what step 3 contributes) and ``dL4/dW`` (the gradient of L_4 alone), or a
+    ``backward`` that returns its contributions. Functions on both sides are also asked again on shorter sequences.
+
+    Returns:
+        A table for each aspect under which something can be said, and a sentence for each parameter.
+    """
+    wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
+    if not wrong:
+        return [], []
+    landmarks = Landmarks([recording.loss])
+    parts: list[tuple[str, Callable[[Row], Mapping[str, float]]]] = [
+        ("step k", lambda row: _by_step(recording, claims, row)),
+        ("loss term t", lambda row: _by_term(recording, claims, row)),
+        ("gate", lambda row: _by_gate(landmarks, recording, row)),
+        ("unit", lambda row: _by_unit(landmarks, recording, row)),
+    ]
+    tables = []
+    places: dict[str, list[str]] = {row.name: [] for row in wrong}
+    for aspect, measure in parts:
+        errors = {row.name: measure(row) for row in wrong}
+        tables += _table(aspect, {name: found for name, found in errors.items() if found})
+        for row in wrong:
+            first = _first(errors[row.name], row, tolerance, latest=aspect in ("step k", "loss term t"))
+            places[row.name] += [f"{aspect.removesuffix(' k').removesuffix(' t')} {first}"] if first is not None else []
+    sentences = [f"{name} parts first at {', '.join(found)}." for name, found in places.items() if found]
+    return tables, sentences + _by_length(recording, manual, tolerance)
+
+
+def _error(a: Any, b: Any) -> float:
+    return float(np.max(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)), initial=0.0))
+
+
+def _by_step(recording: Recording, claims: Claims, row: Row) -> dict[str, float]:
+    """The error of what each step contributes, from the last to the first, as the backward pass goes."""
+    given = dict(claims.by_step.get(row.name, {}))
+    for line, value in claims.lines.items():
+        request = read_line(line)
+        if request is None or request.step is None or request.term is not None or not request.is_derivative:
+            continue
+        if request.name == row.name.rpartition(".")[2] and np.shape(value) == row.shape:
+            given[request.step] = plain_array(value)
+    if not given:
+        return {}
+    found = contributions_by_step(recording.loss, {row.name: recording.parameters[row.name]})[row.name].steps
+    if not any(
+        step is not None for step in found
+    ):  # all of it is used outside the steps: there is nothing to hold it to
+        return {}
+    nothing = np.zeros(row.shape)
+    return {str(step): _error(found.get(step, nothing), given[step]) for step in sorted(given, reverse=True)}
+
+
+def _by_term(recording: Recording, claims: Claims, row: Row) -> dict[str, float]:
+    """The error of the gradient of each loss term, from the last to the first."""
+    errors = {}
+    for line, value in claims.lines.items():
+        request = read_line(line)
+        if request is None or request.term is None or request.step is not None or not request.is_derivative:
+            continue
+        term = recording.terms.get(request.term)
+        if term is not None and request.name == row.name.rpartition(".")[2] and np.shape(value) == row.shape:
+            found = contributions_by_step(term, {row.name: recording.parameters[row.name]})[row.name]
+            errors[request.term] = _error(found.total(), plain_array(value))
+    return {str(t): errors[t] for t in sorted(errors, reverse=True)}
+
+
+def _by_gate(landmarks: Landmarks, recording: Recording, row: Row) -> dict[str, float]:
+    assert row.manual is not None
+    difference = row.autograd - row.manual
+    columns = gate_columns(landmarks, recording.parameters[row.name])
+    return {gate: _error(difference[..., mask], 0.0) for gate, mask in columns.items()}
+
+
+def _by_unit(landmarks: Landmarks, recording: Recording, row: Row) -> dict[str, float]:
+    """The error of each column; where there are gates, of each unit in all of them."""
+    if not row.shape or row.shape[-1] == 1:
+        return {}
+    assert row.manual is not None
+    columns = np.max(np.abs(row.autograd - row.manual).reshape(-1, row.shape[-1]), axis=0)
+    gates = gate_columns(landmarks, recording.parameters[row.name])
+    sizes = {int(mask.sum()) for mask in gates.values()}
+    if len(sizes) == 1:
+        columns = np.max([columns[mask] for mask in gates.values()], axis=0)
+    return {str(unit): float(error) for unit, error in enumerate(columns)}
+
+
+def _table(aspect: str, errors: Mapping[str, Mapping[str, float]]) -> list[Table]:
+    """One table for one aspect: the parameters down, the places across."""
+    if not errors:
+        return []
+    places = list(dict.fromkeys(place for found in errors.values() for place in found))
+    if len(places) > SHOWN:
+        worst = sorted(places, key=lambda place: -max(found.get(place, 0.0) for found in errors.values()))[:SHOWN]
+        places = [place for place in places if place in worst]
+    rows = [[name, *(number(found.get(place)) for place in places)] for name, found in errors.items()]
+    return [Table(f"Largest error by {aspect}", ["", *places], rows)]
+
+
+def _first(errors: Mapping[str, float], row: Row, tolerance: Tolerance, latest: bool) -> str | None:
+    """The first place that differs; steps come from the last to the first. None if that says nothing."""
+    if row.manual is None or len(errors) < 2:
+        return None
+    scale = max(float(np.max(np.abs(row.autograd))), float(np.max(np.abs(row.manual))))
+    off = [place for place, error in errors.items() if not tolerance.accepts(error, error / scale)]
+    if not off or (len(off) == len(errors) and not latest):
+        return None
+    return off[0]
+
+
+def _by_length(recording: Recording, manual: Any, tolerance: Tolerance) -> list[str]:
+    """The shortest sequence for which the two sides part, where both can be asked about shorter ones."""
+    T = Landmarks([recording.loss]).steps
+    timed = [np.ndim(a) > 0 and len(a) == T for a in recording.data]
+    if recording.function is None or not callable(manual) or T < 2 or not any(timed):
+        return []
+    for length in range(1, min(T, LENGTHS + 1)):
+        data = tuple(a[:length] if cut else a for a, cut in zip(recording.data, timed))
+        try:
+            short = record(recording.function, recording.arguments(recording.values()), data)
+            given = evaluated(manual, short, short.values())
+            arrays = matched(as_mapping(getattr(given, "gradients", given), short), short, lambda *_: None)
+            gradients = short.gradients()
+            off = [name for name, g in gradients.items() if not tolerance.equal(g, plain_array(arrays[name]))]
+        except Exception:  # one of the two doesn't take a shorter sequence: then this says nothing
+            return []
+        if off:
+            agreed = f"; of {length - 1} they agree" if length > 1 else ""
+            return [f"On sequences of {length} step{'s'[: length > 1]} {', '.join(off)} differ already{agreed}."]
+    return []

@@ -1,0 +1,267 @@
+"""A derivation, line by line: each named intermediate against the value or the cotangent of the node labelled so.
+
+How lines are called:
+
+    delta[4]    Δ_4, the derivative by the pre-activation of the state of step 4; with gates, by their pre-activations
+                side by side
+    dL/ds[3]    the derivative by a labelled value of a step: a state (h, c; s is the only state), an output (y), an
+                input (x), a gate or whatever ``named`` was called on (f, z)
+    dL/dW       the gradient of a parameter
+    dL/dW[3]    what step 3 contributes to it
+    s[3], a[3]  the values themselves, of the forward pass; a is the pre-activation of the state
+    L4: ...     any of these, for the loss term L_4 alone; dL4/ds[3] is the same as L4: dL/ds[3]
+
+``∂`` may stand for ``d`` and ``Δ`` for ``delta``; ``layer 1: ...`` says whose. A value that was labelled outside the
+steps with one row for each of them (``named("z", states @ V + c)``) is found by its row.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autodiff.graph import Node, Observer, observe_backward
+from ..autodiff.tensor import Tensor
+from .claims import plain_array
+from .contributions import contributions_by_step
+from .gates import gate_columns
+from .landmarks import Landmarks
+from .measures import Tolerance, distance
+from .recording import Recording
+from .report import AGREES, DIFFERS, NAN, NOTHING, Line
+
+PATTERN = re.compile(
+    r"(?:L_?(?P<term>\d+):\s*)?(?:layer (?P<layer>[^\s:]+):\s*)?"
+    r"(?P<kind>[d∂]L_?(?P<inner>\d+)?/[d∂]|)(?P<name>[^\s\[\]:/]+)(?:\[(?P<step>\d+)\])?"
+)
+ACTIVATIONS = frozenset({"tanh", "sigmoid", "relu"})
+DELTAS = ("delta", "Delta", "Δ")
+
+
+class Request(NamedTuple):
+    """A line's name, read.
+
+    Attributes:
+        name: of the value: "s", "f", "W"; "delta" for Δ.
+        step: at which step; None if none was said.
+        layer: of which layer; None if none was said.
+        term: of which loss term; None for the whole loss.
+        is_derivative: whether the derivative by it is meant; else its value.
+    """
+
+    name: str
+    step: int | None
+    layer: Any
+    term: int | None
+    is_derivative: bool
+
+
+class Place(NamedTuple):
+    """Where in the recording a line's number stands.
+
+    Attributes:
+        nodes: the nodes whose cotangents (or values), side by side, are what the line names.
+        row: which row of theirs; None for all.
+        leaf: the parameter whose gradient the line names, if it does.
+        step: which step's contribution to it; None for all of it.
+    """
+
+    nodes: Sequence[Any] = ()
+    row: int | None = None
+    leaf: Tensor | None = None
+    step: int | None = None
+
+
+def read_line(name: str) -> Request | None:
+    """What a line's name asks for; None if it isn't the name of a line.
+
+    Example:
+        >>> read_line("dL/ds[3]")
+        Request(name='s', step=3, layer=None, term=None, is_derivative=True)
+        >>> read_line("L4: delta[2]").term
+        4
+    """
+    match = PATTERN.fullmatch(name.strip())
+    if match is None:
+        return None
+    part = match.groupdict()
+    is_delta = part["name"] in DELTAS
+    term = part["term"] or part["inner"]
+    layer = int(part["layer"]) if (part["layer"] or "").isdigit() else part["layer"]
+    return Request(
+        "delta" if is_delta else part["name"],
+        None if part["step"] is None else int(part["step"]),
+        layer,
+        None if term is None else int(term),
+        bool(part["kind"]) or is_delta,
+    )
+
+
+def compare_lines(recording: Recording, given: Mapping[str, Any], tolerance: Tolerance) -> list[Line]:
+    """Hold each named line of a derivation against the recording.
+
+    Args:
+        recording: the loss.
+        given: the lines by name.
+        tolerance: up to what difference two arrays are equal.
+
+    Returns:
+        The lines in the order in which one follows from the other: values as they are computed, then derivatives as the
+        backward pass reaches them, then the gradients.
+    """
+    if not given:
+        return []
+    book = _Book(recording.opened())
+    entries = []
+    for position, (name, value) in enumerate(given.items()):
+        try:
+            request = book.read(name)
+            place = book.place(request)
+            expected = book.look_up(request, place)
+            order = book.order(request, place)
+            entries.append((order, position, _line(name, expected, plain_array(value), tolerance)))
+        except (KeyError, TypeError, ValueError) as error:
+            entries.append(((3, 0, 0), position, Line(name, NOTHING, problem=str(error.args[0]))))
+    return [line for *_, line in sorted(entries, key=lambda entry: entry[:2])]
+
+
+def _line(name: str, expected: np.ndarray, given: np.ndarray, tolerance: Tolerance) -> Line:
+    if expected.shape != given.shape:
+        if expected.size != given.size or expected.squeeze().shape != given.squeeze().shape:
+            return Line(name, DIFFERS, problem=f"shape {given.shape} where {expected.shape} belongs")
+        given = given.reshape(expected.shape)
+    if np.isnan(given).any() or np.isnan(expected).any():
+        whose = "the manual side" if np.isnan(given).any() else "autograd"
+        return Line(name, NAN, problem=f"NaN on {whose}")
+    absolute, relative = distance(expected, given)
+    return Line(name, AGREES if tolerance.accepts(absolute, relative) else DIFFERS, absolute, relative)
+
+
+class _Cotangents(Observer):
+    def __init__(self, wanted: set[Node]) -> None:
+        self.wanted = wanted
+        self.found: dict[Node, np.ndarray] = {}
+
+    def cotangent(self, node: Node, g: Any) -> None:
+        if node in self.wanted:
+            self.found[node] = np.asarray(g)
+
+
+class _Book:
+    """What a recording says under each line's name."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.landmarks = Landmarks([recording.loss])
+        self._cotangents: dict[int | None, dict[Node, np.ndarray]] = {}
+
+    def read(self, name: str) -> Request:
+        request = read_line(name)
+        if request is None:
+            raise KeyError(f"{name!r} is not the name of a line, such as delta[4], dL/ds[3] or dL/dW")
+        return request
+
+    def place(self, request: Request) -> Place:
+        """Where it stands.
+
+        Raises:
+            KeyError: there is no such value.
+        """
+        name, step, layer = request.name, request.step, request.layer
+        matching = [p for p in self.recording.parameters if p == name or p.endswith(f".{name}")]
+        if request.is_derivative and len(matching) == 1 and name != "delta":
+            leaf = self.recording.parameters[matching[0]]
+            if step is None or self.landmarks.find(name, step, layer) is None:
+                return Place(leaf=leaf, step=step)
+        if step is None:
+            raise KeyError(f"say at which step: {name}[t]")
+        if name in ("delta", "a") and self.landmarks.find(name, step, layer) is None:
+            return Place(self._pre_activation(step, layer))
+        return self._labelled(name, step, layer)
+
+    def _labelled(self, name: str, step: int, layer: Any) -> Place:
+        node = self.landmarks.find(name, step, layer)
+        if node is None and name in ("s", "h"):
+            node = self._only_state(step, layer)
+        if node is not None:
+            return Place([node])
+        stacked: Any = self.landmarks.find(name, None, layer)
+        if stacked is not None and stacked.ndim and len(stacked) == self.landmarks.steps >= step > 0:
+            return Place([stacked], row=step - 1)
+        names = ", ".join(self.landmarks.names(step)) or "nothing"
+        raise KeyError(
+            f"nothing is called {name!r} at step {step} (there: {names}); label it with tr.named({name!r}, ...)"
+        )
+
+    def _only_state(self, step: int, layer: Any) -> Node | None:
+        layers = [layer] if layer is not None else self.landmarks.layers()
+        components = [(one, name) for one in layers for name in self.landmarks.state_components(one)]
+        return self.landmarks.find(components[0][1], step, components[0][0], "state") if len(components) == 1 else None
+
+    def _pre_activation(self, step: int, layer: Any) -> list[Any]:
+        """What the state's activation was applied to; or, side by side, what the gates' activations were applied to."""
+        state = self._only_state(step, layer)
+        if state is not None and state.op is not None and state.op.name in ACTIVATIONS:
+            return [state.inputs[0]]
+        for parameter in self.recording.parameters.values():
+            columns = gate_columns(self.landmarks, parameter)
+            gates = [self.landmarks.find(name, step, layer, "value") for name in columns]
+            inputs = [gate.inputs[0] for gate in gates if gate is not None and gate.op and gate.op.name in ACTIVATIONS]
+            if inputs and len(inputs) == len(columns):
+                return inputs
+        raise KeyError(
+            f"the state of step {step} is no activation of anything, so there is no Δ_{step} by itself; label what is "
+            "meant with tr.named('delta', ...) or tr.named('a', ...)"
+        )
+
+    def look_up(self, request: Request, place: Place) -> np.ndarray:
+        """The array that belongs there.
+
+        Raises:
+            KeyError: there is no such loss term, or the loss doesn't depend on the value.
+        """
+        if place.leaf is not None:
+            return self._gradient(place.leaf, place.step, request.term)
+        if not request.is_derivative:
+            arrays = [np.asarray(node._data) for node in place.nodes]
+        else:
+            found = self._cotangents_of(request.term)
+            arrays = [found.get(node, np.zeros_like(node._data)) for node in place.nodes]
+        whole = np.concatenate(arrays, axis=-1) if len(arrays) > 1 else arrays[0]
+        return whole if place.row is None else whole[place.row]
+
+    def _gradient(self, leaf: Tensor, step: int | None, term: int | None) -> np.ndarray:
+        root = self._root(term)
+        nothing = np.zeros_like(leaf.data)
+        if not root.requires_grad:
+            return nothing
+        found = contributions_by_step(root, {"": leaf})[""]
+        return np.asarray(found.total() + nothing if step is None else found.steps.get(step, nothing))
+
+    def _cotangents_of(self, term: int | None) -> dict[Node, np.ndarray]:
+        if term not in self._cotangents:
+            observer = _Cotangents(set(self.landmarks.nodes))
+            root = self._root(term)
+            if root.requires_grad:
+                observe_backward(root, observer)
+            self._cotangents[term] = observer.found
+        return self._cotangents[term]
+
+    def _root(self, term: int | None) -> Tensor:
+        if term is None:
+            return self.recording.loss
+        if term in self.recording.terms:
+            return self.recording.terms[term]
+        if self.recording.terms:
+            raise KeyError(f"there is no loss term L_{term}; there are {', '.join(map(str, self.recording.terms))}")
+        raise KeyError("the loss came as one number; give it as its terms, {4: L_4, ...}, to tell them apart")
+
+    def order(self, request: Request, place: Place) -> tuple[int, int, int]:
+        """Forward lines by the order of recording, derivatives by the reverse of it, gradients at the end."""
+        if place.leaf is not None:
+            return 2, 0, 0
+        latest, step = max(node.serial for node in place.nodes), request.step or 0
+        return (1, -latest, -step) if request.is_derivative else (0, latest, step)
