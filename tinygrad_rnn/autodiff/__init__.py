@@ -8,8 +8,24 @@ was recorded), ``transforms``.
 from .allocator import keep_freed_memory
 from .gradcheck import GradientError, gradcheck
 from .graph import named
-from .rules.elementwise import relu, sigmoid
+from .rules.activations import (
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
+from .rules.indexing import index_add, index_update
 from .rules.reductions import logsumexp
+from .rules.special import erf
 from .scalar import Scalar, gradients, scalars
 from .scope import Label, Scope, enable_grad, no_grad, scope
 from .tensor import Tensor, tensor
@@ -23,18 +39,32 @@ __all__ = [
     "Scalar",
     "Scope",
     "Tensor",
+    "elu",
     "enable_grad",
+    "erf",
+    "gelu",
     "grad",
     "gradcheck",
     "gradients",
+    "hard_sigmoid",
+    "hard_tanh",
+    "index_add",
+    "index_update",
     "jvp",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
     "logsumexp",
     "named",
     "no_grad",
     "relu",
     "scalars",
     "scope",
+    "selu",
     "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
     "tensor",
     "value_and_grad",
     "vjp",

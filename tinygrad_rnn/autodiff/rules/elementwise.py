@@ -1,33 +1,42 @@
 """Functions that act on each element by itself: one derivative per argument is all they need.
 
-Each row reads ``elementwise(f, derivative of the first argument, of the second, ...)``; a derivative gets the result
-``ans`` first, since many are shortest in terms of it (tanh' = 1 - tanh²). Where a choice is selected rather than scaled
+Each row reads ``row(f, derivative of the first argument, of the second, ...)``; a derivative gets the result ``ans``
+first, since many are shortest in terms of it (tanh' = 1 - tanh²). Where a choice is selected rather than scaled
 (``where``, ``maximum``), the rules select as well: a product would turn 0·inf into NaN.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..registry import elementwise, linear, overrides, primitive, without_gradient
+from ..registry import Primitive, Rule, elementwise, linear, overrides, primitive, without_gradient
+
+
+def row(f: Any, *derivatives: Rule | int) -> Primitive:
+    """Declare NumPy's ``f``, a function of single elements, with its derivatives."""
+    return overrides(f)(elementwise(f, *derivatives))
+
 
 # --- arithmetic ------------------------------------------------------------------------------------------------------
 
-add = overrides(np.add)(elementwise(np.add, 1, 1))
-subtract = overrides(np.subtract)(elementwise(np.subtract, 1, -1))
-negative = overrides(np.negative)(elementwise(np.negative, -1))
-positive = overrides(np.positive)(elementwise(np.positive, 1))
+add = row(np.add, 1, 1)
+subtract = row(np.subtract, 1, -1)
+negative = row(np.negative, -1)
+positive = row(np.positive, 1)
 multiply = overrides(np.multiply)(linear(np.multiply, lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x))
+multiply.by_element = True
 
 _by_divisor = [lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y]
-divide = overrides(np.divide)(primitive(np.divide, _by_divisor, _by_divisor))
+divide = overrides(np.divide)(primitive(np.divide, _by_divisor, _by_divisor, by_element=True))
+reciprocal = row(np.reciprocal, lambda ans, x: -ans * ans)
 
 
 def _power_of_base(ans: Any, x: Any, y: Any) -> Any:
     """Y x^(y-1), which is 0 where y is 0, even at x = 0."""
-    return y * x ** np.where(y == 0, 1, y - 1)
+    return y * x ** np.where((x == 0) & (y == 0), 1, y - 1)
 
 
 def _power_of_exponent(ans: Any, x: Any, y: Any) -> Any:
@@ -41,81 +50,100 @@ power_by_number = elementwise(
     lambda ans, x, exponent: np.zeros_like(x) if exponent == 0 else exponent * x ** (exponent - 1),
     name="power",
 )
+float_power = row(np.float_power, _power_of_base, _power_of_exponent)
 
 
-@overrides(np.power, np.float_power)
+@overrides(np.power)
 def power(x: Any, y: Any) -> Any:
     """X to the power y; a plain number as exponent, the common case, has a shorter rule and keeps the dtype of x."""
     return power_by_number(x, exponent=y) if isinstance(y, (int, float)) else power_of(x, y)
 
 
+square = row(np.square, lambda ans, x: 2 * x)
+sqrt = row(np.sqrt, lambda ans, x: 0.5 / ans)
+cbrt = row(np.cbrt, lambda ans, x: 1 / (3 * ans * ans))
+_per_length = [
+    lambda ans, x, y: x / np.where(ans == 0, 1, ans),  # 0 at the origin, as for every norm here
+    lambda ans, x, y: y / np.where(ans == 0, 1, ans),
+]
+hypot = row(np.hypot, *_per_length)
+
+# --- rounding: steps have derivative 0, and what is left over has that of its argument -------------------------------
+
+sign = row(np.sign, 0)
+floor = row(np.floor, 0)
+ceil = row(np.ceil, 0)
+trunc = row(np.trunc, 0)
+rint = row(np.rint, 0)
+floor_divide = row(np.floor_divide, 0, 0)
+remainder = row(np.remainder, 1, lambda ans, x, y: -np.floor_divide(x, y))
+fmod = row(np.fmod, 1, lambda ans, x, y: -np.trunc(x / y))
+rounded = overrides(np.round, np.around)(
+    elementwise(lambda a, decimals=0: np.round(a, decimals), 0, None, name="round")
+)
+
+
+@overrides(np.fix)
+def fix(x: Any) -> Any:
+    """np.fix: towards zero, as ``trunc``."""
+    return np.trunc(x)
+
+
+@overrides(np.divmod)
+def divmod(x: Any, y: Any) -> tuple[Any, Any]:
+    """np.divmod: quotient and remainder."""
+    return np.floor_divide(x, y), np.remainder(x, y)
+
+
 # --- exponentials and their like -------------------------------------------------------------------------------------
 
-exp = overrides(np.exp)(elementwise(np.exp, lambda ans, x: ans))
-log = overrides(np.log)(elementwise(np.log, lambda ans, x: 1 / x))
-sqrt = overrides(np.sqrt)(elementwise(np.sqrt, lambda ans, x: 0.5 / ans))
-square = overrides(np.square)(elementwise(np.square, lambda ans, x: 2 * x))
-tanh = overrides(np.tanh)(elementwise(np.tanh, lambda ans, x: 1 - ans * ans))
+exp = row(np.exp, lambda ans, x: ans)
+exp2 = row(np.exp2, lambda ans, x: ans * math.log(2))
+expm1 = row(np.expm1, lambda ans, x: np.exp(x))
+log = row(np.log, lambda ans, x: 1 / x)
+log2 = row(np.log2, lambda ans, x: 1 / (x * math.log(2)))
+log10 = row(np.log10, lambda ans, x: 1 / (x * math.log(10)))
+log1p = row(np.log1p, lambda ans, x: 1 / (1 + x))
 
 
-def is_object_array(x: Any) -> bool:
-    """Whether x holds Python objects (Scalars), not numbers."""
-    return isinstance(x, np.ndarray) and x.dtype.kind == "O"
+def _finite(ans: Any) -> Any:
+    """Ans, or 0 where it is -inf, so that -inf - ans stays -inf and its exponential 0."""
+    return np.where(ans == -np.inf, 0, ans)
 
 
-def _element_method(x: Any, name: str) -> Any:
-    """What NumPy does for its own functions on an object array: call each element's method of that name."""
-    return np.frompyfunc(lambda element: getattr(element, name)(), 1, 1)(x)
+logaddexp = row(np.logaddexp, lambda ans, x, y: np.exp(x - _finite(ans)), lambda ans, x, y: np.exp(y - _finite(ans)))
+logaddexp2 = row(
+    np.logaddexp2, lambda ans, x, y: np.exp2(x - _finite(ans)), lambda ans, x, y: np.exp2(y - _finite(ans))
+)
 
+# --- circular and hyperbolic functions -------------------------------------------------------------------------------
 
-def _sigmoid(x: Any) -> Any:
-    if is_object_array(x):
-        return _element_method(x, "sigmoid")
-    decay = np.exp(
-        -np.abs(x)
-    )  # in (0, 1] whatever the sign of x, so nothing overflows and both tails keep their digits
-    return np.where(np.asarray(x) >= 0, 1, decay) / (1 + decay)
-
-
-def _relu(x: Any) -> Any:
-    return _element_method(x, "relu") if is_object_array(x) else np.maximum(x, 0)
-
-
-logistic = elementwise(_sigmoid, lambda ans, x: ans * (1 - ans), name="sigmoid")
-rectifier = elementwise(_relu, lambda ans, x: x > 0, name="relu")
-
-
-def sigmoid(x: Any) -> Any:
-    """The logistic function 1 / (1 + exp(-x)), element by element, without overflow.
-
-    Args:
-        x: Tensor, array (also of Scalars) or number.
-
-    Example:
-        >>> import tinygrad_rnn as tr
-        >>> float(tr.sigmoid(0.0)), float(tr.sigmoid(-800.0))
-        (0.5, 0.0)
-    """
-    return logistic(x)
-
-
-def relu(x: Any) -> Any:
-    """max(x, 0), element by element; its derivative at 0 is 0.
-
-    Args:
-        x: Tensor, array (also of Scalars) or number.
-
-    Example:
-        >>> import tinygrad_rnn as tr
-        >>> tr.relu([-1.0, 2.0]).tolist()
-        [0.0, 2.0]
-    """
-    return rectifier(x)
-
+sin = row(np.sin, lambda ans, x: np.cos(x))
+cos = row(np.cos, lambda ans, x: -np.sin(x))
+tan = row(np.tan, lambda ans, x: 1 + ans * ans)
+arcsin = row(np.arcsin, lambda ans, x: 1 / np.sqrt((1 - x) * (1 + x)))
+arccos = row(np.arccos, lambda ans, x: -1 / np.sqrt((1 - x) * (1 + x)))
+arctan = row(np.arctan, lambda ans, x: 1 / (1 + x * x))
+arctan2 = row(
+    np.arctan2,  # divided twice, since the square of the length overflows before the length does
+    lambda ans, y, x: x / np.hypot(x, y) / np.hypot(x, y),
+    lambda ans, y, x: -y / np.hypot(x, y) / np.hypot(x, y),
+)
+sinh = row(np.sinh, lambda ans, x: np.cosh(x))
+cosh = row(np.cosh, lambda ans, x: np.sinh(x))
+tanh = row(np.tanh, lambda ans, x: 1 - ans * ans)
+arcsinh = row(np.arcsinh, lambda ans, x: 1 / np.hypot(x, np.ones_like(x)))
+arccosh = row(np.arccosh, lambda ans, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)))
+arctanh = row(np.arctanh, lambda ans, x: 1 / ((1 - x) * (1 + x)))
+degrees = row(np.degrees, lambda ans, x: np.full_like(x, 180 / math.pi))
+radians = row(np.radians, lambda ans, x: np.full_like(x, math.pi / 180))
+overrides(np.rad2deg)(degrees)
+overrides(np.deg2rad)(radians)
 
 # --- choices ---------------------------------------------------------------------------------------------------------
 
-absolute = overrides(np.absolute, np.fabs)(elementwise(np.absolute, lambda ans, x: np.sign(x)))
+absolute = row(np.absolute, lambda ans, x: np.sign(x))
+fabs = row(np.fabs, lambda ans, x: np.sign(x))
 
 
 def _share(g: Any, mine: Any, other: Any, wins: Any) -> Any:
@@ -123,15 +151,32 @@ def _share(g: Any, mine: Any, other: Any, wins: Any) -> Any:
     return np.where(mine == other, g / 2, np.where(wins, g, 0))
 
 
-_of_larger = [lambda g, ans, x, y: _share(g, x, y, x > y), lambda g, ans, x, y: _share(g, x, y, y > x)]
-_of_smaller = [lambda g, ans, x, y: _share(g, x, y, x < y), lambda g, ans, x, y: _share(g, x, y, y < x)]
-maximum = overrides(np.maximum)(primitive(np.maximum, _of_larger, _of_larger))
-minimum = overrides(np.minimum)(primitive(np.minimum, _of_smaller, _of_smaller))
+def _choice(f: Any, wins: Any) -> Primitive:
+    """A choice between two: ``wins(mine, other)`` says which is taken, also for NaNs, which equal nothing."""
+    rules = [lambda g, ans, x, y: _share(g, x, y, wins(x, y)), lambda g, ans, x, y: _share(g, y, x, wins(y, x))]
+    return overrides(f)(primitive(f, rules, rules, by_element=True))
+
+
+maximum = _choice(np.maximum, lambda mine, other: (mine > other) | (mine != mine))
+minimum = _choice(np.minimum, lambda mine, other: (mine < other) | (mine != mine))
+fmax = _choice(np.fmax, lambda mine, other: (mine > other) | (other != other))
+fmin = _choice(np.fmin, lambda mine, other: (mine < other) | (other != other))
 
 _of_chosen = [None, lambda g, ans, c, x, y: np.where(c, g, 0), lambda g, ans, c, x, y: np.where(c, 0, g)]
 where = overrides(np.where)(
-    primitive(lambda condition, x, y: np.where(condition, x, y), _of_chosen, _of_chosen, name="where")
+    primitive(lambda condition, x, y: np.where(condition, x, y), _of_chosen, _of_chosen, name="where", by_element=True)
 )
+
+
+@overrides(np.select)
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """np.select: of the first condition that holds the choice, else the default."""
+    if len(condlist) != len(choicelist):
+        raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
+    result = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist)):
+        result = np.where(condition, choice, result)
+    return result
 
 
 def _below(x: Any, bound: Any) -> Any:
@@ -142,12 +187,16 @@ def _above(x: Any, bound: Any) -> Any:
     return np.zeros_like(x, dtype=bool) if bound is None else x > bound
 
 
-_of_clipped = [
+def _raised(a: Any, lo: Any) -> Any:
+    return a if lo is None else np.maximum(a, lo)
+
+
+_of_clipped = [  # bounds that cross give the upper one
     lambda g, ans, a, lo, hi: np.where(_below(a, lo) | _above(a, hi), 0, g),
-    lambda g, ans, a, lo, hi: np.where(_below(a, lo), g, 0),
-    lambda g, ans, a, lo, hi: np.where(_above(a, hi), g, 0),
+    lambda g, ans, a, lo, hi: np.where(_below(a, lo) & ~_above(lo, hi), g, 0),
+    lambda g, ans, a, lo, hi: np.where(_above(_raised(a, lo), hi), g, 0),
 ]
-clipped = primitive(lambda a, lo, hi: np.clip(a, lo, hi), _of_clipped, _of_clipped, name="clip")
+clipped = primitive(lambda a, lo, hi: np.clip(a, lo, hi), _of_clipped, _of_clipped, name="clip", by_element=True)
 
 
 @overrides(np.clip)
@@ -156,10 +205,26 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     return clipped(a, min if a_min is None else a_min, max if a_max is None else a_max)
 
 
-# --- without a gradient: the result is a plain array
-# --------------------------------------------------------------------
+_of_finite = [lambda g, ans, x, **replacements: np.where(np.isfinite(x), g, 0)]
+finite = primitive(
+    lambda x, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
+    _of_finite,
+    _of_finite,
+    name="nan_to_num",
+    by_element=True,
+)
+
+
+@overrides(np.nan_to_num)
+def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """np.nan_to_num: what isn't finite is replaced by numbers, and passes no gradient."""
+    return finite(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+# --- without a gradient: the result is a plain array -----------------------------------------------------------------
 
 without_gradient(
-    np.sign, np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
-    np.isnan, np.isinf, np.isfinite, np.signbit, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
+    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+    np.isnan, np.isinf, np.isfinite, np.isposinf, np.isneginf, np.signbit, np.isclose, np.isin, np.isreal, np.iscomplex,
+    np.isrealobj, np.iscomplexobj, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
 )  # fmt: skip

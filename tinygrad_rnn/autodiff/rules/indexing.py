@@ -8,11 +8,12 @@ higher derivatives.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..registry import Primitive, linear, linear_in_all
+from ..registry import Primitive, linear, linear_in_all, overrides, primitive
 from .parts import Parts
 
 
@@ -70,3 +71,119 @@ output = Primitive(
     [lambda g, ans, results, index: Outputs([(g, index)])],
     [lambda v, ans, results, index: v[index]],
 )
+
+
+# --- NumPy's functions that select by indices ------------------------------------------------------------------------
+
+
+@overrides(np.take)
+def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
+    """np.take: the elements at these places along an axis, or of the flattened array."""
+    if axis is None:
+        a, axis = np.ravel(a), 0
+    n = a.shape[axis]
+    if mode == "wrap":
+        indices = np.remainder(indices, n)
+    elif mode == "clip":
+        indices = np.clip(indices, 0, n - 1)
+    elif mode != "raise":
+        raise ValueError(f"take: mode={mode!r} is not 'raise', 'wrap' or 'clip'")
+    return a[(*[slice(None)] * (axis % a.ndim), indices)]
+
+
+@overrides(np.take_along_axis)
+def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
+    """np.take_along_axis: along one axis each row, column, ... has indices of its own."""
+    if axis is None:
+        return arr.reshape(-1)[indices]
+    axis %= arr.ndim
+    grid = [np.reshape(np.arange(n), (*[1] * i, n, *[1] * (arr.ndim - 1 - i))) for i, n in enumerate(arr.shape)]
+    grid[axis] = indices
+    return arr[tuple(grid)]
+
+
+@overrides(np.delete)
+def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
+    """np.delete: all but the elements at these places along an axis."""
+    if axis is None:
+        arr, axis = np.ravel(arr), 0
+    return take(arr, np.delete(np.arange(arr.shape[axis]), obj), axis)
+
+
+# --- what assignment would do ----------------------------------------------------------------------------------------
+
+
+def _updated(x: Any, value: Any, index: Any) -> Any:
+    result = np.array(x, dtype=np.result_type(x, value) if np.asarray(x).dtype.kind != "f" else None)
+    result[index] = value
+    return result
+
+
+def _that_stay(shape: tuple[int, ...], selected: tuple[int, ...], index: Any) -> Any:
+    """For each value that is written, whether it stays: where an index names an element twice, the last one does."""
+    order = np.reshape(np.arange(math.prod(selected)), selected)
+    return updated(np.zeros(shape, order.dtype), order, index)[index] == order
+
+
+def _update_to_x(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
+    return updated(g, 0.0, index)
+
+
+def _update_to_value(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
+    written = g[index]
+    return written if is_basic(index) else np.where(_that_stay(np.shape(x), written.shape, index), written, 0)
+
+
+def _update_tangent(tangents: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
+    of_x, of_value = tangents[0], tangents[1]
+    if of_x is None:
+        of_x = np.zeros_like(ans)
+    return updated(of_x, 0.0 if of_value is None else of_value, index)
+
+
+updated = primitive(_updated, [_update_to_x, _update_to_value, None], _update_tangent, name="index_update")
+
+
+def index_update(x: Any, index: Any, value: Any) -> Any:
+    """A copy of x in which ``x[index]`` is ``value``: the functional form of ``x[index] = value``.
+
+    Args:
+        x: Tensor or array.
+        index: anything that NumPy takes as an index.
+        value: Tensor, array or number that broadcasts to ``x[index]``. Where an index names an element more than once,
+            the last value stays.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.index_update(np.zeros(3), 1, 5.0).tolist()
+        [0.0, 5.0, 0.0]
+    """
+    return updated(x, value, index)
+
+
+def index_add(x: Any, index: Any, value: Any) -> Any:
+    """A copy of x with ``value`` added to ``x[index]``; where an index names an element more than once, all are added.
+
+    Args:
+        x: Tensor or array.
+        index: anything that NumPy takes as an index.
+        value: Tensor, array or number that broadcasts to ``x[index]``.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.index_add(np.zeros(3), [1, 1], 5.0).tolist()
+        [0.0, 10.0, 0.0]
+    """
+    shape = np.shape(x)
+    index = tuple(map(_kept, index)) if isinstance(index, tuple) else _kept(index)
+    if isinstance(value, (int, float)):
+        value = np.full((), value, np.result_type(x, value))
+    value = np.broadcast_to(value, np.broadcast_to(0, shape)[index].shape)
+    return x + assemble(value, indices=(index,), shape=shape)
+
+
+def _kept(part: Any) -> Any:
+    """A part of an index, copied if it is an array: the graph keeps it, and the caller may change his."""
+    return part if is_basic(part) else np.array(part)

@@ -96,11 +96,13 @@ def explicit_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple
     return operands, result
 
 
-def _einsum_transposed(wanted: list[int], g: Any, ans: Any, *operands: Any, subscripts: str) -> list[Any]:
-    return [_einsum_towards(i, g, *operands, subscripts=subscripts) for i in wanted]
+def _einsum_transposed(
+    wanted: list[int], g: Any, ans: Any, *operands: Any, subscripts: str, **options: Any
+) -> list[Any]:
+    return [_einsum_towards(i, g, *operands, subscripts=subscripts, **options) for i in wanted]
 
 
-def _einsum_towards(i: int, g: Any, *operands: Any, subscripts: str) -> Any:
+def _einsum_towards(i: int, g: Any, *operands: Any, subscripts: str, **options: Any) -> Any:
     """Swap operand i and the result: contract the cotangent with all other operands.
 
     A letter of operand i that stands nowhere else was summed over: a vector of ones repeats the cotangent along it.
@@ -121,20 +123,20 @@ def _einsum_towards(i: int, g: Any, *operands: Any, subscripts: str) -> Any:
             terms.append(letter)
             factors.append(np.ones_like(operands[i], shape=(n,)))
         wanted += letter
-    return contraction(*factors, subscripts=",".join(terms) + "->" + wanted)
+    return contraction(*factors, subscripts=",".join(terms) + "->" + wanted, **options)
 
 
-def _einsum_pushed(tangents: Any, ans: Any, *operands: Any, subscripts: str) -> Any:
+def _einsum_pushed(tangents: Any, ans: Any, *operands: Any, subscripts: str, **options: Any) -> Any:
     total = None
     for i, v in enumerate(tangents):
         if v is not None:
-            part = contraction(*operands[:i], v, *operands[i + 1 :], subscripts=subscripts)
+            part = contraction(*operands[:i], v, *operands[i + 1 :], subscripts=subscripts, **options)
             total = part if total is None else total + part
     return total
 
 
-def _einsum(*operands: Any, subscripts: str) -> Any:
-    return np.einsum(subscripts, *operands)
+def _einsum(*operands: Any, subscripts: str, optimize: bool = False) -> Any:
+    return np.einsum(subscripts, *operands, optimize=optimize)
 
 
 contraction = primitive(_einsum, _einsum_transposed, _einsum_pushed)
@@ -145,4 +147,5 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
     """np.einsum with its subscripts as a string; ``...`` and repeated letters included."""
     if not isinstance(subscripts, str):
         raise TypeError("einsum: give the subscripts as a string, einsum('ij,jk->ik', a, b)")
-    return contraction(*operands, subscripts=subscripts)
+    options = {"optimize": True} if optimize else {}  # a path found for these operands wouldn't fit the transposes
+    return contraction(*operands, subscripts=subscripts, **options)

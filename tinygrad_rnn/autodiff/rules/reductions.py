@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import linear, overrides, primitive, without_gradient
+from ..registry import Primitive, linear, overrides, primitive, without_gradient
 
 Axis = Any  # int, tuple of ints or None, as in NumPy
 
@@ -24,6 +24,9 @@ def size_along(x: Any, axis: Axis) -> int:
     return math.prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
+# --- sums ------------------------------------------------------------------------------------------------------------
+
+
 def _sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.add.reduce(a, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]  # np.sum, less its overhead
 
@@ -32,7 +35,7 @@ def _sum_transposed(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool 
     return np.broadcast_to(restore(g, axis, keepdims), a.shape)
 
 
-sum = overrides(np.sum)(linear(_sum, _sum_transposed))
+sum = linear(_sum, _sum_transposed)
 
 
 def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
@@ -60,7 +63,9 @@ def _mean_transposed(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool
     return np.broadcast_to(restore(g, axis, keepdims) / size_along(a, axis), a.shape)
 
 
-mean = overrides(np.mean)(linear(_mean, _mean_transposed))
+mean = linear(_mean, _mean_transposed)
+
+# --- the largest and the smallest ------------------------------------------------------------------------------------
 
 
 def _max(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -85,15 +90,53 @@ def _extreme_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = F
     return np.sum(v * _shares(ans, a, axis, keepdims), axis=axis, keepdims=keepdims)
 
 
-max = overrides(np.max, np.amax)(primitive(_max, [_extreme_vjp], [_extreme_jvp]))
-min = overrides(np.min, np.amin)(primitive(_min, [_extreme_vjp], [_extreme_jvp]))
+max = primitive(_max, [_extreme_vjp], [_extreme_jvp])
+min = primitive(_min, [_extreme_vjp], [_extreme_jvp])
+
+# --- the product -----------------------------------------------------------------------------------------------------
+
+
+def _prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.prod(a, axis=axis, keepdims=keepdims)
+
+
+def _products_of_others(a: Any, axis: Axis) -> Any:
+    """For each element the product of all others that are reduced with it: right with any number of zeros.
+
+    It is the product of all that come before times the product of all that come after; nothing is divided.
+    """
+    if math.prod(a.shape) == 0:
+        return np.ones_like(a)
+    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    last = tuple(range(-len(axes), 0))
+    moved = np.moveaxis(a, axes, last)
+    kept = moved.shape[: a.ndim - len(axes)]
+    rows = np.reshape(moved, (*kept, -1))
+    one = np.ones_like(rows, shape=(*kept, 1))
+    before = np.concatenate([one, np.cumprod(rows[..., :-1], axis=-1)], axis=-1)
+    after = np.concatenate([one, np.cumprod(rows[..., :0:-1], axis=-1)], axis=-1)[..., ::-1]
+    return np.moveaxis(np.reshape(before * after, moved.shape), last, axes)
+
+
+def _prod_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return restore(g, axis, keepdims) * _products_of_others(a, axis)
+
+
+def _prod_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.sum(v * _products_of_others(a, axis), axis=axis, keepdims=keepdims)
+
+
+prod = primitive(_prod, [_prod_vjp], [_prod_jvp])
+
+# --- log(sum(exp)) ---------------------------------------------------------------------------------------------------
 
 
 def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     a = np.asarray(a)
     largest = np.max(a, axis=axis, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, 0)
-    total = np.log(np.sum(np.exp(a - largest), axis=axis, keepdims=True)) + largest
+    with np.errstate(divide="ignore"):  # log(0) = -inf is the answer where every element is -inf
+        total = np.log(np.sum(np.exp(a - largest), axis=axis, keepdims=True)) + largest
     return total if keepdims else np.squeeze(total, axis=axis)
 
 
@@ -114,6 +157,21 @@ def _logsumexp_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool =
 log_sum_exp = primitive(_logsumexp, [_logsumexp_vjp], [_logsumexp_jvp])
 
 
+def _softmax(a: Any, axis: Axis) -> Any:
+    a = np.asarray(a)
+    weights = np.exp(a - _logsumexp(a, axis, keepdims=True))
+    return weights / np.sum(weights, axis=axis, keepdims=True)
+
+
+def _softmax_along(v: Any, ans: Any, a: Any, axis: Axis) -> Any:
+    """The Jacobian of softmax is symmetric, so this is both its vjp and its jvp."""
+    weighted = ans * v
+    return weighted - ans * np.sum(weighted, axis=axis, keepdims=True)
+
+
+softmax_of = primitive(_softmax, [_softmax_along], [_softmax_along], name="softmax")
+
+
 def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """log(sum(exp(a))) along an axis, without overflow; its gradient is softmax(a).
 
@@ -130,4 +188,73 @@ def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return log_sum_exp(a, axis=axis, keepdims=keepdims)
 
 
-without_gradient(np.argmax, np.argmin, np.argsort, np.any, np.all, np.count_nonzero, np.allclose, np.array_equal)
+# --- NumPy's functions, with what they take besides ------------------------------------------------------------------
+
+
+def _masked(a: Any, where: Any, otherwise: Any) -> Any:
+    return a if where is True else np.where(where, a, otherwise)
+
+
+def count_along(a: Any, axis: Axis, keepdims: bool, where: Any) -> Any:
+    """How many elements a reduction takes: a number, or an array of them where a mask chooses."""
+    if where is True:
+        return size_along(a, axis)
+    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims).astype(a.dtype)
+
+
+@overrides(np.sum)
+def masked_sum(
+    a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:
+    """np.sum."""
+    a = a if dtype is None else a.astype(dtype)
+    total = sum(_masked(a, where, 0), axis=axis, keepdims=keepdims)
+    return total if initial is None else total + initial
+
+
+@overrides(np.mean)
+def masked_mean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Any:
+    """np.mean."""
+    a = a if dtype is None else a.astype(dtype)
+    if where is True:
+        return mean(a, axis=axis, keepdims=keepdims)
+    return masked_sum(a, axis, keepdims=keepdims, where=where) / count_along(a, axis, keepdims, where)
+
+
+@overrides(np.prod)
+def masked_prod(
+    a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
+) -> Any:
+    """np.prod."""
+    a = a if dtype is None else a.astype(dtype)
+    product = prod(_masked(a, where, 1), axis=axis, keepdims=keepdims)
+    return product if initial is None else product * initial
+
+
+def _extreme(reduce: Primitive, choose: Any, a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
+    if initial is None:
+        if where is not True:
+            raise ValueError(f"np.{reduce.name} with where= needs initial=, the result where nothing is left to choose")
+        return reduce(a, axis=axis, keepdims=keepdims)
+    if size_along(a, axis) == 0:
+        return masked_sum(a, axis, keepdims=keepdims) + initial  # a sum over nothing: zeros of the right shape
+    return choose(reduce(_masked(a, where, initial), axis=axis, keepdims=keepdims), initial)
+
+
+@overrides(np.max, np.amax)
+def masked_max(a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
+    """np.max; equal elements share the gradient equally."""
+    return _extreme(max, np.maximum, a, axis, keepdims, initial, where)
+
+
+@overrides(np.min, np.amin)
+def masked_min(a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Any = True) -> Any:
+    """np.min; equal elements share the gradient equally."""
+    return _extreme(min, np.minimum, a, axis, keepdims, initial, where)
+
+
+without_gradient(
+    np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.lexsort, np.argpartition, np.searchsorted,
+    np.digitize, np.nonzero, np.flatnonzero, np.argwhere, np.any, np.all, np.count_nonzero, np.allclose, np.array_equal,
+    np.linalg.matrix_rank,
+)  # fmt: skip

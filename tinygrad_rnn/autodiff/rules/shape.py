@@ -1,14 +1,18 @@
-"""Functions that move elements around: all linear, so each needs its transpose and nothing more."""
+"""Functions that give an array another shape: all linear, so each needs its transpose and nothing more."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from typing import Any
 
 import numpy as np
 
-from ..registry import linear, linear_in_all, overrides, without_gradient
+from ..registry import linear, overrides, without_gradient
+
+# Joining has a file of its own; whoever looks for it here finds it.
+from .joining import joined, stacked
+
+__all__ = ["astype", "broadcast_to", "cast", "expand_dims", "joined", "moveaxis", "reshape", "squeeze", "stacked",
+           "swapaxes", "transpose"]  # fmt: skip
 
 
 def _back_to_shape(g: Any, ans: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
@@ -23,7 +27,7 @@ def _transposed_axes(g: Any, ans: Any, a: Any, axes: Any = None) -> Any:
     return np.transpose(g, None if axes is None else tuple(int(i) for i in np.argsort([i % a.ndim for i in axes])))
 
 
-reshape = overrides(np.reshape)(linear(_reshape, _back_to_shape, None))
+reshape = linear(_reshape, _back_to_shape, None)
 squeeze = overrides(np.squeeze)(linear(lambda a, axis=None: np.squeeze(a, axis), _back_to_shape, None, name="squeeze"))
 expand_dims = overrides(np.expand_dims)(
     linear(lambda a, axis: np.expand_dims(a, axis), _back_to_shape, None, name="expand_dims")
@@ -63,64 +67,67 @@ def astype(a: Any, dtype: Any) -> Any:
     return cast(a, np.dtype(dtype))
 
 
-# --- joining and splitting -------------------------------------------------------------------------------------------
+copy = overrides(np.copy)(linear(lambda a: np.array(a), lambda g, ans, a: g, name="copy"))
+
+# --- compositions ----------------------------------------------------------------------------------------------------
 
 
-def _joined(*arrays: Any, axis: int | None, starts: list[int]) -> Any:
-    return np.concatenate(arrays, axis=axis)
+@overrides(np.reshape)
+def ordered_reshape(a: Any, shape: Any, order: str = "C") -> Any:
+    """np.reshape, by rows (C) or by columns (F)."""
+    if order == "C":
+        return reshape(a, shape)
+    if order != "F":
+        raise ValueError(f"reshape: order={order!r} depends on memory layout, which a Tensor hides: use 'C' or 'F'")
+    return np.transpose(reshape(np.transpose(a), shape[::-1] if isinstance(shape, (tuple, list)) else shape))
 
 
-def _pieces_of_joined(
-    wanted: list[int], g: Any, ans: Any, *arrays: Any, axis: int | None, starts: list[int]
-) -> list[Any]:
-    if axis is None:
-        return [np.reshape(g[starts[i] : starts[i + 1]], arrays[i].shape) for i in wanted]
-    before = (slice(None),) * (axis % g.ndim)
-    return [g[(*before, slice(starts[i], starts[i + 1]))] for i in wanted]
+@overrides(np.ravel)
+def ravel(a: Any, order: str = "C") -> Any:
+    """np.ravel: all elements in one axis."""
+    return ordered_reshape(a, (np.size(a),), order)
 
 
-joined = linear_in_all(_joined, _pieces_of_joined, name="concatenate")
+def _each(arrays: tuple[Any, ...], f: Any) -> Any:
+    return f(arrays[0]) if len(arrays) == 1 else tuple(map(f, arrays))
 
 
-@overrides(np.concatenate)
-def concatenate(arrays: Any, axis: int | None = 0) -> Any:
-    """np.concatenate, of Tensors and arrays."""
-    sizes = [math.prod(shape[axis:][:1] if axis is not None else shape) for shape in map(np.shape, arrays)]
-    return joined(*arrays, axis=axis, starts=[0, *itertools.accumulate(sizes)])
+@overrides(np.atleast_1d)
+def atleast_1d(*arys: Any) -> Any:
+    """np.atleast_1d."""
+    return _each(arys, lambda a: a if np.ndim(a) else np.reshape(a, (1,)))
 
 
-def _stacked(*arrays: Any, axis: int = 0) -> Any:
-    return np.stack(arrays, axis=axis)
+@overrides(np.atleast_2d)
+def atleast_2d(*arys: Any) -> Any:
+    """np.atleast_2d: vectors become rows."""
+    return _each(arys, lambda a: a if np.ndim(a) >= 2 else np.reshape(a, (1, np.size(a))))
 
 
-def _layers_of_stacked(wanted: list[int], g: Any, ans: Any, *arrays: Any, axis: int = 0) -> list[Any]:
-    before = (slice(None),) * (axis % g.ndim)
-    return [g[(*before, i)] for i in wanted]
+@overrides(np.atleast_3d)
+def atleast_3d(*arys: Any) -> Any:
+    """np.atleast_3d: a vector (n,) becomes (1, n, 1), a matrix (m, n) becomes (m, n, 1)."""
+    return _each(arys, lambda a: a if np.ndim(a) >= 3 else np.expand_dims(np.atleast_2d(a), -1))
 
 
-stacked = linear_in_all(_stacked, _layers_of_stacked, name="stack")
+@overrides(np.broadcast_arrays)
+def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
+    """np.broadcast_arrays."""
+    shape = np.broadcast_shapes(*map(np.shape, args))
+    return tuple(np.broadcast_to(a, shape) for a in args)
 
 
-@overrides(np.stack)
-def stack(arrays: Any, axis: int = 0) -> Any:
-    """np.stack, of Tensors and arrays."""
-    return stacked(*arrays, axis=axis)
+@overrides(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
+    """np.full_like; the gradient goes to what it is filled with."""
+    dtype = (np.result_type(a) if hasattr(a, "dtype") else np.asarray(a).dtype) if dtype is None else dtype
+    filling = fill_value.astype(dtype) if hasattr(fill_value, "astype") else np.asarray(fill_value, dtype)
+    return np.broadcast_to(filling, np.shape(a) if shape is None else shape)
 
 
-@overrides(np.split)
-def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    """np.split: slices of the array, each a Tensor of its own."""
-    n = ary.shape[axis]
-    if isinstance(indices_or_sections, (int, np.integer)):
-        if n % indices_or_sections:
-            raise ValueError(
-                f"split of shape {ary.shape} along axis {axis}: {n} is not a multiple of {indices_or_sections}"
-            )
-        bounds = [n // indices_or_sections * k for k in range(1, indices_or_sections)]
-    else:
-        bounds = [int(i) for i in indices_or_sections]
-    before = (slice(None),) * (axis % ary.ndim)
-    return [ary[(*before, slice(start, stop))] for start, stop in zip([0, *bounds], [*bounds, n])]
+if hasattr(np, "astype"):  # NumPy 2.1
+    overrides(np.astype)(lambda x, dtype, /, *, copy=True: astype(x, dtype))
 
-
-without_gradient(np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type)
+without_gradient(
+    np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.empty_like, np.result_type, np.may_share_memory
+)

@@ -1,0 +1,105 @@
+"""Running sums, products and differences.
+
+The derivative of a running product is a linear recurrence. It is computed by doubling, in log2(n) rounds of plain
+products and sums, so that it never divides (zeros are harmless) and can itself be differentiated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..registry import linear, overrides, primitive
+
+
+def _along(axis: int, ndim: int, part: slice) -> tuple[slice, ...]:
+    """The index that takes a part of one axis."""
+    return (*[slice(None)] * (axis % ndim), part)
+
+
+def _reversed(a: Any, axis: int) -> Any:
+    return a[_along(axis, a.ndim, slice(None, None, -1))]
+
+
+def linear_recurrence(a: Any, b: Any, axis: int) -> Any:
+    """R with r[k] = a[k] r[k-1] + b[k] along an axis, and r[0] = b[0].
+
+    After a round with shift s, each element stands for the 2s steps that end there: b has what they add up to, and
+    ``a`` the factor with which whatever came before them enters.
+    """
+    n, shift = a.shape[axis], 1
+    while shift < n:
+        early, late = _along(axis, a.ndim, slice(None, shift)), _along(axis, a.ndim, slice(shift, None))
+        before = _along(axis, a.ndim, slice(None, n - shift))
+        b = np.concatenate([b[early], b[late] + a[late] * b[before]], axis=axis)
+        a = np.concatenate([a[early], a[late] * a[before]], axis=axis)
+        shift *= 2
+    return b
+
+
+def _cumsum(a: Any, axis: int) -> Any:
+    return np.cumsum(a, axis=axis)
+
+
+running_sum = linear(
+    _cumsum, lambda g, ans, a, axis: _reversed(np.cumsum(_reversed(g, axis), axis=axis), axis), name="cumsum"
+)
+
+
+def _cumprod(a: Any, axis: int) -> Any:
+    return np.cumprod(a, axis=axis)
+
+
+def _shifted(a: Any, axis: int, fill: Any) -> Any:
+    """A, moved on by one place along an axis."""
+    return np.concatenate([fill, a[_along(axis, a.ndim, slice(None, -1))]], axis=axis)
+
+
+def _cumprod_vjp(g: Any, ans: Any, a: Any, axis: int) -> Any:
+    """Y[k] = a[k] y[k-1]: its cotangents follow the same recurrence, backwards."""
+    if a.shape[axis] == 0:
+        return g
+    first = _along(axis, a.ndim, slice(None, 1))
+    factors = _shifted(_reversed(a, axis), axis, np.zeros_like(a[first]))
+    arriving = _reversed(linear_recurrence(factors, _reversed(g, axis), axis), axis)
+    return arriving * _shifted(ans, axis, np.ones_like(a[first]))
+
+
+def _cumprod_jvp(v: Any, ans: Any, a: Any, axis: int) -> Any:
+    if a.shape[axis] == 0:
+        return v
+    first = _along(axis, a.ndim, slice(None, 1))
+    return linear_recurrence(a, v * _shifted(ans, axis, np.ones_like(a[first])), axis)
+
+
+running_product = primitive(_cumprod, [_cumprod_vjp], [_cumprod_jvp], name="cumprod")
+
+
+def _flat_unless(axis: int | None, a: Any, dtype: Any) -> tuple[Any, int]:
+    a = a if dtype is None else a.astype(dtype)
+    return (np.ravel(a), 0) if axis is None or a.ndim == 0 else (a, axis)
+
+
+@overrides(np.cumsum)
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """np.cumsum; without an axis, of the flattened array."""
+    a, along = _flat_unless(axis, a, dtype)
+    return running_sum(a, axis=along)
+
+
+@overrides(np.cumprod)
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
+    """np.cumprod; without an axis, of the flattened array."""
+    a, along = _flat_unless(axis, a, dtype)
+    return running_product(a, axis=along)
+
+
+@overrides(np.diff)
+def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
+    """np.diff: the differences of neighbours, n times over."""
+    if n < 0:
+        raise ValueError(f"diff: n={n} must not be negative")
+    for _ in range(n):
+        a = a[_along(axis, a.ndim, slice(1, None))] - a[_along(axis, a.ndim, slice(None, -1))]
+    return a

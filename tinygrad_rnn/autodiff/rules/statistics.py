@@ -1,0 +1,158 @@
+"""Statistics and norms: functions of other primitives, so none of them needs a rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..registry import overrides
+from .reductions import Axis, count_along
+
+
+def root(x: Any) -> Any:
+    """The square root of what is never negative, with gradient 0 (not inf) at 0.
+
+    The inner choice matters: the outer one alone would still multiply the infinite slope by 0, which is NaN.
+    """
+    return np.where(x == 0, 0, np.sqrt(np.where(x == 0, 1, x)))
+
+
+@overrides(np.var)
+def var(
+    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True,
+    correction: float | None = None,
+) -> Any:  # fmt: skip
+    """np.var: the mean square of the deviations from the mean."""
+    a = a if dtype is None else a.astype(dtype)
+    deviations = a - np.mean(a, axis=axis, keepdims=True, where=where)
+    n = count_along(a, axis, keepdims, where) - (ddof if correction is None else correction)
+    total = np.sum(np.square(deviations), axis=axis, keepdims=keepdims, where=where)
+    return total / (np.maximum(n, 0) if isinstance(n, np.ndarray) else max(n, 0))
+
+
+@overrides(np.std)
+def std(
+    a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True,
+    correction: float | None = None,
+) -> Any:  # fmt: skip
+    """np.std; the standard deviation of constants has gradient 0."""
+    return root(var(a, axis, dtype, ddof, keepdims, where, correction))
+
+
+@overrides(np.ptp)
+def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """np.ptp: the largest less the smallest."""
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
+
+
+def reduced_axes_last(a: Any, axis: Axis) -> Any:
+    """A, with the axes that are to be reduced joined into one, the last."""
+    if axis is None:
+        return np.ravel(a)
+    axes = sorted(i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
+    moved = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
+    kept = moved.shape[: a.ndim - len(axes)]
+    n = 1
+    for i in axes:
+        n *= a.shape[i]
+    return np.reshape(moved, (*kept, n))
+
+
+@overrides(np.median)
+def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """np.median: the middle one, or the mean of the two in the middle; NaN if there is a NaN."""
+    rows = reduced_axes_last(a, axis)
+    n = rows.shape[-1]
+    if n == 0:
+        return np.mean(a, axis=axis, keepdims=keepdims)  # NaN, and NumPy's warning
+    ordered = np.sort(rows, axis=-1)
+    middle = np.mean(ordered[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
+    last = ordered[..., -1]  # where NaNs are sorted to
+    found = np.where(np.isnan(last), last, middle)
+    if not keepdims:
+        return found
+    axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+    return np.reshape(found, tuple(1 if i in axes else size for i, size in enumerate(a.shape)))
+
+
+@overrides(np.average)
+def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
+    """np.average; weights have the shape of ``a``, or are one for each place along ``axis``."""
+    if weights is None:
+        mean = np.mean(a, axis=axis, keepdims=keepdims)
+        return (mean, np.full(mean.shape, np.size(a) / max(np.size(mean), 1))) if returned else mean
+    if np.shape(weights) != np.shape(a):
+        if not isinstance(axis, int) or np.shape(weights) != (np.shape(a)[axis],):
+            raise ValueError(
+                f"average: weights of shape {np.shape(weights)} for an array of shape {np.shape(a)}: give one for each "
+                "element, or one for each place along axis="
+            )
+        weights = np.reshape(weights, (-1, *[1] * (np.ndim(a) - 1 - axis % np.ndim(a))))
+    total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
+    mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
+    return (mean, total) if returned else mean
+
+
+@overrides(np.nansum)
+def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Any:
+    """np.nansum: NaNs count as 0, and pass no gradient."""
+    return np.sum(np.where(np.isnan(a), 0, a), axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+
+
+@overrides(np.nanmean)
+def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Any:
+    """np.nanmean: NaNs are left out."""
+    return np.mean(a, axis=axis, dtype=dtype, keepdims=keepdims, where=np.logical_not(np.isnan(a)) & where)
+
+
+# --- norms: each has gradient 0 at 0 ---------------------------------------------------------------------------------
+
+
+def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Any:
+    """The norm of vectors along ``axis``, for any order that NumPy has."""
+    size = np.abs(x)
+    if ord is None or ord == 2:
+        return root(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+    if ord == 1:
+        return np.sum(size, axis=axis, keepdims=keepdims)
+    if ord == np.inf:
+        return np.max(size, axis=axis, keepdims=keepdims)
+    if ord == -np.inf:
+        return np.min(size, axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return np.sum(np.where(x == 0, 0 * x, np.ones_like(x)), axis=axis, keepdims=keepdims)
+    if not isinstance(ord, (int, float)):
+        raise ValueError(f"linalg.norm: no order {ord!r} for vectors")
+    total = np.sum(np.where(size == 0, 0, np.where(size == 0, 1, size) ** ord) if ord > 0 else size**ord,
+                   axis=axis, keepdims=keepdims)  # fmt: skip
+    return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / ord))
+
+
+def matrix_norm(x: Any, ord: Any, axis: tuple[int, int], keepdims: bool) -> Any:
+    """The norm of matrices in two axes, for any order that NumPy has."""
+    if ord is None or ord == "fro":
+        return vector_norm(x, 2, axis, keepdims)
+    x = np.moveaxis(x, axis, (-2, -1))
+    if ord in (1, -1, np.inf, -np.inf):
+        sums = np.sum(np.abs(x), axis=-2 if ord in (1, -1) else -1)
+        found = (np.max if ord > 0 else np.min)(sums, axis=-1)
+    elif ord in (2, -2, "nuc"):
+        values = np.linalg.svd(x, compute_uv=False)
+        found = np.sum(values, axis=-1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
+    else:
+        raise ValueError(f"linalg.norm: no order {ord!r} for matrices")
+    return np.expand_dims(found, tuple(i % x.ndim for i in axis)) if keepdims else found
+
+
+@overrides(np.linalg.norm)
+def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
+    """np.linalg.norm, of vectors or of matrices."""
+    if axis is None and ord is None:
+        return vector_norm(x, 2, None, keepdims)
+    axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if len(axes) == 1:
+        return vector_norm(x, ord, axes, keepdims)
+    if len(axes) == 2:
+        return matrix_norm(x, ord, axes, keepdims)
+    raise ValueError(f"linalg.norm: of shape {np.shape(x)} along {axis}: vectors have one axis, matrices two")
