@@ -303,15 +303,6 @@ def test_unroll_over_a_tree_of_inputs_and_outputs() -> None:
         tr.unroll(cell, {"a": a, "b": a[1:]}, np.zeros(N))
 
 
-def test_a_cell_with_an_unroll_of_its_own_is_asked() -> None:
-    class Compiled:
-        def unroll(self, xs: Any, state: Any, steps: Any, *, reverse: bool) -> Any:
-            return "asked", (xs, state, steps, reverse)
-
-    assert tr.unroll(Compiled(), "xs", "state", 3, reverse=True) == ("asked", ("xs", "state", 3, True))
-    assert nn.Recurrent(Compiled())(np.zeros((T, N)))[0] == "asked"
-
-
 def test_a_user_s_function_is_a_cell() -> None:
     W = tr.tensor(np.eye(N) / 2, requires_grad=True)
     output, h = nn.Recurrent(lambda x, h: np.tanh(x + h @ W))(batch_of(), np.zeros((B, N)), lengths=LENGTHS)

@@ -2,8 +2,20 @@
 
 from . import init
 from .cells import Cell, GRUCell, LSTMCell, LSTMState, RNNCell
+from .ctc import ctc
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
-from .losses import cross_entropy, mse
+from .losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    bits_per_character,
+    cross_entropy,
+    huber,
+    l1,
+    mse,
+    nll,
+    one_sided_cross_entropy,
+    perplexity,
+)
 from .module import Module, Parameter
 from .recurrent import GRU, LSTM, RNN, Recurrent
 from .through_time import detach
@@ -29,12 +41,21 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "Sequential",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "bits_per_character",
     "cross_entropy",
+    "ctc",
     "detach",
     "from_torch_state_dict",
+    "huber",
     "init",
+    "l1",
     "load_weights",
     "mse",
+    "nll",
+    "one_sided_cross_entropy",
+    "perplexity",
     "save_weights",
     "to_torch_state_dict",
     "unroll",

@@ -1,34 +1,108 @@
-"""Losses: how wrong a prediction is, as one number."""
+"""Losses: how wrong a prediction is, as one number.
+
+All take ``lengths=``, the lengths of the sequences in a padded batch: what stands in the padding, NaN included, counts
+for nothing. And all take ``reduction=``:
+
+==================  ===================================================================================================
+"mean"              the mean of all single losses (of those that count)
+"sum"               their sum
+"none"              the single losses themselves, 0 where they don't count
+"per_instance"      summed over time and averaged over the training instances, the seeds' convention: first axis time
+==================  ===================================================================================================
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from ..autodiff import logsumexp
+from ..autodiff import logsumexp, softplus
+from .through_time import along_batch, checked_lengths
 
-REDUCTIONS = ("mean", "sum", "none")
+REDUCTIONS = ("mean", "sum", "none", "per_instance")
 
 
-def reduced(values: Any, reduction: str) -> Any:
-    """The mean or the sum of the single losses, or all of them.
+def reduced(values: Any, reduction: str, count: Any = None, time_axis: int = 0) -> Any:
+    """Single losses as one number.
+
+    Args:
+        values: the single losses, 0 where they don't count.
+        reduction: "mean", "sum", "none" or "per_instance".
+        count: for the mean, by how much to divide; by default how many there are.
+        time_axis: for "per_instance", which axis is time.
 
     Raises:
-        ValueError: the reduction is none of these.
+        ValueError: the reduction is none of these; or there is no axis of time.
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction {reduction!r} is not one of {', '.join(REDUCTIONS)}")
-    return values if reduction == "none" else np.mean(values) if reduction == "mean" else np.sum(values)
+    if reduction == "none":
+        return values
+    if reduction == "sum":
+        return np.sum(values)
+    if reduction == "per_instance":
+        if np.ndim(values) <= time_axis:
+            raise ValueError(f"reduction 'per_instance' needs an axis of time, but the losses are {np.shape(values)}")
+        return np.mean(np.sum(values, axis=time_axis))
+    return np.mean(values) if count is None else np.sum(values) / count
 
 
-def mse(prediction: Any, target: Any, reduction: str = "mean") -> Any:
-    """The squared error, ``(prediction - target)²``.
+class _Counting:
+    """Which of the single losses count: all, or those up to each sequence's length.
 
     Args:
-        prediction: any shape.
+        shape: of what is compared, (T, B, ...).
+        lengths: (B,), or None.
+        batch_first: whether it is (B, T, ...).
+    """
+
+    def __init__(self, shape: tuple[int, ...], lengths: Any, batch_first: bool) -> None:
+        self.time_axis = 1 if batch_first else 0
+        self.valid: np.ndarray | None = None
+        if lengths is not None:
+            steps_and_batch = shape[1::-1] if batch_first else shape[:2]
+            valid = np.arange(steps_and_batch[0])[:, None] < checked_lengths(lengths, steps_and_batch)
+            self.valid = valid.T if batch_first else valid
+
+    def only(self, wanted: np.ndarray) -> None:
+        """Of those, count only these."""
+        if not wanted.all():
+            self.valid = wanted if self.valid is None else along_batch(self.valid, wanted) & wanted
+
+    def blanked(self, a: Any) -> Any:
+        """The array with zeros where it doesn't count, so that nothing of what stood there is computed with."""
+        return a if self.valid is None else np.where(along_batch(self.valid, a), a, 0)
+
+    def reduced(self, values: Any, reduction: str, weights: Any = None) -> Any:
+        """Single losses as one number; the mean is over those that count, by their weights."""
+        if self.valid is not None:
+            values = self.blanked(values)
+            weights = self.blanked(np.ones(np.shape(values)) if weights is None else weights)
+        return reduced(values, reduction, None if weights is None else float(np.sum(weights)), self.time_axis)
+
+
+def _same_shape(prediction: Any, target: Any, name: str) -> None:
+    """Refuse what NumPy would broadcast: it would hide a mistake."""
+    if np.shape(prediction) != np.shape(target):
+        raise ValueError(f"{name}: prediction {np.shape(prediction)} and target {np.shape(target)} differ in shape")
+
+
+# --- of numbers ------------------------------------------------------------------------------------------------------
+
+
+def mse(
+    prediction: Any, target: Any, reduction: str = "mean", *, lengths: Any = None, batch_first: bool = False
+) -> Any:
+    """The squared error, ``(prediction - target)²``, of each element.
+
+    Args:
+        prediction: any shape; (T, B, ...) with lengths.
         target: the same shape.
-        reduction: "mean", "sum" or "none" (element by element).
+        reduction: "mean", "sum", "none" or "per_instance".
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
 
     Raises:
         ValueError: the shapes differ; broadcasting here would hide a mistake.
@@ -39,21 +113,102 @@ def mse(prediction: Any, target: Any, reduction: str = "mean") -> Any:
         >>> tr.nn.mse(tr.tensor([1.0, 3.0]), np.array([1.0, 1.0])).item()
         2.0
     """
-    if np.shape(prediction) != np.shape(target):
-        raise ValueError(f"mse: prediction {np.shape(prediction)} and target {np.shape(target)} differ in shape")
-    return reduced(np.square(prediction - target), reduction)
+    _same_shape(prediction, target, "mse")
+    counting = _Counting(np.shape(prediction), lengths, batch_first)
+    return counting.reduced(np.square(counting.blanked(prediction) - counting.blanked(target)), reduction)
 
 
-def cross_entropy(logits: Any, target: Any, reduction: str = "mean") -> Any:
+def l1(prediction: Any, target: Any, reduction: str = "mean", *, lengths: Any = None, batch_first: bool = False) -> Any:
+    """The absolute error, ``|prediction - target|``, of each element.
+
+    Args:
+        prediction: any shape; (T, B, ...) with lengths.
+        target: the same shape.
+        reduction: "mean", "sum", "none" or "per_instance".
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.nn.l1(tr.tensor([1.0, 3.0]), np.array([1.0, 1.0])).item()
+        1.0
+    """
+    _same_shape(prediction, target, "l1")
+    counting = _Counting(np.shape(prediction), lengths, batch_first)
+    return counting.reduced(np.abs(counting.blanked(prediction) - counting.blanked(target)), reduction)
+
+
+def huber(
+    prediction: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    delta: float = 1.0,
+    lengths: Any = None,
+    batch_first: bool = False,
+) -> Any:
+    """Half the squared error where it is small, in a straight line beyond: one outlier doesn't rule the sum.
+
+    Args:
+        prediction: any shape; (T, B, ...) with lengths.
+        target: the same shape.
+        reduction: "mean", "sum", "none" or "per_instance".
+        delta: δ, where the parabola ``e²/2`` goes over into the line ``δ (|e| - δ/2)``.
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
+
+    Raises:
+        ValueError: the shapes differ, or δ isn't positive.
+
+    Source: Huber, "Robust estimation of a location parameter" (1964).
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.nn.huber(tr.tensor([1.5, 4.0]), np.array([1.0, 1.0]), "none").tolist()
+        [0.125, 2.5]
+    """
+    _same_shape(prediction, target, "huber")
+    if not delta > 0:
+        raise ValueError(f"huber: delta is a positive number, not {delta}")
+    counting = _Counting(np.shape(prediction), lengths, batch_first)
+    error = np.abs(counting.blanked(prediction) - counting.blanked(target))
+    return counting.reduced(np.where(error <= delta, error * error / 2, delta * (error - delta / 2)), reduction)
+
+
+# --- of classes, one of which is right -------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    logits: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    lengths: Any = None,
+    batch_first: bool = False,
+) -> Any:
     """The cross-entropy between a target and ``softmax(logits)``, from the logits themselves, so it can't overflow.
 
     Args:
-        logits: (..., k), unnormalised log-probabilities.
+        logits: (..., k), unnormalised log-probabilities; (T, B, k) with lengths. (Classes last; PyTorch has them
+            second.)
         target: class indices (...), integers; or probabilities (..., k).
-        reduction: "mean" over all but the last axis, "sum", or "none".
+        reduction: "mean", "sum", "none" or "per_instance".
+        weight: (k,), how much each class counts; the mean of losses by index is then a weighted one.
+        ignore_index: a target that doesn't count.
+        label_smoothing: ε; the target becomes ``(1 - ε) target + ε/k``.
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
 
     Returns:
-        ``logsumexp(logits) - logits[target]``, in nats.
+        With indices ``logsumexp(logits) - logits[target]``, in nats.
 
     Raises:
         ValueError: the shapes don't go together, or an index is out of range.
@@ -65,19 +220,241 @@ def cross_entropy(logits: Any, target: Any, reduction: str = "mean") -> Any:
         0.1269
     """
     target = np.asarray(target)
-    shape = np.shape(logits)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing is from 0 to 1, not {label_smoothing}")
+    counting = _Counting(np.shape(logits), lengths, batch_first)
+    k = np.shape(logits)[-1]
+    each = None if weight is None else _class_weights(weight, logits)
     if target.dtype.kind in "iu":
-        if target.shape != shape[:-1]:
-            raise ValueError(
-                f"cross_entropy: logits {shape} take class indices of shape {shape[:-1]}, not {target.shape}"
-            )
-        if target.size and (target.min() < 0 or target.max() >= shape[-1]):
-            raise ValueError(
-                f"cross_entropy: class indices from {target.min()} to {target.max()}, but there are {shape[-1]} classes"
-            )
-        chosen = logits[(*np.indices(target.shape, sparse=True), target)]
+        target = _checked_indices("cross_entropy: logits", logits, target, ignore_index, counting)
+        logits = counting.blanked(logits)
+        total = logsumexp(logits, axis=-1)
+        weights = None if each is None else each[target]
+        values = total - _chosen(logits, target)
+        values = values if weights is None else values * weights
     else:
-        if target.shape != shape:
-            raise ValueError(f"cross_entropy: logits {shape} take probabilities of the same shape, not {target.shape}")
-        return reduced(np.sum(target * (np.expand_dims(logsumexp(logits, axis=-1), -1) - logits), axis=-1), reduction)
-    return reduced(logsumexp(logits, axis=-1) - chosen, reduction)
+        if target.shape != np.shape(logits):
+            raise ValueError(
+                f"cross_entropy: logits {np.shape(logits)} take probabilities of the same shape, not {target.shape}"
+            )
+        logits, target = counting.blanked(logits), counting.blanked(target)
+        total = logsumexp(logits, axis=-1)
+        weights = None
+        weighted = target if each is None else target * each
+        values = np.sum(weighted * (np.expand_dims(total, -1) - logits), axis=-1)
+    if label_smoothing:
+        uniform = np.full(k, 1 / k, logits.dtype) if each is None else each / k
+        towards_all = np.sum(uniform * (np.expand_dims(total, -1) - logits), axis=-1)
+        values = (1 - label_smoothing) * values + label_smoothing * towards_all
+    return counting.reduced(values, reduction, weights)
+
+
+def nll(
+    log_probabilities: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    weight: Any = None,
+    ignore_index: int = -100,
+    lengths: Any = None,
+    batch_first: bool = False,
+) -> Any:
+    """The negative log-likelihood, ``-log_probabilities[target]``, in nats.
+
+    Args:
+        log_probabilities: (..., k), as ``log_softmax`` gives them; (T, B, k) with lengths.
+        target: class indices (...), integers.
+        reduction: "mean", "sum", "none" or "per_instance".
+        weight: (k,), how much each class counts; the mean is then a weighted one.
+        ignore_index: a target that doesn't count.
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
+
+    Raises:
+        ValueError: the shapes don't go together, or an index is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.nn.nll(tr.tensor([[-0.5, -1.0]]), np.array([1])).item()
+        1.0
+    """
+    counting = _Counting(np.shape(log_probabilities), lengths, batch_first)
+    target = _checked_indices("nll: log_probabilities", log_probabilities, np.asarray(target), ignore_index, counting)
+    values = -_chosen(counting.blanked(log_probabilities), target)
+    weights = None if weight is None else _class_weights(weight, log_probabilities)[target]
+    return counting.reduced(values if weights is None else values * weights, reduction, weights)
+
+
+def _chosen(values: Any, target: np.ndarray) -> Any:
+    """Of (..., k), for each index in (...) the value there."""
+    return values[(*np.indices(target.shape, sparse=True), target)]
+
+
+def _class_weights(weight: Any, logits: Any) -> np.ndarray:
+    weight, k = np.asarray(weight, logits.dtype), np.shape(logits)[-1]
+    if weight.shape != (k,):
+        raise ValueError(f"weight: one number for each of {k} classes is needed, ({k},), not {weight.shape}")
+    return weight
+
+
+def _checked_indices(name: str, scores: Any, target: np.ndarray, ignore_index: int, counting: _Counting) -> np.ndarray:
+    """Class indices that can be looked up: 0 where they don't count, which is then said."""
+    shape = np.shape(scores)
+    if target.dtype.kind not in "iu" or target.shape != shape[:-1]:
+        raise ValueError(
+            f"{name} {shape} take class indices of shape {shape[:-1]}, not {target.dtype} of shape {target.shape}"
+        )
+    counting.only(target != ignore_index)
+    target = counting.blanked(target)
+    if target.size and (target.min() < 0 or target.max() >= shape[-1]):
+        raise ValueError(
+            f"{name} {shape}: class indices from {target.min()} to {target.max()}, but there are {shape[-1]} classes"
+        )
+    return target
+
+
+# --- of outputs that are each right or wrong -------------------------------------------------------------------------
+
+
+def binary_cross_entropy(
+    probabilities: Any, target: Any, reduction: str = "mean", *, lengths: Any = None, batch_first: bool = False
+) -> Any:
+    """``-(y log p + (1-y) log(1-p))`` for each element, p being the probability of y = 1.
+
+    Args:
+        probabilities: any shape, from 0 to 1; (T, B, ...) with lengths.
+        target: the same shape, from 0 to 1.
+        reduction: "mean", "sum", "none" or "per_instance".
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
+
+    Returns:
+        The loss in nats; a logarithm counts at least -100, as in PyTorch (-87 in float32). Where it is known, pass what
+        stood before the sigmoid to ``binary_cross_entropy_with_logits``: that loses no digits.
+
+    Raises:
+        ValueError: the shapes differ, or a probability isn't one.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> round(tr.nn.binary_cross_entropy(tr.tensor([0.5]), np.array([1.0])).item(), 4)
+        0.6931
+    """
+    _same_shape(probabilities, target, "binary_cross_entropy")
+    counting = _Counting(np.shape(probabilities), lengths, batch_first)
+    p, y = counting.blanked(probabilities), counting.blanked(target)
+    _check_probabilities(p, "binary_cross_entropy")
+    return counting.reduced(-(y * _log(p) + (1 - y) * _log(1 - p)), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Any,
+    target: Any,
+    reduction: str = "mean",
+    *,
+    pos_weight: Any = 1.0,
+    lengths: Any = None,
+    batch_first: bool = False,
+) -> Any:
+    """The binary cross-entropy of ``sigmoid(logits)``, from the logits themselves, so it can't overflow.
+
+    Args:
+        logits: any shape; (T, B, ...) with lengths.
+        target: the same shape, from 0 to 1.
+        reduction: "mean", "sum", "none" or "per_instance".
+        pos_weight: how much y = 1 counts; a number, or an array that goes with the last axes.
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
+
+    Returns:
+        ``y softplus(-z) + (1-y) softplus(z)``, in nats.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> round(tr.nn.binary_cross_entropy_with_logits(tr.tensor([0.0]), np.array([1.0])).item(), 4)
+        0.6931
+    """
+    _same_shape(logits, target, "binary_cross_entropy_with_logits")
+    counting = _Counting(np.shape(logits), lengths, batch_first)
+    z, y = counting.blanked(logits), counting.blanked(target)
+    return counting.reduced(np.asarray(pos_weight, z.dtype) * y * softplus(-z) + (1 - y) * softplus(z), reduction)
+
+
+def one_sided_cross_entropy(
+    probabilities: Any, target: Any, reduction: str = "mean", *, lengths: Any = None, batch_first: bool = False
+) -> Any:
+    """``-Σ y log p`` over the last axis: what is 1 in the target should be likely; of the rest nothing is asked.
+
+    Args:
+        probabilities: (..., k), each from 0 to 1 by itself (a sigmoid's, not a softmax's); (T, B, k) with lengths.
+        target: the same shape.
+        reduction: "mean" over all but the last axis, "sum", "none" or "per_instance".
+        lengths: (B,), of the sequences in a padded batch.
+        batch_first: whether the batch comes before time.
+
+    Raises:
+        ValueError: the shapes differ, or a probability isn't one.
+
+    Source: Sakryukin, "Under the hood of neural networks. Part 2: recurrent", where it is called cross-entropy.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> round(tr.nn.one_sided_cross_entropy(tr.tensor([[0.5, 0.9]]), np.array([[1.0, 0.0]])).item(), 4)
+        0.6931
+    """
+    _same_shape(probabilities, target, "one_sided_cross_entropy")
+    counting = _Counting(np.shape(probabilities), lengths, batch_first)
+    p, y = counting.blanked(probabilities), counting.blanked(target)
+    _check_probabilities(p, "one_sided_cross_entropy")
+    return counting.reduced(-np.sum(y * _log(p), axis=-1), reduction)
+
+
+def _check_probabilities(p: Any, name: str) -> None:
+    if np.any(p < 0) or np.any(p > 1):
+        raise ValueError(f"{name}: probabilities are from 0 to 1, and some are not. Did you mean to pass logits?")
+
+
+def _log(p: Any) -> Any:
+    """Log p, but at least -100, without ever taking log 0."""
+    least = max(math.exp(-100), float(np.finfo(p.dtype).tiny) if p.dtype.kind == "f" else 0)
+    return np.log(np.maximum(p, least))
+
+
+# --- in other units --------------------------------------------------------------------------------------------------
+
+
+def perplexity(loss: Any) -> Any:
+    """Among how many equally likely symbols a model seems to choose: ``exp(loss)``.
+
+    Args:
+        loss: the mean cross-entropy of a symbol, in nats.
+
+    Example:
+        >>> import math
+        >>> from tinygrad_rnn import nn
+        >>> round(float(nn.perplexity(math.log(27))), 6)
+        27.0
+    """
+    return np.exp(loss)
+
+
+def bits_per_character(loss: Any) -> Any:
+    """How many bits a model needs for a character: ``loss / log 2``.
+
+    Args:
+        loss: the mean cross-entropy of a character, in nats.
+
+    Example:
+        >>> import math
+        >>> from tinygrad_rnn import nn
+        >>> nn.bits_per_character(math.log(32))
+        5.0
+    """
+    return loss / math.log(2)

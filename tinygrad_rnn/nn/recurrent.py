@@ -104,7 +104,7 @@ class Recurrent(Module):
         batched = np.ndim(x) > 2
         if self.batch_first and batched:
             x = np.swapaxes(x, 0, 1)
-        lengths = None if lengths is None else checked_lengths(lengths, x)
+        lengths = None if lengths is None else checked_lengths(lengths, np.shape(x))
         valid = None
         states = self._states_in(state)
         finals: list[Any] = []

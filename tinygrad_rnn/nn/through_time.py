@@ -60,16 +60,16 @@ def take_truncated_steps(cell: Cell, inputs: Any, state: Any, order: range, k1: 
 # --- batches of sequences of unequal length --------------------------------------------------------------------------
 
 
-def checked_lengths(lengths: Any, xs: Any) -> np.ndarray:
-    """The lengths of the sequences in a padded batch (T, B, ...), as an array (B,).
+def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """The lengths of the sequences in a padded batch of shape (T, B, ...), as an array (B,).
 
     Raises:
         ValueError: they don't fit the batch.
     """
-    if np.ndim(xs) < 2:
-        raise ValueError(f"lengths= are for a padded batch (T, B, ...); this one is of shape {np.shape(xs)}")
+    if len(shape) < 2:
+        raise ValueError(f"lengths= are for a padded batch (T, B, ...); this one is of shape {shape}")
     lengths = np.asarray(lengths)
-    steps, batch = np.shape(xs)[:2]
+    steps, batch = shape[:2]
     if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
         raise ValueError(
             f"lengths: {batch} whole numbers are needed for a batch of {batch} sequences, not {lengths.dtype} of shape "

@@ -1,0 +1,144 @@
+"""Weights in files and from other libraries' layouts; nothing of a file that doesn't fit is taken."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn import nn
+
+
+def model(seed: int = 0) -> nn.Module:
+    return nn.Sequential(nn.Embedding(5, 3, seed=seed), np.tanh, nn.Linear(3, 4, seed=seed), nn.LayerNorm(4))
+
+
+@pytest.fixture(params=[".npz", ".safetensors"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == ".safetensors":
+        pytest.importorskip("safetensors")
+    return tmp_path / f"weights{request.param}"
+
+
+def test_out_and_in_again(path: Path) -> None:
+    first, second = model(1), model(2)
+    nn.save_weights(first.state_dict(), path)
+    second.load_state_dict(nn.load_weights(path))
+    for own, expected in zip(second.parameters(), first.parameters(), strict=True):
+        np.testing.assert_array_equal(own.data, expected.data)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64, np.uint8, np.bool_])
+def test_arrays_come_back_as_they_were(path: Path, dtype: Any) -> None:
+    base = (np.random.default_rng(0).normal(size=(3, 4)) * 9).astype(dtype)
+    arrays = {"plain": base, "transposed": base.T, "strided": base[:, ::2], "scalar": base[0, 0], "empty": base[:0]}
+    nn.save_weights(arrays, path)
+    found = nn.load_weights(path)
+    assert found.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+        assert found[name].dtype == array.dtype
+
+
+def test_torch_reads_our_safetensors(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    reader = pytest.importorskip("safetensors.torch")
+    ours, theirs = nn.LSTM(3, 4, 2), torch.nn.LSTM(3, 4, 2)
+    nn.save_weights(nn.to_torch_state_dict(ours), tmp_path / "lstm.safetensors")
+    theirs.load_state_dict(reader.load_file(tmp_path / "lstm.safetensors"))
+    xs = np.ones((5, 2, 3), np.float32)
+    np.testing.assert_allclose(ours(xs)[0].data, theirs(torch.from_numpy(xs))[0].detach(), atol=1e-6)
+
+
+def test_a_failed_write_leaves_the_old_file(path: Path) -> None:
+    nn.save_weights({"a": np.ones(2)}, path)
+    with pytest.raises(ValueError, match="b holds object"):
+        nn.save_weights({"a": np.zeros(2), "b": np.array([None])}, path)
+    assert nn.load_weights(path)["a"].tolist() == [1, 1]
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, -1])
+def test_a_damaged_file_is_refused(path: Path, keep: float) -> None:
+    nn.save_weights(model().state_dict(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if keep == 0.5 else int(keep)])
+    with pytest.raises(ValueError, match="can't be read as"):
+        nn.load_weights(path)
+
+
+def test_nothing_is_ever_unpickled(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (os.mkdir, (str(tmp_path / "sprung"),))
+
+    plain = tmp_path / "plain.npz"
+    plain.write_bytes(pickle.dumps(Trap()))
+    inside = tmp_path / "inside.npz"
+    np.savez(inside, a=np.array([Trap()], dtype=object))
+    for path in (plain, inside):
+        with pytest.raises(ValueError, match="can't be read"):
+            nn.load_weights(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_other_endings_are_refused(tmp_path: Path) -> None:
+    for call in (lambda p: nn.save_weights({}, p), nn.load_weights):
+        with pytest.raises(ValueError, match=r"must end in \.npz or \.safetensors"):
+            call(tmp_path / "weights.pt")
+
+
+def test_load_state_dict_lists_all_that_is_wrong_and_changes_nothing() -> None:
+    layer = nn.Linear(3, 2)
+    before = layer.state_dict()
+    with pytest.raises(ValueError, match=r"missing: b \(2,\); unexpected: c \(1,\); W: shape \(2, 3\) where \(3, 2\)"):
+        layer.load_state_dict({"W": np.ones((2, 3)), "c": np.ones(1)})
+    with pytest.raises(ValueError, match="W: shape"):
+        layer.load_state_dict({"W": np.ones((2, 3)), "b": np.ones(2)}, strict=False)
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    layer.load_state_dict({"b": np.ones(2), "other": np.ones(7)}, strict=False)
+    assert layer.b.data.tolist() == [1, 1]
+
+
+def test_from_torch_lists_all_that_is_wrong_and_changes_nothing() -> None:
+    layer = nn.GRU(3, 2)
+    arrays = nn.to_torch_state_dict(layer)
+    arrays["weight_ih_l0"] = arrays["weight_ih_l0"].T
+    arrays["weight_ih_l1"] = arrays.pop("bias_hh_l0")
+    before = layer.state_dict()
+    with pytest.raises(
+        ValueError, match=r"missing: bias_hh_l0 \(6,\); unexpected: weight_ih_l1 \(6,\); weight_ih_l0: shape \(3, 6\)"
+    ):
+        nn.from_torch_state_dict(layer, arrays)
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.LSTM(3, 2, peepholes=True), nn.LSTM(3, 2, coupled=True), nn.GRU(3, 2, reset="before")],
+    ids=["peepholes", "coupled", "reset before"],
+)
+def test_what_pytorch_does_not_have_can_not_go_there(layer: nn.Module) -> None:
+    with pytest.raises(ValueError, match="can't go there"):
+        nn.to_torch_state_dict(layer)
+
+
+def test_a_shared_layer_and_a_parameter_of_one_s_own() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            self.first = nn.Linear(2, 2)
+            self.again = self.first
+            self.scale = nn.Parameter(np.ones(3))
+
+    arrays = nn.to_torch_state_dict(Model())
+    assert set(arrays) == {"first.weight", "first.bias", "scale"}
+    other = Model()
+    nn.from_torch_state_dict(other, {name: array + 1 for name, array in arrays.items()})
+    assert other.scale.data.tolist() == [2, 2, 2]
+    np.testing.assert_array_equal(other.again.W.data, arrays["first.weight"].T + 1)
