@@ -25,6 +25,7 @@ from .nn import unroll
 if TYPE_CHECKING:
     from . import data, explanation, manual, training, viz
     from .comparison import compare
+    from .compiler import compile
     from .training import fit
     from .viz import draw
 
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 # What is imported when it is first asked for: name -> (room, name in the room, or None for the room itself).
 _ON_DEMAND: dict[str, tuple[str, str | None]] = {
     "compare": ("comparison", "compare"),
+    "compile": ("compiler", "compile"),
     "data": ("data", None),
     "draw": ("viz", "draw"),
     "explanation": ("explanation", None),
@@ -46,6 +48,7 @@ __all__ = [
     *_engine,
     "autodiff",
     "compare",
+    "compile",
     "data",
     "draw",
     "explanation",

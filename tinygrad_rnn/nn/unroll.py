@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from ..autodiff.graph import named
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
+from ..compiler import Compiled
+from ..compiler.program import unroll_traced
 
 Cell = Callable[[Any, Any], Any]
 
@@ -33,8 +36,8 @@ def unroll(
     """Run a cell over a sequence.
 
     Args:
-        cell: ``y, state = cell(x, state)``. A function that gives one array is a cell whose output is its state. One
-            that has an ``unroll`` method of its own (a compiled one) is asked to do it.
+        cell: ``y, state = cell(x, state)``. A function that gives one array is a cell whose output is its state. A
+            compiled one runs the whole loop as generated code; one that has an ``unroll`` method of its own is asked.
         xs: the inputs, (T, ...): an ndarray or a Tensor, or an object array of Scalars; ``xs[t-1]`` is the input at
             time step t. A tuple, NamedTuple or dict of such gives the cell a tuple, NamedTuple or dict. None for a
             cell without inputs, which then needs ``steps``.
@@ -70,10 +73,17 @@ def unroll(
     if hasattr(cell, "unroll"):
         return cell.unroll(xs, state, steps, reverse=reverse)
     inputs, state, steps = prepared(cell, xs, state, steps)
-    order = in_order(steps, reverse)
-    outputs, state = take_steps(cell, inputs, state, order)
-    if not outputs:
+    if not steps:
         return _no_outputs(cell, inputs, state), state
+    if context.trace is not None:
+        return unroll_traced(partial(one_step, cell), inputs, state, steps, reverse)
+    if isinstance(cell, Compiled):
+        return cell.over_time(inputs, state, steps, reverse, partial(_step_by_step, cell.function, steps, reverse))
+    return _step_by_step(cell, steps, reverse, inputs, state)
+
+
+def _step_by_step(cell: Cell, steps: int, reverse: bool, inputs: Any, state: Any) -> tuple[Any, Any]:
+    outputs, state = take_steps(cell, inputs, state, in_order(steps, reverse))
     return stacked(outputs, reverse), state
 
 

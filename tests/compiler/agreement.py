@@ -1,0 +1,42 @@
+"""The one thing that all tests of the compiler ask: does a compiled cell give what the cell gives?"""
+
+import numpy as np
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.autodiff.trees import leaves, tree_map
+
+
+def everything(run, xs, state, parameters, seed=1):
+    """Outputs, last state, and the gradients of all inputs and parameters, for a loss that weighs every element."""
+    rng = np.random.default_rng(seed)
+    xs, state = (tree_map(lambda a: tr.tensor(a, requires_grad=a.dtype.kind == "f"), tree) for tree in (xs, state))
+    for parameter in parameters:
+        parameter.grad = None
+    ys, last = run(xs, state)
+    results = [*leaves(ys), *leaves(last)]
+    loss = sum(np.sum(a * rng.normal(size=a.shape).astype(a.dtype)) for a in results)
+    loss.backward()
+    gradients = [a.grad for a in (*leaves(xs), *leaves(state), *parameters)]
+    return [np.array(a.data) for a in results], gradients
+
+
+def assert_equal(found, expected, tolerance):
+    """Relative to the largest element. Where the eager walk never came (None), a compiled one may say zero."""
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected):
+        if b is None:
+            assert a is None or not a.any()
+        else:
+            assert a.shape == b.shape and a.dtype == b.dtype
+            assert np.max(np.abs(a - b), initial=0) <= tolerance * max(np.max(np.abs(b), initial=0), 1e-300), (a, b)
+
+
+def assert_compiled_agrees(cell, xs, state, parameters, tolerance=1e-12, **options):
+    """Compare ``unroll(compile(cell), ...)`` with ``unroll(cell, ...)``; the compiled cell comes back."""
+    compiled = tr.compile(cell)
+    eager = everything(lambda x, s: tr.unroll(cell, x, s, **options), xs, state, parameters)
+    for _ in range(2):  # the second time in a workspace that has been used
+        fast = everything(lambda x, s: tr.unroll(compiled, x, s, **options), xs, state, parameters)
+        for found, expected in zip(fast, eager):
+            assert_equal(found, expected, tolerance)
+    return compiled

@@ -1,0 +1,251 @@
+"""``compile``: a function of arrays that is traced once, planned, and from then on runs as generated code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.graph import Node, ancestors, backward_walk, forward_walk, leading_to
+from ..autodiff.registry import Primitive
+from ..autodiff.scope import context, enable_grad
+from ..autodiff.tensor import Tensor, apply, constant
+from ..autodiff.trees import leaves, tree_map
+from .executable import Executable, Run
+from .guards import Guards
+from .program import Program, packed, traced, unroll_traced
+
+Eager = Callable[..., Any]
+
+
+class Compiled:
+    """A compiled function; made by ``compile``.
+
+    Called, it gives what the function gives. As the cell of an ``unroll``, it stands for the whole loop over time.
+
+    Attributes:
+        function: what was compiled.
+    """
+
+    def __init__(self, function: Callable[..., Any], fallback: bool = False) -> None:
+        self.function = function
+        self.fallback = fallback
+        self._plans: dict[Any, Plan] = {}
+        self._guards = Guards(function)
+
+    def __call__(self, *args: Any) -> Any:
+        """The function's result."""
+        if context.trace is not None:
+            return self.function(*args)
+        return self._run(self.function, "call", args, self.function)
+
+    def over_time(self, xs: Any, state: Any, steps: int, reverse: bool, eager: Eager) -> tuple[Any, Any]:
+        """Run the function as a cell over a sequence; ``unroll`` calls this.
+
+        Args:
+            xs: an array (T, ...) or a tree of such, or None.
+            state: a tree of arrays.
+            steps: how many steps, at least 1.
+            reverse: whether to go from the last step to the first.
+            eager: ``eager(xs, state)`` does the same step by step.
+
+        Returns:
+            The outputs of all steps, (T, ...), and the state after the last.
+        """
+
+        def function(xs: Any, state: Any) -> Any:
+            return unroll_traced(self._cell, tree_map(lambda a: a[:steps], xs), state, steps, reverse)
+
+        return self._run(function, (steps, reverse), (xs, state), eager)
+
+    def _cell(self, x: Any, state: Any) -> tuple[Any, Any]:
+        result = self.function(x, state)
+        return result if isinstance(result, tuple) and len(result) == 2 else (result, result)
+
+    def _run(self, function: Callable[..., Any], what: Any, args: tuple[Any, ...], eager: Eager) -> Any:
+        arrays = [a for a in leaves(args) if isinstance(a, (Tensor, np.ndarray))]
+        if context.anomaly is not None or any(a.dtype.kind == "O" for a in arrays):
+            return eager(*args)
+        if self._guards.changed():
+            self._plans.clear()
+            self._guards = Guards(self.function)
+        key = (what, *map(_form, args))
+        plan = self._plans.get(key)
+        if plan is None:
+            try:
+                plan = Plan(function, args)
+            except Exception:
+                if not self.fallback:
+                    raise
+                plan = Plan.refused()
+            self._plans[key] = plan
+        return eager(*args) if plan.is_refused else plan.run(args, arrays, eager)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.function, name)
+
+    def __repr__(self) -> str:
+        return f"compiled({self.function!r})"
+
+
+def _form(a: Any) -> Any:
+    """What a plan depends on: the shape and dtype of an array, the form of a tree, anything else by itself."""
+    if isinstance(a, (Tensor, np.ndarray)):
+        return (a.shape, a.dtype.char, isinstance(a, Tensor))
+    if isinstance(a, dict):
+        return (dict, *((key, _form(part)) for key, part in a.items()))
+    if isinstance(a, (tuple, list)):
+        return (type(a), *map(_form, a))
+    return (type(a), a)
+
+
+class Plan:
+    """A traced function for arguments of one form, with an executable for each set of gradients wanted so far.
+
+    Attributes:
+        captured: the Tensors that the function uses besides its arguments.
+        result: what it gave when it was traced, for its form as a tree.
+    """
+
+    is_refused = False
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
+        self._trace = partial(traced, function, stand_ins)
+        self._traced: Program | None = self._trace()
+        self.captured, self.result = self._traced.captured, self._traced.result
+        self._executables: dict[tuple[bool, ...], Executable] = {}
+
+    @classmethod
+    def refused(cls) -> Plan:
+        """A plan for a function that can't be compiled and runs as it is."""
+        plan = object.__new__(cls)
+        plan.is_refused = True
+        return plan
+
+    def run(self, args: tuple[Any, ...], arrays: list[Any], eager: Callable[..., Any]) -> Any:
+        """The function's result, as one node of the graph if something in it requires a gradient."""
+        inputs = (*arrays, *self.captured)
+        wanted = tuple([a.__class__ is not np.ndarray and a.requires_grad and context.recording for a in inputs])
+        executable = self._executables.get(wanted) or self._executable(wanted)
+        call = Call(executable, args, inputs, eager)
+        results = apply(call, inputs)
+        return packed(self.result, results if call.outputs else [results])
+
+    def _executable(self, wanted: tuple[bool, ...]) -> Executable:
+        program = self._traced or self._trace()
+        self._traced = None
+        if any(wanted):
+            program.differentiate(wanted)
+        self._executables[wanted] = Executable(program)
+        return self._executables[wanted]
+
+
+def _is_array(a: Any) -> bool:
+    return isinstance(a, (Tensor, np.ndarray))
+
+
+class Call(Primitive):
+    """One call of a compiled function: a primitive that stands for all that it does.
+
+    Its backward pass runs generated code. Whoever wants to see inside, or to differentiate once more, expands it into
+    the graph that the function itself records.
+    """
+
+    __slots__ = ("_args", "_eager", "_executable", "_inputs", "_run")
+
+    def __init__(self, executable: Executable, args: Any, inputs: Any, eager: Callable[..., Any]) -> None:
+        self.name = "compiled"
+        self.outputs = len(executable.program.outputs) != 1
+        self.by_element = False
+        self._executable, self._args, self._inputs, self._eager = executable, args, inputs, eager
+        self._run: Run | None = None
+
+    def forward(self, *arrays: np.ndarray) -> Any:
+        """Run the generated code."""
+        self._run = self._executable.run(arrays)
+        return self._run.outputs if self.outputs else self._run.outputs[0]
+
+    def vjps(self, wanted: Sequence[int], g: Any, ans: Any, *args: Any) -> list[Any]:
+        """Cotangents of the inputs; recorded, if that of the result is."""
+        cotangents = list(g) if self.outputs else [g]
+        if any(isinstance(c, Tensor) for c in cotangents):
+            return self._recorded_cotangents(wanted, cotangents)
+        assert self._run is not None
+        for i, v in enumerate(self._executable.program.outputs):
+            if cotangents[i] is None:
+                cotangents[i] = np.zeros(v.shape, v.dtype)
+        program = self._executable.program
+        found: dict[Any, Any] = dict(zip(program.gradients, self._run.gradients(cotangents)))
+        inputs = [program.inputs[i] for i in wanted]
+        return [found[v] if v in found else np.zeros(v.shape, v.dtype) for v in inputs]
+
+    def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:
+        """The tangents of the results."""
+        outputs = self.expand()
+        start = {a: v for a, v in zip(self._inputs, tangents) if v is not None}
+        with enable_grad():
+            known = forward_walk(start, leading_to(ancestors(outputs), start))
+        found = [known[y] if y in known else np.zeros(y.shape, y.dtype) for y in outputs]
+        return tuple(found) if self.outputs else found[0]
+
+    def expand(self) -> list[Tensor]:
+        """The results once more, as the function itself records them.
+
+        Raises:
+            RuntimeError: a parameter was given other data since.
+        """
+        arrays = () if self._run is None else self._run.inputs
+        for a, array in zip(self._inputs, arrays):
+            if isinstance(a, Tensor) and a._data is not array:
+                raise RuntimeError(
+                    f"the data of {a.name or 'an input'} was replaced after a compiled function ran, so what it did "
+                    "can't be recorded any more. Look at it, or differentiate it twice, before the update."
+                )
+        with enable_grad():
+            result = self._eager(*self._args)
+        return [y if isinstance(y, Tensor) else constant(np.asarray(y)) for y in leaves(result)]
+
+    def _recorded_cotangents(self, wanted: Sequence[int], cotangents: list[Any]) -> list[Any]:
+        outputs = self.expand()
+        start: dict[Node, Any] = {}
+        for y, g in zip(outputs, cotangents):
+            if g is not None:
+                g = g if isinstance(g, Tensor) else constant(g)
+                start[y] = start[y] + g if y in start else g
+        targets = [self._inputs[i] for i in wanted]
+        with enable_grad():
+            reached = backward_walk(start, leading_to(ancestors(start), targets), targets=frozenset(targets))
+        return [reached.get(a, constant(np.zeros(a.shape, a.dtype))) for a in targets]
+
+
+def compile(function: Callable[..., Any], *, fallback: bool = False) -> Compiled:
+    """Compile a cell, or any function of arrays with its loops over time, such as a whole loss.
+
+    The function is traced for each new form of its arguments: run on stand-ins that record what it does. From that come
+    a backward pass, by the same rules as always, and a plan: what doesn't need the recurrence leaves the loop over time
+    as large products, and all arrays are allocated once. The result is the same to rounding.
+
+    Args:
+        function: a cell, ``y, state = cell(x, state)``; or a function of arrays and trees of them, which calls
+            ``unroll``. Its Tensors are read at each call. Plain arrays that it uses, and what its Python code decides,
+            are taken as they are when it is traced.
+        fallback: run it as it is where it can't be compiled, instead of raising.
+
+    Raises:
+        TypeError: (when called) it asks for a value, as ``if h > 0`` does, or draws random numbers inside.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> from tinygrad_rnn.compiler import compile
+        >>> cell = tr.nn.RNNCell(3, 4)
+        >>> fast = compile(cell)
+        >>> xs = np.ones((7, 2, 3), np.float32)
+        >>> ys, h = tr.unroll(fast, xs)
+        >>> np.allclose(ys.data, tr.unroll(cell, xs)[0].data)
+        True
+    """
+    return Compiled(function, fallback)

@@ -1,0 +1,133 @@
+"""The executor that is always there: a program as two Python functions that call NumPy with ``out=``.
+
+The functions are generated as source, one line for each operation, and read like code that one would write by hand. The
+loop of an Elman cell comes out as
+
+    for matmul_3_t, state_1, state_1_next in zip(matmul_14, all_state_1[:-1], all_state_1[1:]):
+        matmul(state_1, W_4, out=temporary_0)
+        add(matmul_3_t, temporary_0, out=temporary_0)
+        tanh(temporary_0, out=state_1_next)
+
+Every array that they write to is a *buffer*: planned here, allocated once, used for many calls. ``numpy_loop`` writes
+the loops.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .loop import Loop
+from .numpy_kernels import NAMESPACE, is_view, statements, view
+from .numpy_loop import LoopWriter
+from .plan import Buffer, Code, Function
+from .program import Program
+from .values import Value, is_constant, label
+
+
+def generate(program: Program) -> Code:
+    """Write the functions of a program."""
+    writer = Writer(program)
+    forward = writer.lines_for(program.forward_order())
+    outputs = [f"array({writer.operand(v)})" for v in program.outputs]
+    if not program.gradients:
+        return Code(writer.buffers, writer.function("forward", [*forward, f"return {as_tuple(outputs)}, ()"]), None, [])
+    backward = writer.lines_for(program.backward_order())
+    backward.append(f"return {as_tuple([f'array({writer.operand(v)})' for v in program.gradients.values()])}")
+    needed, _ = names_in(backward)
+    _, made = names_in(forward)
+    saved = sorted(needed & made)
+    forward.append(f"return {as_tuple(outputs)}, {as_tuple(saved)}")
+    return Code(
+        writer.buffers, writer.function("forward", forward), writer.function("backward", backward, saved), saved
+    )
+
+
+def as_tuple(parts: Iterable[str]) -> str:
+    """The text of a tuple."""
+    return f"({''.join(part + ', ' for part in parts)})"
+
+
+def names_in(lines: list[str]) -> tuple[set[str], set[str]]:
+    """The names that some lines read but don't make, and those that they make."""
+    tree = ast.parse("def f():\n" + "\n".join("    " + line for line in lines))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    made = {node.id for node in found if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in found} - made, made
+
+
+class Writer:
+    """Writes straight lines, and knows what everything is called.
+
+    Attributes:
+        names: what each Value is called, once it has been made.
+        buffers: the arrays to be allocated, by name.
+        globals: what else the text refers to.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
+        self.buffers: dict[str, Buffer] = {}
+        self.globals: dict[str, Any] = dict(NAMESPACE)
+        self._written: set[Loop] = set()
+
+    def lines_for(self, order: Iterable[Value]) -> list[str]:
+        """The lines that compute these Values."""
+        lines: list[str] = []
+        for value in order:
+            if isinstance(value.op, Loop):
+                if value.op not in self._written:
+                    self._written.add(value.op)
+                    lines += LoopWriter(self, value.op).lines()
+            elif value.op is not None:
+                lines += self._straight(value)
+        return lines
+
+    def _straight(self, value: Value) -> list[str]:
+        name = self.names[value] = label(value)
+        if is_view(value):
+            return [f"{name} = {view(value, self.operand(value.args[0]))}"]
+        lines = statements(value, name, [self.operand(a) for a in value.args])
+        if lines is None:
+            return [f"{name} = asarray({self.call(value, self.operand)})"]
+        self.buffers[name] = Buffer(value.shape, value.dtype)
+        return lines
+
+    def call(self, value: Value, operand: Callable[[Any], str]) -> str:
+        """An operation without a kernel, as a call of its own function."""
+        keywords = [f"{key}={operand(a)}" for key, a in value.keywords.items()]
+        return (
+            f"{self.named(getattr(value.op, 'forward', value.op))}({', '.join([*map(operand, value.args), *keywords])})"
+        )
+
+    def operand(self, a: Any) -> str:
+        """How an argument is written."""
+        if isinstance(a, Value):
+            if is_constant(a) and a not in self.names:
+                self.names[a] = self.named(a.array)
+            return self.names[a]
+        if isinstance(a, (tuple, list)):
+            return as_tuple(map(self.operand, a))
+        if a is None or isinstance(a, (bool, int, str)) or (isinstance(a, float) and math.isfinite(a)):
+            return repr(a)
+        return self.named(a)
+
+    def named(self, thing: Any) -> str:
+        """A name for something that can't be written out."""
+        for name, known in self.globals.items():
+            if known is thing:
+                return name
+        name = f"given_{len(self.globals)}"
+        self.globals[name] = thing
+        return name
+
+    def function(self, name: str, lines: list[str], saved: Iterable[str] = ()) -> Function:
+        """A function of these lines, whose parameters are what they read: buffers, inputs and what was saved."""
+        needed, _ = names_in(lines)
+        parameters = sorted(needed & {*self.buffers, *self.names.values(), *saved} - set(self.globals))
+        source = f"def {name}({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in lines)
+        namespace = dict(self.globals)
+        exec(compile(source, f"<compiled {name}>", "exec"), namespace)
+        return Function(source, parameters, namespace[name])

@@ -1,0 +1,146 @@
+"""How NumPy computes each operation into an array that is already there: lines of Python, for generated code.
+
+``statements(value, out, args)`` gives the lines that leave ``value`` in ``out``. Operations that only look at an array
+in another way (views) have an expression instead; whatever is in neither table is run as it is and copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.rules import activations, elementwise, indexing, linalg, reductions, shape
+from .values import Value
+
+Statements = Callable[..., list[str]]
+
+REDUCERS: dict[Any, str] = {
+    reductions.sum: "add",
+    reductions.mean: "add",
+    reductions.max: "maximum",
+    reductions.min: "minimum",
+}
+
+
+def _sigmoid(value: Value, out: str, x: str) -> list[str]:
+    """1 / (1 + exp(-x)); where exp overflows, 1 / inf is the right 0."""
+    return [
+        f"negative({x}, out={out})",
+        f"exp({out}, out={out})",
+        f"add({out}, 1, out={out})",
+        f"reciprocal({out}, out={out})",
+    ]
+
+
+def _power(value: Value, out: str, x: str) -> list[str]:
+    exponent = value.keywords["exponent"]
+    return [f"square({x}, out={out})" if exponent == 2 else f"power({x}, {exponent!r}, out={out})"]
+
+
+def _where(value: Value, out: str, condition: str, x: str, y: str) -> list[str]:
+    return [f"copyto({out}, {y})", f"copyto({out}, {x}, where={condition})"]
+
+
+def _clip(value: Value, out: str, a: str, low: str, high: str) -> list[str]:
+    return [f"clip({a}, {low}, {high}, out={out})"]
+
+
+def _matmul(value: Value, out: str, a: str, b: str) -> list[str]:
+    return [f"matmul({a}, {b}, out={out})"]
+
+
+def _reduction(value: Value, out: str, a: str) -> list[str]:
+    axis, keepdims = value.keywords.get("axis"), value.keywords.get("keepdims", False)
+    lines = [f"{REDUCERS[value.op]}.reduce({a}, axis={axis!r}, keepdims={keepdims!r}, out={out})"]
+    if value.op is reductions.mean:
+        lines.append(f"multiply({out}, {value.size / value.args[0].size!r}, out={out})")
+    return lines
+
+
+def _concatenate(value: Value, out: str, *arrays: str) -> list[str]:
+    return [f"concatenate(({', '.join(arrays)},), axis={value.keywords['axis']}, out={out})"]
+
+
+def _stack(value: Value, out: str, *arrays: str) -> list[str]:
+    return [f"stack(({', '.join(arrays)},), axis={value.keywords.get('axis', 0)}, out={out})"]
+
+
+def _cast(value: Value, out: str, a: str, *dtype: str) -> list[str]:
+    return [f"copyto({out}, {a}, casting='unsafe')"]
+
+
+KERNELS: dict[Any, Statements] = {
+    activations.logistic: _sigmoid,
+    activations.rectifier: lambda value, out, x: [f"maximum({x}, 0, out={out})"],
+    elementwise.power_by_number: _power,
+    elementwise.where: _where,
+    elementwise.clipped: _clip,
+    linalg.matmul: _matmul,
+    shape.joined: _concatenate,
+    shape.stacked: _stack,
+    shape.cast: _cast,
+    **dict.fromkeys(REDUCERS, _reduction),
+}
+
+# Kernels that may not write where they still have to read.
+READS_AFTER_WRITING = {elementwise.where}
+
+
+def _axis(value: Value, position: int, name: str) -> Any:
+    return value.args[position] if len(value.args) > position else value.keywords.get(name)
+
+
+VIEWS: dict[Any, Callable[[Value, str], str]] = {
+    shape.reshape: lambda value, a: f"{a}.reshape({value.shape!r})",
+    shape.squeeze: lambda value, a: f"{a}.reshape({value.shape!r})",
+    shape.expand_dims: lambda value, a: f"{a}.reshape({value.shape!r})",
+    shape.transpose: lambda value, a: f"{a}.transpose({_axis(value, 1, 'axes')!r})",
+    shape.swapaxes: lambda value, a: f"{a}.swapaxes({value.args[1]}, {value.args[2]})",
+    shape.moveaxis: lambda value, a: f"moveaxis({a}, {value.args[1]!r}, {value.args[2]!r})",
+    shape.broadcast_to: lambda value, a: f"broadcast_to({a}, {value.shape!r})",
+}
+MOVES_NOTHING = {shape.reshape, shape.squeeze, shape.expand_dims}
+
+
+def is_view(value: Value) -> bool:
+    """Whether a Value only looks at its first operand in another way."""
+    return value.op in VIEWS or (value.op is indexing.getitem and indexing.is_basic(value.args[1]))
+
+
+def index_text(index: Any) -> str:
+    """An index as it is written between brackets."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return ", ".join(map(_part_text, parts)) + ("," if isinstance(index, tuple) and len(parts) == 1 else "") or "()"
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, slice):
+        return "..." if part is Ellipsis else "None" if part is None else str(int(part))
+    ends = ["" if end is None else str(int(end)) for end in (part.start, part.stop)]
+    return ":".join(ends) + ("" if part.step is None else f":{int(part.step)}")
+
+
+def view(value: Value, a: str) -> str:
+    """The expression of a view."""
+    return f"{a}[{index_text(value.args[1])}]" if value.op is indexing.getitem else VIEWS[value.op](value, a)
+
+
+def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
+    """The lines that compute a Value into ``out``; None if there is no kernel for it."""
+    ufunc = getattr(value.op, "forward", value.op)
+    if isinstance(ufunc, np.ufunc) and ufunc.nout == 1 and not value.keywords:
+        return [f"{ufunc.__name__}({', '.join(args)}, out={out})"]
+    kernel = KERNELS.get(value.op)
+    return None if kernel is None else kernel(value, out, *args)
+
+
+# What generated code may call.
+NAMESPACE: dict[str, Any] = {
+    name: getattr(np, name)
+    for name in {
+        "array", "asarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul", "moveaxis", "stack",
+        *(name for name, function in vars(np).items() if isinstance(function, np.ufunc)),
+    }
+}  # fmt: skip

@@ -1,0 +1,267 @@
+"""Tracing: run a function on stand-ins for arrays, and keep what it did as Values.
+
+A ``Tracer`` is a Tensor without elements. Wherever one goes, the operations that it meets are recorded and not run;
+Tensors that they meet are *captured*, as inputs of the program, and plain arrays become constants of it. What is
+recorded a second time is the first again, and what changes nothing (a transpose of a transpose) isn't recorded.
+
+Whatever asks for a value (``if h > 0``, ``float(h)``) is refused: the program will run on other values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import errors, registry
+from ..autodiff.graph import initialise, next_serial
+from ..autodiff.rules import elementwise, indexing, reductions, shape
+from ..autodiff.scope import context, traces
+from ..autodiff.tensor import NO_KEYWORDS, Tensor
+from .shapes import dummy, infer, run
+from .values import Value, is_constant, values_in
+
+LOOKS_AT_SHAPE = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type}
+
+
+class Tracer(Tensor):
+    """A Tensor without elements, that stands for a Value while a function is traced."""
+
+    __slots__ = ()
+
+    def _readable(self, how: str) -> Any:
+        raise errors.no_value(how)
+
+    def detach(self) -> Tensor:
+        """The same value, through which no gradient flows."""
+        return context.trace.record(stop_gradient, (self,))
+
+    def __or__(self, other: Any) -> Any:
+        return context.trace.record(np.logical_or, (self, other))
+
+    def __and__(self, other: Any) -> Any:
+        return context.trace.record(np.logical_and, (self, other))
+
+    def __invert__(self) -> Any:
+        return context.trace.record(np.logical_not, (self,))
+
+    def __repr__(self) -> str:
+        return f"tracer({self._data!r})"
+
+
+stop_gradient = registry.elementwise(np.positive, None, name="detach")
+
+
+def tracer(value: Value) -> Tracer:
+    """A stand-in for a Value."""
+    made = object.__new__(Tracer)
+    initialise(made, False)
+    made._data = value
+    return made
+
+
+class Trace:
+    """What has been recorded so far.
+
+    Attributes:
+        captured: the Value of each Tensor that the function uses and that was there before.
+        constants: the arrays that the function brought along.
+    """
+
+    def __init__(self) -> None:
+        self.captured: dict[Tensor, Value] = {}
+        self.constants: list[Value] = []
+        self._known: dict[Any, Value] = {}
+        self._began = next_serial()
+        self.peeled = False  # whether the first step of an unroll is being taken apart
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Take over every operation that this thread runs on Tensors."""
+        before = context.trace
+        context.trace = self
+        traces.append(self)
+        try:
+            yield
+        finally:
+            traces.remove(self)
+            context.trace = before
+
+    # --- what Tensor's operations call ---------------------------------------------------------------------------
+
+    def record(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Tracer:
+        """An operation on Tracers, Tensors, arrays and numbers: its result, not yet computed."""
+        if getattr(op, "outputs", False):
+            raise TypeError(
+                f"{op.name} has several results, which the compiler doesn't know yet: run it without compile()"
+            )
+        args, keywords = self.lowered(args), {key: self.lowered(part) for key, part in keywords.items()}
+        return tracer(self.made(op, args, keywords))
+
+    def record_plain(self, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        """A function without a gradient: what asks for a shape is answered, all else is recorded."""
+        if function in LOOKS_AT_SHAPE:
+            stand_in = [dummy(a._data) if isinstance(a, Tracer) else a for a in args]
+            return function(*stand_in, **keywords)
+        return self.record(function, args, keywords)
+
+    # --- making values -------------------------------------------------------------------------------------------
+
+    def lowered(self, a: Any) -> Any:
+        """An argument as a Value holds it: Values for arrays, all else as it is."""
+        if isinstance(a, Tracer):
+            return a._data
+        if isinstance(a, Tensor):
+            return self._capture(a)
+        if isinstance(a, np.ndarray):
+            return self._constant(a)
+        if isinstance(a, (tuple, list)):
+            return tuple(map(self.lowered, a))
+        return a
+
+    def _capture(self, tensor: Tensor) -> Value:
+        if tensor.serial > self._began:  # made inside, of numbers: a constant
+            return self._constant(tensor._data)
+        if tensor not in self.captured:
+            self.captured[tensor] = Value(None, (), {}, tensor.shape, tensor.dtype, tensor.name or "captured")
+        return self.captured[tensor]
+
+    def _constant(self, array: np.ndarray) -> Value:
+        key = ("constant", array.shape, array.dtype.str, array.tobytes())
+        if key not in self._known:
+            value = Value(None, (), {}, array.shape, array.dtype, array=np.array(array))
+            self._known[key] = value
+            self.constants.append(value)
+        return self._known[key]
+
+    def made(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
+        """The Value of an operation: a new one, or one that is known already."""
+        shorter = simplified(self, op, args, keywords)
+        if shorter is not None:
+            return shorter
+        found = list(values_in((args, keywords)))
+        if all(map(is_constant, found)):
+            arrays = [a.array if isinstance(a, Value) else a for a in args]
+            if not any(isinstance(a, tuple) for a in arrays):
+                return self._constant(np.asarray(run(op, tuple(arrays), keywords)))
+        key = (op, identity(args), identity(keywords))
+        if key not in self._known:
+            self._known[key] = Value(op, args, keywords, *infer(op, args, keywords))
+            if self._known[key].dtype.kind == "c":
+                raise errors.complex_refused(getattr(op, "name", op.__name__))
+        return self._known[key]
+
+
+def identity(tree: Any) -> Any:
+    """A key under which equal arguments are found: numbers by value and type, Values by themselves."""
+    if isinstance(tree, (tuple, list)):
+        return ("tuple", *map(identity, tree))
+    if isinstance(tree, dict):
+        return tuple(sorted((key, identity(part)) for key, part in tree.items()))
+    if isinstance(tree, slice):
+        return ("slice", tree.start, tree.stop, tree.step)
+    if isinstance(tree, Value):
+        return id(tree)
+    return (type(tree).__name__, repr(tree))
+
+
+# --- what needn't be recorded ----------------------------------------------------------------------------------------
+
+
+def simplified(trace: Trace, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
+    """A shorter way to the same value, or None."""
+    a = args[0] if args else None
+    if not isinstance(a, Value):
+        return None
+    if op is elementwise.positive:
+        return a
+    if op in (shape.broadcast_to, shape.cast) and next(iter((*args[1:], *keywords.values()))) in (a.shape, a.dtype):
+        return a
+    if op is elementwise.negative and a.op is elementwise.negative:
+        return a.args[0]
+    if op is shape.transpose:
+        if a.ndim < 2:
+            return a
+        if a.op is op and len(a.args) == len(args) == 1 and not keywords and not a.keywords:
+            return a.args[0]
+    if op is shape.reshape:
+        return _reshaped(trace, a, infer(op, args, keywords)[0], args[1])
+    if op is reductions.sum and a.op is op:
+        return _summed_at_once(trace, a, keywords)
+    if op is indexing.assemble:
+        return as_concatenation(trace, args, **keywords)
+    if op is indexing.getitem and a.op is shape.joined:
+        return piece_of(a, args[1])
+    return None
+
+
+def _reshaped(trace: Trace, a: Value, new: tuple[int, ...], asked: Any) -> Value | None:
+    """Shapes are spelled out, and only the last of several reshapes counts."""
+    if new == a.shape:
+        return a
+    if a.op is shape.reshape:
+        return trace.made(shape.reshape, (a.args[0], new), {})
+    return None if asked == new else trace.made(shape.reshape, (a, new), {})
+
+
+def _summed_at_once(trace: Trace, a: Value, keywords: dict[str, Any]) -> Value | None:
+    """A sum of a sum over other axes is one sum over all of them, if no axis was kept."""
+    axes = [k.get("axis") for k in (a.keywords, keywords)]
+    if None in axes or keywords.get("keepdims") or a.keywords.get("keepdims"):
+        return None
+    ndim = a.args[0].ndim
+    first, second = (axis if isinstance(axis, tuple) else (axis,) for axis in axes)
+    gone = {i % ndim for i in first}
+    left = [i for i in range(ndim) if i not in gone]
+    both = sorted(gone | {left[i % len(left)] for i in second})
+    return trace.made(reductions.sum, a.args, {"axis": tuple(both)})
+
+
+def as_concatenation(trace: Trace, pieces: tuple[Any, ...], indices: Any, shape: tuple[int, ...]) -> Value | None:
+    """Pieces that lie side by side along one axis and leave no gap: no zeros are needed under them."""
+    found = [part_of_axis(index, shape) for index in indices]
+    axes = {part[0] for part in found if part is not None}
+    if len(axes) != 1 or None in found:
+        return None
+    (axis,) = axes
+    ordered = sorted(zip(found, pieces), key=lambda pair: pair[0][1])  # type: ignore[index]
+    starts = [0]
+    for (_, start, stop), piece in ordered:  # type: ignore[misc]
+        if start != starts[-1] or piece.ndim != len(shape):
+            return None
+        starts.append(stop)
+    if starts[-1] != shape[axis]:
+        return None
+    return trace.made(
+        joined, tuple(piece for _, piece in ordered), {"axis": axis - len(shape), "starts": tuple(starts)}
+    )
+
+
+joined = shape.joined
+
+
+def part_of_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """For an index that takes a contiguous part of one axis and all of the others: (axis, start, stop)."""
+    index = index if isinstance(index, tuple) else (index,)
+    if index.count(Ellipsis) == 1:
+        at = index.index(Ellipsis)
+        index = (*index[:at], *[slice(None)] * (len(shape) - len(index) + 1), *index[at + 1 :])
+    if len(index) > len(shape) or not all(isinstance(part, slice) and part.step in (None, 1) for part in index):
+        return None
+    bounds = [(i, *part.indices(n)[:2]) for i, (part, n) in enumerate(zip(index, shape))]
+    partial = [(i, start, stop) for i, start, stop in bounds if (start, stop) != (0, shape[i])]
+    return partial[0] if len(partial) == 1 and partial[0][2] > partial[0][1] else None
+
+
+def piece_of(whole: Value, index: Any) -> Value | None:
+    """What was put into a concatenation, if the index takes out just that."""
+    part = part_of_axis(index, whole.shape)
+    axis, starts = whole.keywords["axis"], whole.keywords["starts"]
+    if part is None or axis is None or part[0] != axis % whole.ndim:
+        return None
+    for piece, start, stop in zip(whole.args, starts, starts[1:]):
+        if (start, stop) == part[1:]:
+            return piece
+    return None
