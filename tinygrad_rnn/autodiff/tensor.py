@@ -23,7 +23,18 @@ from numpy import ndarray
 from . import errors
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
 from .registry import OVERRIDES, PLAIN, Primitive, name_of
-from .rules.elementwise import absolute, add, divide, multiply, negative, positive, power, subtract
+from .rules.elementwise import (
+    absolute,
+    add,
+    divide,
+    floor_divide,
+    multiply,
+    negative,
+    positive,
+    power,
+    remainder,
+    subtract,
+)
 from .rules.indexing import Outputs, getitem, output
 from .rules.linalg import matmul
 from .rules.parts import Parts
@@ -181,6 +192,8 @@ class Tensor(Node):
         nodes = ancestors([self])
         reached = backward_walk({self: seed}, nodes, free=not (retain_graph or create_graph))
         for leaf, g in reached.items():
+            if create_graph and not isinstance(g, Tensor):
+                g = constant(g)  # of a step function, whose derivative is 0 whatever its argument
             total = g if leaf.grad is None else leaf.grad + g
             leaf.grad = total if isinstance(total, Tensor) else np.asarray(total)
 
@@ -193,12 +206,14 @@ class Tensor(Node):
         else:
             ans, args = self, self._recorded_arguments()
         edges, inputs, keywords, vjps = self.edges or (), self.inputs, self._keywords, self.op.vjps
-        args = (g, ans, *args)
         if vjps.__class__ is not list:
-            return [conformed(c, inputs[i]._data) for i, c in zip(edges, vjps(edges, *args, **keywords))]
+            return [conformed(c, inputs[i]._data) for i, c in zip(edges, vjps(edges, g, ans, *args, **keywords))]
+        # The commonest shape is spelled out below: passing *args on costs as much as a small product.
+        plain_pair = not keywords and len(args) == 2
+        a, b = args if plain_pair else (None, None)
         contributions = []
         for i in edges:
-            c = vjps[i](*args, **keywords) if keywords else vjps[i](*args)
+            c = vjps[i](g, ans, a, b) if plain_pair else vjps[i](g, ans, *args, **keywords)
             value = inputs[i]._data
             if c.__class__ is not ndarray or c.dtype is not value.dtype or c.shape != value.shape:
                 c = conformed(c, value)
@@ -326,6 +341,24 @@ class Tensor(Node):
     def __rtruediv__(self, other: Any) -> Any:
         return apply(divide, (other, self))
 
+    def __floordiv__(self, other: Any) -> Any:
+        return apply(floor_divide, (self, other))
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return apply(floor_divide, (other, self))
+
+    def __mod__(self, other: Any) -> Any:
+        return apply(remainder, (self, other))
+
+    def __rmod__(self, other: Any) -> Any:
+        return apply(remainder, (other, self))
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
     def __pow__(self, other: Any) -> Any:
         return power(self, other)
 
@@ -353,7 +386,7 @@ class Tensor(Node):
     def __setitem__(self, index: Any, value: Any) -> None:
         raise TypeError(
             "a Tensor can't be assigned into: its value is part of a recorded graph. Write the functional form: "
-            "np.where(mask, new, old), or np.stack / np.concatenate of the parts."
+            "x = index_update(x, index, value), or index_add; np.where(mask, new, old); or np.stack of the parts."
         )
 
     # Comparisons look at values only; their results are plain arrays.
@@ -388,6 +421,10 @@ class Tensor(Node):
         """As ``np.transpose``; the axes as one tuple or as several ints."""
         return apply(transpose, (self, (axes[0] if len(axes) == 1 else axes) or None))
 
+    def flatten(self) -> Tensor:
+        """All elements in one axis."""
+        return self.reshape(self.size)
+
     def astype(self, dtype: Any) -> Tensor:
         """The same values as another dtype. Integers carry no gradient."""
         return astype(self, dtype)
@@ -403,7 +440,9 @@ def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _function in (
-    np.sum, np.mean, np.max, np.min, np.argmax, np.argmin, np.any, np.all, np.squeeze, np.swapaxes, np.dot, np.clip,
+    np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std, np.cumsum, np.cumprod, np.argmax, np.argmin, np.any,
+    np.all, np.squeeze, np.swapaxes, np.ravel, np.repeat, np.take, np.diagonal, np.trace, np.dot, np.clip, np.round,
+    np.copy, np.argsort, np.nonzero, np.searchsorted,
 ):  # fmt: skip
     setattr(Tensor, {"amax": "max", "amin": "min"}.get(_function.__name__, _function.__name__), _as_method(_function))
 

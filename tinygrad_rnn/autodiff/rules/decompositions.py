@@ -125,18 +125,18 @@ def _filled(a: Any, b: Any, own: int) -> Any:
 # --- pseudo-inverse --------------------------------------------------------------------------------------------------
 
 
-def _pinv(a: Any, **keywords: Any) -> Any:
-    return np.linalg.pinv(a, **keywords)
+def _pinv(a: Any, rcond: Any = None) -> Any:
+    return np.linalg.pinv(a) if rcond is None else np.linalg.pinv(a, rcond)
 
 
-def _pinv_vjp(g: Any, ans: Any, a: Any, **keywords: Any) -> Any:
+def _pinv_vjp(g: Any, ans: Any, a: Any, rcond: Any = None) -> Any:
     p, q = ans, _t(ans)
     outside_rows = _t(g) - a @ (p @ _t(g))
     outside_columns = _t(g) - (_t(g) @ p) @ a
     return -q @ g @ q + outside_rows @ (p @ q) + (q @ p) @ outside_columns
 
 
-def _pinv_jvp(v: Any, ans: Any, a: Any, **keywords: Any) -> Any:
+def _pinv_jvp(v: Any, ans: Any, a: Any, rcond: Any = None) -> Any:
     p, q = ans, _t(ans)
     outside_rows = _t(v) - (_t(v) @ a) @ p
     outside_columns = _t(v) - p @ (a @ _t(v))
@@ -149,8 +149,7 @@ pseudo_inverse = primitive(_pinv, [_pinv_vjp], [_pinv_jvp], name="linalg.pinv")
 @overrides(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, *, rtol: Any = None) -> Any:
     """np.linalg.pinv, where the rank doesn't change nearby."""
-    cutoff = rcond if rtol is None else rtol
-    return pseudo_inverse(a) if cutoff is None else pseudo_inverse(a, rcond=cutoff)
+    return pseudo_inverse(a, rcond=rcond if rtol is None else rtol)
 
 
 # --- Cholesky --------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if b.ndim == 2 and a.ndim > 2:  # a sequence times one matrix: one product over all steps instead of a sum of many
         rows = math.prod(a.shape[:-1])  # not -1, which can't be told where there is nothing
         return _matmul(np.reshape(a, (rows, a.shape[-1])).T, np.reshape(g, (rows, g.shape[-1])))
-    return Products([(a, g)]) if a.ndim == 2 else _flipped(a) @ g
+    return Products([(a, g)]) if a.ndim == b.ndim == 2 else _flipped(a) @ g
 
 
 matmul = overrides(np.matmul)(linear(_matmul, _matmul_left, _matmul_right))

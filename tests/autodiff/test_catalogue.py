@@ -1,0 +1,171 @@
+"""Every function that has a derivative, checked by machine on the samples of ``samples.py``."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.autodiff.samples import SAMPLES, Sample, label
+from tinygrad_rnn.autodiff import rules
+from tinygrad_rnn.autodiff.graph import ancestors
+from tinygrad_rnn.autodiff.registry import OVERRIDES, PLAIN, Primitive
+
+each = pytest.mark.parametrize("sample", SAMPLES, ids=[f"{s.name}-{i}" for i, s in enumerate(SAMPLES)])
+
+
+def rng_for(sample: Sample) -> np.random.Generator:
+    return np.random.default_rng(len(sample.name))
+
+
+def weighted(sample: Sample) -> Any:
+    """The sample as a function that gives one number, curved in its result so that second order sees everything."""
+    weights = rng_for(sample).uniform(0.5, 1.5, np.shape(sample.f(*sample.inputs)))
+    return lambda *xs: np.sum(weights * sample.f(*xs)) + np.sum(weights * np.square(sample.f(*xs))) / 2
+
+
+def directions(sample: Sample) -> tuple[np.ndarray, ...]:
+    rng = rng_for(sample)
+    return tuple(rng.standard_normal(a.shape) for a in sample.inputs)
+
+
+def close(a: Any, b: Any, tolerance: float) -> bool:
+    a, b = (np.concatenate([np.ravel(x) for x in (part if isinstance(part, tuple) else (part,))]) for part in (a, b))
+    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, float(np.max(np.abs(b), initial=0)))))
+
+
+# --- completeness ----------------------------------------------------------------------------------------------------
+
+
+def all_primitives() -> Iterator[Primitive]:
+    for module in pkgutil.iter_modules(rules.__path__):
+        for value in vars(importlib.import_module(f"{rules.__name__}.{module.name}")).values():
+            if isinstance(value, Primitive):
+                yield value
+
+
+def test_every_function_of_the_registry_has_samples() -> None:
+    sampled = {function for sample in SAMPLES for function in sample.functions}
+    missing = [label(f) for f in OVERRIDES if f not in sampled]
+    assert not missing
+
+
+def test_every_primitive_is_run_by_a_sample() -> None:
+    seen: set[Any] = set()
+    for sample in SAMPLES:
+        leaves = [tr.tensor(a, requires_grad=True) for a in sample.inputs]
+        result = np.sum(np.square(sample.f(*leaves)))
+        result.backward(create_graph=True)  # some primitives are what the rules of others are written in
+        seen |= {node.op for node in ancestors([result, *(leaf.grad for leaf in leaves if leaf.grad is not None)])}
+    assert [op.name for op in all_primitives() if op not in seen] == []
+
+
+def test_nothing_is_both_differentiable_and_plain() -> None:
+    assert not OVERRIDES.keys() & PLAIN
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+@each
+def test_the_value_is_numpys(sample: Sample) -> None:
+    expected = sample.f(*sample.inputs)
+    got = sample.f(*(tr.tensor(a, requires_grad=True) for a in sample.inputs))
+    assert isinstance(got, tr.Tensor) and got.requires_grad
+    assert got.shape == np.shape(expected) and got.dtype == np.asarray(expected).dtype
+    assert close(got.data, expected, 1e-13)
+
+
+# --- first order -----------------------------------------------------------------------------------------------------
+
+
+@each
+def test_gradient_by_central_differences(sample: Sample) -> None:
+    assert tr.gradcheck(sample.f, sample.inputs, rtol=2e-6, atol=2e-7)
+
+
+@pytest.mark.parametrize(
+    "sample", [s for s in SAMPLES if s.analytic], ids=[f"{s.name}-{i}" for i, s in enumerate(SAMPLES) if s.analytic]
+)
+def test_gradient_by_complex_step(sample: Sample) -> None:
+    assert tr.gradcheck(sample.f, sample.inputs, method="complex")
+
+
+@each
+def test_vjp_and_jvp_are_adjoint(sample: Sample) -> None:
+    value, pull_back = tr.vjp(sample.f, *sample.inputs)
+    u, v = rng_for(sample).standard_normal(np.shape(value)), directions(sample)
+    pushed_value, pushed = tr.jvp(sample.f, sample.inputs, v)
+    assert close(pushed_value, value, 1e-14) and np.shape(pushed) == np.shape(value)
+    pulled = pull_back(u)
+    assert [g.shape for g in pulled] == [a.shape for a in sample.inputs]
+    terms = [np.sum(u * pushed), *(np.sum(g * w) for g, w in zip(pulled, v))]
+    scale = max(1.0, float(np.sum(np.abs(u * pushed))), *(float(np.sum(np.abs(g * w))) for g, w in zip(pulled, v)))
+    assert abs(terms[0] - sum(terms[1:])) <= 1e-10 * scale
+
+
+# --- second order ----------------------------------------------------------------------------------------------------
+
+
+@each
+def test_second_order_by_three_ways_and_by_differences(sample: Sample) -> None:
+    f, v = weighted(sample), directions(sample)
+    argnums = tuple(range(len(sample.inputs)))
+    gradient = tr.grad(f, argnums=argnums)
+    forward_over_reverse = tr.jvp(gradient, sample.inputs, v)[1]
+
+    def along(*xs: Any) -> Any:
+        return sum(np.sum(g * w) for g, w in zip(gradient(*xs), v))
+
+    reverse_over_reverse = tr.grad(along, argnums=argnums)(*sample.inputs)
+    assert close(forward_over_reverse, reverse_over_reverse, 1e-9)
+    curvature = tr.jvp(lambda *xs: tr.jvp(f, xs, v)[1], sample.inputs, v)[1]
+    assert close(curvature, sum(np.sum(h * w) for h, w in zip(forward_over_reverse, v)), 1e-9)
+    h = 1e-5
+    above, below = (gradient(*(a + s * h * w for a, w in zip(sample.inputs, v))) for s in (1, -1))
+    assert close(forward_over_reverse, tuple((a - b) / (2 * h) for a, b in zip(above, below)), 1e-5)
+
+
+# --- dtypes and layouts ----------------------------------------------------------------------------------------------
+
+
+@each
+def test_float32_in_float32_out(sample: Sample) -> None:
+    arrays = [a.astype(np.float32) for a in sample.inputs]
+    dtype = np.asarray(sample.f(*arrays)).dtype  # float64 where a constant of the sample is
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        tensors = [tr.tensor(a, requires_grad=True) for a in arrays]
+        result = sample.f(*tensors)
+        result.backward(np.ones(result.shape))
+    assert result.dtype == dtype
+    assert all(t.grad is None or t.grad.dtype == np.float32 for t in tensors)
+    _, pull_back = tr.vjp(sample.f, *sample.inputs)
+    exact = pull_back(np.ones(result.shape))
+    assert close(tuple(np.zeros(t.shape) if t.grad is None else t.grad for t in tensors), exact, 3e-3)
+    tangent = tr.jvp(sample.f, arrays, arrays)[1]
+    assert tangent.dtype == dtype
+
+
+def layouts(a: np.ndarray) -> Iterator[np.ndarray]:
+    yield np.array(a, order="F")
+    yield np.array(a.T, order="C").T
+    yield a[tuple(slice(None, None, -1) for _ in a.shape)].copy()[tuple(slice(None, None, -1) for _ in a.shape)]
+    yield np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a
+
+
+@each
+def test_memory_layout_does_not_matter(sample: Sample) -> None:
+    value, pull_back = tr.vjp(sample.f, *sample.inputs)
+    u = rng_for(sample).standard_normal(np.shape(value))
+    expected = pull_back(u)
+    for arranged in zip(*map(layouts, sample.inputs)):
+        got, pull_back = tr.vjp(sample.f, *arranged)
+        assert close(got, value, 1e-13)
+        assert close(pull_back(np.array(u, order="F")), expected, 1e-11)
