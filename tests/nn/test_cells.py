@@ -10,26 +10,51 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.tensor import value_of
 from tinygrad_rnn.autodiff.trees import leaves, tree_map, unflatten
 from tinygrad_rnn.manual import gru, lstm
 
 N, D, B, T = 3, 2, 2, 4
+F64: dict[str, Any] = {"dtype": np.float64}
 
 CELLS: dict[str, Callable[[], nn.Cell]] = {
-    "RNN tanh": lambda: nn.RNNCell(N, D, dtype=np.float64),
-    "RNN own function": lambda: nn.RNNCell(N, D, lambda a: a / (1 + np.exp(-a)), dtype=np.float64),
-    "RNN no bias": lambda: nn.RNNCell(N, D, "sigmoid", bias=False, dtype=np.float64),
-    "LSTM": lambda: nn.LSTMCell(N, D, dtype=np.float64),
-    "LSTM no bias": lambda: nn.LSTMCell(N, D, bias=False, dtype=np.float64),
-    "LSTM peepholes": lambda: nn.LSTMCell(N, D, peepholes=True, dtype=np.float64),
-    "LSTM projection": lambda: nn.LSTMCell(N, D, projection=1, dtype=np.float64),
-    "LSTM coupled": lambda: nn.LSTMCell(N, D, coupled=True, dtype=np.float64),
-    "LSTM all options": lambda: nn.LSTMCell(
-        N, D, coupled=True, peepholes=True, projection=1, forget_bias=1, dtype=np.float64
+    "RNN tanh": lambda: nn.RNNCell(N, D, **F64),
+    "RNN own function": lambda: nn.RNNCell(N, D, lambda a: a / (1 + np.exp(-a)), **F64),
+    "RNN no bias": lambda: nn.RNNCell(N, D, "sigmoid", bias=False, **F64),
+    "LSTM": lambda: nn.LSTMCell(N, D, **F64),
+    "LSTM no bias": lambda: nn.LSTMCell(N, D, bias=False, **F64),
+    "LSTM peepholes": lambda: nn.LSTMCell(N, D, peepholes=True, **F64),
+    "LSTM projection": lambda: nn.LSTMCell(N, D, projection=1, **F64),
+    "LSTM coupled": lambda: nn.LSTMCell(N, D, coupled=True, **F64),
+    "LSTM all options": lambda: nn.LSTMCell(N, D, coupled=True, peepholes=True, projection=1, forget_bias=1, **F64),
+    "GRU": lambda: nn.GRUCell(N, D, **F64),
+    "GRU no bias": lambda: nn.GRUCell(N, D, bias=False, **F64),
+    "GRU reset before": lambda: nn.GRUCell(N, D, reset="before", **F64),
+    "MGU": lambda: nn.MGUCell(N, D, **F64),
+    "MGU no bias": lambda: nn.MGUCell(N, D, bias=False, **F64),
+    "IndRNN": lambda: nn.IndRNNCell(N, D, "tanh", **F64),
+    "IndRNN relu no bias": lambda: nn.IndRNNCell(N, D, bias=False, seed=3, **F64),
+    "Jordan": lambda: nn.JordanCell(N, D, 4, **F64),
+    "Jordan sigmoid": lambda: nn.JordanCell(N, D, 4, "tanh", "sigmoid", **F64),
+    "Skip": lambda: nn.SkipRNNCell(N, D, [1, 3], **F64),
+    "Skip by addition": lambda: nn.SkipRNNCell(N, D, [2, 3], "addition", bias=False, **F64),
+    "residual": lambda: nn.ResidualCell(nn.LSTMCell(N, N, **F64)),
+    "layer norm": lambda: nn.LayerNormCell(nn.LSTMCell(N, D, projection=3, **F64)),
+    "dropout": lambda: nn.DropoutCell(nn.SkipRNNCell(N, D, [2], **F64), seed=1),
+    "dropout off": lambda: nn.DropoutCell(nn.GRUCell(N, D, **F64)).eval(),
+    "zoneout": lambda: nn.ZoneoutCell(nn.LSTMCell(N, D, **F64), {"h": 0.3, "c": 0.6}, seed=1),
+    "zoneout off": lambda: nn.ZoneoutCell(nn.GRUCell(N, D, **F64), 0.4).eval(),
+    "stacked": lambda: nn.StackedCell(
+        [nn.LSTMCell(N, 4, **F64), nn.JordanCell(4, 3, 2, **F64), nn.RNNCell(2, D, **F64)]
     ),
-    "GRU": lambda: nn.GRUCell(N, D, dtype=np.float64),
-    "GRU no bias": lambda: nn.GRUCell(N, D, bias=False, dtype=np.float64),
-    "GRU reset before": lambda: nn.GRUCell(N, D, reset="before", dtype=np.float64),
+    "all wrapped": lambda: nn.ResidualCell(
+        nn.StackedCell(
+            [
+                nn.DropoutCell(nn.ZoneoutCell(nn.LayerNormCell(nn.GRUCell(N, 4, **F64)), 0.3), 0.2, 0.3),
+                nn.ZoneoutCell(nn.LSTMCell(4, N, **F64), 0.5),
+            ]
+        )
+    ),
 }
 every_cell = pytest.mark.parametrize("make", CELLS.values(), ids=CELLS.keys())
 
@@ -51,12 +76,12 @@ def test_gradient_of_every_parameter_input_and_initial_state(make: Callable[[], 
     own = dict(cell.named_parameters())
     xs = inputs(*batch)
     rng = np.random.default_rng(1)
-    initial = tree_map(lambda a: rng.normal(size=a.shape), cell.initial_state(xs[0]))
+    initial = tree_map(lambda a: rng.normal(size=a.shape), make().initial_state(xs[0]))
     k = len(own)
 
     def f(*arrays: Any) -> Any:
         state = unflatten(initial, iter(arrays[k + 1 :]))
-        return run(cell.with_values(dict(zip(own, arrays))), arrays[k], state)
+        return run(make().with_values(dict(zip(own, arrays))), arrays[k], state)
 
     assert tr.gradcheck(f, [*own.values(), xs, *leaves(initial)])
 
@@ -68,7 +93,7 @@ def test_scalars_give_the_same_outputs_and_gradients(make: Callable[[], nn.Cell]
     total.backward()
 
     twins = {path: tr.scalars(p.data) for path, p in cell.named_parameters()}
-    by_scalars = run(cell.with_values(twins), tr.scalars(xs, requires_grad=False)).sum()
+    by_scalars = run(make().with_values(twins), tr.scalars(xs, requires_grad=False)).sum()
     by_scalars.backward()
 
     assert by_scalars.data == pytest.approx(total.item(), abs=1e-12)
@@ -80,11 +105,13 @@ def test_scalars_give_the_same_outputs_and_gradients(make: Callable[[], nn.Cell]
 def test_plain_arrays_stay_plain_and_give_the_same_bits(make: Callable[[], nn.Cell]) -> None:
     cell, x = make(), inputs(B)[0]
     state = cell.initial_state(x)
+    noise = cell.draw(x, state, 1) if hasattr(cell, "draw") else None
+    x = x if noise is None else nn.Noisy(x, tree_map(lambda a: a[0], noise))
     y, after = cell(x, state)
     plain_y, plain_after = cell.with_values(cell.state_dict())(x, state)
     for got, expected in zip((plain_y, *leaves(plain_after)), (y, *leaves(after)), strict=True):
         assert type(got) is np.ndarray
-        np.testing.assert_array_equal(got, expected.data)
+        np.testing.assert_array_equal(got, value_of(expected))
 
 
 @every_cell
@@ -101,7 +128,7 @@ def assert_same(got: Any, expected: Any, what: str) -> None:
 
 @pytest.mark.parametrize("peepholes", [False, True])
 def test_lstm_against_the_formulas(peepholes: bool) -> None:
-    cell = nn.LSTMCell(N, D, peepholes=peepholes, dtype=np.float64)
+    cell = nn.LSTMCell(N, D, peepholes=peepholes, **F64)
     rng = np.random.default_rng(0)
     xs, h0, c0 = (tr.tensor(rng.normal(size=s), True) for s in [(T, B, N), (B, D), (B, D)])
     weights, final = rng.normal(size=(T, B, D)), rng.normal(size=(B, D))
@@ -120,7 +147,7 @@ def test_lstm_against_the_formulas(peepholes: bool) -> None:
 
 @pytest.mark.parametrize("reset", ["after", "before"])
 def test_gru_against_the_formulas(reset: gru.Reset) -> None:
-    cell = nn.GRUCell(N, D, reset=reset, dtype=np.float64)
+    cell = nn.GRUCell(N, D, reset=reset, **F64)
     rng = np.random.default_rng(0)
     xs, h0 = tr.tensor(rng.normal(size=(T, B, N)), True), tr.tensor(rng.normal(size=(B, D)), True)
     weights = rng.normal(size=(T, B, D))

@@ -1,7 +1,24 @@
 """Recurrent models, built from generic pieces: a cell is a few lines of NumPy, time is a loop."""
 
 from . import init
-from .cells import Cell, GRUCell, LSTMCell, LSTMState, RNNCell
+from .cells import (
+    Cell,
+    DropoutCell,
+    DropoutState,
+    GRUCell,
+    IndRNNCell,
+    JordanCell,
+    LayerNormCell,
+    LSTMCell,
+    LSTMState,
+    MGUCell,
+    ResidualCell,
+    RNNCell,
+    SkipRNNCell,
+    StackedCell,
+    Wrapper,
+    ZoneoutCell,
+)
 from .ctc import ctc
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .losses import (
@@ -29,18 +46,29 @@ __all__ = [
     "RNN",
     "Cell",
     "Dropout",
+    "DropoutCell",
+    "DropoutState",
     "Embedding",
     "GRUCell",
+    "IndRNNCell",
+    "JordanCell",
     "LSTMCell",
     "LSTMState",
     "LayerNorm",
+    "LayerNormCell",
     "Linear",
+    "MGUCell",
     "Module",
     "Noisy",
     "Parameter",
     "RNNCell",
     "Recurrent",
+    "ResidualCell",
     "Sequential",
+    "SkipRNNCell",
+    "StackedCell",
+    "Wrapper",
+    "ZoneoutCell",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bits_per_character",

@@ -44,3 +44,74 @@ def xavier(shape: tuple[int, int], seed: Seed, gain: float = 1.0, dtype: Any = n
         (3, 4)
     """
     return uniform(shape, seed, gain * math.sqrt(6 / (shape[0] + shape[1])), dtype)
+
+
+def he(shape: tuple[int, int], seed: Seed, gain: float = 2**0.5, dtype: Any = np.float32) -> np.ndarray:
+    """Normal with variance ``gain² / n``, which keeps a signal's size through layers of relu.
+
+    Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers" (2015), eq. 10.
+
+    Example:
+        >>> from tinygrad_rnn.nn import init
+        >>> bool(abs(init.he((1000, 50), seed=0).std() - (2 / 1000) ** 0.5) < 1e-3)
+        True
+    """
+    return (generator(seed).standard_normal(shape) * (gain / math.sqrt(shape[0]))).astype(dtype)
+
+
+def orthogonal(shape: tuple[int, int], seed: Seed, gain: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
+    """A random matrix with orthonormal rows (or columns, if they are fewer), times ``gain``.
+
+    As the matrix between states it neither stretches nor shrinks them, so gradients take longer to vanish. Gates want
+    one each, side by side: ``np.concatenate([init.orthogonal((d, d), rng) for _ in range(4)], axis=1)``.
+
+    Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks" (2014).
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn.nn import init
+        >>> Q = init.orthogonal((4, 4), seed=0, dtype=np.float64)
+        >>> bool(np.allclose(Q @ Q.T, np.eye(4)))
+        True
+    """
+    rows, columns = shape
+    tall = generator(seed).standard_normal((max(shape), min(shape)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diagonal(r))  # without this, not all orthogonal matrices would be equally likely
+    return (gain * (q if rows >= columns else q.T)).astype(dtype)
+
+
+def identity(shape: tuple[int, int], gain: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
+    """The identity matrix, times ``gain``: with relu, a state that stays what it is until inputs change it (IRNN).
+
+    Source: Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units" (2015).
+
+    Example:
+        >>> from tinygrad_rnn import nn
+        >>> cell = nn.RNNCell(3, 2, "relu")
+        >>> cell.W.data = nn.init.identity(cell.W.shape)
+        >>> cell.W.tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return (gain * np.eye(*shape)).astype(dtype)
+
+
+def forget_bias(units: int, value: float = 1.0, gates: str = "ifgo", dtype: Any = np.float32) -> np.ndarray:
+    """The bias of an LSTM, zero but for the forget gate's part, so that a new cell remembers.
+
+    Args:
+        units: d.
+        value: of the forget gate's bias.
+        gates: their order; "fgo" for coupled gates.
+        dtype: of the result.
+
+    Source: Gers, Schmidhuber and Cummins, "Learning to forget" (2000); Jozefowicz, Zaremba and Sutskever, "An empirical
+    exploration of recurrent network architectures" (2015).
+
+    Example:
+        >>> from tinygrad_rnn.nn import init
+        >>> init.forget_bias(2).tolist()
+        [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    return np.concatenate([np.full(units, value if gate == "f" else 0.0, dtype) for gate in gates])

@@ -19,7 +19,10 @@ Cell = Callable[[Any, Any], Any]
 
 
 class Noisy(NamedTuple):
-    """What a cell gets as its input if it asked for randomness: see ``Cell.draw``.
+    """What a cell gets as its input if it has a method ``draw(x, state, steps)``, which draws noise before the loop.
+
+    ``draw`` gets the first input, the initial state and the number of steps, and gives an array (steps, ...), or a tree
+    of such, or None. So the cell itself stays a function of what it is given.
 
     Attributes:
         x: the input of this step.
@@ -99,12 +102,12 @@ def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, A
     inputs = _taken_in(xs)
     steps = _count_steps(inputs, steps)
     first = _first(inputs, steps)
-    state = _initial_state(cell, first) if state is None else state
+    state = initial_state_of(cell, first) if state is None else state
     if not _holds_scalars(inputs):
         state = tree_map(_taken_in, state)
-    noise = cell.draw(first, steps) if hasattr(cell, "draw") else None
+    noise = cell.draw(first, state, steps) if hasattr(cell, "draw") else None
     if noise is not None:
-        inputs = Noisy(inputs, _taken_in(noise))
+        inputs = _taken_in(Noisy(inputs, noise))
     outside = context.scope
     context.scope = outside._replace(step=0)
     _label("state", "h", state)
@@ -153,14 +156,19 @@ def _first(inputs: Any, steps: int) -> Any:
     return tree_map(lambda a: a[0] if len(a) else np.zeros(np.shape(a)[1:], a.dtype), inputs)
 
 
-def _initial_state(cell: Cell, first: Any) -> Any:
+def initial_state_of(cell: Cell, x: Any) -> Any:
+    """The state before the first step, of a cell that knows one, for a first input x.
+
+    Raises:
+        TypeError: it doesn't.
+    """
     if not hasattr(cell, "initial_state"):
         name = getattr(cell, "__name__", type(cell).__name__)
         raise TypeError(
             f"unroll: {name} has no initial_state(x), so the state before the first step must be given: "
             "state=np.zeros((B, d)), or np.zeros(d) without a batch"
         )
-    return cell.initial_state(first)
+    return cell.initial_state(x)
 
 
 # --- the loop --------------------------------------------------------------------------------------------------------

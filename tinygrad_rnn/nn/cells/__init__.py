@@ -1,7 +1,25 @@
 """Recurrent cells: what happens in one time step. Each is a few lines of NumPy; none has a backward pass of its own."""
 
 from .base import Cell
-from .elman import RNNCell
-from .gated import GRUCell, LSTMCell, LSTMState
+from .elman import IndRNNCell, JordanCell, RNNCell, SkipRNNCell
+from .gated import GRUCell, LSTMCell, LSTMState, MGUCell
+from .wrappers import DropoutCell, DropoutState, LayerNormCell, ResidualCell, StackedCell, Wrapper, ZoneoutCell
 
-__all__ = ["Cell", "GRUCell", "LSTMCell", "LSTMState", "RNNCell"]
+__all__ = [
+    "Cell",
+    "DropoutCell",
+    "DropoutState",
+    "GRUCell",
+    "IndRNNCell",
+    "JordanCell",
+    "LSTMCell",
+    "LSTMState",
+    "LayerNormCell",
+    "MGUCell",
+    "RNNCell",
+    "ResidualCell",
+    "SkipRNNCell",
+    "StackedCell",
+    "Wrapper",
+    "ZoneoutCell",
+]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autodiff import scalars
 from .. import init
 from ..module import Module, Parameter
 
@@ -35,8 +36,9 @@ class Cell(Module):
         return self.zeros(x, self.units)
 
     def zeros(self, x: Any, size: int) -> np.ndarray:
-        """Zeros (B, size) of the parameters' dtype, for a first input x of shape (B, n); (size,) for (n,)."""
-        return np.zeros((*np.shape(x)[:-1], size), dtype_of(self))
+        """Zeros (B, size) of the parameters' kind, for a first input x of shape (B, n); (size,) for (n,)."""
+        shape, dtype = (*np.shape(x)[:-1], size), dtype_of(self)
+        return scalars(np.zeros(shape), requires_grad=False) if dtype.kind == "O" else np.zeros(shape, dtype)
 
 
 def dtype_of(module: Module) -> Any:

@@ -1,4 +1,4 @@
-"""Cells with gates, which decide at each step what to keep and what to let in: LSTM and GRU.
+"""Cells with gates, which decide at each step what to keep and what to let in: LSTM, GRU and MGU.
 
 The gates stand side by side in one matrix, so that one product computes them all.
 """
@@ -93,8 +93,7 @@ class LSTMCell(Cell):
         self.P = weight((gates - 1, units), rng, units, dtype) if peepholes else None
         self.V = weight((units, projection), rng, units, dtype) if projection else None
         if self.b is not None and forget_bias:
-            forget = 0 if coupled else 1
-            self.b.data = self.b.data + forget_bias * np.repeat(np.arange(gates) == forget, units)
+            self.b.data = self.b.data + init.forget_bias(units, forget_bias, "fgo" if coupled else "ifgo", dtype)
 
     def describe(self) -> str:
         """What it takes, for error messages."""
@@ -200,4 +199,57 @@ class GRUCell(Cell):
             from_state = (r * h) @ self.W[:, 2 * d :]
         n = named("n", np.tanh(x_n + from_state))
         h = (1 - z) * n + z * h
+        return h, h
+
+
+class MGUCell(Cell):
+    """The minimal gated unit, a GRU whose one gate does the work of both.
+
+    With the gate f and the candidate n side by side:
+
+        f = σ(x_t U + h_{t-1} W + b)
+        n = tanh(x_t U_n + b_n + (f ∘ h_{t-1}) W_n)
+        h_t = (1 - f) ∘ h_{t-1} + f ∘ n
+
+    Its output is its state; f = 0 keeps the old state.
+
+    Args:
+        inputs: n.
+        units: d.
+        bias: whether there is a b.
+        seed: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Attributes:
+        U: (n, 2d), input to f, n.
+        W: (d, 2d), state to f, n.
+        b: (2d,), or None.
+
+    Source: Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks" (2016), eq. 7. All start
+    uniform between ±1/√d.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> ys, h = tr.unroll(tr.nn.MGUCell(3, 4), np.zeros((7, 2, 3), np.float32))  # T = 7, B = 2
+        >>> ys.shape, h.shape
+        ((7, 2, 4), (2, 4))
+    """
+
+    def __init__(
+        self, inputs: int, units: int, *, bias: bool = True, seed: init.Seed = 0, dtype: Any = np.float32
+    ) -> None:
+        self.inputs, self.units = inputs, units
+        rng = init.generator(seed)
+        self.U = weight((inputs, 2 * units), rng, units, dtype)
+        self.W = weight((units, 2 * units), rng, units, dtype)
+        self.b = weight((2 * units,), rng, units, dtype) if bias else None
+
+    def forward(self, x: Any, h: Any) -> tuple[Any, Any]:
+        """Args: x (B, n), h (B, d). Returns: h' as output and as state."""
+        d = self.units
+        x_f, x_n = np.split(x @ self.U if self.b is None else x @ self.U + self.b, 2, axis=-1)
+        f = named("f", sigmoid(x_f + h @ self.W[:, :d]))
+        n = named("n", np.tanh(x_n + (f * h) @ self.W[:, d:]))
+        h = (1 - f) * h + f * n
         return h, h

@@ -1,0 +1,330 @@
+"""Cells made of cells: what a wrapper adds, it adds to any cell, a user's own included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...autodiff import scope
+from ...autodiff.trees import children, leaves, paths, tree_map, unflatten
+from .. import init
+from ..layers import Dropout, LayerNorm, probability
+from ..unroll import Noisy, initial_state_of, one_step, state_names
+from .base import Cell, dtype_of
+
+
+class Wrapper(Cell):
+    """A cell around a cell: takes what that takes, begins as that begins.
+
+    Args:
+        cell: any cell; ``inputs`` and ``units`` are its own.
+    """
+
+    def __init__(self, cell: Any) -> None:
+        self.cell = cell
+        for size in ("inputs", "units"):
+            if hasattr(cell, size):
+                setattr(self, size, getattr(cell, size))
+
+    def describe(self) -> str:
+        """What it takes, for error messages."""
+        return self.cell.describe() if hasattr(self.cell, "describe") else ""
+
+    def initial_state(self, x: Any) -> Any:
+        """As the cell inside begins."""
+        return initial_state_of(self.cell, x)
+
+    def draw(self, x: Any, state: Any, steps: int) -> Any:
+        """What the cell inside draws, before the loop."""
+        return self.cell.draw(x, state, steps) if hasattr(self.cell, "draw") else None
+
+
+class ResidualCell(Wrapper):
+    """Adds the input to the output, ``y + x``, so that a stack of such cells has a way around each.
+
+    Args:
+        cell: any cell whose output has the size of its input.
+
+    Source: Wu et al., "Google's neural machine translation system" (2016), section 3.1.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> ys, _ = tr.unroll(tr.nn.ResidualCell(tr.nn.GRUCell(4, 4)), np.zeros((7, 2, 4), np.float32))
+        >>> ys.shape
+        (7, 2, 4)
+    """
+
+    def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """One step of the cell inside, and a way around it."""
+        y, state = one_step(self.cell, x, state)
+        x = x.x if isinstance(x, Noisy) else x
+        if np.shape(x) != np.shape(y):
+            raise ValueError(f"ResidualCell adds input and output, but they are {np.shape(x)} and {np.shape(y)}")
+        return y + x, state
+
+
+class LayerNormCell(Wrapper):
+    """Normalises what goes into the cell: the input, and the hidden state before it is used again.
+
+    Each with a gain and a bias of its own. Of a state with several components that is the one called h, so an LSTM's
+    memory c stays untouched. (Ba et al. normalise the two products ``x U`` and ``h W`` inside the cell instead; around
+    any cell, one step earlier is where a wrapper can do it.)
+
+    Args:
+        cell: any cell.
+        inputs: the size of x; by default the cell's.
+        units: the size of h; by default the cell's.
+        eps: added to the variance.
+        dtype: of the parameters; by default that of the cell.
+
+    Attributes:
+        of_input: the LayerNorm of x.
+        of_state: the LayerNorm of h.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization" (2016), section 3.1.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> ys, (h, c) = tr.unroll(tr.nn.LayerNormCell(tr.nn.LSTMCell(3, 4)), np.zeros((7, 2, 3), np.float32))
+        >>> ys.shape
+        (7, 2, 4)
+    """
+
+    def __init__(
+        self, cell: Any, *, inputs: int | None = None, units: int | None = None, eps: float = 1e-5, dtype: Any = None
+    ) -> None:
+        super().__init__(cell)
+        inputs = self.inputs if inputs is None else inputs
+        if units is None:
+            units = np.shape(hidden(self.initial_state(np.zeros(inputs))))[-1]
+        dtype = dtype_of(self) if dtype is None else dtype
+        self.of_input = LayerNorm(inputs, eps=eps, dtype=dtype)
+        self.of_state = LayerNorm(units, eps=eps, dtype=dtype)
+
+    def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """One step of the cell inside."""
+        return one_step(self.cell, on_input(self.of_input, x), on_hidden(self.of_state, state))
+
+
+class DropoutState(NamedTuple):
+    """The state of a ``DropoutCell``.
+
+    Attributes:
+        state: that of the cell inside.
+        x_mask: what x is multiplied with at every step, or None.
+        h_mask: what h is multiplied with at every step, or None.
+    """
+
+    state: Any
+    x_mask: Any
+    h_mask: Any
+
+
+class DropoutCell(Wrapper):
+    """Variational dropout: the same units of input and hidden state are dropped at every step of a sequence.
+
+    The masks are drawn by ``initial_state`` and travel with the state, so that the cell stays a function of what it is
+    given. They hold for as long as that state is carried on. Of a state with several components the one called h is
+    masked.
+
+    Args:
+        cell: any cell.
+        p_input: the probability with which an element of x is dropped.
+        p_state: the probability with which an element of h is dropped.
+        seed: an int or a numpy.random.Generator.
+
+    Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks" (2016),
+    eq. 7.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> cell = tr.nn.DropoutCell(tr.nn.GRUCell(3, 4), p_input=0.0, p_state=0.5)
+        >>> _, state = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
+        >>> state.state.shape, state.x_mask, state.h_mask.shape
+        ((2, 4), None, (2, 4))
+    """
+
+    def __init__(self, cell: Any, p_input: float = 0.5, p_state: float = 0.5, *, seed: init.Seed = 0) -> None:
+        super().__init__(cell)
+        rng = init.generator(seed)
+        self.of_input, self.of_state = Dropout(p_input, seed=rng), Dropout(p_state, seed=rng)
+
+    def initial_state(self, x: Any) -> DropoutState:
+        """The initial state of the cell inside, and new masks; none when it isn't being trained."""
+        state = super().initial_state(x)
+        h = hidden(state)
+        x_mask = self.of_input.mask(np.shape(x), h.dtype) if self.training and self.of_input.p else None
+        h_mask = self.of_state.mask(np.shape(h), h.dtype) if self.training and self.of_state.p else None
+        return DropoutState(state, x_mask, h_mask)
+
+    def draw(self, x: Any, state: Any, steps: int) -> Any:
+        """What the cell inside draws, before the loop."""
+        return super().draw(x, state.state, steps)
+
+    def forward(self, x: Any, state: Any) -> tuple[Any, DropoutState]:
+        """One step of the cell inside."""
+        inner, x_mask, h_mask = state
+        x = x if x_mask is None else on_input(lambda x: x * x_mask, x)
+        inner = inner if h_mask is None else on_hidden(lambda h: h * h_mask, inner)
+        y, inner = one_step(self.cell, x, inner)
+        return y, DropoutState(inner, x_mask, h_mask)
+
+
+class ZoneoutNoise(NamedTuple):
+    """What a ``ZoneoutCell`` draws.
+
+    Attributes:
+        kept: for each component of the state, how much of the old value is kept: 0 or 1 in training, else p.
+        inner: what the cell inside draws.
+    """
+
+    kept: Any
+    inner: Any
+
+
+class ZoneoutCell(Wrapper):
+    """Zoneout: in training, each element of the state keeps its old value with probability p, at each step anew.
+
+    When it isn't being trained, the state is the mean of both, ``p old + (1 - p) new``. Where the cell's output is its
+    hidden state, so it stays.
+
+    Args:
+        cell: any cell.
+        p: the probability; or one for each component of the state by its name, such as ``{"h": 0.05, "c": 0.5}``.
+        seed: an int or a numpy.random.Generator.
+
+    Source: Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations" (2017), eq. 5 to 7.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> ys, h = tr.unroll(tr.nn.ZoneoutCell(tr.nn.GRUCell(3, 4), 0.1), np.zeros((7, 2, 3), np.float32))
+        >>> ys.shape, h.shape
+        ((7, 2, 4), (2, 4))
+    """
+
+    def __init__(self, cell: Any, p: float | Mapping[str, float] = 0.1, *, seed: init.Seed = 0) -> None:
+        super().__init__(cell)
+        for value in p.values() if isinstance(p, Mapping) else [p]:
+            probability(value, "ZoneoutCell: p")
+        self.p = p
+        self.generator = init.generator(seed)
+
+    def draw(self, x: Any, state: Any, steps: int) -> ZoneoutNoise:
+        """For each component of the state, what is kept of it at each step: (steps, B, d)."""
+        kept = [self._kept(name, leaf, steps) for name, leaf in zip(state_names(state), leaves(state))]
+        return ZoneoutNoise(unflatten(state, iter(kept)), super().draw(x, state, steps))
+
+    def _kept(self, name: str, leaf: Any, steps: int) -> np.ndarray:
+        if isinstance(self.p, Mapping) and name not in self.p:
+            raise ValueError(f"ZoneoutCell: p has no probability for {name!r}, a component of the state")
+        p = self.p[name] if isinstance(self.p, Mapping) else self.p
+        shape = (steps, *np.shape(leaf))
+        drawn = self.generator.random(shape) < p if self.training else np.full(shape, p)
+        return drawn.astype(leaf.dtype if leaf.dtype.kind == "f" else np.float64)
+
+    def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
+        """One step of the cell inside, of which part is not taken."""
+        x, (kept, inner) = x
+        y, after = one_step(self.cell, x if inner is None else Noisy(x, inner), state)
+        mixed = tree_map(lambda k, old, new: k * old + (1 - k) * new, kept, state, after)
+        return (hidden(mixed) if has_hidden(after) and y is hidden(after) else y), mixed
+
+
+class StackedCell(Cell):
+    """Cells one above the other, as one cell: the output of each is the input of the next.
+
+    Its output is that of the last; its state is a tuple of theirs.
+
+    Args:
+        cells: the lowest first.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> cell = tr.nn.StackedCell([tr.nn.GRUCell(3, 4), tr.nn.LSTMCell(4, 5)])
+        >>> ys, (lower, upper) = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
+        >>> ys.shape, lower.shape, upper.c.shape
+        ((7, 2, 5), (2, 4), (2, 5))
+    """
+
+    def __init__(self, cells: Sequence[Any]) -> None:
+        self.cells = list(cells)
+        if not self.cells:
+            raise ValueError("StackedCell: a stack needs at least one cell")
+        if hasattr(self.cells[0], "inputs"):
+            self.inputs = self.cells[0].inputs
+        if hasattr(self.cells[-1], "units"):
+            self.units = self.cells[-1].units
+
+    def describe(self) -> str:
+        """What it takes, for error messages."""
+        return self.cells[0].describe() if hasattr(self.cells[0], "describe") else ""
+
+    def initial_state(self, x: Any) -> tuple[Any, ...]:
+        """As each cell begins, for a first input of its own size."""
+        sizes = [getattr(cell, "inputs", None) for cell in self.cells]
+        alike = [x if n is None else np.zeros((*np.shape(x)[:-1], n), np.float32) for n in sizes]
+        return tuple(initial_state_of(cell, first) for cell, first in zip(self.cells, alike))
+
+    def draw(self, x: Any, state: Any, steps: int) -> tuple[Any, ...] | None:
+        """What each cell draws, before the loop; None if none does."""
+        drawn = tuple(
+            cell.draw(x, before, steps) if hasattr(cell, "draw") else None for cell, before in zip(self.cells, state)
+        )
+        return None if all(noise is None for noise in drawn) else drawn
+
+    def forward(self, x: Any, state: Any) -> tuple[Any, tuple[Any, ...]]:
+        """One step of each cell."""
+        y, drawn = x if isinstance(x, Noisy) else Noisy(x, [None] * len(self.cells))
+        after = []
+        for number, (cell, noise, before) in enumerate(zip(self.cells, drawn, state)):
+            with scope(layer=number):
+                y, new = one_step(cell, y if noise is None else Noisy(y, noise), before)
+            after.append(new)
+        return y, tuple(after)
+
+
+# --- inputs with noise, and states with a component h ----------------------------------------------------------------
+
+
+def on_input(f: Callable[[Any], Any], x: Any) -> Any:
+    """Apply a function to the input, past the noise that may come with it."""
+    return x._replace(x=f(x.x)) if isinstance(x, Noisy) else f(x)
+
+
+def has_hidden(state: Any) -> bool:
+    """Whether it is clear which component of a state is the hidden one."""
+    return children(state) is None or "h" in paths(state) or isinstance(state, DropoutState)
+
+
+def on_hidden(f: Callable[[Any], Any], state: Any) -> Any:
+    """Apply a function to the hidden component of a state: its only one, or the one called h.
+
+    Raises:
+        TypeError: there is none of that name.
+    """
+    if children(state) is None:
+        return f(state)
+    if isinstance(state, DropoutState):
+        return state._replace(state=on_hidden(f, state.state))
+    if isinstance(state, dict) and "h" in state:
+        return {**state, "h": f(state["h"])}
+    if "h" in getattr(state, "_fields", ()):
+        return state._replace(h=f(state.h))
+    raise TypeError(
+        f"which component of a state ({', '.join(state_names(state))}) is the hidden one? Make the state a NamedTuple "
+        "or a dict in which it is called h; of a StackedCell, wrap each cell by itself"
+    )
+
+
+def hidden(state: Any) -> Any:
+    """The hidden component of a state."""
+    found: list[Any] = []
+    on_hidden(lambda h: found.append(h) or h, state)  # type: ignore[func-returns-value]
+    return found[0]
