@@ -6,16 +6,35 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
+
+from tinygrad_rnn.explanation import bptt_terms
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ELSEWHERE = {"gallery", "worked_example"}  # these have test files of their own
 
 PROMISES = {
+    "check_derivation": [
+        "All 5 gradients agree",
+        "All 10 lines of the derivation agree",
+        "2 of 5 gradients agree; look at U, W, b.",
+        "The first wrong line is dL/ds[4].",
+        "4 of 5 gradients agree; look at W.",
+    ],
     "feed_forward": ["the logits are the same: True", "[0 0] -> 0", "[0 1] -> 1", "[1 0] -> 1", "[1 1] -> 0"],
     "next_word": ["please          -> stay 0.9", "please stay     -> at 0.9", "please stay at  -> home 0.9"],
+    "number_reversal": ["after 41 updates. It answers [7 7 7]", "stays at 1.387", "It answers [5 3 1]", "-> [7 0 2]"],
     "phrase_to_colour": ["after (0, 128, 0) ", "after (0, 0, 255) ", "after (255, 165, 0) "],
+    "rtrl": [
+        "U   (5, 6)      (6, 5, 6)            (5, 5, 6)",
+        "All 5 gradients agree",
+        "up to t = N⁽²⁾ = 5: 0 of 5 gradients agree",
+        "Given 'l', it writes 'letters'.",
+    ],
     "scalar_graph": ["by backward()    -0.858167870", "by hand          -0.858167870", "by moving w      -0.858167870"],
+    "sum_over_paths": ["151,912 = 151,912", "L_4 s_4 s_3 s_2 s_1 W", "All 15 terms together"],
     "vanishing_gradients": [
         "0.9^50 = 0.005154; ∂s_50/∂s_0 = 0.005154: vanishing",
         "1.9^50 = 8.663e+13; ∂s_50/∂s_0 = 8.663e+13: exploding",
@@ -31,6 +50,13 @@ def page(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Models as small as these gain nothing from a second thread, and lose much to it where the machine is busy."""
+    with threadpool_limits(limits=1):
+        yield
 
 
 @pytest.mark.parametrize("name", sorted(PROMISES))
@@ -77,3 +103,55 @@ def test_the_feed_forward_network_is_the_recurrent_one_at_one_step():
     for name, gradient in feed_forward.by_autograd(params).items():
         assert abs(gradient - getattr(by_hand, name)).max() < 1e-15
     assert not by_hand.W.any()
+
+
+def test_the_articles_loss_ends_in_saying_one_everywhere_and_the_whole_cross_entropy_does_not():
+    reversal = page("number_reversal")
+    _, outputs = reversal.train_by_formulas(reversal.article.PARAMS, "one_sided_cross_entropy", threshold=0.01)
+    assert (outputs > 0.98).all()
+    stuck, _ = reversal.train_by_formulas(reversal.article.PARAMS, "binary_cross_entropy")
+    assert not stuck.converged
+    assert stuck.losses[-1] == pytest.approx(2 * np.log(2), abs=1e-2)
+
+
+def test_the_reverser_reverses_what_it_has_not_seen():
+    reversal = page("number_reversal")
+    shuffled = np.random.default_rng(5).permutation(reversal.SEQUENCES)
+    model = reversal.Reverser(seed=6)
+    reversal.train_reverser(model, shuffled[:384])
+    assert np.array_equal(model.answer(shuffled[:384]), shuffled[:384, ::-1])
+    assert (model.answer(shuffled[384:]) == shuffled[384:, ::-1]).all(axis=1).mean() > 0.9
+
+
+def test_all_ways_to_write_the_sum_over_paths_give_one_gradient():
+    page_ = page("sum_over_paths")
+    params, xs, targets, s0 = page_.network(seed=3)
+    formula = page_.by_formula(params, xs, targets, s0)
+    p, losses = page_.by_autograd(params, xs, targets, s0)
+    terms = bptt_terms(losses, p["W"])
+    np.testing.assert_allclose(formula.terms.W, terms.terms, atol=1e-14)
+    sum(losses).backward()
+    np.testing.assert_allclose(terms.gradient, p["W"].grad, atol=1e-14)
+
+
+def test_the_printed_update_leaves_out_the_last_loss():
+    page_ = page("rtrl")
+    params = page_.initial_parameters()
+    result = page_.rtrl(page_.elman.forward(params, page_.INPUTS, page_.TARGETS))
+    printed = page_.summed_as_printed(result.loss_gradients)
+    assert len(page_.INPUTS) == len(page_.VOCABULARY) + 1
+    for name, gradient in result.gradients._asdict().items():
+        last = getattr(result.loss_gradients, name)[-1].sum(axis=0)
+        assert abs(last).max() > 1e-3
+        np.testing.assert_allclose(printed[name] + last, gradient, atol=1e-14)
+
+
+def test_planted_slips_are_named():
+    check = page("check_derivation").check
+    assert check().agrees
+    transpose, state = check(forget_transpose=True), check(wrong_state=True)
+    assert {row.name for row in transpose.rows if row.verdict == "differs"} == {"U", "W", "b"}
+    assert transpose.first_wrong_line.name == "dL/ds[4]"
+    assert {row.name for row in state.rows if row.verdict == "differs"} == {"W"}
+    assert any("transpose" in diagnosis.sentence for diagnosis in transpose.diagnoses)
+    assert any("h_{t-1} belongs" in diagnosis.sentence for diagnosis in state.diagnoses)
