@@ -111,7 +111,8 @@ def test_the_carried_state_holds_no_graph() -> None:
         ({"steps": 4}, 4, "4 steps are done"),
         ({"epochs": 2}, 6, "2 epochs are done"),
         ({"steps": 100, "epochs": 1}, 3, "1 epochs are done"),
-        ({"seconds": 0}, 1, "0 seconds are over"),
+        ({"steps": 0}, 0, "0 steps are done"),
+        ({"seconds": 0}, 0, "0 seconds are over"),
         ({"threshold": 1e9}, 3, "below the threshold"),
     ],
 )
@@ -215,8 +216,14 @@ def test_a_model_that_asks_for_lengths_is_told() -> None:
 
 
 def test_the_loss_must_be_one_number() -> None:
+    model = Scale()
     with pytest.raises(ValueError, match=r"shape \(6, 1\)"):
-        fit(Scale(), regression(), lambda y, t: (y - t) ** 2, optim.SGD(Scale().parameters()), steps=1)
+        fit(model, regression(), lambda y, t: (y - t) ** 2, optim.SGD(model.parameters()), steps=1)
+
+
+def test_an_optimiser_of_something_else_is_refused() -> None:
+    with pytest.raises(ValueError, match="none of the model's parameters"):
+        fit(Scale(), regression(), nn.mse, optim.SGD(Scale().parameters()), steps=1)
 
 
 def test_evaluating_leaves_the_model_in_its_mode() -> None:

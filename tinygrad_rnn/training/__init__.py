@@ -1,14 +1,19 @@
 """Training: fit a model to data, see how it goes, and lose nothing when it is interrupted.
 
-Read on in ``prediction`` (how a model meets a batch), ``loop`` (what ``fit`` does), ``language`` (a model of text).
+Read on in ``prediction`` (how a model meets a batch), ``run`` (what a step does, and what has to be saved of a run),
+``loop`` (``fit``), ``checkpoints`` and ``tree_file`` (where and how it is saved), ``language`` (a model of text).
 """
 
+from .checkpoints import Checkpoints
 from .history import History
 from .language import LanguageModel, train_on_text
-from .loop import Run, TrainingDiverged, TrainingInterrupted, fit
+from .loop import fit
 from .prediction import evaluate, predict
+from .run import Run, TrainingDiverged, TrainingInterrupted
+from .tree_file import load_tree, save_tree
 
 __all__ = [
+    "Checkpoints",
     "History",
     "LanguageModel",
     "Run",
@@ -16,6 +21,8 @@ __all__ = [
     "TrainingInterrupted",
     "evaluate",
     "fit",
+    "load_tree",
     "predict",
+    "save_tree",
     "train_on_text",
 ]

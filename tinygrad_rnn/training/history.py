@@ -62,6 +62,16 @@ class History:
         return self._losses[-1]
 
     @property
+    def epoch_ended(self) -> bool:
+        """Whether the last step was the last of its epoch."""
+        return bool(self.epochs) and self.epochs[-1] == self.step
+
+    @property
+    def validated(self) -> bool:
+        """Whether the model was validated after the last step."""
+        return bool(self.validation) and self.validation[-1][0] == self.step
+
+    @property
     def seconds(self) -> float:
         """How long the run took."""
         running = 0.0 if self._resumed_at is None else time.perf_counter() - self._resumed_at

@@ -153,7 +153,7 @@ class TrainedOnText(NamedTuple):
 
 
 def train_on_text(
-    text: str,
+    text: str | np.ndarray,
     *,
     vocabulary: Vocabulary | None = None,
     cell: Any = "LSTM",
@@ -169,7 +169,8 @@ def train_on_text(
     """Train a language model on a text, with everything set to what works for a small one.
 
     Args:
-        text: What to learn to write.
+        text: What to learn to write; or the numbers of its symbols (N,), mapped from a file perhaps, with the
+            vocabulary that they belong to.
         vocabulary: Its symbols; by default its characters.
         cell: As in ``LanguageModel``.
         units: As in ``LanguageModel``.
@@ -191,10 +192,14 @@ def train_on_text(
         >>> bool(history.losses[-1] < history.losses[0])
         True
     """
-    vocabulary = CharacterVocabulary.from_text(text) if vocabulary is None else vocabulary
+    if vocabulary is None:
+        if not isinstance(text, str):
+            raise TypeError("train_on_text: numbers need the vocabulary that they belong to; pass vocabulary= too")
+        vocabulary = CharacterVocabulary.from_text(text)
+    symbols = vocabulary.encode(text) if isinstance(text, str) else text
     rng = np.random.default_rng(seed)
     model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, seed=rng)
-    train, held_out = train_validation_split(vocabulary.encode(text), validation=validation)
+    train, held_out = train_validation_split(symbols, validation=validation)
     stream = StreamBatches(train, batch_size=batch_size, steps=steps_per_batch, rng=rng)
     history = fit(
         model, stream, nn.cross_entropy, Adam(model.parameters(), lr=learning_rate), unit=vocabulary.kind, **limits

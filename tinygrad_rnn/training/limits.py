@@ -38,8 +38,7 @@ class Limits(NamedTuple):
 
     def converged(self, history: History) -> str | None:
         """Why no further update is wanted: the loss is small enough. None if it isn't."""
-        ended = bool(history.epochs) and history.epochs[-1] == history.step
-        if self.threshold is None or not ended or not history.epoch_losses[-1] < self.threshold:
+        if self.threshold is None or not history.epoch_ended or not history.epoch_losses[-1] < self.threshold:
             return None
         return f"the loss, {history.epoch_losses[-1]:.4g}, is below the threshold of {self.threshold:g}"
 

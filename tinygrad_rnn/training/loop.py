@@ -1,154 +1,25 @@
-"""The training loop: forward, loss, backward, update, until it is time to stop."""
+"""``fit``: the one function that trains."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn
+import os
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 
 import numpy as np
 
-from ..data import Batch, Epochs
+from ..data import Epochs
 from ..nn import Module
-from ..optim import Optimizer
+from ..optim import Optimizer, ReduceLROnPlateau, Schedule
+from .checkpoints import Checkpoints
 from .history import History
-from .interrupts import DelayedInterrupt
 from .limits import Limits
-from .prediction import Loss, Predict, count_inputs, count_targets, detached, loss_of
+from .prediction import Loss, Predict
 from .prediction import predict as call_model
 from .progress import Progress
-
-
-class TrainingDiverged(FloatingPointError):
-    """The loss or a gradient became infinite or NaN. The model has the last weights that gave a finite loss.
-
-    Attributes:
-        history: What was done until then.
-    """
-
-    def __init__(self, message: str, history: History) -> None:
-        super().__init__(message)
-        self.history = history
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C was pressed; the step in hand was finished first.
-
-    Attributes:
-        history: What was done until then.
-    """
-
-    def __init__(self, message: str, history: History) -> None:
-        super().__init__(message)
-        self.history = history
-
-
-def endless(data: Epochs) -> Iterator[Batch]:
-    """The batches of one epoch after another."""
-    while True:
-        yield from data
-
-
-class Run:
-    """A training run while it goes on: what callbacks get to see.
-
-    Attributes:
-        model: The model.
-        data: The batches.
-        optimizer: The optimiser.
-        history: What was done so far.
-        state: The state carried to the next batch of a stream, detached; None if there is none.
-    """
-
-    def __init__(
-        self,
-        model: Module,
-        data: Epochs,
-        loss: Loss,
-        optimizer: Optimizer,
-        limits: Limits,
-        callbacks: Iterable[Callable[[Run], None]],
-        predict: Predict,
-    ) -> None:
-        self.model = model
-        self.data = data
-        self.loss = loss
-        self.optimizer = optimizer
-        self.limits = limits
-        self.callbacks = list(callbacks)
-        self.predict = predict
-        self.history = History()
-        self.state: Any = None
-        self._weights_before: list[tuple[Any, np.ndarray]] = []
-
-    @property
-    def step(self) -> int:
-        """How many batches have been learned from."""
-        return self.history.step
-
-    def stop(self, reason: str) -> None:
-        """End the run after this step."""
-        self.history.stopped = reason
-
-    def train(self, progress: Progress) -> None:
-        """Go through the data until the run is stopped."""
-        self.history.start_clock()
-        try:
-            with DelayedInterrupt() as interrupt, progress:
-                for batch in endless(self.data):
-                    self._learn_from(batch)
-                    progress.update()
-                    if interrupt.requested:
-                        self._interrupted()
-                    if self.history.stopped is not None:
-                        break
-        finally:
-            self.history.stop_clock()
-
-    def _learn_from(self, batch: Batch) -> None:
-        """One step: forward pass, loss, backward pass, update."""
-        prediction, state = self.predict(self.model, batch, self.state if batch.continues else None)
-        loss = loss_of(self.loss, prediction, batch)
-        self.state = detached(state)
-        value = float(loss.item())
-        if not math.isfinite(value):
-            self._diverged(f"the loss is {value} at step {self.step + 1}")
-        self.history.record(value, count_inputs(batch), count_targets(batch))
-        if self.data.position == len(self.data):
-            self.history.end_epoch()
-        if converged := self.limits.converged(self.history):
-            self.stop(converged)
-        else:
-            self._update(loss)
-        for callback in self.callbacks:
-            callback(self)
-        if self.history.stopped is None:
-            self.history.stopped = self.limits.reached(self.history)
-
-    def _update(self, loss: Any) -> None:
-        self.optimizer.zero_grad()
-        loss.backward()
-        for path, parameter in self.model.named_parameters():
-            if parameter.grad is not None and not np.isfinite(parameter.grad).all():
-                self._diverged(f"the gradient of {path} holds infinite numbers or NaN at step {self.step}")
-        # An update rebinds a parameter's data, so the array that was there before stays what it was.
-        self._weights_before = [(parameter, parameter.data) for parameter in self.model.parameters()]
-        self.optimizer.step()
-
-    def _diverged(self, what: str) -> NoReturn:
-        """Put the weights back to where the loss was finite the last time."""
-        for parameter, before in self._weights_before:
-            parameter.data = before
-        self.history.stopped = f"diverged: {what}"
-        raise TrainingDiverged(
-            f"training has diverged: {what}. The model has the last weights that gave a finite loss. "
-            "A smaller learning rate or gradient clipping (clip_norm=1.0) may help.",
-            self.history,
-        )
-
-    def _interrupted(self) -> NoReturn:
-        self.history.stopped = "interrupted"
-        raise TrainingInterrupted(f"training was interrupted after step {self.step:,}", self.history)
+from .run import Run
+from .updates import Clipping, Pace
+from .validation import Validation
 
 
 def fit(
@@ -161,7 +32,18 @@ def fit(
     steps: int | None = None,
     seconds: float | None = None,
     threshold: float | None = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    schedule: Schedule | ReduceLROnPlateau | None = None,
+    schedule_by: str = "step",
+    validation: Epochs | None = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
+    min_improvement: float = 0.0,
+    checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
+    resume: bool = False,
     callbacks: Iterable[Callable[[Run], None]] = (),
+    generators: Iterable[np.random.Generator] = (),
     predict: Predict = call_model,
     progress: bool | None = None,
     unit: str = "steps",
@@ -172,13 +54,30 @@ def fit(
         model: The model, called as ``predict`` says.
         data: ``data.Batches`` or ``data.StreamBatches``. The state of a stream is carried, detached, from batch to
             batch: truncated BPTT.
-        loss: ``loss(prediction, targets)``, one number.
+        loss: ``loss(prediction, targets)``, one number: a mean over the targets.
         optimizer: The optimiser of the model's parameters.
-        epochs: Stop after so many times through the data.
+        epochs: Stop after so many times through the data. This and the other limits count from the run's beginning,
+            through all interruptions.
         steps: Stop after so many batches.
         seconds: Stop after so long.
         threshold: Stop when the mean loss of an epoch is below this.
-        callbacks: Functions called with the run after every step; ``run.stop("why")`` ends it.
+        clip_norm: Scale the gradients down before each update if the norm of all together is larger.
+        clip_value: Cut every element of the gradients to this absolute value.
+        schedule: A schedule of the optimiser's learning rate. ``ReduceLROnPlateau`` looks at each validation loss or,
+            without validation, at the mean loss of each epoch; all others count steps.
+        schedule_by: "epoch" if the schedule is to count epochs instead of steps.
+        validation: Batches to validate on. At the end the model gets the weights with the lowest validation loss.
+        validate_every: Validate after so many steps; by default after each epoch.
+        patience: Early stopping: stop when so many validations in a row bring no improvement.
+        min_improvement: By how much the validation loss must fall to count as an improvement.
+        checkpoints: A folder to save the run in, every minute, at the end and on Ctrl-C; or ``Checkpoints``, which say
+            how often.
+        resume: Go on from the newest whole checkpoint in that folder, if there is one. The weights will be, bit for
+            bit, those of a run that was never interrupted.
+        callbacks: Functions called with the run after every step; ``run.stop("why")`` ends it. What has a
+            ``state_dict`` and a ``load_state_dict`` is saved with the run.
+        generators: Random generators that your own code draws from while it trains, to be saved with the run. Those of
+            the data, and those that are attributes of the model's modules, are saved anyway.
         predict: How the model is called with a batch and a state; see ``training.predict``.
         progress: Whether to show a progress bar; by default on a terminal only.
         unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
@@ -187,10 +86,13 @@ def fit(
         What was done.
 
     Raises:
-        TrainingDiverged: The loss or a gradient became infinite or NaN; the last good weights are kept.
+        TrainingDiverged: The loss or a gradient became infinite or NaN; the model has the last good weights.
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the step in hand was finished first.
+        FileExistsError: The folder holds checkpoints of an earlier run, and ``resume`` wasn't asked for.
+        OSError: The folder can't be written to, or another run has it; or the disk was full at the end.
         TypeError: The data are something else.
-        ValueError: No limit was given, or one that makes no sense.
+        ValueError: Something else doesn't fit: no limit, an optimiser of other parameters, a checkpoint of another
+            run, damaged checkpoints alone.
 
     Example:
         >>> import numpy as np
@@ -210,11 +112,72 @@ def fit(
     """
     limits = Limits(epochs, steps, seconds, threshold)
     limits.check()
+    _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
+    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+        checkpoints = Checkpoints(checkpoints)
+    held_out = None
+    if validation is not None:
+        held_out = Validation(
+            validation, loss, predict, every=validate_every, patience=patience, min_improvement=min_improvement
+        )
+    run = Run(
+        model,
+        data,
+        loss,
+        optimizer,
+        limits=limits,
+        predict=predict,
+        clipping=Clipping(clip_norm, clip_value),
+        pace=Pace(schedule, schedule_by),
+        validation=held_out,
+        checkpoints=checkpoints,
+        callbacks=callbacks,
+        generators=generators,
+    )
+    model.train()
+    with checkpoints or nullcontext():
+        if checkpoints is not None:
+            _start_from(checkpoints, run, resume)
+        run.train(Progress(run.history, limits, len(data), unit, progress))
+    return run.history
+
+
+def _start_from(checkpoints: Checkpoints, run: Run, resume: bool) -> None:
+    """Resume a run if that is asked for and there is something to resume."""
+    if not resume:
+        if not checkpoints.empty():
+            raise FileExistsError(
+                f"{checkpoints.folder} holds the checkpoints of an earlier run. Pass resume=True to go on with it, or "
+                "give this run a folder of its own."
+            )
+        return
+    found = checkpoints.newest()
+    if found is not None:
+        _, state = found
+        run.load_state_dict(state)
+
+
+def _check(
+    model: Module,
+    data: Epochs,
+    optimizer: Optimizer,
+    schedule_by: str,
+    validation: Epochs | None,
+    patience: int | None,
+    resume: bool,
+    checkpoints: object,
+) -> None:
+    """Refuse what would train nothing, or ask for what isn't there."""
     if not isinstance(data, Epochs):
         raise TypeError(
             f"fit takes data.Batches or data.StreamBatches, which know their place, not {type(data).__name__}"
         )
-    run = Run(model, data, loss, optimizer, limits, callbacks, predict)
-    model.train()
-    run.train(Progress(run.history, limits, len(data), unit, progress))
-    return run.history
+    if schedule_by not in ("step", "epoch"):
+        raise ValueError(f"fit: schedule_by is 'step' or 'epoch', not {schedule_by!r}")
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError("fit: the optimiser has none of the model's parameters; make it with model.parameters()")
+    if patience is not None and validation is None:
+        raise ValueError("fit: patience= counts validations; pass validation= data too")
+    if resume and checkpoints is None:
+        raise ValueError("fit: resume=True needs the folder to resume from; pass checkpoints= too")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.scope import no_grad
-from ..autodiff.tensor import Tensor
-from ..autodiff.trees import tree_map
-from ..data import Batch
+from ..data import Batch, Epochs
 from ..nn import Module
 
 Loss = Callable[..., Any]
@@ -81,6 +80,8 @@ def evaluate(model: Module, data: Iterable[Batch], loss: Loss, *, predict: Predi
     """The mean loss of a model on data, without learning from it.
 
     The model is put into evaluation mode meanwhile. States are carried from batch to batch where the data say so.
+    ``Batches`` and ``StreamBatches`` are gone through once and then stand where they stood before, so they give the
+    same batches every time.
 
     Args:
         model: The model.
@@ -92,23 +93,47 @@ def evaluate(model: Module, data: Iterable[Batch], loss: Loss, *, predict: Predi
         The mean over all targets: a batch counts for as many targets as it has.
 
     Raises:
-        ValueError: There are no batches.
+        ValueError: There are no batches, or the data don't stand at the beginning of an epoch.
     """
     total = weight = 0.0
-    was_training = model.training
-    model.eval()
-    try:
-        with no_grad():
-            state = None
-            for batch in data:
-                prediction, state = predict(model, batch, state if batch.continues else None)
-                total += count_targets(batch) * float(loss_of(loss, prediction, batch))
-                weight += count_targets(batch)
-    finally:
-        model.train(was_training)
+    with _evaluating(model), _unmoved(data), no_grad():
+        state = None
+        for batch in data:
+            prediction, state = predict(model, batch, state if batch.continues else None)
+            total += count_targets(batch) * float(loss_of(loss, prediction, batch))
+            weight += count_targets(batch)
     if weight == 0:
         raise ValueError("evaluate: there are no batches to evaluate the model on")
     return total / weight
+
+
+@contextmanager
+def _evaluating(model: Module) -> Iterator[None]:
+    """In evaluation mode, and back in the mode that the model was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+@contextmanager
+def _unmoved(data: Iterable[Batch]) -> Iterator[None]:
+    """Put data back to the place where they stand, which must be the beginning of an epoch."""
+    if not isinstance(data, Epochs):
+        yield
+        return
+    if data.position != 0:
+        raise ValueError(
+            f"evaluate: {data.position} of {len(data)} batches have been handed out already. Make batches of their own "
+            "to evaluate on, from the same data"
+        )
+    place = data.state_dict()
+    try:
+        yield
+    finally:
+        data.load_state_dict(place)
 
 
 def count_targets(batch: Batch) -> int:
@@ -120,11 +145,6 @@ def count_inputs(batch: Batch) -> int:
     """How many time steps of input a batch has, without the padding."""
     shape = np.shape(batch.inputs)
     return int(np.prod(shape[:2]) if batch.lengths is None else batch.lengths.sum())
-
-
-def detached(state: Any) -> Any:
-    """The same state outside the graph: gradients end here, and so does the memory that they need."""
-    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, state)
 
 
 def _uneven(lengths: np.ndarray | None) -> bool:

@@ -1,0 +1,61 @@
+"""One run to a folder: a lock that the system takes away when the process that holds it ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+NAME = "lock"
+
+
+class FolderLock:
+    """Holds a folder for this run alone, from when it is made until ``release()``.
+
+    Args:
+        folder: An existing folder.
+
+    Raises:
+        BlockingIOError: Another run holds it.
+        OSError: The lock file can't be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / NAME
+        # Opened to append: the note of who holds the lock must survive that someone else asks for it.
+        self._file: BinaryIO = open(path, "a+b")  # noqa: SIM115 (closed by release)
+        try:
+            _lock(self._file)
+        except OSError as error:
+            self._file.seek(0)
+            holder = self._file.read(40).decode(errors="replace").strip()
+            self._file.close()
+            if not isinstance(error, (BlockingIOError, PermissionError)):
+                raise
+            raise BlockingIOError(
+                f"another training run ({holder or 'just starting'}) keeps its checkpoints in {folder}. Wait for its "
+                "end, or give this run a folder of its own."
+            ) from None
+        self._file.truncate(0)
+        self._file.write(f"process {os.getpid()}\n".encode())
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let others have the folder. The file stays: to remove it could take the lock from one who just got it."""
+        self._file.close()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: BinaryIO) -> None:
+        # One byte far behind the note: what is locked can't be read by others.
+        file.seek(1 << 20)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: BinaryIO) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

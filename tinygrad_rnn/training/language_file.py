@@ -1,0 +1,88 @@
+"""A language model in one file: its vocabulary and its weights; the sizes follow from them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Vocabulary
+from .language import CELLS, LanguageModel
+from .tree_file import load_tree, save_tree
+
+KIND = "tinygrad_rnn language model, version 1"
+
+
+def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> None:
+    """Write a language model to a file, whole or not at all; an older file is replaced.
+
+    Args:
+        model: One with an "RNN", "LSTM" or "GRU" cell. (A cell of your own is code, which no file of weights can hold:
+            save ``model.state_dict()`` with ``nn.save_weights``, and make the model anew to load it.)
+        path: The file.
+
+    Raises:
+        TypeError: The model has another cell.
+        OSError: The file can't be written.
+
+    Example:
+        >>> import os, tempfile
+        >>> from tinygrad_rnn.data import CharacterVocabulary
+        >>> model = LanguageModel(CharacterVocabulary.from_text("hello"), "GRU", units=8, seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.tree")
+        ...     save_language_model(model, path)
+        ...     again = load_language_model(path)
+        >>> again.sample(20, seed=1) == model.sample(20, seed=1)
+        True
+    """
+    names = [name for name, kind in CELLS.items() if type(model.cell) is kind]
+    if not names:
+        raise TypeError(
+            f"save_language_model: a {type(model.cell).__name__} is not one of {', '.join(CELLS)}; save "
+            "model.state_dict() with nn.save_weights instead"
+        )
+    tree = {
+        "kind": KIND,
+        "cell": names[0],
+        "vocabulary": np.frombuffer(model.vocabulary.to_bytes(), np.uint8),
+        "weights": model.state_dict(),
+    }
+    save_tree(tree, path)
+
+
+def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
+    """Read what ``save_language_model`` wrote. Nothing in the file is executed.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: The file is damaged, or something else.
+        OSError: The file can't be read.
+    """
+    tree = load_tree(path)
+    if not isinstance(tree, dict) or tree.get("kind") != KIND:
+        raise ValueError(f"{Path(path)} holds no language model; give a file that save_language_model wrote")
+    try:
+        vocabulary = Vocabulary.from_bytes(tree["vocabulary"].tobytes(), source=os.fspath(path))
+        return _rebuilt(tree["cell"], vocabulary, tree["weights"])
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"{Path(path)} holds no whole language model: {error!r:.200}") from None
+
+
+def _rebuilt(cell: str, vocabulary: Vocabulary, weights: Mapping[str, Any]) -> LanguageModel:
+    """The model, no larger than its weights: their shapes are held to each other before any memory is taken."""
+    symbols, embedding_size = weights["embedding"].shape
+    units = len(weights["cell.W"])
+    fits = len(weights["output.W"]) == units and len(weights["cell.U"]) == embedding_size
+    if symbols != len(vocabulary) or not fits or min(weights["cell.W"].shape[1], weights["cell.U"].shape[1]) < units:
+        raise ValueError("the sizes of its weights don't fit together")
+    dtype = weights["embedding"].dtype
+    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, dtype=dtype)
+    model.load_state_dict(weights)
+    model.eval()
+    return model

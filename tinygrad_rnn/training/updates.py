@@ -1,0 +1,51 @@
+"""What stands between gradients and an update: clipping, and the pace of learning."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..nn import Module
+from ..optim import ReduceLROnPlateau, Schedule, clip_grad_norm_, clip_grad_value_
+from .history import History
+
+
+class Clipping(NamedTuple):
+    """How gradients are cut down before an update.
+
+    Attributes:
+        norm: The largest norm of all of them together; None for any.
+        value: The largest absolute value of each element; None for any.
+    """
+
+    norm: float | None = None
+    value: float | None = None
+
+    def clip(self, model: Module) -> None:
+        """Clip the gradients of a model."""
+        if self.norm is not None:
+            clip_grad_norm_(model.parameters(), self.norm)
+        if self.value is not None:
+            clip_grad_value_(model.parameters(), self.value)
+
+
+class Pace(NamedTuple):
+    """How the learning rate changes.
+
+    Attributes:
+        schedule: The schedule; None leaves the rate alone.
+        by: What it counts: "step" or "epoch". ``ReduceLROnPlateau`` counts neither: it looks at each validation loss
+            or, in a run without validation, at the mean loss of each epoch.
+    """
+
+    schedule: Schedule | ReduceLROnPlateau | None = None
+    by: str = "step"
+
+    def advance(self, history: History, *, validating: bool) -> None:
+        """Count the step that was just made, in a run with or without validation."""
+        if isinstance(self.schedule, ReduceLROnPlateau):
+            if validating and history.validated:
+                self.schedule.step(history.validation[-1][1])
+            elif not validating and history.epoch_ended:
+                self.schedule.step(history.epoch_losses[-1])
+        elif self.schedule is not None and (self.by == "step" or history.epoch_ended):
+            self.schedule.step()

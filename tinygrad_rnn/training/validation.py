@@ -1,0 +1,90 @@
+"""Validation: how the model does on data it doesn't learn from, the best weights so far, and when to give up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..data import Epochs
+from ..nn import Module
+from .history import History
+from .prediction import Loss, Predict, evaluate
+
+
+class Validation:
+    """Evaluates a model now and then, and remembers its best weights.
+
+    Args:
+        data: What to validate on.
+        loss: As in ``fit``.
+        predict: As in ``fit``.
+        every: After how many steps; None: after each epoch.
+        patience: Early stopping: end the run when so many validations in a row bring no improvement.
+        min_improvement: By how much the loss must fall below the best one so far to count as an improvement.
+
+    Attributes:
+        best_loss: The lowest validation loss so far.
+        best_weights: The model's ``state_dict()`` at that time; None before the first validation.
+        without_improvement: How many validations have gone by since.
+    """
+
+    def __init__(
+        self,
+        data: Epochs,
+        loss: Loss,
+        predict: Predict,
+        *,
+        every: int | None = None,
+        patience: int | None = None,
+        min_improvement: float = 0.0,
+    ) -> None:
+        if (every is not None and every < 1) or (patience is not None and patience < 1) or not min_improvement >= 0:
+            raise ValueError(
+                f"fit: validate_every={every}, patience={patience}, min_improvement={min_improvement}: "
+                "use positive numbers"
+            )
+        self.data = data
+        self.loss = loss
+        self.predict = predict
+        self.every = every
+        self.patience = patience
+        self.min_improvement = min_improvement
+        self.best_loss = math.inf
+        self.best_weights: dict[str, np.ndarray] | None = None
+        self.without_improvement = 0
+
+    def due(self, history: History) -> bool:
+        """Whether it is time."""
+        return history.epoch_ended if self.every is None else history.step % self.every == 0
+
+    def validate(self, model: Module, history: History) -> None:
+        """Evaluate the model and take down the result."""
+        value = evaluate(model, self.data, self.loss, predict=self.predict)
+        history.validation.append((history.step, value))
+        if self.best_weights is None or value < self.best_loss - self.min_improvement:
+            self.best_loss, self.best_weights, self.without_improvement = value, model.state_dict(), 0
+        else:
+            self.without_improvement += 1
+
+    def gave_up(self) -> str | None:
+        """Why training should end, if it should."""
+        if self.patience is None or self.without_improvement < self.patience:
+            return None
+        return f"the validation loss has not improved {self.without_improvement} times in a row"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is, for a checkpoint."""
+        return {
+            "best_loss": self.best_loss,
+            "best_weights": self.best_weights,
+            "without_improvement": self.without_improvement,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.best_loss = state["best_loss"]
+        self.best_weights = state["best_weights"]
+        self.without_improvement = state["without_improvement"]
