@@ -4,6 +4,8 @@ The way of a picture: ``model`` reads the recorded graph, ``views`` makes a quot
 its place in a ``scene``, and ``svg`` or ``dot`` (and Graphviz) write it.
 """
 
-from .draw import Picture, draw
+from .draw import draw
+from .paths import highlight
+from .picture import Picture
 
-__all__ = ["Picture", "draw"]
+__all__ = ["Picture", "draw", "highlight"]

@@ -1,7 +1,7 @@
-"""Colours: for the kinds of boxes, the lines of parameters, and gradient norms. All from colour-blind safe sets.
+"""Colours: for the kinds of boxes and the lines of parameters, on white and on black. All are colour-blind safe.
 
-The kinds are tints of Okabe and Ito's palette with dark text, at a contrast of 4.5 to 1 or more; lines are its full
-colours, darkened until they stand out from white by 3 to 1.
+The kinds are tints of Okabe and Ito's palette; text on them has a contrast of 4.5 to 1 or more, in either palette.
+Lines are its full colours, darkened (or lightened) until they stand out from the paper by 3 to 1.
 """
 
 from __future__ import annotations
@@ -26,9 +26,18 @@ class Paper(NamedTuple):
     carry: str
     column: str
     lane: str
+    gradient: str
 
 
-PAPER = Paper("#ffffff", "#16202c", "#4d5a68", "#66727f", "#00664b", "#f3f6f9", "#a3afbb")
+class Palette(NamedTuple):
+    """All colours of a picture."""
+
+    paper: Paper
+    kinds: dict[str, Colors]
+    tints: tuple[str, ...]
+
+
+PAPER = Paper("#ffffff", "#16202c", "#4d5a68", "#66727f", "#00664b", "#f3f6f9", "#a3afbb", "#a31245")
 
 KINDS = {
     "parameter": Colors("#fdebc8", "#a86a00"),
@@ -44,3 +53,22 @@ KINDS = {
 }
 
 TINTS = ("#0067a5", "#b85400", "#8a3f78", "#00785a", "#8a6d00", "#4b4fa8", "#a8324a", "#4d6673")
+
+LIGHT = Palette(PAPER, KINDS, TINTS)
+
+DARK = Palette(
+    Paper("#12181f", "#eef3f7", "#b4c0cb", "#93a1ae", "#54c9a5", "#1b232c", "#5a6875", "#ff8fb0"),
+    {
+        "parameter": Colors("#3f3114", "#e0a63c"),
+        "input": Colors("#15344a", "#6db8e8"),
+        "state": Colors("#10402f", "#54c9a5"),
+        "output": Colors("#332a52", "#b39ddb"),
+        "gate": Colors("#4a2036", "#e08ab4"),
+        "operation": Colors("#232c36", "#8793a0"),
+        "loss": Colors("#4d2412", "#f08a55"),
+        "constant": Colors("#2a323b", "#8793a0"),
+        "cell": Colors("#14362a", "#54c9a5"),
+        "elided": Colors("#12181f", "#8793a0"),
+    },
+    ("#5cb3e6", "#f0935a", "#d895c8", "#4fc79f", "#d9bd55", "#a3a8f0", "#ee8a9c", "#9fb6c3"),
+)

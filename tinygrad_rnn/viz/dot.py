@@ -16,8 +16,10 @@ from .svg import STROKES, coordinate
 
 FONT = "Helvetica,Arial,sans-serif"
 ARROW = 7.0  # length of an arrow head
-PANELS = {"column": (PAPER.column, PAPER.column, "filled,rounded"), "lane": ("none", PAPER.lane, "dotted,rounded")}
+COLUMN = (PAPER.column, PAPER.column, "filled,rounded")
+PANELS = {"column": COLUMN, "hidden": COLUMN, "lane": ("none", PAPER.lane, "dotted,rounded")}
 DIMMED = "#d7dce1"
+LABELS = {"tap": PAPER.gradient, "formula": PAPER.ink}
 
 
 def to_dot(scene: Scene) -> str:
@@ -102,10 +104,11 @@ class _Writer:
         ink = box.ink or PAPER.ink
         if box.dimmed:
             fill, stroke, ink = PAPER.paper, DIMMED, DIMMED
-        style = "filled,rounded,dashed" if box.kind == "elided" else "filled,rounded"
+        style = "rounded,dashed" if box.kind == "elided" else "filled,rounded"
         rows = []
         for line in box.lines:
-            color = ink if not line.muted or box.dimmed or box.ink else PAPER.muted
+            color = PAPER.gradient if line.tone else PAPER.muted if line.muted else ink
+            color = ink if box.dimmed or box.ink else color
             text = escape(line.text) or " "
             text = f"<B>{text}</B>" if line.bold else text
             rows.append(f'<FONT POINT-SIZE="{line.size:g}" COLOR="{color}">{text}</FONT>')
@@ -119,7 +122,7 @@ class _Writer:
         width = text_width(label.text, label.size, label.kind == "heading")
         x = label.x + {"start": 0.5, "middle": 0.0, "end": -0.5}[label.anchor] * width
         y = label.y - label.size * 0.33
-        color = DIMMED if label.dimmed else PAPER.muted if label.kind != "tap" else PAPER.ink
+        color = DIMMED if label.dimmed else LABELS.get(label.kind, PAPER.muted)
         text = escape(label.text)
         text = f"<B>{text}</B>" if label.kind == "heading" else text
         return (
@@ -129,7 +132,7 @@ class _Writer:
 
     def path(self, path: Path) -> str:
         color = {"carry": PAPER.carry, "bus": "", "tap": ""}.get(path.kind, PAPER.line) or TINTS[path.tint % len(TINTS)]
-        color = DIMMED if path.dimmed else color
+        color = DIMMED if path.dimmed else PAPER.gradient if path.gradient else color
         points, marks = list(path.points), ""
         if path.arrow == "end":
             marks = f"e,{self.point(*points[-1])} "

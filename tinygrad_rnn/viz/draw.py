@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.graph import Node
 from ..autodiff.trees import leaves
-from ..data.files import replace_file
-from . import views
-from .dot import to_digraph, to_dot
-from .layout import place
+from . import decorate, paths, views
+from .compose import compose
+from .direction import DIRECTIONS
+from .formulas import equations
+from .measure import measure
 from .model import Graph, read
-from .render import NoRenderer, render
-from .scene import Scene
-from .svg import to_svg
+from .options import Options
+from .picture import Picture
+from .scalars import as_scalars
 
-VIEWS = ("unrolled", "rolled")
-RENDERED = ("png", "pdf")
+CHOICES = {
+    "level": views.LEVELS,
+    "view": ("unrolled", "rolled"),
+    "direction": DIRECTIONS,
+    "color": (None, "gradient"),
+}
 
 
 def draw(
@@ -28,6 +32,12 @@ def draw(
     *,
     level: str = "op",
     view: str = "unrolled",
+    direction: str = "forward",
+    values: bool = False,
+    gradients: bool = False,
+    color: str | None = None,
+    highlight: Sequence[Any] | None = None,
+    formulas: bool = False,
     elide: bool = True,
     title: str | None = None,
 ) -> Picture:
@@ -37,8 +47,16 @@ def draw(
 
     Args:
         x: a Tensor or a Scalar, or several in a tuple, list, dict or array; before ``backward()`` frees the graph.
-        level: what is one box: "op" (each operation), "gate" (each labelled value), "cell" or "layer".
+        level: what is one box: "scalar" (each number), "op" (each operation), "gate" (each labelled value), "cell" (a
+            layer's step, with its equations) or "layer".
         view: "unrolled", or "rolled": one step for all, and what it hands to the next one as a loop.
+        direction: "forward", "backward" (arrows the way gradients flow) or "both"; nothing else moves.
+        values: write the numbers into the boxes: up to nine, else shape, type, mean and extremes.
+        gradients: write the gradients too; beside each tap of a parameter what that step contributes to it.
+        color: "gradient" colours the boxes by the norm of their gradient, on a logarithmic scale.
+        highlight: ``(t, name)``, or ``highlight(loss_term=t, parameter=name)``: only the paths from the loss of step t
+            to that parameter, and the list of the terms that add up to its gradient.
+        formulas: write the local derivative of each operation, and the cell's equations below.
         elide: draw more than eight steps with the middle as one column.
         title: what the picture is called; by default in words what it shows.
 
@@ -47,7 +65,7 @@ def draw(
 
     Raises:
         TypeError: there is no Tensor or Scalar in x.
-        ValueError: a choice that there isn't.
+        ValueError: a choice that there isn't; a highlight of what isn't there.
         RuntimeError: the graph was freed by a ``backward()``.
 
     Example:
@@ -57,91 +75,47 @@ def draw(
         >>> W = tr.tensor([[0.5]], requires_grad=True, name="W")
         >>> ys, h = tr.unroll(lambda x, h: np.tanh(x + h @ W), np.ones((3, 1)), state=np.zeros(1))
         >>> picture = draw(ys.sum())
-        >>> picture.dot.count(" -> d")  # the line of W
-        1
+        >>> picture
+        <Picture: computation graph over 3 time steps; 16 nodes, 19 edges; parameters: W>
     """
-    _check("level", level, views.LEVELS)
-    _check("view", view, VIEWS)
-    graph = read(_roots(x))
-    steps = len([step for step in graph.steps() if step > 0])
-    is_rolled = view == "rolled" or level == "layer"
-    if is_rolled:
-        graph = views.rolled(graph)
-    elif elide and views.hidden_steps(graph):
-        graph = views.elided(graph, views.hidden_steps(graph))
-    graph = views.grouped(graph, level)
-    scene = place(graph, rolled=is_rolled)
-    scene.title = title or _title(steps, level, is_rolled)
-    scene.description = _description(graph)
-    return Picture(scene, graph)
+    given = {"level": level, "view": view, "direction": direction, "color": color}
+    for name, value in given.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"draw: {name}={value!r} is not one of {', '.join(map(repr, CHOICES[name]))}")
+    followed = paths.Highlight(*highlight) if highlight is not None else None
+    options = Options(level, view, direction, values, gradients, color, followed, formulas, elide, title)
+    roots = _roots(x)
+    graph = read(as_scalars(roots) if level == "scalar" else roots)
+    return _picture(graph, options)
 
 
-class Picture:
-    """A finished picture.
+def _picture(graph: Graph, options: Options) -> Picture:
+    found = equations(graph)
+    terms = _highlighted(graph, options)
+    keep = options.highlight.loss_term if options.highlight else None
+    hidden = views.hidden_steps(graph, keep) if options.elide else []
+    seen, measured, scene, scale = compose(graph, options, hidden, found, options.needs_gradients)
+    notes = decorate.equation_blocks(seen, found) if options.shows_equations else []
+    if options.highlight:
+        first, *rest = paths.term_lines(options.highlight, terms)
+        notes.append((first, rest))
+    decorate.add_notes(scene, notes)
+    if scale is not None:
+        decorate.add_scale(scene, scale)
+    else:
+        decorate.add_legend(scene, (vertex.kind for vertex in seen.vertices))
+    scene.title = options.title or _title(sum(step > 0 for step in graph.steps()), options)
+    scene.description = _description(seen)
+    return Picture(scene, seen, measured, found, terms, graph, options)
 
-    Attributes:
-        scene: everything on it, with its place.
-        graph: what is drawn.
-    """
 
-    def __init__(self, scene: Scene, graph: Graph) -> None:
-        self.scene = scene
-        self.graph = graph
-
-    @property
-    def svg(self) -> str:
-        """The picture as SVG, by the project's own writer."""
-        return to_svg(self.scene)
-
-    @property
-    def dot(self) -> str:
-        """The picture in Graphviz's language, positions pinned."""
-        return to_dot(self.scene)
-
-    @property
-    def digraph(self) -> Any:
-        """The picture as a ``graphviz.Digraph``, which can be edited and rendered."""
-        return to_digraph(self.scene)
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the picture to a file; its ending says how: .svg, .png, .pdf or .dot.
-
-        Args:
-            path: the file. It is written whole or not at all.
-
-        Returns:
-            The path.
-
-        Raises:
-            ValueError: an ending that there isn't.
-            RuntimeError: PNG and PDF need Graphviz, and there is none; says what to install.
-        """
-        path = Path(path)
-        kind = path.suffix[1:].lower()
-        if kind == "svg":
-            content = self._rendered_svg()
-        elif kind in RENDERED:
-            content = render(self.dot, kind)
-        elif kind == "dot":
-            content = self.dot.encode()
-        else:
-            raise ValueError(f"save: {path.name} ends in none of .svg, .png, .pdf, .dot")
-        with replace_file(path) as file:
-            file.write(content)
-        return path
-
-    def _rendered_svg(self) -> bytes:
-        """Graphviz renders where it is there; the project's own writer gives the same picture where it isn't."""
-        try:
-            return render(self.dot, "svg")
-        except NoRenderer:
-            return self.svg.encode()
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": repr(self)}
-
-    def __repr__(self) -> str:
-        return f"<Picture: {self.scene.title}; {self.scene.description}>"
+def _highlighted(graph: Graph, options: Options) -> list[paths.Term]:
+    if options.highlight is None:
+        return []
+    measured = measure(graph)
+    if measured is None:
+        raise ValueError("highlight: paths start at a loss, so draw one number that requires a gradient")
+    return paths.mark(graph, measured, options.highlight)
 
 
 def _roots(x: Any) -> list[Node]:
@@ -158,17 +132,14 @@ def _roots(x: Any) -> list[Node]:
     return list({id(node): node for node in found}.values())
 
 
-def _check(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"draw: {name}={value!r} is not one of {', '.join(choices)}")
-
-
-def _title(steps: int, level: str, is_rolled: bool) -> str:
-    over = f"{steps} time step{'s' if steps != 1 else ''}" if steps else "no time steps"
-    return f"Computation graph, {'rolled up from ' if is_rolled else ''}{over}"
+def _title(steps: int, options: Options) -> str:
+    if not steps:
+        return "computation graph"
+    over = f"{steps} time step{'s' if steps != 1 else ''}"
+    return f"computation graph, rolled up from {over}" if options.is_rolled else f"computation graph over {over}"
 
 
 def _description(graph: Graph) -> str:
-    parameters = [vertex.title or "?" for vertex in graph.vertices if vertex.kind == "parameter"]
-    shared = f"; parameters {', '.join(parameters)}" if parameters else ""
-    return f"{len(graph.vertices)} nodes and {len(graph.edges)} edges{shared}"
+    names = [vertex.title or "without a name" for vertex in graph.vertices if vertex.kind == "parameter"]
+    shown = f"; parameters: {', '.join(names)}" if names else ""
+    return f"{len(graph.vertices)} nodes, {len(graph.edges)} edges{shown}"

@@ -22,6 +22,7 @@ from ..autodiff.graph import Node, ancestors
 from ..autodiff.scalar import Scalar
 from ..autodiff.scope import Label
 from ..autodiff.tensor import Tensor
+from .scene import Line
 from .symbols import operation_symbol, plain_number, settings_text
 
 # What a label says comes first in naming a value that has several.
@@ -41,7 +42,11 @@ class Vertex:
         lane: index into ``Graph.lanes``; None for parameters, which stand in the margin.
         key: what it is to its lane, the same at every step.
         nodes: what was recorded; the last one is its value.
+        detail: the settings of its operation ("axis=-1").
         last_step: the last of the steps that it stands for, where it stands for several.
+        lines: what else is written in its box.
+        fill: a colour that replaces that of the kind.
+        lit: whether it is on the highlighted paths, if some are.
     """
 
     kind: str
@@ -53,7 +58,9 @@ class Vertex:
     nodes: list[Any]
     detail: str = ""
     last_step: int | None = None
-    lines: list[str] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    fill: str | None = None
+    lit: bool = True
 
     @property
     def value(self) -> Any:
@@ -71,7 +78,9 @@ class Edge:
         uses: the recorded uses that it stands for, (node, argument); none where no gradient flows.
         source_key: the key of the value used, also where the source stands for many.
         target_key: likewise of the user.
+        delay: how many steps it goes forward in time.
         count: how many uses of the unrolled graph it stands for.
+        lit: as for a vertex.
     """
 
     source: int
@@ -82,6 +91,7 @@ class Edge:
     target_key: Hashable = None
     delay: int = 0
     count: int = 1
+    lit: bool = True
 
 
 @dataclass
@@ -92,11 +102,13 @@ class Lane:
         title: what is written at its left end.
         timed: whether its vertices belong to time steps.
         inherited: whether their steps come from what they were computed from, not from a scope.
+        is_cell: whether states or outputs of a cell are among them.
     """
 
     title: str
     timed: bool
     inherited: bool
+    is_cell: bool = False
 
 
 @dataclass
@@ -145,6 +157,9 @@ class _Reader:
         self._add_vertices(needed)
         self._settle_sources()
         assign_keys(self.vertices, self.edges, self.lanes)
+        for vertex in self.vertices:
+            if vertex.kind in ("state", "output") and vertex.symbol and vertex.lane is not None:
+                self.lanes[vertex.lane].is_cell = True
         return Graph(self.vertices, self.edges, self.lanes, [self.index[root] for root in self.root_list])
 
     # --- which nodes are drawn ---------------------------------------------------------------------------------------

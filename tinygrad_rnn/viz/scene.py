@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 # Advance widths of Helvetica (and Arial, and Liberation Sans), in thousandths of the font size.
 _WIDTHS = {
-    "ijl'|": 222, " .,:;!/\\tfI[]()·": 278, "r-⋯": 333, "\"*": 370, "^": 469, "ckszvxyJ": 500,
+    "ijl'|": 222, " .,:;!/\\tfI[]()·": 278, "r-⋯": 333, "\"*": 370, "^": 469, "ckszvxyJ\u2002": 500,
     "abdeghnopqu0123456789_#$?L": 556, "+<>=~−×÷±⊙": 584, "FTZ": 611, "ABEKPSVXY&": 667, "CDHNRUw": 722,
     "GOQ": 778, "mM": 833, "%": 889, "W": 944, "@": 1015, "₀₁₂₃₄₅₆₇₈₉": 333, "…—": 1000,
 }  # fmt: skip
@@ -30,12 +30,13 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 @dataclass
 class Line:
-    """One line of text in a box."""
+    """One line of text in a box; ``tone`` is "gradient" for what belongs to the backward pass."""
 
     text: str
     size: float = 12
     bold: bool = False
     muted: bool = False
+    tone: str = ""
 
 
 @dataclass
@@ -76,6 +77,7 @@ class Path:
         source, target: names of the boxes or dots that it joins.
         arrow: "end", "start" or "" (none).
         tint: which colour of parameters, for buses and taps.
+        flows: whether a gradient flows back along it; gradient: whether it is drawn as that gradient.
     """
 
     kind: str
@@ -88,7 +90,9 @@ class Path:
     dimmed: bool = False
     step: int | None = None
     edge: int = -1
-    backward: bool = False
+    vertex: int = -1
+    flows: bool = True
+    gradient: bool = False
 
 
 @dataclass
@@ -130,6 +134,7 @@ class Dot:
     tint: int = 0
     dimmed: bool = False
     step: int | None = None
+    edge: int = -1
 
 
 @dataclass

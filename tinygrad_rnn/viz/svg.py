@@ -1,7 +1,7 @@
 """A scene as SVG, written by hand: used in notebooks and HTML, and wherever there is no Graphviz.
 
-Colours are CSS variables on the picture's own class, so that a page can follow the reader's choice of light or dark,
-and two pictures on one page don't meet. The bytes depend on the scene alone.
+All rules hold within the picture's own class, named after its content, so two pictures on one page don't meet. The
+bytes depend on the scene alone.
 """
 
 from __future__ import annotations
@@ -9,24 +9,35 @@ from __future__ import annotations
 import hashlib
 from xml.sax.saxutils import escape, quoteattr
 
-from .colors import KINDS, PAPER, TINTS
-from .scene import Box, Path, Point, Scene
+from .colors import LIGHT, TINTS, Palette
+from .scene import Box, Dot, Label, Panel, Path, Point, Scene
 
-FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+FONT = "Helvetica,Arial,'Liberation Sans',sans-serif"
 STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "tap": 1.4, "bus": 2.2}
 
 
-def to_svg(scene: Scene) -> str:
-    """The scene as a complete SVG document."""
-    body = "\n".join(_parts(scene))
-    name = "p" + hashlib.sha256(body.encode()).hexdigest()[:8]
+def to_svg(scene: Scene, marked: bool = False) -> str:
+    """The scene as a complete SVG document.
+
+    Args:
+        scene: what to draw.
+        marked: give every element its step, vertex and edge as ``data-`` attributes, for a program to find.
+    """
+    body = "\n".join(_Writer(marked).parts(scene))
+    name = class_name(body)
     width, height = round(scene.width), round(scene.height)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" role="img" aria-label={quoteattr(scene.title)}>\n'
         f"<title>{escape(scene.title)}</title>\n<desc>{escape(scene.description)}</desc>\n"
     )
-    return f"{head}{_style(name)}{_markers(name)}{body}</svg>\n".replace("url(#", f"url(#{name}-")
+    style = "<style>" + "\n".join(style_rules(f".{name}", LIGHT)) + "</style>\n"
+    return head + style + _markers(name) + body.replace("url(#", f"url(#{name}-") + "</svg>\n"
+
+
+def class_name(body: str) -> str:
+    """A name for a picture that is its own."""
+    return "p" + hashlib.sha256(body.encode()).hexdigest()[:8]
 
 
 def coordinate(value: float) -> str:
@@ -48,97 +59,127 @@ def path_data(points: list[Point]) -> str:
     return "".join(data)
 
 
-def _style(name: str) -> str:
+def style_rules(within: str, palette: Palette) -> list[str]:
+    """The CSS of a picture, in a palette, for what is inside ``within``."""
+    paper = palette.paper
     rules = [
-        f".{name}{{background:{PAPER.paper};font-family:{FONT}}}",
-        f".{name} text{{fill:{PAPER.ink};text-anchor:middle}}",
-        f".{name} .m{{fill:{PAPER.muted}}} .{name} .b{{font-weight:bold}}",
-        f".{name} .start{{text-anchor:start}} .{name} .end{{text-anchor:end}}",
-        f".{name} .heading{{font-weight:bold;fill:{PAPER.muted}}}",
-        f".{name} .lane-title{{font-style:italic;fill:{PAPER.muted}}}",
-        f".{name} path{{fill:none;stroke:{PAPER.line}}}",
-        f".{name} .column{{fill:{PAPER.column}}} .{name} .lane{{fill:none;stroke:{PAPER.lane};stroke-dasharray:2 4}}",
-        f".{name} .dim{{opacity:.18}}",
+        f"{within}{{background:{paper.paper};font-family:{FONT}}}",
+        f"{within} text{{fill:{paper.ink};text-anchor:middle}}",
+        f"{within} .m{{fill:{paper.muted}}}",
+        f"{within} .b{{font-weight:bold}}",
+        f"{within} .start{{text-anchor:start}}",
+        f"{within} .end{{text-anchor:end}}",
+        f"{within} .heading{{font-weight:bold;fill:{paper.muted}}}",
+        f"{within} .lane-title{{font-style:italic;fill:{paper.muted}}}",
+        f"{within} .g,{within} text.tap{{fill:{paper.gradient}}}",
+        f"{within} .formula{{font-family:serif}}",
+        f"{within} path{{fill:none;stroke:{paper.line}}}",
+        f"{within} .column,{within} .hidden{{fill:{paper.column}}}",
+        f"{within} .lane{{fill:none;stroke:{paper.lane};stroke-dasharray:2 4}}",
+        f"{within} .dim{{opacity:.18}}",
+        f"{within} .constant{{stroke-dasharray:4 3}}",
+        f"{within} .carry{{stroke:{paper.carry}}}",
     ]
-    for kind, width in STROKES.items():
-        rules.append(f".{name} .{kind}{{stroke-width:{width}}}")
-    rules.append(f".{name} .constant{{stroke-dasharray:4 3}}")
-    rules.append(f".{name} .carry{{stroke:{PAPER.carry}}}")
-    for kind, color in KINDS.items():
-        rules.append(f".{name} .{kind} rect{{fill:{color.fill};stroke:{color.stroke};stroke-width:1.2}}")
-    for n, tint in enumerate(TINTS):
-        rules.append(f".{name} .t{n}{{stroke:{tint}}} .{name} circle.t{n}{{fill:{tint};stroke:none}}")
-    rules.append(f".{name} .elided rect{{stroke-dasharray:5 4;fill-opacity:.75}}")
-    return "<style>" + "\n".join(rules) + "</style>\n"
+    rules += [f"{within} .{kind}{{stroke-width:{width}}}" for kind, width in STROKES.items()]
+    for kind, color in palette.kinds.items():
+        rules.append(f"{within} .{kind} rect{{fill:{color.fill};stroke:{color.stroke};stroke-width:1.2}}")
+    for n, tint in enumerate(palette.tints):
+        rules.append(
+            f"{within} .t{n}{{stroke:{tint}}}{within} circle.t{n},{within} .head-t{n}{{fill:{tint};stroke:none}}"
+        )
+    for head in ("line", "carry", "gradient"):
+        rules.append(f"{within} .head-{head}{{fill:{getattr(paper, head)};stroke:none}}")
+    rules.append(f"{within} path.gradient{{stroke:{paper.gradient}}}")
+    rules.append(f"{within} .elided rect{{stroke-dasharray:5 4;fill:none}}")
+    return rules
 
 
 def _markers(name: str) -> str:
     """Arrow heads, one for each colour of line."""
-    colors = {"flow": PAPER.line, "carry": PAPER.carry, **{f"t{n}": tint for n, tint in enumerate(TINTS)}}
     heads = "".join(
         f'<marker id="{name}-{kind}" viewBox="0 0 8 8" refX="7.4" refY="4" markerWidth="8" markerHeight="8" '
-        f'markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path d="M0 0.8L8 4L0 7.2Z" '
-        f'style="fill:{color};stroke:none"/></marker>'
-        for kind, color in colors.items()
+        f'markerUnits="userSpaceOnUse" orient="auto-start-reverse"><path class="head-{kind}" d="M0 .8L8 4L0 7.2Z"/>'
+        "</marker>"
+        for kind in ("line", "carry", "gradient", *(f"t{n}" for n in range(len(TINTS))))
     )
     return f"<defs>{heads}</defs>\n"
 
 
-def _parts(scene: Scene) -> list[str]:
-    c = coordinate
-    parts = []
-    for panel in scene.panels:
-        parts.append(
-            f'<rect class="{panel.kind}" x="{c(panel.x)}" y="{c(panel.y)}" width="{c(panel.width)}" '
-            f'height="{c(panel.height)}" rx="8"/>'
-        )
+class _Writer:
+    """Writes one element at a time."""
+
+    def __init__(self, marked: bool) -> None:
+        self.marked = marked
+
+    def parts(self, scene: Scene) -> list[str]:
+        """All elements, from back to front."""
+        parts = [element for panel in scene.panels for element in self.panel(panel)]
+        parts += map(self.path, scene.paths)
+        parts += map(self.dot, scene.dots)
+        parts += map(self.box, scene.boxes)
+        parts += map(self.label, scene.labels)
+        return parts
+
+    def marks(self, step: int | None, vertex: int = -1, edge: int = -1) -> str:
+        """The ``data-`` attributes of an element."""
+        if not self.marked:
+            return ""
+        found = {"t": step, "v": vertex if vertex >= 0 else None, "e": edge if edge >= 0 else None}
+        return "".join(f' data-{name}="{value}"' for name, value in found.items() if value is not None)
+
+    def panel(self, panel: Panel) -> list[str]:
+        c = coordinate
+        parts = [
+            f'<rect class="{panel.kind}"{self.marks(panel.step)} x="{c(panel.x)}" y="{c(panel.y)}" '
+            f'width="{c(panel.width)}" height="{c(panel.height)}" rx="8"/>'
+        ]
         if panel.title:
             parts.append(
                 f'<text class="lane-title start" x="{c(panel.x + 8)}" y="{c(panel.y + 13)}" font-size="11">'
                 f"{escape(panel.title)}</text>"
             )
-    parts += [_path(path) for path in scene.paths]
-    for dot in scene.dots:
+        return parts
+
+    def path(self, path: Path) -> str:
+        tint = f"t{path.tint % len(TINTS)}" if path.kind in ("bus", "tap") else ""
+        tint = "gradient" if path.gradient else tint
+        head = tint or ("carry" if path.kind == "carry" else "line")
+        classes = " ".join(filter(None, [path.kind, tint, "dim" if path.dimmed else ""]))
+        arrow = f' marker-{path.arrow}="url(#{head})"' if path.arrow else ""
+        marks = self.marks(path.step, path.vertex, path.edge)
+        return f'<path class="{classes}"{marks} d="{path_data(path.points)}"{arrow}/>'
+
+    def dot(self, dot: Dot) -> str:
         dim = " dim" if dot.dimmed else ""
-        parts.append(f'<circle class="t{dot.tint % len(TINTS)}{dim}" cx="{c(dot.x)}" cy="{c(dot.y)}" r="3"/>')
-    parts += [_box(box) for box in scene.boxes]
-    for label in scene.labels:
-        classes = " ".join(filter(None, [label.kind, label.anchor, "dim" if label.dimmed else ""]))
-        parts.append(
-            f'<text class="{classes}" x="{c(label.x)}" y="{c(label.y)}" font-size="{label.size:g}">'
-            f"{escape(label.text)}</text>"
-        )
-    return parts
+        c, marks = coordinate, self.marks(dot.step, edge=dot.edge)
+        return f'<circle class="t{dot.tint % len(TINTS)}{dim}"{marks} cx="{c(dot.x)}" cy="{c(dot.y)}" r="3"/>'
 
+    def box(self, box: Box) -> str:
+        c = coordinate
+        classes = f"{box.kind} dim" if box.dimmed else box.kind
+        fill = f' style="fill:{box.fill}"' if box.fill else ""
+        parts = [f'<g class="{classes}"{self.marks(box.step, box.vertex)}>']
+        if box.hint:
+            title, _, description = box.hint.partition("\n")
+            parts.append(f"<title>{escape(title)}</title>")
+            parts.append(f"<desc>{escape(description)}</desc>" if description else "")
+        left, top = box.x - box.width / 2, box.y - box.height / 2
+        size = f'width="{c(box.width)}" height="{c(box.height)}"'
+        parts.append(f'<rect x="{c(left)}" y="{c(top)}" {size} rx="6"{fill}/>')
+        y = box.y - sum(line.size * 1.28 for line in box.lines) / 2
+        for line in box.lines:
+            y += line.size * 1.28
+            kind = "b" if line.bold else "" if box.ink else "g" if line.tone else "m" if line.muted else ""
+            mark = f' class="{kind}"' if kind else ""
+            ink = f' style="fill:{box.ink}"' if box.ink else ""
+            where = f'x="{c(box.x)}" y="{c(y - line.size * 0.32)}" font-size="{line.size:g}"'
+            parts.append(f"<text{mark} {where}{ink}>{escape(line.text)}</text>")
+        return "".join([*parts, "</g>"])
 
-def _path(path: Path) -> str:
-    tint = f"t{path.tint % len(TINTS)}" if path.kind in ("bus", "tap") else ""
-    head = tint or ("carry" if path.kind == "carry" else "flow")
-    classes = " ".join(filter(None, [path.kind, tint, "dim" if path.dimmed else ""]))
-    arrow = f' marker-{path.arrow}="url(#{head})"' if path.arrow else ""
-    hint = f"<title>{escape(path.hint)}</title>" if path.hint else ""
-    close = f">{hint}</path>" if hint else "/>"
-    return f'<path class="{classes}" d="{path_data(path.points)}"{arrow}{close}'
-
-
-def _box(box: Box) -> str:
-    c = coordinate
-    classes = f"{box.kind} dim" if box.dimmed else box.kind
-    fill = f' style="fill:{box.fill}"' if box.fill else ""
-    parts = [f'<g class="{classes}" id="{box.name}">' if False else f'<g class="{classes}">']
-    if box.hint:
-        title, _, description = box.hint.partition("\n")
-        parts.append(f"<title>{escape(title)}</title>" + (f"<desc>{escape(description)}</desc>" if description else ""))
-    left, top = box.x - box.width / 2, box.y - box.height / 2
-    parts.append(f'<rect x="{c(left)}" y="{c(top)}" width="{c(box.width)}" height="{c(box.height)}" rx="6"{fill}/>')
-    y = box.y - sum(line.size * 1.28 for line in box.lines) / 2
-    for line in box.lines:
-        y += line.size * 1.28
-        classes = ("b" if line.bold else "") + ("m" if line.muted and not box.ink else "")
-        ink = f' style="fill:{box.ink}"' if box.ink else ""
-        mark = f' class="{classes}"' if classes else ""
-        parts.append(
-            f'<text{mark} x="{c(box.x)}" y="{c(y - line.size * 0.32)}" font-size="{line.size:g}"{ink}>'
-            f"{escape(line.text)}</text>"
-        )
-    return "".join([*parts, "</g>"])
+    def label(self, label: Label) -> str:
+        c = coordinate
+        anchor = "" if label.anchor == "middle" else label.anchor
+        classes = " ".join(filter(None, [label.kind, anchor, "dim" if label.dimmed else ""]))
+        marks = self.marks(label.step, edge=label.edge)
+        where = f'x="{c(label.x)}" y="{c(label.y)}" font-size="{label.size:g}"'
+        return f'<text class="{classes}"{marks} {where}>{escape(label.text)}</text>'

@@ -53,7 +53,7 @@ def number(value: Any) -> str:
         >>> number(-0.12345678), number(0.0), number(4e-12)
         ('−0.1235', '0', '4e−12')
     """
-    text = f"{float(value):.4g}"
+    text = f"{float(value) or 0.0:.4g}"  # "or": a zero has no sign
     return text.replace("e-0", "e-").replace("e+0", "e+").replace("-", "−")
 
 

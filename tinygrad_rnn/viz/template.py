@@ -152,6 +152,32 @@ class Template:
                 one = self.below if upward else self.above
                 wishes = [self._wish(key, one.get(key, ()) or both) for key, both in zip(self.order[r], every)]
                 self._place_row(r, wishes)
+        self._centre()
+
+    def _centre(self) -> None:
+        """Parts that nothing joins and that share no row (layers that run one after the other) stand in line."""
+        part: dict[Key, int] = {}
+        found: list[list[Key]] = []
+        for start in self.x:
+            if start in part:
+                continue
+            part[start] = len(found)
+            stack, members = [start], []
+            while stack:
+                key = stack.pop()
+                members.append(key)
+                for other in [*self.below.get(key, ()), *self.above.get(key, ())]:
+                    if other not in part:
+                        part[other] = len(found)
+                        stack.append(other)
+            found.append(members)
+        for members in found:
+            rows = {self.rows[key] for key in members}
+            if all(part[key] == part[members[0]] for row in rows for key in self.order[row]):
+                left = min(self.x[key] - self._extent(key).left for key in members)
+                right = max(self.x[key] + self._extent(key).right for key in members)
+                for key in members:
+                    self.x[key] -= (left + right) / 2
 
     def _wish(self, key: Key, neighbours: Sequence[Key]) -> float:
         """Where an item would like to be: in the middle of its neighbours."""

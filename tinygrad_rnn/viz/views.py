@@ -15,6 +15,7 @@ from typing import Any
 from .model import Edge, Graph, Vertex
 
 LEVELS = ("scalar", "op", "gate", "cell", "layer")
+MERGED = ("elided", "cell")  # kinds whose arguments are not told apart
 MOST_STEPS = 8  # more are elided in the middle
 FIRST_SHOWN, LAST_SHOWN = 2, 3
 
@@ -33,20 +34,28 @@ def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool
         members.setdefault(group, []).append(vertex)
     index = {group: i for i, group in enumerate(members)}
     vertices = [found[0] if len(found) == 1 else merged(group, found) for group, found in members.items()]
+    for vertex, found in zip(vertices, members.values()):
+        vertex.lit = any(member.lit for member in found)
     edges: dict[Hashable, Edge] = {}
     for edge in graph.edges:
         source, target = index[groups[edge.source]], index[groups[edge.target]]
         if source == target and not (keep_loops and edge.delay):
             continue
-        whole = edge.source_key == vertices[source].key and edge.target_key == vertices[target].key
-        which = edge.argument if whole else (edge.source_key, edge.target_key)
+        one_user = len(members[groups[edge.target]]) == 1
+        many = vertices[target].kind in MERGED or (one_user and len(members[groups[edge.source]]) > 1)
+        which = (edge.source_key, edge.target_key) if many else edge.argument
         delay = edge.delay if keep_loops else 0
         place = (source, target, which, delay)
         if place in edges:
             edges[place].uses.extend(edge.uses)
             edges[place].count += edge.count
+            edges[place].lit |= edge.lit
         else:
-            edges[place] = replace(edge, source=source, target=target, uses=list(edge.uses))
+            merged_edge = edges[place] = replace(edge, source=source, target=target, uses=list(edge.uses))
+            if vertices[source].kind != "elided":  # what was elided keeps a row for each of those that it hides
+                merged_edge.source_key = vertices[source].key
+            if vertices[target].kind != "elided":
+                merged_edge.target_key = vertices[target].key
     roots = list(dict.fromkeys(index[groups[root]] for root in graph.roots))
     return Graph(vertices, list(edges.values()), graph.lanes, roots)
 
@@ -54,27 +63,43 @@ def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool
 # --- which steps ------------------------------------------------------------------------------------------------------
 
 
-def hidden_steps(graph: Graph) -> range:
-    """The steps that are elided by default: the middle of more than eight."""
+def hidden_steps(graph: Graph, keep: int | None = None) -> list[range]:
+    """The steps that are elided by default: of more than eight, all but the first and the last few.
+
+    Args:
+        graph: the graph.
+        keep: a step that stays visible, with the one before it.
+    """
     steps = [step for step in graph.steps() if step > 0]
     if len(steps) <= MOST_STEPS:
-        return range(0)
-    return range(steps[FIRST_SHOWN], steps[-LAST_SHOWN])
+        return []
+    shown = {*steps[:FIRST_SHOWN], *steps[-LAST_SHOWN:]} | ({keep - 1, keep} if keep else set())
+    runs: list[range] = []
+    for step in steps:
+        if step in shown:
+            continue
+        if runs and runs[-1].stop == step:
+            runs[-1] = range(runs[-1].start, step + 1)
+        else:
+            runs.append(range(step, step + 1))
+    return [run for run in runs if len(run) > 1]
 
 
-def elided(graph: Graph, hidden: range) -> Graph:
-    """The graph with some steps in the middle as one: a vertex for each lane."""
+def elided(graph: Graph, hidden: list[range]) -> Graph:
+    """The graph with each range of steps as one: a vertex for each lane."""
+    if not hidden:
+        return graph
+    run_of = {step: run for run in hidden for step in run}
     groups: list[Hashable] = [
-        ("elided", vertex.lane) if vertex.step is not None and vertex.step in hidden else i
+        ("elided", vertex.lane, run_of[vertex.step]) if vertex.step in run_of else i
         for i, vertex in enumerate(graph.vertices)
     ]
 
-    def merged(group: Hashable, found: list[Vertex]) -> Vertex:
-        lane = found[0].lane
+    def merged(group: Any, found: list[Vertex]) -> Vertex:
+        _, lane, run = group
         nodes = [vertex.value for vertex in found if vertex.kind == "state"]
-        title = f"⋯ {len(hidden)} steps"
-        last = hidden[-1]
-        return Vertex("elided", title, "", hidden[0], lane, ("elided", lane), nodes, last_step=last)
+        title = f"⋯ {len(run)} steps"
+        return Vertex("elided", title, "", run[0], lane, ("elided", lane), nodes, last_step=run[-1])
 
     return quotient(graph, groups, merged)
 
@@ -84,7 +109,8 @@ def rolled(graph: Graph) -> Graph:
     if not any(lane.timed for lane in graph.lanes):
         return graph
     groups: list[Hashable] = [
-        vertex.key if vertex.step is not None and vertex.step > 0 else i for i, vertex in enumerate(graph.vertices)
+        ("any step", vertex.key) if vertex.step is not None and vertex.step > 0 else i
+        for i, vertex in enumerate(graph.vertices)
     ]
 
     def merged(group: Hashable, found: list[Vertex]) -> Vertex:
@@ -147,7 +173,10 @@ def _cells(graph: Graph) -> list[Hashable]:
 
 def _merged_cell(group: Hashable, found: list[Vertex]) -> Vertex:
     head = found[-1]
-    kind = "cell" if any(vertex.title for vertex in found) else "loss" if head.kind == "loss" else "operation"
+    has_state = any(vertex.kind in ("state", "output") for vertex in found)
+    kind = "cell" if has_state else "loss" if head.kind == "loss" else "operation"
     nodes = [vertex.value for vertex in found]
-    names = dict.fromkeys(vertex.title for vertex in found if vertex.kind in ("state", "output"))
-    return replace(head, kind=kind, title=", ".join(names), symbol=head.symbol, nodes=nodes, key=("cell", head.lane))
+    names = list(dict.fromkeys(vertex.title for vertex in found if vertex.kind in ("state", "output")))
+    title = f"({', '.join(names)})" if len(names) > 1 else "".join(names)
+    symbol = "cell" if kind == "cell" else head.symbol
+    return replace(head, kind=kind, title=title, symbol=symbol, nodes=nodes, key=("cell", head.lane))

@@ -1,0 +1,62 @@
+"""From a graph that was read to a scene with everything on it, as the options ask for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from . import decorate, views
+from .direction import directed
+from .formulas import Equation
+from .layout import place
+from .measure import Measured, measure
+from .model import Graph
+from .options import Options
+from .scale import GradientScale
+from .scene import Scene
+
+
+class Composed(NamedTuple):
+    """A view of a graph, laid out.
+
+    Attributes:
+        graph: what is seen.
+        measured: its gradients, if they were asked for and there are any.
+        scene: everything in its place.
+        scale: the colours of gradient norms, if boxes are coloured by them.
+    """
+
+    graph: Graph
+    measured: Measured | None
+    scene: Scene
+    scale: GradientScale | None
+
+
+def compose(
+    graph: Graph, options: Options, hidden: list[range], equations: dict[int, list[Equation]], gradients: bool
+) -> Composed:
+    """Choose what is seen, measure it, write on it, lay it out.
+
+    Args:
+        graph: the whole graph.
+        options: what was asked for.
+        hidden: the steps to elide.
+        equations: those of each lane, for the hints.
+        gradients: whether to measure gradients.
+    """
+    seen = views.grouped(graph, options.level)
+    seen = views.rolled(seen) if options.is_rolled else views.elided(seen, hidden)
+    seen = replace(seen, vertices=[replace(vertex, lines=[]) for vertex in seen.vertices])
+    measured = measure(seen) if gradients else None
+    if options.values:
+        decorate.write_values(seen)
+    taps = decorate.write_gradients(seen, measured) if options.gradients else {}
+    scale = decorate.write_norms(seen, measured) if options.color == "gradient" else None
+    if options.formulas:
+        decorate.write_derivatives(seen)
+    scene = place(seen, taps, options.is_rolled)
+    directed(scene, options.direction)
+    hints = decorate.write_hints(seen, measured, equations)
+    for box in scene.boxes:
+        box.hint = hints[box.vertex]
+    return Composed(seen, measured, scene, scale)

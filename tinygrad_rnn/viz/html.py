@@ -1,0 +1,206 @@
+"""The picture as one HTML page to explore; nothing is loaded from anywhere.
+
+The page holds the SVG of all steps (those that a still picture elides are folded, and unfold), and as JSON what a
+program needs beyond it: which edges carry gradients, where each step's loss begins, and for every parameter the sum of
+its contributions from the last step back to each step k. ``page.js`` does the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from . import decorate, views
+from .colors import DARK
+from .compose import Composed, compose
+from .formulas import Equation
+from .measure import Measured, contributions_from, norm
+from .model import Graph
+from .numbers import MOST_NUMBERS, contribution_lines
+from .options import Options
+from .paths import loss_terms, state_name
+from .svg import style_rules, to_svg
+from .symbols import number
+
+MOST_STEPS = 60  # more than these stay elided on the page too
+MOST_TERM_STEPS = 40  # a table of T² terms is made up to here
+
+
+def to_html(graph: Graph, options: Options, equations: dict[int, list[Equation]], title: str) -> str:
+    """The page.
+
+    Args:
+        graph: the whole graph, unfreed if gradients are to be seen.
+        options: how it was drawn.
+        equations: those of each lane.
+        title: what it is called.
+    """
+    steps = [step for step in graph.steps() if step > 0]
+    middle = views.hidden_steps(graph)
+    plain = options._replace(highlight=None)
+    for vertex in graph.vertices:
+        vertex.lit = True
+    for edge in graph.edges:
+        edge.lit = True
+    try:
+        shown = compose(graph, plain, middle if len(steps) > MOST_STEPS else [], equations, gradients=True)
+    except RuntimeError:  # the graph was freed since it was drawn: the page says "not computed"
+        shown = compose(graph, plain, middle if len(steps) > MOST_STEPS else [], equations, gradients=False)
+    scene = shown.scene
+    decorate.add_notes(scene, decorate.equation_blocks(graph, equations if options.shows_equations else {}))
+    if shown.scale is not None:
+        decorate.add_scale(scene, shown.scale)
+    else:
+        decorate.add_legend(scene, (vertex.kind for vertex in shown.graph.vertices))
+    scene.title = title
+    data = _data(shown, options)
+    folded = [step for run in middle for step in run if len(steps) <= MOST_STEPS and not options.is_rolled]
+    data["middle"] = folded
+    data["folded"] = folded if options.elide else []
+    return _page(to_svg(scene, marked=True), data, title)
+
+
+def _data(shown: Composed, options: Options) -> dict[str, Any]:
+    """What the page needs to know beyond the picture."""
+    graph, measured = shown.graph, shown.measured or Measured()
+    untimed = [vertex.lane is not None and not graph.lanes[vertex.lane].timed for vertex in graph.vertices]
+    columns = [panel for panel in shown.scene.panels if panel.kind == "column" and not options.is_rolled]
+    starts = {} if options.is_rolled else loss_terms(graph, measured)
+    parameters = {v.title: i for i, v in enumerate(graph.vertices) if v.kind == "parameter" and v.title}
+    return {
+        "columns": [[panel.step, round(panel.x + 1), round(panel.x + panel.width - 1)] for panel in columns],
+        "steps": [step for step in graph.steps() if step > 0] if not options.is_rolled else [],
+        "edges": [[edge.source, edge.target] for edge in graph.edges],
+        "flows": [n for n in range(len(graph.edges)) if n in measured.contribution],
+        "bands": [i for i, is_band in enumerate(untimed) if is_band],
+        "bandEdges": [n for n, edge in enumerate(graph.edges) if untimed[edge.target]],
+        "parameters": parameters,
+        "parameterOf": {i: name for name, i in parameters.items()},
+        "losses": {t: [start.vertex for start in found] for t, found in starts.items()},
+        "lossOf": {start.vertex: t for t, found in starts.items() for start in found},
+        "states": {name: state_name(graph, i) for name, i in parameters.items()},
+        "partial": _partial_sums(graph, measured, parameters) if not options.is_rolled else [],
+        "terms": _terms(graph, starts, parameters) if len(starts) <= MOST_TERM_STEPS else {},
+    }
+
+
+def _partial_sums(graph: Graph, measured: Measured, parameters: Mapping[str, int]) -> list[dict[str, Any]]:
+    """For each parameter its gradient as it grows from the last step back to the first."""
+    steps = [step for step in reversed(graph.steps()) if step > 0]
+    found = []
+    for name, i in parameters.items():
+        by_step: dict[int | None, list[Any]] = {}
+        for n, edge in enumerate(graph.edges):
+            if edge.source == i and n in measured.contribution:
+                by_step.setdefault(graph.vertices[edge.target].step, []).append(measured.contribution[n])
+        if not by_step:
+            continue
+        total = sum(by_step.get(None, []), np.zeros(np.shape(next(iter(by_step.values()))[0])))
+        sums: dict[Any, Any] = {"start": _shown(total)}
+        for step in steps:
+            total = sum(by_step.get(step, []), total)
+            sums[step] = _shown(total)
+        found.append({"name": name, "sums": sums, "total": _shown(total)})
+    return found
+
+
+def _shown(array: Any) -> dict[str, Any]:
+    """A gradient as it is written, and as numbers: itself where it is small, else its norm."""
+    array = np.asarray(array, dtype=np.float64)
+    exact = array if array.size <= MOST_NUMBERS else np.asarray(norm(array))
+    values = [float(f"{value:.12g}") if np.isfinite(value) else str(value) for value in np.ravel(exact)]
+    return {"text": "\n".join(contribution_lines(array)), "value": values}
+
+
+def _terms(graph: Graph, starts: Mapping[int, Any], parameters: Mapping[str, int]) -> dict[int, Any]:
+    """The norm of every term: loss step t, parameter, step k of its use."""
+    use_of = {}
+    for edge in graph.edges:
+        if graph.vertices[edge.source].kind == "parameter":
+            step = graph.vertices[edge.target].step
+            use_of.update(dict.fromkeys(edge.uses, (graph.vertices[edge.source].title, step)))
+    table: dict[int, Any] = {}
+    for t, found in starts.items():
+        sums: dict[tuple[str, int | None], Any] = {}
+        for start in found:
+            for use, c in contributions_from(graph.vertices[start.vertex].value, start.gradient, use_of).items():
+                place = use_of[use]
+                sums[place] = c if place not in sums else sums[place] + c
+        rows: dict[str, list[Any]] = {name: [] for name in parameters}
+        for (name, step), c in sorted(sums.items(), key=lambda item: (item[0][0], item[0][1] or 0)):
+            if name in rows and (step is None or step <= t):
+                rows[name].append([step, number(norm(c))])
+        table[t] = rows
+    return table
+
+
+def _page(svg: str, data: dict[str, Any], title: str) -> str:
+    folder = files(__package__)
+    css, script = (folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
+    name = svg.split('class="', 1)[1].split('"', 1)[0]
+    dark = "\n".join(style_rules(f':root[data-theme="dark"] .{name}', DARK))
+    encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    losses = "".join(f"<option>{t}</option>" for t in sorted(data["losses"]))
+    leaves = "".join(f"<option>{escape(leaf)}</option>" for leaf in data["parameters"])
+    rows = "".join(
+        f'<tr><th scope="row">{escape(row["name"])}</th><td data-parameter="{escape(row["name"])}"></td></tr>'
+        for row in data["partial"]
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en" data-theme="light">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>
+{css}{dark}
+</style>
+</head>
+<body>
+<header>
+<h1>{escape(title)}</h1>
+<div class="group" role="group" aria-label="Play the forward and the backward pass">
+<button id="back" aria-label="one step back">◀</button>
+<button id="play">▶ play</button>
+<button id="next" aria-label="one step on">▶</button>
+<input id="slider" type="range" min="0" value="0" aria-label="forward pass, then backward pass, step by step">
+</div>
+<div class="group" role="group" aria-label="Follow paths">
+<label>loss of step <select id="loss"><option></option>{losses}</select></label>
+<label>to <select id="parameter"><option></option>{leaves}</select></label>
+<button id="clear">clear</button>
+</div>
+<div class="group" role="group" aria-label="View">
+<button id="out" aria-label="zoom out">−</button>
+<button id="in" aria-label="zoom in">+</button>
+<button id="fit">fit</button>
+<button id="fold">fold</button>
+<button id="unfold">unfold</button>
+<button id="theme" aria-label="light or dark">◐</button>
+</div>
+</header>
+<div id="stage" tabindex="0" role="application" aria-label="The graph. Arrow keys go from node to node, Enter follows \
+paths, plus and minus zoom, comma and full stop go through the passes.">
+{svg}</div>
+<aside>
+<p id="phase" role="status" aria-live="polite"></p>
+<h2 id="sums">Gradients</h2>
+<table><tbody>{rows}</tbody></table>
+<h2>Node</h2>
+<div id="details" role="status" aria-live="polite">Point at a node, or go to one with the arrow keys.</div>
+<h2>Paths</h2>
+<p id="followed"></p>
+<ol id="terms"></ol>
+<p>Choose a step's loss and a parameter above, or click them. Click <kbd>t = 1</kbd> to fold a step.</p>
+</aside>
+<script id="data" type="application/json">{encoded}</script>
+<script>
+{script}</script>
+</body>
+</html>
+"""

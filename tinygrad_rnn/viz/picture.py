@@ -1,0 +1,126 @@
+"""A finished picture: shows itself in a notebook, and writes itself to a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ..data.files import replace_file
+from .dot import to_digraph, to_dot
+from .export import to_json, to_text
+from .formulas import Equation
+from .html import to_html
+from .measure import Measured
+from .model import Graph
+from .options import Options
+from .paths import Term
+from .render import NoRenderer, render
+from .scene import Scene
+from .svg import to_svg
+
+FORMATS = ("svg", "png", "pdf", "dot", "html", "json", "txt")
+
+
+class Picture:
+    """A finished picture.
+
+    Attributes:
+        scene: everything on it, with its place.
+        graph: what is drawn.
+        measured: the gradients of all nodes and edges; None if they were not asked for or there are none.
+        equations: the equations of each lane that has some.
+        terms: of a highlight, the terms that add up to the gradient.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        graph: Graph,
+        measured: Measured | None,
+        equations: dict[int, list[Equation]],
+        terms: list[Term],
+        whole: Graph,
+        options: Options,
+    ) -> None:
+        self.scene = scene
+        self.graph = graph
+        self.measured = measured
+        self.equations = equations
+        self.terms = terms
+        self._whole = whole
+        self._options = options
+
+    @property
+    def svg(self) -> str:
+        """The picture as SVG, by the project's own writer."""
+        return to_svg(self.scene)
+
+    @property
+    def dot(self) -> str:
+        """The picture in Graphviz's language, positions pinned."""
+        return to_dot(self.scene)
+
+    @property
+    def digraph(self) -> Any:
+        """The picture as a ``graphviz.Digraph``, which can be edited and rendered."""
+        return to_digraph(self.scene)
+
+    @property
+    def json(self) -> str:
+        """The graph as JSON: nodes, edges, values, gradients, places."""
+        return to_json(self)
+
+    @property
+    def text(self) -> str:
+        """The graph as a table."""
+        return to_text(self)
+
+    @property
+    def html(self) -> str:
+        """The picture as a page to explore: zoom, hover, play forward and backward, follow paths, fold steps."""
+        return to_html(self._whole, self._options, self.equations, self.scene.title)
+
+    def save(self, path: str | os.PathLike[str], time_limit: float = 60.0) -> Path:
+        """Write the picture to a file; its ending says how: .svg, .png, .pdf, .dot, .html, .json or .txt.
+
+        SVG, PNG and PDF are rendered by Graphviz: the system's, or the one that comes with pygraphviz. Without either,
+        SVG is written by the project itself.
+
+        Args:
+            path: the file. It is written whole or not at all.
+            time_limit: how long a renderer may take, in seconds.
+
+        Returns:
+            The path.
+
+        Raises:
+            ValueError: an ending that there isn't.
+            RuntimeError: PNG and PDF need Graphviz, and there is none; says what to install.
+        """
+        path = Path(path)
+        kind = path.suffix[1:].lower()
+        if kind not in FORMATS:
+            raise ValueError(f"save: {path.name} ends in none of .{', .'.join(FORMATS)}")
+        if kind == "svg":
+            content = self._rendered_svg(time_limit)
+        elif kind in ("png", "pdf"):
+            content = render(self.dot, kind, time_limit)
+        else:
+            content = getattr(self, "text" if kind == "txt" else kind).encode()
+        with replace_file(path) as file:
+            file.write(content)
+        return path
+
+    def _rendered_svg(self, time_limit: float) -> bytes:
+        """By Graphviz where it is there; the project's own writer gives the same picture where it isn't."""
+        try:
+            return render(self.dot, "svg", time_limit)
+        except NoRenderer:
+            return self.svg.encode()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return f"<Picture: {self.scene.title}; {self.scene.description}>"
