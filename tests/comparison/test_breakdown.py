@@ -41,11 +41,9 @@ def test_the_step_is_read_from_the_contributions_of_a_backward_pass():
     gradients = back.gradients._replace(W=contributions.W.sum(axis=0))
     report = compare(loss, back._replace(contributions=contributions, gradients=gradients), cell)
     assert "W parts first at step 2." in str(report)
-    assert titles(report)["Largest error by step k"].rows[0] == [
-        "W",
-        *titles(report)["Largest error by step k"].rows[0][1:],
-    ]
-    assert titles(report)["Largest error by step k"].header == ["", "4", "3", "2", "1"]
+    by_step = titles(report)["Largest error by step k"]
+    assert by_step.header == ["", "4", "3", "2", "1"]
+    assert [float(cell) > 0.5 for cell in by_step.rows[0][1:]] == [False, False, True, False]
 
 
 def test_the_loss_term_is_read_from_its_lines():

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, backward_walk
 from ..autodiff.tensor import Tensor
-from .landmarks import Landmarks, between
+from .landmarks import Landmarks, between, label_of
 
 
 def gate_columns(landmarks: Landmarks, parameter: Tensor, steps: int = 8) -> dict[str, np.ndarray]:
@@ -39,7 +39,7 @@ def gate_columns(landmarks: Landmarks, parameter: Tensor, steps: int = 8) -> dic
         return {}
     found: dict[str, np.ndarray] = {}
     for node in landmarks.nodes:
-        label = landmarks.label_of(node, "value")
+        label = label_of(node, "value")
         if label is not None and node.scope.step in range(1, steps + 1):
             mask = _columns(node, parameter)
             found[label.name] = found[label.name] | mask if label.name in found else mask

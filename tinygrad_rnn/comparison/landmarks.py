@@ -70,9 +70,10 @@ class Landmarks:
         """What has a name at a step."""
         return sorted({name for name, at in self._labelled if at == step})
 
-    def label_of(self, node: Node, role: str) -> Label | None:
-        """The label of this role that a node bears, the latest if it bears several."""
-        return next((label for label in reversed(node.labels) if label.role == role), None)
+
+def label_of(node: Any, *roles: str) -> Label | None:
+    """The label of one of these roles that a value bears; the latest, if it bears several."""
+    return next((label for label in reversed(getattr(node, "labels", ())) if label.role in roles), None)
 
 
 def with_constants(nodes: Iterable[Node]) -> list[Node]:

@@ -114,7 +114,7 @@ def compare_lines(recording: Recording, given: Mapping[str, Any], tolerance: Tol
     """
     if not given:
         return []
-    book = _Book(recording.opened())
+    book = Book(recording)
     entries = []
     for position, (name, value) in enumerate(given.items()):
         try:
@@ -150,15 +150,16 @@ class _Cotangents(Observer):
             self.found[node] = np.asarray(g)
 
 
-class _Book:
+class Book:
     """What a recording says under each line's name."""
 
     def __init__(self, recording: Recording) -> None:
-        self.recording = recording
-        self.landmarks = Landmarks([recording.loss])
+        self.recording = recording.opened
+        self.landmarks = Landmarks([self.recording.loss])
         self._cotangents: dict[int | None, dict[Node, np.ndarray]] = {}
 
     def read(self, name: str) -> Request:
+        """What a line's name asks for."""
         request = read_line(name)
         if request is None:
             raise KeyError(f"{name!r} is not the name of a line, such as delta[4], dL/ds[3] or dL/dW")
@@ -217,8 +218,13 @@ class _Book:
             "meant with tr.named('delta', ...) or tr.named('a', ...)"
         )
 
-    def look_up(self, request: Request, place: Place) -> np.ndarray:
+    def look_up(self, request: Request, place: Place, found: Mapping[Node, np.ndarray] | None = None) -> np.ndarray:
         """The array that belongs there.
+
+        Args:
+            request: what is asked for.
+            place: where that stands.
+            found: cotangents of another walk than the right one.
 
         Raises:
             KeyError: there is no such loss term, or the loss doesn't depend on the value.
@@ -228,13 +234,13 @@ class _Book:
         if not request.is_derivative:
             arrays = [np.asarray(node._data) for node in place.nodes]
         else:
-            found = self._cotangents_of(request.term)
+            found = self._cotangents_of(request.term) if found is None else found
             arrays = [found.get(node, np.zeros_like(node._data)) for node in place.nodes]
         whole = np.concatenate(arrays, axis=-1) if len(arrays) > 1 else arrays[0]
         return whole if place.row is None else whole[place.row]
 
     def _gradient(self, leaf: Tensor, step: int | None, term: int | None) -> np.ndarray:
-        root = self._root(term)
+        root = self.root(term)
         nothing = np.zeros_like(leaf.data)
         if not root.requires_grad:
             return nothing
@@ -244,13 +250,14 @@ class _Book:
     def _cotangents_of(self, term: int | None) -> dict[Node, np.ndarray]:
         if term not in self._cotangents:
             observer = _Cotangents(set(self.landmarks.nodes))
-            root = self._root(term)
+            root = self.root(term)
             if root.requires_grad:
                 observe_backward(root, observer)
             self._cotangents[term] = observer.found
         return self._cotangents[term]
 
-    def _root(self, term: int | None) -> Tensor:
+    def root(self, term: int | None) -> Tensor:
+        """The loss, or one of its terms."""
         if term is None:
             return self.recording.loss
         if term in self.recording.terms:

@@ -8,6 +8,7 @@ finite-difference referee.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,7 @@ class Recording:
         replayed = replay(self.loss, {leaf: values[name] for name, leaf in self.parameters.items()})
         return float(np.asarray(replayed[self.loss]).item())
 
+    @cached_property
     def opened(self) -> Recording:
         """The same recording, in which the labelled constants (inputs, the initial state) require gradients as well.
 

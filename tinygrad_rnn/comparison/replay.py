@@ -18,8 +18,8 @@ from ..autodiff.graph import Node, ancestors
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor
 
-# Runs in place of a node's own operation: (node, its arguments) -> its value.
-Change = Callable[[Any, list[Any]], Any]
+# What runs in place of a node's own operation: (node, the new value of every node so far) -> its new value.
+Change = Callable[[Any, Mapping[Node, Any]], Any]
 
 
 def replay(root: Tensor, values: Mapping[Node, Any], changes: Mapping[Node, Change] | None = None) -> dict[Node, Any]:
@@ -46,27 +46,29 @@ def replay(root: Tensor, values: Mapping[Node, Any], changes: Mapping[Node, Chan
         >>> float(replay(loss, {w: np.array([3.0, 4.0])})[loss])
         25.0
     """
-    known: dict[Node, Any] = {}
+    known: dict[Node, Any] = dict(values)
     outside = context.scope
     try:
         for node in reversed(ancestors([root])):
             context.scope = node.scope
             if node in values:
-                known[node] = values[node]
-            elif node.is_leaf:
+                continue
+            if node.is_leaf:
                 known[node] = node._data  # type: ignore[attr-defined]
-            else:
-                known[node] = _run_again(node, known, values, (changes or {}).get(node))
-            if isinstance(known[node], Tensor) and known[node] is not node:
+                continue
+            change = (changes or {}).get(node)
+            known[node] = run_again(node, known) if change is None else change(node, known)
+            if isinstance(known[node], Tensor) and not known[node].labels:
                 known[node].labels = node.labels
     finally:
         context.scope = outside
     return known
 
 
-def _run_again(node: Any, known: Mapping[Node, Any], values: Mapping[Node, Any], change: Change | None) -> Any:
-    arguments = list(node._arrays)
-    for i, given in enumerate(node.inputs):
-        if isinstance(given, Node):
-            arguments[i] = known[given] if given in known else values.get(given, arguments[i])
-    return node.op(*arguments, **node._keywords) if change is None else change(node, arguments)
+def run_again(node: Any, known: Mapping[Node, Any]) -> Any:
+    """One recorded operation, on the new values of its arguments; on the old ones where there are no new ones."""
+    arguments = [
+        known[given] if isinstance(given, Node) and given in known else array
+        for given, array in zip(node.inputs, node._arrays)
+    ]
+    return node.op(*arguments, **node._keywords)

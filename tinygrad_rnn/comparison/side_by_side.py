@@ -11,6 +11,7 @@ import numpy as np
 from .breakdown import breakdown
 from .claims import Claim, read_claims
 from .contributions import contributions_by_step
+from .diagnosis import diagnose
 from .lines import compare_lines
 from .measures import Tolerance, angle, default_tolerance, distance, first_nan
 from .recording import Recording, record
@@ -79,7 +80,8 @@ def compare(
     rows = [_refereed(recording, row, referee) for row in _forgiven(recording, rows, limit.relative)]
     lines = compare_lines(recording, claims.lines, limit)
     tables, places = breakdown(recording, manual, claims, rows, limit)
-    return Report(rows, limit.relative, lines, tables, notes=[*places, *claims.notes])
+    diagnoses = diagnose(recording, claims, rows, lines, limit)
+    return Report(rows, limit.relative, lines, tables, diagnoses, [*places, *claims.notes])
 
 
 def _row(recording: Recording, name: str, autograd: np.ndarray, claim: Claim, tolerance: Tolerance) -> Row:

@@ -1,0 +1,138 @@
+"""Mistakes that show in an array itself, whatever it is the derivative by: sign, transposed, a factor."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from ..case import Case
+from ..measures import Tolerance
+
+Change = tuple[str, np.ndarray]  # a phrase, and the array that the mistake makes of the right one
+
+
+class ArrayMistake(Protocol):
+    """A kind of mistake that acts on one array, whichever."""
+
+    name: str
+
+    def changes(self, case: Case, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """What the mistake makes of the right array.
+
+        Args:
+            case: the case.
+            name: of the parameter or the line.
+            right: the right array.
+            given: the array that is to be explained.
+        """
+        ...
+
+
+class Sign:
+    """The opposite sign."""
+
+    name = "sign"
+
+    def changes(self, case: Case, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """Minus the right one."""
+        yield "minus the right one", -right
+
+
+class Transposed:
+    """A matrix turned round."""
+
+    name = "transposed"
+
+    def changes(self, case: Case, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """The transpose, of a square matrix; another shape is wrong by itself."""
+        if right.ndim == 2 and right.shape[0] == right.shape[1]:
+            yield "the transpose of the right one", right.T
+
+
+class LeftOut:
+    """No gradient at all."""
+
+    name = "left out"
+
+    def changes(self, case: Case, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """Zeros."""
+        what = "the row of the bias was missed" if right.ndim == 1 else "its term was left out"
+        yield f"zero: {what}", np.zeros_like(right)
+
+
+class Factor:
+    """A factor too many or too few: 2, the number of steps or of instances; mean for sum."""
+
+    name = "factor"
+
+    def changes(self, case: Case, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """The right one times each factor that has a name; or, if none of them fits, times the one that does."""
+        factors = {"2": 2.0, "1/2": 0.5, **_by_size(case)}
+        for what, factor in factors.items():
+            yield f"the right one times {what}", factor * right
+        if right.size > 1:
+            where = np.unravel_index(np.argmax(np.abs(right)), right.shape)
+            factor = float(given[where] / right[where]) if right[where] else 0.0
+            known = any(np.isclose(factor, other, rtol=1e-9) for other in (*factors.values(), 1.0, -1.0, 0.0))
+            if not known and np.count_nonzero(right) > 1:
+                why = " (the update, with its sign, instead of the gradient?)" if factor < 0 else " (a learning rate?)"
+                yield f"the right one times a constant, {factor:.6g}{why}", factor * right
+
+
+def _by_size(case: Case) -> dict[str, float]:
+    meaning = {
+        "T": "the mean over the steps for their sum",
+        "B": "the mean over the instances for their sum",
+        "m": "the mean over the loss terms for their sum",
+    }
+    found = {}
+    for letter, size in case.sizes.items():
+        why = f", {meaning[letter]}" if letter in meaning else ""
+        found[f"1/{letter} ({letter} = {size}{why})"] = 1 / size
+        found[
+            f"{letter} ({letter} = {size}{why.replace('mean', 'SUM').replace('sum', 'mean').replace('SUM', 'sum')})"
+        ] = float(size)
+    for a, b in itertools.combinations(case.sizes, 2):
+        found[f"1/({a} {b}) ({a} = {case.sizes[a]}, {b} = {case.sizes[b]})"] = 1 / (case.sizes[a] * case.sizes[b])
+    return found
+
+
+class PermutedGates:
+    """The gates in another order than the parameter has them."""
+
+    name = "gates permuted"
+
+    def changes(self, case: Case, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """Every other order."""
+        columns = case.gates.get(name, {})
+        places = [np.flatnonzero(mask) for mask in columns.values()]
+        if len({len(place) for place in places}) != 1 or sum(map(len, places)) != right.shape[-1]:
+            return
+        own = list(columns)
+        for order in itertools.permutations(range(len(own))):
+            if order != tuple(range(len(own))):
+                taken = np.concatenate([right[..., places[i]] for i in order], axis=-1)
+                mixed = np.empty_like(right)
+                mixed[..., np.concatenate(places)] = taken
+                yield f"the right one with its gates in the order {', '.join(own[i] for i in order)}", mixed
+
+
+CHANGES_OF_AN_ARRAY: tuple[ArrayMistake, ...] = (Sign(), Transposed(), LeftOut(), Factor(), PermutedGates())
+
+
+def misshapen(right: np.ndarray, given: np.ndarray, tolerance: Tolerance) -> str | None:
+    """What an array of the wrong shape is, if it is the right one in disguise."""
+    if given.T.shape == right.shape and tolerance.equal(given.T, right):
+        return "the transpose of the right one"
+    for axis in range(given.ndim):
+        summed = given.sum(axis=axis)
+        if summed.shape == right.shape and tolerance.equal(summed, right):
+            return f"the right one before its sum over axis {axis} (instances or steps), of length {given.shape[axis]}"
+    if given.ndim == right.ndim and given.shape[1:] == right.shape[1:] and len(given) == len(right) + 1:
+        for place, rest in (("last", given[:-1]), ("first", given[1:])):
+            if tolerance.equal(rest, right):
+                return f"the right one with one row too many, the {place}: that of the bias"
+    return None
