@@ -4,7 +4,6 @@ from . import init
 from .cells import (
     Cell,
     DropoutCell,
-    DropoutState,
     GRUCell,
     IndRNNCell,
     JordanCell,
@@ -47,7 +46,6 @@ __all__ = [
     "Cell",
     "Dropout",
     "DropoutCell",
-    "DropoutState",
     "Embedding",
     "GRUCell",
     "IndRNNCell",

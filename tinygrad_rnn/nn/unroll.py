@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autodiff.graph import named
 from ..autodiff.scope import context
-from ..autodiff.tensor import Tensor, tensor
+from ..autodiff.tensor import Tensor, constant, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
 from ..compiler import Compiled
 from ..compiler.program import unroll_traced
@@ -22,7 +22,7 @@ class Noisy(NamedTuple):
     """What a cell gets as its input if it has a method ``draw(x, state, steps)``, which draws noise before the loop.
 
     ``draw`` gets the first input, the initial state and the number of steps, and gives an array (steps, ...), or a tree
-    of such, or None. So the cell itself stays a function of what it is given.
+    of such, or None: arrays that nobody will change. So the cell itself stays a function of what it is given.
 
     Attributes:
         x: the input of this step.
@@ -103,11 +103,12 @@ def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, A
     steps = _count_steps(inputs, steps)
     first = _first(inputs, steps)
     state = initial_state_of(cell, first) if state is None else state
-    if not _holds_scalars(inputs):
+    by_scalars = _holds_scalars(inputs)
+    if not by_scalars:
         state = tree_map(_taken_in, state)
     noise = cell.draw(first, state, steps) if hasattr(cell, "draw") else None
     if noise is not None:
-        inputs = _taken_in(Noisy(inputs, noise))
+        inputs = Noisy(inputs, noise if by_scalars else tree_map(constant, noise))
     outside = context.scope
     context.scope = outside._replace(step=0)
     _label("state", "h", state)

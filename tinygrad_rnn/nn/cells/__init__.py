@@ -3,12 +3,11 @@
 from .base import Cell
 from .elman import IndRNNCell, JordanCell, RNNCell, SkipRNNCell
 from .gated import GRUCell, LSTMCell, LSTMState, MGUCell
-from .wrappers import DropoutCell, DropoutState, LayerNormCell, ResidualCell, StackedCell, Wrapper, ZoneoutCell
+from .wrappers import DropoutCell, LayerNormCell, ResidualCell, StackedCell, Wrapper, ZoneoutCell
 
 __all__ = [
     "Cell",
     "DropoutCell",
-    "DropoutState",
     "GRUCell",
     "IndRNNCell",
     "JordanCell",

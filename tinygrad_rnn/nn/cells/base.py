@@ -26,6 +26,11 @@ class Cell(Module):
     inputs: int
     units: int
 
+    @property
+    def outputs(self) -> int:
+        """The size of the output's last axis: d, unless the cell says otherwise."""
+        return self.units
+
     def describe(self) -> str:
         """What it takes, for error messages."""
         n, d = self.inputs, self.units

@@ -178,7 +178,7 @@ class JordanCell(Cell):
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
-        self.inputs, self.units, self.outputs = inputs, units, outputs
+        self.inputs, self.units = inputs, units
         self.activation = activation_function(activation, "JordanCell")
         self.output_activation = output_activation and activation_function(output_activation, "JordanCell")
         rng = init.generator(seed)
@@ -187,6 +187,11 @@ class JordanCell(Cell):
         self.V = weight((units, outputs), rng, units, dtype)
         self.b = weight((units,), rng, units, dtype)
         self.c = weight((outputs,), rng, units, dtype)
+
+    @property
+    def outputs(self) -> int:
+        """The size of the output's last axis, k."""
+        return len(self.c)
 
     def initial_state(self, x: Any) -> Any:
         """Zeros (B, k) for a first input x of shape (B, n)."""

@@ -97,7 +97,7 @@ class LSTMCell(Cell):
 
     def describe(self) -> str:
         """What it takes, for error messages."""
-        n, d, p = self.inputs, self.units, self.projection or self.units
+        n, d, p = self.inputs, self.units, self.outputs
         return (
             f"LSTMCell({n}, {d}) takes x of shape (B, {n}) or ({n},), and a state (h, c) of shapes (B, {p}) and "
             f"(B, {d}) or ({p},) and ({d},)."
@@ -105,7 +105,12 @@ class LSTMCell(Cell):
 
     def initial_state(self, x: Any) -> LSTMState:
         """Zeros (B, d) for a first input x of shape (B, n)."""
-        return LSTMState(self.zeros(x, self.projection or self.units), self.zeros(x, self.units))
+        return LSTMState(self.zeros(x, self.outputs), self.zeros(x, self.units))
+
+    @property
+    def outputs(self) -> int:
+        """The size of the hidden state: p with a projection, else d."""
+        return self.projection or self.units
 
     def forward(self, x: Any, state: Any) -> tuple[Any, LSTMState]:
         """Args: x (B, n), state (h, c). Returns: h' as output, and (h', c')."""

@@ -32,6 +32,11 @@ class Wrapper(Cell):
         """What it takes, for error messages."""
         return self.cell.describe() if hasattr(self.cell, "describe") else ""
 
+    @property
+    def outputs(self) -> int:
+        """The size of the output's last axis, that of the cell inside."""
+        return self.cell.outputs
+
     def initial_state(self, x: Any) -> Any:
         """As the cell inside begins."""
         return initial_state_of(self.cell, x)
@@ -110,26 +115,24 @@ class LayerNormCell(Wrapper):
         return one_step(self.cell, on_input(self.of_input, x), on_hidden(self.of_state, state))
 
 
-class DropoutState(NamedTuple):
-    """The state of a ``DropoutCell``.
+class DropoutNoise(NamedTuple):
+    """What a ``DropoutCell`` draws.
 
     Attributes:
-        state: that of the cell inside.
-        x_mask: what x is multiplied with at every step, or None.
-        h_mask: what h is multiplied with at every step, or None.
+        x_mask: what x is multiplied with, the same at every step; None for nothing.
+        h_mask: what h is multiplied with, the same at every step; None for nothing.
+        inner: what the cell inside draws.
     """
 
-    state: Any
     x_mask: Any
     h_mask: Any
+    inner: Any
 
 
 class DropoutCell(Wrapper):
     """Variational dropout: the same units of input and hidden state are dropped at every step of a sequence.
 
-    The masks are drawn by ``initial_state`` and travel with the state, so that the cell stays a function of what it is
-    given. They hold for as long as that state is carried on. Of a state with several components the one called h is
-    masked.
+    Of a state with several components the one called h is masked.
 
     Args:
         cell: any cell.
@@ -144,9 +147,9 @@ class DropoutCell(Wrapper):
         >>> import numpy as np
         >>> import tinygrad_rnn as tr
         >>> cell = tr.nn.DropoutCell(tr.nn.GRUCell(3, 4), p_input=0.0, p_state=0.5)
-        >>> _, state = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
-        >>> state.state.shape, state.x_mask, state.h_mask.shape
-        ((2, 4), None, (2, 4))
+        >>> ys, h = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
+        >>> ys.shape, h.shape
+        ((7, 2, 4), (2, 4))
     """
 
     def __init__(self, cell: Any, p_input: float = 0.5, p_state: float = 0.5, *, seed: init.Seed = 0) -> None:
@@ -154,25 +157,23 @@ class DropoutCell(Wrapper):
         rng = init.generator(seed)
         self.of_input, self.of_state = Dropout(p_input, seed=rng), Dropout(p_state, seed=rng)
 
-    def initial_state(self, x: Any) -> DropoutState:
-        """The initial state of the cell inside, and new masks; none when it isn't being trained."""
-        state = super().initial_state(x)
+    def draw(self, x: Any, state: Any, steps: int) -> DropoutNoise:
+        """The masks, the same for all steps, (steps, B, n) and (steps, B, d); none when it isn't being trained."""
         h = hidden(state)
-        x_mask = self.of_input.mask(np.shape(x), h.dtype) if self.training and self.of_input.p else None
-        h_mask = self.of_state.mask(np.shape(h), h.dtype) if self.training and self.of_state.p else None
-        return DropoutState(state, x_mask, h_mask)
+        x_mask, h_mask = (
+            np.broadcast_to(dropout.mask(np.shape(a), h.dtype), (steps, *np.shape(a)))
+            if self.training and dropout.p
+            else None
+            for dropout, a in ((self.of_input, x), (self.of_state, h))
+        )
+        return DropoutNoise(x_mask, h_mask, super().draw(x, state, steps))
 
-    def draw(self, x: Any, state: Any, steps: int) -> Any:
-        """What the cell inside draws, before the loop."""
-        return super().draw(x, state.state, steps)
-
-    def forward(self, x: Any, state: Any) -> tuple[Any, DropoutState]:
+    def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
         """One step of the cell inside."""
-        inner, x_mask, h_mask = state
-        x = x if x_mask is None else on_input(lambda x: x * x_mask, x)
-        inner = inner if h_mask is None else on_hidden(lambda h: h * h_mask, inner)
-        y, inner = one_step(self.cell, x, inner)
-        return y, DropoutState(inner, x_mask, h_mask)
+        x, (x_mask, h_mask, inner) = x
+        x = x if x_mask is None else x * x_mask
+        state = state if h_mask is None else on_hidden(lambda h: h * h_mask, state)
+        return one_step(self.cell, x if inner is None else Noisy(x, inner), state)
 
 
 class ZoneoutNoise(NamedTuple):
@@ -266,18 +267,27 @@ class StackedCell(Cell):
         """What it takes, for error messages."""
         return self.cells[0].describe() if hasattr(self.cells[0], "describe") else ""
 
+    @property
+    def outputs(self) -> int:
+        """The size of the output's last axis, that of the last cell."""
+        return self.cells[-1].outputs
+
     def initial_state(self, x: Any) -> tuple[Any, ...]:
         """As each cell begins, for a first input of its own size."""
-        sizes = [getattr(cell, "inputs", None) for cell in self.cells]
-        alike = [x if n is None else np.zeros((*np.shape(x)[:-1], n), np.float32) for n in sizes]
-        return tuple(initial_state_of(cell, first) for cell, first in zip(self.cells, alike))
+        return tuple(initial_state_of(cell, first) for cell, first in zip(self.cells, self._alike(x)))
 
     def draw(self, x: Any, state: Any, steps: int) -> tuple[Any, ...] | None:
         """What each cell draws, before the loop; None if none does."""
         drawn = tuple(
-            cell.draw(x, before, steps) if hasattr(cell, "draw") else None for cell, before in zip(self.cells, state)
+            cell.draw(first, before, steps) if hasattr(cell, "draw") else None
+            for cell, first, before in zip(self.cells, self._alike(x), state)
         )
         return None if all(noise is None for noise in drawn) else drawn
+
+    def _alike(self, x: Any) -> list[Any]:
+        """For each cell something of the shape of its first input."""
+        sizes = [getattr(cell, "inputs", None) for cell in self.cells]
+        return [x if n is None else np.zeros((*np.shape(x)[:-1], n), np.float32) for n in sizes]
 
     def forward(self, x: Any, state: Any) -> tuple[Any, tuple[Any, ...]]:
         """One step of each cell."""
@@ -300,7 +310,7 @@ def on_input(f: Callable[[Any], Any], x: Any) -> Any:
 
 def has_hidden(state: Any) -> bool:
     """Whether it is clear which component of a state is the hidden one."""
-    return children(state) is None or "h" in paths(state) or isinstance(state, DropoutState)
+    return children(state) is None or "h" in paths(state)
 
 
 def on_hidden(f: Callable[[Any], Any], state: Any) -> Any:
@@ -311,8 +321,6 @@ def on_hidden(f: Callable[[Any], Any], state: Any) -> Any:
     """
     if children(state) is None:
         return f(state)
-    if isinstance(state, DropoutState):
-        return state._replace(state=on_hidden(f, state.state))
     if isinstance(state, dict) and "h" in state:
         return {**state, "h": f(state["h"])}
     if "h" in getattr(state, "_fields", ()):
