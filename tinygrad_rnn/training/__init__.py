@@ -7,6 +7,7 @@ Read on in ``prediction`` (how a model meets a batch), ``run`` (what a step does
 from .checkpoints import Checkpoints
 from .history import History
 from .language import LanguageModel, train_on_text
+from .language_file import load_language_model, save_language_model
 from .loop import fit
 from .prediction import evaluate, predict
 from .run import Run, TrainingDiverged, TrainingInterrupted
@@ -21,8 +22,10 @@ __all__ = [
     "TrainingInterrupted",
     "evaluate",
     "fit",
+    "load_language_model",
     "load_tree",
     "predict",
+    "save_language_model",
     "save_tree",
     "train_on_text",
 ]

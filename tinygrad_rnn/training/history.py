@@ -72,6 +72,11 @@ class History:
         return bool(self.validation) and self.validation[-1][0] == self.step
 
     @property
+    def best_validation(self) -> tuple[int, float]:
+        """``(step, loss)`` of the lowest validation loss."""
+        return min(self.validation, key=lambda entry: entry[1])
+
+    @property
     def seconds(self) -> float:
         """How long the run took."""
         running = 0.0 if self._resumed_at is None else time.perf_counter() - self._resumed_at

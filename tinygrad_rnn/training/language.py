@@ -187,8 +187,8 @@ def train_on_text(
 
     Example:
         >>> from tinygrad_rnn.data import python_documentation
-        >>> text = python_documentation()[:20_000]
-        >>> model, history, validation = train_on_text(text, units=16, steps=20)
+        >>> text = python_documentation()[:5_000]
+        >>> model, history, validation = train_on_text(text, units=16, batch_size=8, steps=10)
         >>> bool(history.losses[-1] < history.losses[0])
         True
     """
