@@ -42,10 +42,19 @@ def claim(folder: Path, names: list[str], overwrite: bool) -> list[Path]:
         Complaint: one of them is there already and ``overwrite`` wasn't asked for.
     """
     paths = [folder / name for name in names]
+    refuse_to_replace(paths, overwrite)
+    return paths
+
+
+def refuse_to_replace(paths: list[Path], overwrite: bool) -> None:
+    """Turn away files that are there already, before any work is done.
+
+    Raises:
+        Complaint: one of them is there and ``overwrite`` wasn't asked for.
+    """
     taken = [path for path in paths if path.exists()]
     if taken and not overwrite:
         raise Complaint(
             f"{', '.join(map(str, taken))} {'is' if len(taken) == 1 else 'are'} there already. "
-            "Name another folder with --out, or allow it with --overwrite."
+            "Name another place with --out, or allow it with --overwrite."
         )
-    return paths

@@ -16,6 +16,7 @@ from ..manual import worked_example as article
 from ..manual.worked_example_slips import slips
 from ..training import train_on_text
 from ..viz import draw
+from . import options as o
 from .places import Complaint, claim, output_folder
 
 FOLDER = "tinygrad_rnn_tour"
@@ -31,16 +32,14 @@ def add_to(commands: Any) -> None:
     parser.add_argument("text", nargs="?", metavar="FILE", help="text to learn (default: Python's own documentation)")
     parser.add_argument("--out", metavar="FOLDER", help=f"where to write (default: {FOLDER}, or the next free one)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there already")
-    parser.add_argument("--seconds", type=float, default=25.0, help="how long to train (default: %(default)g)")
-    parser.add_argument("--seed", type=int, default=0, help="everything random follows from it (default: %(default)s)")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--seconds", type=o.positive, default=25.0, help="how long to train (default: %(default)g)")
+    o.add_seed(parser)
+    o.add_quiet(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Give the tour; 1 if the gradients should not agree."""
-    if not options.seconds > 0:
-        raise Complaint(f"--seconds {options.seconds:g}: training takes some time; give a number above 0.")
     text = read(options.text)
     folder = output_folder(options.out, FOLDER, options.overwrite)
     picture, table, sample = claim(folder, FILES, options.overwrite)
@@ -64,7 +63,7 @@ def read(path: str | None) -> str:
     try:
         text = data.read_text(path)
     except (OSError, ValueError) as error:
-        raise Complaint(str(error)) from None
+        o.unreadable(path, error)
     if len(text) < SHORTEST_TEXT:
         raise Complaint(
             f"{path} is too short to learn from: {len(text):,} characters, at least {SHORTEST_TEXT:,} needed."

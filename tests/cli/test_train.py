@@ -1,0 +1,182 @@
+"""``train``, ``sample`` and ``eval``: a model of a text from the shell, also after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn.cli import main
+from tinygrad_rnn.training.language_file import load_language_model
+
+TEXT = "the quick brown fox jumps over the lazy dog.\n" * 100
+SMALL = ["--units", "8", "--embedding", "4", "--batch", "4", "--steps-per-batch", "20"]
+
+
+@pytest.fixture
+def text_file(tmp_path: Path) -> str:
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return str(path)
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return load_language_model(folder / "model.tree").state_dict()
+
+
+def test_train_sample_eval(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "60", "--json", *SMALL]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert captured.err == ""
+    assert found["steps"] == 60 and found["symbols"] == "characters"
+    assert found["bits_per_symbol"] < np.log2(found["different_symbols"])
+
+    assert main(["eval", str(out), "--json"]) == 0
+    kept = json.loads(capsys.readouterr().out)
+    assert kept["bits_per_symbol"] == pytest.approx(found["bits_per_symbol"])
+    assert kept["length"] == round(0.05 * len(TEXT)) and kept["unknown"] == 0
+
+    assert main(["sample", str(out), "--length", "30", "--prime", "the ", "--seed", "3"]) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("the ") and len(first) == 4 + 30 + 1
+    assert main(["sample", str(out / "model.tree"), "--length", "30", "--prime", "the ", "--seed", "3"]) == 0
+    assert capsys.readouterr().out == first
+    assert main(["sample", str(out), "--length", "30", "--prime", "the ", "--seed", "4"]) == 0
+    assert capsys.readouterr().out != first
+
+
+def test_eval_on_another_text_counts_what_the_model_does_not_know(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "5", "--quiet", *SMALL]) == 0
+    other = tmp_path / "other.txt"
+    other.write_text("the fox über the dog ÜÜ", encoding="utf-8")
+    capsys.readouterr()
+    assert main(["eval", str(out), str(other), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unknown"] == 3
+
+
+def test_words(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "5", "--words", "--max-size", "6", *SMALL]) == 0
+    assert "bits for each of its words" in capsys.readouterr().out
+    assert main(["sample", str(out), "--length", "4", "--temperature", "0"]) == 0
+    assert len(capsys.readouterr().out.split()) == 4
+
+
+def test_a_run_that_goes_on_is_the_run_that_never_stopped(tmp_path, text_file, capsys):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", text_file, "--out", str(whole), "--steps", "12", *SMALL]) == 0
+    assert main(["train", text_file, "--out", str(parts), "--steps", "5", *SMALL]) == 0
+    Path(text_file).unlink()  # the folder holds the text
+    assert main(["train", "--resume", "--out", str(parts), "--steps", "12"]) == 0
+    found, expected = weights(parts), weights(whole)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows can't send Ctrl-C to one process alone")
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, text_file):
+    out = tmp_path / "run"
+    words = ["train", text_file, "--out", str(out), "--steps", "1000000", *SMALL]
+    process = subprocess.Popen([sys.executable, "-m", "tinygrad_rnn", *words], stderr=subprocess.PIPE, text=True)
+    while not (out / "checkpoints" / "lock").exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.startswith("tinygrad-rnn: stopped after step ") and said.count("\n") == 1
+    assert f"train --resume --out {out}" in said
+    step = int(said.split("step ")[1].split(";")[0].replace(",", ""))
+    assert main(["sample", str(out), "--length", "3"]) == 0
+    assert main(["train", "--resume", "--out", str(out), "--steps", str(step + 2)]) == 0
+
+
+def test_what_a_run_was_begun_with_stays(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "2", *SMALL]) == 0
+    resume = ["train", "--resume", "--out", str(out), "--steps", "3"]
+    for more, named in ((["--units", "9"], "--units"), ([text_file], "the text"), (["--words"], "--words")):
+        capsys.readouterr()
+        assert main([*resume, *more]) == 2
+        assert named in capsys.readouterr().err
+    assert main([*resume, "--units", "8"]) == 0  # the same again is no change
+    assert main(["train", text_file, "--out", str(out)]) == 2
+    assert "holds a training run already" in capsys.readouterr().err
+
+
+def test_resume_needs_a_run(tmp_path, capsys):
+    assert main(["train", "--resume"]) == 2
+    assert "--out FOLDER" in capsys.readouterr().err
+    assert main(["train", "--resume", "--out", str(tmp_path)]) == 2
+    assert "holds no training run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["settings.json", "vocabulary", "text.npy"])
+def test_a_damaged_part_is_refused_by_name(tmp_path, text_file, capsys, name):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "2", *SMALL]) == 0
+    (out / name).write_bytes(b"[1, 2")
+    capsys.readouterr()
+    assert main(["train", "--resume", "--out", str(out), "--steps", "3"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tinygrad-rnn: ") and said.count("\n") == 1
+
+
+def test_a_damaged_model_is_refused(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "2", *SMALL]) == 0
+    model = out / "model.tree"
+    model.write_bytes(model.read_bytes()[:-40] + b"x" * 40)
+    capsys.readouterr()
+    for command in ("sample", "eval"):
+        assert main([command, str(out)]) == 2
+        assert "damaged" in capsys.readouterr().err
+
+
+def test_a_text_that_is_too_short_leaves_nothing_behind(tmp_path, capsys):
+    path = tmp_path / "short.txt"
+    path.write_text("short", encoding="utf-8")
+    out = tmp_path / "run"
+    assert main(["train", str(path), "--out", str(out)]) == 2
+    assert "too short to learn from: 5 characters" in capsys.readouterr().err
+    assert not out.exists()
+    path.write_text(TEXT[:100], encoding="utf-8")  # 4 * 20 symbols and one more, and 5% of it
+    assert main(["train", str(path), "--out", str(out), "--steps", "1", *SMALL]) == 0
+
+
+@pytest.mark.parametrize("command", [["train"], ["eval", "MODEL"]])
+def test_a_text_that_is_not_there(tmp_path, text_file, capsys, command):
+    out = tmp_path / "run"
+    main(["train", text_file, "--out", str(out), "--steps", "1", *SMALL])
+    capsys.readouterr()
+    words = [str(out) if word == "MODEL" else word for word in command]
+    assert main([*words, str(tmp_path / "nothing")]) == 2
+    said = capsys.readouterr().err
+    assert "nothing: No such file" in said and "Give the path of a text file" in said and said.count("\n") == 1
+
+
+def test_a_model_that_is_not_there(tmp_path, capsys):
+    assert main(["sample", str(tmp_path)]) == 2
+    assert "there is no model" in capsys.readouterr().err
+
+
+def test_a_prime_that_the_model_does_not_know(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "1", *SMALL]) == 0
+    assert main(["sample", str(out), "--prime", "Ü", "--length", "1"]) == 0  # it stands for what is unknown
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a folder that can't be written to")
+def test_a_folder_that_cannot_be_written_to(tmp_path, text_file, capsys):
+    tmp_path.chmod(0o500)
+    assert main(["train", text_file, "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,99 @@
+"""``compare``: the user's own derivation beside autograd and finite differences."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..comparison import Report, compare
+from ..data.files import replace_file
+from ..manual import worked_example as article
+from ..report.networks import worked_example
+from . import options as o
+from .places import Complaint, refuse_to_replace
+from .references import found, module_and_name
+
+WRITERS = {".md": Report.markdown, ".html": Report.html, ".txt": Report.text}
+
+ABOUT = """\
+Hold gradients derived by hand against autograd, with finite differences as the referee. The exit status is 0 if they
+agree and 1 if they don't.
+
+DERIVATION is module:function, or file.py:function. It is called as function(parameters, *data) and gives the gradients:
+a dict of arrays by parameter name; entries such as "delta[4]" are lines of the derivation, and are compared too.
+
+What it is the derivation of stands in the same module:
+
+    parameters   their values, a dict of arrays (or a function that gives it)
+    data         what else both are called with, a tuple (may be left out)
+    loss         loss(parameters, *data), in plain NumPy
+
+Without a loss there, it is held against the article's worked example: function(parameters, xs, targets), with U, W, V,
+b, c in the dict, the six inputs (6, 3), and the targets (3, 3) of the steps 4, 5, 6.
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "compare",
+        help="check a derivation of your own",
+        description=ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("derivation", metavar="DERIVATION", help="module:function or file.py:function")
+    parser.add_argument("--loss", metavar="REFERENCE", help="the loss, if it stands elsewhere")
+    parser.add_argument("--tolerance", type=o.positive, help="up to which relative error two gradients are equal")
+    parser.add_argument("--referee", choices=["auto", "always", "never"], default="auto", help="finite differences")
+    parser.add_argument("--out", metavar="FILE", help=f"write the report to a file too: {', '.join(WRITERS)}")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    parser.add_argument("--quiet", action="store_true", help="print one sentence only")
+    o.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare; 1 if they don't agree."""
+    path = Path(options.out) if options.out else None
+    if path is not None:
+        if path.suffix not in WRITERS:
+            raise Complaint(f"--out {path} ends in none of {', '.join(WRITERS)}.")
+        refuse_to_replace([path], options.overwrite)
+    report = compared(options)
+    if path is not None:
+        with replace_file(path) as file:
+            file.write(WRITERS[path.suffix](report).encode() + b"\n")
+    if options.json:
+        o.print_json(report.to_dict())
+    else:
+        print(report.summary if options.quiet else report)
+    return 0 if report.agrees else 1
+
+
+def compared(options: argparse.Namespace) -> Report:
+    """The report."""
+    derivation = found(options.derivation)
+    if not callable(derivation):
+        raise Complaint(f"{options.derivation} is a {type(derivation).__name__}, not a function.")
+    module, _ = module_and_name(options.loss or options.derivation)
+    keywords = {"tolerance": options.tolerance, "referee": options.referee}
+    if options.loss is None and not hasattr(module, "loss"):
+        applied = partial(derivation, article.PARAMS._asdict(), article.INPUTS, article.TARGETS)
+        return compare(worked_example().loss, applied, **keywords)
+    loss = found(options.loss) if options.loss else module.loss
+    home, _ = module_and_name(options.derivation)
+    parameters, data = part(home, "parameters"), part(home, "data", ())
+    try:
+        return compare(loss, derivation, parameters, data, **keywords)
+    except (TypeError, ValueError) as error:
+        o.complain(error)
+
+
+def part(module: Any, name: str, otherwise: Any = None) -> Any:
+    """Something that stands beside the derivation, or that a function there gives."""
+    if not hasattr(module, name) and otherwise is None:
+        raise Complaint(f"the derivation's module has a loss but no {name!r}: add a dict of arrays of that name.")
+    value = getattr(module, name, otherwise)
+    return value() if callable(value) else value

@@ -1,0 +1,99 @@
+"""``draw``: a picture of a named network, or of what the user's own code records."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..report.networks import BY_NAME, Recorded
+from ..viz import Picture, draw
+from ..viz.draw import CHOICES
+from ..viz.picture import FORMATS
+from . import options as o
+from .places import Complaint, refuse_to_replace
+from .references import given_by
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "draw",
+        help="a picture of a network, unrolled",
+        description=f"Draw one of {', '.join(BY_NAME)}; or module:name (or file.py:name): a loss that your code "
+        "recorded, or a function without arguments that gives one.",
+    )
+    parser.add_argument("what", metavar="NETWORK", help=f"{', '.join(BY_NAME)}, or module:name")
+    parser.add_argument("--steps", type=o.whole(1), help="time steps (of a named network)")
+    o.add_seed(parser)
+    parser.add_argument("--level", choices=CHOICES["level"], default="op", help="what one box is (default: op)")
+    parser.add_argument("--view", choices=CHOICES["view"], default="unrolled", help="(default: unrolled)")
+    parser.add_argument("--direction", choices=CHOICES["direction"], default="forward", help="(default: forward)")
+    parser.add_argument("--values", action="store_true", help="write the numbers into the boxes")
+    parser.add_argument("--gradients", action="store_true", help="and the gradients")
+    parser.add_argument("--color", choices=["gradient"], help="colour the boxes by the norm of their gradient")
+    parser.add_argument("--formulas", action="store_true", help="write local derivatives and equations")
+    parser.add_argument("--highlight", metavar="T,NAME", help="only the paths from the loss of step T to a parameter")
+    parser.add_argument("--title", help="what the picture is called")
+    parser.add_argument("--out", metavar="FILE", help=f"where to: .{', .'.join(FORMATS)} (default: NETWORK.svg)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+    parser.add_argument("--quiet", action="store_true", help="don't say where it was written")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw it."""
+    name = options.what.rpartition(":")[2] or "picture"
+    path = Path(options.out or f"{name}.svg")
+    if path.suffix[1:].lower() not in FORMATS:
+        raise Complaint(f"--out {path} ends in none of .{', .'.join(FORMATS)}.")
+    refuse_to_replace([path], options.overwrite)
+    highlight = highlighted(options.highlight)
+    what = recorded(options)
+    if not isinstance(what, Picture):
+        try:
+            what = draw(
+                what,
+                level=options.level,
+                view=options.view,
+                direction=options.direction,
+                values=options.values,
+                gradients=options.gradients,
+                color=options.color,
+                formulas=options.formulas,
+                highlight=highlight,
+                title=options.title,
+            )
+        except (TypeError, ValueError, RuntimeError) as error:
+            o.complain(error)
+    try:
+        what.save(path)
+    except RuntimeError as error:  # no Graphviz to render with
+        o.complain(error)
+    if not options.quiet:
+        print(path)
+    return 0
+
+
+def recorded(options: argparse.Namespace) -> Any:
+    """What is to be drawn: of a named network its loss, of the user's code what it names or gives."""
+    if options.what in BY_NAME:
+        fixed = options.what == "worked-example"
+        if fixed and options.steps is not None:
+            raise Complaint("the worked example has six steps, no more and no fewer; leave out --steps.")
+        keywords = {} if options.steps is None else {"steps": options.steps}
+        return BY_NAME[options.what](**keywords, **({} if fixed else {"seed": options.seed})).loss
+    if ":" not in options.what:
+        raise Complaint(f"there is no network {options.what!r}; there are {', '.join(BY_NAME)}, and module:name.")
+    given = given_by(options.what)
+    return given.loss if isinstance(given, Recorded) else given
+
+
+def highlighted(text: str | None) -> tuple[int, str] | None:
+    """``--highlight 4,W`` as ``(4, "W")``."""
+    if text is None:
+        return None
+    step, comma, name = text.partition(",")
+    if not (comma and step.strip().isdigit() and name.strip()):
+        raise Complaint(f"--highlight {text}: give a step and a parameter, such as 4,W.")
+    return int(step), name.strip()

@@ -1,0 +1,70 @@
+"""``eval``: how many bits a trained model needs for each character of a text."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ..data import encode_file, train_validation_split
+from ..training import LanguageModel
+from . import options as o
+from .places import Complaint
+from .training_folder import TrainingFolder, bits_per_symbol, read_model
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "eval",
+        help="bits per character of a trained model on a text",
+        description="Print how many bits a trained model needs for each character (or word) of a text.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
+    parser.add_argument("text", nargs="?", metavar="FILE", help="UTF-8 text (default: what was kept from the model)")
+    o.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the figure."""
+    model, folder = read_model(options.model)
+    symbols = kept_text(model, folder) if options.text is None else text_of(options.text, model)
+    with threadpool_limits(limits=1):
+        bits = bits_per_symbol(model, symbols)
+    kind = model.vocabulary.kind
+    unknown = model.vocabulary.unknown
+    strange = 0 if unknown is None else int(np.count_nonzero(symbols == model.vocabulary.index(unknown)))
+    if options.json:
+        figures = {"bits_per_symbol": bits, "perplexity": 2**bits, "length": len(symbols), "unknown": strange}
+        o.print_json({"symbols": kind, **figures})
+        return 0
+    print(f"{bits:.3f} bits per {kind[:-1]} (perplexity {2**bits:.2f}) over {len(symbols):,} {kind}")
+    print(f"{np.log2(len(model.vocabulary)):.3f} without a model: it knows {len(model.vocabulary):,} {kind}")
+    if strange:
+        print(f"{strange:,} of the {kind} are not among them, and count as one that it doesn't know")
+    return 0
+
+
+def text_of(path: str, model: LanguageModel) -> np.ndarray:
+    """A text in the model's numbers."""
+    try:
+        return encode_file(path, model.vocabulary)
+    except (OSError, ValueError) as error:
+        o.unreadable(path, error)
+
+
+def kept_text(model: LanguageModel, folder: TrainingFolder) -> np.ndarray:
+    """The end of the text that the model was trained on, which it hasn't seen."""
+    if not folder.holds_a_run:
+        raise Complaint(f"{folder.path} doesn't hold the text that the model was trained on; name a FILE to read.")
+    settings, vocabulary, symbols = folder.read()
+    if vocabulary != model.vocabulary:
+        raise Complaint(f"the text in {folder.path} isn't the one that this model was trained on; name a FILE to read.")
+    try:
+        kept: np.ndarray = train_validation_split(symbols, validation=settings["validation"])[1]
+    except (ValueError, TypeError, KeyError) as error:
+        raise Complaint(f"{folder.settings} is damaged ({o.in_one_line(error)}); name a FILE to read.") from None
+    return kept

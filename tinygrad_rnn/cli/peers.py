@@ -1,0 +1,38 @@
+"""Other libraries' layers, as contenders of ``bench``. The one place of the package that knows of another one."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+
+import numpy as np
+
+
+def torch_is_there() -> bool:
+    """Whether PyTorch is installed."""
+    return importlib.util.find_spec("torch") is not None
+
+
+def torch_step(kind: str, xs: np.ndarray, units: int, threads: int) -> Callable[[], None]:
+    """A training step of PyTorch's own layer (``nn.RNN``, ``nn.LSTM``, ``nn.GRU``) on the CPU.
+
+    Args:
+        kind: "RNN", "LSTM" or "GRU".
+        xs: the inputs, (T, B, n) float32.
+        units: d.
+        threads: for its matrix products.
+
+    Returns:
+        A function that runs the layer, and the gradients of the mean square of its outputs.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    layer = getattr(torch.nn, kind)(xs.shape[-1], units)
+    inputs = torch.from_numpy(xs)
+
+    def step() -> None:
+        layer.zero_grad(set_to_none=True)
+        layer(inputs)[0].square().mean().backward()
+
+    return step

@@ -1,0 +1,94 @@
+"""``module:name`` and ``file.py:name``: how a command is told of something in the user's own code."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .options import in_one_line
+from .places import Complaint
+
+
+def module_and_name(reference: str) -> tuple[ModuleType, str]:
+    """The module of a reference, imported, and the name in it.
+
+    Args:
+        reference: ``module:name``, looked for in the current folder too, or ``file.py:name``.
+
+    Raises:
+        Complaint: there is no such module, or importing it fails.
+    """
+    place, colon, name = reference.rpartition(":")
+    if not (colon and place and name):
+        raise Complaint(f"{reference!r} is not of the form module:function, or file.py:function.")
+    try:
+        return (_from_file(Path(place)) if place.endswith(".py") else _imported(place)), name
+    except Complaint:
+        raise
+    except Exception as error:
+        raise Complaint(f"importing {place} failed: {type(error).__name__}: {in_one_line(error)}") from error
+
+
+def found(reference: str) -> Any:
+    """What a reference names.
+
+    Raises:
+        Complaint: it isn't there.
+    """
+    module, name = module_and_name(reference)
+    if not hasattr(module, name):
+        raise Complaint(f"{reference}: there is no {name!r} there.")
+    return getattr(module, name)
+
+
+def given_by(reference: str) -> Any:
+    """What a reference names or, if that is a function without arguments, what it gives.
+
+    Raises:
+        Complaint: it isn't there, or the function raises; says on which line.
+    """
+    what = found(reference)
+    if not callable(what):
+        return what
+    try:
+        return what()
+    except Exception as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        place = f"{Path(last.filename).name}, line {last.lineno}"
+        raise Complaint(f"{reference} raised {type(error).__name__}: {in_one_line(error)} ({place})") from error
+
+
+def _imported(name: str) -> ModuleType:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.partition(".")[0] and error.name != name:
+            raise  # the module is there, and imports one that isn't
+        raise Complaint(f"there is no module {name!r} here; give a file as file.py:function.") from None
+
+
+def _from_file(path: Path) -> ModuleType:
+    """A file as a module, run once. Its name is not that of any other module, whatever the file is called."""
+    path = path.resolve()
+    if not path.is_file():
+        raise Complaint(f"there is no file {path}.")
+    name = f"given_by_the_user_{path}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None, "a .py file has a loader"
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        sys.path.insert(0, str(path.parent))  # so that it finds its neighbours
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

@@ -1,0 +1,42 @@
+"""``sample``: let a trained model write."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from . import options as o
+from .training_folder import read_model
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "sample", help="let a trained model write", description="Print a text that a trained model writes."
+    )
+    parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
+    parser.add_argument("--length", type=o.whole(0), default=500, help="how many symbols (default: %(default)s)")
+    parser.add_argument("--prime", default="", metavar="TEXT", help="a text to go on from")
+    parser.add_argument(
+        "--temperature",
+        type=o.not_negative,
+        default=0.8,
+        help="1: by the model's probabilities; less: safer, down to 0, always the likeliest (default: %(default)s)",
+    )
+    o.add_seed(parser)
+    o.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what it writes."""
+    model, _ = read_model(options.model)
+    with threadpool_limits(limits=1):
+        text = model.sample(options.length, options.prime, temperature=options.temperature, seed=options.seed)
+    if options.json:
+        o.print_json({"text": text, "prime": options.prime, "temperature": options.temperature, "seed": options.seed})
+    else:
+        print(text)
+    return 0

@@ -1,0 +1,131 @@
+"""The folder of one training run: what was asked for, the text as numbers, the checkpoints, the model.
+
+=================  ==================================================================================================
+``settings.json``  the options that the run was begun with
+``vocabulary``     which number stands for which symbol
+``text.npy``       the text as numbers; so a run can go on without the file that it came from
+``checkpoints/``   where the run is, for ``train --resume``
+``model.tree``     the trained model, for ``sample`` and ``eval``
+=================  ==================================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import Vocabulary, encode_file, encode_text, load_encoded, python_documentation
+from ..data.files import open_to_read, replace_file
+from ..training import LanguageModel
+from ..training.language_file import load_language_model, save_language_model
+from .options import complain
+from .places import Complaint
+
+MOST_SETTINGS_BYTES = 1 << 20
+
+
+class TrainingFolder:
+    """The folder of a run, and what is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = path / "settings.json"
+        self.vocabulary = path / "vocabulary"
+        self.text = path / "text.npy"
+        self.checkpoints = path / "checkpoints"
+        self.model = path / "model.tree"
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether a run was begun here."""
+        return self.settings.exists()
+
+    def begin(self, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, shortest: int) -> np.ndarray:
+        """Write down what a run is to do, and its text as numbers.
+
+        Args:
+            settings: its options.
+            vocabulary: that of the text.
+            text: the path of the text; None for Python's documentation.
+            shortest: how many symbols it has to have.
+
+        Returns:
+            The text as numbers, mapped from the folder.
+
+        Raises:
+            Complaint: it is too short.
+        """
+        if text is None:
+            symbols = encode_text(python_documentation(), vocabulary, out=self.text)
+        else:
+            symbols = encode_file(text, vocabulary, out=self.text)
+        if len(symbols) < shortest:
+            self.text.unlink()
+            with contextlib.suppress(OSError):  # it may hold something of the user's
+                self.path.rmdir()
+            raise Complaint(
+                f"{text or 'the text'} is too short to learn from: {len(symbols):,} {vocabulary.kind}, at least "
+                f"{shortest:,} needed; a smaller --batch or --steps-per-batch, or a longer text."
+            )
+        vocabulary.save(self.vocabulary)
+        # Last: it is what says that a run was begun here.
+        with replace_file(self.settings) as file:
+            file.write(json.dumps(settings, indent=2).encode() + b"\n")
+        return symbols
+
+    def read(self) -> tuple[dict[str, Any], Vocabulary, np.ndarray]:
+        """The settings, the vocabulary and the text of the run that was begun here.
+
+        Raises:
+            Complaint: there is none, or a part of it is damaged.
+        """
+        if not self.holds_a_run:
+            raise Complaint(f"{self.path} holds no training run; `tinygrad-rnn train --out {self.path}` begins one.")
+        try:
+            with open_to_read(self.settings) as file:
+                settings = json.loads(file.read(MOST_SETTINGS_BYTES))
+            vocabulary = Vocabulary.load(self.vocabulary)
+            symbols = load_encoded(self.text, vocabulary)
+        except (ValueError, RecursionError) as error:
+            complain(error)
+        return settings, vocabulary, symbols
+
+    def save_model(self, model: LanguageModel) -> None:
+        """Write the model."""
+        save_language_model(model, self.model)
+
+
+def read_model(given: str) -> tuple[LanguageModel, TrainingFolder]:
+    """The model in the folder of a run, or in a file of its own; and the folder that it lies in.
+
+    Raises:
+        Complaint: there is none, or it is damaged.
+    """
+    path = Path(given)
+    folder = TrainingFolder(path if path.is_dir() else path.parent)
+    file = folder.model if path.is_dir() else path
+    if not file.exists():
+        cure = "give the folder that `tinygrad-rnn train` wrote, or the model.tree in it"
+        if path.is_dir() and folder.holds_a_run:
+            cure = f"its training hasn't come to an end; `tinygrad-rnn train --resume --out {path}` goes on with it"
+        raise Complaint(f"there is no model at {path}; {cure}.")
+    try:
+        return load_language_model(file), folder
+    except ValueError as error:
+        complain(error)
+
+
+def bits_per_symbol(model: LanguageModel, symbols: np.ndarray) -> float:
+    """How many bits the model needs for a symbol of a text, read side by side in a few pieces if it is long.
+
+    Raises:
+        Complaint: the text is too short to say.
+    """
+    if len(symbols) < 2:
+        raise Complaint(f"a text of {len(symbols)} {model.vocabulary.kind} is too short; one has to predict another.")
+    side_by_side = 16 if len(symbols) > 2_000 else 1
+    return model.bits_per_symbol(symbols, batch_size=side_by_side, steps=min(100, (len(symbols) - 1) // side_by_side))
