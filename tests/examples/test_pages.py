@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import tinygrad_rnn as tr
 from tinygrad_rnn.explanation import bptt_terms
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -24,6 +25,9 @@ PROMISES = {
         "4 of 5 gradients agree; look at W.",
     ],
     "feed_forward": ["the logits are the same: True", "[0 0] -> 0", "[0 1] -> 1", "[1 0] -> 1", "[1 1] -> 0"],
+    "first_cell": ["agrees with finite differences: True", "180 parameters", "is zero: True"],
+    "forecasting": ["One step ahead, on 400 values", "40 steps on its own"],
+    "long_memory": ["is still guessing\nLSTM", "has learned it\nGRU"],
     "next_word": ["please          -> stay 0.9", "please stay     -> at 0.9", "please stay at  -> home 0.9"],
     "number_reversal": ["after 41 updates. It answers [7 7 7]", "stays at 1.387", "It answers [5 3 1]", "-> [7 0 2]"],
     "phrase_to_colour": ["after (0, 128, 0) ", "after (0, 0, 255) ", "after (255, 165, 0) "],
@@ -34,6 +38,7 @@ PROMISES = {
         "Given 'l', it writes 'letters'.",
     ],
     "scalar_graph": ["by backward()    -0.858167870", "by hand          -0.858167870", "by moving w      -0.858167870"],
+    "skip_connections": ["lags (1, 2)       89 of them", "lags (1, 2, 3)   274 of them, the shortest has 4 steps"],
     "sum_over_paths": ["151,912 = 151,912", "L_4 s_4 s_3 s_2 s_1 W", "All 15 terms together"],
     "vanishing_gradients": [
         "0.9^50 = 0.005154; ∂s_50/∂s_0 = 0.005154: vanishing",
@@ -155,3 +160,52 @@ def test_planted_slips_are_named():
     assert {row.name for row in state.rows if row.verdict == "differs"} == {"W"}
     assert any("transpose" in diagnosis.sentence for diagnosis in transpose.diagnoses)
     assert any("h_{t-1} belongs" in diagnosis.sentence for diagnosis in state.diagnoses)
+
+
+def test_forecasts_beat_those_that_need_no_network():
+    forecasting = page("forecasting")
+    series = forecasting.mackey_glass(forecasting.TRAINING + 400)
+    test = series[forecasting.TRAINING :]
+    model = forecasting.Forecaster(seed=3)
+    forecasting.train(model, series[: forecasting.TRAINING])
+    ahead = model(test[:-1, None])[0].numpy()[30:, 0] - test[31:]
+    assert forecasting.root_mean_square(ahead) < forecasting.root_mean_square(test[30:-1] - test[31:]) / 5
+    own, truth = forecasting.go_on(model, test[:150], 20), test[150:170]
+    assert forecasting.root_mean_square(own - truth) < forecasting.root_mean_square(truth) / 2
+
+
+def test_skips_by_hand_by_autograd_and_as_a_cell_agree():
+    skips = page("skip_connections")
+    by_autograd, by_hand = skips.gradients_two_ways(seed=4)
+    for name, gradient in by_hand.items():
+        np.testing.assert_allclose(by_autograd[name], gradient, atol=1e-13)
+    cell = tr.nn.SkipRNNCell(3, 4, [2, 3], seed=5, dtype=np.float64)
+    xs = np.random.default_rng(6).normal(size=(9, 3))
+    p = {"U": cell.U, "W": cell.W, "M": cell.M, "b": cell.b}
+    own, _ = tr.unroll(lambda x, state: skips.cell(p, x, state), xs, state=(np.zeros(4),) * 3)
+    np.testing.assert_allclose(own.numpy(), tr.unroll(cell, xs)[0].numpy(), atol=1e-15)
+
+
+def test_paths_are_counted_as_they_are_walked():
+    def walked(length, lags):
+        return 1 if length == 0 else sum(walked(length - lag, lags) for lag in lags if lag <= length)
+
+    count = page("skip_connections").number_of_paths
+    for lags in ((1,), (1, 2), (1, 2, 3), (1, 5)):
+        assert [count(n, lags) for n in range(12)] == [walked(n, lags) for n in range(12)]
+
+
+def test_skips_learn_what_the_plain_cell_cannot_reach():
+    skips = page("skip_connections")
+    losses = {name: np.mean(skips.train(cell, updates=200)[-30:]) for name, cell in skips.networks().items()}
+    assert losses["plain"] > 1.3
+    assert losses["lags 2, 3"] < 0.7
+    assert losses["lag 10"] < 0.7
+
+
+def test_the_class_and_the_function_are_one_cell():
+    first = page("first_cell")
+    p, xs = first.parameters(3, 5), np.random.default_rng(7).normal(size=(6, 3)).astype(np.float32)
+    by_function, _ = tr.unroll(lambda x, h: first.fading(p, x, h), xs, state=np.zeros(5))
+    by_class, _ = tr.unroll(first.FadingCell(3, 5), xs)
+    np.testing.assert_allclose(by_function.numpy(), by_class.numpy(), atol=1e-6)
