@@ -132,6 +132,35 @@ def test_second_order_by_three_ways_and_by_differences(sample: Sample) -> None:
     assert close(forward_over_reverse, tuple((a - b) / (2 * h) for a, b in zip(above, below)), 1e-5)
 
 
+# NumPy does not ask the value that `full_like` fills with, nor the default of `select`, whether it has a say: where that
+# is the only Tensor, NumPy's own code runs, and the Tensor refuses to become an array.
+UNASKED = {np.full_like, np.select}
+SEVERAL = [s for s in SAMPLES if len(s.inputs) > 1 and not UNASKED & set(s.functions)]
+
+
+@pytest.mark.parametrize("sample", SEVERAL, ids=[f"{s.name}-{i}" for i, s in enumerate(SEVERAL)])
+def test_second_order_by_each_argument_the_others_held_constant(sample: Sample) -> None:
+    f, v = weighted(sample), directions(sample)
+    whole = tr.grad(f, argnums=tuple(range(len(sample.inputs))))
+    for i, a in enumerate(sample.inputs):
+        alone = lambda x, i=i: f(*sample.inputs[:i], x, *sample.inputs[i + 1 :])  # noqa: E731
+        assert close(tr.grad(alone)(a), whole(*sample.inputs)[i], 1e-13)
+        still = [w if i == j else np.zeros_like(w) for j, w in enumerate(v)]
+        expected = tr.jvp(whole, sample.inputs, still)[1][i]
+        assert close(tr.jvp(tr.grad(alone), (a,), (v[i],))[1], expected, 1e-10)
+        gradient = tr.grad(alone)
+        assert close(tr.grad(lambda x, i=i, g=gradient: np.sum(g(x) * v[i]))(a), expected, 1e-9)
+
+
+def test_where_numpy_does_not_ask_a_tensor_it_refuses_to_become_an_array() -> None:
+    t = tr.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"np\.copyto"):
+        np.full_like(np.zeros(2), t)
+    for detour in (lambda: np.select([np.zeros(2) > 1], [np.zeros(2)], default=t), lambda: np.ones(2).dot(t)):
+        with pytest.raises(TypeError, match="would lose the gradient"):
+            detour()
+
+
 # --- dtypes and layouts ----------------------------------------------------------------------------------------------
 
 

@@ -86,8 +86,8 @@ def test_wrong_arguments_are_explained() -> None:
         tr.jvp(np.tanh, (x,), (np.ones(2),))
     with pytest.raises(ValueError, match=r"cotangent of shape \(2,\)"):
         tr.vjp(np.tanh, x)[1](np.ones(2))
-    with pytest.raises(ValueError, match="gave 1 arrays, but 2"):
-        tr.vjp(np.tanh, x)[1]((x, x))
+    with pytest.raises(ValueError, match="different shapes"):
+        tr.vjp(lambda x: (x, x), x)[1]((x, x, x))
     with pytest.raises(ValueError, match="different shapes"):
         tr.jvp(lambda t: t[0], ((x, x),), ((x,),))
 

@@ -6,8 +6,12 @@ was recorded), ``transforms``.
 """
 
 from .allocator import keep_freed_memory
+from .anomaly import AnomalyError, detect_anomaly
+from .custom import custom_jvp, custom_vjp
+from .derivatives import gnvp, hessian, hvp, jacfwd, jacobian, jacrev
 from .gradcheck import GradientError, gradcheck
 from .graph import named
+from .recompute import checkpoint, stop_gradient
 from .rules.activations import (
     elu,
     gelu,
@@ -29,29 +33,41 @@ from .rules.special import erf
 from .scalar import Scalar, gradients, scalars
 from .scope import Label, Scope, enable_grad, no_grad, scope
 from .tensor import Tensor, tensor
-from .transforms import grad, jvp, value_and_grad, vjp
+from .transforms import grad, jvp, linearize, value_and_grad, vjp
 
 keep_freed_memory()
 
 __all__ = [
+    "AnomalyError",
     "GradientError",
     "Label",
     "Scalar",
     "Scope",
     "Tensor",
+    "checkpoint",
+    "custom_jvp",
+    "custom_vjp",
+    "detect_anomaly",
     "elu",
     "enable_grad",
     "erf",
     "gelu",
+    "gnvp",
     "grad",
     "gradcheck",
     "gradients",
     "hard_sigmoid",
     "hard_tanh",
+    "hessian",
+    "hvp",
     "index_add",
     "index_update",
+    "jacfwd",
+    "jacobian",
+    "jacrev",
     "jvp",
     "leaky_relu",
+    "linearize",
     "log_sigmoid",
     "log_softmax",
     "logsumexp",
@@ -65,6 +81,7 @@ __all__ = [
     "silu",
     "softmax",
     "softplus",
+    "stop_gradient",
     "tensor",
     "value_and_grad",
     "vjp",

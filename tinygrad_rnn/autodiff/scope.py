@@ -58,7 +58,7 @@ class Context(threading.local):
 
     recording: bool = True
     scope: Scope = NOWHERE
-    anomaly: Any = None  # set by detect_anomaly: called with each new node
+    anomaly: Any = None  # set by detect_anomaly: told of each new node, and observes each backward walk
     collector: Any = None  # set by who collects named values: called with each label and value
     trace: Any = None  # set by the compiler while it traces: takes every operation, and runs none
 
@@ -67,6 +67,7 @@ context = Context()
 
 # One entry for every trace that runs in some thread: while it is empty, operations needn't ask for theirs.
 traces: list[Any] = []
+watches: list[Any] = []  # likewise for every detect_anomaly
 
 
 @contextmanager

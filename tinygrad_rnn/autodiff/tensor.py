@@ -40,7 +40,7 @@ from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.reductions import sum_to_shape
 from .rules.shape import astype, reshape, transpose
-from .scope import context, traces
+from .scope import context, traces, watches
 
 NO_KEYWORDS: dict[str, Any] = {}
 
@@ -190,7 +190,10 @@ class Tensor(Node):
         elif not isinstance(seed, Tensor):
             seed = constant(seed)
         nodes = ancestors([self])
-        reached = backward_walk({self: seed}, nodes, free=not (retain_graph or create_graph))
+        if context.anomaly is not None:
+            context.anomaly.begin(nodes)
+        free = not (retain_graph or create_graph)
+        reached = backward_walk({self: seed}, nodes, free=free, observer=context.anomaly)
         for leaf, g in reached.items():
             if create_graph and not isinstance(g, Tensor):
                 g = constant(g)  # of a step function, whose derivative is 0 whatever its argument
@@ -494,7 +497,10 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
     if data.__class__ is not ndarray:
         data = np.asarray(data)
     if edges and context.recording and data.dtype.kind == "f":
-        return _node(data, op, args, edges, arrays, keywords)
+        node = _node(data, op, args, edges, arrays, keywords)
+        if watches and context.anomaly is not None:
+            context.anomaly.recorded(node)
+        return node
     if data.dtype.kind == "c":
         raise errors.complex_refused(op.name)
     return _node(data)
@@ -529,6 +535,8 @@ def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, r
     parts = tuple(np.asarray(r) for r in results)
     recorded = edges and context.recording
     hidden = _node(parts, op, args, edges, arrays, keywords) if recorded else _node(parts)
+    if recorded and watches and context.anomaly is not None:
+        context.anomaly.recorded(hidden)
     selected = [apply(output, (hidden, i)) for i in range(len(parts))]
     return type(results)._make(selected) if hasattr(results, "_make") else tuple(selected)
 

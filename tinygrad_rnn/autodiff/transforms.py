@@ -1,4 +1,4 @@
-"""Functions of functions: ``grad``, ``value_and_grad``, ``vjp``, ``jvp``.
+"""Functions of functions: ``grad``, ``value_and_grad``, ``vjp``, ``jvp``, ``linearize``.
 
 Each runs the function on fresh leaves and walks the recorded graph to them. Nesting needs no levels: where an
 argument is itself a Tensor of an outer graph, its fresh leaf is an identity node over it, and the walk is recorded,
@@ -45,6 +45,16 @@ def _as_tensor(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else constant(np.array(x))
 
 
+def _handed_out(result: Any, recorded: bool) -> Any:
+    """A result for the caller: Tensors if it is recorded, else plain copies. The rules still need their own."""
+    return result if recorded else tree_map(lambda y: _own_number(value_of(y)), result)
+
+
+def _own_number(a: Any) -> Any:
+    """A copy that is the caller's own: an array, or a number where there are no axes."""
+    return np.array(a)[()]
+
+
 class _Run:
     """One run of a function on fresh leaves, with the graph that it left."""
 
@@ -73,7 +83,8 @@ class _Run:
         for output, g in zip(outputs, cotangents):
             start[output] = start[output] + g if output in start else g
         with enable_grad():
-            reached = backward_walk(start, nodes, targets=self.targets, free=not (recorded or keep))
+            free = not (recorded or keep)
+            reached = backward_walk(start, nodes, targets=self.targets, free=free, observer=context.anomaly)
         return [
             tree_map(lambda leaf: reached[leaf] if leaf in reached else np.zeros_like(leaf._data), tree)
             for tree in self.chosen
@@ -150,6 +161,40 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
     return differentiated
 
 
+def both_ways(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]], Callable[..., Any]]:
+    """The value of ``f``, and the two walks through what it recorded: ``(value, pull_back, push_forward)``."""
+    run = _Run(f, primals, range(len(primals)), {})
+    outputs = [_as_tensor(y) for y in leaves(run.result)]
+    nodes, beyond = run.graph(outputs)
+
+    def pull_back(cotangent: Any) -> tuple[Any, ...]:
+        seeds: list[Any] = []
+        tree_map(lambda y, g: seeds.append(starting_cotangent(_as_tensor(y), g, "vjp")), run.result, cotangent)
+        return tuple(run.gradients(outputs, seeds, keep=True))
+
+    def push_forward(*tangents: Any) -> Any:
+        if len(tangents) != len(primals):
+            raise TypeError(f"a tangent is needed for each of {len(primals)} arguments, but {len(tangents)} were given")
+        start: dict[Node, Any] = {}
+
+        def start_with(leaf: Tensor, v: Any) -> None:
+            shape = np.shape(value_of(v))
+            if shape != leaf.shape:
+                raise ValueError(f"jvp: a tangent of shape {shape} for an argument of shape {leaf.shape}")
+            start[leaf] = v if isinstance(v, Tensor) else np.array(v, dtype=leaf.dtype)
+
+        for tree, direction in zip(run.chosen, tangents):
+            tree_map(start_with, tree, direction)
+        recorded = beyond or (run.recording and any(isinstance(v, Tensor) for v in start.values()))
+        start = {leaf: _as_tensor(v) if recorded else value_of(v) for leaf, v in start.items()}
+        with enable_grad():
+            known = forward_walk(start, nodes)
+        found = [known[y] if y in known else np.zeros_like(y._data) for y in outputs]
+        return unflatten(run.result, iter(found if recorded else map(_own_number, found)))
+
+    return _handed_out(run.result, beyond), pull_back, push_forward
+
+
 def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """The value of ``f``, and a function that takes a cotangent of it back to the arguments (reverse mode).
 
@@ -168,19 +213,32 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
         >>> pull_back(np.array([1.0, 0.0, 10.0]))[0].tolist()
         [2.0, 0.0, 60.0]
     """
-    run = _Run(f, primals, range(len(primals)), {})
-    outputs = [_as_tensor(y) for y in leaves(run.result)]
+    value, pull_back, _ = both_ways(f, *primals)
+    return value, pull_back
 
-    def pull_back(cotangent: Any) -> tuple[Any, ...]:
-        given = list(leaves(cotangent))
-        if len(given) != len(outputs):
-            raise ValueError(f"vjp: the function gave {len(outputs)} arrays, but {len(given)} cotangents were passed")
-        seeds = [starting_cotangent(y, g, "vjp") for y, g in zip(outputs, given)]
-        return tuple(run.gradients(outputs, seeds, keep=True))
 
-    _, beyond = run.graph(outputs)
-    # What is handed out is a copy: the rules still need theirs, whatever the caller does to it.
-    return (run.result if beyond else tree_map(lambda y: np.array(_plain(y))[()], run.result)), pull_back
+def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
+    """The value of ``f``, and a function that takes tangents of the arguments forward to it (forward mode).
+
+    The mirror image of ``vjp``.
+
+    Args:
+        f: gives an array, or a tree of them.
+        primals: its arguments, arrays or trees of them.
+
+    Returns:
+        ``(value, push_forward)``; ``push_forward(*tangents)``, one like each argument, gives the tangent of the value.
+        It can be called any number of times.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> y, push_forward = tr.linearize(lambda x: x * x, np.array([1.0, 2.0, 3.0]))
+        >>> push_forward(np.array([1.0, 0.0, 10.0])).tolist()
+        [2.0, 0.0, 60.0]
+    """
+    value, _, push_forward = both_ways(f, *primals)
+    return value, push_forward
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -209,22 +267,5 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
         raise TypeError(
             "jvp(f, primals, tangents): pass both as tuples of the same length, one entry for each argument"
         )
-    run = _Run(f, primals, range(len(primals)), {})
-    outputs = [_as_tensor(y) for y in leaves(run.result)]
-    nodes, beyond = run.graph(outputs)
-    start: dict[Node, Any] = {}
-
-    def start_with(leaf: Tensor, v: Any) -> None:
-        if np.shape(value_of(v)) != leaf.shape:
-            raise ValueError(f"jvp: a tangent of shape {np.shape(value_of(v))} for an argument of shape {leaf.shape}")
-        start[leaf] = v if isinstance(v, Tensor) else np.array(v, dtype=leaf.dtype)
-
-    for tree, direction in zip(run.chosen, tangents):
-        tree_map(start_with, tree, direction)
-    recorded = beyond or (run.recording and any(isinstance(v, Tensor) for v in start.values()))
-    start = {leaf: _as_tensor(v) if recorded else value_of(v) for leaf, v in start.items()}
-    with enable_grad():
-        known = forward_walk(start, nodes)
-    found = iter([known[y] if y in known else np.zeros_like(y._data) for y in outputs])
-    value = run.result if recorded else tree_map(_plain, run.result)
-    return value, unflatten(run.result, found)
+    value, push_forward = linearize(f, *primals)
+    return value, push_forward(*tangents)

@@ -75,11 +75,20 @@ def tree_map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     parts = children(tree)
     if parts is None:
         return f(tree, *others)
-    rest = [children(other) for other in others]
-    for other, found in zip(others, rest):
-        if found is None or len(found) != len(parts):
-            raise ValueError(f"trees of different shapes: {tree!r} and {other!r}")
+    rest = [_counterparts(tree, parts, other) for other in others]
     return rebuild(tree, [tree_map(f, *group) for group in zip(parts, *rest)])
+
+
+def _counterparts(tree: Any, parts: list[Any], other: Any) -> list[Any]:
+    """The parts of another tree, in the order of this one's: dicts go by key."""
+    if isinstance(tree, dict) and isinstance(other, dict):
+        if tree.keys() != other.keys():
+            raise ValueError(f"trees of different shapes: keys {sorted(map(str, tree))} and {sorted(map(str, other))}")
+        return [other[key] for key in tree]
+    found = children(other)
+    if found is None or len(found) != len(parts):
+        raise ValueError(f"trees of different shapes: {tree!r} and {other!r}")
+    return found
 
 
 def unflatten(tree: Any, values: Iterator[Any]) -> Any:

@@ -18,8 +18,13 @@ def _flipped(a: Any) -> Any:
 
 
 def _matmul(a: Any, b: Any) -> Any:
-    """A @ b. For matrices and vectors ``dot`` is the same product, and starts three times sooner than ``matmul``."""
-    return a.dot(b) if 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2 else np.matmul(a, b)
+    """A @ b. For matrices and vectors ``dot`` is the same product, and starts three times sooner than ``matmul``.
+
+    But it is a method, of which NumPy asks nobody else: in a rule that is recorded, one of them may be a Tensor.
+    """
+    if type(a) is type(b) is np.ndarray and 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2:
+        return a.dot(b)
+    return np.matmul(a, b)
 
 
 def _matmul_left(g: Any, ans: Any, a: Any, b: Any) -> Any:

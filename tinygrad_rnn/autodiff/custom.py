@@ -1,0 +1,209 @@
+"""Functions with derivatives of the user's own: ``custom_vjp`` and ``custom_jvp``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .registry import Primitive
+from .scope import context, enable_grad, traces
+from .tensor import Tensor, apply, constant, value_of
+from .transforms import vjp
+from .trees import leaves, tree_map, unflatten
+
+CLOSURE = (
+    "{name}: the function uses a Tensor from outside that requires a gradient, and a derivative of your own says "
+    "nothing about it. Pass it as an argument."
+)
+
+
+def _detached(a: Any) -> Any:
+    return constant(a._data) if isinstance(a, Tensor) and a.requires_grad else a
+
+
+class _Custom:
+    """What both have in common: a call runs the function once, and makes one node of it."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, f)
+        self._f = f
+        self._name = getattr(f, "__name__", type(f).__name__)
+
+    def __call__(self, *args: Any) -> Any:
+        """Run it; recorded as one node, if an argument requires a gradient."""
+        given = list(leaves(args))
+        active = [i for i, a in enumerate(given) if isinstance(a, Tensor) and a.requires_grad]
+        if not active or not context.recording or (traces and context.trace is not None):
+            return self._f(*args)
+        with enable_grad():  # so that what it uses from outside is noticed
+            result, rules = self._run(tree_map(_detached, args), args)
+        values = [y if isinstance(y, Tensor) else constant(np.asarray(y)) for y in leaves(result)]
+        if any(y.requires_grad for y in values):
+            raise TypeError(CLOSURE.format(name=self._name))
+        arrays = tuple(y._data for y in values)
+        several = len(arrays) != 1
+        op = Primitive(self._name, lambda *_: arrays if several else arrays[0], *rules(active), outputs=several)
+        results = apply(op, tuple(given[i] for i in active))
+        return unflatten(result, iter(results if several else [results]))
+
+    def _run(self, detached: Any, args: Any) -> tuple[Any, Callable[[list[int]], tuple[Any, Any]]]:
+        """The result, and what gives the vjp and jvp rules for the leaves that require a gradient."""
+        raise NotImplementedError
+
+
+def _with(args: Any, active: Sequence[int], values: Sequence[Any]) -> Any:
+    """The arguments, with other values in the place of the active leaves; arrays become Tensors."""
+    given = list(leaves(args))
+    for i, v in zip(active, values):
+        given[i] = v if isinstance(v, Tensor) else constant(v)
+    return unflatten(args, iter(given))
+
+
+def _cotangent_tree(result: Any, g: Any) -> Any:
+    """The cotangents of the results, as a tree like the result; zeros where none arrived."""
+    shapes = [np.shape(value_of(y)) for y in leaves(result)]
+    given = list(g) if len(shapes) != 1 else [g]
+    filled = [np.zeros(shape) if c is None else c for c, shape in zip(given, shapes)]
+    return unflatten(result, iter([c if isinstance(c, Tensor) else constant(c) for c in filled]))
+
+
+def _of_leaves(args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
+    """The cotangents of all leaves of the arguments, zeros where there is none."""
+    found: list[Any] = []
+
+    def collect(leaf: Any, c: Any) -> None:
+        found.append(np.zeros(np.shape(value_of(leaf))) if c is None else c)
+
+    for argument, c in zip(args, cotangents):
+        if c is None:
+            tree_map(lambda leaf: collect(leaf, None), argument)
+        else:
+            tree_map(collect, argument, c)
+    return found
+
+
+def _plain_unless(recorded: bool, values: Any) -> list[Any]:
+    return [v if recorded else value_of(v) for v in values]
+
+
+class custom_vjp(_Custom):
+    """Give a function a gradient of your own, for reverse mode.
+
+    Args:
+        f: a function of arrays, numbers and trees of them; whatever it uses that requires a gradient is an argument.
+
+    Then declare both halves with ``defvjp(forward, backward)``:
+
+    - ``forward(*args)`` gives ``(result, residuals)``;
+    - ``backward(residuals, cotangent)`` gives a tuple with the cotangent of each argument, None for one without.
+
+    Both are written in plain NumPy and see Tensors. For a second derivative ``backward`` itself is differentiated.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> @tr.custom_vjp
+        ... def clip_gradient(x):
+        ...     return x
+        >>> clip_gradient.defvjp(lambda x: (x, None), lambda residuals, g: (np.clip(g, -1, 1),))
+        >>> float(tr.grad(lambda x: 100 * clip_gradient(x))(3.0))
+        1.0
+    """
+
+    _halves: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+
+    def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        """Declare the two halves."""
+        self._halves = (forward, backward)
+
+    def _run(self, detached: Any, args: Any) -> Any:
+        if self._halves is None:
+            raise TypeError(f"{self._name}: custom_vjp needs defvjp(forward, backward) before it is called")
+        forward, backward = self._halves
+        result, residuals = forward(*detached)
+
+        def rules(active: list[int]) -> tuple[Any, Any]:
+            def pull_back(wanted: Sequence[int], g: Any, ans: Any, *values: Any) -> list[Any]:
+                recorded = any(isinstance(v, Tensor) for v in values)
+                kept = forward(*_with(args, active, values))[1] if recorded else residuals
+                cotangents = backward(kept, _cotangent_tree(result, g))
+                if not isinstance(cotangents, tuple) or len(cotangents) != len(args):
+                    raise TypeError(
+                        f"{self._name}: backward must give a tuple with one cotangent for each of {len(args)} arguments"
+                    )
+                return _plain_unless(recorded, [_of_leaves(args, cotangents)[active[i]] for i in wanted])
+
+            return pull_back, self._no_jvp
+
+        return result, rules
+
+    def _no_jvp(self, *args: Any) -> Any:
+        raise TypeError(
+            f"{self._name} has a gradient of its own for reverse mode only, so jvp can't go through it. Use "
+            "custom_jvp, which gives both."
+        )
+
+
+class custom_jvp(_Custom):
+    """Give a function a derivative of your own, for both modes.
+
+    Args:
+        f: a function of arrays, numbers and trees of them; whatever it uses that requires a gradient is an argument.
+
+    Then declare the rule with ``defjvp(rule)``: ``rule(primals, tangents)`` gives ``(result, tangent of the result)``,
+    linear in the tangents, in plain NumPy. Reverse mode transposes it.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> @tr.custom_jvp
+        ... def step(x):
+        ...     return np.where(x > 0, 1.0, 0.0)
+        >>> step.defjvp(lambda primals, tangents: (step(*primals), tangents[0] * np.exp(-primals[0] ** 2)))
+        >>> float(tr.grad(step)(0.0)), float(tr.jvp(step, (0.0,), (2.0,))[1])
+        (1.0, 2.0)
+    """
+
+    _rule: Callable[..., Any] | None = None
+
+    def defjvp(self, rule: Callable[..., Any]) -> None:
+        """Declare the rule."""
+        self._rule = rule
+
+    def _run(self, detached: Any, args: Any) -> Any:
+        rule = self._rule
+        if rule is None:
+            raise TypeError(f"{self._name}: custom_jvp needs defjvp(rule) before it is called")
+        result = self._f(*detached)
+
+        def along(primals: Any, active: list[int], tangents: Sequence[Any]) -> Any:
+            """The rule's tangent, where only the active leaves move."""
+            still = [np.zeros_like(value_of(leaf), dtype=np.float64) for leaf in leaves(primals)]
+            for i, v in zip(active, tangents):
+                still[i] = v
+            return rule(primals, unflatten(primals, iter(still)))[1]
+
+        def rules(active: list[int]) -> tuple[Any, Any]:
+            def pull_back(wanted: Sequence[int], g: Any, ans: Any, *values: Any) -> list[Any]:
+                primals = _with(args, active, values)
+                zeros = [np.zeros_like(value_of(v)) for v in values]
+                _, transposed = vjp(lambda *tangents: along(primals, active, tangents), *zeros)
+                found = transposed(_cotangent_tree(result, g))
+                return _plain_unless(any(isinstance(v, Tensor) for v in values), [found[i] for i in wanted])
+
+            def push_forward(tangents: Sequence[Any], ans: Any, *values: Any) -> Any:
+                primals = _with(args, active, values)
+                moving = [
+                    np.zeros_like(value_of(v)) if t is None else t if isinstance(t, Tensor) else constant(t)
+                    for t, v in zip(tangents, values)
+                ]
+                found = list(leaves(along(primals, active, moving)))
+                found = _plain_unless(any(isinstance(v, Tensor) for v in values), found)
+                return found[0] if len(found) == 1 else tuple(found)
+
+            return pull_back, push_forward
+
+        return result, rules

@@ -1,0 +1,89 @@
+"""One node that stands for many: what it stands for can be recorded again.
+
+A checkpoint, a compiled loop: such a node holds inputs and results, and nothing of what lies between. The contract with
+whoever walks a graph is one method of its operation: ``node.op.expand()`` gives the same results once more, recorded
+node by node from the same inputs. Drawing and explaining look at that; and what has no faster way of its own (here
+everything; for compiled code tangents and second order) walks through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .graph import Node, ancestors, backward_walk, forward_walk, leading_to
+from .registry import Primitive
+from .scope import context, enable_grad
+from .tensor import Tensor, constant
+
+
+class Expandable(Primitive):
+    """An operation whose rules follow from its expansion. Subclasses write ``forward`` and ``record``.
+
+    Args:
+        name: what errors and pictures call it.
+        inputs: the arguments of its node; the Tensors among them are where its expansion ends.
+        outputs: whether it gives a tuple of arrays.
+    """
+
+    __slots__ = ("inputs",)
+
+    # Methods take the place of Primitive's attributes, so its __init__ is not for us.
+    def __init__(self, name: str, inputs: Sequence[Any], outputs: bool) -> None:
+        self.name = name
+        self.inputs = tuple(inputs)
+        self.outputs = outputs
+        self.by_element = self.is_linear = False
+
+    def forward(self, *arrays: Any) -> Any:
+        """The results, as arrays."""
+        raise NotImplementedError
+
+    def record(self) -> list[Tensor]:
+        """The results, recorded from ``inputs``."""
+        raise NotImplementedError
+
+    def expand(self, arrays: Sequence[Any] = ()) -> list[Tensor]:
+        """The results once more, recorded from the same inputs.
+
+        Args:
+            arrays: the inputs as they were at forward time, to see that they still are.
+
+        Raises:
+            RuntimeError: the data of an input was replaced since.
+        """
+        for source, array in zip(self.inputs, arrays):
+            if isinstance(source, Tensor) and array is not source and array is not source._data:
+                raise RuntimeError(
+                    f"{self.name}: the data of {source.name or 'an input'} was replaced after the forward pass, so "
+                    "that can't be run again. Look at its graph, and take its gradients, before the update."
+                )
+        with enable_grad():
+            return self.record()
+
+    def vjps(self, wanted: Sequence[int], g: Any, ans: Any, *args: Any) -> list[Any]:
+        """Cotangents of the inputs; recorded, if that of a result is."""
+        cotangents = list(g) if self.outputs else [g]
+        recorded = any(isinstance(c, Tensor) for c in cotangents)
+        start: dict[Node, Any] = {}
+        for y, c in zip(self.expand(args), cotangents):
+            if c is not None and y.requires_grad:
+                c = constant(c) if recorded and not isinstance(c, Tensor) else c
+                start[y] = start[y] + c if y in start else c
+        targets = [self.inputs[i] for i in wanted]
+        with enable_grad():
+            nodes = leading_to(ancestors(start, stop=set(targets)), targets)
+            goal = frozenset(targets)
+            reached = backward_walk(start, nodes, targets=goal, free=not recorded, observer=context.anomaly)
+        return [reached[a] if a in reached else np.zeros_like(a._data) for a in targets]
+
+    def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:
+        """Tangents of the results; recorded, if that of an input is."""
+        outputs = self.expand(args)
+        start = {a: v for a, v in zip(self.inputs, tangents) if v is not None}
+        with enable_grad():
+            known = forward_walk(start, leading_to(ancestors(outputs, stop=start), start))
+        found = [known[y] if y in known else np.zeros_like(y._data) for y in outputs]
+        return tuple(found) if self.outputs else found[0]

@@ -1,0 +1,151 @@
+"""``checkpoint``: forget what a function computes on its way, and compute it again when the backward pass needs it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .expandable import Expandable
+from .graph import ancestors, next_serial
+from .scope import context, traces
+from .tensor import Tensor, apply
+from .trees import leaves, tree_map
+
+
+def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
+    """A function with the same values and gradients as ``f`` that stores its inputs and results alone.
+
+    What ``f`` computes on its way is computed again in the backward pass: memory for time. Over a long sequence,
+    checkpointing every √T steps brings memory from T down to about 2√T, for one more forward pass.
+
+    Args:
+        f: a pure function of arrays and trees of them, which gives an array or a tree; it may use Tensors from
+            outside, and they get their gradients. Draw random numbers before, and pass them in.
+
+    Raises:
+        RuntimeError: (in the backward pass) ``f`` gave other values the second time, or the data of a Tensor that it
+            uses was replaced in between.
+
+    Source: Chen et al., "Training deep nets with sublinear memory cost" (2016).
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> W = tr.tensor([[0.5]], requires_grad=True)
+        >>> step = tr.checkpoint(lambda x, h: np.tanh(x + h @ W))
+        >>> h = step(np.ones(1), step(np.ones(1), np.zeros(1)))
+        >>> h.op.name
+        'checkpoint'
+        >>> h.sum().backward()
+        >>> round(W.grad.item(), 4)
+        0.1703
+    """
+
+    @functools.wraps(f)
+    def checkpointed(*args: Any, **keywords: Any) -> Any:
+        if not context.recording or (traces and context.trace is not None):
+            return f(*args, **keywords)
+        args, keywords = tree_map(_kept, args), tree_map(_kept, keywords)
+        began = next_serial()
+        result = f(*args, **keywords)
+        found = [y for y in leaves(result) if isinstance(y, Tensor) and y.requires_grad and y.serial > began]
+        if not found:
+            return result
+        op = _Checkpoint(functools.partial(f, *args, **keywords), found, began)
+        results = apply(op, op.inputs)
+        standing_in = dict(zip(found, results if op.outputs else [results]))
+        return tree_map(lambda y: standing_in.get(y, y) if isinstance(y, Tensor) else y, result)
+
+    return checkpointed
+
+
+def _kept(a: Any) -> Any:
+    """An argument, copied if it is the caller's array: it will be needed again, and the caller may change it."""
+    return np.array(a) if isinstance(a, np.ndarray) and a.dtype != object else a
+
+
+class _Before:
+    """All nodes that were recorded before a moment: where the graph of what came after ends."""
+
+    def __init__(self, serial: int) -> None:
+        self.serial = serial
+
+    def __contains__(self, node: Any) -> bool:
+        return node.serial < self.serial
+
+    def __len__(self) -> int:
+        return self.serial
+
+    def __iter__(self) -> Any:
+        raise TypeError("the nodes before a moment are not listed anywhere")
+
+
+class _Checkpoint(Expandable):
+    """One call of a checkpointed function.
+
+    Args:
+        again: runs the function on the same arguments.
+        results: what it gave, in the order of its leaves; the graph behind them is not kept.
+        began: the serial number of the moment before it ran.
+    """
+
+    __slots__ = ("_again", "_scope", "_values")
+
+    def __init__(self, again: Callable[[], Any], results: Sequence[Tensor], began: int) -> None:
+        nodes = ancestors(results, stop=_Before(began))
+        inputs = [node for node in reversed(nodes) if node.serial < began]
+        made_inside = [node for node in nodes if node.is_leaf and node.serial > began]
+        if made_inside:
+            raise ValueError(
+                "checkpoint: the function makes a Tensor that requires a gradient, and would make another one when it "
+                "runs again. Make it outside."
+            )
+        super().__init__("checkpoint", inputs, outputs=len(results) != 1)
+        self._again = again
+        self._scope = context.scope
+        self._values = tuple(y._data for y in results)
+
+    def forward(self, *arrays: Any) -> Any:
+        """What the function gave: it has run already."""
+        return self._values if self.outputs else self._values[0]
+
+    def record(self) -> list[Tensor]:
+        """Run the function again, in the scope in which it ran first."""
+        before, began = context.scope, next_serial()
+        context.scope = self._scope
+        try:
+            result = self._again()
+        finally:
+            context.scope = before
+        found = [y for y in leaves(result) if isinstance(y, Tensor) and y.requires_grad and y.serial > began]
+        same = len(found) == len(self._values) and all(map(_same, found, self._values))
+        if not same:
+            raise RuntimeError(
+                "checkpoint: the function gave other values when it ran again. It must be pure: draw random numbers "
+                "before and pass them in, and update parameters after the backward pass."
+            )
+        return found
+
+
+def _same(y: Tensor, value: Any) -> bool:
+    """Whether a value came out again, to about half of its digits: products may be summed in another order."""
+    tolerance = float(np.sqrt(np.finfo(value.dtype).eps))
+    return y.shape == value.shape and np.allclose(y._data, value, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def stop_gradient(tree: Any) -> Any:
+    """The same values, through which no gradient flows: ``detach()`` for an array or a tree of them.
+
+    Args:
+        tree: Tensors and arrays, nested or not.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> float(tr.grad(lambda x: x * tr.stop_gradient(x))(3.0))
+        3.0
+    """
+    return tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
