@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,18 +14,48 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-    assert blocks
-    names: dict[str, object] = {}
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def run_blocks(*blocks: str) -> dict[str, Any]:
+    """The names that the blocks define, run one after another."""
+    names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
+    return names
 
 
-@pytest.mark.parametrize(
-    ("marker", "ends_with"), [("main job", "-m tinygrad_rnn"), ("tests", "-m pytest")]
-)
+def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert BLOCKS
+    run_blocks(*BLOCKS)
+
+
+def test_the_table_is_what_compare_prints() -> None:
+    """But for the last digits, which another BLAS may round otherwise."""
+    network, derivation = BLOCKS[:2]
+    report = run_blocks(network, derivation)["report"]
+    printed = README.split("<!-- comparison-table -->\n")[1].split("\n\nHad you written")[0]
+    figures = re.compile(r"\d\.\de[+-]\d\d|(?<=\| )0(?= \|)")
+    assert figures.sub("#", printed) == figures.sub("#", report.markdown())
+    assert max(float(number) for number in figures.findall(printed)) < 1e-9
+
+
+def test_the_slip_that_it_tells_of_is_found() -> None:
+    network, derivation = BLOCKS[:2]
+    line = "np.outer(h[t - 1], delta)"
+    assert line in derivation
+    report = run_blocks(network, derivation.replace(line, "np.outer(h[t], delta)"))["report"]
+    (told,) = re.findall(r"^> (.*)$", README, flags=re.MULTILINE)
+    assert not report.agrees and told in report.sentences()
+
+
+def test_the_pictures_are_there() -> None:
+    paths = re.findall(r'<img src="([^"]+)"', README)
+    assert paths and all((ROOT / path).is_file() for path in paths)
+
+
+@pytest.mark.parametrize(("marker", "ends_with"), [("main job", "-m tinygrad_rnn"), ("tests", "-m pytest")])
 def test_the_two_commands_are_marked(marker: str, ends_with: str) -> None:
     block = re.compile(rf"^<!-- run: {marker} -->\n```sh\n([^\n]+)\n```$", flags=re.MULTILINE)
     (command,) = block.findall(README)
