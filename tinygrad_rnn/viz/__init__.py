@@ -7,5 +7,6 @@ its place in a ``scene``, and ``svg`` or ``dot`` (and Graphviz) write it.
 from .draw import draw
 from .paths import highlight
 from .picture import Picture
+from .plots import plot_attention, plot_gates, plot_losses, plot_states
 
-__all__ = ["Picture", "draw", "highlight"]
+__all__ = ["Picture", "draw", "highlight", "plot_attention", "plot_gates", "plot_losses", "plot_states"]

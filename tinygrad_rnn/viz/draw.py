@@ -19,6 +19,7 @@ from .options import Options
 from .picture import Picture
 from .scalars import as_scalars
 
+MOST_NAMES = 12  # parameters listed in a picture's description
 CHOICES = {
     "level": views.LEVELS,
     "view": ("unrolled", "rolled"),
@@ -140,6 +141,8 @@ def _title(steps: int, options: Options) -> str:
 
 
 def _description(graph: Graph) -> str:
-    names = [vertex.title or "without a name" for vertex in graph.vertices if vertex.kind == "parameter"]
-    shown = f"; parameters: {', '.join(names)}" if names else ""
+    leaves_drawn = [vertex for vertex in graph.vertices if vertex.kind == "parameter"]
+    names = list(dict.fromkeys(vertex.title.partition("[")[0] or "without a name" for vertex in leaves_drawn))
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    shown = f"; parameters: {', '.join(names[:MOST_NAMES])}{more}" if names else ""
     return f"{len(graph.vertices)} nodes, {len(graph.edges)} edges{shown}"

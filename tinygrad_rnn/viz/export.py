@@ -12,6 +12,8 @@ from .model import Graph, Vertex, value_array
 from .numbers import MOST_NUMBERS, value_lines
 from .symbols import number, subscript
 
+MOST_INPUTS = 6  # listed in the text table
+
 
 def vertex_name(graph: Graph, i: int) -> str:
     """A name for one vertex: what it is called, else its operation, with its step."""
@@ -30,7 +32,8 @@ def to_text(picture: Any) -> str:
     rows = [header]
     for i, vertex in enumerate(graph.vertices):
         lane = graph.lanes[vertex.lane].title if vertex.lane is not None and graph.lanes else ""
-        made_of = ", ".join(f"#{source} {vertex_name(graph, source)}" for source in inputs[i])
+        made_of = ", ".join(f"#{source} {vertex_name(graph, source)}" for source in inputs[i][:MOST_INPUTS])
+        made_of += f" and {len(inputs[i]) - MOST_INPUTS} more" if len(inputs[i]) > MOST_INPUTS else ""
         rows.append(
             [
                 str(i),

@@ -139,16 +139,11 @@ class _Equations:
         taken = {vertex.title for vertex in self.graph.vertices}
         for i in members if heads else ():
             vertex = self.graph.vertices[i]
-            shared = len(self.users[i] & inside) > 1 and self._size(i) > 1
+            shared = len(self.users[i] & inside) > 1 and vertex.value.op.name != "getitem"
             if shared and not vertex.title:
                 self.names[i] = next((letter for letter in letters if letter not in taken), "…")
                 heads.append(i)
         return [Equation(self._symbol(i, i), self._expression(i, i, 0)) for i in sorted(heads)]
-
-    def _size(self, i: int) -> int:
-        """How many operations stand behind an unnamed value; at least 2 is enough to know."""
-        inner = [edge.source for edge in self.arguments[i] if self.graph.vertices[edge.source].symbol]
-        return 1 + sum(not self.graph.vertices[source].title for source in inner)
 
     def _symbol(self, i: int, seen_from: int) -> Symbol:
         vertex, here = self.graph.vertices[i], self.graph.vertices[seen_from]

@@ -70,18 +70,18 @@ class _Layout:
         for column in plan.columns.values():
             if column.step == 0:
                 continue
-            top = plan.row_top(timed[-1][1]) - (10 if plan.rolled else 36) - LANE_TITLE * titled
-            bottom = plan.row_bottom(timed[0][0]) + (36 if plan.rolled else 10)
+            top = plan.row_top(timed[-1][1]) - (10 if plan.headed_below else 36) - LANE_TITLE * titled
+            bottom = plan.row_bottom(timed[0][0]) + (36 if plan.headed_below else 10)
             left, width = column.left - 10, column.width + 20
             kind = "hidden" if column.elided else "column"
             scene.panels.append(Panel(f"column{column.step}", kind, left, top, width, bottom - top, step=column.step))
             if column.elided:
                 continue
-            if plan.rolled:
-                scene.labels.append(Label("t = 1 … T", column.middle, bottom - 12, 13, "middle", "heading"))
-                continue
-            x, anchor = (column.left, "start") if plan.into_bar else (column.middle, "middle")
-            scene.labels.append(Label(f"t = {column.step}", x, top + 20, 13, anchor, "heading", step=column.step))
+            heading = "t = 1 … T" if plan.rolled else f"t = {column.step}"
+            beside = plan.into_bar and not plan.headed_below
+            x, anchor = (column.left, "start") if beside else (column.middle, "middle")
+            y = bottom - 12 if plan.headed_below else top + 20
+            scene.labels.append(Label(heading, x, y, 13, anchor, "heading", step=column.step))
         for lane, (first, last) in enumerate(plan.lane_rows):
             title = self.graph.lanes[lane].title
             if title and last >= first:

@@ -340,16 +340,13 @@ def assign_keys(vertices: list[Vertex], edges: list[Edge], lanes: list[Lane]) ->
     a small number, so all of this is linear in the size of the graph.
     """
     numbers: dict[Hashable, int] = {}
-    taken: set[tuple[Hashable, int | None]] = set()
+    copies: dict[Hashable, int] = {}
 
     def intern(vertex: Vertex, words: tuple[Any, ...]) -> int:
-        copies = 0
-        while True:
-            key = numbers.setdefault((vertex.lane, words, copies), len(numbers))
-            if (key, vertex.step) not in taken:
-                taken.add((key, vertex.step))
-                return key
-            copies += 1
+        """The number of these words in this lane; the second of their kind in one step gets another number."""
+        place = (vertex.lane, vertex.step, words)
+        copies[place] = copies.get(place, -1) + 1
+        return numbers.setdefault((vertex.lane, words, copies[place]), len(numbers))
 
     same_step: list[list[Edge]] = [[] for _ in vertices]
     made_of: list[list[Edge]] = [[] for _ in vertices]

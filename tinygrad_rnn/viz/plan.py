@@ -26,14 +26,15 @@ Numbered = list[tuple[int, Edge]]
 MARGIN = 18.0
 PADDING = 9.0
 LINE_HEIGHT = 1.28
-GAP_BELOW, GAP_ABOVE = 8.0, 21.0  # free room in a gap, below and above its tracks
+GAP_BELOW, GAP_ABOVE = 6.0, 15.0  # free room in a gap, below and above its tracks
 TRACK = 11.0
 CHANNEL = 26.0
 CHANNEL_LINE = 8.0
 LANE_GAP, LANE_TITLE = 12.0, 16.0
-HEADING = 26.0
+HEADING = 24.0
 ELIDED_WIDTH = 112.0
 LEAST_COLUMN = 56.0
+NARROW = 110.0
 ELIDED_INSET = 12.0  # of the lines in what was elided from its ends
 LOOP_LABEL = 74.0
 SMALL = 10.0
@@ -43,7 +44,7 @@ def box_size(lines: list[Line]) -> tuple[float, float]:
     """Width and height of a box with these lines of text."""
     width = max((text_width(line.text, line.size, line.bold) for line in lines), default=0.0)
     height = sum(line.size * LINE_HEIGHT for line in lines)
-    return max(width + 2 * PADDING, 36.0), max(height + PADDING, 26.0)
+    return max(width + 2 * PADDING, 36.0), max(height + 6, 24.0)
 
 
 @dataclass
@@ -390,14 +391,16 @@ class Plan:
         titled = {first for lane, (first, _) in zip(self.graph.lanes, self.lane_rows) if lane.title}
         after_titled = {last + 1 for lane, (_, last) in zip(self.graph.lanes, self.lane_rows) if lane.title}
         headed = max((last + 1 for lane, (_, last) in zip(self.graph.lanes, self.lane_rows) if lane.timed), default=-1)
-        y = MARGIN + HEADING * self.rolled  # the one column's heading is below it: a narrow column has no room above
+        narrow = bool(self.into_bar) and self.template.right - self.template.left < NARROW
+        self.headed_below = self.rolled or narrow  # where there is no room beside what leaves the column upward
+        y = MARGIN + HEADING * self.headed_below
         middles, tracks = [], {}
         for row in range(self.rows + 1):
             gap = self.gaps.get(row, {})
             y += (
                 LANE_GAP * (row in titled)
                 + LANE_TITLE * (row in after_titled)
-                + HEADING * (row == headed and not self.rolled)
+                + HEADING * (row == headed and not self.headed_below)
             )
             y += GAP_BELOW if row or gap else 0
             for key, room in gap.items():

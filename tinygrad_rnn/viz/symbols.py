@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,14 @@ def plain_number(value: Any) -> float | None:
 
 
 def number(value: Any) -> str:
-    """A number with four digits, and a true minus sign.
+    """A number with four digits, a true minus sign, and words for what is none.
 
     Example:
         >>> number(-0.12345678), number(0.0), number(4e-12)
         ('−0.1235', '0', '4e−12')
     """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
     text = f"{float(value) or 0.0:.4g}"  # "or": a zero has no sign
     return text.replace("e-0", "e-").replace("e+0", "e+").replace("-", "−")
 

@@ -1,0 +1,180 @@
+"""Plots of what a network does over time, with matplotlib. Each takes an ``ax``, or makes one, and returns it.
+
+How a gradient fares on its way back is drawn by ``explanation``: ``plot_terms`` (the heat map of t × k),
+``plot_jacobians`` and ``plot_gradient_flow``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .model import value_array
+
+MOST_CURVES = 8  # units drawn as curves of their own; more become a heat map
+
+
+def plot_losses(losses: Mapping[str, Any] | Any, ax: Any = None, smoothing: float = 0.0) -> Any:
+    """Loss curves, one run or several side by side.
+
+    Args:
+        losses: the loss of every step, (steps,), or several such by name.
+        ax: where to draw; a new figure's by default (``ax.figure.savefig("losses.png")``).
+        smoothing: from 0 (none) to below 1: how much of the running mean each step keeps.
+
+    Returns:
+        The ``ax``.
+
+    Raises:
+        ValueError: a curve that is no sequence of numbers, or a smoothing out of range.
+    """
+    if not 0 <= smoothing < 1:
+        raise ValueError(f"plot_losses: smoothing {smoothing} is not in [0, 1)")
+    ax = _axes(ax)
+    curves = losses if isinstance(losses, Mapping) else {"loss": losses}
+    for n, (name, values) in enumerate(curves.items()):
+        curve = _array(values, "plot_losses", 1)
+        steps = np.arange(1, len(curve) + 1)
+        if smoothing:
+            ax.plot(steps, curve, color=f"C{n}", alpha=0.25, linewidth=0.8)
+        ax.plot(steps, _smoothed(curve, smoothing), color=f"C{n}", label=name)
+    ax.set(xlabel="step", ylabel="loss")
+    if len(curves) > 1:
+        ax.legend()
+    return ax
+
+
+def plot_states(states: Any, ax: Any = None, name: str = "h", example: int = 0) -> Any:
+    """The hidden state over time: a curve for each unit, or a heat map if there are many.
+
+    Args:
+        states: (T, d), or (T, B, d) of which one example is shown.
+        ax: where to draw; a new figure's by default.
+        name: what the state is called.
+        example: which example of the batch.
+
+    Returns:
+        The ``ax``.
+
+    Raises:
+        ValueError: another shape, or no such example.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn.viz.plots import plot_states
+        >>> ax = plot_states(np.tanh(np.linspace(-2, 2, 12).reshape(6, 2)))
+        >>> len(ax.lines)
+        2
+    """
+    values = _of_example(states, example, "plot_states")
+    ax = _axes(ax)
+    steps = np.arange(1, len(values) + 1)
+    if values.shape[1] <= MOST_CURVES:
+        for unit in range(values.shape[1]):
+            ax.plot(steps, values[:, unit], marker=".", label=f"{name}[{unit}]")
+        ax.set(xlabel="step t", ylabel=name)
+        ax.legend()
+        return ax
+    largest = float(np.nanmax(np.abs(values))) or 1.0
+    extent = (0.5, len(values) + 0.5, values.shape[1] - 0.5, -0.5)
+    image = ax.imshow(values.T, aspect="auto", extent=extent, cmap="RdBu_r", vmin=-largest, vmax=largest)
+    ax.figure.colorbar(image, ax=ax, label=name)
+    ax.set(xlabel="step t", ylabel="unit")
+    return ax
+
+
+def plot_gates(gates: Mapping[str, Any], ax: Any = None, example: int = 0) -> Any:
+    """Gates over time: for each the mean over its units, with the middle half of them as a band.
+
+    Args:
+        gates: by name (T, d), or (T, B, d) of which one example is shown; as a layer with ``return_states=True`` gives
+            them.
+        ax: where to draw; a new figure's by default.
+        example: which example of the batch.
+
+    Returns:
+        The ``ax``.
+
+    Raises:
+        ValueError: another shape, or no such example.
+    """
+    ax = _axes(ax)
+    for n, (name, values) in enumerate(gates.items()):
+        units = _of_example(values, example, f"plot_gates: {name}")
+        steps = np.arange(1, len(units) + 1)
+        low, high = np.quantile(units, [0.25, 0.75], axis=1)
+        ax.fill_between(steps, low, high, color=f"C{n}", alpha=0.2, linewidth=0)
+        ax.plot(steps, units.mean(axis=1), color=f"C{n}", marker=".", label=name)
+    ax.set(xlabel="step t", ylabel="mean over the units")
+    ax.legend()
+    return ax
+
+
+def plot_attention(
+    weights: Any, ax: Any = None, read: Sequence[str] | None = None, written: Sequence[str] | None = None
+) -> Any:
+    """Attention weights as a heat map: what is written down, what is read across.
+
+    Args:
+        weights: (steps written, steps read).
+        ax: where to draw; a new figure's by default.
+        read: the names of the steps read, by default their numbers from 1.
+        written: likewise of the steps written.
+
+    Returns:
+        The ``ax``.
+
+    Raises:
+        ValueError: another shape, or another number of names.
+    """
+    array = _array(weights, "plot_attention", 2)
+    for names, size, what in ((read, array.shape[1], "read"), (written, array.shape[0], "written")):
+        if names is not None and len(names) != size:
+            raise ValueError(f"plot_attention: {len(names)} names for {size} steps {what}")
+    ax = _axes(ax)
+    image = ax.imshow(array, cmap="cividis", vmin=0.0, aspect="auto", interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label="weight")
+    ax.set_xticks(range(array.shape[1]), read or [str(k + 1) for k in range(array.shape[1])])
+    ax.set_yticks(range(array.shape[0]), written or [str(t + 1) for t in range(array.shape[0])])
+    ax.set(xlabel="step read", ylabel="step written")
+    return ax
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('plots need matplotlib: pip install "tinygrad_rnn[plot]"') from error
+    return Figure(layout="constrained").subplots()
+
+
+def _array(values: Any, who: str, ndim: int) -> np.ndarray:
+    array = np.asarray(value_array(values), dtype=np.float64)
+    if array.ndim != ndim:
+        raise ValueError(f"{who}: an array with {ndim} axes is needed, not one of shape {array.shape}")
+    return array
+
+
+def _of_example(values: Any, example: int, who: str) -> np.ndarray:
+    array = np.asarray(value_array(values), dtype=np.float64)
+    if array.ndim == 3:
+        if not -array.shape[1] <= example < array.shape[1]:
+            raise ValueError(f"{who}: there is no example {example} in a batch of {array.shape[1]}")
+        array = array[:, example]
+    if array.ndim != 2:
+        raise ValueError(f"{who}: (T, d) or (T, B, d) is needed, not {array.shape}")
+    return array
+
+
+def _smoothed(curve: np.ndarray, smoothing: float) -> np.ndarray:
+    """The running mean, without the bias of its start."""
+    mean, weight, found = 0.0, 0.0, []
+    for value in curve:
+        mean = smoothing * mean + (1 - smoothing) * value
+        weight = smoothing * weight + (1 - smoothing)
+        found.append(mean / weight)
+    return np.array(found)
