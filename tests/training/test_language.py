@@ -26,6 +26,24 @@ def test_reading_piece_by_piece_is_reading_at_once(cell) -> None:
     np.testing.assert_allclose(np.concatenate([first.data, second.data]), whole.data, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
+def test_the_compiled_loop_learns_the_same(cell: str) -> None:
+    compiled, eager = (
+        train_on_text(TEXT, cell=cell, units=8, batch_size=4, steps_per_batch=10, steps=30, compiled=each)
+        for each in (True, False)
+    )
+    np.testing.assert_allclose(compiled.history.losses, eager.history.losses, rtol=1e-4)
+
+
+def test_a_cell_that_cannot_be_compiled_is_run_as_it_is() -> None:
+    class Undecided(nn.RNNCell):
+        def forward(self, x, h):
+            return super().forward(x, h) if np.sum(h).item() > 0 else super().forward(x, h * 0)
+
+    logits, _ = untrained(cell=Undecided(4, 8))(np.zeros((5, 2), int))
+    assert logits.shape == (5, 2, len(untrained().vocabulary))
+
+
 def test_it_learns_a_text_and_writes_it() -> None:
     model, history, held_out = train_on_text(
         TEXT, units=32, embedding_size=16, batch_size=4, steps_per_batch=20, learning_rate=0.02, steps=150

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import nn
 from ..autodiff.scope import no_grad
+from ..compiler import compile
 from ..data import CharacterVocabulary, StreamBatches, Vocabulary, train_validation_split
 from ..nn import init
 from ..optim import Adam
@@ -34,6 +35,8 @@ class LanguageModel(nn.Module):
             outputs of size ``units``.
         units: d, the size of the cell's output.
         embedding_size: n, the size of the vector that stands for a symbol.
+        compiled: Whether the loop over time is compiled (see ``tinygrad_rnn.compile``), which makes it about twice as
+            fast. A cell that can't be compiled is run as it is.
         seed: An int or a numpy.random.Generator.
         dtype: Of the parameters.
 
@@ -59,6 +62,7 @@ class LanguageModel(nn.Module):
         *,
         units: int = 128,
         embedding_size: int = 64,
+        compiled: bool = True,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -71,6 +75,7 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Parameter(rng.normal(size=(len(vocabulary), embedding_size)).astype(dtype))
         self.cell = cell
         self.output = nn.Linear(units, len(vocabulary), seed=rng, dtype=dtype)
+        self._whole_loop = compile(cell, fallback=True) if compiled else cell
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
         """Read symbols and predict, after each, the next one.
@@ -82,7 +87,10 @@ class LanguageModel(nn.Module):
         Returns:
             Logits (T, B, k), and the state after the last symbol.
         """
-        ys, state = nn.unroll(self.cell, self.embedding[symbols], state)
+        return self._read(self._whole_loop, symbols, state)
+
+    def _read(self, cell: Any, symbols: Any, state: Any) -> tuple[Any, Any]:
+        ys, state = nn.unroll(cell, self.embedding[symbols], state)
         return self.output(ys), state
 
     def sample(self, length: int, prime: str = "", *, temperature: float = 1.0, seed: init.Seed = 0) -> str:
@@ -111,7 +119,7 @@ class LanguageModel(nn.Module):
         state = None
         with no_grad():
             for _ in range(length):
-                logits, state = self(following, state)
+                logits, state = self._read(self.cell, following, state)  # one step is no loop worth compiling
                 drawn.append(_draw(np.asarray(logits)[-1], temperature, rng))
                 following = np.array(drawn[-1:])
         return self.vocabulary.decode([*given, *drawn])
@@ -159,6 +167,7 @@ def train_on_text(
     cell: Any = "LSTM",
     units: int = 128,
     embedding_size: int = 64,
+    compiled: bool = True,
     batch_size: int = 32,
     steps_per_batch: int = 50,
     learning_rate: float = 5e-3,
@@ -175,6 +184,7 @@ def train_on_text(
         cell: As in ``LanguageModel``.
         units: As in ``LanguageModel``.
         embedding_size: As in ``LanguageModel``.
+        compiled: As in ``LanguageModel``.
         batch_size: How many streams through the text run side by side.
         steps_per_batch: Through how many time steps gradients flow back.
         learning_rate: Adam's.
@@ -198,7 +208,7 @@ def train_on_text(
         vocabulary = CharacterVocabulary.from_text(text)
     symbols = vocabulary.encode(text) if isinstance(text, str) else text
     rng = np.random.default_rng(seed)
-    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, seed=rng)
+    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, compiled=compiled, seed=rng)
     train, held_out = train_validation_split(symbols, validation=validation)
     stream = StreamBatches(train, batch_size=batch_size, steps=steps_per_batch, rng=rng)
     history = fit(
