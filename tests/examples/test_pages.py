@@ -28,6 +28,7 @@ PROMISES = {
     "first_cell": ["agrees with finite differences: True", "180 parameters", "is zero: True"],
     "forecasting": ["One step ahead, on 400 values", "40 steps on its own"],
     "long_memory": ["is still guessing\nLSTM", "has learned it\nGRU"],
+    "moving_blob": ["The network says right; it moves right.", "Of 1000 new videos "],
     "next_word": ["please          -> stay 0.9", "please stay     -> at 0.9", "please stay at  -> home 0.9"],
     "number_reversal": ["after 41 updates. It answers [7 7 7]", "stays at 1.387", "It answers [5 3 1]", "-> [7 0 2]"],
     "phrase_to_colour": ["after (0, 128, 0) ", "after (0, 0, 255) ", "after (255, 165, 0) "],
@@ -38,6 +39,7 @@ PROMISES = {
         "Given 'l', it writes 'letters'.",
     ],
     "scalar_graph": ["by backward()    -0.858167870", "by hand          -0.858167870", "by moving w      -0.858167870"],
+    "sentence_generation": ["-5.5  I am reading an article\n", "I am reading an article     kept back", "It writes:"],
     "skip_connections": ["lags (1, 2)       89 of them", "lags (1, 2, 3)   274 of them, the shortest has 4 steps"],
     "sum_over_paths": ["151,912 = 151,912", "L_4 s_4 s_3 s_2 s_1 W", "All 15 terms together"],
     "vanishing_gradients": [
@@ -209,3 +211,23 @@ def test_the_class_and_the_function_are_one_cell():
     by_function, _ = tr.unroll(lambda x, h: first.fading(p, x, h), xs, state=np.zeros(5))
     by_class, _ = tr.unroll(first.FadingCell(3, 5), xs)
     np.testing.assert_allclose(by_function.numpy(), by_class.numpy(), atol=1e-6)
+
+
+def test_the_order_of_the_frames_is_what_tells_the_direction():
+    blob = page("moving_blob")
+    model = blob.VideoClassifier(seed=3)
+    blob.train(model, updates=300, seed=4)
+    frames, classes = blob.videos(np.random.default_rng(5), 500)
+    assert np.mean(model.classify(frames) == classes) > 0.95
+    backwards = model.classify(frames[::-1])
+    opposite = np.array([1, 0, 3, 2])[classes]  # a film run backwards goes the other way
+    assert np.mean(backwards == opposite) > 0.95
+
+
+def test_the_riddle_is_solved_by_sentences_that_do_not_hold_its_answer():
+    sentences = page("sentence_generation")
+    assert sentences.ANSWER not in sentences.training_text()
+    model = sentences.trained_model(seed=1)
+    (best, score), (_, second) = sentences.in_order(model, sentences.RIDDLE)[:2]
+    assert best == sentences.ANSWER
+    assert score > -8 > second
