@@ -1,6 +1,8 @@
 """Recurrent models, built from generic pieces: a cell is a few lines of NumPy, time is a loop."""
 
 from . import init
+from .architectures import EncoderDecoder, ManyToMany, ManyToOne, OneToMany, last_output, teacher_forcing
+from .attention import AdditiveAttention, Attention, DotProductAttention, Memory
 from .cells import (
     Cell,
     DropoutCell,
@@ -19,6 +21,7 @@ from .cells import (
     ZoneoutCell,
 )
 from .ctc import ctc
+from .decoding import Hypothesis, beam_search, greedy
 from .layers import Dropout, Embedding, LayerNorm, Linear, Sequential
 from .losses import (
     binary_cross_entropy,
@@ -34,6 +37,7 @@ from .losses import (
 )
 from .module import Module, Parameter
 from .recurrent import GRU, LSTM, RNN, Recurrent
+from .seq2seq import Decoder
 from .through_time import detach
 from .torch_weights import from_torch_state_dict, to_torch_state_dict
 from .unroll import Noisy, unroll
@@ -43,11 +47,17 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdditiveAttention",
+    "Attention",
     "Cell",
+    "Decoder",
+    "DotProductAttention",
     "Dropout",
     "DropoutCell",
     "Embedding",
+    "EncoderDecoder",
     "GRUCell",
+    "Hypothesis",
     "IndRNNCell",
     "JordanCell",
     "LSTMCell",
@@ -56,8 +66,12 @@ __all__ = [
     "LayerNormCell",
     "Linear",
     "MGUCell",
+    "ManyToMany",
+    "ManyToOne",
+    "Memory",
     "Module",
     "Noisy",
+    "OneToMany",
     "Parameter",
     "RNNCell",
     "Recurrent",
@@ -67,6 +81,7 @@ __all__ = [
     "StackedCell",
     "Wrapper",
     "ZoneoutCell",
+    "beam_search",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "bits_per_character",
@@ -74,15 +89,18 @@ __all__ = [
     "ctc",
     "detach",
     "from_torch_state_dict",
+    "greedy",
     "huber",
     "init",
     "l1",
+    "last_output",
     "load_weights",
     "mse",
     "nll",
     "one_sided_cross_entropy",
     "perplexity",
     "save_weights",
+    "teacher_forcing",
     "to_torch_state_dict",
     "unroll",
 ]

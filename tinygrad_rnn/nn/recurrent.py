@@ -145,6 +145,16 @@ class Recurrent(Module):
         """All cells, in the order of the states: lower layers first, forward before reverse."""
         return [cell for layer in self.layers for cell, _ in _directions(layer)]
 
+    @property
+    def bidirectional(self) -> bool:
+        """Whether the last layer goes through time in both directions."""
+        return isinstance(self.layers[-1], tuple)
+
+    @property
+    def outputs(self) -> int:
+        """The size of the output's last axis."""
+        return sum(cell.outputs for cell, _ in _directions(self.layers[-1]))
+
     def _states_in(self, state: Any) -> list[Any]:
         """The initial state of each cell."""
         cells = self.cells()

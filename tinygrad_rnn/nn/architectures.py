@@ -1,0 +1,289 @@
+"""Whole models by what goes in and what comes out: one vector or a sequence of them.
+
+==========================  ==============================  ==========================================================
+many to one                 ``ManyToOne``                   a phrase to a colour, frames to a class, a review to a mood
+many to many, aligned       ``ManyToMany``                  the next character or word, a tag for each word
+one to many                 ``OneToMany``                   an image to a caption
+many to many, by itself     ``EncoderDecoder``              translation
+==========================  ==============================  ==========================================================
+
+The figures (a) to (d) of the article "Under the hood of neural networks. Part 2: recurrent" show them all.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autodiff import scope
+from . import init
+from .layers import Linear
+from .module import Module
+from .recurrent import Recurrent
+from .seq2seq import Decoder
+from .through_time import along_batch, checked_lengths
+
+
+def last_output(layer: Recurrent, output: Any, lengths: Any = None) -> Any:
+    """What a recurrent layer gave last: forward at each sequence's end, in reverse at its beginning.
+
+    Args:
+        layer: the layer.
+        output: its output, time first, (T, B, d).
+        lengths: (B,), of the sequences in a padded batch.
+
+    Returns:
+        (B, d); zeros for a sequence without steps.
+    """
+    if lengths is None:
+        final = output[-1]
+    else:
+        lengths = checked_lengths(lengths, np.shape(output))
+        final = output[np.maximum(lengths - 1, 0), np.arange(len(lengths))]
+        final = np.where(along_batch(lengths > 0, final), final, 0)
+    if not layer.bidirectional:
+        return final
+    forward = layer.layers[-1][0].outputs
+    return np.concatenate([final[..., :forward], output[0][..., forward:]], axis=-1)
+
+
+class ManyToOne(Module):
+    """Reads a sequence, then says one thing: a recurrent layer and a linear one on top of its last output.
+
+    Args:
+        layer: RNN, LSTM, GRU or Recurrent.
+        outputs: k, the size of what it says.
+        pool: "last" output, or the "mean" or the "max" of all.
+        seed: an int or a numpy.random.Generator.
+        dtype: of the linear layer.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> model = nn.ManyToOne(nn.GRU(3, 8, bidirectional=True), outputs=2)
+        >>> model(np.zeros((7, 5, 3), np.float32), lengths=[7, 3, 1, 2, 2]).shape
+        (5, 2)
+    """
+
+    def __init__(
+        self, layer: Recurrent, outputs: int, *, pool: str = "last", seed: init.Seed = 0, dtype: Any = np.float32
+    ) -> None:
+        if pool not in ("last", "mean", "max"):
+            raise ValueError(f"ManyToOne: pool is 'last', 'mean' or 'max', not {pool!r}")
+        self.layer, self.pool = layer, pool
+        self.readout = Linear(layer.outputs, outputs, seed=seed, dtype=dtype)
+
+    def forward(self, x: Any, lengths: Any = None) -> Any:
+        """Args: x, as the layer takes it; lengths (B,). Returns: (B, k)."""
+        output, _ = self.layer(x, lengths=lengths)
+        if self.layer.batch_first and np.ndim(output) > 2:
+            output = np.swapaxes(output, 0, 1)
+        return self.readout(self._pooled(output, lengths))
+
+    def _pooled(self, output: Any, lengths: Any) -> Any:
+        """One vector for each sequence, (B, d)."""
+        if self.pool == "last":
+            return last_output(self.layer, output, lengths)
+        if lengths is None:
+            return np.mean(output, axis=0) if self.pool == "mean" else np.max(output, axis=0)
+        lengths = np.asarray(lengths)
+        if self.pool == "mean":  # outputs in the padding are zero
+            return np.sum(output, axis=0) / np.maximum(lengths, 1).astype(output.dtype)[:, None]
+        valid = along_batch(np.arange(len(output))[:, None] < lengths, output)
+        largest = np.max(np.where(valid, output, -np.inf), axis=0)
+        return np.where((lengths > 0)[:, None], largest, 0)
+
+
+class ManyToMany(Module):
+    """Says something at each step: a recurrent layer and a linear one on top of every output.
+
+    Args:
+        layer: RNN, LSTM, GRU or Recurrent.
+        outputs: k, the size of what it says.
+        seed: an int or a numpy.random.Generator.
+        dtype: of the linear layer.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> model = nn.ManyToMany(nn.LSTM(3, 8), outputs=2)
+        >>> prediction, (h, c) = model(np.zeros((7, 5, 3), np.float32))
+        >>> prediction.shape
+        (7, 5, 2)
+    """
+
+    def __init__(self, layer: Recurrent, outputs: int, *, seed: init.Seed = 0, dtype: Any = np.float32) -> None:
+        self.layer = layer
+        self.readout = Linear(layer.outputs, outputs, seed=seed, dtype=dtype)
+
+    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
+        """Args: x, state and lengths, as the layer takes them. Returns: (T, B, k), and the layer's final state."""
+        output, state = self.layer(x, state, lengths=lengths)
+        return self.readout(output), state
+
+
+class OneToMany(Module):
+    """Says a sequence about one vector: the vector makes the first state of a decoder.
+
+    Args:
+        size: m, the size of the vector.
+        decoder: what writes.
+        seed: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> model = nn.OneToMany(6, nn.Decoder(10, nn.GRUCell(4, 8)))
+        >>> captions = np.array([[2, 3], [5, 1], [1, 1]])  # T = 3, B = 2; 1 is the end
+        >>> model(np.zeros((2, 6), np.float32), captions).shape
+        (3, 2, 10)
+        >>> len(model.write(np.zeros((2, 6), np.float32), max_steps=5))
+        2
+    """
+
+    def __init__(self, size: int, decoder: Decoder, *, seed: init.Seed = 0, dtype: Any = np.float32) -> None:
+        self.decoder = decoder
+        self.bridge = Linear(size, decoder.cell.outputs, seed=seed, dtype=dtype)
+
+    def _begin(self, vector: Any) -> Any:
+        return self.decoder.begin(np.tanh(self.bridge(vector)))
+
+    def forward(self, vector: Any, target: Any) -> Any:
+        """What it would say next, given each beginning of the target (teacher forcing).
+
+        Args:
+            vector: (B, m).
+            target: (T, B), symbols; each sequence ends with the end symbol.
+
+        Returns:
+            Logits (T, B, k).
+        """
+        return self.decoder(target, self._begin(vector))[0]
+
+    def write(self, vector: Any, *, max_steps: int, width: int = 1, length_penalty: float = 0.0) -> list[list[int]]:
+        """The likeliest sequences, found greedily, or by beam search if ``width`` is more than 1.
+
+        Args:
+            vector: (B, m).
+            max_steps: how many symbols at most.
+            width: of the beam.
+            length_penalty: as in ``beam_search``.
+
+        Returns:
+            For each vector its symbols.
+        """
+        return self.decoder.write(self._begin(vector), max_steps=max_steps, width=width, length_penalty=length_penalty)
+
+
+class EncoderDecoder(Module):
+    """Turns a sequence into another, of a length of its own: an encoder reads all of it, then a decoder writes.
+
+    The decoder's first state is made of the encoder's last output; with attention it looks at all outputs at every step.
+
+    Args:
+        embedding: what is applied to the source first, such as an Embedding; None for nothing.
+        encoder: RNN, LSTM, GRU or Recurrent, in one direction or both; time first.
+        decoder: what writes.
+        seed: an int or a numpy.random.Generator.
+        dtype: of the parameters between them.
+
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation"
+    (2014); Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks" (2014); with attention,
+    Bahdanau, Cho and Bengio (2015), and Luong, Pham and Manning (2015).
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> encoder = nn.GRU(4, 8, bidirectional=True)
+        >>> attention = nn.AdditiveAttention(query_size=8, memory_size=16, units=8)
+        >>> decoder = nn.Decoder(10, nn.GRUCell(4 + 16, 8), attention=attention, memory_size=16)
+        >>> model = nn.EncoderDecoder(nn.Embedding(12, 4), encoder, decoder)
+        >>> source, target = np.array([[3, 4], [5, 0]]), np.array([[2, 7], [6, 1], [1, 1]])
+        >>> logits = model(source, target, lengths=[2, 1])
+        >>> logits.shape
+        (3, 2, 10)
+    """
+
+    def __init__(
+        self, embedding: Any, encoder: Recurrent, decoder: Decoder, *, seed: init.Seed = 0, dtype: Any = np.float32
+    ) -> None:
+        if encoder.batch_first:
+            raise ValueError("EncoderDecoder: the encoder takes time first; leave batch_first=False")
+        self.embedding, self.encoder, self.decoder = embedding, encoder, decoder
+        self.bridge = Linear(encoder.outputs, decoder.cell.outputs, seed=seed, dtype=dtype)
+
+    def encode(self, source: Any, lengths: Any = None) -> tuple[Any, Any]:
+        """Read a source.
+
+        Args:
+            source: (S, B) symbols, or (S, B, n) without an embedding.
+            lengths: (B,), of the sequences in a padded batch.
+
+        Returns:
+            The decoder's first state, and its memory (None without attention).
+        """
+        with scope(layer="encoder"):
+            x = source if self.embedding is None else self.embedding(source)
+            output, _ = self.encoder(x, lengths=lengths)
+        state = self.decoder.begin(np.tanh(self.bridge(last_output(self.encoder, output, lengths))))
+        attention = self.decoder.attention
+        return state, None if attention is None else attention.memory(output, lengths)
+
+    def forward(self, source: Any, target: Any, lengths: Any = None, *, sampling: float = 0.0) -> Any:
+        """What it would write next, given each beginning of the target (teacher forcing).
+
+        Args:
+            source: (S, B) symbols, or (S, B, n) without an embedding.
+            target: (T, B), symbols; each sequence ends with the end symbol.
+            lengths: (B,), of the sources in a padded batch.
+            sampling: the probability with which a step is given what the model itself would have written, instead of
+                the target; see ``teacher_forcing``.
+
+        Returns:
+            Logits (T, B, k).
+        """
+        state, memory = self.encode(source, lengths)
+        with scope(layer="decoder"):
+            return self.decoder(target, state, memory, sampling=sampling)[0]
+
+    def write(
+        self, source: Any, lengths: Any = None, *, max_steps: int, width: int = 1, length_penalty: float = 0.0
+    ) -> list[list[int]]:
+        """The likeliest sequences, found greedily, or by beam search if ``width`` is more than 1.
+
+        Args:
+            source: (S, B) symbols, or (S, B, n) without an embedding.
+            lengths: (B,), of the sources in a padded batch.
+            max_steps: how many symbols at most.
+            width: of the beam.
+            length_penalty: as in ``beam_search``.
+
+        Returns:
+            For each source its symbols.
+        """
+        state, memory = self.encode(source, lengths)
+        return self.decoder.write(state, memory, max_steps=max_steps, width=width, length_penalty=length_penalty)
+
+
+def teacher_forcing(step: int, k: float) -> float:
+    """How often a decoder in training is given the target, by inverse sigmoid decay: ``k / (k + exp(step / k))``.
+
+    Scheduled sampling begins with the target (almost) always and ends with the model's own words:
+    ``model(source, target, sampling=1 - teacher_forcing(step, k=500))``.
+
+    Args:
+        step: how many updates there were.
+        k: how slowly it falls, 1 or more.
+
+    Source: Bengio, Vinyals, Jaitly and Shazeer, "Scheduled sampling for sequence prediction with recurrent neural
+    networks" (2015), section 2.4.
+
+    Example:
+        >>> from tinygrad_rnn import nn
+        >>> [round(nn.teacher_forcing(step, k=100), 3) for step in (0, 400, 800)]
+        [0.99, 0.647, 0.032]
+    """
+    return k / (k + math.exp(min(step / k, 700)))

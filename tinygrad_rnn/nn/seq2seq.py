@@ -1,0 +1,199 @@
+"""The decoder of a sequence-to-sequence model: what writes, symbol by symbol, each given the one before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.trees import tree_map
+from . import init
+from .attention import Attention, Memory
+from .cells import Cell
+from .cells.wrappers import hidden, on_hidden
+from .decoding import Step, beam_search, greedy
+from .layers import Embedding, Linear
+from .module import Module
+from .unroll import Noisy, one_step, unroll
+
+
+class Decoder(Module):
+    """Writes a sequence: the symbol before, embedded, goes into a cell, whose output says what comes next.
+
+    With attention it also looks at a memory at every step. In Bahdanau's order it looks before the cell's step, with the
+    old hidden state, and the context goes into the cell beside the symbol (the cell then takes symbol and context). In
+    Luong's it looks after it, with the new output, and output and context together, ``tanh([y, r] V)``, say what comes
+    next.
+
+    Args:
+        symbols: k, how many there are.
+        cell: any cell with a hidden state: its inputs are the embedding, and the context in Bahdanau's order.
+        attention: what to look with; None to look at nothing.
+        memory_size: m, the size of what is looked at.
+        look: "before" the cell's step (Bahdanau) or "after" it (Luong).
+        start: the symbol that stands before the first.
+        end: the symbol that ends a sequence.
+        seed: for the parameters, and for scheduled sampling: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Attributes:
+        embedding: from symbols to what the cell takes.
+        readout: from what the cell gives to logits.
+        combine: in Luong's order, from output and context to what is read out; None otherwise.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn import nn
+        >>> decoder = nn.Decoder(10, nn.LSTMCell(4, 8))
+        >>> logits, state, weights = decoder(np.array([[2], [7], [1]]), decoder.begin(np.zeros((1, 8), np.float32)))
+        >>> logits.shape, weights
+        ((3, 1, 10), None)
+    """
+
+    def __init__(
+        self,
+        symbols: int,
+        cell: Cell,
+        *,
+        attention: Attention | None = None,
+        memory_size: int = 0,
+        look: str = "before",
+        start: int = 0,
+        end: int = 1,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        if look not in ("before", "after"):
+            raise ValueError(f"Decoder: it looks 'before' or 'after' the cell's step, not {look!r}")
+        if attention is not None and memory_size < 1:
+            raise ValueError("Decoder: with attention memory_size, the size of what is looked at, is needed")
+        self.generator = rng = init.generator(seed)
+        self.cell, self.attention, self.look = cell, attention, look
+        self.symbols, self.start, self.end = symbols, start, end
+        embedded = cell.inputs - (memory_size if attention is not None and look == "before" else 0)
+        if embedded < 1:
+            raise ValueError(
+                f"Decoder: the cell takes {cell.inputs} numbers, but symbol and context together are more than the "
+                f"{memory_size} of the context"
+            )
+        self.embedding = Embedding(symbols, embedded, seed=rng, dtype=dtype)
+        self.combine = None
+        if attention is not None and look == "after":
+            self.combine = Linear(cell.outputs + memory_size, cell.outputs, bias=False, seed=rng, dtype=dtype)
+        self.readout = Linear(cell.outputs, symbols, seed=rng, dtype=dtype)
+
+    def begin(self, h: Any) -> Any:
+        """The state before the first step, with a given hidden state h (B, d) and zeros where there is more."""
+        return on_hidden(lambda _: h, self.cell.initial_state(self._first_input(h)))
+
+    def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Any, Any]:
+        """One step.
+
+        Args:
+            symbols: (B,), those before.
+            state: of the cell.
+            memory: what to look at.
+            noise: what the cell drew for this step, if it draws (see ``Noisy``).
+
+        Returns:
+            ``((logits, weights), state)``: logits (B, k) of the next symbols, and the weights (S, B) of attention or
+            None.
+        """
+        x, weights = self.embedding(symbols), None
+        if self.attention is not None and self.look == "before":
+            context, weights = self.attention(hidden(state), memory)
+            x = np.concatenate([x, context], axis=-1)
+        y, state = one_step(self.cell, x if noise is None else Noisy(x, noise), state)
+        if self.attention is not None and self.combine is not None:
+            context, weights = self.attention(y, memory)
+            y = np.tanh(self.combine(np.concatenate([y, context], axis=-1)))
+        return (self.readout(y), weights), state
+
+    def _draw(self, state: Any, steps: int) -> Any:
+        """What the cell draws before the loop; None if it draws nothing."""
+        return self.cell.draw(self._first_input(hidden(state)), state, steps) if hasattr(self.cell, "draw") else None
+
+    def _first_input(self, h: Any) -> np.ndarray:
+        """Something of the shape of the cell's first input."""
+        return np.zeros((*np.shape(h)[:-1], self.cell.inputs), np.float32)
+
+    def forward(
+        self, target: Any, state: Any, memory: Memory | None = None, *, sampling: float = 0.0
+    ) -> tuple[Any, Any, Any]:
+        """What it would write next, given each beginning of the target (teacher forcing).
+
+        Args:
+            target: (T, B), symbols.
+            state: as ``begin`` gives it.
+            memory: what to look at.
+            sampling: the probability with which a step is given a symbol drawn from the model's own prediction, instead
+                of the target's (scheduled sampling).
+
+        Returns:
+            Logits (T, B, k), the final state, and the weights (T, S, B) of attention or None.
+        """
+        target = np.asarray(target)
+        before = np.concatenate([np.full((1, *target.shape[1:]), self.start), target])[: len(target)]
+        noise = self._draw(state, len(target))
+        if not sampling:
+            (logits, weights), state = unroll(
+                lambda x, state: self.step(x[0], state, memory, x[1]), (before, noise), state
+            )
+            return logits, state, weights
+
+        def cell(x: Any, state: Any) -> Any:
+            symbols, noise, own, gumbel = x
+            inner, written = state
+            (logits, weights), inner = self.step(np.where(own, written, symbols), inner, memory, noise)
+            return (logits, weights), (inner, np.argmax(logits + gumbel, axis=-1))
+
+        # Drawn before the loop: the coins, and noise that makes the argmax of logits a draw from their softmax.
+        own = self.generator.random(target.shape) < sampling
+        own[:1] = False  # nothing has been written before the first step
+        gumbel = self.generator.gumbel(size=(*target.shape, self.symbols))
+        (logits, weights), (state, _) = unroll(cell, (before, noise, own, gumbel), (state, before[0]))
+        return logits, state, weights
+
+    def write(
+        self, state: Any, memory: Memory | None = None, *, max_steps: int, width: int = 1, length_penalty: float = 0.0
+    ) -> list[list[int]]:
+        """The likeliest sequences, found greedily, or by beam search if ``width`` is more than 1.
+
+        Args:
+            state: as ``begin`` gives it, for a batch.
+            memory: what to look at.
+            max_steps: how many symbols at most.
+            width: of the beam.
+            length_penalty: as in ``beam_search``.
+
+        Returns:
+            For each sequence its symbols, without start and end.
+        """
+        batch = len(hidden(state))
+        if width == 1:
+            step = self._stepper(memory)
+            return greedy(step, state, batch=batch, start=self.start, end=self.end, max_steps=max_steps)
+        best = []
+        for b in range(batch):
+            only = slice(b, b + 1)
+            found = beam_search(
+                self._stepper(tree_map(lambda a: a[:, only], memory)),  # noqa: B023
+                tree_map(lambda a: a[only], state),  # noqa: B023
+                start=self.start,
+                end=self.end,
+                width=width,
+                max_steps=max_steps,
+                length_penalty=length_penalty,
+            )
+            best.append(list(found[0].symbols))
+        return best
+
+    def _stepper(self, memory: Memory | None) -> Step:
+        """One step as the searches want it."""
+
+        def step(symbols: np.ndarray, state: Any) -> tuple[Any, Any]:
+            noise = tree_map(lambda a: a[0], self._draw(state, 1))
+            (logits, _), state = self.step(symbols, state, memory, noise)
+            return logits, state
+
+        return step
