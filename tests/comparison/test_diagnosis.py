@@ -374,3 +374,37 @@ def test_the_report_prints_the_sentences():
     )
     assert sentence in str(report) and sentence in report.markdown()
     assert report.to_dict()["diagnoses"][0]["sentence"] == sentence
+
+
+def test_gates_that_are_read_in_another_order():
+    """The forward pass with the gates as another library has them: i, f, o, g."""
+    order = np.concatenate([np.arange(d), np.arange(d, 2 * d), np.arange(3 * d, 4 * d), np.arange(2 * d, 3 * d)])
+
+    def manual(p, xs):
+        swapped = {name: value[..., order] for name, value in p.items()}
+        return {name: g[..., order] for name, g in derivations.lstm(swapped, xs).items()}
+
+    named(diagnoses(lstm_loss, manual, LSTM, (XS,)), "reads its gates in the order i, f, o, g")
+
+
+def test_two_networks_without_names_of_their_own_are_diagnosed_as_far_as_that_goes():
+    """An encoder and a decoder whose states are both called h: what needs to tell them apart is left out."""
+
+    def loss(p, xs):
+        cell = lambda x, h: np.tanh(x @ p["U"] + h @ p["W"])  # noqa: E731
+        _, code = tr.unroll(cell, xs, np.zeros(d))
+        ys, _ = tr.unroll(lambda x, h: np.tanh(h @ p["R"]), None, code, steps=3)
+        return np.sum(ys**2)
+
+    params = weights(U=(n, d), W=(d, d), R=(d, d))
+    right = tr.grad(lambda p: loss(p, XS[:, 0]))(params)
+    assert compare(loss, right, params, (XS[:, 0],)).agrees
+    named(
+        diagnoses(loss, {**right, "R": -right["R"]}, params, (XS[:, 0],)), "R: your gradient equals minus the right one"
+    )
+
+
+def test_a_long_recording_says_that_it_has_no_diagnosis():
+    loss = lambda p: np.sum(tr.unroll(lambda x, h: p["w"] * h, None, np.ones(1), steps=6000)[0])  # noqa: E731
+    report = compare(loss, {"w": np.array(-1.0)}, {"w": np.array(0.5)}, referee="never")
+    assert not report.diagnoses and "compare on a shorter sequence" in str(report)

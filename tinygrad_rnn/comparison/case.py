@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ from .landmarks import Landmarks, label_of
 from .loss_terms import entering_cotangents, walk_from_step
 from .recording import Recording
 
-Predicate = Callable[[Any, int], bool]  # of an edge: a node and one of its arguments
+LARGEST_TABLE = 20_000_000  # numbers
 
 
 class Case:
@@ -70,6 +70,11 @@ class Case:
     def _has_rows(self, node: Any) -> bool:
         outside = node.scope.step is None and not node.is_leaf and not isinstance(node._data, tuple)
         return bool(outside and self.T > 1 and node.ndim and len(node) == self.T)
+
+    @property
+    def fits_by_step(self) -> bool:
+        """Whether an array for each step and parameter is not too much to hold."""
+        return self.T * sum(leaf.size for leaf in self.recording.parameters.values()) <= LARGEST_TABLE
 
     @cached_property
     def by_step(self) -> dict[str, Contributions]:
@@ -167,9 +172,14 @@ class Case:
                     found.setdefault((label.layer, label.name), set()).add((node, i))
         return found
 
+    def find(self, name: str, step: int | None, layer: Any, role: str) -> Any:
+        """The value of this name at a step; None if there is none, and if there are several."""
+        found = self.landmarks.find_all(name, step, layer, role)
+        return found[0] if len(found) == 1 else None
+
     def value_at(self, label: Label, step: int) -> np.ndarray | None:
-        """The value that bears the same label at another step; None if there is none."""
-        node: Any = self.landmarks.find(label.name, step, label.layer, label.role)
+        """The numbers that bear the same label at another step; None if there are none."""
+        node = self.find(label.name, step, label.layer, label.role)
         return None if node is None else np.asarray(node._data)
 
     def parameter_edges(self) -> Iterator[tuple[Any, int]]:

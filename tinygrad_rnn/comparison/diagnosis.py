@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .mistakes.arrays import misshapen
 from .recording import Recording
 from .report import AGREES, DIFFERS, Diagnosis, Line, Row
 
-LARGEST = 20_000  # operations in a recording up to which it is walked once for every mistake
+LARGEST = 5_000  # operations in a recording up to which it is walked once for every mistake
 
 
 def diagnose(
@@ -35,106 +36,116 @@ def diagnose(
         lines: the comparison of each line.
         tolerance: up to what difference two arrays are equal.
     """
-    found = [
+    in_disguise = [
         _diagnosis("shape", [row.name], what, "")
         for row in rows
         if (given := claims.gradients[row.name].given) is not None
         and (what := misshapen(row.autograd, given, tolerance)) is not None
     ]
-    wrong = {row.name: row.manual for row in rows if row.verdict == DIFFERS and row.manual is not None}
-    line = next((one for one in lines if one.verdict == DIFFERS), None)
-    if (not wrong and line is None) or len(recording.nodes) > LARGEST:
-        return found
+    is_wrong = any(row.verdict == DIFFERS for row in rows) or any(line.verdict == DIFFERS for line in lines)
+    if not is_wrong or len(recording.nodes) > LARGEST:
+        return in_disguise
     case = Case(recording)
+    suspects: list[_Suspect] = [_Gradients(case, rows, tolerance)]
+    line = next((line.name for line in lines if line.verdict == DIFFERS), None)
+    if line in claims.lines:
+        suspects.append(_WrongLine(case, line, claims.lines, tolerance))
     with np.errstate(all="ignore"):  # a wrong rule may divide by zero
-        candidates = [candidate for mistake in CATALOGUE for candidate in mistake.candidates(case)]
-        if wrong:
-            right = {row.name: row.autograd for row in rows if row.verdict == AGREES}
-            found += _of_gradients(case, candidates, wrong, right, tolerance)
-        if line is not None and line.name in claims.lines:
-            found += _of_line(recording, case, candidates, line.name, claims.lines, tolerance)
-    return found
+        for mistake in CATALOGUE:
+            for candidate in mistake.candidates(case):  # one at a time: each holds an array for every parameter
+                for suspect in suspects:
+                    suspect.hold_against(candidate)
+    return in_disguise + [diagnosis for suspect in suspects for diagnosis in suspect.diagnoses()]
 
 
-def _of_gradients(
-    case: Case,
-    candidates: Sequence[Candidate],
-    wrong: Mapping[str, np.ndarray],
-    right: Mapping[str, np.ndarray],
-    tolerance: Tolerance,
-) -> list[Diagnosis]:
-    complete: list[Diagnosis] = []
-    partial: list[Diagnosis] = []
-    for mistake, phrase, names in _changed_arrays(case, wrong, tolerance):
-        diagnosis = _diagnosis(mistake, names, phrase, "")
-        (complete if len(names) == len(wrong) else partial).append(diagnosis)
-    for candidate in candidates:
-        fits = [
-            name
-            for name, given in wrong.items()
-            if name in candidate.gradients and tolerance.equal(candidate.gradients[name], given)
-        ]
-        if not fits:
-            continue
-        contradicts = not candidate.by_parameter and any(
-            not tolerance.equal(candidate.gradients.get(name, g), g) for name, g in right.items()
-        )
-        diagnosis = _diagnosis(candidate.mistake, fits, candidate.phrase, candidate.see)
-        (complete if len(fits) == len(wrong) and not contradicts else partial).append(diagnosis)
-    if complete:
-        return _each_once(complete)
-    return [Diagnosis(d.mistake, d.parameters, d.sentence, complete=False) for d in _each_once(partial)]
+class _Suspect(Protocol):
+    """Something wrong, held against one mistake after the other."""
+
+    def hold_against(self, candidate: Candidate) -> None:
+        """Remember the candidate if it fits."""
+        ...
+
+    def diagnoses(self) -> list[Diagnosis]:
+        """What fits."""
+        ...
 
 
-def _changed_arrays(
-    case: Case, wrong: Mapping[str, np.ndarray], tolerance: Tolerance
-) -> Iterator[tuple[str, str, list[str]]]:
-    """Mistakes that act on an array by itself: (mistake, phrase, the arrays that it explains)."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for name, given in wrong.items():
+class _Gradients:
+    """The wrong gradients, and the right ones, which a mistake has to leave alone."""
+
+    def __init__(self, case: Case, rows: Sequence[Row], tolerance: Tolerance) -> None:
+        self.case, self.tolerance = case, tolerance
+        self.wrong = {row.name: row.manual for row in rows if row.verdict == DIFFERS and row.manual is not None}
+        self.right = {row.name: row.autograd for row in rows if row.verdict == AGREES}
+        self.complete: list[Diagnosis] = []
+        self.partial: list[Diagnosis] = []
+        for mistake, phrase, names in self._changed_arrays():
+            self._remember(_diagnosis(mistake, names, phrase, ""), len(names) == len(self.wrong))
+
+    def hold_against(self, candidate: Candidate) -> None:
+        predicted, equal = candidate.gradients, self.tolerance.equal
+        fits = [name for name, given in self.wrong.items() if name in predicted and equal(predicted[name], given)]
+        if fits:
+            contradicts = not candidate.by_parameter and any(
+                not equal(predicted.get(name, gradient), gradient) for name, gradient in self.right.items()
+            )
+            diagnosis = _diagnosis(candidate.mistake, fits, candidate.phrase, candidate.see)
+            self._remember(diagnosis, len(fits) == len(self.wrong) and not contradicts)
+
+    def _remember(self, diagnosis: Diagnosis, complete: bool) -> None:
+        (self.complete if complete else self.partial).append(replace(diagnosis, complete=complete))
+
+    def diagnoses(self) -> list[Diagnosis]:
+        return _each_once(self.complete or self.partial)
+
+    def _changed_arrays(self) -> Iterator[tuple[str, str, list[str]]]:
+        """Mistakes that act on an array by itself: (mistake, phrase, the arrays that it explains)."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for name, given in self.wrong.items():
+            for mistake in CHANGES_OF_AN_ARRAY:
+                for phrase, changed in mistake.changes(self.case, name, self.case.right[name], given):
+                    if self.tolerance.equal(changed, given):
+                        found.setdefault((mistake.name, phrase), []).append(name)
+        for (mistake_name, phrase), names in found.items():
+            yield mistake_name, phrase, names
+
+
+class _WrongLine:
+    """The first wrong line of the derivation."""
+
+    def __init__(self, case: Case, name: str, given: Mapping[str, Any], tolerance: Tolerance) -> None:
+        self.case, self.name, self.tolerance = case, name, tolerance
+        self.book = Book(case.recording)
+        self.request = self.book.read(name)
+        self.place = self.book.place(self.request)
+        self.right, self.given = self.book.look_up(self.request, self.place), plain_array(given[name])
+        self.found: list[Diagnosis] = []
+        # a gradient is looked at as such; a wrong shape says nothing more
+        self.is_open = self.place.leaf is None and self.right.shape == self.given.shape
+        if self.is_open:
+            self._changed()
+
+    def _changed(self) -> None:
         for mistake in CHANGES_OF_AN_ARRAY:
-            for phrase, changed in mistake.changes(case, name, case.right[name], given):
-                if tolerance.equal(changed, given):
-                    found.setdefault((mistake.name, phrase), []).append(name)
-    for (mistake_name, phrase), names in found.items():
-        yield mistake_name, phrase, names
+            for phrase, changed in mistake.changes(self.case, self.name, self.right, self.given):
+                if self.tolerance.equal(changed, self.given):
+                    self._remember(mistake.name, phrase, "")
+        for other in _mixed_up(self.book, self.name, self.request, self.given, self.tolerance):
+            self._remember("mixed up", f"the right numbers of {other}", "")
 
+    def hold_against(self, candidate: Candidate) -> None:
+        if self.is_open and self.request.is_derivative and candidate.alteration is not None:
+            root = self.book.root(self.request.term)
+            walked = altered_walk(root, candidate.alteration, frozenset(self.place.nodes))
+            array = self.book.look_up(self.request, self.place, walked)
+            if not self.tolerance.equal(array, self.right) and self.tolerance.equal(array, self.given):
+                self._remember(candidate.mistake, candidate.phrase, candidate.see)
 
-def _of_line(
-    recording: Recording,
-    case: Case,
-    candidates: Sequence[Candidate],
-    name: str,
-    given: Mapping[str, Any],
-    tolerance: Tolerance,
-) -> list[Diagnosis]:
-    """What the first wrong line is instead."""
-    book = Book(recording)
-    request = book.read(name)
-    place = book.place(request)
-    if place.leaf is not None and place.step is None and request.term is None:
-        return []  # a gradient: it has been looked at already
-    right, wrong = book.look_up(request, place), plain_array(given[name])
-    if right.shape != wrong.shape:
-        return []
-    phrases = [
-        (mistake.name, phrase, "")
-        for mistake in CHANGES_OF_AN_ARRAY
-        for phrase, changed in mistake.changes(case, name, right, wrong)
-        if tolerance.equal(changed, wrong)
-    ]
-    phrases += [
-        ("mixed up", f"the right numbers of {other}", "") for other in _mixed_up(book, name, request, wrong, tolerance)
-    ]
-    if place.leaf is None and request.is_derivative:
-        root, wanted = book.root(request.term), frozenset(place.nodes)
-        for candidate in candidates:
-            if candidate.alteration is not None:
-                walked = altered_walk(root, candidate.alteration, wanted)
-                array = book.look_up(request, place, walked)
-                if not tolerance.equal(array, right) and tolerance.equal(array, wrong):
-                    phrases.append((candidate.mistake, candidate.phrase, candidate.see))
-    return _each_once([_diagnosis(mistake, [name], phrase, see, "line") for mistake, phrase, see in phrases])
+    def _remember(self, mistake: str, phrase: str, see: str) -> None:
+        self.found.append(_diagnosis(mistake, [self.name], phrase, see, "line"))
+
+    def diagnoses(self) -> list[Diagnosis]:
+        return _each_once(self.found)
 
 
 def _mixed_up(book: Book, name: str, request: Request, wrong: np.ndarray, tolerance: Tolerance) -> Iterator[str]:

@@ -46,17 +46,23 @@ class Landmarks:
         Raises:
             ValueError: there are several, and nothing says which.
         """
-        found = {
-            id(node): node
-            for label, node in self._labelled.get((name, step), ())
-            if (layer is None or label.layer == layer) and (role is None or label.role == role)
-        }
+        found = self.find_all(name, step, layer, role)
         if len(found) > 1:
             raise ValueError(
                 f"{len(found)} values are called {name!r} at step {step}: say which layer; and if they have none, "
                 "give each its own where it is made: with tr.scope(layer='encoder')"
             )
-        return next(iter(found.values()), None)
+        return found[0] if found else None
+
+    def find_all(self, name: str, step: int | None, layer: Layer = None, role: str | None = None) -> list[Node]:
+        """Every value of this name at a step; see ``find``."""
+        return list(
+            dict.fromkeys(
+                node
+                for label, node in self._labelled.get((name, step), ())
+                if (layer is None or label.layer == layer) and (role is None or label.role == role)
+            )
+        )
 
     def layers(self) -> list[Layer]:
         """The layers that have a state, in the order of recording."""

@@ -114,7 +114,7 @@ def compare_lines(recording: Recording, given: Mapping[str, Any], tolerance: Tol
     """
     if not given:
         return []
-    book = Book(recording)
+    book = Book(recording.opened)
     entries = []
     for position, (name, value) in enumerate(given.items()):
         try:
@@ -151,10 +151,10 @@ class _Cotangents(Observer):
 
 
 class Book:
-    """What a recording says under each line's name."""
+    """What a recording, opened, says under each line's name."""
 
     def __init__(self, recording: Recording) -> None:
-        self.recording = recording.opened
+        self.recording = recording
         self.landmarks = Landmarks([self.recording.loss])
         self._cotangents: dict[int | None, dict[Node, np.ndarray]] = {}
 

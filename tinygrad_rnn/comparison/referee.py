@@ -42,7 +42,7 @@ class Ruling(NamedTuple):
 
 
 def ask_referee(
-    recording: Recording, name: str, autograd: np.ndarray, manual: np.ndarray | None, limit: int = 200
+    recording: Recording, name: str, autograd: np.ndarray, manual: np.ndarray | None, limit: int | None = None
 ) -> Ruling:
     """Differentiate the loss by one parameter with central differences, two evaluations for each element.
 
@@ -52,8 +52,11 @@ def ask_referee(
         autograd: autograd's gradient.
         manual: the manual one, of the same shape, or None.
         limit: how many elements to ask for at most: of a larger parameter those in which the two differ most, and
-            without a manual gradient the largest.
+            without a manual gradient the largest. By default 200, and 20 where the parameters are more than 20,000
+            numbers, since every evaluation is expensive then.
     """
+    if limit is None:
+        limit = 200 if sum(leaf.size for leaf in recording.parameters.values()) <= 20_000 else 20
     values = {key: array.astype(np.float64) for key, array in recording.values().items()}
     flat = values[name].ravel()
     interest = np.abs(autograd if manual is None else autograd - manual).ravel()

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from .asking_again import told_apart
 from .breakdown import breakdown
-from .claims import Claim, read_claims
-from .contributions import contributions_by_step
-from .diagnosis import diagnose
+from .claims import read_claims
+from .diagnosis import LARGEST, diagnose
 from .lines import compare_lines
-from .measures import Tolerance, angle, default_tolerance, distance, first_nan
+from .measures import Tolerance, default_tolerance
 from .recording import Recording, record
 from .referee import ask_referee
-from .report import AGREES, DIFFERS, NAN, NOTHING, Report, Row
+from .report import AGREES, Report, Row
+from .rows import compare_rows
 
 REFEREE = ("auto", "always", "never")
 
@@ -76,48 +75,14 @@ def compare(
     gradients = recording.gradients()
     given = [claim.gradient for claim in claims.gradients.values() if claim.gradient is not None]
     limit = Tolerance(default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance, decimals)
-    rows = [_row(recording, name, gradients[name], claims.gradients[name], limit) for name in gradients]
-    rows = [_refereed(recording, row, referee) for row in _forgiven(recording, rows, limit.relative)]
+    rows = [_refereed(recording, row, referee) for row in compare_rows(recording, claims, gradients, limit)]
     lines = compare_lines(recording, claims.lines, limit)
     tables, places = breakdown(recording, manual, claims, rows, limit)
     diagnoses = diagnose(recording, claims, rows, lines, limit)
-    return Report(rows, limit.relative, lines, tables, diagnoses, [*places, *claims.notes])
-
-
-def _row(recording: Recording, name: str, autograd: np.ndarray, claim: Claim, tolerance: Tolerance) -> Row:
-    manual = claim.gradient
-    if manual is None:
-        return Row(name, autograd.shape, NOTHING, autograd, problem=claim.problem)
-    if np.isnan(autograd).any() or np.isnan(manual).any():
-        return Row(name, autograd.shape, NAN, autograd, manual, problem=_where_nan(recording, autograd, manual))
-    absolute, relative = distance(autograd, manual)
-    verdict = AGREES if tolerance.accepts(absolute, relative) else DIFFERS
-    return Row(name, autograd.shape, verdict, autograd, manual, absolute, relative, angle(autograd, manual))
-
-
-def _where_nan(recording: Recording, autograd: np.ndarray, manual: np.ndarray) -> str:
-    said = []
-    if np.isnan(manual).any():
-        element = [int(i) for i in np.argwhere(np.isnan(manual))[0]]
-        said.append(f"the manual gradient is NaN, first in element {element}")
-    if np.isnan(autograd).any():
-        said.append(first_nan(recording))
-    return "; ".join(said)
-
-
-def _forgiven(recording: Recording, rows: list[Row], tolerance: float) -> list[Row]:
-    """Rows that differ, read again: a gradient whose terms cancel may be nothing but their rounding."""
-    if all(row.verdict != DIFFERS for row in rows):
-        return rows
-    found = contributions_by_step(recording.loss, recording.parameters)
-
-    def is_rounding(row: Row) -> bool:
-        if row.verdict != DIFFERS or row.absolute is None or row.manual is None:
-            return False
-        eps = max(float(np.finfo(g.dtype).eps) for g in (row.autograd, row.manual))
-        return row.absolute <= min(tolerance, 100 * eps) * found[row.name].magnitude
-
-    return [replace(row, verdict=AGREES) if is_rounding(row) else row for row in rows]
+    if len(recording.nodes) > LARGEST and not all(row.verdict == AGREES for row in rows):
+        places.append(f"With more than {LARGEST} operations there is no diagnosis: compare on a shorter sequence.")
+    diagnoses, how = told_apart(recording, manual, diagnoses, limit)
+    return Report(rows, limit.relative, lines, tables, diagnoses, [*places, *how, *claims.notes])
 
 
 def _refereed(recording: Recording, row: Row, when: str) -> Row:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...autodiff.graph import Node, Observer, observe_backward
 from ...autodiff.scope import enable_grad
+from ...autodiff.tensor import tensor
 from ..altered import gradients_of
 from ..case import Case
 from ..landmarks import between
@@ -16,15 +18,17 @@ from ..replay import Change, replay, run_again
 from .base import Candidate, Mistake
 
 MOST_INSTANCES = 32
+MOST_GATES = 4
 
 
 def gradients_after(
     case: Case, values: Mapping[Node, Any], changes: Mapping[Node, Change] | None = None
 ) -> dict[str, np.ndarray]:
     """The gradients of the network as it is with other values or operations in it."""
-    parameters = case.recording.parameters
+    parameters: dict[str, Any] = {name: values.get(leaf, leaf) for name, leaf in case.recording.parameters.items()}
+    leaves: dict[Node, Any] = dict(zip(case.recording.parameters.values(), parameters.values()))
     with enable_grad():
-        new = replay(case.recording.loss, {**{leaf: leaf for leaf in parameters.values()}, **values}, changes)
+        new = replay(case.recording.loss, {**values, **leaves}, changes)
     return gradients_of(observe_backward(new[case.recording.loss], Observer()), parameters)
 
 
@@ -106,6 +110,44 @@ def _gated_afterwards(gate: Node) -> Change:
     return lambda node, known: known[gate] * run_again(node, known)
 
 
+class GatesReadInAnotherOrder:
+    """The forward pass takes the gates from the columns of other ones, as another library has them side by side."""
+
+    name = "gates permuted"
+
+    def candidates(self, case: Case) -> Iterator[Candidate]:
+        """Every other order, in all parameters that hold the gates."""
+        columns = {
+            name: {gate: np.flatnonzero(mask) for gate, mask in masks.items()} for name, masks in case.gates.items()
+        }
+        own = next((list(gates) for gates in columns.values() if gates), [])
+        columns = {name: gates for name, gates in columns.items() if set(gates) == set(own)}
+        sizes = {len(place) for gates in columns.values() for place in gates.values()}
+        if not 2 <= len(own) <= MOST_GATES or len(sizes) != 1:
+            return
+        for order in itertools.permutations(own):
+            if list(order) != own:
+                yield self._candidate(case, columns, own, order)
+
+    def _candidate(self, case: Case, columns: Any, own: list[str], order: Sequence[str]) -> Candidate:
+        mixed: dict[Node, Any] = {}
+        for name, gates in columns.items():
+            leaf = case.recording.parameters[name]
+            values = np.array(leaf._data)
+            for gate, taken in zip(own, order):
+                values[..., gates[gate]] = leaf._data[..., gates[taken]]
+            mixed[leaf] = tensor(values, requires_grad=True)
+        gradients = gradients_after(case, mixed)
+        for name, gates in columns.items():
+            found = np.array(gradients[name])
+            for gate, taken in zip(own, order):
+                found[..., gates[taken]] = gradients[name][..., gates[gate]]
+            gradients[name] = found
+        return Candidate(
+            self.name, f"the gradient of a cell that reads its gates in the order {', '.join(order)}", gradients
+        )
+
+
 class StateNotReset:
     """A sequence that starts with the state in which the one before it ended."""
 
@@ -145,11 +187,11 @@ def _ends(case: Case) -> dict[Any, Any]:
     found = {}
     for layer in case.landmarks.layers():
         for component in case.landmarks.state_components(layer):
-            start: Any = case.landmarks.find(component, 0, layer, "state")
-            end: Any = case.landmarks.find(component, case.T, layer, "state")
+            start: Any = case.find(component, 0, layer, "state")
+            end: Any = case.find(component, case.T, layer, "state")
             if start is not None and end is not None and start._data.shape == end._data.shape:
                 found[start] = end
     return found
 
 
-MISTAKES_IN_THE_FORWARD_PASS: tuple[Mistake, ...] = (ResetOnTheOtherSide(), StateNotReset())
+MISTAKES_IN_THE_FORWARD_PASS: tuple[Mistake, ...] = (ResetOnTheOtherSide(), GatesReadInAnotherOrder(), StateNotReset())

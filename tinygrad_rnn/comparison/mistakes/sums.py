@@ -23,7 +23,7 @@ class WrongSteps:
     def candidates(self, case: Case) -> Iterator[Candidate]:
         """Only one step, one step too few, one step too many."""
         T = case.T
-        if T < 2:
+        if T < 2 or not case.fits_by_step:
             return
         ways: dict[str, dict[int | None, int]] = {
             "only the term of the last step; the sum over the steps k was left out": {T: 1},
@@ -54,8 +54,8 @@ class OneStepBelow:
         """Δ_0 added to the gradients that are sums of Δ_t alone."""
         for layer in case.landmarks.layers():
             components = case.landmarks.state_components(layer)
-            start: Any = case.landmarks.find(components[0], 0, layer, "state")
-            first: Any = case.landmarks.find(components[0], 1, layer, "state")
+            start: Any = case.find(components[0], 0, layer, "state")
+            first: Any = case.find(components[0], 1, layer, "state")
             if start is None or first is None or first.op is None or not first.op.by_element or len(first.inputs) != 1:
                 continue
             reached = _gradient_at(case, start)
@@ -88,7 +88,7 @@ class Truncated:
 
     def candidates(self, case: Case) -> Iterator[Candidate]:
         """Only the direct term, every window of a fixed length, every cutting into chunks."""
-        if not 2 <= case.T <= LONGEST:
+        if not 2 <= case.T <= LONGEST or not case.fits_by_step:
             return
         see = f"Δ_{{t+1}} Wᵀ in manual.{case.derivation}.backward, and manual.truncated"
         recurrent = {edge for edges in case.recurrent_edges.values() for edge in edges}

@@ -1,0 +1,166 @@
+"""Telling apart mistakes that shapes hide: both functions are asked again, on arrays whose sizes all differ.
+
+Where B = n, a factor of 1/B is a factor of 1/n. Which sizes belong together (the columns of U, the rows and columns of
+W) is found by trying: axes that have to grow together for the loss to run are one size.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.scope import no_grad
+from ..autodiff.trees import unflatten
+from .claims import read_claims
+from .diagnosis import diagnose
+from .landmarks import Landmarks
+from .measures import Tolerance
+from .recording import Recording, record
+from .report import Diagnosis
+from .rows import compare_rows
+
+Axis = tuple[int, int]  # which array, which of its axes
+MOST_TRIALS = 3000
+MOST_AXES = 7  # that belong to one size
+
+NOBODY_TO_ASK = (
+    "These numbers fit several mistakes. A manual function, with its data given by data=, could be asked again on "
+    "other shapes to tell them apart."
+)
+
+
+def told_apart(
+    recording: Recording, manual: Any, diagnoses: Sequence[Diagnosis], tolerance: Tolerance
+) -> tuple[list[Diagnosis], list[str]]:
+    """Of several mistakes that fit, those that still fit where no two sizes are equal.
+
+    Args:
+        recording: the loss; its function is asked again.
+        manual: the manual side; it can be asked again if it is a function.
+        diagnoses: what fits.
+        tolerance: up to what difference two arrays are equal.
+
+    Returns:
+        The mistakes that are left, all of them if nobody can be asked; and a sentence about that.
+    """
+    doubtful = [
+        one for one in diagnoses if sum(set(one.parameters) == set(other.parameters) for other in diagnoses) > 1
+    ]
+    if not doubtful:
+        return list(diagnoses), []
+    problem = None if recording.function is None or not callable(manual) else distinct_sizes(recording)
+    if problem is None:
+        return list(diagnoses), [NOBODY_TO_ASK]
+    again = record(recording.function, *problem)
+    claims = read_claims(manual, again)
+    gradients = again.gradients()
+    found = diagnose(again, claims, compare_rows(again, claims, gradients, tolerance), [], tolerance)
+    still = {(one.mistake, _without_sizes(one.sentence)) for one in found}
+    left = [one for one in diagnoses if one not in doubtful or (one.mistake, _without_sizes(one.sentence)) in still]
+    if not left or len(left) == len(diagnoses):
+        return list(diagnoses), []
+    return left, [f"Of {len(diagnoses)} mistakes that fit, {len(left)} still did on arrays whose sizes all differ."]
+
+
+def _without_sizes(sentence: str) -> str:
+    """A sentence about a mistake, whatever the sizes: without ``(B = 3, ...)`` and without whom it is about."""
+    return re.sub(r" \(\w+ = \d+[^)]*\)", "", sentence).partition(": ")[2]
+
+
+def distinct_sizes(recording: Recording) -> tuple[Any, tuple[Any, ...]] | None:
+    """Parameters and data for the same functions, in which no two sizes are equal.
+
+    The number of steps stays. What can't grow by itself (because a function has its size written in it) stays too.
+
+    Returns:
+        The parameters, as the user holds them, and the data; None if nothing can grow.
+    """
+    values = recording.values()
+    given = [*values.values(), *recording.data]
+    T = Landmarks([recording.loss]).steps
+    arrays = {i: np.asarray(a) for i, a in enumerate(given) if isinstance(a, np.ndarray) and a.dtype.kind in "fiub"}
+    timed = {(i, 0) for i, a in arrays.items() if i >= len(values) and a.ndim and len(a) == T}
+    axes = [(i, j) for i, a in arrays.items() for j in range(a.ndim) if a.shape[j] > 1 and (i, j) not in timed]
+
+    def arranged(grown: Mapping[int, np.ndarray]) -> tuple[Any, tuple[Any, ...]]:
+        everything = [grown.get(i, a) for i, a in enumerate(given)]
+        tree = unflatten(recording.tree, iter(everything[: len(values)]))
+        return tree, tuple(everything[len(values) :])
+
+    def runs(growth: Mapping[Axis, int]) -> bool:
+        tree, data = arranged(_grown(arrays, growth))
+        assert recording.function is not None
+        try:
+            with no_grad(), np.errstate(all="ignore"):
+                recording.function(tree, *data)
+        except Exception:  # whatever a function of the user's does when shapes don't fit
+            return False
+        return True
+
+    growth: dict[Axis, int] = {}
+    used = {T}
+    for group in _groups(arrays, axes, runs):
+        sizes = {axis: arrays[axis[0]].shape[axis[1]] for axis in group}
+        unit = min(sizes.values())
+        new = next(u for u in itertools.count(unit) if not used & {u * size // unit for size in sizes.values()})
+        used |= {new * size // unit for size in sizes.values()}
+        growth.update({axis: (new - unit) * size // unit for axis, size in sizes.items()})
+    return arranged(_grown(arrays, growth)) if any(growth.values()) and runs(growth) else None
+
+
+def _groups(arrays: Mapping[int, np.ndarray], axes: Sequence[Axis], runs: Any) -> Iterator[list[Axis]]:
+    """Axes that belong to one size: the fewest that can grow together."""
+    remaining = list(axes)
+    trials = 0
+    while remaining:
+        first = remaining[0]
+        group = [first]
+        for others in _company(arrays, first, remaining[1:]):
+            trials += 1
+            if trials > MOST_TRIALS:
+                return
+            together = [first, *others]
+            unit = min(arrays[i].shape[j] for i, j in together)
+            if runs({(i, j): arrays[i].shape[j] // unit for i, j in together}):
+                group = together
+                yield group
+                break
+        remaining = [axis for axis in remaining if axis not in group]
+
+
+def _company(arrays: Mapping[int, np.ndarray], first: Axis, rest: Sequence[Axis]) -> Iterator[tuple[Axis, ...]]:
+    """Which other axes may belong to the same size: none, one, two, ... of those whose sizes are multiples."""
+    size = arrays[first[0]].shape[first[1]]
+    related = [(i, j) for i, j in rest if arrays[i].shape[j] % size == 0 or size % arrays[i].shape[j] == 0]
+    for count in range(min(len(related), MOST_AXES - 1) + 1):
+        yield from itertools.combinations(related, count)
+
+
+def _grown(arrays: Mapping[int, np.ndarray], growth: Mapping[Axis, int]) -> dict[int, np.ndarray]:
+    """Arrays with some axes longer."""
+    rng = np.random.default_rng(0)
+    grown = {}
+    for i, array in arrays.items():
+        longer = array
+        for axis in range(array.ndim):
+            if growth.get((i, axis)):
+                longer = _longer(longer, axis, growth[i, axis], rng)
+        if longer is not array:
+            grown[i] = longer
+    return grown
+
+
+def _longer(array: np.ndarray, axis: int, more: int, rng: np.random.Generator) -> np.ndarray:
+    """One axis longer: probabilities by zeros, so that they stay such; real numbers by new ones; others repeated."""
+    shape = (*array.shape[:axis], more, *array.shape[axis + 1 :])
+    if array.dtype.kind == "f" and np.allclose(array.sum(axis=axis), 1):
+        added = np.zeros(shape, array.dtype)
+    elif array.dtype.kind == "f" and not np.array_equal(array, np.round(array)):
+        added = (rng.normal(size=shape) * (array.std() or 1.0)).astype(array.dtype)
+    else:
+        added = np.take(array, np.arange(more) % array.shape[axis], axis=axis)
+    return np.concatenate([array, added], axis=axis)

@@ -1,0 +1,71 @@
+"""The gradients, parameter by parameter: how far apart, and whether that is more than rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from .claims import Claims
+from .contributions import contributions_by_step
+from .measures import Tolerance, angle, distance, first_nan
+from .recording import Recording
+from .report import AGREES, DIFFERS, NAN, NOTHING, Row
+
+
+def compare_rows(
+    recording: Recording, claims: Claims, gradients: Mapping[str, np.ndarray], tolerance: Tolerance
+) -> list[Row]:
+    """One row for each parameter.
+
+    Args:
+        recording: the loss.
+        claims: what the manual side says.
+        gradients: what autograd says.
+        tolerance: up to what difference two arrays are equal.
+    """
+    rows = [_row(recording, claims, name, gradient, tolerance) for name, gradient in gradients.items()]
+    return _forgiven(recording, rows, tolerance.relative)
+
+
+def _row(recording: Recording, claims: Claims, name: str, autograd: np.ndarray, tolerance: Tolerance) -> Row:
+    claim = claims.gradients[name]
+    manual = claim.gradient
+    if manual is None:
+        return Row(name, autograd.shape, NOTHING, autograd, problem=claim.problem)
+    if np.isnan(autograd).any() or np.isnan(manual).any():
+        where = _where_nan(recording, autograd, manual, claims.by_step.get(name, {}))
+        return Row(name, autograd.shape, NAN, autograd, manual, problem=where)
+    absolute, relative = distance(autograd, manual)
+    verdict = AGREES if tolerance.accepts(absolute, relative) else DIFFERS
+    return Row(name, autograd.shape, verdict, autograd, manual, absolute, relative, angle(autograd, manual))
+
+
+def _where_nan(
+    recording: Recording, autograd: np.ndarray, manual: np.ndarray, by_step: Mapping[int, np.ndarray]
+) -> str:
+    said = []
+    if np.isnan(manual).any():
+        element = [int(i) for i in np.argwhere(np.isnan(manual))[0]]
+        steps = [step for step, c in by_step.items() if np.isnan(c).any()]
+        at = f"; going back from the last step, first at step {max(steps)}" if steps else ""
+        said.append(f"the manual gradient is NaN, first in element {element}{at}")
+    if np.isnan(autograd).any():
+        said.append(first_nan(recording))
+    return "; ".join(said)
+
+
+def _forgiven(recording: Recording, rows: list[Row], tolerance: float) -> list[Row]:
+    """Rows that differ, read again: a gradient whose terms cancel may be nothing but their rounding."""
+    if all(row.verdict != DIFFERS for row in rows):
+        return rows
+    found = contributions_by_step(recording.loss, recording.parameters)
+
+    def is_rounding(row: Row) -> bool:
+        if row.verdict != DIFFERS or row.absolute is None or row.manual is None:
+            return False
+        eps = max(float(np.finfo(g.dtype).eps) for g in (row.autograd, row.manual))
+        return row.absolute <= min(tolerance, 100 * eps) * found[row.name].magnitude
+
+    return [replace(row, verdict=AGREES) if is_rounding(row) else row for row in rows]
