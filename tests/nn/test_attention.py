@@ -40,8 +40,8 @@ def test_a_decoder_in_bahdanau_s_order_against_the_formulas(additive: bool) -> N
     )
     trace = manual.forward(params, xs, decoder.embedding.E.data[before], np.eye(K)[target])
     back = manual.backward(trace)
-    np.testing.assert_allclose(logits.data, trace.output.o if False else trace.s[1:] @ params.decoder.V + params.decoder.c,
-                               rtol=0, atol=1e-12)  # fmt: skip
+    expected_logits = trace.s[1:] @ params.decoder.V + params.decoder.c
+    np.testing.assert_allclose(logits.data, expected_logits, rtol=0, atol=1e-12)
     np.testing.assert_allclose(np.moveaxis(weights.data, 1, -1), trace.alpha, rtol=0, atol=1e-12)
     of_decoder, of_encoder = back.gradients.decoder, back.gradients.encoder
     expected = {

@@ -181,7 +181,8 @@ class OneToMany(Module):
 class EncoderDecoder(Module):
     """Turns a sequence into another, of a length of its own: an encoder reads all of it, then a decoder writes.
 
-    The decoder's first state is made of the encoder's last output; with attention it looks at all outputs at every step.
+    The decoder's first state is made of the encoder's last output; with attention it looks at all outputs, at every
+    step.
 
     Args:
         embedding: what is applied to the source first, such as an Embedding; None for nothing.

@@ -20,10 +20,9 @@ from .unroll import Noisy, one_step, unroll
 class Decoder(Module):
     """Writes a sequence: the symbol before, embedded, goes into a cell, whose output says what comes next.
 
-    With attention it also looks at a memory at every step. In Bahdanau's order it looks before the cell's step, with the
-    old hidden state, and the context goes into the cell beside the symbol (the cell then takes symbol and context). In
-    Luong's it looks after it, with the new output, and output and context together, ``tanh([y, r] V)``, say what comes
-    next.
+    With attention it also looks at a memory at every step. In Bahdanau's order it looks before the cell's step, with
+    the old hidden state, and the context goes into the cell beside the symbol. In Luong's it looks after it, with the
+    new output, and output and context together, ``tanh([y, r] V)``, say what comes next.
 
     Args:
         symbols: k, how many there are.
