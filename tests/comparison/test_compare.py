@@ -10,6 +10,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.comparison import compare
+from tinygrad_rnn.comparison.pytorch_names import translated
 from tinygrad_rnn.manual import elman, worked_example
 from tinygrad_rnn.manual.readout import Objective
 
@@ -139,6 +140,41 @@ def test_gradients_from_pytorch_are_taken_as_arrays():
     assert compare(lambda p: np.sum(np.tanh(p["w"])), {"w": w.grad}, {"w": np.array([1.0, 2.0])}).agrees
 
 
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_gradients_of_pytorchs_layers_go_by_pytorchs_names(kind):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, kind)(2, 3, dtype=torch.float64)
+    cell = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}[kind](2, 3, dtype=np.float64)
+    weights = {name: p.detach().numpy() for name, p in theirs.named_parameters()}
+    cell.U.data, cell.W.data = weights["weight_ih_l0"].T, weights["weight_hh_l0"].T
+    from_state = weights["bias_hh_l0"].copy()
+    if kind == "GRU":
+        cell.b_hn.data = from_state[6:]
+        from_state[6:] = 0
+    cell.b.data = weights["bias_ih_l0"] + from_state
+    xs = np.random.default_rng(0).normal(size=(4, 5, 2))
+    (theirs(torch.tensor(xs))[0] ** 2).sum().backward()
+    gradients = {name: p.grad for name, p in theirs.named_parameters()}
+    report = compare(np.sum(tr.unroll(cell, xs)[0] ** 2), gradients, cell)
+    assert report.agrees and not report.notes
+    gradients["weight_hh_l0"] = -gradients["weight_hh_l0"]
+    assert [row.name for row in compare(np.sum(tr.unroll(cell, xs)[0] ** 2), gradients, cell).rows if row.sentence] == [
+        "W"
+    ]
+
+
+def test_gradients_of_several_layers_go_by_their_numbers():
+    torch = pytest.importorskip("torch")
+    theirs = torch.nn.RNN(2, 3, num_layers=2, bidirectional=True, dtype=torch.float64)
+    theirs(torch.ones(4, 2, dtype=torch.float64))[0].sum().backward()
+    given = {name: p.grad for name, p in theirs.named_parameters()}
+    found = translated(given, {})
+    assert found["layers.1.1.U"].shape == (6, 3) and set(found) == {
+        f"layers.{layer}.{way}.{name}" for layer in (0, 1) for way in (0, 1) for name in "UWb"
+    }
+
+
 def test_the_report_reads_the_same_in_every_form():
     wrong = {**by_hand(worked_example.PARAMS), "W": np.zeros((2, 2))}
     report = compare(article_loss, wrong, worked_example.PARAMS)
@@ -213,6 +249,16 @@ def test_nan_in_the_manual_gradient_names_its_element():
     wrong = np.array([[1.0, 2.0], [np.nan, 1.0]])
     report = compare(lambda p: np.sum(p["w"]), {"w": wrong}, {"w": np.ones((2, 2))})
     assert report["w"].problem == "the manual gradient is NaN, first in element [1, 0]"
+
+
+def test_nan_in_the_contributions_names_the_step_where_the_backward_pass_met_it():
+    back = worked_example.run()[1]
+    contributions = back.contributions._replace(W=back.contributions.W.copy())
+    contributions.W[:4] = np.nan
+    wrong = back._replace(contributions=contributions, gradients=back.gradients._replace(W=np.full((2, 2), np.nan)))
+    report = compare(article_loss, wrong, worked_example.PARAMS)
+    assert report["W"].verdict == "NaN" and "going back from the last step, first at step 4" in report["W"].problem
+    assert report["U"].verdict == "agrees"
 
 
 @pytest.mark.parametrize(

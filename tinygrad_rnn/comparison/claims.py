@@ -17,6 +17,7 @@ import numpy as np
 
 from ..autodiff.tensor import value_of
 from ..manual.lines import lines as lines_of_derivation
+from .pytorch_names import translated
 from .recording import Recording
 
 
@@ -105,7 +106,7 @@ def _parameters_for(module: Any, values: Mapping[str, np.ndarray]) -> Any:
 def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
     """Gradients by name: of a dict, a NamedTuple, a sequence in the order of the parameters, or a single array."""
     if isinstance(given, Mapping):
-        return dict(given)
+        return translated({str(name): array for name, array in given.items()}, recording.parameters)
     if hasattr(given, "_asdict"):
         return {name: array for name, array in given._asdict().items() if array is not None}
     names = list(recording.parameters)
@@ -122,8 +123,7 @@ def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
 def matched(given: Mapping[str, Any], recording: Recording, unmatched: Callable[[str, Any], None]) -> dict[str, Any]:
     """Entries by the full name of their parameter; "W" stands for "cell.W" where no other name ends so."""
     found = {}
-    for key, value in given.items():
-        name = str(key)
+    for name, value in given.items():
         ending = [p for p in recording.parameters if p.endswith(f".{name}")]
         if name in recording.parameters:
             found[name] = value

@@ -1,0 +1,57 @@
+"""Gradients of PyTorch's recurrent layers, by the names and in the shapes that parameters have here.
+
+PyTorch multiplies by transposed matrices and adds two biases, so ``weight_ih_l0`` is ``U`` transposed, ``weight_hh_l0``
+is ``W`` transposed, and the gradient of ``b`` is that of either bias; in a GRU the last third of ``bias_hh_l0`` is
+``b_hn``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..autodiff.tensor import value_of
+
+PATTERN = re.compile(
+    r"(?P<prefix>(?:.*\.)?)(?P<kind>weight|bias)_(?P<of>ih|hh|hr)(?:_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"
+)
+MATRICES = {"ih": "U", "hh": "W", "hr": "V"}
+
+
+def translated(given: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries with PyTorch's names by the names they have here; all others as they are.
+
+    Args:
+        given: gradients by name.
+        parameters: the parameters here; a name that is one of theirs is left alone.
+
+    Example:
+        >>> import numpy as np
+        >>> found = translated({"weight_ih_l0": np.zeros((8, 3)), "V": np.zeros(2)}, {"U": None, "V": None})
+        >>> {name: array.shape for name, array in found.items()}
+        {'U': (3, 8), 'V': (2,)}
+    """
+    matches = {name: PATTERN.fullmatch(name) for name in given if name not in parameters}
+    several = len({match["layer"] for match in matches.values() if match is not None}) > 1
+    both_ways = any(match is not None and match["reverse"] for match in matches.values())
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        match = matches.get(name)
+        if match is None:
+            found[name] = value
+            continue
+        path = f"layers.{match['layer']}." if several or both_ways else ""
+        path += f"{int(bool(match['reverse']))}." if both_ways else ""
+        found.update({f"{path}{own}": array for own, array in _own(match, value, parameters).items()})
+    return found
+
+
+def _own(match: re.Match[str], value: Any, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    value = value_of(value)
+    if match["kind"] == "weight":
+        return {MATRICES[match["of"]]: value.T}
+    if match["of"] == "ih":
+        return {"b": value}
+    has_own_bias = any(name.rpartition(".")[2] == "b_hn" for name in parameters)
+    return {"b_hn": value[2 * len(value) // 3 :]} if has_own_bias else {}
