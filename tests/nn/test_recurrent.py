@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.graph import Observer, observe_backward
 from tinygrad_rnn.autodiff.trees import leaves, tree_map
 from tinygrad_rnn.manual import elman, truncated
 from tinygrad_rnn.manual.elman import ElmanParams
@@ -202,6 +204,66 @@ def test_wrong_windows_are_refused(truncate: Any) -> None:
         nn.RNN(N, D, truncate=truncate)
     with pytest.raises(ValueError, match="StackedCell"):
         nn.RNN(N, D, 2, truncate=(1, 2))
+
+
+# --- less memory -----------------------------------------------------------------------------------------------------
+
+
+@every_layer
+@pytest.mark.parametrize("k", [1, 2, 4, 6, 9])
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_checkpoints_change_no_value_and_no_gradient(make: Any, k: int, lengths: Any) -> None:
+    layer, xs = make(), batch_of()
+    expected = results(layer, xs, lengths)
+    layer.checkpoint_every = k
+    for got, reference in zip(results(layer, xs, lengths), expected, strict=True):
+        np.testing.assert_allclose(got, reference, rtol=0, atol=1e-12)
+
+
+def test_checkpoints_with_noise_in_the_cell() -> None:
+    def gradients(k: int | None) -> list[np.ndarray]:
+        cell = nn.ZoneoutCell(nn.DropoutCell(nn.GRUCell(N, D, dtype=np.float64), seed=1), 0.3, seed=2)
+        layer = nn.Recurrent(cell, checkpoint_every=k)
+        return results(layer, batch_of(), LENGTHS)
+
+    for got, expected in zip(gradients(2), gradients(None), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+
+
+def test_checkpoints_keep_memory_at_the_root_of_the_steps() -> None:
+    def peak(steps: int, k: int | None) -> int:
+        layer = nn.LSTM(4, 64, checkpoint_every=k)
+        xs = np.zeros((steps, 8, 4), np.float32)
+        tracemalloc.start()
+        np.sum(layer(xs)[1].h).backward()
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(400, 20) < peak(400, None) / 4
+
+
+def test_checkpoints_cost_linear_work_in_the_backward_pass() -> None:
+    layer = nn.RNN(N, D, checkpoint_every=4)
+    x = tr.tensor(np.zeros((64, 1, N)), requires_grad=True)
+    largest: list[int] = []
+
+    class Sizes(Observer):
+        def contribution(self, node: Any, argument: int, c: Any) -> None:
+            if node.op.name == "checkpoint":
+                largest.append(np.shape(c)[0])
+
+    observe_backward(np.sum(layer(x)[0]), Sizes())
+    assert max(largest) <= 4  # nothing as long as the sequence comes back from a chunk
+
+
+def test_what_contradicts_checkpoints_is_refused() -> None:
+    with pytest.raises(ValueError, match="not together with truncate"):
+        nn.RNN(N, D, truncate=2, checkpoint_every=2)
+    with pytest.raises(ValueError, match="1 or more"):
+        nn.RNN(N, D, checkpoint_every=0)
+    with pytest.raises(ValueError, match="next to nothing"):
+        nn.RNN(N, D, checkpoint_every=2)(batch_of(), return_states=True)
 
 
 # --- dropout between layers, states inside ---------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Recurrent models, built from generic pieces: a cell is a few lines of NumPy, time is a loop."""
 
+from ..autodiff import stop_gradient as detach
 from . import init
 from .architectures import EncoderDecoder, ManyToMany, ManyToOne, OneToMany, last_output, teacher_forcing
 from .attention import AdditiveAttention, Attention, DotProductAttention, Memory
@@ -38,7 +39,6 @@ from .losses import (
 from .module import Module, Parameter
 from .recurrent import GRU, LSTM, RNN, Recurrent
 from .seq2seq import Decoder
-from .through_time import detach
 from .torch_weights import from_torch_state_dict, to_torch_state_dict
 from .unroll import Noisy, unroll
 from .weights import load_weights, save_weights

@@ -21,6 +21,7 @@ from .through_time import (
     by_step,
     checked_lengths,
     collected,
+    take_checkpointed_steps,
     take_truncated_steps,
     without_padding,
 )
@@ -41,6 +42,8 @@ class Recurrent(Module):
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: k, for truncated BPTT: no gradient flows from a step past the one at which its chunk of k steps began.
             Or ``(k1, k2)``: the outputs of every k1 steps look back through the last k2.
+        checkpoint_every: k, for long sequences: of every k steps only outputs and final state are kept, and the rest is
+            computed again in the backward pass. With k near √T memory grows with √T, for one more forward pass.
         seed: for dropout: an int or a numpy.random.Generator.
 
     Example:
@@ -60,6 +63,7 @@ class Recurrent(Module):
         dropout: float = 0.0,
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
+        checkpoint_every: int | None = None,
         seed: init.Seed = 0,
     ) -> None:
         self.layers = list(cells) if isinstance(cells, list) else [cells]
@@ -68,6 +72,12 @@ class Recurrent(Module):
         self.between = Dropout(dropout, seed=seed)
         self.batch_first = batch_first
         self.truncate = self._checked_windows(truncate)
+        self.checkpoint_every = checkpoint_every
+        if checkpoint_every is not None and (checkpoint_every < 1 or truncate is not None):
+            raise ValueError(
+                f"checkpoint_every={checkpoint_every}: a number of steps, 1 or more; and not together with truncate, "
+                "which keeps memory small in its own way"
+            )
 
     def _checked_windows(self, truncate: int | tuple[int, int] | None) -> tuple[int, int] | None:
         if truncate is None:
@@ -104,6 +114,8 @@ class Recurrent(Module):
         batched = np.ndim(x) > 2
         if self.batch_first and batched:
             x = np.swapaxes(x, 0, 1)
+        if return_states and self.checkpoint_every is not None:
+            raise ValueError("return_states=True keeps everything at every step, and checkpoint_every next to nothing")
         lengths = None if lengths is None else checked_lengths(lengths, np.shape(x))
         valid = None
         states = self._states_in(state)
@@ -129,16 +141,22 @@ class Recurrent(Module):
 
     def _run(self, cell: Any, xs: Any, state: Any, valid: Any, reverse: bool) -> tuple[Any, Any]:
         """One cell over the whole sequence."""
-        if valid is None and self.truncate is None:
+        in_one_go = self.truncate is None and self.checkpoint_every is None
+        if valid is None and in_one_go:
             return unroll(cell, xs, state, reverse=reverse)
         inputs, state, steps = prepared(cell, xs, state, None)
         if valid is not None:
             cell, inputs = Masked(cell), (inputs, valid)
-        if self.truncate is None or not steps:
+        if in_one_go or not steps:
             ys, state = unroll(cell, inputs, state, reverse=reverse)
-        else:
+        elif self.truncate is not None:
             outputs, state = take_truncated_steps(cell, inputs, state, in_order(steps, reverse), *self.truncate)
             ys = stacked(outputs, reverse)
+        else:
+            assert self.checkpoint_every is not None
+            order = in_order(steps, reverse)
+            pieces, state = take_checkpointed_steps(cell, inputs, state, order, self.checkpoint_every)
+            ys = np.concatenate(pieces[::-1] if reverse else pieces)
         return _masked(ys, valid), state
 
     def cells(self) -> list[Any]:
@@ -241,6 +259,7 @@ class RNN(_Stack):
         dropout: the probability with which an output of any layer but the last is zeroed in training.
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
+        checkpoint_every: for less memory, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -265,6 +284,7 @@ class RNN(_Stack):
         dropout: float = 0.0,
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
+        checkpoint_every: int | None = None,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -278,6 +298,7 @@ class RNN(_Stack):
             dropout=dropout,
             batch_first=batch_first,
             truncate=truncate,
+            checkpoint_every=checkpoint_every,
             seed=rng,
         )
 
@@ -300,6 +321,7 @@ class LSTM(_Stack):
         dropout: the probability with which an output of any layer but the last is zeroed in training.
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
+        checkpoint_every: for less memory, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -327,6 +349,7 @@ class LSTM(_Stack):
         dropout: float = 0.0,
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
+        checkpoint_every: int | None = None,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -347,6 +370,7 @@ class LSTM(_Stack):
             dropout=dropout,
             batch_first=batch_first,
             truncate=truncate,
+            checkpoint_every=checkpoint_every,
             seed=rng,
         )
 
@@ -366,6 +390,7 @@ class GRU(_Stack):
         dropout: the probability with which an output of any layer but the last is zeroed in training.
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
+        checkpoint_every: for less memory, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -390,6 +415,7 @@ class GRU(_Stack):
         dropout: float = 0.0,
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
+        checkpoint_every: int | None = None,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -403,5 +429,6 @@ class GRU(_Stack):
             dropout=dropout,
             batch_first=batch_first,
             truncate=truncate,
+            checkpoint_every=checkpoint_every,
             seed=rng,
         )

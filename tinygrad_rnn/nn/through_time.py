@@ -1,4 +1,4 @@
-"""Ways through time beyond the plain loop: truncated BPTT, padded batches, and what happened at every step."""
+"""Ways through time beyond the plain loop: BPTT truncated or with less memory, padded batches, and a look inside."""
 
 from __future__ import annotations
 
@@ -8,29 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, context
-from ..autodiff.tensor import Tensor
 from ..autodiff.trees import tree_map
-from .unroll import Cell, one_step, take_steps
-
-
-def detach(state: Any) -> Any:
-    """The same state outside the graph: carry it to the next chunk of a stream, and no gradient goes back beyond it.
-
-    Args:
-        state: an array, or a tuple, NamedTuple or dict of arrays.
-
-    Example:
-        >>> import numpy as np
-        >>> import tinygrad_rnn as tr
-        >>> cell = tr.nn.LSTMCell(3, 4)
-        >>> _, state = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
-        >>> state = tr.nn.detach(state)
-        >>> type(state).__name__, state.c.requires_grad
-        ('LSTMState', False)
-    """
-    return tree_map(lambda a: a.detach() if isinstance(a, Tensor) else a, state)
-
+from .unroll import Cell, one_step, stacked, take_steps
 
 # --- truncated backpropagation through time --------------------------------------------------------------------------
 
@@ -52,9 +33,40 @@ def take_truncated_steps(cell: Cell, inputs: Any, state: Any, order: range, k1: 
         for position in range(end - k1, min(end, len(order))):
             y, state = take_steps(cell, inputs, state, order[position : position + 1])
             outputs += y
-            states[position + 1] = detach(state)
+            states[position + 1] = stop_gradient(state)
         states = {position: s for position, s in states.items() if position >= end + k1 - k2}
     return outputs, state
+
+
+# --- backpropagation through time with less memory -------------------------------------------------------------------
+
+
+def take_checkpointed_steps(cell: Cell, inputs: Any, state: Any, order: range, every: int) -> tuple[list[Any], Any]:
+    """Take steps, and keep of every few of them no more than their outputs and the state at their end.
+
+    What lies between is computed again in the backward pass. With ``every`` near √T, about √T states are there at any
+    time instead of T, for one more forward pass.
+
+    Returns:
+        The outputs in pieces, one array for several steps, in the order in which they were taken; and the final state.
+
+    Source: Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost" (2016).
+    """
+    reverse = order.step < 0
+    pieces = []
+    for start in range(0, len(order), every):
+        numbers = order[start : start + every]
+        first, last = min(numbers), max(numbers)
+
+        def chunk(inputs: Any, state: Any, numbers: range = numbers, skipped: int = first - 1) -> tuple[Any, Any]:
+            outputs, state = take_steps(cell, inputs, state, numbers, skipped)
+            return stacked(outputs, reverse), state
+
+        # Each chunk is given its own inputs, so that what it hands back is as long as they are, not as the sequence.
+        own = tree_map(lambda a: a[first - 1 : last], inputs)  # noqa: B023
+        piece, state = checkpoint(chunk)(own, state)
+        pieces.append(piece)
+    return pieces, state
 
 
 # --- batches of sequences of unequal length --------------------------------------------------------------------------

@@ -175,8 +175,15 @@ def initial_state_of(cell: Cell, x: Any) -> Any:
 # --- the loop --------------------------------------------------------------------------------------------------------
 
 
-def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int]) -> tuple[list[Any], Any]:
+def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skipped: int = 0) -> tuple[list[Any], Any]:
     """Take the steps of these numbers, one after another.
+
+    Args:
+        cell: any cell.
+        inputs: those of all steps, or of all but the first few.
+        state: the state before the first of these steps.
+        order: the numbers of the steps.
+        skipped: how many steps there are before the first of ``inputs``.
 
     Returns:
         Their outputs, in the order in which they were taken, and the state after the last.
@@ -186,7 +193,8 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int]) -> tup
     try:
         for t in order:
             context.scope = outside._replace(step=t)
-            x = inputs[t - 1] if isinstance(inputs, Tensor) else tree_map(lambda a: a[t - 1], inputs)  # noqa: B023
+            place = t - 1 - skipped
+            x = inputs[place] if isinstance(inputs, Tensor) else tree_map(lambda a: a[place], inputs)  # noqa: B023
             _label("input", "x", x)
             y, state = one_step(cell, x, state)
             _label("output", "y", y)
