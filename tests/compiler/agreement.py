@@ -31,9 +31,9 @@ def assert_equal(found, expected, tolerance):
             assert np.max(np.abs(a - b), initial=0) <= tolerance * max(np.max(np.abs(b), initial=0), 1e-300), (a, b)
 
 
-def assert_compiled_agrees(cell, xs, state, parameters, tolerance=1e-12, **options):
+def assert_compiled_agrees(cell, xs, state, parameters, tolerance=1e-12, executor="numpy", **options):
     """Compare ``unroll(compile(cell), ...)`` with ``unroll(cell, ...)``; the compiled cell comes back."""
-    compiled = tr.compile(cell)
+    compiled = tr.compile(cell, executor=executor)
     eager = everything(lambda x, s: tr.unroll(cell, x, s, **options), xs, state, parameters)
     for _ in range(2):  # the second time in a workspace that has been used
         fast = everything(lambda x, s: tr.unroll(compiled, x, s, **options), xs, state, parameters)

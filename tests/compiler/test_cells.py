@@ -1,22 +1,14 @@
 """Compiled cells give the values and gradients of the cells themselves."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
+from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
 
-spec = importlib.util.spec_from_file_location("agreement", Path(__file__).parent / "agreement.py")
-agreement = importlib.util.module_from_spec(spec)
-sys.modules["agreement"] = agreement
-spec.loader.exec_module(agreement)
-assert_compiled_agrees, assert_equal = agreement.assert_compiled_agrees, agreement.assert_equal
 
 n, d, B = 3, 4, 2
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,11 @@ from ..autodiff.tensor import Tensor, apply, constant
 from ..autodiff.trees import leaves, tree_map
 from .executable import Executable, Run
 from .guards import Guards
-from .program import Program, packed, traced, unroll_traced
+from .plans import Plan
+from .program import packed, unroll_traced
 
 Eager = Callable[..., Any]
+EXECUTORS = (None, "numpy", "numba")
 
 
 class Compiled:
@@ -27,12 +28,15 @@ class Compiled:
 
     Attributes:
         function: what was compiled.
+        executor: "numpy", "numba", or None for numba when it is ready.
+        fallback: whether it runs as it is where it can't be compiled.
     """
 
-    def __init__(self, function: Callable[..., Any], fallback: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any], executor: str | None, fallback: bool) -> None:
         self.function = function
+        self.executor = executor
         self.fallback = fallback
-        self._plans: dict[Any, Plan] = {}
+        self._plans: dict[Any, Plan | None] = {}  # None for one that is refused
         self._guards = Guards(function)
 
     def __call__(self, *args: Any) -> Any:
@@ -72,16 +76,23 @@ class Compiled:
             self._plans.clear()
             self._guards = Guards(self.function)
         key = (what, *map(_form, args))
-        plan = self._plans.get(key)
-        if plan is None:
+        if key in self._plans:
+            plan = self._plans[key]
+        else:
             try:
-                plan = Plan(function, args)
+                plan = Plan(function, args, self.executor)
             except Exception:
                 if not self.fallback:
                     raise
-                plan = Plan.refused()
+                plan = None
             self._plans[key] = plan
-        return eager(*args) if plan.is_refused else plan.run(args, arrays, eager)
+        if plan is None:
+            return eager(*args)
+        inputs = (*arrays, *plan.captured)
+        wanted = tuple([isinstance(a, Tensor) and a.requires_grad and context.recording for a in inputs])
+        call = Call(plan.executable(wanted), args, inputs, eager)
+        results = apply(call, inputs)
+        return packed(plan.result, results if call.outputs else [results])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
@@ -99,52 +110,6 @@ def _form(a: Any) -> Any:
     if isinstance(a, (tuple, list)):
         return (type(a), *map(_form, a))
     return (type(a), a)
-
-
-class Plan:
-    """A traced function for arguments of one form, with an executable for each set of gradients wanted so far.
-
-    Attributes:
-        captured: the Tensors that the function uses besides its arguments.
-        result: what it gave when it was traced, for its form as a tree.
-    """
-
-    is_refused = False
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
-        self._trace = partial(traced, function, stand_ins)
-        self._traced: Program | None = self._trace()
-        self.captured, self.result = self._traced.captured, self._traced.result
-        self._executables: dict[tuple[bool, ...], Executable] = {}
-
-    @classmethod
-    def refused(cls) -> Plan:
-        """A plan for a function that can't be compiled and runs as it is."""
-        plan = object.__new__(cls)
-        plan.is_refused = True
-        return plan
-
-    def run(self, args: tuple[Any, ...], arrays: list[Any], eager: Callable[..., Any]) -> Any:
-        """The function's result, as one node of the graph if something in it requires a gradient."""
-        inputs = (*arrays, *self.captured)
-        wanted = tuple([a.__class__ is not np.ndarray and a.requires_grad and context.recording for a in inputs])
-        executable = self._executables.get(wanted) or self._executable(wanted)
-        call = Call(executable, args, inputs, eager)
-        results = apply(call, inputs)
-        return packed(self.result, results if call.outputs else [results])
-
-    def _executable(self, wanted: tuple[bool, ...]) -> Executable:
-        program = self._traced or self._trace()
-        self._traced = None
-        if any(wanted):
-            program.differentiate(wanted)
-        self._executables[wanted] = Executable(program)
-        return self._executables[wanted]
-
-
-def _is_array(a: Any) -> bool:
-    return isinstance(a, (Tensor, np.ndarray))
 
 
 class Call(Primitive):
@@ -221,7 +186,7 @@ class Call(Primitive):
         return [reached.get(a, constant(np.zeros(a.shape, a.dtype))) for a in targets]
 
 
-def compile(function: Callable[..., Any], *, fallback: bool = False) -> Compiled:
+def compile(function: Callable[..., Any], *, executor: str | None = None, fallback: bool = False) -> Compiled:
     """Compile a cell, or any function of arrays with its loops over time, such as a whole loss.
 
     The function is traced for each new form of its arguments: run on stand-ins that record what it does. From that come
@@ -232,9 +197,12 @@ def compile(function: Callable[..., Any], *, fallback: bool = False) -> Compiled
         function: a cell, ``y, state = cell(x, state)``; or a function of arrays and trees of them, which calls
             ``unroll``. Its Tensors are read at each call. Plain arrays that it uses, and what its Python code decides,
             are taken as they are when it is traced.
+        executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
+            disk; None for NumPy until numba, where it is installed, is ready.
         fallback: run it as it is where it can't be compiled, instead of raising.
 
     Raises:
+        ValueError: there is no such executor.
         TypeError: (when called) it asks for a value, as ``if h > 0`` does, or draws random numbers inside.
 
     Example:
@@ -248,4 +216,6 @@ def compile(function: Callable[..., Any], *, fallback: bool = False) -> Compiled
         >>> np.allclose(ys.data, tr.unroll(cell, xs)[0].data)
         True
     """
-    return Compiled(function, fallback)
+    if executor not in EXECUTORS:
+        raise ValueError(f"compile: executor is one of {', '.join(map(repr, EXECUTORS))}, not {executor!r}")
+    return Compiled(function, executor, fallback)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,14 +20,18 @@ class Executable:
     A workspace holds what a forward pass saves, so it belongs to one call until its backward pass is done or not wanted
     any more. Then the next call takes it: nothing is allocated, and its memory is in the caches.
 
+    Args:
+        program: what is computed.
+        machine_code: whether loops become machine code.
+
     Attributes:
         program: what is computed.
         code: its functions and buffers.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, machine_code: bool = False) -> None:
         self.program = program
-        self.code = generate(program)
+        self.code = generate(program, machine_code)
         inputs = [label(v) for v in program.inputs]
         given = {name: i for i, name in enumerate(inputs)}
         self._forward_slots = _slots(self.code.forward, given)
@@ -40,6 +45,12 @@ class Executable:
         """Compute the outputs."""
         workspace = self._waiting.pop() if self._waiting else Workspace(self)
         return Run(self, workspace, inputs)
+
+    def run_on_zeros(self) -> None:
+        """Run once for nothing, so that numba compiles what it needs."""
+        run = self.run([np.zeros(v.shape, v.dtype) for v in self.program.inputs])
+        if self.code.backward is not None and threading.main_thread().is_alive():
+            run.gradients([np.zeros(v.shape, v.dtype) for v in self.program.cotangents])
 
     def take_back(self, workspace: Workspace) -> None:
         """Keep a workspace for the next call."""

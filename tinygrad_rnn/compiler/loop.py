@@ -20,6 +20,7 @@ import numpy as np
 
 from ..autodiff.rules import elementwise, indexing, shape
 from .over_time import outer_factors, over_time, product_over_time, sum_over_time
+from .shapes import acts_by_element, is_view
 from .trace import Trace
 from .values import Value, in_order, inner_operands, next_serial, operands, values_in
 
@@ -100,6 +101,10 @@ class Loop:
         return in_order(roots, stop=lambda v: v in self._befores or not self.moves(v) or self._leaves_early(v))
 
     def _leaves_early(self, value: Value) -> bool:
+        """Whether a Value is computed before the loop. Machine code has the cheap ones for nothing where it needs them."""
+        is_cheap = value not in self.slices and (acts_by_element(value.op) or is_view(value))
+        if is_cheap and not self.trace.lifts_elements:
+            return False
         return self.early(value) is not None
 
     def early(self, value: Value) -> Value | None:
@@ -133,13 +138,14 @@ class Loop:
     def over(self, value: Value) -> Value:
         """A Value of the body at all steps, (T, ...)."""
         early = self.early(value)
-        if early is not None:
+        if early is not None and value not in self._recurrent:
             return early
         if not self.moves(value):
             raise ValueError("a Value that doesn't change has no rows")
 
         def known(v: Value) -> bool:
-            return v in self._over or not self.moves(v) or self.early(v) is not None
+            is_early = v not in self._recurrent and self.early(v) is not None
+            return v in self._over or not self.moves(v) or is_early
 
         def beyond(v: Value) -> list[Value]:
             return [] if v in self._befores or v in self._recurrent else operands(v)
@@ -150,9 +156,13 @@ class Loop:
             elif v in self._recurrent:
                 self._over[v] = self._row_result(v)
             else:
-                late = self._lifted(v, lambda a: self.early(a) or self._over[a])
+                late = None if self._is_joined_inside(v) else self._lifted(v, self.over)
                 self._over[v] = self._row_result(v) if late is None else late
         return self._over[value]
+
+    def _is_joined_inside(self, value: Value) -> bool:
+        """Whether parts that the loop computes anyway are put side by side: they can be written there at once."""
+        return value.op is shape.joined and all(a in self._recurrent for a in value.args)
 
     def _row_result(self, value: Value) -> Value:
         is_state = any(c.after is value for c in self.carried)

@@ -20,16 +20,26 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .loop import Loop
-from .numpy_kernels import NAMESPACE, is_view, statements, view
+from .machine_loop import MachineLoop
+from .numpy_kernels import NAMESPACE, statements, view
 from .numpy_loop import LoopWriter
 from .plan import Buffer, Code, Function
 from .program import Program
+from .shapes import is_view
 from .values import Value, is_constant, label
 
 
-def generate(program: Program) -> Code:
-    """Write the functions of a program."""
-    writer = Writer(program)
+def generate(program: Program, machine_code: bool = False) -> Code:
+    """Write the functions of a program.
+
+    Args:
+        program: what to compute.
+        machine_code: whether loops become machine code.
+
+    Raises:
+        NoMachineCode: a loop can't.
+    """
+    writer = Writer(program, machine_code)
     forward = writer.lines_for(program.forward_order())
     outputs = [f"array({writer.operand(v)})" for v in program.outputs]
     if not program.gradients:
@@ -67,7 +77,8 @@ class Writer:
         globals: what else the text refers to.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, machine_code: bool = False) -> None:
+        self.machine_code = machine_code
         self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
         self.buffers: dict[str, Buffer] = {}
         self.globals: dict[str, Any] = dict(NAMESPACE)
@@ -80,7 +91,8 @@ class Writer:
             if isinstance(value.op, Loop):
                 if value.op not in self._written:
                     self._written.add(value.op)
-                    lines += LoopWriter(self, value.op).lines()
+                    kind = MachineLoop if self.machine_code else LoopWriter
+                    lines += kind(self, value.op).lines()
             elif value.op is not None:
                 lines += self._straight(value)
         return lines
@@ -114,14 +126,20 @@ class Writer:
             return repr(a)
         return self.named(a)
 
-    def named(self, thing: Any) -> str:
+    def named(self, thing: Any, kind: str = "given") -> str:
         """A name for something that can't be written out."""
         for name, known in self.globals.items():
             if known is thing:
                 return name
-        name = f"given_{len(self.globals)}"
+        name = f"{kind}_{len(self.globals)}"
         self.globals[name] = thing
         return name
+
+    def machine_function(self, source: str) -> str:
+        """The name of a function that is compiled to machine code."""
+        from .machine import compiled_function
+
+        return self.named(compiled_function(source), "loop")
 
     def function(self, name: str, lines: list[str], saved: Iterable[str] = ()) -> Function:
         """A function of these lines, whose parameters are what they read: buffers, inputs and what was saved."""

@@ -104,11 +104,6 @@ VIEWS: dict[Any, Callable[[Value, str], str]] = {
 MOVES_NOTHING = {shape.reshape, shape.squeeze, shape.expand_dims}
 
 
-def is_view(value: Value) -> bool:
-    """Whether a Value only looks at its first operand in another way."""
-    return value.op in VIEWS or (value.op is indexing.getitem and indexing.is_basic(value.args[1]))
-
-
 def index_text(index: Any) -> str:
     """An index as it is written between brackets."""
     parts = index if isinstance(index, tuple) else (index,)
@@ -140,7 +135,8 @@ def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
 NAMESPACE: dict[str, Any] = {
     name: getattr(np, name)
     for name in {
-        "array", "asarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul", "moveaxis", "stack",
+        "array", "asarray", "ascontiguousarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul", "moveaxis",
+        "stack",
         *(name for name, function in vars(np).items() if isinstance(function, np.ufunc)),
     }
 }  # fmt: skip

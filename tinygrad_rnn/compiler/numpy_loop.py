@@ -14,9 +14,9 @@ import numpy as np
 
 from ..autodiff.rules import shape
 from .loop import Carried, Loop, Result
-from .numpy_kernels import READS_AFTER_WRITING, is_view, statements, view
+from .numpy_kernels import READS_AFTER_WRITING, statements, view
 from .plan import Buffer
-from .shapes import acts_by_element
+from .shapes import acts_by_element, is_view
 from .values import Value, label, operands
 
 if TYPE_CHECKING:

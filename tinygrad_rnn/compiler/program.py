@@ -66,18 +66,19 @@ class Program:
         self.gradients = gradients(self.trace, seeds, chosen)
 
 
-def traced(function: Callable[..., Any], arguments: Any) -> Program:
+def traced(function: Callable[..., Any], arguments: Any, lifts_elements: bool = True) -> Program:
     """Run a function on tracers.
 
     Args:
         function: takes the arguments, and gives an array or a tree of arrays.
         arguments: a tuple; the arrays in it (or in trees in it) become inputs of the program, all else is fixed.
+        lifts_elements: whether cheap operations leave loops, too.
 
     Raises:
         CannotCompile: it draws random numbers inside, or gives something else than arrays.
         TypeError: it asks for a value.
     """
-    program, again = _trace_once(function, arguments), _trace_once(function, arguments)
+    program, again = (_trace_once(function, arguments, lifts_elements) for _ in range(2))
     first, second = ([np.asarray(v.array) for v in p.trace.constants] for p in (program, again))
     if len(first) != len(second) or not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second)):
         raise CannotCompile(
@@ -87,8 +88,8 @@ def traced(function: Callable[..., Any], arguments: Any) -> Program:
     return program
 
 
-def _trace_once(function: Callable[..., Any], arguments: Any) -> Program:
-    trace = Trace()
+def _trace_once(function: Callable[..., Any], arguments: Any, lifts_elements: bool) -> Program:
+    trace = Trace(lifts_elements)
     inputs: list[Value] = []
 
     def stand_in(a: Any) -> Any:

@@ -19,12 +19,21 @@ Found = tuple[tuple[int, ...], Any]
 # Operations that act by element, but are declared by what matters more: that they are linear.
 ALSO_BY_ELEMENT = {elementwise.multiply, shape.cast}
 REDUCTIONS = {reductions.sum, reductions.mean, reductions.max, reductions.min, reductions.log_sum_exp}
+REARRANGES = {
+    shape.reshape, shape.squeeze, shape.expand_dims, shape.transpose, shape.swapaxes, shape.moveaxis,
+    shape.broadcast_to,
+}  # fmt: skip
 REDUCTIONS_WITHOUT_GRADIENT = {np.argmax, np.argmin, np.any, np.all, np.count_nonzero}
 
 
 def acts_by_element(op: Any) -> bool:
     """Whether an operation treats every element alike, with broadcasting."""
     return isinstance(op, np.ufunc) or getattr(op, "by_element", False) or op in ALSO_BY_ELEMENT
+
+
+def is_view(value: Value) -> bool:
+    """Whether a Value only looks at its first operand in another way."""
+    return value.op in REARRANGES or (value.op is indexing.getitem and indexing.is_basic(value.args[1]))
 
 
 def infer(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
@@ -73,7 +82,7 @@ def _typical(value: Value) -> np.ndarray:
 
 
 def _by_running(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
-    stand_in = dummy if op in VIEWS else _typical
+    stand_in = dummy if op in REARRANGES or op is indexing.getitem else _typical
     with np.errstate(all="ignore"):
         result = np.asarray(run(op, substitute(args, stand_in), substitute(keywords, stand_in)))
     return result.shape, result.dtype
@@ -154,11 +163,6 @@ def _getitem(a: Any, index: Any) -> Found | None:
     ints = substitute(index, lambda v: np.zeros(v.shape, v.dtype))
     return dummy(a)[ints].shape, a.dtype
 
-
-VIEWS = {
-    shape.transpose, shape.swapaxes, shape.moveaxis, shape.squeeze, shape.expand_dims, shape.broadcast_to,
-    indexing.getitem,
-}  # fmt: skip
 
 RULES: dict[Any, Callable[..., Any]] = {
     linalg.matmul: _matmul,

@@ -65,16 +65,20 @@ def tracer(value: Value) -> Tracer:
 class Trace:
     """What has been recorded so far.
 
+    Args:
+        lifts_elements: whether cheap operations leave loops, too.
+
     Attributes:
         captured: the Value of each Tensor that the function uses and that was there before.
         constants: the arrays that the function brought along.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, lifts_elements: bool = True) -> None:
         self.captured: dict[Tensor, Value] = {}
         self.constants: list[Value] = []
         self._known: dict[Any, Value] = {}
         self._began = next_serial()
+        self.lifts_elements = lifts_elements
         self.peeled = False  # whether the first step of an unroll is being taken apart
 
     @contextmanager

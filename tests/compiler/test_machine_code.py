@@ -1,0 +1,205 @@
+"""Machine code gives what the cells give, and so does the same code when numba only runs it as Python."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.compiler.agreement import assert_compiled_agrees
+from tinygrad_rnn import nn
+
+numba = pytest.importorskip("numba")
+from numba import njit  # noqa: E402
+
+from tinygrad_rnn.compiler import fast_functions, machine, machine_loop  # noqa: E402
+
+
+n, d, B, T = 3, 4, 2, 7
+
+
+def normal(*shape, seed=0, dtype=np.float64):
+    return np.random.default_rng([seed, *shape]).normal(size=shape).astype(dtype)
+
+
+def parameter(*shape, seed=0):
+    return nn.Parameter(0.5 * normal(*shape, seed=seed))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_cache(tmp_path_factory):
+    """A cache folder of these tests' own, and NumPy forbidden: what can't be machine code has to fail here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def uses_machine_code(compiled):
+    functions = [
+        function
+        for plan in compiled._plans.values()
+        for executable in plan._executables.values()
+        for function in (executable.code.forward, executable.code.backward)
+    ]
+    return all("for " not in function.source for function in functions)
+
+
+CELLS = {
+    "RNN": lambda: nn.RNNCell(n, d, dtype=np.float64),
+    "LSTM": lambda: nn.LSTMCell(n, d, peepholes=True, projection=2, dtype=np.float64),
+    "GRU": lambda: nn.GRUCell(n, d, dtype=np.float64),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_cells_of_the_library(name, reverse):
+    cell = CELLS[name]()
+    xs = normal(T, B, n)
+    state = tr.autodiff.trees.tree_map(lambda a: normal(*a.shape, seed=1), cell.initial_state(xs[0]))
+    parameters = list(cell.parameters())
+    assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="numba", reverse=reverse))
+
+
+def elementwise():
+    """Choices, maxima, powers, comparisons; a state that is handed on; broadcasting from (d,) and (B, 1)."""
+    U, b = parameter(n, d), parameter(d)
+
+    def cell(x, state):
+        h, last = state
+        a = x @ U + b * h
+        h = np.where(a > 0.1, np.tanh(a), tr.relu(h) - 0.1 * np.abs(last))
+        h = np.maximum(h, -(last**2)) / (1 + np.exp(-a) + np.sqrt(last * last + 1.0))
+        return h * x[:, :1], (h, a)
+
+    return cell, [U, b], (normal(B, d), normal(B, d, seed=1))
+
+
+def column_vectors():
+    U, W = parameter(d, n), parameter(d, d, seed=1)
+    return (lambda x, h: np.tanh(U @ x + W @ h)), [U, W], normal(d)
+
+
+def swapped():
+    W = parameter(d, d)
+    return (lambda x, s: (s[0] * 1.0, (s[1], np.tanh(s[0] @ W)))), [W], (normal(B, d), normal(B, d, seed=1))
+
+
+@pytest.mark.parametrize("make", [elementwise, column_vectors, swapped])
+def test_cells_as_users_write_them(make):
+    cell, parameters, state = make()
+    xs = normal(T, *(() if make is column_vectors else (B,)), n)
+    assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="numba"))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_large_products_call_blas(name, monkeypatch):
+    monkeypatch.setattr(machine_loop, "SMALL_PRODUCT", 0)
+    cell = CELLS[name]()
+    xs = normal(T, B, n)
+    assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()), executor="numba")
+
+
+def test_a_step_without_a_machine_code_form_runs_on_numpy():
+    W = parameter(d, d)
+    cell = lambda x, h: np.tanh(x + np.cumsum(h @ W, axis=-1))  # noqa: E731
+    compiled = assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W], executor="numba")
+    assert not uses_machine_code(compiled)
+
+
+def test_float32():
+    cell = nn.LSTMCell(n, d)
+    xs = normal(50, B, n, dtype=np.float32)
+    parameters = list(cell.parameters())
+    assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), parameters, executor="numba", tolerance=1e-5)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is it")
+def test_all_of_it_without_jit():
+    """Run as plain Python, the generated loops are right as well: an index out of range would raise."""
+    names = "library or users or blas or float32 or functions"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", f"({names}) and not jit"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- fast functions --------------------------------------------------------------------------------------------------
+
+REFERENCES = {"exp": np.exp, "tanh": np.tanh, "sigmoid": lambda x: 1 / (1 + np.exp(-x))}
+
+
+def applied(function, x):
+    @njit
+    def run(x, out):
+        for i in range(x.size):
+            out[i] = function(x[i])
+
+    out = np.empty_like(x)
+    with np.errstate(all="ignore"):
+        run(x, out)
+    return out
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize(
+    ("bits", "dtype", "finer", "largest"), [(32, np.float32, np.float64, 87), (64, np.float64, np.longdouble, 700)]
+)
+def test_fast_functions_keep_their_error_bound(name, bits, dtype, finer, largest):
+    if np.finfo(finer).eps >= np.finfo(dtype).eps:
+        pytest.skip("no finer numbers here to compare with")
+    rng = np.random.default_rng(0)
+    count = 500 if numba.config.DISABLE_JIT else 100_000
+    x = np.concatenate(
+        [rng.uniform(-largest, largest, count), rng.normal(size=count), 10.0 ** rng.uniform(-20, 1, count)]
+    ).astype(dtype)
+    exact = REFERENCES[name](x.astype(finer))
+    unit = np.spacing(np.abs(exact).astype(dtype)).astype(finer)
+    error = np.abs(applied(getattr(fast_functions, f"{name}{bits}"), x).astype(finer) - exact) / unit
+    assert error.max() <= fast_functions.MAXIMAL_ERROR
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_fast_functions_at_the_ends(bits):
+    dtype = np.float32 if bits == 32 else np.float64
+    x = np.array([np.nan, np.inf, -np.inf, 1e4, -1e4, 0.0], dtype)
+    for name, expected in {
+        "exp": [np.nan, np.inf, 0, np.inf, 0, 1],
+        "tanh": [np.nan, 1, -1, 1, -1, 0],
+        "sigmoid": [np.nan, 1, 0, 1, 0, 0.5],
+    }.items():
+        np.testing.assert_array_equal(applied(getattr(fast_functions, f"{name}{bits}"), x), np.array(expected, dtype))
+
+
+def test_the_cache_is_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert machine.cache_folder() == tmp_path / "tinygrad_rnn"
+    assert machine.cache_folder().stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_machine_code_is_kept_on_disk(tmp_path):
+    """A second process finds it; and other numbers of steps and rows need no other."""
+    program = """
+import numpy as np, tinygrad_rnn as tr
+from tinygrad_rnn.compiler import machine
+cell = tr.compile(tr.nn.RNNCell(3, 4), executor="numba")
+for T, B in ((5, 2), (9, 6)):
+    ys, h = tr.unroll(cell, np.zeros((T, B, 3), np.float32))
+    ys.sum().backward()
+loops = [m.loop for name, m in __import__("sys").modules.items() if name.startswith("tinygrad_rnn_generated")]
+print(len(loops), sum(sum(loop.stats.cache_misses.values()) for loop in loops))
+"""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+    root = Path(__file__).parents[2]
+    counts = [
+        subprocess.run(
+            [sys.executable, "-c", program], env=environment, cwd=root, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert [count.split() for count in counts] == [["2", "2"], ["2", "0"]]

@@ -1,0 +1,97 @@
+"""Plans: what is kept of a compiled function for arguments of one form."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.tensor import Tensor
+from ..autodiff.trees import tree_map
+from .executable import Executable
+from .machine_loop import NoMachineCode
+from .program import Program, traced
+
+CALLS_BEFORE_MACHINE_CODE = 2  # a function that is called once isn't worth seconds of compiling
+
+
+class Plan:
+    """A traced function for arguments of one form, with an executable for each set of gradients wanted so far.
+
+    Args:
+        function: what to trace.
+        args: arguments of the form.
+        executor: "numpy", "numba", or None: NumPy at once, and machine code, which a thread makes meanwhile, when it is
+            ready.
+
+    Attributes:
+        captured: the Tensors that the function uses besides its arguments.
+        result: what it gave when it was traced, for its form as a tree.
+
+    Raises:
+        CannotCompile: it can't be traced.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], executor: str | None) -> None:
+        stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
+        self._trace = partial(traced, function, stand_ins)
+        self._traced: Program | None = self._trace()
+        self.captured, self.result = self._traced.captured, self._traced.result
+        self._executor = executor
+        self._executables: dict[tuple[bool, ...], Executable] = {}
+        self._calls: dict[tuple[bool, ...], int] = {}
+
+    def executable(self, wanted: tuple[bool, ...]) -> Executable:
+        """The best that there is so far, for gradients of these inputs.
+
+        Args:
+            wanted: for each input whether its gradient is wanted.
+        """
+        executable = self._executables.get(wanted)
+        if executable is None:
+            executable = self._executables[wanted] = self._made(wanted)
+        if self._executor is None:
+            calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
+            if calls == CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
+                self._improve(wanted)
+        return executable
+
+    def _made(self, wanted: tuple[bool, ...]) -> Executable:
+        if self._executor == "numba":
+            try:
+                return self._with_machine_code(wanted)
+            except NoMachineCode:
+                pass
+        program = self._traced or self._trace()
+        self._traced = None
+        return _executable(program, wanted, machine_code=False)
+
+    def _with_machine_code(self, wanted: tuple[bool, ...]) -> Executable:
+        return _executable(self._trace(lifts_elements=False), wanted, machine_code=True)
+
+    def _improve(self, wanted: tuple[bool, ...]) -> None:
+        """Have a thread make machine code, which later calls then use."""
+        try:
+            better = self._with_machine_code(wanted)
+        except NoMachineCode:
+            return
+
+        def make() -> None:
+            better.run_on_zeros()
+            self._executables[wanted] = better
+
+        threading.Thread(target=make, name="tinygrad_rnn compiler").start()
+
+
+def _is_array(a: Any) -> bool:
+    return isinstance(a, (Tensor, np.ndarray))
+
+
+def _executable(program: Program, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
+    if any(wanted):
+        program.differentiate(wanted)
+    return Executable(program, machine_code)
