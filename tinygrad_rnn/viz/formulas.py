@@ -116,7 +116,7 @@ class _Equations:
         self.names: dict[Hashable, str] = {}
 
     def of_lanes(self) -> dict[int, list[Equation]]:
-        """A lane's equations at the step that has most of them."""
+        """A lane's equations at the step that has most of them, a late one: the first may see the initial state."""
         found: dict[int, list[Equation]] = {}
         for lane, info in enumerate(self.graph.lanes):
             steps: dict[int | None, list[int]] = {}
@@ -125,7 +125,7 @@ class _Equations:
                     steps.setdefault(vertex.step, []).append(i)
             if not info.timed or not steps:
                 continue
-            members = max(steps.values(), key=lambda found: (len(found), -found[0]))
+            members = max(steps.values(), key=lambda found: (len(found), found[0]))
             written = self._of_step(members)
             if written:
                 found[lane] = written

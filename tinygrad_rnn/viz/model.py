@@ -220,6 +220,9 @@ class _Reader:
                     run = runs[scope.layer] = _Run(len(self.lanes), scope.step)
                     self.lanes.append(Lane(_lane_title(scope), timed=True, inherited=False))
                     started += 1
+                if scope.owner is not None and not run.owned:
+                    run.owned = True
+                    self.lanes[run.lane].title = _lane_title(scope)
                 run.current = scope.step
                 run.seen.add(scope.step)
                 self.lane_of[node] = run.lane
@@ -326,6 +329,7 @@ class _Run:
     lane: int
     current: int
     seen: set[int] = field(default_factory=set)
+    owned: bool = False
 
     def is_over(self, step: int) -> bool:
         return step != self.current and step in self.seen

@@ -25,8 +25,6 @@ def value_lines(value: Any) -> list[str]:
     if isinstance(value, tuple):
         return [f"{len(value)} results"]
     array = np.asarray(value)
-    if array.size == 0:
-        return [f"{array.shape} empty"]
     if array.size <= MOST_NUMBERS:
         return _rows(array)
     return [f"{array.shape} {array.dtype}", *_statistics(array)]
@@ -59,6 +57,8 @@ def contribution_lines(c: Any) -> list[str]:
 
 def _rows(array: np.ndarray) -> list[str]:
     """The numbers, a line for each row; a long row in lines of four."""
+    if array.size == 0:
+        return [f"{array.shape} empty"]
     if array.ndim == 0:
         return [number(array)]
     rows = array.reshape(-1, array.shape[-1])

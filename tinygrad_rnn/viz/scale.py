@@ -14,7 +14,7 @@ from .measure import MISSING
 from .symbols import number
 
 CIVIDIS = ("#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bbae6c", "#dcc95c", "#fee838")
-DARK, LIGHT = "#101820", "#ffffff"
+DARK, LIGHT = "#000000", "#ffffff"  # on any colour, one of the two has a contrast of 4.58 or more
 SPECIAL = {"0": "#ffffff", "NaN": "#f7c6d9", "∞": "#f9d4b8", MISSING: "#e6e9ec"}
 
 

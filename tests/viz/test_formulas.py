@@ -1,0 +1,105 @@
+"""Equations read off the recorded operations, in three notations, and the derivative of each operation."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.viz.networks import built_in, elman, skipping, without_time
+from tinygrad_rnn.autodiff.scalar import Scalar
+from tinygrad_rnn.viz import draw
+from tinygrad_rnn.viz.formulas import GENERAL_DERIVATIVE, LOCAL_DERIVATIVES, local_derivative
+
+
+def equations(loss):
+    return [equation for found in draw(loss).equations.values() for equation in found]
+
+
+def test_the_elman_cell():
+    (equation,) = equations(elman(3)[0])
+    assert equation.text() == "h = tanh(x U + h' W + b)"
+    assert equation.latex() == r"h_{t} = \tanh\left(x_{t} U + h_{t-1} W + b\right)"
+    ET.fromstring(equation.mathml())
+    assert "<msub><mi>h</mi><mrow><mi>t</mi><mo>−</mo><mn>1</mn></mrow></msub>" in equation.mathml()
+
+
+def test_the_lstm_names_what_its_gates_share():
+    found = [equation.text() for equation in equations(built_in(tr.nn.LSTMCell(3, 2)))]
+    assert found[0] == "a = x U + h' W + b"
+    gates = {"i = σ(a[0:2])", "f = σ(a[2:4])", "g = tanh(a[4:6])", "o = σ(a[6:8])"}
+    assert set(found[1:-2]) == gates
+    assert found[-2:] == ["c = f ⊙ c' + i ⊙ g", "h = o ⊙ tanh(c)"]
+
+
+def test_the_gru():
+    found = [equation.text() for equation in equations(built_in(tr.nn.GRUCell(3, 2)))]
+    assert found[-1] == "h = (1 − z) ⊙ n + z ⊙ h'"
+
+
+def test_older_states_have_more_primes():
+    (equation,) = equations(skipping())
+    assert equation.text() == "last = tanh(x + last' W + last'' K)"
+    assert r"\mathrm{last}_{t-2} K" in equation.latex()
+
+
+def test_brackets_are_where_they_are_needed():
+    a, b = (tr.tensor(np.eye(2), requires_grad=True, name=n) for n in "ab")
+
+    def cell(x, h):
+        return (a + b) @ h * 2 - (x - (a - b) @ x) / (a[0] + 1) ** 2
+
+    ys, _ = tr.unroll(cell, np.ones((3, 2)), state=np.zeros(2))
+    (equation,) = equations(ys.sum())
+    assert equation.text() == "h = (a + b) h' · 2 − (x − (a − b) x) / (a[0] + 1)^2"
+
+
+def test_notes_below_the_picture():
+    picture = draw(elman(3)[0], formulas=True)
+    assert "h = tanh(x U + h' W + b)" in [label.text for label in picture.scene.labels]
+    (box,) = [box for box in picture.scene.boxes if box.lines and box.lines[0].text == "h₂"]
+    assert box.lines[-1].text == "∂y/∂a = 1 − y²"
+
+
+def test_a_graph_without_steps_has_no_equations():
+    assert equations(without_time()) == []
+
+
+# The derivatives in words, as Python, to be held against the engine's own slopes.
+AS_PYTHON = {
+    "add": ["1", "1"],
+    "multiply": ["b", "a"],
+    "exp": ["y"],
+    "log": ["1/a"],
+    "sqrt": ["1/(2*y)"],
+    "tanh": ["1-y**2"],
+    "sigmoid": ["y*(1-y)"],
+    "relu": ["1 if a>0 else 0"],
+    "power": ["b*a**(b-1)"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(AS_PYTHON))
+def test_local_derivatives_are_those_of_the_engine(name):
+    a, b = Scalar(0.7), Scalar(1.3)
+    result = {
+        "add": lambda: a + b,
+        "multiply": lambda: a * b,
+        "power": lambda: a**1.3,
+    }.get(name, lambda: getattr(a, name)())()
+    result.backward()
+    scope = {"a": 0.7, "b": 1.3, "y": result.data, "math": math}
+    for leaf, formula in zip((a, b), AS_PYTHON[name]):
+        assert leaf.grad == pytest.approx(eval(formula, scope))
+    assert name in LOCAL_DERIVATIVES
+    words = LOCAL_DERIVATIVES[name].replace("²", "**2").replace(" ", "").replace("−", "-").replace("2y", "2*y")
+    for formula in AS_PYTHON[name]:
+        plain = formula.replace(" ", "").replace("1ifa>0else0", "1wherea>0,else0").replace("b*a**(b-1)", "ba^(b-1)")
+        assert plain.replace("y*(", "y(") in words
+
+
+def test_an_operation_that_is_not_listed_has_the_general_rule():
+    assert local_derivative("fft") == GENERAL_DERIVATIVE
