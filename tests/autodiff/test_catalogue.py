@@ -132,8 +132,8 @@ def test_second_order_by_three_ways_and_by_differences(sample: Sample) -> None:
     assert close(forward_over_reverse, tuple((a - b) / (2 * h) for a, b in zip(above, below)), 1e-5)
 
 
-# NumPy does not ask the value that `full_like` fills with, nor the default of `select`, whether it has a say: where that
-# is the only Tensor, NumPy's own code runs, and the Tensor refuses to become an array.
+# NumPy does not ask the value that `full_like` fills with, nor the default of `select`, whether it has a say: where
+# that is the only Tensor, NumPy's own code runs, and the Tensor refuses to become an array.
 UNASKED = {np.full_like, np.select}
 SEVERAL = [s for s in SAMPLES if len(s.inputs) > 1 and not UNASKED & set(s.functions)]
 

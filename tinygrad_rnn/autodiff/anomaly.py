@@ -60,6 +60,10 @@ def _what(value: Any) -> str | None:
     return "NaN" if "NaN" in kinds else "inf" if kinds else None
 
 
+def _a(found: str) -> str:
+    return "an inf" if found == "inf" else "a NaN"
+
+
 class Watch(Observer):
     """Looks at each result as it is recorded, and at each contribution as it is handed back."""
 
@@ -89,7 +93,7 @@ class Watch(Observer):
             came = f"came in with argument {nans[0]}{f' ({name})' if name else ''}"
         else:
             came = f"was produced by {node.op.name}"
-        raise AnomalyError(f"forward: a {found} {came}{self._place(node)}", node)
+        raise AnomalyError(f"forward: {_a(found)} {came}{self._place(node)}", node)
 
     def begin(self, nodes: list[Any]) -> None:
         """A backward pass begins: what was recorded before anyone watched is looked at now."""
@@ -108,7 +112,7 @@ class Watch(Observer):
         if found is not None:
             self._walk_inside(node)
             raise AnomalyError(
-                f"backward: a {found} was produced by the derivative of {node.op.name} by its argument {argument}"
+                f"backward: {_a(found)} was produced by the derivative of {node.op.name} by its argument {argument}"
                 f"{self._place(node)}",
                 node,
             )

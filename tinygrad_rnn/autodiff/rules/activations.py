@@ -25,8 +25,10 @@ def _element_method(x: Any, name: str) -> Any:
 def _sigmoid(x: Any) -> Any:
     if is_object_array(x):
         return _element_method(x, "sigmoid")
-    # In (0, 1] whatever the sign of x, so nothing overflows and both tails keep their digits.
-    decay = np.exp(-np.abs(x))
+    # In (0, 1] whatever the sign of x, so nothing overflows and both tails keep their digits. Complex numbers come from
+    # the complex step, for which a function has to stay analytic, as abs isn't.
+    size = np.where(np.real(x) >= 0, x, np.negative(x)) if np.iscomplexobj(x) else np.abs(x)
+    decay = np.exp(-size)
     return np.where(np.asarray(x) >= 0, 1, decay) / (1 + decay)
 
 

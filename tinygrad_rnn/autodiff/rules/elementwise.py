@@ -163,9 +163,19 @@ fmax = _choice(np.fmax, lambda mine, other: (mine > other) | (other != other))
 fmin = _choice(np.fmin, lambda mine, other: (mine < other) | (other != other))
 
 _of_chosen = [None, lambda g, ans, c, x, y: np.where(c, g, 0), lambda g, ans, c, x, y: np.where(c, 0, g)]
-where = overrides(np.where)(
-    primitive(lambda condition, x, y: np.where(condition, x, y), _of_chosen, _of_chosen, name="where", by_element=True)
+where = primitive(
+    lambda condition, x, y: np.where(condition, x, y), _of_chosen, _of_chosen, name="where", by_element=True
 )
+
+
+@overrides(np.where)
+def chosen(condition: Any, x: Any = None, y: Any = None) -> Any:
+    """np.where; no gradient reaches the condition."""
+    if x is None and y is None:
+        return np.nonzero(condition)
+    if getattr(condition, "dtype", None) != np.bool_:
+        condition = np.not_equal(condition, 0)
+    return where(condition, x, y)
 
 
 @overrides(np.select)
