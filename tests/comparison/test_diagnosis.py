@@ -408,3 +408,26 @@ def test_a_long_recording_says_that_it_has_no_diagnosis():
     loss = lambda p: np.sum(tr.unroll(lambda x, h: p["w"] * h, None, np.ones(1), steps=6000)[0])  # noqa: E731
     report = compare(loss, {"w": np.array(-1.0)}, {"w": np.array(0.5)}, referee="never")
     assert not report.diagnoses and "compare on a shorter sequence" in str(report)
+
+
+@pytest.mark.parametrize("mistake", ["chunks of 2", "s_t for s_{t-1}", "deltas not turned", "of the step before"])
+def test_mistakes_in_a_network_that_reads_backward(mistake):
+    def loss(p, xs, ys):
+        cell = lambda x, s: np.tanh(x @ p["U"] + s @ p["W"] + p["b"])  # noqa: E731
+        states, _ = tr.unroll(cell, xs, np.zeros((xs.shape[1], d)), reverse=True)
+        return nn.cross_entropy(states @ p["V"] + p["c"], ys, "sum") / xs.shape[1]
+
+    manual = lambda p, xs, ys: derivations.elman(p, xs[::-1], ys[::-1], mistake=mistake)  # noqa: E731
+    named(diagnoses(loss, manual, ELMAN, (XS, YS)), *IN_ELMAN[mistake])
+
+
+@pytest.mark.parametrize("stand_in", [tr.checkpoint, tr.compile], ids=["checkpoint", "compiled"])
+def test_mistakes_behind_a_node_that_stands_for_many(stand_in):
+    def loss(p, xs, ys):
+        cell = lambda x, s: np.tanh(x @ p["U"] + s @ p["W"] + p["b"])  # noqa: E731
+        states, _ = tr.unroll(stand_in(cell), xs, np.zeros((xs.shape[1], d)))
+        return nn.cross_entropy(states @ p["V"] + p["c"], ys, "sum") / xs.shape[1]
+
+    manual = lambda p, *data: derivations.elman(p, *data, mistake="W for its transpose")  # noqa: E731
+    assert compare(loss, derivations.elman, ELMAN, (XS, YS)).agrees
+    named(diagnoses(loss, manual, ELMAN, (XS, YS)), *IN_ELMAN["W for its transpose"])

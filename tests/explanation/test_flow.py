@@ -77,6 +77,34 @@ def test_a_loss_at_every_step_does_not_hide_a_gradient_that_vanishes():
     assert flow.verdict == "vanishing" and flow.rate == pytest.approx(0.5)
 
 
+def test_a_layer_in_reverse_carries_its_gradient_the_other_way():
+    w = tr.tensor(0.5, requires_grad=True)
+    ys, _ = tr.unroll(lambda x, s: x + w * s, np.ones((30, 1)), state=np.zeros(1), reverse=True)
+    flow = gradient_flow(np.sum(ys))["h"]
+    assert flow.steps.tolist() == list(range(1, 31))
+    np.testing.assert_allclose(flow.carried, 0.5 ** np.arange(30))
+    assert flow.verdict == "vanishing" and flow.rate == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("stand_in", [tr.checkpoint, tr.compile], ids=["checkpoint", "compiled"])
+def test_nodes_that_stand_for_many_are_looked_into_and_left_alone(stand_in):
+    def look(cell):
+        ys, _ = tr.unroll(cell, np.full((6, 2), 0.1), state=np.zeros(2))
+        loss = np.sum(ys**2)
+        found = gradient_flow(loss)["h"].norms, saturation(loss).shares, bptt_terms([np.sum(y) for y in ys], W).terms
+        loss.backward()
+        return found
+
+    W = tr.tensor(np.array([[0.9, 0.3], [-0.2, 0.8]]), requires_grad=True)
+    plain = look(lambda x, h: np.tanh(x + h @ W))
+    gradient, W.grad = W.grad, None
+    through = look(stand_in(lambda x, h: np.tanh(x + h @ W)))
+    np.testing.assert_allclose(through[0], plain[0], rtol=1e-12)
+    assert len(through[1]) == len(plain[1]) == 1
+    np.testing.assert_allclose(through[2], plain[2], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(W.grad, gradient, rtol=1e-12)
+
+
 def test_a_gradient_that_is_cut_has_vanished():
     w = tr.tensor(0.5, requires_grad=True)
 

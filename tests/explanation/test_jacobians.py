@@ -54,7 +54,7 @@ def test_the_triangle_holds_the_norms_and_their_bound():
     cell = nn.GRUCell(2, 3, seed=0, dtype=np.float64)
     ys, _ = run(cell, B=2)
     found = state_jacobians(ys)
-    assert found.first == 1 and found.spectral.shape == (6, 6)
+    assert list(found.order) == [1, 2, 3, 4, 5, 6] and found.spectral.shape == (6, 6)
     for t in range(1, 7):
         for k in range(1, t + 1):
             J = state_jacobian(ys, t, k)
@@ -67,7 +67,7 @@ def test_the_triangle_holds_the_norms_and_their_bound():
 
 def test_the_triangle_starts_at_the_initial_state_if_that_requires_a_gradient():
     ys, _ = run(nn.RNNCell(2, 3, seed=0, dtype=np.float64), differentiable_start=True)
-    assert state_jacobians(ys).first == 0
+    assert state_jacobians(ys).order[0] == 0
     assert state_jacobians(ys).spectral.shape == (7, 7)
 
 
@@ -102,3 +102,23 @@ def test_what_is_not_there_is_said():
         state_jacobian(tr.tensor(1.0, requires_grad=True) * 2, 1, 1)
     with pytest.raises(ValueError, match="square"):
         spectral_radius(np.ones((2, 8)))
+
+
+def test_a_layer_in_reverse_depends_on_the_steps_after_it():
+    W = tr.tensor(np.array([[0.5, 0.3], [-0.2, 0.8]]), requires_grad=True)
+    ys, _ = tr.unroll(lambda x, h: x + h @ W, np.ones((5, 2)), state=np.zeros(2), reverse=True)
+    np.testing.assert_allclose(state_jacobian(ys, 1, 4), np.linalg.matrix_power(W.data.T, 3), rtol=1e-12)
+    found = state_jacobians(ys)
+    assert list(found.order) == [5, 4, 3, 2, 1]
+    assert found.spectral[4, 0] == pytest.approx(np.linalg.norm(np.linalg.matrix_power(W.data.T, 4), 2))
+    with pytest.raises(ValueError, match="later state"):
+        state_jacobian(ys, 4, 1)
+
+
+@pytest.mark.parametrize("stand_in", [tr.checkpoint, tr.compile], ids=["checkpoint", "compiled"])
+def test_a_node_that_stands_for_many_is_looked_into(stand_in):
+    W = tr.tensor(np.array([[0.5, 0.3], [-0.2, 0.8]]), requires_grad=True)
+    cell = stand_in(lambda x, h: np.tanh(x + h @ W))
+    ys, _ = tr.unroll(cell, np.ones((4, 2)), state=np.zeros(2))
+    plain, _ = tr.unroll(lambda x, h: np.tanh(x + h @ W), np.ones((4, 2)), state=np.zeros(2))
+    np.testing.assert_allclose(state_jacobian(ys, 4, 1), state_jacobian(plain, 4, 1), rtol=1e-12)

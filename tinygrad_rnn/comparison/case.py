@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class Case:
     @cached_property
     def by_step(self) -> dict[str, Contributions]:
         """What each step contributes to each gradient; None is for what belongs to no step."""
-        observer = _BySteps(self)
+        observer = _BySteps(self, lambda layer, step: step)
         backward_walk({self.recording.loss: self.recording.loss._seed(None)}, self.landmarks.nodes, observer=observer)
         return observer.found
 
@@ -93,12 +93,17 @@ class Case:
         """What the recurrence contributes over each distance t - k, from the loss at t to the step k."""
         found = {name: Contributions() for name in self.names.values()}
         for t, entries in self.entries.items():
-            observer = _BySteps(self)
+            observer = _BySteps(self, partial(self._lag, t))
             walk_from_step(entries, observer)
             for name, contributions in observer.found.items():
-                for k, c in contributions.steps.items():
-                    found[name].add(None if k is None else t - k, c)
+                for lag, c in contributions.steps.items():
+                    found[name].add(lag, c)
         return found
+
+    def _lag(self, t: int, layer: Any, step: int) -> int:
+        """How many steps a layer took from a step to the step t."""
+        order = self.landmarks.order(layer)
+        return order.index(t) - order.index(step) if t in order and step in order else 0
 
     # --- parts of the network ----------------------------------------------------------------------------------------
 
@@ -157,7 +162,8 @@ class Case:
     def previous_state(self, node: Any, argument: int) -> Label | None:
         """The label of the state of the step before, if that is what the argument is."""
         for label in getattr(node.inputs[argument], "labels", ()):
-            if label.role == "state" and node.scope.step is not None and label.step == node.scope.step - 1:
+            is_state = label.role == "state" and node.scope.step is not None
+            if is_state and self.landmarks.step_after(label.layer, label.step) == node.scope.step:
                 return label
         return None
 
@@ -214,10 +220,15 @@ class Case:
 
 
 class _BySteps(Observer):
-    """Contributions to parameters by step; what has a row for each step is taken apart by rows."""
+    """Contributions to parameters by step; what has a row for each step is taken apart by rows.
 
-    def __init__(self, case: Case) -> None:
-        self.case = case
+    Args:
+        case: the case.
+        key: from layer and step to what they are collected by.
+    """
+
+    def __init__(self, case: Case, key: Callable[[Any, int], int]) -> None:
+        self.case, self.key = case, key
         self.found = {name: Contributions() for name in case.names.values()}
         self.g: Any = None
 
@@ -230,11 +241,13 @@ class _BySteps(Observer):
             return
         found = self.found[self.case.names[leaf]]
         if node not in self.case.time_rows:
-            found.add(node.scope.step, np.asarray(leaf._own(c)))
+            step = None if node.scope.step is None else self.key(node.scope.layer, node.scope.step)
+            found.add(step, np.asarray(leaf._own(c)))
             return
         rule = rule_of(node, argument)
         for row in range(self.case.T):
-            found.add(row + 1, np.asarray(leaf._own(rule(only_rows(self.g, [row]), node._data, node._arrays))))
+            step = self.key(node.scope.layer, row + 1)
+            found.add(step, np.asarray(leaf._own(rule(only_rows(self.g, [row]), node._data, node._arrays))))
 
 
 def only_rows(g: np.ndarray, rows: list[int]) -> np.ndarray:

@@ -26,6 +26,7 @@ class Landmarks:
     def __init__(self, roots: Sequence[Node]) -> None:
         self.nodes = ancestors(roots)
         self.steps = max((node.scope.step or 0 for node in self.nodes), default=0)
+        self._orders: dict[Layer, list[int]] = {}
         self._states: dict[Layer, dict[str, None]] = {}
         self._labelled: dict[tuple[str, int | None], list[tuple[Label, Node]]] = {}
         for node in with_constants(self.nodes):
@@ -71,6 +72,27 @@ class Landmarks:
     def state_components(self, layer: Layer) -> list[str]:
         """What the state of a layer consists of: ["h"], or ["h", "c"]."""
         return list(self._states[layer])
+
+    def order(self, layer: Layer) -> list[int]:
+        """The steps of a layer in the order in which they were taken, after the initial state: 0, T, ..., 1 in reverse.
+
+        Of a layer without states, in the order of their numbers.
+        """
+        if layer not in self._orders:
+            first: dict[int, int] = {}
+            for name in self._states.get(layer, ()):
+                for step in range(self.steps + 1):
+                    for node in self.find_all(name, step, layer, "state"):
+                        first[step] = min(node.serial, first.get(step, node.serial))
+            taken = sorted((step for step in first if step), key=lambda step: first[step])
+            self._orders[layer] = [0, *taken] if taken else list(range(self.steps + 1))
+        return self._orders[layer]
+
+    def step_after(self, layer: Layer, step: int, by: int = 1) -> int | None:
+        """The step that was taken so many steps after another one; None if there is none."""
+        order = self.order(layer)
+        place = order.index(step) + by if step in order else -1
+        return order[place] if 0 <= place < len(order) else None
 
     def names(self, step: int | None) -> list[str]:
         """What has a name at a step."""

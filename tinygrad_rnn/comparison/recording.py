@@ -19,7 +19,7 @@ from ..autodiff.tensor import Tensor, tensor, value_of
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
 from .landmarks import with_constants
-from .replay import replay
+from .replay import expanded, replay
 
 
 class Recording:
@@ -53,12 +53,14 @@ class Recording:
             raise ValueError(
                 f"compare: the loss has shape {loss.shape}, and must be one number: sum it, or take a mean"
             )
-        self.loss = loss
+        place = expanded(loss)  # what stands for many nodes can't be looked into
+        self.loss = place[loss]
+        self.terms = {t: place[term] for t, term in self.terms.items() if term in place}
         self.parameters = dict(parameters)
         self.tree = tree
         self.data = tuple(data)
         self.function = function
-        self.nodes = ancestors([loss])
+        self.nodes = ancestors([self.loss])
 
     def values(self) -> dict[str, np.ndarray]:
         """The parameters as they were when the loss was recorded, copied."""

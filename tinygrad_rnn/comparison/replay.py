@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..autodiff.graph import Node, ancestors
-from ..autodiff.scope import context
+from ..autodiff.scope import context, enable_grad
 from ..autodiff.tensor import Tensor
 
 # What runs in place of a node's own operation: (node, the new value of every node so far) -> its new value.
@@ -49,7 +49,7 @@ def replay(root: Tensor, values: Mapping[Node, Any], changes: Mapping[Node, Chan
     known: dict[Node, Any] = dict(values)
     outside = context.scope
     try:
-        for node in reversed(ancestors([root])):
+        for node in reversed(ancestors([root], stop=values)):
             context.scope = node.scope
             if node in values:
                 continue
@@ -63,6 +63,42 @@ def replay(root: Tensor, values: Mapping[Node, Any], changes: Mapping[Node, Chan
     finally:
         context.scope = outside
     return known
+
+
+def expanded(root: Tensor) -> dict[Node, Any]:
+    """The graph behind ``root`` without nodes that stand for many (a compiled loop, a checkpoint).
+
+    Args:
+        root: what was recorded, not freed.
+
+    Returns:
+        For every node the one that stands in its place: itself, if nothing had to be expanded. Leaves stay.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = tr.checkpoint(lambda w: np.tanh(w * w))(w)
+        >>> y.op.name, expanded(y)[y].op.name
+        ('checkpoint', 'tanh')
+    """
+    nodes = ancestors([root])
+    place: dict[Node, Any] = {node: node for node in nodes}
+    while any(hasattr(node.op, "expand") for node in nodes):
+        kept = {node: node for node in nodes if node.is_leaf}
+        changes = {node: _expansion for node in nodes if hasattr(node.op, "expand")}
+        with enable_grad():
+            new = replay(place[root], kept, changes)
+        place = {old: new[node] for old, node in place.items() if node in new}
+        nodes = ancestors([place[root]])
+    return place
+
+
+def _expansion(node: Any, known: Mapping[Node, Any]) -> Any:
+    """What a node stands for, recorded from the new values of its inputs."""
+    inputs = {given: known[given] for given in node.inputs if isinstance(given, Node) and given in known}
+    results = [replay(y, inputs)[y] if y.requires_grad else y for y in node.op.expand()]
+    return tuple(results) if node.op.outputs else results[0]
 
 
 def run_again(node: Any, known: Mapping[Node, Any]) -> Any:

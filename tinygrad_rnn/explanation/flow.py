@@ -18,6 +18,7 @@ from ..autodiff.tensor import Tensor
 from ..comparison.landmarks import Landmarks, Layer
 from ..comparison.loss_terms import entering_cotangents, walk_from_step
 from ..comparison.measures import norm
+from ..comparison.replay import expanded
 from ..comparison.tables import Table, number
 from ..nn.module import Module
 
@@ -31,7 +32,8 @@ class Flow:
     Attributes:
         layer: the layer.
         component: "h", "c", ...
-        steps: the steps at which there is such a state.
+        steps: the steps at which there is such a state, by their numbers; a layer that runs in reverse has taken them
+            the other way round.
         norms: the norm of ∂L/∂s_t, for each of these steps.
         carried: the same for the last loss term alone: what of it arrives at s_t after the way back through time.
         rate: by what factor ``carried`` changes with each step back, over the whole way (least squares of its
@@ -117,6 +119,7 @@ def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
             loss = loss(*data)
     if not isinstance(loss, Tensor) or not loss.requires_grad:
         raise TypeError("gradient_flow: pass a recorded loss, or a Module that gives one with the data to call it with")
+    loss = expanded(loss)[loss]
     landmarks = Landmarks([loss])
     states = {
         (layer, component): _states(landmarks, layer, component)
@@ -129,10 +132,15 @@ def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
     wanted = {node for found in states.values() for node in found.values()}
     whole = _Norms(wanted)
     observe_backward(loss, whole)
-    last = _Norms(wanted)
     entries = entering_cotangents(loss)
-    walk_from_step(entries[max(entries)], last)
-    return GradientFlow([_flow(*key, found, whole.found, last.found) for key, found in states.items()])
+    carried = {end: _Norms(wanted) for end in (min(entries), max(entries))}
+    for end, observer in carried.items():
+        walk_from_step(entries[end], observer)
+    flows = []
+    for (layer, component), found in states.items():
+        order = [step for step in landmarks.order(layer) if step in entries]
+        flows.append(_flow(layer, component, found, whole.found, carried[order[-1]].found if order else {}))
+    return GradientFlow(flows)
 
 
 class _Norms(Observer):
@@ -146,7 +154,8 @@ class _Norms(Observer):
 
 
 def _states(landmarks: Landmarks, layer: Layer, component: str) -> dict[int, Node]:
-    found = ((t, landmarks.find(component, t, layer, "state")) for t in range(landmarks.steps + 1))
+    """The states in the order in which the steps were taken."""
+    found = ((t, landmarks.find(component, t, layer, "state")) for t in landmarks.order(layer))
     return {t: node for t, node in found if node is not None and node.requires_grad}
 
 
@@ -156,11 +165,13 @@ def _flow(
     norms = np.array([whole.get(node, 0.0) for node in states.values()])
     carried = np.array([last.get(node, 0.0) for node in states.values()])
     steps = np.array(list(states))
-    return Flow(layer, component, steps, norms, carried, *_judged(steps, carried))
+    by_number = np.argsort(steps)
+    rate, verdict = _judged(carried)
+    return Flow(layer, component, steps[by_number], norms[by_number], carried[by_number], rate, verdict)
 
 
-def _judged(steps: np.ndarray, carried: np.ndarray) -> tuple[float | None, str]:
-    """Rate and verdict of the norms along the way, from the first step to where the last loss term entered."""
+def _judged(carried: np.ndarray) -> tuple[float | None, str]:
+    """Rate and verdict of the norms along the way, from the first state to where the last loss term entered."""
     entered = np.flatnonzero(carried)
     if not np.isfinite(carried).all():
         return np.inf, EXPLODING
@@ -169,6 +180,6 @@ def _judged(steps: np.ndarray, carried: np.ndarray) -> tuple[float | None, str]:
     way = slice(0, entered[-1] + 1)
     if carried[0] == 0:
         return 0.0, VANISHING
-    rate = float(np.exp(-np.polyfit(steps[way], np.log(carried[way]), 1)[0]))
+    rate = float(np.exp(-np.polyfit(np.arange(len(carried))[way], np.log(carried[way]), 1)[0]))
     arrives = carried[0] / carried[way][-1]
     return rate, VANISHING if arrives < 1e-2 else EXPLODING if arrives > 1e2 else STABLE

@@ -20,6 +20,7 @@ import numpy as np
 from ..autodiff.graph import Node, backward_walk
 from ..autodiff.tensor import Tensor
 from ..comparison.landmarks import Landmarks, Layer, between
+from ..comparison.replay import expanded
 from ..comparison.tables import Table, number
 
 
@@ -28,7 +29,7 @@ def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndar
 
     Args:
         root: anything that was computed from the states: the loss, the outputs, the last state.
-        t: the later step.
+        t: the later step; in a layer that runs in reverse, the one that is taken later.
         k: the earlier step, from 1; 0, the initial state, if that requires a gradient.
         layer: whose state; may be left out where there is one layer.
 
@@ -48,11 +49,14 @@ def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndar
         array([[0.25, 1.  ],
                [0.  , 0.25]])
     """
-    if k > t:
-        raise ValueError(f"state_jacobian: state {t} doesn't depend on the later state {k}")
-    landmarks = Landmarks([root])
+    landmarks = Landmarks([expanded(root)[root]])
     layer = the_layer(landmarks, layer)
-    states = [_state(landmarks, j, layer) for j in range(k, t + 1)]
+    order = landmarks.order(layer)
+    for step in (t, k):
+        _state(landmarks, step, layer)  # an error if there is none
+    if order.index(k) > order.index(t):
+        raise ValueError(f"state_jacobian: state {t} doesn't depend on the later state {k}")
+    states = [_state(landmarks, step, layer) for step in order[order.index(k) : order.index(t) + 1]]
     product = _identity(states[0])
     for earlier, later in itertools.pairwise(states):
         product = _one_step(later, earlier) @ product
@@ -63,17 +67,17 @@ def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndar
 class StateJacobians:
     """The sizes of ∂s_t/∂s_k over the whole triangle; the largest over the instances of a batch.
 
-    Row t - first and column k - first belong to steps t and k; entries with k > t are zero.
+    Rows and columns belong to the steps in the order in which they were taken; entries above the diagonal are zero.
 
     Attributes:
-        first: the first step of the table, 1; 0 if the initial state requires a gradient.
+        order: these steps: 1, ..., T; from 0 on if the initial state requires a gradient; T, ..., 1 in reverse.
         spectral: the largest singular value.
         frobenius: the Frobenius norm.
         bound: the product of the spectral norms of the factors, which ``spectral`` can't exceed.
-        steps: the spectral norms of the factors, ∂s_t/∂s_{t-1} for t = first + 1, ..., T.
+        steps: the spectral norms of the factors, ∂s_t/∂s_{t-1} for every step but the first.
     """
 
-    first: int
+    order: Sequence[int]
     spectral: np.ndarray
     frobenius: np.ndarray
     bound: np.ndarray
@@ -83,8 +87,8 @@ class StateJacobians:
         """One of the triangles, "spectral", "frobenius" or "bound"; of many steps ten, evenly spread."""
         values = getattr(self, what)
         shown = np.unique(np.linspace(0, len(values) - 1, 10).round().astype(int))
-        header = ["", *(f"k={self.first + k}" for k in shown)]
-        rows = [[f"t={self.first + t}", *(number(values[t, k]) if k <= t else "" for k in shown)] for t in shown]
+        header = ["", *(f"k={self.order[k]}" for k in shown)]
+        rows = [[f"t={self.order[t]}", *(number(values[t, k]) if k <= t else "" for k in shown)] for t in shown]
         return Table(f"∂s_t/∂s_k, {what}", header, rows)
 
     def __str__(self) -> str:
@@ -104,10 +108,10 @@ def state_jacobians(root: Tensor, layer: Layer = None) -> StateJacobians:
     Raises:
         ValueError: there are no states, or several layers and none was named.
     """
-    landmarks = Landmarks([root])
+    landmarks = Landmarks([expanded(root)[root]])
     layer = the_layer(landmarks, layer)
-    first = 0 if _differentiable(landmarks, 0, layer) else 1
-    states = [_state(landmarks, t, layer) for t in range(first, landmarks.steps + 1) if _any(landmarks, t, layer)]
+    order = [t for t in landmarks.order(layer) if _differentiable(landmarks, t, layer)]
+    states = [_state(landmarks, t, layer) for t in order]
     factors = [_one_step(later, earlier) for earlier, later in itertools.pairwise(states)]
     n = len(states)
     spectral, frobenius, bound = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
@@ -120,7 +124,7 @@ def state_jacobians(root: Tensor, layer: Layer = None) -> StateJacobians:
             spectral[t, k] = _largest_norm(product)
             frobenius[t, k] = float(np.max(np.linalg.norm(product, axis=(-2, -1))))
             bound[t, k] = float(np.prod(steps[k:t]))
-    return StateJacobians(first, spectral, frobenius, bound, steps)
+    return StateJacobians(order, spectral, frobenius, bound, steps)
 
 
 def spectral_radius(W: Any) -> float:
@@ -161,10 +165,6 @@ def _differentiable(landmarks: Landmarks, step: int, layer: Layer) -> list[Node]
     """The components of a state that a gradient flows through."""
     found = [landmarks.find(name, step, layer, "state") for name in landmarks.state_components(layer)]
     return [node for node in found if node is not None and node.requires_grad]
-
-
-def _any(landmarks: Landmarks, step: int, layer: Layer) -> bool:
-    return bool(_differentiable(landmarks, step, layer))
 
 
 def _state(landmarks: Landmarks, step: int, layer: Layer) -> list[Node]:

@@ -11,6 +11,7 @@ import numpy as np
 from ..autodiff.graph import Node
 from ..autodiff.tensor import Tensor
 from ..comparison.landmarks import Landmarks, Layer
+from ..comparison.replay import expanded
 from ..comparison.tables import Table
 
 # For each activation, whether a value is within a margin of its limits.
@@ -72,7 +73,7 @@ def saturation(root: Tensor, margin: float = 0.05) -> Saturation:
         >>> saturation(ys.sum()).shares["h"].tolist()
         [0.0, 0.0, 0.0, 0.5]
     """
-    landmarks = Landmarks([root])
+    landmarks = Landmarks([expanded(root)[root]])
     found: dict[str, np.ndarray] = {}
     seen: dict[tuple[Layer, int, str], int] = {}
     for node in reversed(landmarks.nodes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,15 @@ def _axes(ax: Any) -> Any:
     return Figure(layout="constrained").subplots()
 
 
-def _heat_map(ax: Any, values: np.ndarray, first_row: int, first_column: int, label: str) -> Any:
-    """Logarithms in colour; what is zero or beyond the diagonal stays blank."""
-    with np.errstate(divide="ignore"):
-        logarithms = np.where(values > 0, np.log10(np.where(values > 0, values, 1)), np.nan)
-    rows, columns = values.shape
-    extent = (first_column - 0.5, first_column + columns - 0.5, first_row + rows - 0.5, first_row - 0.5)
-    image = ax.imshow(logarithms, extent=extent, aspect="auto", interpolation="nearest")
+def _heat_map(ax: Any, values: np.ndarray, rows: Sequence[int], columns: Sequence[int], label: str) -> Any:
+    """Logarithms in colour; what is zero or beyond the diagonal stays blank. Ten steps at most are numbered."""
+    logarithms = np.full(values.shape, np.nan)
+    np.log10(values, out=logarithms, where=values > 0)
+    image = ax.imshow(logarithms, aspect="auto", interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label=f"log10 of {label}")
+    for axis, steps in ((ax.yaxis, rows), (ax.xaxis, columns)):
+        shown = np.unique(np.linspace(0, len(steps) - 1, 10).round().astype(int))
+        axis.set_ticks(shown, [str(steps[i]) for i in shown])
     return ax
 
 
@@ -43,8 +45,7 @@ def plot_terms(terms: BPTTTerms, ax: Any = None) -> Any:
     Returns:
         The ``ax``.
     """
-    ax = _heat_map(_axes(ax), terms.norms, 0, 1, "the norm")
-    ax.set_yticks(range(len(terms.rows)), [str(t) for t in terms.rows])
+    ax = _heat_map(_axes(ax), terms.norms, terms.rows, range(1, terms.norms.shape[1] + 1), "the norm")
     ax.set(title=f"Terms of ∂L/∂{terms.parameter}", xlabel="step k", ylabel="loss term t")
     return ax
 
@@ -60,7 +61,7 @@ def plot_jacobians(jacobians: StateJacobians, what: str = "spectral", ax: Any = 
     Returns:
         The ``ax``.
     """
-    ax = _heat_map(_axes(ax), getattr(jacobians, what), jacobians.first, jacobians.first, f"the {what} norm")
+    ax = _heat_map(_axes(ax), getattr(jacobians, what), jacobians.order, jacobians.order, f"the {what} norm")
     ax.set(title="∂s_t/∂s_k", xlabel="step k", ylabel="step t")
     return ax
 

@@ -19,6 +19,7 @@ import numpy as np
 from ..autodiff.graph import ancestors
 from ..autodiff.tensor import Tensor
 from ..comparison.contributions import contributions_by_step
+from ..comparison.replay import expanded
 from ..comparison.tables import Table, number
 
 
@@ -114,7 +115,8 @@ def bptt_terms(
         raise TypeError("bptt_terms: the parameter is a leaf: a Tensor made with requires_grad=True")
     name = parameter.name or "W"
     keep = reduce or (lambda c: c)
-    T = max((node.scope.step or 0 for node in ancestors(list(named.values()))), default=0)
+    named = {t: expanded(term)[term] if term.requires_grad else term for t, term in named.items()}
+    T = max((node.scope.step or 0 for node in ancestors(named.values())), default=0)
     nothing = np.asarray(keep(np.zeros_like(parameter.data)))
     terms = np.zeros((len(named), T, *nothing.shape), nothing.dtype)
     outside = np.zeros((len(named), *nothing.shape), nothing.dtype)

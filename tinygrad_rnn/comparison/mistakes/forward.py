@@ -188,7 +188,7 @@ def _ends(case: Case) -> dict[Any, Any]:
     for layer in case.landmarks.layers():
         for component in case.landmarks.state_components(layer):
             start: Any = case.find(component, 0, layer, "state")
-            end: Any = case.find(component, case.T, layer, "state")
+            end: Any = case.find(component, case.landmarks.order(layer)[-1], layer, "state")
             if start is not None and end is not None and start._data.shape == end._data.shape:
                 found[start] = end
     return found

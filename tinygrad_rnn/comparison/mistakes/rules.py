@@ -68,6 +68,8 @@ def _index(name: str, offset: int) -> str:
 
 
 class _Shifted(Edges):
+    """The value beside a weight from another step; steps are counted in the order in which they were taken."""
+
     def __init__(self, case: Case, partner: Label, edges: set[tuple[Node, int]], shift: Callable[[int], int]) -> None:
         super().__init__(edges)
         self.case, self.partner, self.shift = case, partner, shift
@@ -78,7 +80,9 @@ class _Shifted(Edges):
         for j, other in enumerate(node.inputs):
             for label in getattr(other, "labels", ()) if j != argument else ():
                 if (label.name, label.layer) == (self.partner.name, self.partner.layer):
-                    value = self.case.value_at(label, self.shift(label.step or 0))
+                    order = self.case.landmarks.order(label.layer)
+                    place = self.shift(order.index(label.step or 0))
+                    value = self.case.value_at(label, order[place]) if 0 <= place < len(order) else None
                     args[j] = np.zeros_like(args[j]) if value is None else value
                     break
         return rule(g, node._data, args)
@@ -233,11 +237,11 @@ def _of_another_step(case: Case, nodes: set[Any], shift: int) -> Callable[[Any, 
     at = {node.scope.step: node for node in nodes}
 
     def way(node: Any, g: Any, rule: Any) -> Any:
-        step = (node.scope.step or 0) + shift
+        label = label_of(node, "state")
+        step = case.landmarks.step_after(label.layer if label else node.scope.layer, node.scope.step or 0, shift)
         if step in at and at[step]._data.shape == g.shape:
             return rule(g, at[step]._data, at[step]._arrays)
-        label = label_of(node, "state")
-        initial = None if label is None or step else case.value_at(label, 0)
+        initial = None if label is None or step != 0 else case.value_at(label, 0)
         return rule(g, node._data, node._arrays) if initial is None else rule(g, initial, [initial])
 
     return way

@@ -55,7 +55,7 @@ class OneStepBelow:
         for layer in case.landmarks.layers():
             components = case.landmarks.state_components(layer)
             start: Any = case.find(components[0], 0, layer, "state")
-            first: Any = case.find(components[0], 1, layer, "state")
+            first: Any = case.find(components[0], case.landmarks.order(layer)[1], layer, "state")
             if start is None or first is None or first.op is None or not first.op.by_element or len(first.inputs) != 1:
                 continue
             reached = _gradient_at(case, start)
@@ -91,7 +91,11 @@ class Truncated:
         if not 2 <= case.T <= LONGEST or not case.fits_by_step:
             return
         see = f"Δ_{{t+1}} Wᵀ in manual.{case.derivation}.backward, and manual.truncated"
-        recurrent = {edge for edges in case.recurrent_edges.values() for edge in edges}
+        recurrent = {
+            edge: case.landmarks.order(layer).index(edge[0].scope.step or 0) - 1
+            for (layer, _), edges in case.recurrent_edges.items()
+            for edge in edges
+        }
         for length in range(1, case.T):
             gradients = {}
             for name, found in case.by_lag.items():
@@ -106,7 +110,7 @@ class Truncated:
             )
             yield Candidate(self.name, what, gradients, see=see)
             if length > 1:
-                at = {(node, i) for node, i in recurrent if ((node.scope.step or 0) - 1) % length == 0}
+                at = {edge for edge, before in recurrent.items() if before % length == 0}
                 phrase = f"the gradient cut into chunks of {length} steps"
                 yield walked(case, "truncated", phrase, Cut(at), see)
 
