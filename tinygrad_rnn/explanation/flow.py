@@ -38,8 +38,9 @@ class Flow:
         carried: the same for the last loss term alone: what of it arrives at s_t after the way back through time.
         rate: by what factor ``carried`` changes with each step back, over the whole way (least squares of its
             logarithm); None if there is no way to go.
-        verdict: "vanishing" if less than a hundredth arrives at the first step, "exploding" if more than a
-            hundredfold, else "stable".
+        verdict: "vanishing" if less than a hundredth arrives at the first step, or if a fifth of it or more is lost
+            with every step; "exploding" if more than a hundredfold arrives, or a quarter or more is added with every
+            step; else "stable".
     """
 
     layer: Layer
@@ -182,4 +183,6 @@ def _judged(carried: np.ndarray) -> tuple[float | None, str]:
         return 0.0, VANISHING
     rate = float(np.exp(-np.polyfit(np.arange(len(carried))[way], np.log(carried[way]), 1)[0]))
     arrives = carried[0] / carried[way][-1]
-    return rate, VANISHING if arrives < 1e-2 else EXPLODING if arrives > 1e2 else STABLE
+    if arrives < 1e-2 or rate < 0.8:
+        return rate, VANISHING
+    return rate, EXPLODING if arrives > 1e2 or rate > 1.25 else STABLE
