@@ -341,6 +341,18 @@ def test_scalars_run_through_a_layer_with_padding() -> None:
         np.testing.assert_allclose(tr.gradients(twins[path]), parameter.grad, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+def test_compiled_cells_in_a_layer(lengths: Any) -> None:
+    def cells() -> list[Any]:
+        return [nn.LSTMCell(N, D, dtype=np.float64), nn.GRUCell(D, D, dtype=np.float64)]
+
+    plain, compiled = nn.Recurrent(cells()), nn.Recurrent([tr.compile(cell) for cell in cells()])
+    assert [name for name, _ in compiled.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    xs = batch_of(filler=np.nan if lengths is not None else 0.0)
+    for got, expected in zip(results(compiled, xs, lengths), results(plain, xs, lengths), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
+
+
 # --- unroll's own additions ------------------------------------------------------------------------------------------
 
 

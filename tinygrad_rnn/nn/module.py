@@ -14,6 +14,7 @@ import numpy as np
 
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, make_leaf
+from ..compiler import Compiled
 
 
 class Parameter(Tensor):
@@ -188,6 +189,7 @@ class Module:
 
 
 def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
+    value = value.function if isinstance(value, Compiled) else value
     if isinstance(value, kind):
         yield path, value
     if isinstance(value, Module):
@@ -215,6 +217,7 @@ def _replaced(value: Any, known: dict[int, Any]) -> Any:
 
     A part that stands in two places is copied once, so that what was shared stays shared.
     """
+    value = value.function if isinstance(value, Compiled) else value  # a plan is for the parameters that it has seen
     if id(value) in known:
         return known[id(value)]
     if isinstance(value, Module):

@@ -16,11 +16,11 @@ from .cells.elman import Activation
 from .layers import Dropout
 from .module import Module
 from .through_time import (
-    Masked,
     along_batch,
     by_step,
     checked_lengths,
     collected,
+    masked,
     take_checkpointed_steps,
     take_truncated_steps,
     without_padding,
@@ -146,7 +146,7 @@ class Recurrent(Module):
             return unroll(cell, xs, state, reverse=reverse)
         inputs, state, steps = prepared(cell, xs, state, None)
         if valid is not None:
-            cell, inputs = Masked(cell), (inputs, valid)
+            cell, inputs = masked(cell), (inputs, valid)
         if in_one_go or not steps:
             ys, state = unroll(cell, inputs, state, reverse=reverse)
         elif self.truncate is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, context
 from ..autodiff.trees import tree_map
+from ..compiler import Compiled
 from .unroll import Cell, one_step, stacked, take_steps
 
 # --- truncated backpropagation through time --------------------------------------------------------------------------
@@ -132,6 +134,18 @@ class Masked:
         x, valid = x
         y, after = one_step(self.cell, x, state)
         return y, tree_map(lambda new, old: np.where(along_batch(valid, new), new, old), after, state)
+
+
+_COMPILED: WeakKeyDictionary[Compiled, Compiled] = WeakKeyDictionary()
+
+
+def masked(cell: Cell) -> Cell:
+    """The cell, standing still where a sequence has ended; of a compiled cell that is compiled too, and only once."""
+    if not isinstance(cell, Compiled):
+        return Masked(cell)
+    if cell not in _COMPILED:
+        _COMPILED[cell] = Compiled(Masked(cell.function), cell.executor, cell.fallback)
+    return _COMPILED[cell]
 
 
 # --- looking inside --------------------------------------------------------------------------------------------------
