@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from . import eager, engine
+from . import eager, engine, learning, memory, training
 from .harness import Effort
 from .report import machine
 
-SUITES = {"eager": eager, "engine": engine}
+SUITES = {"eager": eager, "engine": engine, "training": training, "learning": learning, "memory": memory}
 
 
 def main() -> None:
@@ -16,12 +16,8 @@ def main() -> None:
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all")
     parser.add_argument("--case", default="", help="only cases whose name contains this")
     parser.add_argument("--rounds", type=int, default=Effort.rounds, help="turns (%(default)s)")
-    parser.add_argument(
-        "--seconds", type=float, default=Effort.seconds, help="length of a turn (%(default)s)"
-    )
-    parser.add_argument(
-        "--threads", type=int, default=Effort.threads, help="for each contender (%(default)s)"
-    )
+    parser.add_argument("--seconds", type=float, default=Effort.seconds, help="length of a turn (%(default)s)")
+    parser.add_argument("--threads", type=int, default=Effort.threads, help="for each contender (%(default)s)")
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - SUITES.keys()
     if unknown:

@@ -58,8 +58,7 @@ def import_section(effort: Effort) -> str:
                     seconds[module].append(measured)
     medians = {module: median(times) for module, times in seconds.items()}
     rows = [
-        [f"`import {m}`", duration(medians[m]), f"{duration(min(t))} to {duration(max(t))}"]
-        for m, t in seconds.items()
+        [f"`import {m}`", duration(medians[m]), f"{duration(min(t))} to {duration(max(t))}"] for m, t in seconds.items()
     ]
     extra = medians["tinygrad_rnn"] - medians["numpy"]
     outcome = "Reached" if extra <= IMPORT_GOAL else "Missed"

@@ -159,7 +159,7 @@ def contest(case: Case, contenders: Sequence[Contender], effort: Effort) -> list
             try:
                 result.record(worker.ask(**request, numbers=str(numbers)))
                 if not contender.floor:
-                    (dtype,) = {array.dtype for array in inputs.values()}
+                    (dtype,) = {array.dtype for array in inputs.values() if array.dtype.kind == "f"}
                     result.deviation = deviation(numbers, answer, dtype, case.tolerance)
             except WorkerError as problem:
                 result.problem = str(problem)

@@ -38,9 +38,7 @@ def child_environment(threads: int, extra: Mapping[str, str] | None = None) -> d
 def run_json(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:
     """Run `python ARGUMENTS` to its end in a fresh process; what it printed, read as JSON."""
     command = [sys.executable, *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 

@@ -35,8 +35,7 @@ def machine(effort: Effort) -> str:
     facts = [
         f"{processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}",
         f"load average when it began: {os.getloadavg()[0]:.2f}",
-        f"threads for each contender: {effort.threads}; rounds: {effort.rounds}, "
-        f"{effort.seconds:g} s each",
+        f"threads for each contender: {effort.threads}; rounds: {effort.rounds}, {effort.seconds:g} s each",
         "dropped from the environment: "
         + (", ".join(sorted(n for n in os.environ if n.startswith(DROPPED))) or "nothing"),
     ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tinygrad_rnn.manual import lstm, readout
+from tinygrad_rnn.manual.losses import one_hot
+
 from .harness import Arrays, Case
 
 SEED = 7
@@ -76,3 +79,58 @@ def elman_answer(x: np.ndarray, U: np.ndarray, W: np.ndarray, b: np.ndarray) -> 
         d_b += delta.sum(axis=0)
         d_h = delta @ W.T
     return {"loss": np.asarray(np.mean(outputs**2)), "d_U": d_U, "d_W": d_W, "d_b": d_b}
+
+
+# k, n, B, T: symbols, embedding size, batch size, time steps.
+LANGUAGE = (100, 64, 32, 50)
+
+
+def language(units: int, goals: dict[str, float]) -> Case:
+    """A training step of a character model: embedding, LSTM, output layer, mean cross-entropy, all gradients, Adam.
+
+    Adam's learning rate is 0: it does all its work, and every step still starts from the same weights.
+    """
+    symbols, features, batch, steps = LANGUAGE
+
+    def inputs() -> Arrays:
+        rng = np.random.default_rng(SEED)
+        weights = {
+            "E": rng.normal(size=(symbols, features)),
+            "U": rng.normal(size=(features, 4 * units)) / np.sqrt(features),
+            "W": rng.normal(size=(units, 4 * units)) / np.sqrt(units),
+            "b": rng.normal(size=4 * units) / 10,
+            "V": rng.normal(size=(units, symbols)) / np.sqrt(units),
+            "c": rng.normal(size=symbols) / 10,
+        }
+        text = rng.integers(symbols, size=(steps + 1, batch))
+        return {"text": text, **{name: array.astype(np.float32) for name, array in weights.items()}}
+
+    return Case(
+        name=f"LSTM {units}",
+        task="language",
+        sizes=f"d={units} k={symbols} n={features} B={batch} T={steps}, float32; time for one character",
+        inputs=inputs,
+        answer=language_answer,
+        tolerance=1e-4,
+        operations=batch * steps,
+        goals=goals,
+    )
+
+
+def language_answer(
+    text: np.ndarray, E: np.ndarray, U: np.ndarray, W: np.ndarray, b: np.ndarray, V: np.ndarray, c: np.ndarray
+) -> Arrays:
+    """Loss and gradients of the language task by the formulas derived by hand, in float64."""
+    E, U, W, b, V, c = (array.astype(np.float64) for array in (E, U, W, b, V, c))
+    inputs, targets = text[:-1], text[1:]
+    trace = lstm.forward(lstm.LSTMParams(U, W, b), E[inputs])
+    objective = readout.Objective(over_time="mean", over_instances="mean")
+    out = readout.forward(V, c, trace.h[1:], one_hot(targets, len(c)), objective)
+    back_out = readout.backward(out)
+    back = lstm.backward(trace, back_out.dLt_ds)
+    d_E = np.zeros_like(E)
+    np.add.at(d_E, inputs, back.dL_dx)
+    assert out.loss is not None
+    gradients = {"E": d_E, "U": back.gradients.U, "W": back.gradients.W, "b": back.gradients.b}
+    gradients |= {"V": back_out.V.sum(axis=0), "c": back_out.c.sum(axis=0)}
+    return {"loss": out.loss, **{f"d_{name}": array for name, array in gradients.items()}}

@@ -54,9 +54,7 @@ class Entrant:
         self.module_name = module
         self.step: Step | None = None
 
-    def prepare(
-        self, task: str, inputs: str, options: dict[str, Any], threads: int, numbers: str
-    ) -> dict[str, Any]:
+    def prepare(self, task: str, inputs: str, options: dict[str, Any], threads: int, numbers: str) -> dict[str, Any]:
         try:
             contender = importlib.import_module(self.module_name)
         except ModuleNotFoundError as missing:

@@ -42,3 +42,28 @@ def elman(x, U, W, b):
         return loss.item(), {"U": U.grad, "W": W.grad, "b": b.grad}
 
     return step
+
+
+def language(text, E, U, W, b, V, c):
+    text = torch.tensor(text)
+    parameters = {name: torch.tensor(a, requires_grad=True) for name, a in locals().items() if name != "text"}
+    E, U, W, b, V, c = parameters.values()
+    optimizer = torch.optim.Adam(parameters.values(), lr=0.0)
+    start = torch.zeros(text.shape[1], W.shape[0])
+
+    def step():
+        optimizer.zero_grad()
+        xs = E[text[:-1]]
+        h, cell, hs = start, start, []
+        for t in range(len(xs)):
+            i, f, g, o = (xs[t] @ U + h @ W + b).chunk(4, dim=-1)
+            cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(cell)
+            hs.append(h)
+        logits = torch.stack(hs) @ V + c
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten())
+        loss.backward()
+        optimizer.step()
+        return loss.item(), {name: parameter.grad for name, parameter in parameters.items()}
+
+    return step

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.data import CharacterVocabulary
+from tinygrad_rnn.training import LanguageModel
 
 PACKAGES = ("numpy",)
 
@@ -38,5 +40,31 @@ def elman(x, U, W, b):
         loss = np.mean(np.square(np.stack(hs)))
         loss.backward()
         return loss.item(), {"U": U.grad, "W": W.grad, "b": b.grad}
+
+    return step
+
+
+def language(text, E, U, W, b, V, c, compiled=False):
+    vocabulary = CharacterVocabulary(chr(0x4E00 + i) for i in range(len(E)))
+    model = LanguageModel(vocabulary, "LSTM", units=len(W), embedding_size=E.shape[1], compiled=compiled)
+    parameters = {
+        "E": model.embedding,
+        "U": model.cell.U,
+        "W": model.cell.W,
+        "b": model.cell.b,
+        "V": model.output.W,
+        "c": model.output.b,
+    }
+    for name, value in {"E": E, "U": U, "W": W, "b": b, "V": V, "c": c}.items():
+        parameters[name].data = value
+    optimizer = tr.optim.Adam(model.parameters(), lr=0.0)
+
+    def step():
+        optimizer.zero_grad()
+        logits, _ = model(text[:-1])
+        loss = tr.nn.cross_entropy(logits, text[1:])
+        loss.backward()
+        optimizer.step()
+        return loss.item(), {name: parameter.grad for name, parameter in parameters.items()}
 
     return step

@@ -90,9 +90,7 @@ def test_who_fails_while_it_is_timed_has_a_problem_and_sets_no_baseline(compete)
     failed = compete(counting("assert len(calls) < 9, 'nine is too much'"))
     assert "nine is too much" in failed.problem
     healthy = Result(Contender("healthy", "b"), seconds=[1.0], faults=[0.0])
-    assert "| healthy | 1.00 s | 1.00 s to 1.00 s |  |" in case_table(
-        squares(), [failed, healthy], baseline="rival"
-    )
+    assert "| healthy | 1.00 s | 1.00 s to 1.00 s |  |" in case_table(squares(), [failed, healthy], baseline="rival")
 
 
 def test_a_floor_has_no_numbers_to_check(compete) -> None:

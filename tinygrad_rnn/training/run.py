@@ -89,7 +89,7 @@ class Run:
         self.validation = validation
         self.checkpoints = checkpoints
         self.callbacks = list(callbacks)
-        self.generators = [*generators_of(model), *generators]
+        self.generators = [*(rng for _, rng in model.named_generators()), *generators]
         self.history = History()
         self.state: Any = None
         self._saved_state: list[np.ndarray] | None = None  # from a checkpoint, waiting for its structure
@@ -294,17 +294,6 @@ def endless(data: Epochs) -> Iterator[Batch]:
     """The batches of one epoch after another."""
     while True:
         yield from data
-
-
-def generators_of(model: Module) -> list[np.random.Generator]:
-    """The random generators among the attributes of a model's modules, each once: dropout's, for example."""
-    found = {
-        id(value): value
-        for module in model.modules()
-        for value in vars(module).values()
-        if isinstance(value, np.random.Generator)
-    }
-    return list(found.values())
 
 
 def _value(leaf: Any) -> Any:
