@@ -22,7 +22,7 @@ def text_file(tmp_path: Path) -> str:
 
 
 def tour(*words: str) -> int:
-    return main([*words, "--seconds", "0.5", "--quiet"])
+    return main([*words, "--seconds", "0.5", "--quiet"])  # no terminal here, so that no browser opens
 
 
 def test_it_draws_compares_trains_and_says_where(tmp_path, text_file, capsys):
@@ -33,7 +33,7 @@ def test_it_draws_compares_trains_and_says_where(tmp_path, text_file, capsys):
     assert "autograd - numeric" in printed and "manual - numeric" in printed
     assert "Loss 3.30" in printed and "loss 1.36" in printed
     assert str(out.resolve()) in printed
-    assert sorted(p.name for p in out.iterdir()) == ["comparison.md", "sample.txt", "unrolled.svg"]
+    assert sorted(p.name for p in out.iterdir()) == ["comparison.md", "report.html", "sample.txt", "unrolled.svg"]
     assert "<svg" in (out / "unrolled.svg").read_text(encoding="utf-8")
     assert "| U" in (out / "comparison.md").read_text(encoding="utf-8")
     assert len((out / "sample.txt").read_text(encoding="utf-8")) > 400
@@ -44,6 +44,18 @@ def test_the_loss_falls(tmp_path, text_file, capsys):
     lines = capsys.readouterr().out.splitlines()
     losses = [float(line.split()[-1]) for line in lines if line.startswith("  step ")]
     assert len(losses) >= 2 and losses[-1] < losses[0] - 0.5
+
+
+@pytest.mark.parametrize(
+    ("terminal", "more", "opens"), [(True, [], True), (True, ["--no-open"], False), (False, [], False)]
+)
+def test_the_report_opens_only_where_someone_watches(tmp_path, text_file, monkeypatch, terminal, more, opens):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    assert tour("tour", text_file, "--out", str(tmp_path), *more) == 0
+    assert opened == [(tmp_path / "report.html").as_uri()] * opens
 
 
 def test_no_arguments_mean_the_tour():

@@ -37,7 +37,7 @@ def worked_example() -> Recorded:
 
     def cell(x: Any, s: Any) -> Any:
         s = np.tanh(x @ p["U"] + s @ p["W"] + p["b"])
-        return sigmoid(s @ p["V"] + p["c"]), s
+        return sigmoid(named("z", s @ p["V"] + p["c"])), s
 
     outputs, _ = unroll(cell, article.INPUTS, state=np.zeros(2))
     terms = {}

@@ -1,0 +1,71 @@
+"""The page: sections under headings, with its style and its script inside, so that it needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from .. import __version__
+from . import sections
+from .findings import CellFlow, Example, Learned
+
+SCRIPT = """
+const root = document.documentElement;
+const wish = matchMedia("(prefers-color-scheme: dark)");
+const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : wish.matches;
+const frames = () => document.querySelectorAll("iframe").forEach(frame => {
+  const inside = frame.contentDocument;
+  if (inside) inside.documentElement.dataset.theme = dark() ? "dark" : "light";
+});
+document.getElementById("theme").onclick = () => { root.dataset.theme = dark() ? "light" : "dark"; frames(); };
+wish.addEventListener("change", frames);
+addEventListener("load", frames);
+"""
+
+
+def page(example: Example, flows: Sequence[CellFlow], learned: Learned) -> str:
+    """The report as one HTML document.
+
+    Args:
+        example: the worked example.
+        flows: the gradient in several cells.
+        learned: the trained model.
+    """
+    parts = [
+        ("network", "A network, unrolled", "The graph", sections.network(example)),
+        ("gradients", "Three ways to the same gradient", "Gradients", sections.three_ways(example)),
+        ("paths", "A gradient is a sum over paths", "Paths", sections.paths(example)),
+        ("slips", "What the article prints", "Slips", sections.article_slips(example)),
+        ("flow", "How a gradient vanishes, and explodes", "Flow", sections.gradient_flows(flows)),
+        ("training", "It learns to write", "Training", sections.writing(learned)),
+        ("next", "What to read next", "Next", sections.reading()),
+    ]
+    links = "".join(f'<a href="#{name}">{short}</a>' for name, _, short, _ in parts)
+    body = "".join(
+        f'<section id="{name}"><h2><span class="number">{i}</span>{title}</h2>{content}</section>\n'
+        for i, (name, title, _, content) in enumerate(parts, start=1)
+    )
+    style = files(__package__).joinpath("page.css").read_text("utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>tinygrad_rnn: the tour</title>
+<style>
+{style}</style>
+</head>
+<body>
+<nav aria-label="Sections"><strong>tinygrad_rnn</strong>{links}
+<button id="theme" aria-label="light or dark">◐</button></nav>
+<main>
+<h1>A recurrent network, seen from every side</h1>
+<p class="lead">Written in plain NumPy, unrolled, differentiated three ways, followed back through time, and trained.
+Everything here was computed when you ran the tour.</p>
+<ul class="figures">{sections.headlines(example, flows, learned)}</ul>
+{body}<footer>tinygrad_rnn {__version__}. This page is one file, and loads nothing from anywhere.</footer>
+</main>
+<script>{SCRIPT}</script>
+</body>
+</html>
+"""
