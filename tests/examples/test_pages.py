@@ -1,10 +1,20 @@
-"""Every example runs and prints what it promises; the index names them all."""
+"""Every example runs and prints what it promises; the index names them all.
+
+A page runs once, and what it printed is kept for all tests of it. Where a number comes out of a training, the test
+asks for a number in a range: its last digits are the machine's.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
+import io
+import os
 import re
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,7 +26,14 @@ from tinygrad_rnn.explanation import bptt_terms
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ELSEWHERE = {"gallery", "worked_example"}  # these have test files of their own
 
+# What each page prints: a text as it stands, or a pattern.
 PROMISES = {
+    "autocomplete": ["  w_\n    weather today ", "how to learn python ", "what is a neural network "],
+    "captioning": [
+        "    a bar on the left\n",
+        "    a ring on the left and a cross on the right\n",
+        re.compile(r"Of 500 new pictures (9\d|100)% have"),
+    ],
     "check_derivation": [
         "All 5 gradients agree",
         "All 10 lines of the derivation agree",
@@ -27,10 +44,23 @@ PROMISES = {
     "feed_forward": ["the logits are the same: True", "[0 0] -> 0", "[0 1] -> 1", "[1 0] -> 1", "[1 1] -> 0"],
     "first_cell": ["agrees with finite differences: True", "180 parameters", "is zero: True"],
     "forecasting": ["One step ahead, on 400 values", "40 steps on its own"],
-    "long_memory": ["is still guessing\nLSTM", "has learned it\nGRU"],
-    "moving_blob": ["The network says right; it moves right.", "Of 1000 new videos "],
+    "long_memory": [
+        re.compile(r"Elman  .* 0\.1\d\d\d   is still guessing"),
+        re.compile(r"LSTM  .* 0\.00\d\d   has learned it"),
+        re.compile(r"GRU  .* 0\.00\d\d   has learned it"),
+    ],
+    "moving_blob": [
+        "The network says right; it moves right.",
+        re.compile(r"Of 1000 new videos (9[89]\.\d|100\.0)%"),
+        re.compile(r"and (4[5-9]|5[0-5])\.\d% if their frames come in random order"),
+    ],
     "next_word": ["please          -> stay 0.9", "please stay     -> at 0.9", "please stay at  -> home 0.9"],
-    "number_reversal": ["after 41 updates. It answers [7 7 7]", "stays at 1.387", "It answers [5 3 1]", "-> [7 0 2]"],
+    "number_reversal": [
+        "after 41 updates. It answers [7 7 7]",
+        "stays at 1.387",
+        "It answers [5 3 1]",
+        re.compile(r"1[12]\d of the 128 that it has never seen"),
+    ],
     "phrase_to_colour": ["after (0, 128, 0) ", "after (0, 0, 255) ", "after (255, 165, 0) "],
     "rtrl": [
         "U   (5, 6)      (6, 5, 6)            (5, 5, 6)",
@@ -39,9 +69,25 @@ PROMISES = {
         "Given 'l', it writes 'letters'.",
     ],
     "scalar_graph": ["by backward()    -0.858167870", "by hand          -0.858167870", "by moving w      -0.858167870"],
-    "sentence_generation": ["-5.5  I am reading an article\n", "I am reading an article     kept back", "It writes:"],
-    "skip_connections": ["lags (1, 2)       89 of them", "lags (1, 2, 3)   274 of them, the shortest has 4 steps"],
+    "sentence_generation": [
+        re.compile(r"and log p:\n    -[56]\.\d  I am reading an article\n"),
+        re.compile(r"-[56]\.\d  I am reading an article     kept back"),
+        re.compile(r"-[23]\d\.\d  a reading I book am         wrong"),
+    ],
+    "skip_connections": [
+        "lags (1, 2)       89 of them",
+        "lags (1, 2, 3)   274 of them, the shortest has 4 steps",
+        re.compile(r"plain +\S+  vanishing  1\.3\d\d  1\.3\d\d  1\.3\d\d"),
+        re.compile(r"lags 2, 3 .* 0\.[01]\d\d\n"),
+        re.compile(r"lag 10 .* 0\.[01]\d\d\n"),
+    ],
     "sum_over_paths": ["151,912 = 151,912", "L_4 s_4 s_3 s_2 s_1 W", "All 15 terms together"],
+    "translation": [
+        "1920 sentences, 1440 learned from",
+        re.compile(r"Of the 480 others, 4[78]\d are translated word for word"),
+        "the white garden is not black        le jardin blanc n' est pas noir",
+        "while it writes \"la porte noire n' est pas très ouverte\":",
+    ],
     "vanishing_gradients": [
         "0.9^50 = 0.005154; ∂s_50/∂s_0 = 0.005154: vanishing",
         "1.9^50 = 8.663e+13; ∂s_50/∂s_0 = 8.663e+13: exploding",
@@ -66,15 +112,27 @@ def one_thread():
         yield
 
 
+@functools.lru_cache
+def printed(name):
+    """What a page prints, run as a program without arguments in an empty folder."""
+    here, output = os.getcwd(), io.StringIO()
+    with tempfile.TemporaryDirectory() as folder, mock.patch("sys.argv", [f"{name}.py"]):
+        os.chdir(folder)
+        try:
+            with contextlib.redirect_stdout(output):
+                page(name).main()
+            assert not os.listdir(), "an example writes only where it is told to"
+        finally:
+            os.chdir(here)
+    return output.getvalue()
+
+
 @pytest.mark.parametrize("name", sorted(PROMISES))
-def test_prints_what_it_promises(name, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr("sys.argv", [f"{name}.py"])
-    monkeypatch.chdir(tmp_path)
-    page(name).main()
-    printed = capsys.readouterr().out
-    for text in PROMISES[name]:
-        assert text in printed, printed
-    assert not list(tmp_path.iterdir()), "an example writes only where it is told to"
+def test_prints_what_it_promises(name):
+    text = printed(name)
+    for promise in PROMISES[name]:
+        found = promise.search(text) if isinstance(promise, re.Pattern) else promise in text
+        assert found, f"{promise} isn't in\n{text}"
 
 
 def test_every_example_is_run_and_in_the_index():
@@ -121,15 +179,6 @@ def test_the_articles_loss_ends_in_saying_one_everywhere_and_the_whole_cross_ent
     assert stuck.losses[-1] == pytest.approx(2 * np.log(2), abs=1e-2)
 
 
-def test_the_reverser_reverses_what_it_has_not_seen():
-    reversal = page("number_reversal")
-    shuffled = np.random.default_rng(5).permutation(reversal.SEQUENCES)
-    model = reversal.Reverser(seed=6)
-    reversal.train_reverser(model, shuffled[:384])
-    assert np.array_equal(model.answer(shuffled[:384]), shuffled[:384, ::-1])
-    assert (model.answer(shuffled[384:]) == shuffled[384:, ::-1]).all(axis=1).mean() > 0.9
-
-
 def test_all_ways_to_write_the_sum_over_paths_give_one_gradient():
     page_ = page("sum_over_paths")
     params, xs, targets, s0 = page_.network(seed=3)
@@ -165,15 +214,9 @@ def test_planted_slips_are_named():
 
 
 def test_forecasts_beat_those_that_need_no_network():
-    forecasting = page("forecasting")
-    series = forecasting.mackey_glass(forecasting.TRAINING + 400)
-    test = series[forecasting.TRAINING :]
-    model = forecasting.Forecaster(seed=3)
-    forecasting.train(model, series[: forecasting.TRAINING])
-    ahead = model(test[:-1, None])[0].numpy()[30:, 0] - test[31:]
-    assert forecasting.root_mean_square(ahead) < forecasting.root_mean_square(test[30:-1] - test[31:]) / 5
-    own, truth = forecasting.go_on(model, test[:150], 20), test[150:170]
-    assert forecasting.root_mean_square(own - truth) < forecasting.root_mean_square(truth) / 2
+    ahead, same, own, mean = map(float, re.findall(r"off by (\d+\.\d+)", printed("forecasting")))
+    assert ahead < same / 5
+    assert own < mean / 2
 
 
 def test_skips_by_hand_by_autograd_and_as_a_cell_agree():
@@ -195,14 +238,6 @@ def test_paths_are_counted_as_they_are_walked():
     count = page("skip_connections").number_of_paths
     for lags in ((1,), (1, 2), (1, 2, 3), (1, 5)):
         assert [count(n, lags) for n in range(12)] == [walked(n, lags) for n in range(12)]
-
-
-def test_skips_learn_what_the_plain_cell_cannot_reach():
-    skips = page("skip_connections")
-    losses = {name: np.mean(skips.train(cell, updates=200)[-30:]) for name, cell in skips.networks().items()}
-    assert losses["plain"] > 1.3
-    assert losses["lags 2, 3"] < 0.7
-    assert losses["lag 10"] < 0.7
 
 
 def test_the_class_and_the_function_are_one_cell():
@@ -227,7 +262,37 @@ def test_the_order_of_the_frames_is_what_tells_the_direction():
 def test_the_riddle_is_solved_by_sentences_that_do_not_hold_its_answer():
     sentences = page("sentence_generation")
     assert sentences.ANSWER not in sentences.training_text()
-    model = sentences.trained_model(seed=1)
-    (best, score), (_, second) = sentences.in_order(model, sentences.RIDDLE)[:2]
-    assert best == sentences.ANSWER
-    assert score > -8 > second
+    assert sorted(sentences.ANSWER.split()) == sorted(sentences.RIDDLE.split())
+
+
+def test_completions_come_close_to_the_shares_that_can_be_counted():
+    found = re.findall(r" (\d+)%   counted: +(\d+)%", printed("autocomplete"))
+    assert len(found) > 10
+    for probability, share in found:
+        assert abs(int(probability) - int(share)) <= 4
+
+
+def test_the_record_of_searches_is_counted_rightly():
+    autocomplete = page("autocomplete")
+    assert autocomplete.counted("how to learn") == {" python": 40 / 75, " piano": 20 / 75, " to swim": 15 / 75}
+    assert autocomplete.best_possible_loss() < np.log(len(autocomplete.SEARCHES))
+
+
+def test_attention_finds_the_noun_for_the_article_and_the_adjective_across_the_noun():
+    rows = {line.split()[0]: line for line in printed("translation").splitlines() if "*" in line}
+    columns = {word: 8 + 8 * (i + 1) for i, word in enumerate(["the", "black", "door", "is", "not", "very", "open"])}
+    for french, english in {"la": "door", "porte": "door", "noire": "black", "ouverte": "open", "pas": "not"}.items():
+        assert rows[french][columns[english] : columns[english] + 2].strip() == "*", rows[french]
+
+
+def test_both_genders_and_all_verbs_are_in_the_sentences():
+    pairs = dict(page("translation").sentences())
+    assert pairs["the heavy hat was not open"] == "le chapeau lourd n' était pas ouvert"
+    assert pairs["the white shirt is very round"] == "la chemise blanche est très ronde"
+
+
+def test_captions_say_what_is_in_each_half():
+    captioning = page("captioning")
+    assert captioning.caption("nothing", "nothing") == "nothing"
+    assert captioning.caption("ring", "ring") == "two rings"
+    assert captioning.caption("nothing", "bar") == "a bar on the right"
