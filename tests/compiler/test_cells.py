@@ -9,7 +9,6 @@ import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
 
-
 n, d, B = 3, 4, 2
 
 

@@ -17,7 +17,6 @@ from numba import njit  # noqa: E402
 
 from tinygrad_rnn.compiler import fast_functions, machine, machine_loop  # noqa: E402
 
-
 n, d, B, T = 3, 4, 2, 7
 
 

@@ -101,7 +101,7 @@ class Loop:
         return in_order(roots, stop=lambda v: v in self._befores or not self.moves(v) or self._leaves_early(v))
 
     def _leaves_early(self, value: Value) -> bool:
-        """Whether a Value is computed before the loop. Machine code has the cheap ones for nothing where it needs them."""
+        """Whether a Value is computed before the loop. Machine code has the cheap ones for nothing inside."""
         is_cheap = value not in self.slices and (acts_by_element(value.op) or is_view(value))
         if is_cheap and not self.trace.lifts_elements:
             return False

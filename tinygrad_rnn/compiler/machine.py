@@ -89,31 +89,27 @@ def cache_folder() -> Path:
 HEADER = '''"""Generated: a loop over time as machine code."""
 
 import numpy as np
-from numba import njit
 
 from tinygrad_rnn.compiler.fast_functions import exp32, exp64, f32, f64, sigmoid32, sigmoid64, tanh32, tanh64
-from tinygrad_rnn.compiler.machine import gemm
+from tinygrad_rnn.compiler.machine import entry, gemm, kernel
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+
 '''
 
-
-def compiled_function(source: str) -> Any:
-    """The function ``loop`` of generated source; numba compiles it when it is first called, if it hasn't before."""
-    function = load(HEADER + source).loop
-    if not config.DISABLE_JIT:
-        _promise_no_aliases(function)
-    return function
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-def _promise_no_aliases(function: Any) -> None:
-    """Say that no array that a loop writes to is passed to it twice: each is a buffer of its own.
+def kernel(function: Any) -> Any:
+    """Compile a part of a loop that calls nothing, and has every array that it writes to from one argument alone.
 
-    Without that, LLVM would have to check all pairs of ten arrays, and doesn't vectorise. numba has the flag, but no
-    option for it.
+    To know that there are no aliases, LLVM would have to compare all pairs of ten arrays, and doesn't vectorise. numba
+    has a flag that promises it, but no option to set that.
     """
-    compiler = function._compiler
+    if config.DISABLE_JIT:
+        return function
+    compiled = numba.njit(**OPTIONS)(function)
+    compiler = compiled._compiler
     customise = compiler._customize_flags
 
     def customised(flags: Any) -> Any:
@@ -122,6 +118,17 @@ def _promise_no_aliases(function: Any) -> None:
         return flags
 
     compiler._customize_flags = customised
+    return compiled
+
+
+def entry(function: Any) -> Any:
+    """Compile what is called from Python, and keep it on disk."""
+    return function if config.DISABLE_JIT else numba.njit(cache=True, **OPTIONS)(function)
+
+
+def compiled_function(source: str) -> Any:
+    """The function ``loop`` of generated source; numba compiles it when it is first called, if it hasn't before."""
+    return load(HEADER + source).loop
 
 
 def load(source: str) -> ModuleType:

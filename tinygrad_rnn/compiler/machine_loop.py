@@ -8,6 +8,7 @@ another process and for another batch.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,6 +53,7 @@ class MachineLoop:
         self.buffers: dict[str, Buffer] = {}
         self.results: dict[Value, str] = {}
         self.text: list[str] = []
+        self.kernels: list[str] = []
         self.variables = 0
         self.unmade: set[Value] = set()  # Values of the body that haven't been computed yet
 
@@ -84,7 +86,17 @@ class MachineLoop:
         else:
             order.append("    s = t")
         body = [*order, *(f"    {line}" for line in self.text)]
-        return f"def loop({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in body)
+        source = f"@entry\ndef loop({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in body)
+        return "\n\n".join([*self.kernels, source])
+
+    def _kernel(self, kind: str, lines: list[str]) -> None:
+        """A function of these lines, and a call of it in the loop."""
+        known = {"t", "s", *self.arguments.values(), *self.sizes.values()}
+        words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
+        parameters = ", ".join(word for word in words if word in known)
+        name = f"{kind}_{len(self.kernels) + 1}"
+        self.kernels.append(f"@kernel\ndef {name}({parameters}):\n" + "".join(f"    {line}\n" for line in lines))
+        self.text.append(f"{name}({parameters})")
 
     # --- arrays ------------------------------------------------------------------------------------------------------
 
@@ -266,13 +278,13 @@ class MachineLoop:
     def _size(self, n: int, is_last: bool) -> str:
         return str(n) if is_last else self.sizes.setdefault(n, f"n{len(self.sizes)}")
 
-    def _nest(self, sizes: tuple[int, ...], lines: list[str], names: str = "i") -> None:
+    def _nest(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
         """Lines inside loops over all axes."""
-        depth = ""
+        nest, depth = [], ""
         for axis, n in enumerate(sizes):
-            self.text.append(f"{depth}for {names}{axis} in range({self._size(n, axis == len(sizes) - 1)}):")
+            nest.append(f"{depth}for i{axis} in range({self._size(n, axis == len(sizes) - 1)}):")
             depth += "    "
-        self.text += [depth + line for line in lines]
+        return [*nest, *(depth + line for line in lines)]
 
     def _pass(self, chosen: dict[Value, None], waiting: list[Value]) -> None:
         """One pass over the elements."""
@@ -295,7 +307,8 @@ class MachineLoop:
                 stores.append(f"{place.at(indices)} += {names[v]}")
             if v in self.writes:
                 self.homes[v] = self.writes[v][0]
-        self._nest(sizes, [*(f"{name} = {text}" for text, name in loads.items()), *lines, *stores])
+        lines = [*(f"{name} = {text}" for text, name in loads.items()), *lines, *stores]
+        self._kernel("elements", self._nest(sizes, lines))
 
     def _number(
         self, a: object, user: Value, names: dict[Value, str], loads: dict[str, str], indices: list[str]
@@ -327,7 +340,8 @@ class MachineLoop:
 
     def _copy(self, place: Place, value: Value) -> None:
         indices = [f"i{axis}" for axis in range(value.ndim)]
-        self._nest(value.shape, [f"{place.at(indices)} = {self._place_of(value).at(indices)}"])
+        line = f"{place.at(indices)} = {self._place_of(value).at(indices)}"
+        self._kernel("copy", self._nest(value.shape, [line]))
 
     # --- products ----------------------------------------------------------------------------------------------------
 
@@ -344,34 +358,34 @@ class MachineLoop:
             self._copy(extra, value)
         for place in self.sums.get(value, []):
             indices = [f"i{axis}" for axis in range(value.ndim)]
-            self._nest(value.shape, [f"{place.at(indices)} += {out.at(indices)}"])
+            self._kernel("sum", self._nest(value.shape, [f"{place.at(indices)} += {out.at(indices)}"]))
 
     def _small_product(self, value: Value, left: Place, right: Place, out: Place) -> None:
         a, b = value.args
         rows, columns = (["i0"] if a.ndim == 2 else []), (["j"] if b.ndim == 2 else [])
         target = out.at([*rows, *columns])
         real = "f64" if value.dtype == np.float64 else "f32"
-        depth = ""
-        if rows:
-            self.text.append(f"for i0 in range({self._size(a.shape[0], not columns)}):")
-            depth = "    "
         inner, last = a.shape[-1], b.shape[-1]
         if columns:
-            self.text += [
-                f"{depth}for j in range({last}):",
-                f"{depth}    {target} = {real}(0.0)",
-                f"{depth}for k in range({inner}):",
-                f"{depth}    x = {left.at([*rows, 'k'])}",
-                f"{depth}    for j in range({last}):",
-                f"{depth}        {target} += x * {right.at(['k', 'j'])}",
+            lines = [
+                f"for j in range({last}):",
+                f"    {target} = {real}(0.0)",
+                f"for k in range({inner}):",
+                f"    x = {left.at([*rows, 'k'])}",
+                f"    for j in range({last}):",
+                f"        {target} += x * {right.at(['k', 'j'])}",
             ]
         else:
-            self.text += [
-                f"{depth}x = {real}(0.0)",
-                f"{depth}for k in range({inner}):",
-                f"{depth}    x += {left.at([*rows, 'k'])} * {right.at(['k'])}",
-                f"{depth}{target} = x",
+            lines = [
+                f"x = {real}(0.0)",
+                f"for k in range({inner}):",
+                f"    x += {left.at([*rows, 'k'])} * {right.at(['k'])}",
+                f"{target} = x",
             ]
+        if rows:
+            header = f"for i0 in range({self._size(a.shape[0], not columns)}):"
+            lines = [header, *(f"    {line}" for line in lines)]
+        self._kernel("product", lines)
 
     def _large_product(self, value: Value, left: Place, right: Place, out: Place) -> None:
         a, b = value.args
