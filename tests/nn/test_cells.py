@@ -45,13 +45,13 @@ CELLS: dict[str, Callable[[], nn.Cell]] = {
     "zoneout": lambda: nn.ZoneoutCell(nn.LSTMCell(N, D, **F64), {"h": 0.3, "c": 0.6}, seed=1),
     "zoneout off": lambda: nn.ZoneoutCell(nn.GRUCell(N, D, **F64), 0.4).eval(),
     "stacked": lambda: nn.StackedCell(
-        [nn.LSTMCell(N, 4, **F64), nn.JordanCell(4, 3, 2, **F64), nn.RNNCell(2, D, **F64)]
+        [nn.LSTMCell(N, 2, **F64), nn.JordanCell(2, 3, 2, **F64), nn.RNNCell(2, D, **F64)]
     ),
     "all wrapped": lambda: nn.ResidualCell(
         nn.StackedCell(
             [
-                nn.DropoutCell(nn.ZoneoutCell(nn.LayerNormCell(nn.GRUCell(N, 4, **F64)), 0.3), 0.2, 0.3),
-                nn.ZoneoutCell(nn.LSTMCell(4, N, **F64), 0.5),
+                nn.DropoutCell(nn.ZoneoutCell(nn.LayerNormCell(nn.GRUCell(N, 2, **F64)), 0.3), 0.2, 0.3),
+                nn.ZoneoutCell(nn.LSTMCell(2, N, **F64), 0.5),
             ]
         )
     ),

@@ -82,14 +82,14 @@ def test_padding_gets_no_gradient() -> None:
 
 
 def test_gradients_of_a_padded_batch_by_differences() -> None:
-    layer = nn.GRU(N, D, 2, bidirectional=True, dtype=np.float64)
+    layer = nn.GRU(N, 1, bidirectional=True, dtype=np.float64)
     own = dict(layer.named_parameters())
 
     def f(*arrays: Any) -> Any:
         output, state = layer.with_values(dict(zip(own, arrays)))(arrays[-2], arrays[-1], lengths=LENGTHS)
         return np.concatenate([np.reshape(output, (-1,)), np.reshape(state, (-1,))])
 
-    h0 = np.random.default_rng(1).normal(size=(4, B, D))
+    h0 = np.random.default_rng(1).normal(size=(2, B, 1))
     assert tr.gradcheck(f, [*own.values(), batch_of(), h0])
 
 
@@ -232,7 +232,7 @@ def test_checkpoints_with_noise_in_the_cell() -> None:
 
 def test_checkpoints_keep_memory_at_the_root_of_the_steps() -> None:
     def peak(steps: int, k: int | None) -> int:
-        layer = nn.LSTM(4, 64, checkpoint_every=k)
+        layer = nn.LSTM(4, 32, checkpoint_every=k)
         xs = np.zeros((steps, 8, 4), np.float32)
         tracemalloc.start()
         np.sum(layer(xs)[1].h).backward()
@@ -240,7 +240,7 @@ def test_checkpoints_keep_memory_at_the_root_of_the_steps() -> None:
         tracemalloc.stop()
         return most
 
-    assert peak(400, 20) < peak(400, None) / 4
+    assert peak(225, 15) < peak(225, None) / 3
 
 
 def test_checkpoints_cost_linear_work_in_the_backward_pass() -> None:
