@@ -122,7 +122,6 @@ UNARY_REAL: list[Any] = [
     np.rint,
     np.round,
     np.around,
-    np.fix,
     np.nan_to_num,
     np.degrees,
     np.rad2deg,

@@ -22,6 +22,7 @@ from numpy import ndarray
 
 from . import errors
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
+from .promotion import NUMPY_1, as_promised
 from .registry import OVERRIDES, PLAIN, Primitive, name_of
 from .rules.elementwise import (
     absolute,
@@ -496,6 +497,8 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
         return _several(op, args, edges, arrays, keywords, data)
     if data.__class__ is not ndarray:
         data = np.asarray(data)
+    if NUMPY_1 and op.by_element:
+        data = as_promised(data, arrays)
     if edges and context.recording and data.dtype.kind == "f":
         node = _node(data, op, args, edges, arrays, keywords)
         if watches and context.anomaly is not None:

@@ -51,6 +51,7 @@ power_by_number = elementwise(
     name="power",
 )
 float_power = row(np.float_power, _power_of_base, _power_of_exponent)
+float_power.by_element = False  # not of the type of its arguments: always float64
 
 
 @overrides(np.power)
@@ -81,12 +82,6 @@ fmod = row(np.fmod, 1, lambda ans, x, y: -np.trunc(x / y))
 rounded = overrides(np.round, np.around)(
     elementwise(lambda a, decimals=0: np.round(a, decimals), 0, None, name="round")
 )
-
-
-@overrides(np.fix)
-def fix(x: Any) -> Any:
-    """np.fix: towards zero, as ``trunc``."""
-    return np.trunc(x)
 
 
 @overrides(np.divmod)

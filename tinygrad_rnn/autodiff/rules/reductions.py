@@ -199,7 +199,8 @@ def count_along(a: Any, axis: Axis, keepdims: bool, where: Any) -> Any:
     """How many elements a reduction takes: a number, or an array of them where a mask chooses."""
     if where is True:
         return size_along(a, axis)
-    return np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims).astype(a.dtype)
+    counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims)
+    return counted.astype(a.dtype) if np.ndim(counted) else int(counted)
 
 
 @overrides(np.sum)
