@@ -8,6 +8,7 @@ embedding is what a one-hot vector times a matrix comes to, without the multipli
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import Any, NamedTuple
 
@@ -75,7 +76,10 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Parameter(rng.normal(size=(len(vocabulary), embedding_size)).astype(dtype))
         self.cell = cell
         self.output = nn.Linear(units, len(vocabulary), seed=rng, dtype=dtype)
-        self._whole_loop = compile(cell, fallback=True) if compiled else cell
+        # One executor from the first step to the last: to change over when machine code is ready would make the bits of
+        # the result depend on the time that takes, and a resumed run another one than the run that never stopped.
+        executor = "numba" if importlib.util.find_spec("numba") else "numpy"
+        self._whole_loop = compile(cell, executor=executor, fallback=True) if compiled else cell
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
         """Read symbols and predict, after each, the next one.
