@@ -66,8 +66,10 @@ def test_the_same_seed_trains_the_same_model() -> None:
 def test_the_bits_do_not_depend_on_when_machine_code_is_ready() -> None:
     """A resumed run would otherwise be another one than the run that never stopped."""
     text = "the quick brown fox jumps over the lazy dog.\n" * 40
-    options = dict(units=8, embedding_size=4, batch_size=4, steps_per_batch=20, steps=12, progress=False)
-    first, *others = (train_on_text(text, **options).model.state_dict() for _ in range(4))
+    first, *others = (
+        train_on_text(text, units=8, embedding_size=4, batch_size=4, steps_per_batch=20, steps=12).model.state_dict()
+        for _ in range(4)
+    )
     for other in others:
         assert all(np.array_equal(other[name], first[name]) for name in first)
 
