@@ -17,7 +17,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.compiler import compile as compiled
 
 TRAINING, WINDOW, AHEAD = 1200, 60, 40
 
@@ -37,12 +36,11 @@ class Forecaster(tr.nn.Module):
     """At every step, how much the series will change until the next."""
 
     def __init__(self, units=32, seed=0):
-        self.cell = tr.nn.GRUCell(1, units, seed=seed)
-        self.fast = compiled(self.cell)  # the same cell, its loop run as one piece of generated code
+        self.cell = tr.compile(tr.nn.GRUCell(1, units, seed=seed))  # its loop runs as one piece of generated code
         self.output = tr.nn.Linear(units, 1, seed=seed + 1)
 
     def forward(self, xs, state=None):
-        ys, state = tr.unroll(self.fast, xs, state)
+        ys, state = tr.unroll(self.cell, xs, state)
         return xs + self.output(ys), state
 
 

@@ -17,7 +17,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.compiler import compile as compiled
 
 STEPS, UNITS, BATCH = 50, 32, 32
 
@@ -47,7 +46,7 @@ def train(cell, updates, seed=0):
     output = tr.nn.Linear(UNITS, 1, seed=2)
     parameters = [*cell.parameters(), *output.parameters()]
     optimizer = tr.optim.Adam(parameters, lr=0.02)
-    fast, losses = compiled(cell), []
+    fast, losses = tr.compile(cell), []
     for _ in range(updates):
         xs, sums = adding_problem(rng)
         states, _ = tr.unroll(fast, xs)

@@ -20,7 +20,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.compiler import compile as compiled
 
 FRAMES, SIDE = 8, 8
 DIRECTIONS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
@@ -43,12 +42,11 @@ class VideoClassifier(tr.nn.Module):
     """Frames in, after the last one the logits of the classes out."""
 
     def __init__(self, units=48, seed=0):
-        self.cell = tr.nn.LSTMCell(SIDE * SIDE, units, forget_bias=1.0, seed=seed)
-        self.fast = compiled(self.cell)
+        self.cell = tr.compile(tr.nn.LSTMCell(SIDE * SIDE, units, forget_bias=1.0, seed=seed))
         self.output = tr.nn.Linear(units, len(DIRECTIONS), seed=seed + 1)
 
     def forward(self, frames):
-        ys, _ = tr.unroll(self.fast, frames)
+        ys, _ = tr.unroll(self.cell, frames)
         return self.output(ys[-1])
 
     def classify(self, frames):

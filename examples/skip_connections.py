@@ -22,7 +22,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.compiler import compile as compiled
 from tinygrad_rnn.explanation import gradient_flow
 from tinygrad_rnn.manual import skip
 
@@ -81,7 +80,7 @@ def train(recurrent, updates=300):
     output = tr.nn.Linear(recurrent.units, SYMBOLS, seed=2)
     parameters = [*recurrent.parameters(), *output.parameters()]
     optimizer = tr.optim.Adam(parameters, lr=0.01)
-    fast, losses = compiled(recurrent), []
+    fast, losses = tr.compile(recurrent), []
     for _ in range(updates):
         xs, symbols = memory_task(rng)
         states, _ = tr.unroll(fast, xs)

@@ -12,6 +12,7 @@ import importlib.util
 import io
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -44,6 +45,12 @@ PROMISES = {
     "feed_forward": ["the logits are the same: True", "[0 0] -> 0", "[0 1] -> 1", "[1 0] -> 1", "[1 1] -> 0"],
     "first_cell": ["agrees with finite differences: True", "180 parameters", "is zero: True"],
     "forecasting": ["One step ahead, on 400 values", "40 steps on its own"],
+    "keep_weights": [
+        "only readout.W and readout.b change",
+        "the same answers to the last bit: True",
+        "its answers need a gradient: False",
+        "PyTorch",
+    ],
     "long_memory": [
         re.compile(r"Elman  .* 0\.1\d\d\d   is still guessing"),
         re.compile(r"LSTM  .* 0\.00\d\d   has learned it"),
@@ -81,6 +88,7 @@ PROMISES = {
         re.compile(r"lags 2, 3 .* 0\.[01]\d\d\n"),
         re.compile(r"lag 10 .* 0\.[01]\d\d\n"),
     ],
+    "speed_up": [re.compile(r"Gradients differ by \de-0[5-8] of"), "can still be looked at: vanishing"],
     "sum_over_paths": ["151,912 = 151,912", "L_4 s_4 s_3 s_2 s_1 W", "All 15 terms together"],
     "translation": [
         "1920 sentences, 1440 learned from",
@@ -296,3 +304,23 @@ def test_captions_say_what_is_in_each_half():
     assert captioning.caption("nothing", "nothing") == "nothing"
     assert captioning.caption("ring", "ring") == "two rings"
     assert captioning.caption("nothing", "bar") == "a bar on the right"
+
+
+def test_weights_go_to_pytorch_and_back_unchanged():
+    pytest.importorskip("torch")
+    text = printed("keep_weights")
+    assert re.search(r"the same within \de-0[6-9]\. There and back, the parameters differ by 0e\+00", text)
+
+
+def test_weights_are_kept_in_a_new_file_only(tmp_path, capsys):
+    keep, file = page("keep_weights"), tmp_path / "weights.npz"
+    file.write_bytes(b"mine")
+    with pytest.raises(SystemExit):
+        keep.main(["--out", str(file)])
+    assert "is there already" in capsys.readouterr().err
+    assert file.read_bytes() == b"mine"
+
+
+def test_the_page_says_so_where_pytorch_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert page("keep_weights").in_pytorch(None, None) is None
