@@ -626,9 +626,11 @@ def owned(a: Any, op: Primitive) -> Any:
 
 
 def plain_index(index: Any) -> Any:
-    """An index, with Tensors of integers or booleans in it replaced by their values."""
+    """An index, with Tensors of integers or booleans in it replaced by their values, and lists by arrays."""
     if isinstance(index, Tensor):
         return index._data
+    if isinstance(index, list):
+        return np.array(index) if index else np.array(index, dtype=np.intp)
     return tuple(map(plain_index, index)) if isinstance(index, tuple) else index
 
 

@@ -159,7 +159,7 @@ def index_update(x: Any, index: Any, value: Any) -> Any:
         >>> tr.index_update(np.zeros(3), 1, 5.0).tolist()
         [0.0, 5.0, 0.0]
     """
-    return updated(x, value, index)
+    return updated(x, value, _kept_index(index))
 
 
 def index_add(x: Any, index: Any, value: Any) -> Any:
@@ -177,13 +177,15 @@ def index_add(x: Any, index: Any, value: Any) -> Any:
         [0.0, 10.0, 0.0]
     """
     shape = np.shape(x)
-    index = tuple(map(_kept, index)) if isinstance(index, tuple) else _kept(index)
+    index = _kept_index(index)
     if isinstance(value, (int, float)):
         value = np.full((), value, np.result_type(x, value))
     value = np.broadcast_to(value, np.broadcast_to(0, shape)[index].shape)
     return x + assemble(value, indices=(index,), shape=shape)
 
 
-def _kept(part: Any) -> Any:
-    """A part of an index, copied if it is an array: the graph keeps it, and the caller may change his."""
-    return part if is_basic(part) else np.array(part)
+def _kept_index(index: Any) -> Any:
+    """An index, its arrays copied (and lists made arrays): the graph keeps it, and the caller may change his."""
+    if isinstance(index, tuple):
+        return tuple(map(_kept_index, index))
+    return index if is_basic(index) else np.array(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 from typing import Any
 
@@ -195,12 +196,12 @@ def _masked(a: Any, where: Any, otherwise: Any) -> Any:
     return a if where is True else np.where(where, a, otherwise)
 
 
-def count_along(a: Any, axis: Axis, keepdims: bool, where: Any) -> Any:
-    """How many elements a reduction takes: a number, or an array of them where a mask chooses."""
+def count_along(a: Any, axis: Axis, keepdims: bool, where: Any, less: float = 0) -> Any:
+    """How many elements a reduction takes, less a correction: a number, or an array of them where a mask chooses."""
     if where is True:
-        return size_along(a, axis)
+        return builtins.max(size_along(a, axis) - less, 0)
     counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims)
-    return counted.astype(a.dtype) if np.ndim(counted) else int(counted)
+    return np.maximum(counted - less, 0).astype(a.dtype)
 
 
 @overrides(np.sum)

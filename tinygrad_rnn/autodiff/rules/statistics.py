@@ -26,9 +26,8 @@ def var(
     """np.var: the mean square of the deviations from the mean."""
     a = a if dtype is None else a.astype(dtype)
     deviations = a - np.mean(a, axis=axis, keepdims=True, where=where)
-    n = count_along(a, axis, keepdims, where) - (ddof if correction is None else correction)
     total = np.sum(np.square(deviations), axis=axis, keepdims=keepdims, where=where)
-    return total / (np.maximum(n, 0) if isinstance(n, np.ndarray) else max(n, 0))
+    return total / count_along(a, axis, keepdims, where, less=ddof if correction is None else correction)
 
 
 @overrides(np.std)
