@@ -99,7 +99,8 @@ PROMISES = {
     "vanishing_gradients": [
         "0.9^50 = 0.005154; ∂s_50/∂s_0 = 0.005154: vanishing",
         "1.9^50 = 8.663e+13; ∂s_50/∂s_0 = 8.663e+13: exploding",
-        "T = 1000  GRU",
+        re.compile(r"T =   50  Elman .* vanishing\nT =   50  LSTM  .* vanishing\n.*\nT =   50  LSTM, f open .* stable"),
+        "T = 1000  GRU, z open",
     ],
 }
 
