@@ -154,14 +154,21 @@ def test_gru_against_the_formulas(reset: gru.Reset) -> None:
     ys, _ = tr.unroll(cell, xs, h0)
     np.sum(ys * weights).backward()
 
-    params = gru.GRUParams(*(cell.state_dict().get(name) for name in ("U", "W", "b", "b_hn")))
+    joined = joined_matrices(cell.state_dict())
+    params = gru.GRUParams(*(joined.get(name) for name in ("U", "W", "b", "b_hn")))
     trace = gru.forward(params, xs.data, h0.data, reset=reset)
     back = gru.backward(trace, weights)
     assert_same(ys.data, trace.h[1:], "ys")
-    for name, parameter in cell.named_parameters():
-        assert_same(parameter.grad, getattr(back.gradients, name), name)
+    for name, g in joined_matrices({name: p.grad for name, p in cell.named_parameters()}).items():
+        assert_same(g, getattr(back.gradients, name), name)
     assert_same(xs.grad, back.dL_dx, "xs")
     assert_same(h0.grad, back.dL_dh0, "h0")
+
+
+def joined_matrices(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The formulas have W_n as the last part of W, wherever the reset gate stands."""
+    rest = {name: array for name, array in arrays.items() if name != "W_n"}
+    return {**rest, "W": np.concatenate([arrays["W"], arrays["W_n"]], axis=1)} if "W_n" in arrays else rest
 
 
 def test_forget_bias_adds_to_the_forget_gate_alone() -> None:

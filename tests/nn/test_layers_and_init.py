@@ -77,7 +77,20 @@ def test_dropout_zeroes_and_scales_in_training_alone() -> None:
 def test_generators_can_be_found_to_be_saved() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5, seed=1), nn.Recurrent([nn.GRUCell(2, 2), nn.GRUCell(2, 2)]))
     found = dict(model.named_generators())
-    assert list(found) == ["parts.1.generator", "parts.2.between.generator"]
+    assert list(found) == ["1.generator", "2.between.generator"]
+
+
+def test_a_sequence_of_modules_goes_by_pytorch_s_names() -> None:
+    torch = pytest.importorskip("torch")
+    ours = nn.Sequential(nn.Linear(2, 3), np.tanh, nn.Linear(3, 1))
+    theirs = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))
+    nn.from_torch_state_dict(ours, theirs.state_dict())
+    x = RNG.normal(size=(5, 2)).astype(np.float32)
+    np.testing.assert_allclose(ours(x).data, theirs(torch.from_numpy(x)).detach(), rtol=0, atol=1e-6)
+    assert len(ours) == 3
+    assert ours[-1] is ours[2]
+    with pytest.raises(IndexError):
+        ours[3]
 
 
 def test_wrong_sizes_are_told_what_is_taken() -> None:

@@ -129,6 +129,64 @@ def test_what_pytorch_does_not_have_can_not_go_there(layer: nn.Module) -> None:
         nn.to_torch_state_dict(layer)
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def test_keras_gru_by_the_table() -> None:
+    """Keras' equations (GRU, reset_after=True), with its gates z, r, h and its two biases."""
+    n, d = 3, 2
+    rng = np.random.default_rng(0)
+    kernel, recurrent, bias = (rng.normal(size=s) for s in [(n, 3 * d), (d, 3 * d), (2, 3 * d)])
+    cell = nn.GRUCell(n, d, dtype=np.float64)
+
+    def reordered(a: np.ndarray) -> np.ndarray:
+        z, r, h = np.split(a, 3, axis=-1)
+        return np.concatenate([r, z, h], axis=-1)
+
+    of_input, of_state = reordered(bias)
+    b = of_input + np.concatenate([of_state[: 2 * d], np.zeros(d)])
+    cell.load_state_dict({"U": reordered(kernel), "W": reordered(recurrent), "b": b, "b_hn": of_state[2 * d :]})
+
+    x, h = rng.normal(size=(4, n)), rng.normal(size=(4, d))
+    x_z, x_r, x_h = np.split(x @ kernel + bias[0], 3, axis=-1)
+    h_z, h_r, h_h = np.split(h @ recurrent + bias[1], 3, axis=-1)
+    z, r = sigmoid(x_z + h_z), sigmoid(x_r + h_r)
+    expected = z * h + (1 - z) * np.tanh(x_h + r * h_h)
+    np.testing.assert_allclose(cell(x, h)[0].data, expected, rtol=0, atol=1e-12)
+
+
+def test_onnx_lstm_by_the_table() -> None:
+    """ONNX' equations (LSTM with peepholes), with its gates i, o, f, c and its biases of W and R."""
+    n, d = 3, 2
+    rng = np.random.default_rng(0)
+    W, R, B, P = (rng.normal(size=s) for s in [(1, 4 * d, n), (1, 4 * d, d), (1, 8 * d), (1, 3 * d)])
+    cell = nn.LSTMCell(n, d, peepholes=True, dtype=np.float64)
+
+    def reordered(a: np.ndarray) -> np.ndarray:
+        i, o, f, c = np.split(a, 4, axis=-1)
+        return np.concatenate([i, f, c, o], axis=-1)
+
+    p_i, p_o, p_f = P[0].reshape(3, d)
+    cell.load_state_dict(
+        {
+            "U": reordered(W[0].T),
+            "W": reordered(R[0].T),
+            "b": reordered(B[0].reshape(2, 4 * d).sum(0)),
+            "P": np.stack([p_i, p_f, p_o]),
+        }
+    )
+
+    x, h, c = (rng.normal(size=(4, size)) for size in (n, d, d))
+    a_i, a_o, a_f, a_c = np.split(x @ W[0].T + h @ R[0].T + B[0, : 4 * d] + B[0, 4 * d :], 4, axis=-1)
+    i, f = sigmoid(a_i + p_i * c), sigmoid(a_f + p_f * c)
+    new_c = f * c + i * np.tanh(a_c)
+    expected = sigmoid(a_o + p_o * new_c) * np.tanh(new_c)
+    got, state = cell(x, (h, c))
+    np.testing.assert_allclose(got.data, expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(state.c.data, new_c, rtol=0, atol=1e-12)
+
+
 def test_a_shared_layer_and_a_parameter_of_one_s_own() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:

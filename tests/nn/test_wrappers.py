@@ -60,7 +60,8 @@ def test_jordan_feeds_its_output_back() -> None:
 
 def test_mgu_by_its_equations() -> None:
     cell = nn.MGUCell(N, D, **F64)
-    (U_f, U_n), (W_f, W_n), (b_f, b_n) = (np.split(getattr(cell, name).data, 2, axis=-1) for name in "UWb")
+    (U_f, U_n), (b_f, b_n) = (np.split(getattr(cell, name).data, 2, axis=-1) for name in "Ub")
+    W_f, W_n = cell.W.data, cell.W_n.data
     ys, _ = tr.unroll(cell, XS)
     h = np.zeros((B, D))
     for t in range(T):

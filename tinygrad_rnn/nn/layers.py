@@ -203,10 +203,18 @@ class Sequential(Module):
     """
 
     def __init__(self, *parts: Any) -> None:
-        self.parts = list(parts)
+        self.length = len(parts)
+        for number, part in enumerate(parts):
+            setattr(self, str(number), part)  # so that parameters go by PyTorch's names: 0.W, 2.W
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> Any:
+        return getattr(self, str(range(self.length)[number]))
 
     def forward(self, x: Any) -> Any:
         """Args: x, what the first part takes. Returns: what the last one gives."""
-        for part in self.parts:
-            x = part(x)
+        for number in range(self.length):
+            x = self[number](x)
         return x

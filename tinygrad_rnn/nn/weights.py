@@ -1,4 +1,28 @@
-"""Weights in files: arrays by name, as NumPy's ``.npz`` or as safetensors. Nothing is ever unpickled."""
+"""Weights in files: arrays by name, as NumPy's ``.npz`` or as safetensors. Nothing is ever unpickled.
+
+``from_torch_state_dict`` takes PyTorch's weights. Those of other libraries go in by hand, once it is known how they lie
+there; d is the number of units, and ``cut`` means ``np.split(..., gates, axis)``:
+
+==============  =====================  ===========================  ==================================================
+                here                   Keras                        ONNX
+==============  =====================  ===========================  ==================================================
+U               (n, gates · d)         ``kernel``, the same shape   ``W``, (directions, gates · d, n): transpose
+W               (d, gates · d)         ``recurrent_kernel``, same   ``R``, (directions, gates · d, d): transpose
+LSTM gates      i, f, g, o             i, f, c, o: the same order   i, o, f, c: cut and reorder
+GRU gates       r, z, n                z, r, h: cut and reorder     z, r, h: cut and reorder
+biases          b; b_hn of a GRU       LSTM ``bias`` (4d,): b       ``B``, (directions, 2 · gates · d), those of W and
+                                                                    then those of R: their sum is b
+GRU biases      b, b_hn                ``bias`` (2, 3d), of kernel  likewise; but the last third of those of R is b_hn
+                                       and recurrent kernel: their
+                                       sum is b, but the last
+                                       third of the second is b_hn
+GRU reset       "after" or "before"    ``reset_after=True``/False   ``linear_before_reset`` 1 / 0
+GRU z = 1       keeps the old state    keeps the old state          keeps the old state
+LSTM peepholes  P, rows i, f, o        none                         ``P``, (directions, 3d): i, o, f
+state           (h, c)                 [h, c]                       ``initial_h``, ``initial_c``
+sequence        (T, B, n)              (B, T, n)                    (T, B, n); ``layout`` 1: (B, T, n)
+==============  =====================  ===========================  ==================================================
+"""
 
 from __future__ import annotations
 

@@ -89,6 +89,12 @@ class StepLR(Schedule):
         optimizer: whose rates.
         step_size: how many steps.
         gamma: the factor.
+
+    Example:
+        >>> from tinygrad_rnn import optim, tensor
+        >>> schedule = optim.StepLR(optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0), step_size=2, gamma=0.5)
+        >>> [schedule.step() or schedule.get_last_lr()[0] for _ in range(4)]
+        [1.0, 0.5, 0.5, 0.25]
     """
 
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
@@ -108,6 +114,12 @@ class ExponentialLR(Schedule):
     Args:
         optimizer: whose rates.
         gamma: the factor.
+
+    Example:
+        >>> from tinygrad_rnn import optim, tensor
+        >>> schedule = optim.ExponentialLR(optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0), gamma=0.5)
+        >>> [schedule.step() or schedule.get_last_lr()[0] for _ in range(3)]
+        [0.5, 0.25, 0.125]
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float) -> None:
@@ -128,6 +140,12 @@ class CosineAnnealingLR(Schedule):
         eta_min: the lowest rate.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts" (2017), eq. 5.
+
+    Example:
+        >>> from tinygrad_rnn import optim, tensor
+        >>> schedule = optim.CosineAnnealingLR(optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0), T_max=4)
+        >>> [schedule.step() or round(schedule.get_last_lr()[0], 3) for _ in range(4)]
+        [0.854, 0.5, 0.146, 0.0]
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:

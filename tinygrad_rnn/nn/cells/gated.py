@@ -153,7 +153,8 @@ class GRUCell(Cell):
 
     Attributes:
         U: (n, 3d), input to gates r, z, n.
-        W: (d, 3d), state to gates.
+        W: (d, 3d), state to gates; with reset before (d, 2d), to r, z alone.
+        W_n: (d, d), state after the reset gate to n; None with reset after.
         b: (3d,), or None.
         b_hn: (d,), the bias inside the reset product; None without bias and with reset before.
 
@@ -184,25 +185,23 @@ class GRUCell(Cell):
         self.inputs, self.units, self.reset = inputs, units, reset
         rng = init.generator(seed)
         self.U = weight((inputs, 3 * units), rng, units, dtype)
-        self.W = weight((units, 3 * units), rng, units, dtype)
+        self.W = weight((units, (3 if reset == "after" else 2) * units), rng, units, dtype)
+        self.W_n = weight((units, units), rng, units, dtype) if reset == "before" else None
         self.b = weight((3 * units,), rng, units, dtype) if bias else None
         self.b_hn = weight((units,), rng, units, dtype) if bias and reset == "after" else None
 
     def forward(self, x: Any, h: Any) -> tuple[Any, Any]:
         """Args: x (B, n), h (B, d). Returns: h' as output and as state."""
-        d = self.units
         x_r, x_z, x_n = np.split(x @ self.U if self.b is None else x @ self.U + self.b, 3, axis=-1)
-        if self.reset == "after":
-            h_r, h_z, h_n = np.split(h @ self.W, 3, axis=-1)
-        else:
-            h_r, h_z = np.split(h @ self.W[:, : 2 * d], 2, axis=-1)
+        h_r, h_z, *h_n = np.split(h @ self.W, 3 if self.W_n is None else 2, axis=-1)
         r = named("r", sigmoid(x_r + h_r))
         z = named("z", sigmoid(x_z + h_z))
-        if self.reset == "after":
-            from_state = r * (h_n if self.b_hn is None else h_n + self.b_hn)
+        if self.W_n is None:
+            product = h_n[0] if self.b_hn is None else h_n[0] + self.b_hn
+            a_n = x_n + r * product
         else:
-            from_state = (r * h) @ self.W[:, 2 * d :]
-        n = named("n", np.tanh(x_n + from_state))
+            a_n = x_n + (r * h) @ self.W_n
+        n = named("n", np.tanh(a_n))
         h = (1 - z) * n + z * h
         return h, h
 
@@ -212,7 +211,7 @@ class MGUCell(Cell):
 
     With the gate f and the candidate n side by side:
 
-        f = σ(x_t U + h_{t-1} W + b)
+        f = σ(x_t U_f + b_f + h_{t-1} W)
         n = tanh(x_t U_n + b_n + (f ∘ h_{t-1}) W_n)
         h_t = (1 - f) ∘ h_{t-1} + f ∘ n
 
@@ -227,7 +226,8 @@ class MGUCell(Cell):
 
     Attributes:
         U: (n, 2d), input to f, n.
-        W: (d, 2d), state to f, n.
+        W: (d, d), state to f.
+        W_n: (d, d), state after the gate to n.
         b: (2d,), or None.
 
     Source: Zhou, Wu, Zhang and Zhou, "Minimal gated unit for recurrent neural networks" (2016), eq. 7. All start
@@ -247,14 +247,14 @@ class MGUCell(Cell):
         self.inputs, self.units = inputs, units
         rng = init.generator(seed)
         self.U = weight((inputs, 2 * units), rng, units, dtype)
-        self.W = weight((units, 2 * units), rng, units, dtype)
+        self.W = weight((units, units), rng, units, dtype)
+        self.W_n = weight((units, units), rng, units, dtype)
         self.b = weight((2 * units,), rng, units, dtype) if bias else None
 
     def forward(self, x: Any, h: Any) -> tuple[Any, Any]:
         """Args: x (B, n), h (B, d). Returns: h' as output and as state."""
-        d = self.units
         x_f, x_n = np.split(x @ self.U if self.b is None else x @ self.U + self.b, 2, axis=-1)
-        f = named("f", sigmoid(x_f + h @ self.W[:, :d]))
-        n = named("n", np.tanh(x_n + (f * h) @ self.W[:, d:]))
+        f = named("f", sigmoid(x_f + h @ self.W))
+        n = named("n", np.tanh(x_n + (f * h) @ self.W_n))
         h = (1 - f) * h + f * n
         return h, h
