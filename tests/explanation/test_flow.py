@@ -203,4 +203,4 @@ def test_the_example_prints_the_true_numbers(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "0.9^50 = 0.005154; ∂s_50/∂s_0 = 0.005154: vanishing" in printed
     assert "1.9^50 = 8.663e+13; ∂s_50/∂s_0 = 8.663e+13: exploding" in printed
-    assert printed.count("T =   50") == 4  # h of Elman and GRU, h and c of LSTM
+    assert printed.count("T =   50") == 7  # h of Elman, h of two GRUs, h and c of two LSTMs
