@@ -8,6 +8,8 @@ the gradients as the library gives them. `use_threads(count)` is called first, w
 - `chain(x, length)`: `y = x`, then `y = y * x`, `length` times; the loss is the sum of y.
 - `elman(x, U, W, b)`: `h = tanh(x[t] @ U + h @ W + b)`, from zeros; the loss is the mean of the
   squares of every h.
+- `lstm(x, U, W, b)` and `gru(x, U, W, b, b_hn)`: the same with gates (i, f, g, o; r, z, n with the reset after the
+  product), from zeros.
 - `language(text, E, U, W, b, V, c)`: `text[:-1]` through the embedding E, an LSTM (U, W, b; gates i, f, g, o) from
   zeros, and the output layer (V, c); the loss is the mean cross-entropy of `text[1:]`. The step ends with an update by
   Adam with a learning rate of 0.

@@ -12,21 +12,35 @@ PACKAGES = ("numpy",)
 
 
 def elman(x, U, W, b):
+    return _products(x, U, W)
+
+
+def lstm(x, U, W, b):
+    return _products(x, U, W)
+
+
+def gru(x, U, W, b, b_hn):
+    return _products(x, U, W)
+
+
+def _products(x, U, W):
     steps, batch, _ = x.shape
-    hidden = len(W)
+    hidden, width = W.shape
     rows = x.reshape(steps * batch, -1)
-    states = np.random.default_rng(0).uniform(-1, 1, size=(steps, batch, hidden)).astype(x.dtype)
-    state_rows = states.reshape(steps * batch, hidden)
-    projected, d_U, d_W = np.empty_like(state_rows), np.empty_like(U), np.empty_like(W)
-    into = np.empty_like(states[0])
+    rng = np.random.default_rng(0)
+    states = rng.uniform(-1, 1, size=(steps, batch, hidden)).astype(x.dtype)
+    deltas = rng.uniform(-1, 1, size=(steps, batch, width)).astype(x.dtype)
+    state_rows, delta_rows = states.reshape(steps * batch, -1), deltas.reshape(steps * batch, -1)
+    projected, d_U, d_W = np.empty_like(delta_rows), np.empty_like(U), np.empty_like(W)
+    gates, into = np.empty_like(deltas[0]), np.empty_like(states[0])
 
     def step():
         np.matmul(rows, U, out=projected)
         for t in range(steps):
-            np.matmul(states[t], W, out=into)
+            np.matmul(states[t], W, out=gates)
         for t in range(steps):
-            np.matmul(states[t], W.T, out=into)
-        np.matmul(rows.T, state_rows, out=d_U)
-        np.matmul(state_rows.T, state_rows, out=d_W)
+            np.matmul(deltas[t], W.T, out=into)
+        np.matmul(rows.T, delta_rows, out=d_U)
+        np.matmul(state_rows.T, delta_rows, out=d_W)
 
     return step

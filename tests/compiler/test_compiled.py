@@ -113,7 +113,9 @@ def test_create_graph_reaches_parameters():
 def test_forward_mode():
     cell = lstm()
     xs, direction = normal(T, B, n), normal(T, B, n, seed=3)
-    found, expected = (tr.jvp(lambda xs: tr.unroll(f, xs)[0], (xs,), (direction,)) for f in (tr.compile(cell), cell))
+    found, expected = (
+        tr.jvp(lambda xs, f=f: tr.unroll(f, xs)[0], (xs,), (direction,)) for f in (tr.compile(cell), cell)
+    )
     assert_equal(found, expected, 1e-12)
 
 

@@ -82,15 +82,29 @@ def column_vectors():
     return (lambda x, h: np.tanh(U @ x + W @ h)), [U, W], normal(d)
 
 
+def one_row():
+    """A batch of one: gradients of a bias come from rows as they are."""
+    U, W, b = parameter(n, 4 * d), parameter(d, 4 * d, seed=1), parameter(4 * d, seed=2)
+
+    def cell(x, state):
+        h, c = state
+        i, f, g, o = np.split(x @ U + h @ W + b, 4, axis=-1)
+        c = tr.sigmoid(f) * c + tr.sigmoid(i) * np.tanh(g)
+        h = tr.sigmoid(o) * np.tanh(c)
+        return h, (h, c)
+
+    return cell, [U, W, b], (normal(1, d), normal(1, d, seed=1))
+
+
 def swapped():
     W = parameter(d, d)
     return (lambda x, s: (s[0] * 1.0, (s[1], np.tanh(s[0] @ W)))), [W], (normal(B, d), normal(B, d, seed=1))
 
 
-@pytest.mark.parametrize("make", [elementwise, column_vectors, swapped])
+@pytest.mark.parametrize("make", [elementwise, column_vectors, one_row, swapped])
 def test_cells_as_users_write_them(make):
     cell, parameters, state = make()
-    xs = normal(T, *(() if make is column_vectors else (B,)), n)
+    xs = normal(T, *state[0].shape[:-1] if isinstance(state, tuple) else (), n)
     assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="numba"))
 
 

@@ -187,7 +187,7 @@ class Loop:
             return product_over_time(self.trace, self.over(factors[0]), self.over(factors[1]))
         if value.op is indexing.assemble:
             return self._assembled_total(value)
-        if value.nbytes <= max((a.nbytes for a in operands(value) if self.moves(a)), default=0):
+        if value.nbytes <= sum(a.nbytes for a in operands(value) if self.moves(a)):
             return sum_over_time(self.trace, self.over(value))
         return self._result("sum", value)
 

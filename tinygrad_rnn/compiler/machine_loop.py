@@ -263,6 +263,7 @@ class MachineLoop:
             self._product(value)
         elif value.op is shape.joined:
             self.homes[value] = self.writes[value][0]
+            self._accumulate(value)
         else:
             raise NoMachineCode(f"{value!r} has no machine-code form")
 
@@ -343,6 +344,13 @@ class MachineLoop:
         line = f"{place.at(indices)} = {self._place_of(value).at(indices)}"
         self._kernel("copy", self._nest(value.shape, [line]))
 
+    def _accumulate(self, value: Value) -> None:
+        """Add a Value to its sum over time, if one is wanted."""
+        indices = [f"i{axis}" for axis in range(value.ndim)]
+        for place in self.sums.get(value, []):
+            line = f"{place.at(indices)} += {self.homes[value].at(indices)}"
+            self._kernel("sum", self._nest(value.shape, [line]))
+
     # --- products ----------------------------------------------------------------------------------------------------
 
     def _product(self, value: Value) -> None:
@@ -356,9 +364,7 @@ class MachineLoop:
             self._large_product(value, left, right, out)
         for extra in self.writes[value][1:]:
             self._copy(extra, value)
-        for place in self.sums.get(value, []):
-            indices = [f"i{axis}" for axis in range(value.ndim)]
-            self._kernel("sum", self._nest(value.shape, [f"{place.at(indices)} += {out.at(indices)}"]))
+        self._accumulate(value)
 
     def _small_product(self, value: Value, left: Place, right: Place, out: Place) -> None:
         a, b = value.args

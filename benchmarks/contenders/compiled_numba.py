@@ -1,0 +1,11 @@
+"""tinygrad_rnn, a cell compiled to machine code."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .recurrent_loss import recurrent
+
+PACKAGES = ("numpy", "numba")
+
+elman, lstm, gru = (partial(recurrent, task, "numba", False) for task in ("elman", "lstm", "gru"))
