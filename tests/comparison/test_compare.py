@@ -79,6 +79,14 @@ def test_a_module_of_derivations_runs_on_the_models_parameters_and_data():
     assert [row.name for row in report.rows] == ["cell.U", "cell.W", "cell.b", "V", "c"]
 
 
+def test_trees_of_parameters_go_by_their_paths():
+    params = {"cell": {"w": np.ones(2), "b": np.zeros(2)}, "out": (np.ones(2),)}
+    loss = lambda p: np.sum((p["cell"]["w"] * 3 + p["cell"]["b"]) * p["out"][0])  # noqa: E731
+    right = {"cell": {"w": np.full(2, 3.0), "b": np.ones(2)}, "out.0": np.full(2, 3.0)}
+    report = compare(loss, lambda p: right if p["cell"]["w"][0] == 1 else None, params)
+    assert report.agrees and [row.name for row in report.rows] == ["cell.w", "cell.b", "out.0"]
+
+
 def test_errors_angle_and_verdict_of_a_wrong_gradient():
     loss = lambda p: np.sum(p["w"] * np.array([3.0, 4.0]))  # noqa: E731
     row = compare(loss, {"w": np.array([4.0, -3.0])}, {"w": np.ones(2)})["w"]

@@ -407,7 +407,13 @@ def test_two_networks_without_names_of_their_own_are_diagnosed_as_far_as_that_go
 def test_a_long_recording_says_that_it_has_no_diagnosis():
     loss = lambda p: np.sum(tr.unroll(lambda x, h: p["w"] * h, None, np.ones(1), steps=6000)[0])  # noqa: E731
     report = compare(loss, {"w": np.array(-1.0)}, {"w": np.array(0.5)}, referee="never")
-    assert not report.diagnoses and "compare on a shorter sequence" in str(report)
+    assert not report.diagnoses and "compare a shorter sequence" in str(report)
+
+
+def test_so_does_a_large_one():
+    W, x = np.zeros((2000, 2000)), np.zeros((60, 2000))
+    report = compare(lambda p: np.sum(x @ p["W"]), {"W": np.ones((2000, 2000))}, {"W": W}, referee="never")
+    assert not report.diagnoses and "a smaller network" in str(report)
 
 
 @pytest.mark.parametrize("mistake", ["chunks of 2", "s_t for s_{t-1}", "deltas not turned", "of the step before"])

@@ -1,4 +1,12 @@
-"""Gradients derived by hand, held against autograd: which of them are wrong, and where, and why."""
+"""Gradients derived by hand, held against autograd: which of them are wrong, and where, and why.
+
+    report = tr.compare(loss, by_hand, parameters)
+    print(report)
+
+To read it, go by ``side_by_side`` (``compare`` itself), ``recording`` and ``claims`` (its two sides), ``referee``,
+``lines``, ``breakdown``; then ``altered`` (a backward walk with one place changed), ``case``, the catalogue of
+``mistakes``, and ``diagnosis``.
+"""
 
 from .report import Diagnosis, Line, Report, Row
 from .side_by_side import compare

@@ -106,7 +106,7 @@ def _parameters_for(module: Any, values: Mapping[str, np.ndarray]) -> Any:
 def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
     """Gradients by name: of a dict, a NamedTuple, a sequence in the order of the parameters, or a single array."""
     if isinstance(given, Mapping):
-        return translated({str(name): array for name, array in given.items()}, recording.parameters)
+        return translated(_flat(given), recording.parameters)
     if hasattr(given, "_asdict"):
         return {name: array for name, array in given._asdict().items() if array is not None}
     names = list(recording.parameters)
@@ -118,6 +118,15 @@ def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
         f"the manual gradients are a {type(given).__name__}; give a dict with the names {', '.join(names)}, "
         "or a tuple of that many arrays in this order"
     )
+
+
+def _flat(given: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """Entries by their path: ``{"cell": {"U": ...}}`` as ``{"cell.U": ...}``."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        inner = value._asdict() if hasattr(value, "_asdict") else value
+        found.update(_flat(inner, f"{prefix}{name}.") if isinstance(inner, Mapping) else {f"{prefix}{name}": value})
+    return found
 
 
 def matched(given: Mapping[str, Any], recording: Recording, unmatched: Callable[[str, Any], None]) -> dict[str, Any]:

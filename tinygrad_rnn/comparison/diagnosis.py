@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -18,7 +19,10 @@ from .mistakes.arrays import misshapen
 from .recording import Recording
 from .report import AGREES, DIFFERS, Diagnosis, Line, Row
 
-LARGEST = 5_000  # operations in a recording up to which it is walked once for every mistake
+# Up to where a recording is walked once for every mistake: operations, and multiplications with parameters.
+MOST_OPERATIONS = 5_000
+MOST_MULTIPLICATIONS = 200_000_000
+TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
 
 def diagnose(
@@ -43,7 +47,7 @@ def diagnose(
         and (what := misshapen(row.autograd, given, tolerance)) is not None
     ]
     is_wrong = any(row.verdict == DIFFERS for row in rows) or any(line.verdict == DIFFERS for line in lines)
-    if not is_wrong or len(recording.nodes) > LARGEST:
+    if not is_wrong or is_too_large(recording):
         return in_disguise
     case = Case(recording)
     suspects: list[_Suspect] = [_Gradients(case, rows, tolerance)]
@@ -56,6 +60,19 @@ def diagnose(
                 for suspect in suspects:
                     suspect.hold_against(candidate)
     return in_disguise + [diagnosis for suspect in suspects for diagnosis in suspect.diagnoses()]
+
+
+def is_too_large(recording: Recording) -> bool:
+    """Whether hundreds of walks through a recording would take minutes."""
+    if len(recording.nodes) > MOST_OPERATIONS:
+        return True
+    leaves = set(recording.parameters.values())
+    work = 0
+    for node in recording.nodes:
+        used = [node.inputs[i].size for i in node.edges or () if node.inputs[i] in leaves]
+        if used and not isinstance(node._data, tuple):  # type: ignore[attr-defined]
+            work += sum(used) * math.prod(node.shape[:-1])  # type: ignore[attr-defined]
+    return work > MOST_MULTIPLICATIONS
 
 
 class _Suspect(Protocol):

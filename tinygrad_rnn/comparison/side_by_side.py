@@ -9,7 +9,7 @@ from typing import Any
 from .asking_again import told_apart
 from .breakdown import breakdown
 from .claims import read_claims
-from .diagnosis import LARGEST, diagnose
+from .diagnosis import TOO_LARGE, diagnose, is_too_large
 from .lines import compare_lines
 from .measures import Tolerance, default_tolerance
 from .recording import Recording, record
@@ -79,8 +79,8 @@ def compare(
     lines = compare_lines(recording, claims.lines, limit)
     tables, places = breakdown(recording, manual, claims, rows, limit)
     diagnoses = diagnose(recording, claims, rows, lines, limit)
-    if len(recording.nodes) > LARGEST and not all(row.verdict == AGREES for row in rows):
-        places.append(f"With more than {LARGEST} operations there is no diagnosis: compare on a shorter sequence.")
+    if not all(row.verdict == AGREES for row in rows) and is_too_large(recording):
+        places.append(TOO_LARGE)
     diagnoses, how = told_apart(recording, manual, diagnoses, limit)
     return Report(rows, limit.relative, lines, tables, diagnoses, [*places, *how, *claims.notes])
 

@@ -13,6 +13,7 @@ from ..case import Case, only_rows
 from .base import Candidate, Cut, Edges, Mistake, walked
 
 LONGEST = 64  # steps up to which every way to truncate is tried
+LONGEST_CHUNK = 10
 
 
 class WrongSteps:
@@ -109,7 +110,7 @@ class Truncated:
                 else f"the sum truncated after {length} steps: every loss looks back that far only"
             )
             yield Candidate(self.name, what, gradients, see=see)
-            if length > 1:
+            if 1 < length <= LONGEST_CHUNK:
                 at = {edge for edge, before in recurrent.items() if before % length == 0}
                 phrase = f"the gradient cut into chunks of {length} steps"
                 yield walked(case, "truncated", phrase, Cut(at), see)
