@@ -11,8 +11,9 @@ from .tasks import language
 BASELINE = "PyTorch nn.LSTM"
 
 CONTENDERS = [
+    Contender("tinygrad_rnn, numba", "benchmarks.contenders.tinygrad_rnn_numba"),
     Contender("tinygrad_rnn", "benchmarks.contenders.tinygrad_rnn_compiled"),
-    Contender("tinygrad_rnn eager", "benchmarks.contenders.tinygrad_rnn_eager"),
+    Contender("tinygrad_rnn, eager", "benchmarks.contenders.tinygrad_rnn_eager"),
     Contender(BASELINE, "benchmarks.contenders.pytorch_layer"),
     Contender("PyTorch, hand-written cell", "benchmarks.contenders.pytorch_eager"),
     Contender("JAX lax.scan", "benchmarks.contenders.jax_scan"),

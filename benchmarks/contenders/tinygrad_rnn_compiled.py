@@ -1,4 +1,4 @@
-"""tinygrad_rnn, the loop over time compiled."""
+"""tinygrad_rnn, the loop over time compiled, and run by NumPy."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from .tinygrad_rnn_eager import language as eager_language
 
 PACKAGES = ("numpy",)
 
-language = partial(eager_language, compiled=True)
+language = partial(eager_language, executor="numpy")

@@ -44,9 +44,9 @@ def elman(x, U, W, b):
     return step
 
 
-def language(text, E, U, W, b, V, c, compiled=False):
+def language(text, E, U, W, b, V, c, executor=None):
     vocabulary = CharacterVocabulary(chr(0x4E00 + i) for i in range(len(E)))
-    model = LanguageModel(vocabulary, "LSTM", units=len(W), embedding_size=E.shape[1], compiled=compiled)
+    model = LanguageModel(vocabulary, "LSTM", units=len(W), embedding_size=E.shape[1], executor=executor)
     parameters = {
         "E": model.embedding,
         "U": model.cell.U,

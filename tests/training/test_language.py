@@ -29,8 +29,8 @@ def test_reading_piece_by_piece_is_reading_at_once(cell) -> None:
 @pytest.mark.parametrize("cell", ["RNN", "LSTM", "GRU"])
 def test_the_compiled_loop_learns_the_same(cell: str) -> None:
     compiled, eager = (
-        train_on_text(TEXT, cell=cell, units=8, batch_size=4, steps_per_batch=10, steps=30, compiled=each)
-        for each in (True, False)
+        train_on_text(TEXT, cell=cell, units=8, batch_size=4, steps_per_batch=10, steps=30, executor=each)
+        for each in ("numpy", None)
     )
     np.testing.assert_allclose(compiled.history.losses, eager.history.losses, rtol=1e-4)
 
@@ -63,13 +63,13 @@ def test_the_same_seed_trains_the_same_model() -> None:
     assert first.model.sample(50, seed=1) != first.model.sample(50, seed=2)
 
 
-def test_the_bits_do_not_depend_on_when_machine_code_is_ready() -> None:
+@pytest.mark.parametrize("executor", ["numpy", "numba", None])
+def test_the_bits_do_not_depend_on_when_machine_code_is_ready(executor: str | None) -> None:
     """A resumed run would otherwise be another one than the run that never stopped."""
-    text = "the quick brown fox jumps over the lazy dog.\n" * 40
-    first, *others = (
-        train_on_text(text, units=8, embedding_size=4, batch_size=4, steps_per_batch=20, steps=12).model.state_dict()
-        for _ in range(4)
-    )
+    if executor == "numba":
+        pytest.importorskip("numba")
+    options = {"units": 8, "embedding_size": 4, "batch_size": 4, "steps_per_batch": 20, "steps": 12}
+    first, *others = (train_on_text(TEXT, executor=executor, **options).model.state_dict() for _ in range(4))
     for other in others:
         assert all(np.array_equal(other[name], first[name]) for name in first)
 

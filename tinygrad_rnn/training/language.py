@@ -8,7 +8,6 @@ embedding is what a one-hot vector times a matrix comes to, without the multipli
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from typing import Any, NamedTuple
 
@@ -36,8 +35,9 @@ class LanguageModel(nn.Module):
             outputs of size ``units``.
         units: d, the size of the cell's output.
         embedding_size: n, the size of the vector that stands for a symbol.
-        compiled: Whether the loop over time is compiled (see ``tinygrad_rnn.compile``), which makes it about twice as
-            fast. A cell that can't be compiled is run as it is.
+        executor: What runs the loop over time, compiled (see ``tinygrad_rnn.compile``): "numpy", about twice as fast as
+            without; "numba", faster still, after some seconds for compiling; None: nothing, don't compile. A cell that
+            can't be compiled is run as it is. Each gives the same bits every time, but not the same as the others.
         seed: An int or a numpy.random.Generator.
         dtype: Of the parameters.
 
@@ -63,7 +63,7 @@ class LanguageModel(nn.Module):
         *,
         units: int = 128,
         embedding_size: int = 64,
-        compiled: bool = True,
+        executor: str | None = "numpy",
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -76,10 +76,9 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Parameter(rng.normal(size=(len(vocabulary), embedding_size)).astype(dtype))
         self.cell = cell
         self.output = nn.Linear(units, len(vocabulary), seed=rng, dtype=dtype)
-        # One executor from the first step to the last: to change over when machine code is ready would make the bits of
-        # the result depend on the time that takes, and a resumed run another one than the run that never stopped.
-        executor = "numba" if importlib.util.find_spec("numba") else "numpy"
-        self._whole_loop = compile(cell, executor=executor, fallback=True) if compiled else cell
+        # One executor from the first step to the last. Left to itself, a compiled cell changes over to machine code
+        # when that is ready: the bits would depend on how long it took, and a resumed run would be another one.
+        self._whole_loop = cell if executor is None else compile(cell, fallback=True, executor=executor)
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
         """Read symbols and predict, after each, the next one.
@@ -171,7 +170,7 @@ def train_on_text(
     cell: Any = "LSTM",
     units: int = 128,
     embedding_size: int = 64,
-    compiled: bool = True,
+    executor: str | None = "numpy",
     batch_size: int = 32,
     steps_per_batch: int = 50,
     learning_rate: float = 5e-3,
@@ -188,7 +187,7 @@ def train_on_text(
         cell: As in ``LanguageModel``.
         units: As in ``LanguageModel``.
         embedding_size: As in ``LanguageModel``.
-        compiled: As in ``LanguageModel``.
+        executor: As in ``LanguageModel``.
         batch_size: How many streams through the text run side by side.
         steps_per_batch: Through how many time steps gradients flow back.
         learning_rate: Adam's.
@@ -212,7 +211,7 @@ def train_on_text(
         vocabulary = CharacterVocabulary.from_text(text)
     symbols = vocabulary.encode(text) if isinstance(text, str) else text
     rng = np.random.default_rng(seed)
-    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, compiled=compiled, seed=rng)
+    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, executor=executor, seed=rng)
     train, held_out = train_validation_split(symbols, validation=validation)
     stream = StreamBatches(train, batch_size=batch_size, steps=steps_per_batch, rng=rng)
     history = fit(

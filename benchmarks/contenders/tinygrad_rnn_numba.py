@@ -1,0 +1,11 @@
+"""tinygrad_rnn, the loop over time compiled, and run as machine code."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .tinygrad_rnn_eager import language as eager_language
+
+PACKAGES = ("numpy", "numba")
+
+language = partial(eager_language, executor="numba")
