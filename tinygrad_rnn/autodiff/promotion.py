@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from .registry import Primitive
+
 NUMPY_1 = np.__version__.startswith("1.")
 
 
-def as_promised(data: np.ndarray, operands: Iterable[Any]) -> np.ndarray:
+def as_promised(data: np.ndarray, op: Primitive, operands: Iterable[Any]) -> np.ndarray:
     """The result of an elementwise operation in the float type that NumPy 2 gives it."""
     types = [a.dtype for a in operands if isinstance(a, (np.ndarray, np.generic))]
     promised = np.result_type(*types)
-    if promised.kind != "f" or data.dtype.kind != "f":
+    if op.forward is np.float_power or promised.kind != "f" or data.dtype.kind != "f":
         return data
     return data.astype(promised, copy=False)

@@ -498,7 +498,7 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
     if data.__class__ is not ndarray:
         data = np.asarray(data)
     if NUMPY_1 and op.by_element:
-        data = as_promised(data, arrays)
+        data = as_promised(data, op, arrays)
     if edges and context.recording and data.dtype.kind == "f":
         node = _node(data, op, args, edges, arrays, keywords)
         if watches and context.anomaly is not None:

@@ -51,7 +51,6 @@ power_by_number = elementwise(
     name="power",
 )
 float_power = row(np.float_power, _power_of_base, _power_of_exponent)
-float_power.by_element = False  # not of the type of its arguments: always float64
 
 
 @overrides(np.power)

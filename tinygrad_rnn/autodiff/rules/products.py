@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
+from .linalg import matmul
 
 # NumPy 2 has some of its functions a second time, in numpy.linalg.
 _OF_LINALG = np.linalg.__dict__
@@ -130,7 +131,7 @@ def _second_name(name: str, function: Any) -> None:
         overrides(_OF_LINALG[name])(function)
 
 
-_second_name("matmul", np.matmul)
+_second_name("matmul", matmul)
 _second_name("outer", outer)
 _second_name("tensordot", tensordot)
 _second_name("cross", lambda a, b, /, *, axis=-1: cross(a, b, axis=axis))
