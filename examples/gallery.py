@@ -38,6 +38,12 @@ def elman_loss(steps, inputs=2, units=3, outputs=2, seed=0):
     return total
 
 
+def last_output(cell, steps, seed=0):
+    """The sum of a cell's last output, over random inputs, recorded."""
+    xs = np.random.default_rng(seed).normal(size=(steps, cell.inputs))
+    return np.sum(tr.unroll(cell, xs)[0][-1])
+
+
 def elman():
     """An Elman network over three steps: every operation, each parameter once, with a tap at each use."""
     return tr.draw(elman_loss(3), title="An Elman network, unrolled over three time steps")
@@ -48,19 +54,89 @@ def elman_values():
     return tr.draw(elman_loss(4), level="gate", title="An Elman network by its named values, four time steps")
 
 
-PICTURES = {"elman": elman, "elman_values": elman_values}
+def elman_rolled():
+    """Fifty steps rolled up into one: what is handed from step to step is a loop, marked with its delay."""
+    return tr.draw(elman_loss(50), view="rolled", title="An Elman network over fifty time steps, rolled up")
+
+
+def elman_gradients():
+    """Both directions: gradients flow back along the arrows; what each step contributes stands at its tap."""
+    return tr.draw(
+        elman_loss(2, inputs=1, units=2, outputs=1),
+        level="gate",
+        direction="both",
+        gradients=True,
+        title="The backward pass of an Elman network over two time steps",
+    )
+
+
+def elman_numbers():
+    """A node for every number: an Elman network with two units over two steps."""
+    return tr.draw(
+        elman_loss(2, inputs=1, units=2, outputs=1), level="scalar", title="An Elman network, number by number"
+    )
+
+
+def paths():
+    """The sum over paths: all ways by which the loss of step 4 reaches W, and the terms that they add up to."""
+    return tr.draw(elman_loss(4), highlight=(4, "W"), title="The paths from the loss of step 4 to W")
+
+
+def vanishing():
+    """A gradient vanishes on its way back: its norm, in colour and in numbers, at each of twelve steps."""
+    cell = tr.nn.RNNCell(2, 4, seed=0, dtype=np.float64)
+    return tr.draw(
+        last_output(cell, 12), level="gate", color="gradient", elide=False, title="A gradient that vanishes"
+    )
+
+
+def lstm():
+    """A long short-term memory: gates, cell state and hidden state, operation by operation."""
+    return tr.draw(last_output(tr.nn.LSTMCell(3, 4), 3), title="An LSTM cell over three time steps")
+
+
+def gru():
+    """A gated recurrent unit by its gates."""
+    return tr.draw(last_output(tr.nn.GRUCell(3, 4), 3), level="gate", title="A GRU cell over three time steps")
+
+
+def gru_equations():
+    """The same as one box a step, with the equations that were read off the recording."""
+    return tr.draw(last_output(tr.nn.GRUCell(3, 4), 3), level="cell", title="A GRU and its equations")
+
+
+def two_directions():
+    """A layer in both directions: a lane for each, the second one running back in time."""
+    layer = tr.nn.RNN(2, 3, bidirectional=True)
+    output, _ = layer(np.ones((3, 2), np.float32))
+    return tr.draw(np.sum(output), level="gate", title="A recurrent layer in both directions")
+
+
+PICTURES = (
+    elman,
+    elman_values,
+    elman_rolled,
+    elman_gradients,
+    elman_numbers,
+    paths,
+    vanishing,
+    lstm,
+    gru,
+    gru_equations,
+    two_directions,
+)
 
 
 def index():
     """The page that shows them all."""
-    parts = ["# Gallery\n\nMade by [`examples/gallery.py`](../gallery.py).\n"]
-    parts += [f"## {name}\n\n{make.__doc__}\n\n![{make.__doc__}]({name}.svg)\n" for name, make in PICTURES.items()]
+    parts = ["# Gallery\n\nMade by [`examples/gallery.py`](../gallery.py), where each picture is a function.\n"]
+    parts += [f"## {make.__doc__}\n\n![{make.__doc__}]({make.__name__}.svg)\n" for make in PICTURES]
     return "\n".join(parts)
 
 
 def files():
     """Every file of the gallery, by name."""
-    return {**{f"{name}.svg": make().svg for name, make in PICTURES.items()}, "README.md": index()}
+    return {**{f"{make.__name__}.svg": make().svg for make in PICTURES}, "README.md": index()}
 
 
 def main(arguments=None):
