@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
@@ -106,6 +108,22 @@ def test_the_gradient_by_differences() -> None:
     keep = [0, 1, 3, 6]
     f = lambda x: nn.ctc(x, PADDED[keep], INPUTS[keep], SIZES[keep], reduction="none")  # noqa: E731
     assert tr.gradcheck(f, [log_p[:, keep]])
+
+
+@given(
+    target=st.lists(st.integers(1, 2), max_size=3),
+    steps=st.integers(0, 5),
+    seed=st.integers(0, 99),
+)
+def test_any_target_against_all_paths(target: list[int], steps: int, seed: int) -> None:
+    log_p = np.log(np.random.default_rng(seed).dirichlet(np.ones(3), size=steps))
+    total = sum(
+        np.exp(sum(log_p[t, label] for t, label in enumerate(path)))
+        for path in itertools.product(range(3), repeat=steps)
+        if collapsed(path) == target
+    )
+    loss = nn.ctc(tr.tensor(log_p[:, None]), np.array([target], int), [steps], [len(target)], reduction="sum").item()
+    assert np.exp(-loss) == pytest.approx(total, abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
@@ -126,6 +128,46 @@ def test_wrong_states_are_refused() -> None:
         nn.RNN(N, D, 2)(x, np.zeros((1, B, D)))
     with pytest.raises(ValueError, match="2 cells need a tuple of 2 states"):
         nn.Recurrent([nn.RNNCell(N, D), nn.RNNCell(D, D)])(x, (np.zeros((B, D)),))
+
+
+@pytest.mark.parametrize("layer", [nn.LSTM(N, D), nn.Recurrent(nn.LSTMCell(N, D))], ids=["LSTM", "Recurrent"])
+def test_one_array_does_not_pass_for_an_lstm_s_pair(layer: nn.Recurrent) -> None:
+    with pytest.raises(TypeError, match=r"a pair \(h, c\), not one array"):
+        layer(np.zeros((T, 2, N)), np.zeros((1, 2, D)) if isinstance(layer, nn.LSTM) else np.zeros((2, D)))
+
+
+def test_wrong_layers_are_refused() -> None:
+    with pytest.raises(ValueError, match="a pair, forward and reverse, not 3"):
+        nn.Recurrent((nn.RNNCell(N, D),) * 3)
+    with pytest.raises(ValueError, match="at least one layer"):
+        nn.Recurrent([])
+    with pytest.raises(ValueError, match="num_layers is 1 or more"):
+        nn.GRU(N, D, 0)
+    with pytest.raises(ValueError, match="sizes are 1 or more"):
+        nn.GRU(N, 0)
+    with pytest.raises(ValueError, match=r"x has shape \(3,\). GRU takes x of shape \(T, B, 3\) or \(T, 3\)"):
+        nn.GRU(N, D)(np.zeros(N))
+
+
+@given(
+    lengths=st.lists(st.integers(0, 5), min_size=1, max_size=4),
+    extra=st.integers(0, 2),
+    kind=st.sampled_from([nn.RNN, nn.LSTM, nn.GRU]),
+    both_ways=st.booleans(),
+)
+def test_whatever_the_lengths_each_sequence_fares_as_if_alone(
+    lengths: list[int], extra: int, kind: Any, both_ways: bool
+) -> None:
+    layer = kind(2, 2, bidirectional=both_ways, dtype=np.float64)
+    xs = np.full((max(lengths) + extra, len(lengths), 2), np.nan)
+    for b, length in enumerate(lengths):
+        xs[:length, b] = np.random.default_rng(b).normal(size=(length, 2))
+    output, state = layer(xs, lengths=lengths)
+    for b, length in enumerate(lengths):
+        alone, final = layer(xs[:length, b])
+        np.testing.assert_allclose(output.data[:length, b], alone.data, rtol=0, atol=1e-12)
+        for whole, single in zip(leaves(state), leaves(final), strict=True):
+            np.testing.assert_allclose(whole.data[:, b], single.data, rtol=0, atol=1e-12)
 
 
 def test_wrong_inputs_are_told_layer_step_and_what_is_taken() -> None:

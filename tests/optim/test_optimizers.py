@@ -159,6 +159,7 @@ def test_a_parameter_without_a_gradient_stays() -> None:
         (lambda a, b: optim.SGD([{"params": [a], "beta": 1}]), ValueError, "no option 'beta'"),
         (lambda a, b: optim.SGD([a * 2]), TypeError, "leaves"),
         (lambda a, b: optim.SGD([np.ones(2)]), TypeError, "leaves"),
+        (lambda a, b: optim.SGD(nn.Linear(2, 2)), TypeError, r"pass module.parameters\(\)"),
         (lambda a, b: optim.SGD([a], lr=-1.0), ValueError, "lr=-1.0 makes no sense"),
         (lambda a, b: optim.SGD([a], lr=float("nan")), ValueError, "makes no sense"),
         (lambda a, b: optim.Adam([a], betas=(0.9, 1.0)), ValueError, "betas"),

@@ -216,5 +216,10 @@ class Sequential(Module):
     def forward(self, x: Any) -> Any:
         """Args: x, what the first part takes. Returns: what the last one gives."""
         for number in range(self.length):
+            if isinstance(x, tuple):
+                raise TypeError(
+                    f"Sequential: part {number - 1}, {type(self[number - 1]).__name__}, gives {len(x)} values, and the next "
+                    "takes one. A recurrent layer gives (output, state): put it into ManyToOne or ManyToMany"
+                )
             x = self[number](x)
         return x

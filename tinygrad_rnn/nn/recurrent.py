@@ -69,6 +69,11 @@ class Recurrent(Module):
         self.layers = list(cells) if isinstance(cells, list) else [cells]
         if not self.layers:
             raise ValueError(f"{type(self).__name__}: a stack needs at least one layer")
+        for layer in self.layers:
+            if isinstance(layer, tuple) and len(layer) != 2:
+                raise ValueError(
+                    f"{type(self).__name__}: a layer is a cell or a pair, forward and reverse, not {len(layer)}"
+                )
         self.between = Dropout(dropout, seed=seed)
         self.batch_first = batch_first
         self.truncate = self._checked_windows(truncate)
@@ -227,6 +232,14 @@ class _Stack(Recurrent):
         n = self.cells()[0].inputs
         batch = f"(B, T, {n})" if self.batch_first else f"(T, B, {n})"
         return f"{type(self).__name__} takes x of shape {batch} or (T, {n})."
+
+    def forward(
+        self, x: Any, state: Any = None, *, lengths: Any = None, return_states: bool = False
+    ) -> tuple[Any, ...]:
+        """As ``Recurrent.forward``, with states (num_layers · num_directions, B, d)."""
+        if np.ndim(x) not in (2, 3):
+            raise ValueError(f"x has shape {np.shape(x)}. {self.describe()}")
+        return super().forward(x, state, lengths=lengths, return_states=return_states)
 
     def _states_in(self, state: Any) -> list[Any]:
         cells = self.cells()

@@ -39,6 +39,8 @@ class Optimizer:
         self.defaults = options
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        if hasattr(parameters, "parameters"):
+            raise TypeError(f"{self.name} takes parameters, not a module: pass module.parameters()")
         given: list[Any] = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         if not given:
             raise ValueError(f"{self.name}: no parameters to update")

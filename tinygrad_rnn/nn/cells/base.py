@@ -57,4 +57,6 @@ def dtype_of(module: Module) -> Any:
 
 def weight(shape: tuple[int, ...], rng: np.random.Generator, units: int, dtype: Any) -> Parameter:
     """A parameter that starts uniform between ±1/√d, as all parameters of PyTorch's recurrent layers do."""
+    if min(shape) < 1:
+        raise ValueError(f"a cell of {units} units has a parameter of shape {shape}: sizes are 1 or more")
     return Parameter(init.uniform(shape, rng, 1 / math.sqrt(units), dtype))

@@ -114,6 +114,8 @@ class LSTMCell(Cell):
 
     def forward(self, x: Any, state: Any) -> tuple[Any, LSTMState]:
         """Args: x (B, n), state (h, c). Returns: h' as output, and (h', c')."""
+        if not isinstance(state, (tuple, list)):  # an array of two rows would pass for a pair
+            raise TypeError(f"the state of an LSTM is a pair (h, c), not one array. {self.describe()}")
         h, c = state
         a = x @ self.U + h @ self.W
         *a_i, a_f, a_g, a_o = np.split(a if self.b is None else a + self.b, 3 if self.coupled else 4, axis=-1)
