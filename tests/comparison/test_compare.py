@@ -246,6 +246,12 @@ def test_nan_is_reported_where_it_first_appears():
     assert "the forward pass has its first NaN in log at step 1" in report["h0"].problem
 
 
+def test_what_is_infinite_differs():
+    report = compare(lambda p: np.sum(p["w"]), {"w": np.array([np.inf, 1.0])}, {"w": np.ones(2)})
+    assert report["w"].verdict == "differs" and report["w"].absolute == np.inf
+    assert "manual formula doesn't" in str(report)
+
+
 def test_nan_in_the_backward_pass_alone_is_found_there():
     loss = lambda p: np.sum(np.sqrt(p["w"]) * 0.0)  # noqa: E731
     with np.errstate(divide="ignore", invalid="ignore"):

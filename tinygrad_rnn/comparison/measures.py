@@ -16,9 +16,13 @@ def distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     Relative to the array, not to each element: an element that is small because large terms cancel in it has as much
     rounding as its neighbours.
     """
-    absolute = float(np.max(np.abs(np.subtract(a, b, dtype=np.float64)), initial=0.0))
+    with np.errstate(invalid="ignore"):  # two infinities of one sign are equal
+        difference = np.where(np.equal(a, b), 0.0, np.subtract(a, b, dtype=np.float64))
+    absolute = float(np.max(np.abs(difference), initial=0.0))
     scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
-    return absolute, absolute / scale if absolute else 0.0
+    if not absolute or np.isinf(absolute):
+        return absolute, absolute
+    return absolute, absolute / scale
 
 
 def norm(a: np.ndarray) -> float:

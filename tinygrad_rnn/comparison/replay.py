@@ -11,7 +11,7 @@ that ``np.where`` took. The replayed function has the derivative that the backwa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..autodiff.graph import Node, ancestors
@@ -22,11 +22,13 @@ from ..autodiff.tensor import Tensor
 Change = Callable[[Any, Mapping[Node, Any]], Any]
 
 
-def replay(root: Tensor, values: Mapping[Node, Any], changes: Mapping[Node, Change] | None = None) -> dict[Node, Any]:
+def replay(
+    root: Node | Sequence[Node], values: Mapping[Node, Any], changes: Mapping[Node, Change] | None = None
+) -> dict[Node, Any]:
     """Run the graph behind ``root`` again.
 
     Args:
-        root: what was recorded, not freed.
+        root: what was recorded, not freed; one or several.
         values: for some nodes, leaves or not, what to put in their place: arrays, or Tensors to record a new graph. A
             node that required no gradient when it was used counts as well (an initial state).
         changes: for some nodes, what to run instead of their operation.
@@ -49,7 +51,7 @@ def replay(root: Tensor, values: Mapping[Node, Any], changes: Mapping[Node, Chan
     known: dict[Node, Any] = dict(values)
     outside = context.scope
     try:
-        for node in reversed(ancestors([root], stop=values)):
+        for node in reversed(ancestors([root] if isinstance(root, Node) else root, stop=values)):
             context.scope = node.scope
             if node in values:
                 continue
@@ -83,22 +85,24 @@ def expanded(root: Tensor) -> dict[Node, Any]:
         ('checkpoint', 'tanh')
     """
     nodes = ancestors([root])
-    place: dict[Node, Any] = {node: node for node in nodes}
-    while any(hasattr(node.op, "expand") for node in nodes):
-        kept = {node: node for node in nodes if node.is_leaf}
-        changes = {node: _expansion for node in nodes if hasattr(node.op, "expand")}
-        with enable_grad():
-            new = replay(place[root], kept, changes)
-        place = {old: new[node] for old, node in place.items() if node in new}
-        nodes = ancestors([place[root]])
-    return place
+    if not any(hasattr(node.op, "expand") for node in nodes):
+        return {node: node for node in nodes}
+    with enable_grad():
+        return _replay_expanding([root], {node: node for node in nodes if node.is_leaf})
+
+
+def _replay_expanding(roots: Sequence[Node], values: Mapping[Node, Any]) -> dict[Node, Any]:
+    stands_for_many = [node for node in ancestors(roots, stop=values) if hasattr(node.op, "expand")]
+    return replay(roots, values, dict.fromkeys(stands_for_many, _expansion))
 
 
 def _expansion(node: Any, known: Mapping[Node, Any]) -> Any:
     """What a node stands for, recorded from the new values of its inputs."""
     inputs = {given: known[given] for given in node.inputs if isinstance(given, Node) and given in known}
-    results = [replay(y, inputs)[y] if y.requires_grad else y for y in node.op.expand()]
-    return tuple(results) if node.op.outputs else results[0]
+    results = node.op.expand()
+    new = _replay_expanding([y for y in results if y.requires_grad], inputs)
+    found = tuple(new.get(y, y) for y in results)
+    return found if node.op.outputs else found[0]
 
 
 def run_again(node: Any, known: Mapping[Node, Any]) -> Any:
