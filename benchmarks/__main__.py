@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from . import eager, engine, learning, memory, training
+from . import compiled, drawing, eager, engine, learning, memory, training
 from .harness import Effort
 from .report import machine
 
-SUITES = {"eager": eager, "engine": engine, "training": training, "learning": learning, "memory": memory}
+SUITES = {
+    "eager": eager,
+    "engine": engine,
+    "compiled": compiled,
+    "training": training,
+    "learning": learning,
+    "memory": memory,
+    "drawing": drawing,
+}
 
 
 def main() -> None:

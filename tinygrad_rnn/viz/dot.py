@@ -16,6 +16,7 @@ from .svg import STROKES, coordinate
 
 FONT = "Helvetica,Arial,sans-serif"
 ARROW = 7.0  # length of an arrow head
+MOST_ROUNDED = 400  # with more boxes they have sharp corners and no hints: Graphviz's SVG is then half as large
 COLUMN = (PAPER.column, PAPER.column, "filled,rounded")
 PANELS = {"column": COLUMN, "hidden": COLUMN, "lane": ("none", PAPER.lane, "dotted,rounded")}
 DIMMED = "#d7dce1"
@@ -44,7 +45,7 @@ def to_digraph(scene: Scene) -> Any:
 
 def statements(scene: Scene) -> list[str]:
     """The statements of the graph, in drawing order."""
-    writer = _Writer(scene.height)
+    writer = _Writer(scene.height, plain=len(scene.boxes) > MOST_ROUNDED)
     lines = [
         "graph [layout=nop2 splines=line outputorder=edgesfirst "
         f'bgcolor="{PAPER.paper}" bb="0,0,{coordinate(scene.width)},{coordinate(scene.height)}" '
@@ -69,8 +70,9 @@ def quoted(text: str) -> str:
 class _Writer:
     """Writes one statement at a time; Graphviz's y points up, and its sizes are inches."""
 
-    def __init__(self, height: float) -> None:
+    def __init__(self, height: float, plain: bool) -> None:
         self.height = height
+        self.plain = plain
 
     def point(self, x: float, y: float) -> str:
         return f"{coordinate(x)},{coordinate(self.height - y)}"
@@ -104,7 +106,9 @@ class _Writer:
         ink = box.ink or PAPER.ink
         if box.dimmed:
             fill, stroke, ink = PAPER.paper, DIMMED, DIMMED
-        style = "rounded,dashed" if box.kind == "elided" else "filled,rounded"
+        style = "dashed" if box.kind == "elided" else "filled"
+        style = style if self.plain else f"{style},rounded"
+        hint = "" if self.plain else f" tooltip={quoted(box.hint or box.name)}"
         rows = []
         for line in box.lines:
             color = PAPER.gradient if line.tone else PAPER.muted if line.muted else ink
@@ -114,8 +118,8 @@ class _Writer:
             rows.append(f'<FONT POINT-SIZE="{line.size:g}" COLOR="{color}">{text}</FONT>')
         return (
             f'{box.name} [shape=box style="{style}" label=<{"<BR/>".join(rows)}> pos="{self.point(box.x, box.y)}" '
-            f'width={box.width / 72:.3f} height={box.height / 72:.3f} fillcolor="{fill}" color="{stroke}" '
-            f"tooltip={quoted(box.hint or box.name)}]"
+            f'width={box.width / 72:.3f} height={box.height / 72:.3f} fillcolor="{fill}" color="{stroke}"'
+            f"{hint}]"
         )
 
     def label(self, n: int, label: Label) -> str:

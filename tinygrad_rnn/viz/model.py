@@ -30,7 +30,7 @@ ROLES = ("state", "output", "value", "input")
 KINDS = {"state": "state", "output": "output", "value": "gate", "input": "input"}
 
 
-@dataclass
+@dataclass(slots=True)
 class Vertex:
     """One thing to draw: a recorded value, a leaf, a constant, or (in a quotient) many of them.
 
@@ -68,7 +68,7 @@ class Vertex:
         return self.nodes[-1]
 
 
-@dataclass
+@dataclass(slots=True)
 class Edge:
     """A use of one vertex by another.
 
