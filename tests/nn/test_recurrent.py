@@ -109,7 +109,7 @@ def test_batch_first_is_the_same_with_axes_swapped(make: Any) -> None:
 @pytest.mark.parametrize(
     ("x", "lengths", "message"),
     [
-        ((T,), [3], "padded batch"),
+        ((T, N), [3, 3, 3], "padded batch"),
         ((T, B, N), [1, 2], "4 whole numbers"),
         ((T, B, N), [1.0, 2, 3, 4], "4 whole numbers"),
         ((T, B, N), [1, 2, 3, 7], "from 0 to 6"),
@@ -137,7 +137,7 @@ def test_one_array_does_not_pass_for_an_lstm_s_pair(layer: nn.Recurrent) -> None
 
 
 def test_wrong_layers_are_refused() -> None:
-    with pytest.raises(ValueError, match="a pair, forward and reverse, not 3"):
+    with pytest.raises(ValueError, match="a pair of cells, forward and reverse, not 3"):
         nn.Recurrent((nn.RNNCell(N, D),) * 3)
     with pytest.raises(ValueError, match="at least one layer"):
         nn.Recurrent([])

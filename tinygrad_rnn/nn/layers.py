@@ -218,8 +218,8 @@ class Sequential(Module):
         for number in range(self.length):
             if isinstance(x, tuple):
                 raise TypeError(
-                    f"Sequential: part {number - 1}, {type(self[number - 1]).__name__}, gives {len(x)} values, and the next "
-                    "takes one. A recurrent layer gives (output, state): put it into ManyToOne or ManyToMany"
+                    f"Sequential: part {number - 1}, {type(self[number - 1]).__name__}, gives {len(x)} values, and the "
+                    "next takes one. A recurrent layer gives (output, state): put it into ManyToOne or ManyToMany"
                 )
             x = self[number](x)
         return x

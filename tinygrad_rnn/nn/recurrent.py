@@ -71,9 +71,7 @@ class Recurrent(Module):
             raise ValueError(f"{type(self).__name__}: a stack needs at least one layer")
         for layer in self.layers:
             if isinstance(layer, tuple) and len(layer) != 2:
-                raise ValueError(
-                    f"{type(self).__name__}: a layer is a cell or a pair, forward and reverse, not {len(layer)}"
-                )
+                raise ValueError(f"a layer is a cell or a pair of cells, forward and reverse, not {len(layer)} of them")
         self.between = Dropout(dropout, seed=seed)
         self.batch_first = batch_first
         self.truncate = self._checked_windows(truncate)
@@ -237,8 +235,9 @@ class _Stack(Recurrent):
         self, x: Any, state: Any = None, *, lengths: Any = None, return_states: bool = False
     ) -> tuple[Any, ...]:
         """As ``Recurrent.forward``, with states (num_layers · num_directions, B, d)."""
-        if np.ndim(x) not in (2, 3):
-            raise ValueError(f"x has shape {np.shape(x)}. {self.describe()}")
+        if np.ndim(x) not in (2, 3) or (np.ndim(x) == 2 and lengths is not None):
+            padded = ", and a padded batch if it gets lengths" if lengths is not None else ""
+            raise ValueError(f"x has shape {np.shape(x)}. {self.describe().removesuffix('.')}{padded}.")
         return super().forward(x, state, lengths=lengths, return_states=return_states)
 
     def _states_in(self, state: Any) -> list[Any]:
