@@ -87,6 +87,19 @@ def test_trees_of_parameters_go_by_their_paths():
     assert report.agrees and [row.name for row in report.rows] == ["cell.w", "cell.b", "out.0"]
 
 
+def test_a_function_of_a_model_is_a_loss_too():
+    cell, xs = nn.RNNCell(2, 3, dtype=np.float64), np.ones((4, 2))
+    loss = lambda model, xs: np.sum(tr.unroll(model, xs)[0])  # noqa: E731
+
+    def manual(p, xs):
+        trace = elman.hidden_forward(elman.HiddenParams(p["U"], p["W"], p["b"]), xs)
+        return {
+            name: c.sum(0) for name, c in elman.hidden_backward(trace, np.ones((4, 3))).contributions._asdict().items()
+        }
+
+    assert compare(loss, manual, cell, (xs,)).agrees
+
+
 def test_errors_angle_and_verdict_of_a_wrong_gradient():
     loss = lambda p: np.sum(p["w"] * np.array([3.0, 4.0]))  # noqa: E731
     row = compare(loss, {"w": np.array([4.0, -3.0])}, {"w": np.ones(2)})["w"]
@@ -257,6 +270,14 @@ def test_nan_in_the_backward_pass_alone_is_found_there():
     with np.errstate(divide="ignore", invalid="ignore"):
         report = compare(loss, {"w": np.zeros(1)}, {"w": np.zeros(1)}, referee="never")
     assert "backward pass has its first NaN" in report["w"].problem
+
+
+def test_a_loss_that_is_nan_is_said_to_be_so_though_the_gradients_agree():
+    with np.errstate(invalid="ignore"):
+        report = compare(
+            lambda p: np.sum(p["w"]) + np.log(-p["w"].detach()).sum(), {"w": np.ones(1)}, {"w": np.ones(1)}
+        )
+    assert report.agrees and "The loss is nan: the forward pass has its first NaN in add" in str(report)
 
 
 def test_nan_in_the_manual_gradient_names_its_element():

@@ -122,8 +122,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     Args:
         autograd: a function ``loss(parameters, *data)``; a Module that gives its loss when called with the data; or a
             recorded loss. A loss may also be given as its terms: a list L_1, L_2, ..., or a dict of them by step.
-        parameters: for a function their values, as a dict, NamedTuple or any tree of arrays; for a recorded loss the
-            leaves, as a dict or a Module (by default every leaf that it was made of, by name).
+        parameters: for a function their values, as a dict, NamedTuple or any tree of arrays, or the Module that it is
+            called with; for a recorded loss the leaves, as a dict or a Module (by default every leaf that it was made
+            of, by name).
         data: further arguments.
 
     Raises:
@@ -133,10 +134,12 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
         tree = _own_leaves(_total(autograd)) if parameters is None else parameters
         tree = dict(tree.named_parameters()) if isinstance(tree, Module) else tree
         return Recording(autograd, _by_name(tree), tree, data)
-    if isinstance(autograd, Module):
-        tree = dict((autograd if parameters is None else parameters).named_parameters())
+    if isinstance(autograd, Module) or (callable(autograd) and isinstance(parameters, Module)):
+        model = autograd if parameters is None else parameters
+        tree = dict(model.named_parameters())
         with enable_grad():
-            return Recording(autograd(*data), tree, tree, data)
+            loss = autograd(*data) if isinstance(autograd, Module) else autograd(model, *data)
+        return Recording(loss, tree, tree, data)
     if not callable(autograd):
         raise TypeError(
             f"compare: {type(autograd).__name__} on the autograd side; pass a recorded loss, a function "

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .asking_again import told_apart
 from .breakdown import breakdown
 from .claims import read_claims
 from .diagnosis import TOO_LARGE, diagnose, is_too_large
 from .lines import compare_lines
-from .measures import Tolerance, default_tolerance
+from .measures import Tolerance, default_tolerance, first_nan
 from .recording import Recording, record
 from .referee import ask_referee
 from .report import AGREES, Report, Row
@@ -40,8 +42,9 @@ def compare(
             parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``,
             or what its ``backward`` returned. Further entries such as ``"delta[4]"`` or ``"dL/ds[3]"`` are lines of
             the derivation, and are compared one by one.
-        parameters: for a loss function their values: a dict, a NamedTuple or any tree of arrays. For a recorded loss
-            its leaves, as a dict or a Module; by default every leaf behind it, by name.
+        parameters: for a loss function their values: a dict, a NamedTuple or any tree of arrays; or the Module that the
+            function is called with. For a recorded loss its leaves, as a dict or a Module; by default every leaf
+            behind it, by name.
         data: what else the functions are called with.
         tolerance: up to which relative error two gradients are equal (see ``Row.relative``); by default 1e-9, and 1e-4
             in float32.
@@ -79,6 +82,8 @@ def compare(
     lines = compare_lines(recording, claims.lines, limit)
     tables, places = breakdown(recording, manual, claims, rows, limit)
     diagnoses = diagnose(recording, claims, rows, lines, limit)
+    if not np.isfinite(recording.loss.data).all():
+        places.append(f"The loss is {recording.loss.item()}: {first_nan(recording) or 'it overflowed'}.")
     if not all(row.verdict == AGREES for row in rows) and is_too_large(recording):
         places.append(TOO_LARGE)
     diagnoses, how = told_apart(recording, manual, diagnoses, limit)
