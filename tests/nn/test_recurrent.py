@@ -395,6 +395,20 @@ def test_compiled_cells_in_a_layer(lengths: Any) -> None:
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
 
 
+def test_a_look_inside_a_compiled_cell() -> None:
+    inside = nn.Recurrent(tr.compile(nn.GRUCell(N, D)))(batch_of(), return_states=True)[2]
+    expected = nn.Recurrent(nn.GRUCell(N, D))(batch_of(), return_states=True)[2]
+    assert inside[0].keys() == expected[0].keys()
+    np.testing.assert_allclose(inside[0]["z"].data, expected[0]["z"].data, rtol=0, atol=1e-6)
+
+
+def test_inputs_of_a_padded_batch_are_labelled_as_inputs() -> None:
+    x = tr.tensor(batch_of(), requires_grad=True)
+    output, _ = nn.RNN(N, D)(x, lengths=LENGTHS)
+    labels = [label for node in tr.autodiff.graph.ancestors([output]) for label in node.labels]
+    assert {label[1:] for label in labels if label.role == "input"} == {("x", 0, t) for t in range(1, T + 1)}
+
+
 # --- unroll's own additions ------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,10 @@
-"""Recurrent models, built from generic pieces: a cell is a few lines of NumPy, time is a loop."""
+"""Recurrent models, built from generic pieces: a cell is a few lines of NumPy, time is a loop.
+
+To read it, go by ``module`` (what a model is), ``cells`` (one step of time; none has a backward pass of its own),
+``unroll`` (the loop), ``recurrent`` (layers: stacks, both directions, padded batches), with ``through_time`` beside it.
+Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``, ``decoding`` and ``architectures`` (whole models); ``weights``
+and ``torch_weights``; ``layers`` and ``init``.
+"""
 
 from ..autodiff import stop_gradient as detach
 from . import init

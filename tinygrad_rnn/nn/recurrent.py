@@ -10,12 +10,14 @@ import numpy as np
 
 from ..autodiff.scope import scope
 from ..autodiff.trees import leaves, tree_map
+from ..compiler import Compiled
 from . import init
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .cells.elman import Activation
 from .layers import Dropout
 from .module import Module
 from .through_time import (
+    Padded,
     along_batch,
     by_step,
     checked_lengths,
@@ -132,6 +134,8 @@ class Recurrent(Module):
             outputs = []
             for cell, reverse in _directions(layer):
                 place = f"{number}.reverse" if reverse else number
+                if return_states and isinstance(cell, Compiled):
+                    cell = cell.function  # compiled, it would keep no more than what comes out
                 with scope(layer=place), collected(return_states) as found:
                     y, final = self._run(cell, x, states[len(finals)], valid, reverse)
                 finals.append(final)
@@ -149,7 +153,7 @@ class Recurrent(Module):
             return unroll(cell, xs, state, reverse=reverse)
         inputs, state, steps = prepared(cell, xs, state, None)
         if valid is not None:
-            cell, inputs = masked(cell), (inputs, valid)
+            cell, inputs = masked(cell), Padded(inputs, valid)
         if in_one_go or not steps:
             ys, state = unroll(cell, inputs, state, reverse=reverse)
         elif self.truncate is not None:

@@ -136,7 +136,7 @@ class Decoder(Module):
         noise = self._draw(state, len(target))
         if not sampling:
             (logits, weights), state = unroll(
-                lambda x, state: self.step(x[0], state, memory, x[1]), (before, noise), state
+                lambda x, state: self.step(x.x, state, memory, x.noise), Noisy(before, noise), state
             )
             return logits, state, weights
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -120,11 +120,20 @@ def without_padding(xs: Any, lengths: np.ndarray) -> tuple[Any, np.ndarray]:
     return xs, valid
 
 
-class Masked:
-    """A cell that stands still where a sequence has ended: its state stays as it was.
+class Padded(NamedTuple):
+    """A step of a padded batch.
 
-    Takes pairs ``(x, valid)``, with ``valid`` of shape (B,).
+    Attributes:
+        x: the inputs, (B, ...).
+        valid: (B,), which of the sequences have such a step.
     """
+
+    x: Any
+    valid: Any
+
+
+class Masked:
+    """A cell that stands still where a sequence has ended: its state stays as it was. It takes ``Padded`` inputs."""
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell

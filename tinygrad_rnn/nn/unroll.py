@@ -51,7 +51,8 @@ def unroll(
             steps.
 
     Returns:
-        ``(ys, state)``: the outputs of all steps as one Tensor (T, ...), and the state after the last.
+        ``(ys, state)``: the outputs of all steps as one Tensor (T, ...), or a tree of such if each output is a tree;
+        and the state after the last.
 
     Raises:
         TypeError: the cell has no initial state and none was given; or it gives something else than an array or a pair.
