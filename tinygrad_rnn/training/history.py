@@ -153,14 +153,17 @@ class History:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state_dict()`` gave; the run that it describes goes on."""
-        self._losses = array("d", state["losses"].tolist())
-        self.smoothed = state["smoothed"]
-        self.epochs = list(state["epochs"])
-        self.epoch_losses = list(state["epoch_losses"])
-        self._epoch_sum, self._epoch_weight = state["epoch_so_far"]
-        self.validation = [(step, loss) for step, loss in state["validation"]]
-        self.symbols = state["symbols"]
-        self._seconds_before = state["seconds"]
+        losses = np.asarray(state["losses"])
+        if losses.ndim != 1 or losses.dtype != np.float64:
+            raise ValueError("the losses of a history are a row of float64")
+        self._losses = array("d", losses.tobytes())
+        self.smoothed = float(state["smoothed"])
+        self.epochs = [int(step) for step in state["epochs"]]
+        self.epoch_losses = [float(loss) for loss in state["epoch_losses"]]
+        self._epoch_sum, self._epoch_weight = (float(part) for part in state["epoch_so_far"])
+        self.validation = [(int(step), float(loss)) for step, loss in state["validation"]]
+        self.symbols = int(state["symbols"])
+        self._seconds_before = float(state["seconds"])
         self.stopped = None
 
     def __repr__(self) -> str:

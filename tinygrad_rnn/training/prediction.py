@@ -23,7 +23,7 @@ def predict(model: Module, batch: Batch, state: Any = None) -> tuple[Any, Any]:
 
     ``forward(inputs)`` is the least. One that has a parameter ``state`` gets the state where the last batch left it
     (None at a fresh start) and gives ``(prediction, state)``; one that has a parameter ``lengths`` is told how long
-    the padded sequences are.
+    the padded sequences are; one that has a parameter ``target`` gets the targets, for teacher forcing.
 
     Args:
         model: The model.
@@ -37,9 +37,11 @@ def predict(model: Module, batch: Batch, state: Any = None) -> tuple[Any, Any]:
         ValueError: The batch is padded and the model takes no ``lengths``.
     """
     asked_for = _parameters(type(model).forward)
-    keywords = {}
+    keywords: dict[str, Any] = {}
     if "state" in asked_for:
         keywords["state"] = state
+    if "target" in asked_for:
+        keywords["target"] = batch.targets
     if "lengths" in asked_for:
         keywords["lengths"] = batch.lengths
     elif _uneven(batch.lengths):

@@ -256,6 +256,10 @@ class Run:
             if saved != own:
                 raise ValueError(f"it has {saved} {name}, where this run has {own}")
         self.data.load_state_dict(state["data"])
+        if self.validation is not None:
+            self.validation.load_state_dict(state["validation"])
+            if self.validation.best_weights is not None:
+                self.model.load_state_dict(self.validation.best_weights)  # only to see that they fit
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(optimizer)
         if self.pace.schedule is not None:
@@ -265,9 +269,8 @@ class Run:
             restore_generator(rng, saved)
         for callback, saved in zip(callbacks, state["callbacks"]):
             callback.load_state_dict(saved)
-        if self.validation is not None:
-            self.validation.load_state_dict(state["validation"])
-        self._saved_state = state["carried"]
+        carried = state["carried"]
+        self._saved_state = None if carried is None else [np.asarray(part) for part in carried]
         self._saved_step = self.step
 
     def _callbacks_with_state(self) -> list[Any]:

@@ -85,6 +85,6 @@ class Validation:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there."""
-        self.best_loss = state["best_loss"]
-        self.best_weights = state["best_weights"]
-        self.without_improvement = state["without_improvement"]
+        self.best_loss = float(state["best_loss"])
+        self.best_weights = None if state["best_weights"] is None else dict(state["best_weights"])
+        self.without_improvement = int(state["without_improvement"])
