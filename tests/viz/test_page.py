@@ -120,6 +120,7 @@ def test_a_loss_term_and_a_parameter_show_their_paths_and_terms(visit):
     loss, _ = elman(T)
     picture = draw(loss, highlight=(3, "W"))
     page = visit(picture)
+    page.locator("#clear").click()
     page.locator("#loss").select_option("3")
     page.locator("#parameter").select_option("W")
     dimmed = page.locator("g[data-v].dim").evaluate_all("(boxes) => boxes.map((box) => Number(box.dataset.v))")
@@ -128,6 +129,13 @@ def test_a_loss_term_and_a_parameter_show_their_paths_and_terms(visit):
     assert [re.split(r"\s*\n", term)[0] for term in terms] == [term.formula for term in picture.terms]
     page.locator("#clear").click()
     assert page.locator(".dim").count() == 0
+
+
+def test_a_highlight_is_chosen_from_the_start(visit):
+    page = visit(draw(elman(T)[0], highlight=(2, "U")))
+    assert page.locator("#loss").input_value() == "2"
+    assert page.locator("#terms li").count() == 2
+    assert page.locator("g[data-v].dim").count() > 0
 
 
 def test_clicking_chooses_them_too(visit):

@@ -140,3 +140,19 @@ def test_grouping_keeps_what_flows_into_the_loss(name):
         for i in leaves:
             parts = [picture.measured.contribution[n] for n, e in enumerate(picture.graph.edges) if e.source == i]
             np.testing.assert_allclose(sum(parts), picture.measured.adjoint[i], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("wrap", [tr.checkpoint, tr.compile])
+def test_a_node_that_stands_for_many_is_drawn_as_those(wrap):
+    _, leaves = elman_at_once(4)
+    U, W, b, _, _ = leaves.values()
+    xs = np.random.default_rng(0).normal(size=(4, 3))
+
+    def run(xs, U, W, b):
+        return tr.unroll(lambda x, h: np.tanh(x @ U + h @ W + b), xs, state=np.zeros(2))[0]
+
+    drawn, expected = (draw(np.sum(ys), gradients=True) for ys in (wrap(run)(xs, U, W, b), run(xs, U, W, b)))
+    assert len(drawn.graph.vertices) == len(expected.graph.vertices)
+    written = [[label.text for label in p.scene.labels if label.kind in ("heading", "tap")] for p in (drawn, expected)]
+    assert written[0] == written[1]
+    assert sum(text.startswith("t = ") for text in written[0]) == 4

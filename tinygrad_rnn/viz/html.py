@@ -62,6 +62,7 @@ def to_html(graph: Graph, options: Options, equations: dict[int, list[Equation]]
     folded = [step for run in middle for step in run if len(steps) <= MOST_STEPS and not options.is_rolled]
     data["middle"] = folded
     data["folded"] = folded if options.elide else []
+    data["followed"] = list(options.highlight) if options.highlight else None
     return _page(to_svg(scene, marked=True), data, title)
 
 

@@ -145,12 +145,20 @@ class _Layout:
         first = self.plan.track_y[rows[0], ("bus", i)]
         for row in rows:
             y = self.plan.track_y[row, ("bus", i)]
-            last, n = max((self.tap_x[n], n) for n, _ in taps[row])
             start = [(self.plan.margin_right, first)] if row == rows[0] else [(riser, first), (riser, y)]
-            points = rounded([*start, (last, y)])
-            dimmed = not self.graph.vertices[i].lit
-            bus = Path("bus", points, f"n{i}", f"d{n}", "", tint=self.tint[i], vertex=i, dimmed=dimmed)
-            self.scene.paths.append(bus)
+            name = f"n{i}"
+            for lit in (
+                True,
+                False,
+            ):  # what is highlighted ends at its last tap; the rest of the line goes on from there
+                ends = [(self.tap_x[n], n) for n, edge in taps[row] if edge.lit == lit]
+                if not ends or max(ends)[0] <= start[-1][0]:
+                    continue
+                x, n = max(ends)
+                points = rounded([*start, (x, y)])
+                bus = Path("bus", points, name, f"d{n}", "", tint=self.tint[i], vertex=i, dimmed=not lit)
+                self.scene.paths.append(bus)
+                start, name = [(x, y)], f"d{n}"
             for n, edge in taps[row]:
                 self._draw_tap(i, n, edge, y)
 

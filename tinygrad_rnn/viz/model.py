@@ -22,6 +22,7 @@ from ..autodiff.graph import Node, ancestors
 from ..autodiff.scalar import Scalar
 from ..autodiff.scope import Label
 from ..autodiff.tensor import Tensor
+from ..comparison.replay import expanded
 from .scene import Line
 from .symbols import operation_symbol, plain_number, settings_text
 
@@ -126,12 +127,15 @@ class Graph:
 
 
 def read(roots: list[Node]) -> Graph:
-    """Read everything that ``roots`` were made of.
+    """Read everything that ``roots`` were made of. A node that stands for many (a compiled loop) is read as those.
 
     Raises:
         RuntimeError: the graph was freed by a ``backward()``.
     """
     nodes = ancestors(roots)
+    if any(hasattr(node.op, "expand") for node in nodes):
+        roots = [expanded(root)[root] if isinstance(root, Tensor) and root.requires_grad else root for root in roots]
+        nodes = ancestors(roots)
     nodes.reverse()
     return _Reader(nodes or roots, roots).graph()
 

@@ -335,3 +335,7 @@ stage.addEventListener("keydown", (event) => {
 fold();
 fit();
 showFrame(0);
+if (data.followed) {
+  [find("loss").value, find("parameter").value] = data.followed;
+  followPaths();
+}
