@@ -43,7 +43,6 @@ def elman(p, xs, ys, mistake=None, f="tanh"):
 
     g = {name: np.zeros_like(value) for name, value in p.items()}
     through_next = np.zeros_like(s[0])
-    next_delta = [np.zeros_like(s[0])]
     for t in range(T, 0, -1):
         o, y = softmax(s[t] @ V + c), ys[t - 1]
         dz = (o - y) / B
@@ -66,7 +65,7 @@ def elman(p, xs, ys, mistake=None, f="tanh"):
             through_next = 0 * through_next
         ds = direct + through_next
         inner = {
-            "at its result": s[t] if mistake != "at its result" else act(s[t]),
+            "at its result": act(s[t]),
             "pre-activation": a[t],
             "of the step before": s[t - 1],
         }.get(mistake, s[t])
@@ -100,7 +99,6 @@ def elman(p, xs, ys, mistake=None, f="tanh"):
         g["U"] += weight * dU
         g["b"] += weight * db
         through_next = delta @ (W if mistake == "W for its transpose" else W.T)
-        next_delta.append(delta)
     if mistake == "sum from step 0":
         g["b"] += (through_next * slope(s[0])).sum(axis=0)
     return g

@@ -82,21 +82,21 @@ class Factor:
                 yield f"the right one times a constant, {factor:.6g}{why}", factor * right
 
 
+SUMMED_OVER = {"T": "steps", "B": "instances", "m": "loss terms"}
+
+
 def _by_size(case: Case) -> dict[str, float]:
-    meaning = {
-        "T": "the mean over the steps for their sum",
-        "B": "the mean over the instances for their sum",
-        "m": "the mean over the loss terms for their sum",
-    }
+    """Sizes, their inverses and the inverses of two together, by how they are called."""
+    sizes = case.sizes
     found = {}
-    for letter, size in case.sizes.items():
-        why = f", {meaning[letter]}" if letter in meaning else ""
-        found[f"1/{letter} ({letter} = {size}{why})"] = 1 / size
-        found[
-            f"{letter} ({letter} = {size}{why.replace('mean', 'SUM').replace('sum', 'mean').replace('SUM', 'sum')})"
-        ] = float(size)
-    for a, b in itertools.combinations(case.sizes, 2):
-        found[f"1/({a} {b}) ({a} = {case.sizes[a]}, {b} = {case.sizes[b]})"] = 1 / (case.sizes[a] * case.sizes[b])
+    for letter, size in sizes.items():
+        what = SUMMED_OVER.get(letter)
+        mean = f", the mean over the {what} for their sum" if what else ""
+        total = f", the sum over the {what} for their mean" if what else ""
+        found[f"1/{letter} ({letter} = {size}{mean})"] = 1 / size
+        found[f"{letter} ({letter} = {size}{total})"] = float(size)
+    for a, b in itertools.combinations(sizes, 2):
+        found[f"1/({a} {b}) ({a} = {sizes[a]}, {b} = {sizes[b]})"] = 1 / (sizes[a] * sizes[b])
     return found
 
 

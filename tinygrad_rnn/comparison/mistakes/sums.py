@@ -26,22 +26,22 @@ class WrongSteps:
         T = case.T
         if T < 2 or not case.fits_by_step:
             return
-        ways: dict[str, dict[int | None, int]] = {
-            "only the term of the last step; the sum over the steps k was left out": {T: 1},
-            "only the term of the first step; the sum over the steps k was left out": {1: 1},
-            "the sum without the first step: one step too few": {1: 0, None: 1},
-            "the sum without the last step: one step too few": {T: 0, None: 1},
-            "the sum with the first step counted twice: one step too many": {1: 2, None: 1},
-            "the sum with the last step counted twice: one step too many": {T: 2, None: 1},
+        # how often each step counts: all of them, and one that is different
+        ways = {
+            "only the term of the last step; the sum over the steps k was left out": (0, {T: 1}),
+            "only the term of the first step; the sum over the steps k was left out": (0, {1: 1}),
+            "the sum without the first step: one step too few": (1, {1: 0}),
+            "the sum without the last step: one step too few": (1, {T: 0}),
+            "the sum with the first step counted twice: one step too many": (1, {1: 2}),
+            "the sum with the last step counted twice: one step too many": (1, {T: 2}),
         }
-        for phrase, weights in ways.items():
+        for phrase, (usual, special) in ways.items():
             gradients = {}
             for name, found in case.by_step.items():
                 if sum(k is not None and bool(c.any()) for k, c in found.steps.items()) > 1:
-                    parts = (
-                        c * (1 if k is None else weights.get(k, weights.get(None, 0))) for k, c in found.steps.items()
-                    )
-                    gradients[name] = np.asarray(sum(parts, np.zeros_like(case.right[name])))
+                    # what belongs to no step isn't part of the sum over the steps, and stays
+                    terms = (c if k is None else c * special.get(k, usual) for k, c in found.steps.items())
+                    gradients[name] = np.asarray(sum(terms, np.zeros_like(case.right[name])))
             see = f"Σ_k in manual.{case.derivation}.backward"
             yield Candidate(self.name, phrase, gradients, see=see, by_parameter=True)
 
@@ -53,7 +53,7 @@ class OneStepBelow:
 
     def candidates(self, case: Case) -> Iterator[Candidate]:
         """Δ_0 added to the gradients that are sums of Δ_t alone."""
-        for layer in case.landmarks.layers():
+        for layer in case.landmarks.layers() if case.T else ():
             components = case.landmarks.state_components(layer)
             start: Any = case.find(components[0], 0, layer, "state")
             first: Any = case.find(components[0], case.landmarks.order(layer)[1], layer, "state")
