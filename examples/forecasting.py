@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.data import Batches
 
 TRAINING, WINDOW, AHEAD = 1200, 60, 40
 
@@ -44,28 +45,18 @@ class Forecaster(tr.nn.Module):
         return xs + self.output(ys), state
 
 
-def windows(series, rng, batch_size=32):
-    """Pieces of the series side by side, (T, B, 1), and the same one step later."""
-    starts = rng.integers(len(series) - WINDOW, size=batch_size)
-    pieces = np.stack([series[start : start + WINDOW + 1] for start in starts], axis=1)[..., None]
-    return pieces[:-1], pieces[1:]
+def loss_of(forecasts, targets):
+    """The mean squared error. The first ten of each window don't count: too little has been read by then."""
+    return tr.nn.mse(forecasts[10:], targets[10:])
 
 
 def train(model, series, updates=400, seed=0):
-    """Learn to say the next value. The first ten of each window don't count: too little has been read by then."""
-    rng = np.random.default_rng(seed)
+    """Learn to say the next value, from windows of the series. Gives the history."""
+    windows = np.lib.stride_tricks.sliding_window_view(series, WINDOW + 1)[..., None]
+    data = Batches(windows[:, :-1], windows[:, 1:], batch_size=32, rng=seed, target_sequences=True, drop_last=True)
     optimizer = tr.optim.Adam(model.parameters(), lr=0.01)
     schedule = tr.optim.CosineAnnealingLR(optimizer, updates)
-    for _ in range(updates):
-        xs, targets = windows(series, rng)
-        forecasts, _ = model(xs)
-        loss = tr.nn.mse(forecasts[10:], targets[10:])
-        loss.backward()
-        tr.optim.clip_grad_norm_(list(model.parameters()), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        schedule.step()
-    return loss.item()
+    return tr.fit(model, data, loss_of, optimizer, steps=updates, clip_norm=1.0, schedule=schedule)
 
 
 def go_on(model, seen, steps):

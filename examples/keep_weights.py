@@ -23,6 +23,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.data import Batches
 
 STEPS = 4
 
@@ -37,15 +38,12 @@ def numbers(rng, count):
     return rng.normal(size=(STEPS, count, 1)).astype(np.float32)
 
 
-def train(model, answer, updates=300, seed=0):
+def train(model, answer, count=4000, epochs=5, seed=0):
     """Learn ``answer(xs)``, classes (B,), with what isn't frozen."""
-    rng = np.random.default_rng(seed)
+    xs = numbers(np.random.default_rng(seed), count)
+    data = Batches(np.swapaxes(xs, 0, 1), answer(xs), batch_size=64, rng=seed)
     optimizer = tr.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=0.01)
-    for _ in range(updates):
-        xs = numbers(rng, 64)
-        tr.nn.cross_entropy(model(xs), answer(xs)).backward()
-        optimizer.step()
-        optimizer.zero_grad()
+    tr.fit(model, data, tr.nn.cross_entropy, optimizer, epochs=epochs)
 
 
 def largest(xs):

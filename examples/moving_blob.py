@@ -20,6 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.data import Batches
 
 FRAMES, SIDE = 8, 8
 DIRECTIONS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
@@ -55,18 +56,12 @@ class VideoClassifier(tr.nn.Module):
             return np.argmax(self(frames).numpy(), axis=-1)
 
 
-def train(model, updates=400, seed=0):
-    """Learn, from new videos at every update. Gives the last loss."""
-    rng = np.random.default_rng(seed)
+def train(model, count=4000, epochs=5, seed=0):
+    """Learn from so many videos. Gives the history."""
+    frames, classes = videos(np.random.default_rng(seed), count)
+    data = Batches(np.swapaxes(frames, 0, 1), classes, batch_size=64, rng=seed)
     optimizer = tr.optim.Adam(model.parameters(), lr=0.005)
-    for _ in range(updates):
-        frames, classes = videos(rng, 64)
-        loss = tr.nn.cross_entropy(model(frames), classes)
-        loss.backward()
-        tr.optim.clip_grad_norm_(list(model.parameters()), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    return loss.item()
+    return tr.fit(model, data, tr.nn.cross_entropy, optimizer, epochs=epochs, clip_norm=1.0)
 
 
 def shown(frames, which=(0, 2, 4, 6)):

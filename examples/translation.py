@@ -88,26 +88,17 @@ def translator(units=32, embedded=16, seed=0):
     return tr.nn.EncoderDecoder(tr.nn.Embedding(len(ENGLISH), embedded, seed=rng), encoder, decoder, seed=rng)
 
 
-def batches(pairs, seed=0):
-    """Pairs in batches, padded; every French sentence ends with the end symbol, and its padding is ignored."""
+def train(model, pairs, epochs=8):
+    """Learn to write each next French word, being told the ones before it (teacher forcing). Gives the history."""
     sources = [ENGLISH.encode(english) for english, _ in pairs]
     targets = [FRENCH.encode(f"{french} {END}") for _, french in pairs]
-    return Batches(sources, targets, batch_size=64, rng=seed, target_sequences=True, target_padding=FRENCH.index(END))
-
-
-def train(model, pairs, epochs=8):
-    """Learn to write each next French word, being told the ones before it. Gives the last loss."""
+    data = Batches(sources, targets, batch_size=64, rng=0, target_sequences=True)  # padded, with their lengths
     optimizer = tr.optim.Adam(model.parameters(), lr=0.01)
-    data = batches(pairs)
-    for _ in range(epochs):
-        for batch in data:
-            logits = model(batch.inputs, batch.targets, batch.lengths)
-            loss = tr.nn.cross_entropy(logits, batch.targets, lengths=batch.target_lengths)
-            loss.backward()
-            tr.optim.clip_grad_norm_(list(model.parameters()), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-    return loss.item()
+
+    def told(model, batch, state):
+        return model(batch.inputs, batch.targets, batch.lengths), None
+
+    return tr.fit(model, data, tr.nn.cross_entropy, optimizer, epochs=epochs, clip_norm=1.0, predict=told)
 
 
 def translate(model, english):
@@ -137,10 +128,10 @@ def main():
     pairs = sentences()
     learned, kept_back = train_validation_split(pairs, validation=0.25, rng=0)
     model = translator()
-    loss = train(model, learned)
+    history = train(model, learned)
     found = translate(model, [english for english, _ in kept_back])
     right = sum(french == wanted for french, (_, wanted) in zip(found, kept_back))
-    print(f"{len(pairs)} sentences, {len(learned)} learned from, to a loss of {loss:.4f}.")
+    print(f"{len(pairs)} sentences, {len(learned)} learned from, to a loss of {history.last_loss:.4f}.")
     print(f"Of the {len(kept_back)} others, {right} are translated word for word as they should be:")
     for (english, _), french in list(zip(kept_back, found))[::110]:
         print(f"  {english:36} {french}")

@@ -59,7 +59,7 @@ PROMISES = {
     "moving_blob": [
         "The network says right; it moves right.",
         re.compile(r"Of 1000 new videos (9[89]\.\d|100\.0)%"),
-        re.compile(r"and (4[5-9]|5[0-5])\.\d% if their frames come in random order"),
+        re.compile(r"and [45]\d\.\d% if their frames come in random order"),
     ],
     "next_word": ["please          -> stay 0.9", "please stay     -> at 0.9", "please stay at  -> home 0.9"],
     "number_reversal": [
@@ -260,7 +260,7 @@ def test_the_class_and_the_function_are_one_cell():
 def test_the_order_of_the_frames_is_what_tells_the_direction():
     blob = page("moving_blob")
     model = blob.VideoClassifier(seed=3)
-    blob.train(model, updates=300, seed=4)
+    blob.train(model, seed=4)
     frames, classes = blob.videos(np.random.default_rng(5), 500)
     assert np.mean(model.classify(frames) == classes) > 0.95
     backwards = model.classify(frames[::-1])
