@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from . import compiled, drawing, eager, engine, learning, memory, training
+from . import compiled, drawing, eager, engine, learning, memory, primitives, training
 from .harness import Effort
 from .report import machine
 
 SUITES = {
     "eager": eager,
     "engine": engine,
+    "primitives": primitives,
     "compiled": compiled,
     "training": training,
     "learning": learning,
