@@ -77,7 +77,7 @@ others: the engine walks the graph backward; <code>manual.elman</code> computes 
 finite differences only evaluate the loss. Beside them, what the article prints.</p>
 <div class="scroll"><table>
 <thead><tr><th></th><th>autograd</th><th>by hand</th><th>finite differences</th><th>printed in the article</th>
-<th>largest difference</th></tr></thead>
+<th>apart</th></tr></thead>
 <tbody>{"".join(rows)}</tbody></table></div>
 <p>{escape(example.comparison.summary)} One step of gradient descent with learning rate {article.LEARNING_RATE} takes
 the loss from {example.network.loss.item():.2f} to {example.new_loss:.2f}, as in the article.</p>"""

@@ -1,0 +1,96 @@
+"""What the site takes from the code when it is built, so that the two can't part.
+
+``<!-- source: tinygrad_rnn.module.name -->`` in a page becomes the source of that function, class or method, without
+its docstring, which stands in the API reference. ``<!-- functions -->`` becomes the table of functions that
+differentiate, with the order to which the tests check each.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+SOURCE = re.compile(r"^<!-- source: ([\w.]+) -->$", flags=re.MULTILINE)
+FUNCTIONS = "<!-- functions -->"
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill in source and tables."""
+    return with_functions(with_source(markdown))
+
+
+def with_source(markdown: str) -> str:
+    """The page with the source that it asks for."""
+    return SOURCE.sub(lambda match: f"```python\n{source_of(match[1])}\n```", markdown)
+
+
+def with_functions(markdown: str) -> str:
+    """The page with the table of functions, if it asks for that."""
+    if FUNCTIONS not in markdown:
+        return markdown
+    from tinygrad_rnn.autodiff.catalogue import markdown as table
+
+    _, _, without_title = table(orders_tested()).partition("\n")
+    return markdown.replace(FUNCTIONS, without_title)
+
+
+def orders_tested() -> dict[Any, int]:
+    """For each function the order to which the tests check its derivatives."""
+    path = Path(__file__).parents[1] / "tests" / "autodiff" / "samples.py"
+    spec = importlib.util.spec_from_file_location("samples", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # a dataclass looks its module up there
+    spec.loader.exec_module(module)
+    return {function: sample.order for sample in module.SAMPLES for function in sample.functions}
+
+
+def source_of(name: str) -> str:
+    """The source of a function, class or method, without docstrings.
+
+    Raises:
+        LookupError: there is no such thing.
+    """
+    thing, module = _found(name)
+    thing = getattr(thing, "__func__", thing)
+    try:
+        source = textwrap.dedent(inspect.getsource(thing))
+    except TypeError:
+        raise LookupError(f"{name} has no source of its own") from None
+    return f"# {module.__name__.replace('.', '/')}.py\n{_without_docstrings(source)}"
+
+
+def _found(name: str) -> tuple[Any, Any]:
+    parts = name.split(".")
+    for split in range(len(parts), 0, -1):
+        try:
+            thing = module = importlib.import_module(".".join(parts[:split]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[split:]:
+            if not hasattr(thing, part):
+                break
+            thing = inspect.getattr_static(thing, part) if inspect.isclass(thing) else getattr(thing, part)
+        else:
+            return thing, module
+    raise LookupError(f"there is no {name}")
+
+
+def _without_docstrings(source: str) -> str:
+    lines = source.rstrip().splitlines()
+    gone: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node, clean=False) is not None:
+            docstring = node.body[0]
+            assert docstring.end_lineno is not None
+            gone.update(range(docstring.lineno, docstring.end_lineno + 1))
+            if len(node.body) > 1 and not lines[docstring.end_lineno].strip():
+                gone.add(docstring.end_lineno + 1)  # the empty line after it
+    return "\n".join(line for number, line in enumerate(lines, start=1) if number not in gone)

@@ -1,0 +1,91 @@
+"""What the pages of the site show runs, and what they take from the code is there.
+
+The ``python`` blocks of a page run one after another, in one namespace and an empty folder. In a ``pycon`` block what
+Python answers is compared, as in a docstring.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path for path in (ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"^( *)```(python|pycon)\n(.*?)^\1```", flags=re.MULTILINE | re.DOTALL)
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", ROOT / "docs" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def blocks(page: Path) -> Iterator[tuple[int, str, str]]:
+    """Line, kind and text of each block of code."""
+    text = page.read_text(encoding="utf-8")
+    for match in BLOCK.finditer(text):
+        indent, kind, code = match.groups()
+        line = text[: match.start()].count("\n") + 1
+        yield line, kind, re.sub(f"^{indent}", "", code, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for line, kind, code in blocks(page):
+        place = f"{page.name}:{line}"
+        if kind == "python":
+            exec(compile("\n" * line + code, str(page), "exec"), names)
+            continue
+        example = doctest.DocTestParser().get_doctest(code, names, place, str(page), line)
+        said: list[str] = []
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        runner = doctest.DocTestRunner(optionflags=flags)
+        runner.run(example, out=said.append, clear_globs=False)
+        assert not said, "".join(said)
+        names.update(example.globs)
+
+
+def test_pages_ask_for_source_that_is_there() -> None:
+    hooks = load("hooks")
+    asked = [name for page in PAGES for name in hooks.SOURCE.findall(page.read_text(encoding="utf-8"))]
+    assert len(asked) > 10
+    for name in asked:
+        assert '"""' not in hooks.source_of(name), name
+    with pytest.raises(LookupError):
+        hooks.source_of("tinygrad_rnn.nothing_of_this_name")
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[1]
+    listed = set(re.findall(r"([\w/-]+\.md)", navigation))
+    assert listed == {str(path.relative_to(ROOT / "docs").as_posix()) for path in (ROOT / "docs").rglob("*.md")}
+
+
+def test_the_api_pages_cover_every_room_and_every_derivation() -> None:
+    import tinygrad_rnn
+
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "api").glob("*.md"))
+    named = set(re.findall(r"^::: tinygrad_rnn\.([\w.]+)$", pages, flags=re.MULTILINE))
+    rooms = {path.parent.name for path in (ROOT / "tinygrad_rnn").glob("*/__init__.py")} - {"cli", "report"}
+    assert rooms | {f"manual.{name}" for name in tinygrad_rnn.manual.__all__} == named
+
+
+def test_docstrings_become_markdown() -> None:
+    if importlib.util.find_spec("griffe") is None:
+        pytest.skip("needs the extra docs")
+    rewritten = load("docstrings").rewritten
+    assert rewritten("Say it.\n\nExample:\n    >>> 1\n    1") == "Say it.\n\nExamples:\n    >>> 1\n    1"
+    assert rewritten("See :func:`~tinygrad_rnn.data.text.stream_text`.") == "See `stream_text`."
+    table = "====  ====\na     b\n====  ====\n1     2\n====  ===="
+    assert rewritten(f"A table:\n\n{table}\n\nand on") == f"A table:\n\n```text\n{table}\n```\n\nand on"
