@@ -37,7 +37,8 @@ class Forecaster(tr.nn.Module):
     """At every step, how much the series will change until the next."""
 
     def __init__(self, units=32, seed=0):
-        self.cell = tr.compile(tr.nn.GRUCell(1, units, seed=seed))  # its loop runs as one piece of generated code
+        cell = tr.nn.GRUCell(1, units, seed=seed)
+        self.cell = tr.compile(cell, executor="numpy")  # its loop runs as one piece of generated code
         self.output = tr.nn.Linear(units, 1, seed=seed + 1)
 
     def forward(self, xs, state=None):

@@ -52,7 +52,7 @@ PROMISES = {
         "PyTorch",
     ],
     "long_memory": [
-        re.compile(r"Elman  .* 0\.1\d\d\d   is still guessing"),
+        re.compile(r"Elman  .* 0\.[12]\d\d\d   is still guessing"),
         re.compile(r"LSTM  .* 0\.00\d\d   has learned it"),
         re.compile(r"GRU  .* 0\.00\d\d   has learned it"),
     ],
