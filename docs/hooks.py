@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -43,12 +42,10 @@ def with_functions(markdown: str) -> str:
 
 def orders_tested() -> dict[Any, int]:
     """For each function the order to which the tests check its derivatives."""
-    path = Path(__file__).parents[1] / "tests" / "autodiff" / "samples.py"
-    spec = importlib.util.spec_from_file_location("samples", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # a dataclass looks its module up there
-    spec.loader.exec_module(module)
+    root = str(Path(__file__).parents[1])
+    if root not in sys.path:
+        sys.path.insert(0, root)  # the table of samples belongs to the tests, which aren't installed
+    module = importlib.import_module("tests.autodiff.samples")
     return {function: sample.order for sample in module.SAMPLES for function in sample.functions}
 
 
