@@ -119,6 +119,29 @@ def leaky(T: int = 4) -> Any:
     return np.sum(ys)
 
 
+def masked() -> Any:
+    """Two sequences of different lengths: the state stands still where one has ended."""
+    xs = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    return np.mean(np.square(tr.nn.LSTM(3, 4)(xs, lengths=np.array([5, 3]))[0]))
+
+
+def bidirectional() -> Any:
+    xs = np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    return np.mean(np.square(tr.nn.GRU(3, 4, bidirectional=True)(xs)[0]))
+
+
+def language() -> Any:
+    """What is computed from all steps at once below and above the layer: an embedding, a readout."""
+    ids = np.random.default_rng(0).integers(0, 7, (5, 2))
+    embedding, layer, readout = tr.nn.Embedding(7, 3), tr.nn.LSTM(3, 4), tr.nn.Linear(4, 7)
+    return tr.nn.cross_entropy(readout(layer(embedding(ids))[0]), ids)
+
+
+def normalised() -> Any:
+    """A cell within a cell, with two parameters of the same name."""
+    return built_in(tr.nn.LayerNormCell(tr.nn.RNNCell(3, 4)))
+
+
 NETWORKS = {
     "elman": lambda: elman(3)[0],
     "elman_at_once": lambda: elman_at_once(5)[0],
@@ -132,4 +155,8 @@ NETWORKS = {
     "attending": attending,
     "without_time": without_time,
     "leaky": leaky,
+    "masked": masked,
+    "bidirectional": bidirectional,
+    "language": language,
+    "normalised": normalised,
 }

@@ -123,3 +123,4 @@ def test_every_network_can_be_measured(name):
     loss = NETWORKS[name]()
     picture = draw(loss, values=True, gradients=True)
     assert len(picture.measured.adjoint) > 3
+    assert "data-parameter" in picture.html

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.viz.networks import elman, elman_at_once
+from tests.viz.networks import NETWORKS, elman, elman_at_once
 from tinygrad_rnn.manual import worked_example
 from tinygrad_rnn.manual.paths import sum_over_paths
 from tinygrad_rnn.viz import draw, highlight
+from tinygrad_rnn.viz.model import read
+from tinygrad_rnn.viz.paths import parameter_names
 
 
 def worked(at_once=False):
@@ -92,3 +94,10 @@ def test_what_is_not_there_is_said():
     hs, _ = tr.unroll(lambda x, h: np.tanh(x + h), tr.tensor(np.ones((3, 2)), requires_grad=True), state=np.zeros(2))
     with pytest.raises(ValueError, match="draw one number"):
         draw(hs, highlight=(1, "W"))
+
+
+def test_parameters_of_the_same_name_are_numbered():
+    loss = NETWORKS["normalised"]()
+    names = parameter_names(read([loss]))
+    assert {"b", "b#2"} <= set(names)
+    assert draw(loss, highlight=(5, "b#2")).terms[0].value.shape == read([loss]).vertices[names["b#2"]].value.shape

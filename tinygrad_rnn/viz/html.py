@@ -23,7 +23,7 @@ from .measure import Measured, contributions_from, norm
 from .model import Graph
 from .numbers import MOST_NUMBERS, contribution_lines
 from .options import Options
-from .paths import loss_terms, state_name
+from .paths import loss_terms, parameter_names, state_name
 from .svg import style_rules, to_svg
 from .symbols import number
 
@@ -72,7 +72,7 @@ def _data(shown: Composed, options: Options) -> dict[str, Any]:
     untimed = [vertex.lane is not None and not graph.lanes[vertex.lane].timed for vertex in graph.vertices]
     columns = [panel for panel in shown.scene.panels if panel.kind == "column" and not options.is_rolled]
     starts = {} if options.is_rolled else loss_terms(graph, measured)
-    parameters = {v.title: i for i, v in enumerate(graph.vertices) if v.kind == "parameter" and v.title}
+    parameters = parameter_names(graph)
     return {
         "columns": [[panel.step, round(panel.x + 1), round(panel.x + panel.width - 1)] for panel in columns],
         "steps": [step for step in graph.steps() if step > 0] if not options.is_rolled else [],
@@ -121,10 +121,11 @@ def _shown(array: Any) -> dict[str, Any]:
 def _terms(graph: Graph, starts: Mapping[int, Any], parameters: Mapping[str, int]) -> dict[int, Any]:
     """The norm of every term: loss step t, parameter, step k of its use."""
     use_of = {}
+    name_of = {i: name for name, i in parameters.items()}
     for edge in graph.edges:
-        if graph.vertices[edge.source].kind == "parameter":
-            step = graph.vertices[edge.target].step
-            use_of.update(dict.fromkeys(edge.uses, (graph.vertices[edge.source].title, step)))
+        if edge.source in name_of:
+            place = (name_of[edge.source], graph.vertices[edge.target].step)
+            use_of.update(dict.fromkeys(edge.uses, place))
     table: dict[int, Any] = {}
     for t, found in starts.items():
         sums: dict[tuple[str, int | None], Any] = {}

@@ -55,6 +55,7 @@ class _Layout:
         self.scene = Scene(self.plan.width, self.plan.height)
         self.tint = _tints(graph, self.plan.margin)
         self.boxes: dict[int, Box] = {}
+        self.loop_labels: list[float] = []
         self._draw_panels()
         self._draw_boxes()
         self._draw_margin()
@@ -203,6 +204,8 @@ class _Layout:
         for n, edge in plan.band:
             shifted = {key: x + plan.band_x for key, x in self._wires_of(edge).items()}
             self._draw_rising(n, edge, plan.bands, shifted, plan.key(edge.source), plan.key(edge.target))
+        for n, edge in plan.past:
+            self._draw_past(n, edge)
         for n, edge in plan.into_bar + plan.from_bar:
             self._draw_bar(n, edge)
         for n, edge in plan.across:
@@ -218,7 +221,7 @@ class _Layout:
     def _assign_ports(self) -> None:
         """Where edges arrive at a box from below: side by side, in the order of where they come from."""
         arriving: dict[int, list[tuple[float, int]]] = {}
-        for n, edge in self.plan.inner + self.plan.band:
+        for n, edge in self.plan.inner + self.plan.band + self.plan.past:
             if self.boxes[edge.target].kind != "elided" and edge.target not in self.plan.bars:
                 arriving.setdefault(edge.target, []).append((self._comes_from(edge), n))
         self.port: dict[int, float] = {}
@@ -235,6 +238,8 @@ class _Layout:
     def _comes_from(self, edge: Edge) -> float:
         """Where an edge comes from, in the row below its target."""
         plan = self.plan
+        if edge.source in plan.rails:
+            return plan.rail_x
         template = plan.template if plan.timed[edge.source] else plan.bands
         lower, upper = plan.key(edge.source), plan.key(edge.target)
         source = self.boxes[edge.source].x
@@ -298,6 +303,20 @@ class _Layout:
         lower, upper = (plan.key(inside), port) if into else (port, plan.key(inside))
         self._draw_rising(n, edge, plan.template, column.x, lower, upper)
 
+    def _draw_past(self, n: int, edge: Edge) -> None:
+        """From what belongs to no step, past all steps of a layer above it, at the right of them."""
+        plan = self.plan
+        source, target = self.boxes[edge.source], self.boxes[edge.target]
+        x = plan.rail_x + CHANNEL_LINE * plan.rails[edge.source]
+        points = [(source.x + source.width / 2, source.y), (x, source.y)]
+        if edge.target in plan.bars:
+            points += [(x, target.y), (target.x + target.width / 2, target.y)]
+        else:
+            y = plan.track_y[plan.row_of(edge.target, edge.target_key), ("rail", edge.source)]
+            end = self.port[n]
+            points += [(x, y), (end, y), (end, target.y + target.height / 2)]
+        self._edge(n, edge, "flow", rounded(points))
+
     def _draw_across(self, n: int, edge: Edge) -> None:
         """What a step hands to another: out of the box sideways, along a channel, into the other box."""
         plan = self.plan
@@ -306,7 +325,7 @@ class _Layout:
         row, target_row = plan.row_of(edge.source, edge.source_key), plan.row_of(edge.target, edge.target_key)
         leaving, arriving = plan.column_of(edge.source), plan.column_of(edge.target)
         offset = 15 + CHANNEL_LINE * plan.channel[plan.line(edge)]
-        if source is target:
+        if source is target and plan.is_outermost(edge.source, edge.source_key, side):
             self._draw_self_loop(n, edge, leaving.right + offset)
             return
         x_out = leaving.right + offset if direction > 0 else leaving.left - plan.channel_width + offset
@@ -343,6 +362,9 @@ class _Layout:
 
     def _label_loop(self, n: int, edge: Edge, y: float) -> None:
         text = f"delay {edge.delay}, {edge.count}×"
+        while any(abs(y - other) < 1.3 * SMALL for other in self.loop_labels):
+            y += 1.3 * SMALL
+        self.loop_labels.append(y)
         self.scene.labels.append(Label(text, self.plan.loop_label_x, y + 3, SMALL, "start", "loop", edge=n))
 
 

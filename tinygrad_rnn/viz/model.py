@@ -28,6 +28,7 @@ from .symbols import operation_symbol, plain_number, settings_text
 
 # What a label says comes first in naming a value that has several.
 ROLES = ("state", "output", "value", "input")
+ROLE_LETTERS = {"state": "s", "output": "y", "value": "v", "input": "x"}
 KINDS = {"state": "state", "output": "output", "value": "gate", "input": "input"}
 
 
@@ -281,7 +282,7 @@ class _Reader:
 
     def _vertex(self, node: Node) -> Vertex:
         label = main_label(node)
-        title = label.name if label else node.name or ""
+        title = label_title(label) if label else node.name or ""
         if node.op is None:
             kind = KINDS[label.role] if label else "parameter" if node.requires_grad else "constant"
             return Vertex(kind, title, "", self.steps[node], None, None, [node])
@@ -297,7 +298,7 @@ class _Reader:
         """A value without a gradient, seen here for the first time."""
         key: Any = value if isinstance(value, Node) else (user, argument)
         label = main_label(value) if isinstance(value, Node) else None
-        title = (label.name if label else value.name or "") if isinstance(value, Node) else ""
+        title = (label_title(label) if label else value.name or "") if isinstance(value, Node) else ""
         kind = KINDS[label.role] if label else "constant"
         step = label.step if label else self.steps[user]
         self.index[key] = len(self.vertices)
@@ -395,6 +396,11 @@ def main_label(node: Node) -> Label | None:
         return None
     here = [label for label in node.labels if label.step == node.scope.step] or node.labels
     return min(here, key=lambda label: ROLES.index(label.role))
+
+
+def label_title(label: Label) -> str:
+    """What a label calls a value; the parts of a tuple, which have numbers for names, get a letter by their role."""
+    return f"{ROLE_LETTERS[label.role]}[{label.name}]" if label.name.isdigit() else label.name
 
 
 def value_array(value: Any) -> Any:

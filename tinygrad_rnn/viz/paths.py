@@ -23,7 +23,7 @@ class Highlight(NamedTuple):
 
     Attributes:
         loss_term: the step t of L_t, counted from 1.
-        parameter: the name of the parameter.
+        parameter: the name of the parameter; the second of two called W is "W#2".
     """
 
     loss_term: int
@@ -89,15 +89,23 @@ def find_parameter(graph: Graph, name: str) -> int:
     """The vertex of a parameter.
 
     Raises:
-        ValueError: there is none of that name, or more than one.
+        ValueError: there is none of that name; says which there are.
     """
-    named = [(vertex.title, i) for i, vertex in enumerate(graph.vertices) if vertex.kind == "parameter"]
-    found = [i for title, i in named if title == name]
-    if len(found) == 1:
-        return found[0]
-    known = ", ".join(title for title, _ in named if title) or "none has a name"
-    many = f"{len(found)} parameters are" if found else "no parameter is"
-    raise ValueError(f"highlight: {many} called {name!r}; parameters: {known}")
+    known = parameter_names(graph)
+    if name in known:
+        return known[name]
+    raise ValueError(f"highlight: no parameter is called {name!r}; parameters: {', '.join(known) or 'none has a name'}")
+
+
+def parameter_names(graph: Graph) -> dict[str, int]:
+    """The parameters that have names, and names that tell them apart: the second of two called W is "W#2"."""
+    found: dict[str, int] = {}
+    count: dict[str, int] = {}
+    for i, vertex in enumerate(graph.vertices):
+        if vertex.kind == "parameter" and vertex.title:
+            count[vertex.title] = count.get(vertex.title, 0) + 1
+            found[vertex.title if count[vertex.title] == 1 else f"{vertex.title}#{count[vertex.title]}"] = i
+    return found
 
 
 def loss_terms(graph: Graph, measured: Measured) -> dict[int, list[Start]]:

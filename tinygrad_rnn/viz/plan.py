@@ -32,6 +32,7 @@ CHANNEL = 26.0
 CHANNEL_LINE = 8.0
 LANE_GAP, LANE_TITLE = 12.0, 16.0
 HEADING = 24.0
+RAIL = 12.0
 ELIDED_WIDTH = 112.0
 LEAST_COLUMN = 56.0
 NARROW = 110.0
@@ -84,8 +85,8 @@ class Plan:
 
     Attributes:
         sizes: width and height of each vertex's box.
-        inner, across, bus, band, into_bar, from_bar: the edges with their indices: within a step; from step to step;
-            from the margin; among what belongs to no step; from steps to a bar; from a bar to steps.
+        inner, across, bus, band, past, into_bar, from_bar: the edges with their indices: within a step; from step to
+            step; from the margin; among what belongs to no step, within a lane or past steps; to and from a bar.
         row: the row of each key, from the bottom; lane_rows: the first and last of each lane.
         row_y, row_height: the middle (downward) and the height of each row.
         track_y: the height of each track, by (row above it, what runs there).
@@ -175,6 +176,7 @@ class Plan:
         self.across: Numbered = []
         self.bus: Numbered = []
         self.band: Numbered = []
+        self.past: Numbered = []
         self.into_bar: Numbered = []
         self.from_bar: Numbered = []
         vertices = self.graph.vertices
@@ -187,8 +189,11 @@ class Plan:
                 (self.inner if same else self.across).append((n, edge))
             elif self.timed[edge.source]:
                 self.into_bar.append((n, edge))
+            elif self.timed[edge.target]:
+                self.from_bar.append((n, edge))
             else:
-                (self.from_bar if self.timed[edge.target] else self.band).append((n, edge))
+                between = self.graph.lanes[source.lane : target.lane]
+                (self.past if any(lane.timed for lane in between) else self.band).append((n, edge))
         self.bars = {edge.target for _, edge in self.into_bar} | {edge.source for _, edge in self.from_bar}
         self.bus_of: dict[int, Numbered] = {}
         self.tapped: dict[int, Numbered] = {}
@@ -328,6 +333,12 @@ class Plan:
             room = self.sizes[edge.source][1] + 6 if row == known[0] else TRACK
             written = len(self.taps.get(n, ())) * SMALL * LINE_HEIGHT
             self._reserve(row, ("bus", edge.source), max(room, written + 8))
+        self.rails: dict[int, int] = {}  # what passes all steps does so at the right of them
+        for _, edge in self.past:
+            self.rails.setdefault(edge.source, len(self.rails))
+            if edge.target not in self.bars:
+                row = self.row_of(edge.target, edge.target_key)
+                self._reserve(row, ("rail", edge.source), TRACK)
         for _, edge in self.across:
             row = self.row_of(edge.target, edge.target_key)
             if abs(self.distance(edge)) > 1:
@@ -362,8 +373,10 @@ class Plan:
         bars = max((self.sizes[i][0] for i in self.bars), default=0.0)
         self.right = max(self.last_column, self.first_column + max(band, bars))
         self.band_x = (self.first_column + self.right) / 2 - (self.bands.left + self.bands.right) / 2
-        self.loop_label_x = self.right + self.channel_width - 8
-        self.width = (self.loop_label_x + LOOP_LABEL if loops else self.right) + MARGIN
+        self.rail_x = self.right + (self.channel_width if loops else RAIL)
+        self.loop_label_x = self.right + self.channel_width - 8 + CHANNEL_LINE * len(self.rails)
+        outside = RAIL + CHANNEL_LINE * len(self.rails) if self.rails else 0.0
+        self.width = (self.loop_label_x + LOOP_LABEL if loops else self.right + outside) + MARGIN
 
     def _elided_width(self, column: Column) -> float:
         """Room for the name and for what is written at the taps."""
