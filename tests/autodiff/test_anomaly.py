@@ -102,3 +102,22 @@ def test_it_ends_with_its_context_and_is_silent_when_all_is_well() -> None:
     with pytest.raises(ZeroDivisionError), tr.detect_anomaly():
         raise ZeroDivisionError
     assert not watches
+
+
+def test_a_compiled_function_is_watched_inside() -> None:
+    w = tr.tensor([[0.5]], requires_grad=True, name="w")
+    xs = np.array([[1.0], [2.0], [-9.0], [1.0]])
+
+    def loss(step: Any) -> Any:
+        return lambda xs: np.sum(tr.unroll(step, xs, state=np.zeros(1))[0])
+
+    for step, message in (
+        (lambda x, h: np.log(x + h @ w), "forward: a NaN was produced by log at step 3"),
+        (
+            lambda x, h: np.sqrt(np.maximum(x + h @ w, 0.0)),
+            "backward: an inf was produced by the derivative of sqrt .*step 3",
+        ),
+    ):
+        for run in (loss(step), tr.compile(loss(step)), tr.checkpoint(loss(step))):
+            with tr.detect_anomaly(), pytest.raises(tr.AnomalyError, match=message):
+                run(xs).backward()

@@ -123,7 +123,8 @@ class Watch(Observer):
             return
         cotangents = self._cotangent if isinstance(self._cotangent, tuple) else (self._cotangent,)
         start = {y: c for y, c in zip(node.op.expand(), cotangents) if c is not None}
-        backward_walk(start, ancestors(start), targets=frozenset(node.op.inputs), observer=self)
+        inputs = frozenset(a for a in node.inputs if isinstance(a, Node))
+        backward_walk(start, ancestors(start, stop=inputs), targets=inputs, observer=self)
 
     def _place(self, node: Node) -> str:
         at = f" at {node.scope}" if str(node.scope) else ""

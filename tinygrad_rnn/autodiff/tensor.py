@@ -61,6 +61,17 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
 }
 
 
+def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A NumPy function as the method that ndarrays have by that name."""
+
+    def method(self: Tensor, *args: Any, **keywords: Any) -> Any:
+        return call(function, (self, *args), keywords)
+
+    method.__name__ = method.__qualname__ = function.__name__
+    method.__doc__ = f"As ``np.{function.__name__}``."
+    return method
+
+
 class Tensor(Node):
     """An array in the graph. Make one with ``tensor(...)``; operations on Tensors give Tensors.
 
@@ -433,22 +444,33 @@ class Tensor(Node):
         """The same values as another dtype. Integers carry no gradient."""
         return astype(self, dtype)
 
-
-def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: Tensor, *args: Any, **keywords: Any) -> Any:
-        return call(function, (self, *args), keywords)
-
-    method.__name__ = method.__qualname__ = function.__name__
-    method.__doc__ = f"As ``np.{function.__name__}``."
-    return method
-
-
-for _function in (
-    np.sum, np.mean, np.prod, np.max, np.min, np.var, np.std, np.cumsum, np.cumprod, np.argmax, np.argmin, np.any,
-    np.all, np.squeeze, np.swapaxes, np.ravel, np.repeat, np.take, np.diagonal, np.trace, np.dot, np.clip, np.round,
-    np.copy, np.argsort, np.nonzero, np.searchsorted,
-):  # fmt: skip
-    setattr(Tensor, {"amax": "max", "amin": "min"}.get(_function.__name__, _function.__name__), _as_method(_function))
+    sum = _as_method(np.sum)
+    mean = _as_method(np.mean)
+    prod = _as_method(np.prod)
+    max = _as_method(np.max)
+    min = _as_method(np.min)
+    var = _as_method(np.var)
+    std = _as_method(np.std)
+    cumsum = _as_method(np.cumsum)
+    cumprod = _as_method(np.cumprod)
+    argmax = _as_method(np.argmax)
+    argmin = _as_method(np.argmin)
+    argsort = _as_method(np.argsort)
+    any = _as_method(np.any)
+    all = _as_method(np.all)
+    nonzero = _as_method(np.nonzero)
+    searchsorted = _as_method(np.searchsorted)
+    squeeze = _as_method(np.squeeze)
+    swapaxes = _as_method(np.swapaxes)
+    ravel = _as_method(np.ravel)
+    repeat = _as_method(np.repeat)
+    take = _as_method(np.take)
+    diagonal = _as_method(np.diagonal)
+    trace = _as_method(np.trace)
+    dot = _as_method(np.dot)
+    clip = _as_method(np.clip)
+    round = _as_method(np.round)
+    copy = _as_method(np.copy)
 
 
 def _compared(compare: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
