@@ -36,7 +36,7 @@ def gradients(
     Returns:
         The cotangent of each wanted Value that the results depend on.
     """
-    wanted = set(wanted)
+    wanted = dict.fromkeys(wanted)  # in order: two processes have to write the same code
     order = in_order(cotangents, stop=lambda v: inside is not None and not inside.moves(v) and v not in wanted)
     leading = _leading_to(order, wanted)
     first_result = {value.op: value for value in reversed(order) if isinstance(value.op, Loop)}
@@ -53,7 +53,7 @@ def gradients(
         return {value: _settled(found, value)._data for value in wanted if value in found}
 
 
-def _leading_to(order: list[Value], wanted: set[Value]) -> set[Value]:
+def _leading_to(order: list[Value], wanted: Iterable[Value]) -> set[Value]:
     """The Values through which a gradient flows to the wanted ones."""
     leading = {value for value in wanted if value.dtype.kind == "f"}
     for value in order:

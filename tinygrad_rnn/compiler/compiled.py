@@ -11,7 +11,7 @@ from ..autodiff.graph import Node, ancestors, backward_walk, forward_walk, leadi
 from ..autodiff.registry import Primitive
 from ..autodiff.scope import context, enable_grad
 from ..autodiff.tensor import Tensor, apply, constant
-from ..autodiff.trees import leaves, tree_map
+from ..autodiff.trees import children, leaves, tree_map
 from .executable import Executable, Run
 from .guards import Guards
 from .plans import Plan
@@ -38,6 +38,28 @@ class Compiled:
         self.fallback = fallback
         self._plans: dict[Any, Plan | None] = {}  # None for one that is refused
         self._guards = Guards(function)
+
+    @property
+    def plans(self) -> list[Plan]:
+        """The plans made so far, one for each form of arguments; ``print`` shows what one does where.
+
+        Example:
+            >>> import numpy as np
+            >>> import tinygrad_rnn as tr
+            >>> cell = tr.compile(tr.nn.RNNCell(3, 4, bias=False), executor="numpy")
+            >>> with tr.no_grad():
+            ...     ys, h = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
+            >>> print(cell.plans[0])
+            forward: 896 flop
+              outside  matmul       (14, 4)            of (14, 3), (3, 4)                336 flop, 224 B
+              loop of 7 steps: 80 flop in each
+                inside  matmul       (2, 4)             of (2, 4), (4, 4)                 64 flop, 32 B
+                inside  add          (2, 4)             of (2, 4), (2, 4)                 8 flop, 32 B
+                inside  tanh         (2, 4)             of (2, 4)                         8 flop, 32 B
+            <BLANKLINE>
+            3 buffers, 512 B in all, kept from call to call
+        """
+        return [plan for plan in self._plans.values() if plan is not None]
 
     def __call__(self, *args: Any) -> Any:
         """The function's result."""
@@ -69,16 +91,15 @@ class Compiled:
         return result if isinstance(result, tuple) and len(result) == 2 else (result, result)
 
     def _run(self, function: Callable[..., Any], what: Any, args: tuple[Any, ...], eager: Eager) -> Any:
-        arrays = [a for a in leaves(args) if isinstance(a, (Tensor, np.ndarray))]
-        if context.anomaly is not None or any(a.dtype.kind == "O" for a in arrays):
+        arrays: list[Any] = []
+        key = (what, _form(args, arrays))
+        if context.anomaly is not None or any(a.dtype == object for a in arrays):
             return eager(*args)
         if self._guards.changed():
             self._plans.clear()
             self._guards = Guards(self.function)
-        key = (what, *map(_form, args))
-        if key in self._plans:
-            plan = self._plans[key]
-        else:
+        plan = self._plans.get(key)
+        if plan is None and key not in self._plans:
             try:
                 plan = Plan(function, args, self.executor)
             except Exception:
@@ -89,9 +110,12 @@ class Compiled:
         if plan is None:
             return eager(*args)
         inputs = (*arrays, *plan.captured)
-        wanted = tuple([isinstance(a, Tensor) and a.requires_grad and context.recording for a in inputs])
+        recording = context.recording
+        wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
         call = Call(plan.executable(wanted), args, inputs, eager)
         results = apply(call, inputs)
+        if isinstance(plan.result, Tensor):
+            return results
         return packed(plan.result, results if call.outputs else [results])
 
     def __getattr__(self, name: str) -> Any:
@@ -101,15 +125,20 @@ class Compiled:
         return f"compiled({self.function!r})"
 
 
-def _form(a: Any) -> Any:
-    """What a plan depends on: the shape and dtype of an array, the form of a tree, anything else by itself."""
+def _form(a: Any, arrays: list[Any]) -> Any:
+    """What a plan depends on: the shape and dtype of an array, the form of a tree, anything else by itself.
+
+    Args:
+        a: an argument, or a tree of arguments.
+        arrays: gets the arrays in it.
+    """
     if isinstance(a, (Tensor, np.ndarray)):
-        return (a.shape, a.dtype.char, isinstance(a, Tensor))
+        arrays.append(a)
+        return a.shape, a.dtype, isinstance(a, Tensor)
     if isinstance(a, dict):
-        return (dict, *((key, _form(part)) for key, part in a.items()))
-    if isinstance(a, (tuple, list)):
-        return (type(a), *map(_form, a))
-    return (type(a), a)
+        return (dict, *[(key, _form(part, arrays)) for key, part in a.items()])
+    parts = children(a)
+    return (type(a), a) if parts is None else (type(a), *[_form(part, arrays) for part in parts])
 
 
 class Call(Primitive):

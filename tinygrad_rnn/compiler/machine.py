@@ -127,8 +127,8 @@ def entry(function: Any) -> Any:
 
 
 def compiled_function(source: str) -> Any:
-    """The function ``loop`` of generated source; numba compiles it when it is first called, if it hasn't before."""
-    return load(HEADER + source).loop
+    """The function ``program`` of generated source; numba compiles it when it is first called, if it hasn't before."""
+    return load(HEADER + source).program
 
 
 def load(source: str) -> ModuleType:

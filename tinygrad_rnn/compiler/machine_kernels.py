@@ -76,10 +76,17 @@ def _smaller(value: Value, real: str, x: str, y: str) -> str:
     return f"({x} if ({x} <= {y} or {x} != {x}) else {y})"
 
 
+def _clip(value: Value, real: str, x: str, low: str, high: str) -> str:
+    """Bounds that cross give the upper one, as in NumPy."""
+    x = x if value.args[1] is None else f"({low} if {x} < {low} else {x})"
+    return x if value.args[2] is None else f"({high} if {x} > {high} else {x})"
+
+
 OTHERS: dict[Any, Expression] = {
     elementwise.power_by_number: _power,
     elementwise.maximum: _larger,
     elementwise.minimum: _smaller,
+    elementwise.clipped: _clip,
     elementwise.where: lambda value, real, condition, x, y: f"({x} if {condition} else {y})",
     shape.cast: lambda value, real, x, *dtype: x,
 }

@@ -19,14 +19,16 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from . import machine_program
 from .loop import Loop
+from .machine_code import MachineCode, NoMachineCode
 from .machine_loop import MachineLoop
 from .numpy_kernels import NAMESPACE, statements, view
 from .numpy_loop import LoopWriter
 from .plan import Buffer, Code, Function
 from .program import Program
 from .shapes import is_view
-from .values import Value, is_constant, label
+from .values import Value, is_constant, label, operands
 
 
 def generate(program: Program, machine_code: bool = False) -> Code:
@@ -34,25 +36,34 @@ def generate(program: Program, machine_code: bool = False) -> Code:
 
     Args:
         program: what to compute.
-        machine_code: whether loops become machine code.
+        machine_code: whether loops become machine code; and all of it, if it is small.
 
     Raises:
         NoMachineCode: a loop can't.
     """
-    writer = Writer(program, machine_code)
-    forward = writer.lines_for(program.forward_order())
+    if machine_code:
+        try:
+            return _generated(program, Writer(program), machine_program.lines_for)
+        except NoMachineCode:
+            pass
+    return _generated(program, Writer(program, machine_code), Writer.lines_for)
+
+
+def _generated(program: Program, writer: Writer, lines_for: Callable[..., list[str]]) -> Code:
+    order = program.backward_order()
+    read_later = [v for value in order for v in operands(value)]
+    forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])
     outputs = [f"array({writer.operand(v)})" for v in program.outputs]
     if not program.gradients:
         return Code(writer.buffers, writer.function("forward", [*forward, f"return {as_tuple(outputs)}, ()"]), None, [])
-    backward = writer.lines_for(program.backward_order())
+    backward = lines_for(writer, order, list(program.gradients.values()))
     backward.append(f"return {as_tuple([f'array({writer.operand(v)})' for v in program.gradients.values()])}")
     needed, _ = names_in(backward)
     _, made = names_in(forward)
     saved = sorted(needed & made)
     forward.append(f"return {as_tuple(outputs)}, {as_tuple(saved)}")
-    return Code(
-        writer.buffers, writer.function("forward", forward), writer.function("backward", backward, saved), saved
-    )
+    functions = writer.function("forward", forward), writer.function("backward", backward, saved)
+    return Code(writer.buffers, *functions, saved)
 
 
 def as_tuple(parts: Iterable[str]) -> str:
@@ -84,18 +95,22 @@ class Writer:
         self.globals: dict[str, Any] = dict(NAMESPACE)
         self._written: set[Loop] = set()
 
-    def lines_for(self, order: Iterable[Value]) -> list[str]:
-        """The lines that compute these Values."""
+    def lines_for(self, order: Iterable[Value], kept: Iterable[Value] = ()) -> list[str]:
+        """The lines that compute these Values, all of which can be read afterwards."""
         lines: list[str] = []
         for value in order:
             if isinstance(value.op, Loop):
                 if value.op not in self._written:
                     self._written.add(value.op)
-                    kind = MachineLoop if self.machine_code else LoopWriter
-                    lines += kind(self, value.op).lines()
+                    lines += self._machine_loop(value.op) if self.machine_code else LoopWriter(self, value.op).lines()
             elif value.op is not None:
                 lines += self._straight(value)
         return lines
+
+    def _machine_loop(self, loop: Loop) -> list[str]:
+        code = MachineCode(self)
+        MachineLoop(code, loop).write()
+        return code.call()
 
     def _straight(self, value: Value) -> list[str]:
         name = self.names[value] = label(value)

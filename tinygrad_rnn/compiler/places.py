@@ -33,14 +33,30 @@ class Place(NamedTuple):
     offset: int | None = 0
     transposed: bool = False
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of an array, element by element."""
+        return self.indices_of is _same and self.lead is None
+
     def at(self, indices: Indices) -> str:
         """The text of one element."""
         return f"{self.array}[{', '.join([*([self.lead] if self.lead else []), *self.indices_of(indices)]) or '()'}]"
 
 
+def _same(indices: Indices) -> Indices:
+    return indices
+
+
 def whole(array: str, sizes: Sequence[int], lead: str | None = None) -> Place:
     """All elements of an array, or of those with this first index."""
-    return Place(array, lead, lambda indices: indices, tuple(sizes))
+    return Place(array, lead, _same, tuple(sizes))
+
+
+def row(place: Place) -> Place:
+    """Row t of a sequence."""
+    if place.is_whole:
+        return whole(place.array, place.sizes[1:], "t")
+    return place._replace(indices_of=lambda indices: place.indices_of(["t", *indices]), offset=None)
 
 
 def sliced(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> Place | None:

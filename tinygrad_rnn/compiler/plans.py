@@ -13,8 +13,9 @@ import numpy as np
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import tree_map
 from .executable import Executable
-from .machine_loop import NoMachineCode
+from .machine_code import NoMachineCode
 from .program import Program, traced
+from .report import described
 
 CALLS_BEFORE_MACHINE_CODE = 2  # a function that is called once isn't worth seconds of compiling
 
@@ -59,6 +60,10 @@ class Plan:
             if calls == CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
                 self._improve(wanted)
         return executable
+
+    def __str__(self) -> str:
+        """What is computed where, for each set of gradients wanted so far."""
+        return "\n\n".join(described(e.program, e.code) for e in self._executables.values())
 
     def _made(self, wanted: tuple[bool, ...]) -> Executable:
         if self._executor == "numba":

@@ -1,0 +1,392 @@
+"""Machine code, as text: passes over elements, and products, written in Python for numba.
+
+Elementwise operations of one shape run together, one pass over the elements for all of them, with what lies between in
+registers. Small products are loops of their own; large ones call BLAS. The text depends on the last axis of arrays, but
+on no other size, and names are numbered as they come: so the same model finds its machine code again, in another
+process and for another batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..autodiff.rules import linalg, reductions, shape
+from .blas import gemm_address
+from .machine_kernels import expression, has_expression
+from .places import Place, aligned, sliced, viewed, whole
+from .plan import Buffer
+from .shapes import is_view
+from .values import Value, operands
+
+if TYPE_CHECKING:
+    from .numpy_executor import Writer
+
+SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
+SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't needed for precision
+
+
+class NoMachineCode(Exception):
+    """Something has no machine-code form."""
+
+
+class MachineCode:
+    """One function in the making.
+
+    Args:
+        writer: of the calling function.
+        starts_inside: whether the first states of loops are made in the function itself, too.
+
+    Attributes:
+        arguments: what is passed to it -> what that is called inside.
+        sizes: likewise for lengths of axes.
+        buffers: arrays that it needs.
+        before: lines for the calling function, ahead of the call.
+        homes: where each Value is read from.
+        writes: where it is written to.
+        sums: where it is added up over time.
+        parts: of a concatenation, what has to be copied into it.
+        users: what is made of each Value.
+        kept: Values that somebody else reads.
+    """
+
+    def __init__(self, writer: Writer, starts_inside: bool = False) -> None:
+        self.writer = writer
+        self._starts_inside = starts_inside
+        self.arguments: dict[str, str] = {}
+        self.sizes: dict[int, str] = {}
+        self.buffers: dict[str, Buffer] = {}
+        self.before: list[str] = []
+        self.homes: dict[Value, Place] = {}
+        self.writes: dict[Value, list[Place]] = {}
+        self.sums: dict[Value, list[Place]] = {}
+        self.parts: dict[Value, list[tuple[Place, Value]]] = {}
+        self.users: dict[Value, set[Value]] = {}
+        self.kept: set[Value] = set()
+        self.text: list[str] = []
+        self.depth = ""
+        self._kernels: list[str] = []
+        self._variables = 0
+        self._unmade: set[Value] = set()
+
+    def call(self) -> list[str]:
+        """The lines of the calling function."""
+        parameters = [*self.arguments.values(), *self.sizes.values()]
+        entry = f"@entry\ndef program({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in self.text)
+        name = self.writer.machine_function("\n\n".join([*self._kernels, entry]))
+        self.writer.buffers.update(self.buffers)
+        return [*self.before, f"{name}({', '.join([*self.arguments, *map(str, self.sizes)])})"]
+
+    def line(self, text: str) -> None:
+        """One more line, at the current depth."""
+        self.text.append(self.depth + text)
+
+    def _kernel(self, kind: str, lines: list[str]) -> None:
+        """A function of these lines, and a call of it."""
+        known = {"t", "s", *self.arguments.values(), *self.sizes.values()}
+        words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
+        parameters = ", ".join(word for word in words if word in known)
+        name = f"{kind}_{len(self._kernels) + 1}"
+        self._kernels.append(f"@kernel\ndef {name}({parameters}):\n" + "".join(f"    {line}\n" for line in lines))
+        self.line(f"{name}({parameters})")
+
+    # --- arrays ------------------------------------------------------------------------------------------------------
+
+    def argument(self, passed: str) -> str:
+        """What the function calls something that is passed to it."""
+        return self.arguments.setdefault(passed, f"a{len(self.arguments)}")
+
+    def outside(self, value: Value) -> Place:
+        """A Value from outside, as an array whose elements lie one after another."""
+        if value.dtype.kind not in "fb":
+            raise NoMachineCode(f"elements of type {value.dtype}")
+        name = self.writer.operand(value)
+        lies_so = name in self.writer.buffers or name in self.buffers or value.ndim == 0
+        return whole(self.argument(name if lies_so else f"ascontiguousarray({name})"), value.shape)
+
+    def buffer(self, name: str, sizes: tuple[int, ...], dtype: object) -> str:
+        """A new array; what the function calls it."""
+        self.buffers[name] = Buffer(sizes, dtype)
+        return self.argument(name)
+
+    def start_with(self, passed: str, lead: str, start: Value) -> None:
+        """Put the first state of a loop where it belongs: row ``lead`` of an array."""
+        if self._starts_inside:
+            self.copy(whole(self.argument(passed), start.shape, lead), start)
+        else:
+            self.before.append(f"copyto({passed}[{lead}], {self.writer.operand(start)})")
+
+    def passed(self, place: Place) -> str:
+        """What is passed for the array of a place, which has to be all of it."""
+        if not place.is_whole:
+            raise NoMachineCode("a part of an array that is read afterwards")
+        return next(passed for passed, name in self.arguments.items() if name == place.array)
+
+    def _reshaped(self, value: Value) -> Place | None:
+        """All of an array in another shape: passed a second time, since it is the same memory."""
+        place = self.place_of(value.args[0])
+        if value.op is not shape.reshape or not place.is_whole:
+            return None
+        return whole(self.argument(f"{self.passed(place)}.reshape({value.shape!r})"), value.shape)
+
+    def place_of(self, value: Value) -> Place:
+        """Where a Value is read from."""
+        if value not in self.homes:
+            self.homes[value] = self.outside(value)
+        return self.homes[value]
+
+    def home(self, value: Value) -> Place:
+        """Where a Value that is made here is read from: an array of its own, if it has to be nowhere else."""
+        if value not in self.writes:
+            name = f"temporary_{len(self.writer.buffers) + len(self.buffers)}"
+            self.writes[value] = [whole(self.buffer(name, value.shape, value.dtype), value.shape)]
+        self.homes[value] = self.writes[value][0]
+        return self.homes[value]
+
+    def add_users(self, values: Iterable[Value]) -> None:
+        """Note what these are made of."""
+        for value in values:
+            for v in operands(value):
+                self.users.setdefault(v, set()).add(value)
+
+    # --- in which order ----------------------------------------------------------------------------------------------
+
+    def schedule(self, values: Iterable[Value]) -> None:
+        """Write everything, in an order in which as much as possible runs in one pass."""
+        waiting = list(values)
+        while waiting:
+            self._unmade = set(waiting)
+            others = (v for v in waiting if not has_expression(v) and all(map(self._is_known, operands(v))))
+            value = next(others, None)
+            if value is not None:
+                waiting.remove(value)
+                self._alone(value)
+            else:
+                chosen = self._ready_elements(waiting)
+                if not chosen:
+                    raise NoMachineCode(f"{waiting[0]!r} has no machine-code form")
+                self._pass(chosen)
+                waiting = [v for v in waiting if v not in chosen]
+
+    def _is_known(self, value: Value) -> bool:
+        return value not in self._unmade
+
+    def _ready_elements(self, waiting: list[Value]) -> dict[Value, None]:
+        """Elementwise Values of one shape whose operands are known, or are made in the same pass."""
+        chosen: dict[Value, None] = {}
+        for v in waiting:
+            if not has_expression(v) or (chosen and v.shape != next(iter(chosen)).shape):
+                continue
+            if all(self._is_known(a) or (a in chosen and a.shape == v.shape) for a in operands(v)):
+                chosen[v] = None
+        return chosen
+
+    def _alone(self, value: Value) -> None:
+        if is_view(value):
+            place = viewed(value, self.place_of(value.args[0])) or self._reshaped(value)
+            if place is None:
+                raise NoMachineCode(f"{value.op} of this form")
+            self.homes[value] = place
+        elif value.op is linalg.matmul:
+            self._product(value)
+        elif value.op is shape.joined:
+            if value not in self.writes:
+                self._join(value)
+            for place, piece in self.parts.get(value, []):
+                self.copy(place, piece)
+            self.homes[value] = self.writes[value][0]
+            self._accumulate(value)
+        elif value.op in (reductions.sum, reductions.mean):
+            self._reduction(value)
+        else:
+            raise NoMachineCode(f"{value!r} has no machine-code form")
+
+    def _new_variable(self) -> str:
+        self._variables += 1
+        return f"v{self._variables}"
+
+    def _size(self, n: int, is_last: bool) -> str:
+        return str(n) if is_last else self.sizes.setdefault(n, f"n{len(self.sizes)}")
+
+    def _nest(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
+        """Lines inside loops over all axes."""
+        nest, depth = [], ""
+        for axis, n in enumerate(sizes):
+            nest.append(f"{depth}for i{axis} in range({self._size(n, axis == len(sizes) - 1)}):")
+            depth += "    "
+        return [*nest, *(depth + line for line in lines)]
+
+    def _pass(self, chosen: dict[Value, None]) -> None:
+        """One pass over the elements."""
+        sizes = next(iter(chosen)).shape
+        indices = [f"i{axis}" for axis in range(len(sizes))]
+        names: dict[Value, str] = {}
+        loads: dict[str, str] = {}
+        lines: list[str] = []
+        stores: list[str] = []
+        for v in chosen:
+            text = expression(v, [self._number(a, v, names, loads, indices) for a in v.args])
+            names[v] = self._new_variable()
+            lines.append(f"{names[v]} = {text}")
+            if v in self.kept or not self.users.get(v, set()) <= chosen.keys():
+                self.home(v)
+            for place in self.writes.get(v, []):
+                stores.append(f"{place.at(indices)} = {names[v]}")
+            for place in self.sums.get(v, []):
+                stores.append(f"{place.at(indices)} += {names[v]}")
+            if v in self.writes:
+                self.homes[v] = self.writes[v][0]
+        lines = [*(f"{name} = {text}" for text, name in loads.items()), *lines, *stores]
+        self._kernel("elements", self._nest(sizes, lines))
+
+    def _number(
+        self, a: object, user: Value, names: dict[Value, str], loads: dict[str, str], indices: list[str]
+    ) -> str:
+        """One operand as a number: a variable, or a constant of the right type."""
+        real = "f64" if self._real(user) == np.float64 else "f32"
+        if a is None:
+            return "None"
+        if not isinstance(a, Value):
+            if isinstance(a, (bool, np.bool_)):
+                return str(bool(a))
+            if not isinstance(a, (int, float, np.number)) or not np.isfinite(a):
+                raise NoMachineCode(f"the constant {a!r}")
+            return f"{real}({float(a)!r})"
+        if a in names:
+            text = names[a]
+        else:
+            element = self.place_of(a).at(aligned(indices, a.shape))
+            text = loads.setdefault(element, f"x{len(loads)}_{self._variables}")
+        if a.dtype.kind == "b" and user.dtype.kind == "f" and not self._is_condition(a, user):
+            return f"({real}(1.0) if {text} else {real}(0.0))"
+        return text
+
+    @staticmethod
+    def _real(user: Value) -> np.dtype:
+        return next((v.dtype for v in (user, *operands(user)) if v.dtype.kind == "f"), user.dtype)
+
+    @staticmethod
+    def _is_condition(a: Value, user: Value) -> bool:
+        return getattr(user.op, "name", "") == "where" and user.args[0] is a
+
+    def copy(self, place: Place, value: Value) -> None:
+        """Write a Value to a second place."""
+        indices = [f"i{axis}" for axis in range(value.ndim)]
+        line = f"{place.at(indices)} = {self.place_of(value).at(indices)}"
+        self._kernel("copy", self._nest(value.shape, [line]))
+
+    def _join(self, value: Value) -> None:
+        """Have parts copied to where they lie side by side."""
+        axis, starts = value.keywords["axis"], value.keywords["starts"]
+        if axis is None or any(piece.dtype != value.dtype for piece in value.args):
+            raise NoMachineCode("a concatenation of flattened arrays, or of several dtypes")
+        target = self.home(value)
+        for piece, start, stop in zip(value.args, starts, starts[1:]):
+            place = sliced(target, value.shape, (*(slice(None),) * (axis % value.ndim), slice(start, stop)))
+            assert place is not None
+            self.parts.setdefault(value, []).append((place, piece))
+
+    def _accumulate(self, value: Value) -> None:
+        """Add a Value to its sum over time, if one is wanted."""
+        indices = [f"i{axis}" for axis in range(value.ndim)]
+        for place in self.sums.get(value, []):
+            line = f"{place.at(indices)} += {self.homes[value].at(indices)}"
+            self._kernel("sum", self._nest(value.shape, [line]))
+
+    def _reduction(self, value: Value) -> None:
+        """A sum or a mean, in float64 where it is one number."""
+        (a,) = value.args
+        axis = value.keywords.get("axis")
+        axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+        if a.size > SMALL_SUM or not a.dtype == value.dtype:
+            raise NoMachineCode("a sum of many elements")
+        indices = [f"i{i}" for i in range(a.ndim)]
+        kept = ["0" if i in axes else index for i, index in enumerate(indices)]
+        if not value.keywords.get("keepdims"):
+            kept = [index for i, index in enumerate(indices) if i not in axes]
+        source, out = self.place_of(a).at(indices), self.home(value).at(kept)
+        real = "f64" if value.dtype == np.float64 else "f32"
+        scale = f" * {real}({value.size / a.size!r})" if value.op is reductions.mean else ""
+        if value.size == 1:
+            lines = ["x = f64(0.0)", *self._nest(a.shape, [f"x += f64({source})"]), f"{out} = {real}(x){scale}"]
+        else:
+            zero = [f"i{i}" for i in range(value.ndim)]
+            lines = [
+                *self._nest(value.shape, [f"{self.homes[value].at(zero)} = {real}(0.0)"]),
+                *self._nest(a.shape, [f"{out} += {source}{scale}"]),
+            ]
+        self._kernel("sum", lines)
+        self._accumulate(value)
+
+    # --- products ----------------------------------------------------------------------------------------------------
+
+    def _product(self, value: Value) -> None:
+        a, b = value.args
+        if a.ndim > 2 or b.ndim > 2 or a.ndim + b.ndim < 3 or not a.dtype == b.dtype == value.dtype:
+            raise NoMachineCode(f"a product of shapes {a.shape} and {b.shape}")
+        left, right, out = self.place_of(a), self.place_of(b), self.home(value)
+        if multiplications(value) <= SMALL_PRODUCT:
+            self._small_product(value, left, right, out)
+        else:
+            self._large_product(value, left, right, out)
+        for extra in self.writes[value][1:]:
+            self.copy(extra, value)
+        self._accumulate(value)
+
+    def _small_product(self, value: Value, left: Place, right: Place, out: Place) -> None:
+        a, b = value.args
+        rows, columns = (["i0"] if a.ndim == 2 else []), (["j"] if b.ndim == 2 else [])
+        target = out.at([*rows, *columns])
+        real = "f64" if value.dtype == np.float64 else "f32"
+        inner, last = self._size(a.shape[-1], bool(self.depth)), b.shape[-1]
+        if columns:
+            lines = [
+                f"for j in range({last}):",
+                f"    {target} = {real}(0.0)",
+                f"for k in range({inner}):",
+                f"    x = {left.at([*rows, 'k'])}",
+                f"    for j in range({last}):",
+                f"        {target} += x * {right.at(['k', 'j'])}",
+            ]
+        else:
+            lines = [
+                f"x = {real}(0.0)",
+                f"for k in range({inner}):",
+                f"    x += {left.at([*rows, 'k'])} * {right.at(['k'])}",
+                f"{target} = x",
+            ]
+        if rows:
+            header = f"for i0 in range({self._size(a.shape[0], not columns)}):"
+            lines = [header, *(f"    {line}" for line in lines)]
+        self._kernel("product", lines)
+
+    def _large_product(self, value: Value, left: Place, right: Place, out: Place) -> None:
+        a, b = value.args
+        if not gemm_address(value.dtype) or None in (left.offset, right.offset, out.offset) or out.transposed:
+            raise NoMachineCode("a large product that BLAS can't do in place")
+        real = "f64" if value.dtype == np.float64 else "f32"
+        m, n = (a.shape[0] if a.ndim == 2 else 1), (b.shape[1] if b.ndim == 2 else 1)
+        rows = self._size(m, m == 1)
+        columns = self._size(n, True)
+        self.line(
+            f"gemm({self.argument(str(gemm_address(value.dtype)))}, {real}(0.0), {rows}, {columns}, {a.shape[-1]}, "
+            f"{self._matrix(left, a, a.ndim == 1)}, {self._matrix(right, b, False)}, "
+            f"{self._matrix(out, value, a.ndim == 1, flag=False)})"
+        )
+
+    def _matrix(self, place: Place, value: Value, is_row: bool, flag: bool = True) -> str:
+        """Address, distance of rows, and whether it is transposed."""
+        size = value.dtype.itemsize
+        block = int(np.prod(place.sizes))
+        length = place.sizes[-1] if len(place.sizes) > 1 or is_row else 1
+        first = f"{place.offset} + ({place.lead}) * {self._size(block, False)}" if place.lead else str(place.offset)
+        address = f"{place.array}.ctypes.data + {size} * ({first})"
+        return f"{address}, {length}" + (f", {place.transposed}" if flag else "")
+
+
+def multiplications(product: Value) -> int:
+    """How many multiplications a product takes."""
+    return product.size * int(product.args[0].shape[-1])

@@ -1,0 +1,69 @@
+"""Small programs as machine code from end to end: what stands around the loops, too.
+
+Where a whole training step takes microseconds, so does each call of NumPy. A forward or backward pass then becomes one
+function, called once. Large programs gain nothing by that, and leave what isn't in a loop to NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .loop import Loop
+from .machine_code import MachineCode, NoMachineCode
+from .machine_loop import MachineLoop
+from .numpy_kernels import view
+from .shapes import is_view
+from .values import Value, is_constant
+
+if TYPE_CHECKING:
+    from .numpy_executor import Writer
+
+SMALL_VALUE = 2**14  # elements of the largest array outside of loops
+
+
+def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
+    """The lines of the calling function that compute these Values.
+
+    Args:
+        writer: knows what everything is called.
+        order: what to compute, each after its operands.
+        kept: what is read afterwards.
+
+    Raises:
+        NoMachineCode: something has no machine-code form, or is large.
+    """
+    if any(value.size > SMALL_VALUE for value in order if not isinstance(value.op, Loop)):
+        raise NoMachineCode("a large program")
+    given = set(writer.names)
+    code = MachineCode(writer, starts_inside=True)
+    code.add_users(value for value in order if not isinstance(value.op, Loop))
+    loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
+    code.kept |= {*kept, *(v for loop in loops for v in loop.reads())}
+    waiting: list[Value] = []
+    for value in order:
+        if isinstance(value.op, Loop):
+            if value.op in loops:
+                code.schedule(waiting)
+                waiting = []
+                MachineLoop(code, value.op).write()
+                del loops[value.op]
+        elif is_view(value) and (value.args[0] in given or is_constant(value.args[0])):
+            writer.names[value] = view(value, writer.operand(value.args[0]))
+            given.add(value)
+        elif value.op is not None:
+            waiting.append(value)
+    code.schedule(waiting)
+    for value in order:
+        if value in code.kept:
+            _name(writer, code, value)
+    return code.call()
+
+
+def _name(writer: Writer, code: MachineCode, value: Value) -> str:
+    """What others call a Value that the function computes."""
+    if value not in writer.names:
+        is_seen = is_view(value)
+        base = _name(writer, code, value.args[0]) if is_seen else ""
+        writer.names[value] = view(value, base) if is_seen else code.passed(code.homes[value])
+    return writer.names[value]

@@ -1,0 +1,84 @@
+"""A plan in words: what left the loop, what stayed, what was joined, and the memory and work of each part."""
+
+from __future__ import annotations
+
+from ..autodiff.rules import linalg, shape
+from .loop import Loop
+from .plan import Code
+from .program import Program
+from .shapes import is_view
+from .values import Value, operands
+
+UNITS = ["", "k", "M", "G", "T"]
+
+
+def described(program: Program, code: Code) -> str:
+    """A program, part by part.
+
+    Every line says what is computed, with its shape, the floating-point operations that it takes and the memory of its
+    result. "Outside" is computed once for all steps; under a loop stands what is left to each step.
+    """
+    lines = _direction("forward", program.forward_order())
+    if program.gradients:
+        lines += ["", *_direction("backward", program.backward_order())]
+    memory = sum(buffer.nbytes for buffer in code.buffers.values())
+    lines += ["", f"{len(code.buffers)} buffers, {_amount(memory, 'B')} in all, kept from call to call"]
+    return "\n".join(lines)
+
+
+def _direction(name: str, order: list[Value]) -> list[str]:
+    lines, work = [], 0
+    seen: set[Loop] = set()
+    for value in order:
+        loop = value.op
+        if isinstance(loop, Loop):
+            if loop not in seen:
+                seen.add(loop)
+                inside, each = _loop(loop)
+                lines += inside
+                work += each * loop.steps
+        elif _is_work(value):
+            lines.append(f"  outside  {_line(value)}")
+            work += flops(value)
+    return [f"{name}: {_amount(work, 'flop')}", *lines]
+
+
+def _loop(loop: Loop) -> tuple[list[str], int]:
+    body = [value for value in loop.body() if _is_work(value)]
+    work = sum(map(flops, body))
+    direction = ", from the last" if loop.backwards else ""
+    head = f"  loop of {loop.steps} steps{direction}: {_amount(work, 'flop')} in each"
+    return [head, *(f"    inside  {_line(value)}" for value in body)], work
+
+
+def _is_work(value: Value) -> bool:
+    return value.op is not None and not is_view(value)
+
+
+def _line(value: Value) -> str:
+    name = getattr(value.op, "name", None) or value.op.__name__
+    made_of = ", ".join(_shape(v) for v in operands(value))
+    joined = " (parts side by side)" if value.op is shape.joined else ""
+    if value.op is linalg.matmul and value.args[1].op is shape.joined:
+        joined = f" ({len(value.args[1].args)} products joined)"
+    amounts = f"{_amount(flops(value), 'flop')}, {_amount(value.nbytes, 'B')}"
+    return f"{name:12} {_shape(value):18} of {made_of:30} {amounts}{joined}"
+
+
+def _shape(value: Value) -> str:
+    return "(" + ", ".join(map(str, value.shape)) + ")"
+
+
+def flops(value: Value) -> int:
+    """The floating-point operations that an operation takes, a function of one element counted as one."""
+    if value.op is linalg.matmul:
+        return 2 * value.size * value.args[0].shape[-1]
+    return max([value.size, *(v.size for v in operands(value))])
+
+
+def _amount(number: float, unit: str) -> str:
+    for prefix in UNITS:
+        if number < 1000 or prefix == UNITS[-1]:
+            break
+        number /= 1000
+    return f"{number:.3g} {prefix}{unit}"
