@@ -56,6 +56,7 @@ PROMISES = {
         re.compile(r"LSTM  .* 0\.00\d\d   has learned it"),
         re.compile(r"GRU  .* 0\.00\d\d   has learned it"),
     ],
+    "morse_code": ["reads    SOS\n", re.compile(r"up to 2 letters ([89]\d|100)% are"), "up to 8 letters "],
     "moving_blob": [
         "The network says right; it moves right.",
         re.compile(r"Of 1000 new videos (9[89]\.\d|100\.0)%"),
