@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,32 @@ def test_a_narrow_beam_ranks_true_sequences(width: int, alpha: float) -> None:
     for hypothesis in found:
         assert hypothesis.score == pytest.approx(known[hypothesis.symbols], abs=1e-12)
     assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+
+
+def beam_by_definition(width: int) -> list[tuple[int, ...]]:
+    """Everything that is ever finished, or alive at the end, when the ``width`` best beginnings go on at each step."""
+    alive, found = [((), 0.0)], []
+    for t in range(STEPS):
+        longer = [
+            ((*path, symbol), total + log_softmax(TABLE[t, path[-1] if path else 0])[symbol])
+            for path, total in alive
+            for symbol in range(K)
+        ]
+        found += [(total, path[:-1]) for path, total in longer if path[-1] == END]
+        going_on = [one for one in longer if one[0][-1] != END]
+        alive = sorted(going_on, key=lambda one: one[1], reverse=True)[:width]
+    found += [(total, path) for path, total in alive]
+    return [path for _, path in sorted(found, reverse=True)[:width]]
+
+
+@pytest.mark.parametrize("width", range(1, 9))
+@pytest.mark.parametrize("seed", range(5))
+def test_a_beam_keeps_as_many_beginnings_as_it_is_wide(width: int, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = np.random.default_rng(seed).normal(size=(STEPS, K, K))
+    table[..., END] += 1.5  # ends are likely, and must not take the places of beginnings
+    monkeypatch.setattr(sys.modules[__name__], "TABLE", table)
+    found = nn.beam_search(step, np.zeros(1, int), start=0, end=END, width=width, max_steps=STEPS)
+    assert [h.symbols for h in found] == beam_by_definition(width)
 
 
 def test_a_beam_of_one_is_greedy() -> None:

@@ -175,17 +175,44 @@ class Module:
             >>> tr.gradcheck(f, [layer.W])
             True
         """
-        own = dict(self.named_parameters())
+        own = dict(zip(self._tree_keys(), self._tree_children()))
         for path, value in values.items():
             if path not in own:
                 raise ValueError(f"with_values of {type(self).__name__}: no parameter {path}; there are {list(own)}")
-            if np.shape(value) != own[path].shape:
-                raise ValueError(f"with_values: {path} has shape {own[path].shape}, not {np.shape(value)}")
-        return _replaced(self, {id(own[path]): value for path, value in values.items()})
+            if np.shape(value) != np.shape(own[path]):
+                raise ValueError(f"with_values: {path} has shape {np.shape(own[path])}, not {np.shape(value)}")
+        return self._tree_rebuild([values.get(path, value) for path, value in own.items()])
+
+    # --- a model is a tree of its parameters: grad, jvp, hessian and the like take it as an argument ---------------------
+
+    def _tree_children(self) -> list[Any]:
+        return list(vars(self)["_stands_for"].values) if "_stands_for" in vars(self) else list(self.parameters())
+
+    def _tree_keys(self) -> list[str]:
+        return [path for path, _ in self._tree_origin().named_parameters()]
+
+    def _tree_rebuild(self, parts: list[Any]) -> Any:
+        origin = self._tree_origin()
+        made = _replaced(origin, {id(old): new for old, new in zip(origin.parameters(), parts)})
+        vars(made)["_stands_for"] = _StandsFor(origin, parts)
+        return made
+
+    def _tree_origin(self) -> Module:
+        return vars(self)["_stands_for"].origin if "_stands_for" in vars(self) else self  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{path} {parameter.shape}" for path, parameter in self.named_parameters())
         return f"{type(self).__name__}({parts})"
+
+
+class _StandsFor:
+    """What a module that was rebuilt as a tree remembers: whose parameters it had, and what took their place."""
+
+    __slots__ = ("origin", "values")
+
+    def __init__(self, origin: Module, values: list[Any]) -> None:
+        self.origin = origin
+        self.values = values
 
 
 def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:

@@ -148,7 +148,6 @@ class Decoder(Module):
 
         # Drawn before the loop: the coins, and noise that makes the argmax of logits a draw from their softmax.
         own = self.generator.random(target.shape) < sampling
-        own[:1] = False  # nothing has been written before the first step
         gumbel = self.generator.gumbel(size=(*target.shape, self.symbols))
         (logits, weights), (state, _) = unroll(cell, (before, noise, own, gumbel), (state, before[0]))
         return logits, state, weights
