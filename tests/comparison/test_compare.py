@@ -100,6 +100,13 @@ def test_a_function_of_a_model_is_a_loss_too():
     assert compare(loss, manual, cell, (xs,)).agrees
 
 
+def test_a_short_name_that_could_be_two_parameters_is_neither():
+    params = {"a": {"w": np.ones(2)}, "b": {"w": np.ones(2)}}
+    report = compare(lambda p: np.sum(p["a"]["w"]) + np.sum(p["b"]["w"]), {"w": np.ones(2)}, params)
+    assert [row.problem for row in report.rows] == ["no gradient was given"] * 2
+    assert "There is no parameter 'w'" in str(report)
+
+
 def test_errors_angle_and_verdict_of_a_wrong_gradient():
     loss = lambda p: np.sum(p["w"] * np.array([3.0, 4.0]))  # noqa: E731
     row = compare(loss, {"w": np.array([4.0, -3.0])}, {"w": np.ones(2)})["w"]
@@ -133,9 +140,9 @@ def test_a_recorded_loss_is_evaluated_again_by_replaying_it():
 def test_a_large_parameter_is_refereed_where_it_matters():
     w = np.linspace(-1, 1, 1000)
     manual = 2 * w
-    manual[777] += 1.0
+    manual[500] += 0.3  # where the gradient is nearly zero
     report = compare(lambda p: np.sum(p["w"] ** 2), {"w": manual}, {"w": w})
-    assert len(report["w"].ruling.elements) < 1000 and 777 in report["w"].ruling.elements
+    assert len(report["w"].ruling.elements) < 1000 and 500 in report["w"].ruling.elements
     assert "manual formula doesn't" in report["w"].sentence
 
 
@@ -152,6 +159,7 @@ def test_a_gradient_whose_terms_cancel_agrees_if_only_rounding_is_left():
     loss = lambda p: sum(p["w"] * x for x in a)  # noqa: E731
     assert compare(loss, {"w": np.array(1e-9)}, params).agrees
     assert not compare(loss, {"w": np.array(1.0)}, params).agrees
+    assert not compare(loss, {"w": np.array(1e-3)}, params).agrees
 
 
 def test_gradients_from_pytorch_are_taken_as_arrays():

@@ -85,6 +85,13 @@ def test_a_loss_at_every_step_does_not_hide_a_gradient_that_vanishes():
     assert flow.verdict == "vanishing" and flow.rate == pytest.approx(0.5)
 
 
+def test_a_state_that_reaches_the_loss_twice_carries_both():
+    w = tr.tensor(0.5, requires_grad=True)
+    ys, last = tr.unroll(lambda x, s: x + w * s, np.ones((4, 1)), state=np.zeros(1))
+    flow = gradient_flow(np.sum(ys) + 2 * np.sum(last))["h"]
+    np.testing.assert_allclose(flow.carried, 3 * 0.5 ** np.arange(3, -1, -1))
+
+
 def test_a_layer_in_reverse_carries_its_gradient_the_other_way():
     w = tr.tensor(0.5, requires_grad=True)
     ys, _ = tr.unroll(lambda x, s: x + w * s, np.ones((30, 1)), state=np.zeros(1), reverse=True)
