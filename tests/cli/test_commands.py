@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,7 @@ def test_every_command_has_help(capsys, command):
         ["train", "--seconds", "nan"],
         ["train", "--validation", "1"],
         ["train", "--seed", "-1"],
+        ["train", "--seconds", "soon"],
         ["sample"],
         ["sample", "x", "--temperature", "-1"],
         ["draw", "elman", "--level", "nonsense"],
@@ -218,6 +220,48 @@ def test_no_argument_crashes_it(words, command):
         assert main([command, *(word.lstrip("-") or "x" for word in words)]) == 2
     except SystemExit as stopped:
         assert stopped.code == 2
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (BrokenPipeError(), 0, ""),
+        (OSError(28, "No space left on device", "file"), 2, "tinygrad-rnn: file: No space left on device\n"),
+        (KeyboardInterrupt(), 130, "tinygrad-rnn: stopped\n"),
+    ],
+)
+def test_what_ends_a_command(monkeypatch, capfd, raised, status, said):
+    def ends(*_):
+        raise raised
+
+    monkeypatch.setattr("tinygrad_rnn.cli.info.gathered", ends)
+    monkeypatch.setattr("os.dup2", lambda *_: None)  # else this process would lose its output for good
+    assert main(["info"]) == status
+    assert capfd.readouterr().err == said
+
+
+def test_a_warning_takes_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(
+        "tinygrad_rnn.cli.info.gathered", lambda: warnings.warn("the disk\nis full", stacklevel=1) or {}
+    )
+    assert main(["info", "--json"]) == 0
+    assert capsys.readouterr().err == "tinygrad-rnn: the disk is full\n"
+
+
+def test_a_folder_below_a_file_cannot_be_made(here, capsys):
+    Path("file").touch()
+    Path("text.txt").write_text("the quick brown fox\n" * 400, encoding="utf-8")
+    assert main(["train", "text.txt", "--out", "file/below"]) == 2
+    assert "can't make the folder" in capsys.readouterr().err
+
+
+def test_where_there_is_no_graphviz(here, monkeypatch, capsys):
+    monkeypatch.setattr("tinygrad_rnn.viz.render.renderers", list)
+    monkeypatch.setattr("tinygrad_rnn.cli.info.renderers", list)
+    assert main(["draw", "elman", "--out", "a.png"]) == 2
+    assert "pip install" in capsys.readouterr().err and not Path("a.png").exists()
+    assert main(["info"]) == 0
+    assert "none; pip install" in capsys.readouterr().out
 
 
 def test_a_reader_that_stops_is_no_error():

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -64,6 +65,54 @@ def test_eval_on_another_text_counts_what_the_model_does_not_know(tmp_path, text
     assert json.loads(capsys.readouterr().out)["unknown"] == 3
 
 
+def test_eval_in_words(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    assert main(["train", text_file, "--out", str(out), "--steps", "5", *SMALL]) == 0
+    assert "Let it write: tinygrad-rnn sample" in capsys.readouterr().out
+    assert main(["eval", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "bits per character (perplexity" in printed and "without a model" in printed
+    other = tmp_path / "other.txt"
+    other.write_text("Ü the fox", encoding="utf-8")
+    assert main(["eval", str(out), str(other)]) == 0
+    assert "1 of the characters are not among them" in capsys.readouterr().out
+    assert main(["sample", str(out), "--length", "5", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["text"]) == 5
+
+
+def test_eval_needs_a_text(tmp_path, text_file, capsys):
+    out, alone = tmp_path / "run", tmp_path / "alone"
+    assert main(["train", text_file, "--out", str(out), "--steps", "1", *SMALL]) == 0
+    alone.mkdir()
+    (alone / "model.tree").write_bytes((out / "model.tree").read_bytes())
+    other = tmp_path / "other"
+    Path(text_file).write_text("another text, of other letters.\n" * 100, encoding="utf-8")
+    assert main(["train", text_file, "--out", str(other), "--steps", "1", *SMALL]) == 0
+    (other / "model.tree").write_bytes((out / "model.tree").read_bytes())
+    (out / "settings.json").write_text("{}", encoding="utf-8")
+    short = tmp_path / "short.txt"
+    short.write_text("x", encoding="utf-8")
+    capsys.readouterr()
+    for words, complaint in (
+        ([str(alone)], "doesn't hold the text"),
+        ([str(other)], "isn't the one that this model was trained on"),
+        ([str(out)], "settings.json is damaged"),
+        ([str(alone), str(short)], "too short"),
+    ):
+        assert main(["eval", *words]) == 2
+        said = capsys.readouterr().err
+        assert complaint in said and said.count("\n") == 1
+
+
+def test_training_that_diverges_fails_and_keeps_the_last_good_model(tmp_path, text_file, capsys):
+    out = tmp_path / "run"
+    words = ["train", text_file, "--out", str(out), "--steps", "50", "--learning-rate", "1e38", "--quiet", *SMALL]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "training has diverged" in said and said.count("\n") == 1
+    assert all(np.isfinite(array).all() for array in weights(out).values())
+
+
 def test_words(tmp_path, text_file, capsys):
     out = tmp_path / "run"
     assert main(["train", text_file, "--out", str(out), "--steps", "5", "--words", "--max-size", "6", *SMALL]) == 0
@@ -100,6 +149,16 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, text_file):
     assert main(["train", "--resume", "--out", str(out), "--steps", str(step + 2)]) == 0
 
 
+def test_ctrl_c_here(tmp_path, text_file, capsys):
+    """The same in this process, where nothing but the signal is sent."""
+    out = tmp_path / "run"
+    timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    assert main(["train", text_file, "--out", str(out), "--steps", "1000000", "--quiet", *SMALL]) == 130
+    assert "go on: tinygrad-rnn train --resume --out" in capsys.readouterr().err
+    assert (out / "model.tree").exists()
+
+
 def test_what_a_run_was_begun_with_stays(tmp_path, text_file, capsys):
     out = tmp_path / "run"
     assert main(["train", text_file, "--out", str(out), "--steps", "2", *SMALL]) == 0
@@ -111,6 +170,16 @@ def test_what_a_run_was_begun_with_stays(tmp_path, text_file, capsys):
     assert main([*resume, "--units", "8"]) == 0  # the same again is no change
     assert main(["train", text_file, "--out", str(out)]) == 2
     assert "holds a training run already" in capsys.readouterr().err
+    settings = out / "settings.json"
+    settings.write_text(settings.read_text(encoding="utf-8").replace("units", "unit"), encoding="utf-8")
+    assert main(resume) == 2
+    assert "damaged, or of another version" in capsys.readouterr().err
+    settings.unlink()
+    assert main(resume) == 2
+    (out / "model.tree").unlink()
+    settings.write_text("{}", encoding="utf-8")
+    assert main(["sample", str(out)]) == 2
+    assert "hasn't come to an end" in capsys.readouterr().err
 
 
 def test_resume_needs_a_run(tmp_path, capsys):

@@ -6,7 +6,9 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__
 from .options import Parser, in_one_line
@@ -47,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "tour")
     _print_what_the_terminal_can()
     try:
-        chosen = build_parser().parse_args(words)
-        return int(chosen.run(chosen))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn  # type: ignore[assignment]  # it takes what it is given
+            chosen = build_parser().parse_args(words)
+            return int(chosen.run(chosen))
     except Complaint as complaint:
         return _stop(str(complaint), USAGE_ERROR)
     except BrokenPipeError:
@@ -64,6 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _stop(message: str, status: int) -> int:
     print(f"tinygrad-rnn: {message}", file=sys.stderr)
     return status
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    """A warning as one line, without the place in the code that it comes from."""
+    print(f"tinygrad-rnn: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _print_what_the_terminal_can() -> None:

@@ -80,7 +80,8 @@ def run(options: argparse.Namespace) -> int:
     model: list[LanguageModel] = []  # from the first step on; a run that is stopped has one, too
     try:
         # BLAS takes all cores unless it is told otherwise; for products of this size that costs more than it brings.
-        with threadpool_limits(limits=settings["threads"]):
+        # NumPy needn't warn of overflow: a run that diverges says so, once.
+        with threadpool_limits(limits=settings["threads"]), np.errstate(all="ignore"):
             trained = train_on_text(
                 symbols,
                 vocabulary=vocabulary,
