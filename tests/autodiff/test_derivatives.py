@@ -360,3 +360,45 @@ def test_objects_that_join_in_are_trees() -> None:
     assert isinstance(g, Affine) and np.allclose(g.b, 2 * x) and np.allclose(g.W, np.outer(x, 2 * x))
     (product,) = tr.hvp(lambda m: np.sum(m(x) ** 2), (model,), (Affine(np.eye(3), np.ones(3)),))
     assert isinstance(product, Affine) and np.allclose(product.b, 2 * (x + 1))
+
+
+class Tied(tr.nn.Module):
+    """Two layers with one matrix, in a list, beside a cell."""
+
+    def __init__(self) -> None:
+        self.cell = tr.nn.RNNCell(3, 4, seed=0, dtype=np.float64)
+        self.layers = [tr.nn.Linear(4, 4, seed=1, dtype=np.float64) for _ in range(2)]
+        self.layers[1].W = self.layers[0].W
+
+    def forward(self, xs: Any) -> Any:
+        ys, _ = tr.unroll(self.cell, xs)
+        return self.layers[1](np.tanh(self.layers[0](ys)))
+
+
+def test_a_model_is_a_tree_of_its_parameters() -> None:
+    model, xs = Tied(), np.random.default_rng(2).standard_normal((3, 2, 3))
+    loss = lambda model: np.sum(model(xs) ** 2)  # noqa: E731
+    loss(model).backward()
+    g = tr.grad(loss)(model)
+    assert isinstance(g, Tied) and g.layers[0].W is g.layers[1].W
+    assert np.allclose(g.cell.U.data, model.cell.U.grad) and np.allclose(g.layers[0].W.data, model.layers[0].W.grad)
+    with tr.no_grad():
+        assert type(tr.grad(loss)(model).cell.U) is np.ndarray
+    assert tr.gradcheck(loss, [model], rtol=1e-5)
+    v = tr.stop_gradient(model)
+    (hv,) = tr.hvp(loss, (model,), (v,))
+    h = 1e-6
+    above, below = (model.with_values({k: a * (1 + s * h) for k, a in model.state_dict().items()}) for s in (1, -1))
+    slope = (tr.grad(loss)(above).cell.W - tr.grad(loss)(below).cell.W) / (2 * h)
+    assert isinstance(hv, Tied) and np.allclose(hv.cell.W.data, slope, rtol=1e-5, atol=1e-7)
+
+
+def test_gradcheck_names_the_parameter_of_a_model() -> None:
+    model, xs = Tied(), np.random.default_rng(2).standard_normal((3, 2, 3))
+
+    def wrong(m: Any) -> Any:
+        W = m.layers[0].W
+        return np.sum(m(xs)) * (W.detach() if isinstance(W, tr.Tensor) else W)[0, 0]
+
+    with pytest.raises(tr.GradientError, match=r"input 0\.layers\.0\.W, element \[0, 0\]"):
+        tr.gradcheck(wrong, [model])

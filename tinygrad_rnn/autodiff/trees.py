@@ -1,7 +1,7 @@
 """Trees of arrays: nested tuples, lists, dicts and NamedTuples, taken apart and put together again.
 
 An object of another class joins in by two methods: ``_tree_children()``, which gives its parts, and
-``_tree_rebuild(parts)``, which makes such a tree of new parts.
+``_tree_rebuild(parts)``, which makes such a tree of new parts; and ``_tree_keys()``, if its parts have names.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def paths(tree: Any, prefix: str = "") -> Iterator[str]:
         yield prefix
         return
     keys = tree if isinstance(tree, dict) else getattr(tree, "_fields", range(len(parts)))
+    if hasattr(tree, "_tree_keys"):
+        keys = tree._tree_keys()
     for key, part in zip(keys, parts):
         yield from paths(part, f"{prefix}.{key}" if prefix else str(key))
 

@@ -183,7 +183,7 @@ class Module:
                 raise ValueError(f"with_values: {path} has shape {np.shape(own[path])}, not {np.shape(value)}")
         return self._tree_rebuild([values.get(path, value) for path, value in own.items()])
 
-    # --- a model is a tree of its parameters: grad, jvp, hessian and the like take it as an argument ---------------------
+    # --- a tree of its parameters: so grad, jvp, hessian and the like take a model as an argument --------------------
 
     def _tree_children(self) -> list[Any]:
         return list(vars(self)["_stands_for"].values) if "_stands_for" in vars(self) else list(self.parameters())
@@ -198,7 +198,7 @@ class Module:
         return made
 
     def _tree_origin(self) -> Module:
-        return vars(self)["_stands_for"].origin if "_stands_for" in vars(self) else self  # type: ignore[no-any-return]
+        return vars(self)["_stands_for"].origin if "_stands_for" in vars(self) else self
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{path} {parameter.shape}" for path, parameter in self.named_parameters())
