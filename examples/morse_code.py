@@ -38,10 +38,10 @@ def signal(word, rng, noise=0.15):
     return (clean + noise * rng.normal(size=clean.shape)).astype(np.float32)[:, None]
 
 
-def batch(rng, count=32, longest=2):
-    """Words of one or two letters: signals (T, B, 1), their lengths, labels (B, S) and their lengths."""
+def batch(rng, count=32, longest=2, steps=None):
+    """Words of up to ``longest`` letters: signals (T, B, 1), their lengths, labels (B, S), their lengths."""
     words = ["".join(rng.choice(LETTERS, size=rng.integers(1, longest + 1))) for _ in range(count)]
-    signals, lengths = pad([signal(word, rng) for word in words])
+    signals, lengths = pad([signal(word, rng) for word in words], length=steps)
     labels, label_lengths = pad([[1 + LETTERS.index(letter) for letter in word] for word in words], batch_first=True)
     return words, signals, lengths, labels, label_lengths
 
@@ -50,8 +50,10 @@ class Receiver(tr.nn.Module):
     """A signal in, at each step the log-probability of blank and of each letter out."""
 
     def __init__(self, units=24, seed=0):
-        layer = tr.nn.GRU(1, units, bidirectional=True, seed=seed)
-        self.network = tr.nn.ManyToMany(layer, 1 + len(LETTERS), seed=seed + 1)
+        rng = np.random.default_rng(seed)
+        forward, reverse = (tr.compile(tr.nn.GRUCell(1, units, seed=rng), executor="numpy") for _ in range(2))
+        layer = tr.nn.Recurrent([(forward, reverse)])
+        self.network = tr.nn.ManyToMany(layer, 1 + len(LETTERS), seed=rng)
 
     def forward(self, signals, lengths):
         return tr.log_softmax(self.network(signals, lengths=lengths)[0], axis=-1)
@@ -67,13 +69,14 @@ class Receiver(tr.nn.Module):
         return words
 
 
-def train(model, updates=200, seed=0):
+def train(model, updates=300, seed=0):
     """Learn from new words at every update. Gives the losses."""
     rng = np.random.default_rng(seed)
-    optimizer = tr.optim.Adam(model.parameters(), lr=0.03)
+    optimizer = tr.optim.Adam(model.parameters(), lr=0.02)
     losses = []
     for _ in range(updates):
-        _, signals, lengths, labels, label_lengths = batch(rng)
+        # All signals as long as the longest can be: compiled cells are traced anew for each length.
+        _, signals, lengths, labels, label_lengths = batch(rng, steps=42)
         loss = tr.nn.ctc(model(signals, lengths), labels, lengths, label_lengths, blank=BLANK)
         loss.backward()
         tr.optim.clip_grad_norm_(list(model.parameters()), 1.0)
