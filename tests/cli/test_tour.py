@@ -53,6 +53,7 @@ def test_the_report_opens_only_where_someone_watches(tmp_path, text_file, monkey
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
     assert tour("tour", text_file, "--out", str(tmp_path), *more) == 0
     assert opened == [(tmp_path / "report.html").as_uri()] * opens

@@ -114,5 +114,6 @@ def write(path: Path, text: str) -> None:
 
 
 def someone_is_watching() -> bool:
-    """Whether this runs in a terminal that a person looks at, rather than in a script or a build."""
-    return sys.stdout.isatty() and not os.environ.get("CI")
+    """Whether this runs in a terminal on a desktop that a person looks at, rather than in a script or on a server."""
+    desktop = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return bool(sys.stdout.isatty() and desktop and not os.environ.get("CI"))
