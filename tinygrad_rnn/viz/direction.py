@@ -25,6 +25,9 @@ def directed(scene: Scene, direction: str) -> None:
         else:
             paths.append(path)
     scene.paths = paths
+    if direction == "both":
+        for label in scene.labels:
+            label.x += 2 * APART * (label.kind == "tap")  # beside both lines
 
 
 def _moved(path: Path, by: float) -> Path:

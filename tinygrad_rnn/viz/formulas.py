@@ -1,7 +1,8 @@
 """Formulas read off the recorded operations: a cell's equations, and the derivative of each operation.
 
 An expression is a small tree; three dialects write it: text (``h = tanh(x U + h' W + b)``), LaTeX and MathML. In text
-a value of the step before carries a prime; in LaTeX and MathML time is an index.
+a value of the step before carries a prime (one of the step after, in a layer that goes backward, ₊₁); in LaTeX and
+MathML time is an index.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from .model import Edge, Graph, Vertex
-from .symbols import index_text, number, plain_number
+from .symbols import index_text, number, plain_number, subscript
 
 DEEPEST = 24  # an expression of more levels than this ends in an ellipsis
 
@@ -220,7 +221,8 @@ class Dialect:
 
     def symbol(self, name: str, delay: int | None) -> str:
         """A named value."""
-        return name + "'" * (delay or 0)
+        later = f"₊{subscript(-delay)}" if delay and delay < 0 else ""
+        return name + "'" * (delay or 0) + later
 
     def number(self, text: str) -> str:
         """A number."""

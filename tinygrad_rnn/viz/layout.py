@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from .model import Edge, Graph, Vertex
-from .plan import CHANNEL_LINE, ELIDED_INSET, LANE_TITLE, LINE_HEIGHT, SMALL, Column, Numbered, Plan
+from .plan import CHANNEL_LINE, ELIDED_INSET, HEADING, LINE_HEIGHT, SMALL, Column, Numbered, Plan
 from .scale import ink_on
 from .scene import Box, Dot, Label, Line, Panel, Path, Point, Scene, joined, rising, rounded, straight
-from .symbols import subscript
+from .symbols import number, subscript
 from .template import Template
 
 
@@ -66,13 +66,12 @@ class _Layout:
 
     def _draw_panels(self) -> None:
         plan, scene = self.plan, self.scene
-        timed = [rows for lane, rows in zip(self.graph.lanes, plan.lane_rows) if lane.timed]
-        titled = bool([lane.title for lane in self.graph.lanes if lane.timed][-1:] not in ([], [""]))
+        timed = [i for i, lane in enumerate(self.graph.lanes) if lane.timed]
         for column in plan.columns.values():
             if column.step == 0:
                 continue
-            top = plan.row_top(timed[-1][1]) - (10 if plan.headed_below else 36) - LANE_TITLE * titled
-            bottom = plan.row_bottom(timed[0][0]) + (36 if plan.headed_below else 10)
+            top = plan.lane_top[timed[-1]] - (4 if plan.headed_below else HEADING + 4)
+            bottom = plan.row_bottom(plan.lane_rows[timed[0]][0]) + (36 if plan.headed_below else 10)
             left, width = column.left - 10, column.width + 20
             kind = "hidden" if column.elided else "column"
             scene.panels.append(Panel(f"column{column.step}", kind, left, top, width, bottom - top, step=column.step))
@@ -86,7 +85,7 @@ class _Layout:
         for lane, (first, last) in enumerate(plan.lane_rows):
             title = self.graph.lanes[lane].title
             if title and last >= first:
-                top, bottom = plan.row_top(last) - 8 - LANE_TITLE, plan.row_bottom(first) + 8
+                top, bottom = plan.lane_top[lane], plan.row_bottom(first) + 8
                 left, width = plan.first_column - 6, plan.right - plan.first_column + 12
                 scene.panels.append(Panel(f"lane{lane}", "lane", left, top, width, bottom - top, title))
 
@@ -361,7 +360,7 @@ class _Layout:
         self._label_loop(n, edge, box.y)
 
     def _label_loop(self, n: int, edge: Edge, y: float) -> None:
-        text = f"delay {edge.delay}, {edge.count}×"
+        text = f"delay {number(edge.delay)}, {edge.count}×"
         while any(abs(y - other) < 1.3 * SMALL for other in self.loop_labels):
             y += 1.3 * SMALL
         self.loop_labels.append(y)

@@ -422,7 +422,8 @@ def _label_step(leaf: Node) -> int | None:
 
 def _lane_title(scope: Any) -> str:
     owner = type(scope.owner).__name__ if scope.owner is not None else ""
-    layer = "" if scope.layer is None else f"layer {scope.layer}" if isinstance(scope.layer, int) else str(scope.layer)
+    name = "" if scope.layer is None else str(scope.layer)
+    layer = f"layer {name}" if name[:1].isdigit() else name
     return " · ".join(part for part in (layer, owner) if part)
 
 

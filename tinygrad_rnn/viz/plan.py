@@ -90,6 +90,7 @@ class Plan:
         row: the row of each key, from the bottom; lane_rows: the first and last of each lane.
         row_y, row_height: the middle (downward) and the height of each row.
         track_y: the height of each track, by (row above it, what runs there).
+        lane_top: the upper end of each lane, above its title.
     """
 
     def __init__(self, graph: Graph, lines: list[list[Line]], taps: dict[int, list[str]], rolled: bool) -> None:
@@ -407,18 +408,25 @@ class Plan:
         narrow = bool(self.into_bar) and self.template.right - self.template.left < NARROW
         self.headed_below = self.rolled or narrow  # where there is no room beside what leaves the column upward
         y = MARGIN + HEADING * self.headed_below
-        middles, tracks = [], {}
+        middles: list[float] = []
+        tracks: dict[tuple[int, Hashable], float] = {}
+        tops: dict[int, float] = {}
         for row in range(self.rows + 1):
             gap = self.gaps.get(row, {})
-            y += (
-                LANE_GAP * (row in titled)
-                + LANE_TITLE * (row in after_titled)
-                + HEADING * (row == headed and not self.headed_below)
-            )
             y += GAP_BELOW if row or gap else 0
-            for key, room in gap.items():
+            exits: dict[Hashable, float] = {
+                key: room for key, room in gap.items() if isinstance(key, tuple) and key[0] == "exit"
+            }
+            for key, room in exits.items():  # these belong to the lane below
                 tracks[row, key] = y + room / 2
                 y += room
+            y += LANE_TITLE * (row in after_titled)
+            tops[row] = y
+            y += LANE_GAP * (row in titled) + HEADING * (row == headed and not self.headed_below)
+            for key, room in gap.items():
+                if key not in exits:
+                    tracks[row, key] = y + room / 2
+                    y += room
             if row < self.rows:
                 y += GAP_ABOVE if row or gap else 0
                 middles.append(y + heights[row] / 2)
@@ -427,6 +435,7 @@ class Plan:
         self.row_y = [self.height - middle for middle in middles]
         self.row_height = heights
         self.track_y = {place: self.height - y for place, y in tracks.items()}
+        self.lane_top = [self.height - tops[last + 1] for _, last in self.lane_rows]
 
     def row_top(self, row: int) -> float:
         """The upper end of a row."""

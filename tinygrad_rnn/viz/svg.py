@@ -73,6 +73,8 @@ def style_rules(within: str, palette: Palette) -> list[str]:
         f"{within} .lane-title{{font-style:italic;fill:{paper.muted}}}",
         f"{within} .g,{within} text.tap{{fill:{paper.gradient}}}",
         f"{within} .formula{{font-family:serif}}",
+        f"{within} text.lane-title,{within} text.tap{{paint-order:stroke;stroke:{paper.paper};stroke-width:3;"
+        "stroke-linejoin:round;stroke-opacity:.8}",
         f"{within} path{{fill:none;stroke:{paper.line}}}",
         f"{within} .column,{within} .hidden{{fill:{paper.column}}}",
         f"{within} .lane{{fill:none;stroke:{paper.lane};stroke-dasharray:2 4}}",
