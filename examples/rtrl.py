@@ -99,7 +99,7 @@ def main():
     report = tr.compare(loss_of, summed_as_printed(result.loss_gradients), params._asdict())
     print(f"\nSummed as the article prints it, up to t = N⁽²⁾ = {k}: {report.summary}")
     print("\n".join(report.sentences()))
-    print("What is missing is the gradient of the last loss, L_6.")
+    print(f"What is missing is the gradient of the last loss, L_{T}.")
 
     params, losses = train(params)
     print(f"\nTraining: loss {losses[0]:.2f} -> {losses[-1]:.3f}, below the threshold after {len(losses) - 1} updates.")
