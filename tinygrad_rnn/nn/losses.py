@@ -7,7 +7,7 @@ for nothing. And all take ``reduction=``:
 "mean"              the mean of all single losses (of those that count)
 "sum"               their sum
 "none"              the single losses themselves, 0 where they don't count
-"per_instance"      summed over time and averaged over the training instances, the seeds' convention: first axis time
+"per_instance"      summed over time and averaged over the training instances, as in the articles: first axis time
 ==================  ===================================================================================================
 """
 
