@@ -38,6 +38,14 @@ TREES = st.recursive(
     ),
     max_leaves=8,
 )
+
+
+class Name(str):
+    """It would come back as a plain string."""
+
+    __slots__ = ()
+
+
 EXAMPLE = {"weights": np.arange(12.0).reshape(3, 4), "step": 3, 7: ("a", None, [np.int8(5), True])}
 
 
@@ -78,7 +86,7 @@ def test_arrays_come_back_in_any_layout_and_can_be_written_to(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "thing", [object(), np.array([object()]), np.array(["text"]), {1.5: 2}, {"a": [{"b": {1, 2}}]}, b"bytes"]
+    "thing", [object(), np.array([object()]), np.array(["text"]), {1.5: 2}, {"a": [{"b": {1, 2}}]}, b"bytes", Name("x")]
 )
 def test_what_is_no_number_is_refused_where_it_stands(thing: Any, tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"the tree.* saved"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.data import Batches
-from tinygrad_rnn.training import Run, evaluate, fit
+from tinygrad_rnn.training import History, Run, evaluate, fit
 
 
 class Scale(nn.Module):
@@ -55,6 +56,17 @@ def test_early_stopping_waits_as_long_as_it_is_told() -> None:
     best, _ = history.best_validation
     assert history.step == best + 4
     assert history.stopped == "the validation loss has not improved 4 times in a row"
+
+
+def test_patience_lasts_through_an_interruption(tmp_path: Path) -> None:
+    def early_stopped(**keywords) -> History:
+        return fit_scale(Scale(), examples(3.0), validation=examples(1.0), patience=4, **keywords)
+
+    alone = early_stopped(epochs=100)
+    best, _ = alone.best_validation
+    early_stopped(epochs=best + 2, checkpoints=tmp_path)
+    resumed = early_stopped(epochs=100, checkpoints=tmp_path, resume=True)
+    assert (resumed.step, resumed.stopped) == (alone.step, alone.stopped)
 
 
 def test_an_improvement_can_be_too_small_to_count() -> None:
@@ -143,6 +155,13 @@ def test_a_plateau_is_one_of_the_validation_loss() -> None:
     np.testing.assert_allclose(watched, 1e-3 * 0.1 ** np.array([0, 0, 0, 0, 0, 1, 1, 1]))
     alone = rates(on_plateau, examples(3.0, batch_size=2), steps=8)
     np.testing.assert_allclose(alone, 1e-3)
+
+
+def test_with_validation_a_plateau_is_never_one_of_epochs() -> None:
+    """Each step ends an epoch, and every other is validated: the schedule looks four times."""
+    on_plateau = lambda optimizer: optim.ReduceLROnPlateau(optimizer, patience=1)  # noqa: E731
+    seen = rates(on_plateau, examples(3.0), steps=8, validation=examples(-1.0), validate_every=2)
+    np.testing.assert_allclose(seen, 1e-3 * 0.1 ** np.array([0, 0, 0, 0, 0, 1, 1, 1]))
 
 
 def test_without_validation_a_plateau_is_one_of_the_mean_loss_of_epochs() -> None:

@@ -95,10 +95,9 @@ class Checkpoints:
         """
         self._last_time = time.monotonic()  # also of an attempt that fails: the next one waits its time
         save_tree(tree, self._path(step))
-        for old, path in self._found()[self.keep :]:
-            if old < step:
-                with contextlib.suppress(OSError):  # one too many does no harm
-                    path.unlink()
+        for _, path in self._found()[self.keep :]:
+            with contextlib.suppress(OSError):  # one too many does no harm
+                path.unlink()
 
     def newest(self) -> tuple[int, Any] | None:
         """The newest whole checkpoint, as ``(step, tree)``; None if there are none.
