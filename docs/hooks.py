@@ -2,7 +2,7 @@
 
 ``<!-- source: tinygrad_rnn.module.name -->`` in a page becomes the source of that function, class or method, without
 its docstring, which stands in the API reference. ``<!-- functions -->`` becomes the table of functions that
-differentiate, with the order to which the tests check each.
+differentiate, with the order to which the tests check each. The pictures of ``examples/gallery`` belong to the site.
 """
 
 from __future__ import annotations
@@ -18,11 +18,22 @@ from typing import Any
 
 SOURCE = re.compile(r"^<!-- source: ([\w.]+) -->$", flags=re.MULTILINE)
 FUNCTIONS = "<!-- functions -->"
+ROOT = Path(__file__).parents[1]
+GALLERY = "examples/gallery"
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pictures."""
+    from mkdocs.structure.files import File
+
+    for path in sorted((ROOT / GALLERY).glob("*.svg")):
+        files.append(File.generated(config, f"gallery/{path.name}", abs_src_path=str(path)))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in source and tables."""
-    return with_functions(with_source(markdown))
+    """Fill in source and tables; find the pictures, which a page names by their place in the repository."""
+    return with_functions(with_source(markdown.replace(f"../{GALLERY}/", "gallery/")))
 
 
 def with_source(markdown: str) -> str:
@@ -42,9 +53,8 @@ def with_functions(markdown: str) -> str:
 
 def orders_tested() -> dict[Any, int]:
     """For each function the order to which the tests check its derivatives."""
-    root = str(Path(__file__).parents[1])
-    if root not in sys.path:
-        sys.path.insert(0, root)  # the table of samples belongs to the tests, which aren't installed
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))  # the table of samples belongs to the tests, which aren't installed
     module = importlib.import_module("tests.autodiff.samples")
     return {function: sample.order for sample in module.SAMPLES for function in sample.functions}
 

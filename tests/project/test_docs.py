@@ -66,6 +66,12 @@ def test_pages_ask_for_source_that_is_there() -> None:
         hooks.source_of("tinygrad_rnn.nothing_of_this_name")
 
 
+def test_pages_show_pictures_that_are_there() -> None:
+    shown = [path for page in PAGES for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8"))]
+    assert len(shown) > 3
+    assert all((ROOT / "docs" / path).resolve().is_file() for path in shown)
+
+
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[1]
     listed = set(re.findall(r"([\w/-]+\.md)", navigation))
