@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import assert_compiled_agrees
+from tests.compiler.agreement import assert_compiled_agrees, assert_equal, everything
 from tinygrad_rnn import nn
 
 numba = pytest.importorskip("numba")
 from numba import njit  # noqa: E402
 
-from tinygrad_rnn.compiler import fast_functions, machine, machine_code  # noqa: E402
+from tinygrad_rnn.compiler import fast_functions, machine, machine_code, machine_passes, machine_program  # noqa: E402
 
 n, d, B, T = 3, 4, 2, 7
 
@@ -112,6 +112,27 @@ def test_large_products_call_blas(monkeypatch):
     cell = CELLS["LSTM"]()
     xs = normal(T, B, n)
     assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()), executor="numba")
+
+
+def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
+    """Elementwise operations before, between and after products, with results that are read twice, and numbers."""
+    monkeypatch.setattr(machine_passes, "SMALLEST_PASS", 1)
+    monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
+    U, W, V = parameter(n, d), parameter(d, d, seed=1), parameter(d, 5, seed=2)
+
+    def loss(xs, state):
+        h, targets = state
+        cell = lambda x, h: (tr.sigmoid(h @ W), np.tanh(x @ U + h @ W))  # noqa: E731
+        ys, h = tr.unroll(cell, tr.sigmoid(xs) * 2 - xs, h)
+        error = np.tanh(ys @ V) - targets
+        return np.mean(np.square(error) * np.exp(-error)) + np.sum(h * h), error
+
+    given = normal(T, B, n), (normal(B, d), normal(T, B, 5)), [U, W, V]
+    compiled = tr.compile(loss, executor="numba")
+    expected = everything(loss, *given)
+    for found, right in zip(everything(compiled, *given), expected):
+        assert_equal(found, right, 1e-12)
+    assert uses_machine_code(compiled)
 
 
 def test_a_step_without_a_machine_code_form_runs_on_numpy():

@@ -104,8 +104,9 @@ class MachineCode:
         if value.dtype.kind not in "fb":
             raise NoMachineCode(f"elements of type {value.dtype}")
         name = self.writer.operand(value)
-        lies_so = name in self.writer.buffers or name in self.buffers or value.ndim == 0
-        return whole(self.argument(name if lies_so else f"ascontiguousarray({name})"), value.shape)
+        if name not in self.writer.buffers and name not in self.buffers:
+            name = f"ascontiguousarray({name})" if value.ndim else f"asarray({name})"
+        return whole(self.argument(name), value.shape)
 
     def buffer(self, name: str, sizes: tuple[int, ...], dtype: object) -> str:
         """A new array; what the function calls it."""
@@ -135,7 +136,10 @@ class MachineCode:
     def place_of(self, value: Value) -> Place:
         """Where a Value is read from."""
         if value not in self.homes:
-            self.homes[value] = self.outside(value)
+            place = None
+            if value.op is shape.broadcast_to:  # what only repeats something smaller isn't written out
+                place = viewed(value, self.place_of(value.args[0]))
+            self.homes[value] = place or self.outside(value)
         return self.homes[value]
 
     def home(self, value: Value) -> Place:

@@ -59,22 +59,11 @@ class MachineLoop:
         for v in rows:
             early = self.loop.early(v)
             assert early is not None
-            self.code.homes[v] = row(self._repeated_or_whole(early, v))
+            self.code.homes[v] = row(self.code.place_of(early))
         for v in fixed:
             base = v.args[0] if v.op is shape.transpose and self._goes_to_gemm(v) else None
             place = None if base is None else viewed(v, self.code.place_of(base))
             self.code.homes[v] = place or self.code.place_of(v)
-
-    def _repeated_or_whole(self, early: Value, inner: Value) -> Place:
-        """Where a sequence is; one that only repeats something smaller isn't written out."""
-        if early.op is shape.broadcast_to and not self._is_multiplied(inner):
-            place = viewed(early, self.code.place_of(early.args[0]))
-            if place is not None:
-                return place
-        return self.code.place_of(early)
-
-    def _is_multiplied(self, row: Value) -> bool:
-        return any(v.op is linalg.matmul and row in v.args for v in self.body)
 
     def _goes_to_gemm(self, value: Value) -> bool:
         """Whether all products with a fixed matrix are large ones, which can read it transposed."""

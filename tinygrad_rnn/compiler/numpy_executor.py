@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import machine_program
 from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_loop import MachineLoop
+from .machine_passes import ElementPasses
 from .numpy_kernels import NAMESPACE, statements, view
 from .numpy_loop import LoopWriter
 from .plan import Buffer, Code, Function
@@ -95,24 +96,35 @@ class Writer:
         self.globals: dict[str, Any] = dict(NAMESPACE)
         self._written: set[Loop] = set()
 
-    def lines_for(self, order: Iterable[Value], kept: Iterable[Value] = ()) -> list[str]:
-        """The lines that compute these Values, all of which can be read afterwards."""
+    def lines_for(self, order: Sequence[Value], kept: Iterable[Value] = ()) -> list[str]:
+        """The lines that compute these Values.
+
+        Args:
+            order: what to compute, each after its operands.
+            kept: what is read afterwards.
+        """
         lines: list[str] = []
+        passes = ElementPasses(self, order, kept) if self.machine_code else None
         for value in order:
+            if passes is not None:
+                if passes.takes(value):
+                    continue
+                lines += passes.before(value)
             if isinstance(value.op, Loop):
                 if value.op not in self._written:
                     self._written.add(value.op)
                     lines += self._machine_loop(value.op) if self.machine_code else LoopWriter(self, value.op).lines()
             elif value.op is not None:
-                lines += self._straight(value)
-        return lines
+                lines += self.straight(value)
+        return lines if passes is None else [*lines, *passes.flush()]
 
     def _machine_loop(self, loop: Loop) -> list[str]:
         code = MachineCode(self)
         MachineLoop(code, loop).write()
         return code.call()
 
-    def _straight(self, value: Value) -> list[str]:
+    def straight(self, value: Value) -> list[str]:
+        """The lines that compute one Value outside of loops."""
         name = self.names[value] = label(value)
         if is_view(value):
             return [f"{name} = {view(value, self.operand(value.args[0]))}"]

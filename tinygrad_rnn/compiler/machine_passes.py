@@ -1,0 +1,63 @@
+"""Elementwise operations outside of loops, in large programs: run together as one pass of machine code.
+
+NumPy would read and write whole sequences once for every operation; in one pass they go through memory once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from .loop import Loop
+from .machine_code import MachineCode, NoMachineCode
+from .machine_kernels import has_expression
+from .values import Value, operands
+
+if TYPE_CHECKING:
+    from .numpy_executor import Writer
+
+SMALLEST_PASS = 2**10  # elements from which a pass of its own is worth a call
+
+
+class ElementPasses:
+    """Collects operations until somebody needs their results.
+
+    Args:
+        writer: of the calling function.
+        order: all that it computes.
+        kept: what is read afterwards.
+    """
+
+    def __init__(self, writer: Writer, order: Sequence[Value], kept: Iterable[Value]) -> None:
+        self.writer = writer
+        self.straight = [value for value in order if not isinstance(value.op, Loop)]
+        loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
+        self.kept = {*kept, *(v for loop in loops for v in loop.reads())}
+        self.waiting: list[Value] = []
+
+    def takes(self, value: Value) -> bool:
+        """Collect a Value, if it is one to be computed in a pass."""
+        is_one = value.op is not None and has_expression(value) and value.size >= SMALLEST_PASS
+        if is_one:
+            self.waiting.append(value)
+        return is_one
+
+    def before(self, value: Value) -> list[str]:
+        """The lines that have to stand before this Value: the passes, if it reads their results."""
+        needed = value.op.reads() if isinstance(value.op, Loop) else operands(value)
+        return self.flush() if any(v in needed for v in self.waiting) else []
+
+    def flush(self) -> list[str]:
+        """The lines that compute everything collected so far."""
+        values, self.waiting = self.waiting, []
+        if not values:
+            return []
+        code = MachineCode(self.writer)
+        code.add_users(self.straight)
+        code.kept |= self.kept
+        try:
+            code.schedule(values)
+        except NoMachineCode:
+            return [line for value in values for line in self.writer.straight(value)]
+        self.writer.names.update({v: code.passed(code.homes[v]) for v in values if v in code.writes})
+        return code.call()
