@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +123,8 @@ def test_numpy_functions_and_operators_are_recorded(w: tr.Tensor) -> None:
         "multiply": np.float64(2) * w,
         "divide": 1 / w,
         "power": 2.0**w,
+        "floor_divide": 7.0 // w,
+        "remainder": a % w,
         "negative": -w,
         "absolute": abs(w),
         "getitem": w[0],
@@ -133,6 +136,38 @@ def test_numpy_functions_and_operators_are_recorded(w: tr.Tensor) -> None:
         assert result.op.name == name
     assert np.allclose(results["matmul"].data, a.T @ w.data)
     assert np.allclose(results["power"].data, 2.0**w.data)
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "divmod"])
+def test_operators_and_their_reflections(w: tr.Tensor, name: str) -> None:
+    import operator
+
+    f: Any = divmod if name == "divmod" else getattr(operator, name)
+    a = np.full((2, 3), 1.5)
+    for left, right in ((w, a), (a, w), (w, 2), (2, w), (w, 0.5), (np.float64(2), w), (w, w), (np.int64(3), w)):
+        plain = [x.data if isinstance(x, tr.Tensor) else x for x in (left, right)]
+        got, expected = f(left, right), f(*plain)
+        for g, e in zip(got if name == "divmod" else [got], expected if name == "divmod" else [expected]):
+            assert isinstance(g, tr.Tensor) and g.requires_grad and np.array_equal(g.data, e)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("sum", (0,)), ("mean", ()), ("prod", (1,)), ("max", ()), ("min", (0,)), ("var", ()), ("std", (1,)),
+        ("cumsum", (0,)), ("cumprod", (1,)), ("argmax", ()), ("argmin", (0,)), ("argsort", ()), ("any", ()),
+        ("all", ()), ("nonzero", ()), ("squeeze", ()), ("swapaxes", (0, 1)), ("ravel", ()), ("flatten", ()), ("repeat", (2, 0)),
+        ("take", ([0, 2], 1)), ("diagonal", ()), ("trace", ()), ("dot", (np.ones(3),)), ("clip", (2, 4)),
+        ("round", (1,)), ("copy", ()), ("reshape", (3, 2)), ("reshape", ((3, 2),)), ("transpose", ()), ("transpose", (1, 0)),
+        ("astype", (np.float32,)), ("tolist", ()),
+    ],
+)  # fmt: skip
+def test_methods_are_those_of_arrays(w: tr.Tensor, name: str, args: tuple[Any, ...]) -> None:
+    got, expected = getattr(w, name)(*args), getattr(w.numpy(), name)(*args)
+    if isinstance(got, tr.Tensor):
+        assert got.dtype == expected.dtype and got.requires_grad
+        got = got.data
+    assert np.allclose(got, expected)
 
 
 def test_a_function_without_a_rule_is_refused_by_name(w: tr.Tensor) -> None:

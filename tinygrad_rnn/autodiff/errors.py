@@ -11,10 +11,20 @@ from .scope import Scope
 
 # For functions that people reach for and that can't be had: what to write instead.
 INSTEAD = {
-    "array": "np.stack",
-    "asarray": "np.stack",
-    "put": "np.where, or build the array from its parts with np.stack or np.concatenate",
     "copyto": "np.where",
+    "put": "tr.index_update",
+    "place": "np.where",
+    "putmask": "np.where",
+    "put_along_axis": "tr.index_update",
+    "fill_diagonal": "np.where with np.eye(n, dtype=bool)",
+    "insert": "np.concatenate of the parts",
+    "partition": "np.sort",
+    "percentile": "np.sort, and the elements that the percentile lies between",
+    "quantile": "np.sort, and the elements that the quantile lies between",
+    "linalg.eig": "np.linalg.eigh for a symmetric matrix (others have complex eigenvalues)",
+    "linalg.eigvals": "np.linalg.eigvalsh for a symmetric matrix (others have complex eigenvalues)",
+    "linalg.lstsq": "np.linalg.pinv(a) @ b, or np.linalg.qr",
+    "linalg.cond": "np.linalg.svd(a, compute_uv=False)",
 }
 
 FALLBACK = (
