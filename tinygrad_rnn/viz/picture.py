@@ -23,7 +23,7 @@ FORMATS = ("svg", "png", "pdf", "dot", "html", "json", "txt")
 
 
 class Picture:
-    """A finished picture.
+    """A finished picture. It keeps what it drew, so the memory of a recorded graph is held as long as its picture.
 
     Attributes:
         scene: everything on it, with its place.

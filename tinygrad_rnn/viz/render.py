@@ -14,10 +14,11 @@ import subprocess
 import sys
 
 TIME_LIMIT = 60.0  # seconds
+PIXELS = ["-Gdpi=144"]  # of a PNG: two for each point, sharp on a projector
 PYGRAPHVIZ = (
     "import sys, warnings; warnings.simplefilter('ignore'); import pygraphviz; "
     "graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()); "
-    "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog='nop'))"
+    "sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog='nop', args=' '.join(sys.argv[2:])))"
 )
 
 
@@ -52,6 +53,7 @@ def render(dot: str, kind: str, time_limit: float = TIME_LIMIT) -> bytes:
     problems = []
     for name, command in renderers():
         command = [*command[:-1], f"-T{kind}"] if command[-1] == "-T" else [*command, kind]
+        command += PIXELS if kind == "png" else []
         try:
             return _run(command, dot.encode(), time_limit)
         except RuntimeError as problem:
