@@ -132,6 +132,16 @@ def test_closures_over_tensors_are_differentiated() -> None:
     assert np.allclose(w.grad, 2 * x)
 
 
+def test_a_value_stays_recorded_where_its_gradient_happens_to_be_zero() -> None:
+    w = tr.tensor(3.0, requires_grad=True)
+    for f in (lambda a: np.sum(np.ceil(a)) * w, lambda a: w * 2.0):
+        w.grad = None
+        value, g = tr.value_and_grad(f)(x)
+        assert isinstance(value, tr.Tensor) and np.array_equal(getattr(g, "data", g), np.zeros(3))
+        value.backward()
+        assert w.grad is not None and w.grad != 0
+
+
 def test_no_grad_outside_gives_plain_gradients() -> None:
     w = tr.tensor([1.0, 2.0, 3.0], requires_grad=True)
     with tr.no_grad():

@@ -77,7 +77,7 @@ class _Run:
     def gradients(self, outputs: Sequence[Tensor], cotangents: Sequence[Any], keep: bool = False) -> list[Any]:
         """The cotangent of each chosen argument, as trees like them; zeros where the result doesn't depend on it."""
         nodes, beyond = self.graph(outputs)
-        recorded = beyond or (self.recording and any(isinstance(g, Tensor) for g in cotangents))
+        self.recorded = recorded = beyond or (self.recording and any(isinstance(g, Tensor) for g in cotangents))
         cotangents = [_as_tensor(g) if recorded else value_of(g) for g in cotangents]
         start: dict[Node, Any] = {}
         for output, g in zip(outputs, cotangents):
@@ -126,8 +126,7 @@ def value_and_grad(
         seed = starting_cotangent(value, None, "grad")
         gradients = run.gradients([value], [seed])
         found = gradients[0] if isinstance(argnums, int) else tuple(gradients)
-        if not any(isinstance(g, Tensor) for g in leaves(found)):
-            value = _plain(value)
+        value = value if run.recorded else _plain(value)
         return ((value, aux) if has_aux else value), found
 
     return differentiated
