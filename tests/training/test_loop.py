@@ -122,6 +122,14 @@ def test_limits(limit: dict, steps: int, reason: str) -> None:
     assert reason in history.stopped
 
 
+def test_the_threshold_is_for_the_mean_loss_of_an_epoch() -> None:
+    """One easy batch at the end of an epoch doesn't end the run: the losses are 9, 4 and 1."""
+    xs = np.array([1.5, 1.0, 0.5]).reshape(3, 1, 1)
+    data = Batches(xs, 3 * xs[:, 0], batch_size=1)
+    assert fit_scale(Scale(), data, lr=0.0, threshold=4.5, epochs=2).step == 6
+    assert fit_scale(Scale(), data, lr=0.0, threshold=4.7, epochs=2).step == 3
+
+
 def test_a_run_goes_on_where_the_last_one_left_the_data() -> None:
     data = regression(batch_size=1)
     fit_scale(Scale(), data, steps=4)
