@@ -1,6 +1,8 @@
 """What a compiled function is to the rest: a node like others, which can be differentiated again, refused, replaced."""
 
 import gc
+import importlib.util
+import threading
 
 import numpy as np
 import pytest
@@ -8,9 +10,23 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_equal, everything
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler import CannotCompile
+from tinygrad_rnn.compiler import CannotCompile, plans
 
 n, d, B, T = 3, 4, 2, 6
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """No test leaves machine code in the user's cache, nor a thread that still makes some."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    yield
+    wait_for_machine_code()
+
+
+def wait_for_machine_code():
+    for thread in threading.enumerate():
+        if thread.name == plans.THREAD:
+            thread.join()
 
 
 def normal(*shape, seed=0):
@@ -68,7 +84,8 @@ def test_recurrent_layers_of_compiled_cells(lengths):
 
 def test_a_program_of_its_own_for_each_form_of_its_arguments():
     W = parameter(n, n)
-    compiled = tr.compile(lambda a, scale, parts: {"y": scale * np.tanh(a @ W), "z": parts[0] + parts[1]})
+    function = lambda a, scale, parts: {"y": scale * np.tanh(a @ W), "z": parts[0] + parts[1]}  # noqa: E731
+    compiled = tr.compile(function, executor="numpy")
     for dtype in (np.float64, np.float32):
         for shape in ((2, n), (5, n), (n,)):
             for scale in (2.0, 3.0):
@@ -184,7 +201,7 @@ def test_without_gradients():
 
 def test_parameters_are_read_at_each_call():
     cell = lstm()
-    compiled = tr.compile(cell)
+    compiled = tr.compile(cell, executor="numpy")
     for _ in range(3):
         np.testing.assert_allclose(
             tr.unroll(compiled, normal(T, B, n))[0].data, tr.unroll(cell, normal(T, B, n))[0].data, rtol=1e-12
@@ -194,7 +211,7 @@ def test_parameters_are_read_at_each_call():
 
 def test_another_parameter_or_activation_is_noticed():
     cell = nn.RNNCell(n, d, dtype=np.float64)
-    compiled = tr.compile(cell)
+    compiled = tr.compile(cell, executor="numpy")
     same = lambda: np.testing.assert_allclose(  # noqa: E731
         tr.unroll(compiled, normal(T, B, n))[0].data, tr.unroll(cell, normal(T, B, n))[0].data, rtol=1e-12
     )
@@ -234,7 +251,7 @@ def test_a_comparison_of_parameters_stays_a_comparison():
     """What depends on a Tensor's values is part of the program, also if no input is in it."""
     W = parameter(d)
     cell = lambda x, h: np.tanh(x + h * np.where(W > 0, 1.0, 0.5))  # noqa: E731
-    compiled = tr.compile(cell)
+    compiled = tr.compile(cell, executor="numpy")
     for _ in range(2):
         ys, _ = tr.unroll(compiled, normal(T, B, d), np.ones((B, d)))
         np.testing.assert_allclose(ys.data, tr.unroll(cell, normal(T, B, d), np.ones((B, d)))[0].data, rtol=1e-12)
@@ -251,6 +268,19 @@ def test_random_numbers_drawn_inside_are_refused():
 def test_a_state_that_grows_is_refused():
     with pytest.raises(CannotCompile, match="form"):
         tr.unroll(tr.compile(lambda x, h: (x, np.concatenate([h, x]))), normal(T, B, d), np.ones((B, d)))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba makes the machine code")
+def test_numpy_starts_and_machine_code_takes_over():
+    cell = nn.RNNCell(n, d, dtype=np.float64)
+    compiled = tr.compile(cell)
+    expected = tr.unroll(cell, normal(T, B, n))[0].data
+    for _ in range(plans.CALLS_BEFORE_MACHINE_CODE):
+        np.testing.assert_allclose(tr.unroll(compiled, normal(T, B, n))[0].data, expected, rtol=1e-12)
+    wait_for_machine_code()
+    np.testing.assert_allclose(tr.unroll(compiled, normal(T, B, n))[0].data, expected, rtol=1e-12)
+    (plan,) = compiled.plans
+    assert all("for " not in executable.code.forward.source for executable in plan._executables.values())
 
 
 def test_an_executor_that_isnt_there():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from .machine_code import NoMachineCode
 from .program import Program, traced
 from .report import described
 
+THREAD = "tinygrad_rnn compiler"
 CALLS_BEFORE_MACHINE_CODE = 2  # a function that is called once isn't worth seconds of compiling
 
 
@@ -86,10 +88,14 @@ class Plan:
             return
 
         def make() -> None:
-            better.run_on_zeros()
-            self._executables[wanted] = better
+            try:
+                better.run_on_zeros()
+            except Exception as error:
+                warnings.warn(f"no machine code, NumPy goes on: {type(error).__name__}: {error}", stacklevel=1)
+            else:
+                self._executables[wanted] = better
 
-        threading.Thread(target=make, name="tinygrad_rnn compiler").start()
+        threading.Thread(target=make, name=THREAD).start()
 
 
 def _is_array(a: Any) -> bool:
