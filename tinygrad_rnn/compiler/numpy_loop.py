@@ -35,6 +35,7 @@ class LoopWriter:
         self.copies: list[tuple[str, Value]] = []  # to be copied at the end of a step
         self.sums: list[tuple[str, Value]] = []  # to be added up at the end of a step
         self.pieces: dict[Value, list[tuple[str, Value]]] = {}  # of a concatenation, those to be copied into it
+        self.turning: set[str] = set()
         self.before: list[str] = []
         self.inside: list[str] = []
         self.at_end: list[str] = []
@@ -126,6 +127,7 @@ class LoopWriter:
         for turn in (name, following):
             self.before.append(f"{turn} = {self._buffer(f'{turn}_buffer', carried.start)}")
         self.before.append(f"copyto({name}, {self.writer.operand(carried.start)})")
+        self.turning.add(following)
         self.at_end.append(f"{name}, {following} = {following}, {name}")
         if last is not None:
             self.writer.names[last] = name
@@ -151,8 +153,9 @@ class LoopWriter:
             name = f"{label(whole)}_from_{start}"
             if target in self.rows:
                 self._row(name, self.rows[target] + index)
-            else:
-                self.before.append(f"{name} = {target}{index}")
+            else:  # of buffers that take turns, each step has another one
+                lines = self.inside if target in self.turning else self.before
+                lines.append(f"{name} = {target}{index}")
             if piece in self.targets or piece not in self.body or is_view(piece) or piece.dtype != whole.dtype:
                 self.pieces[whole].append((name, piece))
             else:
