@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, make_leaf
-from ..compiler import Compiled
+from .compiled_cells import uncompiled
 
 
 class Parameter(Tensor):
@@ -216,7 +216,7 @@ class _StandsFor:
 
 
 def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
-    value = value.function if isinstance(value, Compiled) else value
+    value = uncompiled(value)
     if isinstance(value, kind):
         yield path, value
     if isinstance(value, Module):
@@ -244,7 +244,7 @@ def _replaced(value: Any, known: dict[int, Any]) -> Any:
 
     A part that stands in two places is copied once, so that what was shared stays shared.
     """
-    value = value.function if isinstance(value, Compiled) else value  # a plan is for the parameters that it has seen
+    value = uncompiled(value)  # a plan is for the parameters that it has seen
     if id(value) in known:
         return known[id(value)]
     if isinstance(value, Module):

@@ -10,10 +10,10 @@ import numpy as np
 
 from ..autodiff.scope import scope
 from ..autodiff.trees import leaves, tree_map
-from ..compiler import Compiled
 from . import init
 from .cells import Cell, GRUCell, LSTMCell, RNNCell
 from .cells.elman import Activation
+from .compiled_cells import uncompiled
 from .layers import Dropout
 from .module import Module
 from .through_time import (
@@ -134,8 +134,8 @@ class Recurrent(Module):
             outputs = []
             for cell, reverse in _directions(layer):
                 place = f"{number}.reverse" if reverse else number
-                if return_states and isinstance(cell, Compiled):
-                    cell = cell.function  # compiled, it would keep no more than what comes out
+                if return_states:
+                    cell = uncompiled(cell)  # compiled, it would keep no more than what comes out
                 with scope(layer=place), collected(return_states) as found:
                     y, final = self._run(cell, x, states[len(finals)], valid, reverse)
                 finals.append(final)

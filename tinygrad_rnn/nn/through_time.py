@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, context
 from ..autodiff.trees import tree_map
-from ..compiler import Compiled
+from .compiled_cells import is_compiled
 from .unroll import Cell, one_step, stacked, take_steps
 
 # --- truncated backpropagation through time --------------------------------------------------------------------------
@@ -145,15 +145,15 @@ class Masked:
         return y, tree_map(lambda new, old: np.where(along_batch(valid, new), new, old), after, state)
 
 
-_COMPILED: WeakKeyDictionary[Compiled, Compiled] = WeakKeyDictionary()
+_COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # masked, by what they mask
 
 
 def masked(cell: Cell) -> Cell:
     """The cell, standing still where a sequence has ended; of a compiled cell that is compiled too, and only once."""
-    if not isinstance(cell, Compiled):
+    if not is_compiled(cell):
         return Masked(cell)
     if cell not in _COMPILED:
-        _COMPILED[cell] = Compiled(Masked(cell.function), cell.executor, cell.fallback)
+        _COMPILED[cell] = cast(Any, type(cell))(Masked(cell.function), cell.executor, cell.fallback)
     return _COMPILED[cell]
 
 

@@ -12,8 +12,7 @@ from ..autodiff.graph import named
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, constant, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
-from ..compiler import Compiled
-from ..compiler.program import unroll_traced
+from .compiled_cells import is_compiled
 
 Cell = Callable[[Any, Any], Any]
 
@@ -80,8 +79,10 @@ def unroll(
     if not steps:
         return _no_outputs(cell, inputs, state), state
     if context.trace is not None:
+        from ..compiler.program import unroll_traced  # only now: what is never compiled shouldn't pay for the compiler
+
         return unroll_traced(partial(one_step, cell), inputs, state, steps, reverse)
-    if isinstance(cell, Compiled):
+    if is_compiled(cell):
         return cell.over_time(inputs, state, steps, reverse, partial(_step_by_step, cell.function, steps, reverse))
     return _step_by_step(cell, steps, reverse, inputs, state)
 

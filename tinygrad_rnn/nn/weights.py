@@ -33,8 +33,6 @@ from typing import Any
 
 import numpy as np
 
-from ..data.files import open_to_read, replace_file
-
 FORMATS = (".npz", ".safetensors")
 
 
@@ -59,6 +57,8 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         >>> bool((twin.W.data == layer.W.data).all())
         True
     """
+    from ..data.files import replace_file  # only now: most models are never saved, and the room of data is large
+
     form = _format(path)
     # Contiguous, in so many words: safetensors would write the memory of any other array in the wrong order.
     plain = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
@@ -85,6 +85,8 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ValueError: another ending; a damaged file; one that holds Python objects instead of numbers.
         OSError: the file can't be read.
     """
+    from ..data.files import open_to_read
+
     form = _format(path)
     with open_to_read(path) as file:
         try:
