@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
-from tinygrad_rnn.autodiff.tensor import value_of
+from tinygrad_rnn.autodiff.array_node import value_of
 from tinygrad_rnn.autodiff.trees import leaves, tree_map, unflatten
 from tinygrad_rnn.manual import gru, lstm
 

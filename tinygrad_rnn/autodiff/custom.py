@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from .array_node import value_of
 from .registry import Primitive
 from .scope import context, enable_grad, traces
-from .tensor import Tensor, apply, constant, value_of
+from .tensor import Tensor, apply, constant
 from .transforms import vjp
 from .trees import leaves, tree_map, unflatten
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .tensor import value_of
+from .array_node import value_of
 from .transforms import both_ways, grad, jvp
 from .trees import leaves, unflatten
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .tensor import value_of
+from .array_node import value_of
 from .transforms import jvp, vjp
 from .trees import leaves, paths, unflatten
 

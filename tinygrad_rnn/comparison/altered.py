@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.array_node import conformed
 from ..autodiff.graph import Node, ancestors
-from ..autodiff.tensor import conformed
 
 # rule(g, ans, args): the vjp rule of a node for one argument, with whatever cotangent and values it is given.
 RuleCall = Callable[[Any, Any, Sequence[Any]], Any]

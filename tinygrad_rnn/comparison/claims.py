@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.tensor import value_of
+from ..autodiff.array_node import value_of
 from ..manual.lines import lines as lines_of_derivation
 from .pytorch_names import translated
 from .recording import Recording

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..autodiff.tensor import value_of
+from ..autodiff.array_node import value_of
 
 PATTERN = re.compile(
     r"(?P<prefix>(?:.*\.)?)(?P<kind>weight|bias)_(?P<of>ih|hh|hr)(?:_l(?P<layer>\d+)(?P<reverse>_reverse)?)?"

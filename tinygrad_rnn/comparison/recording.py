@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.array_node import value_of
 from ..autodiff.graph import Observer, ancestors, observe_backward
 from ..autodiff.scope import enable_grad
-from ..autodiff.tensor import Tensor, tensor, value_of
+from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
 from .landmarks import with_constants

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.array_node import conformed
 from ..autodiff.registry import Primitive
 from ..autodiff.rules.parts import Parts
-from ..autodiff.tensor import conformed
 from .loop import Carried, Loop, Result
 from .simplify import simplified_step
 from .trace import Trace, tracer

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff import log_softmax, no_grad
-from ..autodiff.tensor import value_of
+from ..autodiff.array_node import value_of
 from ..autodiff.trees import tree_map
 
 Step = Callable[[np.ndarray, Any], tuple[Any, Any]]

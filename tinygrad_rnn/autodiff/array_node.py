@@ -1,0 +1,157 @@
+"""A node that holds an array: how the rules of primitives are applied to it, and what may go into it.
+
+This is what a Tensor is to the walks of ``graph``; what it is to users stands in ``tensor``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from . import errors
+from .graph import Node
+from .registry import Primitive
+from .rules.indexing import Outputs
+from .rules.parts import Parts
+from .rules.reductions import sum_to_shape
+from .rules.shape import astype
+
+# Arguments that can't change behind the graph's back, and go into a node as they are.
+IMMUTABLE = frozenset(
+    {float, int, bool, str, slice, type(None), type(Ellipsis), type, np.float64, np.float32, np.int64, np.bool_}
+)
+
+
+class ArrayNode(Node):
+    """A node with an array for its value: the base of Tensor."""
+
+    __slots__ = ("_arrays", "_data", "_keywords")
+
+    _data: Any  # the value: an ndarray; a tuple of them in the hidden node of an operation with several results
+    _arrays: Any  # the arguments as they were at forward time, as plain arrays
+    _keywords: dict[str, Any]
+
+    def _pull_back(self, g: Any) -> list[Any]:
+        """Apply the vjp rules; a Tensor as cotangent means: to Tensors, so that the rules are recorded in turn."""
+        if g.__class__ is not ndarray:
+            g = self._settled(g)
+        if g.__class__ is ndarray or not is_recorded(g):
+            ans, args = self._data, self._arrays
+        else:
+            ans, args = self, self._recorded_arguments()
+        edges, inputs, keywords, vjps = self.edges or (), self.inputs, self._keywords, self.op.vjps
+        if vjps.__class__ is not list:
+            return [conformed(c, inputs[i]._data) for i, c in zip(edges, vjps(edges, g, ans, *args, **keywords))]
+        # The commonest shape is spelled out below: passing *args on costs as much as a small product.
+        plain_pair = not keywords and len(args) == 2
+        a, b = args if plain_pair else (None, None)
+        contributions = []
+        for i in edges:
+            c = vjps[i](g, ans, a, b) if plain_pair else vjps[i](g, ans, *args, **keywords)
+            value = inputs[i]._data
+            if c.__class__ is not ndarray or c.dtype is not value.dtype or c.shape != value.shape:
+                c = conformed(c, value)
+            contributions.append(c)
+        return contributions
+
+    def _push_forward(self, tangents: list[Any]) -> Any:
+        """Apply the jvp rules: the counterpart of ``_pull_back``."""
+        if any(is_recorded(v) for v in tangents):
+            ans, args = self, self._recorded_arguments()
+        else:
+            ans, args = self._data, self._arrays
+        keywords, jvps = self._keywords, self.op.jvps
+        if callable(jvps):
+            result = jvps(tangents, ans, *args, **keywords)
+        else:
+            parts = (jvps[i](v, ans, *args, **keywords) for i, v in enumerate(tangents) if v is not None)
+            result = next(parts)
+            for part in parts:
+                result = tuple(a + b for a, b in zip(result, part)) if isinstance(result, tuple) else result + part
+        if isinstance(result, tuple):
+            return result
+        if result.shape != self._data.shape:  # a derivative of 1 passes the tangent on as it is
+            result = np.broadcast_to(result, self._data.shape)
+        return result if result.dtype == self._data.dtype else astype(result, self._data.dtype)
+
+    def _recorded_arguments(self) -> tuple[Any, ...]:
+        for parent, array in zip(self.inputs, self._arrays):
+            if isinstance(parent, ArrayNode) and parent._data is not array:
+                raise RuntimeError(
+                    f"{self.op.name}: the data of {parent.name or 'an input'} was replaced after the forward pass, and "
+                    "a recorded backward pass (create_graph=True) needs it. Take that gradient before the update."
+                )
+        return self.inputs
+
+    def _settled(self, g: Any) -> Any:
+        """The sum of the contributions to this node, all there: what arrived in parts is put together."""
+        if isinstance(g, Outputs):
+            return g.assembled((len(self._data),))
+        return conformed(g.assembled(self._data.shape), self._data) if isinstance(g, Parts) else g
+
+    def _own(self, g: Any) -> Any:
+        g = self._settled(g)
+        if isinstance(g, tuple):  # of an operation with several results, some of which may not have been used
+            return tuple(part if part is None or is_recorded(part) else np.array(part) for part in g)
+        return g if is_recorded(g) else np.array(g)
+
+    def _free(self) -> None:
+        self.inputs = self._arrays = ()
+        self.edges = None
+
+
+def value_of(a: Any) -> Any:
+    """The plain value: a Tensor's array, also inside lists and tuples; anything else as it is."""
+    if isinstance(a, ArrayNode):
+        return a._data
+    return type(a)(map(value_of, a)) if type(a) in (list, tuple) else a
+
+
+def owned(a: Any, op: Primitive) -> Any:
+    """A constant on its way into a node: copied, so that what the caller does to it later can't reach the graph."""
+    if isinstance(a, tuple) and not any(isinstance(part, (list, np.ndarray)) for part in a):
+        return a
+    if isinstance(a, tuple):
+        return tuple(owned(part, op) if isinstance(part, (list, np.ndarray)) else part for part in a)
+    if isinstance(a, np.generic):
+        return a
+    if isinstance(a, (np.ndarray, list)):
+        array = np.array(a)
+        if array.dtype == object:
+            raise TypeError(
+                f"{op.name}: a Tensor met an object array. Scalars and Tensors don't mix: make every array with "
+                "scalars(...), or none; and join Tensors with np.stack rather than in a list."
+            )
+        if array.dtype.kind == "c":
+            raise errors.complex_refused(op.name)
+        return array
+    if isinstance(a, complex):
+        raise errors.complex_refused(op.name)
+    return a
+
+
+def plain_index(index: Any) -> Any:
+    """An index, with Tensors of integers or booleans in it replaced by their values, and lists by arrays."""
+    if isinstance(index, ArrayNode):
+        return index._data
+    if isinstance(index, list):
+        return np.array(index) if index else np.array(index, dtype=np.intp)
+    return tuple(map(plain_index, index)) if isinstance(index, tuple) else index
+
+
+def is_recorded(g: Any) -> bool:
+    """Whether a cotangent or tangent is itself part of a graph."""
+    return isinstance(g, ArrayNode) or (isinstance(g, tuple) and any(isinstance(part, ArrayNode) for part in g))
+
+
+def conformed(c: Any, value: Any) -> Any:
+    """A contribution in the shape and dtype of the value it belongs to: the only place that sees to it."""
+    if isinstance(c, Parts):
+        return c
+    if c.shape != value.shape:
+        c = c.reshape(value.shape) if c.size == value.size else sum_to_shape(c, value.shape)
+    if c.dtype is not value.dtype and c.dtype != value.dtype:
+        c = astype(c, value.dtype)
+    return c
