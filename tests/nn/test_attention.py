@@ -105,3 +105,11 @@ def test_wrong_sizes_are_told() -> None:
         nn.Decoder(K, nn.GRUCell(4, D), attention=nn.DotProductAttention(), memory_size=4)
     with pytest.raises(ValueError, match="'before' or 'after'"):
         nn.Decoder(K, nn.GRUCell(4, D), look="aside")
+
+
+def test_what_a_decoder_says_is_labelled_by_name() -> None:
+    decoder = nn.Decoder(K, nn.GRUCell(E + N, D), attention=KINDS["additive"](), memory_size=N)
+    memory = decoder.attention.memory(RNG.normal(size=(S, B, N)))
+    logits, _, _ = decoder(np.zeros((T, B), int), np.zeros((B, D)), memory)
+    labels = [label for node in tr.autodiff.graph.ancestors([logits]) for label in node.labels]
+    assert {label.name for label in labels if label.role == "output"} == {"logits", "attention"}

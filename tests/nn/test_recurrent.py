@@ -191,7 +191,7 @@ def test_a_stream_in_chunks_gives_the_values_of_one_pass() -> None:
     outputs, state = [], None
     for chunk in (xs[:1], xs[1:4], xs[4:]):
         output, state = layer(chunk, state)
-        state = nn.detach(state)
+        state = tr.stop_gradient(state)
         outputs.append(output.data)
     np.testing.assert_array_equal(np.concatenate(outputs), whole.data)
     assert not state.h.requires_grad
@@ -229,7 +229,7 @@ def test_truncation_in_chunks_is_detaching_the_state_between_them() -> None:
     layer, xs = nn.LSTM(N, D, 2, dtype=np.float64), batch_of(np.full(B, T))
     state, total = None, 0.0
     for start in (0, 4):
-        output, state = layer(xs[start : start + 4], state and nn.detach(state))
+        output, state = layer(xs[start : start + 4], state and tr.stop_gradient(state))
         total = total + np.sum(output)
     total.backward()
     expected = [p.grad for p in layer.parameters()]
@@ -351,6 +351,22 @@ def test_states_inside_carry_gradients() -> None:
     assert layer.cells()[0].U.grad.any()
 
 
+def test_a_value_of_the_whole_batch_comes_as_it_is_beside_the_padding() -> None:
+    def cell(x: Any, h: Any) -> Any:
+        h = np.tanh(x + h)
+        tr.named("energy", np.sum(h * h, axis=-1))
+        tr.named("total", np.sum(h * h))
+        tr.named("column", np.sum(h * h, axis=0))
+        return h
+
+    layer, h0, xs = nn.Recurrent(cell), np.zeros((B, N)), batch_of(filler=0.0)
+    plain, padded = (layer(xs, h0, lengths=lengths, return_states=True)[2][0] for lengths in (None, LENGTHS))
+    valid = np.arange(T)[:, None] < LENGTHS
+    np.testing.assert_array_equal(padded["energy"].data, np.where(valid, plain["energy"].data, 0))
+    assert padded["total"].shape == (T,) and padded["column"].shape == (T, N)
+    assert padded["total"].data.all()
+
+
 def test_a_value_named_at_some_steps_only_is_refused() -> None:
     calls: list[int] = []
 
@@ -440,8 +456,8 @@ def test_a_user_s_function_is_a_cell() -> None:
     np.testing.assert_array_equal(h.data[2], np.zeros(N))
 
 
-def test_detach_walks_through_any_state() -> None:
+def test_stop_gradient_walks_through_any_state() -> None:
     w = tr.tensor([1.0], requires_grad=True)
-    state = nn.detach({"h": w * 2, "rest": (w, 3)})
+    state = tr.stop_gradient({"h": w * 2, "rest": (w, 3)})
     assert [getattr(a, "requires_grad", None) for a in leaves(state)] == [False, False, None]
     assert tree_map(np.sum, state) == {"h": 2.0, "rest": (1.0, 3)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_rnn import nn, optim
+from tinygrad_rnn import nn, optim, stop_gradient
 from tinygrad_rnn.data import CharacterVocabulary, StreamBatches, python_documentation
 
 torch = pytest.importorskip("torch")
@@ -55,7 +55,7 @@ def our_losses(model: Ours) -> list[float]:
     schedule = optim.CosineAnnealingLR(optimizer, STEPS)
     losses, state = [], None
     for _, batch in zip(range(STEPS), batches()):
-        state = nn.detach(state) if batch.continues else None
+        state = stop_gradient(state) if batch.continues else None
         optimizer.zero_grad()
         logits, state = model(batch.inputs, state)
         loss = nn.cross_entropy(logits, batch.targets)

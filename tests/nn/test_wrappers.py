@@ -233,7 +233,7 @@ def test_a_stack_in_a_window_is_truncated_as_a_whole() -> None:
         start = max(0, t - 2)
         with tr.no_grad():
             _, state = layer(XS[:start])
-        np.sum(layer(XS[start:t], nn.detach(state))[0][-1]).backward()
+        np.sum(layer(XS[start:t], tr.stop_gradient(state))[0][-1]).backward()
     for g, parameter in zip(got, layer.parameters(), strict=True):
         np.testing.assert_allclose(g, parameter.grad, rtol=0, atol=1e-12)
 

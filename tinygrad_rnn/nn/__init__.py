@@ -6,7 +6,6 @@ Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``, ``decoding`` and ``arch
 and ``torch_weights``; ``layers`` and ``init``.
 """
 
-from ..autodiff import stop_gradient as detach
 from . import init
 from .architectures import EncoderDecoder, ManyToMany, ManyToOne, OneToMany, last_output, teacher_forcing
 from .attention import AdditiveAttention, Attention, DotProductAttention, Memory
@@ -93,7 +92,6 @@ __all__ = [
     "bits_per_character",
     "cross_entropy",
     "ctc",
-    "detach",
     "from_torch_state_dict",
     "greedy",
     "huber",

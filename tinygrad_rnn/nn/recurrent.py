@@ -114,7 +114,8 @@ class Recurrent(Module):
             ``(output, state)``: the outputs of the last layer, (T, B, d), and the states after the last step: that of
             the cell if there is one cell, else a tuple with that of each cell, lower layers first, forward before
             reverse. With ``return_states`` also a list with, for each cell in the same order, a dict of arrays
-            (T, B, ...) by name ("h", "c", "f", ...), zero where there is padding.
+            (T, B, ...) by name ("h", "c", "f", ...), zero where there is padding. A named value whose first axis isn't
+            the batch comes as it is, (T, ...): it belongs to no sequence in particular.
         """
         batched = np.ndim(x) > 2
         if self.batch_first and batched:
@@ -140,7 +141,7 @@ class Recurrent(Module):
                     y, final = self._run(cell, x, states[len(finals)], valid, reverse)
                 finals.append(final)
                 outputs.append(y)
-                insides.append(_masked(by_step(found, len(y)), valid))
+                insides.append({name: _value_masked(a, valid) for name, a in by_step(found, len(y)).items()})
             x = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=-1)
         output = np.swapaxes(x, 0, 1) if self.batch_first and batched else x
         state = self._states_out(finals)
@@ -203,6 +204,11 @@ def _directions(layer: Layer) -> list[tuple[Any, bool]]:
 def _masked(tree: Any, valid: Any) -> Any:
     """Arrays (T, B, ...), zero where there is padding."""
     return tree if valid is None else tree_map(lambda a: np.where(along_batch(valid, a), a, 0), tree)
+
+
+def _value_masked(values: Any, valid: Any) -> Any:
+    """What was named in the steps, zero where there is padding, if it has something for each sequence."""
+    return values if valid is None or np.shape(values)[:2] != valid.shape else _masked(values, valid)
 
 
 class _Stack(Recurrent):

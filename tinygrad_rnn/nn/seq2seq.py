@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,18 @@ from .decoding import Step, beam_search, greedy
 from .layers import Embedding, Linear
 from .module import Module
 from .unroll import Noisy, one_step, unroll
+
+
+class Saying(NamedTuple):
+    """What a decoder gives at a step; by these names it goes into pictures.
+
+    Attributes:
+        logits: of the next symbols, (B, k).
+        attention: the weights (S, B) of attention, or None.
+    """
+
+    logits: Any
+    attention: Any
 
 
 class Decoder(Module):
@@ -85,7 +97,7 @@ class Decoder(Module):
         """The state before the first step, with a given hidden state h (B, d) and zeros where there is more."""
         return on_hidden(lambda _: h, self.cell.initial_state(self._first_input(h)))
 
-    def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Any, Any]:
+    def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Saying, Any]:
         """One step.
 
         Args:
@@ -106,7 +118,7 @@ class Decoder(Module):
         if self.attention is not None and self.combine is not None:
             context, weights = self.attention(y, memory)
             y = np.tanh(self.combine(np.concatenate([y, context], axis=-1)))
-        return (self.readout(y), weights), state
+        return Saying(self.readout(y), weights), state
 
     def _draw(self, state: Any, steps: int) -> Any:
         """What the cell draws before the loop; None if it draws nothing."""
@@ -143,8 +155,8 @@ class Decoder(Module):
         def cell(x: Any, state: Any) -> Any:
             symbols, noise, own, gumbel = x
             inner, written = state
-            (logits, weights), inner = self.step(np.where(own, written, symbols), inner, memory, noise)
-            return (logits, weights), (inner, np.argmax(logits + gumbel, axis=-1))
+            said, inner = self.step(np.where(own, written, symbols), inner, memory, noise)
+            return said, (inner, np.argmax(said.logits + gumbel, axis=-1))
 
         # Drawn before the loop: the coins, and noise that makes the argmax of logits a draw from their softmax.
         own = self.generator.random(target.shape) < sampling

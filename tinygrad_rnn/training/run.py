@@ -9,12 +9,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..autodiff import stop_gradient
 from ..autodiff.scope import no_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, unflatten
 from ..data import Batch, Epochs
 from ..data.generator_state import generator_state, restore_generator
-from ..nn import Module, detach
+from ..nn import Module
 from ..optim import Optimizer
 from .checkpoints import Checkpoints
 from .history import History
@@ -140,7 +141,7 @@ class Run:
             self.state = self._structured(saved, batch)
         prediction, state = self.predict(self.model, batch, self.state if batch.continues else None)
         loss = loss_of(self.loss, prediction, batch)
-        self.state = detach(state)
+        self.state = stop_gradient(state)
         value = float(loss.item())
         if not math.isfinite(value):
             self._diverged(f"the loss is {value} at step {self.step + 1}")
