@@ -128,6 +128,25 @@ def test_targets_of_each_kind() -> None:
         list(Batches(inputs, [[5], [6, 7]], batch_size=None))
 
 
+def test_vectors_to_sequences() -> None:
+    vectors = np.arange(8, dtype=np.float32).reshape(4, 2)
+    sentences = [[5, 6, 7], [8], [9, 9, 9], [4]]
+    options = {"input_sequences": False, "target_sequences": True}
+    batch, _ = Batches(vectors, sentences, batch_size=2, target_padding=1, **options)
+    assert batch.inputs.tolist() == [[0, 1], [2, 3]]
+    assert batch.targets.tolist() == [[5, 8], [6, 1], [7, 1]]
+    assert batch.lengths is None
+    assert batch.target_lengths is not None
+    assert batch.target_lengths.tolist() == [3, 1]
+
+    bucketed = Batches(vectors, sentences, batch_size=2, bucketed=True, rng=0, **options)
+    assert sorted(len(batch.targets) for batch in bucketed) == [1, 3]  # by the targets' lengths
+    with pytest.raises(ValueError, match="neither inputs nor targets are sequences"):
+        Batches(vectors, [0, 1, 2, 3], batch_size=2, input_sequences=False, bucketed=True)
+    with pytest.raises(ValueError, match="pass input_sequences=True"):
+        list(Batches(sentences, sentences, batch_size=2, **options))
+
+
 def test_compact_numbers_come_out_as_int64_and_floats_as_they_are() -> None:
     inputs = np.array([[250, 1], [2, 3]], np.uint8)
     (batch,) = Batches(inputs, np.ones(2, np.float32), batch_size=None)

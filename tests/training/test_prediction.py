@@ -69,6 +69,17 @@ def test_a_model_that_asks_for_the_target_gets_it() -> None:
     assert "below the threshold" in history.stopped
 
 
+def test_one_to_many_from_vectors_to_padded_sentences() -> None:
+    sentences = [[2, 3, 1], [3, 3, 2, 1], [4, 1]]
+    data = Batches(
+        np.eye(3, dtype=np.float32), sentences, batch_size=None, input_sequences=False, target_sequences=True
+    )
+    model = nn.OneToMany(3, nn.Decoder(5, nn.GRUCell(4, 16, seed=0), seed=1))
+    history = fit(model, data, nn.cross_entropy, optim.Adam(model.parameters(), lr=0.02), steps=80)
+    assert model.write(np.eye(3, dtype=np.float32), max_steps=6) == [[2, 3], [3, 3, 2], [4]]
+    assert history.symbols == 3 * 80  # a vector counts as one
+
+
 def test_what_is_neither_a_prediction_nor_a_pair_is_refused() -> None:
     class Three(nn.Module):
         def __init__(self) -> None:

@@ -29,21 +29,24 @@ examples of like length, few enough that each epoch puts other examples together
 
 
 class Batches(Epochs):
-    """Batches of separate examples, each a sequence with its target.
+    """Batches of separate examples: a sequence to an answer, a sequence to a sequence, or a vector to a sequence.
 
     Sequences of unequal length are padded at their ends. Whole numbers come out as ``int64``,
     other numbers in the dtype they have.
 
     Args:
-        inputs: N sequences, the n-th of shape (T_n, ...): a list, or an array (N, T, ...).
+        inputs: N sequences, the n-th of shape (T_n, ...): a list, or an array (N, T, ...). Or, with
+            ``input_sequences=False``, N vectors (one-to-many), an array (N, ...).
         targets: N targets: one for each example, of shape (...), or, with
             ``target_sequences=True``, a sequence for each, of shape (S_n, ...).
         batch_size: How many examples make a batch; None for all of them. The last batch of an
             epoch may have fewer.
         rng: A generator (or a seed) that shuffles the examples anew for every epoch; None leaves
             them in order.
+        input_sequences: Whether the inputs are sequences.
         target_sequences: Whether the targets are sequences.
-        bucketed: Whether to put sequences of similar length together, so that little is padded.
+        bucketed: Whether to put sequences of similar length together, so that little is padded:
+            inputs or, if these aren't sequences, targets.
         padding: What fills up short inputs.
         target_padding: What fills up short target sequences, such as a loss's ``ignore_index``.
         batch_first: Whether batches are (B, T, ...) instead of (T, B, ...).
@@ -51,7 +54,8 @@ class Batches(Epochs):
 
     Raises:
         ValueError: If there are no examples, not as many targets as inputs, or fewer examples
-            than one full batch where a full one is asked for.
+            than one full batch where a full one is asked for; or if sequences of similar length are
+            asked for where neither inputs nor targets are sequences.
 
     Example:
         >>> sequences, colours = [[0, 1], [0, 2], [0]], [[0., 1.], [0., 0.], [1., 0.]]
@@ -68,6 +72,7 @@ class Batches(Epochs):
         *,
         batch_size: int | None,
         rng: np.random.Generator | int | None = None,
+        input_sequences: bool = True,
         target_sequences: bool = False,
         bucketed: bool = False,
         padding: float = 0,
@@ -89,12 +94,16 @@ class Batches(Epochs):
                 f"{count} examples are fewer than one batch of {self.batch_size}, and "
                 f"drop_last=True leaves it out: pass batch_size={count} or less"
             )
+        if bucketed and not (input_sequences or target_sequences):
+            raise ValueError("bucketed=True sorts by length, but neither inputs nor targets are sequences")
+        self.input_sequences = input_sequences
         self.target_sequences = target_sequences
         self.padding = padding
         self.target_padding = target_padding
         self.batch_first = batch_first
         self.drop_last = drop_last
-        self._lengths = np.array([len(np.asarray(x)) for x in inputs]) if bucketed else None
+        padded = inputs if input_sequences else targets
+        self._lengths = np.array([len(np.asarray(x)) for x in padded]) if bucketed else None
         self._groups: list[npt.NDArray[np.intp]] = []
 
     def __len__(self) -> int:
@@ -120,25 +129,28 @@ class Batches(Epochs):
 
     def _batch(self, index: int) -> Batch:
         group = self._groups[index].tolist()
-        inputs, lengths = self._padded([self.inputs[i] for i in group], self.padding)
-        chosen = [self.targets[i] for i in group]
-        if self.target_sequences:
-            targets, target_lengths = self._padded(chosen, self.target_padding)
-            return Batch(inputs, targets, lengths, target_lengths)
-        return Batch(inputs, self._stacked(chosen), lengths)
+        chosen_inputs = [self.inputs[i] for i in group]
+        chosen_targets = [self.targets[i] for i in group]
+        inputs, lengths = self._side_by_side(chosen_inputs, "input", self.input_sequences, self.padding)
+        targets, target_lengths = self._side_by_side(
+            chosen_targets, "target", self.target_sequences, self.target_padding
+        )
+        return Batch(inputs, targets, lengths, target_lengths)
 
-    def _stacked(self, chosen: Sequence[npt.ArrayLike]) -> Array:
-        arrays = [np.asarray(target) for target in chosen]
+    def _side_by_side(
+        self, chosen: Sequence[npt.ArrayLike], what: str, sequences: bool, padding: float
+    ) -> tuple[Array, npt.NDArray[np.int64] | None]:
+        """Inputs or targets as one array: sequences padded, with their lengths, or anything else, (B, ...)."""
+        arrays = [_widened(one) for one in chosen]
+        if sequences:
+            return pad(arrays, value=padding, batch_first=self.batch_first)
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1:
             raise ValueError(
-                f"targets have the shapes {sorted(shapes)} in one batch; if each is a sequence, "
-                "pass target_sequences=True"
+                f"{what}s have the shapes {sorted(shapes)} in one batch; if each is a sequence, "
+                f"pass {what}_sequences=True"
             )
-        return _widened(np.stack(arrays))
-
-    def _padded(self, sequences: Sequence[npt.ArrayLike], value: float) -> tuple[Array, npt.NDArray[np.int64]]:
-        return pad([_widened(s) for s in sequences], value=value, batch_first=self.batch_first)
+        return np.stack(arrays), None
 
     def _description(self) -> dict[str, Any]:
         return {

@@ -24,9 +24,9 @@ class Batch(NamedTuple):
     """What one update of the parameters learns from.
 
     Attributes:
-        inputs: Shape (T, B, ...), time first; (B, T, ...) with ``batch_first``.
+        inputs: Shape (T, B, ...), time first; (B, T, ...) with ``batch_first``. One vector per example is (B, ...).
         targets: Of sequences (T, B, ...) likewise; of one answer per example (B, ...).
-        lengths: How many steps of each input are real, shape (B,); None if all are.
+        lengths: How many steps of each input are real, shape (B,); None if all are, or if there are no steps.
         target_lengths: The same for targets that are sequences.
         continues: Whether these sequences go on where those of the batch before ended, so that the
             state should be carried over (detached). If not, start from a fresh state.

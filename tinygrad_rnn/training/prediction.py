@@ -144,9 +144,11 @@ def count_targets(batch: Batch) -> int:
 
 
 def count_inputs(batch: Batch) -> int:
-    """How many time steps of input a batch has, without the padding."""
-    shape = np.shape(batch.inputs)
-    return int(np.prod(shape[:2]) if batch.lengths is None else batch.lengths.sum())
+    """How many time steps of input a batch has, without the padding; a vector for a whole sequence counts as one."""
+    if batch.lengths is not None:
+        return int(batch.lengths.sum())
+    one_to_many = batch.target_lengths is not None
+    return int(np.prod(np.shape(batch.inputs)[: 1 if one_to_many else 2]))
 
 
 def _uneven(lengths: np.ndarray | None) -> bool:
