@@ -1,8 +1,8 @@
 """The engine: reverse- and forward-mode automatic differentiation of plain NumPy code.
 
 To read it, go by ``scalar`` (the idea, one number at a time), ``registry`` (what a primitive is),
-``rules/elementwise`` (the rules of calculus), ``tensor`` (an array that records), ``graph`` (the walks through what
-was recorded), ``transforms``.
+``rules/elementwise`` (the rules of calculus), ``tensor`` (an array that records), ``array_node`` (how rules are
+applied), ``graph`` (the walks through what was recorded), ``transforms``.
 """
 
 from .allocator import keep_freed_memory

@@ -97,6 +97,9 @@ class ArrayNode(Node):
             return tuple(part if part is None or is_recorded(part) else np.array(part) for part in g)
         return g if is_recorded(g) else np.array(g)
 
+    def _seed(self, gradient: Any) -> Any:
+        return starting_cotangent(self, gradient)
+
     def _free(self) -> None:
         self.inputs = self._arrays = ()
         self.edges = None
@@ -155,3 +158,19 @@ def conformed(c: Any, value: Any) -> Any:
     if c.dtype is not value.dtype and c.dtype != value.dtype:
         c = astype(c, value.dtype)
     return c
+
+
+def starting_cotangent(root: ArrayNode, gradient: Any, how: str = "backward") -> Any:
+    """The cotangent to start a backward pass with, checked."""
+    value = root._data
+    if gradient is None:
+        if value.size != 1:
+            raise RuntimeError(
+                f"{how}(): a Tensor of shape {value.shape} has no single gradient. Sum it first, or pass the cotangent: "
+                f"{how}(np.ones({value.shape}))."
+            )
+        return np.ones_like(value)
+    shape = np.shape(value_of(gradient))
+    if shape != value.shape:
+        raise ValueError(f"{how}(): a cotangent of shape {shape} for a Tensor of shape {value.shape}")
+    return gradient if isinstance(gradient, ArrayNode) else np.array(gradient, dtype=value.dtype)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy import ndarray
 
 from . import errors
-from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, value_of
+from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
 from .promotion import NUMPY_1, as_promised
 from .registry import OVERRIDES, PLAIN, Primitive, name_of
@@ -202,9 +202,6 @@ class Tensor(ArrayNode):
                 g = constant(g)  # of a step function, whose derivative is 0 whatever its argument
             total = g if leaf.grad is None else leaf.grad + g
             leaf.grad = total if isinstance(total, Tensor) else np.asarray(total)
-
-    def _seed(self, gradient: Any) -> Any:
-        return starting_cotangent(self, gradient)
 
     # --- NumPy's protocols -------------------------------------------------------------------------------------------
 
@@ -535,21 +532,6 @@ def _by_position(function: Any, implementation: Any, args: Any, keywords: dict[s
     except TypeError as error:
         raise TypeError(f"np.{name_of(function)}: {error}. Pass arrays by position.") from None
     return bound.args, bound.kwargs
-
-
-def starting_cotangent(root: Tensor, gradient: Any, how: str = "backward") -> Any:
-    """The cotangent to start a backward pass with, checked."""
-    if gradient is None:
-        if root.size != 1:
-            raise RuntimeError(
-                f"{how}(): a Tensor of shape {root.shape} has no single gradient. Sum it first, or pass the cotangent: "
-                f"{how}(np.ones({root.shape}))."
-            )
-        return np.ones_like(root._data)
-    shape = np.shape(value_of(gradient))
-    if shape != root.shape:
-        raise ValueError(f"{how}(): a cotangent of shape {shape} for a Tensor of shape {root.shape}")
-    return gradient if isinstance(gradient, Tensor) else np.array(gradient, dtype=root.dtype)
 
 
 # --- making Tensors --------------------------------------------------------------------------------------------------

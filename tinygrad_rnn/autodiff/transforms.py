@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from .array_node import value_of
+from .array_node import starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, forward_walk, leading_to
 from .registry import elementwise
 from .scope import context, enable_grad
-from .tensor import Tensor, apply, constant, make_leaf, starting_cotangent
+from .tensor import Tensor, apply, constant, make_leaf
 from .trees import leaves, tree_map, unflatten
 
 identity = elementwise(lambda x: x, 1, name="identity")
