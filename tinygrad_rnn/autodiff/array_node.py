@@ -166,8 +166,8 @@ def starting_cotangent(root: ArrayNode, gradient: Any, how: str = "backward") ->
     if gradient is None:
         if value.size != 1:
             raise RuntimeError(
-                f"{how}(): a Tensor of shape {value.shape} has no single gradient. Sum it first, or pass the cotangent: "
-                f"{how}(np.ones({value.shape}))."
+                f"{how}(): a Tensor of shape {value.shape} has no single gradient. Sum it first, or pass the "
+                f"cotangent: {how}(np.ones({value.shape}))."
             )
         return np.ones_like(value)
     shape = np.shape(value_of(gradient))
