@@ -456,6 +456,32 @@ def test_a_user_s_function_is_a_cell() -> None:
     np.testing.assert_array_equal(h.data[2], np.zeros(N))
 
 
+def test_layers_made_of_any_cell() -> None:
+    def made(bidirectional: bool) -> nn.Recurrent:
+        rng = np.random.default_rng(4)
+        make = lambda n: nn.LSTMCell(n, 4, projection=D, seed=rng, dtype=np.float64)  # noqa: E731
+        return nn.Recurrent(make, inputs=N, num_layers=3, bidirectional=bidirectional, dropout=0.5, seed=rng)
+
+    for bidirectional in (False, True):
+        layer = made(bidirectional).eval()
+        expected = nn.LSTM(N, 4, 3, projection=D, bidirectional=bidirectional, seed=4, dtype=np.float64)
+        output, states = layer(batch_of(), lengths=LENGTHS)
+        wanted, state = expected(batch_of(), lengths=LENGTHS)
+        np.testing.assert_array_equal(output.data, wanted.data)
+        np.testing.assert_array_equal(np.stack([one.c.data for one in states]), state.c.data)
+
+
+def test_a_cell_can_be_one_layer_only() -> None:
+    with pytest.raises(ValueError, match=r"a cell of its own. Pass a function that makes one, and inputs="):
+        nn.Recurrent(nn.GRUCell(N, D), num_layers=2)
+    with pytest.raises(ValueError, match="a cell of its own"):
+        nn.Recurrent(nn.GRUCell(N, D), bidirectional=True)
+    with pytest.raises(TypeError, match="pass a function that makes a cell from the size of its inputs, not GRUCell"):
+        nn.Recurrent(nn.GRUCell(N, D), inputs=N, num_layers=2)
+    with pytest.raises(ValueError, match="num_layers is 1 or more, not 0"):
+        nn.Recurrent(lambda n: nn.GRUCell(n, D), inputs=N, num_layers=0)
+
+
 def test_stop_gradient_walks_through_any_state() -> None:
     w = tr.tensor([1.0], requires_grad=True)
     state = tr.stop_gradient({"h": w * 2, "rest": (w, 3)})

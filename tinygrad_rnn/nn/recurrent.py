@@ -11,7 +11,7 @@ import numpy as np
 from ..autodiff.scope import scope
 from ..autodiff.trees import leaves, tree_map
 from . import init
-from .cells import Cell, GRUCell, LSTMCell, RNNCell
+from .cells import GRUCell, LSTMCell, RNNCell
 from .cells.elman import Activation
 from .compiled_cells import uncompiled
 from .layers import Dropout
@@ -39,7 +39,11 @@ class Recurrent(Module):
 
     Args:
         cells: one cell; or a list of layers, the lowest first. A layer is a cell or, to go through time in both
-            directions, a pair of cells, forward and reverse, whose outputs are joined along the last axis.
+            directions, a pair of cells, forward and reverse, whose outputs are joined along the last axis. Or, with
+            ``inputs``, a function that makes a cell from the size of its inputs, called once for each cell.
+        inputs: n, the size of what the lowest layer takes, if the cells are to be made.
+        num_layers: how many layers of cells to make.
+        bidirectional: whether each is to go through time in both directions.
         dropout: the probability with which an output of any layer but the last is zeroed in training.
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: k, for truncated BPTT: no gradient flows from a step past the one at which its chunk of k steps began.
@@ -56,19 +60,36 @@ class Recurrent(Module):
         >>> output, (lower, forward, reverse) = layer(x, lengths=[7, 3, 1, 0, 2])
         >>> output.shape, lower.shape, reverse.shape
         ((7, 5, 4), (5, 4), (5, 2))
+
+        A stack of cells of one kind; they share a generator, so that no two start alike:
+
+        >>> rng = np.random.default_rng(0)
+        >>> make = lambda n: tr.nn.MGUCell(n, 4, seed=rng)
+        >>> layer = tr.nn.Recurrent(make, inputs=3, num_layers=2, bidirectional=True, dropout=0.5, seed=rng)
+        >>> layer(x)[0].shape
+        (7, 5, 8)
     """
 
     def __init__(
         self,
-        cells: Layer | Sequence[Layer],
+        cells: Layer | Sequence[Layer] | Callable[[int], Any],
         *,
+        inputs: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
         dropout: float = 0.0,
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
         seed: init.Seed = 0,
     ) -> None:
-        self.layers = list(cells) if isinstance(cells, list) else [cells]
+        layers: Any = cells if inputs is None else self._made(cells, inputs, num_layers, bidirectional)
+        if inputs is None and (num_layers != 1 or bidirectional):
+            raise ValueError(
+                "Recurrent: each layer and direction needs a cell of its own. Pass a function that makes one, and "
+                "inputs=, as in Recurrent(lambda n: GRUCell(n, 8, seed=rng), inputs=3, num_layers=2); or a list"
+            )
+        self.layers: list[Layer] = list(layers) if isinstance(layers, list) else [layers]
         if not self.layers:
             raise ValueError(f"{type(self).__name__}: a stack needs at least one layer")
         for layer in self.layers:
@@ -83,6 +104,22 @@ class Recurrent(Module):
                 f"checkpoint_every={checkpoint_every}: a number of steps, 1 or more; and not together with truncate, "
                 "which keeps memory small in its own way"
             )
+
+    def _made(self, make_cell: Any, inputs: int, num_layers: int, bidirectional: bool) -> list[Layer]:
+        """The layers, each of new cells that take what the layer below gives."""
+        if num_layers < 1:
+            raise ValueError(f"{type(self).__name__}: num_layers is 1 or more, not {num_layers}")
+        if isinstance(uncompiled(make_cell), (Module, list, tuple)):
+            raise TypeError(
+                f"{type(self).__name__}: with inputs= pass a function that makes a cell from the size of its inputs, "
+                f"not {type(make_cell).__name__}"
+            )
+        layers: list[Layer] = []
+        for number in range(num_layers):
+            if number:
+                inputs = sum(cell.outputs for cell, _ in _directions(layers[-1]))
+            layers.append((make_cell(inputs), make_cell(inputs)) if bidirectional else make_cell(inputs))
+        return layers
 
     def _checked_windows(self, truncate: int | tuple[int, int] | None) -> tuple[int, int] | None:
         if truncate is None:
@@ -218,23 +255,6 @@ class _Stack(Recurrent):
     before reverse.
     """
 
-    def __init__(
-        self,
-        make_cell: Callable[[int], Cell],
-        inputs: int,
-        outputs: int,
-        num_layers: int,
-        bidirectional: bool,
-        **options: Any,
-    ) -> None:
-        if num_layers < 1:
-            raise ValueError(f"{type(self).__name__}: num_layers is 1 or more, not {num_layers}")
-        layers: list[Layer] = []
-        for _ in range(num_layers):
-            layers.append((make_cell(inputs), make_cell(inputs)) if bidirectional else make_cell(inputs))
-            inputs = 2 * outputs if bidirectional else outputs
-        super().__init__(layers, **options)
-
     def describe(self) -> str:
         """What it takes, for error messages."""
         n = self.cells()[0].inputs
@@ -313,10 +333,9 @@ class RNN(_Stack):
         rng = init.generator(seed)
         super().__init__(
             lambda n: RNNCell(n, units, activation, bias=bias, seed=rng, dtype=dtype),
-            inputs,
-            units,
-            num_layers,
-            bidirectional,
+            inputs=inputs,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
             dropout=dropout,
             batch_first=batch_first,
             truncate=truncate,
@@ -385,10 +404,9 @@ class LSTM(_Stack):
         }
         super().__init__(
             lambda n: LSTMCell(n, units, seed=rng, dtype=dtype, **options),
-            inputs,
-            projection or units,
-            num_layers,
-            bidirectional,
+            inputs=inputs,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
             dropout=dropout,
             batch_first=batch_first,
             truncate=truncate,
@@ -444,10 +462,9 @@ class GRU(_Stack):
         rng = init.generator(seed)
         super().__init__(
             lambda n: GRUCell(n, units, bias=bias, reset=reset, seed=rng, dtype=dtype),
-            inputs,
-            units,
-            num_layers,
-            bidirectional,
+            inputs=inputs,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
             dropout=dropout,
             batch_first=batch_first,
             truncate=truncate,
