@@ -222,6 +222,7 @@ def test_with_values_leaves_the_model_alone_and_keeps_what_is_shared() -> None:
     assert other.parts[0] is other.parts[1]["again"]
     assert other.parts[0].W is not before
     assert other.parts[0].b is layer.b
+    assert [path for path, _ in other.named_parameters()] == ["parts.0.b"]  # an array isn't to be learnt
     with pytest.raises(ValueError, match="no parameter"):
         model.with_values({"W": np.eye(2)})
     with pytest.raises(ValueError, match="has shape"):

@@ -156,11 +156,15 @@ class Module:
                 parameter.data = state[path]
 
     def with_values(self, values: Mapping[str, Any]) -> Any:
-        """The same model with other things in the place of its parameters; this one stays as it is.
+        """A module that computes the same with other arrays in the place of parameters; this one keeps its own.
 
         Args:
-            values: what to put in, by path as in ``state_dict()``: ndarrays (then the model is plain NumPy, and records
-                nothing), object arrays of Scalars, Tensors of an outer ``grad``. Parameters not named stay.
+            values: what to put in, by path as in ``state_dict()``: ndarrays (constants: no gradient is recorded for
+                them), object arrays of Scalars, Tensors of an outer ``grad``. Parameters not named are shared.
+
+        Returns:
+            The module. What was put in isn't among its ``parameters()``, unless it is a Parameter. It draws its random
+            numbers from the same generators as this one, and runs compiled cells as they were written.
 
         Raises:
             ValueError: a path that no parameter has, or a shape other than the parameter's.
