@@ -38,7 +38,7 @@ class Forecaster(tr.nn.Module):
 
     def __init__(self, units=32, seed=0):
         cell = tr.nn.GRUCell(1, units, seed=seed)
-        self.cell = tr.compile(cell, executor="numpy")  # its loop runs as one piece of generated code
+        self.cell = tr.compile(cell)  # its loop runs as one piece of generated code
         self.output = tr.nn.Linear(units, 1, seed=seed + 1)
 
     def forward(self, xs, state=None):

@@ -49,7 +49,7 @@ def train(cell, updates, seed=0):
     output = tr.nn.Linear(UNITS, 1, seed=2)
     parameters = [*cell.parameters(), *output.parameters()]
     optimizer = tr.optim.Adam(parameters, lr=0.02)
-    fast, losses = tr.compile(cell, executor="numpy"), []
+    fast, losses = tr.compile(cell), []
     for _ in range(updates):
         xs, sums = adding_problem(rng)
         states, _ = tr.unroll(fast, xs)

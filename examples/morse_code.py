@@ -51,7 +51,7 @@ class Receiver(tr.nn.Module):
 
     def __init__(self, units=24, seed=0):
         rng = np.random.default_rng(seed)
-        forward, reverse = (tr.compile(tr.nn.GRUCell(1, units, seed=rng), executor="numpy") for _ in range(2))
+        forward, reverse = (tr.compile(tr.nn.GRUCell(1, units, seed=rng)) for _ in range(2))
         layer = tr.nn.Recurrent([(forward, reverse)])
         self.network = tr.nn.ManyToMany(layer, 1 + len(LETTERS), seed=rng)
 

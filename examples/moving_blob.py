@@ -44,7 +44,7 @@ class VideoClassifier(tr.nn.Module):
 
     def __init__(self, units=48, seed=0):
         cell = tr.nn.LSTMCell(SIDE * SIDE, units, forget_bias=1.0, seed=seed)
-        self.cell = tr.compile(cell, executor="numpy")
+        self.cell = tr.compile(cell)
         self.output = tr.nn.Linear(units, len(DIRECTIONS), seed=seed + 1)
 
     def forward(self, frames):

@@ -80,7 +80,7 @@ def train(recurrent, updates=300):
     output = tr.nn.Linear(recurrent.units, SYMBOLS, seed=2)
     parameters = [*recurrent.parameters(), *output.parameters()]
     optimizer = tr.optim.Adam(parameters, lr=0.01)
-    fast, losses = tr.compile(recurrent, executor="numpy"), []
+    fast, losses = tr.compile(recurrent), []
     for _ in range(updates):
         xs, symbols = memory_task(rng)
         states, _ = tr.unroll(fast, xs)

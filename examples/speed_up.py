@@ -76,7 +76,7 @@ def seconds(cell, xs, times=5):
 def main():
     """Compare results, then times, then look inside."""
     cell = MinimalGatedCell(INPUTS, UNITS)
-    fast = tr.compile(cell, executor="numpy")
+    fast = tr.compile(cell)
     xs = np.random.default_rng(1).normal(size=(STEPS, BATCH, INPUTS)).astype(np.float32)
 
     loss, expected = gradients(cell, xs)

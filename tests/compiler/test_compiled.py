@@ -273,7 +273,7 @@ def test_a_state_that_grows_is_refused():
 @pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba makes the machine code")
 def test_numpy_starts_and_machine_code_takes_over():
     cell = nn.RNNCell(n, d, dtype=np.float64)
-    compiled = tr.compile(cell)
+    compiled = tr.compile(cell, executor="auto")
     expected = tr.unroll(cell, normal(T, B, n))[0].data
     for _ in range(plans.CALLS_BEFORE_MACHINE_CODE):
         np.testing.assert_allclose(tr.unroll(compiled, normal(T, B, n))[0].data, expected, rtol=1e-12)

@@ -18,7 +18,7 @@ from .plans import Plan
 from .program import packed, unroll_traced
 
 Eager = Callable[..., Any]
-EXECUTORS = (None, "numpy", "numba")
+EXECUTORS = ("numpy", "numba", "auto")
 
 
 class Compiled:
@@ -28,11 +28,11 @@ class Compiled:
 
     Attributes:
         function: what was compiled.
-        executor: "numpy", "numba", or None for numba when it is ready.
+        executor: "numpy", "numba" or "auto".
         fallback: whether it runs as it is where it can't be compiled.
     """
 
-    def __init__(self, function: Callable[..., Any], executor: str | None, fallback: bool) -> None:
+    def __init__(self, function: Callable[..., Any], executor: str, fallback: bool) -> None:
         self.function = function
         self.executor = executor
         self.fallback = fallback
@@ -46,7 +46,7 @@ class Compiled:
         Example:
             >>> import numpy as np
             >>> import tinygrad_rnn as tr
-            >>> cell = tr.compile(tr.nn.RNNCell(3, 4, bias=False), executor="numpy")
+            >>> cell = tr.compile(tr.nn.RNNCell(3, 4, bias=False))
             >>> with tr.no_grad():
             ...     ys, h = tr.unroll(cell, np.zeros((7, 2, 3), np.float32))
             >>> print(cell.plans[0])
@@ -215,7 +215,7 @@ class Call(Primitive):
         return [reached.get(a, constant(np.zeros(a.shape, a.dtype))) for a in targets]
 
 
-def compile(function: Callable[..., Any], *, executor: str | None = None, fallback: bool = False) -> Compiled:
+def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: bool = False) -> Compiled:
     """Compile a cell, or any function of arrays with its loops over time, such as a whole loss.
 
     The function is traced for each new form of its arguments: run on stand-ins that record what it does. From that come
@@ -227,7 +227,8 @@ def compile(function: Callable[..., Any], *, executor: str | None = None, fallba
             ``unroll``. Its Tensors are read at each call. Plain arrays that it uses, and what its Python code decides,
             are taken as they are when it is traced.
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
-            disk; None for NumPy until numba, where it is installed, is ready.
+            disk; "auto" for NumPy until machine code, which a thread makes meanwhile where numba is installed, is
+            ready. The two round differently in the last digits, so with "auto" a run can't be repeated bit for bit.
         fallback: run it as it is where it can't be compiled, instead of raising.
 
     Raises:

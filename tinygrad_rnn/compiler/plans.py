@@ -28,8 +28,8 @@ class Plan:
     Args:
         function: what to trace.
         args: arguments of the form.
-        executor: "numpy", "numba", or None: NumPy at once, and machine code, which a thread makes meanwhile, when it is
-            ready.
+        executor: "numpy", "numba", or "auto": NumPy at once, and machine code, which a thread makes meanwhile, when it
+            is ready.
 
     Attributes:
         captured: the Tensors that the function uses besides its arguments.
@@ -39,7 +39,7 @@ class Plan:
         CannotCompile: it can't be traced.
     """
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], executor: str | None) -> None:
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], executor: str) -> None:
         stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
         self._trace = partial(traced, function, stand_ins)
         self._traced: Program | None = self._trace()
@@ -57,7 +57,7 @@ class Plan:
         executable = self._executables.get(wanted)
         if executable is None:
             executable = self._executables[wanted] = self._made(wanted)
-        if self._executor is None:
+        if self._executor == "auto":
             calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
             if calls == CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
                 self._improve(wanted)

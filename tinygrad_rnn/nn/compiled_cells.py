@@ -16,7 +16,7 @@ class CompiledCell(Protocol):
     """
 
     function: Callable[..., Any]
-    executor: str | None
+    executor: str
     fallback: bool
 
     def over_time(self, xs: Any, state: Any, steps: int, reverse: bool, eager: Callable[..., Any]) -> tuple[Any, Any]:

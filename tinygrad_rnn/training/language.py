@@ -76,8 +76,6 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Parameter(rng.normal(size=(len(vocabulary), embedding_size)).astype(dtype))
         self.cell = cell
         self.output = nn.Linear(units, len(vocabulary), seed=rng, dtype=dtype)
-        # One executor from the first step to the last. Left to itself, a compiled cell changes over to machine code
-        # when that is ready: the bits would depend on how long it took, and a resumed run would be another one.
         self._whole_loop = cell if executor is None else compile(cell, fallback=True, executor=executor)
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
