@@ -121,6 +121,25 @@ def test_scalars_through_unroll() -> None:
     assert np.allclose(t.grad, tr.gradients(s), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a: tr.logsumexp(a),
+        lambda a: np.sum(tr.softmax(a) ** 2),
+        lambda a: tr.nn.cross_entropy(a, np.array([0, 2])),
+        lambda a: tr.nn.mse(a, np.ones((2, 3))),
+    ],
+)
+def test_what_a_loss_is_made_of_runs_on_scalars(loss: Any) -> None:
+    a = np.array([[0.3, -1.2, 2.0], [800.0, 1.0, 799.0]])
+    t, s = tr.tensor(a, requires_grad=True), tr.scalars(a)
+    by_tensor, by_scalar = loss(t), loss(s)
+    by_tensor.backward()
+    by_scalar.backward()
+    assert math.isclose(by_tensor.item(), by_scalar.data, rel_tol=1e-13)
+    assert np.allclose(t.grad, tr.gradients(s), rtol=1e-11, atol=1e-13)
+
+
 def test_scalars_are_named_by_their_index() -> None:
     W = tr.scalars([[1.0, 2.0]], name="W")
     assert W[0, 1].name == "W[0,1]" and W.dtype == object

@@ -138,10 +138,10 @@ prod = primitive(_prod, [_prod_vjp], [_prod_jvp])
 def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     a = np.asarray(a)
     largest = np.max(a, axis=axis, keepdims=True)
-    largest = np.where(np.isfinite(largest), largest, 0)
+    largest = np.where((largest > -np.inf) & (largest < np.inf), largest, 0)  # np.isfinite, also of Scalars
     with np.errstate(divide="ignore"):  # log(0) = -inf is the answer where every element is -inf
         total = np.log(np.sum(np.exp(a - largest), axis=axis, keepdims=True)) + largest
-    return total if keepdims else np.squeeze(total, axis=axis)
+    return total if keepdims else np.squeeze(total, axis=axis)[()]
 
 
 def _weights(ans: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
