@@ -23,6 +23,12 @@ def test_right_gradients_pass_by_both_methods() -> None:
     assert tr.gradcheck(lambda a, b: a * b, [2.0, 3])
 
 
+def test_an_only_input_needs_no_list() -> None:
+    assert tr.gradcheck(np.tanh, x) and tr.gradcheck(np.tanh, tr.tensor(x))
+    with pytest.raises(tr.GradientError, match=r"input 0, element \[2\]"):
+        tr.gradcheck(WRONG["one element wrong"], x)
+
+
 WRONG = {
     "a wrong factor": elementwise(np.sin, lambda ans, x: 1.001 * np.cos(x)),
     "a wrong sign": elementwise(np.sin, lambda ans, x: -np.cos(x)),

@@ -103,7 +103,7 @@ def complex_step(f: Callable[..., Any], arrays: Sequence[np.ndarray], step: floa
 
 def gradcheck(
     f: Callable[..., Any],
-    inputs: Sequence[Any],
+    inputs: Any,
     *,
     method: str = "central",
     rtol: float | None = None,
@@ -117,7 +117,8 @@ def gradcheck(
 
     Args:
         f: a function of arrays that gives an array; or of trees of arrays, that gives a tree of them.
-        inputs: its arguments: arrays, Tensors, numbers or trees. Keep away from kinks (0 of relu, ties of max).
+        inputs: its arguments, a list or tuple of arrays, Tensors, numbers or trees; or its only one, an array or a
+            Tensor. Keep away from kinks (0 of relu, ties of max).
         method: "central" for central differences, "complex" for the complex step (``f`` analytic and in plain NumPy;
             good to nearly all digits).
         rtol: relative tolerance; by default 1e-6 for central differences and 1e-11 for the complex step.
@@ -141,6 +142,7 @@ def gradcheck(
         raise ValueError(f"gradcheck: method {method!r} is not 'central' or 'complex'")
     rtol = {"central": 1e-6, "complex": 1e-11}[method] if rtol is None else rtol
     atol = {"central": 1e-8, "complex": 1e-12}[method] if atol is None else atol
+    inputs = [inputs] if hasattr(inputs, "shape") else inputs
     # A list is taken for an array unless it holds arrays: gradcheck(f, [[1.0, 2.0]]) has one input of two numbers.
     trees = [np.array(a) if _is_numbers(a) else a for a in inputs]
     arrays = [np.array(value_of(leaf), dtype=np.float64) for leaf in leaves(trees)]
