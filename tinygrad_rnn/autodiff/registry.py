@@ -52,8 +52,7 @@ class Primitive:
             A function of any number of arrays has one rule for all of them, ``vjps(wanted, g, ans, *args, **kwargs)``,
             which gives the cotangents of the arguments whose indices are in ``wanted``.
         jvps: likewise one per argument; or one rule ``jvps(tangents, ans, *args, **kwargs)`` for all, in which a
-        tangent
-            is None where there is none.
+            tangent is None where there is none.
         outputs: True if ``forward`` gives a tuple of arrays.
         by_element: True if it acts on each element by itself; the compiler may then run many steps at once.
         is_linear: True if it was declared linear, so that its jvp is the function itself.
@@ -91,10 +90,13 @@ class Primitive:
 
 
 def name_of(f: Callable[..., Any]) -> str:
-    """The name that users know a function by: ``tanh``, ``linalg.inv``."""
+    """The name that users know a function by: ``tanh``, ``linalg.inv``, ``fft.fft``."""
     name = getattr(f, "__name__", None) or repr(f)
     module = getattr(f, "__module__", None) or ""
-    return f"linalg.{name}" if module.startswith("numpy.linalg") else name.strip("_")
+    for part in ("linalg", "fft"):
+        if module.startswith(f"numpy.{part}"):
+            return f"{part}.{name}"
+    return name.strip("_")
 
 
 def _scale(derivative: Rule | int, arguments: int) -> Rule:
