@@ -57,6 +57,8 @@ on(np.einsum, analytic=True)(
     (lambda x: np.einsum("ij,kj->ik", x, x), [real(2, 3)]),
     (lambda x, y: np.einsum("i,i->i", x, y), [real(1), real(3)]),
     (lambda x: np.einsum("ji", x), [real(2, 3)]),
+    (lambda x: np.einsum(",ij->ij", 2.0, x), [real(2, 3)]),
+    (lambda x: np.einsum("i,ij", [1.0, 2.0], x), [real(2, 3)]),
     (lambda x, y, z: np.einsum("ij,jk,kl->il", x, y, z, optimize=True), [real(2, 3), real(3, 2), real(2, 3)]),
 )
 on(np.kron, analytic=True)(

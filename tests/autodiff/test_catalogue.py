@@ -160,10 +160,10 @@ def test_second_order_by_each_argument_the_others_held_constant(sample: Sample) 
 
 def test_where_numpy_does_not_ask_a_tensor_it_refuses_to_become_an_array() -> None:
     t = tr.tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(TypeError, match=r"np\.copyto"):
+    with pytest.raises(TypeError, match=r"np\.copyto.*np\.full_like.*ones_like"):
         np.full_like(np.zeros(2), t)
     for detour in (lambda: np.select([np.zeros(2) > 1], [np.zeros(2)], default=t), lambda: np.ones(2).dot(t)):
-        with pytest.raises(TypeError, match="would lose the gradient"):
+        with pytest.raises(TypeError, match=r"would lose the gradient.*array @ t.*np\.where"):
             detour()
 
 

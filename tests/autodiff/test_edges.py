@@ -334,3 +334,17 @@ def test_index_update_keeps_the_dtype_of_floats_and_promotes_integers() -> None:
     result = tr.index_update(np.array([1, 2]), 0, v)
     result.sum().backward()
     assert result.tolist() == [0.5, 2] and v.grad == 1
+
+
+@pytest.mark.parametrize("ord", [None, 1, 2, np.int64(3), np.float64(3), -1, 0, np.inf])
+def test_a_norm_takes_orders_and_arrays_of_any_type_of_number(ord: Any) -> None:
+    x = np.array([1, -2, 4])
+    for a in (x, x.astype(np.float32), x.astype(np.float64)):
+        expected = np.linalg.norm(a, ord)
+        got = np.linalg.norm(tr.tensor(a), ord)
+        assert got.dtype == np.asarray(expected).dtype and np.allclose(got.data, expected)
+
+
+def test_a_median_takes_a_list_of_axes() -> None:
+    x = np.arange(24.0).reshape(2, 3, 4)
+    assert np.array_equal(np.median(tr.tensor(x), axis=[0, 2]).data, np.median(x, axis=[0, 2]))

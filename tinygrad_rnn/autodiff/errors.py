@@ -11,7 +11,7 @@ from .scope import Scope
 
 # For functions that people reach for and that can't be had: what to write instead.
 INSTEAD = {
-    "copyto": "np.where",
+    "copyto": "np.where, or, in place of np.full_like(array, t), which calls it, t * np.ones_like(array)",
     "put": "tr.index_update",
     "place": "np.where",
     "putmask": "np.where",
@@ -60,6 +60,15 @@ def silent_detour(how: str, scope: Scope) -> TypeError:
     return TypeError(
         f"{how} of a Tensor{where} that requires a gradient would lose the gradient. To join Tensors use np.stack or "
         "np.concatenate; for the plain value use .item(), .numpy() or .detach()."
+    )
+
+
+def no_array(scope: Scope) -> TypeError:
+    """The error for a Tensor of which NumPy makes an array, by itself or for functions that don't ask a Tensor."""
+    asked = silent_detour("np.asarray", scope)
+    return TypeError(
+        f"{asked} Some functions of NumPy's call np.asarray themselves: instead of np.full(shape, t) write "
+        "np.broadcast_to(t, shape), instead of array.dot(t) array @ t, instead of np.select(..., default=t) np.where."
     )
 
 

@@ -161,6 +161,10 @@ class Tensor(ArrayNode):
             extras += ", requires_grad=True" if self.is_leaf else f", op={self.op.name}"
         return f"tensor({text}{extras})"
 
+    def __format__(self, spec: str) -> str:
+        """One number is written as a number, as in f"{loss:.4f}"; a text holds no gradient."""
+        return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
+
     # --- gradients ---------------------------------------------------------------------------------------------------
 
     def backward(self, gradient: Any = None, retain_graph: bool = False, *, create_graph: bool = False) -> None:
@@ -219,7 +223,7 @@ class Tensor(ArrayNode):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
-            raise errors.silent_detour("np.asarray", self.scope)
+            raise errors.no_array(self.scope)
         return np.array(self._readable("np.asarray"), dtype=dtype)
 
     def __float__(self) -> float:
@@ -489,6 +493,8 @@ def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, r
 def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Run what stands for a NumPy function when a Tensor is among its arguments."""
     implementation = function if function.__class__ is Primitive else OVERRIDES.get(function)
+    if len(args) > 2:
+        args, keywords = _without_out(function, args, keywords)
     if keywords:
         if keywords.get("out") is not None:
             raise errors.no_out(name_of(function))
@@ -512,6 +518,27 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
 
 # Keywords that NumPy's own code passes along at their defaults; anything else is for the function to take or to refuse.
 DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial": np._NoValue, "copy": True}
+
+
+def _without_out(function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Arguments in NumPy's order as functions take them here, where nothing has a place for ``out``."""
+    names = names_by_position(function)
+    if "out" not in names[: len(args)]:
+        return args, keywords
+    place = names.index("out")
+    if args[place] is not None:
+        raise errors.no_out(name_of(function))
+    return args[:place], {**dict(zip(names[place + 1 :], args[place + 1 :])), **keywords}
+
+
+@functools.cache
+def names_by_position(function: Any) -> tuple[str, ...]:
+    """What NumPy calls the arguments that a function takes by position; nothing, for one that doesn't tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # ufuncs, which hand out= over by name, and functions in C
+        return ()
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
 
 
 @functools.cache

@@ -152,5 +152,6 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
     """np.einsum with its subscripts as a string; ``...`` and repeated letters included."""
     if not isinstance(subscripts, str):
         raise TypeError("einsum: give the subscripts as a string, einsum('ij,jk->ik', a, b)")
+    operands = tuple(o if hasattr(o, "shape") else np.asarray(o) for o in operands)
     options = {"optimize": True} if optimize else {}  # a path found for these operands wouldn't fit the transposes
     return contraction(*operands, subscripts=subscripts, **options)

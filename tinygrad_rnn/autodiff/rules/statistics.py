@@ -61,6 +61,7 @@ def reduced_axes_last(a: Any, axis: Axis) -> Any:
 @overrides(np.median)
 def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """np.median: the middle one, or the mean of the two in the middle; NaN if there is a NaN."""
+    axis = tuple(axis) if isinstance(axis, list) else axis
     rows = reduced_axes_last(a, axis)
     n = rows.shape[-1]
     if n == 0:
@@ -110,6 +111,8 @@ def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 
 def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Any:
     """The norm of vectors along ``axis``, for any order that NumPy has."""
+    if isinstance(ord, str):
+        raise ValueError(f"linalg.norm: no order {ord!r} for vectors")
     size = np.abs(x)
     if ord is None or ord == 2:
         return root(np.sum(np.square(x), axis=axis, keepdims=keepdims))
@@ -121,8 +124,7 @@ def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Any:
         return np.min(size, axis=axis, keepdims=keepdims)
     if ord == 0:
         return np.sum(np.where(x == 0, 0 * x, np.ones_like(x)), axis=axis, keepdims=keepdims)
-    if not isinstance(ord, (int, float)):
-        raise ValueError(f"linalg.norm: no order {ord!r} for vectors")
+    ord = float(ord)  # NumPy's own float64 would promote float32
     total = np.sum(np.where(size == 0, 0, np.where(size == 0, 1, size) ** ord) if ord > 0 else size**ord,
                    axis=axis, keepdims=keepdims)  # fmt: skip
     return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / ord))
@@ -147,6 +149,7 @@ def matrix_norm(x: Any, ord: Any, axis: tuple[int, int], keepdims: bool) -> Any:
 @overrides(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """np.linalg.norm, of vectors or of matrices."""
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if axis is None and ord is None:
         return vector_norm(x, 2, None, keepdims)
     axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
