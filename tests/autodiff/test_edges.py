@@ -348,3 +348,13 @@ def test_a_norm_takes_orders_and_arrays_of_any_type_of_number(ord: Any) -> None:
 def test_a_median_takes_a_list_of_axes() -> None:
     x = np.arange(24.0).reshape(2, 3, 4)
     assert np.array_equal(np.median(tr.tensor(x), axis=[0, 2]).data, np.median(x, axis=[0, 2]))
+
+
+@pytest.mark.parametrize("f", [np.mean, np.nanmean, np.var, np.std])
+def test_means_of_integers_and_booleans_under_a_mask(f: Any) -> None:
+    where = np.arange(300) % 3 > 0
+    for a in (np.arange(300) % 7, (np.arange(300) % 200).astype(np.uint8)):
+        assert np.allclose(f(tr.tensor(a), where=where).data, f(a, where=where))
+    mask = np.arange(300) % 5 > 1
+    assert np.allclose(np.nanmean(tr.tensor(mask)).data, np.nanmean(mask))
+    assert np.allclose(np.mean(tr.tensor(mask), where=where).data, np.mean(mask, where=where))

@@ -204,7 +204,7 @@ def count_along(a: Any, axis: Axis, keepdims: bool, where: Any, less: float = 0)
     if where is True:
         return builtins.max(size_along(a, axis) - less, 0)
     counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims)
-    return np.maximum(counted - less, 0).astype(a.dtype)
+    return np.maximum(counted - less, 0).astype(a.dtype if a.dtype.kind == "f" else np.float64)
 
 
 @overrides(np.sum)
