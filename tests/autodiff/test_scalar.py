@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -68,6 +70,14 @@ def test_no_silent_detour_and_comparisons() -> None:
         float(x)
     assert x == 2 and x != 3 and x < 3 and x <= 2 and x > 1 and x >= 2
     assert repr(x) == "Scalar(2, name='x')"
+
+
+@pytest.mark.parametrize("stranger", [tr.Scalar(2.0), Fraction(1, 2), Decimal(2)])
+def test_a_tensor_takes_no_number_that_numpy_would_make_an_object_of(stranger: Any) -> None:
+    t = tr.tensor([1.0, 2.0], requires_grad=True)
+    for f in (lambda: t * stranger, lambda: stranger + t, lambda: np.maximum(t, stranger), lambda: t**stranger):
+        with pytest.raises(TypeError, match=rf"a Tensor met a {type(stranger).__name__}"):
+            f()
 
 
 def test_no_grad_holds_for_scalars() -> None:

@@ -5,6 +5,7 @@ This is what a Tensor is to the walks of ``graph``; what it is to users stands i
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -123,16 +124,24 @@ def owned(a: Any, op: Primitive) -> Any:
     if isinstance(a, (np.ndarray, list)):
         array = np.array(a)
         if array.dtype == object:
-            raise TypeError(
-                f"{op.name}: a Tensor met an object array. Scalars and Tensors don't mix: make every array with "
-                "scalars(...), or none; and join Tensors with np.stack rather than in a list."
-            )
+            raise _mixed(op, "an object array")
         if array.dtype.kind == "c":
             raise errors.complex_refused(op.name)
         return array
     if isinstance(a, complex):
         raise errors.complex_refused(op.name)
+    if isinstance(a, Node):
+        raise _mixed(op, "a Scalar")
+    if isinstance(a, Number) and not isinstance(a, (int, float)):  # NumPy would make an object array of it
+        raise TypeError(f"{op.name}: a Tensor met a {type(a).__name__}; pass it as a float.")
     return a
+
+
+def _mixed(op: Primitive, what: str) -> TypeError:
+    return TypeError(
+        f"{op.name}: a Tensor met {what}. Scalars and Tensors don't mix: make every array with scalars(...), also the "
+        "xs and the state of unroll, or none; and join Tensors with np.stack rather than in a list."
+    )
 
 
 def plain_index(index: Any) -> Any:
