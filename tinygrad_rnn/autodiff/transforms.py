@@ -46,6 +46,22 @@ def _as_tensor(x: Any) -> Tensor:
     return x if isinstance(x, Tensor) else constant(np.array(x))
 
 
+def _one_number(y: Any) -> Tensor:
+    """What ``grad`` starts from: the result of the function, which has to be one number."""
+    if not isinstance(y, (Tensor, np.ndarray, np.number, int, float)):
+        raise TypeError(
+            f"grad(): the function gives a {type(y).__name__}, not one number. Return the number; has_aux=True of "
+            "value_and_grad is for a pair of it and anything else."
+        )
+    value = _as_tensor(y)
+    if value.size != 1:
+        raise RuntimeError(
+            f"grad(): the function gives an array of shape {value.shape}, not one number. Sum it first, or ask vjp for "
+            "the gradient with a cotangent of your own, or jacobian for all derivatives."
+        )
+    return value
+
+
 def _handed_out(result: Any, recorded: bool) -> Any:
     """A result for the caller: Tensors if it is recorded, else plain copies. The rules still need their own."""
     return result if recorded else tree_map(lambda y: _own_number(value_of(y)), result)
@@ -122,10 +138,8 @@ def value_and_grad(
     def differentiated(*args: Any, **keywords: Any) -> tuple[Any, Any]:
         run = _Run(f, args, _numbers(argnums), keywords)
         value, aux = run.result if has_aux else (run.result, None)
-        if not isinstance(value, Tensor):
-            value = _as_tensor(value)
-        seed = starting_cotangent(value, None, "grad")
-        gradients = run.gradients([value], [seed])
+        value = _one_number(value)
+        gradients = run.gradients([value], [np.ones_like(value._data)])
         found = gradients[0] if isinstance(argnums, int) else tuple(gradients)
         value = value if run.recorded else _plain(value)
         return ((value, aux) if has_aux else value), found
