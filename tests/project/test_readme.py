@@ -25,10 +25,18 @@ def run_blocks(*blocks: str) -> dict[str, Any]:
     return names
 
 
-def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the blocks may write."""
     monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_python_blocks_run(in_an_empty_folder: Path) -> None:
     assert BLOCKS
     run_blocks(*BLOCKS)
+    (written,) = in_an_empty_folder.iterdir()
+    assert written.name == "unrolled.svg" and "<svg" in written.read_text(encoding="utf-8")
 
 
 def test_the_table_is_what_compare_prints() -> None:
