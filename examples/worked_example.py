@@ -78,6 +78,13 @@ def main():
             agrees = article.agrees(printed[f"dL/d{name}"], gradients[name])
             print(f"{way:>10}: {'the same to its two decimals' if agrees else gradients[name].round(4)}")
 
+    print("\nThe article also prints the five gradients of each L_t:")
+    for t in article.OUTPUT_STEPS:
+        for way, compute in ways.items():
+            _, gradients = compute(params, (t,))
+            differing = [n for n, g in gradients.items() if not article.agrees(printed[f"L{t}: dL/d{n}"], g)]
+            print(f"{way:>10}: those of L_{t} {'differ in ' + ', '.join(differing) if differing else 'are the same'}")
+
     new = {name: value - article.LEARNING_RATE * results["autograd"][1][name] for name, value in params.items()}
     print("\nAfter one step with learning rate 0.5 the article's loss is 1.36;", end=" ")
     print(", ".join(f"{way} {compute(new)[0]:.2f}" for way, compute in ways.items()))

@@ -82,6 +82,7 @@ def test_the_page_prints_its_table(capsys):
     page.main()
     printed = capsys.readouterr().out
     assert printed.count("the same to its two decimals") == 15
+    assert all(printed.count(f"those of L_{t} are the same") == 3 for t in article.OUTPUT_STEPS)
     assert "autograd 3.30, by hand 3.30, scalars 3.30" in printed
     assert "autograd 1.36, by hand 1.36, scalars 1.36" in printed
     assert printed.count("the formulas give") == len(slips())
