@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.comparison.landmarks import Landmarks
 from tinygrad_rnn.comparison.replay import expanded, replay, run_again
 
 
@@ -79,3 +80,14 @@ def test_checkpoints_inside_checkpoints_are_expanded():
 def test_without_anything_to_expand_every_node_stands_for_itself():
     loss, _, _ = recorded()
     assert all(old is new for old, new in expanded(loss).items())
+
+
+@pytest.mark.parametrize("wrapped", [tr.checkpoint, tr.compile])
+def test_what_is_expanded_keeps_the_names_of_its_constants(wrapped):
+    xs = np.random.default_rng(0).normal(size=(3, 2))
+    W = tr.tensor(np.eye(2), requires_grad=True)
+    loss = np.sum(tr.unroll(wrapped(lambda x, h: np.tanh(x + h @ W)), xs, state=np.zeros(2))[0])
+    marks = Landmarks([expanded(loss)[loss]])
+    for t in (1, 2, 3):
+        np.testing.assert_array_equal(marks.find("x", t, role="input")._data, xs[t - 1])
+    np.testing.assert_array_equal(marks.find("h", 0, role="state")._data, np.zeros(2))

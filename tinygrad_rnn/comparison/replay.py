@@ -106,9 +106,17 @@ def _expansion(node: Any, known: Mapping[Node, Any]) -> Any:
 
 
 def run_again(node: Any, known: Mapping[Node, Any]) -> Any:
-    """One recorded operation, on the new values of its arguments; on the old ones where there are no new ones."""
+    """One recorded operation, on the new values of its arguments; on the old ones where there are no new ones.
+
+    What is recorded anew keeps its constants as the Tensors that they were, since these may bear labels (x_t, s_0).
+    """
     arguments = [
         known[given] if isinstance(given, Node) and given in known else array
         for given, array in zip(node.inputs, node._arrays)
     ]
+    if any(isinstance(a, Tensor) for a in arguments):
+        arguments = [
+            given if isinstance(given, Tensor) and not given.requires_grad and given._data is array else array
+            for given, array in zip(node.inputs, arguments)
+        ]
     return node.op(*arguments, **node._keywords)
