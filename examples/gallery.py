@@ -85,9 +85,7 @@ def paths():
 def vanishing():
     """A gradient vanishes on its way back: its norm, in colour and in numbers, at each of twelve steps."""
     cell = tr.nn.RNNCell(2, 4, seed=0, dtype=np.float64)
-    return tr.draw(
-        last_output(cell, 12), level="gate", color="gradient", elide=False, title="A gradient that vanishes"
-    )
+    return tr.draw(last_output(cell, 12), level="gate", color="gradient", elide=False, title="A gradient that vanishes")
 
 
 def lstm():

@@ -47,6 +47,51 @@ def on_the_way(points, pieces=12):
             yield a * ax + b * bx + c * cx + d * dx, a * ay + b * by + c * cy + d * dy
 
 
+@pytest.mark.parametrize("level", ["op", "gate"])
+@pytest.mark.parametrize("color", [None, "gradient"])
+def test_no_line_runs_through_what_is_told_of_elided_steps(level, color):
+    scene = draw(elman(40)[0], level=level, gradients=True, color=color).scene
+    (middle,) = {box.x for box in scene.boxes if box.kind == "elided"}
+    told = [label for label in scene.labels if label.x == middle and label.kind in ("tap", "elided-title")]
+    assert "⋯ 35 steps" in [label.text for label in told]
+    assert any("…" in label.text for label in told)  # the range of the norms
+    beside = [label for label in scene.labels if label.kind == "tap" and label not in told]
+    for label in told:
+        top, bottom = label.y - 0.75 * label.size, label.y + 0.2 * label.size
+        half = text_width(label.text, label.size, label.bold) / 2
+        for path in scene.paths:
+            for x, y in on_the_way(path.points, 60):
+                assert not (abs(x - middle) < half and top < y < bottom), (label.text, path)
+        for other in beside:
+            width = text_width(other.text, other.size)
+            aside = other.x > middle + half or other.x + width < middle - half
+            assert aside or not top < other.y < bottom + 0.75 * other.size, (label.text, other.text)
+
+
+def test_the_initial_state_of_a_layer_that_runs_back_meets_no_other_arrow():
+    """It comes from the left, where the last step hands its state on to the one before."""
+    picture = draw(NETWORKS["bidirectional"](), level="gate")
+    vertices = picture.graph.vertices
+    carried = [path for path in picture.scene.paths if path.kind == "carry"]
+    for one, other in itertools.combinations(carried, 2):
+        if one.target == other.source and vertices[int(one.source[1:])].step == 0:
+            assert one.points[-1] != other.points[0]
+
+
+def test_arrow_heads_stand_upright_below_their_boxes():
+    """However far to the side an edge begins: it arrives along the axis of its head."""
+    scene = draw(built_in(tr.nn.RNNCell(3, 5)), values=True, gradients=True).scene
+    flat = []
+    for path in scene.paths:
+        (x, y), (tip_x, tip_y) = path.points[0], path.points[-1]
+        if path.kind == "flow" and abs(x - tip_x) > 2 * abs(y - tip_y):
+            flat.append(path)
+            before = next(point for point in reversed(path.points) if point != path.points[-1])
+            last = list(on_the_way(path.points, 40))[-10]
+            assert before[0] == tip_x and abs(last[0] - tip_x) < 1.5
+    assert flat
+
+
 @pytest.mark.parametrize(("make", "options"), EVERY)
 def test_no_boxes_overlap_and_all_is_on_the_page(make, options):
     scene = draw(make(), **options).scene

@@ -7,6 +7,7 @@ import os
 import stat
 import time
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import graphviz
@@ -47,7 +48,7 @@ def test_dot_is_what_it_was():
 @needs_renderer
 @pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])
 def test_graphviz_renders(picture, tmp_path, kind, start):
-    path = picture.save(tmp_path / f"graph.{kind}")
+    path = picture.save(tmp_path / f"graph.{kind}", renderer="graphviz")
     assert path.read_bytes().startswith(start)
 
 
@@ -126,9 +127,62 @@ def test_when_all_renderers_fail_their_reasons_are_told(tmp_path, monkeypatch):
         render.render("digraph {}", "png")
 
 
+def test_svg_is_the_projects_own_unless_asked(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr(render, "_run", lambda *_: pytest.fail("Graphviz was not asked for"))
+    assert picture.save(tmp_path / "graph.svg").read_text("utf-8") == picture.svg
+    without_graphviz(monkeypatch)
+    with pytest.raises(RuntimeError, match="SVG needs Graphviz, and there is none"):
+        picture.save(tmp_path / "graph.svg", renderer="graphviz")
+
+
+@pytest.mark.parametrize(("name", "renderer"), [("graph.svg", "inkscape"), ("graph.html", "graphviz")])
+def test_an_unknown_renderer_is_refused(picture, tmp_path, name, renderer):
+    with pytest.raises(ValueError, match=r'there is "graphviz", for \.svg, \.png and \.pdf'):
+        picture.save(tmp_path / name, renderer=renderer)
+
+
+@needs_renderer
+def test_graphviz_keeps_lines_of_text_apart(picture):
+    """Of itself it sets lines of different sizes so close that an @ touches the numbers below it."""
+    root = ET.fromstring(render.render(draw(elman(2)[0], gradients=True).dot, "svg"))
+    space = "{http://www.w3.org/2000/svg}"
+    nodes = [group for group in root.iter(f"{space}g") if group.get("class") == "node"]
+    pairs = [pair for node in nodes for pair in pairwise(node.iter(f"{space}text"))]
+    assert len(pairs) > 20
+    for upper, lower in pairs:
+        assert float(lower.get("y")) - float(upper.get("y")) >= 1.15 * float(lower.get("font-size"))
+
+
+@needs_renderer
+def test_graphviz_begins_labels_where_they_belong(picture):
+    """Right of the tap, whatever width Graphviz measures."""
+    scene = draw(elman(2)[0], gradients=True).scene
+    root = ET.fromstring(render.render(to_dot(scene), "svg"))
+    space = "{http://www.w3.org/2000/svg}"
+    found = {}
+    for group in root.iter(f"{space}g"):
+        text = group.find(f"{space}text")
+        if group.get("class") == "node" and text is not None:
+            found[group.find(f"{space}title").text] = (text.get("text-anchor"), float(text.get("x")))
+    labels = {f"label{n}": label for n, label in enumerate(scene.labels) if label.anchor == "start"}
+    assert len(labels) > 10
+    for name, label in labels.items():
+        anchor, x = found[name]
+        assert anchor == "start" and abs(x - label.x) < 2.5
+
+
 def test_an_unknown_ending_is_refused(picture, tmp_path):
     with pytest.raises(ValueError, match=r"ends in none of \.svg, \.png"):
         picture.save(tmp_path / "graph.bmp")
+
+
+def test_the_page_is_painted(picture):
+    """Or its dark text is lost on a dark slide: few programs but browsers heed a background in CSS."""
+    root = ET.fromstring(picture.svg)
+    space = "{http://www.w3.org/2000/svg}"
+    first = next(child for child in root if child.tag in (f"{space}rect", f"{space}g", f"{space}path"))
+    assert (first.get("class"), first.get("width")) == ("paper", root.get("width"))
+    assert ".paper{fill:#" in root.find(f"{space}style").text
 
 
 def test_a_notebook_gets_svg_and_text(picture):

@@ -51,7 +51,7 @@ def compose(
     if options.values:
         decorate.write_values(seen)
     taps = decorate.write_gradients(seen, measured) if options.gradients else {}
-    scale = decorate.write_norms(seen, measured) if options.color == "gradient" else None
+    scale = decorate.color_by_norm(seen, measured, options.gradients) if options.color == "gradient" else None
     if options.formulas:
         decorate.write_derivatives(seen)
     scene = place(seen, taps, options.is_rolled)

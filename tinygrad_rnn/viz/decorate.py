@@ -58,16 +58,23 @@ def write_gradients(graph: Graph, measured: Measured | None) -> dict[int, list[s
     return taps
 
 
-def write_norms(graph: Graph, measured: Measured | None) -> GradientScale:
-    """Into each box the norm of its gradient, two digits; returned is the scale that colours them."""
+def color_by_norm(graph: Graph, measured: Measured | None, written: bool) -> GradientScale:
+    """Each box in the colour of its gradient's norm, which is written into it too; returned is the scale.
+
+    Args:
+        graph: whose boxes.
+        measured: the gradients; None if there are none.
+        written: the gradients are in the boxes already.
+    """
     found = measured or Measured()
     norms = [norm(found.adjoint[i]) if i in found.adjoint else None for i in range(len(graph.vertices))]
     scale = GradientScale(norms)
     for vertex, value in zip(graph.vertices, norms):
         if vertex.kind != "elided":
-            vertex.lines.append(Line(scale.text(value), 9, tone="gradient"))
             vertex.fill = scale.fill(value)
-    for i, values in found.hidden.items():
+            if not written:
+                vertex.lines.append(Line(scale.text(value), 9, tone="gradient"))
+    for i, values in {} if written else found.hidden.items():
         low, high = scale.text(min(values)), scale.text(max(values))
         graph.vertices[i].lines.append(Line(f"states {low} … {high}", 9, tone="gradient"))
     return scale

@@ -7,11 +7,12 @@ its own curve, and an area needs its ``bb`` or it vanishes silently.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
 from .colors import KINDS, PAPER, TINTS
-from .scene import Box, Dot, Label, Panel, Path, Point, Scene, text_width
+from .scene import LINE_HEIGHT, Box, Dot, Label, Panel, Path, Point, Scene, text_width
 from .svg import STROKES, coordinate
 
 FONT = "Helvetica,Arial,sans-serif"
@@ -67,6 +68,12 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
+def _table(cells: Iterable[str]) -> str:
+    """Cells of text, one below the other, in the part of HTML that Graphviz understands."""
+    rows = "".join(f"<TR>{cell}</TR>" for cell in cells)
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0">{rows}</TABLE>'
+
+
 class _Writer:
     """Writes one statement at a time; Graphviz's y points up, and its sizes are inches."""
 
@@ -116,19 +123,25 @@ class _Writer:
             text = escape(line.text) or " "
             text = f"<B>{text}</B>" if line.bold else text
             rows.append(f'<FONT POINT-SIZE="{line.size:g}" COLOR="{color}">{text}</FONT>')
+        if len(rows) > 1:  # Graphviz sets lines of different sizes so close that they touch: say how high each is
+            heights = [round(line.size * LINE_HEIGHT) for line in box.lines]
+            rows = [_table(f'<TD HEIGHT="{height}">{row}</TD>' for height, row in zip(heights, rows))]
         return (
-            f'{box.name} [shape=box style="{style}" label=<{"<BR/>".join(rows)}> pos="{self.point(box.x, box.y)}" '
+            f'{box.name} [shape=box style="{style}" label=<{"".join(rows)}> pos="{self.point(box.x, box.y)}" '
             f'width={box.width / 72:.3f} height={box.height / 72:.3f} fillcolor="{fill}" color="{stroke}"'
             f"{hint}]"
         )
 
     def label(self, n: int, label: Label) -> str:
-        width = text_width(label.text, label.size, label.kind == "heading")
+        width = text_width(label.text, label.size, label.bold)
         x = label.x + {"start": 0.5, "middle": 0.0, "end": -0.5}[label.anchor] * width
         y = label.y - label.size * 0.33
         color = DIMMED if label.dimmed else LABELS.get(label.kind, PAPER.muted)
         text = escape(label.text)
-        text = f"<B>{text}</B>" if label.kind == "heading" else text
+        text = f"<B>{text}</B>" if label.bold else text
+        if label.anchor != "middle":  # what is measured here and what Graphviz measures differ: hold on to the end
+            side = "LEFT" if label.anchor == "start" else "RIGHT"
+            text = _table([f'<TD ALIGN="{side}" WIDTH="{round(width)}">{text}</TD>'])
         return (
             f'label{n} [shape=plaintext label=<{text}> fontsize={label.size:g} fontcolor="{color}" '
             f'width={width / 72:.3f} height={label.size * 1.3 / 72:.3f} pos="{self.point(x, y)}"]'

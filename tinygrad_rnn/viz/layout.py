@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from .model import Edge, Graph, Vertex
-from .plan import CHANNEL_LINE, ELIDED_INSET, HEADING, LINE_HEIGHT, SMALL, Column, Numbered, Plan
+from .plan import CHANNEL_LINE, ELIDED_INSET, HEADING, SMALL, Column, Numbered, Plan
 from .scale import ink_on
-from .scene import Box, Dot, Label, Line, Panel, Path, Point, Scene, joined, rising, rounded, straight
+from .scene import LINE_HEIGHT, Box, Dot, Label, Line, Panel, Path, Point, Scene, joined, rising, rounded, straight
 from .symbols import number, subscript
 from .template import Template
 
@@ -100,6 +100,7 @@ class _Layout:
                 first, last = plan.lane_rows[vertex.lane]
                 top, bottom = plan.row_top(last), plan.row_bottom(first)
                 self._add_box(i, column.middle, (top + bottom) / 2, column.width, bottom - top)
+                self._write_elided(i, top, bottom)
                 continue
             if i in plan.bars:
                 width = max(plan.right - plan.first_column, width)
@@ -115,12 +116,34 @@ class _Layout:
 
     def _add_box(self, i: int, x: float, y: float, width: float, height: float) -> None:
         vertex = self.graph.vertices[i]
-        box = Box(f"n{i}", vertex.kind, x, y, width, height, self.lines[i], vertex=i, step=vertex.step)
+        lines = [] if vertex.kind == "elided" else self.lines[i]
+        box = Box(f"n{i}", vertex.kind, x, y, width, height, lines, vertex=i, step=vertex.step)
         box.dimmed = not vertex.lit
         if vertex.fill:
             box.fill, box.ink = vertex.fill, ink_on(vertex.fill)
         self.boxes[i] = box
         self.scene.boxes.append(box)
+
+    def _write_elided(self, i: int, top: float, bottom: float) -> None:
+        """What is told of elided steps, where no line of a parameter runs through it: as near the middle as can be."""
+        lines, vertex = self.lines[i], self.graph.vertices[i]
+        written = {edge.source: len(self.taps.get(n, ())) for n, edge in self.plan.tapped.get(i, ())}
+        free, start = [], top
+        for y, (_, track) in sorted((y, place) for place, y in self.plan.track_y.items() if top < y < bottom):
+            above = written.get(track[1], 0) if isinstance(track, tuple) and track[0] == "bus" else 0
+            free.append((start, y - above * SMALL * LINE_HEIGHT - 6))
+            start = y + 6
+        free.append((start, bottom))
+        needed = sum(line.size for line in lines) * LINE_HEIGHT
+        wide = [gap for gap in free if gap[1] - gap[0] >= needed] or [max(free, key=lambda gap: gap[1] - gap[0])]
+        first, last = min(wide, key=lambda gap: abs(gap[0] + gap[1] - top - bottom))
+        y = (first + last - needed) / 2
+        for line in lines:
+            y += line.size * LINE_HEIGHT
+            kind = "tap" if line.tone else "elided-title"
+            x, baseline = self.plan.column_of(i).middle, y - line.size * 0.32
+            label = Label(line.text, x, baseline, line.size, "middle", kind, dimmed=not vertex.lit)
+            self.scene.labels.append(label)
 
     # --- parameters --------------------------------------------------------------------------------------------------
 
@@ -285,6 +308,9 @@ class _Layout:
         bottom = self.plan.row_bottom(template.rows[upper]) if upper in template.rows else end[1]
         if bottom > end[1] + 0.5:
             parts += [rising(now, (end[0], bottom)), straight([(end[0], bottom), end])]
+        elif abs(end[0] - now[0]) > 2 * abs(end[1] - now[1]):  # so flat that its arrow head would stand off
+            foot = (end[0], end[1] + (now[1] - end[1]) * 0.4)
+            parts += [rising(now, foot), straight([foot, end])]
         else:
             parts.append(rising(now, end))
         self._edge(n, edge, "flow", joined(*parts))
@@ -341,7 +367,7 @@ class _Layout:
             y = plan.track_y[target_row, plan.long_track(edge)]
             points += [(x_out, y), (x_in, y)]
             x_out = x_in
-        if plan.is_outermost(edge.target, edge.target_key, side):
+        if plan.enters_sideways(edge):
             y = plan.row_y[target_row]
             points += [(x_out, y), (target.x + side * target.width / 2, y)]
         else:

@@ -15,11 +15,12 @@ from .measure import Measured
 from .model import Graph
 from .options import Options
 from .paths import Term
-from .render import NoRenderer, render
+from .render import render
 from .scene import Scene
 from .svg import to_svg
 
 FORMATS = ("svg", "png", "pdf", "dot", "html", "json", "txt")
+RENDERED = ("png", "pdf")  # by Graphviz alone
 
 
 class Picture:
@@ -81,43 +82,38 @@ class Picture:
         """The picture as a page to explore: zoom, hover, play forward and backward, follow paths, fold steps."""
         return to_html(self._whole, self._options, self.equations, self.scene.title)
 
-    def save(self, path: str | os.PathLike[str], time_limit: float = 60.0) -> Path:
+    def save(self, path: str | os.PathLike[str], renderer: str | None = None, time_limit: float = 60.0) -> Path:
         """Write the picture to a file; its ending says how: .svg, .png, .pdf, .dot, .html, .json or .txt.
 
-        SVG, PNG and PDF are rendered by Graphviz: the system's, or the one that comes with pygraphviz. Without either,
-        SVG is written by the project itself.
+        PNG and PDF are rendered by Graphviz: the system's, or the one that comes with pygraphviz. SVG is written by the
+        project itself, unless asked otherwise: the same bytes on every machine, a title and a description on each
+        node, and names of its own, so that two pictures on one page don't meet. Graphviz's own SVG has none of these.
 
         Args:
             path: the file. It is written whole or not at all.
-            time_limit: how long a renderer may take, in seconds.
+            renderer: "graphviz" to have Graphviz render SVG, too.
+            time_limit: how long Graphviz may take, in seconds.
 
         Returns:
             The path.
 
         Raises:
-            ValueError: an ending that there isn't.
-            RuntimeError: PNG and PDF need Graphviz, and there is none; says what to install.
+            ValueError: an ending or a renderer that there isn't.
+            RuntimeError: Graphviz is needed, and there is none; says what to install.
         """
         path = Path(path)
         kind = path.suffix[1:].lower()
         if kind not in FORMATS:
             raise ValueError(f"save: {path.name} ends in none of .{', .'.join(FORMATS)}")
-        if kind == "svg":
-            content = self._rendered_svg(time_limit)
-        elif kind in ("png", "pdf"):
+        if renderer not in (None, "graphviz") or (renderer and kind not in ("svg", *RENDERED)):
+            raise ValueError(f'save: renderer={renderer!r} for .{kind}; there is "graphviz", for .svg, .png and .pdf')
+        if renderer or kind in RENDERED:
             content = render(self.dot, kind, time_limit)
         else:
             content = getattr(self, "text" if kind == "txt" else kind).encode()
         with replace_file(path) as file:
             file.write(content)
         return path
-
-    def _rendered_svg(self, time_limit: float) -> bytes:
-        """By Graphviz where it is there; the project's own writer gives the same picture where it isn't."""
-        try:
-            return render(self.dot, "svg", time_limit)
-        except NoRenderer:
-            return self.svg.encode()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg, "text/plain": repr(self)}

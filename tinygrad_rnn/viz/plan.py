@@ -17,7 +17,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from .model import Edge, Graph
-from .scene import Line, text_width
+from .scene import LINE_HEIGHT, Line, text_width
 from .template import Extent, Template, levels
 
 Key = Hashable
@@ -25,7 +25,6 @@ Numbered = list[tuple[int, Edge]]
 
 MARGIN = 18.0
 PADDING = 9.0
-LINE_HEIGHT = 1.28
 GAP_BELOW, GAP_ABOVE = 6.0, 15.0  # free room in a gap, below and above its tracks
 TRACK = 11.0
 CHANNEL = 26.0
@@ -151,6 +150,18 @@ class Plan:
             return self._initial_row(i)[-1] == i
         row = self.template.order.get(self.row_of(i, key), [])
         return bool(row) and row[-1 if side > 0 else 0] == self.end_key(i, key)
+
+    def enters_sideways(self, edge: Edge) -> bool:
+        """Whether an edge from another step arrives at the side of its target, not from below.
+
+        The initial state of a layer that runs back in time would meet what its first step hands on at the same side.
+        """
+        side = self.entry_side(edge)
+        from_afar = self.graph.vertices[edge.source].step == 0 and abs(self.distance(edge)) > 1
+        meets = from_afar and any(
+            other.source == edge.target and self.direction(other) == side for _, other in self.across
+        )
+        return not meets and self.is_outermost(edge.target, edge.target_key, side)
 
     def long_track(self, edge: Edge) -> Hashable:
         """The track of an edge that passes columns; edges that would overlap take turns."""
@@ -344,7 +355,7 @@ class Plan:
             row = self.row_of(edge.target, edge.target_key)
             if abs(self.distance(edge)) > 1:
                 self._reserve(row, self.long_track(edge), TRACK)
-            elif not self.is_outermost(edge.target, edge.target_key, self.entry_side(edge)):
+            elif not self.enters_sideways(edge):
                 self._reserve(row, ("entry", edge.source_key, edge.target_key), TRACK)
 
     # --- the page ----------------------------------------------------------------------------------------------------
@@ -399,8 +410,8 @@ class Plan:
         """The rows from the bottom up; then everything turned over, since y points down on a page."""
         heights = [0.0] * self.rows
         for i, vertex in enumerate(self.graph.vertices):
-            if vertex.lane is not None and vertex.kind != "elided":
-                row = self.row[self.key(i)]
+            if vertex.lane is not None:
+                row = self.lane_rows[vertex.lane][1] if vertex.kind == "elided" else self.row[self.key(i)]
                 heights[row] = max(heights[row], self.sizes[i][1])
         titled = {first for lane, (first, _) in zip(self.graph.lanes, self.lane_rows) if lane.title}
         after_titled = {last + 1 for lane, (_, last) in zip(self.graph.lanes, self.lane_rows) if lane.title}

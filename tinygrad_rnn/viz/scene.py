@@ -20,6 +20,7 @@ _WIDTHS = {
 }  # fmt: skip
 CHARACTER_WIDTHS = {character: width for group, width in _WIDTHS.items() for character in group}
 OTHER_WIDTH = 600
+LINE_HEIGHT = 1.28  # from line to line, as a multiple of the font size
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
@@ -108,6 +109,11 @@ class Label:
     step: int | None = None
     edge: int = -1
     dimmed: bool = False
+
+    @property
+    def bold(self) -> bool:
+        """Whether it names what stands below."""
+        return self.kind in ("heading", "elided-title")
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A scene as SVG, written by hand: used in notebooks and HTML, and wherever there is no Graphviz.
+"""A scene as SVG, written by hand: for files, notebooks and HTML; Graphviz does PNG and PDF, and SVG on request.
 
 All rules hold within the picture's own class, named after its content, so two pictures on one page don't meet. The
 bytes depend on the scene alone.
@@ -10,7 +10,7 @@ import hashlib
 from xml.sax.saxutils import escape, quoteattr
 
 from .colors import LIGHT, TINTS, Palette
-from .scene import Box, Dot, Label, Panel, Path, Point, Scene
+from .scene import LINE_HEIGHT, Box, Dot, Label, Panel, Path, Point, Scene
 
 FONT = "Helvetica,Arial,'Liberation Sans',sans-serif"
 STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "tap": 1.4, "bus": 2.2}
@@ -32,7 +32,8 @@ def to_svg(scene: Scene, marked: bool = False) -> str:
         f"<title>{escape(scene.title)}</title>\n<desc>{escape(scene.description)}</desc>\n"
     )
     style = "<style>" + "\n".join(style_rules(f".{name}", LIGHT)) + "</style>\n"
-    return head + style + _markers(name) + body.replace("url(#", f"url(#{name}-") + "</svg>\n"
+    paper = f'<rect class="paper" width="{width}" height="{height}"/>\n'  # programs that draw SVG overlook a background
+    return head + style + _markers(name) + paper + body.replace("url(#", f"url(#{name}-") + "</svg>\n"
 
 
 def class_name(body: str) -> str:
@@ -64,12 +65,13 @@ def style_rules(within: str, palette: Palette) -> list[str]:
     paper = palette.paper
     rules = [
         f"{within}{{background:{paper.paper};font-family:{FONT}}}",
+        f"{within} .paper{{fill:{paper.paper}}}",
         f"{within} text{{fill:{paper.ink};text-anchor:middle}}",
         f"{within} .m{{fill:{paper.muted}}}",
         f"{within} .b{{font-weight:bold}}",
         f"{within} .start{{text-anchor:start}}",
         f"{within} .end{{text-anchor:end}}",
-        f"{within} .heading{{font-weight:bold;fill:{paper.muted}}}",
+        f"{within} .heading,{within} .elided-title{{font-weight:bold;fill:{paper.muted}}}",
         f"{within} .lane-title{{font-style:italic;fill:{paper.muted}}}",
         f"{within} .g,{within} text.tap{{fill:{paper.gradient}}}",
         f"{within} .formula{{font-family:serif}}",
@@ -168,9 +170,9 @@ class _Writer:
         left, top = box.x - box.width / 2, box.y - box.height / 2
         size = f'width="{c(box.width)}" height="{c(box.height)}"'
         parts.append(f'<rect x="{c(left)}" y="{c(top)}" {size} rx="6"{fill}/>')
-        y = box.y - sum(line.size * 1.28 for line in box.lines) / 2
+        y = box.y - sum(line.size * LINE_HEIGHT for line in box.lines) / 2
         for line in box.lines:
-            y += line.size * 1.28
+            y += line.size * LINE_HEIGHT
             kind = "b" if line.bold else "" if box.ink else "g" if line.tone else "m" if line.muted else ""
             mark = f' class="{kind}"' if kind else ""
             ink = f' style="fill:{box.ink}"' if box.ink else ""
