@@ -110,6 +110,11 @@ class Batches(Epochs):
         whole, rest = divmod(len(self.inputs), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
+    def step_counts(self) -> set[int]:
+        """How many steps long the inputs of a batch may be; of inputs that aren't sequences the targets."""
+        sequences = self.inputs if self.input_sequences else self.targets if self.target_sequences else []
+        return {len(np.asarray(sequence)) for sequence in sequences}
+
     def _arrange(self, rng: np.random.Generator | None) -> None:
         order = np.arange(len(self.inputs))
         if rng is not None:
@@ -240,6 +245,11 @@ class StreamBatches(Epochs):
     def __len__(self) -> int:
         whole, rest = divmod(self._stream_length, self.steps)
         return whole + (rest > 0 and not self.drop_last)
+
+    def step_counts(self) -> set[int]:
+        """How many steps long a batch may be: the last one of an epoch is shorter."""
+        rest = 0 if self.drop_last else self._stream_length % self.steps
+        return {self.steps, rest} if rest else {self.steps}
 
     def _arrange(self, rng: np.random.Generator | None) -> None:
         self._offset = 0 if rng is None else int(rng.integers(self._offsets))

@@ -146,6 +146,10 @@ class Epochs(ABC):
         """How many batches an epoch has."""
 
     @abstractmethod
+    def step_counts(self) -> set[int]:
+        """How many steps long the inputs of a batch may be."""
+
+    @abstractmethod
     def _arrange(self, rng: np.random.Generator | None) -> None:
         """Put the data in the order of an epoch; ``None`` asks for no shuffling."""
 

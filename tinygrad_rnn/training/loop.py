@@ -12,6 +12,7 @@ from ..data import Epochs
 from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
 from .checkpoints import Checkpoints
+from .compiled_layers import compiled_layers
 from .history import History
 from .limits import Limits
 from .prediction import Loss, Predict
@@ -45,6 +46,7 @@ def fit(
     callbacks: Iterable[Callable[[Run], None]] = (),
     generators: Iterable[np.random.Generator] = (),
     predict: Predict = call_model,
+    executor: str | None = "numpy",
     progress: bool | None = None,
     unit: str = "steps",
 ) -> History:
@@ -80,6 +82,10 @@ def fit(
         generators: Random generators that your own code draws from while it trains, to be saved with the run. Those of
             the data, and those that are attributes of the model's modules, are saved anyway.
         predict: How the model is called with a batch and a state; see ``training.predict``.
+        executor: What runs the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
+            ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
+            after some seconds for compiling; None: nothing, don't compile. A cell that can't be compiled runs as it is,
+            and so do all where the data have more than 16 lengths, as each needs a plan of its own.
         progress: Whether to show a progress bar; by default on a terminal only.
         unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
 
@@ -136,7 +142,7 @@ def fit(
         generators=generators,
     )
     model.train()
-    with checkpoints or nullcontext():
+    with checkpoints or nullcontext(), compiled_layers(model, executor, data, validation):
         if checkpoints is not None:
             _start_from(checkpoints, run, resume)
         run.train(Progress(run.history, limits, len(data), unit, progress))
