@@ -82,6 +82,12 @@ PROMISES = {
         re.compile(r"-[56]\.\d  I am reading an article     kept back"),
         re.compile(r"-[23]\d\.\d  a reading I book am         wrong"),
     ],
+    "sentiment": [
+        re.compile(r"( 9\d|100)% praise: the music was not bad\n  \d% praise: the plot was not very funny\n"),
+        re.compile(r"\n    good +\d% .*\n(.*\n){5}    boring +(9\d|100)% #"),
+        re.compile(r"Of 1000 new sentences (9[89]\.\d|100\.0)% are"),
+        re.compile(r"\n[78]\d\.\d% by the judge who doesn't know"),
+    ],
     "skip_connections": [
         "lags (1, 2)       89 of them",
         "lags (1, 2, 3)   274 of them, the shortest has 4 steps",
@@ -306,6 +312,16 @@ def test_captions_say_what_is_in_each_half():
     assert captioning.caption("nothing", "nothing") == "nothing"
     assert captioning.caption("ring", "ring") == "two rings"
     assert captioning.caption("nothing", "bar") == "a bar on the right"
+
+
+def test_what_comes_after_but_counts_and_a_not_turns_it_round():
+    sentiment = page("sentiment")
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        sentence, praise = sentiment.opinion(rng)
+        *before, last = sentence.split(" but ")
+        assert ((last.split()[-1] in sentiment.GOOD) != (" not " in last)) == praise
+        assert all(((one.split()[-1] in sentiment.GOOD) != (" not " in one)) != praise for one in before)
 
 
 def test_weights_go_to_pytorch_and_back_unchanged():
