@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import WordVocabulary, pad
+from tinygrad_rnn.data import Batches, WordVocabulary
 
 HEIGHT, WIDTH = 8, 16
 SHAPES = ("nothing", "square", "cross", "ring", "bar")
@@ -59,11 +59,10 @@ def picture(left, right, rng, noise=0.2):
     return (pixels + noise * rng.normal(size=pixels.shape)).astype(np.float32).ravel()
 
 
-def batch(rng, combinations):
-    """Pictures (B, 128) and captions (T, B), padded with the end symbol, with their lengths (B,)."""
-    end = VOCABULARY.index(END)
-    captions, lengths = pad([VOCABULARY.encode(f"{caption(*halves)} {END}") for halves in combinations], value=end)
-    return np.stack([picture(*halves, rng) for halves in combinations]), captions, lengths
+def examples(rng, combinations):
+    """Pictures (N, 128) and their captions as numbers, (T_n,) each, with the end symbol."""
+    captions = [VOCABULARY.encode(f"{caption(*halves)} {END}") for halves in combinations]
+    return np.stack([picture(*halves, rng) for halves in combinations]), captions
 
 
 class Captioner(tr.nn.Module):
@@ -78,8 +77,8 @@ class Captioner(tr.nn.Module):
             hidden, tr.nn.Decoder(len(VOCABULARY), cell, start=start, end=end, seed=rng), seed=rng
         )
 
-    def forward(self, pictures, captions):
-        return self.mouth(tr.relu(self.eye(pictures)), captions)
+    def forward(self, pictures, target):
+        return self.mouth(tr.relu(self.eye(pictures)), target)
 
     def describe_pictures(self, pictures):
         """A caption for each picture."""
@@ -88,24 +87,19 @@ class Captioner(tr.nn.Module):
         return [VOCABULARY.decode(words) for words in written]
 
 
-def train(model, updates=500, seed=0):
-    """Learn from new pictures at every update. Gives the last loss."""
+def train(model, count=24_000, seed=0):
+    """Learn from so many pictures, each seen once. Gives the history."""
     rng = np.random.default_rng(seed)
+    pictures, captions = examples(rng, [ALL[i] for i in rng.integers(len(ALL), size=count)])
+    data = Batches(pictures, captions, batch_size=48, input_sequences=False, target_sequences=True)
     optimizer = tr.optim.Adam(model.parameters(), lr=0.005)
-    for _ in range(updates):
-        pictures, captions, lengths = batch(rng, [ALL[i] for i in rng.integers(len(ALL), size=48)])
-        loss = tr.nn.cross_entropy(model(pictures, captions), captions, lengths=lengths)
-        loss.backward()
-        tr.optim.clip_grad_norm_(list(model.parameters()), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    return loss.item()
+    return tr.fit(model, data, tr.nn.cross_entropy, optimizer, epochs=1, clip_norm=1.0)
 
 
 def share_right(model, rng, each=20):
     """The share of new pictures whose caption is right, word for word."""
     wanted = [halves for halves in ALL for _ in range(each)]
-    said = model.describe_pictures(batch(rng, wanted)[0])
+    said = model.describe_pictures(examples(rng, wanted)[0])
     return np.mean([words == caption(*halves) for words, halves in zip(said, wanted)])
 
 
