@@ -103,6 +103,8 @@ def test_wrong_sizes_are_told_what_is_taken() -> None:
         nn.Linear(3, 2)(np.zeros((5, 4), np.float32))
     with pytest.raises(ValueError, match=r"LayerNorm\(3\) takes x of shape \(..., 3\)"):
         nn.LayerNorm(3)(np.zeros((5, 4), np.float32))
+    with pytest.raises(ValueError, match=r"Linear\(0, 2\): sizes are 1 or more"):
+        nn.Linear(0, 2)
 
 
 # --- initial values --------------------------------------------------------------------------------------------------

@@ -37,6 +37,8 @@ class Linear(Module):
     def __init__(
         self, inputs: int, outputs: int, *, bias: bool = True, seed: init.Seed = 0, dtype: Any = np.float32
     ) -> None:
+        if min(inputs, outputs) < 1:
+            raise ValueError(f"Linear({inputs}, {outputs}): sizes are 1 or more")
         rng = init.generator(seed)
         bound = 1 / math.sqrt(inputs)
         self.W = Parameter(init.uniform((inputs, outputs), rng, bound, dtype))

@@ -54,8 +54,9 @@ def unroll(
         and the state after the last.
 
     Raises:
-        TypeError: the cell has no initial state and none was given; or it gives something else than an array or a pair.
-        ValueError: neither ``xs`` nor ``steps``; more steps than inputs.
+        TypeError: the cell has no initial state and none was given; or it gives something else than an array or a pair;
+            or it is no cell.
+        ValueError: neither ``xs`` nor ``steps``; more steps than inputs; ``xs`` has no axis of time.
 
     Everything that is recorded inside a step carries its number, counted from 1 as in the articles; outputs and the
     components of the state are labelled.
@@ -73,6 +74,9 @@ def unroll(
         >>> round(W.grad.item(), 4)
         0.3646
     """
+    if isinstance(cell, type) or not callable(cell):
+        given = f"the class {cell.__name__} itself" if isinstance(cell, type) else f"of type {type(cell).__name__}"
+        raise TypeError(f"unroll: a cell is a function, or a module such as RNNCell(3, 4); this one is {given}")
     if hasattr(cell, "unroll"):
         return cell.unroll(xs, state, steps, reverse=reverse)
     inputs, state, steps = prepared(cell, xs, state, steps)
@@ -139,12 +143,16 @@ def _holds_scalars(xs: Any) -> bool:
 
 
 def _count_steps(inputs: Any, steps: int | None) -> int:
+    if steps is not None and (not isinstance(steps, (int, np.integer)) or steps < 0):
+        raise ValueError(f"unroll: steps is a whole number from 0, not {steps!r}")
     if inputs is None:
         if steps is None:
             raise ValueError("unroll: without inputs (xs=None) the number of steps is needed: steps=10")
         return steps
-    if any(np.ndim(part) == 0 for part in leaves(inputs)):
-        raise ValueError("unroll: xs is a sequence with time first, (T, ...); this one is a single number")
+    for part in leaves(inputs):
+        if np.ndim(part) == 0:
+            given = "single number" if isinstance(part, Tensor) else type(part).__name__
+            raise ValueError(f"unroll: xs is a sequence with time first, (T, ...); this one is a {given}")
     lengths = [len(part) for part in leaves(inputs)]
     if len(set(lengths)) != 1:
         raise ValueError(f"unroll: the parts of xs are of different lengths: {', '.join(map(str, lengths))} steps")

@@ -1,0 +1,149 @@
+"""``unroll`` is a loop: what it takes, what it gives, what it labels, and what it says when it can't."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.autodiff.graph import Observer, ancestors, observe_backward
+from tinygrad_rnn.autodiff.rules.parts import Parts
+from tinygrad_rnn.autodiff.scope import NOWHERE, context
+
+T, B, N, D = 5, 2, 3, 4
+RNG = np.random.default_rng(0)
+XS, H0 = RNG.normal(size=(T, B, N)), RNG.normal(size=(B, D))
+U, W = (tr.tensor(RNG.normal(size=shape) / 2, requires_grad=True) for shape in ((N, D), (D, D)))
+
+
+def elman(x: Any, h: Any) -> Any:
+    """A cell that gives one array: its output is its state."""
+    return np.tanh(x @ U + h @ W)
+
+
+class TwoNumbers(NamedTuple):
+    fast: Any
+    slow: Any
+
+
+def pair(x: Any, state: Any) -> Any:
+    """A cell with an output of its own and two parts to its state."""
+    fast, slow = state
+    fast = np.tanh(x @ U + slow @ W)
+    return fast * slow, TwoNumbers(fast, 0.9 * slow + 0.1 * fast)
+
+
+def looped(cell: Any, xs: Any, state: Any) -> tuple[Any, Any]:
+    outputs = []
+    for x in xs:
+        y, state = cell(x, state)
+        outputs.append(y)
+    return np.stack(outputs), state
+
+
+def gradients(y: Any, *of: Any) -> list[np.ndarray]:
+    for leaf in (U, W, *of):
+        leaf.grad = None
+    np.sum(y**2).backward()
+    return [leaf.grad for leaf in (U, W, *of)]
+
+
+@pytest.mark.parametrize("recorded", [False, True], ids=["array", "tensor"])
+def test_it_is_the_loop(recorded: bool) -> None:
+    xs, start = tr.tensor(XS, requires_grad=recorded), tr.tensor(H0, requires_grad=recorded)
+    leaves = (xs, start) if recorded else ()
+    given = (xs, start) if recorded else (XS, H0)
+    for cell, state in ((elman, lambda h: h), (pair, lambda h: TwoNumbers(h, h))):
+        ys, last = tr.unroll(cell, given[0], state(given[1]))
+        both = cell if cell is pair else lambda x, h: (elman(x, h),) * 2
+        expected_ys, expected_last = looped(both, [xs[t] for t in range(T)], state(start))
+        assert isinstance(ys, tr.Tensor) and type(last) is type(expected_last)
+        assert np.array_equal(ys.data, expected_ys.data)
+        for a, b in zip(gradients(ys, *leaves), gradients(expected_ys, *leaves)):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("xs", [XS.tolist(), list(XS), tr.tensor(XS)], ids=["lists", "list of arrays", "tensor"])
+def test_what_inputs_may_be(xs: Any) -> None:
+    assert np.array_equal(tr.unroll(elman, xs, H0)[0].data, tr.unroll(elman, XS, H0)[0].data)
+
+
+def test_steps_without_inputs_and_fewer_than_inputs() -> None:
+    ys, h = tr.unroll(lambda x, h: h * 2, None, np.ones(3), steps=4)
+    assert ys.data[:, 0].tolist() == [2, 4, 8, 16] and h.data.tolist() == [16] * 3
+    assert np.array_equal(tr.unroll(elman, XS, H0, steps=2)[0].data, tr.unroll(elman, XS[:2], H0)[0].data)
+
+
+def test_the_callers_arrays_may_change_afterwards() -> None:
+    expected = gradients(tr.unroll(elman, XS, H0)[0])
+    xs, start = XS.copy(), H0.copy()
+    ys, _ = tr.unroll(elman, xs, start)
+    xs[:] = start[:] = 99
+    for a, b in zip(gradients(ys), expected):
+        assert np.array_equal(a, b)
+    assert xs.flags.writeable and start.flags.writeable
+
+
+def test_every_node_knows_its_step_and_states_and_outputs_their_names() -> None:
+    ys, last = tr.unroll(pair, tr.tensor(XS, requires_grad=True), TwoNumbers(H0, tr.tensor(H0, requires_grad=True)))
+    nodes = ancestors([np.sum(ys) + np.sum(last.slow)])
+    by_step = [sum(node.op is not None and node.scope.step == t for node in nodes) for t in range(1, T + 1)]
+    assert len({*by_step[:-1]}) == 1 and by_step[0] >= 7  # two products, two sums, tanh, the output, the slow state
+    labels = {label for node in nodes for label in node.labels}
+    assert {(label.name, label.step) for label in labels if label.role == "output"} == {
+        ("y", t) for t in range(1, T + 1)
+    }
+    states = {(label.name, label.step) for label in labels if label.role == "state"}
+    assert states == {("slow", 0)} | {(name, t) for name in ("fast", "slow") for t in range(1, T + 1)}
+    assert all(node.scope.step is None for node in nodes if not node.inputs)
+
+
+def test_the_graph_grows_with_the_steps_and_no_faster_though_inputs_need_a_gradient() -> None:
+    """Each step hands back its piece of the inputs' gradient, not an array as long as the sequence."""
+
+    class Size(Observer):
+        handed = 0
+
+        def contribution(self, node: Any, argument: int, c: Any) -> None:
+            pieces = [piece for part in c.parts for piece in part] if isinstance(c, Parts) else [c]
+            self.handed += sum(np.size(piece) for piece in pieces)
+
+    sizes = []
+    for steps in (10, 20, 40):
+        xs, size = tr.tensor(np.ones((steps, N)), requires_grad=True), Size()
+        ys, _ = tr.unroll(elman, xs, np.zeros(D))
+        loss = sum((np.sum(ys[t] ** 2) for t in range(steps)), 0.0)
+        observe_backward(loss, size)
+        sizes.append(size.handed)
+    assert sizes[2] - sizes[1] == 2 * (sizes[1] - sizes[0])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: tr.unroll(elman, XS), TypeError, r"elman has no initial_state.*state=np.zeros\(\(B, d\)\)"),
+        (lambda: tr.unroll(elman, None, H0), ValueError, "steps=10"),
+        (lambda: tr.unroll(elman, XS, H0, steps=9), ValueError, r"9 steps .* shape \(5, 2, 3\) has only 5"),
+        (lambda: tr.unroll(elman, XS, H0, steps=-1), ValueError, "whole number from 0, not -1"),
+        (lambda: tr.unroll(elman, None, H0, steps=2.5), ValueError, "whole number from 0, not 2.5"),
+        (lambda: tr.unroll(elman, 3.0, H0), ValueError, r"\(T, ...\); this one is a single number"),
+        (lambda: tr.unroll(elman, "text", H0), ValueError, r"\(T, ...\); this one is a str"),
+        (lambda: tr.unroll(elman, XS[..., :2], H0), ValueError, r"matmul at step 1: .* inner sizes 2 and 3 differ"),
+        (lambda: tr.unroll(lambda x, h: None, XS, H0), TypeError, "at step 1: .* gave NoneType"),
+        (lambda: tr.unroll(lambda x, h: (h, h, h), XS, H0), TypeError, "gave tuple of length 3"),
+        (lambda: tr.unroll(tr.nn.RNNCell, XS), TypeError, "this one is the class RNNCell itself"),
+        (lambda: tr.unroll(3, XS), TypeError, "this one is of type int"),
+        (
+            lambda: tr.unroll(tr.nn.LSTMCell(12, 64), np.zeros((5, 32, 10))),
+            ValueError,
+            r"matmul at step 1: \(32, 10\) @ \(12, 256\): inner sizes 10 and 12 differ\. "
+            r"LSTMCell\(12, 64\) takes x of shape \(B, 12\)",
+        ),
+    ],
+)
+def test_errors_say_what_and_where_and_the_cure(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
+    assert context.scope == NOWHERE
