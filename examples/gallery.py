@@ -1,15 +1,17 @@
-"""The gallery: what ``draw`` makes of the same few networks, as SVG files.
+"""The gallery: what ``draw`` and the plots make of a few small networks, as SVG files.
 
 Each function below is one picture, and its docstring is the caption. The files in ``examples/gallery`` were made by
 
     python examples/gallery.py --out examples/gallery --overwrite
 
-and a test holds them to what the code draws today. Positions, and so every byte, are the same on every machine.
+and a test holds them to what the code draws today. Of the pictures every byte is the same on every machine; of the
+plots, which Matplotlib draws (``pip install "tinygrad_rnn[plot]"``), with the same Matplotlib.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import tempfile
 from pathlib import Path
 
@@ -110,6 +112,69 @@ def two_directions():
     return tr.draw(np.sum(output), level="gate", title="A recurrent layer in both directions")
 
 
+def losses(ax):
+    """The loss while learning to repeat, at the end, what was read first: an Elman network beside a GRU."""
+    xs = np.random.default_rng(0).normal(size=(12, 16, 1))
+    curves = {}
+    for name, cell in (
+        ("Elman", tr.nn.RNNCell(1, 8, dtype=np.float64)),
+        ("GRU", tr.nn.GRUCell(1, 8, dtype=np.float64)),
+    ):
+        readout = tr.nn.Linear(8, 1, dtype=np.float64)
+        optimizer = tr.optim.Adam([*cell.parameters(), *readout.parameters()], lr=0.02)
+        curves[name] = []
+        for _ in range(60):
+            optimizer.zero_grad()
+            loss = np.mean(np.square(readout(tr.unroll(cell, xs)[0][-1]) - xs[0]))
+            loss.backward()
+            optimizer.step()
+            curves[name].append(loss.item())
+    tr.viz.plot_losses(curves, ax)
+
+
+def inside(steps=20):
+    """What is in an LSTM at every step, by name, while it reads a single pulse at step 5."""
+    pulse = np.zeros((steps, 1))
+    pulse[4] = 3.0
+    return tr.nn.LSTM(1, 3, forget_bias=2.0, seed=3, dtype=np.float64)(pulse, return_states=True)[2][0]
+
+
+def states(ax):
+    """The hidden state of an LSTM, unit by unit, while it reads a single pulse, at step 5."""
+    tr.viz.plot_states(inside()["h"], ax)
+
+
+def gates(ax):
+    """The gates of the same LSTM at the same time: the mean over its units, and the middle half of them."""
+    found = inside()
+    tr.viz.plot_gates({name: found[name] for name in "ifo"}, ax)
+
+
+def terms(ax):
+    """Which step's use of W each loss term blames, and how much: nothing beyond the diagonal, less far below it."""
+    rng = np.random.default_rng(0)
+    U, W = (
+        tr.tensor(rng.normal(size=shape) / 2, requires_grad=True, name=name)
+        for name, shape in (("U", (2, 4)), ("W", (4, 4)))
+    )
+    ys, _ = tr.unroll(lambda x, h: np.tanh(x @ U + h @ W), rng.normal(size=(10, 2)), state=np.ones(4))
+    tr.explanation.plot_terms(tr.explanation.bptt_terms([np.sum(np.square(y)) for y in ys], W), ax)
+
+
+def flow(ax):
+    """The gradient of an LSTM's last output on its way back: with forget gates open, the cell state carries it."""
+    output, _ = tr.nn.LSTM(2, 8, forget_bias=4.0, dtype=np.float64)(np.random.default_rng(0).normal(size=(30, 2)))
+    tr.explanation.plot_gradient_flow(tr.explanation.gradient_flow(np.sum(output[-1])), ax)
+
+
+def attention(ax):
+    """Attention that reads backwards: where each word written looks among the words read."""
+    read = ["please", "stay", "at", "home"]
+    look = tr.nn.DotProductAttention()
+    memory = look.memory(2 * np.eye(4) + np.eye(4, k=1))
+    tr.viz.plot_attention(np.stack([look(query, memory)[1] for query in np.eye(4)[::-1]]), ax, read, read[::-1])
+
+
 PICTURES = (
     elman,
     elman_values,
@@ -125,16 +190,34 @@ PICTURES = (
 )
 
 
+PLOTS = (losses, states, gates, terms, flow, attention)
+
+
+def plotted(make):
+    """A plot as SVG, with nothing in it that differs from run to run."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.hashsalt": make.__name__, "svg.fonttype": "none"}):
+        figure = Figure(figsize=(5, 3), layout="constrained")
+        make(figure.subplots())
+        file = io.StringIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()) + "\n"
+
+
 def index():
     """The page that shows them all."""
     parts = ["# Gallery\n\nMade by [`examples/gallery.py`](../gallery.py), where each picture is a function.\n"]
-    parts += [f"## {make.__doc__}\n\n![{make.__doc__}]({make.__name__}.svg)\n" for make in PICTURES]
+    parts += [f"## {make.__doc__}\n\n![{make.__doc__}]({make.__name__}.svg)\n" for make in PICTURES + PLOTS]
     return "\n".join(parts)
 
 
 def files():
     """Every file of the gallery, by name."""
-    return {**{f"{make.__name__}.svg": make().svg for make in PICTURES}, "README.md": index()}
+    pictures = {f"{make.__name__}.svg": make().svg for make in PICTURES}
+    plots = {f"{make.__name__}.svg": plotted(make) for make in PLOTS}
+    return {**pictures, **plots, "README.md": index()}
 
 
 def main(arguments=None):

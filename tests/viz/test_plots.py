@@ -32,6 +32,11 @@ def test_few_units_are_curves_and_many_a_heat_map(ax):
     np.testing.assert_array_equal(image.get_array(), states[:, 1].T)
 
 
+def test_steps_are_whole_numbers(ax):
+    for plotted in (plot_states(np.eye(4), ax), plot_losses([3.0, 2.0, 1.0]), plot_gates({"f": np.eye(4)})):
+        np.testing.assert_array_equal(plotted.get_xticks() % 1, 0)
+
+
 def test_gates_are_means_over_units(ax):
     gates = {"f": np.array([[0.2, 0.4], [0.6, 1.0]]), "i": np.zeros((2, 2))}
     plot_gates(gates, ax)

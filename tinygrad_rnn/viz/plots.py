@@ -40,7 +40,8 @@ def plot_losses(losses: Mapping[str, Any] | Any, ax: Any = None, smoothing: floa
         if smoothing:
             ax.plot(steps, curve, color=f"C{n}", alpha=0.25, linewidth=0.8)
         ax.plot(steps, _smoothed(curve, smoothing), color=f"C{n}", label=name)
-    ax.set(xlabel="step", ylabel="loss")
+    _count_steps(ax, "step")
+    ax.set(ylabel="loss")
     if len(curves) > 1:
         ax.legend()
     return ax
@@ -74,14 +75,16 @@ def plot_states(states: Any, ax: Any = None, name: str = "h", example: int = 0) 
     if values.shape[1] <= MOST_CURVES:
         for unit in range(values.shape[1]):
             ax.plot(steps, values[:, unit], marker=".", label=f"{name}[{unit}]")
-        ax.set(xlabel="step t", ylabel=name)
+        _count_steps(ax, "step t")
+        ax.set(ylabel=name)
         ax.legend()
         return ax
     largest = float(np.nanmax(np.abs(values))) or 1.0
     extent = (0.5, len(values) + 0.5, values.shape[1] - 0.5, -0.5)
     image = ax.imshow(values.T, aspect="auto", extent=extent, cmap="RdBu_r", vmin=-largest, vmax=largest)
     ax.figure.colorbar(image, ax=ax, label=name)
-    ax.set(xlabel="step t", ylabel="unit")
+    _count_steps(ax, "step t")
+    ax.set(ylabel="unit")
     return ax
 
 
@@ -107,7 +110,8 @@ def plot_gates(gates: Mapping[str, Any], ax: Any = None, example: int = 0) -> An
         low, high = np.quantile(units, [0.25, 0.75], axis=1)
         ax.fill_between(steps, low, high, color=f"C{n}", alpha=0.2, linewidth=0)
         ax.plot(steps, units.mean(axis=1), color=f"C{n}", marker=".", label=name)
-    ax.set(xlabel="step t", ylabel="mean over the units")
+    _count_steps(ax, "step t")
+    ax.set(ylabel="mean over the units")
     ax.legend()
     return ax
 
@@ -150,6 +154,14 @@ def _axes(ax: Any) -> Any:
     except ImportError as error:
         raise ImportError('plots need matplotlib: pip install "tinygrad_rnn[plot]"') from error
     return Figure(layout="constrained").subplots()
+
+
+def _count_steps(ax: Any, name: str) -> None:
+    """Steps across: there is no step 2.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.set_xlabel(name)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def _array(values: Any, who: str, ndim: int) -> np.ndarray:
