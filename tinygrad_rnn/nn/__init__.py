@@ -4,6 +4,10 @@ To read it, go by ``module`` (what a model is), ``cells`` (one step of time; non
 ``unroll`` (the loop), ``recurrent`` (layers: stacks, both directions, padded batches), with ``through_time`` beside it.
 Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``, ``decoding`` and ``architectures`` (whole models); ``weights``
 and ``torch_weights``; ``layers`` and ``init``.
+
+Everything random takes ``seed=``, an int or a ``numpy.random.Generator``, and by default 0: so a model is the same each
+time it is made, but two layers of one shape start alike, and two dropouts drop the same. Give the parts of a model one
+generator, ``rng = np.random.default_rng(0)`` and ``seed=rng``, and each draws numbers of its own from it.
 """
 
 from . import init

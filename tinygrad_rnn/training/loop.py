@@ -11,6 +11,7 @@ import numpy as np
 from ..data import Epochs
 from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
+from .alike import warn_of_parts_alike
 from .checkpoints import Checkpoints
 from .compiled_layers import compiled_layers
 from .history import History
@@ -92,6 +93,9 @@ def fit(
     Returns:
         What was done.
 
+    Warns:
+        UserWarning: Parts of the model start with the same random numbers, as they were made with the same seed.
+
     Raises:
         TrainingDiverged: The loss or a gradient became infinite or NaN; the model has the last good weights.
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the step in hand was finished first.
@@ -120,6 +124,7 @@ def fit(
     limits = Limits(epochs, steps, seconds, threshold)
     limits.check()
     _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
+    warn_of_parts_alike(model)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         checkpoints = Checkpoints(checkpoints)
     held_out = None
