@@ -11,7 +11,7 @@ import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.comparison import compare
 from tinygrad_rnn.comparison.pytorch_names import translated
-from tinygrad_rnn.manual import elman, worked_example
+from tinygrad_rnn.manual import elman, gru, lstm, worked_example
 from tinygrad_rnn.manual.readout import Objective
 
 NAMES = ("U", "W", "V", "b", "c")
@@ -77,6 +77,51 @@ def test_a_module_of_derivations_runs_on_the_models_parameters_and_data():
     report = compare(Model(), elman, data=(xs, targets))
     assert report.agrees
     assert [row.name for row in report.rows] == ["cell.U", "cell.W", "cell.b", "V", "c"]
+
+
+@pytest.mark.parametrize(("kind", "module"), [(nn.LSTMCell, lstm), (nn.GRUCell, gru)])
+def test_a_derivation_of_a_layer_begins_with_what_reaches_its_states(kind, module):
+    cell, xs = kind(3, 2, dtype=np.float64, seed=0), np.random.default_rng(0).normal(size=(4, 5, 3))
+    start = np.full((5, 2), 0.3)
+    ys, last = tr.unroll(cell, xs, state=(start, -start) if module is lstm else start)
+    loss = np.sum(ys[1] ** 2) + np.sum((last.c if module is lstm else last) ** 3)
+    report = compare(loss, module, cell)
+    assert report.agrees and len(report.rows) == len(cell.state_dict())
+    assert report.lines and all(line.verdict == "agrees" for line in report.lines)
+
+
+def test_a_mistake_in_a_derivation_of_a_layer_is_named():
+    class WithASlip:
+        forward = staticmethod(lstm.forward)
+
+        @staticmethod
+        def backward(trace, dLt_dh, dL_dcT=None):
+            return lstm.backward(trace, -dLt_dh, dL_dcT)
+
+    cell, xs = nn.LSTMCell(3, 2, dtype=np.float64, seed=0), np.random.default_rng(0).normal(size=(4, 5, 3))
+    report = compare(np.sum(tr.unroll(cell, xs)[0] ** 2), WithASlip, cell)
+    assert [row.verdict for row in report.rows] == ["differs"] * 3
+    assert "U, W, b: your gradients equal minus the right ones." in report.sentences()
+    assert next(line.name for line in report.lines if line.verdict != "agrees") == "dL/dh[4]"
+
+
+class Classifier(nn.Module):
+    def __init__(self, **options):
+        self.rnn = nn.LSTM(3, 4, seed=0, dtype=np.float64, **options)
+        self.out = nn.Linear(4, 2, seed=1, dtype=np.float64)
+
+    def forward(self, xs):
+        return np.sum(self.out(self.rnn(xs)[0]) ** 2)
+
+
+def test_a_derivation_of_a_layer_takes_one_layer_of_a_model():
+    xs = np.random.default_rng(0).normal(size=(4, 5, 3))
+    model, two = Classifier(), Classifier(num_layers=2)
+    assert compare(model(xs), lstm, model.rnn).agrees
+    assert "has one 'W', and here are several" in str(compare(model, lstm, data=(xs,)))
+    assert "derives one layer" in str(compare(two(xs), lstm, two.rnn.layers[1]))
+    before = nn.GRUCell(3, 2, reset="before", dtype=np.float64)
+    assert "the model also has W_n" in str(compare(np.sum(tr.unroll(before, xs)[0]), gru, before))
 
 
 def test_trees_of_parameters_go_by_their_paths():

@@ -487,3 +487,9 @@ def test_stop_gradient_walks_through_any_state() -> None:
     state = tr.stop_gradient({"h": w * 2, "rest": (w, 3)})
     assert [getattr(a, "requires_grad", None) for a in leaves(state)] == [False, False, None]
     assert tree_map(np.sum, state) == {"h": 2.0, "rest": (1.0, 3)}
+
+
+def test_a_plain_tuple_as_initial_state_has_the_names_of_the_cells_own():
+    state = tuple(tr.tensor(np.ones((2, 4))) for _ in "hc")
+    tr.unroll(nn.LSTMCell(3, 4, dtype=np.float64), np.ones((5, 2, 3)), state)
+    assert [[(label.name, label.step) for label in part.labels] for part in state] == [[("h", 0)], [("c", 0)]]

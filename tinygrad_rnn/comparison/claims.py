@@ -17,6 +17,7 @@ import numpy as np
 
 from ..autodiff.array_node import value_of
 from ..manual.lines import lines as lines_of_derivation
+from .one_layer import derives_a_layer, run_layer
 from .pytorch_names import translated
 from .recording import Recording
 
@@ -88,7 +89,10 @@ def read_claims(manual: Any, recording: Recording) -> Claims:
 def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:
     """The manual side at given parameter values: called if it is a function, run if it is a module of derivations."""
     if callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None)):
-        return manual.backward(manual.forward(_parameters_for(manual, values), *recording.data))
+        parameters = _parameters_for(manual, recording, values)
+        if derives_a_layer(manual):
+            return run_layer(manual, parameters, recording.loss)
+        return manual.backward(manual.forward(parameters, *recording.data))
     if not callable(manual):
         return manual
     if not inspect.signature(manual).parameters:
@@ -96,11 +100,24 @@ def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray
     return manual(recording.arguments(values), *recording.data)
 
 
-def _parameters_for(module: Any, values: Mapping[str, np.ndarray]) -> Any:
+def _parameters_for(module: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:
     """The parameters in the class that a manual module's ``forward`` takes (``ElmanParams``)."""
     first = next(iter(inspect.signature(module.forward).parameters))
     kind = typing.get_type_hints(module.forward)[first]
-    return kind(**{name.rpartition(".")[2]: value for name, value in values.items()})
+    named: dict[str, np.ndarray] = {}
+    for name, value in values.items():
+        short = name.rpartition(".")[2]
+        if short in named:
+            raise ValueError(
+                f"{module.__name__} has one {short!r}, and here are several: record the loss, and pass the parameters "
+                "of one layer, compare(model(*data), manual, model.rnn)"
+            )
+        if short in kind._fields or recording.is_used_in_a_step(name):
+            named[short] = value  # the others belong to what stands above
+    unknown = ", ".join(named.keys() - set(kind._fields))
+    if unknown:
+        raise ValueError(f"{module.__name__} has {', '.join(kind._fields)}, but the model also has {unknown}")
+    return kind(**named)
 
 
 def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:

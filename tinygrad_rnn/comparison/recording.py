@@ -67,6 +67,11 @@ class Recording:
         """The parameters as they were when the loss was recorded, copied."""
         return {name: np.array(leaf._data) for name, leaf in self.parameters.items()}
 
+    def is_used_in_a_step(self, name: str) -> bool:
+        """Whether a time step reads this parameter itself."""
+        leaf = self.parameters[name]
+        return any(leaf is given for node in self.nodes if node.scope.step is not None for given in node.inputs)
+
     def gradients(self) -> dict[str, np.ndarray]:
         """The gradient by each parameter, from one backward walk; zeros where the loss doesn't depend on it."""
         reached = observe_backward(self.loss, Observer())

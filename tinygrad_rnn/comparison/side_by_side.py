@@ -39,8 +39,9 @@ def compare(
             data, or already recorded (before its ``backward()``, or with ``retain_graph=True``). Each may give the loss
             as one number or as its terms, a list L_1, L_2, ... or a dict of them by step.
         manual: the gradients: a dict of arrays by parameter name (also PyTorch's), a tuple in the order of the
-            parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``,
-            or what its ``backward`` returned. Further entries such as ``"delta[4]"`` or ``"dL/ds[3]"`` are lines of
+            parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``
+            (one that derives a layer and no loss, as ``lstm`` and ``gru`` do, begins with ∂L_t/∂h_t as recorded), or
+            what its ``backward`` returned. Further entries such as ``"delta[4]"`` or ``"dL/ds[3]"`` are lines of
             the derivation, and are compared one by one.
         parameters: for a loss function their values: a dict, a NamedTuple or any tree of arrays; or the Module that the
             function is called with. For a recorded loss its leaves, as a dict or a Module; by default every leaf

@@ -108,7 +108,7 @@ def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, A
     inputs = _taken_in(xs)
     steps = _count_steps(inputs, steps)
     first = _first(inputs, steps)
-    state = initial_state_of(cell, first) if state is None else state
+    state = initial_state_of(cell, first) if state is None else _with_names(cell, first, state)
     by_scalars = _holds_scalars(inputs)
     if not by_scalars:
         state = tree_map(_taken_in, state)
@@ -180,6 +180,14 @@ def initial_state_of(cell: Cell, x: Any) -> Any:
             "state=np.zeros((B, d)), or np.zeros(d) without a batch"
         )
     return cell.initial_state(x)
+
+
+def _with_names(cell: Cell, x: Any, state: Any) -> Any:
+    """A state; a plain tuple as the NamedTuple that the cell's own states are, so that its parts bear their names."""
+    if type(state) is not tuple or not hasattr(cell, "initial_state"):
+        return state
+    own = cell.initial_state(x)
+    return type(own)(*state) if hasattr(own, "_fields") and len(own) == len(state) else state
 
 
 # --- the loop --------------------------------------------------------------------------------------------------------

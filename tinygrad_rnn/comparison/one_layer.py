@@ -1,0 +1,58 @@
+"""A derivation of one layer, given what it leaves open: its inputs, and what reaches its states from above.
+
+``manual.lstm`` and ``manual.gru`` derive a layer, and no loss: their ``backward`` begins with ∂L_t/∂h_t. In a recorded
+network these are the cotangents with which the backward walk enters the states. What stands above the layer is then
+autograd's on both sides; the recurrence, which is what was derived, is on trial.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.graph import Node
+from .landmarks import Landmarks, label_of
+from .loss_terms import entering_cotangents
+
+
+def derives_a_layer(module: Any) -> bool:
+    """Whether a module's ``backward`` asks for what reaches the states from above."""
+    return "dLt_dh" in inspect.signature(module.backward).parameters
+
+
+def run_layer(module: Any, parameters: Any, loss: Node) -> Any:
+    """What ``module.backward`` gives for the one layer of a recorded loss.
+
+    Args:
+        module: ``manual.lstm``, ``manual.gru``, or one with the same two functions.
+        parameters: what its ``forward`` takes first.
+        loss: the recorded loss. Inputs and initial states are those that its layer was run on.
+
+    Raises:
+        ValueError: there isn't just one layer, run from step 1 on, whose states alone lead to the loss.
+    """
+    marks = Landmarks([loss])
+    layers = marks.layers()
+    cure = f"call {module.__name__}'s forward and backward yourself, and hand in what backward returns"
+    if len(layers) != 1 or marks.order(layers[0]) != list(range(marks.steps + 1)):
+        raise ValueError(f"{module.__name__} derives one layer, run from step 1 on: {cure}")
+    inputs = [marks.find("x", t, layers[0], "input") for t in range(1, marks.steps + 1)]
+    components = marks.state_components(layers[0])
+    initial = [marks.find(name, 0, layers[0], "state") for name in components]
+    if any(node is None for node in (*inputs, *initial)):
+        raise ValueError(f"the inputs and the initial state of the layer have no names in the recording: {cure}")
+    trace = module.forward(parameters, np.stack([_value(x) for x in inputs]), *map(_value, initial))
+    above = {name: np.stack([np.zeros_like(_value(s))] * marks.steps) for name, s in zip(components, initial)}
+    for step, entries in entering_cotangents(loss).items():
+        for node, g in entries.items():
+            label = label_of(node, "state")
+            if label is None or (label.name != "h" and step != marks.steps):
+                raise ValueError(f"the loss reaches step {step} by more than its hidden state: {cure}")
+            above[label.name][step - 1] += g
+    return module.backward(trace, above["h"], *(above[name][-1] for name in components if name != "h"))
+
+
+def _value(node: Any) -> np.ndarray:
+    return np.asarray(node._data)
