@@ -28,8 +28,8 @@ INSTEAD = {
 }
 
 FALLBACK = (
-    "Write it with functions that have a rule, or call .detach() on the Tensor first if no gradient is to flow "
-    "through it."
+    "Write it with functions that have a rule; or, if no gradient is to flow through it, give it the plain value, "
+    ".numpy()."
 )
 
 
@@ -43,7 +43,9 @@ def no_rule(name: str) -> TypeError:
 def unknown_keyword(name: str, keywords: Sequence[str]) -> TypeError:
     """The error for a keyword that NumPy has and that isn't supported on Tensors, or that nobody has."""
     listed = ", ".join(f"{keyword}=" for keyword in keywords)
-    return TypeError(f"np.{name} on a Tensor does not take {listed}. Leave it out, or call .detach() first.")
+    return TypeError(
+        f"np.{name} on a Tensor does not take {listed}. Leave it out, or give it the plain value, .numpy()."
+    )
 
 
 def no_out(name: str) -> TypeError:

@@ -152,6 +152,9 @@ class Tensor(ArrayNode):
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
+    def __contains__(self, value: Any) -> bool:
+        return bool(np.any(self == value))
+
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200)
         extras = "" if self._data.dtype == np.float64 else f", dtype={self._data.dtype}"
