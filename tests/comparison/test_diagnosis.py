@@ -101,6 +101,7 @@ IN_ELMAN = {
     "first step twice": ("first step counted twice", "one step too many"),
     "sum from step 0": ("b: your gradient", "the sum from step 0 on"),
     "only the last loss term": ("the last loss term L_5 alone",),
+    "third loss term left out": ("U, W, V, b, c: your gradients", "without the loss term L_3: it was left out."),
     "only the last loss reaches the states": ("the last loss term L_5 alone", "where they reach the states"),
     "last instance only": ("the last instance of the batch alone",),
     "s_t for s_{t-1}": (

@@ -117,26 +117,32 @@ class Truncated:
 
 
 class LossTerms:
-    """Only one of the loss terms, where all count."""
+    """Only one of the loss terms, or all but one, where all count."""
 
     name = "loss terms"
 
     def candidates(self, case: Case) -> Iterator[Candidate]:
-        """Only the last term, only the first; for all parameters, or for the recurrence alone."""
+        """Only the last term, only the first, all but any one; for all parameters, or for the recurrence alone."""
         steps = sorted(case.entries)
         if len(steps) < 2:
             return
-        for which, t in (("last", steps[-1]), ("first", steps[0])):
-            phrase = f"the gradient of the {which} loss term L_{t} alone: the others were left out"
-            yield walked(case, self.name, phrase, _OnlyTerm(case, t, True))
-            yield walked(case, self.name, f"{phrase} where they reach the states", _OnlyTerm(case, t, False))
+        ways = {
+            f"the gradient of the {which} loss term L_{t} alone: the others were left out": ({t}, "they reach")
+            for which, t in (("last", steps[-1]), ("first", steps[0]))
+        }
+        if 2 < len(steps) <= LONGEST:  # of two terms, all but one is one alone
+            for t in steps:
+                ways[f"the gradient without the loss term L_{t}: it was left out"] = ({*steps} - {t}, "it reaches")
+        for phrase, (kept, reaching) in ways.items():
+            yield walked(case, self.name, phrase, _SomeTerms(case, kept, True))
+            yield walked(case, self.name, f"{phrase} where {reaching} the states", _SomeTerms(case, kept, False))
 
 
-class _OnlyTerm(Edges):
-    """Of all that enters the steps, only what enters at one; with or without the output layer's own rows."""
+class _SomeTerms(Edges):
+    """Of all that enters the steps, only what enters at some; with or without the output layer's own rows."""
 
-    def __init__(self, case: Case, t: int, rows_too: bool) -> None:
-        self.case, self.t = case, t
+    def __init__(self, case: Case, kept: set[int], rows_too: bool) -> None:
+        self.case, self.kept = case, kept
         entered = {node for entries in case.entries.values() for node in entries}
         into = {
             (node, i)
@@ -148,10 +154,10 @@ class _OnlyTerm(Edges):
         super().__init__(into | rows)
 
     def altered(self, node: Any, argument: int, g: Any, rule: Any) -> Any:
-        """Nothing into other steps; the row of this step to the parameters."""
+        """Nothing into other steps; the rows of these steps to the parameters."""
         if node in self.case.time_rows and node.inputs[argument] in self.case.names:
-            return rule(only_rows(g, [self.t - 1]), node._data, node._arrays)
-        return rule(g, node._data, node._arrays) if node.inputs[argument].scope.step == self.t else None
+            return rule(only_rows(g, [t - 1 for t in self.kept]), node._data, node._arrays)
+        return rule(g, node._data, node._arrays) if node.inputs[argument].scope.step in self.kept else None
 
 
 class Instances:
