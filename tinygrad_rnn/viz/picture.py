@@ -64,7 +64,7 @@ class Picture:
 
     @property
     def digraph(self) -> Any:
-        """The picture as a ``graphviz.Digraph``, to be edited further. Its own ``render`` needs the system's Graphviz."""
+        """The picture as a ``graphviz.Digraph``, to be edited; its own ``render`` needs the system's Graphviz."""
         return to_digraph(self.scene)
 
     @property
