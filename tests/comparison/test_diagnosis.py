@@ -145,6 +145,18 @@ def test_and_in_one_whose_softmax_is_written_out(mistake):
     named(diagnoses(written_out_loss, manual, ELMAN, (XS, YS)), *IN_ELMAN[mistake])
 
 
+@pytest.mark.parametrize("mistake", ["only the last loss term", "third loss term left out"])
+def test_a_missing_term_is_named_of_a_loss_that_comes_in_terms(mistake):
+    def terms(p, xs, ys):
+        steps = tr.unroll(lambda x, s: np.tanh(x @ p["U"] + s @ p["W"] + p["b"]), xs, np.zeros((B, d)))[0]
+        return [nn.cross_entropy(s @ p["V"] + p["c"], y, "sum") / B for s, y in zip(steps, ys)]
+
+    manual = lambda p, *data: derivations.elman(p, *data, mistake=mistake)  # noqa: E731
+    found = diagnoses(terms, manual, ELMAN, (XS, YS))
+    named(found, *IN_ELMAN[mistake], "U, W, V, b, c: ")
+    assert len(found) == 1, [one.sentence for one in found]
+
+
 @pytest.mark.parametrize("window", [2, 3, 4])
 def test_truncation_is_named_with_its_length(window):
     manual = lambda p, *data: derivations.elman_truncated(p, *data, window=window)  # noqa: E731

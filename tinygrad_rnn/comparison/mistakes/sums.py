@@ -123,19 +123,26 @@ class LossTerms:
 
     def candidates(self, case: Case) -> Iterator[Candidate]:
         """Only the last term, only the first, all but any one; for all parameters, or for the recurrence alone."""
-        steps = sorted(case.entries)
+        terms = case.recording.terms
+        for phrase, kept, _ in self._ways(sorted(terms or case.entries)):
+            alteration = self._cut(case, {terms[t] for t in terms.keys() - kept}) if terms else None
+            yield walked(case, self.name, phrase, alteration or _SomeTerms(case, kept, True))
+        for phrase, kept, reaching in self._ways(sorted(case.entries)):
+            yield walked(case, self.name, f"{phrase} where {reaching} the states", _SomeTerms(case, kept, False))
+
+    def _ways(self, steps: list[int]) -> Iterator[tuple[str, set[int], str]]:
+        """What the gradient equals, the terms that are kept, and who reaches the states."""
         if len(steps) < 2:
             return
-        ways = {
-            f"the gradient of the {which} loss term L_{t} alone: the others were left out": ({t}, "they reach")
-            for which, t in (("last", steps[-1]), ("first", steps[0]))
-        }
+        for which, t in (("last", steps[-1]), ("first", steps[0])):
+            yield f"the gradient of the {which} loss term L_{t} alone: the others were left out", {t}, "they reach"
         if 2 < len(steps) <= LONGEST:  # of two terms, all but one is one alone
             for t in steps:
-                ways[f"the gradient without the loss term L_{t}: it was left out"] = ({*steps} - {t}, "it reaches")
-        for phrase, (kept, reaching) in ways.items():
-            yield walked(case, self.name, phrase, _SomeTerms(case, kept, True))
-            yield walked(case, self.name, f"{phrase} where {reaching} the states", _SomeTerms(case, kept, False))
+                yield f"the gradient without the loss term L_{t}: it was left out", {*steps} - {t}, "it reaches"
+
+    def _cut(self, case: Case, dropped: set[Node]) -> Cut:
+        """The edges from the sum to terms that came as such."""
+        return Cut({(node, i) for node in case.landmarks.nodes for i in node.edges or () if node.inputs[i] in dropped})
 
 
 class _SomeTerms(Edges):
