@@ -69,7 +69,10 @@ def test_no_silent_detour_and_comparisons() -> None:
     with pytest.raises(TypeError, match=r"\.data"):
         float(x)
     assert x == 2 and x != 3 and x < 3 and x <= 2 and x > 1 and x >= 2
-    assert repr(x) == "Scalar(2, name='x')"
+    assert x and not x - 2
+    assert repr(x) == f"{x}" == "Scalar(2, name='x')" and f"{x:.3f}" == "2.000"
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
+        1 / (x - 2)
 
 
 @pytest.mark.parametrize("stranger", [tr.Scalar(2.0), Fraction(1, 2), Decimal(2)])

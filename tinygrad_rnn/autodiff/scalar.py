@@ -179,8 +179,14 @@ class Scalar(Node):
     def __ge__(self, other: Number) -> bool:
         return self.data >= value(other)
 
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
     def __float__(self) -> float:
         raise TypeError("float() of a Scalar would lose the gradient; use .data for the plain number")
+
+    def __format__(self, spec: str) -> str:
+        return format(self.data, spec) if spec else repr(self)
 
     def __repr__(self) -> str:
         return f"Scalar({self.data:.6g}{', name=' + repr(self.name) if self.name else ''})"
@@ -199,6 +205,8 @@ def value(x: Any) -> Any:
 def power(base: Number, exponent: Number) -> Scalar:
     """Base to the power exponent; the slope towards a base of 0 is 0 where the exponent is, as 0·x is."""
     b, e = value(base), value(exponent)
+    if b == 0 and e < 0:
+        raise ZeroDivisionError(f"division by zero: power: {b} ** {e}")
     y = b**e
     if isinstance(y, complex):
         raise ValueError(f"power: {b} ** {e}: a fractional power of a negative number is complex")
