@@ -21,8 +21,14 @@ def test_a_value_without_a_graph_is_one_box():
 
 @pytest.mark.parametrize("x", [np.ones(3), None, "loss", 1.0, []])
 def test_what_has_no_graph_is_refused_by_name(x):
-    with pytest.raises(TypeError, match=f"a {type(x).__name__} has no graph"):
+    with pytest.raises(TypeError, match=f"an object of type {type(x).__name__} has no graph"):
         draw(x)
+
+
+@pytest.mark.parametrize("highlight", [3, "W", (3,), ("W", 3), (3, "W", "U"), (3, None)])
+def test_what_is_to_be_highlighted_is_a_step_and_a_name(highlight):
+    with pytest.raises(TypeError, match=r'a step and a parameter\'s name, as in \(3, "W"\)'):
+        draw(elman(3)[0], highlight=highlight)
 
 
 def test_a_freed_graph_says_what_to_do():

@@ -68,6 +68,19 @@ def test_no_line_runs_through_what_is_told_of_elided_steps(level, color):
             assert aside or not top < other.y < bottom + 0.75 * other.size, (label.text, other.text)
 
 
+@pytest.mark.parametrize("options", [{}, {"view": "rolled"}, {"direction": "both"}])
+def test_no_line_runs_through_what_is_written_beside_a_tap(options):
+    scene = draw(elman(3)[0], gradients=True, **options).scene
+    beside = [label for label in scene.labels if label.kind == "tap"]
+    assert beside
+    for label in beside:
+        left, right = label.x + 1, label.x + text_width(label.text, label.size) - 1
+        top, bottom = label.y - 0.75 * label.size, label.y + 1
+        for path in scene.paths:
+            for x, y in on_the_way(path.points, 60):
+                assert not (left < x < right and top < y < bottom), (label.text, path)
+
+
 def test_the_initial_state_of_a_layer_that_runs_back_meets_no_other_arrow():
     """It comes from the left, where the last step hands its state on to the one before."""
     picture = draw(NETWORKS["bidirectional"](), level="gate")

@@ -65,7 +65,7 @@ def draw(
         The picture. It shows itself in a notebook; ``save`` writes it to a file; ``digraph`` is a ``graphviz.Digraph``.
 
     Raises:
-        TypeError: there is no Tensor or Scalar in x.
+        TypeError: there is no Tensor or Scalar in x; a highlight that is no step with a parameter's name.
         ValueError: a choice that there isn't; a highlight of what isn't there.
         RuntimeError: the graph was freed by a ``backward()``.
 
@@ -83,11 +83,20 @@ def draw(
     for name, value in given.items():
         if value not in CHOICES[name]:
             raise ValueError(f"draw: {name}={value!r} is not one of {', '.join(map(repr, CHOICES[name]))}")
-    followed = paths.Highlight(*highlight) if highlight is not None else None
+    followed = _followed(highlight)
     options = Options(level, view, direction, values, gradients, color, followed, formulas, elide, title)
     roots = _roots(x)
     graph = read(as_scalars(roots) if level == "scalar" else roots)
     return _picture(graph, options)
+
+
+def _followed(highlight: Any) -> paths.Highlight | None:
+    if highlight is None:
+        return None
+    match highlight:
+        case (int() | np.integer() as loss_term, str(parameter)):
+            return paths.Highlight(int(loss_term), parameter)
+    raise TypeError(f'draw: highlight is a step and a parameter\'s name, as in (3, "W"), not {highlight!r}')
 
 
 def _picture(graph: Graph, options: Options) -> Picture:
@@ -128,7 +137,8 @@ def _roots(x: Any) -> list[Node]:
             found += [element for element in leaf.ravel() if isinstance(element, Node)]
     if not found:
         raise TypeError(
-            f"draw: a {type(x).__name__} has no graph. Pass a Tensor or a Scalar that was computed from parameters."
+            f"draw: an object of type {type(x).__name__} has no graph. Pass a Tensor or a Scalar that was computed "
+            "from parameters."
         )
     return list({id(node): node for node in found}.values())
 

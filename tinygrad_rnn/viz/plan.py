@@ -103,7 +103,7 @@ class Plan:
         self._find_columns()
         self._find_rows()
         self._arrange()
-        self.gaps: dict[int, dict[Hashable, float]] = {}
+        self.gaps: dict[int, dict[Hashable, tuple[float, float]]] = {}
         self.channel: dict[Hashable, int] = {}
         self._reserve_tracks()
         self._set_columns()
@@ -325,9 +325,10 @@ class Plan:
 
     # --- tracks and channels -----------------------------------------------------------------------------------------
 
-    def _reserve(self, row: int, key: Hashable, room: float) -> None:
+    def _reserve(self, row: int, key: Hashable, below: float = TRACK / 2, above: float = TRACK / 2) -> None:
         gap = self.gaps.setdefault(row, {})
-        gap[key] = max(room, gap.get(key, 0.0))
+        before = gap.get(key, (0.0, 0.0))
+        gap[key] = max(below, before[0]), max(above, before[1])
 
     def _reserve_tracks(self) -> None:
         """A track in a gap for everything that runs sideways, from the bottom up; a line in the channels."""
@@ -335,28 +336,28 @@ class Plan:
             self.channel.setdefault(self.line(edge), len(self.channel))
             if not self.is_outermost(edge.source, edge.source_key, self.direction(edge)):
                 row = self.row_of(edge.source, edge.source_key)
-                self._reserve(row + 1, ("exit", self.end_key(edge.source, edge.source_key)), TRACK)
+                self._reserve(row + 1, ("exit", self.end_key(edge.source, edge.source_key)))
         self.bus_rows: dict[int, list[int]] = {}
         for n, edge in self.bus:
             row = self.row_of(edge.target, edge.target_key)
             known = self.bus_rows.setdefault(edge.source, [])
             if row not in known:
                 known.append(row)
-            room = self.sizes[edge.source][1] + 6 if row == known[0] else TRACK
+            half = self.sizes[edge.source][1] / 2 + 3 if row == known[0] else TRACK / 2
             written = len(self.taps.get(n, ())) * SMALL * LINE_HEIGHT
-            self._reserve(row, ("bus", edge.source), max(room, written + 8))
+            self._reserve(row, ("bus", edge.source), half, max(half, written + 6 if written else 0.0))
         self.rails: dict[int, int] = {}  # what passes all steps does so at the right of them
         for _, edge in self.past:
             self.rails.setdefault(edge.source, len(self.rails))
             if edge.target not in self.bars:
                 row = self.row_of(edge.target, edge.target_key)
-                self._reserve(row, ("rail", edge.source), TRACK)
+                self._reserve(row, ("rail", edge.source))
         for _, edge in self.across:
             row = self.row_of(edge.target, edge.target_key)
             if abs(self.distance(edge)) > 1:
-                self._reserve(row, self.long_track(edge), TRACK)
+                self._reserve(row, self.long_track(edge))
             elif not self.enters_sideways(edge):
-                self._reserve(row, ("entry", edge.source_key, edge.target_key), TRACK)
+                self._reserve(row, ("entry", edge.source_key, edge.target_key))
 
     # --- the page ----------------------------------------------------------------------------------------------------
 
@@ -425,19 +426,19 @@ class Plan:
         for row in range(self.rows + 1):
             gap = self.gaps.get(row, {})
             y += GAP_BELOW if row or gap else 0
-            exits: dict[Hashable, float] = {
+            exits: dict[Hashable, tuple[float, float]] = {
                 key: room for key, room in gap.items() if isinstance(key, tuple) and key[0] == "exit"
             }
-            for key, room in exits.items():  # these belong to the lane below
-                tracks[row, key] = y + room / 2
-                y += room
+            for key, (below, above) in exits.items():  # these belong to the lane below
+                tracks[row, key] = y + below
+                y += below + above
             y += LANE_TITLE * (row in after_titled)
             tops[row] = y
             y += LANE_GAP * (row in titled) + HEADING * (row == headed and not self.headed_below)
-            for key, room in gap.items():
+            for key, (below, above) in gap.items():
                 if key not in exits:
-                    tracks[row, key] = y + room / 2
-                    y += room
+                    tracks[row, key] = y + below
+                    y += below + above
             if row < self.rows:
                 y += GAP_ABOVE if row or gap else 0
                 middles.append(y + heights[row] / 2)
