@@ -355,9 +355,12 @@ def test_an_unknown_keyword_is_refused_by_name(w: tr.Tensor) -> None:
         lambda x: np.cumsum(x, 0, None, None),
         lambda x: np.concatenate([x, x], 1, None),
         lambda x: x.sum(1, None, None, True),
+        lambda x: x.reshape(3, 2, order="F"),
+        lambda x: x.flatten("F"),
+        lambda x: x.astype(float, copy=False),
     ],
 )
-def test_arguments_by_position_stand_in_numpys_order(w: tr.Tensor, f: Any) -> None:
+def test_arguments_stand_in_numpys_order_and_have_its_names(w: tr.Tensor, f: Any) -> None:
     plain, got = f(np.array(w.data)), f(w)
     assert got.shape == plain.shape and np.allclose(got.data, plain)
 

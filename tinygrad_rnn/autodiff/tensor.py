@@ -355,20 +355,21 @@ class Tensor(ArrayNode):
 
     # --- methods, as ndarrays have them ------------------------------------------------------------------------------
 
-    def reshape(self, *shape: Any) -> Tensor:
+    def reshape(self, *shape: Any, order: str = "C") -> Tensor:
         """As ``np.reshape``; the shape as one tuple or as several ints."""
-        return apply(reshape, (self, shape[0] if len(shape) == 1 else shape))
+        to = shape[0] if len(shape) == 1 else shape
+        return apply(reshape, (self, to)) if order == "C" else call(np.reshape, (self, to, order), NO_KEYWORDS)
 
     def transpose(self, *axes: Any) -> Tensor:
         """As ``np.transpose``; the axes as one tuple or as several ints."""
         return apply(transpose, (self, (axes[0] if len(axes) == 1 else axes) or None))
 
-    def flatten(self) -> Tensor:
+    def flatten(self, order: str = "C") -> Tensor:
         """All elements in one axis."""
-        return self.reshape(self.size)
+        return self.reshape(self.size, order=order)
 
-    def astype(self, dtype: Any) -> Tensor:
-        """The same values as another dtype. Integers carry no gradient."""
+    def astype(self, dtype: Any, *, copy: bool = True) -> Tensor:
+        """The same values as another dtype. Integers carry no gradient; ``copy`` makes no difference."""
         return astype(self, dtype)
 
     sum = _as_method(np.sum)
