@@ -68,7 +68,7 @@ def test_no_line_runs_through_what_is_told_of_elided_steps(level, color):
             assert aside or not top < other.y < bottom + 0.75 * other.size, (label.text, other.text)
 
 
-@pytest.mark.parametrize("options", [{}, {"view": "rolled"}, {"direction": "both"}])
+@pytest.mark.parametrize("options", [{}, {"view": "rolled"}, {"level": "gate"}, {"direction": "both"}])
 def test_no_line_runs_through_what_is_written_beside_a_tap(options):
     scene = draw(elman(3)[0], gradients=True, **options).scene
     beside = [label for label in scene.labels if label.kind == "tap"]

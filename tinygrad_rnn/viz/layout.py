@@ -305,6 +305,10 @@ class _Layout:
         if gap[1] < now[1] - 0.5:  # a box lower than its row: leave it straight
             parts.append(straight([now, gap]))
             now = gap
+        bend = self.plan.bend.get(template.rows.get(upper, -1))
+        if bend is not None and bend < now[1] - 0.5 and abs(end[0] - now[0]) > 0.5:
+            parts.append(rising(now, (end[0], bend)))
+            now = (end[0], bend)
         bottom = self.plan.row_bottom(template.rows[upper]) if upper in template.rows else end[1]
         if bottom > end[1] + 0.5:
             parts += [rising(now, (end[0], bottom)), straight([(end[0], bottom), end])]

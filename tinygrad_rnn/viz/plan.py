@@ -27,6 +27,7 @@ MARGIN = 18.0
 PADDING = 9.0
 GAP_BELOW, GAP_ABOVE = 6.0, 15.0  # free room in a gap, below and above its tracks
 TRACK = 11.0
+BEND = 14.0  # room below what is written at taps, in which edges change sides
 CHANNEL = 26.0
 CHANNEL_LINE = 8.0
 LANE_GAP, LANE_TITLE = 12.0, 16.0
@@ -89,6 +90,7 @@ class Plan:
         row: the row of each key, from the bottom; lane_rows: the first and last of each lane.
         row_y, row_height: the middle (downward) and the height of each row.
         track_y: the height of each track, by (row above it, what runs there).
+        bend: by row, how high edges to it may run aside: above, there is something written at taps.
         lane_top: the upper end of each lane, above its title.
     """
 
@@ -337,6 +339,7 @@ class Plan:
             if not self.is_outermost(edge.source, edge.source_key, self.direction(edge)):
                 row = self.row_of(edge.source, edge.source_key)
                 self._reserve(row + 1, ("exit", self.end_key(edge.source, edge.source_key)))
+        self.bend: dict[int, float] = {}
         self.bus_rows: dict[int, list[int]] = {}
         for n, edge in self.bus:
             row = self.row_of(edge.target, edge.target_key)
@@ -346,6 +349,8 @@ class Plan:
             half = self.sizes[edge.source][1] / 2 + 3 if row == known[0] else TRACK / 2
             written = len(self.taps.get(n, ())) * SMALL * LINE_HEIGHT
             self._reserve(row, ("bus", edge.source), half, max(half, written + 6 if written else 0.0))
+            if written:
+                self.bend[row] = 0.0  # its height is known once the rows are placed
         self.rails: dict[int, int] = {}  # what passes all steps does so at the right of them
         for _, edge in self.past:
             self.rails.setdefault(edge.source, len(self.rails))
@@ -435,6 +440,9 @@ class Plan:
             y += LANE_TITLE * (row in after_titled)
             tops[row] = y
             y += LANE_GAP * (row in titled) + HEADING * (row == headed and not self.headed_below)
+            if row in self.bend:
+                y += BEND
+                self.bend[row] = y
             for key, (below, above) in gap.items():
                 if key not in exits:
                     tracks[row, key] = y + below
@@ -447,6 +455,7 @@ class Plan:
         self.row_y = [self.height - middle for middle in middles]
         self.row_height = heights
         self.track_y = {place: self.height - y for place, y in tracks.items()}
+        self.bend = {row: self.height - y for row, y in self.bend.items()}
         self.lane_top = [self.height - tops[last + 1] for _, last in self.lane_rows]
 
     def row_top(self, row: int) -> float:
