@@ -286,3 +286,29 @@ def test_numpy_starts_and_machine_code_takes_over():
 def test_an_executor_that_isnt_there():
     with pytest.raises(ValueError, match="executor"):
         tr.compile(lstm(), executor="gpu")
+
+
+def test_captured_tensors_may_be_asked_for_their_shape():
+    xs, state = tr.tensor(normal(T, B, d)), np.zeros((B, d))
+    W = tr.tensor(normal(d, d), requires_grad=True)
+
+    def loss(W):
+        assert (np.ndim(xs), np.shape(xs), np.size(xs)) == (3, (T, B, d), T * B * d)
+        return np.sum(tr.unroll(lambda x, h: np.tanh(x + h @ W), xs, state)[0])
+
+    found = []
+    for f in (tr.compile(loss), loss):
+        W.grad = None
+        f(W).backward()
+        found.append(W.grad)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
+
+
+def test_only_the_last_plans_are_kept():
+    compiled = tr.compile(lambda x, h: np.tanh(x + h))
+    for steps in range(1, 60):
+        tr.unroll(compiled, normal(steps, d), np.zeros(d))
+    assert len(compiled.plans) == 32
+    newest = compiled.plans[-1]
+    tr.unroll(compiled, normal(59, d), np.zeros(d))
+    assert compiled.plans[-1] is newest  # no new plan for a form that is there

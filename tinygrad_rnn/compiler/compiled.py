@@ -19,6 +19,7 @@ from .program import packed, unroll_traced
 
 Eager = Callable[..., Any]
 EXECUTORS = ("numpy", "numba", "auto")
+MOST_PLANS = 32  # of one function: each keeps buffers of its own, and data of many lengths would fill the memory
 
 
 class Compiled:
@@ -98,15 +99,12 @@ class Compiled:
         if self._guards.changed():
             self._plans.clear()
             self._guards = Guards(self.function)
-        plan = self._plans.get(key)
-        if plan is None and key not in self._plans:
-            try:
-                plan = Plan(function, args, self.executor)
-            except Exception:
-                if not self.fallback:
-                    raise
-                plan = None
-            self._plans[key] = plan
+        if key in self._plans:
+            plan = self._plans[key] = self._plans.pop(key)  # the last used stands last
+        else:
+            plan = self._plans[key] = self._planned(function, args)
+            if len(self._plans) > MOST_PLANS:
+                del self._plans[next(iter(self._plans))]
         if plan is None:
             return eager(*args)
         inputs = (*arrays, *plan.captured)
@@ -117,6 +115,15 @@ class Compiled:
         if isinstance(plan.result, Tensor):
             return results
         return packed(plan.result, results if call.outputs else [results])
+
+    def _planned(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Plan | None:
+        """A plan for arguments of a new form; None where there can't be one and the function is to run as it is."""
+        try:
+            return Plan(function, args, self.executor)
+        except Exception:
+            if not self.fallback:
+                raise
+            return None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)

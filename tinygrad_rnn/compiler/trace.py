@@ -107,8 +107,7 @@ class Trace:
     def record_plain(self, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """A function without a gradient: what asks for a shape is answered, all else is recorded."""
         if function in LOOKS_AT_SHAPE:
-            stand_in = [dummy(a._data) if isinstance(a, Tracer) else a for a in args]
-            return function(*stand_in, **keywords)
+            return function(*map(_shape_of, args), **keywords)
         return self.record(function, args, keywords)
 
     # --- making values -------------------------------------------------------------------------------------------
@@ -156,6 +155,13 @@ class Trace:
             if self._known[key].dtype.kind == "c":
                 raise errors.complex_refused(getattr(op, "name", op.__name__))
         return self._known[key]
+
+
+def _shape_of(a: Any) -> Any:
+    """What a function that looks at shapes may see of an argument: its array, or one like it."""
+    if isinstance(a, Tracer):
+        return dummy(a._data)
+    return a._data if isinstance(a, Tensor) else a
 
 
 def identity(tree: Any) -> Any:
