@@ -36,12 +36,11 @@ class ArrayNode(Node):
 
     def _pull_back(self, g: Any) -> list[Any]:
         """Apply the vjp rules; a Tensor as cotangent means: to Tensors, so that the rules are recorded in turn."""
+        ans, args = self._data, self._arrays
         if g.__class__ is not ndarray:
             g = self._settled(g)
-        if g.__class__ is ndarray or not is_recorded(g):
-            ans, args = self._data, self._arrays
-        else:
-            ans, args = self, self._recorded_arguments()
+            if is_recorded(g):
+                ans, args = self, self._recorded_arguments()
         edges, inputs, keywords, vjps = self.edges or (), self.inputs, self._keywords, self.op.vjps
         if vjps.__class__ is not list:
             return [conformed(c, inputs[i]._data) for i, c in zip(edges, vjps(edges, g, ans, *args, **keywords))]

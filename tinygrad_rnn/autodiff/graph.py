@@ -8,7 +8,7 @@ sort, no recursion at all; a chain of a million nodes is an ordinary input.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -206,6 +206,7 @@ def backward_walk(
     summed: set[Node] = set()  # nodes whose sum is an array of our own, safe to add to in place
     reached: dict[Node, Any] = {}
     allowed = None if targets is None else set(nodes)
+    watched = allowed is not None or observer is not None
     for node in nodes:
         g = waiting.pop(node, None)
         if g is None:
@@ -216,13 +217,12 @@ def backward_walk(
         if node.op is None if targets is None else node in targets:
             reached[node] = node._own(g)
             continue
-        inputs, edges = node.inputs, node.edges
-        for i, contribution in zip(edges, node._pull_back(g)):  # type: ignore[arg-type]
+        inputs = node.inputs
+        contributions: Iterable[tuple[int, Any]] = zip(node.edges or (), node._pull_back(g))
+        if watched:
+            contributions = _let_through(node, contributions, allowed, observer)
+        for i, contribution in contributions:
             parent = inputs[i]
-            if allowed is not None and parent not in allowed:
-                continue
-            if observer is not None:
-                observer.contribution(node, i, contribution)
             if parent not in waiting:
                 waiting[parent] = contribution
             elif parent in summed:
@@ -233,6 +233,17 @@ def backward_walk(
         if free:
             node._free()
     return reached
+
+
+def _let_through(
+    node: Node, contributions: Iterable[tuple[int, Any]], allowed: set[Node] | None, observer: Observer | None
+) -> Iterator[tuple[int, Any]]:
+    """Those contributions of a node that lead to a target; the observer is told of each."""
+    for i, contribution in contributions:
+        if allowed is None or node.inputs[i] in allowed:
+            if observer is not None:
+                observer.contribution(node, i, contribution)
+            yield i, contribution
 
 
 def forward_walk(tangents: dict[Node, Any], nodes: list[Node]) -> dict[Node, Any]:

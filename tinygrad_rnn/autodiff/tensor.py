@@ -443,9 +443,9 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
         raise errors.explained(error, op.name, arrays, context.scope) from error
     if copied:
         args = tuple(a if isinstance(a, Tensor) else b for a, b in zip(args, arrays))
-    if op.outputs:
-        return _several(op, args, edges, arrays, keywords, data)
     if data.__class__ is not ndarray:
+        if op.outputs:
+            return _several(op, args, edges, arrays, keywords, data)
         data = np.asarray(data)
     if NUMPY_1 and op.by_element:
         data = as_promised(data, op, arrays)
