@@ -11,7 +11,7 @@ import numpy as np
 from ..data import Epochs
 from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
-from .alike import warn_of_parts_alike
+from .alike import warn_of_noise_alike
 from .checkpoints import Checkpoints
 from .compiled_layers import compiled_layers
 from .history import History
@@ -94,7 +94,7 @@ def fit(
         What was done.
 
     Warns:
-        UserWarning: Parts of the model start with the same random numbers, as they were made with the same seed.
+        UserWarning: Parts of the model would draw the same random numbers, as they were made with the same seed.
 
     Raises:
         TrainingDiverged: The loss or a gradient became infinite or NaN; the model has the last good weights.
@@ -124,7 +124,7 @@ def fit(
     limits = Limits(epochs, steps, seconds, threshold)
     limits.check()
     _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
-    warn_of_parts_alike(model)
+    warn_of_noise_alike(model)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         checkpoints = Checkpoints(checkpoints)
     held_out = None
