@@ -485,12 +485,19 @@ def _node(
 
 def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, results: Any) -> Any:
     """An operation with several results is one hidden node, and each result selects from it."""
-    parts = tuple(np.asarray(r) for r in results)
-    recorded = edges and context.recording
-    hidden = _node(parts, op, args, edges, arrays, keywords) if recorded else _node(parts)
-    if recorded and watches and context.anomaly is not None:
-        context.anomaly.recorded(hidden)
-    selected = [apply(output, (hidden, i)) for i in range(len(parts))]
+    parts = tuple(map(np.asarray, results))
+    if edges and context.recording:
+        hidden = _node(parts, op, args, edges, arrays, keywords)
+        selected = [
+            _node(part, output, (hidden, i), [0], (parts, i)) if part.dtype.kind == "f" else _node(part)
+            for i, part in enumerate(parts)
+        ]
+        if watches and context.anomaly is not None:
+            for node in (hidden, *selected):
+                if node.op is not None:
+                    context.anomaly.recorded(node)
+    else:
+        selected = list(map(_node, parts))
     return type(results)._make(selected) if hasattr(results, "_make") else tuple(selected)
 
 

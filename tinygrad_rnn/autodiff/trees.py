@@ -6,7 +6,9 @@ An object of another class joins in by two methods: ``_tree_children()``, which 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 
@@ -96,3 +98,24 @@ def _counterparts(tree: Any, parts: list[Any], other: Any) -> list[Any]:
 def unflatten(tree: Any, values: Iterator[Any]) -> Any:
     """A tree of the same shape, its leaves taken in order from ``values``."""
     return tree_map(lambda _: next(values), tree)
+
+
+def packer(tree: Any) -> Callable[[Sequence[Any]], Any]:
+    """A function that makes a tree of the same shape of its leaves, for who does that often.
+
+    Example:
+        >>> from tinygrad_rnn.autodiff.trees import packer
+        >>> pack = packer((1, {"h": 2, "c": 3}))
+        >>> pack(["a", "b", "d"])
+        ('a', {'h': 'b', 'c': 'd'})
+    """
+    places = itertools.count()
+
+    def packer_of(part: Any) -> Callable[[Sequence[Any]], Any]:
+        parts = children(part)
+        if parts is None:
+            return itemgetter(next(places))
+        packers = [packer_of(each) for each in parts]
+        return lambda values: rebuild(part, [pack(values) for pack in packers])
+
+    return packer_of(tree)

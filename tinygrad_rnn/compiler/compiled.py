@@ -15,7 +15,7 @@ from ..autodiff.trees import children, leaves, tree_map
 from .executable import Executable, Run
 from .guards import Guards
 from .plans import Plan
-from .program import packed, unroll_traced
+from .program import unroll_traced
 
 Eager = Callable[..., Any]
 EXECUTORS = ("numpy", "numba", "auto")
@@ -37,7 +37,7 @@ class Compiled:
         self.function = function
         self.executor = executor
         self.fallback = fallback
-        self._plans: dict[Any, Plan | None] = {}  # None for one that is refused
+        self._plans: dict[Any, Plan | None] = {}  # None for one that runs as it is: refused, or of Scalars
         self._guards = Guards(function)
 
     @property
@@ -94,7 +94,7 @@ class Compiled:
     def _run(self, function: Callable[..., Any], what: Any, args: tuple[Any, ...], eager: Eager) -> Any:
         arrays: list[Any] = []
         key = (what, _form(args, arrays))
-        if context.anomaly is not None or any(a.dtype == object for a in arrays):
+        if context.anomaly is not None:
             return eager(*args)
         if self._guards.changed():
             self._plans.clear()
@@ -102,7 +102,8 @@ class Compiled:
         if key in self._plans:
             plan = self._plans[key] = self._plans.pop(key)  # the last used stands last
         else:
-            plan = self._plans[key] = self._planned(function, args)
+            by_scalars = any(a.dtype == object for a in arrays)
+            plan = self._plans[key] = None if by_scalars else self._planned(function, args)
             if len(self._plans) > MOST_PLANS:
                 del self._plans[next(iter(self._plans))]
         if plan is None:
@@ -112,9 +113,7 @@ class Compiled:
         wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
         call = Call(plan.executable(wanted), args, inputs, eager)
         results = apply(call, inputs)
-        if isinstance(plan.result, Tensor):
-            return results
-        return packed(plan.result, results if call.outputs else [results])
+        return plan.packed(results if call.outputs else (results,))
 
     def _planned(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Plan | None:
         """A plan for arguments of a new form; None where there can't be one and the function is to run as it is."""
@@ -172,16 +171,14 @@ class Call(Primitive):
     def vjps(self, wanted: Sequence[int], g: Any, ans: Any, *args: Any) -> list[Any]:
         """Cotangents of the inputs; recorded, if that of the result is."""
         cotangents = list(g) if self.outputs else [g]
-        if any(isinstance(c, Tensor) for c in cotangents):
+        if isinstance(ans, Tensor):
             return self._recorded_cotangents(wanted, cotangents)
         assert self._run is not None
         for i, v in enumerate(self._executable.program.outputs):
             if cotangents[i] is None:
                 cotangents[i] = np.zeros(v.shape, v.dtype)
-        program = self._executable.program
-        found: dict[Any, Any] = dict(zip(program.gradients, self._run.gradients(cotangents)))
-        inputs = [program.inputs[i] for i in wanted]
-        return [found[v] if v in found else np.zeros(v.shape, v.dtype) for v in inputs]
+        found = self._run.gradients(cotangents)
+        return [self._executable.gradient(found, i) for i in wanted]
 
     def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:
         """The tangents of the results."""

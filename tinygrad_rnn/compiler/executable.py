@@ -39,6 +39,8 @@ class Executable:
             given |= {name: len(given) + i for i, name in enumerate(label(v) for v in program.cotangents)}
             given |= {name: len(given) + i for i, name in enumerate(self.code.saved)}
             self._backward_slots = _slots(self.code.backward, given)
+        places = {v: i for i, v in enumerate(program.gradients)}
+        self._places = [places.get(v) for v in program.inputs]
         self._waiting: list[Workspace] = []
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
@@ -51,6 +53,12 @@ class Executable:
         run = self.run([np.zeros(v.shape, v.dtype) for v in self.program.inputs])
         if self.code.backward is not None and threading.main_thread().is_alive():
             run.gradients([np.zeros(v.shape, v.dtype) for v in self.program.cotangents])
+
+    def gradient(self, found: Sequence[np.ndarray], i: int) -> np.ndarray:
+        """That of input ``i``, among those that ``Run.gradients`` found; zeros if no result depends on it."""
+        place = self._places[i]
+        v = self.program.inputs[i]
+        return np.zeros(v.shape, v.dtype) if place is None else found[place]
 
     def take_back(self, workspace: Workspace) -> None:
         """Keep a workspace for the next call."""

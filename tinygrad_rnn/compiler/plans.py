@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.tensor import Tensor
-from ..autodiff.trees import tree_map
+from ..autodiff.trees import packer, tree_map
 from .executable import Executable
 from .machine_code import NoMachineCode
 from .program import Program, traced
@@ -33,7 +33,7 @@ class Plan:
 
     Attributes:
         captured: the Tensors that the function uses besides its arguments.
-        result: what it gave when it was traced, for its form as a tree.
+        packed: makes of a tuple of results the tree that the function gives.
 
     Raises:
         CannotCompile: it can't be traced.
@@ -43,7 +43,8 @@ class Plan:
         stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
         self._trace = partial(traced, function, stand_ins)
         self._traced: Program | None = self._trace()
-        self.captured, self.result = self._traced.captured, self._traced.result
+        self.captured = self._traced.captured
+        self.packed = packer(self._traced.result)
         self._executor = executor
         self._executables: dict[tuple[bool, ...], Executable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.graph import named
-from ..autodiff.scope import context
+from ..autodiff.scope import Scope, context
 from ..autodiff.tensor import Tensor, constant, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
-from .compiled_cells import is_compiled
+from .compiled_cells import is_compiled, uncompiled
 
 Cell = Callable[[Any, Any], Any]
 
@@ -77,7 +77,7 @@ def unroll(
     if isinstance(cell, type) or not callable(cell):
         given = f"the class {cell.__name__} itself" if isinstance(cell, type) else f"of type {type(cell).__name__}"
         raise TypeError(f"unroll: a cell is a function, or a module such as RNNCell(3, 4); this one is {given}")
-    if hasattr(cell, "unroll"):
+    if hasattr(uncompiled(cell), "unroll"):
         return cell.unroll(xs, state, steps, reverse=reverse)
     inputs, state, steps = prepared(cell, xs, state, steps)
     if not steps:
@@ -105,18 +105,20 @@ def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, A
     Raises:
         As ``unroll``.
     """
+    cell = uncompiled(cell)
     inputs = _taken_in(xs)
     steps = _count_steps(inputs, steps)
-    first = _first(inputs, steps)
-    state = initial_state_of(cell, first) if state is None else _with_names(cell, first, state)
+    state = initial_state_of(cell, _first(inputs, steps)) if state is None else state
+    if type(state) is tuple and hasattr(cell, "initial_state"):
+        state = _with_names(state, cell.initial_state(_first(inputs, steps)))
     by_scalars = _holds_scalars(inputs)
     if not by_scalars:
         state = tree_map(_taken_in, state)
-    noise = cell.draw(first, state, steps) if hasattr(cell, "draw") else None
+    noise = cell.draw(_first(inputs, steps), state, steps) if hasattr(cell, "draw") else None
     if noise is not None:
         inputs = Noisy(inputs, noise if by_scalars else tree_map(constant, noise))
     outside = context.scope
-    context.scope = outside._replace(step=0)
+    context.scope = Scope(outside.layer, 0, outside.owner)
     _label("state", "h", state)
     context.scope = outside
     return inputs, state, steps
@@ -149,11 +151,12 @@ def _count_steps(inputs: Any, steps: int | None) -> int:
         if steps is None:
             raise ValueError("unroll: without inputs (xs=None) the number of steps is needed: steps=10")
         return steps
+    lengths = []
     for part in leaves(inputs):
-        if np.ndim(part) == 0:
+        if not getattr(part, "shape", ()):
             given = "single number" if isinstance(part, Tensor) else type(part).__name__
             raise ValueError(f"unroll: xs is a sequence with time first, (T, ...); this one is a {given}")
-    lengths = [len(part) for part in leaves(inputs)]
+        lengths.append(part.shape[0])
     if len(set(lengths)) != 1:
         raise ValueError(f"unroll: the parts of xs are of different lengths: {', '.join(map(str, lengths))} steps")
     if steps is not None and steps > lengths[0]:
@@ -182,11 +185,8 @@ def initial_state_of(cell: Cell, x: Any) -> Any:
     return cell.initial_state(x)
 
 
-def _with_names(cell: Cell, x: Any, state: Any) -> Any:
-    """A state; a plain tuple as the NamedTuple that the cell's own states are, so that its parts bear their names."""
-    if type(state) is not tuple or not hasattr(cell, "initial_state"):
-        return state
-    own = cell.initial_state(x)
+def _with_names(state: tuple[Any, ...], own: Any) -> Any:
+    """A plain tuple as the NamedTuple that the cell's own states are, so that its parts bear their names."""
     return type(own)(*state) if hasattr(own, "_fields") and len(own) == len(state) else state
 
 
@@ -210,7 +210,7 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skippe
     outputs = []
     try:
         for t in order:
-            context.scope = outside._replace(step=t)
+            context.scope = Scope(outside.layer, t, outside.owner)
             place = t - 1 - skipped
             x = inputs[place] if isinstance(inputs, Tensor) else tree_map(lambda a: a[place], inputs)  # noqa: B023
             _label("input", "x", x)
