@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from tinygrad_rnn.comparison import compare
 from tinygrad_rnn.manual import worked_example as article
-from tinygrad_rnn.report import learn, page, study_example, study_flows
+from tinygrad_rnn.report import comparison_page, learn, page, study_example, study_flows
 from tinygrad_rnn.report.charts import Curve, line_chart
 from tinygrad_rnn.report.findings import beginning
 from tinygrad_rnn.report.networks import BY_NAME
@@ -167,3 +168,17 @@ def test_a_chart_puts_points_where_they_belong():
 
 def test_the_running_mean_is_one():
     assert running_mean(np.full(5, 3.0)).tolist() == pytest.approx([3.0] * 5)
+
+
+def test_a_comparison_is_a_page_of_its_own():
+    def wrong(p):
+        return {"<w>": 3 * p["<w>"]}
+
+    parameters = {"<w>": np.array([1.0, -2.0])}
+    report = compare(lambda p: np.sum(p["<w>"] ** 2), wrong, parameters)
+    html = comparison_page(report, "<mine>")
+    seen = checked(html)
+    assert seen.loads == [] and len(seen.ids) == len(set(seen.ids))
+    assert "<h1>&lt;mine&gt;</h1>" in html and "<w>" not in html and "<mine>" not in html
+    assert '<td class="differs">differs</td>' in html
+    assert "[2.0000 -4.0000]" in html and "[3.0000 -6.0000]" in html

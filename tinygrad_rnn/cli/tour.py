@@ -87,7 +87,7 @@ def tell_example(example: Example) -> None:
     """Print the worked example."""
     print('1. The worked example of "Under The Hood of Neural Networks. Part 2: Recurrent"\n')
     print("It reads 1, 3, 5 in binary and shall answer 5, 3, 1. Its cell, in plain NumPy:\n")
-    print("    s = np.tanh(x @ U + s @ W + b)\n    o = sigmoid(s @ V + c)\n")
+    print("    h = np.tanh(x @ U + h @ W + b)\n    y = sigmoid(h @ V + c)\n")
     print(f"Loss {example.network.loss.item():.2f}, as in the article. The gradients of all six steps, three ways:\n")
     print(example.comparison)
     print(f"\nOne step of gradient descent with learning rate {article.LEARNING_RATE}: loss {example.new_loss:.2f}.")

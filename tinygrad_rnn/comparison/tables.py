@@ -45,11 +45,18 @@ class Table(NamedTuple):
         lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
         return "\n".join([f"**{self.title}**", "", *lines] if self.title else lines)
 
-    def html(self) -> str:
-        """A ``<table>`` with the title as its caption; every cell escaped."""
+    def html(self, marked: Sequence[str] = ()) -> str:
+        """A ``<table>`` with the title as its caption; every cell escaped.
+
+        Args:
+            marked: words that are the class of every cell that consists of them, for a style sheet to colour.
+        """
+
+        def opened(tag: str, cell: str) -> str:
+            return f'<{tag} class="{cell}">' if cell in marked else f"<{tag}>"
 
         def row(tag: str, cells: Sequence[str]) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+            return "<tr>" + "".join(f"{opened(tag, cell)}{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         body = "\n".join(row("td", cells) for cells in self.rows)

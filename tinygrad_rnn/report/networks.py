@@ -35,9 +35,9 @@ def worked_example() -> Recorded:
     """
     p = {name: tensor(value, requires_grad=True, name=name) for name, value in article.PARAMS._asdict().items()}
 
-    def cell(x: Any, s: Any) -> Any:
-        s = np.tanh(x @ p["U"] + s @ p["W"] + p["b"])
-        return sigmoid(named("z", s @ p["V"] + p["c"])), s
+    def cell(x: Any, h: Any) -> Any:
+        h = np.tanh(x @ p["U"] + h @ p["W"] + p["b"])
+        return sigmoid(named("z", h @ p["V"] + p["c"])), h
 
     outputs, _ = unroll(cell, article.INPUTS, state=np.zeros(2))
     terms = {}

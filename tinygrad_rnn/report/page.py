@@ -1,11 +1,13 @@
-"""The page: sections under headings, with its style and its script inside, so that it needs nothing but itself."""
+"""The pages: the tour's report, and one comparison. Style and script are inside, so that they need nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from importlib.resources import files
 
 from .. import __version__
+from ..comparison import Report
 from . import sections
 from .findings import CellFlow, Example, Learned
 
@@ -45,13 +47,45 @@ def page(example: Example, flows: Sequence[CellFlow], learned: Learned) -> str:
         f'<section id="{name}"><h2><span class="number">{i}</span>{title}</h2>{content}</section>\n'
         for i, (name, title, _, content) in enumerate(parts, start=1)
     )
+    return _document(
+        "tinygrad_rnn: the tour",
+        links,
+        f"""<h1>A recurrent network, seen from every side</h1>
+<p class="lead">Written in plain NumPy, unrolled, differentiated three ways, followed back through time, and trained.
+Everything here was computed when you ran the tour.</p>
+<ul class="figures">{sections.headlines(example, flows, learned)}</ul>
+{body}""",
+    )
+
+
+def comparison_page(report: Report, title: str = "A derivation, checked") -> str:
+    """A comparison as one HTML document: what there is to say, then its tables, then the gradients themselves.
+
+    Args:
+        report: what ``compare`` found.
+        title: what stands above it.
+    """
+    sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in report.sentences())
+    tables = [*report.tables(), report.values()._replace(title="The gradients")]
+    return _document(
+        title,
+        "",
+        f"<h1>{escape(title)}</h1>\n"
+        f'<p class="lead">{escape(report.summary)}</p>\n'
+        f"{f'<ul>{sentences}</ul>' if sentences else ''}\n"
+        + "".join(f'<div class="scroll">{table.html(marked=("agrees", "differs"))}</div>\n' for table in tables),
+    )
+
+
+def _document(title: str, links: str, content: str) -> str:
+    """A whole document: bar, content and footer."""
     style = files(__package__).joinpath("page.css").read_text("utf-8")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>tinygrad_rnn: the tour</title>
+<title>{escape(title)}</title>
 <style>
 {style}</style>
 </head>
@@ -59,11 +93,7 @@ def page(example: Example, flows: Sequence[CellFlow], learned: Learned) -> str:
 <nav aria-label="Sections"><strong>tinygrad_rnn</strong>{links}
 <button id="theme" aria-label="light or dark">◐</button></nav>
 <main>
-<h1>A recurrent network, seen from every side</h1>
-<p class="lead">Written in plain NumPy, unrolled, differentiated three ways, followed back through time, and trained.
-Everything here was computed when you ran the tour.</p>
-<ul class="figures">{sections.headlines(example, flows, learned)}</ul>
-{body}<footer>tinygrad_rnn {__version__}. This page is one file, and loads nothing from anywhere.</footer>
+{content}<footer>tinygrad_rnn {__version__}. This page is one file, and loads nothing from anywhere.</footer>
 </main>
 <script>{SCRIPT}</script>
 </body>

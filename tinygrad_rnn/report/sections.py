@@ -12,9 +12,9 @@ from .charts import Curve, line_chart
 from .findings import FLOW_STEPS, CellFlow, Example, Learned
 
 CELL = """\
-def cell(x, s):
-    s = np.tanh(x @ U + s @ W + b)
-    return sigmoid(s @ V + c), s
+def cell(x, h):
+    h = np.tanh(x @ U + h @ W + b)
+    return sigmoid(h @ V + c), h
 
 outputs, _ = tr.unroll(cell, inputs, state=np.zeros(2))"""
 
@@ -93,12 +93,12 @@ def paths(example: Example) -> str:
         body.append(f'<tr><th scope="row">L<sub>{t}</sub></th>{cells}</tr>')
     head = "".join(f"<th>k = {k}</th>" for k in steps)
     return f"""
-<p>W is used at every step, so it acts on each loss along many paths: it changes the state s<sub>k</sub>, and what it
-does there travels on to s<sub>t</sub>. The gradient is the sum over all of them,</p>
+<p>W is used at every step, so it acts on each loss along many paths: it changes the state h<sub>k</sub>, and what it
+does there travels on to h<sub>t</sub>. The gradient is the sum over all of them,</p>
 <p class="formula">∂L/∂W = Σ<sub>t</sub> Σ<sub>k ≤ t</sub>
-∂L<sub>t</sub>/∂s<sub>t</sub> · ∂s<sub>t</sub>/∂s<sub>k</sub> · ∂⁺s<sub>k</sub>/∂W,</p>
+∂L<sub>t</sub>/∂h<sub>t</sub> · ∂h<sub>t</sub>/∂h<sub>k</sub> · ∂⁺h<sub>k</sub>/∂W,</p>
 <p>and these are the sizes of its terms: a row for each loss, a column for each step at which W is used. The further
-back, the smaller: the gradient vanishes, already over six steps. (At step 1 nothing is added, since s<sub>0</sub> is
+back, the smaller: the gradient vanishes, already over six steps. (At step 1 nothing is added, since h<sub>0</sub> is
 zero.)</p>
 <div class="scroll"><table class="heat"><thead><tr><th></th>{head}</tr></thead>
 <tbody>{"".join(body)}</tbody></table></div>
@@ -146,7 +146,7 @@ def gradient_flows(flows: Sequence[CellFlow]) -> str:
         for found in flows
     )
     return f"""
-<p>Every step back multiplies a gradient by ∂s<sub>t</sub>/∂s<sub>t-1</sub>. If that is 0.9 on the whole, then after 50
+<p>Every step back multiplies a gradient by ∂h<sub>t</sub>/∂h<sub>t-1</sub>. If that is 0.9 on the whole, then after 50
 steps 0.9<sup>50</sup> = {0.9**50:.4f} of it is left; at 1.9 it has grown {_power(1.9**50)}-fold. Here the loss is taken
 at step {FLOW_STEPS} alone, and the curves show what of its gradient arrives at the steps before.</p>
 <figure>{chart}</figure>
