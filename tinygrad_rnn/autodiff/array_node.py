@@ -92,6 +92,8 @@ class ArrayNode(Node):
         return conformed(g.assembled(self._data.shape), self._data) if isinstance(g, Parts) else g
 
     def _own(self, g: Any) -> Any:
+        if g.__class__ is ndarray:
+            return np.array(g)
         g = self._settled(g)
         if isinstance(g, tuple):  # of an operation with several results, some of which may not have been used
             return tuple(part if part is None or is_recorded(part) else np.array(part) for part in g)
@@ -177,7 +179,7 @@ def starting_cotangent(root: ArrayNode, gradient: Any, how: str = "backward") ->
                 f"{how}(): a Tensor of shape {value.shape} has no single gradient. Sum it first, or pass the "
                 f"cotangent: {how}(np.ones({value.shape}))."
             )
-        return np.ones_like(value)
+        return np.array(1, value.dtype).reshape(value.shape)
     shape = np.shape(value_of(gradient))
     if shape != value.shape:
         raise ValueError(f"{how}(): a cotangent of shape {shape} for a Tensor of shape {value.shape}")

@@ -131,7 +131,7 @@ def in_order(steps: int, reverse: bool) -> range:
 
 def _taken_in(xs: Any) -> Any:
     """The caller's arrays as Tensors, copied once, so that the steps can share them; what isn't an array as it is."""
-    if _holds_scalars(xs):
+    if isinstance(xs, Tensor) or _holds_scalars(xs):
         return xs
     if isinstance(xs, (tuple, dict)):
         return rebuild(xs, [_taken_in(part) for part in children(xs) or ()])
