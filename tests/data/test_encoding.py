@@ -202,23 +202,33 @@ def test_a_large_file_is_encoded_in_little_memory(tmp_path: Path) -> None:
     np.testing.assert_array_equal(in_memory[-1000:], numbers[-1000:])
 
 
-VOCABULARIES_OF_A_LARGE_FILE = """
+MEASURED = """
 import resource, sys
-from tinygrad_rnn.data import CharacterVocabulary, WordVocabulary
+from tinygrad_rnn.data import CharacterVocabulary, WordVocabulary, load_encoded
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-assert len(CharacterVocabulary.from_file(sys.argv[1])) == 25
-assert len(WordVocabulary.from_file(sys.argv[1])) == 12
+{done}
 kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 print(kilobytes if sys.platform != "darwin" else kilobytes // 1024)
 """
 
+VOCABULARIES = """
+assert len(CharacterVocabulary.from_file(sys.argv[1])) == 25
+assert len(WordVocabulary.from_file(sys.argv[1])) == 12
+"""
+
+LOADING = "assert load_encoded(sys.argv[1], CharacterVocabulary('ab'))[-1] == 1"
+
+
+def kilobytes_taken(done: str, path: Path) -> int:
+    """Measured from outside: to trace a hundred million counts would take minutes."""
+    command = [sys.executable, "-c", MEASURED.format(done=done), str(path)]
+    package = Path(data_package.__file__).parents[1]
+    return int(subprocess.run(command, cwd=package.parent, capture_output=True, text=True, check=True).stdout)
+
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows doesn't tell a process's peak this way")
-def test_vocabularies_of_a_large_file_take_little_memory(tmp_path: Path) -> None:
-    """Measured from outside: to trace a hundred million counts would take minutes."""
-    path = large_file(tmp_path / "large.txt")
-    command = [sys.executable, "-c", VOCABULARIES_OF_A_LARGE_FILE, str(path)]
-    package = Path(data_package.__file__).parents[1]
-    result = subprocess.run(command, cwd=package.parent, capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 30_000
+def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
+    assert kilobytes_taken(VOCABULARIES, large_file(tmp_path / "large.txt")) < 30_000
+    np.save(tmp_path / "large.npy", np.ones(100 * MEGABYTE, np.uint8))
+    assert kilobytes_taken(LOADING, tmp_path / "large.npy") < 50_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tinygrad_rnn.data import (
     vocabulary_format,
 )
 from tinygrad_rnn.data import text as text_module
+from tinygrad_rnn.data import vocabulary as vocabulary_module
 
 words = st.text(min_size=1).filter(lambda word: len(word.split()) == 1 and word == word.strip())
 
@@ -53,6 +55,14 @@ def test_rare_symbols_can_be_left_out() -> None:
         WordVocabulary.from_text(text, min_count=2)
     with pytest.raises(ValueError, match="max_size must be at least 2"):
         WordVocabulary.from_text(text, unknown="<unk>", max_size=1)
+
+
+@given(st.lists(st.text()).filter(lambda texts: "".join(texts)))
+def test_many_characters_are_counted_as_few_are(texts: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary_module, "_MANY", 1)
+        vocabulary = CharacterVocabulary.from_text(texts)
+    assert vocabulary.symbols == tuple(c for c, _ in Counter("".join(texts)).most_common())
 
 
 # ---------------------------------------------------------------------- round trips

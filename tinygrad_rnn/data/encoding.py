@@ -11,14 +11,11 @@ import numpy.typing as npt
 
 from .checks import whole_number
 from .files import replace_file
-from .number_file import map_numbers, write_numbers
+from .number_file import largest_number, map_numbers, write_numbers
 from .text import stream_text
 from .vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]
-
-_CHECKED_AT_ONCE = 1 << 24
-"""So many numbers of an encoded text are held to the vocabulary at a time."""
 
 
 def one_hot(indices: npt.ArrayLike, size: int, dtype: npt.DTypeLike = np.float32) -> Array:
@@ -146,13 +143,12 @@ def load_encoded(path: str | os.PathLike[str], vocabulary: Vocabulary) -> Array:
             f"{vocabulary.kind}: {error}. Encode the text again: encode_file(text, vocabulary, "
             "out=...)."
         ) from None
-    for start in range(0, len(numbers), _CHECKED_AT_ONCE):
-        largest = int(numbers[start : start + _CHECKED_AT_ONCE].max())
-        if largest >= len(vocabulary):
-            raise ValueError(
-                f"{name} holds the number {largest}, but this vocabulary ends at "
-                f"{len(vocabulary) - 1}: it was encoded with another one, or it is damaged"
-            )
+    largest = largest_number(path, numbers.dtype)
+    if largest >= len(vocabulary):
+        raise ValueError(
+            f"{name} holds the number {largest}, but this vocabulary ends at "
+            f"{len(vocabulary) - 1}: it was encoded with another one, or it is damaged"
+        )
     return numbers
 
 

@@ -20,6 +20,9 @@ from .files import open_to_read
 _HEADER_BYTES = 128
 """NumPy's header for such an array has this length too, and room for 20 digits more."""
 
+_READ_AT_ONCE = 1 << 24
+"""So many bytes are looked through at a time; every dtype's size divides it."""
+
 _BEGINNING = np.lib.format.magic(1, 0) + (_HEADER_BYTES - 10).to_bytes(2, "little")
 
 
@@ -60,6 +63,19 @@ def map_numbers(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> npt.NDArr
                 f"{_HEADER_BYTES + length * dtype.itemsize:,} bytes, but it has {size:,}"
             )
         return np.memmap(file, dtype, "r", offset=_HEADER_BYTES, shape=(length,))
+
+
+def largest_number(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> int:
+    """The largest of the numbers that :func:`write_numbers` wrote, -1 if there are none.
+
+    They are read part by part, past the map: what was once read from a map counts as memory in use.
+    """
+    largest = -1
+    with open_to_read(path) as file:
+        file.seek(_HEADER_BYTES)
+        while data := file.read(_READ_AT_ONCE):
+            largest = max(largest, int(np.frombuffer(data, dtype).max()))
+    return largest
 
 
 def _header(dtype: np.dtype[Any], length: int) -> bytes:

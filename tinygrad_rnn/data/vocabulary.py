@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,9 @@ from .vocabulary_format import Content
 AnyVocabulary = TypeVar("AnyVocabulary", bound="Vocabulary")
 
 _MISSING = -1  # where a number is looked up: there is none
+
+_MANY = 1 << 16
+"""So many characters are counted by their code points, ten times as fast as one by one."""
 
 
 class Vocabulary(ABC):
@@ -137,7 +140,7 @@ class Vocabulary(ABC):
             raise TypeError(f"specials must be a sequence of strings, not the string {specials!r}")
         counts: Counter[str] = Counter()
         for part in parts:
-            counts.update(part)
+            cls._count(counts, part)
         if not counts:
             raise ValueError(f"there are no {cls.kind} in this text, so there is nothing to learn")
 
@@ -319,6 +322,11 @@ class Vocabulary(ABC):
     def _split(cls, pieces: Iterable[str]) -> Iterator[Sequence[str]]:
         """Cut a text that comes in pieces into symbols, some at a time."""
 
+    @classmethod
+    def _count(cls, counts: Counter[str], part: Sequence[str]) -> None:
+        """Count some symbols; new ones come behind the others, in the order in which they appear."""
+        counts.update(part)
+
     @abstractmethod
     def _look_up(self, part: Sequence[str]) -> npt.NDArray[np.int64]:
         """The number of each symbol; where there is none, ``_MISSING`` or that of ``unknown``."""
@@ -370,12 +378,16 @@ class CharacterVocabulary(Vocabulary):
     def _split(cls, pieces: Iterable[str]) -> Iterator[Sequence[str]]:
         return iter(pieces)  # a string is the sequence of its characters
 
+    @classmethod
+    def _count(cls, counts: Counter[str], part: Sequence[str]) -> None:
+        if len(part) < _MANY:
+            return counts.update(part)
+        how_often = np.bincount(_code_points(part))
+        found = {chr(code): int(how_often[code]) for code in np.flatnonzero(how_often)}
+        counts.update({symbol: found[symbol] for symbol in sorted(found, key=part.index)})
+
     def _look_up(self, part: Sequence[str]) -> npt.NDArray[np.int64]:
-        # Half of a surrogate pair is no character, but a Python string may hold one: let it
-        # through, to be looked up in vain like any other unknown.
-        encoded = "".join(part).encode("utf-32-le", "surrogatepass")
-        code_points = np.frombuffer(encoded, dtype="<u4")
-        numbers: npt.NDArray[np.int64] = self._table[np.minimum(code_points, len(self._table) - 1)]
+        numbers: npt.NDArray[np.int64] = self._table[np.minimum(_code_points(part), len(self._table) - 1)]
         return numbers
 
     def _join(self, symbols: Sequence[str]) -> str:
@@ -422,6 +434,14 @@ class WordVocabulary(Vocabulary):
 
     def _join(self, symbols: Sequence[str]) -> str:
         return " ".join(symbols)
+
+
+def _code_points(part: Sequence[str]) -> npt.NDArray[np.uint32]:
+    """The number that Unicode gives each character of a string."""
+    # Half of a surrogate pair is no character, but a Python string may hold one: let it
+    # through, to be looked up in vain like any other unknown.
+    encoded = cast(str, part).encode("utf-32-le", "surrogatepass")
+    return np.frombuffer(encoded, "<u4")
 
 
 def _strings(texts: Iterable[str]) -> Iterator[str]:
