@@ -11,8 +11,6 @@ why the backward pass always sees the values of the forward pass.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,6 +19,7 @@ import numpy as np
 from numpy import ndarray
 
 from . import errors
+from .arguments import as_taken
 from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
 from .promotion import NUMPY_1, as_promised
@@ -504,18 +503,8 @@ def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, r
 def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Run what stands for a NumPy function when a Tensor is among its arguments."""
     implementation = function if function.__class__ is Primitive else OVERRIDES.get(function)
-    if len(args) > 2:
-        args, keywords = _without_out(function, args, keywords)
-    if keywords:
-        if keywords.get("out") is not None:
-            raise errors.no_out(name_of(function))
-        if implementation is not None:
-            keywords = {k: v for k, v in keywords.items() if k not in DEFAULTS or v is not DEFAULTS[k]}
-            unknown = keywords.keys() - accepted_keywords(implementation)
-            if unknown:
-                raise errors.unknown_keyword(name_of(function), sorted(unknown))
-            if any(isinstance(v, (Tensor, np.ndarray)) for v in keywords.values()):
-                args, keywords = _by_position(function, implementation, args, keywords)
+    if keywords or len(args) > 2:
+        args, keywords = as_taken(function, implementation, args, keywords)
     if implementation is None:
         if function in PLAIN:
             if traces and context.trace is not None:
@@ -525,51 +514,6 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
     if implementation.__class__ is Primitive:
         return apply(implementation, args, keywords)
     return implementation(*args, **keywords)
-
-
-# Keywords that NumPy's own code passes along at their defaults; anything else is for the function to take or to refuse.
-DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial": np._NoValue, "copy": True}
-
-
-def _without_out(function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Arguments in NumPy's order as functions take them here, where nothing has a place for ``out``."""
-    names = names_by_position(function)
-    if "out" not in names[: len(args)]:
-        return args, keywords
-    place = names.index("out")
-    if args[place] is not None:
-        raise errors.no_out(name_of(function))
-    return args[:place], {**dict(zip(names[place + 1 :], args[place + 1 :])), **keywords}
-
-
-@functools.cache
-def names_by_position(function: Any) -> tuple[str, ...]:
-    """What NumPy calls the arguments that a function takes by position; nothing, for one that doesn't tell."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # ufuncs, which hand out= over by name, and functions in C
-        return ()
-    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
-
-
-@functools.cache
-def accepted_keywords(implementation: Any) -> frozenset[str]:
-    """The keywords that a primitive or a composition takes."""
-    function = implementation.forward if isinstance(implementation, Primitive) else implementation
-    if isinstance(function, np.ufunc):
-        return frozenset()
-    parameters = inspect.signature(function).parameters.values()
-    return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-
-
-def _by_position(function: Any, implementation: Any, args: Any, keywords: dict[str, Any]) -> Any:
-    """Arrays belong among the positional arguments: that is where rules look for them."""
-    signature = inspect.signature(implementation.forward if isinstance(implementation, Primitive) else implementation)
-    try:
-        bound = signature.bind(*args, **keywords)
-    except TypeError as error:
-        raise TypeError(f"np.{name_of(function)}: {error}. Pass arrays by position.") from None
-    return bound.args, bound.kwargs
 
 
 # --- making Tensors --------------------------------------------------------------------------------------------------

@@ -1,0 +1,88 @@
+"""The arguments of a NumPy call, as the functions that stand for NumPy's take them.
+
+NumPy's own code calls its functions with keywords at their defaults and with a place for ``out``, users with arrays by
+keyword; rules look for arrays among the positional arguments and have no ``out``. This is where the two meet.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+import numpy as np
+
+from . import errors
+from .array_node import ArrayNode
+from .registry import Primitive, name_of
+
+# Keywords that NumPy's own code passes along at their defaults; anything else is for the function to take or to refuse.
+DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial": np._NoValue, "copy": True}
+
+
+def as_taken(function: Any, implementation: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Arguments and keywords for what stands for a function.
+
+    Args:
+        function: the NumPy function.
+        implementation: the primitive or composition that stands for it; None if nothing does.
+        args: the positional arguments of the call.
+        keywords: its keywords.
+
+    Raises:
+        TypeError: there is an ``out``, or a keyword that the implementation doesn't take.
+    """
+    if len(args) > 2:
+        args, keywords = _without_out(function, args, keywords)
+    if keywords.get("out") is not None:
+        raise errors.no_out(name_of(function))
+    if implementation is None or not keywords:
+        return args, keywords
+    keywords = {k: v for k, v in keywords.items() if k not in DEFAULTS or v is not DEFAULTS[k]}
+    unknown = keywords.keys() - accepted_keywords(implementation)
+    if unknown:
+        raise errors.unknown_keyword(name_of(function), sorted(unknown))
+    if any(isinstance(v, (ArrayNode, np.ndarray)) for v in keywords.values()):
+        return _by_position(function, implementation, args, keywords)
+    return args, keywords
+
+
+def _without_out(function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Arguments in NumPy's order as functions take them here, where nothing has a place for ``out``."""
+    names = names_by_position(function)
+    if "out" not in names[: len(args)]:
+        return args, keywords
+    place = names.index("out")
+    if args[place] is not None:
+        raise errors.no_out(name_of(function))
+    return args[:place], {**dict(zip(names[place + 1 :], args[place + 1 :])), **keywords}
+
+
+@functools.cache
+def names_by_position(function: Any) -> tuple[str, ...]:
+    """What NumPy calls the arguments that a function takes by position; nothing, for one that doesn't tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # ufuncs, which hand out= over by name, and functions in C
+        return ()
+    return tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+
+
+@functools.cache
+def accepted_keywords(implementation: Any) -> frozenset[str]:
+    """The keywords that a primitive or a composition takes."""
+    function = implementation.forward if isinstance(implementation, Primitive) else implementation
+    if isinstance(function, np.ufunc):
+        return frozenset()
+    parameters = inspect.signature(function).parameters.values()
+    return frozenset(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+
+
+def _by_position(function: Any, implementation: Any, args: Any, keywords: dict[str, Any]) -> Any:
+    """Arrays belong among the positional arguments: that is where rules look for them."""
+    signature = inspect.signature(implementation.forward if isinstance(implementation, Primitive) else implementation)
+    try:
+        bound = signature.bind(*args, **keywords)
+    except TypeError as error:
+        raise TypeError(f"np.{name_of(function)}: {error}. Pass arrays by position.") from None
+    return bound.args, bound.kwargs
