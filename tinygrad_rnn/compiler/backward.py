@@ -15,11 +15,14 @@ import numpy as np
 
 from ..autodiff.array_node import conformed
 from ..autodiff.registry import Primitive
+from ..autodiff.rules.indexing import output
 from ..autodiff.rules.parts import Parts
+from ..autodiff.scope import context
 from .loop import Carried, Loop, Result
+from .shapes import has_several_results
 from .simplify import simplified_step
 from .trace import Trace, tracer
-from .values import Value, in_order, inner_operands, new_input, operands
+from .values import Value, in_order, inner_operands, is_constant, new_input, operands
 
 
 def gradients(
@@ -67,12 +70,16 @@ def _settled(found: dict[Value, Any], value: Value) -> Any:
     g = found[value]
     if isinstance(g, Parts):
         g = g.assembled(value.shape)
-    found[value] = g = conformed(g, value)
+    if not isinstance(g, tuple):  # of several results each has its own
+        g = conformed(g, value)
+    found[value] = g
     return g
 
 
 def _add(found: dict[Value, Any], value: Value, contribution: Any) -> None:
     contribution = conformed(contribution, value)
+    if isinstance(contribution, np.ndarray):  # of a step function it is 0, whatever the argument
+        contribution = tracer(context.trace.lowered(contribution))
     found[value] = found[value] + contribution if value in found else contribution
 
 
@@ -94,9 +101,10 @@ def _pull_back(value: Value, g: Any, found: dict[Value, Any], leading: set[Value
 
 
 def _as_argument(a: Any) -> Any:
-    if isinstance(a, Value):
-        return tracer(a)
-    return tuple(map(_as_argument, a)) if isinstance(a, tuple) else a
+    """An operand as a rule may see it. What is known of an index are arrays: a rule may look where they point."""
+    if isinstance(a, tuple):
+        return tuple(part.array if isinstance(part, Value) and is_constant(part) else _as_argument(part) for part in a)
+    return tracer(a) if isinstance(a, Value) else a
 
 
 def _through_loop(trace: Trace, loop: Loop, found: dict[Value, Any], leading: set[Value]) -> None:
@@ -129,7 +137,7 @@ class _LoopBackward:
         self.slices = [v for v in rows if loop.early(v) in leading]
         self.fixed = [v for v in fixed if v in leading]
         self.carried = self._active_state(body, leading)
-        self.forward_values = {v for v in in_order([*body, *rows]) if loop.moves(v)}
+        self.forward_values = self._known_values([*body, *rows])
         self.sequences: dict[Value, Value] = {}
         self.cotangents = [new_input(c.after.shape, c.after.dtype, f"d_{c.before.name}") for c in self.carried]
         self.inner = self._one_step(arrived)
@@ -144,6 +152,13 @@ class _LoopBackward:
             if more <= active:
                 return [c for c in self.loop.carried if c.before in active]
             active |= more
+
+    def _known_values(self, roots: list[Value]) -> set[Value]:
+        """What the loop of the forward pass can hand over: all arrays, also results that nobody has asked for yet."""
+        moving = [v for v in in_order(roots) if self.loop.moves(v)]
+        several = [v for v in moving if has_several_results(v)]
+        results = (self.trace.made(output, (v, i), {}) for v in several for i in range(v.size))
+        return {*moving, *results} - {*several}
 
     def _one_step(self, arrived: Mapping[Result, Value]) -> dict[Value, Value]:
         """The cotangents of what one step reads, from those of what it makes."""

@@ -148,7 +148,7 @@ class Loop:
             return v in self._over or not self.moves(v) or is_early
 
         def beyond(v: Value) -> list[Value]:
-            return [] if v in self._befores or v in self._recurrent else operands(v)
+            return [] if v in self._befores or v in self._recurrent or v.op is indexing.output else operands(v)
 
         for v in in_order([value], stop=known, parents=beyond):
             if v in self._befores:
@@ -156,7 +156,8 @@ class Loop:
             elif v in self._recurrent:
                 self._over[v] = self._row_result(v)
             else:
-                late = None if self._is_joined_inside(v) else self._lifted(v, self.over)
+                stays = v.op is indexing.output or self._is_joined_inside(v)
+                late = None if stays else self._lifted(v, self.over)
                 self._over[v] = self._row_result(v) if late is None else late
         return self._over[value]
 

@@ -74,10 +74,12 @@ class MachineCode:
 
     def call(self) -> list[str]:
         """The lines of the calling function."""
+        self.writer.buffers.update(self.buffers)
+        if not self.text:
+            return self.before
         parameters = [*self.arguments.values(), *self.sizes.values()]
         entry = f"@entry\ndef program({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in self.text)
         name = self.writer.machine_function("\n\n".join([*self._kernels, entry]))
-        self.writer.buffers.update(self.buffers)
         return [*self.before, f"{name}({', '.join([*self.arguments, *map(str, self.sizes)])})"]
 
     def line(self, text: str) -> None:
@@ -118,7 +120,7 @@ class MachineCode:
         if self._starts_inside:
             self.copy(whole(self.argument(passed), start.shape, lead), start)
         else:
-            self.before.append(f"copyto({passed}[{lead}], {self.writer.operand(start)})")
+            self.before.append(f"copyto({passed}[{lead}, ...], {self.writer.operand(start)})")
 
     def passed(self, place: Place) -> str:
         """What is passed for the array of a place, which has to be all of it."""

@@ -65,5 +65,5 @@ def _name(writer: Writer, code: MachineCode, value: Value) -> str:
     if value not in writer.names:
         is_seen = is_view(value)
         base = _name(writer, code, value.args[0]) if is_seen else ""
-        writer.names[value] = view(value, base) if is_seen else code.passed(code.homes[value])
+        writer.names[value] = view(value, base) if is_seen else code.passed(code.place_of(value))
     return writer.names[value]

@@ -15,8 +15,7 @@ the loops.
 from __future__ import annotations
 
 import ast
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from . import machine_program
@@ -24,12 +23,14 @@ from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_loop import MachineLoop
 from .machine_passes import ElementPasses
-from .numpy_kernels import NAMESPACE, statements, view
+from .numpy_kernels import NAMESPACE, is_written_out, statements, view
 from .numpy_loop import LoopWriter
 from .plan import Buffer, Code, Function
 from .program import Program
-from .shapes import is_view
+from .shapes import has_several_results, is_view
 from .values import Value, is_constant, label, operands
+
+NOTHING: Mapping[Value, str] = {}
 
 
 def generate(program: Program, machine_code: bool = False) -> Code:
@@ -74,7 +75,7 @@ def as_tuple(parts: Iterable[str]) -> str:
 
 def names_in(lines: list[str]) -> tuple[set[str], set[str]]:
     """The names that some lines read but don't make, and those that they make."""
-    tree = ast.parse("def f():\n" + "\n".join("    " + line for line in lines))
+    tree = ast.parse("\n".join(lines))
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     made = {node.id for node in found if isinstance(node.ctx, ast.Store)}
     return {node.id for node in found} - made, made
@@ -130,28 +131,33 @@ class Writer:
             return [f"{name} = {view(value, self.operand(value.args[0]))}"]
         lines = statements(value, name, [self.operand(a) for a in value.args])
         if lines is None:
-            return [f"{name} = asarray({self.call(value, self.operand)})"]
+            call = self.call(value)
+            return [f"{name} = {call if has_several_results(value) else f'asarray({call})'}"]
         self.buffers[name] = Buffer(value.shape, value.dtype)
         return lines
 
-    def call(self, value: Value, operand: Callable[[Any], str]) -> str:
+    def call(self, value: Value, inside: Mapping[Value, str] = NOTHING) -> str:
         """An operation without a kernel, as a call of its own function."""
-        keywords = [f"{key}={operand(a)}" for key, a in value.keywords.items()]
-        return (
-            f"{self.named(getattr(value.op, 'forward', value.op))}({', '.join([*map(operand, value.args), *keywords])})"
-        )
+        arguments = [self.operand(a, inside) for a in value.args]
+        arguments += [f"{key}={self.operand(a, inside)}" for key, a in value.keywords.items()]
+        return f"{self.named(getattr(value.op, 'forward', value.op))}({', '.join(arguments)})"
 
-    def operand(self, a: Any) -> str:
-        """How an argument is written."""
+    def operand(self, a: Any, inside: Mapping[Value, str] = NOTHING) -> str:
+        """How an argument is written.
+
+        Args:
+            a: the argument.
+            inside: what Values are called where it stands, if that is in a loop.
+        """
         if isinstance(a, Value):
+            if a in inside:
+                return inside[a]
             if is_constant(a) and a not in self.names:
                 self.names[a] = self.named(a.array)
             return self.names[a]
         if isinstance(a, (tuple, list)):
-            return as_tuple(map(self.operand, a))
-        if a is None or isinstance(a, (bool, int, str)) or (isinstance(a, float) and math.isfinite(a)):
-            return repr(a)
-        return self.named(a)
+            return as_tuple(self.operand(part, inside) for part in a)
+        return repr(a) if is_written_out(a) else self.named(a)
 
     def named(self, thing: Any, kind: str = "given") -> str:
         """A name for something that can't be written out."""

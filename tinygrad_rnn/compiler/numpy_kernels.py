@@ -6,6 +6,7 @@ in another way (views) have an expression instead; whatever is in neither table 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from ..autodiff.rules import activations, elementwise, indexing, linalg, reductions, shape
 from .values import Value
 
-Statements = Callable[..., list[str]]
+Statements = Callable[..., "list[str] | None"]
 
 REDUCERS: dict[Any, str] = {
     reductions.sum: "add",
@@ -34,8 +35,10 @@ def _sigmoid(value: Value, out: str, x: str) -> list[str]:
     ]
 
 
-def _power(value: Value, out: str, x: str) -> list[str]:
+def _power(value: Value, out: str, x: str) -> list[str] | None:
     exponent = value.keywords["exponent"]
+    if not is_written_out(exponent):
+        return None
     return [f"square({x}, out={out})" if exponent == 2 else f"power({x}, {exponent!r}, out={out})"]
 
 
@@ -100,6 +103,7 @@ VIEWS: dict[Any, Callable[[Value, str], str]] = {
     shape.swapaxes: lambda value, a: f"{a}.swapaxes({value.args[1]}, {value.args[2]})",
     shape.moveaxis: lambda value, a: f"moveaxis({a}, {value.args[1]!r}, {value.args[2]!r})",
     shape.broadcast_to: lambda value, a: f"broadcast_to({a}, {value.shape!r})",
+    indexing.output: lambda value, a: f"asarray({a}[{value.args[1]}])",
 }
 MOVES_NOTHING = {shape.reshape, shape.squeeze, shape.expand_dims}
 
@@ -112,7 +116,7 @@ def index_text(index: Any) -> str:
 
 def _part_text(part: Any) -> str:
     if not isinstance(part, slice):
-        return "..." if part is Ellipsis else "None" if part is None else str(int(part))
+        return "..." if part is Ellipsis else repr(part) if part is None or isinstance(part, bool) else str(int(part))
     ends = ["" if end is None else str(int(end)) for end in (part.start, part.stop)]
     return ":".join(ends) + ("" if part.step is None else f":{int(part.step)}")
 
@@ -131,8 +135,18 @@ def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
     return None if kernel is None else kernel(value, out, *args)
 
 
+def is_written_out(a: Any) -> bool:
+    """Whether a constant can stand in generated code as it is. NumPy's own numbers can't: they have types."""
+    return a is None or type(a) in (bool, int, str) or (type(a) is float and math.isfinite(a))
+
+
+def numbers(array: np.ndarray) -> list[np.ndarray]:
+    """The elements of an array (T,), as arrays that can be written to."""
+    return [array[t, ...] for t in range(len(array))]
+
+
 # What generated code may call.
-NAMESPACE: dict[str, Any] = {
+NAMESPACE: dict[str, Any] = {"numbers": numbers} | {
     name: getattr(np, name)
     for name in {
         "array", "asarray", "ascontiguousarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul", "moveaxis",

@@ -16,7 +16,7 @@ from ..autodiff.rules import shape
 from .loop import Carried, Loop, Result
 from .numpy_kernels import READS_AFTER_WRITING, statements, view
 from .plan import Buffer
-from .shapes import acts_by_element, is_view
+from .shapes import acts_by_element, has_several_results, is_view
 from .values import Value, label, operands
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class LoopWriter:
         for v in rows:
             early = self.loop.early(v)
             assert early is not None
-            self.names[v] = self._row(f"{label(v)}_t", self.writer.operand(early))
+            self.names[v] = self._row(f"{label(v)}_t", self.writer.operand(early), v)
         for v in fixed:
             self.names[v] = self.writer.operand(v)
         for carried in self.loop.carried:
@@ -74,12 +74,12 @@ class LoopWriter:
         order = "[::-1]" if self.loop.backwards else ""
         return f"for {', '.join(self.rows)}, in zip({', '.join(array + order for array in self.rows.values())}):"
 
-    def _row(self, variable: str, array: str) -> str:
-        self.rows[variable] = array
+    def _row(self, variable: str, array: str, like: Value) -> str:
+        self.rows[variable] = array if like.ndim else f"numbers({array})"
         return variable
 
     def _operand(self, a: object) -> str:
-        return self.names[a] if isinstance(a, Value) and a in self.names else self.writer.operand(a)
+        return self.writer.operand(a, self.names)
 
     def _buffer(self, name: str, like: Value, leading: tuple[int, ...] = ()) -> str:
         self.writer.buffers[name] = Buffer((*leading, *like.shape), like.dtype)
@@ -114,9 +114,9 @@ class LoopWriter:
         array = self._buffer(f"all_{name}", carried.start, (self.loop.steps + 1,))
         first, end = ("-1", "0") if self.loop.backwards else ("0", "-1")
         earlier, later = (f"{array}[1:]", f"{array}[:-1]") if self.loop.backwards else (f"{array}[:-1]", f"{array}[1:]")
-        self.before.append(f"copyto({array}[{first}], {self.writer.operand(carried.start)})")
-        self._row(name, earlier)
-        self._row(f"{name}_next", later)
+        self.before.append(f"copyto({array}[{first}, ...], {self.writer.operand(carried.start)})")
+        self._row(name, earlier, carried.before)
+        self._row(f"{name}_next", later, carried.before)
         for result, where in ((before, earlier), (after, later), (last, f"{array}[{end}]")):
             if result is not None:
                 self.writer.names[result] = where
@@ -134,7 +134,7 @@ class LoopWriter:
 
     def _result_rows(self, result: Value, inner: Value) -> None:
         self.writer.names[result] = self._buffer(label(result), inner, (self.loop.steps,))
-        self._place(inner, self._row(f"{label(result)}_t", label(result)))
+        self._place(inner, self._row(f"{label(result)}_t", label(result), inner))
 
     def _result_sum(self, result: Value, inner: Value) -> None:
         name = self.writer.names[result] = self._buffer(label(result), inner)
@@ -152,7 +152,7 @@ class LoopWriter:
             index = f"[..., {start}:{stop}{', :' * (-axis - 1)}]"
             name = f"{label(whole)}_from_{start}"
             if target in self.rows:
-                self._row(name, self.rows[target] + index)
+                self._row(name, self.rows[target] + index, piece)
             else:  # of buffers that take turns, each step has another one
                 lines = self.inside if target in self.turning else self.before
                 lines.append(f"{name} = {target}{index}")
@@ -172,6 +172,9 @@ class LoopWriter:
             elif is_view(value):
                 self.names[value] = label(value)
                 self.inside.append(f"{label(value)} = {view(value, self._operand(value.args[0]))}")
+            elif has_several_results(value):
+                self.names[value] = label(value)
+                self.inside.append(f"{label(value)} = {self.writer.call(value, self.names)}")
             else:
                 self._operation(value, [v for v in self.temporaries if last_read[v] == place])
             for v in [v for v in self.temporaries if last_read[v] <= place]:
@@ -199,7 +202,7 @@ class LoopWriter:
             target = self._in_place(value, dying) or self._temporary(value)
         self.names[value] = target
         lines = statements(value, target, args)
-        self.inside += lines or [f"copyto({target}, {self.writer.call(value, self._operand)})"]
+        self.inside += lines or [f"copyto({target}, {self.writer.call(value, self.names)})"]
 
     def _in_place(self, value: Value, dying: list[Value]) -> str | None:
         """The temporary of an operand that nobody reads any more after this."""

@@ -149,12 +149,12 @@ def _assemble(steps: int, step: Value, args: Any, moving: Any, indices: Any, sha
     return _record(step.op, pieces, {"indices": later, "shape": (steps, *shape)})
 
 
-def _einsum(steps: int, step: Value, args: Any, moving: Any, subscripts: str) -> Any:
+def _einsum(steps: int, step: Value, args: Any, moving: Any, subscripts: str, **options: Any) -> Any:
     shapes = [a.shape[1:] if m else a.shape for a, m in zip(args, moving)]
     terms, result = linalg.explicit_subscripts(subscripts, shapes)
     time = next(letter for letter in string.ascii_letters if letter not in "".join(terms) + result)
     left = ",".join(time + term if m else term for term, m in zip(terms, moving))
-    return _record(step.op, args, {"subscripts": f"{left}->{time}{result}"})
+    return _record(step.op, args, {"subscripts": f"{left}->{time}{result}", **options})
 
 
 RULES: dict[Any, Rule] = {

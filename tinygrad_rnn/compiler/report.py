@@ -7,7 +7,7 @@ from .loop import Loop
 from .plan import Code
 from .program import Program
 from .shapes import is_view
-from .values import Value, operands
+from .values import Value, name_of_operation, operands
 
 UNITS = ["", "k", "M", "G", "T"]
 
@@ -56,7 +56,7 @@ def _is_work(value: Value) -> bool:
 
 
 def _line(value: Value) -> str:
-    name = getattr(value.op, "name", None) or value.op.__name__
+    name = name_of_operation(value)
     made_of = ", ".join(_shape(v) for v in operands(value))
     joined = " (parts side by side)" if value.op is shape.joined else ""
     if value.op is linalg.matmul and value.args[1].op is shape.joined:

@@ -33,7 +33,14 @@ def acts_by_element(op: Any) -> bool:
 
 def is_view(value: Value) -> bool:
     """Whether a Value only looks at its first operand in another way."""
-    return value.op in REARRANGES or (value.op is indexing.getitem and indexing.is_basic(value.args[1]))
+    if value.op is indexing.getitem:
+        return indexing.is_basic(value.args[1])
+    return value.op in REARRANGES or value.op is indexing.output
+
+
+def has_several_results(value: Value) -> bool:
+    """Whether a Value is a tuple of arrays, from which others select."""
+    return bool(getattr(value.op, "outputs", False))
 
 
 def infer(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
@@ -75,16 +82,32 @@ def dummy(value: Value) -> np.ndarray:
 
 
 def _typical(value: Value) -> np.ndarray:
-    """Numbers with which most functions can do something: matrices have an inverse, indices are in range."""
+    """Numbers with which most functions can do something: matrices are positive definite, indices are in range."""
     if value.dtype.kind != "f":
         return np.zeros(value.shape, value.dtype)
-    return np.random.default_rng(0).uniform(0.5, 1.5, value.shape).astype(value.dtype)
+    numbers = np.random.default_rng(0).uniform(0.5, 1.5, value.shape)
+    if value.ndim > 1 and value.shape[-1] == value.shape[-2]:
+        numbers += 2 * value.shape[-1] * np.eye(value.shape[-1])
+    return numbers.astype(value.dtype)
+
+
+def example(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """What an operation gives for arguments like these."""
+    stand_in = dummy if op in REARRANGES or op is indexing.getitem else _typical
+    with np.errstate(all="ignore"):
+        return run(op, substitute(args, stand_in), substitute(keywords, stand_in))
 
 
 def _by_running(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
-    stand_in = dummy if op in REARRANGES or op is indexing.getitem else _typical
-    with np.errstate(all="ignore"):
-        result = np.asarray(run(op, substitute(args, stand_in), substitute(keywords, stand_in)))
+    result = example(op, args, keywords)
+    if getattr(op, "outputs", False):
+        return (len(result),), np.asarray(result[0]).dtype
+    result = np.asarray(result)
+    return result.shape, result.dtype
+
+
+def _output(results: Value, index: int) -> Found:
+    result = np.asarray(example(results.op, results.args, results.keywords)[index])
     return result.shape, result.dtype
 
 
@@ -141,7 +164,7 @@ def _assemble(*pieces: Any, indices: Any, shape: tuple[int, ...]) -> Found:
     return tuple(shape), pieces[0].dtype
 
 
-def _einsum(*arrays: Any, subscripts: str) -> Found:
+def _einsum(*arrays: Any, subscripts: str, optimize: bool = False) -> Found:
     letters, result = linalg.explicit_subscripts(subscripts, [a.shape for a in arrays])
     sizes: dict[str, int] = {}
     for term, a in zip(letters, arrays):
@@ -172,5 +195,6 @@ RULES: dict[Any, Callable[..., Any]] = {
     shape.stacked: _stack,
     indexing.assemble: _assemble,
     indexing.getitem: _getitem,
+    indexing.output: _output,
     **{op: _reduction(op) for op in REDUCTIONS},
 }

@@ -20,9 +20,10 @@ from ..autodiff.graph import initialise, next_serial
 from ..autodiff.rules import elementwise, indexing, reductions, shape
 from ..autodiff.scope import context, traces
 from ..autodiff.tensor import NO_KEYWORDS, Tensor
-from .shapes import dummy, infer, run
+from .shapes import dummy, example, has_several_results, infer, run
 from .values import Value, is_constant, values_in
 
+INDEX_ARGUMENT = {indexing.getitem: 1, indexing.updated: 2}
 LOOKS_AT_SHAPE = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type}
 
 
@@ -95,14 +96,24 @@ class Trace:
 
     # --- what Tensor's operations call ---------------------------------------------------------------------------
 
-    def record(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Tracer:
+    def record(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Any:
         """An operation on Tracers, Tensors, arrays and numbers: its result, not yet computed."""
-        if getattr(op, "outputs", False):
-            raise TypeError(
-                f"{op.name} has several results, which the compiler doesn't know yet: run it without compile()"
-            )
+        if op in INDEX_ARGUMENT:
+            i = INDEX_ARGUMENT[op]
+            args = (*args[:i], by_places(args[i], np.shape(args[0])), *args[i + 1 :])
+        elif op is indexing.assemble:
+            indices = tuple(by_places(index, keywords["shape"]) for index in keywords["indices"])
+            keywords = {**keywords, "indices": indices}
         args, keywords = self.lowered(args), {key: self.lowered(part) for key, part in keywords.items()}
-        return tracer(self.made(op, args, keywords))
+        made = tracer(self.made(op, args, keywords))
+        return self._several(made) if has_several_results(made._data) else made
+
+    def _several(self, hidden: Tracer) -> Any:
+        """The results of an operation that has several: each selects from the tuple of all."""
+        value = hidden._data
+        results = example(value.op, value.args, value.keywords)
+        selected = [self.record(indexing.output, (hidden, i)) for i in range(len(results))]
+        return type(results)._make(selected) if hasattr(results, "_make") else tuple(selected)
 
     def record_plain(self, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """A function without a gradient: what asks for a shape is answered, all else is recorded."""
@@ -145,7 +156,7 @@ class Trace:
         if shorter is not None:
             return shorter
         found = list(values_in((args, keywords)))
-        if all(map(is_constant, found)):
+        if all(map(is_constant, found)) and not getattr(op, "outputs", False):
             arrays = [a.array if isinstance(a, Value) else a for a in args]
             if not any(isinstance(a, tuple) for a in arrays):
                 return self._constant(np.asarray(run(op, tuple(arrays), keywords)))
@@ -162,6 +173,20 @@ def _shape_of(a: Any) -> Any:
     if isinstance(a, Tracer):
         return dummy(a._data)
     return a._data if isinstance(a, Tensor) else a
+
+
+def by_places(index: Any, shape: tuple[int, ...]) -> Any:
+    """An index in which each mask, an array of booleans, is replaced by the places that it selects."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if not any(_is_mask(part) for part in parts):
+        return index
+    if all(isinstance(part, np.ndarray) or indexing.is_basic(part) for part in parts):
+        np.broadcast_to(False, shape)[index]  # NumPy says it if a mask doesn't fit; places always would
+    return tuple(place for part in parts for place in (np.nonzero(part) if _is_mask(part) else (part,)))
+
+
+def _is_mask(part: Any) -> bool:
+    return isinstance(part, np.ndarray) and part.dtype == np.bool_ and part.ndim > 0
 
 
 def identity(tree: Any) -> Any:

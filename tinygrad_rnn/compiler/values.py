@@ -73,12 +73,17 @@ class Value:
 
 
 def label(value: Value) -> str:
-    """A short name, unique in a process: ``tanh_42``."""
+    """A short name, unique in a process, that generated code can use: ``tanh_42``."""
     if value.name:
         return f"{value.name}_{value.serial}"
     if value.op is None:
         return f"{'input' if value.array is None else 'constant'}_{value.serial}"
-    return f"{getattr(value.op, 'name', None) or value.op.__name__}_{value.serial}"
+    return f"{name_of_operation(value).replace('.', '_')}_{value.serial}"
+
+
+def name_of_operation(value: Value) -> str:
+    """What the operation is called that makes a Value."""
+    return getattr(value.op, "name", None) or value.op.__name__
 
 
 def new_input(shape: tuple[int, ...], dtype: Any, name: str) -> Value:
