@@ -46,8 +46,18 @@ def last_output(cell, steps, seed=0):
     return np.sum(tr.unroll(cell, xs)[0][-1])
 
 
+def unrolled():
+    """The network of the README: five steps, and the loss of all its states."""
+    rng = np.random.default_rng(0)
+    U = tr.tensor(rng.normal(size=(8, 16)) / 4, requires_grad=True, name="U")
+    W = tr.tensor(rng.normal(size=(16, 16)) / 4, requires_grad=True, name="W")
+    b = tr.tensor(np.zeros(16), requires_grad=True, name="b")
+    hs, _ = tr.unroll(lambda x, h: np.tanh(x @ U + h @ W + b), rng.normal(size=(5, 8)), state=np.zeros(16))
+    return tr.draw(np.mean(np.square(hs)))
+
+
 def elman():
-    """An Elman network over three steps: every operation, each parameter once, with a tap at each use."""
+    """An Elman network with an output and a loss at every step; each parameter once, with a tap at each use."""
     return tr.draw(elman_loss(3), title="An Elman network, unrolled over three time steps")
 
 
@@ -176,6 +186,7 @@ def attention(ax):
 
 
 PICTURES = (
+    unrolled,
     elman,
     elman_values,
     elman_rolled,
@@ -208,9 +219,11 @@ def plotted(make):
 
 def index():
     """The page that shows them all."""
-    parts = ["# Gallery\n\nMade by [`examples/gallery.py`](../gallery.py), where each picture is a function.\n"]
-    parts += [f"## {make.__doc__}\n\n![{make.__doc__}]({make.__name__}.svg)\n" for make in PICTURES + PLOTS]
-    return "\n".join(parts)
+    parts = ["# Gallery", "Each picture is a function of a few lines in [`gallery.py`](../gallery.py), by its name."]
+    for title, functions in (("Graphs", PICTURES), ("Plots", PLOTS)):
+        parts.append(f"## {title}")
+        parts += [f"![{make.__doc__}]({make.__name__}.svg)\n\n`{make.__name__}`: {make.__doc__}" for make in functions]
+    return "\n\n".join(parts) + "\n"
 
 
 def files():

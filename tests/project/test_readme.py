@@ -36,7 +36,9 @@ def test_python_blocks_run(in_an_empty_folder: Path) -> None:
     assert BLOCKS
     run_blocks(*BLOCKS)
     (written,) = in_an_empty_folder.iterdir()
-    assert written.name == "unrolled.svg" and "<svg" in written.read_text(encoding="utf-8")
+    shown = ROOT / "examples" / "gallery" / written.name  # the picture at the top is the one that the code draws
+    assert f'<img src="examples/gallery/{written.name}"' in README
+    assert written.read_text(encoding="utf-8") == shown.read_text(encoding="utf-8")
 
 
 def test_the_table_is_what_compare_prints() -> None:
