@@ -240,12 +240,12 @@ def test_truncation_in_chunks_is_detaching_the_state_between_them() -> None:
         np.testing.assert_allclose(parameter.grad, g, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("truncate", [0, (3, 2), (0, 1)])
+@pytest.mark.parametrize("truncate", [0, (3, 2), (0, 1), 2.5, [2, 1], (1, None)])
 def test_wrong_windows_are_refused(truncate: Any) -> None:
     with pytest.raises(ValueError, match="1 ≤ k1 ≤ k2"):
         nn.RNN(N, D, truncate=truncate)
     with pytest.raises(ValueError, match="StackedCell"):
-        nn.RNN(N, D, 2, truncate=(1, 2))
+        nn.RNN(N, D, 2, truncate=[1, 2])
 
 
 # --- less memory -----------------------------------------------------------------------------------------------------
@@ -300,10 +300,11 @@ def test_checkpoints_cost_linear_work_in_the_backward_pass() -> None:
 
 
 def test_what_contradicts_checkpoints_is_refused() -> None:
-    with pytest.raises(ValueError, match="not together with truncate"):
+    with pytest.raises(ValueError, match="doesn't go with truncate=2"):
         nn.RNN(N, D, truncate=2, checkpoint_every=2)
-    with pytest.raises(ValueError, match="1 or more"):
-        nn.RNN(N, D, checkpoint_every=0)
+    for wrong in (0, 2.5):
+        with pytest.raises(ValueError, match="a whole number of steps, 1 or more"):
+            nn.RNN(N, D, checkpoint_every=wrong)
     with pytest.raises(ValueError, match="next to nothing"):
         nn.RNN(N, D, checkpoint_every=2)(batch_of(), return_states=True)
 
@@ -469,6 +470,11 @@ def test_layers_made_of_any_cell() -> None:
         wanted, state = expected(batch_of(), lengths=LENGTHS)
         np.testing.assert_array_equal(output.data, wanted.data)
         np.testing.assert_array_equal(np.stack([one.c.data for one in states]), state.c.data)
+
+
+def test_a_plain_function_has_no_size_to_build_on() -> None:
+    with pytest.raises(TypeError, match=r"a plain function: make it a class with inputs and units"):
+        nn.ManyToOne(nn.Recurrent(lambda x, h: np.tanh(x + h)), 2)
 
 
 def test_a_cell_can_be_one_layer_only() -> None:

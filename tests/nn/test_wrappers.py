@@ -56,6 +56,9 @@ def test_jordan_feeds_its_output_back() -> None:
         y = sigmoid(np.tanh(XS[t] @ U + y @ W + b) @ V + c)
         np.testing.assert_allclose(ys.data[t], y, rtol=0, atol=1e-12)
     np.testing.assert_array_equal(last.data, ys.data[-1])
+    _, _, inside = nn.Recurrent(cell)(XS, return_states=True)
+    np.testing.assert_array_equal(inside[0]["h"].data, ys.data)
+    np.testing.assert_allclose(sigmoid(inside[0]["hidden"].data @ V + c), ys.data, rtol=0, atol=1e-12)
 
 
 def test_mgu_by_its_equations() -> None:
@@ -88,6 +91,7 @@ def test_coupled_lstm_has_the_input_gate_that_forgetting_leaves() -> None:
     [
         (lambda: nn.SkipRNNCell(N, D, []), "lags"),
         (lambda: nn.SkipRNNCell(N, D, [0, 2]), "lags"),
+        (lambda: nn.SkipRNNCell(N, D, 2), "lags .* not 2"),
         (lambda: nn.SkipRNNCell(N, D, [2], "magic"), "'matrices' or by 'addition'"),
         (lambda: nn.ZoneoutCell(nn.GRUCell(N, D), 1.0), "probability"),
         (lambda: nn.ZoneoutCell(nn.LSTMCell(N, D), {"h": -0.1}), "probability"),

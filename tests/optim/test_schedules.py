@@ -95,6 +95,10 @@ def test_wrong_options_are_refused() -> None:
     own = sgd()
     with pytest.raises(ValueError, match="step_size"):
         optim.StepLR(own, 0)
+    with pytest.raises(ValueError, match="T_max is 1 or more"):
+        optim.CosineAnnealingLR(own, 0)
+    with pytest.raises(ValueError, match="total_iters is 1 or more"):
+        optim.LinearLR(own, total_iters=0)
     with pytest.raises(ValueError, match="1 milestones"):
         optim.SequentialLR(own, [optim.ExponentialLR(own, 0.9), optim.ExponentialLR(own, 0.5)], [])
     with pytest.raises(ValueError, match="mode"):

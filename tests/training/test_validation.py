@@ -85,6 +85,19 @@ def test_a_validation_loss_that_is_nan_is_no_improvement() -> None:
     assert history.step == 4 and history.stopped
 
 
+def test_any_number_is_better_than_nan() -> None:
+    class BrokenAtFirst(Scale):
+        def forward(self, x):
+            return super().forward(x) if self.training or self.a.item() > 1.5 else super().forward(x) * math.nan
+
+    model = BrokenAtFirst()
+    history = fit_scale(model, examples(3.0), epochs=6, validation=examples(1.0))
+    assert math.isnan(history.validation[0][1])
+    _, loss = history.best_validation
+    assert loss == min(loss for _, loss in history.validation if not math.isnan(loss))
+    assert evaluate(model, examples(1.0), nn.mse) == loss
+
+
 def test_validation_every_so_many_steps_leaves_no_trace_in_training() -> None:
     plain, watched = Scale(), Scale()
     held_out = examples(1.0, batch_size=3, rng=5)

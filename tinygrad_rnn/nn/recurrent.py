@@ -99,10 +99,12 @@ class Recurrent(Module):
         self.batch_first = batch_first
         self.truncate = self._checked_windows(truncate)
         self.checkpoint_every = checkpoint_every
-        if checkpoint_every is not None and (checkpoint_every < 1 or truncate is not None):
+        if checkpoint_every is not None and not _is_count(checkpoint_every):
+            raise ValueError(f"checkpoint_every={checkpoint_every}: a whole number of steps, 1 or more")
+        if checkpoint_every is not None and truncate is not None:
             raise ValueError(
-                f"checkpoint_every={checkpoint_every}: a number of steps, 1 or more; and not together with truncate, "
-                "which keeps memory small in its own way"
+                f"checkpoint_every={checkpoint_every} doesn't go with truncate={truncate}, which keeps memory small in "
+                "its own way"
             )
 
     def _made(self, make_cell: Any, inputs: int, num_layers: int, bidirectional: bool) -> list[Layer]:
@@ -124,12 +126,13 @@ class Recurrent(Module):
     def _checked_windows(self, truncate: int | tuple[int, int] | None) -> tuple[int, int] | None:
         if truncate is None:
             return None
-        k1, k2 = truncate if isinstance(truncate, tuple) else (truncate, truncate)
-        if not 1 <= k1 <= k2:
-            raise ValueError(f"truncate=(k1, k2) needs 1 ≤ k1 ≤ k2, not {truncate}")
+        k1, k2 = truncate if isinstance(truncate, (tuple, list)) else (truncate, truncate)
+        if not (_is_count(k1) and _is_count(k2) and k1 <= k2):
+            raise ValueError(f"truncate=k or (k1, k2) takes whole numbers of steps, 1 ≤ k1 ≤ k2, not {truncate}")
         if k1 < k2 and len(self.layers) > 1:
             raise ValueError(
-                f"truncate={truncate}: windows that overlap belong around all layers together. Put them into one cell: "
+                f"truncate={truncate}: layer by layer, windows that overlap would reach back further than k2, through "
+                "the windows of the layer below. Put the layers into one cell, so that one window is around them all: "
                 "Recurrent(StackedCell([...]), truncate=(k1, k2))"
             )
         return k1, k2
@@ -216,7 +219,13 @@ class Recurrent(Module):
     @property
     def outputs(self) -> int:
         """The size of the output's last axis."""
-        return sum(cell.outputs for cell, _ in _directions(self.layers[-1]))
+        cells = [uncompiled(cell) for cell, _ in _directions(self.layers[-1])]
+        if not all(hasattr(cell, "outputs") for cell in cells):
+            raise TypeError(
+                "the size of what this layer gives isn't known, as its cell is a plain function: make it a class with "
+                "inputs and units (nn.Cell)"
+            )
+        return sum(cell.outputs for cell in cells)
 
     def _states_in(self, state: Any) -> list[Any]:
         """The initial state of each cell."""
@@ -236,6 +245,11 @@ class Recurrent(Module):
 def _directions(layer: Layer) -> list[tuple[Any, bool]]:
     """The cells of a layer, each with whether it runs in reverse."""
     return [(layer[0], False), (layer[1], True)] if isinstance(layer, tuple) else [(layer, False)]
+
+
+def _is_count(n: Any) -> bool:
+    """Whether it is a whole number from 1."""
+    return isinstance(n, (int, np.integer)) and bool(n >= 1)
 
 
 def _masked(tree: Any, valid: Any) -> Any:

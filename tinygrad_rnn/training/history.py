@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from array import array
 from collections.abc import Mapping
@@ -74,7 +75,7 @@ class History:
     @property
     def best_validation(self) -> tuple[int, float]:
         """``(step, loss)`` of the lowest validation loss."""
-        return min(self.validation, key=lambda entry: entry[1])
+        return min(self.validation, key=lambda entry: (math.isnan(entry[1]), entry[1]))
 
     @property
     def seconds(self) -> float:

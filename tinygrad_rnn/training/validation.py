@@ -64,8 +64,9 @@ class Validation:
         """Evaluate the model and take down the result."""
         value = evaluate(model, self.data, self.loss, predict=self.predict)
         history.validation.append((history.step, value))
-        if self.best_weights is None or value < self.best_loss - self.min_improvement:
-            self.best_loss, self.best_weights, self.without_improvement = value, model.state_dict(), 0
+        comparable = math.inf if math.isnan(value) else value  # nothing is less than NaN, but any number is better
+        if self.best_weights is None or comparable < self.best_loss - self.min_improvement:
+            self.best_loss, self.best_weights, self.without_improvement = comparable, model.state_dict(), 0
         else:
             self.without_improvement += 1
 

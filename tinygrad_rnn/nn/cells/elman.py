@@ -199,8 +199,8 @@ class JordanCell(Cell):
 
     def forward(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Args: x (B, n), y (B, k). Returns: y' as output and as state."""
-        h = named("h", self.activation(x @ self.U + y @ self.W + self.b))
-        y = h @ self.V + self.c
+        hidden = named("hidden", self.activation(x @ self.U + y @ self.W + self.b))  # "h" names the state, which is y
+        y = hidden @ self.V + self.c
         y = self.output_activation(y) if self.output_activation else y
         return y, y
 
@@ -254,8 +254,8 @@ class SkipRNNCell(Cell):
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
-        if not lags or min(lags) < 1:
-            raise ValueError(f"SkipRNNCell: lags are one or more numbers from 1, such as [2, 3], not {list(lags)}")
+        if not isinstance(lags, Sequence) or not lags or min(lags) < 1:
+            raise ValueError(f"SkipRNNCell: lags are one or more numbers from 1, such as [2, 3], not {lags}")
         if by not in ("matrices", "addition"):
             raise ValueError(f"SkipRNNCell: older states come in by 'matrices' or by 'addition', not by {by!r}")
         self.inputs, self.units, self.lags = inputs, units, tuple(lags)
