@@ -2,7 +2,7 @@
 
 ``<!-- source: tinygrad_rnn.module.name -->`` in a page becomes the source of that function, class or method, without
 its docstring, which stands in the API reference. ``<!-- functions -->`` becomes the table of functions that
-differentiate, with the order to which the tests check each. The pictures of ``examples/gallery`` belong to the site.
+differentiate, with the order to which the tests check each. Each example becomes a page, and so does the gallery.
 """
 
 from __future__ import annotations
@@ -19,16 +19,40 @@ from typing import Any
 SOURCE = re.compile(r"^<!-- source: ([\w.]+) -->$", flags=re.MULTILINE)
 FUNCTIONS = "<!-- functions -->"
 ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 GALLERY = "examples/gallery"
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pictures."""
+    """Add the examples, the gallery and its pictures."""
     from mkdocs.structure.files import File
 
     for path in sorted((ROOT / GALLERY).glob("*.svg")):
         files.append(File.generated(config, f"gallery/{path.name}", abs_src_path=str(path)))
+    for name, content in pages_of_examples().items():
+        files.append(File.generated(config, name, content=content))
     return files
+
+
+def pages_of_examples() -> dict[str, str]:
+    """What stands in ``examples``, as pages by their place in the site."""
+    index = (EXAMPLES / "README.md").read_text("utf-8")
+    index = index.replace("(gallery/README.md)", "(../gallery.md)").replace(".py)", ".md)")
+    index = re.sub(r"\[(\w+\.ipynb)\]\([^)]*\)", r"`notebooks/\1`", index)
+    gallery = (EXAMPLES / "gallery" / "README.md").read_text("utf-8")
+    gallery = gallery.replace("../gallery.py", "examples/gallery.md")
+    gallery = re.sub(r"\]\((\w+\.svg)\)", r"](gallery/\1)", gallery)
+    examples = {f"examples/{path.stem}.md": page_of_example(path) for path in EXAMPLES.glob("*.py")}
+    return {"gallery.md": gallery, "examples/index.md": index, **examples}
+
+
+def page_of_example(path: Path) -> str:
+    """An example as a page: its docstring as text, and then its code."""
+    source = path.read_text("utf-8")
+    tree = ast.parse(source)
+    title, _, text = (ast.get_docstring(tree) or "").partition("\n")
+    code = "\n".join(source.splitlines()[tree.body[0].end_lineno :]).strip()
+    return f"# {title.rstrip('.')}\n{text}\n\n```python\n# examples/{path.name}\n{code}\n```\n"
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

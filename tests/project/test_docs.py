@@ -6,6 +6,7 @@ Python answers is compared, as in a docstring.
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib.util
 import re
@@ -75,7 +76,23 @@ def test_pages_show_pictures_that_are_there() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:")[1]
     listed = set(re.findall(r"([\w/-]+\.md)", navigation))
-    assert listed == {str(path.relative_to(ROOT / "docs").as_posix()) for path in (ROOT / "docs").rglob("*.md")}
+    written = {str(path.relative_to(ROOT / "docs").as_posix()) for path in (ROOT / "docs").rglob("*.md")}
+    assert listed == written | {"examples/index.md", "gallery.md"}
+
+
+def test_every_example_becomes_a_page() -> None:
+    pages = load("hooks").pages_of_examples()
+    index = pages.pop("examples/index.md")
+    assert ".py)" not in index and ".ipynb)" not in index
+    assert {f"examples/{name}" for name in re.findall(r"\((\w+\.md)\)", index)} == pages.keys() - {"gallery.md"}
+    for path in (ROOT / "examples").glob("*.py"):
+        text, code = pages.pop(f"examples/{path.stem}.md").split("```python\n")
+        assert text.startswith("# ") and '"""' not in text
+        shown, written = ast.parse(code.rstrip("`\n")).body, ast.parse(path.read_text("utf-8")).body
+        assert [ast.dump(node) for node in shown] == [ast.dump(node) for node in written[1:]]  # all but the docstring
+    (gallery,) = pages.values()
+    shown = re.findall(r"\]\(gallery/(\w+\.svg)\)", gallery)
+    assert {path.name for path in (ROOT / "examples" / "gallery").glob("*.svg")} == set(shown)
 
 
 def test_the_api_pages_cover_every_room_and_every_derivation() -> None:

@@ -6,7 +6,7 @@ own; ``U``, ``W`` and ``V`` each stand for different matrices in different artic
 ====================================  =====  =====  =====  =====  =====  ==========  =========
 article                               ``U``  ``W``  ``V``  ``b``  ``c``  input       state
 ====================================  =====  =====  =====  =====  =====  ==========  =========
-Goodfellow et al., and this package   U      W      V      b      c      x_t         s_t
+here                                  U      W      V      b      c      x_t         s_t
 Under The Hood of Neural Networks 2   W_s    U      W_o    B_s    B_o    I_t         s_t
 Mild Introduction ... Part 2          U      W      V      none   none   x^t         h^t
 What is a Recurrent ... RNN?          U      V      W      none   none   X_t         h_t
