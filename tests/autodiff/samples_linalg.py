@@ -33,7 +33,10 @@ on(np.dot, analytic=True)(
 )
 on(np.vdot)((np.vdot, [real(2, 3), real(3, 2)]))
 on(np.inner, analytic=True)(
-    (np.inner, [real(2, 3), real(4, 3)]), (np.inner, [real(3), real(3)]), (np.inner, [real(), real(3)])
+    (np.inner, [real(2, 3), real(4, 3)]),
+    (np.inner, [real(2, 3), real(2, 1, 3)]),
+    (np.inner, [real(3), real(3)]),
+    (np.inner, [real(), real(3)]),
 )
 on(np.outer, analytic=True)((np.outer, [real(2), real(3)]), (np.outer, [real(2, 2), real(3)]))
 on(np.tensordot, analytic=True)(
@@ -76,7 +79,8 @@ on(np.linalg.multi_dot, analytic=True)(
 )
 for _n in (-2, -1, 0, 1, 2, 5):
     on(np.linalg.matrix_power)((lambda x, n=_n: np.linalg.matrix_power(x, n), [square_matrices(3, 3) / 2]))
-on(np.linalg.matrix_power)((lambda x: np.linalg.matrix_power(x, 3), [square_matrices(2, 2, 2) / 2]))
+for _n in (0, 3):
+    on(np.linalg.matrix_power)((lambda x, n=_n: np.linalg.matrix_power(x, n), [square_matrices(2, 1, 2, 2) / 2]))
 
 # --- decompositions --------------------------------------------------------------------------------------------------
 
@@ -150,8 +154,8 @@ _SECOND_NAMES: dict[str, tuple[Callable[..., Any], list[Any]]] = {
     "matmul": (lambda f, x, y: f(x, y), [real(2, 3), real(3, 2)]),
     "outer": (lambda f, x, y: f(x, y), [real(2), real(3)]),
     "tensordot": (lambda f, x, y: f(x, y, axes=1), [real(2, 3), real(3, 2)]),
-    "cross": (lambda f, x, y: f(x, y), [real(2, 3), real(2, 3, seed=1)]),
-    "vecdot": (lambda f, x, y: f(x, y), [real(2, 3), real(2, 3, seed=1)]),
+    "cross": (lambda f, x, y: f(x, y), [real(2, 1, 3), real(2, 3, seed=1)]),
+    "vecdot": (lambda f, x, y: f(x, y), [real(2, 1, 3), real(2, 3, seed=1)]),
     "matrix_transpose": (lambda f, x: f(x), [real(2, 2, 3)]),
     "trace": (lambda f, x: f(x, offset=1), [real(2, 3, 3)]),
     "diagonal": (lambda f, x: f(x, offset=1), [real(2, 3, 3)]),

@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.autodiff.samples import BINARY, BINARY_REAL, UNARY, UNARY_REAL, label
+from tests.autodiff.sampling import real, square_matrices
 
 inf, nan = np.inf, np.nan
 
@@ -161,6 +162,7 @@ def test_equal_eigenvalues_and_singular_values() -> None:
 def test_nothing_overflows() -> None:
     for x in ([1000.0, 1000.0], [-1000.0, -1000.0], [1.0, -inf, 1.0]):
         assert np.allclose(gradient(tr.logsumexp, x), np.where(np.isfinite(x), 0.5, 0), rtol=1e-12)
+    assert gradient(tr.logsumexp, [-inf, -inf]) == [0, 0]
     assert gradient(lambda x: tr.softmax(x)[0], [1000.0, 1000.0]) == [0.25, -0.25]
     assert gradient(lambda x: tr.softmax(x)[0], [800.0, -800.0]) == [0, 0]
     assert gradient(lambda x: tr.softmax(x)[0], [0.0, -inf, 0.0]) == [0.25, 0, -0.25]
@@ -169,7 +171,8 @@ def test_nothing_overflows() -> None:
     assert gradient(tr.softplus, [800.0, -800.0, 0.0]) == [1, 0, 0.5]
     assert gradient(tr.log_sigmoid, [800.0, -800.0, 0.0]) == [0, 1, 0.5]
     assert np.allclose(gradient(np.logaddexp, [1000.0], [1000.0]), 0.5, rtol=1e-12)
-    assert gradient(np.logaddexp, [-inf], [0.0]) == [[0], [1]]
+    for f in (np.logaddexp, np.logaddexp2):
+        assert gradient(f, [-inf], [0.0]) == [[0], [1]] and gradient(f, [-inf], [-inf]) == [[0], [0]]
     assert gradient(tr.elu, [800.0, -800.0]) == [1, 0]
     assert gradient(tr.selu, [800.0])[0] == pytest.approx(1.0507009873554805)
     assert gradient(tr.silu, [800.0, -800.0]) == [1, 0]
@@ -334,6 +337,15 @@ def test_index_update_keeps_the_dtype_of_floats_and_promotes_integers() -> None:
     result = tr.index_update(np.array([1, 2]), 0, v)
     result.sum().backward()
     assert result.tolist() == [0.5, 2] and v.grad == 1
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1), (2, 3)])
+def test_a_stack_of_equations_may_share_their_right_sides(shape: tuple[int, ...]) -> None:
+    """As in NumPy 2, whichever version it is: one vector if there is one axis, else one matrix for all."""
+    a = square_matrices(3, 2, 2)
+    b = real(*shape)
+    expected = [np.linalg.solve(matrix, b) for matrix in a]
+    np.testing.assert_allclose(np.linalg.solve(tr.tensor(a), tr.tensor(b)).data, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("ord", [None, 1, 2, np.int64(3), np.float64(3), -1, 0, np.inf])
