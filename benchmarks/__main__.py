@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import compiled, drawing, eager, engine, learning, memory, primitives, training
+from . import compiled, drawing, eager, engine, growth, learning, memory, primitives, training
 from .harness import Effort
 from .report import machine
 
@@ -13,6 +13,7 @@ SUITES = {
     "engine": engine,
     "primitives": primitives,
     "compiled": compiled,
+    "growth": growth,
     "training": training,
     "learning": learning,
     "memory": memory,

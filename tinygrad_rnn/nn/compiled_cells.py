@@ -1,4 +1,4 @@
-"""What models need to know of a compiled cell. The compiler is not imported here: whoever compiles does that."""
+"""What models need to know of compiled cells. The compiler is imported only where something is compiled."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ class CompiledCell(Protocol):
 def is_compiled(cell: Any) -> TypeGuard[CompiledCell]:
     """Whether a cell was compiled."""
     return hasattr(cell, "over_time")
+
+
+def compiled(layer: Any, executor: str, fallback: bool = False) -> Any:
+    """A cell compiled, or a pair of cells, forward and reverse; what is compiled already as it is.
+
+    Args:
+        layer: a cell or a pair of cells.
+        executor: as in ``compile``.
+        fallback: as in ``compile``.
+    """
+    if isinstance(layer, tuple):
+        return tuple(compiled(cell, executor, fallback) for cell in layer)
+    if is_compiled(layer):
+        return layer
+    from ..compiler import compile
+
+    return compile(layer, executor=executor, fallback=fallback)
 
 
 def uncompiled(value: Any) -> Any:

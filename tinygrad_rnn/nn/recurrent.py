@@ -13,7 +13,7 @@ from ..autodiff.trees import leaves, tree_map
 from . import init
 from .cells import GRUCell, LSTMCell, RNNCell
 from .cells.elman import Activation
-from .compiled_cells import uncompiled
+from .compiled_cells import compiled, uncompiled
 from .layers import Dropout
 from .module import Module
 from .through_time import (
@@ -50,6 +50,7 @@ class Recurrent(Module):
             Or ``(k1, k2)``: the outputs of every k1 steps look back through the last k2.
         checkpoint_every: k, for long sequences: of every k steps only outputs and final state are kept, and the rest is
             computed again in the backward pass. With k near √T memory grows with √T, for one more forward pass.
+        executor: "numpy", "numba" or "auto", to run the loops over time compiled, as with ``tinygrad_rnn.compile``.
         seed: for dropout: an int or a numpy.random.Generator.
 
     Example:
@@ -81,6 +82,7 @@ class Recurrent(Module):
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
+        executor: str | None = None,
         seed: init.Seed = 0,
     ) -> None:
         layers: Any = cells if inputs is None else self._made(cells, inputs, num_layers, bidirectional)
@@ -106,6 +108,13 @@ class Recurrent(Module):
                 f"checkpoint_every={checkpoint_every} doesn't go with truncate={truncate}, which keeps memory small in "
                 "its own way"
             )
+        if executor is not None:
+            if not self.in_one_go:
+                raise ValueError(
+                    f"executor={executor!r}: a compiled loop runs in one go, and this layer goes in pieces "
+                    f"(truncate={truncate}, checkpoint_every={checkpoint_every})"
+                )
+            self.layers = [compiled(layer, executor) for layer in self.layers]
 
     def _made(self, make_cell: Any, inputs: int, num_layers: int, bidirectional: bool) -> list[Layer]:
         """The layers, each of new cells that take what the layer below gives."""
@@ -189,13 +198,12 @@ class Recurrent(Module):
 
     def _run(self, cell: Any, xs: Any, state: Any, valid: Any, reverse: bool) -> tuple[Any, Any]:
         """One cell over the whole sequence."""
-        in_one_go = self.truncate is None and self.checkpoint_every is None
-        if valid is None and in_one_go:
+        if valid is None and self.in_one_go:
             return unroll(cell, xs, state, reverse=reverse)
         inputs, state, steps = prepared(cell, xs, state, None)
         if valid is not None:
             cell, inputs = masked(cell), Padded(inputs, valid)
-        if in_one_go or not steps:
+        if self.in_one_go or not steps:
             ys, state = unroll(cell, inputs, state, reverse=reverse)
         elif self.truncate is not None:
             outputs, state = take_truncated_steps(cell, inputs, state, in_order(steps, reverse), *self.truncate)
@@ -210,6 +218,11 @@ class Recurrent(Module):
     def cells(self) -> list[Any]:
         """All cells, in the order of the states: lower layers first, forward before reverse."""
         return [cell for layer in self.layers for cell, _ in _directions(layer)]
+
+    @property
+    def in_one_go(self) -> bool:
+        """Whether it goes through time in one loop, neither truncated nor with checkpoints."""
+        return self.truncate is None and self.checkpoint_every is None
 
     @property
     def bidirectional(self) -> bool:
@@ -316,6 +329,7 @@ class RNN(_Stack):
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
+        executor: for more speed, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -341,6 +355,7 @@ class RNN(_Stack):
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
+        executor: str | None = None,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -354,6 +369,7 @@ class RNN(_Stack):
             batch_first=batch_first,
             truncate=truncate,
             checkpoint_every=checkpoint_every,
+            executor=executor,
             seed=rng,
         )
 
@@ -377,6 +393,7 @@ class LSTM(_Stack):
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
+        executor: for more speed, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -405,6 +422,7 @@ class LSTM(_Stack):
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
+        executor: str | None = None,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -425,6 +443,7 @@ class LSTM(_Stack):
             batch_first=batch_first,
             truncate=truncate,
             checkpoint_every=checkpoint_every,
+            executor=executor,
             seed=rng,
         )
 
@@ -445,6 +464,7 @@ class GRU(_Stack):
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
+        executor: for more speed, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -470,6 +490,7 @@ class GRU(_Stack):
         batch_first: bool = False,
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
+        executor: str | None = None,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -483,5 +504,6 @@ class GRU(_Stack):
             batch_first=batch_first,
             truncate=truncate,
             checkpoint_every=checkpoint_every,
+            executor=executor,
             seed=rng,
         )
