@@ -56,8 +56,10 @@ def page_of_example(path: Path) -> str:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Fill in source and tables; find the pictures, which a page names by their place in the repository."""
-    return with_functions(with_source(markdown.replace(f"../{GALLERY}/", "gallery/")))
+    """Fill in source and tables; find examples and pictures, which a page names by their place in the repository."""
+    markdown = markdown.replace("../examples/README.md", "examples/index.md")
+    markdown = markdown.replace(f"../{GALLERY}/README.md", "gallery.md").replace(f"../{GALLERY}/", "gallery/")
+    return with_functions(with_source(markdown))
 
 
 def with_source(markdown: str) -> str:

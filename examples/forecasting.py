@@ -1,8 +1,8 @@
 """Forecasting a time series: one step ahead, then on its own.
 
-The articles name forecasting of markets as what recurrent networks are used for; nobody can check that at home. Here
-the series is Mackey and Glass's (1977), a model of blood cells that doesn't repeat itself: each value depends on the
-one 17 steps ago, so it can't be told from the last value alone.
+The articles name forecasting of markets as what recurrent networks are used for, and stop there. Nobody can check that
+at home, so here the series is Mackey and Glass's (1977), a model of blood cells that doesn't repeat itself: each value
+depends on the one 17 steps ago, so it can't be told from the last value alone.
 
 A GRU reads the series and says at each step what comes next; it learns from the first part. Then it is asked twice
 about the part that it hasn't seen: one step ahead, the truth being told after each; and, from some point on, for as

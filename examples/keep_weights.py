@@ -8,7 +8,7 @@ is ever run. PyTorch has its matrices transposed and two biases where there is o
 The model learns which of its first four inputs was the largest, reading one a step. Then its recurrent part is frozen
 and only the last layer learns another task: which was the smallest.
 
-PyTorch is only needed for the last part; without it, that part says so.
+It follows no article. PyTorch is only needed for the last part; without it, that part says so.
 
 Run it: ``python examples/keep_weights.py``, or with ``--out weights.npz`` to keep the file
 """

@@ -91,7 +91,8 @@ def main():
 
     print("\nIts totals are right. Some lines on the way to them are slips:")
     for slip in slips():
-        print(f"  - {slip.where}: the article prints {slip.article_prints}, the formulas give {slip.formulas_give}")
+        print(f"\n  {slip.where}")
+        print(f"    the article prints  {slip.article_prints}\n    the formulas give   {slip.formulas_give}")
 
 
 if __name__ == "__main__":

@@ -80,4 +80,4 @@ def test_functions_are_asked_again_on_shorter_sequences():
 
     params = dict(zip("UW", np.random.default_rng(1).normal(size=(2, 2, 2))))
     report = compare(loss, manual, params, (xs, targets))
-    assert "On sequences of 2 steps U differ already; of 1 they agree." in str(report)
+    assert "On sequences of 2 steps U differs already; of 1 it agrees." in str(report)

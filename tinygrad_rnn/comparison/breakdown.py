@@ -153,6 +153,7 @@ def _by_length(recording: Recording, manual: Any, tolerance: Tolerance) -> list[
         except Exception:  # one of the two doesn't take a shorter sequence: then this says nothing
             return []
         if off:
-            agreed = f"; of {length - 1} they agree" if length > 1 else ""
-            return [f"On sequences of {length} step{'s'[: length > 1]} {', '.join(off)} differ already{agreed}."]
+            differ, agree = ("differ", "they agree") if len(off) > 1 else ("differs", "it agrees")
+            agreed = f"; of {length - 1} {agree}" if length > 1 else ""
+            return [f"On sequences of {length} step{'s'[: length > 1]} {', '.join(off)} {differ} already{agreed}."]
     return []
