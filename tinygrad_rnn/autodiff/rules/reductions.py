@@ -66,7 +66,7 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
 
 def _mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if a.dtype.char in "fd":  # np.mean, less its overhead, which is five times the rest of a small one
-        return np.add.reduce(a, axis=axis, keepdims=keepdims) / a.dtype.type(size_along(a, axis))
+        return _sum(a, axis, keepdims) / a.dtype.type(size_along(a, axis))
     return np.mean(a, axis=axis, keepdims=keepdims)
 
 
