@@ -136,6 +136,13 @@ def test_one_array_does_not_pass_for_an_lstm_s_pair(layer: nn.Recurrent) -> None
         layer(np.zeros((T, 2, N)), np.zeros((1, 2, D)) if isinstance(layer, nn.LSTM) else np.zeros((2, D)))
 
 
+@pytest.mark.parametrize("layer", [nn.GRU(N, D), nn.Recurrent(nn.GRUCell(N, D))], ids=["GRU", "Recurrent"])
+def test_a_pair_does_not_pass_for_the_one_array_of_a_gru(layer: nn.Recurrent) -> None:
+    h = np.zeros((1, 2, D)) if isinstance(layer, nn.GRU) else np.zeros((2, D))
+    with pytest.raises(TypeError, match="the state of GRUCell is one array, not a tuple of 2"):
+        layer(np.zeros((T, 2, N)), (h, h))
+
+
 def test_wrong_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="a pair of cells, forward and reverse, not 3"):
         nn.Recurrent((nn.RNNCell(N, D),) * 3)
@@ -470,6 +477,18 @@ def test_layers_made_of_any_cell() -> None:
         wanted, state = expected(batch_of(), lengths=LENGTHS)
         np.testing.assert_array_equal(output.data, wanted.data)
         np.testing.assert_array_equal(np.stack([one.c.data for one in states]), state.c.data)
+
+
+def test_functions_inside_other_cells_are_given_their_state() -> None:
+    def count(x: Any, state: Any) -> Any:
+        return state[0] + state[1], (state[0], state[1] + 1)
+
+    stack = nn.StackedCell([lambda x, h: x + h, nn.ResidualCell(count)])
+    start = np.ones((B, N))
+    ys, (h, (_, steps)) = nn.Recurrent(stack)(np.ones((T, B, N)), (start, (start, start)))
+    np.testing.assert_array_equal(h.data, start + T)
+    np.testing.assert_array_equal(steps.data, start + T)
+    np.testing.assert_array_equal(ys.data[-1], (1 + T) + (1 + T))
 
 
 def test_a_plain_function_has_no_size_to_build_on() -> None:

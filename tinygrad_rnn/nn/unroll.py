@@ -77,8 +77,9 @@ def unroll(
     if isinstance(cell, type) or not callable(cell):
         given = f"the class {cell.__name__} itself" if isinstance(cell, type) else f"of type {type(cell).__name__}"
         raise TypeError(f"unroll: a cell is a function, or a module such as RNNCell(3, 4); this one is {given}")
-    if hasattr(uncompiled(cell), "unroll"):
-        return cell.unroll(xs, state, steps, reverse=reverse)
+    own_way = getattr(uncompiled(cell), "unroll", None)
+    if own_way is not None:
+        return own_way(xs, state, steps, reverse=reverse)
     inputs, state, steps = prepared(cell, xs, state, steps)
     if not steps:
         return _no_outputs(cell, inputs, state), state
@@ -109,8 +110,8 @@ def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, A
     inputs = _taken_in(xs)
     steps = _count_steps(inputs, steps)
     state = initial_state_of(cell, _first(inputs, steps)) if state is None else state
-    if type(state) is tuple and hasattr(cell, "initial_state"):
-        state = _with_names(state, cell.initial_state(_first(inputs, steps)))
+    if type(state) is tuple:
+        state = _with_names(cell, state, _first(inputs, steps))
     by_scalars = _holds_scalars(inputs)
     if not by_scalars:
         state = tree_map(_taken_in, state)
@@ -170,23 +171,37 @@ def _first(inputs: Any, steps: int) -> Any:
     return tree_map(lambda a: a[0] if len(a) else np.zeros(np.shape(a)[1:], a.dtype), inputs)
 
 
+class NoInitialState(TypeError):
+    """A cell, or one inside it, is a plain function, which knows no state to begin with."""
+
+
 def initial_state_of(cell: Cell, x: Any) -> Any:
     """The state before the first step, of a cell that knows one, for a first input x.
 
     Raises:
-        TypeError: it doesn't.
+        NoInitialState: it doesn't.
     """
     if not hasattr(cell, "initial_state"):
         name = getattr(cell, "__name__", type(cell).__name__)
-        raise TypeError(
+        raise NoInitialState(
             f"unroll: {name} has no initial_state(x), so the state before the first step must be given: "
             "state=np.zeros((B, d)), or np.zeros(d) without a batch"
         )
     return cell.initial_state(x)
 
 
-def _with_names(state: tuple[Any, ...], own: Any) -> Any:
-    """A plain tuple as the NamedTuple that the cell's own states are, so that its parts bear their names."""
+def _with_names(cell: Cell, state: tuple[Any, ...], x: Any) -> Any:
+    """A plain tuple as the NamedTuple that the cell's own states are, so that its parts bear their names.
+
+    Raises:
+        TypeError: they are single arrays. (NumPy would take the tuple for one with an axis more.)
+    """
+    try:
+        own = initial_state_of(cell, x)
+    except NoInitialState:
+        return state
+    if children(own) is None:
+        raise TypeError(f"unroll: the state of {type(cell).__name__} is one array, not a tuple of {len(state)}")
     return type(own)(*state) if hasattr(own, "_fields") and len(own) == len(state) else state
 
 
