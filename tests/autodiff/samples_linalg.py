@@ -9,6 +9,8 @@ import numpy as np
 
 from tests.autodiff.sampling import on, real, square_matrices
 
+STACK = (2, 3)  # two axes, of unequal size: with one or none, an axis counted from the wrong end may be the right one
+
 # --- products --------------------------------------------------------------------------------------------------------
 
 MATMUL_SHAPES: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
@@ -80,7 +82,7 @@ on(np.linalg.multi_dot, analytic=True)(
 for _n in (-2, -1, 0, 1, 2, 5):
     on(np.linalg.matrix_power)((lambda x, n=_n: np.linalg.matrix_power(x, n), [square_matrices(3, 3) / 2]))
 for _n in (0, 3):
-    on(np.linalg.matrix_power)((lambda x, n=_n: np.linalg.matrix_power(x, n), [square_matrices(2, 1, 2, 2) / 2]))
+    on(np.linalg.matrix_power)((lambda x, n=_n: np.linalg.matrix_power(x, n), [square_matrices(*STACK, 2, 2) / 2]))
 
 # --- decompositions --------------------------------------------------------------------------------------------------
 
@@ -90,19 +92,23 @@ def _definite(x: Any) -> Any:
     return x @ np.swapaxes(x, -1, -2) + np.diag(np.arange(1.0, 1 + x.shape[-2]))
 
 
-on(np.linalg.inv, analytic=True)((np.linalg.inv, [square_matrices(3, 3)]), (np.linalg.inv, [square_matrices(2, 2, 2)]))
+on(np.linalg.inv, analytic=True)(
+    (np.linalg.inv, [square_matrices(3, 3)]), (np.linalg.inv, [square_matrices(*STACK, 2, 2)])
+)
 on(np.linalg.det, analytic=True)(
-    (np.linalg.det, [square_matrices(3, 3)]), (np.linalg.det, [square_matrices(2, 2, 2)]), (np.linalg.det, [real(1, 1)])
+    (np.linalg.det, [square_matrices(3, 3)]),
+    (np.linalg.det, [square_matrices(*STACK, 2, 2)]),
+    (np.linalg.det, [real(1, 1)]),
 )
 on(np.linalg.slogdet)(
     (lambda x: np.linalg.slogdet(x)[1], [square_matrices(3, 3)]),
-    (lambda x: np.linalg.slogdet(-x).logabsdet, [square_matrices(2, 2, 2)]),
+    (lambda x: np.linalg.slogdet(-x).logabsdet, [square_matrices(*STACK, 2, 2)]),
     (lambda x: np.linalg.slogdet(x)[0] * x, [square_matrices(2, 2)]),
 )
 on(np.linalg.solve, analytic=True)(
     (np.linalg.solve, [square_matrices(3, 3), real(3)]),
     (np.linalg.solve, [square_matrices(3, 3), real(3, 2)]),
-    (np.linalg.solve, [square_matrices(2, 2, 2), real(2, 2, 3)]),
+    (np.linalg.solve, [square_matrices(*STACK, 2, 2), real(*STACK, 2, 1)]),
     (np.linalg.solve, [square_matrices(2, 2), real(3, 2, 1)]),
     (lambda b: np.linalg.solve(np.diag([1.0, 2.0]), b), [real(2)]),
     (lambda a: np.linalg.solve(a, np.ones(2)), [square_matrices(2, 2)]),
@@ -110,17 +116,18 @@ on(np.linalg.solve, analytic=True)(
 on(np.linalg.pinv)(
     (np.linalg.pinv, [real(3, 2)]),
     (np.linalg.pinv, [real(2, 3)]),
-    (np.linalg.pinv, [real(2, 3, 2)]),
+    (np.linalg.pinv, [real(*STACK, 3, 2)]),
     (lambda x, y: np.linalg.pinv(x @ y, rcond=1e-5), [real(3, 1), real(1, 2)]),
 )
 on(np.linalg.cholesky)(
     (lambda x: np.linalg.cholesky(_definite(x)), [real(3, 3)]),
-    (lambda x: np.linalg.cholesky(_definite(x)), [real(2, 2, 2)]),
+    (lambda x: np.linalg.cholesky(_definite(x)), [real(*STACK, 2, 2)]),
 )
 on(np.linalg.eigh)(
     (lambda x: np.linalg.eigh(_definite(x))[0], [real(3, 3)]),
     (lambda x: np.linalg.eigh(_definite(x))[1], [real(3, 3)]),
     (lambda x: np.linalg.eigh(_definite(x)).eigenvectors * np.linalg.eigh(_definite(x)).eigenvalues, [real(2, 2, 2)]),
+    (lambda x: np.linalg.eigvalsh(_definite(x)), [real(*STACK, 2, 2)]),
     (lambda x: np.linalg.eigh(_definite(x), UPLO="U")[1], [real(2, 2)]),
 )
 on(np.linalg.eigvalsh)((lambda x: np.linalg.eigvalsh(_definite(x)), [real(3, 3)]))
@@ -137,6 +144,7 @@ on(np.linalg.svd)(
     (_all_of_svd, [real(2, 4)]),
     (_all_of_svd, [real(2, 3, 2)]),
     (lambda x: np.linalg.svd(x)[0], [real(3, 3, seed=3)]),
+    (lambda x: np.linalg.svd(x).S, [square_matrices(*STACK, 2, 2)]),
     (lambda x: np.linalg.svd(x, compute_uv=False), [real(2, 3)]),
     (lambda x: np.linalg.svd(x, full_matrices=False).Vh, [real(2, 3)]),
 )
@@ -145,7 +153,8 @@ on(np.linalg.qr)(
     (lambda x: np.linalg.qr(x)[1], [real(3, 3)]),
     (lambda x: np.linalg.qr(x).Q @ np.sin(np.linalg.qr(x).R), [real(2, 4)]),
     (lambda x: np.linalg.qr(x, mode="r"), [real(3, 2)]),
-    (lambda x: np.linalg.qr(x)[1], [real(2, 3, 2)]),
+    (lambda x: np.linalg.qr(x)[1], [real(*STACK, 3, 2)]),
+    (lambda x: np.linalg.qr(x)[1], [real(2, 2, 3)]),
 )
 
 # --- NumPy 2's second names ------------------------------------------------------------------------------------------
