@@ -14,7 +14,6 @@ from tinygrad_rnn.report import comparison_page, learn, page, study_example, stu
 from tinygrad_rnn.report.charts import Curve, line_chart
 from tinygrad_rnn.report.findings import beginning
 from tinygrad_rnn.report.networks import BY_NAME
-from tinygrad_rnn.report.sections import running_mean
 
 TEXT = "<script>alert('a & b')</script> the quick brown fox.\n" * 100
 VOID = {"meta", "path", "br", "link", "img", "input", "rect", "circle", "line"}
@@ -164,10 +163,6 @@ def test_a_chart_puts_points_where_they_belong():
     )
     ((x1, y1), (x2, y2)) = [point.split() for point in re.search(r'class="curve c0" d="M([^"]+)"', chart)[1].split("L")]
     assert float(x1) < float(x2) and float(y1) > float(y2)
-
-
-def test_the_running_mean_is_one():
-    assert running_mean(np.full(5, 3.0)).tolist() == pytest.approx([3.0] * 5)
 
 
 def test_a_comparison_is_a_page_of_its_own():

@@ -20,8 +20,21 @@ def test_losses_of_several_runs(ax):
     assert plot_losses({"one": [3.0, 2.0, 1.0], "two": [2.0, 1.0]}, ax) is ax
     assert [line.get_label() for line in ax.lines] == ["one", "two"]
     np.testing.assert_array_equal(ax.lines[0].get_xdata(), [1, 2, 3])
-    smooth = plot_losses([1.0, 1.0, 1.0, 1.0], smoothing=0.9).lines[-1]
-    np.testing.assert_allclose(smooth.get_ydata(), 1.0)
+    smooth = plot_losses([1.0, 1.0, 4.0], smoothing=0.5).lines[-1]
+    np.testing.assert_allclose(smooth.get_ydata(), [1.0, 1.0, (4 + 1 / 2 + 1 / 4) / (1 + 1 / 2 + 1 / 4)])
+
+
+def test_new_axes_are_pyplots_so_that_a_notebook_shows_them():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    drawn = [plot_states(np.eye(4)), tr.explanation.plot_terms(tr.explanation.bptt_terms(*one_step()))]
+    assert [pyplot.figure(ax.figure.number) for ax in drawn] == [ax.figure for ax in drawn]
+    pyplot.close("all")
+
+
+def one_step():
+    w = tr.tensor([[0.5]], requires_grad=True, name="W")
+    hs, _ = tr.unroll(lambda x, h: np.tanh(x + h @ w), np.ones((1, 1)), state=np.ones(1))
+    return [np.sum(hs)], w
 
 
 def test_few_units_are_curves_and_many_a_heat_map(ax):

@@ -13,14 +13,19 @@ from .limits import Saturation
 from .terms import BPTTTerms
 
 
-def _axes(ax: Any) -> Any:
+def axes_for(ax: Any) -> Any:
+    """The ``ax``; for None that of a new figure, made by pyplot so that notebooks and ``plt.show()`` show it.
+
+    Raises:
+        ImportError: matplotlib isn't installed.
+    """
     if ax is not None:
         return ax
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import pyplot
     except ImportError as error:
         raise ImportError('plots need matplotlib: pip install "tinygrad_rnn[plot]"') from error
-    return Figure(layout="constrained").subplots()
+    return pyplot.subplots(layout="constrained")[1]
 
 
 def _heat_map(ax: Any, values: np.ndarray, rows: Sequence[int], columns: Sequence[int], label: str) -> Any:
@@ -45,7 +50,7 @@ def plot_terms(terms: BPTTTerms, ax: Any = None) -> Any:
     Returns:
         The ``ax``.
     """
-    ax = _heat_map(_axes(ax), terms.norms, terms.rows, range(1, terms.norms.shape[1] + 1), "the norm")
+    ax = _heat_map(axes_for(ax), terms.norms, terms.rows, range(1, terms.norms.shape[1] + 1), "the norm")
     ax.set(title=f"Terms of ∂L/∂{terms.parameter}", xlabel="step k", ylabel="loss term t")
     return ax
 
@@ -61,7 +66,7 @@ def plot_jacobians(jacobians: StateJacobians, what: str = "spectral", ax: Any = 
     Returns:
         The ``ax``.
     """
-    ax = _heat_map(_axes(ax), getattr(jacobians, what), jacobians.order, jacobians.order, f"the {what} norm")
+    ax = _heat_map(axes_for(ax), getattr(jacobians, what), jacobians.order, jacobians.order, f"the {what} norm")
     ax.set(title="∂s_t/∂s_k", xlabel="step k", ylabel="step t")
     return ax
 
@@ -76,7 +81,7 @@ def plot_gradient_flow(flow: GradientFlow, ax: Any = None) -> Any:
     Returns:
         The ``ax``.
     """
-    ax = _axes(ax)
+    ax = axes_for(ax)
     for one in flow.flows:
         visible = np.where(one.norms > 0, one.norms, np.nan)
         ax.plot(one.steps, visible, marker=".", label=f"{one.name}: {one.verdict}")
@@ -96,7 +101,7 @@ def plot_saturation(found: Saturation, ax: Any = None) -> Any:
     Returns:
         The ``ax``.
     """
-    ax = _axes(ax)
+    ax = axes_for(ax)
     for name, share in found.shares.items():
         ax.plot(np.arange(1, len(share) + 1), share, marker=".", label=name)
     ax.set(title="Saturation", xlabel="step t", ylabel="share near the limits", ylim=(-0.02, 1.02))

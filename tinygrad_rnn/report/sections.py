@@ -8,6 +8,7 @@ from html import escape
 import numpy as np
 
 from ..manual import worked_example as article
+from ..viz.plots import smoothed
 from .charts import Curve, line_chart
 from .findings import FLOW_STEPS, CellFlow, Example, Learned
 
@@ -167,7 +168,7 @@ def writing(learned: Learned) -> str:
     chart = line_chart(
         [
             Curve("", step, history.losses / nats, "c0 faint"),
-            Curve("bits per character, running mean", step, running_mean(history.losses) / nats, "c0"),
+            Curve("bits per character, running mean", step, smoothed(history.losses, 0.9) / nats, "c0"),
             Curve("without a model", step, np.full(history.step, learned.bits_without), "c1 dashed"),
         ],
         x_label="training step",
@@ -213,16 +214,6 @@ def matrix(array: np.ndarray, digits: int) -> str:
         + "".join("<tr>" + "".join(f"<td>{x:.{digits}f}</td>" for x in row) + "</tr>" for row in rows)
         + "</table>"
     )
-
-
-def running_mean(losses: np.ndarray, memory: float = 0.9) -> np.ndarray:
-    """Each loss averaged with those before it, which count less and less."""
-    smoothed = np.empty_like(losses)
-    total = weight = 0.0
-    for i, loss in enumerate(losses):
-        total, weight = memory * total + loss, memory * weight + 1
-        smoothed[i] = total / weight
-    return smoothed
 
 
 def _heat(norm: float, largest: float) -> str:

@@ -75,9 +75,8 @@ def mark(graph: Graph, measured: Measured, wanted: Highlight) -> list[Term]:
         known = ", ".join(map(str, sorted(starts))) or "none"
         raise ValueError(f"highlight: there is no loss at step {wanted.loss_term}; steps with a loss: {known}")
     begin = starts[wanted.loss_term]
-    reaching = _reachable([start.vertex for start in begin], _backward_neighbours(graph))
-    reached = _reachable([leaf], _forward_neighbours(graph))
-    on_path = reaching & reached
+    users, used = _neighbours(graph)
+    on_path = _reachable([start.vertex for start in begin], used) & _reachable([leaf], users)
     for i, vertex in enumerate(graph.vertices):
         vertex.lit = i in on_path
     for edge in graph.edges:
@@ -188,20 +187,15 @@ def _formula(wanted: Highlight, step: int | None, state: str) -> str:
     return " · ".join(parts)
 
 
-def _backward_neighbours(graph: Graph) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in graph.vertices]
+def _neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
+    """For each vertex those that use it, and those that it uses."""
+    users: list[list[int]] = [[] for _ in graph.vertices]
+    used: list[list[int]] = [[] for _ in graph.vertices]
     for edge in graph.edges:
         if edge.uses:
-            found[edge.target].append(edge.source)
-    return found
-
-
-def _forward_neighbours(graph: Graph) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in graph.vertices]
-    for edge in graph.edges:
-        if edge.uses:
-            found[edge.source].append(edge.target)
-    return found
+            users[edge.source].append(edge.target)
+            used[edge.target].append(edge.source)
+    return users, used
 
 
 def _reachable(starts: Iterable[int], neighbours: list[list[int]]) -> set[int]:

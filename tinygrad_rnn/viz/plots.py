@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..explanation.plots import axes_for
 from .model import value_array
 
 MOST_CURVES = 8  # units drawn as curves of their own; more become a heat map
@@ -32,14 +33,14 @@ def plot_losses(losses: Mapping[str, Any] | Any, ax: Any = None, smoothing: floa
     """
     if not 0 <= smoothing < 1:
         raise ValueError(f"plot_losses: smoothing {smoothing} is not in [0, 1)")
-    ax = _axes(ax)
+    ax = axes_for(ax)
     curves = losses if isinstance(losses, Mapping) else {"loss": losses}
     for n, (name, values) in enumerate(curves.items()):
         curve = _array(values, "plot_losses", 1)
         steps = np.arange(1, len(curve) + 1)
         if smoothing:
             ax.plot(steps, curve, color=f"C{n}", alpha=0.25, linewidth=0.8)
-        ax.plot(steps, _smoothed(curve, smoothing), color=f"C{n}", label=name)
+        ax.plot(steps, smoothed(curve, smoothing), color=f"C{n}", label=name)
     _count_steps(ax, "step")
     ax.set(ylabel="loss")
     if len(curves) > 1:
@@ -70,7 +71,7 @@ def plot_states(states: Any, ax: Any = None, name: str = "h", example: int = 0) 
         2
     """
     values = _of_example(states, example, "plot_states")
-    ax = _axes(ax)
+    ax = axes_for(ax)
     steps = np.arange(1, len(values) + 1)
     if values.shape[1] <= MOST_CURVES:
         for unit in range(values.shape[1]):
@@ -103,7 +104,7 @@ def plot_gates(gates: Mapping[str, Any], ax: Any = None, example: int = 0) -> An
     Raises:
         ValueError: another shape, or no such example.
     """
-    ax = _axes(ax)
+    ax = axes_for(ax)
     for n, (name, values) in enumerate(gates.items()):
         units = _of_example(values, example, f"plot_gates: {name}")
         steps = np.arange(1, len(units) + 1)
@@ -137,23 +138,13 @@ def plot_attention(
     for names, size, what in ((read, array.shape[1], "read"), (written, array.shape[0], "written")):
         if names is not None and len(names) != size:
             raise ValueError(f"plot_attention: {len(names)} names for {size} steps {what}")
-    ax = _axes(ax)
+    ax = axes_for(ax)
     image = ax.imshow(array, cmap="cividis", vmin=0.0, aspect="auto", interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label="weight")
     ax.set_xticks(range(array.shape[1]), read or [str(k + 1) for k in range(array.shape[1])])
     ax.set_yticks(range(array.shape[0]), written or [str(t + 1) for t in range(array.shape[0])])
     ax.set(xlabel="step read", ylabel="step written")
     return ax
-
-
-def _axes(ax: Any) -> Any:
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "tinygrad_rnn[plot]"') from error
-    return Figure(layout="constrained").subplots()
 
 
 def _count_steps(ax: Any, name: str) -> None:
@@ -182,8 +173,8 @@ def _of_example(values: Any, example: int, who: str) -> np.ndarray:
     return array
 
 
-def _smoothed(curve: np.ndarray, smoothing: float) -> np.ndarray:
-    """The running mean, without the bias of its start."""
+def smoothed(curve: np.ndarray, smoothing: float) -> np.ndarray:
+    """The running mean, without the bias of its start: each value with those before it, which count less and less."""
     mean, weight, found = 0.0, 0.0, []
     for value in curve:
         mean = smoothing * mean + (1 - smoothing) * value
