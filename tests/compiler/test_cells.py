@@ -52,6 +52,13 @@ def test_float32_stays_float32(name):
     assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()), tolerance=1e-5)
 
 
+def test_a_normalised_lstm():
+    """In float64 alone: where states hardly vary, to normalise them costs float32 its last digits, eager or not."""
+    cell = nn.LSTMCell(n, d, norm=nn.LayerNorm, dtype=np.float64)
+    xs = normal(50, B, n)
+    assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()))
+
+
 # --- cells as users write them ---------------------------------------------------------------------------------------
 
 

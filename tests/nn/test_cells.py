@@ -20,6 +20,7 @@ F64: dict[str, Any] = {"dtype": np.float64}
 CELLS: dict[str, Callable[[], nn.Cell]] = {
     "RNN tanh": lambda: nn.RNNCell(N, D, **F64),
     "RNN own function": lambda: nn.RNNCell(N, D, lambda a: a / (1 + np.exp(-a)), **F64),
+    "RNN norm": lambda: nn.RNNCell(N, D, nn.Sequential(nn.LayerNorm(D, **F64), np.tanh), bias=False, **F64),
     "RNN no bias": lambda: nn.RNNCell(N, D, "sigmoid", bias=False, **F64),
     "LSTM": lambda: nn.LSTMCell(N, D, **F64),
     "LSTM no bias": lambda: nn.LSTMCell(N, D, bias=False, **F64),
@@ -27,6 +28,7 @@ CELLS: dict[str, Callable[[], nn.Cell]] = {
     "LSTM projection": lambda: nn.LSTMCell(N, D, projection=1, **F64),
     "LSTM coupled": lambda: nn.LSTMCell(N, D, coupled=True, **F64),
     "LSTM all options": lambda: nn.LSTMCell(N, D, coupled=True, peepholes=True, projection=1, forget_bias=1, **F64),
+    "LSTM norm": lambda: nn.LSTMCell(N, D, norm=nn.LayerNorm, **F64),
     "GRU": lambda: nn.GRUCell(N, D, **F64),
     "GRU no bias": lambda: nn.GRUCell(N, D, bias=False, **F64),
     "GRU reset before": lambda: nn.GRUCell(N, D, reset="before", **F64),

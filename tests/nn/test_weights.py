@@ -121,8 +121,13 @@ def test_from_torch_lists_all_that_is_wrong_and_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [nn.LSTM(3, 2, peepholes=True), nn.LSTM(3, 2, coupled=True), nn.GRU(3, 2, reset="before")],
-    ids=["peepholes", "coupled", "reset before"],
+    [
+        nn.LSTM(3, 2, peepholes=True),
+        nn.LSTM(3, 2, coupled=True),
+        nn.LSTM(3, 2, norm=nn.LayerNorm),
+        nn.GRU(3, 2, reset="before"),
+    ],
+    ids=["peepholes", "coupled", "norm", "reset before"],
 )
 def test_what_pytorch_does_not_have_can_not_go_there(layer: nn.Module) -> None:
     with pytest.raises(ValueError, match="can't go there"):

@@ -86,9 +86,36 @@ def test_coupled_lstm_has_the_input_gate_that_forgetting_leaves() -> None:
     assert cell.U.shape == (N, 3 * D)
 
 
+def test_normalised_lstm_by_the_equations_of_its_paper() -> None:
+    """Ba et al. (2016), eq. 20 to 22, and eq. 4 for Elman's cell; gains and biases away from where they start."""
+    rng = np.random.default_rng(0)
+    cell = nn.LSTMCell(N, D, norm=nn.LayerNorm, **F64)
+    elman = nn.RNNCell(N, D, nn.Sequential(nn.LayerNorm(D, **F64), np.tanh), bias=False, **F64)
+    for parameter in (*cell.parameters(), *elman.parameters()):
+        parameter.data = rng.normal(size=parameter.shape)
+
+    def normalised(a: np.ndarray, norm: nn.LayerNorm) -> np.ndarray:
+        deviation = np.sqrt(a.var(-1, keepdims=True) + norm.eps)
+        return (a - a.mean(-1, keepdims=True)) / deviation * norm.g.data + norm.b.data
+
+    ys, _ = tr.unroll(cell, XS)
+    hs, _ = tr.unroll(elman, XS)
+    h, c, e = (np.zeros((B, D)) for _ in range(3))
+    for t in range(T):
+        a = normalised(XS[t] @ cell.U.data, cell.of_input) + normalised(h @ cell.W.data, cell.of_state) + cell.b.data
+        i, f, g, o = np.split(a, 4, axis=-1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(normalised(c, cell.of_cell))
+        e = np.tanh(normalised(XS[t] @ elman.U.data + e @ elman.W.data, elman.activation[0]))
+        np.testing.assert_allclose(ys.data[t], h, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(hs.data[t], e, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: nn.LayerNormCell(nn.GRUCell(1, D)), "one number, less its own mean, is always 0"),
+        (lambda: nn.LayerNormCell(lambda x, h: h), "pass inputs= and units="),
         (lambda: nn.SkipRNNCell(N, D, []), "lags"),
         (lambda: nn.SkipRNNCell(N, D, [0, 2]), "lags"),
         (lambda: nn.SkipRNNCell(N, D, 2), "lags .* not 2"),

@@ -388,6 +388,7 @@ class LSTM(_Stack):
         projection: the size of a linear projection of the hidden state; None for none.
         coupled: whether the input gate is 1 - f.
         forget_bias: added to the forget gate's bias at the start.
+        norm: what normalises products and cell state, such as ``nn.LayerNorm``; None for nothing.
         bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
         dropout: the probability with which an output of any layer but the last is zeroed in training.
         batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
@@ -417,6 +418,7 @@ class LSTM(_Stack):
         projection: int | None = None,
         coupled: bool = False,
         forget_bias: float = 0.0,
+        norm: Callable[..., Any] | None = None,
         bidirectional: bool = False,
         dropout: float = 0.0,
         batch_first: bool = False,
@@ -433,6 +435,7 @@ class LSTM(_Stack):
             "projection": projection,
             "coupled": coupled,
             "forget_bias": forget_bias,
+            "norm": norm,
         }
         super().__init__(
             lambda n: LSTMCell(n, units, seed=rng, dtype=dtype, **options),

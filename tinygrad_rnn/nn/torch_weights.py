@@ -52,8 +52,10 @@ def _cell_out(cell: Any) -> Arrays:
         arrays["bias_ih"] = cell.b.data
         arrays["bias_hh"] = np.zeros_like(cell.b.data)
     if isinstance(cell, LSTMCell):
-        if cell.P is not None or cell.coupled:
-            raise ValueError("PyTorch's LSTM has neither peepholes nor coupled gates, so these weights can't go there")
+        if cell.P is not None or cell.coupled or isinstance(cell.of_cell, Module):
+            raise ValueError(
+                "PyTorch's LSTM has neither peepholes nor coupled gates nor norms, so these weights can't go there"
+            )
         if cell.V is not None:
             arrays["weight_hr"] = cell.V.data.T
     if isinstance(cell, GRUCell):

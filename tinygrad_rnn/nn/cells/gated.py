@@ -5,6 +5,7 @@ The gates stand side by side in one matrix, so that one product computes them al
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,11 @@ class LSTMState(NamedTuple):
     c: Any
 
 
+def unchanged(a: Any) -> Any:
+    """What stands in the place of a normalisation where there is none."""
+    return a
+
+
 class LSTMCell(Cell):
     """Long short-term memory.
 
@@ -44,6 +50,9 @@ class LSTMCell(Cell):
         coupled: whether the input gate is ``i = 1 - f``, so that what is forgotten makes room for what comes in; the
             gates are then f, g, o.
         forget_bias: added to the forget gate's bias at the start; 1 makes a new cell remember.
+        norm: with ``nn.LayerNorm`` (or another of the kind, ``norm(size, dtype=...)``) the two products and, on its way
+            out, the cell state are normalised: ``N(x_t U) + N(h_{t-1} W) + b`` and ``h_t = o ∘ tanh(N(c_t))``, each N
+            with a gain and a bias of its own; None for none.
         seed: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -53,12 +62,14 @@ class LSTMCell(Cell):
         b: (4d,), or None.
         P: peepholes (3, d) of i, f, o as rows; (2, d) of f, o if coupled; or None.
         V: (d, p), the projection, or None.
+        of_input, of_state, of_cell: the three N, of sizes 4d (3d if coupled), the same, and d.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory" (1997); Gers, Schraudolph and Schmidhuber, "Learning
     precise timing with LSTM recurrent networks" (2002), peepholes; Sak, Senior and Beaufays, "Long short-term memory
     recurrent neural network architectures for large scale acoustic modeling" (2014), projection; Greff et al., "LSTM:
     a search space odyssey" (2017), coupled gates; Jozefowicz, Zaremba and Sutskever, "An empirical exploration of
-    recurrent network architectures" (2015), forget bias. All start uniform between ±1/√d, as PyTorch's do.
+    recurrent network architectures" (2015), forget bias; Ba, Kiros and Hinton, "Layer normalization" (2016), eq. 20 to
+    22, norm. All start uniform between ±1/√d, as PyTorch's do.
 
     Example:
         >>> import numpy as np
@@ -78,6 +89,7 @@ class LSTMCell(Cell):
         projection: int | None = None,
         coupled: bool = False,
         forget_bias: float = 0.0,
+        norm: Callable[..., Any] | None = None,
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
@@ -92,6 +104,8 @@ class LSTMCell(Cell):
         self.b = weight((gates * units,), rng, units, dtype) if bias else None
         self.P = weight((gates - 1, units), rng, units, dtype) if peepholes else None
         self.V = weight((units, projection), rng, units, dtype) if projection else None
+        sizes = (gates * units, gates * units, units)
+        self.of_input, self.of_state, self.of_cell = (norm(d, dtype=dtype) if norm else unchanged for d in sizes)
         if self.b is not None and forget_bias:
             self.b.data = self.b.data + init.forget_bias(units, forget_bias, "fgo" if coupled else "ifgo", dtype)
 
@@ -117,14 +131,14 @@ class LSTMCell(Cell):
         if not isinstance(state, (tuple, list)):  # an array of two rows would pass for a pair
             raise TypeError(f"the state of an LSTM is a pair (h, c), not one array. {self.describe()}")
         h, c = state
-        a = x @ self.U + h @ self.W
+        a = self.of_input(x @ self.U) + self.of_state(h @ self.W)
         *a_i, a_f, a_g, a_o = np.split(a if self.b is None else a + self.b, 3 if self.coupled else 4, axis=-1)
         f = named("f", sigmoid(self._peeped(a_f, -2, c)))
         i = named("i", 1 - f if self.coupled else sigmoid(self._peeped(a_i[0], 0, c)))
         g = named("g", np.tanh(a_g))
         c = f * c + i * g
         o = named("o", sigmoid(self._peeped(a_o, -1, c)))
-        h = o * np.tanh(c)
+        h = o * np.tanh(self.of_cell(c))
         h = h if self.V is None else h @ self.V
         return h, LSTMState(h, c)
 

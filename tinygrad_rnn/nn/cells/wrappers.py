@@ -75,8 +75,11 @@ class LayerNormCell(Wrapper):
     """Normalises what goes into the cell: the input, and the hidden state before it is used again.
 
     Each with a gain and a bias of its own. Of a state with several components that is the one called h, so an LSTM's
-    memory c stays untouched. (Ba et al. normalise the two products ``x U`` and ``h W`` inside the cell instead; around
-    any cell, one step earlier is where a wrapper can do it.)
+    memory c stays untouched.
+
+    That can be done around any cell. The cells of Ba et al. normalise inside instead, what the matrices have made of
+    input and state: ``LSTMCell(n, d, norm=LayerNorm)``, and for Elman's cell, as a part of its activation,
+    ``RNNCell(n, d, Sequential(LayerNorm(d), np.tanh), bias=False)``.
 
     Args:
         cell: any cell.
@@ -89,7 +92,11 @@ class LayerNormCell(Wrapper):
         of_input: the LayerNorm of x.
         of_state: the LayerNorm of h.
 
-    Source: Ba, Kiros and Hinton, "Layer normalization" (2016), section 3.1.
+    Raises:
+        ValueError: the input is one number, of which nothing would be left; or the cell is a function, and ``inputs``
+            isn't given.
+
+    Source: after Ba, Kiros and Hinton, "Layer normalization" (2016).
 
     Example:
         >>> import numpy as np
@@ -103,7 +110,11 @@ class LayerNormCell(Wrapper):
         self, cell: Any, *, inputs: int | None = None, units: int | None = None, eps: float = 1e-5, dtype: Any = None
     ) -> None:
         super().__init__(cell)
-        inputs = self.inputs if inputs is None else inputs
+        inputs = getattr(self, "inputs", None) if inputs is None else inputs
+        if inputs is None:
+            raise ValueError("LayerNormCell: of a function the sizes aren't known; pass inputs= and units=")
+        if inputs == 1:
+            raise ValueError("LayerNormCell: one number, less its own mean, is always 0; put a Linear layer before it")
         if units is None:
             units = np.shape(hidden(self.initial_state(np.zeros(inputs))))[-1]
         dtype = dtype_of(self) if dtype is None else dtype
