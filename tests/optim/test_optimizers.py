@@ -134,6 +134,36 @@ def test_a_state_that_does_not_fit_changes_nothing(what: str) -> None:
     np.testing.assert_array_equal(optimizer.state_dict()["state"][0]["mean"], before["state"][0]["mean"])
 
 
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("state", 0, "step"), None),
+        (("state", 0, "step"), -1),  # the next would be step 0, which divides by zero
+        (("state", 0, "step"), 0.5),
+        (("state", 0, "mean"), "0.5"),
+        (("state", 0, "mean"), [None]),
+        (("param_groups", 0, "lr"), float("nan")),
+        (("param_groups", 0, "lr"), "0.1"),
+        (("param_groups", 0, "lr"), [0.1, 0.2]),
+        (("param_groups", 0, "betas"), 0.9),
+        (("param_groups", 0, "betas"), (0.9, 0.999, 0.5)),
+        (("param_groups", 0, "betas"), (0.9, 1.0)),
+    ],
+)
+def test_a_state_that_no_optimizer_can_have_been_in_changes_nothing(where: tuple[Any, ...], value: Any) -> None:
+    optimizer = optim.Adam(leaves())
+    run(optimizer, range(1))
+    saved = optimizer.state_dict()
+    place: Any = saved
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = value
+    with pytest.raises(ValueError, match=rf"Adam: .*{where[-1]}"):
+        optimizer.load_state_dict(saved)
+    assert optimizer.state[optimizer.parameters[0]]["step"] == 1
+    assert optimizer.param_groups[0]["lr"] == 1e-3 and optimizer.param_groups[0]["betas"] == (0.9, 0.999)
+
+
 def test_groups_have_options_of_their_own() -> None:
     a, b, c = leaves()
     optimizer = optim.SGD([{"params": [a], "lr": 1.0}, {"params": b}], lr=0.1)

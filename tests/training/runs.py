@@ -97,3 +97,22 @@ def differences(a: Any, b: Any, place: str = "") -> list[str]:
     else:
         same = type(a) is type(b) and a == b
     return [] if same else [place]
+
+
+def leaves_of(tree: Any, place: tuple = ()) -> list[tuple]:
+    """The places of all leaves in a tree."""
+    if isinstance(tree, dict):
+        return [found for key in tree for found in leaves_of(tree[key], (*place, key))]
+    if isinstance(tree, (list, tuple)):
+        return [found for i, part in enumerate(tree) for found in leaves_of(part, (*place, i))]
+    return [place]
+
+
+def replaced(tree: Any, place: tuple, value: Any) -> Any:
+    """The same tree with another leaf."""
+    if not place:
+        return value
+    key, *rest = place
+    if isinstance(tree, dict):
+        return {**tree, key: replaced(tree[key], tuple(rest), value)}
+    return type(tree)(replaced(part, tuple(rest), value) if i == key else part for i, part in enumerate(tree))

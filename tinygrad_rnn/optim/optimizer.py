@@ -89,9 +89,9 @@ class Optimizer:
     def _check(self, option: str, value: Any) -> None:
         """Refuse options that make no sense."""
         if option == "betas":
-            if not all(0 <= beta < 1 for beta in value):
-                raise ValueError(f"{self.name}: betas are from 0 up to but not including 1, not {value}")
-        elif option != "params" and not isinstance(value, bool) and not value >= 0:
+            if np.shape(value) != (2,) or not _are_numbers(value) or not all(0 <= beta < 1 for beta in value):
+                raise ValueError(f"{self.name}: betas are two, from 0 up to but not including 1, not {value}")
+        elif option != "params" and not (np.ndim(value) == 0 and _are_numbers(value) and value >= 0):
             raise ValueError(f"{self.name}: {option}={value} makes no sense; use a number that isn't negative")
 
     def zero_grad(self) -> None:
@@ -148,6 +148,8 @@ class Optimizer:
         state = {parameters[int(number)]: values for number, values in saved["state"].items()}
         for parameter, values in state.items():
             for what, value in values.items():
+                if not _are_numbers(value) or (what == "step" and not (isinstance(value, int) and value >= 0)):
+                    raise ValueError(f"{self.name}: saved {what} is {value!r:.100}, which it can't have been")
                 if np.ndim(value) and np.shape(value) != parameter.shape:
                     raise ValueError(
                         f"{self.name}: saved {what} of shape {np.shape(value)} for parameter {parameter.name or ''} of "
@@ -157,6 +159,8 @@ class Optimizer:
             missing = self.defaults.keys() - options.keys()
             if missing:
                 raise ValueError(f"{self.name}: the saved state has no {sorted(missing)[0]}: was it another optimiser?")
+            for option, value in options.items():
+                self._check(option, value)
         self.state = state
         for group, options in zip(self.param_groups, saved["param_groups"]):
             group.update({option: value for option, value in options.items() if option != "params"})
@@ -166,3 +170,8 @@ class Optimizer:
             ", ".join(f"{k}={v}" for k, v in group.items() if k != "params") for group in self.param_groups
         )
         return f"{self.name}({groups})"
+
+
+def _are_numbers(value: Any) -> bool:
+    """Whether this is a number, or an array of them."""
+    return np.asarray(value).dtype.kind in "biuf"

@@ -239,7 +239,7 @@ class Run:
         before = self.state_dict()
         try:
             self._load(state)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
             self._load(before)
             raise ValueError(f"this checkpoint is not one of this run: {error}") from error
 
