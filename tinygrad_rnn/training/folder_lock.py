@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from ..data.files import writing_to
+
 NAME = "lock"
 
 
@@ -37,9 +39,10 @@ class FolderLock:
                 f"another training run ({holder or 'just starting'}) keeps its checkpoints in {folder}. Wait for its "
                 "end, or give this run a folder of its own."
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()}\n".encode())
-        self._file.flush()
+        with writing_to(path):
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()}\n".encode())
+            self._file.flush()
 
     def release(self) -> None:
         """Let others have the folder. The file stays: to remove it could take the lock from one who just got it."""

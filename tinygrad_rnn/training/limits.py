@@ -33,7 +33,8 @@ class Limits(NamedTuple):
         if all(limit is None for limit in self):
             raise ValueError("fit: say when to stop: epochs=, steps=, seconds= or threshold=")
         for name, limit in self._asdict().items():
-            if limit is not None and (math.isnan(limit) or (limit < 0 and name != "threshold")):
+            least = -math.inf if name == "threshold" else 0
+            if limit is not None and not least <= limit <= math.inf:
                 raise ValueError(f"fit: {name}={limit} makes no sense; use a positive number")
 
     def converged(self, history: History) -> str | None:
