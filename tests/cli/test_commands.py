@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.cli import COMMANDS, main
@@ -213,15 +210,6 @@ def test_a_bad_argument_gets_one_line(capsys, words):
     assert stopped.value.code == 2 and said.count("\n") == 1 and "--help" in said
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.text(max_size=8), min_size=1, max_size=4), st.sampled_from(["sample", "eval", "draw", "compare"]))
-def test_no_argument_crashes_it(words, command):
-    try:
-        assert main([command, *(word.lstrip("-") or "x" for word in words)]) == 2
-    except SystemExit as stopped:
-        assert stopped.code == 2
-
-
 @pytest.mark.parametrize(
     ("raised", "status", "said"),
     [
@@ -235,7 +223,6 @@ def test_what_ends_a_command(monkeypatch, capfd, raised, status, said):
         raise raised
 
     monkeypatch.setattr("tinygrad_rnn.cli.info.gathered", ends)
-    monkeypatch.setattr("os.dup2", lambda *_: None)  # else this process would lose its output for good
     assert main(["info"]) == status
     assert capfd.readouterr().err == said
 
@@ -262,13 +249,3 @@ def test_where_there_is_no_graphviz(here, monkeypatch, capsys):
     assert "pip install" in capsys.readouterr().err and not Path("a.png").exists()
     assert main(["info"]) == 0
     assert "none; pip install" in capsys.readouterr().out
-
-
-def test_a_reader_that_stops_is_no_error():
-    """As in ``tinygrad-rnn info | head -1``."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tinygrad_rnn", "sample", "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.wait(timeout=60)

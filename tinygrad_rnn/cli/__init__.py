@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
-from .options import Parser, in_one_line
+from .options import Parser, in_one_line, printable
 from .places import Complaint
 
 CHECK_FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
@@ -49,30 +49,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "tour")
     _print_what_the_terminal_can()
     try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _warn  # type: ignore[assignment]  # it takes what it is given
-            chosen = build_parser().parse_args(words)
-            return int(chosen.run(chosen))
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = _warn  # type: ignore[assignment]  # it takes what it is given
+                chosen = build_parser().parse_args(words)
+                return int(chosen.run(chosen))
+        finally:
+            _flush()  # here, where an error is still ours to tell
     except Complaint as complaint:
         return _stop(str(complaint), USAGE_ERROR)
-    except BrokenPipeError:
-        # Whoever read our output has stopped reading. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has stopped reading
+        _drop_output()
         return 0
     except OSError as error:
+        _drop_output()
         return _stop(in_one_line(error), USAGE_ERROR)
+    except MemoryError as error:
+        return _stop(f"there is not enough memory ({in_one_line(error)}); ask for smaller sizes", USAGE_ERROR)
     except KeyboardInterrupt as interrupt:
         return _stop(in_one_line(interrupt) if interrupt.args else "stopped", INTERRUPTED)
 
 
+def _say(message: str) -> None:
+    print(f"tinygrad-rnn: {printable(message)}", file=sys.stderr)
+
+
 def _stop(message: str, status: int) -> int:
-    print(f"tinygrad-rnn: {message}", file=sys.stderr)
+    _say(message)
     return status
 
 
 def _warn(message: Warning | str, *_: Any) -> None:
     """A warning as one line, without the place in the code that it comes from."""
-    print(f"tinygrad-rnn: {' '.join(str(message).split())}", file=sys.stderr)
+    _say(" ".join(str(message).split()))
 
 
 def _print_what_the_terminal_can() -> None:
@@ -80,3 +89,16 @@ def _print_what_the_terminal_can() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # as it is where there is no console
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Give up what can't be printed: Python would try, and complain, once more at its exit."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

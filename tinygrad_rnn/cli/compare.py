@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 from ..comparison import Report, compare
 from ..data.files import replace_file
 from ..manual import worked_example as article
+from ..report import comparison_page
 from ..report.networks import worked_example
 from . import options as o
 from .places import Complaint, refuse_to_replace
-from .references import found, module_and_name
+from .references import found, module_and_name, users_code
 
-WRITERS = {".md": Report.markdown, ".html": Report.html, ".txt": Report.text}
+WRITERS: dict[str, Callable[[Report], str]] = {".md": Report.markdown, ".html": comparison_page, ".txt": Report.text}
 
 ABOUT = """\
 Hold gradients derived by hand against autograd, with finite differences as the referee. The exit status is 0 if they
@@ -79,16 +81,13 @@ def compared(options: argparse.Namespace) -> Report:
         raise Complaint(f"{options.derivation} is a {type(derivation).__name__}, not a function.")
     module, _ = module_and_name(options.loss or options.derivation)
     keywords = {"tolerance": options.tolerance, "referee": options.referee}
-    if options.loss is None and not hasattr(module, "loss"):
-        applied = partial(derivation, article.PARAMS._asdict(), article.INPUTS, article.TARGETS)
-        return compare(worked_example().loss, applied, **keywords)
-    loss = found(options.loss) if options.loss else module.loss
-    home, _ = module_and_name(options.derivation)
-    parameters, data = part(home, "parameters"), part(home, "data", ())
-    try:
-        return compare(loss, derivation, parameters, data, **keywords)
-    except (TypeError, ValueError) as error:
-        o.complain(error)
+    with users_code(f"comparing {options.derivation} failed:"):
+        if options.loss is None and not hasattr(module, "loss"):
+            applied = partial(derivation, article.PARAMS._asdict(), article.INPUTS, article.TARGETS)
+            return compare(worked_example().loss, applied, **keywords)
+        loss = found(options.loss) if options.loss else module.loss
+        home, _ = module_and_name(options.derivation)
+        return compare(loss, derivation, part(home, "parameters"), part(home, "data", ()), **keywords)
 
 
 def part(module: Any, name: str, otherwise: Any = None) -> Any:

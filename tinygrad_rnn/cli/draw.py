@@ -24,7 +24,7 @@ def add_to(commands: Any) -> None:
         "recorded, or a function without arguments that gives one.",
     )
     parser.add_argument("what", metavar="NETWORK", help=f"{', '.join(BY_NAME)}, or module:name")
-    parser.add_argument("--steps", type=o.whole(1), help="time steps (of a named network)")
+    parser.add_argument("--steps", type=o.whole(1, 10_000), help="time steps (of a named network)")
     o.add_seed(parser)
     parser.add_argument("--level", choices=CHOICES["level"], default="op", help="what one box is (default: op)")
     parser.add_argument("--view", choices=CHOICES["view"], default="unrolled", help="(default: unrolled)")
@@ -93,7 +93,10 @@ def highlighted(text: str | None) -> tuple[int, str] | None:
     """``--highlight 4,W`` as ``(4, "W")``."""
     if text is None:
         return None
-    step, comma, name = text.partition(",")
-    if not (comma and step.strip().isdigit() and name.strip()):
-        raise Complaint(f"--highlight {text}: give a step and a parameter, such as 4,W.")
-    return int(step), name.strip()
+    step, _, name = text.partition(",")
+    try:
+        if name.strip():
+            return int(step), name.strip()
+    except ValueError:
+        pass
+    raise Complaint(f"--highlight {text}: give a step and a parameter, such as 4,W.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 import numpy as np
@@ -34,14 +35,15 @@ def run(options: argparse.Namespace) -> int:
     symbols = kept_text(model, folder) if options.text is None else text_of(options.text, model)
     with threadpool_limits(limits=1):
         bits = bits_per_symbol(model, symbols)
+    perplexity = float(np.exp2(bits)) if bits < 1024 else math.inf  # of a model that has diverged, say
     kind = model.vocabulary.kind
     unknown = model.vocabulary.unknown
     strange = 0 if unknown is None else int(np.count_nonzero(symbols == model.vocabulary.index(unknown)))
     if options.json:
-        figures = {"bits_per_symbol": bits, "perplexity": 2**bits, "length": len(symbols), "unknown": strange}
+        figures = {"bits_per_symbol": bits, "perplexity": perplexity, "length": len(symbols), "unknown": strange}
         o.print_json({"symbols": kind, **figures})
         return 0
-    print(f"{bits:.3f} bits per {kind[:-1]} (perplexity {2**bits:.2f}) over {len(symbols):,} {kind}")
+    print(f"{bits:.3f} bits per {kind[:-1]} (perplexity {perplexity:.2f}) over {len(symbols):,} {kind}")
     print(f"{np.log2(len(model.vocabulary)):.3f} without a model: it knows {len(model.vocabulary):,} {kind}")
     if strange:
         print(f"{strange:,} of the {kind} are not among them, and count as one that it doesn't know")

@@ -9,17 +9,20 @@ from typing import Any, NoReturn
 
 from .places import Complaint
 
+MOST = 10**15
+"""What no run counts up to, and a float still holds."""
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints take one line, which says where to read on."""
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
-def whole(least: int) -> Any:
-    """The type of an option that takes a whole number of at least so much."""
+def whole(least: int, most: float = math.inf) -> Any:
+    """The type of an option that takes a whole number of at least, and at most, so much."""
 
     def number(text: str) -> int:
         try:
@@ -28,9 +31,29 @@ def whole(least: int) -> Any:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
         if value < least:
             raise argparse.ArgumentTypeError(f"{value} is too small; give {least} or more")
+        if value > most:
+            raise argparse.ArgumentTypeError(f"{text} is too large; give {most:,} or less")
         return value
 
     return number
+
+
+def count(text: str) -> int:
+    """The type of an option that says how often."""
+    value: int = whole(1, MOST)(text)
+    return value
+
+
+def size(text: str) -> int:
+    """The type of an option that says how large something is. What follows from a few of them can still be counted."""
+    value: int = whole(1, 1_000_000)(text)
+    return value
+
+
+def threads(text: str) -> int:
+    """The type of an option that says how many threads run at once."""
+    value: int = whole(1, 1024)(text)
+    return value
 
 
 def positive(text: str) -> float:
@@ -45,10 +68,10 @@ def positive(text: str) -> float:
 
 
 def fraction(text: str) -> float:
-    """The type of an option that takes a number between 0 and 1, both excluded."""
+    """The type of an option that takes a part of something, neither next to nothing nor all but everything."""
     value = positive(text)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no fraction; give a number between 0 and 1")
+    if not 1e-6 <= value <= 1 - 1e-6:
+        raise argparse.ArgumentTypeError(f"{text} makes no sense as a part; give a number between 0 and 1, such as 0.1")
     return value
 
 
@@ -76,7 +99,7 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
 
 def print_json(found: Any) -> None:
     """Print one JSON object; what JSON has no word for (NaN, infinity) as null."""
-    print(json.dumps(_plain(found), ensure_ascii=False, indent=2))
+    print(json.dumps(_plain(found), indent=2))  # in ASCII, for whatever the terminal can't show is no JSON any more
 
 
 def _plain(found: Any) -> Any:
@@ -101,6 +124,11 @@ def unreadable(path: str, error: Exception) -> NoReturn:
 
 def in_one_line(error: BaseException) -> str:
     """An error's message on one line; of the system's errors what is wrong, and with which file."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def printable(message: str) -> str:
+    """A message with its line ends, and whatever else a terminal might obey (of a file's name, say), written out."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
+import sysconfig
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from .options import in_one_line
 from .places import Complaint
+
+LIBRARIES = [Path(__file__).parents[1], *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))]
+"""Folders of code that isn't the user's: this package, Python's own, and those that are installed."""
 
 
 def module_and_name(reference: str) -> tuple[ModuleType, str]:
@@ -27,12 +33,8 @@ def module_and_name(reference: str) -> tuple[ModuleType, str]:
     place, colon, name = reference.rpartition(":")
     if not (colon and place and name):
         raise Complaint(f"{reference!r} is not of the form module:function, or file.py:function.")
-    try:
+    with users_code(f"importing {place} failed:"):
         return (_from_file(Path(place)) if place.endswith(".py") else _imported(place)), name
-    except Complaint:
-        raise
-    except Exception as error:
-        raise Complaint(f"importing {place} failed: {type(error).__name__}: {in_one_line(error)}") from error
 
 
 def found(reference: str) -> Any:
@@ -56,12 +58,28 @@ def given_by(reference: str) -> Any:
     what = found(reference)
     if not callable(what):
         return what
-    try:
+    with users_code(f"{reference} raised"):
         return what()
-    except Exception as error:
-        *_, last = traceback.extract_tb(error.__traceback__)
-        place = f"{Path(last.filename).name}, line {last.lineno}"
-        raise Complaint(f"{reference} raised {type(error).__name__}: {in_one_line(error)} ({place})") from error
+
+
+@contextlib.contextmanager
+def users_code(what_failed: str) -> Iterator[None]:
+    """Run the user's code: whatever it raises is a complaint that names the line.
+
+    ``sys.exit()`` is no exception to that: a derivation that leaves with status 0 must not look like one that agrees.
+    """
+    try:
+        yield
+    except Complaint:
+        raise
+    except (Exception, SystemExit) as error:
+        lines = [f for f in traceback.extract_tb(error.__traceback__) if not _of_a_library(Path(f.filename))]
+        place = f" ({Path(lines[-1].filename).name}, line {lines[-1].lineno})" if lines else ""
+        raise Complaint(f"{what_failed} {type(error).__name__}: {in_one_line(error)}{place}") from error
+
+
+def _of_a_library(path: Path) -> bool:
+    return not path.is_absolute() or any(map(path.is_relative_to, LIBRARIES))
 
 
 def _imported(name: str) -> ModuleType:

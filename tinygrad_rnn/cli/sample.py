@@ -17,7 +17,9 @@ def add_to(commands: Any) -> None:
         "sample", help="let a trained model write", description="Print a text that a trained model writes."
     )
     parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
-    parser.add_argument("--length", type=o.whole(0), default=500, help="how many symbols (default: %(default)s)")
+    parser.add_argument(
+        "--length", type=o.whole(0, o.MOST), default=500, help="how many symbols (default: %(default)s)"
+    )
     parser.add_argument("--prime", default="", metavar="TEXT", help="a text to go on from")
     parser.add_argument(
         "--temperature",
@@ -33,8 +35,11 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what it writes."""
     model, _ = read_model(options.model)
-    with threadpool_limits(limits=1):
-        text = model.sample(options.length, options.prime, temperature=options.temperature, seed=options.seed)
+    try:
+        with threadpool_limits(limits=1):
+            text = model.sample(options.length, options.prime, temperature=options.temperature, seed=options.seed)
+    except ValueError as error:  # a prime that the model doesn't know, a model whose weights are none
+        o.complain(error)
     if options.json:
         o.print_json({"text": text, "prime": options.prime, "temperature": options.temperature, "seed": options.seed})
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ..data import CharacterVocabulary, Vocabulary, WordVocabulary, python_documentation
-from ..training import LanguageModel, TrainingDiverged, TrainingInterrupted, train_on_text
+from ..training import History, LanguageModel, TrainingDiverged, TrainingInterrupted, train_on_text
 from ..training.language import CELLS
 from . import options as o
 from .places import Complaint, output_folder
@@ -24,6 +25,12 @@ SETTINGS: dict[str, Any] = {
     "steps_per_batch": 50, "learning_rate": 5e-3, "clip_norm": None, "validation": 0.05, "threads": 1, "seed": 0,
 }  # fmt: skip
 """What a run is begun with, by default. It is kept in the folder, for a run that goes on may change none of it."""
+TYPES: dict[str, Callable[[str], Any]] = {
+    "max_size": o.whole(2), "units": o.size, "embedding": o.size, "batch": o.size, "steps_per_batch": o.size,
+    "learning_rate": o.positive, "clip_norm": o.positive, "validation": o.fraction, "threads": o.threads,
+    "seed": o.whole(0),
+}  # fmt: skip
+"""What makes sense of those that are numbers, be they given as words or found in the folder."""
 
 
 def add_to(commands: Any) -> None:
@@ -40,8 +47,8 @@ def add_to(commands: Any) -> None:
     o.add_quiet(parser)
     o.add_json(parser)
     limits = parser.add_argument_group("how long, counted through all interruptions")
-    limits.add_argument("--epochs", type=o.whole(1), help=f"so many times through the text (default: {EPOCHS})")
-    limits.add_argument("--steps", type=o.whole(1), help="so many batches")
+    limits.add_argument("--epochs", type=o.count, help=f"so many times through the text (default: {EPOCHS})")
+    limits.add_argument("--steps", type=o.count, help="so many batches")
     limits.add_argument("--seconds", type=o.positive, help="so long")
     add_settings(parser.add_argument_group("the model and how it learns, settled when the run begins"))
     parser.set_defaults(run=run)
@@ -53,30 +60,44 @@ def add_settings(group: Any) -> None:
     def add(name: str, about: str, **keywords: Any) -> None:
         default = SETTINGS[name]
         about += f" (default: {'none' if default is None else default})"
-        group.add_argument(f"--{name.replace('_', '-')}", help=about, **keywords)
+        group.add_argument(f"--{name.replace('_', '-')}", help=about, type=TYPES.get(name), **keywords)
 
     group.add_argument("--words", action="store_true", default=None, help="learn words instead of characters")
-    add("max_size", "at most so many different symbols; the rarest become one", type=o.whole(2))
+    add("max_size", "at most so many different symbols; the rarest become one")
     add("cell", "the recurrent cell", choices=list(CELLS))
-    add("units", "the size of its state", type=o.whole(1))
-    add("embedding", "the size of the vector that stands for a symbol", type=o.whole(1))
-    add("batch", "streams through the text, side by side", type=o.whole(1))
-    add("steps_per_batch", "time steps that gradients flow back through", type=o.whole(1))
-    add("learning_rate", "Adam's", type=o.positive)
-    add("clip_norm", "scale larger gradients down to this norm", type=o.positive)
-    add("validation", "the fraction of the text, its end, that is kept from the model", type=o.fraction)
-    add("threads", "for matrix products", type=o.whole(1))
-    add("seed", "everything random follows from it", type=o.whole(0))
+    add("units", "the size of its state")
+    add("embedding", "the size of the vector that stands for a symbol")
+    add("batch", "streams through the text, side by side")
+    add("steps_per_batch", "time steps that gradients flow back through")
+    add("learning_rate", "Adam's")
+    add("clip_norm", "scale larger gradients down to this norm")
+    add("validation", "the fraction of the text, its end, that is kept from the model")
+    add("threads", "for matrix products")
+    add("seed", "everything random follows from it")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, save the model, and say how well it does on text that it hasn't seen."""
     asked = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     if options.resume:
-        folder, settings, vocabulary, symbols = resumed(options, asked)
-    else:
-        settings = SETTINGS | asked
-        folder, vocabulary, symbols = begun(options, settings)
+        folder = folder_of_a_run(options.out)
+        with folder.held():
+            return train(folder, *resumed(folder, options.text, asked), options)
+    settings = SETTINGS | asked
+    vocabulary = vocabulary_of(options.text, settings)
+    folder = TrainingFolder(output_folder(options.out, FOLDER, overwrite=False))
+    with folder.held():
+        return train(folder, settings, vocabulary, begun(folder, settings, vocabulary, options.text), options)
+
+
+def train(
+    folder: TrainingFolder,
+    settings: dict[str, Any],
+    vocabulary: Vocabulary,
+    symbols: np.ndarray,
+    options: argparse.Namespace,
+) -> int:
+    """Train until a limit or Ctrl-C; 1 if training diverged."""
     model: list[LanguageModel] = []  # from the first step on; a run that is stopped has one, too
     try:
         # BLAS takes all cores unless it is told otherwise; for products of this size that costs more than it brings.
@@ -93,13 +114,14 @@ def run(options: argparse.Namespace) -> int:
                 **as_keywords(settings),
             )
             folder.save_model(trained.model)
+            folder.save_losses(trained.history)
             tell(folder, trained, bits_per_symbol(trained.model, trained.validation_text), options)
     except TrainingInterrupted as interrupt:
-        save_unfinished(folder, model)
+        save_unfinished(folder, model, interrupt.history)
         step = f"stopped after step {interrupt.history.step:,}"
         raise KeyboardInterrupt(f"{step}; go on: tinygrad-rnn train --resume --out {folder.path}") from None
     except TrainingDiverged as error:
-        save_unfinished(folder, model)
+        save_unfinished(folder, model, error.history)
         print(f"tinygrad-rnn: {o.in_one_line(error)}", file=sys.stderr)
         return 1
     except ValueError as error:  # checkpoints that are damaged, or not of this run
@@ -107,16 +129,20 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def begun(options: argparse.Namespace, settings: dict[str, Any]) -> tuple[TrainingFolder, Vocabulary, np.ndarray]:
-    """A run that begins: its folder, its vocabulary, its text as numbers."""
+def vocabulary_of(text: str | None, settings: dict[str, Any]) -> Vocabulary:
+    """The symbols of a text."""
     kind, unknown = (WordVocabulary, "<unknown>") if settings["words"] else (CharacterVocabulary, "\ufffd")
-    make = kind.from_file if options.text is not None else kind.from_text
+    make = kind.from_file if text is not None else kind.from_text
     try:
-        source = options.text if options.text is not None else python_documentation()
+        source = text if text is not None else python_documentation()
         vocabulary: Vocabulary = make(source, unknown=unknown, max_size=settings["max_size"])
     except (OSError, ValueError, ImportError) as error:
-        o.unreadable(str(options.text), error)
-    folder = TrainingFolder(output_folder(options.out, FOLDER, overwrite=False))
+        o.unreadable(str(text), error)
+    return vocabulary
+
+
+def begun(folder: TrainingFolder, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None) -> np.ndarray:
+    """A run that begins in a folder: its text as numbers."""
     if folder.holds_a_run:
         raise Complaint(
             f"{folder.path} holds a training run already. Go on with it by --resume, or name another --out."
@@ -124,25 +150,47 @@ def begun(options: argparse.Namespace, settings: dict[str, Any]) -> tuple[Traini
     # One batch to train on, and two symbols to validate on: that one may predict the other.
     batch = settings["batch"] * settings["steps_per_batch"] + 1
     shortest = 1 + max(int(batch / (1 - settings["validation"])), int(2 / settings["validation"]))
-    return folder, vocabulary, folder.begin(settings, vocabulary, options.text, shortest)
+    return folder.begin(settings, vocabulary, text, shortest)
+
+
+def folder_of_a_run(given: str | None) -> TrainingFolder:
+    """The folder of the run to go on with."""
+    if given is None:
+        raise Complaint("--resume needs the folder of the run to go on with: --out FOLDER.")
+    folder = TrainingFolder(Path(given))
+    if not folder.holds_a_run:
+        raise Complaint(f"{given} holds no training run; `tinygrad-rnn train --out {given}` begins one.")
+    return folder
 
 
 def resumed(
-    options: argparse.Namespace, asked: dict[str, Any]
-) -> tuple[TrainingFolder, dict[str, Any], Vocabulary, np.ndarray]:
-    """A run that goes on, just as it was begun."""
-    if options.out is None:
-        raise Complaint("--resume needs the folder of the run to go on with: --out FOLDER.")
-    folder = TrainingFolder(Path(options.out))
+    folder: TrainingFolder, text: str | None, asked: dict[str, Any]
+) -> tuple[dict[str, Any], Vocabulary, np.ndarray]:
+    """A run that goes on, just as it was begun: its settings, its vocabulary, its text as numbers."""
     settings, vocabulary, symbols = folder.read()
-    if not isinstance(settings, dict) or settings.keys() != SETTINGS.keys():
+    if not sound(settings):
         raise Complaint(f"{folder.settings} is damaged, or of another version: begin a run anew, with another --out.")
     changed = [f"--{name.replace('_', '-')}" for name, value in asked.items() if value != settings[name]]
-    if options.text is not None:
+    if text is not None:
         changed.insert(0, "the text")
     if changed:
         raise Complaint(f"a run that goes on keeps what it was begun with; leave out {', '.join(changed)}.")
-    return folder, settings, vocabulary, symbols
+    return settings, vocabulary, symbols
+
+
+def sound(settings: Any) -> bool:
+    """Whether these are settings that a run can have been begun with."""
+    if not isinstance(settings, dict) or settings.keys() != SETTINGS.keys():
+        return False
+    if settings["cell"] not in list(CELLS) or not isinstance(settings["words"], bool):
+        return False
+    try:
+        return all(
+            SETTINGS[name] is None if settings[name] is None else read(str(settings[name])) == settings[name]
+            for name, read in TYPES.items()
+        )
+    except argparse.ArgumentTypeError:
+        return False
 
 
 def limits(options: argparse.Namespace) -> dict[str, Any]:
@@ -158,10 +206,11 @@ def as_keywords(settings: dict[str, Any]) -> dict[str, Any]:
     return {called.get(name, name): value for name, value in settings.items() if name not in elsewhere}
 
 
-def save_unfinished(folder: TrainingFolder, model: list[LanguageModel]) -> None:
+def save_unfinished(folder: TrainingFolder, model: list[LanguageModel], history: History) -> None:
     """Keep the model of a run that didn't reach its end: one can sample from it all the same."""
     for unfinished in model:
         folder.save_model(unfinished)
+        folder.save_losses(history)
 
 
 def tell(folder: TrainingFolder, trained: Any, bits: float, options: argparse.Namespace) -> None:

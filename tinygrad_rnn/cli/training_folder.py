@@ -6,6 +6,8 @@
 ``text.npy``       the text as numbers; so a run can go on without the file that it came from
 ``checkpoints/``   where the run is, for ``train --resume``
 ``model.tree``     the trained model, for ``sample`` and ``eval``
+``losses.csv``     the loss of every step, for a plot
+``lock``           kept by the process that trains, so that no other begins or goes on with a run here meanwhile
 =================  ==================================================================================================
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,9 @@ import numpy as np
 
 from ..data import Vocabulary, encode_file, encode_text, load_encoded, python_documentation
 from ..data.files import open_to_read, replace_file
-from ..training import LanguageModel
+from ..training import History, LanguageModel
+from ..training.folder_lock import NAME as LOCK_NAME
+from ..training.folder_lock import FolderLock
 from ..training.language_file import load_language_model, save_language_model
 from .options import complain
 from .places import Complaint
@@ -38,11 +43,26 @@ class TrainingFolder:
         self.text = path / "text.npy"
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.tree"
+        self.losses = path / "losses.csv"
+        self.lock = path / LOCK_NAME
 
     @property
     def holds_a_run(self) -> bool:
         """Whether a run was begun here."""
         return self.settings.exists()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out.
+
+        Raises:
+            BlockingIOError: another has it.
+        """
+        lock = FolderLock(self.path)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def begin(self, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, shortest: int) -> np.ndarray:
         """Write down what a run is to do, and its text as numbers.
@@ -66,6 +86,7 @@ class TrainingFolder:
         if len(symbols) < shortest:
             self.text.unlink()
             with contextlib.suppress(OSError):  # it may hold something of the user's
+                self.lock.unlink()
                 self.path.rmdir()
             raise Complaint(
                 f"{text or 'the text'} is too short to learn from: {len(symbols):,} {vocabulary.kind}, at least "
@@ -81,10 +102,8 @@ class TrainingFolder:
         """The settings, the vocabulary and the text of the run that was begun here.
 
         Raises:
-            Complaint: there is none, or a part of it is damaged.
+            Complaint: a part of it is damaged.
         """
-        if not self.holds_a_run:
-            raise Complaint(f"{self.path} holds no training run; `tinygrad-rnn train --out {self.path}` begins one.")
         try:
             with open_to_read(self.settings) as file:
                 settings = json.loads(file.read(MOST_SETTINGS_BYTES))
@@ -97,6 +116,12 @@ class TrainingFolder:
     def save_model(self, model: LanguageModel) -> None:
         """Write the model."""
         save_language_model(model, self.model)
+
+    def save_losses(self, history: History) -> None:
+        """Write the loss of every step, all sittings together, as comma-separated values under a line of names."""
+        with replace_file(self.losses) as file:
+            file.write(b"step,loss\n")
+            file.writelines(b"%d,%a\n" % row for row in enumerate(history.losses.tolist(), start=1))
 
 
 def read_model(given: str) -> tuple[LanguageModel, TrainingFolder]:

@@ -109,7 +109,8 @@ class LanguageModel(nn.Module):
             ``prime`` and what comes after it.
 
         Raises:
-            ValueError: A negative temperature or length, or a prime that isn't in the vocabulary.
+            ValueError: A negative temperature or length, a prime that isn't in the vocabulary, or a model whose weights
+                have become infinite or NaN.
         """
         if length < 0 or not temperature >= 0:
             raise ValueError(f"sample: length={length} and temperature={temperature} must not be negative")
@@ -220,6 +221,8 @@ def train_on_text(
 
 def _draw(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> int:
     """A symbol drawn from softmax(logits / temperature)."""
+    if not np.isfinite(logits.max()):
+        raise ValueError("sample: the model's logits are infinite or NaN, and so are its weights; train it anew")
     if temperature == 0:
         return int(np.argmax(logits))
     scaled = (logits - logits.max()).astype(np.float64) / temperature
