@@ -20,7 +20,7 @@ from .files import open_to_read
 _HEADER_BYTES = 128
 """NumPy's header for such an array has this length too, and room for 20 digits more."""
 
-_READ_AT_ONCE = 1 << 24
+_READ_AT_ONCE = 1 << 20
 """So many bytes are looked through at a time; every dtype's size divides it."""
 
 _BEGINNING = np.lib.format.magic(1, 0) + (_HEADER_BYTES - 10).to_bytes(2, "little")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from .files import open_to_read
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
 """How much of a file is decoded at a time."""
 
 _PUNCTUATION = re.compile(r"[^\w\s'’-]|(?<!\w)['’-]|['’-](?!\w)")
