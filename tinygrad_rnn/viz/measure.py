@@ -76,11 +76,17 @@ class _Collector(Observer):
         """All of it, with what arrived in parts put together."""
         for n, c in self.found.contribution.items():
             if isinstance(c, Parts):
-                source = value_array(self.graph.vertices[self.graph.edges[n].source].value)
+                source = _shape(self.graph.vertices[self.graph.edges[n].source].value)
                 node, argument = self.graph.edges[n].uses[0]
-                is_wire = np.shape(source) != np.shape(value_array(node.inputs[argument]))
-                self.found.contribution[n] = c.parts[0][0] if is_wire else c.assembled(np.shape(source))
+                is_wire = source != _shape(node.inputs[argument])
+                self.found.contribution[n] = c.parts[0][0] if is_wire else c.assembled(source)
         return self.found
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """The shape of a node's value; of an operation with several results, how many they are."""
+    array = value_array(value)
+    return (len(array),) if isinstance(array, tuple) else np.shape(array)
 
 
 def measure(graph: Graph) -> Measured | None:

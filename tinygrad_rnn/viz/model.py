@@ -1,6 +1,6 @@
 """The recorded graph, read into a plain model of what there is to draw.
 
-A ``Picture model`` (``Graph``) knows vertices and edges, and for each vertex three things that place it: its **step**
+A ``Graph`` knows vertices and edges, and for each vertex three things that place it: its **step**
 (which column), its **lane** (which layer, or what comes before, between and after the layers), and its **key**: what
 it is to the cell, the same at every step. All of it is read from the tags that nodes carry since their creation.
 Unrolled, a picture is arranged by (lane, key, step); rolled, by (lane, key) alone.
@@ -12,7 +12,7 @@ is a wire: ``ys[2]`` is the output of step 3 itself.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -451,8 +451,3 @@ def _is_operand(node: Node, argument: int) -> bool:
 
 def _is_drawn(value: Any) -> bool:
     return isinstance(value, (Node, np.ndarray)) and plain_number(value) is None
-
-
-def all_nodes(vertices: Iterable[Vertex]) -> Iterable[Any]:
-    """Every recorded node behind some vertices."""
-    return (node for vertex in vertices for node in vertex.nodes)

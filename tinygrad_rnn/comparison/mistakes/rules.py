@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -161,18 +161,6 @@ class _Rows(Edges):
     def altered(self, node: Any, argument: int, g: Any, rule: Any) -> Any:
         """The rule, with shifted rows beside the weight."""
         return rule(g, node._data, [a if j == argument else self.shift(a) for j, a in enumerate(node._arrays)])
-
-
-class Reading(NamedTuple):
-    """A wrong way to take the derivative of an activation: what its own rule reads instead.
-
-    Attributes:
-        phrase: with ``{f}`` for the activation's name.
-        values: from its result and its argument to what the rule takes for these.
-    """
-
-    phrase: str
-    values: Callable[[Any, Any], tuple[Any, Any]]
 
 
 class WrongDerivative:
