@@ -12,8 +12,8 @@ pytensor.config.floatX = "float32"
 
 
 def elman(x, U, W, b):
-    xs = pytensor.shared(x)
-    parameters = {name: pytensor.shared(a, name) for name, a in {"U": U, "W": W, "b": b}.items()}
+    xs = pytensor.shared(x, shape=x.shape)
+    parameters = {name: pytensor.shared(a, name, shape=a.shape) for name, a in {"U": U, "W": W, "b": b}.items()}
     start = pt.as_tensor(np.zeros((x.shape[1], len(W)), x.dtype))
     hs = pytensor.scan(
         lambda row, h: pt.tanh(row + h @ parameters["W"]),
