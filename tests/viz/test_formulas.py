@@ -57,6 +57,59 @@ def test_brackets_are_where_they_are_needed():
     assert equation.text() == "h = (a + b) h' · 2 − (x − (a − b) x) / (a[0] + 1)^2"
 
 
+def bracketed():
+    """A network whose equation has every form in it that needs a notation of its own."""
+    a, b = (tr.tensor(np.eye(2), requires_grad=True, name=n) for n in ("a", "b_1"))
+
+    def cell(x, h):
+        return (a + b) @ h * -2 - np.log(x - (a - b) @ x) / (a[0] + 1) ** 2
+
+    return tr.unroll(cell, np.full((3, 2), 3.0), state=np.zeros(2))[0].sum()
+
+
+def test_the_same_in_latex():
+    (equation,) = equations(bracketed())
+    assert equation.text() == "h = (a + b_1) h' · (−2) − log(x − (a − b_1) x) / (a[0] + 1)^2"
+    numerator = r"\log\left(x_{t} - \left(a - \mathrm{b\_1}\right) x_{t}\right)"
+    fraction = rf"\frac{{{numerator}}}{{{{\left(a[0] + 1\right)}}^{{2}}}}"
+    product = r"\left(a + \mathrm{b\_1}\right) h_{t-1} \cdot \left(-2\right)"
+    assert equation.latex() == f"h_{{t}} = {product} - {fraction}"
+
+
+def test_latex_is_what_a_renderer_reads():
+    mathtext = pytest.importorskip("matplotlib.mathtext")
+    networks = (bracketed(), elman(3)[0], skipping(), built_in(tr.nn.LSTMCell(3, 2)), built_in(tr.nn.GRUCell(3, 2)))
+    for equation in (equation for network in networks for equation in equations(network)):
+        mathtext.MathTextParser("path").parse(f"${equation.latex()}$")
+
+
+def test_the_same_in_mathml():
+    """Read back, without the tags that only say how it stands, it is the text; a fraction and a power stand nested."""
+    (equation,) = equations(bracketed())
+    root = ET.fromstring(equation.mathml())
+    space = "{http://www.w3.org/1998/Math/MathML}"
+    read = "".join(root.itertext()).replace("\u2062", " ").replace("\u2061", "")
+    assert read == "ht=(a+b_1) ht−1·(−2)−log(xt−(a−b_1) xt)(a[0]+1)2"
+    (fraction,) = root.iter(f"{space}mfrac")
+    above, below = fraction
+    assert "".join(above.itertext()).startswith("log") and below[0].tag == f"{space}msup"
+    assert [len(power) for power in root.iter(f"{space}msup")] == [2]
+
+
+def test_what_is_too_deep_to_read_ends_in_dots():
+    w = tr.tensor(np.ones(2), requires_grad=True, name="w")
+
+    def cell(x, h):
+        for _ in range(60):
+            h = np.tanh(h + x)
+        return h * w
+
+    (equation,) = equations(tr.unroll(cell, np.ones((3, 2)), state=np.zeros(2))[0].sum())
+    assert equation.text().startswith("h = tanh(tanh(") and "(… + x) + x)" in equation.text()
+    assert r"\left(\dots + x_{t}\right)" in equation.latex() and "<mn>…</mn>" in equation.mathml()
+    assert len(equation.text()) < 200
+
+
 def test_notes_below_the_picture():
     picture = draw(elman(3)[0], formulas=True)
     assert "h = tanh(x U + h' W + b)" in [label.text for label in picture.scene.labels]

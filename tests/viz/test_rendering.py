@@ -7,15 +7,16 @@ import os
 import stat
 import time
 import xml.etree.ElementTree as ET
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import graphviz
 import pytest
 
-from tests.viz.networks import elman, without_time
+from tests.viz.networks import elman, stacked, without_time
 from tinygrad_rnn.viz import draw, render
-from tinygrad_rnn.viz.dot import to_dot
+from tinygrad_rnn.viz.dot import DIMMED, to_dot
 
 GOLDEN = Path(__file__).with_name("golden.dot")
 needs_renderer = pytest.mark.skipif(not render.renderers(), reason="no Graphviz, neither the system's nor pygraphviz's")
@@ -68,6 +69,39 @@ def test_graphviz_keeps_every_position(picture):
     assert max(map(abs, shift)) <= 16  # text within its box; all boxes moved alike
     assert len(root.findall(f".//{space}g[@class='edge']")) == len(picture.scene.paths)
     assert len(root.findall(f".//{space}g[@class='cluster']")) == len(picture.scene.panels)
+
+
+@needs_renderer
+@pytest.mark.parametrize(
+    ("loss", "choices"),
+    [
+        (stacked, {}),
+        (stacked, {"direction": "backward"}),
+        (lambda: elman(3)[0], {"direction": "both"}),
+        (lambda: elman(3)[0], {"highlight": (2, "W")}),
+    ],
+    ids=["layers", "backward", "both", "highlight"],
+)
+def test_graphviz_draws_what_we_draw(loss, choices):
+    """Titles of layers, arrow heads and what stands back: as many as in the SVG that is written without Graphviz."""
+    shown = draw(loss(), **choices)
+    space = "{http://www.w3.org/2000/svg}"
+    root = ET.fromstring(render.render(shown.dot, "svg"))
+    words = "".join(root.itertext())
+    assert all(panel.title in words for panel in shown.scene.panels if panel.title)
+    heads = [len(edge.findall(f".//{space}polygon")) for edge in root.findall(f".//{space}g[@class='edge']")]
+    assert sum(heads) == sum(bool(path.arrow) for path in shown.scene.paths)
+    drawn = Counter(
+        (edge.find(f"{space}title").text, edge.find(f".//{space}path").get("stroke") == DIMMED)
+        for edge in root.findall(f".//{space}g[@class='edge']")
+    )
+    assert drawn == Counter((f"{path.source}->{path.target}", path.dimmed) for path in shown.scene.paths)
+    pale = {
+        node.find(f"{space}title").text
+        for node in root.findall(f".//{space}g[@class='node']")
+        if any(part.get("stroke") == DIMMED for part in node.iter(f"{space}path"))
+    }
+    assert pale == {box.name for box in shown.scene.boxes if box.dimmed}
 
 
 def test_the_picture_is_a_digraph_that_can_be_edited(picture):
@@ -224,6 +258,22 @@ def test_the_text_table_has_a_line_for_each_node():
         "of",
         "gradient",
     ]
+
+
+def test_the_text_ends_with_the_terms_of_a_highlight():
+    picture = draw(elman(4)[0], highlight=(3, "W"))
+    *_, first, second, third = picture.text.splitlines()
+    for step, line in enumerate((first, second, third), start=1):
+        assert line.startswith(f"k = {step}: ∂L₃/∂h₃ · ") and f"∂⁺h{'₁₂₃'[step - 1]}/∂W, norm " in line
+    written = [float(line.rpartition(" ")[2]) for line in (first, second, third)]
+    assert written == pytest.approx([term.norm for term in picture.terms], rel=1e-3)
+
+
+def test_a_rolled_edge_counts_the_steps_that_it_stands_for():
+    edges = json.loads(draw(elman(7)[0], view="rolled").json)["edges"]
+    loops = [edge for edge in edges if edge["source"] == edge["target"] or edge.get("delay")]
+    assert sorted(edge.get("count", 1) for edge in loops) == [1, 6, 6]  # the initial state enters once
+    assert {edge["count"] for edge in edges if edge not in loops} == {7}
 
 
 if __name__ == "__main__":
