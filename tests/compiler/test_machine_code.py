@@ -15,7 +15,14 @@ from tinygrad_rnn import nn
 numba = pytest.importorskip("numba")
 from numba import njit  # noqa: E402
 
-from tinygrad_rnn.compiler import fast_functions, machine, machine_code, machine_passes, machine_program  # noqa: E402
+from tinygrad_rnn.compiler import (  # noqa: E402
+    fast_functions,
+    machine,
+    machine_code,
+    machine_passes,
+    machine_program,
+    machine_threads,
+)
 
 n, d, B, T = 3, 4, 2, 7
 
@@ -107,11 +114,72 @@ def test_cells_as_users_write_them(make):
     assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="numba"))
 
 
-def test_large_products_call_blas(monkeypatch):
+@pytest.fixture
+def always_tiles_and_threads(monkeypatch):
     monkeypatch.setattr(machine_code, "SMALL_PRODUCT", 0)
-    cell = CELLS["LSTM"]()
-    xs = normal(T, B, n)
-    assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()), executor="numba")
+    monkeypatch.setattr(machine_code, "SMALL_LOOP", -1)
+    monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
+    monkeypatch.setattr(machine_threads, "_thread_count", lambda: 3)
+    machine_threads._pool.cache_clear()
+    yield
+    machine_threads._pool.cache_clear()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 11])
+@pytest.mark.parametrize("units", [9, 40])
+def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
+    """Rows that aren't a multiple of a tile's, columns that aren't a multiple of a panel's."""
+    cell = nn.LSTMCell(n, units, projection=8, dtype=np.float64)
+    xs = normal(T, batch, n)
+    parameters = list(cell.parameters())
+    compiled = assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), parameters, executor="numba")
+    assert uses_machine_code(compiled)
+    (executable,) = compiled.plans[0]._executables.values()
+    named = executable.code.forward.run.__globals__.values()
+    assert any(thing is machine_threads.in_parts for thing in named) == (batch > 1)
+
+
+def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):
+    cell = nn.GRUCell(n, 40)
+    xs = normal(T, 11, n, dtype=np.float32)
+    compiled = tr.compile(cell, executor="numba")
+
+    def with_threads(count):
+        monkeypatch.setattr(machine_threads, "_thread_count", lambda: count)
+        machine_threads._pool.cache_clear()
+        outputs, gradients = everything(lambda x, h: tr.unroll(compiled, x, h), xs, normal(11, 40), cell.parameters())
+        return [*outputs, *gradients]
+
+    for one, three in zip(with_threads(1), with_threads(3)):
+        np.testing.assert_array_equal(one, three)
+
+
+rows = 12  # three tiles, so three threads
+W_rows = 0.3 * normal(rows, rows)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda h: 0.5 * h[::-1],
+        lambda h: h - h.mean(axis=0),
+        lambda h: h.T @ W_rows,
+        lambda h: np.concatenate([h[2:], h[:2]]) @ W_rows,
+        lambda h: h @ (h.T @ W_rows),
+        lambda h: h * h[:1],
+        lambda h: h * np.sum(h, axis=1),
+    ],
+)
+def test_rows_that_need_others_stay_together(always_tiles_and_threads, step):
+    """A batch as large as the state, so that shapes give nothing away."""
+    cell = lambda x, h: np.tanh(x + step(h))  # noqa: E731
+    compiled = tr.compile(cell, executor="numba")
+    for seed in (1, 2):  # the second time, what an earlier call left behind is wrong
+        given = normal(T, rows, rows, seed=seed), normal(rows, rows, seed=seed)
+        with tr.no_grad():
+            expected, found = (tr.unroll(run, *given)[0].data for run in (cell, compiled))
+        assert_equal([found], [expected], 1e-12)
+    assert "for " not in compiled.plans[0]._executables[False, False].code.forward.source
 
 
 def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
@@ -152,7 +220,7 @@ def test_float32():
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is it")
 def test_all_of_it_without_jit():
     """Run as plain Python, the generated loops are right as well: an index out of range would raise."""
-    names = "(library or users or blas or float32 or functions) and not jit or random_cells"
+    names = "(library or users or tiles or float32 or functions) and not jit or random_cells"
     files = [__file__, str(Path(__file__).with_name("test_cells.py")) + "::test_random_cells"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", names]
     root = Path(__file__).parents[2]

@@ -148,7 +148,7 @@ class Loop:
             return v in self._over or not self.moves(v) or is_early
 
         def beyond(v: Value) -> list[Value]:
-            return [] if v in self._befores or v in self._recurrent or v.op is indexing.output else operands(v)
+            return [] if v in self._befores or v in self._recurrent or self._stays_whole(v) else operands(v)
 
         for v in in_order([value], stop=known, parents=beyond):
             if v in self._befores:
@@ -156,14 +156,17 @@ class Loop:
             elif v in self._recurrent:
                 self._over[v] = self._row_result(v)
             else:
-                stays = v.op is indexing.output or self._is_joined_inside(v)
-                late = None if stays else self._lifted(v, self.over)
+                late = None if self._stays_whole(v) else self._lifted(v, self.over)
                 self._over[v] = self._row_result(v) if late is None else late
         return self._over[value]
 
-    def _is_joined_inside(self, value: Value) -> bool:
-        """Whether parts that the loop computes anyway are put side by side: they can be written there at once."""
-        return value.op is shape.joined and all(a in self._recurrent for a in value.args)
+    def _stays_whole(self, value: Value) -> bool:
+        """Whether a Value is computed inside though it could leave, rather than what it is made of.
+
+        So are one of several outputs, and parts that the loop computes anyway and can write side by side at once.
+        """
+        is_joined_inside = value.op is shape.joined and all(a in self._recurrent for a in value.args)
+        return value.op is indexing.output or is_joined_inside
 
     def _row_result(self, value: Value) -> Value:
         is_state = any(c.after is value for c in self.carried)

@@ -1,4 +1,4 @@
-"""What generated machine code is built on: ``gemm`` by its address, and where compiled code is kept.
+"""Where compiled code is kept.
 
 numba keeps what it compiled beside the source, so the generated source is written to a file: in the user's cache
 folder, readable by nobody else, under a name that is a digest of all that the machine code depends on.
@@ -6,7 +6,6 @@ folder, readable by nobody else, under a name that is a digest of all that the m
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import importlib.util
 import os
@@ -18,60 +17,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import config, types
-from numba.extending import intrinsic
-
-ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112
-
-if config.DISABLE_JIT:
-
-    def gemm(address, real, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, c, ldc):  # type: ignore[no-untyped-def]
-        """C = A B in plain NumPy, for tests that run generated code without compiling it."""
-        left = _matrix(a, k, m, lda, real).T if a_transposed else _matrix(a, m, k, lda, real)
-        right = _matrix(b, n, k, ldb, real).T if b_transposed else _matrix(b, k, n, ldb, real)
-        _matrix(c, m, n, ldc, real)[...] = left @ right
-
-    def _matrix(address: int, rows: int, columns: int, length: int, real: Any) -> np.ndarray:
-        kind: Any = ctypes.c_double if isinstance(real, np.float64) else ctypes.c_float
-        memory: Any = (kind * ((rows - 1) * length + columns)).from_address(address)
-        flat: np.ndarray = np.frombuffer(memory, kind)
-        return np.lib.stride_tricks.as_strided(flat, (rows, columns), (length * flat.itemsize, flat.itemsize))
-
-else:
-
-    @intrinsic
-    def gemm(typing_context, address, real, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, c, ldc):  # type: ignore[no-untyped-def]
-        """C = A B, of matrices by their addresses and the lengths of their rows, A and B perhaps transposed.
-
-        Calls ``cblas_sgemm`` or ``cblas_dgemm``, whichever is at this address; ``real`` is any number of the type.
-        """
-        arguments = (address, real, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, c, ldc)
-        return types.void(*arguments), _call_gemm
-
-
-def _call_gemm(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    """The call, in LLVM's language. Sizes are 64-bit integers, choices 32-bit ones."""
-    from llvmlite import ir
-
-    number, choice, size = context.get_value_type(signature.args[1]), ir.IntType(32), ir.IntType(64)
-    pointer = ir.PointerType(ir.IntType(8))
-
-    def whole(value: Any) -> Any:
-        return value if value.type == size else builder.sext(value, size)
-
-    def side(transposed: Any) -> Any:
-        return builder.select(transposed, ir.Constant(choice, TRANSPOSED), ir.Constant(choice, PLAIN))
-
-    address, _, m, n, k, a, lda, a_transposed, b, ldb, b_transposed, c, ldc = args
-    given = [
-        *(ir.Constant(choice, ROW_MAJOR), side(a_transposed), side(b_transposed), whole(m), whole(n), whole(k)),
-        *(ir.Constant(number, 1.0), builder.inttoptr(a, pointer), whole(lda), builder.inttoptr(b, pointer), whole(ldb)),
-        *(ir.Constant(number, 0.0), builder.inttoptr(c, pointer), whole(ldc)),
-    ]
-    function_type = ir.FunctionType(ir.VoidType(), [value.type for value in given])
-    builder.call(builder.inttoptr(address, ir.PointerType(function_type)), given)
-    return context.get_dummy_value()
-
+from numba import config
 
 # --- code on disk ----------------------------------------------------------------------------------------------------
 
@@ -91,7 +37,8 @@ HEADER = '''"""Generated: a loop over time as machine code."""
 import numpy as np
 
 from tinygrad_rnn.compiler.fast_functions import exp32, exp64, f32, f64, sigmoid32, sigmoid64, tanh32, tanh64
-from tinygrad_rnn.compiler.machine import entry, gemm, kernel
+from tinygrad_rnn.compiler.machine import entry, kernel
+from tinygrad_rnn.compiler.machine_product import multiply_1, multiply_2, multiply_4, pack
 
 
 
@@ -151,7 +98,7 @@ def load(source: str) -> ModuleType:
 def _depends_on() -> list[str]:
     """What else compiled code depends on: the functions that are compiled into it, and who compiles."""
     here = Path(__file__).parent
-    sources = [(here / name).read_text("utf-8") for name in ("fast_functions.py", "machine.py")]
+    sources = [(here / name).read_text("utf-8") for name in ("fast_functions.py", "machine.py", "machine_product.py")]
     return [numba.__version__, np.__version__, *sources]
 
 

@@ -1,25 +1,26 @@
 """Machine code, as text: passes over elements, and products, written in Python for numba.
 
 Elementwise operations of one shape run together, one pass over the elements for all of them, with what lies between in
-registers. Small products are loops of their own; large ones call BLAS. The text depends on the last axis of arrays, but
-on no other size, and names are numbered as they come: so the same model finds its machine code again, in another
-process and for another batch.
+registers. Small products are loops of their own; large ones go by tiles (``machine_product``). The text depends on the
+last axis of arrays, but on no other size, and names are numbered as they come: so the same model finds its machine code
+again, in another process and for another batch.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ..autodiff.rules import linalg, reductions, shape
-from .blas import gemm_address
 from .machine_kernels import expression, has_expression
+from .machine_threads import in_parts
 from .places import Place, aligned, sliced, viewed, whole
 from .plan import Buffer
 from .shapes import is_view
+from .tiles import panels_shape, vectors_for
 from .values import Value, operands
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
 SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't needed for precision
+SMALL_LOOP = 2**24  # multiplications in all steps up to which another thread costs more than it brings
 
 
 class NoMachineCode(Exception):
@@ -41,6 +43,7 @@ class MachineCode:
         starts_inside: whether the first states of loops are made in the function itself, too.
 
     Attributes:
+        starts_inside: as given.
         arguments: what is passed to it -> what that is called inside.
         sizes: likewise for lengths of axes.
         buffers: arrays that it needs.
@@ -51,11 +54,13 @@ class MachineCode:
         parts: of a concatenation, what has to be copied into it.
         users: what is made of each Value.
         kept: Values that somebody else reads.
+        rows: how many rows (of first axes) threads may share; 0 if one computes all.
+        work: how many multiplications that takes.
     """
 
     def __init__(self, writer: Writer, starts_inside: bool = False) -> None:
         self.writer = writer
-        self._starts_inside = starts_inside
+        self.starts_inside = starts_inside
         self.arguments: dict[str, str] = {}
         self.sizes: dict[int, str] = {}
         self.buffers: dict[str, Buffer] = {}
@@ -66,21 +71,28 @@ class MachineCode:
         self.parts: dict[Value, list[tuple[Place, Value]]] = {}
         self.users: dict[Value, set[Value]] = {}
         self.kept: set[Value] = set()
+        self.rows = self.work = 0
         self.text: list[str] = []
         self.depth = ""
         self._kernels: list[str] = []
         self._variables = 0
         self._unmade: set[Value] = set()
+        self._panels: dict[tuple[Value, bool], str] = {}
 
     def call(self) -> list[str]:
         """The lines of the calling function."""
         self.writer.buffers.update(self.buffers)
         if not self.text:
             return self.before
-        parameters = [*self.arguments.values(), *self.sizes.values()]
+        parameters = [*self.arguments.values(), *self.sizes.values(), *(["first", "last"] if self.rows else [])]
         entry = f"@entry\ndef program({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in self.text)
         name = self.writer.machine_function("\n\n".join([*self._kernels, entry]))
-        return [*self.before, f"{name}({', '.join([*self.arguments, *map(str, self.sizes)])})"]
+        passed = ", ".join([*self.arguments, *map(str, self.sizes)])
+        if not self.rows:
+            return [*self.before, f"{name}({passed})"]
+        if self.work <= SMALL_LOOP:
+            return [*self.before, f"{name}({passed}, 0, {self.rows})"]
+        return [*self.before, f"{self.writer.named(in_parts)}({name}, {self.rows}, {passed})"]
 
     def line(self, text: str) -> None:
         """One more line, at the current depth."""
@@ -88,7 +100,7 @@ class MachineCode:
 
     def _kernel(self, kind: str, lines: list[str]) -> None:
         """A function of these lines, and a call of it."""
-        known = {"t", "s", *self.arguments.values(), *self.sizes.values()}
+        known = {"t", "s", "first", "last", *self.arguments.values(), *self.sizes.values()}
         words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
         parameters = ", ".join(word for word in words if word in known)
         name = f"{kind}_{len(self._kernels) + 1}"
@@ -117,7 +129,7 @@ class MachineCode:
 
     def start_with(self, passed: str, lead: str, start: Value) -> None:
         """Put the first state of a loop where it belongs: row ``lead`` of an array."""
-        if self._starts_inside:
+        if self.starts_inside:
             self.copy(whole(self.argument(passed), start.shape, lead), start)
         else:
             self.before.append(f"copyto({passed}[{lead}, ...], {self.writer.operand(start)})")
@@ -126,7 +138,7 @@ class MachineCode:
         """What is passed for the array of a place, which has to be all of it."""
         if not place.is_whole:
             raise NoMachineCode("a part of an array that is read afterwards")
-        return next(passed for passed, name in self.arguments.items() if name == place.array)
+        return self._passed(place.array)
 
     def _reshaped(self, value: Value) -> Place | None:
         """All of an array in another shape: passed a second time, since it is the same memory."""
@@ -217,11 +229,15 @@ class MachineCode:
     def _size(self, n: int, is_last: bool) -> str:
         return str(n) if is_last else self.sizes.setdefault(n, f"n{len(self.sizes)}")
 
+    def _bounds(self, axis: int, n: int, is_last: bool) -> str:
+        """Between which indices of an axis a loop goes: of the first axis, perhaps only over a part."""
+        return "first, last" if axis == 0 and self.rows else f"0, {self._size(n, is_last)}"
+
     def _nest(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
         """Lines inside loops over all axes."""
         nest, depth = [], ""
         for axis, n in enumerate(sizes):
-            nest.append(f"{depth}for i{axis} in range({self._size(n, axis == len(sizes) - 1)}):")
+            nest.append(f"{depth}for i{axis} in range({self._bounds(axis, n, axis == len(sizes) - 1)}):")
             depth += "    "
         return [*nest, *(depth + line for line in lines)]
 
@@ -333,11 +349,10 @@ class MachineCode:
         a, b = value.args
         if a.ndim > 2 or b.ndim > 2 or a.ndim + b.ndim < 3 or not a.dtype == b.dtype == value.dtype:
             raise NoMachineCode(f"a product of shapes {a.shape} and {b.shape}")
-        left, right, out = self.place_of(a), self.place_of(b), self.home(value)
-        if multiplications(value) <= SMALL_PRODUCT:
-            self._small_product(value, left, right, out)
+        if goes_by_tiles(value):
+            self._tiled_product(value)
         else:
-            self._large_product(value, left, right, out)
+            self._small_product(value, self.place_of(a), self.place_of(b), self.home(value))
         for extra in self.writes[value][1:]:
             self.copy(extra, value)
         self._accumulate(value)
@@ -365,32 +380,91 @@ class MachineCode:
                 f"{target} = x",
             ]
         if rows:
-            header = f"for i0 in range({self._size(a.shape[0], not columns)}):"
+            header = f"for i0 in range({self._bounds(0, a.shape[0], not columns)}):"
             lines = [header, *(f"    {line}" for line in lines)]
         self._kernel("product", lines)
 
-    def _large_product(self, value: Value, left: Place, right: Place, out: Place) -> None:
-        a, b = value.args
-        if not gemm_address(value.dtype) or None in (left.offset, right.offset, out.offset) or out.transposed:
-            raise NoMachineCode("a large product that BLAS can't do in place")
-        real = "f64" if value.dtype == np.float64 else "f32"
-        m, n = (a.shape[0] if a.ndim == 2 else 1), (b.shape[1] if b.ndim == 2 else 1)
-        rows = self._size(m, m == 1)
-        columns = self._size(n, True)
+    def _tiled_product(self, value: Value) -> None:
+        rows, matrix, is_transposed = factors(value)
+        panels = self._panels.get((matrix, is_transposed)) or self._packed(matrix, is_transposed)
+        left, out = self._matrix(self.place_of(rows)), self._matrix(self.home(value))
+        if out.column != 1:
+            raise NoMachineCode("a large product that is written column by column")
+        columns = value.shape[-1]
+        bounds = "0, 1" if value.ndim == 1 else self._bounds(0, value.shape[0], False)
         self.line(
-            f"gemm({self.argument(str(gemm_address(value.dtype)))}, {real}(0.0), {rows}, {columns}, {a.shape[-1]}, "
-            f"{self._matrix(left, a, a.ndim == 1)}, {self._matrix(right, b, False)}, "
-            f"{self._matrix(out, value, a.ndim == 1, flag=False)})"
+            f"multiply_{vectors_for(columns, value.dtype.itemsize)}({left.text}, {panels}, "
+            f"{out.array}, {out.start}, {out.row}, {columns}, {bounds})"
         )
 
-    def _matrix(self, place: Place, value: Value, is_row: bool, flag: bool = True) -> str:
-        """Address, distance of rows, and whether it is transposed."""
-        size = value.dtype.itemsize
-        block = int(np.prod(place.sizes))
-        length = place.sizes[-1] if len(place.sizes) > 1 or is_row else 1
-        first = f"{place.offset} + ({place.lead}) * {self._size(block, False)}" if place.lead else str(place.offset)
-        address = f"{place.array}.ctypes.data + {size} * ({first})"
-        return f"{address}, {length}" + (f", {place.transposed}" if flag else "")
+    def pack(self, value: Value) -> None:
+        """Pack the matrix of a product that is the same at each step, ahead of the loop."""
+        _, matrix, is_transposed = factors(value)
+        if (matrix, is_transposed) not in self._panels:
+            self._panels[matrix, is_transposed] = self._packed(matrix, is_transposed)
+
+    def _packed(self, matrix: Value, is_transposed: bool) -> str:
+        """A buffer with the panels of a matrix."""
+        given = self._matrix(self.place_of(matrix))
+        depth, columns = matrix.shape
+        if is_transposed:
+            given, depth, columns = given._replace(row=given.column, column=given.row), columns, depth
+        sizes = panels_shape(depth, columns, matrix.dtype.itemsize)
+        name = f"panels_{len(self.writer.buffers) + len(self.buffers)}"
+        panels = self.buffer(name, sizes, matrix.dtype)
+        if self.starts_inside or self.depth:
+            self.line(f"pack({given.text}, {columns}, {panels})")
+        else:
+            pack = self.writer.machine_function(PACK)
+            array = self._passed(given.array)
+            self.before.append(f"{pack}({array}, 0, {given.row}, {given.column}, {columns}, {name})")
+        return panels
+
+    def _matrix(self, place: Place) -> Matrix:
+        """A place as a part of a flat array."""
+        if place.offset is None:
+            raise NoMachineCode("a large product of elements that don't lie in rows")
+        flat = self.argument(f"{self._passed(place.array)}.reshape(-1)")
+        start, length = str(place.offset), place.sizes[-1]
+        if place.lead:
+            start += f" + ({place.lead}) * {self._size(int(np.prod(place.sizes)), False)}"
+        return Matrix(flat, start, 1, length) if place.transposed else Matrix(flat, start, length, 1)
+
+    def _passed(self, array: str) -> str:
+        return next(passed for passed, name in self.arguments.items() if name == array)
+
+
+class Matrix(NamedTuple):
+    """A matrix in a flat array: the place of its first element, and how far apart its rows and its columns lie."""
+
+    array: str
+    start: str
+    row: int
+    column: int
+
+    @property
+    def text(self) -> str:
+        """How it is passed."""
+        return f"{self.array}, {self.start}, {self.row}, {self.column}"
+
+
+PACK = """
+@entry
+def program(b, start, row, column, columns, panels):
+    pack(b, start, row, column, columns, panels)
+"""
+
+
+def factors(product: Value) -> tuple[Value, Value, bool]:
+    """The rows and the matrix of a product, and whether the matrix is transposed: W h is h Wᵀ."""
+    a, b = product.args
+    return (b, a, True) if b.ndim == 1 else (a, b, False)
+
+
+def goes_by_tiles(product: Value) -> bool:
+    """Whether a product is large, and at least as wide as one vector."""
+    is_wide = vectors_for(product.shape[-1], product.dtype.itemsize) > 0
+    return is_wide and multiplications(product) > SMALL_PRODUCT
 
 
 def multiplications(product: Value) -> int:

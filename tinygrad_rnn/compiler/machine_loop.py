@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..autodiff.rules import linalg, shape
 from .loop import Carried, Loop, Result
-from .machine_code import SMALL_PRODUCT, MachineCode, NoMachineCode, multiplications
+from .machine_code import MachineCode, NoMachineCode, factors, goes_by_tiles, multiplications
+from .machine_threads import batch_of
 from .places import Place, row, sliced, viewed, whole
 from .shapes import is_view
 from .values import Value, label, operands
@@ -30,6 +31,9 @@ class MachineLoop:
     def write(self) -> None:
         """Write the loop."""
         code = self.code
+        if not code.starts_inside:
+            code.rows = batch_of(self.loop, self.body)
+            code.work = self.loop.steps * sum(multiplications(v) for v in self.body if v.op is linalg.matmul)
         code.add_users(self.body)
         self._inputs()
         for carried in self.loop.carried:
@@ -60,15 +64,15 @@ class MachineLoop:
             early = self.loop.early(v)
             assert early is not None
             self.code.homes[v] = row(self.code.place_of(early))
+        tiled = [v for v in self.body if v.op is linalg.matmul and goes_by_tiles(v)]
         for v in fixed:
-            base = v.args[0] if v.op is shape.transpose and self._goes_to_gemm(v) else None
-            place = None if base is None else viewed(v, self.code.place_of(base))
+            place = None
+            if v.op is shape.transpose and all(user in tiled for user in self.body if v in operands(user)):
+                place = viewed(v, self.code.place_of(v.args[0]))  # packing reads it transposed, without a copy
             self.code.homes[v] = place or self.code.place_of(v)
-
-    def _goes_to_gemm(self, value: Value) -> bool:
-        """Whether all products with a fixed matrix are large ones, which can read it transposed."""
-        users = [v for v in self.body if value in operands(v)]
-        return all(v.op is linalg.matmul and multiplications(v) > SMALL_PRODUCT for v in users)
+        for product in tiled:
+            if factors(product)[1] in fixed:
+                self.code.pack(product)
 
     # --- what it gives -----------------------------------------------------------------------------------------------
 

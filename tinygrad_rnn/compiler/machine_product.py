@@ -1,0 +1,132 @@
+"""Matrix products as machine code: a tile of the result in registers, and the right-hand matrix packed once.
+
+BLAS packs its matrices at every call. For the few rows of one time step that costs as much as multiplying, and the
+weights are the same at each step. So they are packed before the loop, into *panels* of as many columns as a tile has,
+which then lie in memory in the order in which they are read. A tile is four rows of a few vectors; every element of it
+is summed from the first factor to the last, so a row gives the same numbers wherever it stands and whoever computes it.
+
+Source: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008, where the
+tile is the inner kernel and the panel is the packed B.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import config, njit, types
+from numba.extending import intrinsic
+
+from .tiles import TILE_ROWS, vector_registers
+
+
+def tile(rows: int, vectors: int) -> Any:
+    """A function that computes one tile of C = A B.
+
+    It takes A, the place of the tile's first row in it, and how far apart its rows and its columns lie; the panel; how
+    many products to sum; and C, the tile's place in it, and how far apart its rows lie. A and C are flat.
+    """
+
+    @intrinsic
+    def compute(typing_context, a, a_start, a_row, a_column, panel, depth, c, c_start, c_row):  # type: ignore[no-untyped-def]
+        arguments = (a, a_start, a_row, a_column, panel, depth, c, c_start, c_row)
+        return types.void(*arguments), generate
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        from llvmlite import ir
+        from numba.np.arrayobj import make_array
+
+        integer, choice = ir.IntType(64), ir.IntType(32)
+        real = context.get_value_type(signature.args[0].dtype)
+        itemsize = signature.args[0].dtype.bitwidth // 8
+        lanes = vector_registers()[0] // itemsize
+        vector = ir.VectorType(real, lanes)
+
+        def elements(i: int, start: Any) -> Any:
+            return builder.gep(make_array(signature.args[i])(context, builder, args[i]).data, [start])
+
+        def vector_at(pointer: Any, i: int) -> Any:
+            return builder.bitcast(builder.gep(pointer, [ir.Constant(integer, i * lanes)]), vector.as_pointer())
+
+        def repeated(number: Any) -> Any:
+            undefined = ir.Constant(vector, ir.Undefined)
+            one = builder.insert_element(undefined, number, ir.Constant(choice, 0))
+            return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(choice, lanes), [0] * lanes))
+
+        _, a_start, a_row, a_column, _, depth, _, c_start, c_row = args
+        a, panel, c = elements(0, a_start), elements(4, ir.Constant(integer, 0)), elements(6, c_start)
+        left = [builder.gep(a, [builder.mul(a_row, ir.Constant(integer, r))]) for r in range(rows)]
+        before, body, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
+        builder.branch(body)
+
+        builder.position_at_end(body)
+        k = builder.phi(integer)
+        k.add_incoming(ir.Constant(integer, 0), before)
+        sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
+        panel_row = builder.gep(panel, [builder.mul(k, ir.Constant(integer, vectors * lanes))])
+        right = [builder.load(vector_at(panel_row, i), align=itemsize) for i in range(vectors)]
+        summed = []
+        for r in range(rows):
+            factor = repeated(builder.load(builder.gep(left[r], [builder.mul(k, a_column)])))
+            products = [builder.fmul(factor, v, flags=("contract",)) for v in right]
+            summed.append([builder.fadd(s, p, flags=("contract",)) for s, p in zip(sums[r], products)])
+            for s, new in zip(sums[r], summed[r]):
+                s.add_incoming(ir.Constant(vector, [0.0] * lanes), before)
+                s.add_incoming(new, body)
+        following = builder.add(k, ir.Constant(integer, 1))
+        k.add_incoming(following, body)
+        builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
+
+        builder.position_at_end(after)
+        for r in range(rows):
+            row = builder.gep(c, [builder.mul(c_row, ir.Constant(integer, r))])
+            for i in range(vectors):
+                builder.store(summed[r][i], vector_at(row, i), align=itemsize)
+        return context.get_dummy_value()
+
+    return compute if not config.DISABLE_JIT else _plain_tile(rows)
+
+
+def _plain_tile(rows: int) -> Any:
+    """The same in NumPy, for tests that run generated code without compiling it."""
+
+    def compute(a, a_start, a_row, a_column, panel, depth, c, c_start, c_row):  # type: ignore[no-untyped-def]
+        for r in range(rows):
+            left = a[a_start + r * a_row :: a_column][:depth]
+            c[c_start + r * c_row :][: panel.shape[1]] = left @ panel
+
+    return compute
+
+
+def multiplier(vectors: int) -> Any:
+    """A function that multiplies rows by a packed matrix, with tiles of so many vectors."""
+    four, one = tile(TILE_ROWS, vectors), tile(1, vectors)
+
+    @njit(nogil=True, error_model="numpy")
+    def multiply(a, start, a_row, a_column, panels, c, c_start, c_row, columns, first, last):  # type: ignore[no-untyped-def]
+        """Rows ``first`` to ``last`` of C = A B."""
+        count, depth, width = panels.shape
+        for p in range(count):
+            to = c_start + min(p * width, columns - width)  # the last panel may overlap the one before it
+            row = first
+            while row + TILE_ROWS <= last:
+                four(a, start + row * a_row, a_row, a_column, panels[p], depth, c, to + row * c_row, c_row)
+                row += TILE_ROWS
+            while row < last:
+                one(a, start + row * a_row, a_row, a_column, panels[p], depth, c, to + row * c_row, c_row)
+                row += 1
+
+    return multiply
+
+
+multiply_1, multiply_2, multiply_4 = map(multiplier, (1, 2, 4))
+
+
+@njit(nogil=True, error_model="numpy")
+def pack(b, start, row, column, columns, panels):  # type: ignore[no-untyped-def]
+    """Write a matrix into panels: B, its place in an array, how far apart its rows and its columns lie."""
+    count, depth, width = panels.shape
+    for p in range(count):
+        first = start + min(p * width, columns - width) * column
+        for k in range(depth):
+            for i in range(width):
+                panels[p, k, i] = b[first + k * row + i * column]
