@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.autodiff.samples import SAMPLES, Sample
+from tests.autodiff.sampling import label
 from tinygrad_rnn.autodiff.catalogue import markdown, primitives, rows
 from tinygrad_rnn.autodiff.graph import ancestors
 from tinygrad_rnn.autodiff.promotion import NUMPY_1
@@ -74,6 +76,29 @@ def test_the_catalogue_in_the_docs_is_the_registrys() -> None:
 
 def test_nothing_is_both_differentiable_and_plain() -> None:
     assert not OVERRIDES.keys() & PLAIN
+
+
+def parameters(function: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a function, none if NumPy doesn't tell (as of those that it has in C)."""
+    try:
+        return dict(inspect.signature(function).parameters)
+    except ValueError:
+        return {}
+
+
+# What stands for "not given" in NumPy's signatures, and what its documentation says where they have a mere **kwargs.
+NOT_GIVEN = {"keepdims": False, "where": True}
+OF_PAD = {"constant_values": 0, "reflect_type": "even"}
+
+
+@pytest.mark.parametrize("function", OVERRIDES, ids=label)
+def test_arguments_that_are_left_out_are_those_that_numpy_leaves_out(function: Any) -> None:
+    ours, theirs = OVERRIDES[function], parameters(function)
+    for name, mine in parameters(getattr(ours, "forward", ours)).items():
+        if mine.default is not mine.empty and theirs:
+            default = theirs[name].default if name in theirs else OF_PAD.get(name)
+            expected = NOT_GIVEN.get(name) if default is np._NoValue else default
+            assert mine.default == expected and type(mine.default) is type(expected), name
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
