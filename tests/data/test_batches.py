@@ -231,16 +231,16 @@ def test_batch_first_streams() -> None:
 @pytest.mark.parametrize(
     ("count", "cures"),
     [
-        (100, "Pass steps=3 or less, or batch_size=1 or less, or a longer text"),
-        (50, "Pass steps=1 or less, or a longer text"),
-        (32, "Pass a longer text"),
-        (0, "Pass a longer text"),
+        (100, r"Take fewer steps .*at most 3\), or fewer streams \(batch_size, at most 1\), or a longer text"),
+        (50, r"Take fewer steps per batch \(at most 1\), or a longer text"),
+        (32, "Take a longer text"),
+        (0, "Take a longer text"),
     ],
 )
 def test_a_text_shorter_than_one_batch_says_what_would_do(count: int, cures: str) -> None:
     with pytest.raises(ValueError, match=f"has {count} symbols, .* 32 .* 50 .* 1,601.*{cures}"):
         StreamBatches(np.zeros(count, int), batch_size=32, steps=50)
-    if "steps=3" in cures:
+    if "at most 3" in cures:
         StreamBatches(np.zeros(count, int), batch_size=32, steps=3)
         StreamBatches(np.zeros(count, int), batch_size=1, steps=50)
 

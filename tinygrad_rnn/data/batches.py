@@ -233,13 +233,13 @@ class StreamBatches(Epochs):
         if count < needed:
             cures = ["a longer text"]
             if count > self.steps:
-                cures.insert(0, f"batch_size={(count - 1) // self.steps} or less")
+                cures.insert(0, f"fewer streams (batch_size, at most {(count - 1) // self.steps})")
             if count > self.batch_size:
-                cures.insert(0, f"steps={(count - 1) // self.batch_size} or less")
+                cures.insert(0, f"fewer steps per batch (at most {(count - 1) // self.batch_size})")
             raise ValueError(
                 f"the text has {count:,} symbols, but one batch of {self.batch_size} streams x "
                 f"{self.steps} steps needs {needed:,} (one more than it holds, for the last "
-                f"target). Pass {', or '.join(cures)}."
+                f"target). Take {', or '.join(cures)}."
             )
 
     def __len__(self) -> int:

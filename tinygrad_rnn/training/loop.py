@@ -76,8 +76,9 @@ def fit(
         checkpoints: A folder to save the run in, every minute, at the end and on Ctrl-C; or ``Checkpoints``, which say
             how often.
         resume: Go on from the newest whole checkpoint in that folder, if there is one. The weights will be, bit for
-            bit, those of a run that was never interrupted, if the model itself gives the same bits every time. (A cell
-            compiled with ``executor="auto"`` doesn't: it changes over to machine code whenever that is ready.)
+            bit, those of a run that was never interrupted, if ``executor`` is the same and the model itself gives the
+            same bits every time. (A cell compiled with ``executor="auto"`` doesn't: it changes over to machine code
+            whenever that is ready.)
         callbacks: Functions called with the run after every step; ``run.stop("why")`` ends it. What has a
             ``state_dict`` and a ``load_state_dict`` is saved with the run.
         generators: Random generators that your own code draws from while it trains, to be saved with the run. Those of
