@@ -1,8 +1,9 @@
 """What the site takes from the code when it is built, so that the two can't part.
 
-``<!-- source: tinygrad_rnn.module.name -->`` in a page becomes the source of that function, class or method, without
-its docstring, which stands in the API reference. ``<!-- functions -->`` becomes the table of functions that
-differentiate, with the order to which the tests check each. Each example becomes a page, and so does the gallery.
+``<!-- source: tinygrad_rnn.module.name -->`` in a page becomes the source of that function, class, method or
+assignment, without its docstring, which stands in the API reference; several names of one module become one block.
+``<!-- functions -->`` becomes the table of functions that differentiate, with the order to which the tests check each.
+Each example becomes a page, and so does the gallery.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-SOURCE = re.compile(r"^<!-- source: ([\w.]+) -->$", flags=re.MULTILINE)
+SOURCE = re.compile(r"^<!-- source: ([\w. ]+) -->$", flags=re.MULTILINE)
 FUNCTIONS = "<!-- functions -->"
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -85,19 +86,33 @@ def orders_tested() -> dict[Any, int]:
     return {function: sample.order for sample in module.SAMPLES for function in sample.functions}
 
 
-def source_of(name: str) -> str:
-    """The source of a function, class or method, without docstrings.
+def source_of(names: str) -> str:
+    """The source of a function, class, method or assignment, without docstrings.
+
+    Args:
+        names: its name, and perhaps those of others beside it: ``"tinygrad_rnn.module.this that"``.
 
     Raises:
         LookupError: there is no such thing.
     """
+    first, *others = names.split()
+    place = first.rpartition(".")[0]
+    pieces = [_source(name) for name in (first, *(f"{place}.{other}" for other in others))]
+    return "\n".join([f"# {pieces[0][0].replace('.', '/')}.py", *(source for _, source in pieces)])
+
+
+def _source(name: str) -> tuple[str, str]:
+    """The module in which something stands, and its source."""
     thing, module = _found(name)
     thing = getattr(thing, "__func__", thing)
     try:
-        source = textwrap.dedent(inspect.getsource(thing))
-    except TypeError:
-        raise LookupError(f"{name} has no source of its own") from None
-    return f"# {module.__name__.replace('.', '/')}.py\n{_without_docstrings(source)}"
+        return module.__name__, _without_docstrings(textwrap.dedent(inspect.getsource(thing)))
+    except TypeError:  # a value: what assigns it
+        code = inspect.getsource(module)
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name.split(".")[-1]]:
+            return module.__name__, ast.get_source_segment(code, node) or ""
+    raise LookupError(f"{name} has no source of its own")
 
 
 def _found(name: str) -> tuple[Any, Any]:

@@ -35,12 +35,12 @@ reciprocal = row(np.reciprocal, lambda ans, x: -ans * ans)
 
 
 def _power_of_base(ans: Any, x: Any, y: Any) -> Any:
-    """Y x^(y-1), which is 0 where y is 0, even at x = 0."""
+    """The derivative by x: y x^(y-1), which is 0 where y is 0, even at x = 0."""
     return y * x ** np.where((x == 0) & (y == 0), 1, y - 1)
 
 
 def _power_of_exponent(ans: Any, x: Any, y: Any) -> Any:
-    """x^y log x, which is 0 where x is 0."""
+    """The derivative by y: x^y log x, which is 0 where x is 0."""
     return ans * np.log(np.where(x == 0, 1, x))
 
 
@@ -55,7 +55,7 @@ float_power = row(np.float_power, _power_of_base, _power_of_exponent)
 
 @overrides(np.power)
 def power(x: Any, y: Any) -> Any:
-    """X to the power y; a plain number as exponent, the common case, has a shorter rule and keeps the dtype of x."""
+    """``x**y``; a plain number as exponent, the common case, has a shorter rule and keeps the dtype of x."""
     return power_by_number(x, exponent=y) if isinstance(y, (int, float)) else power_of(x, y)
 
 
@@ -101,7 +101,7 @@ log1p = row(np.log1p, lambda ans, x: 1 / (1 + x))
 
 
 def _finite(ans: Any) -> Any:
-    """Ans, or 0 where it is -inf, so that -inf - ans stays -inf and its exponential 0."""
+    """The result, or 0 where it is -inf, so that -inf - ans stays -inf and its exponential 0."""
     return np.where(ans == -np.inf, 0, ans)
 
 
