@@ -192,6 +192,38 @@ def test_onnx_lstm_by_the_table() -> None:
     np.testing.assert_allclose(state.c.data, new_c, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("linear_before_reset", [1, 0])
+def test_onnx_gru_by_the_table(linear_before_reset: int) -> None:
+    """ONNX' equations (GRU), with its gates z, r, h and its biases of W and R."""
+    n, d = 3, 2
+    rng = np.random.default_rng(0)
+    W, R, B = (rng.normal(size=s) for s in [(1, 3 * d, n), (1, 3 * d, d), (1, 6 * d)])
+    cell = nn.GRUCell(n, d, reset="after" if linear_before_reset else "before", dtype=np.float64)
+
+    def reordered(a: np.ndarray) -> np.ndarray:
+        z, r, h = np.split(a, 3, axis=-1)
+        return np.concatenate([r, z, h], axis=-1)
+
+    U, recurrent, (of_input, of_state) = reordered(W[0].T), reordered(R[0].T), reordered(B[0].reshape(2, 3 * d))
+    if linear_before_reset:
+        b = of_input + np.concatenate([of_state[: 2 * d], np.zeros(d)])
+        cell.load_state_dict({"U": U, "W": recurrent, "b": b, "b_hn": of_state[2 * d :]})
+    else:
+        W_gates, W_n = np.split(recurrent, [2 * d], axis=1)
+        cell.load_state_dict({"U": U, "W": W_gates, "W_n": W_n, "b": of_input + of_state})
+
+    x, h = rng.normal(size=(4, n)), rng.normal(size=(4, d))
+    (Wz, Wr, Wh), (Rz, Rr, Rh) = W.reshape(3, d, n), R.reshape(3, d, d)
+    Wbz, Wbr, Wbh, Rbz, Rbr, Rbh = B.reshape(6, d)
+    z = sigmoid(x @ Wz.T + h @ Rz.T + Wbz + Rbz)
+    r = sigmoid(x @ Wr.T + h @ Rr.T + Wbr + Rbr)
+    if linear_before_reset:
+        new = np.tanh(x @ Wh.T + r * (h @ Rh.T + Rbh) + Wbh)
+    else:
+        new = np.tanh(x @ Wh.T + (r * h) @ Rh.T + Rbh + Wbh)
+    np.testing.assert_allclose(cell(x, h)[0].data, (1 - z) * new + z * h, rtol=0, atol=1e-12)
+
+
 def test_a_shared_layer_and_a_parameter_of_one_s_own() -> None:
     class Model(nn.Module):
         def __init__(self) -> None:

@@ -12,11 +12,13 @@ LSTM gates      i, f, g, o             i, f, c, o: the same order   i, o, f, c: 
 GRU gates       r, z, n                z, r, h: cut and reorder     z, r, h: cut and reorder
 biases          b; b_hn of a GRU       LSTM ``bias`` (4d,): b       ``B``, (directions, 2 · gates · d), those of W and
                                                                     then those of R: their sum is b
-GRU biases      b, b_hn                ``bias`` (2, 3d), of kernel  likewise; but the last third of those of R is b_hn
+GRU reset       "after" or "before"    ``reset_after=True``/False   ``linear_before_reset`` 1 / 0
+  after: b      b, b_hn                ``bias`` (2, 3d), of kernel  likewise; but the last third of those of R is b_hn
                                        and recurrent kernel: their
                                        sum is b, but the last
                                        third of the second is b_hn
-GRU reset       "after" or "before"    ``reset_after=True``/False   ``linear_before_reset`` 1 / 0
+  before: b     b                      ``bias`` (3d,): b            their sum is b
+  before: W     W (d, 2d), W_n (d, d)  the last third is W_n        the last third is W_n
 GRU z = 1       keeps the old state    keeps the old state          keeps the old state
 LSTM peepholes  P, rows i, f, o        none                         ``P``, (directions, 3d): i, o, f
 state           (h, c)                 [h, c]                       ``initial_h``, ``initial_c``
