@@ -240,19 +240,14 @@ class Book:
         return whole if place.row is None else whole[place.row]
 
     def _gradient(self, leaf: Tensor, step: int | None, term: int | None) -> np.ndarray:
-        root = self.root(term)
         nothing = np.zeros_like(leaf.data)
-        if not root.requires_grad:
-            return nothing
-        found = contributions_by_step(root, {"": leaf})[""]
+        found = contributions_by_step(self.root(term), {"": leaf})[""]
         return np.asarray(found.total() + nothing if step is None else found.steps.get(step, nothing))
 
     def _cotangents_of(self, term: int | None) -> dict[Node, np.ndarray]:
         if term not in self._cotangents:
             observer = _Cotangents(set(self.landmarks.nodes))
-            root = self.root(term)
-            if root.requires_grad:
-                observe_backward(root, observer)
+            observe_backward(self.root(term), observer)
             self._cotangents[term] = observer.found
         return self._cotangents[term]
 
@@ -263,7 +258,8 @@ class Book:
         if term in self.recording.terms:
             return self.recording.terms[term]
         if self.recording.terms:
-            raise KeyError(f"there is no loss term L_{term}; there are {', '.join(map(str, self.recording.terms))}")
+            there = ", ".join(map(str, self.recording.terms))
+            raise KeyError(f"there is no loss term L_{term} that depends on a parameter; there are {there}")
         raise KeyError("the loss came as one number; give it as its terms, {4: L_4, ...}, to tell them apart")
 
     def order(self, request: Request, place: Place) -> tuple[int, int, int]:
