@@ -66,7 +66,8 @@ def plot_jacobians(jacobians: StateJacobians, what: str = "spectral", ax: Any = 
     Returns:
         The ``ax``.
     """
-    ax = _heat_map(axes_for(ax), getattr(jacobians, what), jacobians.order, jacobians.order, f"the {what} norm")
+    label = "the bound" if what == "bound" else f"the {what} norm"
+    ax = _heat_map(axes_for(ax), getattr(jacobians, what), jacobians.order, jacobians.order, label)
     ax.set(title="∂s_t/∂s_k", xlabel="step k", ylabel="step t")
     return ax
 
