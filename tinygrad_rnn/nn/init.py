@@ -101,7 +101,7 @@ def forget_bias(units: int, value: float = 1.0, gates: str = "ifgo", dtype: Any 
     """The bias of an LSTM, zero but for the forget gate's part, so that a new cell remembers.
 
     Args:
-        units: d.
+        units: d, the size of the state.
         value: of the forget gate's bias.
         gates: their order; "fgo" for coupled gates.
         dtype: of the result.

@@ -319,9 +319,9 @@ class RNN(_Stack):
     Called as ``output, h = layer(x, h, lengths=None, return_states=False)``; see ``Recurrent.forward``.
 
     Args:
-        inputs: n.
-        units: d.
-        num_layers: L.
+        inputs: n, the size of x.
+        units: d, the size of the state.
+        num_layers: L, how many layers stand one on the other.
         activation: "tanh", "relu", "sigmoid", or any function.
         bias: whether there are biases.
         bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
@@ -380,9 +380,9 @@ class LSTM(_Stack):
     Called as ``output, (h, c) = layer(x, (h, c), lengths=None, return_states=False)``; see ``Recurrent.forward``.
 
     Args:
-        inputs: n.
-        units: d.
-        num_layers: L.
+        inputs: n, the size of x.
+        units: d, the size of the state.
+        num_layers: L, how many layers stand one on the other.
         bias: whether there are biases.
         peepholes: whether the gates see the cell state.
         projection: the size of a linear projection of the hidden state; None for none.
@@ -457,9 +457,9 @@ class GRU(_Stack):
     Called as ``output, h = layer(x, h, lengths=None, return_states=False)``; see ``Recurrent.forward``.
 
     Args:
-        inputs: n.
-        units: d.
-        num_layers: L.
+        inputs: n, the size of x.
+        units: d, the size of the state.
+        num_layers: L, how many layers stand one on the other.
         bias: whether there are biases.
         reset: whether the reset gate stands "after" or "before" the product.
         bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).

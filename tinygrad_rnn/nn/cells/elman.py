@@ -33,8 +33,8 @@ class RNNCell(Cell):
     """The Elman cell, ``h_t = f(x_t U + h_{t-1} W + b)``; its output is its state.
 
     Args:
-        inputs: n.
-        units: d.
+        inputs: n, the size of x.
+        units: d, the size of the state.
         activation: f: "tanh", "relu", "sigmoid", or any function.
         bias: whether there is a b.
         seed: an int or a numpy.random.Generator.
@@ -87,8 +87,8 @@ class IndRNNCell(Cell):
     Its output is its state. What a unit does to its past is one number, so how long a gradient lives can be read off w.
 
     Args:
-        inputs: n.
-        units: d.
+        inputs: n, the size of x.
+        units: d, the size of the state.
         activation: f: "relu", "tanh", "sigmoid", or any function.
         bias: whether there is a b.
         seed: an int or a numpy.random.Generator.
@@ -142,9 +142,9 @@ class JordanCell(Cell):
     Its state is its output.
 
     Args:
-        inputs: n.
+        inputs: n, the size of x.
         units: d, of the hidden layer.
-        outputs: k.
+        outputs: k, the size of the output.
         activation: f: "tanh", "relu", "sigmoid", or any function.
         output_activation: g, likewise; None for none.
         seed: an int or a numpy.random.Generator.
@@ -216,8 +216,8 @@ class SkipRNNCell(Cell):
     Its output is its newest state.
 
     Args:
-        inputs: n.
-        units: d.
+        inputs: n, the size of x.
+        units: d, the size of the state.
         lags: how far each skip connection reaches back; 2 is the state before the previous one.
         by: "matrices" or "addition".
         activation: f: "tanh", "relu", "sigmoid", or any function.

@@ -42,8 +42,8 @@ class LSTMCell(Cell):
         h_t = o ∘ tanh(c_t)
 
     Args:
-        inputs: n.
-        units: d.
+        inputs: n, the size of x.
+        units: d, the size of the state.
         bias: whether there is a b.
         peepholes: whether the gates see the cell state: i and f that before the step, o that after it.
         projection: p, the size of a linear projection of the hidden state, ``h_t = (o ∘ tanh(c_t)) V``; None for none.
@@ -160,8 +160,8 @@ class GRUCell(Cell):
     Its output is its state; z = 1 keeps the old state.
 
     Args:
-        inputs: n.
-        units: d.
+        inputs: n, the size of x.
+        units: d, the size of the state.
         bias: whether there are b and b_hn.
         reset: "after" or "before" the product with W_n.
         seed: an int or a numpy.random.Generator.
@@ -234,8 +234,8 @@ class MGUCell(Cell):
     Its output is its state; f = 0 keeps the old state.
 
     Args:
-        inputs: n.
-        units: d.
+        inputs: n, the size of x.
+        units: d, the size of the state.
         bias: whether there is a b.
         seed: an int or a numpy.random.Generator.
         dtype: of the parameters.
