@@ -282,10 +282,15 @@ def test_the_cache_is_the_users_own(tmp_path, monkeypatch):
     assert machine.cache_folder().stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
-def test_machine_code_is_kept_on_disk(tmp_path):
-    """A second process finds it; and other numbers of steps and rows need no other."""
-    program = """
+def test_without_a_folder_for_the_cache_there_is_a_temporary_one(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    folder = machine.cache_folder()
+    assert tmp_path not in folder.parents
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+COUNTING = """
 import numpy as np, tinygrad_rnn as tr
 from tinygrad_rnn.compiler import machine
 cell = tr.compile(tr.nn.RNNCell(3, 4), executor="numba")
@@ -295,12 +300,30 @@ for T, B in ((5, 2), (9, 6)):
 loops = [m.program for name, m in __import__("sys").modules.items() if name.startswith("tinygrad_rnn_generated")]
 print(len(loops), sum(sum(loop.stats.cache_misses.values()) for loop in loops))
 """
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
+
+
+def programs_and_compilations(cache):
+    """How many programs another process needs, and how many of them it doesn't find in a cache."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
     root = Path(__file__).parents[2]
-    counts = [
-        subprocess.run(
-            [sys.executable, "-c", program], env=environment, cwd=root, capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(2)
-    ]
-    assert [count.split() for count in counts] == [["2", "2"], ["2", "0"]]
+    command = [sys.executable, "-c", COUNTING]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return tuple(map(int, done.stdout.split()))
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_machine_code_is_kept_on_disk(tmp_path):
+    """A second process finds it; and other numbers of steps and rows need no other."""
+    assert programs_and_compilations(tmp_path) == (2, 2)
+    assert programs_and_compilations(tmp_path) == (2, 0)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+def test_damaged_files_are_made_anew(tmp_path):
+    programs_and_compilations(tmp_path)
+    for pattern, damage in ("*.py", b"nonsense ="), ("*.nbi", b"nonsense"), ("*.nbc", b""), ("*.nbi", b"\x80\x04."):
+        for path in tmp_path.rglob(pattern):
+            path.write_bytes(damage)
+        assert programs_and_compilations(tmp_path)[0] == 2
+        assert programs_and_compilations(tmp_path) == (2, 0)

@@ -6,6 +6,7 @@ folder, readable by nobody else, under a name that is a digest of all that the m
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import os
@@ -23,13 +24,22 @@ from numba import config
 
 
 def cache_folder() -> Path:
-    """The folder for generated code, made if it isn't there; mode 0700."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "tinygrad_rnn"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
+    """The folder for generated code, made if it isn't there; mode 0700.
+
+    Where there can be none, or it isn't ours (what lies in it is run), it is one for this process alone.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_rnn"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
+    except (OSError, RuntimeError):  # no right to write, no space, another's folder, no home
+        return Path(_temporary_folder().name)
     return folder
+
+
+@functools.cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tinygrad_rnn_")
 
 
 HEADER = '''"""Generated: a loop over time as machine code."""
@@ -69,8 +79,22 @@ def kernel(function: Any) -> Any:
 
 
 def entry(function: Any) -> Any:
-    """Compile what is called from Python, and keep it on disk."""
-    return function if config.DISABLE_JIT else numba.njit(cache=True, **OPTIONS)(function)
+    """Compile what is called from Python, and keep it on disk. What can't be read there is compiled anew."""
+    if config.DISABLE_JIT:
+        return function
+    compiled = numba.njit(cache=True, **OPTIONS)(function)
+    cache = compiled._cache
+    load = cache.load_overload
+
+    def load_if_whole(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception:  # unpickling what is damaged can raise anything
+            cache.flush()
+            return None
+
+    cache.load_overload = load_if_whole
+    return compiled
 
 
 def compiled_function(source: str) -> Any:
@@ -85,7 +109,7 @@ def load(source: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     path = cache_folder() / f"{name}.py"
-    if not path.exists():
+    if not path.exists() or path.read_bytes() != source.encode():
         _write_whole(path, source)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
