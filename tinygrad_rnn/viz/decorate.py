@@ -10,10 +10,9 @@ from .measure import MISSING, Measured, norm
 from .model import Graph, Vertex, value_array
 from .numbers import contribution_lines, gradient_lines, value_lines
 from .scale import GradientScale, ink_on
-from .scene import Box, Label, Line, Scene, text_width
+from .scene import SMALL, Box, Label, Line, Scene, text_width
 from .symbols import number, subscript
 
-SMALL = 10.0
 KIND_NAMES = {
     "parameter": "parameter",
     "input": "input",

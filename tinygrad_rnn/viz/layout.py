@@ -10,9 +10,24 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from .model import Edge, Graph, Vertex
-from .plan import CHANNEL_LINE, ELIDED_INSET, HEADING, SMALL, Column, Numbered, Plan
+from .plan import CHANNEL_LINE, ELIDED_INSET, HEADING, Column, Numbered, Plan
 from .scale import ink_on
-from .scene import LINE_HEIGHT, Box, Dot, Label, Line, Panel, Path, Point, Scene, joined, rising, rounded, straight
+from .scene import (
+    LINE_HEIGHT,
+    SMALL,
+    Box,
+    Dot,
+    Label,
+    Line,
+    Panel,
+    Path,
+    Point,
+    Scene,
+    joined,
+    rising,
+    rounded,
+    straight,
+)
 from .symbols import number, subscript
 from .template import Template
 

@@ -17,7 +17,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from .model import Edge, Graph
-from .scene import LINE_HEIGHT, Line, text_width
+from .scene import LINE_HEIGHT, SMALL, Line, text_width
 from .template import Extent, Template, levels
 
 Key = Hashable
@@ -38,7 +38,6 @@ LEAST_COLUMN = 56.0
 NARROW = 110.0
 ELIDED_INSET = 12.0  # of the lines in what was elided from its ends
 LOOP_LABEL = 74.0
-SMALL = 10.0
 
 
 def box_size(lines: list[Line]) -> tuple[float, float]:

@@ -20,6 +20,7 @@ _WIDTHS = {
 }  # fmt: skip
 CHARACTER_WIDTHS = {character: width for group, width in _WIDTHS.items() for character in group}
 OTHER_WIDTH = 600
+SMALL = 10.0  # the size of what is written beside names: numbers, notes
 LINE_HEIGHT = 1.28  # from line to line, as a multiple of the font size
 
 
