@@ -91,6 +91,15 @@ def test_a_plateau_goes_on_from_a_saved_state() -> None:
         assert schedule.get_last_lr() == [0.1]
 
 
+def test_parameters_that_come_later_have_the_rate_of_the_hour() -> None:
+    own = sgd(1.0)
+    schedule = optim.ExponentialLR(own, 0.5)
+    schedule.step()
+    own.add_param_group({"params": [nn.Parameter(np.zeros(1))], "lr": 8.0})
+    schedule.step()
+    assert schedule.get_last_lr() == [0.25, 2.0]
+
+
 def test_wrong_options_are_refused() -> None:
     own = sgd()
     with pytest.raises(ValueError, match="step_size"):

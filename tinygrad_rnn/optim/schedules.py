@@ -25,8 +25,6 @@ class Schedule:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
         self.last_epoch = 0
         self._set()
 
@@ -45,6 +43,7 @@ class Schedule:
 
     def _set(self) -> None:
         for group in self.optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
             group["lr"] = self.rate(group["initial_lr"], self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from .validation import Validation
 
 
 class TrainingDiverged(FloatingPointError):
-    """The loss or a gradient became infinite or NaN. The model has the last weights that gave a finite loss.
+    """The loss or a gradient became infinite or NaN. The model has the last weights that gave a finite loss, if any.
 
     Attributes:
         history: What was done until then.
@@ -180,11 +180,14 @@ class Run:
         for parameter, before in self._weights_before:
             parameter.data = before
         self.history.stopped = f"diverged: {what}"
-        raise TrainingDiverged(
-            f"training has diverged: {what}. The model has the last weights that gave a finite loss. "
-            "A smaller learning rate or gradient clipping (clip_norm=1.0) may help.",
-            self.history,
+        advice = (
+            "The model has the last weights that gave a finite loss. A smaller learning rate or gradient clipping "
+            "(clip_norm=1.0) may help."
+            if self._weights_before
+            else "No update was made before that: look for NaN or infinite numbers in the data, and in the weights "
+            "that the model began with."
         )
+        raise TrainingDiverged(f"training has diverged: {what}. {advice}", self.history)
 
     def _interrupted(self) -> NoReturn:
         self.history.stopped = "interrupted"
