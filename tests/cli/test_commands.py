@@ -11,6 +11,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.cli import COMMANDS, main
+from tinygrad_rnn.cli.info import EXTRAS
 from tinygrad_rnn.report.networks import BY_NAME
 
 DERIVATION = """
@@ -90,6 +91,17 @@ def test_what_the_users_code_records_is_drawn(here):
     assert by_file == by_module and b'"w"' in by_file
 
 
+def test_a_picture_that_the_users_code_drew_is_saved_as_it_is(here):
+    Path("mine.py").write_text(
+        "import numpy as np\nimport tinygrad_rnn as tr\n"
+        "w = tr.tensor(np.ones(2), requires_grad=True, name='w')\n"
+        "picture = tr.draw(np.sum(w * w), title='as I like it')\n",
+        encoding="utf-8",
+    )
+    assert main(["draw", "mine.py:picture", "--out", "a.txt", "--title", "not asked"]) == 0
+    assert Path("a.txt").read_text(encoding="utf-8").startswith("as I like it\n")
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -130,6 +142,9 @@ def test_a_wrong_derivation_fails_the_check(here, capsys):
     assert capsys.readouterr().out == "0 of 2 gradients agree; look at u, w.\n"
     assert "<table>" in Path("report.html").read_text(encoding="utf-8")
     assert main(["compare", "mine.py:wrong", "--out", "report.html"]) == 2
+    assert "report.html is there already" in capsys.readouterr().err
+    assert main(["compare", "mine.py:wrong", "--out", "report.pdf"]) == 2
+    assert "--out report.pdf ends in none of .md, .html, .txt" in capsys.readouterr().err
 
 
 def test_without_a_loss_it_is_held_against_the_worked_example(here, capsys):
@@ -167,6 +182,23 @@ def test_bench_times_every_contender(monkeypatch, capsys):
     assert all(0 < row["low"] <= row["median"] <= row["high"] for row in found["results"])
     assert main(["bench", "--cell", "GRU", *small]) == 0
     assert "T=3, B=2, n=2, d=3" in capsys.readouterr().out
+
+
+def test_bench_is_of_two_where_there_is_no_pytorch(monkeypatch, capsys):
+    monkeypatch.setattr("tinygrad_rnn.cli.bench.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("tinygrad_rnn.cli.bench.torch_is_there", lambda: False)
+    small = ["--units", "3", "--inputs", "2", "--batch", "2", "--steps", "3"]
+    assert main(["bench", "--cell", "RNN", "--json", *small]) == 0
+    assert [row["by"] for row in json.loads(capsys.readouterr().out)["results"]] == ["eager", "compiled"]
+
+
+def test_info_names_the_extra_that_would_bring_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setitem(EXTRAS, "a_library_that_nobody_wrote", ("plot", "nothing"))
+    assert main(["info"]) == 0
+    said = 'a_library_that_nobody_wrote, for nothing: not installed; pip install "tinygrad_rnn[plot]"'
+    assert said in capsys.readouterr().out
+    assert main(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["optional"]["a_library_that_nobody_wrote"] is None
 
 
 def test_info_says_what_is_there(capsys):

@@ -357,6 +357,11 @@ GIVEN = "parameters = {'w': 1.0}\ndef loss(p):\n    return p['w'] * 2\ndef f(p):
         ("compare", GIVEN + "def parameters(): return 1 / 0", "ZeroDivisionError: division by zero (mine.py, line 6)"),
         ("compare", GIVEN + "data = 3", "mine.py:f failed"),
         ("compare", GIVEN + "data = (1, 2, 3)", "mine.py:f failed"),
+        (
+            "compare",
+            "import email.nothing",
+            "importing mine.py failed: ModuleNotFoundError: No module named 'email.nothing'",
+        ),
         ("compare", "def f(:", "importing mine.py failed: SyntaxError"),
         ("compare", "\x00", "importing mine.py failed:"),
         ("draw", "def f(x): return x", "mine.py:f raised TypeError"),
@@ -370,3 +375,13 @@ def test_what_users_code_does(here: Path, command: str, source: str, said: str) 
     answer = ask(command, "mine.py:f")
     assert answer.status == 2 and said in answer.err
     assert [path.name for path in here.iterdir() if path.name != "__pycache__"] == ["mine.py"]
+
+
+def test_a_module_that_imports_what_is_not_there(here: Path) -> None:
+    """The module is found; what it lacks is another."""
+    Path("a_module_of_mine.py").write_text("import nothing_of_this_name\n", encoding="utf-8")
+    answer = ask("draw", "a_module_of_mine:f")
+    assert (
+        "importing a_module_of_mine failed: ModuleNotFoundError: No module named 'nothing_of_this_name'" in answer.err
+    )
+    assert "(a_module_of_mine.py, line 1)" in answer.err

@@ -10,6 +10,7 @@ import pytest
 
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.cli.places import Complaint, output_folder
+from tinygrad_rnn.data import python_documentation
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 400
 
@@ -37,6 +38,13 @@ def test_it_draws_compares_trains_and_says_where(tmp_path, text_file, capsys):
     assert "<svg" in (out / "unrolled.svg").read_text(encoding="utf-8")
     assert "| U" in (out / "comparison.md").read_text(encoding="utf-8")
     assert len((out / "sample.txt").read_text(encoding="utf-8")) > 400
+
+
+def test_without_a_file_it_reads_the_documentation_inside_python(tmp_path, capsys):
+    assert tour("tour", "--out", str(tmp_path / "out"), "--no-open") == 0
+    assert (
+        f"from the documentation inside Python ({len(python_documentation()):,} characters)" in capsys.readouterr().out
+    )
 
 
 def test_the_loss_falls(tmp_path, text_file, capsys):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn.cli import main
+from tinygrad_rnn.data import python_documentation
 from tinygrad_rnn.training.language_file import load_language_model
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 100
@@ -119,6 +120,13 @@ def test_words(tmp_path, text_file, capsys):
     assert "bits for each of its words" in capsys.readouterr().out
     assert main(["sample", str(out), "--length", "4", "--temperature", "0"]) == 0
     assert len(capsys.readouterr().out.split()) == 4
+
+
+def test_without_a_file_it_reads_the_documentation_inside_python(tmp_path, capsys):
+    words = ["train", "--out", str(tmp_path / "run"), "--steps", "1", "--json", "--max-size", "40", *SMALL]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["different_symbols"] == 40
+    assert len(np.load(tmp_path / "run" / "text.npy", mmap_mode="r")) == len(python_documentation())
 
 
 def test_a_run_that_goes_on_is_the_run_that_never_stopped(tmp_path, text_file, capsys):

@@ -1,0 +1,73 @@
+"""Training where it is rarely done: in a thread, under handlers of others, by functions that tell nothing."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn.training import train_on_text
+from tinygrad_rnn.training.folder_lock import FolderLock
+from tinygrad_rnn.training.interrupts import DelayedInterrupt
+from tinygrad_rnn.training.prediction import _parameters
+
+
+def test_in_a_thread_ctrl_c_is_left_to_the_main_one() -> None:
+    """Only the main thread may have handlers; another would raise as soon as it asked for one."""
+    before, found = signal.getsignal(signal.SIGINT), []
+
+    def work() -> None:
+        with DelayedInterrupt() as interrupt:
+            found.append((signal.getsignal(signal.SIGINT), interrupt.requested))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [(before, False)]
+
+
+def test_a_handler_of_someone_else_is_left_alone() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: seen.append(number))
+    try:
+        with DelayedInterrupt() as interrupt:
+            signal.raise_signal(signal.SIGINT)
+        assert seen == [signal.SIGINT] and not interrupt.requested
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_function_that_tells_nothing_of_its_parameters_has_none() -> None:
+    class Mute:
+        """As some functions written in C are."""
+
+        __signature__ = "none"
+
+        def __call__(self, logits: object) -> object:
+            return logits
+
+    assert _parameters(lambda prediction, targets: 0) == {"prediction", "targets"}
+    assert _parameters(Mute()) == frozenset()
+
+
+def test_numbers_are_of_a_vocabulary() -> None:
+    with pytest.raises(TypeError, match="pass vocabulary= too"):
+        train_on_text(np.zeros(100, np.uint8), steps=1)
+
+
+def test_a_lock_that_the_system_does_not_grant_for_another_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system without locks, say: that no other run has the folder is then not claimed."""
+
+    def no_locks(file: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("tinygrad_rnn.training.folder_lock._lock", no_locks)
+    with pytest.raises(OSError, match="No locks available") as caught:
+        FolderLock(tmp_path)
+    assert not isinstance(caught.value, BlockingIOError)
