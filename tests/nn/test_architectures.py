@@ -84,6 +84,13 @@ DECODERS: dict[str, Any] = {
     "after": lambda: nn.Decoder(
         K, nn.GRUCell(3, D), attention=nn.DotProductAttention(), memory_size=D, look="after", seed=1
     ),
+    "stacked": lambda: nn.Decoder(
+        K,
+        nn.StackedCell([nn.LSTMCell(3 + D, D), nn.DropoutCell(nn.GRUCell(D, D))]),
+        attention=nn.DotProductAttention(),
+        memory_size=D,
+        seed=1,
+    ),
     "noisy": lambda: nn.Decoder(K, nn.ZoneoutCell(nn.DropoutCell(nn.GRUCell(3, D)), 0.2), seed=1),
 }
 TARGET = RNG.integers(2, K, (T, B))
@@ -134,6 +141,15 @@ def test_what_is_drawn_follows_the_model_s_probabilities() -> None:
     decoder(np.zeros((5, 4000), int), decoder.begin(np.zeros((4000, 2), np.float32)), sampling=1.0)
     counts = np.bincount(np.concatenate(seen[1:]), minlength=K) / 16000
     np.testing.assert_allclose(counts, [0.5, 0.2, 0.15, 0.1, 0.05], atol=0.015)
+
+
+def test_every_cell_of_a_stack_begins_with_what_the_encoder_says() -> None:
+    decoder = nn.Decoder(K, nn.StackedCell([nn.LSTMCell(3, D), nn.GRUCell(D, D)]))
+    (h, c), upper = model_with(decoder).encode(SOURCE)[0]
+    np.testing.assert_array_equal(h.data, upper.data)
+    assert h.data.any() and not np.any(plain(c))
+    with pytest.raises(ValueError, match=r"one size of output, not \[2, 4\]"):
+        nn.Decoder(K, nn.StackedCell([nn.LSTMCell(3, 2), nn.GRUCell(2, 4)]))
 
 
 def test_gradients_of_an_encoder_decoder_by_differences() -> None:

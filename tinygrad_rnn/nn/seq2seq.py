@@ -9,7 +9,7 @@ import numpy as np
 from ..autodiff.trees import tree_map
 from . import init
 from .attention import Attention, Memory
-from .cells import Cell
+from .cells import Cell, StackedCell
 from .cells.wrappers import hidden, on_hidden
 from .decoding import Step, beam_search, greedy
 from .layers import Embedding, Linear
@@ -38,7 +38,8 @@ class Decoder(Module):
 
     Args:
         symbols: k, how many there are.
-        cell: any cell with a hidden state: its inputs are the embedding, and the context in Bahdanau's order.
+        cell: any cell with a hidden state: its inputs are the embedding, and the context in Bahdanau's order. Of a
+            ``StackedCell`` each begins with the same hidden state, and attention looks with that of the last.
         attention: what to look with; None to look at nothing.
         memory_size: m, the size of what is looked at.
         look: "before" the cell's step (Bahdanau) or "after" it (Luong).
@@ -81,6 +82,9 @@ class Decoder(Module):
         self.generator = rng = init.generator(seed)
         self.cell, self.attention, self.look = cell, attention, look
         self.symbols, self.start, self.end = symbols, start, end
+        sizes = [inner.outputs for inner in cell.cells] if isinstance(cell, StackedCell) else []
+        if len(set(sizes)) > 1:
+            raise ValueError(f"Decoder: the cells of a stack begin alike, so they need one size of output, not {sizes}")
         embedded = cell.inputs - (memory_size if attention is not None and look == "before" else 0)
         if embedded < 1:
             raise ValueError(
@@ -95,7 +99,14 @@ class Decoder(Module):
 
     def begin(self, h: Any) -> Any:
         """The state before the first step, with a given hidden state h (B, d) and zeros where there is more."""
-        return on_hidden(lambda _: h, self.cell.initial_state(self._first_input(h)))
+        initial = self.cell.initial_state(self._first_input(h))
+        if isinstance(self.cell, StackedCell):
+            return tuple(on_hidden(lambda _: h, state) for state in initial)
+        return on_hidden(lambda _: h, initial)
+
+    def _hidden(self, state: Any) -> Any:
+        """The hidden state, of a stack that of its last cell."""
+        return hidden(state[-1] if isinstance(self.cell, StackedCell) else state)
 
     def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Saying, Any]:
         """One step.
@@ -112,7 +123,7 @@ class Decoder(Module):
         """
         x, weights = self.embedding(symbols), None
         if self.attention is not None and self.look == "before":
-            context, weights = self.attention(hidden(state), memory)
+            context, weights = self.attention(self._hidden(state), memory)
             x = np.concatenate([x, context], axis=-1)
         y, state = one_step(self.cell, x if noise is None else Noisy(x, noise), state)
         if self.attention is not None and self.combine is not None:
@@ -122,7 +133,9 @@ class Decoder(Module):
 
     def _draw(self, state: Any, steps: int) -> Any:
         """What the cell draws before the loop; None if it draws nothing."""
-        return self.cell.draw(self._first_input(hidden(state)), state, steps) if hasattr(self.cell, "draw") else None
+        if not hasattr(self.cell, "draw"):
+            return None
+        return self.cell.draw(self._first_input(self._hidden(state)), state, steps)
 
     def _first_input(self, h: Any) -> np.ndarray:
         """Something of the shape of the cell's first input."""
@@ -179,7 +192,7 @@ class Decoder(Module):
         Returns:
             For each sequence its symbols, without start and end.
         """
-        batch = len(hidden(state))
+        batch = len(self._hidden(state))
         if width == 1:
             step = self._stepper(memory)
             return greedy(step, state, batch=batch, start=self.start, end=self.end, max_steps=max_steps)
