@@ -248,3 +248,9 @@ def test_a_norm_that_is_not_finite_is_told() -> None:
     assert np.isnan(optim.clip_grad_norm_(w, 1.0))
     assert np.isnan(w.grad).all()
     assert optim.clip_grad_norm_(nn.Parameter(np.ones(2)), 1.0) == 0.0
+
+
+def test_a_module_is_not_clipped_but_its_parameters_are() -> None:
+    for clip in (optim.clip_grad_norm_, optim.clip_grad_value_):
+        with pytest.raises(TypeError, match=r"pass module.parameters\(\)"):
+            clip(nn.Linear(2, 2), 1.0)

@@ -6,8 +6,10 @@ Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``, ``decoding`` and ``arch
 and ``torch_weights``; ``layers`` and ``init``.
 
 Everything random takes ``seed=``, an int or a ``numpy.random.Generator``, and by default 0: so a model is the same each
-time it is made, but two layers of one shape start alike, and two dropouts drop the same. Give the parts of a model one
-generator, ``rng = np.random.default_rng(0)`` and ``seed=rng``, and each draws numbers of its own from it.
+time it is made, but two layers of one shape start alike, and two dropouts drop the same: optimisers warn of the one,
+``fit`` of the other. Give the parts of a model one generator, ``rng = np.random.default_rng(0)`` and ``seed=rng``, and
+each draws numbers of its own from it. What makes several parts by itself (``num_layers=``, both directions of a layer,
+a ``Decoder``) does so.
 """
 
 from . import init
