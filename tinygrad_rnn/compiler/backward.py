@@ -48,10 +48,12 @@ def gradients(
         for value, g in cotangents.items():
             _add(found, value, tracer(g))
         for value in reversed(order):
+            if value in wanted:  # the walk ends there, also if it is a result of another loop
+                continue
             if isinstance(value.op, Loop):  # all at once, when the cotangents of all its results are complete
                 if value is first_result[value.op]:
                     _through_loop(trace, value.op, found, leading)
-            elif value in found and value in leading and value not in wanted and value.op is not None:
+            elif value in found and value in leading and value.op is not None:
                 _pull_back(value, _settled(found, value), found, leading)
         return {value: _settled(found, value)._data for value in wanted if value in found}
 
