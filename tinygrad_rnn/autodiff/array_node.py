@@ -43,7 +43,8 @@ class ArrayNode(Node):
                 ans, args = self, self._recorded_arguments()
         edges, inputs, keywords, vjps = self.edges or (), self.inputs, self._keywords, self.op.vjps
         if vjps.__class__ is not list:
-            return [conformed(c, inputs[i]._data) for i, c in zip(edges, vjps(edges, g, ans, *args, **keywords))]
+            found = vjps(edges, g, ans, *args, **keywords)
+            return [None if c is None else conformed(c, inputs[i]._data) for i, c in zip(edges, found)]
         # The commonest shape is spelled out below: passing *args on costs as much as a small product.
         plain_pair = not keywords and len(args) == 2
         a, b = args if plain_pair else (None, None)

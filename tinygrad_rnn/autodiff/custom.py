@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from . import errors
 from .array_node import value_of
 from .registry import Primitive
 from .scope import context, enable_grad, traces
@@ -35,9 +37,11 @@ class _Custom:
 
     def __call__(self, *args: Any) -> Any:
         """Run it; recorded as one node, if an argument requires a gradient."""
+        if traces and context.trace is not None:
+            return self._f(*args) if self in context.trace.inside else self._traced(args)
         given = list(leaves(args))
         active = [i for i, a in enumerate(given) if isinstance(a, Tensor) and a.requires_grad]
-        if not active or not context.recording or (traces and context.trace is not None):
+        if not active or not context.recording:
             return self._f(*args)
         with enable_grad():  # so that what it uses from outside is noticed
             result, rules = self._run(tree_map(_detached, args), args)
@@ -50,9 +54,40 @@ class _Custom:
         results = apply(op, tuple(given[i] for i in active))
         return unflatten(result, iter(results if several else [results]))
 
+    def _traced(self, args: Any) -> Any:
+        """For a function that is being compiled: what ``f`` does, and an operation after it that has the rules."""
+        given = list(leaves(args))
+        active = [i for i, a in enumerate(given) if isinstance(a, Tensor)]
+        inside = context.trace.inside
+        with _held(inside, self):
+            result, rules = self._run(args, args)
+        values = list(leaves(result))
+        n = len(values)
+        pull_back, push_forward = rules(active)
+
+        def past_values(wanted: Sequence[int], g: Any, ans: Any, *operands: Any) -> list[Any]:
+            """The cotangents of the arguments, which stand behind the values; these are passed by."""
+            with _held(inside, self):
+                found = iter(pull_back([i - n for i in wanted if i >= n], g, ans, *operands[n:]))
+            return [None if i < n else next(found) for i in wanted]
+
+        op = Primitive(self._name, lambda *a: a[0] if n == 1 else a[:n], past_values, push_forward, outputs=n != 1)
+        results = apply(op, (*values, *(given[i] for i in active)))
+        return unflatten(result, iter([results] if n == 1 else results))
+
     def _run(self, detached: Any, args: Any) -> tuple[Any, Callable[[list[int]], tuple[Any, Any]]]:
         """The result, and what gives the vjp and jvp rules for the leaves that require a gradient."""
         raise NotImplementedError
+
+
+@contextmanager
+def _held(functions: set[Any], function: Any) -> Iterator[None]:
+    """While its halves run, which may call the function itself, that has no rules."""
+    functions.add(function)
+    try:
+        yield
+    finally:
+        functions.discard(function)
 
 
 def _with(args: Any, active: Sequence[int], values: Sequence[Any]) -> Any:
@@ -173,6 +208,9 @@ class custom_jvp(_Custom):
     def defjvp(self, rule: Callable[..., Any]) -> None:
         """Declare the rule."""
         self._rule = rule
+
+    def _traced(self, args: Any) -> Any:
+        raise errors.not_inside(f"custom_jvp ({self._name})", "use custom_vjp, which can be compiled")
 
     def _run(self, detached: Any, args: Any) -> Any:
         rule = self._rule

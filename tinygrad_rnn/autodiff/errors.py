@@ -33,59 +33,92 @@ FALLBACK = (
 )
 
 
-def no_rule(name: str) -> TypeError:
+class NotOnTensors(TypeError):
+    """Something that arrays can do and Tensors can't. The message says what to write instead."""
+
+
+class CannotCompile(NotOnTensors):
+    """A function can't be compiled, for the reason that the message gives. It still runs as it is."""
+
+
+def no_rule(name: str) -> NotOnTensors:
     """The error for a NumPy function that has no rule."""
     instead = INSTEAD.get(name)
     cure = f"Use {instead} instead." if instead else FALLBACK
-    return TypeError(f"np.{name} has no derivative rule here, so it can't be applied to a Tensor. {cure}")
+    return NotOnTensors(f"np.{name} has no derivative rule here, so it can't be applied to a Tensor. {cure}")
 
 
-def unknown_keyword(name: str, keywords: Sequence[str]) -> TypeError:
+def unknown_keyword(name: str, keywords: Sequence[str]) -> NotOnTensors:
     """The error for a keyword that NumPy has and that isn't supported on Tensors, or that nobody has."""
     listed = ", ".join(f"{keyword}=" for keyword in keywords)
-    return TypeError(
+    return NotOnTensors(
         f"np.{name} on a Tensor does not take {listed}. Leave it out, or give it the plain value, .numpy()."
     )
 
 
-def no_out(name: str) -> TypeError:
+def no_out(name: str) -> NotOnTensors:
     """The error for ``out=``, and for ``array += tensor``, which NumPy turns into it."""
-    return TypeError(
+    return NotOnTensors(
         f"np.{name} can't write a Tensor into an existing array (out=, or an in-place operator such as +=): the "
         "gradient would be lost. Write a = a + t instead of a += t, and collect results in a list for np.stack."
     )
 
 
-def silent_detour(how: str, scope: Scope) -> TypeError:
+def silent_detour(how: str, scope: Scope) -> NotOnTensors:
     """The error for what would quietly turn a Tensor into a plain number or array."""
     where = f" made at {scope}" if str(scope) else ""
-    return TypeError(
+    return NotOnTensors(
         f"{how} of a Tensor{where} that requires a gradient would lose the gradient. To join Tensors use np.stack or "
         "np.concatenate; for the plain value use .item(), .numpy() or .detach()."
     )
 
 
-def no_array(scope: Scope) -> TypeError:
+def no_array(scope: Scope) -> NotOnTensors:
     """The error for a Tensor of which NumPy makes an array, by itself or for functions that don't ask a Tensor."""
     asked = silent_detour("np.asarray", scope)
-    return TypeError(
+    return NotOnTensors(
         f"{asked} Some functions of NumPy's call np.asarray themselves: instead of np.full(shape, t) write "
         "np.broadcast_to(t, shape), instead of array.dot(t) array @ t, instead of np.select(..., default=t) np.where."
     )
 
 
-def no_value(how: str) -> TypeError:
+def no_value(how: str) -> CannotCompile:
     """The error for code that asks for a value while it is traced to be compiled: what it is told would go stale."""
-    return TypeError(
+    return CannotCompile(
         f"{how} of a Tensor: a function that is being compiled is traced once and then run on other values, so it "
-        "can't look at them. Choose with np.where instead of if, pass a value that steers the model as a plain number, "
-        "or run this function as it is, without compile()."
+        "can't look at them. Choose with np.where instead of if, look up in a Tensor instead of an array, pass a value "
+        "that steers the model as a plain number, or run this function as it is, without compile()."
     )
 
 
-def complex_refused(name: str) -> TypeError:
+def length_by_values(name: str) -> CannotCompile:
+    """The error for a function whose result has a length that depends on values."""
+    return CannotCompile(
+        f"{name} gives an array whose length depends on values, and a compiled function has to know it beforehand. "
+        "Choose with np.where(a > 0, a, 0), which keeps the shape, or run this function as it is, without compile()."
+    )
+
+
+def not_inside(name: str, instead: str) -> CannotCompile:
+    """The error for what works around a compiled function but not inside one."""
+    return CannotCompile(
+        f"{name} inside a function that is being compiled: {instead}, or run this function as it is, without compile()."
+    )
+
+
+def no_assignment() -> NotOnTensors:
+    """The error for assigning into a Tensor."""
+    return NotOnTensors(
+        "a Tensor can't be assigned into: its value is part of a recorded graph. Write the functional form: "
+        "x = index_update(x, index, value), or index_add; np.where(mask, new, old); or np.stack of the parts."
+    )
+
+
+def complex_refused(name: str) -> NotOnTensors:
     """The error for complex numbers."""
-    return TypeError(f"{name}: complex numbers are not supported; give the real and the imaginary part as two arrays.")
+    return NotOnTensors(
+        f"{name}: complex numbers are not supported; give the real and the imaginary part as two arrays."
+    )
 
 
 def _shapes(arrays: Sequence[Any]) -> list[str]:

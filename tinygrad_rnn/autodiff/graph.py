@@ -50,7 +50,7 @@ class Node:
     __hash__ = object.__hash__
 
     def _pull_back(self, g: Any) -> Sequence[Any]:
-        """The cotangent of this node, taken back along its edges: a contribution for each."""
+        """The cotangent of this node, taken back along its edges: a contribution for each, None where there is none."""
         raise NotImplementedError
 
     def _push_forward(self, tangents: list[Any]) -> Any:
@@ -222,6 +222,8 @@ def backward_walk(
         if watched:
             contributions = _let_through(node, contributions, allowed, observer)
         for i, contribution in contributions:
+            if contribution is None:
+                continue
             parent = inputs[i]
             if parent not in waiting:
                 waiting[parent] = contribution
@@ -240,7 +242,7 @@ def _let_through(
 ) -> Iterator[tuple[int, Any]]:
     """Those contributions of a node that lead to a target; the observer is told of each."""
     for i, contribution in contributions:
-        if allowed is None or node.inputs[i] in allowed:
+        if contribution is not None and (allowed is None or node.inputs[i] in allowed):
             if observer is not None:
                 observer.contribution(node, i, contribution)
             yield i, contribution

@@ -141,7 +141,9 @@ class Tensor(ArrayNode):
 
     def detach(self) -> Tensor:
         """The same value outside the graph: no gradient flows through it."""
-        return constant(self._readable("detach()"), self.name)
+        if traces and context.trace is not None:
+            return context.trace.detached(self)
+        return constant(self._data, self.name)
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -325,10 +327,7 @@ class Tensor(ArrayNode):
         return apply(getitem, (self, plain_index(index)))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise TypeError(
-            "a Tensor can't be assigned into: its value is part of a recorded graph. Write the functional form: "
-            "x = index_update(x, index, value), or index_add; np.where(mask, new, old); or np.stack of the parts."
-        )
+        raise errors.no_assignment()
 
     # Comparisons look at values only; their results are plain arrays.
 

@@ -5,7 +5,7 @@ rules as always, run on tracers), ``loop`` (what may leave the loop over time, w
 ``program`` (all of it together), ``numpy_executor`` (generated code), ``compiled`` (what users call).
 """
 
+from ..autodiff.errors import CannotCompile
 from .compiled import Compiled, compile
-from .program import CannotCompile
 
 __all__ = ["CannotCompile", "Compiled", "compile"]

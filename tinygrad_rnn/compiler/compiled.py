@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..autodiff.errors import NotOnTensors
 from ..autodiff.graph import Node, ancestors, backward_walk, forward_walk, leading_to
 from ..autodiff.registry import Primitive
 from ..autodiff.scope import context, enable_grad
@@ -14,8 +16,9 @@ from ..autodiff.tensor import Tensor, apply, constant
 from ..autodiff.trees import children, leaves, tree_map
 from .executable import Executable, Run
 from .guards import Guards
-from .plans import Plan
+from .plans import Outdated, Plan
 from .program import unroll_traced
+from .random_numbers import none_drawn
 
 Eager = Callable[..., Any]
 EXECUTORS = ("numpy", "numba", "auto")
@@ -39,6 +42,7 @@ class Compiled:
         self.fallback = fallback
         self._plans: dict[Any, Plan | None] = {}  # None for one that runs as it is: refused, or of Scalars
         self._guards = Guards(function)
+        self._lock = threading.RLock()  # for threads that share it
 
     @property
     def plans(self) -> list[Plan]:
@@ -68,7 +72,9 @@ class Compiled:
             return self.function(*args)
         return self._run(self.function, "call", args, self.function)
 
-    def over_time(self, xs: Any, state: Any, steps: int, reverse: bool, eager: Eager) -> tuple[Any, Any]:
+    def over_time(
+        self, xs: Any, state: Any, steps: int, reverse: bool, step: Callable[..., tuple[Any, Any]], eager: Eager
+    ) -> tuple[Any, Any]:
         """Run the function as a cell over a sequence; ``unroll`` calls this.
 
         Args:
@@ -76,6 +82,7 @@ class Compiled:
             state: a tree of arrays.
             steps: how many steps, at least 1.
             reverse: whether to go from the last step to the first.
+            step: the function, made to give a pair.
             eager: ``eager(xs, state)`` does the same step by step.
 
         Returns:
@@ -83,46 +90,66 @@ class Compiled:
         """
 
         def function(xs: Any, state: Any) -> Any:
-            return unroll_traced(self._cell, tree_map(lambda a: a[:steps], xs), state, steps, reverse)
+            return unroll_traced(step, tree_map(lambda a: a[:steps], xs), state, steps, reverse)
 
         return self._run(function, (steps, reverse), (xs, state), eager)
 
-    def _cell(self, x: Any, state: Any) -> tuple[Any, Any]:
-        result = self.function(x, state)
-        return result if isinstance(result, tuple) and len(result) == 2 else (result, result)
-
     def _run(self, function: Callable[..., Any], what: Any, args: tuple[Any, ...], eager: Eager) -> Any:
-        arrays: list[Any] = []
-        key = (what, _form(args, arrays))
         if context.anomaly is not None:
             return eager(*args)
+        arrays: list[Any] = []
+        things: list[Any] = []
+        key = (what, _form(args, arrays, things))
+        with self._lock:
+            plan = self._plan(key, function, args, arrays, things)
+            if plan is not None:
+                inputs = (*arrays, *plan.captured)
+                recording = context.recording
+                wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
+                try:
+                    executable = plan.executable(wanted)
+                except Outdated:
+                    del self._plans[key]
+                    return self._run(function, what, args, eager)
+                except NotOnTensors:
+                    if not self.fallback:
+                        raise
+                    plan = self._plans[key] = None
+        if plan is None:
+            return eager(*args)
+        call = Call(executable, args, inputs, eager)
+        results = apply(call, inputs)
+        return plan.packed(results if call.outputs else (results,))
+
+    def _plan(
+        self, key: Any, function: Callable[..., Any], args: Any, arrays: list[Any], things: list[Any]
+    ) -> Plan | None:
+        """The plan for arguments of this form; None where there can't be one and the function is to run as it is."""
         if self._guards.changed():
             self._plans.clear()
             self._guards = Guards(self.function)
         if key in self._plans:
             plan = self._plans[key] = self._plans.pop(key)  # the last used stands last
-        else:
-            by_scalars = any(a.dtype == object for a in arrays)
-            plan = self._plans[key] = None if by_scalars else self._planned(function, args)
-            if len(self._plans) > MOST_PLANS:
-                del self._plans[next(iter(self._plans))]
-        if plan is None:
-            return eager(*args)
-        inputs = (*arrays, *plan.captured)
-        recording = context.recording
-        wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
-        call = Call(plan.executable(wanted), args, inputs, eager)
-        results = apply(call, inputs)
-        return plan.packed(results if call.outputs else (results,))
+            if plan is None or not plan.guards.changed():
+                return plan
+            del self._plans[key]
+        by_scalars = any(a.dtype == object for a in arrays)
+        self._plans[key] = plan = None if by_scalars else self._planned(function, args, Guards(*things))
+        if len(self._plans) > MOST_PLANS:
+            del self._plans[next(iter(self._plans))]
+        return plan
 
-    def _planned(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Plan | None:
-        """A plan for arguments of a new form; None where there can't be one and the function is to run as it is."""
+    def _planned(self, function: Callable[..., Any], args: tuple[Any, ...], guards: Guards) -> Plan | None:
+        """A new plan; None if there can't be one."""
         try:
-            return Plan(function, args, self.executor)
-        except Exception:
+            with none_drawn([*self._guards.generators, *guards.generators]):
+                return Plan(function, args, self.executor, guards)
+        except NotOnTensors:
             if not self.fallback:
                 raise
             return None
+        finally:
+            self._guards = Guards(self.function)  # what the function does to itself, a count of calls say, is no change
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
@@ -131,20 +158,46 @@ class Compiled:
         return f"compiled({self.function!r})"
 
 
-def _form(a: Any, arrays: list[Any]) -> Any:
+def _form(a: Any, arrays: list[Any], things: list[Any]) -> Any:
     """What a plan depends on: the shape and dtype of an array, the form of a tree, anything else by itself.
 
     Args:
         a: an argument, or a tree of arguments.
         arrays: gets the arrays in it.
+        things: gets what may hold anything: models, settings.
     """
     if isinstance(a, (Tensor, np.ndarray)):
         arrays.append(a)
         return a.shape, a.dtype, isinstance(a, Tensor)
     if isinstance(a, dict):
-        return (dict, *[(key, _form(part, arrays)) for key, part in a.items()])
-    parts = children(a)
-    return (type(a), a) if parts is None else (type(a), *[_form(part, arrays) for part in parts])
+        return (dict, *[(key, _form(part, arrays, things)) for key, part in a.items()])
+    if type(a) in COMPARED:
+        return type(a), a
+    if type(a) is float:
+        return float, repr(a)  # which tells -0.0 from 0.0, and one NaN not from another
+    forms = [_form(part, arrays, things) for part in children(a) or ()]
+    if isinstance(a, (tuple, list)):
+        return (type(a), *forms)
+    things.append(a._tree_origin() if hasattr(a, "_tree_origin") else a)
+    return (type(a), Itself(things[-1]), *forms)
+
+
+COMPARED = {int, bool, str, bytes, type(None)}
+
+
+class Itself:
+    """A key that is equal to no other thing than this one, however they compare."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Itself) and other.thing is self.thing
 
 
 class Call(Primitive):
@@ -174,11 +227,12 @@ class Call(Primitive):
         if isinstance(ans, Tensor):
             return self._recorded_cotangents(wanted, cotangents)
         assert self._run is not None
+        places = self._executable.places(tuple([c is not None for c in cotangents]))
         for i, v in enumerate(self._executable.program.outputs):
             if cotangents[i] is None:
                 cotangents[i] = np.zeros(v.shape, v.dtype)
         found = self._run.gradients(cotangents)
-        return [self._executable.gradient(found, i) for i in wanted]
+        return [None if place is None else found[place] for place in map(places.__getitem__, wanted)]
 
     def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:
         """The tangents of the results."""
@@ -202,8 +256,10 @@ class Call(Primitive):
                     f"the data of {a.name or 'an input'} was replaced after a compiled function ran, so what it did "
                     "can't be recorded any more. Look at it, or differentiate it twice, before the update."
                 )
+        given = iter(arrays)
+        args = tree_map(lambda a: _as_given(a, given), self._args) if arrays else self._args
         with enable_grad():
-            result = self._eager(*self._args)
+            result = self._eager(*args)
         return [y if isinstance(y, Tensor) else constant(np.asarray(y)) for y in leaves(result)]
 
     def _recorded_cotangents(self, wanted: Sequence[int], cotangents: list[Any]) -> list[Any]:
@@ -216,7 +272,15 @@ class Call(Primitive):
         targets = [self._inputs[i] for i in wanted]
         with enable_grad():
             reached = backward_walk(start, leading_to(ancestors(start), targets), targets=frozenset(targets))
-        return [reached.get(a, constant(np.zeros(a.shape, a.dtype))) for a in targets]
+        return [reached.get(a) for a in targets]
+
+
+def _as_given(a: Any, arrays: Iterator[np.ndarray]) -> Any:
+    """An argument as it was when the function ran: the caller may have written into his array since."""
+    if not isinstance(a, (Tensor, np.ndarray)):
+        return a
+    array = next(arrays)
+    return a if isinstance(a, Tensor) else array
 
 
 def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: bool = False) -> Compiled:
@@ -229,15 +293,18 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
     Args:
         function: a cell, ``y, state = cell(x, state)``; or a function of arrays and trees of them, which calls
             ``unroll``. Its Tensors are read at each call. Plain arrays that it uses, and what its Python code decides,
-            are taken as they are when it is traced.
+            are taken as they are when it is traced: to change such an array later, make a Tensor of it and set its
+            ``data``. An attribute or a variable that is replaced by something else is noticed.
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
             disk; "auto" for NumPy until machine code, which a thread makes meanwhile where numba is installed, is
             ready. The two round differently in the last digits, so with "auto" a run can't be repeated bit for bit.
-        fallback: run it as it is where it can't be compiled, instead of raising.
+        fallback: run it as it is where it can't be compiled, instead of raising. Errors of its own are raised all the
+            same.
 
     Raises:
         ValueError: there is no such executor.
-        TypeError: (when called) it asks for a value, as ``if h > 0`` does, or draws random numbers inside.
+        CannotCompile: (when called) it asks for a value, as ``if h > 0`` does, or draws random numbers inside. It is a
+            TypeError, as are the errors for what Tensors can't do, such as ``out=``.
 
     Example:
         >>> import numpy as np

@@ -11,6 +11,7 @@ import numpy as np
 from .numpy_executor import generate
 from .plan import Buffer, Function
 from .program import Program
+from .reach import reached_from
 from .values import label
 
 
@@ -39,8 +40,7 @@ class Executable:
             given |= {name: len(given) + i for i, name in enumerate(label(v) for v in program.cotangents)}
             given |= {name: len(given) + i for i, name in enumerate(self.code.saved)}
             self._backward_slots = _slots(self.code.backward, given)
-        places = {v: i for i, v in enumerate(program.gradients)}
-        self._places = [places.get(v) for v in program.inputs]
+        self._places: dict[tuple[bool, ...], list[int | None]] = {}
         self._waiting: list[Workspace] = []
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
@@ -54,11 +54,18 @@ class Executable:
         if self.code.backward is not None and threading.main_thread().is_alive():
             run.gradients([np.zeros(v.shape, v.dtype) for v in self.program.cotangents])
 
-    def gradient(self, found: Sequence[np.ndarray], i: int) -> np.ndarray:
-        """That of input ``i``, among those that ``Run.gradients`` found; zeros if no result depends on it."""
-        place = self._places[i]
-        v = self.program.inputs[i]
-        return np.zeros(v.shape, v.dtype) if place is None else found[place]
+    def places(self, used: tuple[bool, ...]) -> list[int | None]:
+        """For each input where its gradient stands among those of ``Run.gradients``; None if there is none for it.
+
+        Args:
+            used: for each output whether a cotangent has arrived there.
+        """
+        if used not in self._places:
+            program = self.program
+            reached = reached_from([v for v, is_used in zip(program.outputs, used) if is_used])
+            places = {v: i for i, v in enumerate(program.gradients) if v in reached}
+            self._places[used] = [places.get(v) for v in program.inputs]
+        return self._places[used]
 
     def take_back(self, workspace: Workspace) -> None:
         """Keep a workspace for the next call."""

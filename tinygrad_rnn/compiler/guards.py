@@ -1,4 +1,4 @@
-"""What a trace took for granted: the attributes of models, and what functions close over.
+"""What a trace took for granted: the attributes of models and of their classes, and what functions close over.
 
 A trace follows the Python code of a function once, and with it whatever that code looked at: which activation an
 attribute names, whether a model is training, which Parameters it holds. If one of those is replaced by something else,
@@ -7,83 +7,166 @@ the function has to be traced again. The values *in* Tensors don't matter: they 
 
 from __future__ import annotations
 
+import functools
+import sys
+import sysconfig
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.graph import Node
+from .random_numbers import GENERATORS
 
 Read = Callable[[], list[Any]]
 
-OPAQUE = (
-    Node, np.ndarray, np.generic, np.ufunc, np.random.Generator, type, types.ModuleType, types.BuiltinFunctionType, str,
-    bytes,
-)  # fmt: skip
-
+OPAQUE = (Node, np.ndarray, np.generic, np.ufunc, types.BuiltinFunctionType, str, bytes, int, float)
 LIBRARIES = {"numpy", __name__.partition(".")[0]}
+INSTALLED = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib", "purelib", "platlib"))
+NOTHING = object()
 
 
 class Guards:
-    """What a function depends on, as it was when this was made.
+    """What some things depend on, as it was when this was made.
 
     Args:
-        function: a function, a module, or any object that is called.
+        things: functions, modules, or any objects that are called or looked at.
+
+    Attributes:
+        generators: the generators of random numbers among what they use.
     """
 
-    def __init__(self, function: Any) -> None:
-        self._watched: list[tuple[Read, list[int]]] = []
-        self._kept: list[Any] = []  # so that no id is given to something else
-        seen: set[int] = set()
-        stack = [function]
-        while stack:
-            thing = stack.pop()
-            if id(thing) in seen or isinstance(thing, OPAQUE) or _is_library_function(thing):
-                continue
-            seen.add(id(thing))
-            for read in _readers(thing):
-                found = read()
-                self._watched.append((read, list(map(id, found))))
-                self._kept.append(found)
-                stack += found
+    def __init__(self, *things: Any) -> None:
+        self.generators: list[Any] = []
+        self._named: dict[tuple[int, str], tuple[Mapping[str, Any], str, Any]] = {}
+        self._sizes: list[tuple[Mapping[str, Any], int]] = []
+        self._listed: list[tuple[Read, list[Any]]] = []
+        self._stack = list(things)
+        self._seen: dict[int, Any] = {}  # with the things themselves, so that no id is given to something else
+        while self._stack:
+            thing = self._stack.pop()
+            if isinstance(thing, types.BuiltinFunctionType):  # of a generator, such as rng.normal, or of nothing
+                thing = thing.__self__
+            if isinstance(thing, GENERATORS):
+                self.generators.append(thing)
+            elif id(thing) not in self._seen and not isinstance(thing, OPAQUE) and not _is_of_library(thing):
+                self._seen[id(thing)] = thing
+                self._look_into(thing)
 
     def changed(self) -> bool:
         """Whether something has been replaced since."""
-        return any(list(map(id, read())) != before for read, before in self._watched)
+        for names, name, thing in self._named.values():
+            if names.get(name, NOTHING) is not thing:
+                return True
+        for names, size in self._sizes:
+            if len(names) != size:
+                return True
+        for read, before in self._listed:
+            now = read()
+            if len(now) != len(before) or any(a is not b for a, b in zip(now, before)):
+                return True
+        return False
+
+    def _look_into(self, thing: Any) -> None:
+        if isinstance(thing, types.FunctionType):
+            self._watch_function(thing)
+        elif isinstance(thing, type):
+            for base in thing.__mro__:
+                if not _is_of_library(base):
+                    self._watch_all(vars(base))
+        elif isinstance(thing, dict):
+            self._watch_all(thing)
+        elif isinstance(thing, (list, tuple, set, frozenset)):
+            self._watch_list(lambda: list(thing))
+        else:
+            if not _is_of_library(type(thing)):
+                self._watch_list(lambda: [type(thing)])
+            if hasattr(thing, "__dict__"):
+                self._watch_all(vars(thing))
+            for read in _parts(thing):
+                self._watch_list(read)
+
+    def _watch_function(self, function: types.FunctionType) -> None:
+        self._watch_list(lambda: [function.__code__, function.__defaults__, function.__kwdefaults__])
+        if function.__closure__:
+            cells = function.__closure__
+            self._watch_list(lambda: [_content(cell) for cell in cells])
+        if vars(function):
+            self._watch_all(vars(function))
+        names = set(_names_in(function.__code__))
+        for name in names & function.__globals__.keys():
+            self._watch_name(function.__globals__, name)
+            module = function.__globals__[name]
+            if isinstance(module, types.ModuleType) and not _is_of_library(module):
+                for attribute in names & vars(module).keys():
+                    self._watch_name(vars(module), attribute)
+
+    def _watch_name(self, names: Mapping[str, Any], name: str) -> None:
+        self._named[id(names), name] = names, name, names[name]
+        self._stack.append(names[name])
+
+    def _watch_all(self, names: Mapping[Any, Any]) -> None:
+        self._sizes.append((names, len(names)))
+        for name in names:
+            self._watch_name(names, name)
+
+    def _watch_list(self, read: Read) -> None:
+        found = read()
+        self._listed.append((read, found))
+        self._stack += found
 
 
-def _is_library_function(thing: Any) -> bool:
-    """A function of NumPy's or of this package looks at nothing that changes."""
-    module = getattr(thing, "__module__", None) if isinstance(thing, types.FunctionType) else None
-    return isinstance(module, str) and module.partition(".")[0] in LIBRARIES
+def _is_of_library(thing: Any) -> bool:
+    """Functions, classes and modules that were installed, or belong to Python: they don't change."""
+    if isinstance(thing, types.ModuleType):
+        return _is_library(thing.__name__)
+    return isinstance(thing, (types.FunctionType, type)) and _is_library(str(thing.__module__))
 
 
-def _readers(thing: Any) -> Iterator[Read]:
-    """Functions that give what a thing holds, at the moment when they are called."""
+@functools.cache
+def _is_library(name: str) -> bool:
+    module = sys.modules.get(name)
+    if name == "__main__" or module is None:
+        return False
+    file = getattr(module, "__file__", None)
+    if name.partition(".")[0] in LIBRARIES or name in sys.builtin_module_names:
+        return True
+    return file is not None and file.startswith(INSTALLED)
+
+
+def _parts(thing: Any) -> Iterator[Read]:
+    """Functions that give what an object holds elsewhere than in its dict, at the moment when they are called."""
     if isinstance(thing, types.MethodType):
         yield lambda: [thing.__self__, thing.__func__]
-    elif isinstance(thing, types.FunctionType):
-        yield from _function_readers(thing)
-    elif isinstance(thing, dict):
-        yield lambda: list(thing.values())
-    elif isinstance(thing, (list, tuple)):
-        if isinstance(thing, list) or thing:
-            yield lambda: list(thing)
-    elif hasattr(thing, "__dict__"):
-        attributes = thing.__dict__
-        yield lambda: list(attributes.values())
-    if hasattr(thing, "func") and hasattr(thing, "keywords"):  # functools.partial
+    elif isinstance(thing, (staticmethod, classmethod)):
+        yield lambda: [thing.__func__]
+    elif isinstance(thing, property):
+        yield lambda: [thing.fget]
+    elif isinstance(thing, functools.partial):
         yield lambda: [thing.func, thing.args, thing.keywords]
+    elif isinstance(thing, functools.cached_property):
+        yield lambda: [thing.func]
+    slots = [slot for base in type(thing).__mro__ for slot in _slots(base)]
+    if slots:
+        yield lambda: [getattr(thing, slot, NOTHING) for slot in slots]
 
 
-def _function_readers(function: types.FunctionType) -> Iterator[Read]:
-    cells = function.__closure__ or ()
-    if cells:
-        yield lambda: [cell.cell_contents for cell in cells]
-    if function.__defaults__:
-        yield lambda: list(function.__defaults__ or ())
-    names = [name for name in function.__code__.co_names if name in function.__globals__]
-    if names:
-        scope = function.__globals__
-        yield lambda: [scope.get(name) for name in names]
+def _slots(base: type) -> list[str]:
+    slots = () if _is_of_library(base) else vars(base).get("__slots__", ())
+    return [slots] if isinstance(slots, str) else [slot for slot in slots if not slot.startswith("__")]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing has been assigned to that variable yet
+        return NOTHING
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    """The names of variables and attributes that some code mentions, also inside the functions that it makes."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_in(constant)

@@ -26,9 +26,11 @@ REDUCERS: dict[Any, str] = {
 
 
 def _sigmoid(value: Value, out: str, x: str) -> list[str]:
-    """1 / (1 + exp(-x)); where exp overflows, 1 / inf is the right 0."""
+    """1 / (1 + exp(-x)); below the bound exp would overflow, and nothing is left of the result anyway."""
+    bound = {2: -11.0, 4: -88.5}.get(value.dtype.itemsize, -709.5)
     return [
-        f"negative({x}, out={out})",
+        f"maximum({x}, {bound}, out={out})",
+        f"negative({out}, out={out})",
         f"exp({out}, out={out})",
         f"add({out}, 1, out={out})",
         f"reciprocal({out}, out={out})",

@@ -14,12 +14,17 @@ import numpy as np
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
 from .executable import Executable
+from .guards import Guards
 from .machine_code import NoMachineCode
 from .program import Program, traced
 from .report import described
 
 THREAD = "tinygrad_rnn compiler"
 CALLS_BEFORE_MACHINE_CODE = 2  # a function that is called once isn't worth seconds of compiling
+
+
+class Outdated(Exception):
+    """What a plan was traced from was changed without notice."""
 
 
 class Plan:
@@ -30,6 +35,7 @@ class Plan:
         args: arguments of the form.
         executor: "numpy", "numba", or "auto": NumPy at once, and machine code, which a thread makes meanwhile, when it
             is ready.
+        guards: what the plan depends on besides the function, which ``compiled`` watches.
 
     Attributes:
         captured: the Tensors that the function uses besides its arguments.
@@ -39,15 +45,29 @@ class Plan:
         CannotCompile: it can't be traced.
     """
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], executor: str) -> None:
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], executor: str, guards: Guards) -> None:
+        self.guards = guards
         stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
-        self._trace = partial(traced, function, stand_ins)
-        self._traced: Program | None = self._trace()
+        self._run_traced = partial(traced, function, stand_ins)
+        self._traced: Program | None = self._run_traced()
+        self._spelled = {True: self._traced.spelled_out()}
         self.captured = self._traced.captured
         self.packed = packer(self._traced.result)
         self._executor = executor
         self._executables: dict[tuple[bool, ...], Executable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
+
+    def _trace(self, lifts_elements: bool = True) -> Program:
+        """The function, traced once more.
+
+        Raises:
+            Outdated: it does something else than it did.
+        """
+        program = self._run_traced(lifts_elements=lifts_elements)
+        before = self._spelled.setdefault(lifts_elements, program.spelled_out())
+        if any(a is not b for a, b in zip(program.captured, self.captured)) or program.spelled_out() != before:
+            raise Outdated
+        return program
 
     def executable(self, wanted: tuple[bool, ...]) -> Executable:
         """The best that there is so far, for gradients of these inputs.

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 
+from ..autodiff.errors import CannotCompile, NotOnTensors
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import leaves, tree_map
 from .backward import gradients
 from .loop import Carried, Loop
 from .simplify import simplified_step
-from .trace import Trace, Tracer, tracer
-from .values import Value, in_order, new_input
-
-
-class CannotCompile(TypeError):
-    """A function can't be compiled, for the reason that the message gives. It still runs as it is."""
+from .trace import Trace, Tracer, identity, tracer
+from .values import Value, in_order, name_of_operation, new_input, values_in
 
 
 @dataclass
@@ -53,6 +51,14 @@ class Program:
         loops = {v.op for v in forward if isinstance(v.op, Loop)}
         return in_order(self.gradients.values(), stop=lambda v: v in forward or v.op in loops)
 
+    def spelled_out(self) -> list[Any]:
+        """All that the program does, so that two of them can be compared: each Value by its number."""
+        numbers: dict[Value, int] = {}
+        lines: list[Any] = [[id(tensor) for tensor in self.captured]]
+        spell(self.inputs, numbers, lines)
+        spell(self.outputs, numbers, lines)
+        return [*lines, [numbers[v] for v in self.outputs]]
+
     def differentiate(self, wanted: Sequence[bool]) -> None:
         """Add the backward pass, for those of the inputs that are wanted."""
         chosen = [v for v, w in zip(self.inputs, wanted) if w]
@@ -66,6 +72,27 @@ class Program:
         self.gradients = gradients(self.trace, seeds, chosen)
 
 
+def spell(roots: Sequence[Value], numbers: dict[Value, int], lines: list[Any]) -> None:
+    """Add a line for each Value that roots are made of, with those in loops.
+
+    Args:
+        roots: Values.
+        numbers: those that have a line already; gets the others.
+        lines: gets the lines.
+    """
+    for value in in_order(roots, stop=numbers.__contains__):
+        name = "" if value.op is None else name_of_operation(value)
+        made_of: list[Any] = [value.args, value.keywords]
+        if isinstance(value.op, Loop):
+            loop = value.op
+            parts = [*loop.slices, *loop.slices.values(), *(v for c in loop.carried for v in c)]
+            spell([*parts, *values_in(made_of)], numbers, lines)
+            made_of += [parts, loop.steps, loop.backwards]
+        numbers[value] = len(numbers)
+        elements = None if value.array is None else sha256(value.array.tobytes()).digest()
+        lines.append([name, identity(made_of, numbers.__getitem__), value.shape, value.dtype.str, elements])
+
+
 def traced(function: Callable[..., Any], arguments: Any, lifts_elements: bool = True) -> Program:
     """Run a function on tracers.
 
@@ -75,15 +102,14 @@ def traced(function: Callable[..., Any], arguments: Any, lifts_elements: bool = 
         lifts_elements: whether cheap operations leave loops, too.
 
     Raises:
-        CannotCompile: it draws random numbers inside, or gives something else than arrays.
-        TypeError: it asks for a value.
+        CannotCompile: it asks for a value, or does something else each time, or gives something else than arrays.
     """
     program, again = (_trace_once(function, arguments, lifts_elements) for _ in range(2))
-    first, second = ([np.asarray(v.array) for v in p.trace.constants] for p in (program, again))
-    if len(first) != len(second) or not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second)):
+    if program.spelled_out() != again.spelled_out():
         raise CannotCompile(
-            "an array that this function makes comes out differently each time: it seems to draw random numbers "
-            "inside. Draw them before the loop and pass them in: per step with xs, per sequence with the state."
+            "this function did something else when it was run a second time: it draws random numbers inside, or counts "
+            "its calls, or changes an array that it uses. Have it depend on its arguments alone: draw before the loop "
+            "and pass in what was drawn, per step with xs, per sequence with the state; keep a count in the state."
         )
     return program
 
@@ -99,10 +125,21 @@ def _trace_once(function: Callable[..., Any], arguments: Any, lifts_elements: bo
         return tracer(inputs[-1])
 
     with trace.recording():
-        result = function(*tree_map(stand_in, arguments))
+        try:
+            result = function(*tree_map(stand_in, arguments))
+        except Exception as error:
+            raise _reason(error) from None
         outputs = [recorded(trace, a) for a in leaves(result)]
     captured = list(trace.captured)
     return Program(trace, [*inputs, *trace.captured.values()], outputs, captured, result)
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Why a trace failed: a Tensor's own words, also where NumPy, which asked it, made another error of them."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None and not isinstance(cause, NotOnTensors):
+        cause = cause.__cause__ or cause.__context__
+    return error if cause is None else cause
 
 
 def recorded(trace: Trace, a: Any) -> Value:
@@ -129,11 +166,17 @@ def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, rev
         The outputs of all steps (T, ...), and the state after the last.
     """
     trace = context.trace
+    if trace.in_step:
+        return _written_out(cell, xs, state, steps, reverse)
     sequences = [recorded(trace, a) for a in leaves(xs)]
     starts = [recorded(trace, a) for a in leaves(state)]
     rows = [new_input(v.shape[1:], v.dtype, "x") for v in sequences]
     befores = [new_input(v.shape, v.dtype, name) for v, name in zip(starts, _names(state, len(starts)))]
-    outputs, after = cell(packed(xs, map(tracer, rows)), packed(state, map(tracer, befores)))
+    trace.in_step = True
+    try:
+        outputs, after = cell(packed(xs, map(tracer, rows)), packed(state, map(tracer, befores)))
+    finally:
+        trace.in_step = False
     afters = [recorded(trace, a) for a in leaves(after)]
     if [(v.shape, v.dtype) for v in afters] != [(v.shape, v.dtype) for v in befores]:
         return _first_step_apart(cell, xs, state, after, steps, reverse)
@@ -152,6 +195,14 @@ def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, rev
         packed(outputs, [_at_all_steps(loop, y) for y in ys]),
         packed(after, [tracer(loop.last(i)) for i in range(len(afters))]),
     )
+
+
+def _written_out(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool) -> tuple[Any, Any]:
+    """A loop inside a step of another: all its steps, one after the other."""
+    outputs: list[Any] = [None] * steps
+    for t in range(steps)[:: -1 if reverse else 1]:
+        outputs[t], state = cell(tree_map(lambda a: a[t], xs), state)  # noqa: B023
+    return tree_map(lambda *parts: np.stack(parts), *outputs), state
 
 
 def _at_all_steps(loop: Loop, y: Value) -> Any:

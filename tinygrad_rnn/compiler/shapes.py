@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff import errors
 from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from .values import Value, substitute
 
@@ -177,10 +178,7 @@ def _getitem(a: Any, index: Any) -> Found | None:
     if any(
         isinstance(part, Value) and part.dtype.kind == "b" for part in (index if isinstance(index, tuple) else [index])
     ):
-        raise TypeError(
-            "an index by a condition, a[a > 0], has a length that depends on values, which a compiled function can't: "
-            "use np.where(a > 0, a, 0)"
-        )
+        raise errors.length_by_values("an index by a condition, a[a > 0],")
     if not isinstance(a, Value) or indexing.is_basic(index):
         return None
     ints = substitute(index, lambda v: np.zeros(v.shape, v.dtype))

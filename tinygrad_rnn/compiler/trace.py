@@ -9,7 +9,7 @@ Whatever asks for a value (``if h > 0``, ``float(h)``) is refused: the program w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +18,15 @@ import numpy as np
 from ..autodiff import errors, registry
 from ..autodiff.graph import initialise, next_serial
 from ..autodiff.rules import elementwise, indexing, reductions, shape
-from ..autodiff.scope import context, traces
+from ..autodiff.scope import context, enable_grad, traces
 from ..autodiff.tensor import NO_KEYWORDS, Tensor
 from .shapes import dummy, example, has_several_results, infer, run
 from .values import Value, is_constant, values_in
 
 INDEX_ARGUMENT = {indexing.getitem: 1, indexing.updated: 2}
-LOOKS_AT_SHAPE = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type}
+LOOKS_AT_SHAPE = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type,
+                  np.isrealobj, np.iscomplexobj, np.may_share_memory}  # fmt: skip
+LENGTH_BY_VALUES = {np.nonzero, np.flatnonzero, np.argwhere}
 
 
 class Tracer(Tensor):
@@ -35,9 +37,27 @@ class Tracer(Tensor):
     def _readable(self, how: str) -> Any:
         raise errors.no_value(how)
 
-    def detach(self) -> Tensor:
-        """The same value, through which no gradient flows."""
-        return context.trace.record(stop_gradient, (self,))
+    _plain = _readable
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise errors.no_value("np.asarray")
+
+    def backward(self, *args: Any, **keywords: Any) -> None:
+        """Refused: it would look at values."""
+        raise errors.not_inside("backward()", "call it on what the compiled function gives")
+
+    @property
+    def requires_grad(self) -> bool:
+        """Refused: one trace serves calls with and without gradients."""
+        raise errors.no_value("requires_grad")
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None: ...
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"a Tensor has no attribute {name!r}")
+        raise errors.no_value(f".{name}")
 
     def __or__(self, other: Any) -> Any:
         return context.trace.record(np.logical_or, (self, other))
@@ -72,15 +92,18 @@ class Trace:
     Attributes:
         captured: the Value of each Tensor that the function uses and that was there before.
         constants: the arrays that the function brought along.
+        inside: the functions with rules of their own that are being traced.
     """
 
     def __init__(self, lifts_elements: bool = True) -> None:
         self.captured: dict[Tensor, Value] = {}
         self.constants: list[Value] = []
+        self.inside: set[Any] = set()
         self._known: dict[Any, Value] = {}
         self._began = next_serial()
         self.lifts_elements = lifts_elements
         self.peeled = False  # whether the first step of an unroll is being taken apart
+        self.in_step = False  # whether a cell is being traced, whose steps will be a loop
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -89,7 +112,8 @@ class Trace:
         context.trace = self
         traces.append(self)
         try:
-            yield
+            with enable_grad():
+                yield
         finally:
             traces.remove(self)
             context.trace = before
@@ -105,8 +129,18 @@ class Trace:
             indices = tuple(by_places(index, keywords["shape"]) for index in keywords["indices"])
             keywords = {**keywords, "indices": indices}
         args, keywords = self.lowered(args), {key: self.lowered(part) for key, part in keywords.items()}
-        made = tracer(self.made(op, args, keywords))
-        return self._several(made) if has_several_results(made._data) else made
+        value = self.made(op, args, keywords)
+        if has_several_results(value):
+            return self._several(tracer(value))
+        return tracer(value if context.recording else self._stopped(value))
+
+    def detached(self, a: Tensor) -> Tracer:
+        """The same value, through which no gradient flows."""
+        return tracer(self._stopped(self.lowered(a)))
+
+    def _stopped(self, value: Value) -> Value:
+        """A Value, through which no gradient flows: as inside ``no_grad()``."""
+        return self.made(stop_gradient, (value,), {}) if value.dtype.kind == "f" else value
 
     def _several(self, hidden: Tracer) -> Any:
         """The results of an operation that has several: each selects from the tuple of all."""
@@ -119,6 +153,8 @@ class Trace:
         """A function without a gradient: what asks for a shape is answered, all else is recorded."""
         if function in LOOKS_AT_SHAPE:
             return function(*map(_shape_of, args), **keywords)
+        if function in LENGTH_BY_VALUES:
+            raise errors.length_by_values(f"np.{function.__name__}")
         return self.record(function, args, keywords)
 
     # --- making values -------------------------------------------------------------------------------------------
@@ -189,16 +225,21 @@ def _is_mask(part: Any) -> bool:
     return isinstance(part, np.ndarray) and part.dtype == np.bool_ and part.ndim > 0
 
 
-def identity(tree: Any) -> Any:
-    """A key under which equal arguments are found: numbers by value and type, Values by themselves."""
+def identity(tree: Any, of_value: Callable[[Value], int] = id) -> Any:
+    """A key under which equal arguments are found: numbers by value and type, Values by themselves.
+
+    Args:
+        tree: an argument.
+        of_value: the number that stands for a Value.
+    """
     if isinstance(tree, (tuple, list)):
-        return ("tuple", *map(identity, tree))
+        return ("tuple", *(identity(part, of_value) for part in tree))
     if isinstance(tree, dict):
-        return tuple(sorted((key, identity(part)) for key, part in tree.items()))
+        return tuple(sorted((key, identity(part, of_value)) for key, part in tree.items()))
     if isinstance(tree, slice):
         return ("slice", tree.start, tree.stop, tree.step)
     if isinstance(tree, Value):
-        return id(tree)
+        return of_value(tree)
     return (type(tree).__name__, repr(tree))
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff import errors
+
 next_serial = itertools.count().__next__
 
 
@@ -66,7 +68,7 @@ class Value:
         return self.size * self.dtype.itemsize
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise TypeError("a value of a function that is being compiled has no elements yet")
+        raise errors.no_value("np.asarray")
 
     def __repr__(self) -> str:
         return f"<{label(self)}: {self.dtype}{list(self.shape)}>"

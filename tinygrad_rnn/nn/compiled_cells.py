@@ -19,7 +19,9 @@ class CompiledCell(Protocol):
     executor: str
     fallback: bool
 
-    def over_time(self, xs: Any, state: Any, steps: int, reverse: bool, eager: Callable[..., Any]) -> tuple[Any, Any]:
+    def over_time(
+        self, xs: Any, state: Any, steps: int, reverse: bool, step: Callable[..., Any], eager: Callable[..., Any]
+    ) -> tuple[Any, Any]:
         """The outputs of all steps and the state after the last."""
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.scope import context
+from ..autodiff.tensor import Tensor
 from . import init
 from .module import Module, Parameter
 
@@ -102,11 +104,14 @@ class Embedding(Module):
         Raises:
             IndexError: there is no such symbol.
         """
-        x = np.asarray(x)
         symbols = len(self.E)
+        is_traced = context.trace is not None and isinstance(x, Tensor)
+        x = x if is_traced else np.asarray(x)
         if x.dtype.kind not in "iu":
             raise TypeError(f"Embedding({symbols}, ...) takes integers, not {x.dtype}")
-        if x.size and (x.min() < 0 or x.max() >= symbols):
+        if is_traced:  # to be compiled: which symbols there are isn't known, so those below 0 are put out of range
+            x = np.where(x < 0, symbols, x)
+        elif x.size and (x.min() < 0 or x.max() >= symbols):
             raise IndexError(f"Embedding: symbols from {x.min()} to {x.max()}, but there are {symbols}, from 0")
         y = self.E[x]
         return y if self.padding_idx is None else np.where((x != self.padding_idx)[..., None], y, 0)

@@ -88,7 +88,8 @@ def unroll(
 
         return unroll_traced(partial(one_step, cell), inputs, state, steps, reverse)
     if is_compiled(cell):
-        return cell.over_time(inputs, state, steps, reverse, partial(_step_by_step, cell.function, steps, reverse))
+        step, eager = partial(one_step, cell.function), partial(_step_by_step, cell.function, steps, reverse)
+        return cell.over_time(inputs, state, steps, reverse, step, eager)
     return _step_by_step(cell, steps, reverse, inputs, state)
 
 
@@ -249,8 +250,9 @@ def one_step(cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
         return result, result
     if isinstance(result, tuple) and len(result) == 2:
         return result
+    where = f" at {context.scope}" if str(context.scope) else ""
     raise TypeError(
-        f"unroll at {context.scope}: a cell returns y, state (or one array that is both), but this one gave "
+        f"unroll{where}: a cell returns y, state (or one array that is both), but this one gave "
         f"{type(result).__name__}{f' of length {len(result)}' if isinstance(result, (tuple, list)) else ''}"
     )
 

@@ -1,0 +1,236 @@
+"""Whatever a function's Python code looked at while it was traced: once it is replaced, the function is traced anew."""
+
+import dataclasses
+import functools
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn import nn
+
+XS, START = (np.random.default_rng(i).normal(size=(5, 2, 3)[i:]) for i in range(2))
+
+activation = np.tanh
+settings = types.ModuleType("settings_of_a_test")
+
+
+class Settings:
+    scale = 2.0
+
+
+def assert_same_as_eager(compiled, cell=None):
+    found, expected = (tr.unroll(f, XS, START)[0].data for f in (compiled, cell or compiled.function))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+class Scaled:
+    """A cell with about everything that a class can have."""
+
+    __slots__ = ("hidden",)
+    factor = 2.0
+
+    def __init__(self):
+        self.hidden = 1.5
+
+    def curved(self, a):
+        return np.tanh(a)
+
+    @property
+    def gain(self):
+        return self.hidden
+
+    @staticmethod
+    def shifted(a):
+        return a + 0.1
+
+    def __call__(self, x, h):
+        return self.shifted(self.curved(x + h)) * self.factor * type(self).factor * self.gain
+
+
+class Rescaled(Scaled):
+    __slots__ = ()
+    factor = 7.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cell, patch: patch.setattr(Scaled, "factor", 3.0),
+        lambda cell, patch: patch.setattr(Scaled, "curved", lambda self, a: np.sin(a)),
+        lambda cell, patch: patch.setattr(Scaled, "gain", property(lambda self: 5.0)),
+        lambda cell, patch: patch.setattr(Scaled, "shifted", staticmethod(lambda a: a - 0.1)),
+        lambda cell, patch: patch.setattr(Scaled, "__call__", lambda self, x, h: x * h),
+        lambda cell, patch: setattr(cell, "hidden", 2.5),
+        lambda cell, patch: setattr(cell, "__class__", Rescaled),
+    ],
+    ids=["class attribute", "method", "property", "static method", "__call__", "slot", "class"],
+)
+def test_what_a_cells_class_has(change, monkeypatch):
+    cell = Scaled()
+    compiled = tr.compile(cell)
+    before = tr.unroll(compiled, XS, START)[0].data
+    change(cell, monkeypatch)
+    assert_same_as_eager(compiled)
+    assert not np.allclose(before, tr.unroll(compiled, XS, START)[0].data)
+
+
+def test_what_a_function_has(monkeypatch):
+    def cell(x, h, *, scale=2.0):
+        return sum([activation(a) for a in (x, h)]) * scale * cell.gain * settings.scale * Settings.scale
+
+    cell.gain = 3.0
+    settings.scale = 1.5
+    monkeypatch.setitem(sys.modules, settings.__name__, settings)
+    compiled = tr.compile(cell)
+    assert_same_as_eager(compiled)
+    for change in (
+        lambda: monkeypatch.setitem(globals(), "activation", np.sin),  # only the comprehension mentions it
+        lambda: setattr(cell, "gain", 4.0),
+        lambda: setattr(cell, "__kwdefaults__", {"scale": 5.0}),
+        lambda: cell.__kwdefaults__.update(scale=6.0),
+        lambda: monkeypatch.setattr(settings, "scale", 2.5),
+        lambda: monkeypatch.setattr(Settings, "scale", 8.0),
+    ):
+        before = tr.unroll(compiled, XS, START)[0].data
+        change()
+        assert_same_as_eager(compiled)
+        assert not np.allclose(before, tr.unroll(compiled, XS, START)[0].data)
+
+
+def test_what_it_closes_over_and_what_that_holds():
+    parts = {"scale": [2.0], "choice": {"tanh"}}
+
+    def cell(x, h):
+        return (np.tanh if "tanh" in parts["choice"] else np.sin)(x + h) * parts["scale"][0]
+
+    compiled = tr.compile(functools.partial(cell))
+    assert_same_as_eager(compiled, cell)
+    parts["scale"][0] = 3.0
+    assert_same_as_eager(compiled, cell)
+    parts["choice"].clear()
+    assert_same_as_eager(compiled, cell)
+    parts["scale"] = [4.0]
+    assert_same_as_eager(compiled, cell)
+
+
+def test_a_helper_that_is_defined_later():
+    def cell(x, h):
+        return helper(x + h)
+
+    compiled = tr.compile(cell)
+
+    helper = np.tanh
+    assert_same_as_eager(compiled)
+
+    helper = np.sin
+    assert_same_as_eager(compiled)
+
+
+def test_training_is_switched_off():
+    class Leaky(nn.Cell):
+        units = 3
+
+        def forward(self, x, h):
+            h = np.tanh(x + h) * (0.5 if self.training else 1.0)
+            return h, h
+
+    cell = Leaky()
+    compiled = tr.compile(cell)
+    assert_same_as_eager(compiled)
+    cell.eval()
+    assert_same_as_eager(compiled)
+
+
+# --- arguments -------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Options:
+    scale: float = 2.0
+
+
+class Scale(nn.Module):
+    def __init__(self):
+        self.scale = 2.0
+        self.w = nn.Parameter(np.ones(3))
+
+
+@pytest.mark.parametrize("make", [Options, Scale])
+def test_objects_that_are_passed_in(make):
+    compiled = tr.compile(lambda x, options: x * options.scale)
+    first, second = make(), make()
+    assert compiled(np.ones(1), first).item() == 2.0
+    first.scale = 3.0
+    assert compiled(np.ones(1), first).item() == 3.0
+    assert compiled(np.ones(1), second).item() == 2.0  # equal to the first as it was, and another thing all the same
+    assert compiled(np.ones(1), first).item() == 3.0
+
+
+def test_plain_arguments_are_told_apart_by_value():
+    compiled = tr.compile(lambda x, a: x / a if isinstance(a, float) else x * len(a))
+    with np.errstate(divide="ignore"):
+        assert [compiled(np.ones(1), a).item() for a in (0.0, -0.0, 2.0)] == [np.inf, -np.inf, 0.5]
+    assert [compiled(np.ones(1), a).item() for a in ([1, 2], {1, 2, 3}, "abcd")] == [2.0, 3.0, 4.0]
+    plans = len(compiled.plans)
+    for _ in range(3):
+        assert np.isnan(compiled(np.ones(1), float("nan")).item())
+    assert len(compiled.plans) == plans + 1
+
+
+# --- what is no change -----------------------------------------------------------------------------------------------
+
+
+def test_a_count_of_calls_that_nothing_depends_on():
+    class Counting:
+        calls = 0
+
+        def __call__(self, x, h):
+            self.calls += 1
+            return np.tanh(x + h)
+
+    compiled = tr.compile(Counting())
+    tr.unroll(compiled, XS, START)
+    (plan,) = compiled.plans
+    tr.unroll(compiled, XS, START)
+    assert compiled.plans == [plan]
+
+
+def test_captured_arrays_are_constants():
+    """They are copied when the function is traced; a Tensor is read at each call."""
+    scale, gain = np.full(3, 2.0), tr.tensor(np.full(3, 2.0))
+    compiled = tr.compile(lambda x, h: np.tanh(x + h) * scale * gain)
+    before = tr.unroll(compiled, XS, START)[0].data
+    scale[:] = 100.0
+    np.testing.assert_array_equal(tr.unroll(compiled, XS, START)[0].data, before)
+    gain.data = np.full(3, 4.0)
+    assert not np.allclose(tr.unroll(compiled, XS, START)[0].data, before)
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+def test_one_plan_never_mixes_old_and_new(executor, tmp_path, monkeypatch):
+    """A program with gradients is traced once more; if an array was changed meanwhile, the plan is made anew."""
+    pytest.importorskip("numba") if executor == "numba" else None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    scale = np.full(3, 2.0)
+    cell = lambda x, h: np.tanh(x + h) * scale  # noqa: E731
+    compiled = tr.compile(cell, executor=executor)
+    tr.unroll(compiled, XS, START)
+    scale[:] = 3.0
+    xs = tr.tensor(XS, requires_grad=True)
+    ys = tr.unroll(compiled, xs, START)[0]
+    np.testing.assert_allclose(ys.data, tr.unroll(cell, XS, START)[0].data, rtol=1e-12)
+    np.testing.assert_array_equal(tr.unroll(compiled, XS, START)[0].data, ys.data)
+
+
+def test_code_that_was_installed_is_not_looked_into():
+    """The guards are asked at every call, so they look at what is the user's own."""
+    from tinygrad_rnn.compiler.guards import Guards
+
+    def cell(x, h):
+        return pytest.approx and dataclasses.dataclass and np.tanh(x + h)
+
+    watched = Guards(cell)
+    assert len(watched._named) + len(watched._listed) < 10

@@ -1,0 +1,492 @@
+"""What a compiled function may do inside, with the same result as ever; and what is refused, with a sentence."""
+
+import importlib
+import random
+import threading
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.compiler.agreement import assert_equal
+from tinygrad_rnn import nn
+from tinygrad_rnn.compiler import CannotCompile
+
+scope = importlib.import_module("tinygrad_rnn.autodiff.scope")  # where autodiff itself has a function of that name
+T, B, d = 5, 2, 3
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).normal(size=shape)
+
+
+W = nn.Parameter(0.5 * normal(d, d))
+
+
+def with_gradients(f, *inputs):
+    """The result, and the gradients of the inputs and of W."""
+    arguments = [tr.tensor(a, requires_grad=True) for a in inputs]
+    W.grad = None
+    result = f(*arguments)
+    np.sum(np.square(result)).backward()
+    return [result.data, *(a.grad for a in arguments), W.grad]
+
+
+def assert_agrees(f, *inputs):
+    assert_equal(with_gradients(tr.compile(f), *inputs), with_gradients(f, *inputs), 1e-12)
+
+
+def unrolled(cell):
+    return lambda xs, h: tr.unroll(cell, xs, h)[0]
+
+
+def assert_cell_agrees(cell):
+    inputs = normal(T, B, d), normal(B, d)
+    found, expected = (with_gradients(unrolled(f), *inputs) for f in (tr.compile(cell), cell))
+    assert_equal(found, expected, 1e-12)
+
+
+# --- where gradients stop --------------------------------------------------------------------------------------------
+
+
+def scaled_without_gradient(x):
+    with tr.no_grad():
+        length = np.sum(np.abs(x)) + np.sum(W)
+        with tr.enable_grad():
+            shift = np.mean(x)
+    return x / length + shift
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        scaled_without_gradient,
+        lambda x: x @ W.detach() + np.tanh(x).detach() * x,
+        lambda x: x * tr.stop_gradient({"a": np.tanh(x)})["a"],
+        lambda x: tr.checkpoint(lambda a: np.tanh(a @ W))(x) * x,
+        lambda x: np.where(np.floor(x) > 0, x, np.sign(x)),
+    ],
+    ids=["no_grad", "detach", "stop_gradient", "checkpoint", "steps"],
+)
+def test_gradients_stop_where_they_do(f):
+    assert_agrees(f, normal(B, d))
+    assert_cell_agrees(lambda x, h: f(x + h))
+
+
+@tr.custom_vjp
+def step(x):
+    return np.where(x > 0, 1.0, 0.0)
+
+
+step.defvjp(lambda x: (step(x), x), lambda x, g: (g * np.exp(-x * x),))  # the forward half calls the function itself
+
+
+@tr.custom_vjp
+def halves(x, y):
+    return {"sum": x + y, "product": x * y}
+
+
+halves.defvjp(
+    lambda x, y: (halves(x, y), (x, y)),
+    lambda kept, g: (np.clip(g["sum"], -0.1, 0.1) + 2 * g["product"] * kept[1], None),
+)
+
+
+def test_gradients_of_the_users_own():
+    assert_agrees(lambda x: 3 * step(np.tanh(x)) * x, normal(B, d))
+    assert_agrees(lambda x: halves(x @ W, x)["sum"] + halves(x, x)["product"], normal(B, d))
+    assert_cell_agrees(lambda x, h: step(x + h @ W) + 0.1 * h)
+    assert_cell_agrees(lambda x, h: 0.5 * halves(x + h @ W, h)["product"] + halves(h, x)["sum"])
+
+
+# --- what isn't reached has no gradient ------------------------------------------------------------------------------
+
+
+def two_recurrences(x, state):
+    a, b = state
+    a, b = np.tanh(x + a @ W), np.tanh(x * b)
+    return b, (a, b)
+
+
+def shifted(x, state):
+    return x, (state[1], state[2], x @ W)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "take",
+    [lambda ys, state: ys, *(lambda ys, state, i=i: state[i] for i in range(3)), lambda ys, state: ys[0] + state[1][0]],
+)
+@pytest.mark.parametrize("cell", [two_recurrences, shifted])
+def test_only_what_a_loss_is_made_of_gets_a_gradient(cell, take, steps):
+    """A parameter that a loss doesn't reach has None for its gradient, not zeros, as optimisers can tell."""
+    count = 2 if cell is two_recurrences else 3
+
+    def run(f):
+        W.grad = None
+        xs = tr.tensor(normal(steps, B, d), requires_grad=True)
+        starts = tuple(tr.tensor(normal(B, d, seed=i), requires_grad=True) for i in range(count))
+        ys, state = tr.unroll(f, xs, starts)
+        np.sum(take(ys, (*state, state[0])[:3])).backward()
+        return [W.grad, xs.grad, *(h.grad for h in starts)]
+
+    assert_equal(run(tr.compile(cell)), run(cell), 1e-12)
+
+
+def test_parameters_that_are_computed_with_and_not_used():
+    def loss(x):
+        x @ W
+        return np.sum(x) + np.sum(np.argmax(x @ W, axis=-1)) + np.sum(np.zeros_like(W))
+
+    assert_agrees(loss, normal(B, d))
+
+
+# --- loops inside loops ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_loop_inside_a_step(reverse):
+    memory = normal(4, B, d)
+
+    def cell(x, h):
+        inner = lambda m, s: (s * x, np.tanh(m + s @ W))  # noqa: E731
+        ys, s = tr.unroll(inner, memory, h, reverse=reverse)
+        again, _ = tr.unroll(lambda m, s: np.tanh(m @ W + s), np.stack([x, h, s]), np.zeros((B, d)))
+        fixed, _ = tr.unroll(lambda m, s: np.tanh(m @ W + s), memory, np.zeros((B, d)))
+        return np.sum(ys, axis=0) + again[1] + fixed[2], 0.5 * s
+
+    assert_cell_agrees(cell)
+
+
+# --- indices ---------------------------------------------------------------------------------------------------------
+
+
+def test_indices_that_are_given():
+    keep = np.array([True, False, True])
+    assert_agrees(lambda x: x[:, keep] @ W[keep] + x[True][0] * x[np.array([1, 0])], normal(B, d))
+    assert_cell_agrees(lambda x, h: np.tanh(tr.index_update(x, (slice(None), keep), h[:, keep])) + h[True][0])
+    with pytest.raises(IndexError, match="boolean index"):
+        tr.compile(lambda x: x[np.array([True, False])])(np.ones(3))
+
+
+def test_indices_that_are_traced():
+    table = tr.tensor(normal(6, d), requires_grad=True)
+
+    def lookup(places):
+        return table[places] * np.take(table, places, axis=0)
+
+    places = np.array([[0, 5], [3, 3]])
+    found = []
+    for f in (tr.compile(lookup), lookup):
+        table.grad = None
+        result = f(places)
+        np.sum(result**2).backward()
+        found.append([result.data, table.grad])
+    assert_equal(found[0], found[1], 1e-12)
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+def test_results_of_any_kind():
+    constant = np.ones(3)
+    x = tr.tensor(normal(3), requires_grad=True)
+    found = tr.compile(lambda x: {"x": x, "twice": (2 * x, 2 * x), "fixed": constant, "one": 1.5, "none": None})(x)
+    assert found["none"] is None and found["one"].item() == 1.5
+    np.testing.assert_array_equal(found["fixed"].data, constant)
+    np.sum(found["x"] + found["twice"][0] + 3 * found["twice"][1] + found["fixed"]).backward()
+    np.testing.assert_array_equal(x.grad, np.full(3, 9.0))
+
+
+def test_arrays_belong_to_who_has_them():
+    """Neither an argument nor a result is memory of the compiled function's own, or of each other's."""
+    compiled = tr.compile(lambda x: (x, x.T, np.broadcast_to(x[0], (2, 2))))
+    given = np.arange(4.0).reshape(2, 2)
+    first = compiled(given)
+    kept = [np.array(a.data) for a in first]
+    given[:] = 7.0
+    compiled(given)
+    for a, b in zip(first, kept):
+        np.testing.assert_array_equal(a.data, b)
+
+
+def test_no_warnings_that_the_function_itself_does_not_give():
+    for dtype in (np.float16, np.float32, np.float64):
+        x = tr.tensor(np.array([-1e4, -100.0, 0.0, 1e4]).astype(dtype), requires_grad=True)
+        with np.errstate(over="raise", invalid="raise", divide="raise"):
+            y = tr.compile(tr.sigmoid)(x)
+            np.sum(y).backward()
+        np.testing.assert_allclose(y.data, tr.sigmoid(x.data), rtol=1e-3, atol=np.finfo(dtype).tiny)
+
+
+# --- refused ---------------------------------------------------------------------------------------------------------
+
+generator = np.random.default_rng(0)
+legacy = np.random.RandomState(0)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        generator.normal, generator.random, legacy.rand, np.random.rand, random.random, random.Random(0).random,
+        lambda: generator.choice([0.1, 0.9]),
+    ],
+    ids=["Generator", "uniform", "RandomState", "np.random", "random", "Random", "choice"],
+)  # fmt: skip
+@pytest.mark.parametrize("use", ["number", "branch"])
+def test_random_numbers(draw, use):
+    """Also where they are plain numbers, or only decide a branch, which may well come out alike twice."""
+
+    def cell(x, h):
+        if use == "branch":
+            return np.tanh(x + h) if draw() < 0.5 else x
+        return np.tanh(x + draw() * h)
+
+    with pytest.raises(CannotCompile, match=r"random numbers inside.*Draw them before the loop"):
+        tr.unroll(tr.compile(cell), normal(T, B, d), np.zeros((B, d)))
+
+
+def test_random_numbers_of_a_generator_that_is_made_inside():
+    with pytest.raises(CannotCompile, match=r"something else.*random numbers inside"):
+        tr.compile(lambda x: x * np.random.default_rng().random())(normal(3))
+    f = lambda x: x * np.random.default_rng(5).random()  # noqa: E731  # the same at each call
+    np.testing.assert_array_equal(tr.compile(f)(normal(3)).data, f(normal(3)))
+
+
+def test_a_refusal_uses_up_no_random_numbers():
+    """With fallback=True a run gives what it gives without compile()."""
+
+    def run(wrap):
+        rng = np.random.default_rng(7)
+        cell = wrap(lambda x, h: np.tanh(x + h) if rng.random() < 0.5 else x)
+        return tr.unroll(cell, normal(20, B, d), np.zeros((B, d)))[0].data
+
+    np.testing.assert_array_equal(run(lambda cell: tr.compile(cell, fallback=True)), run(lambda cell: cell))
+
+
+def counting():
+    calls = [0]
+
+    def cell(x, h):
+        calls[0] += 1
+        return np.tanh(x + h * calls[0])
+
+    return cell
+
+
+def writing_into_an_array():
+    buffer = np.zeros(1)
+
+    def cell(x, h):
+        buffer[0] += 1
+        return np.tanh(x + h * buffer)
+
+    return cell
+
+
+def choosing_in_turn():
+    weights = [W, nn.Parameter(normal(d, d))]
+
+    def cell(x, h):
+        weights.reverse()
+        return np.tanh(x + h @ weights[0])
+
+    return cell
+
+
+def turning_back():
+    forwards = [True]
+
+    def cell(x, h):
+        forwards[0] = not forwards[0]
+        return np.tanh(x @ W + h) if forwards[0] else np.tanh(x @ W.T + h)
+
+    return cell
+
+
+@pytest.mark.parametrize("make", [counting, writing_into_an_array, choosing_in_turn, turning_back])
+def test_functions_that_do_something_else_each_time(make):
+    with pytest.raises(CannotCompile, match="something else when it was run a second time"):
+        tr.unroll(tr.compile(make()), normal(T, B, d), np.zeros((B, d)))
+    run = lambda f: tr.unroll(f, normal(T, B, d), np.zeros((B, d)))  # noqa: E731
+    assert run(tr.compile(make(), fallback=True))[0].shape == (T, B, d)
+
+
+REFUSED = {
+    "a branch on a value": (lambda x: x if np.sum(x) > 0 else -x, r"bool\(\).*np\.where"),
+    "a number": (lambda x: x * float(x[0]), r"float\(\)"),
+    "a value": (lambda x: x * x[0].item(), r"item\(\)"),
+    "a Tensor of a Tensor": (lambda x: tr.tensor(x) * 2, r"tensor\(\) of a Tensor"),
+    "an array of Tensors": (lambda x: np.array([x, x]), "np.asarray"),
+    "a table looked up": (lambda x: np.arange(3.0)[x.astype(int)], "look up in a Tensor"),
+    "an attribute of arrays": (lambda x: x * x.nbytes, r"\.nbytes"),
+    "whether a gradient is wanted": (lambda x: x if x.requires_grad else -x, "requires_grad"),
+    "np.nonzero": (lambda x: x[np.nonzero(x)[0]], r"np\.nonzero.*length.*np\.where"),
+    "np.argwhere": (lambda x: np.sum(np.argwhere(x)), "length"),
+    "np.flatnonzero": (lambda x: len(np.flatnonzero(x)) * x, "length"),
+    "np.where without a choice": (lambda x: x[np.where(x > 0)], "length"),
+    "an index by a condition": (lambda x: x[x > 0], r"a\[a > 0\].*length"),
+    "a gradient": (lambda x: tr.grad(np.sum)(x), "a gradient or a tangent inside"),
+    "a tangent": (lambda x: tr.jvp(np.tanh, (x,), (x,))[1], "a gradient or a tangent inside"),
+    "a backward pass": (lambda x: np.sum(x).backward(), r"backward\(\) inside"),
+    "out=": (lambda x: np.add(x, 1, out=np.zeros(3)), "out="),
+    "in place": (lambda x: x.__iadd__(x) if hasattr(x, "__iadd__") else np.add(x, x, out=x), "out="),
+    "an assignment": (lambda x: x.__setitem__(0, 1.0), "index_update"),
+    "an assignment into an array": (lambda x: np.zeros(3).__setitem__(0, x[0]), "float|asarray"),
+    "a function without a rule": (lambda x: np.percentile(x, 50), "no derivative rule"),
+    "a result that is no array": (lambda x: {"name": "x", "x": x}, "gives arrays.*str"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name):
+    f, text = REFUSED[name]
+    with pytest.raises(TypeError, match=text) as refusal:
+        tr.compile(f)(normal(3))
+    assert isinstance(refusal.value, tr.autodiff.errors.NotOnTensors)
+
+
+def test_custom_jvp_is_refused():
+    @tr.custom_jvp
+    def f(x):
+        return x * 2
+
+    f.defjvp(lambda primals, tangents: (f(*primals), 3 * tangents[0]))
+    with pytest.raises(CannotCompile, match=r"custom_jvp.*custom_vjp"):
+        tr.compile(f)(normal(3))
+
+
+def test_fallback_runs_it_as_it_is():
+    for f, _ in (
+        REFUSED[name] for name in ("a branch on a value", "np.nonzero", "an assignment into an array", "out=")
+    ):
+        found, expected = tr.compile(f, fallback=True)(normal(3)), f(normal(3))
+        assert (found is None) == (expected is None)
+        if expected is not None:
+            np.testing.assert_array_equal(found, expected)
+
+
+def looking_gradient():
+    @tr.custom_vjp
+    def f(x):
+        return x * 2
+
+    f.defvjp(lambda x: (x * 2, None), lambda kept, g: (g if float(np.sum(g)) > 0 else -g,))
+    return f
+
+
+def test_fallback_where_only_the_gradient_is_refused():
+    f = looking_gradient()
+    compiled = tr.compile(f, fallback=True)
+    found, expected = (with_gradients(g, normal(3)) for g in (compiled, f))
+    assert_equal(found, expected, 1e-12)
+    with pytest.raises(CannotCompile, match=r"float\(\)"):
+        with_gradients(tr.compile(f), normal(3))
+    np.testing.assert_array_equal(tr.compile(f)(normal(3)).data, 2 * normal(3))
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, KeyError, RuntimeError, AssertionError])
+@pytest.mark.parametrize("fallback", [False, True])
+def test_the_users_own_errors_are_raised(error, fallback):
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        raise error("mine")
+
+    with pytest.raises(error, match="mine"):
+        tr.compile(f, fallback=fallback)(normal(3))
+    assert len(calls) == 1  # it isn't run once more, as it is
+
+
+def test_an_error_of_the_compilers_is_not_swallowed(monkeypatch):
+    from tinygrad_rnn.compiler import plans
+
+    def broken(*args, **keywords):
+        raise AttributeError("a mistake in the compiler")
+
+    monkeypatch.setattr(plans, "traced", broken)
+    with pytest.raises(AttributeError, match="a mistake"):
+        tr.compile(lambda x: x + 1, fallback=True)(normal(3))
+
+
+@pytest.mark.parametrize("result", [lambda x, h: (x, h, h), lambda x, h: [x, h], lambda x, h: {"y": x}, lambda x, h: 3])
+def test_cells_that_give_something_else_than_cells_do(result):
+    for cell in (result, tr.compile(result), tr.compile(result, fallback=True)):
+        with pytest.raises(TypeError, match="a cell returns y, state"):
+            tr.unroll(cell, normal(T, B, d), np.zeros((B, d)))
+
+
+# --- afterwards ------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_in_the_middle_leaves_it_usable():
+    failing = [True]
+
+    def cell(x, h):
+        if failing:
+            raise KeyError("not yet")
+        return np.tanh(x + h @ W)
+
+    compiled = tr.compile(cell)
+    with pytest.raises(KeyError):
+        tr.unroll(compiled, normal(T, B, d), np.zeros((B, d)))
+    failing.clear()
+    assert_cell_agrees(cell)
+    np.testing.assert_allclose(
+        tr.unroll(compiled, normal(T, B, d), np.zeros((B, d)))[0].data,
+        tr.unroll(cell, normal(T, B, d), np.zeros((B, d)))[0].data,
+        rtol=1e-12,
+    )
+
+
+def test_an_error_while_it_runs_leaves_it_usable():
+    compiled = tr.compile(lambda a: np.linalg.inv(a) @ a)
+    compiled(np.eye(2))
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        compiled(np.zeros((2, 2)))
+    np.testing.assert_allclose(compiled(2 * np.eye(2)).data, np.eye(2))
+
+
+def test_a_trace_ends_with_an_error():
+    with pytest.raises(CannotCompile):
+        tr.compile(lambda x: float(np.sum(x)))(normal(3))
+    assert float(np.sum(tr.tensor(normal(3)))) == float(np.sum(normal(3)))
+    assert not scope.traces and scope.context.trace is None
+
+
+def test_writing_into_an_argument_afterwards():
+    """A second derivative runs the function once more: on what it was given, not on what has become of that."""
+    x, w = np.ones(3), tr.tensor(np.full(3, 0.5), requires_grad=True)
+    y = tr.compile(lambda x, w: np.sum(np.tanh(x) * w**3))(x, w)
+    x[:] = 100.0
+    y.backward(create_graph=True)
+    np.testing.assert_allclose(w.grad.data, np.full(3, 0.75 * np.tanh(1.0)))
+
+
+def test_threads_that_share_a_compiled_cell():
+    cell = nn.LSTMCell(d, 4, dtype=np.float64)
+    problems = []
+
+    def gradient(f, steps):
+        xs = tr.tensor(normal(steps, B, d), requires_grad=True)
+        return tr.grad(lambda xs: np.sum(tr.unroll(f, xs)[0] ** 2))(xs).data
+
+    expected = {steps: gradient(cell, steps) for steps in (2, 3, 4)}
+
+    def work(compiled):
+        try:
+            for steps in (2, 3, 4, 3, 2):
+                np.testing.assert_allclose(gradient(compiled, steps), expected[steps], rtol=1e-10)
+        except BaseException as error:
+            problems.append(error)
+
+    for _ in range(5):
+        compiled = tr.compile(cell)
+        threads = [threading.Thread(target=work, args=(compiled,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not problems, problems[0]
+        assert len(compiled.plans) == 3
