@@ -1,9 +1,9 @@
 """Recurrent models, built from generic pieces: a cell is a few lines of NumPy, time is a loop.
 
 To read it, go by ``module`` (what a model is), ``cells`` (one step of time; none has a backward pass of its own),
-``unroll`` (the loop), ``recurrent`` (layers: stacks, both directions, padded batches), with ``through_time`` beside it.
-Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``, ``decoding`` and ``architectures`` (whole models); ``weights``
-and ``torch_weights``; ``layers`` and ``init``.
+``unroll`` (the loop), ``recurrent`` (layers: any cells, in both directions, over padded batches), with ``through_time``
+beside it, and ``stacks`` (layers of cells of one kind). Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``,
+``decoding`` and ``architectures`` (whole models); ``weights`` and ``torch_weights``; ``layers`` and ``init``.
 
 Everything random takes ``seed=``, an int or a ``numpy.random.Generator``, and by default 0: so a model is the same each
 time it is made, but two layers of one shape start alike, and two dropouts drop the same: optimisers warn of the one,
@@ -48,8 +48,9 @@ from .losses import (
     perplexity,
 )
 from .module import Module, Parameter
-from .recurrent import GRU, LSTM, RNN, Recurrent
+from .recurrent import Recurrent
 from .seq2seq import Decoder
+from .stacks import GRU, LSTM, RNN
 from .torch_weights import from_torch_state_dict, to_torch_state_dict
 from .unroll import Noisy, unroll
 from .weights import load_weights, save_weights

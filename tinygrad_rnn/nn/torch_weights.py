@@ -26,7 +26,7 @@ import numpy as np
 from .cells import GRUCell, LSTMCell, RNNCell
 from .layers import Embedding, LayerNorm, Linear
 from .module import Module
-from .recurrent import GRU, LSTM, RNN
+from .stacks import GRU, LSTM, RNN
 
 Arrays = dict[str, np.ndarray]
 

@@ -1,0 +1,252 @@
+"""``RNN``, ``LSTM`` and ``GRU``: stacks of cells of one kind, with PyTorch's options and PyTorch's layout of states."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.trees import leaves, tree_map
+from . import init
+from .cells import GRUCell, LSTMCell, RNNCell
+from .cells.elman import Activation
+from .recurrent import Recurrent
+
+
+class _Stack(Recurrent):
+    """What ``RNN``, ``LSTM`` and ``GRU`` have in common: cells of one kind, with states in PyTorch's layout.
+
+    A state is one array for all layers and directions, (num_layers · num_directions, B, d), lower layers first, forward
+    before reverse.
+    """
+
+    def describe(self) -> str:
+        """What it takes, for error messages."""
+        n = self.cells()[0].inputs
+        batch = f"(B, T, {n})" if self.batch_first else f"(T, B, {n})"
+        return f"{type(self).__name__} takes x of shape {batch} or (T, {n})."
+
+    def forward(
+        self, x: Any, state: Any = None, *, lengths: Any = None, return_states: bool = False
+    ) -> tuple[Any, ...]:
+        """As ``Recurrent.forward``, with states (num_layers · num_directions, B, d)."""
+        if np.ndim(x) not in (2, 3) or (np.ndim(x) == 2 and lengths is not None):
+            padded = ", and a padded batch if it gets lengths" if lengths is not None else ""
+            raise ValueError(f"x has shape {np.shape(x)}. {self.describe().removesuffix('.')}{padded}.")
+        return super().forward(x, state, lengths=lengths, return_states=return_states)
+
+    def _states_in(self, state: Any) -> list[Any]:
+        cells = self.cells()
+        if state is None:
+            return [state] * len(cells)
+        shapes = [np.shape(part) for part in leaves(state)]
+        if any(shape[:1] != (len(cells),) for shape in shapes):
+            raise ValueError(
+                f"{type(self).__name__}: the state has one row for each layer and direction, "
+                f"({len(cells)}, B, d), not {', '.join(map(str, shapes))}"
+            )
+        return [tree_map(operator.itemgetter(i), state) for i in range(len(cells))]
+
+    def _states_out(self, states: list[Any]) -> Any:
+        return tree_map(lambda *parts: np.stack(parts), *states)
+
+
+class RNN(_Stack):
+    """Layers of Elman cells; see ``RNNCell``.
+
+    Called as ``output, h = layer(x, h, lengths=None, return_states=False)``; see ``Recurrent.forward``.
+
+    Args:
+        inputs: n, the size of x.
+        units: d, the size of the state.
+        num_layers: L, how many layers stand one on the other.
+        activation: "tanh", "relu", "sigmoid", or any function.
+        bias: whether there are biases.
+        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        dropout: the probability with which an output of any layer but the last is zeroed in training.
+        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        truncate: for truncated BPTT, as in ``Recurrent``.
+        checkpoint_every: for less memory, as in ``Recurrent``.
+        executor: for more speed, as in ``Recurrent``.
+        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> layer = tr.nn.RNN(3, 4, num_layers=2, bidirectional=True)
+        >>> output, h = layer(np.zeros((7, 5, 3), np.float32))  # T = 7, B = 5
+        >>> output.shape, h.shape
+        ((7, 5, 8), (4, 5, 4))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        num_layers: int = 1,
+        activation: Activation = "tanh",
+        *,
+        bias: bool = True,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        truncate: int | tuple[int, int] | None = None,
+        checkpoint_every: int | None = None,
+        executor: str | None = None,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        rng = init.generator(seed)
+        super().__init__(
+            lambda n: RNNCell(n, units, activation, bias=bias, seed=rng, dtype=dtype),
+            inputs=inputs,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            batch_first=batch_first,
+            truncate=truncate,
+            checkpoint_every=checkpoint_every,
+            executor=executor,
+            seed=rng,
+        )
+
+
+class LSTM(_Stack):
+    """Layers of LSTM cells; see ``LSTMCell``.
+
+    Called as ``output, (h, c) = layer(x, (h, c), lengths=None, return_states=False)``; see ``Recurrent.forward``.
+
+    Args:
+        inputs: n, the size of x.
+        units: d, the size of the state.
+        num_layers: L, how many layers stand one on the other.
+        bias: whether there are biases.
+        peepholes: whether the gates see the cell state.
+        projection: the size of a linear projection of the hidden state; None for none.
+        coupled: whether the input gate is 1 - f.
+        forget_bias: added to the forget gate's bias at the start.
+        norm: what normalises products and cell state, such as ``nn.LayerNorm``; None for nothing.
+        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        dropout: the probability with which an output of any layer but the last is zeroed in training.
+        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        truncate: for truncated BPTT, as in ``Recurrent``.
+        checkpoint_every: for less memory, as in ``Recurrent``.
+        executor: for more speed, as in ``Recurrent``.
+        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> layer = tr.nn.LSTM(3, 4, batch_first=True)
+        >>> output, (h, c) = layer(np.zeros((5, 7, 3), np.float32), lengths=[7, 3, 1, 0, 2])  # B = 5, T = 7
+        >>> output.shape, h.shape, c.shape
+        ((5, 7, 4), (1, 5, 4), (1, 5, 4))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        peepholes: bool = False,
+        projection: int | None = None,
+        coupled: bool = False,
+        forget_bias: float = 0.0,
+        norm: Callable[..., Any] | None = None,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        truncate: int | tuple[int, int] | None = None,
+        checkpoint_every: int | None = None,
+        executor: str | None = None,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        rng = init.generator(seed)
+        options: dict[str, Any] = {
+            "bias": bias,
+            "peepholes": peepholes,
+            "projection": projection,
+            "coupled": coupled,
+            "forget_bias": forget_bias,
+            "norm": norm,
+        }
+        super().__init__(
+            lambda n: LSTMCell(n, units, seed=rng, dtype=dtype, **options),
+            inputs=inputs,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            batch_first=batch_first,
+            truncate=truncate,
+            checkpoint_every=checkpoint_every,
+            executor=executor,
+            seed=rng,
+        )
+
+
+class GRU(_Stack):
+    """Layers of GRU cells; see ``GRUCell``.
+
+    Called as ``output, h = layer(x, h, lengths=None, return_states=False)``; see ``Recurrent.forward``.
+
+    Args:
+        inputs: n, the size of x.
+        units: d, the size of the state.
+        num_layers: L, how many layers stand one on the other.
+        bias: whether there are biases.
+        reset: whether the reset gate stands "after" or "before" the product.
+        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        dropout: the probability with which an output of any layer but the last is zeroed in training.
+        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        truncate: for truncated BPTT, as in ``Recurrent``.
+        checkpoint_every: for less memory, as in ``Recurrent``.
+        executor: for more speed, as in ``Recurrent``.
+        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        dtype: of the parameters.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> layer = tr.nn.GRU(3, 4)
+        >>> output, h, inside = layer(np.zeros((7, 5, 3), np.float32), return_states=True)
+        >>> sorted(inside[0]), inside[0]["z"].shape
+        (['h', 'n', 'r', 'z'], (7, 5, 4))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        num_layers: int = 1,
+        *,
+        bias: bool = True,
+        reset: str = "after",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+        truncate: int | tuple[int, int] | None = None,
+        checkpoint_every: int | None = None,
+        executor: str | None = None,
+        seed: init.Seed = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        rng = init.generator(seed)
+        super().__init__(
+            lambda n: GRUCell(n, units, bias=bias, reset=reset, seed=rng, dtype=dtype),
+            inputs=inputs,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            batch_first=batch_first,
+            truncate=truncate,
+            checkpoint_every=checkpoint_every,
+            executor=executor,
+            seed=rng,
+        )
