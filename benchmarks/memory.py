@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import sys
 import time
 
 import numpy as np
 
 from .harness import Effort
-from .processes import child_environment, run_json
+from .processes import child_environment, peak_bytes, run_json
 from .report import duration, table
 
 LENGTHS = (100, 1_000, 10_000, 100_000)
@@ -30,13 +29,12 @@ def measure(steps: int, every: int) -> dict[str, float]:
     layer = nn.Recurrent(cell, checkpoint_every=every or None)
     warm_up, xs = (np.ones((T, BATCH, FEATURES), np.float32) for T in (50, steps))
     layer(warm_up)[0].sum().backward()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     began = time.perf_counter()
     outputs, _ = layer(xs)
     outputs.sum().backward()
     seconds = time.perf_counter() - began
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"bytes": 1024 * kibibytes, "seconds": seconds}
+    return {"bytes": peak_bytes() - before, "seconds": seconds}
 
 
 def run(effort: Effort, wanted: str = "") -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import gc
 import json
-import resource
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
+
+from .processes import peak_bytes
 
 # CPython keeps up to 2,000 tuples of each length for reuse, which looks like a leak until it has them.
 FREE_LISTS_FULL = 2_500
@@ -37,7 +38,7 @@ def chain(length: int) -> dict[str, float]:
     return {
         "forward": recorded - began,
         "backward": freed - recorded,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": peak_bytes(),
     }
 
 

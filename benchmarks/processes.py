@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,17 @@ def run_json(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:
     command = [sys.executable, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had so far.
+
+    On Linux `ru_maxrss` begins with what the parent had when it started this process, so its own account is read there.
+    """
+    account = Path("/proc/self/status")
+    if account.exists():
+        return 1024 * int(account.read_text().partition("VmHWM:")[2].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS
 
 
 class WorkerError(Exception):
