@@ -9,7 +9,9 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn, optim
+from tinygrad_rnn.data import Batches
 from tinygrad_rnn.nn.cells.base import dtype_of
+from tinygrad_rnn.training import fit
 
 XS = np.random.default_rng(0).normal(size=(4, 2, 3)).astype(np.float32)
 
@@ -158,3 +160,47 @@ def test_layers_without_biases_go_to_pytorch_and_back(kind: str) -> None:
     again = getattr(nn, kind)(3, 4, bias=False, seed=1)
     nn.from_torch_state_dict(again, theirs.state_dict())
     assert all(np.array_equal(a, again.state_dict()[name]) for name, a in ours.state_dict().items())
+
+
+class Fading:
+    """A cell that is no module: it has nothing but its numbers and one method."""
+
+    def __init__(self, inputs: int, units: int, rng: np.random.Generator) -> None:
+        self.U = nn.Parameter(rng.normal(size=(inputs, units)))
+        self.W = nn.Parameter(rng.normal(size=(units, units)) / units)
+
+    def __call__(self, x: Any, h: Any) -> Any:
+        return np.tanh(x @ self.U + h @ self.W)
+
+
+class WithFading(nn.Module):
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        stack = nn.StackedCell([Fading(3, 4, rng), nn.ResidualCell(Fading(4, 4, rng))])
+        self.layer = nn.Recurrent(stack)
+
+    def forward(self, x: Any) -> Any:
+        start = np.zeros((np.shape(x)[1], 4))
+        return self.layer(x, (start, start))[0]
+
+
+def test_parameters_of_a_plain_class_are_found_saved_and_learnt() -> None:
+    model, twin = WithFading(0), WithFading(1)
+    places = [f"layer.layers.0.cells.{place}" for place in ("0.U", "0.W", "1.cell.U", "1.cell.W")]
+    assert [path for path, _ in model.named_parameters()] == places
+    twin.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(twin(XS).data, model(XS).data)
+
+    before = model.state_dict()
+    batches = Batches(XS.swapaxes(0, 1), np.ones((2, 4, 4)), batch_size=None, target_sequences=True)
+    fit(model, batches, nn.mse, optim.SGD(model.parameters(), lr=0.1), steps=2)
+    assert not any(np.array_equal(before[path], after) for path, after in model.state_dict().items())
+    np.testing.assert_array_equal(twin.state_dict()[places[0]], before[places[0]])
+
+
+def test_parameters_of_a_plain_class_take_other_values_in_a_copy_alone() -> None:
+    model = WithFading(0)
+    own, before = dict(model.named_parameters()), model(XS).data
+    assert tr.gradcheck(lambda *arrays: model.with_values(dict(zip(own, arrays)))(XS), list(own.values()))
+    assert not np.array_equal(model.with_values({path: p.data + 1 for path, p in own.items()})(XS), before)
+    np.testing.assert_array_equal(model(XS).data, before)

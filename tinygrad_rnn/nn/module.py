@@ -1,13 +1,15 @@
 """Module and Parameter: a model is an object that holds its parameters.
 
 No registration and no metaclass: the parameters of a module are the Parameters among its attributes, those of the
-modules among its attributes, and so on through lists, tuples and dicts, in the order in which they were set.
+modules among its attributes, and so on through lists, tuples, dicts and objects of plain classes that hold Parameters
+(a cell needs to be no module), in the order in which they were set.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -223,7 +225,7 @@ def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
     value = uncompiled(value)
     if isinstance(value, kind):
         yield path, value
-    if isinstance(value, Module):
+    if isinstance(value, Module) or _holds_parameters(value):
         parts: Any = vars(value).items()
     elif isinstance(value, dict):
         parts = value.items()
@@ -233,6 +235,13 @@ def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
         return
     for key, part in parts:
         yield from _walk(part, f"{path}.{key}" if path else str(key), kind)
+
+
+def _holds_parameters(value: Any) -> bool:
+    """Whether it is an object of a plain class with parameters among its attributes."""
+    if isinstance(value, (FunctionType, type)):
+        return False
+    return any(isinstance(part, Parameter) for part in getattr(value, "__dict__", {}).values())
 
 
 def _unique(found: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -251,7 +260,7 @@ def _replaced(value: Any, known: dict[int, Any]) -> Any:
     value = uncompiled(value)  # a plan is for the parameters that it has seen
     if id(value) in known:
         return known[id(value)]
-    if isinstance(value, Module):
+    if isinstance(value, Module) or _holds_parameters(value):
         new = known[id(value)] = copy.copy(value)
         vars(new).update({attribute: _replaced(part, known) for attribute, part in vars(value).items()})
         return new
