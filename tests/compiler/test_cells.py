@@ -299,3 +299,50 @@ def test_random_cells(program, steps, seed):
 
     xs, state = normal(steps, B, d, seed=seed), (normal(B, d, seed=seed), normal(B, d, seed=seed + 1))
     assert_compiled_agrees(cell, xs, state, list(p.values()), executor=EXECUTOR)
+
+
+# --- and such as don't expand: over many steps, rounding stays where it is -------------------------------------------
+
+Q = np.linalg.qr(normal(d, d, seed=7))[0]
+HALF = np.array([True, False, True, False])
+
+STEADY = {
+    "tanh": lambda a, b, p: np.tanh(a),
+    "sine": lambda a, b, p: np.sin(a) * p["b"],
+    "gate": lambda a, b, p: tr.sigmoid(a) * np.tanh(b) * 0.7,
+    "mean": lambda a, b, p: (a + b) / 2,
+    "difference": lambda a, b, p: 0.5 * (a - b),
+    "centred": lambda a, b, p: a - np.mean(a, axis=-1, keepdims=True),
+    "softened": lambda a, b, p: a / (1 + np.square(b)),
+    "softmax": lambda a, b, p: tr.softmax(a, axis=-1),
+    "chosen": lambda a, b, p: np.where(HALF, a, b),
+    "swapped": lambda a, b, p: np.concatenate([a[..., d // 2 :], b[..., : d // 2]], axis=-1),
+    "turned": lambda a, b, p: a @ p["Q"],
+    "joined": lambda a, b, p: np.concatenate([a, b], axis=-1) @ p["QQ"],
+    "summed": lambda a, b, p: np.einsum("...i,ij->...j", a, p["Q"]) - 0 * b,
+}
+
+
+@st.composite
+def steady_programs(draw):
+    kinds = st.tuples(st.sampled_from(sorted(STEADY)), st.integers(0, 12), st.integers(0, 12))
+    return draw(st.lists(kinds, min_size=2, max_size=10)), [draw(st.integers(0, 12)) for _ in range(3)]
+
+
+@given(steady_programs(), st.sampled_from([1, 2, 3, 7, 20, 50]), st.sampled_from([np.float64, np.float32]))
+def test_random_cells_that_do_not_expand(program, steps, dtype):
+    """No operation makes a difference between two states larger, so neither do 50 steps."""
+    operations, (out, first, second) = program
+    arrays = {"Q": Q, "QQ": np.concatenate([Q, Q]) / 2, "b": np.linspace(-1, 1, d)}
+    p = {name: tr.nn.Parameter(a.astype(dtype)) for name, a in arrays.items()}
+
+    def cell(x, state):
+        values = [x, *state]
+        for kind, i, j in operations:
+            values.append(STEADY[kind](values[i % len(values)], values[j % len(values)], p))
+        y, a, b = (values[-1 - i % len(values)] for i in (out, first, second))
+        return y, (0.5 * (a + state[1]), 0.9 * b)
+
+    xs, state = normal(steps, B, d, dtype=dtype), (normal(B, d, dtype=dtype), normal(B, d, seed=1, dtype=dtype))
+    tolerance = 1e-12 if dtype is np.float64 else 1e-5
+    assert_compiled_agrees(cell, xs, state, list(p.values()), tolerance, executor=EXECUTOR)

@@ -100,25 +100,18 @@ class Compiled:
         arrays: list[Any] = []
         things: list[Any] = []
         key = (what, _form(args, arrays, things))
-        with self._lock:
-            plan = self._plan(key, function, args, arrays, things)
-            if plan is not None:
-                inputs = (*arrays, *plan.captured)
-                recording = context.recording
-                wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
-                try:
-                    executable = plan.executable(wanted)
-                except Outdated:
-                    del self._plans[key]
-                    return self._run(function, what, args, eager)
-                except NotOnTensors:
-                    if not self.fallback:
-                        raise
-                    plan = self._plans[key] = None
-        if plan is None:
+        try:
+            with self._lock:
+                plan = self._plan(key, function, args, arrays, things)
+                inputs = arrays if plan is None else (*arrays, *plan.captured)
+                executable = None if plan is None else self._executable(key, plan, inputs)
+        except Outdated:
+            self._plans.pop(key, None)
+            return self._run(function, what, args, eager)
+        if plan is None or executable is None:
             return eager(*args)
         call = Call(executable, args, inputs, eager)
-        results = apply(call, inputs)
+        results = apply(call, tuple(inputs))
         return plan.packed(results if call.outputs else (results,))
 
     def _plan(
@@ -150,6 +143,21 @@ class Compiled:
             return None
         finally:
             self._guards = Guards(self.function)  # what the function does to itself, a count of calls say, is no change
+
+    def _executable(self, key: Any, plan: Plan, inputs: Sequence[Any]) -> Executable | None:
+        """That for the gradients that are wanted now; None if it is refused."""
+        recording, traces = context.recording, plan.traces
+        wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
+        try:
+            executable = plan.executable(wanted)
+        except NotOnTensors:
+            if not self.fallback:
+                raise
+            self._plans[key] = None
+            return None
+        if plan.traces != traces:
+            self._guards = Guards(self.function)
+        return executable
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)

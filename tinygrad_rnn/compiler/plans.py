@@ -39,6 +39,7 @@ class Plan:
 
     Attributes:
         captured: the Tensors that the function uses besides its arguments.
+        traces: how often the function was traced for it.
         packed: makes of a tuple of results the tree that the function gives.
 
     Raises:
@@ -50,6 +51,7 @@ class Plan:
         stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
         self._run_traced = partial(traced, function, stand_ins)
         self._traced: Program | None = self._run_traced()
+        self.traces = 1
         self._spelled = {True: self._traced.spelled_out()}
         self.captured = self._traced.captured
         self.packed = packer(self._traced.result)
@@ -63,6 +65,7 @@ class Plan:
         Raises:
             Outdated: it does something else than it did.
         """
+        self.traces += 1
         program = self._run_traced(lifts_elements=lifts_elements)
         before = self._spelled.setdefault(lifts_elements, program.spelled_out())
         if any(a is not b for a, b in zip(program.captured, self.captured)) or program.spelled_out() != before:
