@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,6 +237,23 @@ def test_a_checkpoint_made_to_mislead_is_refused_or_runs(
             assert place[0] == "carried"  # which is seen to be wrong when it is used
     except TrainingDiverged:
         assert place[0] == "optimizer"  # infinite numbers are numbers
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("history", "symbols"), float("inf")),
+        (("history", "smoothed"), 10**400),
+        (("optimizer", 1, "state", 0, "step"), None),
+        (("optimizer", 1, "param_groups", 0, "initial_lr"), np.zeros((2, 2))),
+    ],
+)
+def test_numbers_that_no_run_can_have_come_to_are_refused(
+    place: tuple, value: Any, whole: dict, tmp_path: Path
+) -> None:
+    save_tree(replaced(whole, place, value), tmp_path / "step-00000009.checkpoint")
+    with pytest.raises(ValueError, match="not one of this run"):
+        run(tmp_path, steps=11, resume=True)
 
 
 def test_resume_needs_a_folder() -> None:
