@@ -1,39 +1,41 @@
-"""The report in a real browser: it complains of nothing, asks nobody, and goes dark together with the graph in it."""
+"""The pages in a real browser: they complain of nothing, ask nobody, and go dark together with the graph in them."""
 
 from __future__ import annotations
 
-import shutil
-
+import numpy as np
 import pytest
 
-from tinygrad_rnn.report import learn, page, study_example, study_flows
+from tests.chromium import chromium, watched
+from tinygrad_rnn.comparison import compare
+from tinygrad_rnn.report import comparison_page, learn, page, study_example, study_flows
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 100
+NARROW = {"width": 500, "height": 900}  # as on a phone
 
 
-def test_it_opens_and_goes_dark(tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+def tour() -> str:
+    return page(study_example(), study_flows(), learn(TEXT, "a text", seed=0, seconds=0.2, progress=False))
+
+
+def comparison() -> str:
+    w = {"w": np.ones((6, 6))}
+    return comparison_page(compare(lambda p: np.sum(p["w"] ** 2), lambda p: {"w": 3 * p["w"]}, w))
+
+
+@pytest.mark.parametrize("html", [tour, comparison])
+def test_it_opens_and_goes_dark(html, tmp_path):
     path = tmp_path / "report.html"
-    learned = learn(TEXT, "a text", seed=0, seconds=0.2, progress=False)
-    path.write_text(page(study_example(), study_flows(), learned), encoding="utf-8")
+    path.write_text(html(), encoding="utf-8")
     complaints: list[str] = []
-    with playwright.sync_playwright() as running:
-        try:
-            browser = running.chromium.launch(executable_path=system, args=["--no-sandbox", "--disable-gpu"])
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium to start: {str(error).splitlines()[0]}")
-        shown = browser.new_page(viewport={"width": 500, "height": 900}, color_scheme="light")
-        shown.on("pageerror", lambda error: complaints.append(str(error)))
-        shown.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        shown.on("request", lambda request: complaints.append(request.url) if request.url[:5] != "file:" else None)
+    with chromium() as browser:
+        shown = watched(browser, complaints, viewport=NARROW, color_scheme="light")
         shown.goto(path.as_uri())
-        inside = shown.frame_locator("iframe").locator("html")
-        assert inside.get_attribute("data-theme") == "light"
         light = shown.evaluate("getComputedStyle(document.body).backgroundColor")
+        graphs = [frame.locator("html") for frame in shown.frames[1:]]
+        assert [graph.get_attribute("data-theme") for graph in graphs] == ["light"] * len(graphs)
         shown.locator("#theme").first.click()
-        assert inside.get_attribute("data-theme") == "dark"
+        assert [graph.get_attribute("data-theme") for graph in graphs] == ["dark"] * len(graphs)
+        assert len(graphs) == (html is tour)
         assert shown.evaluate("getComputedStyle(document.body).backgroundColor") != light
-        assert shown.evaluate("document.documentElement.scrollWidth") <= 500  # nothing hangs over, on a phone either
-        browser.close()
+        assert shown.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]  # nothing hangs over
     assert complaints == []

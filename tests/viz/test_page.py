@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 
+from tests.chromium import chromium, watched
 from tests.viz.networks import elman, elman_at_once
 from tinygrad_rnn.viz import draw
 
@@ -17,17 +17,8 @@ T = 5
 
 @pytest.fixture(scope="module")
 def browser():
-    """Headless Chromium: the system's where there is one, else the one that Playwright brought."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with playwright.sync_playwright() as running:
-        try:
-            started = running.chromium.launch(executable_path=system, args=options)
-        except playwright.Error as error:
-            pytest.skip(f"no Chromium to start: {str(error).splitlines()[0]}")
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
@@ -36,10 +27,7 @@ def visit(browser, tmp_path):
     pages, complaints = [], []
 
     def opened(picture, **options):
-        page = browser.new_page(viewport={"width": 1600, "height": 900}, **options)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: complaints.append(request.url) if request.url[:5] != "file:" else None)
+        page = watched(browser, complaints, viewport={"width": 1600, "height": 900}, **options)
         page.goto(picture.save(tmp_path / f"page{len(pages)}.html").as_uri())
         pages.append(page)
         return page
