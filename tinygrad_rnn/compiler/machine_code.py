@@ -463,7 +463,7 @@ def factors(product: Value) -> tuple[Value, Value, bool]:
 
 def goes_by_tiles(product: Value) -> bool:
     """Whether a product is large, and at least as wide as one vector."""
-    is_wide = vectors_for(product.shape[-1], product.dtype.itemsize) > 0
+    is_wide = product.ndim > 0 and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
     return is_wide and multiplications(product) > SMALL_PRODUCT
 
 
