@@ -43,6 +43,21 @@ def test_backward(wrapped: Any) -> None:
     assert e.value.node.op.name == "sqrt" and e.value.node.scope.step == 2
 
 
+@pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=WRAPPED)
+def test_what_was_recorded_before_anyone_watched_is_looked_into(wrapped: Any) -> None:
+    """The node that stands for all steps is opened, and the operation inside it named, with its step."""
+    x = tr.tensor([4.0, 1.0, -1.0, 9.0], requires_grad=True, name="x")
+    y = np.sum(wrapped(x))
+    with tr.detect_anomaly(), pytest.raises(tr.AnomalyError, match="forward: a NaN was produced by sqrt") as e:
+        y.backward()
+    assert e.value.node.scope.step == 3
+    x = tr.tensor([4.0, 0.0, 1.0, 9.0], requires_grad=True, name="x")
+    y = np.sum(wrapped(x))
+    with tr.detect_anomaly(), pytest.raises(tr.AnomalyError, match=r"backward: .* by the derivative of sqrt") as e:
+        y.backward()
+    assert e.value.node.scope.step == 2
+
+
 def test_arguments_of_every_kind_are_described() -> None:
     """Numbers by their value, integers by their shape, and what has several results by its class."""
     x = tr.tensor([1.0, -1.0], requires_grad=True, name="x")

@@ -18,16 +18,20 @@ from tinygrad_rnn.training.prediction import _parameters
 
 def test_in_a_thread_ctrl_c_is_left_to_the_main_one() -> None:
     """Only the main thread may have handlers; another would raise as soon as it asked for one."""
-    before, found = signal.getsignal(signal.SIGINT), []
+    found = []
 
     def work() -> None:
         with DelayedInterrupt() as interrupt:
             found.append((signal.getsignal(signal.SIGINT), interrupt.requested))
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert found == [(before, False)]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, it would be left alone in any case
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert found == [(signal.default_int_handler, False)]
 
 
 def test_a_handler_of_someone_else_is_left_alone() -> None:
