@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.graph import Observer, observe_backward
-from tinygrad_rnn.autodiff.trees import leaves, tree_map
+from tinygrad_rnn.autodiff.trees import leaves
 from tinygrad_rnn.manual import elman, truncated
 from tinygrad_rnn.manual.elman import ElmanParams
 from tinygrad_rnn.manual.readout import Objective
@@ -431,90 +431,3 @@ def test_inputs_of_a_padded_batch_are_labelled_as_inputs() -> None:
     output, _ = nn.RNN(N, D)(x, lengths=LENGTHS)
     labels = [label for node in tr.autodiff.graph.ancestors([output]) for label in node.labels]
     assert {label[1:] for label in labels if label.role == "input"} == {("x", 0, t) for t in range(1, T + 1)}
-
-
-# --- unroll's own additions ------------------------------------------------------------------------------------------
-
-
-def test_unroll_in_reverse_is_unrolling_the_reversed_sequence() -> None:
-    cell, xs = nn.GRUCell(N, D), batch_of().astype(np.float32)
-    ys, h = tr.unroll(cell, xs, reverse=True)
-    flipped, last = tr.unroll(cell, xs[::-1])
-    np.testing.assert_array_equal(ys.data, flipped.data[::-1])
-    np.testing.assert_array_equal(h.data, last.data)
-
-
-def test_unroll_over_a_tree_of_inputs_and_outputs() -> None:
-    def cell(x: dict, h: Any) -> Any:
-        h = np.tanh(x["a"] + h)
-        return {"sum": h + x["b"], "h": h}, h
-
-    a = np.random.default_rng(0).normal(size=(T, N))
-    ys, h = tr.unroll(cell, {"a": a, "b": 2 * a}, np.zeros(N))
-    np.testing.assert_array_equal(ys["sum"].data, ys["h"].data + 2 * a)
-    np.testing.assert_array_equal(ys["h"].data[-1], h.data)
-    with pytest.raises(ValueError, match="different lengths: 6, 5 steps"):
-        tr.unroll(cell, {"a": a, "b": a[1:]}, np.zeros(N))
-
-
-def test_a_user_s_function_is_a_cell() -> None:
-    W = tr.tensor(np.eye(N) / 2, requires_grad=True)
-    output, h = nn.Recurrent(lambda x, h: np.tanh(x + h @ W))(batch_of(), np.zeros((B, N)), lengths=LENGTHS)
-    np.testing.assert_array_equal(h.data[0], output.data[-1, 0])
-    np.testing.assert_array_equal(h.data[2], np.zeros(N))
-
-
-def test_layers_made_of_any_cell() -> None:
-    def made(bidirectional: bool) -> nn.Recurrent:
-        rng = np.random.default_rng(4)
-        make = lambda n: nn.LSTMCell(n, 4, projection=D, seed=rng, dtype=np.float64)  # noqa: E731
-        return nn.Recurrent(make, inputs=N, num_layers=3, bidirectional=bidirectional, dropout=0.5, seed=rng)
-
-    for bidirectional in (False, True):
-        layer = made(bidirectional).eval()
-        expected = nn.LSTM(N, 4, 3, projection=D, bidirectional=bidirectional, seed=4, dtype=np.float64)
-        output, states = layer(batch_of(), lengths=LENGTHS)
-        wanted, state = expected(batch_of(), lengths=LENGTHS)
-        np.testing.assert_array_equal(output.data, wanted.data)
-        np.testing.assert_array_equal(np.stack([one.c.data for one in states]), state.c.data)
-
-
-def test_functions_inside_other_cells_are_given_their_state() -> None:
-    def count(x: Any, state: Any) -> Any:
-        return state[0] + state[1], (state[0], state[1] + 1)
-
-    stack = nn.StackedCell([lambda x, h: x + h, nn.ResidualCell(count)])
-    start = np.ones((B, N))
-    ys, (h, (_, steps)) = nn.Recurrent(stack)(np.ones((T, B, N)), (start, (start, start)))
-    np.testing.assert_array_equal(h.data, start + T)
-    np.testing.assert_array_equal(steps.data, start + T)
-    np.testing.assert_array_equal(ys.data[-1], (1 + T) + (1 + T))
-
-
-def test_a_plain_function_has_no_size_to_build_on() -> None:
-    with pytest.raises(TypeError, match=r"a plain function: make it a class with inputs and units"):
-        nn.ManyToOne(nn.Recurrent(lambda x, h: np.tanh(x + h)), 2)
-
-
-def test_a_cell_can_be_one_layer_only() -> None:
-    with pytest.raises(ValueError, match=r"a cell of its own. Pass a function that makes one, and inputs="):
-        nn.Recurrent(nn.GRUCell(N, D), num_layers=2)
-    with pytest.raises(ValueError, match="a cell of its own"):
-        nn.Recurrent(nn.GRUCell(N, D), bidirectional=True)
-    with pytest.raises(TypeError, match="pass a function that makes a cell from the size of its inputs, not GRUCell"):
-        nn.Recurrent(nn.GRUCell(N, D), inputs=N, num_layers=2)
-    with pytest.raises(ValueError, match="num_layers is 1 or more, not 0"):
-        nn.Recurrent(lambda n: nn.GRUCell(n, D), inputs=N, num_layers=0)
-
-
-def test_stop_gradient_walks_through_any_state() -> None:
-    w = tr.tensor([1.0], requires_grad=True)
-    state = tr.stop_gradient({"h": w * 2, "rest": (w, 3)})
-    assert [getattr(a, "requires_grad", None) for a in leaves(state)] == [False, False, None]
-    assert tree_map(np.sum, state) == {"h": 2.0, "rest": (1.0, 3)}
-
-
-def test_a_plain_tuple_as_initial_state_has_the_names_of_the_cells_own():
-    state = tuple(tr.tensor(np.ones((2, 4))) for _ in "hc")
-    tr.unroll(nn.LSTMCell(3, 4, dtype=np.float64), np.ones((5, 2, 3)), state)
-    assert [[(label.name, label.step) for label in part.labels] for part in state] == [[("h", 0)], [("c", 0)]]

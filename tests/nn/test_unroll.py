@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.graph import Observer, ancestors, observe_backward
 from tinygrad_rnn.autodiff.rules.parts import Parts
 from tinygrad_rnn.autodiff.scope import NOWHERE, context
+from tinygrad_rnn.autodiff.trees import leaves, tree_map
 
 T, B, N, D = 5, 2, 3, 4
 RNG = np.random.default_rng(0)
@@ -147,3 +149,37 @@ def test_errors_say_what_and_where_and_the_cure(call: Any, error: type[Exception
     with pytest.raises(error, match=message):
         call()
     assert context.scope == NOWHERE
+
+
+def test_unroll_in_reverse_is_unrolling_the_reversed_sequence() -> None:
+    cell, xs = nn.GRUCell(N, D), XS.astype(np.float32)
+    ys, h = tr.unroll(cell, xs, reverse=True)
+    flipped, last = tr.unroll(cell, xs[::-1])
+    np.testing.assert_array_equal(ys.data, flipped.data[::-1])
+    np.testing.assert_array_equal(h.data, last.data)
+
+
+def test_unroll_over_a_tree_of_inputs_and_outputs() -> None:
+    def cell(x: dict, h: Any) -> Any:
+        h = np.tanh(x["a"] + h)
+        return {"sum": h + x["b"], "h": h}, h
+
+    a = np.random.default_rng(0).normal(size=(T, N))
+    ys, h = tr.unroll(cell, {"a": a, "b": 2 * a}, np.zeros(N))
+    np.testing.assert_array_equal(ys["sum"].data, ys["h"].data + 2 * a)
+    np.testing.assert_array_equal(ys["h"].data[-1], h.data)
+    with pytest.raises(ValueError, match="different lengths: 5, 4 steps"):
+        tr.unroll(cell, {"a": a, "b": a[1:]}, np.zeros(N))
+
+
+def test_stop_gradient_walks_through_any_state() -> None:
+    w = tr.tensor([1.0], requires_grad=True)
+    state = tr.stop_gradient({"h": w * 2, "rest": (w, 3)})
+    assert [getattr(a, "requires_grad", None) for a in leaves(state)] == [False, False, None]
+    assert tree_map(np.sum, state) == {"h": 2.0, "rest": (1.0, 3)}
+
+
+def test_a_plain_tuple_as_initial_state_has_the_names_of_the_cells_own() -> None:
+    state = tuple(tr.tensor(np.ones((2, 4))) for _ in "hc")
+    tr.unroll(nn.LSTMCell(3, 4, dtype=np.float64), np.ones((5, 2, 3)), state)
+    assert [[(label.name, label.step) for label in part.labels] for part in state] == [[("h", 0)], [("c", 0)]]
