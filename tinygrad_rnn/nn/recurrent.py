@@ -46,7 +46,8 @@ class Recurrent(Module):
         truncate: k, for truncated BPTT: no gradient flows from a step past the one at which its chunk of k steps began.
             Or ``(k1, k2)``: the outputs of every k1 steps look back through the last k2.
         checkpoint_every: k, for long sequences: of every k steps only outputs and final state are kept, and the rest is
-            computed again in the backward pass. With k near √T memory grows with √T, for one more forward pass.
+            computed again in the backward pass. With k near √T the memory beside inputs and outputs grows with √T, for
+            one more forward pass.
         executor: "numpy", "numba" or "auto", to run the loops over time compiled, as with ``tinygrad_rnn.compile``.
         seed: for dropout: an int or a numpy.random.Generator.
 
