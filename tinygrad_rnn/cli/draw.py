@@ -8,7 +8,7 @@ from typing import Any
 
 from ..report.networks import BY_NAME, Recorded
 from ..viz import Picture, draw
-from ..viz.draw import CHOICES
+from ..viz.drawing import CHOICES
 from ..viz.picture import FORMATS
 from . import options as o
 from .places import Complaint, refuse_to_replace

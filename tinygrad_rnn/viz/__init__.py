@@ -4,7 +4,7 @@ The way of a picture: ``model`` reads the recorded graph, ``views`` makes a quot
 its place in a ``scene``, and ``svg`` or ``dot`` (and Graphviz) write it.
 """
 
-from .draw import draw
+from .drawing import draw
 from .paths import highlight
 from .picture import Picture
 from .plots import plot_attention, plot_gates, plot_losses, plot_states

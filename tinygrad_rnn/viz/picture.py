@@ -18,6 +18,7 @@ from .paths import Term
 from .render import render
 from .scene import Scene
 from .svg import to_svg
+from .symbols import in_characters
 
 FORMATS = ("svg", "png", "pdf", "dot", "html", "json", "txt")
 RENDERED = ("png", "pdf")  # by Graphviz alone
@@ -55,12 +56,12 @@ class Picture:
     @property
     def svg(self) -> str:
         """The picture as SVG, by the project's own writer."""
-        return to_svg(self.scene)
+        return in_characters(to_svg(self.scene))
 
     @property
     def dot(self) -> str:
         """The picture in Graphviz's language, positions pinned."""
-        return to_dot(self.scene)
+        return in_characters(to_dot(self.scene))
 
     @property
     def digraph(self) -> Any:
@@ -70,17 +71,17 @@ class Picture:
     @property
     def json(self) -> str:
         """The graph as JSON: nodes, edges, values, gradients, places."""
-        return to_json(self)
+        return in_characters(to_json(self))
 
     @property
     def text(self) -> str:
         """The graph as a table."""
-        return to_text(self)
+        return in_characters(to_text(self))
 
     @property
     def html(self) -> str:
         """The picture as a page to explore: zoom, hover, play forward and backward, follow paths, fold steps."""
-        return to_html(self._whole, self._options, self.equations, self.scene.title)
+        return in_characters(to_html(self._whole, self._options, self.equations, self.scene.title))
 
     def save(self, path: str | os.PathLike[str], renderer: str | None = None, time_limit: float = 60.0) -> Path:
         """Write the picture to a file; its ending says how: .svg, .png, .pdf, .dot, .html, .json or .txt.

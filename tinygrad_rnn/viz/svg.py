@@ -38,7 +38,7 @@ def to_svg(scene: Scene, marked: bool = False) -> str:
 
 def class_name(body: str) -> str:
     """A name for a picture that is its own."""
-    return "p" + hashlib.sha256(body.encode()).hexdigest()[:8]
+    return "p" + hashlib.sha256(body.encode(errors="backslashreplace")).hexdigest()[:8]
 
 
 def coordinate(value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,23 @@ SYMBOLS = {
     "absolute": "|x|",
     "transpose": "ᵀ",
 }
+NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # of XML, and so of SVG
 SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
 
 
 def subscript(step: int | None) -> str:
     """A time step, as an index below the line; nothing where there is none."""
     return "" if step is None else str(step).translate(SUBSCRIPTS)
+
+
+def in_characters(text: str) -> str:
+    r"""Text with what no format can hold (control characters, halves of a pair) as it is written in Python.
+
+    Example:
+        >>> in_characters("a\x01b")
+        'a\\x01b'
+    """
+    return NO_CHARACTER.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def plain_number(value: Any) -> float | None:
