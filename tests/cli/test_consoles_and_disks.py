@@ -81,6 +81,10 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"") and rb"r\udcfan" in done.stdout
     done = shell("sample", bytes(out), "--prime", b"\xff\xfe", "--length", "2", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["prime"] == "\udcff\udcfe"
+    assert (
+        shell("draw", "elman", "--title", b"\xe9", "--out", bytes(tmp_path / os.fsdecode(b"\xe9.svg"))).returncode == 0
+    )
+    assert rb"<title>\udce9</title>" in (tmp_path / os.fsdecode(b"\xe9.svg")).read_bytes()
     missing = shell("train", bytes(tmp_path / os.fsdecode(b"\xe9")))
     assert missing.returncode == 2 and missing.stderr.count(b"\n") == 1 and rb"\udce9: No such file" in missing.stderr
 

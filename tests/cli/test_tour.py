@@ -47,6 +47,14 @@ def test_without_a_file_it_reads_the_documentation_inside_python(tmp_path, capsy
     )
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the names of files are text")
+def test_a_file_whose_name_is_no_text_is_named_in_the_report(tmp_path, capsys):
+    path = tmp_path / "t\udce9xt"
+    path.write_text(TEXT, encoding="utf-8")
+    assert tour("tour", str(path), "--out", str(tmp_path / "out"), "--no-open") == 0
+    assert r"t\udce9xt" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_loss_falls(tmp_path, text_file, capsys):
     assert main(["tour", text_file, "--out", str(tmp_path / "out"), "--seconds", "3", "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -55,7 +55,8 @@ def test_a_choice_that_there_is_not_lists_those_that_there_are(name, value):
 
 
 @pytest.mark.parametrize(
-    "name", ['W"', "<b>", "a & b", "back\\slash", "line\nbreak", "{|}", "", "名前", "]]>", "</script>"]
+    "name",
+    ['W"', "<b>", "a & b", "back\\slash", "line\nbreak", "{|}", "", "名前", "]]>", "</script>", "\x01\x7f", "\udce9"],
 )
 def test_any_name_can_be_drawn(name, tmp_path):
     W = tr.tensor(np.eye(2), requires_grad=True, name=name)
@@ -63,6 +64,8 @@ def test_any_name_can_be_drawn(name, tmp_path):
     picture = draw(ys.sum(), values=True, gradients=True, title=name)
     ET.fromstring(picture.svg)
     assert picture.html.count("</script>") == 2
+    for form in ("html", "dot", "json", "txt"):
+        assert picture.save(tmp_path / f"graph.{form}").stat().st_size > 100
     if render.renderers():
         assert picture.save(tmp_path / "graph.png").stat().st_size > 1000
         ET.parse(picture.save(tmp_path / "graph.svg"))

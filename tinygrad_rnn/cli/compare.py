@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     report = compared(options)
     if path is not None:
         with replace_file(path) as file:
-            file.write(WRITERS[path.suffix](report).encode() + b"\n")
+            file.write(WRITERS[path.suffix](report).encode(errors="backslashreplace") + b"\n")
     if options.json:
         o.print_json(report.to_dict())
     else:

@@ -110,7 +110,7 @@ def tell_learned(learned: Learned) -> None:
 def write(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     with replace_file(path) as file:
-        file.write(text.rstrip("\n").encode() + b"\n")
+        file.write(text.rstrip("\n").encode(errors="backslashreplace") + b"\n")  # a file's name need be no text
 
 
 def someone_is_watching() -> bool:
