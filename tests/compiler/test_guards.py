@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.compiler.guards import Guards
 
 XS, START = (np.random.default_rng(i).normal(size=(5, 2, 3)[i:]) for i in range(2))
 
@@ -225,12 +226,17 @@ def test_one_plan_never_mixes_old_and_new(executor, tmp_path, monkeypatch):
     np.testing.assert_array_equal(tr.unroll(compiled, XS, START)[0].data, ys.data)
 
 
-def test_code_that_was_installed_is_not_looked_into():
-    """The guards are asked at every call, so they look at what is the user's own."""
-    from tinygrad_rnn.compiler.guards import Guards
+def test_only_what_is_mentioned_is_looked_into():
+    """The guards are asked at every call: neither installed code nor whole modules are watched."""
+    settings.scale = 1.5
 
     def cell(x, h):
-        return pytest.approx and dataclasses.dataclass and np.tanh(x + h)
+        return pytest.approx and dataclasses.dataclass and np.tanh(x + h) * settings.scale
 
-    watched = Guards(cell)
-    assert len(watched._named) + len(watched._listed) < 10
+    before = Guards(cell)
+    settings.unrelated = lambda x: activation(x)
+    after = Guards(cell)
+    assert len(before._named) + len(before._listed) < 10
+    assert after._named.keys() == before._named.keys()
+    settings.scale = 2.5
+    assert before.changed()

@@ -73,6 +73,20 @@ def test_gradients_stop_where_they_do(f):
     assert_cell_agrees(lambda x, h: f(x + h))
 
 
+def test_a_first_call_without_gradients():
+    """What is traced inside no_grad() serves later calls, which may want gradients."""
+    compiled = tr.compile(np.tanh)
+    with tr.no_grad():
+        compiled(normal(B, d))
+    (plan,) = compiled.plans
+    assert "detach" not in str(plan)
+    found, expected = (
+        with_gradients(f, normal(B, d))
+        for f in (lambda x: compiled(x.data) + compiled(x), lambda x: np.tanh(x.data) + np.tanh(x))
+    )
+    assert_equal(found, expected, 1e-12)
+
+
 @tr.custom_vjp
 def step(x):
     return np.where(x > 0, 1.0, 0.0)

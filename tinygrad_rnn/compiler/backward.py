@@ -15,7 +15,6 @@ import numpy as np
 
 from ..autodiff.array_node import conformed
 from ..autodiff.registry import Primitive
-from ..autodiff.rules.indexing import output
 from ..autodiff.rules.parts import Parts
 from ..autodiff.scope import context
 from .loop import Carried, Loop, Result
@@ -139,7 +138,8 @@ class _LoopBackward:
         self.slices = [v for v in rows if loop.early(v) in leading]
         self.fixed = [v for v in fixed if v in leading]
         self.carried = self._active_state(body, leading)
-        self.forward_values = self._known_values([*body, *rows])
+        moving = [v for v in in_order([*body, *rows]) if loop.moves(v)]
+        self.forward_values = {v for v in moving if not has_several_results(v)}  # what can be handed over: arrays
         self.sequences: dict[Value, Value] = {}
         self.cotangents = [new_input(c.after.shape, c.after.dtype, f"d_{c.before.name}") for c in self.carried]
         self.inner = self._one_step(arrived)
@@ -154,13 +154,6 @@ class _LoopBackward:
             if more <= active:
                 return [c for c in self.loop.carried if c.before in active]
             active |= more
-
-    def _known_values(self, roots: list[Value]) -> set[Value]:
-        """What the loop of the forward pass can hand over: all arrays, also results that nobody has asked for yet."""
-        moving = [v for v in in_order(roots) if self.loop.moves(v)]
-        several = [v for v in moving if has_several_results(v)]
-        results = (self.trace.made(output, (v, i), {}) for v in several for i in range(v.size))
-        return {*moving, *results} - {*several}
 
     def _one_step(self, arrived: Mapping[Result, Value]) -> dict[Value, Value]:
         """The cotangents of what one step reads, from those of what it makes."""

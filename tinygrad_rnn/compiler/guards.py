@@ -21,7 +21,7 @@ from .random_numbers import GENERATORS
 
 Read = Callable[[], list[Any]]
 
-OPAQUE = (Node, np.ndarray, np.generic, np.ufunc, types.BuiltinFunctionType, str, bytes, int, float)
+OPAQUE = (Node, np.ndarray, np.generic, np.ufunc, types.BuiltinFunctionType, types.ModuleType, str, bytes, int, float)
 LIBRARIES = {"numpy", __name__.partition(".")[0]}
 INSTALLED = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib", "purelib", "platlib"))
 NOTHING = object()
