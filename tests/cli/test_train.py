@@ -153,6 +153,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, text_file):
     assert said.startswith("tinygrad-rnn: stopped after step ") and said.count("\n") == 1
     assert f"train --resume --out {out}" in said
     step = int(said.split("step ")[1].split(";")[0].replace(",", ""))
+    assert len((out / "losses.csv").read_text(encoding="utf-8").splitlines()) == 1 + step
     assert main(["sample", str(out), "--length", "3"]) == 0
     assert main(["train", "--resume", "--out", str(out), "--steps", str(step + 2)]) == 0
 
