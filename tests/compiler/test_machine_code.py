@@ -16,6 +16,7 @@ numba = pytest.importorskip("numba")
 from numba import njit  # noqa: E402
 
 from tinygrad_rnn.compiler import (  # noqa: E402
+    blas,
     fast_functions,
     machine,
     machine_code,
@@ -117,7 +118,8 @@ def test_cells_as_users_write_them(make):
 @pytest.fixture
 def always_tiles_and_threads(monkeypatch):
     monkeypatch.setattr(machine_code, "SMALL_PRODUCT", 0)
-    monkeypatch.setattr(machine_code, "SMALL_LOOP", -1)
+    monkeypatch.setattr(machine_code, "SMALL_WORK", -1)
+    monkeypatch.setattr(machine_threads, "SMALL_WORK", -1)
     monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
     monkeypatch.setattr(machine_threads, "_thread_count", lambda: 3)
     machine_threads._pool.cache_clear()
@@ -215,6 +217,29 @@ def test_float32():
     xs = normal(50, B, n, dtype=np.float32)
     parameters = list(cell.parameters())
     assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), parameters, executor="numba", tolerance=1e-5)
+
+
+def test_threads_give_blas_its_own_back():
+    """Also after an error, and when several want it for themselves at once."""
+    get, _ = blas._thread_functions()
+    before = get()
+    with pytest.raises(ZeroDivisionError), blas.single_threaded(), blas.single_threaded():
+        assert get() == 1
+        raise ZeroDivisionError
+    assert get() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_threads_after_a_fork(always_tiles_and_threads):
+    """A child process has none of its parent's threads, and must not wait for them."""
+    a, b, out = normal(30, 20), normal(20, 10), np.empty((30, 10))
+    machine_threads.matmul(a, b, out)
+    child = os.fork()
+    if child == 0:
+        out[...] = 0
+        machine_threads.matmul(a, b, out)
+        os._exit(0 if np.allclose(out, a @ b, rtol=0, atol=1e-12) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is it")

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..autodiff.rules import linalg, reductions, shape
 from .machine_kernels import expression, has_expression
-from .machine_threads import in_parts
+from .machine_threads import SMALL_WORK, in_parts
 from .places import Place, aligned, sliced, viewed, whole
 from .plan import Buffer
 from .shapes import is_view
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
 SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't needed for precision
-SMALL_LOOP = 2**24  # multiplications in all steps up to which another thread costs more than it brings
 
 
 class NoMachineCode(Exception):
@@ -90,7 +89,7 @@ class MachineCode:
         passed = ", ".join([*self.arguments, *map(str, self.sizes)])
         if not self.rows:
             return [*self.before, f"{name}({passed})"]
-        if self.work <= SMALL_LOOP:
+        if self.work <= SMALL_WORK:
             return [*self.before, f"{name}({passed}, 0, {self.rows})"]
         return [*self.before, f"{self.writer.named(in_parts)}({name}, {self.rows}, {passed})"]
 

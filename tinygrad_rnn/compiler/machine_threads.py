@@ -1,7 +1,7 @@
-"""Rows of a batch that know nothing of each other, on threads of their own: each goes through the whole loop.
+"""Rows that know nothing of each other, on threads of their own: those of a batch each go through the whole loop.
 
 So threads meet once, at the end, and not at every step. A row's numbers don't depend on who computes it (see
-``machine_product``), so the result is the same, bit for bit, with any number of threads.
+``machine_product``), so what loops compute is the same, bit for bit, with any number of threads.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from ..autodiff.rules import indexing, linalg, reductions, shape
+from .blas import single_threaded
 from .loop import Loop
 from .shapes import acts_by_element
 from .tiles import TILE_ROWS
 from .values import Value, values_in
+
+SMALL_WORK = 2**24  # multiplications up to which another thread costs more than it brings
 
 
 def in_parts(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
@@ -36,6 +41,15 @@ def in_parts(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
         other.result()
 
 
+def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """A product outside of loops, on the same threads."""
+    with single_threaded():
+        if a.ndim == 2 and out.ndim == 2 and a.size * out.shape[1] > SMALL_WORK:
+            in_parts(lambda first, last: np.matmul(a[first:last], b, out=out[first:last]), len(a))
+        else:
+            np.matmul(a, b, out=out)
+
+
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_thread_count() - 1, "tinygrad_rnn rows")
@@ -49,7 +63,8 @@ def _thread_count() -> int:
     return count
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has none of the threads
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has none of the threads
 
 
 def batch_of(loop: Loop, body: Sequence[Value]) -> int:

@@ -23,6 +23,7 @@ from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_loop import MachineLoop
 from .machine_passes import ElementPasses
+from .machine_threads import matmul
 from .numpy_kernels import NAMESPACE, is_written_out, statements, view
 from .numpy_loop import LoopWriter
 from .plan import Buffer, Code, Function
@@ -94,7 +95,7 @@ class Writer:
         self.machine_code = machine_code
         self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
         self.buffers: dict[str, Buffer] = {}
-        self.globals: dict[str, Any] = dict(NAMESPACE)
+        self.globals: dict[str, Any] = {**NAMESPACE, **({"matmul": matmul} if machine_code else {})}
         self._written: set[Loop] = set()
 
     def lines_for(self, order: Sequence[Value], kept: Iterable[Value] = ()) -> list[str]:

@@ -1,0 +1,65 @@
+"""NumPy's BLAS on threads of ours: it is told to use one, and gets a part of the rows from each of them.
+
+OpenBLAS's own threads stay busy for milliseconds after each product, waiting for the next, and so keep a core from
+those that go through the loops. Where NumPy comes with another library, that does as it likes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# The names under which builds of OpenBLAS with 64-bit integers export it; NumPy's wheels have no other.
+SPELLINGS = ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_")
+
+_lock = threading.Lock()
+_users = 0
+_before = 1
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Have products run on the threads that ask for them, until the last of those who want that has left."""
+    global _users, _before
+    get, put = _thread_functions()
+    with _lock:
+        if _users == 0:
+            _before = get()
+            put(1)
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                put(_before)
+
+
+@functools.cache
+def _thread_functions() -> tuple[Callable[[], int], Callable[[int], Any]]:
+    """How to ask OpenBLAS for its number of threads, and how to set it; functions that do nothing if it isn't there."""
+    for path in _libraries():
+        try:
+            library = ctypes.CDLL(str(path))
+        except OSError:
+            continue
+        for spelling in SPELLINGS:
+            get, put = (getattr(library, spelling.format(what), None) for what in ("get", "set"))
+            if get is not None and put is not None:
+                return get, put
+    return lambda: 1, lambda count: None
+
+
+def _libraries() -> list[Path]:
+    """The BLAS libraries that came with NumPy's wheel."""
+    package = Path(np.__file__).parent
+    folders = [package.parent / "numpy.libs", package / ".libs", package / ".dylibs"]
+    return sorted(path for folder in folders if folder.is_dir() for path in folder.iterdir() if "blas" in path.name)
