@@ -87,6 +87,14 @@ def test_a_list_from_the_left_and_a_plus_sign() -> None:
     assert w.grad.tolist() == [8.0, 10.0]
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_a_mask_on_floats_of_every_size(dtype: Any) -> None:
+    """For most a mask picks bits; a long double has none that NumPy counts as a whole number."""
+    x = tr.tensor(np.array([1.5, -2.0, 3.0]), requires_grad=True, dtype=dtype)
+    tr.relu(x).backward(np.array([2.0, np.inf, 4.0], dtype))
+    assert x.grad.dtype == dtype and x.grad.tolist() == [2.0, 0.0, 4.0]
+
+
 def test_where_with_a_condition_alone_gives_places() -> None:
     w = tr.tensor([0.0, 2.0, 3.0], requires_grad=True)
     (places,) = np.where(w > 1)

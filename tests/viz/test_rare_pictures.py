@@ -52,6 +52,15 @@ def test_scalars_of_constants_without_a_name_are_numbers():
     assert [vertex.title for vertex in named.graph.vertices if vertex.title] == ["x[0]", "x[1]", "k[0]", "k[1]"]
 
 
+def test_a_constant_that_all_steps_share_is_drawn_once_without_a_step():
+    W = tr.tensor(np.eye(2), requires_grad=True, name="W")
+    k = tr.tensor([1.0, 2.0])
+    graph = draw(tr.unroll(lambda x, h: np.tanh(x + h @ W) * k, np.ones((3, 2)), state=np.zeros(2))[0].sum()).graph
+    (i,) = [i for i, vertex in enumerate(graph.vertices) if vertex.kind == "constant"]
+    assert graph.vertices[i].step is None and graph.vertices[i].lane is None
+    assert [graph.vertices[edge.target].step for edge in graph.edges if edge.source == i] == [1, 2, 3]
+
+
 def test_attention_is_a_matrix():
     pytest.importorskip("matplotlib")
     with pytest.raises(ValueError, match=r"an array with 2 axes is needed, not one of shape \(3,\)"):

@@ -8,7 +8,7 @@ sort, no recursion at all; a chain of a million nodes is an ordinary input.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -98,7 +98,7 @@ def freed_graph(node: Node) -> RuntimeError:
     )
 
 
-def ancestors(roots: Iterable[Node], stop: Collection[Node] = ()) -> list[Node]:
+def ancestors(roots: Iterable[Node], stop: Container[Node] = ()) -> list[Node]:
     """All nodes that ``roots`` were made of and that lead to something that requires a gradient, latest first.
 
     Args:

@@ -76,12 +76,6 @@ class _Before:
     def __contains__(self, node: Any) -> bool:
         return node.serial < self.serial
 
-    def __len__(self) -> int:
-        return self.serial
-
-    def __iter__(self) -> Any:
-        raise TypeError("the nodes before a moment are not listed anywhere")
-
 
 class _Checkpoint(Expandable):
     """One call of a checkpointed function.
