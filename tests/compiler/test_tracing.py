@@ -2,7 +2,9 @@
 
 import importlib
 import random
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -147,6 +149,17 @@ def test_only_what_a_loss_is_made_of_gets_a_gradient(cell, take, steps):
     assert_equal(run(tr.compile(cell)), run(cell), 1e-12)
 
 
+def test_what_one_use_does_not_reach_another_may():
+    def run(f):
+        W.grad = None
+        start = tr.tensor(normal(B, d), requires_grad=True)
+        ys, _ = tr.unroll(f, normal(T, B, d), (start, normal(B, d)))  # ys aren't made of W, nor of the first state
+        np.sum(np.sum(ys) * np.tanh(W) + np.sum(start)).backward()
+        return [W.grad, start.grad]
+
+    assert_equal(run(tr.compile(two_recurrences)), run(two_recurrences), 1e-12)
+
+
 def test_parameters_that_are_computed_with_and_not_used():
     def loss(x):
         x @ W
@@ -197,6 +210,18 @@ def test_indices_that_are_traced():
         np.sum(result**2).backward()
         found.append([result.data, table.grad])
     assert_equal(found[0], found[1], 1e-12)
+
+
+@pytest.mark.parametrize("symbol", [-1, 4])
+def test_symbols_that_an_embedding_does_not_have(symbol):
+    embedding = nn.Embedding(4, d, padding_idx=0)
+    compiled = tr.compile(embedding)
+    places = np.array([0, 3, 1])
+    np.testing.assert_array_equal(compiled(places).data, embedding(places).data)
+    with pytest.raises(IndexError):
+        compiled(np.array([0, symbol, 1]))
+    with pytest.raises(TypeError, match="takes integers"):
+        compiled(np.ones(3))
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
@@ -478,9 +503,36 @@ def test_writing_into_an_argument_afterwards():
     np.testing.assert_allclose(w.grad.data, np.full(3, 0.75 * np.tanh(1.0)))
 
 
+@pytest.fixture
+def impatient_threads():
+    """Threads take turns every few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def at_once(work):
+    """Run something in several threads; the errors that came up."""
+    problems = []
+
+    def run():
+        try:
+            work()
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return problems
+
+
+@pytest.mark.usefixtures("impatient_threads")
 def test_threads_that_share_a_compiled_cell():
     cell = nn.LSTMCell(d, 4, dtype=np.float64)
-    problems = []
 
     def gradient(f, steps):
         xs = tr.tensor(normal(steps, B, d), requires_grad=True)
@@ -488,19 +540,25 @@ def test_threads_that_share_a_compiled_cell():
 
     expected = {steps: gradient(cell, steps) for steps in (2, 3, 4)}
 
-    def work(compiled):
-        try:
-            for steps in (2, 3, 4, 3, 2):
-                np.testing.assert_allclose(gradient(compiled, steps), expected[steps], rtol=1e-10)
-        except BaseException as error:
-            problems.append(error)
+    def work():
+        for steps in (2, 3, 4, 3, 2):
+            np.testing.assert_allclose(gradient(compiled, steps), expected[steps], rtol=1e-10)
 
     for _ in range(5):
         compiled = tr.compile(cell)
-        threads = [threading.Thread(target=work, args=(compiled,)) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        problems = at_once(work)
         assert not problems, problems[0]
         assert len(compiled.plans) == 3
+
+
+def test_threads_that_need_the_same_plan_wait_for_one():
+    runs = []
+
+    def f(x):
+        runs.append(threading.get_ident())
+        time.sleep(0.01)  # for the others to come by
+        return -x
+
+    compiled = tr.compile(f)
+    assert not at_once(lambda: np.testing.assert_array_equal(compiled(np.ones(3)).data, -np.ones(3)))
+    assert len(runs) == 2 and len(set(runs)) == 1  # it was traced twice, by one thread
