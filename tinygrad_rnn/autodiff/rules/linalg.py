@@ -90,7 +90,7 @@ def explicit_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple
         raise ValueError(f"{subscripts!r} names {len(operands)} operands, but {len(shapes)} were given")
     free = [letter for letter in string.ascii_letters if letter not in subscripts]
     hidden = [len(shape) - len(o.replace("...", "")) if "..." in o else 0 for o, shape in zip(operands, shapes)]
-    ellipsis = "".join(free[: max(hidden, default=0)])
+    ellipsis = "".join(free[: max(hidden)])
     operands = [o.replace("...", ellipsis[len(ellipsis) - n :]) for o, n in zip(operands, hidden)]
     if arrow:
         result = result.replace("...", ellipsis)
