@@ -177,7 +177,10 @@ def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, rev
         outputs, after = cell(packed(xs, map(tracer, rows)), packed(state, map(tracer, befores)))
     finally:
         trace.in_step = False
-    afters = [recorded(trace, a) for a in leaves(after)]
+    try:
+        afters = [recorded(trace, a) for a in leaves(_aligned(state, after))]
+    except ValueError:  # a tree of another form
+        return _first_step_apart(cell, xs, state, after, steps, reverse)
     if [(v.shape, v.dtype) for v in afters] != [(v.shape, v.dtype) for v in befores]:
         return _first_step_apart(cell, xs, state, after, steps, reverse)
     ys = [recorded(trace, a) for a in leaves(outputs)]
@@ -193,8 +196,13 @@ def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, rev
     )
     return (
         packed(outputs, [_at_all_steps(loop, y) for y in ys]),
-        packed(after, [tracer(loop.last(i)) for i in range(len(afters))]),
+        _aligned(after, packed(state, [tracer(loop.last(i)) for i in range(len(afters))])),
     )
+
+
+def _aligned(tree: Any, other: Any) -> Any:
+    """The second tree with its parts in the order of the first: those of dicts go by key."""
+    return tree_map(lambda _, a: a, tree, other)
 
 
 def _written_out(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool) -> tuple[Any, Any]:
