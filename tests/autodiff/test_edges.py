@@ -112,6 +112,7 @@ def test_powers_at_zero() -> None:
     assert tr.grad(tr.grad(lambda x: x**2))(0.0) == 2
     assert tr.grad(tr.grad(lambda x: x**1))(0.0) == 0
     assert gradient(np.float_power, [0.0], [2.0]) == [[0], [0]]
+    assert gradient(lambda x: np.linalg.matrix_power(x, 0), np.eye(2)) == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("zeros", [0, 1, 2, 3])
