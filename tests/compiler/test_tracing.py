@@ -1,6 +1,8 @@
 """What a compiled function may do inside, with the same result as ever; and what is refused, with a sentence."""
 
+import copy
 import importlib
+import pickle
 import random
 import sys
 import threading
@@ -492,6 +494,28 @@ def test_a_trace_ends_with_an_error():
         tr.compile(lambda x: float(np.sum(x)))(normal(3))
     assert float(np.sum(tr.tensor(normal(3)))) == float(np.sum(normal(3)))
     assert not scope.traces and scope.context.trace is None
+
+
+class Turned:
+    """A cell that can be copied."""
+
+    def __init__(self):
+        self.W = tr.tensor(normal(d, d))
+
+    def __call__(self, x, h):
+        return np.tanh(x + h @ self.W)
+
+
+def test_copies_have_plans_of_their_own():
+    compiled = tr.compile(Turned())
+    run = lambda f: tr.unroll(f, normal(T, B, d), np.ones((B, d)))[0].data  # noqa: E731
+    before = run(compiled)
+    for copied in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):
+        np.testing.assert_array_equal(run(copied), before)
+        copied.W.data = 2 * copied.W.data
+        assert not np.allclose(run(copied), before)
+        np.testing.assert_array_equal(run(compiled), before)
+    assert run(copy.copy(compiled)).shape == before.shape and len(compiled.plans) == 1
 
 
 def test_writing_into_an_argument_afterwards():

@@ -162,6 +162,10 @@ class Compiled:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy makes plans of its own, for the parameters that it has."""
+        return type(self), (self.function, self.executor, self.fallback)
+
     def __repr__(self) -> str:
         return f"compiled({self.function!r})"
 
