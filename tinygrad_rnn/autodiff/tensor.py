@@ -145,6 +145,15 @@ class Tensor(ArrayNode):
             return context.trace.detached(self)
         return constant(self._data, self.name)
 
+    def __reduce__(self) -> Any:
+        """How ``copy.copy``, ``copy.deepcopy`` and other processes make a leaf like this one."""
+        if not self.is_leaf:
+            raise RuntimeError(
+                f"this Tensor is the result of {self.op.name}, and a graph isn't copied: copy .detach(), or what it was "
+                "made of"
+            )
+        return make_leaf, (type(self), self._data, self.requires_grad, None, self.name), (None, {"grad": self.grad})
+
     def __len__(self) -> int:
         if self.ndim == 0:
             raise TypeError("len() of a Tensor without axes")
