@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .numpy_executor import generate
-from .plan import Buffer, Function
+from .executors import generate
+from .generated import Buffer, Function
 from .program import Program
 from .reach import reached_from
 from .values import label

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..autodiff.rules import linalg, reductions, shape
+from .generated import Buffer
 from .machine_kernels import expression, has_expression
 from .machine_threads import SMALL_WORK, in_parts
 from .places import Place, aligned, sliced, viewed, whole
-from .plan import Buffer
 from .shapes import is_view
 from .tiles import panels_shape, vectors_for
 from .values import Value, operands
-
-if TYPE_CHECKING:
-    from .numpy_executor import Writer
+from .writer import Writer
 
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
 SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't needed for precision

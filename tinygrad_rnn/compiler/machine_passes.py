@@ -1,22 +1,56 @@
-"""Elementwise operations outside of loops, in large programs: run together as one pass of machine code.
+"""Large programs with machine code: each loop is a function of it, and so is each pass over elements outside of loops.
 
-NumPy would read and write whole sequences once for every operation; in one pass they go through memory once.
+Of elementwise operations, NumPy would read and write whole sequences once for every one; in one pass they go through
+memory once. All else, the large products before and after the loops above all, is NumPy's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_kernels import has_expression
+from .machine_loop import MachineLoop
+from .machine_threads import matmul
 from .values import Value, operands
-
-if TYPE_CHECKING:
-    from .numpy_executor import Writer
+from .writer import Writer
 
 SMALLEST_PASS = 2**10  # elements from which a pass of its own is worth a call
+
+
+def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
+    """The lines of the calling function that compute these Values.
+
+    Args:
+        writer: knows what everything is called.
+        order: what to compute, each after its operands.
+        kept: what is read afterwards.
+
+    Raises:
+        NoMachineCode: a loop has no machine-code form.
+    """
+    writer.globals["matmul"] = matmul  # NumPy's, on the threads that the loops use
+    passes = ElementPasses(writer, order, kept)
+    lines: list[str] = []
+    written: set[Loop] = set()
+    for value in order:
+        if passes.takes(value):
+            continue
+        lines += passes.before(value)
+        if isinstance(value.op, Loop):
+            if value.op not in written:
+                written.add(value.op)
+                lines += _loop(writer, value.op)
+        elif value.op is not None:
+            lines += writer.straight(value)
+    return [*lines, *passes.flush()]
+
+
+def _loop(writer: Writer, loop: Loop) -> list[str]:
+    code = MachineCode(writer)
+    MachineLoop(code, loop).write()
+    return code.call()
 
 
 class ElementPasses:

@@ -7,7 +7,6 @@ function, called once. Large programs gain nothing by that, and leave what isn't
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
@@ -15,9 +14,7 @@ from .machine_loop import MachineLoop
 from .numpy_kernels import view
 from .shapes import is_view
 from .values import Value, is_constant
-
-if TYPE_CHECKING:
-    from .numpy_executor import Writer
+from .writer import Writer
 
 SMALL_VALUE = 2**14  # elements of the largest array outside of loops
 

@@ -8,19 +8,15 @@ will lie. All else goes to temporaries, which are used again as soon as nothing 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..autodiff.rules import shape
+from .generated import Buffer
 from .loop import Carried, Loop, Result
 from .numpy_kernels import READS_AFTER_WRITING, statements, view
-from .plan import Buffer
 from .shapes import acts_by_element, has_several_results, is_view
 from .values import Value, label, operands
-
-if TYPE_CHECKING:
-    from .numpy_executor import Writer
+from .writer import Writer
 
 
 class LoopWriter:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..autodiff.rules import linalg, shape
+from .generated import Code
 from .loop import Loop
-from .plan import Code
 from .program import Program
 from .shapes import is_view
 from .values import Value, name_of_operation, operands

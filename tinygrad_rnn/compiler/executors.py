@@ -1,0 +1,55 @@
+"""The choice of an executor, and the two functions that come of it: a forward pass, and a backward pass.
+
+An executor is a function ``lines_for(writer, order, kept)`` that writes the lines which compute some Values. There are
+three: ``numpy_executor``, which can write everything; ``machine_program``, for small programs all of which can be
+machine code; and ``machine_passes``, for large ones whose loops can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from . import machine_passes, machine_program, numpy_executor
+from .generated import Code
+from .machine_code import NoMachineCode
+from .program import Program
+from .values import operands
+from .writer import Writer, as_tuple, names_in
+
+Executor = Callable[..., list[str]]
+
+
+def generate(program: Program, machine_code: bool = False) -> Code:
+    """Write the functions of a program.
+
+    Args:
+        program: what to compute.
+        machine_code: whether loops become machine code; and all of it, if it is small.
+
+    Raises:
+        NoMachineCode: a loop can't.
+    """
+    if not machine_code:
+        return _generated(program, numpy_executor.lines_for)
+    try:
+        return _generated(program, machine_program.lines_for)
+    except NoMachineCode:
+        return _generated(program, machine_passes.lines_for)
+
+
+def _generated(program: Program, lines_for: Executor) -> Code:
+    writer = Writer(program)
+    order = program.backward_order()
+    read_later = [v for value in order for v in operands(value)]
+    forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])
+    outputs = [f"array({writer.operand(v)})" for v in program.outputs]
+    if not program.gradients:
+        return Code(writer.buffers, writer.function("forward", [*forward, f"return {as_tuple(outputs)}, ()"]), None, [])
+    backward = lines_for(writer, order, list(program.gradients.values()))
+    backward.append(f"return {as_tuple([f'array({writer.operand(v)})' for v in program.gradients.values()])}")
+    needed, _ = names_in(backward)
+    _, made = names_in(forward)
+    saved = sorted(needed & made)
+    forward.append(f"return {as_tuple(outputs)}, {as_tuple(saved)}")
+    functions = writer.function("forward", forward), writer.function("backward", backward, saved)
+    return Code(writer.buffers, *functions, saved)
