@@ -25,6 +25,8 @@ from .values import Value, operands
 from .writer import Writer
 
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
+SMALL_PRODUCT_INSIDE = 2**9  # the same inside of a loop over time, where its matrix is packed once for all steps
+UNROLLED = 8  # products that such a loop adds up before it writes: each has to wait for the one before it to be written
 SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't needed for precision
 
 
@@ -346,7 +348,7 @@ class MachineCode:
         a, b = value.args
         if a.ndim > 2 or b.ndim > 2 or a.ndim + b.ndim < 3 or not a.dtype == b.dtype == value.dtype:
             raise NoMachineCode(f"a product of shapes {a.shape} and {b.shape}")
-        if goes_by_tiles(value):
+        if goes_by_tiles(value, bool(self.depth)):
             self._tiled_product(value)
         else:
             self._small_product(value, self.place_of(a), self.place_of(b), self.home(value))
@@ -361,10 +363,16 @@ class MachineCode:
         real = "f64" if value.dtype == np.float64 else "f32"
         inner, last = self._size(a.shape[-1], bool(self.depth)), b.shape[-1]
         if columns:
+            block = range(UNROLLED)
+            products = " + ".join(f"x{i} * {right.at([f'(k + {i})', 'j'])}" for i in block)
             lines = [
                 f"for j in range({last}):",
                 f"    {target} = {real}(0.0)",
-                f"for k in range({inner}):",
+                f"for k in range(0, {inner} - {inner} % {UNROLLED}, {UNROLLED}):",
+                *(f"    x{i} = {left.at([*rows, f'(k + {i})'])}" for i in block),
+                f"    for j in range({last}):",
+                f"        {target} += {products}",
+                f"for k in range({inner} - {inner} % {UNROLLED}, {inner}):",
                 f"    x = {left.at([*rows, 'k'])}",
                 f"    for j in range({last}):",
                 f"        {target} += x * {right.at(['k', 'j'])}",
@@ -458,10 +466,10 @@ def factors(product: Value) -> tuple[Value, Value, bool]:
     return (b, a, True) if b.ndim == 1 else (a, b, False)
 
 
-def goes_by_tiles(product: Value) -> bool:
-    """Whether a product is large, and at least as wide as one vector."""
+def goes_by_tiles(product: Value, inside: bool) -> bool:
+    """Whether a product, inside of a loop over time or not, is large, and at least as wide as one vector."""
     is_wide = product.ndim > 0 and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
-    return is_wide and multiplications(product) > SMALL_PRODUCT
+    return is_wide and multiplications(product) > (SMALL_PRODUCT_INSIDE if inside else SMALL_PRODUCT)
 
 
 def multiplications(product: Value) -> int:

@@ -64,7 +64,7 @@ class MachineLoop:
             early = self.loop.early(v)
             assert early is not None
             self.code.homes[v] = row(self.code.place_of(early))
-        tiled = [v for v in self.body if v.op is linalg.matmul and goes_by_tiles(v)]
+        tiled = [v for v in self.body if v.op is linalg.matmul and goes_by_tiles(v, inside=True)]
         for v in fixed:
             place = None
             if v.op is shape.transpose and all(user in tiled for user in self.body if v in operands(user)):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..autodiff.rules import linalg, shape
 from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_loop import MachineLoop
 from .numpy_kernels import view
+from .places import viewed
 from .shapes import is_view
 from .values import Value, is_constant
 from .writer import Writer
@@ -46,8 +48,12 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
                 MachineLoop(code, value.op).write()
                 del loops[value.op]
         elif is_view(value) and (value.args[0] in given or is_constant(value.args[0])):
-            writer.names[value] = view(value, writer.operand(value.args[0]))
-            given.add(value)
+            place = viewed(value, code.place_of(value.args[0])) if _only_multiplies(value, code) else None
+            if place is not None:
+                code.homes[value] = place
+            else:
+                writer.names[value] = view(value, writer.operand(value.args[0]))
+                given.add(value)
         elif value.op is not None:
             waiting.append(value)
     code.schedule(waiting)
@@ -55,6 +61,19 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
         if value in code.kept:
             _name(writer, code, value)
     return code.call()
+
+
+def _only_multiplies(value: Value, code: MachineCode) -> bool:
+    """Whether it is a transposed matrix that needn't be copied: the left factors of a product are read one by one."""
+    return (
+        value.op is shape.transpose
+        and value.ndim == 2
+        and value not in code.kept
+        and all(
+            user.op is linalg.matmul and user.args[0] is value and user.args[1] is not value
+            for user in code.users.get(value, ())
+        )
+    )
 
 
 def _name(writer: Writer, code: MachineCode, value: Value) -> str:
