@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -101,6 +104,23 @@ def test_data_of_another_shape_or_of_a_result_cant_be_set(w: tr.Tensor) -> None:
         w.data = np.zeros(2)
     with pytest.raises(RuntimeError, match="multiply"):
         (w * 2).data = np.zeros((2, 3))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_copies_are_leaves_of_their_own(copied: Callable[[tr.Tensor], tr.Tensor]) -> None:
+    for original in (tr.tensor([1.0, 2.0], requires_grad=True, name="w"), tr.nn.Parameter(np.ones(2), name="w")):
+        (original * 3).sum().backward()
+        twin = copied(original)
+        assert type(twin) is type(original) and twin.is_leaf and twin.requires_grad and twin.name == "w"
+        np.testing.assert_array_equal(twin.data, original.data)
+        np.testing.assert_array_equal(twin.grad, original.grad)
+        twin.data = np.zeros(2)
+        assert original.data.all()
+
+
+def test_a_graph_is_not_copied(w: tr.Tensor) -> None:
+    with pytest.raises(RuntimeError, match=r"result of tanh.*\.detach\(\)"):
+        copy.deepcopy(np.tanh(w))
 
 
 def test_detach_leaves_the_graph(w: tr.Tensor) -> None:
