@@ -17,8 +17,8 @@ from ..autodiff.trees import children, leaves, tree_map
 from .executable import Executable, Run
 from .guards import Guards
 from .plans import Outdated, Plan
-from .program import unroll_traced
 from .random_numbers import none_drawn
+from .unrolling import unroll_traced
 
 Eager = Callable[..., Any]
 EXECUTORS = ("numpy", "numba", "auto")

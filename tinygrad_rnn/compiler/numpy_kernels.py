@@ -107,7 +107,6 @@ VIEWS: dict[Any, Callable[[Value, str], str]] = {
     shape.broadcast_to: lambda value, a: f"broadcast_to({a}, {value.shape!r})",
     indexing.output: lambda value, a: f"asarray({a}[{value.args[1]}])",
 }
-MOVES_NOTHING = {shape.reshape, shape.squeeze, shape.expand_dims}
 
 
 def index_text(index: Any) -> str:

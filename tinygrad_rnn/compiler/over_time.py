@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
+from ..autodiff.scope import context
 from .shapes import REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element
 from .trace import Trace, Tracer, tracer
 from .values import Value
@@ -61,8 +62,6 @@ def by_element(steps: int, step: Value, args: Any, moving: Any, **keywords: Any)
 
 
 def _record(op: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
-    from ..autodiff.scope import context
-
     return context.trace.record(op, tuple(args), keywords)
 
 

@@ -1,8 +1,8 @@
-"""From a function to a program: trace it, turn its loops over time into Loops, and derive its backward pass."""
+"""From a function to a program: traced, with its loops over time as Loops, and with its backward pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.errors import CannotCompile, NotOnTensors
-from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import leaves, tree_map
 from .backward import gradients
-from .loop import Carried, Loop
-from .simplify import simplified_step
-from .trace import Trace, Tracer, identity, tracer
+from .loop import Loop
+from .trace import Trace, identity, recorded, tracer
 from .values import Value, in_order, name_of_operation, new_input, values_in
 
 
@@ -140,107 +138,3 @@ def _reason(error: BaseException) -> BaseException:
     while cause is not None and not isinstance(cause, NotOnTensors):
         cause = cause.__cause__ or cause.__context__
     return error if cause is None else cause
-
-
-def recorded(trace: Trace, a: Any) -> Value:
-    """The Value behind something that a traced function gave."""
-    if isinstance(a, Tracer):
-        return a._data
-    if isinstance(a, (Tensor, np.ndarray, np.generic, float, int)):
-        array = a if isinstance(a, Tensor) else np.asarray(a)
-        return trace.lowered(array)
-    raise CannotCompile(f"a compiled function gives arrays, but this one gave {type(a).__name__}")
-
-
-def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool = False) -> tuple[Any, Any]:
-    """Run a cell over a sequence inside a trace: one traced step, and a loop around it.
-
-    Args:
-        cell: ``y, state = cell(x, state)``.
-        xs: the sequence, an array (T, ...) or a tree of such, or None.
-        state: an array or a tree of arrays.
-        steps: T, at least 1.
-        reverse: whether to go from the last step to the first.
-
-    Returns:
-        The outputs of all steps (T, ...), and the state after the last.
-    """
-    trace = context.trace
-    if trace.in_step:
-        return _written_out(cell, xs, state, steps, reverse)
-    sequences = [recorded(trace, a) for a in leaves(xs)]
-    starts = [recorded(trace, a) for a in leaves(state)]
-    rows = [new_input(v.shape[1:], v.dtype, "x") for v in sequences]
-    befores = [new_input(v.shape, v.dtype, name) for v, name in zip(starts, _names(state, len(starts)))]
-    trace.in_step = True
-    try:
-        outputs, after = cell(packed(xs, map(tracer, rows)), packed(state, map(tracer, befores)))
-    finally:
-        trace.in_step = False
-    try:
-        afters = [recorded(trace, a) for a in leaves(_aligned(state, after))]
-    except ValueError:  # a tree of another form
-        return _first_step_apart(cell, xs, state, after, steps, reverse)
-    if [(v.shape, v.dtype) for v in afters] != [(v.shape, v.dtype) for v in befores]:
-        return _first_step_apart(cell, xs, state, after, steps, reverse)
-    ys = [recorded(trace, a) for a in leaves(outputs)]
-    simpler = simplified_step(trace, [*afters, *ys], befores, rows)
-    afters, ys = simpler[: len(afters)], simpler[len(afters) :]
-    loop = Loop(
-        trace,
-        "loop",
-        steps,
-        [Carried(*parts) for parts in zip(starts, befores, afters)],
-        dict(zip(rows, sequences)),
-        reverse,
-    )
-    return (
-        packed(outputs, [_at_all_steps(loop, y) for y in ys]),
-        _aligned(after, packed(state, [tracer(loop.last(i)) for i in range(len(afters))])),
-    )
-
-
-def _aligned(tree: Any, other: Any) -> Any:
-    """The second tree with its parts in the order of the first: those of dicts go by key."""
-    return tree_map(lambda _, a: a, tree, other)
-
-
-def _written_out(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool) -> tuple[Any, Any]:
-    """A loop inside a step of another: all its steps, one after the other."""
-    outputs: list[Any] = [None] * steps
-    for t in range(steps)[:: -1 if reverse else 1]:
-        outputs[t], state = cell(tree_map(lambda a: a[t], xs), state)  # noqa: B023
-    return tree_map(lambda *parts: np.stack(parts), *outputs), state
-
-
-def _at_all_steps(loop: Loop, y: Value) -> Any:
-    return tracer(loop.over(y)) if loop.moves(y) else np.broadcast_to(tracer(y), (loop.steps, *y.shape))
-
-
-def _names(state: Any, count: int) -> list[str]:
-    fields = getattr(state, "_fields", ())
-    return list(fields) if len(fields) == count else ["state"] * count if count != 1 else ["h"]
-
-
-def _first_step_apart(cell: Any, xs: Any, state: Any, after: Any, steps: int, reverse: bool) -> tuple[Any, Any]:
-    """A state that takes its form in the first step (zeros that broadcast): that step is taken outside of the loop."""
-    forms = [[(tuple(a.shape), str(a.dtype)) for a in leaves(tree)] for tree in (state, after)]
-    if context.trace.peeled:
-        raise CannotCompile(f"the state changes its form at each step: {forms[0]} becomes {forms[1]}")
-    first, rest = (steps - 1, slice(None, -1)) if reverse else (0, slice(1, None))
-    y, state = cell(tree_map(lambda a: a[first], xs), state)
-    y = tree_map(lambda a: np.expand_dims(a, 0), y)
-    if steps == 1:
-        return y, state
-    context.trace.peeled = True
-    try:
-        ys, state = unroll_traced(cell, tree_map(lambda a: a[rest], xs), state, steps - 1, reverse)
-    finally:
-        context.trace.peeled = False
-    return tree_map(lambda a, b: np.concatenate([b, a] if reverse else [a, b]), y, ys), state
-
-
-def packed(tree: Any, parts: Iterable[Any]) -> Any:
-    """A tree like ``tree`` of other parts."""
-    found = iter(parts)
-    return tree_map(lambda _: next(found), tree)

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
-from ..autodiff.rules import elementwise, indexing, linalg
-from .trace import Trace, joined
+from ..autodiff.rules import elementwise, indexing, linalg, shape
+from .trace import Trace
 from .values import Value, in_order, inner_operands, operands, substitute
 
 Change = Callable[[Value, Callable[[Any], Any]], "Value | None"]
@@ -83,7 +83,7 @@ def split_products(trace: Trace, roots: list[Value], recurs: Dependence, moves: 
         if value.op is not linalg.matmul:
             return None
         rows, weight = map(current, value.args)
-        if not (isinstance(rows, Value) and rows.op is joined and isinstance(weight, Value)):
+        if not (isinstance(rows, Value) and rows.op is shape.joined and isinstance(weight, Value)):
             return None
         if moves(weight) or weight.ndim != 2 or rows.keywords["axis"] not in (-1, rows.ndim - 1):
             return None
@@ -121,7 +121,7 @@ def join_products(trace: Trace, roots: list[Value], recurs: Dependence, moves: D
         starts = [0]
         for w in weights:
             starts.append(starts[-1] + w.shape[1])
-        side_by_side = trace.made(joined, tuple(weights), {"axis": -1, "starts": tuple(starts)})
+        side_by_side = trace.made(shape.joined, tuple(weights), {"axis": -1, "starts": tuple(starts)})
         product = trace.made(linalg.matmul, (current(value.args[0]), side_by_side), {})
         index = (*(slice(None),) * (product.ndim - 1), slice(starts[place], starts[place + 1]))
         return trace.made(indexing.getitem, (product, index), {})
@@ -137,32 +137,34 @@ def regroup(trace: Trace, roots: list[Value], recurs: Dependence, moves: Depende
     uses = Counter(v for value in in_order(roots, stop=lambda v: not moves(v)) for v in operands(value))
     uses.update(roots)
 
-    def terms(value: Value, op: Any, current: Callable[[Any], Any]) -> list[Value] | None:
-        """The terms of a chain of one operation, from left to right."""
+    def chain_of(value: Value) -> list[Value] | None:
+        """The terms of a sum or a product, from left to right; of sums (or products) in it, theirs."""
         found: list[Value] = []
         stack: list[Any] = [value]
         while stack:
             v = stack.pop()
             if not isinstance(v, Value):
                 return None
-            if v.op is op and (v is value or (uses[v] == 1 and recurs(v))):
+            if v.op is value.op and (v is value or (uses[v] == 1 and recurs(v))):
                 stack += reversed(v.args)
             else:
                 found.append(v)
         return found
 
+    def combined(op: Any, terms: list[Value]) -> Value:
+        return reduce(lambda a, b: trace.made(op, (a, b), {}), terms)
+
     def change(value: Value, current: Callable[[Any], Any]) -> Value | None:
         if value.op not in (elementwise.add, elementwise.multiply) or not recurs(value):
             return None
-        chain = terms(value, value.op, current)
+        chain = chain_of(value)
         if chain is None or not _same_kind([value, *chain]):
             return None
         late = [current(v) for v in chain if recurs(v)]
         early = [current(v) for v in sorted((v for v in chain if not recurs(v)), key=moves)]
         if len(early) < 2:
             return None
-        combine = lambda a, b: trace.made(value.op, (a, b), {})  # noqa: E731
-        found: Value = combine(reduce(combine, late), reduce(combine, early))
+        found = combined(value.op, [combined(value.op, late), combined(value.op, early)])
         return found if found.shape == value.shape else None
 
     return rewritten(trace, roots, moves, change)

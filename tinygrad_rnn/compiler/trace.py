@@ -204,6 +204,16 @@ class Trace:
         return self._known[key]
 
 
+def recorded(trace: Trace, a: Any) -> Value:
+    """The Value behind something that a traced function gave."""
+    if isinstance(a, Tracer):
+        return a._data
+    if isinstance(a, (Tensor, np.ndarray, np.generic, float, int)):
+        array = a if isinstance(a, Tensor) else np.asarray(a)
+        return trace.lowered(array)
+    raise errors.CannotCompile(f"a compiled function gives arrays, but this one gave {type(a).__name__}")
+
+
 def _shape_of(a: Any) -> Any:
     """What a function that looks at shapes may see of an argument: its array, or one like it."""
     if isinstance(a, Tracer):
@@ -267,7 +277,7 @@ def simplified(trace: Trace, op: Any, args: tuple[Any, ...], keywords: dict[str,
     if op is reductions.sum and a.op is op:
         return _summed_at_once(trace, a, keywords)
     if op is indexing.assemble:
-        return as_concatenation(trace, args, **keywords)
+        return as_concatenation(trace, args, keywords["indices"], keywords["shape"])
     if op is indexing.getitem and a.op is shape.joined:
         return piece_of(a, args[1])
     return None
@@ -295,9 +305,9 @@ def _summed_at_once(trace: Trace, a: Value, keywords: dict[str, Any]) -> Value |
     return trace.made(reductions.sum, a.args, {"axis": tuple(both)})
 
 
-def as_concatenation(trace: Trace, pieces: tuple[Any, ...], indices: Any, shape: tuple[int, ...]) -> Value | None:
+def as_concatenation(trace: Trace, pieces: tuple[Any, ...], indices: Any, whole: tuple[int, ...]) -> Value | None:
     """Pieces that lie side by side along one axis and leave no gap: no zeros are needed under them."""
-    found = [part_of_axis(index, shape) for index in indices]
+    found = [part_of_axis(index, whole) for index in indices]
     axes = {part[0] for part in found if part is not None}
     if len(axes) != 1 or None in found:
         return None
@@ -305,17 +315,13 @@ def as_concatenation(trace: Trace, pieces: tuple[Any, ...], indices: Any, shape:
     ordered = sorted(zip(found, pieces), key=lambda pair: pair[0][1])  # type: ignore[index]
     starts = [0]
     for (_, start, stop), piece in ordered:  # type: ignore[misc]
-        if start != starts[-1] or piece.ndim != len(shape):
+        if start != starts[-1] or piece.ndim != len(whole):
             return None
         starts.append(stop)
-    if starts[-1] != shape[axis]:
+    if starts[-1] != whole[axis]:
         return None
-    return trace.made(
-        joined, tuple(piece for _, piece in ordered), {"axis": axis - len(shape), "starts": tuple(starts)}
-    )
-
-
-joined = shape.joined
+    keywords = {"axis": axis - len(whole), "starts": tuple(starts)}
+    return trace.made(shape.joined, tuple(piece for _, piece in ordered), keywords)
 
 
 def part_of_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
