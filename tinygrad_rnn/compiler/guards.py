@@ -12,6 +12,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterator, Mapping
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Guards:
                 return True
         for read, before in self._listed:
             now = read()
-            if len(now) != len(before) or any(a is not b for a, b in zip(now, before)):
+            if len(now) != len(before) or not all(map(is_, now, before)):
                 return True
         return False
 
