@@ -1,6 +1,7 @@
 """Machine code gives what the cells give, and so does the same code when numba only runs it as Python."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from numba import njit  # noqa: E402
 from tinygrad_rnn.compiler import (  # noqa: E402
     blas,
     fast_functions,
-    machine,
+    machine_cache,
     machine_code,
     machine_passes,
     machine_program,
@@ -303,21 +304,20 @@ def test_fast_functions_at_the_ends(bits):
 
 def test_the_cache_is_the_users_own(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert machine.cache_folder() == tmp_path / "tinygrad_rnn"
-    assert machine.cache_folder().stat().st_mode & 0o777 == 0o700
+    assert machine_cache.cache_folder() == tmp_path / "tinygrad_rnn"
+    assert machine_cache.cache_folder().stat().st_mode & 0o777 == 0o700
 
 
 def test_without_a_folder_for_the_cache_there_is_a_temporary_one(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    folder = machine.cache_folder()
+    folder = machine_cache.cache_folder()
     assert tmp_path not in folder.parents
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
 COUNTING = """
 import numpy as np, tinygrad_rnn as tr
-from tinygrad_rnn.compiler import machine
 cell = tr.compile(tr.nn.RNNCell(3, 4), executor="numba")
 for T, B in ((5, 2), (9, 6)):
     ys, h = tr.unroll(cell, np.zeros((T, B, 3), np.float32))
@@ -342,6 +342,17 @@ def test_machine_code_is_kept_on_disk(tmp_path):
     """A second process finds it; and other numbers of steps and rows need no other."""
     assert programs_and_compilations(tmp_path) == (2, 2)
     assert programs_and_compilations(tmp_path) == (2, 0)
+
+
+def test_the_cache_knows_what_machine_code_is_made_of():
+    """Code that is compiled from other sources has another name, whichever file has changed."""
+    folder = Path(machine_cache.__file__).parent
+    found, waiting = set(), set(re.findall(r"from tinygrad_rnn\.compiler\.(\w+) import", machine_cache.HEADER))
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting |= set(re.findall(r"^ *from \.(\w+) import", (folder / f"{name}.py").read_text("utf-8"), re.M)) - found
+    assert found == set(machine_cache.COMPILED_IN)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")

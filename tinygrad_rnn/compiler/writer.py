@@ -81,7 +81,7 @@ class Writer:
 
     def machine_function(self, source: str) -> str:
         """The name of a function that is compiled to machine code."""
-        from .machine import compiled_function  # only now: numba is an extra
+        from .machine_cache import compiled_function  # only now: numba is an extra
 
         return self.named(compiled_function(source), "loop")
 

@@ -1,7 +1,7 @@
-"""Where compiled code is kept.
+"""How numba compiles generated source, and where what it compiled is kept.
 
-numba keeps what it compiled beside the source, so the generated source is written to a file: in the user's cache
-folder, readable by nobody else, under a name that is a digest of all that the machine code depends on.
+numba keeps machine code beside the source, so the generated source is written to a file: in the user's cache folder,
+readable by nobody else, under a name that is a digest of all that the machine code depends on.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from typing import Any
 import numba
 import numpy as np
 from numba import config
-
-# --- code on disk ----------------------------------------------------------------------------------------------------
 
 
 def cache_folder() -> Path:
@@ -47,12 +45,15 @@ HEADER = '''"""Generated: a loop over time as machine code."""
 import numpy as np
 
 from tinygrad_rnn.compiler.fast_functions import exp32, exp64, f32, f64, sigmoid32, sigmoid64, tanh32, tanh64
-from tinygrad_rnn.compiler.machine import entry, kernel
+from tinygrad_rnn.compiler.machine_cache import entry, kernel
 from tinygrad_rnn.compiler.machine_product import multiply_1, multiply_2, multiply_4, pack
 
 
 
 '''
+
+# All that it imports, also by way of others: what is compiled into it, or decides how.
+COMPILED_IN = ("fast_functions", "machine_cache", "machine_product", "tiles")
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -121,8 +122,7 @@ def load(source: str) -> ModuleType:
 
 def _depends_on() -> list[str]:
     """What else compiled code depends on: the functions that are compiled into it, and who compiles."""
-    here = Path(__file__).parent
-    sources = [(here / name).read_text("utf-8") for name in ("fast_functions.py", "machine.py", "machine_product.py")]
+    sources = [Path(__file__).with_name(f"{name}.py").read_text("utf-8") for name in COMPILED_IN]
     return [numba.__version__, np.__version__, *sources]
 
 
