@@ -80,13 +80,15 @@ def matrix_power(a: Any, n: int) -> Any:
     """np.linalg.matrix_power, by squaring."""
     if n < 0:
         a, n = np.linalg.inv(a), -n
+    if n == 0:  # the identity, whatever stands in the matrix, NaN too; and still a function of it
+        return np.where(False, a, np.eye(a.shape[-1], dtype=a.dtype))
     result = None
     while n:
         n, odd = divmod(n, 2)
         if odd:
             result = a if result is None else result @ a
         a = a @ a if n else a
-    return np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape) + 0 * a if result is None else np.copy(result)
+    return np.copy(result)
 
 
 def cheapest_order(sizes: list[int]) -> dict[tuple[int, int], int]:
