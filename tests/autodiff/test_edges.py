@@ -113,7 +113,7 @@ def test_powers_at_zero() -> None:
     assert tr.grad(tr.grad(lambda x: x**1))(0.0) == 0
     assert gradient(np.float_power, [0.0], [2.0]) == [[0], [0]]
     assert gradient(lambda x: np.linalg.matrix_power(x, 0), np.eye(2)) == [[0, 0], [0, 0]]
-    strange = tr.tensor([[math.nan, 1.0], [math.inf, 0.0]], requires_grad=True)
+    strange = tr.tensor([[np.nan, 1.0], [np.inf, 0.0]], requires_grad=True)
     np.testing.assert_array_equal(np.linalg.matrix_power(strange, 0).data, np.eye(2))
 
 
