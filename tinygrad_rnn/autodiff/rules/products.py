@@ -82,7 +82,7 @@ def matrix_power(a: Any, n: int) -> Any:
         a, n = np.linalg.inv(a), -n
     if n == 0:  # the identity, whatever stands in the matrix, NaN too; and still a function of it
         return np.where(False, a, np.eye(a.shape[-1], dtype=a.dtype))
-    result = None
+    result: Any = None
     while n:
         n, odd = divmod(n, 2)
         if odd:
