@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 from .tiles import TILE_ROWS, vector_registers
 
@@ -25,65 +27,71 @@ def tile(rows: int, vectors: int) -> Any:
     It takes A, the place of the tile's first row in it, and how far apart its rows and its columns lie; the panel; how
     many products to sum; and C, the tile's place in it, and how far apart its rows lie. A and C are flat.
     """
+    if config.DISABLE_JIT:
+        return _plain_tile(rows)
 
     @intrinsic
     def compute(typing_context, a, a_start, a_row, a_column, panel, depth, c, c_start, c_row):  # type: ignore[no-untyped-def]
-        arguments = (a, a_start, a_row, a_column, panel, depth, c, c_start, c_row)
-        return types.void(*arguments), generate
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            _generate_tile(rows, vectors, context, builder, signature, args)
+            return context.get_dummy_value()
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        from llvmlite import ir
-        from numba.np.arrayobj import make_array
+        return types.void(a, a_start, a_row, a_column, panel, depth, c, c_start, c_row), generate
 
-        integer, choice = ir.IntType(64), ir.IntType(32)
-        real = context.get_value_type(signature.args[0].dtype)
-        itemsize = signature.args[0].dtype.bitwidth // 8
-        lanes = vector_registers()[0] // itemsize
-        vector = ir.VectorType(real, lanes)
+    return compute
 
-        def elements(i: int, start: Any) -> Any:
-            return builder.gep(make_array(signature.args[i])(context, builder, args[i]).data, [start])
 
-        def vector_at(pointer: Any, i: int) -> Any:
-            return builder.bitcast(builder.gep(pointer, [ir.Constant(integer, i * lanes)]), vector.as_pointer())
+def _generate_tile(rows: int, vectors: int, context: Any, builder: Any, signature: Any, args: Any) -> None:
+    """Write a tile in LLVM's language, where vectors stay in registers: numba has none, and LLVM finds no such loop.
 
-        def repeated(number: Any) -> Any:
-            undefined = ir.Constant(vector, ir.Undefined)
-            one = builder.insert_element(undefined, number, ir.Constant(choice, 0))
-            return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(choice, lanes), [0] * lanes))
+    For each k, a row of the panel is read once, and each row of the tile adds to its sums that row times a[row, k].
+    """
+    integer, choice = ir.IntType(64), ir.IntType(32)
+    real = context.get_value_type(signature.args[0].dtype)
+    itemsize = signature.args[0].dtype.bitwidth // 8
+    lanes = vector_registers()[0] // itemsize
+    vector = ir.VectorType(real, lanes)
 
-        _, a_start, a_row, a_column, _, depth, _, c_start, c_row = args
-        a, panel, c = elements(0, a_start), elements(4, ir.Constant(integer, 0)), elements(6, c_start)
-        left = [builder.gep(a, [builder.mul(a_row, ir.Constant(integer, r))]) for r in range(rows)]
-        before, body, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
-        builder.branch(body)
+    def elements(i: int, start: Any) -> Any:
+        return builder.gep(make_array(signature.args[i])(context, builder, args[i]).data, [start])
 
-        builder.position_at_end(body)
-        k = builder.phi(integer)
-        k.add_incoming(ir.Constant(integer, 0), before)
-        sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
-        panel_row = builder.gep(panel, [builder.mul(k, ir.Constant(integer, vectors * lanes))])
-        right = [builder.load(vector_at(panel_row, i), align=itemsize) for i in range(vectors)]
-        summed = []
-        for r in range(rows):
-            factor = repeated(builder.load(builder.gep(left[r], [builder.mul(k, a_column)])))
-            products = [builder.fmul(factor, v, flags=("contract",)) for v in right]
-            summed.append([builder.fadd(s, p, flags=("contract",)) for s, p in zip(sums[r], products)])
-            for s, new in zip(sums[r], summed[r]):
-                s.add_incoming(ir.Constant(vector, [0.0] * lanes), before)
-                s.add_incoming(new, body)
-        following = builder.add(k, ir.Constant(integer, 1))
-        k.add_incoming(following, body)
-        builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
+    def vector_at(pointer: Any, i: int) -> Any:
+        return builder.bitcast(builder.gep(pointer, [ir.Constant(integer, i * lanes)]), vector.as_pointer())
 
-        builder.position_at_end(after)
-        for r in range(rows):
-            row = builder.gep(c, [builder.mul(c_row, ir.Constant(integer, r))])
-            for i in range(vectors):
-                builder.store(summed[r][i], vector_at(row, i), align=itemsize)
-        return context.get_dummy_value()
+    def repeated(number: Any) -> Any:
+        undefined = ir.Constant(vector, ir.Undefined)
+        one = builder.insert_element(undefined, number, ir.Constant(choice, 0))
+        return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(choice, lanes), [0] * lanes))
 
-    return compute if not config.DISABLE_JIT else _plain_tile(rows)
+    _, a_start, a_row, a_column, _, depth, _, c_start, c_row = args
+    a, panel, c = elements(0, a_start), elements(4, ir.Constant(integer, 0)), elements(6, c_start)
+    left = [builder.gep(a, [builder.mul(a_row, ir.Constant(integer, r))]) for r in range(rows)]
+    before, body, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
+    builder.branch(body)
+
+    builder.position_at_end(body)
+    k = builder.phi(integer)
+    k.add_incoming(ir.Constant(integer, 0), before)
+    sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
+    panel_row = builder.gep(panel, [builder.mul(k, ir.Constant(integer, vectors * lanes))])
+    right = [builder.load(vector_at(panel_row, i), align=itemsize) for i in range(vectors)]
+    summed = []
+    for r in range(rows):
+        factor = repeated(builder.load(builder.gep(left[r], [builder.mul(k, a_column)])))
+        products = [builder.fmul(factor, v, flags=("contract",)) for v in right]
+        summed.append([builder.fadd(s, p, flags=("contract",)) for s, p in zip(sums[r], products)])
+        for s, new in zip(sums[r], summed[r]):
+            s.add_incoming(ir.Constant(vector, [0.0] * lanes), before)
+            s.add_incoming(new, body)
+    following = builder.add(k, ir.Constant(integer, 1))
+    k.add_incoming(following, body)
+    builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
+
+    builder.position_at_end(after)
+    for r in range(rows):
+        row = builder.gep(c, [builder.mul(c_row, ir.Constant(integer, r))])
+        for i in range(vectors):
+            builder.store(summed[r][i], vector_at(row, i), align=itemsize)
 
 
 def _plain_tile(rows: int) -> Any:
