@@ -119,6 +119,7 @@ def test_cells_as_users_write_them(make):
 @pytest.fixture
 def always_tiles_and_threads(monkeypatch):
     monkeypatch.setattr(machine_code, "SMALL_PRODUCT", 0)
+    monkeypatch.setattr(machine_code, "SMALL_PRODUCT_INSIDE", 0)
     monkeypatch.setattr(machine_code, "SMALL_WORK", -1)
     monkeypatch.setattr(machine_threads, "SMALL_WORK", -1)
     monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
