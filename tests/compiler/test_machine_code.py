@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +244,27 @@ def test_threads_after_a_fork(always_tiles_and_threads):
         machine_threads.matmul(a, b, out)
         os._exit(0 if np.allclose(out, a @ b, rtol=0, atol=1e-12) else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_a_child_process_has_blas_as_it_was():
+    """Also if another thread, which the child doesn't have, wanted it for itself just then."""
+    get, put = blas._thread_functions()
+    before = get()
+    put(2)
+    usual = get()
+    try:
+        with ThreadPoolExecutor(1) as pool, ExitStack() as inside:
+            pool.submit(inside.enter_context, blas.single_threaded()).result()
+            child = os.fork()
+            if child == 0:
+                with blas.single_threaded():
+                    is_single = get() == 1
+                os._exit(0 if is_single and get() == usual else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        assert get() == usual
+    finally:
+        put(before)
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is it")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,19 @@ def single_threaded() -> Iterator[None]:
             _users -= 1
             if _users == 0:
                 put(_before)
+
+
+def _begin_in_child() -> None:
+    """Of the threads that wanted it, a child process has none."""
+    global _users
+    if _users:
+        _users = 0
+        _thread_functions()[1](_before)
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # not while another thread holds the lock: nobody would release it in the child
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_begin_in_child)
 
 
 @functools.cache
