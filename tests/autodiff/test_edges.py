@@ -374,3 +374,15 @@ def test_means_of_integers_and_booleans_under_a_mask(f: Any) -> None:
     mask = np.arange(300) % 5 > 1
     assert np.allclose(np.nanmean(tr.tensor(mask)).data, np.nanmean(mask))
     assert np.allclose(np.mean(tr.tensor(mask), where=where).data, np.mean(mask, where=where))
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 20), (5, 4, 3)], ids=str)
+@pytest.mark.parametrize("index", [np.array([3, -1, 3, 0, -2, 3]), np.array([[1, 4], [-1, 1]]), np.array([], int)])
+def test_rows_that_are_looked_up_more_than_once_get_the_sum(shape: tuple[int, ...], index: np.ndarray) -> None:
+    """Embeddings: long rows are sorted first, short ones are not, and both are what np.add.at adds."""
+    x = tr.tensor(real(*shape), requires_grad=True)
+    g = real(*x.data[index].shape)
+    np.sum(x[index] * g).backward()
+    expected = np.zeros(shape)
+    np.add.at(expected, index, g)
+    np.testing.assert_allclose(x.grad, expected, rtol=0, atol=1e-14)

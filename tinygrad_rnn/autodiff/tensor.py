@@ -149,8 +149,7 @@ class Tensor(ArrayNode):
         """How ``copy.copy``, ``copy.deepcopy`` and other processes make a leaf like this one."""
         if not self.is_leaf:
             raise RuntimeError(
-                f"this Tensor is the result of {self.op.name}, and a graph isn't copied: copy .detach(), or what it was "
-                "made of"
+                f"this Tensor is the result of {self.op.name}, and a graph isn't copied: copy .detach(), or its leaves"
             )
         return make_leaf, (type(self), self._data, self.requires_grad, None, self.name), (None, {"grad": self.grad})
 

@@ -9,6 +9,7 @@ Whatever asks for a value (``if h > 0``, ``float(h)``) is refused: the program w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..autodiff import errors, registry
 from ..autodiff.graph import initialise, next_serial
-from ..autodiff.rules import elementwise, indexing, reductions, shape
+from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from ..autodiff.scope import context, enable_grad, traces
 from ..autodiff.tensor import NO_KEYWORDS, Tensor
 from .shapes import dummy, example, has_several_results, infer, run
@@ -280,7 +281,17 @@ def simplified(trace: Trace, op: Any, args: tuple[Any, ...], keywords: dict[str,
         return as_concatenation(trace, args, keywords["indices"], keywords["shape"])
     if op is indexing.getitem and a.op is shape.joined:
         return piece_of(a, args[1])
+    if op is linalg.matmul and a.ndim > 2 and not trace.in_step:
+        return _product_of_rows(trace, a, args[1])
     return None
+
+
+def _product_of_rows(trace: Trace, a: Value, b: Any) -> Value | None:
+    """A stack of matrices times one matrix is one product of all rows."""
+    if not isinstance(b, Value) or b.ndim != 2 or a.shape[-1] != b.shape[0]:
+        return None
+    rows = trace.made(shape.reshape, (a, (math.prod(a.shape[:-1]), a.shape[-1])), {})
+    return trace.made(shape.reshape, (trace.made(linalg.matmul, (rows, b), {}), (*a.shape[:-1], b.shape[-1])), {})
 
 
 def _reshaped(trace: Trace, a: Value, new: tuple[int, ...], asked: Any) -> Value | None:

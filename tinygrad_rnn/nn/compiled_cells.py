@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeGuard
 
+from ..autodiff.scope import context
+from ..autodiff.tensor import Tensor
+
 
 class CompiledCell(Protocol):
     """A cell that runs its whole loop as generated code.
@@ -28,6 +31,11 @@ class CompiledCell(Protocol):
 def is_compiled(cell: Any) -> TypeGuard[CompiledCell]:
     """Whether a cell was compiled."""
     return hasattr(cell, "over_time")
+
+
+def is_traced(a: Any) -> bool:
+    """Whether something stands for an array of a function that is being compiled, and has no values to look at."""
+    return context.trace is not None and isinstance(a, Tensor)
 
 
 def compiled(layer: Any, executor: str, fallback: bool = False) -> Any:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.scope import context
-from ..autodiff.tensor import Tensor
 from . import init
+from .compiled_cells import is_traced
 from .module import Module, Parameter
 
 
@@ -105,11 +104,10 @@ class Embedding(Module):
             IndexError: there is no such symbol.
         """
         symbols = len(self.E)
-        is_traced = context.trace is not None and isinstance(x, Tensor)
-        x = x if is_traced else np.asarray(x)
+        x = x if is_traced(x) else np.asarray(x)
         if x.dtype.kind not in "iu":
             raise TypeError(f"Embedding({symbols}, ...) takes integers, not {x.dtype}")
-        if is_traced:  # to be compiled: which symbols there are isn't known, so those below 0 are put out of range
+        if is_traced(x):  # to be compiled: which symbols there are isn't known, so those below 0 are put out of range
             x = np.where(x < 0, symbols, x)
         elif x.size and (x.min() < 0 or x.max() >= symbols):
             raise IndexError(f"Embedding: symbols from {x.min()} to {x.max()}, but there are {symbols}, from 0")

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import logsumexp, softplus
+from ..autodiff.tensor import constant
+from .compiled_cells import is_traced
 from .through_time import along_batch, checked_lengths
 
 REDUCTIONS = ("mean", "sum", "none", "per_instance")
@@ -68,7 +70,7 @@ class _Counting:
 
     def only(self, wanted: np.ndarray) -> None:
         """Of those, count only these."""
-        if not wanted.all():
+        if is_traced(wanted) or not wanted.all():
             self.valid = wanted if self.valid is None else along_batch(self.valid, wanted) & wanted
 
     def blanked(self, a: Any) -> Any:
@@ -80,7 +82,10 @@ class _Counting:
         if self.valid is not None:
             values = self.blanked(values)
             weights = self.blanked(np.ones(np.shape(values)) if weights is None else weights)
-        return reduced(values, reduction, None if weights is None else float(np.sum(weights)), self.time_axis)
+        count = None if weights is None else np.sum(weights)
+        if count is not None:
+            count = count.astype(values.dtype) if is_traced(count) else float(count)
+        return reduced(values, reduction, count, self.time_axis)
 
 
 def _same_shape(prediction: Any, target: Any, name: str) -> None:
@@ -219,7 +224,7 @@ def cross_entropy(
         >>> round(tr.nn.cross_entropy(tr.tensor([[2.0, 0.0]]), np.array([0])).item(), 4)
         0.1269
     """
-    target = np.asarray(target)
+    target = target if is_traced(target) else np.asarray(target)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is from 0 to 1, not {label_smoothing}")
     counting = _Counting(np.shape(logits), lengths, batch_first)
@@ -229,7 +234,7 @@ def cross_entropy(
         target = _checked_indices("cross_entropy: logits", logits, target, ignore_index, counting)
         logits = counting.blanked(logits)
         total = logsumexp(logits, axis=-1)
-        weights = None if each is None else each[target]
+        weights = None if each is None else _looked_up(each, target)
         values = total - _chosen(logits, target)
         values = values if weights is None else values * weights
     else:
@@ -280,13 +285,14 @@ def nll(
         1.0
     """
     counting = _Counting(np.shape(log_probabilities), lengths, batch_first)
-    target = _checked_indices("nll: log_probabilities", log_probabilities, np.asarray(target), ignore_index, counting)
+    target = target if is_traced(target) else np.asarray(target)
+    target = _checked_indices("nll: log_probabilities", log_probabilities, target, ignore_index, counting)
     values = -_chosen(counting.blanked(log_probabilities), target)
-    weights = None if weight is None else _class_weights(weight, log_probabilities)[target]
+    weights = None if weight is None else _looked_up(_class_weights(weight, log_probabilities), target)
     return counting.reduced(values if weights is None else values * weights, reduction, weights)
 
 
-def _chosen(values: Any, target: np.ndarray) -> Any:
+def _chosen(values: Any, target: Any) -> Any:
     """Of (..., k), for each index in (...) the value there."""
     return values[(*np.indices(target.shape, sparse=True), target)]
 
@@ -298,7 +304,12 @@ def _class_weights(weight: Any, logits: Any) -> np.ndarray:
     return weight
 
 
-def _checked_indices(name: str, scores: Any, target: np.ndarray, ignore_index: int, counting: _Counting) -> np.ndarray:
+def _looked_up(table: np.ndarray, target: Any) -> Any:
+    """``table[target]``, also where only a Tensor can be asked for what isn't known yet."""
+    return (constant(table) if is_traced(target) else table)[target]
+
+
+def _checked_indices(name: str, scores: Any, target: Any, ignore_index: int, counting: _Counting) -> Any:
     """Class indices that can be looked up: 0 where they don't count, which is then said."""
     shape = np.shape(scores)
     if target.dtype.kind not in "iu" or target.shape != shape[:-1]:
@@ -307,6 +318,8 @@ def _checked_indices(name: str, scores: Any, target: np.ndarray, ignore_index: i
         )
     counting.only(target != ignore_index)
     target = counting.blanked(target)
+    if is_traced(target):  # to be compiled: which there are isn't known, so those below 0 are put out of range
+        return np.where(target < 0, shape[-1], target)
     if target.size and (target.min() < 0 or target.max() >= shape[-1]):
         raise ValueError(
             f"{name} {shape}: class indices from {target.min()} to {target.max()}, but there are {shape[-1]} classes"

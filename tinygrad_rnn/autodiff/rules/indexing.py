@@ -23,14 +23,29 @@ def is_basic(index: Any) -> bool:
     return all(part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer)) for part in parts)
 
 
+LONG_ROW = 8  # elements from which rows are worth sorting
+
+
 def _assemble(*pieces: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
     whole = np.zeros_like(pieces[0], shape=shape)
     for piece, index in zip(pieces, indices):
         if is_basic(index):
             whole[index] += piece
+        elif isinstance(index, np.ndarray) and index.dtype.kind in "iu" and index.size and whole[0].size >= LONG_ROW:
+            _add_rows(whole, index, piece)
         else:
             np.add.at(whole, index, piece)  # an index may name an element more than once: contributions add up
     return whole
+
+
+def _add_rows(whole: Any, index: Any, rows: Any) -> None:
+    """``np.add.at(whole, index, rows)``, with equal indices sorted together: several times as fast for long rows."""
+    places = np.where(index < 0, index + len(whole), index).ravel()
+    order = np.argsort(places, kind="stable")
+    places = places[order]
+    starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+    rows = np.broadcast_to(rows, index.shape + whole.shape[1:]).reshape(len(places), *whole.shape[1:])
+    whole[places[starts]] += np.add.reduceat(rows[order], starts, axis=0)
 
 
 assemble = linear_in_all(

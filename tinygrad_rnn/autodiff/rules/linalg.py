@@ -20,10 +20,14 @@ def _flipped(a: Any) -> Any:
 def _matmul(a: Any, b: Any) -> Any:
     """A @ b. For matrices and vectors ``dot`` is the same product, and starts three times sooner than ``matmul``.
 
-    But it is a method, of which NumPy asks nobody else: in a rule that is recorded, one of them may be a Tensor.
+    But it is a method, of which NumPy asks nobody else: in a rule that is recorded, one of them may be a Tensor. A
+    stack of matrices times one matrix is one product of all rows, where ``matmul`` would make one for each.
     """
-    if type(a) is type(b) is np.ndarray and 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2:
-        return a.dot(b)
+    if type(a) is type(b) is np.ndarray and a.ndim >= 1 and 1 <= b.ndim <= 2:
+        if a.ndim <= 2:
+            return a.dot(b)
+        if b.ndim == 2:
+            return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]).dot(b).reshape(*a.shape[:-1], b.shape[-1])
     return np.matmul(a, b)
 
 
