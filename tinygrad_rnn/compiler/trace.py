@@ -91,20 +91,20 @@ class Trace:
         lifts_elements: whether cheap operations leave loops, too.
 
     Attributes:
+        lifts_elements: as given.
         captured: the Value of each Tensor that the function uses and that was there before.
-        constants: the arrays that the function brought along.
         inside: the functions with rules of their own that are being traced.
+        in_step: whether a cell is being traced, whose steps will be a loop.
+        peeled: whether the first step of an unroll has been taken apart from the others.
     """
 
     def __init__(self, lifts_elements: bool = True) -> None:
+        self.lifts_elements = lifts_elements
         self.captured: dict[Tensor, Value] = {}
-        self.constants: list[Value] = []
         self.inside: set[Any] = set()
+        self.in_step = self.peeled = False
         self._known: dict[Any, Value] = {}
         self._began = next_serial()
-        self.lifts_elements = lifts_elements
-        self.peeled = False  # whether the first step of an unroll is being taken apart
-        self.in_step = False  # whether a cell is being traced, whose steps will be a loop
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -182,9 +182,7 @@ class Trace:
     def _constant(self, array: np.ndarray) -> Value:
         key = ("constant", array.shape, array.dtype.str, array.tobytes())
         if key not in self._known:
-            value = Value(None, (), {}, array.shape, array.dtype, array=np.array(array))
-            self._known[key] = value
-            self.constants.append(value)
+            self._known[key] = Value(None, (), {}, array.shape, array.dtype, array=np.array(array))
         return self._known[key]
 
     def made(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
