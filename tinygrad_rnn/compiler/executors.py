@@ -2,21 +2,21 @@
 
 An executor is a function ``lines_for(writer, order, kept)`` that writes the lines which compute some Values. There are
 three: ``numpy_executor``, which can write everything; ``machine_program``, for small programs all of which can be
-machine code; and ``machine_passes``, for large ones whose loops can.
+machine code; and ``machine_passes``, for all others whose loops can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from . import machine_passes, machine_program, numpy_executor
 from .generated import Code
 from .machine_code import NoMachineCode
 from .program import Program
-from .values import operands
+from .values import Value, operands
 from .writer import Writer, as_tuple, names_in
 
-Executor = Callable[..., list[str]]
+Executor = Callable[[Writer, list[Value], Iterable[Value]], list[str]]
 
 
 def generate(program: Program, machine_code: bool = False) -> Code:
