@@ -1,8 +1,43 @@
 """The compiler: cells written in plain NumPy, run as fast as layers that were fused by hand.
 
-To read it, follow a function on its way: ``trace`` (what it does, as a graph of ``values``), ``backward`` (the same
-rules as always, run on tracers), ``loop`` (what may leave the loop over time, with ``over_time`` and ``simplify``),
-``program`` (all of it together), ``numpy_executor`` (generated code), ``compiled`` (what users call).
+To read it, follow a function on its way. Each file stands before those that use it, so that arrows point backwards.
+
+What it does, as a graph:
+
+- ``values``: what a program is made of; ``shapes``: how large each is.
+- ``trace``: the function runs on stand-ins for arrays, and what it does is kept.
+
+The loop over time, split:
+
+- ``over_time``: what can be done for all steps at once.
+- ``loop``: what leaves the loop by that, and what has to stay.
+- ``simplify``: the same step, written so that more can leave.
+- ``unrolling``: where a function goes through time, one step is traced, and a loop goes round it.
+
+The program:
+
+- ``backward``: the backward pass, by the same rules as always, run on tracers; that of a loop is a loop again.
+- ``program``: all of it together.
+
+Executors, which write a program as Python functions:
+
+- ``generated``: what they write; ``numpy_kernels``: how NumPy computes each operation; ``writer``: what everything
+  is called.
+- ``numpy_loop``, ``numpy_executor``: calls of NumPy, with ``out=`` everywhere.
+- ``places``, ``machine_kernels``, ``tiles``: where elements lie, what is done with each, and how many at once.
+- ``blas``, ``machine_threads``: rows that know nothing of each other, on threads of their own.
+- ``fast_functions``, ``machine_product``: what machine code calls; ``machine_cache``: how numba makes it of text, and
+  where it is kept.
+- ``machine_code``, ``machine_loop``: that text, of passes over elements, of products, and of loops around them.
+- ``machine_program``, ``machine_passes``: small programs as one function, and large ones as several.
+- ``executors``: the choice.
+
+What users call:
+
+- ``reach``, ``executable``: a program that runs, with its arrays.
+- ``report``, ``random_numbers``, ``guards``: what is said of a plan, what a trace can't hold, and what it takes for
+  granted.
+- ``plans``, ``compiled``: one plan for each form of arguments, and ``compile``.
 """
 
 from ..autodiff.errors import CannotCompile
