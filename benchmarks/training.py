@@ -11,6 +11,7 @@ from .tasks import language
 BASELINE = "PyTorch nn.LSTM"
 
 CONTENDERS = [
+    Contender("tinygrad_rnn, numba, loss in the plan", "benchmarks.contenders.tinygrad_rnn_whole"),
     Contender("tinygrad_rnn, numba", "benchmarks.contenders.tinygrad_rnn_numba"),
     Contender("tinygrad_rnn", "benchmarks.contenders.tinygrad_rnn_compiled"),
     Contender("tinygrad_rnn, eager", "benchmarks.contenders.tinygrad_rnn_eager"),

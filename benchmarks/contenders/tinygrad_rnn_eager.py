@@ -44,9 +44,10 @@ def elman(x, U, W, b):
     return step
 
 
-def language(text, E, U, W, b, V, c, executor=None):
+def language(text, E, U, W, b, V, c, executor=None, loss_inside=False):
     vocabulary = CharacterVocabulary(chr(0x4E00 + i) for i in range(len(E)))
-    model = LanguageModel(vocabulary, "LSTM", units=len(W), embedding_size=E.shape[1], executor=executor)
+    options = {"units": len(W), "embedding_size": E.shape[1], "executor": None if loss_inside else executor}
+    model = LanguageModel(vocabulary, "LSTM", **options)
     parameters = {
         "E": model.embedding,
         "U": model.cell.U,
@@ -59,10 +60,16 @@ def language(text, E, U, W, b, V, c, executor=None):
         parameters[name].data = value
     optimizer = tr.optim.Adam(model.parameters(), lr=0.0)
 
+    def loss_of(inputs, targets):
+        logits, _ = model(inputs)
+        return tr.nn.cross_entropy(logits, targets)
+
+    if loss_inside:
+        loss_of = tr.compile(loss_of, executor=executor)
+
     def step():
         optimizer.zero_grad()
-        logits, _ = model(text[:-1])
-        loss = tr.nn.cross_entropy(logits, text[1:])
+        loss = loss_of(text[:-1], text[1:])
         loss.backward()
         optimizer.step()
         return loss.item(), {name: parameter.grad for name, parameter in parameters.items()}

@@ -240,3 +240,31 @@ def test_only_what_is_mentioned_is_looked_into():
     assert after._named.keys() == before._named.keys()
     settings.scale = 2.5
     assert before.changed()
+
+
+def test_what_is_compiled_inside_is_watched_by_what_it_compiles():
+    """Not by its plans, which come and go: then each call would be followed by another trace."""
+    settings.scale, traces = 1.5, np.zeros((), int)
+
+    def cell(x, h):
+        traces[...] += 1
+        return np.tanh(x + h) * settings.scale
+
+    inner = tr.compile(cell)
+    outer = tr.compile(lambda xs: np.sum(tr.unroll(inner, xs, START)[0]))
+    expected = outer(XS).data
+    tr.unroll(inner, XS, START)  # which makes a plan
+    before = int(traces)
+    np.testing.assert_array_equal(outer(XS).data, expected)
+    assert traces == before
+    settings.scale = 2.5
+    assert not np.allclose(outer(XS).data, expected)
+
+
+def test_things_that_answer_to_every_name():
+    class Oracle:
+        def __getattribute__(self, name):
+            return lambda *args: name
+
+    oracle = Oracle()
+    assert not Guards(lambda x: oracle and x).changed()

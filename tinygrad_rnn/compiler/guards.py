@@ -80,11 +80,14 @@ class Guards:
             self._watch_all(thing)
         elif isinstance(thing, (list, tuple, set, frozenset)):
             self._watch_list(lambda: list(thing))
+        elif hasattr(type(thing), "over_time"):  # compiled: its plans come and go, but what it compiles is what it is
+            self._watch_list(lambda: [thing.function])
         else:
             if not _is_of_library(type(thing)):
                 self._watch_list(lambda: [type(thing)])
-            if hasattr(thing, "__dict__"):
-                self._watch_all(vars(thing))
+            attributes = getattr(thing, "__dict__", None)
+            if isinstance(attributes, dict):  # some answer to every name, but not with a dict
+                self._watch_all(attributes)
             for read in _parts(thing):
                 self._watch_list(read)
 

@@ -213,9 +213,9 @@ def train_on_text(
     model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, executor=executor, seed=rng)
     train, held_out = train_validation_split(symbols, validation=validation)
     stream = StreamBatches(train, batch_size=batch_size, steps=steps_per_batch, rng=rng)
-    history = fit(
-        model, stream, nn.cross_entropy, Adam(model.parameters(), lr=learning_rate), unit=vocabulary.kind, **limits
-    )
+    optimizer = Adam(model.parameters(), lr=learning_rate)
+    options: dict[str, Any] = {"executor": executor, "whole_step": True, "unit": vocabulary.kind, **limits}
+    history = fit(model, stream, nn.cross_entropy, optimizer, **options)
     return TrainedOnText(model, history, held_out)
 
 

@@ -48,6 +48,7 @@ def fit(
     generators: Iterable[np.random.Generator] = (),
     predict: Predict = call_model,
     executor: str | None = "numpy",
+    whole_step: bool = False,
     progress: bool | None = None,
     unit: str = "steps",
 ) -> History:
@@ -88,6 +89,10 @@ def fit(
             ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
             after some seconds for compiling; None: nothing, don't compile. A cell that can't be compiled runs as it is,
             and so do all where the data have more than 16 lengths, as each needs a plan of its own.
+        whole_step: Whether to compile the model and its loss as one function, so that nothing eager is left around the
+            loops: faster the smaller the model is. What the model does besides computing (it prints, it stores values)
+            then happens while it is traced and not at every step. A model that can't be compiled, as it draws random
+            numbers or looks at lengths, runs as without.
         progress: Whether to show a progress bar; by default on a terminal only.
         unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
 
@@ -140,6 +145,7 @@ def fit(
         optimizer,
         limits=limits,
         predict=predict,
+        step_executor=executor if whole_step else None,
         clipping=Clipping(clip_norm, clip_value),
         pace=Pace(schedule, schedule_by),
         validation=held_out,

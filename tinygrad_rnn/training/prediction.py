@@ -78,6 +78,12 @@ def loss_of(loss: Loss, prediction: Any, batch: Batch) -> Any:
     return value
 
 
+def loss_and_state(model: Module, loss: Loss, predict: Predict, batch: Batch, state: Any) -> tuple[Any, Any]:
+    """The loss of a model on a batch, and the state that it carries on."""
+    prediction, state = predict(model, batch, state)
+    return loss_of(loss, prediction, batch), state
+
+
 def evaluate(model: Module, data: Iterable[Batch], loss: Loss, *, predict: Predict = predict) -> float:
     """The mean loss of a model on data, without learning from it.
 
@@ -101,8 +107,8 @@ def evaluate(model: Module, data: Iterable[Batch], loss: Loss, *, predict: Predi
     with _evaluating(model), _unmoved(data), no_grad():
         state = None
         for batch in data:
-            prediction, state = predict(model, batch, state if batch.continues else None)
-            total += count_targets(batch) * float(loss_of(loss, prediction, batch))
+            value, state = loss_and_state(model, loss, predict, batch, state if batch.continues else None)
+            total += count_targets(batch) * float(value)
             weight += count_targets(batch)
     if weight == 0:
         raise ValueError("evaluate: there are no batches to evaluate the model on")

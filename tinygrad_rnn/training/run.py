@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..autodiff import stop_gradient
 from ..autodiff.scope import no_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, unflatten
+from ..compiler import compile
 from ..data import Batch, Epochs
 from ..data.generator_state import generator_state, restore_generator
 from ..nn import Module
@@ -21,7 +23,7 @@ from .checkpoints import Checkpoints
 from .history import History
 from .interrupts import DelayedInterrupt
 from .limits import Limits
-from .prediction import Loss, Predict, count_inputs, count_targets, loss_of
+from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state
 from .progress import Progress
 from .updates import Clipping, Pace
 from .validation import Validation
@@ -72,6 +74,7 @@ class Run:
         *,
         limits: Limits,
         predict: Predict,
+        step_executor: str | None = None,
         clipping: Clipping = Clipping(),  # noqa: B008 (it can't be changed)
         pace: Pace = Pace(),  # noqa: B008
         validation: Validation | None = None,
@@ -85,6 +88,9 @@ class Run:
         self.optimizer = optimizer
         self.limits = limits
         self.predict = predict
+        self._loss_and_state: Callable[..., Any] = partial(loss_and_state, model, loss, predict)
+        if step_executor is not None:
+            self._loss_and_state = compile(self._loss_and_state, executor=step_executor, fallback=True)
         self.clipping = clipping
         self.pace = pace
         self.validation = validation
@@ -139,8 +145,7 @@ class Run:
         saved, self._saved_state = self._saved_state, None
         if saved is not None and batch.continues:
             self.state = self._structured(saved, batch)
-        prediction, state = self.predict(self.model, batch, self.state if batch.continues else None)
-        loss = loss_of(self.loss, prediction, batch)
+        loss, state = self._loss_and_state(batch, self.state if batch.continues else None)
         self.state = stop_gradient(state)
         value = float(loss.item())
         if not math.isfinite(value):

@@ -1,0 +1,11 @@
+"""tinygrad_rnn, the model and its loss compiled as one function, and run as machine code."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .tinygrad_rnn_eager import language as eager_language
+
+PACKAGES = ("numpy", "numba")
+
+language = partial(eager_language, executor="numba", loss_inside=True)

@@ -1,0 +1,84 @@
+"""``fit(whole_step=True)``: the model and its loss as one compiled function, to the same losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinygrad_rnn import nn, optim
+from tinygrad_rnn.data import Batches, StreamBatches
+from tinygrad_rnn.training import fit
+
+SYMBOLS = np.random.default_rng(0).integers(5, size=400)
+
+
+class Predictor(nn.Module):
+    """The next symbol; it counts how often its Python code runs."""
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        rng = np.random.default_rng(1)
+        self.embedding = nn.Embedding(5, 4, seed=rng, dtype=np.float64)
+        self.dropout = nn.Dropout(dropout, seed=rng)
+        self.layer = nn.GRU(4, 6, seed=rng, dtype=np.float64)
+        self.output = nn.Linear(6, 5, seed=rng, dtype=np.float64)
+        self.calls = [0]
+
+    def forward(self, x: Any, state: Any = None) -> tuple[Any, Any]:
+        self.calls[0] += 1
+        hs, state = self.layer(self.dropout(self.embedding(x)), state)
+        return self.output(hs), state
+
+
+def trained(steps: int = 12, dropout: float = 0.0, **options: Any) -> tuple[Predictor, np.ndarray]:
+    model = Predictor(dropout)
+    data = StreamBatches(SYMBOLS, batch_size=4, steps=10, rng=2)
+    history = fit(model, data, nn.cross_entropy, optim.Adam(model.parameters(), lr=0.01), steps=steps, **options)
+    return model, history.losses
+
+
+def test_the_same_losses_and_no_python_code_at_every_step() -> None:
+    (plain, expected), (model, losses) = trained(), trained(whole_step=True)
+    np.testing.assert_allclose(losses, expected, rtol=1e-10)
+    assert plain.calls[0] == 12 and model.calls[0] < 12  # traced for batches with a state, and for those without
+
+
+def test_a_model_that_draws_random_numbers_runs_as_without() -> None:
+    """The very same numbers: what was drawn while it was tried is drawn again."""
+    (_, expected), (model, losses) = trained(dropout=0.5), trained(dropout=0.5, whole_step=True)
+    np.testing.assert_array_equal(losses, expected)
+    assert model.calls[0] >= 12
+
+
+def test_padded_batches_run_as_without() -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            self.model = nn.ManyToOne(nn.GRU(2, 3, seed=0, dtype=np.float64), 1, seed=1, dtype=np.float64)
+
+        def forward(self, x: Any, lengths: Any = None) -> Any:
+            return self.model(x, lengths)
+
+    losses = []
+    for whole_step in (False, True):
+        rng = np.random.default_rng(3)
+        sequences = [rng.normal(size=(n, 2)) for n in (5, 3, 4, 4)]
+        data = Batches(sequences, [[s.sum()] for s in sequences], batch_size=2)
+        model = Last()
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        losses.append(fit(model, data, nn.mse, optimizer, epochs=3, whole_step=whole_step).losses)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+def test_resumed_bit_for_bit(executor: str, tmp_path: Path) -> None:
+    if executor == "numba":
+        pytest.importorskip("numba")
+    options = {"executor": executor, "whole_step": True}
+    whole, losses = trained(12, **options)
+    trained(5, checkpoints=tmp_path, **options)
+    resumed, again = trained(12, checkpoints=tmp_path, resume=True, **options)
+    np.testing.assert_array_equal(again, losses)
+    for name, value in whole.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[name], value)
