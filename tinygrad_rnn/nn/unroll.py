@@ -111,7 +111,7 @@ def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, A
     inputs = _taken_in(xs)
     steps = _count_steps(inputs, steps)
     state = initial_state_of(cell, _first(inputs, steps)) if state is None else state
-    if type(state) is tuple:
+    if type(state) is tuple and hasattr(cell, "initial_state"):
         state = _with_names(cell, state, _first(inputs, steps))
     by_scalars = _holds_scalars(inputs)
     if not by_scalars:
