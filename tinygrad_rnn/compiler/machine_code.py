@@ -9,12 +9,12 @@ again, in another process and for another batch.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from ..autodiff.rules import linalg, reductions, shape
+from ..autodiff.rules import elementwise, linalg, reductions, shape
 from .generated import Buffer
 from .machine_kernels import expression, has_expression
 from .machine_threads import SMALL_WORK, in_parts
@@ -85,13 +85,19 @@ class MachineCode:
             return self.before
         parameters = [*self.arguments.values(), *self.sizes.values(), *(["first", "last"] if self.rows else [])]
         entry = f"@entry\ndef program({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in self.text)
-        name = self.writer.machine_function("\n\n".join([*self._kernels, entry]))
+        name = self._compiled("\n\n".join([*self._kernels, entry]))
         passed = ", ".join([*self.arguments, *map(str, self.sizes)])
         if not self.rows:
             return [*self.before, f"{name}({passed})"]
         if self.work <= SMALL_WORK:
             return [*self.before, f"{name}({passed}, 0, {self.rows})"]
         return [*self.before, f"{self.writer.named(in_parts)}({name}, {self.rows}, {passed})"]
+
+    def _compiled(self, source: str) -> str:
+        """What the calling function calls a function of this source."""
+        from .machine_cache import compiled_function  # only now: numba is an extra
+
+        return self.writer.named(compiled_function(source), "loop")
 
     def line(self, text: str) -> None:
         """One more line, at the current depth."""
@@ -211,7 +217,7 @@ class MachineCode:
             self._product(value)
         elif value.op is shape.joined:
             if value not in self.writes:
-                self._join(value)
+                self.join(value)
             for place, piece in self.parts.get(value, []):
                 self.copy(place, piece)
             self.homes[value] = self.writes[value][0]
@@ -291,7 +297,7 @@ class MachineCode:
 
     @staticmethod
     def _is_condition(a: Value, user: Value) -> bool:
-        return getattr(user.op, "name", "") == "where" and user.args[0] is a
+        return user.op is elementwise.where and user.args[0] is a
 
     def copy(self, place: Place, value: Value) -> None:
         """Write a Value to a second place."""
@@ -299,16 +305,26 @@ class MachineCode:
         line = f"{place.at(indices)} = {self.place_of(value).at(indices)}"
         self._kernel("copy", self._nest(value.shape, [line]))
 
-    def _join(self, value: Value) -> None:
-        """Have parts copied to where they lie side by side."""
+    def join(self, value: Value, computed: Container[Value] = ()) -> None:
+        """Have parts lie side by side.
+
+        Args:
+            value: the whole.
+            computed: what has still to be computed, and so can be written there at once; all else is copied.
+        """
         axis, starts = value.keywords["axis"], value.keywords["starts"]
-        if axis is None or any(piece.dtype != value.dtype for piece in value.args):
-            raise NoMachineCode("a concatenation of flattened arrays, or of several dtypes")
-        target = self.home(value)
+        if axis is None:
+            raise NoMachineCode("a concatenation of flattened arrays")
+        self.home(value)
         for piece, start, stop in zip(value.args, starts, starts[1:]):
-            place = sliced(target, value.shape, (*(slice(None),) * (axis % value.ndim), slice(start, stop)))
-            assert place is not None
-            self.parts.setdefault(value, []).append((place, piece))
+            index = (*(slice(None),) * (axis % value.ndim), slice(start, stop))
+            for target in self.writes[value]:
+                place = sliced(target, value.shape, index)
+                assert place is not None
+                if piece in computed and not is_view(piece) and piece.dtype == value.dtype:
+                    self.writes.setdefault(piece, []).append(place)
+                else:
+                    self.parts.setdefault(value, []).append((place, piece))
 
     def _accumulate(self, value: Value) -> None:
         """Add a Value to its sum over time, if one is wanted."""
@@ -420,7 +436,7 @@ class MachineCode:
         if self.starts_inside or self.depth:
             self.line(f"pack({given.text}, {columns}, {panels})")
         else:
-            pack = self.writer.machine_function(PACK)
+            pack = self._compiled(PACK)
             array = self._passed(given.array)
             self.before.append(f"{pack}({array}, 0, {given.row}, {given.column}, {columns}, {name})")
         return panels

@@ -6,7 +6,7 @@ from ..autodiff.rules import linalg, shape
 from .loop import Carried, Loop, Result
 from .machine_code import MachineCode, NoMachineCode, factors, goes_by_tiles, multiplications
 from .machine_threads import batch_of
-from .places import Place, row, sliced, viewed, whole
+from .places import Place, row, viewed, whole
 from .shapes import is_view
 from .values import Value, label, operands
 
@@ -45,7 +45,7 @@ class MachineLoop:
                 self._sum(result, key.inner)
         for value in reversed(self.body):
             if value.op is shape.joined:
-                self._join(value)
+                code.join(value, self.inside)
         code.kept |= {v for _, v in self.late_copies}
         steps = code.sizes.setdefault(self.loop.steps, f"n{len(code.sizes)}")
         code.line(f"for s in range({steps}):")
@@ -121,19 +121,3 @@ class MachineLoop:
         if inner not in self.inside or is_view(inner):
             raise NoMachineCode("a sum over time of something that isn't computed in the loop")
         self.code.sums.setdefault(inner, []).append(whole(array, inner.shape))
-
-    def _join(self, value: Value) -> None:
-        """Have the pieces written to where they lie side by side."""
-        axis, starts = value.keywords["axis"], value.keywords["starts"]
-        if axis is None:
-            raise NoMachineCode("a concatenation of flattened arrays")
-        self.code.home(value)
-        for piece, start, stop in zip(value.args, starts, starts[1:]):
-            index = (*(slice(None),) * (axis % value.ndim), slice(start, stop))
-            for target in self.code.writes[value]:
-                place = sliced(target, value.shape, index)
-                assert place is not None
-                if piece in self.inside and not is_view(piece) and piece.dtype == value.dtype:
-                    self.code.writes.setdefault(piece, []).append(place)
-                else:
-                    self.code.parts.setdefault(value, []).append((place, piece))

@@ -79,12 +79,6 @@ class Writer:
         self.globals[name] = thing
         return name
 
-    def machine_function(self, source: str) -> str:
-        """The name of a function that is compiled to machine code."""
-        from .machine_cache import compiled_function  # only now: numba is an extra
-
-        return self.named(compiled_function(source), "loop")
-
     def function(self, name: str, lines: list[str], saved: Iterable[str] = ()) -> Function:
         """A function of these lines, whose parameters are what they read: buffers, inputs and what was saved."""
         needed, _ = names_in(lines)
