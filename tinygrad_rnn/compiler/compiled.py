@@ -1,20 +1,19 @@
-"""``compile``: a function of arrays that is traced once, planned, and from then on runs as generated code."""
+"""``compile``: a function of arrays, which is traced and planned, and from then on runs as generated code."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.errors import NotOnTensors
-from ..autodiff.graph import Node, ancestors, backward_walk, forward_walk, leading_to
-from ..autodiff.registry import Primitive
-from ..autodiff.scope import context, enable_grad
-from ..autodiff.tensor import Tensor, apply, constant
-from ..autodiff.trees import children, leaves, tree_map
-from .executable import Executable, Run
+from ..autodiff.scope import context
+from ..autodiff.tensor import Tensor, apply
+from ..autodiff.trees import children, tree_map
+from .call import Call
+from .executable import Executable
 from .guards import Guards
 from .plans import Outdated, Plan
 from .random_numbers import none_drawn
@@ -210,89 +209,6 @@ class Itself:
 
     def __eq__(self, other: Any) -> bool:
         return isinstance(other, Itself) and other.thing is self.thing
-
-
-class Call(Primitive):
-    """One call of a compiled function: a primitive that stands for all that it does.
-
-    Its backward pass runs generated code. Whoever wants to see inside, or to differentiate once more, expands it into
-    the graph that the function itself records.
-    """
-
-    __slots__ = ("_args", "_eager", "_executable", "_inputs", "_run")
-
-    def __init__(self, executable: Executable, args: Any, inputs: Any, eager: Callable[..., Any]) -> None:
-        self.name = "compiled"
-        self.outputs = len(executable.program.outputs) != 1
-        self.by_element = False
-        self._executable, self._args, self._inputs, self._eager = executable, args, inputs, eager
-        self._run: Run | None = None
-
-    def forward(self, *arrays: np.ndarray) -> Any:
-        """Run the generated code."""
-        self._run = self._executable.run(arrays)
-        return self._run.outputs if self.outputs else self._run.outputs[0]
-
-    def vjps(self, wanted: Sequence[int], g: Any, ans: Any, *args: Any) -> list[Any]:
-        """Cotangents of the inputs; recorded, if that of the result is."""
-        cotangents = list(g) if self.outputs else [g]
-        if isinstance(ans, Tensor):
-            return self._recorded_cotangents(wanted, cotangents)
-        assert self._run is not None
-        places = self._executable.places(tuple([c is not None for c in cotangents]))
-        for i, v in enumerate(self._executable.program.outputs):
-            if cotangents[i] is None:
-                cotangents[i] = np.zeros(v.shape, v.dtype)
-        found = self._run.gradients(cotangents)
-        return [None if place is None else found[place] for place in map(places.__getitem__, wanted)]
-
-    def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:
-        """The tangents of the results."""
-        outputs = self.expand()
-        start = {a: v for a, v in zip(self._inputs, tangents) if v is not None}
-        with enable_grad():
-            known = forward_walk(start, leading_to(ancestors(outputs), start))
-        found = [known[y] if y in known else np.zeros(y.shape, y.dtype) for y in outputs]
-        return tuple(found) if self.outputs else found[0]
-
-    def expand(self) -> list[Tensor]:
-        """The results once more, as the function itself records them.
-
-        Raises:
-            RuntimeError: a parameter was given other data since.
-        """
-        arrays = () if self._run is None else self._run.inputs
-        for a, array in zip(self._inputs, arrays):
-            if isinstance(a, Tensor) and a._data is not array:
-                raise RuntimeError(
-                    f"the data of {a.name or 'an input'} was replaced after a compiled function ran, so what it did "
-                    "can't be recorded any more. Look at it, or differentiate it twice, before the update."
-                )
-        given = iter(arrays)
-        args = tree_map(lambda a: _as_given(a, given), self._args) if arrays else self._args
-        with enable_grad():
-            result = self._eager(*args)
-        return [y if isinstance(y, Tensor) else constant(np.asarray(y)) for y in leaves(result)]
-
-    def _recorded_cotangents(self, wanted: Sequence[int], cotangents: list[Any]) -> list[Any]:
-        outputs = self.expand()
-        start: dict[Node, Any] = {}
-        for y, g in zip(outputs, cotangents):
-            if g is not None:
-                g = g if isinstance(g, Tensor) else constant(g)
-                start[y] = start[y] + g if y in start else g
-        targets = [self._inputs[i] for i in wanted]
-        with enable_grad():
-            reached = backward_walk(start, leading_to(ancestors(start), targets), targets=frozenset(targets))
-        return [reached.get(a) for a in targets]
-
-
-def _as_given(a: Any, arrays: Iterator[np.ndarray]) -> Any:
-    """An argument as it was when the function ran: the caller may have written into his array since."""
-    if not isinstance(a, (Tensor, np.ndarray)):
-        return a
-    array = next(arrays)
-    return a if isinstance(a, Tensor) else array
 
 
 def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: bool = False) -> Compiled:

@@ -45,7 +45,10 @@ class Executable:
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
         """Compute the outputs."""
-        workspace = self._waiting.pop() if self._waiting else Workspace(self)
+        try:
+            workspace = self._waiting.pop()
+        except IndexError:  # asking first whether one waits would let another thread take it in between
+            workspace = Workspace(self)
         return Run(self, workspace, inputs)
 
     def run_on_zeros(self) -> None:

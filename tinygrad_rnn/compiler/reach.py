@@ -1,4 +1,7 @@
-"""To what a gradient flows from some of a program's results: what isn't reached gets none at all, rather than zeros."""
+"""To what a gradient flows from some of a program's results: what isn't reached gets none at all, rather than zeros.
+
+A backward pass is written once, for all results. In a call it may begin at a few of them, and the others count as zero.
+"""
 
 from __future__ import annotations
 
