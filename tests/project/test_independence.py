@@ -7,6 +7,7 @@ knows the other.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,3 +75,25 @@ def test_an_outsider_is_noticed(line: str) -> None:
 def test_what_is_allowed_is_not_reported() -> None:
     allowed = ["import math", "import numpy.linalg", "from . import rnn", "from .rnn import step"]
     assert not outsiders("\n".join(allowed))
+
+
+def test_the_compiler_says_in_which_order_to_read_it() -> None:
+    """Every file has its place in the room's docstring, after those that it imports."""
+    room = PACKAGE / "compiler"
+    docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    places = {name: place for place, name in enumerate(re.findall(r"``(\w+)``", docstring))}
+    files = {path.stem: path for path in room.glob("*.py") if path.stem != "__init__"}
+    assert not files.keys() - places.keys()
+    early = {
+        name: later
+        for name, path in files.items()
+        if (later := [n for n in siblings(path.read_text(encoding="utf-8")) if places[n] >= places[name]])
+    }
+    assert not early
+
+
+def siblings(source: str) -> Iterator[str]:
+    """The files of its own folder that a file imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.level == 1:
+            yield from [node.module] if node.module else (alias.name for alias in node.names)

@@ -34,7 +34,7 @@ Executors, which write a program as Python functions:
 
 What users call:
 
-- ``reach``, ``executable``: a program that runs, with its arrays.
+- ``reach``, ``executable``: a program that runs, with its arrays; ``call``: one run of it, as a node of the graph.
 - ``report``, ``random_numbers``, ``guards``: what is said of a plan, what a trace can't hold, and what it takes for
   granted.
 - ``plans``, ``compiled``: one plan for each form of arguments, and ``compile``.
