@@ -209,6 +209,24 @@ def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
     assert uses_machine_code(compiled)
 
 
+def test_parts_of_other_types_side_by_side():
+    """Conditions beside numbers, in a loop and after it."""
+    W = parameter(d, 2)
+
+    def loss(xs, h):
+        cell = lambda x, h: (h, np.concatenate([h[:, 2:] > 0, np.tanh(x + h @ W)], axis=1))  # noqa: E731
+        ys, h = tr.unroll(cell, xs, h)
+        return np.sum(np.square(np.concatenate([h > 0, h + 1], axis=1))), ys
+
+    given = normal(T, B, 2), normal(B, d), [W]
+    compiled = tr.compile(loss, executor="numba")
+    for found, right in zip(everything(compiled, *given), everything(loss, *given)):
+        assert_equal(found, right, 1e-12)
+    assert uses_machine_code(compiled)
+    (executable,) = compiled.plans[0]._executables.values()
+    assert "concatenate" not in executable.code.forward.source
+
+
 def test_a_step_without_a_machine_code_form_runs_on_numpy():
     W = parameter(d, d)
     cell = lambda x, h: np.tanh(x + np.cumsum(h @ W, axis=-1))  # noqa: E731
