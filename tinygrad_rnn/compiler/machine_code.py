@@ -21,7 +21,7 @@ from .machine_threads import SMALL_WORK, in_parts
 from .places import Place, aligned, sliced, viewed, whole
 from .shapes import is_view
 from .tiles import panels_shape, vectors_for
-from .values import Value, operands
+from .values import Value, name_of_operation, operands
 from .writer import Writer
 
 SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
@@ -31,7 +31,7 @@ SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't need
 
 
 class NoMachineCode(Exception):
-    """Something has no machine-code form."""
+    """Something has no machine-code form; the message names it."""
 
 
 class MachineCode:
@@ -190,7 +190,7 @@ class MachineCode:
             else:
                 chosen = self._ready_elements(waiting)
                 if not chosen:
-                    raise NoMachineCode(f"{waiting[0]!r} has no machine-code form")
+                    raise NoMachineCode(name_of_operation(waiting[0]))
                 self._pass(chosen)
                 waiting = [v for v in waiting if v not in chosen]
 
@@ -211,7 +211,7 @@ class MachineCode:
         if is_view(value):
             place = viewed(value, self.place_of(value.args[0])) or self._reshaped(value)
             if place is None:
-                raise NoMachineCode(f"{value.op} of this form")
+                raise NoMachineCode(f"{name_of_operation(value)} of this form")
             self.homes[value] = place
         elif value.op is linalg.matmul:
             self._product(value)
@@ -225,7 +225,7 @@ class MachineCode:
         elif value.op in (reductions.sum, reductions.mean):
             self._reduction(value)
         else:
-            raise NoMachineCode(f"{value!r} has no machine-code form")
+            raise NoMachineCode(name_of_operation(value))
 
     def _new_variable(self) -> str:
         self._variables += 1

@@ -58,6 +58,7 @@ class Plan:
         self._executor = executor
         self._executables: dict[tuple[bool, ...], Executable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
+        self._by_numpy: dict[tuple[bool, ...], str] = {}  # why, though machine code was asked for
 
     def _trace(self, lifts_elements: bool = True) -> Program:
         """The function, traced once more.
@@ -89,14 +90,19 @@ class Plan:
 
     def __str__(self) -> str:
         """What is computed where, for each set of gradients wanted so far."""
-        return "\n\n".join(described(e.program, e.code) for e in self._executables.values())
+        texts = []
+        for wanted, executable in self._executables.items():
+            why = self._by_numpy.get(wanted)
+            note = "" if why is None else f"by NumPy, since there is no machine code for {why}\n"
+            texts.append(note + described(executable.program, executable.code))
+        return "\n\n".join(texts)
 
     def _made(self, wanted: tuple[bool, ...]) -> Executable:
         if self._executor == "numba":
             try:
                 return self._with_machine_code(wanted)
-            except NoMachineCode:
-                pass
+            except NoMachineCode as why:
+                self._by_numpy[wanted] = str(why)
         program = self._traced or self._trace()
         self._traced = None
         return _executable(program, wanted, machine_code=False)
@@ -108,7 +114,8 @@ class Plan:
         """Have a thread make machine code, which later calls then use."""
         try:
             better = self._with_machine_code(wanted)
-        except NoMachineCode:
+        except NoMachineCode as why:
+            self._by_numpy[wanted] = str(why)
             return
 
         def make() -> None:
