@@ -386,3 +386,15 @@ def test_rows_that_are_looked_up_more_than_once_get_the_sum(shape: tuple[int, ..
     expected = np.zeros(shape)
     np.add.at(expected, index, g)
     np.testing.assert_allclose(x.grad, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint64])
+def test_rows_looked_up_by_integers_that_could_not_count_them(dtype: Any) -> None:
+    """Bytes of a text, in a vocabulary of more than 255."""
+    index = np.array([3, 120, 100 if dtype in (np.uint8, np.uint64) else -1, 3], dtype)
+    x = tr.tensor(real(300, 10), requires_grad=True)
+    g = real(4, 10)
+    np.sum(x[index] * g).backward()
+    expected = np.zeros((300, 10))
+    np.add.at(expected, index, g)
+    np.testing.assert_allclose(x.grad, expected, rtol=0, atol=1e-14)

@@ -40,7 +40,7 @@ def _assemble(*pieces: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) ->
 
 def _add_rows(whole: Any, index: Any, rows: Any) -> None:
     """``np.add.at(whole, index, rows)``, with equal indices sorted together: several times as fast for long rows."""
-    places = np.where(index < 0, index + len(whole), index).ravel()
+    places = index.astype(np.intp).ravel() % len(whole)  # counted from the front, in a type that can hold them
     order = np.argsort(places, kind="stable")
     places = places[order]
     starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
