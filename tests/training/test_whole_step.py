@@ -52,23 +52,42 @@ def test_a_model_that_draws_random_numbers_runs_as_without() -> None:
     assert model.calls[0] >= 12
 
 
-def test_padded_batches_run_as_without() -> None:
-    class Last(nn.Module):
-        def __init__(self) -> None:
-            self.model = nn.ManyToOne(nn.GRU(2, 3, seed=0, dtype=np.float64), 1, seed=1, dtype=np.float64)
+class Last(nn.Module):
+    """The sum of a sequence; it counts how often its Python code runs."""
 
-        def forward(self, x: Any, lengths: Any = None) -> Any:
-            return self.model(x, lengths)
+    def __init__(self) -> None:
+        self.model = nn.ManyToOne(nn.GRU(2, 3, seed=0, dtype=np.float64), 1, seed=1, dtype=np.float64)
+        self.calls = [0]
 
-    losses = []
+    def forward(self, x: Any) -> Any:
+        self.calls[0] += 1
+        return self.model(x)
+
+
+class LastOfPadded(Last):
+    def forward(self, x: Any, lengths: Any) -> Any:
+        self.calls[0] += 1
+        assert lengths.min() > 0  # looks at them
+        return self.model(x, lengths)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lengths", "compiles"),
+    [(Last, (5, 5, 5, 5, 5), True), (LastOfPadded, (5, 5, 5, 5, 5), True), (LastOfPadded, (5, 3, 4, 4, 4), False)],
+)
+def test_batches_of_whole_sequences(kind: type[Last], lengths: tuple[int, ...], compiles: bool) -> None:
+    """Lengths that are all the same are plain numbers; those of padded batches are looked at, which is as without."""
+    losses, calls = [], []
     for whole_step in (False, True):
         rng = np.random.default_rng(3)
-        sequences = [rng.normal(size=(n, 2)) for n in (5, 3, 4, 4)]
-        data = Batches(sequences, [[s.sum()] for s in sequences], batch_size=2)
-        model = Last()
+        sequences = [rng.normal(size=(n, 2)) for n in lengths]
+        data = Batches(sequences, [[s.sum()] for s in sequences], batch_size=2)  # the last batch is smaller
+        model = kind()
         optimizer = optim.SGD(model.parameters(), lr=0.1)
-        losses.append(fit(model, data, nn.mse, optimizer, epochs=3, whole_step=whole_step).losses)
+        losses.append(fit(model, data, nn.mse, optimizer, epochs=6, whole_step=whole_step).losses)
+        calls.append(model.calls[0])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-12)
+    assert calls[0] == 18 and (calls[1] < 18) == compiles
 
 
 @pytest.mark.parametrize("executor", ["numpy", "numba"])

@@ -92,7 +92,7 @@ def fit(
         whole_step: Whether to compile the model and its loss as one function, so that nothing eager is left around the
             loops: faster the smaller the model is. What the model does besides computing (it prints, it stores values)
             then happens while it is traced and not at every step. A model that can't be compiled, as it draws random
-            numbers or looks at lengths, runs as without.
+            numbers or looks at the lengths of padded sequences, runs as without.
         progress: Whether to show a progress bar; by default on a terminal only.
         unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
 

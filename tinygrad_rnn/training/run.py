@@ -14,7 +14,6 @@ from ..autodiff import stop_gradient
 from ..autodiff.scope import no_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, unflatten
-from ..compiler import compile
 from ..data import Batch, Epochs
 from ..data.generator_state import generator_state, restore_generator
 from ..nn import Module
@@ -27,6 +26,7 @@ from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_sta
 from .progress import Progress
 from .updates import Clipping, Pace
 from .validation import Validation
+from .whole_step import compiled_step
 
 
 class TrainingDiverged(FloatingPointError):
@@ -88,9 +88,11 @@ class Run:
         self.optimizer = optimizer
         self.limits = limits
         self.predict = predict
-        self._loss_and_state: Callable[..., Any] = partial(loss_and_state, model, loss, predict)
-        if step_executor is not None:
-            self._loss_and_state = compile(self._loss_and_state, executor=step_executor, fallback=True)
+        self._loss_and_state = (
+            partial(loss_and_state, model, loss, predict)
+            if step_executor is None
+            else compiled_step(model, loss, predict, step_executor)
+        )
         self.clipping = clipping
         self.pace = pace
         self.validation = validation
