@@ -64,6 +64,23 @@ def test_classes_out_of_range_are_an_error_and_no_other_class(wrong: int) -> Non
         compiled(LOGITS, target)
 
 
+def test_bytes_in_a_vocabulary_that_bytes_cannot_count() -> None:
+    embedding, output = nn.Embedding(300, 8, dtype=np.float64), RNG.normal(size=(8, 300))
+    x = RNG.integers(256, size=(2, T, B)).astype(np.uint8)
+
+    def loss(x: Any, y: Any) -> Any:
+        return nn.cross_entropy(embedding(x) @ output, y)
+
+    expected = loss(*x)
+    expected.backward()
+    (gradient,) = (p.grad for p in embedding.parameters())
+    embedding.zero_grad()
+    found = tr.compile(loss)(*x)
+    found.backward()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-13)
+    np.testing.assert_allclose(embedding.E.grad, gradient, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 def test_a_language_model_with_its_loss(executor: str) -> None:
     if executor == "numba":

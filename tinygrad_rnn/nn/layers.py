@@ -108,7 +108,7 @@ class Embedding(Module):
         if x.dtype.kind not in "iu":
             raise TypeError(f"Embedding({symbols}, ...) takes integers, not {x.dtype}")
         if is_traced(x):  # to be compiled: which symbols there are isn't known, so those below 0 are put out of range
-            x = np.where(x < 0, symbols, x)
+            x = np.where(x < 0, symbols, x.astype(np.intp))
         elif x.size and (x.min() < 0 or x.max() >= symbols):
             raise IndexError(f"Embedding: symbols from {x.min()} to {x.max()}, but there are {symbols}, from 0")
         y = self.E[x]

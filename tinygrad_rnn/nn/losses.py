@@ -319,7 +319,7 @@ def _checked_indices(name: str, scores: Any, target: Any, ignore_index: int, cou
     counting.only(target != ignore_index)
     target = counting.blanked(target)
     if is_traced(target):  # to be compiled: which there are isn't known, so those below 0 are put out of range
-        return np.where(target < 0, shape[-1], target)
+        return np.where(target < 0, shape[-1], target.astype(np.intp))
     if target.size and (target.min() < 0 or target.max() >= shape[-1]):
         raise ValueError(
             f"{name} {shape}: class indices from {target.min()} to {target.max()}, but there are {shape[-1]} classes"
