@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.ctrl_c import listens_to_ctrl_c  # noqa: F401
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.data import python_documentation
 from tinygrad_rnn.training.language_file import load_language_model
+
+pytestmark = pytest.mark.usefixtures("listens_to_ctrl_c")
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 100
 SMALL = ["--units", "8", "--embedding", "4", "--batch", "4", "--steps-per-batch", "20"]
@@ -144,11 +147,14 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, text_file):
     out = tmp_path / "run"
     words = ["train", text_file, "--out", str(out), "--steps", "1000000", *SMALL]
     process = subprocess.Popen([sys.executable, "-m", "tinygrad_rnn", *words], stderr=subprocess.PIPE, text=True)
-    while not (out / "checkpoints" / "lock").exists() and process.poll() is None:
-        time.sleep(0.02)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    try:
+        while not (out / "checkpoints" / "lock").exists() and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, said
     assert said.startswith("tinygrad-rnn: stopped after step ") and said.count("\n") == 1
     assert f"train --resume --out {out}" in said

@@ -8,12 +8,15 @@ import threading
 import numpy as np
 import pytest
 
+from tests.ctrl_c import listens_to_ctrl_c  # noqa: F401
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.data import Batches, StreamBatches
 from tinygrad_rnn.manual import elman
 from tinygrad_rnn.manual import training as manual_training
 from tinygrad_rnn.manual.readout import Objective
 from tinygrad_rnn.training import Run, TrainingDiverged, TrainingInterrupted, evaluate, fit
+
+pytestmark = pytest.mark.usefixtures("listens_to_ctrl_c")
 
 
 class Elman(nn.Module):

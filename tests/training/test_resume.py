@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ctrl_c import listens_to_ctrl_c  # noqa: F401
 from tests.training.runs import (
     SYMBOLS,
     VOCABULARY,
@@ -30,6 +31,8 @@ from tests.training.runs import (
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.data import CharacterVocabulary, StreamBatches
 from tinygrad_rnn.training import TrainingDiverged, TrainingInterrupted, load_tree, save_tree
+
+pytestmark = pytest.mark.usefixtures("listens_to_ctrl_c")
 
 STEPS = 25
 
