@@ -440,6 +440,28 @@ def test_the_users_own_errors_are_raised(error, fallback):
     assert len(calls) == 1  # it isn't run once more, as it is
 
 
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x @ np.ones((2, 2)),
+        lambda x: np.sum(x) @ x,
+        lambda x: x + np.ones(2),
+        lambda x: np.concatenate([x, np.ones((2, 2))]),
+        lambda x: np.reshape(x, (7,)),
+        lambda x: np.sqrt(np.sum(x, axis=3)),
+    ],
+    ids=["product", "scalar product", "sum", "joined", "reshaped", "axis"],
+)
+def test_shapes_that_do_not_fit_are_explained_as_without(f):
+    with pytest.raises((ValueError, IndexError)) as eager:
+        f(tr.tensor(normal(3)))
+    with pytest.raises(eager.type) as compiled:
+        tr.compile(f)(normal(3))
+    texts = str(eager.value), str(compiled.value)
+    operations, shapes = ([text.split(sep)[i] for text in texts] for sep, i in ((":", 0), (" on ", -1)))
+    assert operations[0] == operations[1] and shapes[0] == shapes[1]
+
+
 def test_an_error_of_the_compilers_is_not_swallowed(monkeypatch):
     from tinygrad_rnn.compiler import plans
 

@@ -43,3 +43,11 @@ def test_a_layer_that_goes_in_pieces_is_not_compiled() -> None:
 def test_an_unknown_executor() -> None:
     with pytest.raises(ValueError, match="'numpy', 'numba', 'auto', not 'gpu'"):
         nn.GRU(3, 4, executor="gpu")
+
+
+@pytest.mark.parametrize("inputs", [(2, 3, 7), (2, 7)])
+def test_wrong_inputs_are_told_layer_and_what_is_taken(inputs: tuple[int, ...]) -> None:
+    """As by layers that run step by step, but for the step: all are traced as one."""
+    layer = nn.RNN(4, 5, executor="numpy")
+    with pytest.raises(ValueError, match=r"^matmul at layer 0: .* inner sizes 7 and 4 differ. RNNCell\(4, 5\) takes x"):
+        layer(np.zeros(inputs))

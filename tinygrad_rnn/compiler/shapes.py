@@ -112,11 +112,10 @@ def _output(results: Value, index: int) -> Found:
     return result.shape, result.dtype
 
 
-def _matmul(a: Any, b: Any) -> Found:
-    (*left, k), right = a.shape, b.shape
-    inner = right[-2] if len(right) > 1 else right[0]
-    if inner != k:
-        raise ValueError(f"matmul: {a.shape} @ {b.shape}: inner sizes {k} and {inner} differ")
+def _matmul(a: Any, b: Any) -> Found | None:
+    if min(a.ndim, b.ndim) == 0 or a.shape[-1] != b.shape[-2:][0]:
+        return None
+    left, right = a.shape[:-1], b.shape
     rows = tuple(left[-1:]) if a.ndim > 1 else ()
     columns = tuple(right[-1:]) if b.ndim > 1 else ()
     batch = np.broadcast_shapes(tuple(left[:-1]), tuple(right[:-2]))
@@ -136,20 +135,22 @@ def _reduction(op: Any) -> Callable[..., Found]:
     return rule
 
 
-def _reshape(a: Any, shape: Any) -> Found:
+def _reshape(a: Any, shape: Any) -> Found | None:
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if -1 in shape:
         rest = int(np.prod([n for n in shape if n != -1], dtype=np.int64))
         shape = tuple(a.size // rest if n == -1 and rest else n for n in shape)
     if int(np.prod(shape, dtype=np.int64)) != a.size:
-        raise ValueError(f"reshape: {a.shape} has {a.size} elements, and can't become {shape}")
+        return None
     return tuple(int(n) for n in shape), a.dtype
 
 
-def _concatenate(*arrays: Any, axis: int | None, starts: list[int]) -> Found:
+def _concatenate(*arrays: Any, axis: int | None, starts: list[int]) -> Found | None:
     dtype = np.result_type(*(a.dtype for a in arrays))
     if axis is None:
         return (starts[-1],), dtype
+    if len({a.shape[:axis] + a.shape[axis:][1:] for a in arrays}) > 1:
+        return None
     whole = list(arrays[0].shape)
     whole[axis] = starts[-1]
     return tuple(whole), dtype

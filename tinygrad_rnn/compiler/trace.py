@@ -197,10 +197,27 @@ class Trace:
                 return self._constant(np.asarray(run(op, tuple(arrays), keywords)))
         key = (op, identity(args), identity(keywords))
         if key not in self._known:
-            self._known[key] = Value(op, args, keywords, *infer(op, args, keywords))
-            if self._known[key].dtype.kind == "c":
-                raise errors.complex_refused(getattr(op, "name", op.__name__))
+            self._known[key] = Value(op, args, keywords, *_inferred(op, args, keywords))
         return self._known[key]
+
+
+def _inferred(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[int, ...], Any]:
+    """The shape and dtype of a result.
+
+    Raises:
+        Exception: there is none. It is explained as if the function ran as it is.
+    """
+    name = op.name if isinstance(op, registry.Primitive) else op.__name__
+    try:
+        shape, dtype = infer(op, args, keywords)
+    except errors.NotOnTensors:
+        raise
+    except Exception as error:
+        arrays = [dummy(a) if isinstance(a, Value) else a for a in args]
+        raise errors.explained(error, name, arrays, context.scope) from error
+    if dtype.kind == "c":
+        raise errors.complex_refused(name)
+    return shape, dtype
 
 
 def recorded(trace: Trace, a: Any) -> Value:
@@ -272,7 +289,7 @@ def simplified(trace: Trace, op: Any, args: tuple[Any, ...], keywords: dict[str,
         if a.op is op and len(a.args) == len(args) == 1 and not keywords and not a.keywords:
             return a.args[0]
     if op is shape.reshape:
-        return _reshaped(trace, a, infer(op, args, keywords)[0], args[1])
+        return _reshaped(trace, a, _inferred(op, args, keywords)[0], args[1])
     if op is reductions.sum and a.op is op:
         return _summed_at_once(trace, a, keywords)
     if op is indexing.assemble:

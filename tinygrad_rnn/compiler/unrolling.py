@@ -87,7 +87,10 @@ def _first_step_apart(cell: Any, xs: Any, state: Any, after: Any, steps: int, re
     """A state that takes its form in the first step (zeros that broadcast): that step is taken outside of the loop."""
     forms = [[(tuple(a.shape), str(a.dtype)) for a in leaves(tree)] for tree in (state, after)]
     if context.trace.peeled:
-        raise CannotCompile(f"the state changes its form at each step: {forms[0]} becomes {forms[1]}")
+        raise CannotCompile(
+            f"the state changes its form at each step: {forms[0]} becomes {forms[1]}. Give it one form from the "
+            "beginning, with zeros where nothing is yet, or run this function as it is, without compile()."
+        )
     first, rest = (steps - 1, slice(None, -1)) if reverse else (0, slice(1, None))
     y, state = cell(tree_map(lambda a: a[first], xs), state)
     y = tree_map(lambda a: np.expand_dims(a, 0), y)
