@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import sys
 import types
+from collections import deque
 
 import numpy as np
 import pytest
@@ -182,6 +183,16 @@ def test_plain_arguments_are_told_apart_by_value():
 
 
 # --- what is no change -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", [list, deque, lambda factors: dict(enumerate(factors))])
+def test_what_containers_hold(container):
+    factors = container([1.0])
+    cell = lambda x, h: np.tanh(x + h) * factors[0]  # noqa: E731
+    compiled = tr.compile(cell)
+    tr.unroll(compiled, XS, START)
+    factors[0] = 2.0
+    np.testing.assert_allclose(tr.unroll(compiled, XS, START)[0].data, tr.unroll(cell, XS, START)[0].data, rtol=1e-12)
 
 
 def test_a_count_of_calls_that_nothing_depends_on():

@@ -462,6 +462,19 @@ def test_shapes_that_do_not_fit_are_explained_as_without(f):
     assert operations[0] == operations[1] and shapes[0] == shapes[1]
 
 
+def test_what_a_function_stored_while_it_was_traced_says_so():
+    stored = []
+
+    def f(x):
+        stored[:] = [x * 2]
+        return stored[0]
+
+    tr.compile(f)(normal(3))
+    for look in (float, np.asarray, lambda a: np.sum(a), lambda a: a.tobytes()):
+        with pytest.raises(CannotCompile, match=r"stored while it was traced.*Have the function return it"):
+            look(stored[0])
+
+
 def test_an_error_of_the_compilers_is_not_swallowed(monkeypatch):
     from tinygrad_rnn.compiler import plans
 

@@ -11,6 +11,7 @@ import functools
 import sys
 import sysconfig
 import types
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from operator import is_
 from typing import Any
@@ -78,7 +79,7 @@ class Guards:
                     self._watch_all(vars(base))
         elif isinstance(thing, dict):
             self._watch_all(thing)
-        elif isinstance(thing, (list, tuple, set, frozenset)):
+        elif isinstance(thing, (list, tuple, set, frozenset, deque)):
             self._watch_list(lambda: list(thing))
         elif hasattr(type(thing), "over_time"):  # compiled: its plans come and go, but what it compiles is what it is
             self._watch_list(lambda: [thing.function])

@@ -36,12 +36,12 @@ class Tracer(Tensor):
     __slots__ = ()
 
     def _readable(self, how: str) -> Any:
-        raise errors.no_value(how)
+        raise _no_value(how)
 
     _plain = _readable
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise errors.no_value("np.asarray")
+        raise _no_value("np.asarray")
 
     def backward(self, *args: Any, **keywords: Any) -> None:
         """Refused: it would look at values."""
@@ -50,7 +50,7 @@ class Tracer(Tensor):
     @property
     def requires_grad(self) -> bool:
         """Refused: one trace serves calls with and without gradients."""
-        raise errors.no_value("requires_grad")
+        raise _no_value("requires_grad")
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None: ...
@@ -58,7 +58,7 @@ class Tracer(Tensor):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(np.ndarray, name):
             raise AttributeError(f"a Tensor has no attribute {name!r}")
-        raise errors.no_value(f".{name}")
+        raise _no_value(f".{name}")
 
     def __or__(self, other: Any) -> Any:
         return context.trace.record(np.logical_or, (self, other))
@@ -71,6 +71,15 @@ class Tracer(Tensor):
 
     def __repr__(self) -> str:
         return f"tracer({self._data!r})"
+
+
+def _no_value(how: str) -> errors.CannotCompile:
+    if context.trace is None:
+        return errors.CannotCompile(
+            f"{how} of a Tensor that a compiled function stored while it was traced: it stands for values that are "
+            "there only while the function runs. Have the function return it, or run it as it is, without compile()."
+        )
+    return errors.no_value(how)
 
 
 stop_gradient = registry.elementwise(np.positive, None, name="detach")
