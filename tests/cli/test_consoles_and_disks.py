@@ -153,7 +153,7 @@ def test_a_folder_that_may_not_be_written_to(
     Path("text.txt").write_text(LETTERS * 10, encoding="utf-8")
     Path("mine.py").write_text("def f(p, x, y): return {}\n", encoding="utf-8")
 
-    def refuse(path: Any, mode: str = "w") -> Any:
+    def refuse(path: Any, mode: str = "w", **_: Any) -> Any:
         if mode == "rb":
             return open(path, mode)
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from ..data.files import writing_to
 
@@ -25,13 +25,14 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         path = folder / NAME
-        # Opened to append: the note of who holds the lock must survive that someone else asks for it.
-        self._file: BinaryIO = open(path, "a+b")  # noqa: SIM115 (closed by release)
+        # Opened to append: the note of who holds the lock must survive that someone else asks for it. And without a
+        # buffer: what a full disk refused would be written, and be refused, once more when the file is closed.
+        self._file: FileIO = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by release)
         try:
             _lock(self._file)
         except OSError as error:
             self._file.seek(0)
-            holder = self._file.read(40).decode(errors="replace").strip()
+            holder = (self._file.read(40) or b"").decode(errors="replace").strip()
             self._file.close()
             if not isinstance(error, (BlockingIOError, PermissionError)):
                 raise
@@ -42,7 +43,6 @@ class FolderLock:
         with writing_to(path):
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()}\n".encode())
-            self._file.flush()
 
     def release(self) -> None:
         """Let others have the folder. The file stays: to remove it could take the lock from one who just got it."""
@@ -52,7 +52,7 @@ class FolderLock:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: BinaryIO) -> None:
+    def _lock(file: FileIO) -> None:
         # One byte far behind the note: what is locked can't be read by others.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -60,5 +60,5 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: BinaryIO) -> None:
+    def _lock(file: FileIO) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
