@@ -101,3 +101,23 @@ def test_resumed_bit_for_bit(executor: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again, losses)
     for name, value in whole.state_dict().items():
         np.testing.assert_array_equal(resumed.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(("most", "is_compiled"), [(16, True), (17, False)])
+def test_data_of_many_lengths_run_as_without(most: int, is_compiled: bool) -> None:
+    """A plan for each length would cost more than it saves. To trace, for one, runs the Python code twice."""
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            self.w = nn.Parameter(np.ones(1))
+            self.calls = np.zeros((), int)
+
+        def forward(self, x: Any, lengths: Any = None) -> Any:
+            self.calls[...] += 1
+            return np.sum(x, axis=0) * self.w
+
+    sequences = [np.ones((n, 1)) for n in range(1, most + 1)]
+    data = Batches(sequences, [[1.0]] * most, batch_size=1)
+    model = Counting()
+    fit(model, data, nn.mse, optim.SGD(model.parameters(), lr=1e-6), epochs=1, whole_step=True)
+    assert model.calls >= 2 * most if is_compiled else model.calls == most

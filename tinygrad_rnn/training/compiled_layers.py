@@ -14,20 +14,24 @@ _MOST_LENGTHS = 16
 more memory and time than they save."""
 
 
+def has_few_lengths(*data: Epochs | None) -> bool:
+    """Whether plans are worth their while for such data: of these alone, so that a resumed run gives the same bits."""
+    lengths = set().union(*(part.step_counts() for part in data if part is not None))
+    return len(lengths) <= _MOST_LENGTHS
+
+
 @contextmanager
-def compiled_layers(model: Module, executor: str | None, *data: Epochs | None) -> Iterator[None]:
+def compiled_layers(model: Module, executor: str | None) -> Iterator[None]:
     """Let the recurrent layers of a model run their loops over time compiled inside; afterwards they are as they were.
 
-    Whether they do depends on the data alone, so a run that is resumed gives the same bits. A cell that can't be
-    compiled, and one that goes through time in pieces (``truncate``, ``checkpoint_every``), runs as it is.
+    A cell that can't be compiled, and one that goes through time in pieces (``truncate``, ``checkpoint_every``), runs
+    as it is.
 
     Args:
         model: The model.
         executor: As in ``tinygrad_rnn.compile``; None: compile nothing.
-        data: What the model will be called with.
     """
-    lengths = set().union(*(part.step_counts() for part in data if part is not None))
-    if executor is None or len(lengths) > _MOST_LENGTHS:
+    if executor is None:
         yield
         return
     layers = [module for module in model.modules() if isinstance(module, Recurrent) and module.in_one_go]

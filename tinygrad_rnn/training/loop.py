@@ -13,7 +13,7 @@ from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
 from .alike import warn_of_noise_alike
 from .checkpoints import Checkpoints
-from .compiled_layers import compiled_layers
+from .compiled_layers import compiled_layers, has_few_lengths
 from .history import History
 from .limits import Limits
 from .prediction import Loss, Predict
@@ -131,6 +131,7 @@ def fit(
     limits.check()
     _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
     warn_of_noise_alike(model)
+    executor = executor if has_few_lengths(data, validation) else None
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         checkpoints = Checkpoints(checkpoints)
     held_out = None
@@ -154,7 +155,7 @@ def fit(
         generators=generators,
     )
     model.train()
-    with checkpoints or nullcontext(), compiled_layers(model, executor, data, validation):
+    with checkpoints or nullcontext(), compiled_layers(model, executor):
         if checkpoints is not None:
             _start_from(checkpoints, run, resume)
         run.train(Progress(run.history, limits, len(data), unit, progress))
