@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .scope import Scope
+from .scope import Scope, context
 
 # For functions that people reach for and that can't be had: what to write instead.
 INSTEAD = {
@@ -41,26 +41,35 @@ class CannotCompile(NotOnTensors):
     """A function can't be compiled, for the reason that the message gives. It still runs as it is."""
 
 
+def here() -> str:
+    """Where in a model this happens, for a message: " at layer 0, step 3"; nothing outside of models."""
+    return _at(context.scope)
+
+
+def _at(scope: Scope) -> str:
+    return f" at {scope}" if str(scope) else ""
+
+
 def no_rule(name: str) -> NotOnTensors:
     """The error for a NumPy function that has no rule."""
     instead = INSTEAD.get(name)
     cure = f"Use {instead} instead." if instead else FALLBACK
-    return NotOnTensors(f"np.{name} has no derivative rule here, so it can't be applied to a Tensor. {cure}")
+    return NotOnTensors(f"np.{name} has no derivative rule here, so it can't be applied to a Tensor{here()}. {cure}")
 
 
 def unknown_keyword(name: str, keywords: Sequence[str]) -> NotOnTensors:
     """The error for a keyword that NumPy has and that isn't supported on Tensors, or that nobody has."""
     listed = ", ".join(f"{keyword}=" for keyword in keywords)
     return NotOnTensors(
-        f"np.{name} on a Tensor does not take {listed}. Leave it out, or give it the plain value, .numpy()."
+        f"np.{name} on a Tensor{here()} does not take {listed}. Leave it out, or give it the plain value, .numpy()."
     )
 
 
 def no_out(name: str) -> NotOnTensors:
     """The error for ``out=``, and for ``array += tensor``, which NumPy turns into it."""
     return NotOnTensors(
-        f"np.{name} can't write a Tensor into an existing array (out=, or an in-place operator such as +=): the "
-        "gradient would be lost. Write a = a + t instead of a += t, and collect results in a list for np.stack."
+        f"np.{name}{here()} can't write a Tensor into an existing array (out=, or an in-place operator such as +=): "
+        "the gradient would be lost. Write a = a + t instead of a += t, and collect results in a list for np.stack."
     )
 
 
@@ -85,31 +94,33 @@ def no_array(scope: Scope) -> NotOnTensors:
 def no_value(how: str) -> CannotCompile:
     """The error for code that asks for a value while it is traced to be compiled: what it is told would go stale."""
     return CannotCompile(
-        f"{how} of a Tensor: a function that is being compiled is traced once and then run on other values, so it "
-        "can't look at them. Choose with np.where instead of if, look up in a Tensor instead of an array, pass a value "
-        "that steers the model as a plain number, or run this function as it is, without compile()."
+        f"{how} of a Tensor{here()}: a function that is being compiled is traced once and then run on other values, so "
+        "it can't look at them. Choose with np.where instead of if, look up in a Tensor instead of an array, pass a "
+        "value that steers the model as a plain number, or run this function as it is, without compile()."
     )
 
 
 def length_by_values(name: str) -> CannotCompile:
     """The error for a function whose result has a length that depends on values."""
     return CannotCompile(
-        f"{name} gives an array whose length depends on values, and a compiled function has to know it beforehand. "
-        "Choose with np.where(a > 0, a, 0), which keeps the shape, or run this function as it is, without compile()."
+        f"{name}{here()} gives an array whose length depends on values, and a compiled function has to know it "
+        "beforehand. Choose with np.where(a > 0, a, 0), which keeps the shape, or run this function as it is, without "
+        "compile()."
     )
 
 
 def not_inside(name: str, instead: str) -> CannotCompile:
     """The error for what works around a compiled function but not inside one."""
     return CannotCompile(
-        f"{name} inside a function that is being compiled: {instead}, or run this function as it is, without compile()."
+        f"{name}{here()} inside a function that is being compiled: {instead}, or run this function as it is, without "
+        "compile()."
     )
 
 
 def no_assignment() -> NotOnTensors:
     """The error for assigning into a Tensor."""
     return NotOnTensors(
-        "a Tensor can't be assigned into: its value is part of a recorded graph. Write the functional form: "
+        f"a Tensor{here()} can't be assigned into: its value is part of a recorded graph. Write the functional form: "
         "x = index_update(x, index, value), or index_add; np.where(mask, new, old); or np.stack of the parts."
     )
 
@@ -117,7 +128,7 @@ def no_assignment() -> NotOnTensors:
 def complex_refused(name: str) -> NotOnTensors:
     """The error for complex numbers."""
     return NotOnTensors(
-        f"{name}: complex numbers are not supported; give the real and the imaginary part as two arrays."
+        f"{name}{here()}: complex numbers are not supported; give the real and the imaginary part as two arrays."
     )
 
 
@@ -144,7 +155,6 @@ KINDS: tuple[type[Exception], ...] = (np.linalg.LinAlgError, IndexError, TypeErr
 
 def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) -> Exception:
     """An error of NumPy's, with the operation, the shapes, the layer and step, and what the module takes."""
-    where = f" at {scope}" if str(scope) else ""
     explain = EXPLANATIONS.get(name)
     what = explain(arrays) if explain else None
     if what is not None:
@@ -152,7 +162,7 @@ def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) 
     else:
         shapes = _shapes(arrays)
         on = f" on {'shape' if len(shapes) == 1 else 'shapes'} {', '.join(shapes)}" if shapes else ""
-        what = f"{error}{on}"
+        what = f"{str(error).rstrip(' .')}{on}."
     takes = f" {scope.owner.describe()}" if hasattr(scope.owner, "describe") else ""
     kind = next(k for k in KINDS if isinstance(error, k))
-    return (RuntimeError if kind is Exception else kind)(f"{name}{where}: {what}{takes}")
+    return (RuntimeError if kind is Exception else kind)(f"{name}{_at(scope)}: {what}{takes}")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import errors, registry
+from ..autodiff.array_node import owned
 from ..autodiff.graph import initialise, next_serial
 from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from ..autodiff.scope import context, enable_grad, traces
@@ -131,18 +132,33 @@ class Trace:
     # --- what Tensor's operations call ---------------------------------------------------------------------------
 
     def record(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Any:
-        """An operation on Tracers, Tensors, arrays and numbers: its result, not yet computed."""
+        """An operation on Tracers, Tensors, arrays and numbers: its result, not yet computed.
+
+        Raises:
+            Exception: there is none. It is explained as if the operation ran as it is.
+        """
+        if isinstance(op, registry.Primitive):
+            args = tuple(a if isinstance(a, (Tensor, tuple, list)) else owned(a, op) for a in args)
+        try:
+            value = self._of(op, args, keywords)
+        except errors.NotOnTensors:
+            raise
+        except Exception as error:
+            arrays = [_shape_of(a) for a in args]
+            raise errors.explained(error, _name(op), arrays, context.scope) from error
+        if has_several_results(value):
+            return self._several(tracer(value))
+        return tracer(value if context.recording else self._stopped(value))
+
+    def _of(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
+        """The Value of an operation, with indices and arguments as Values hold them."""
         if op in INDEX_ARGUMENT:
             i = INDEX_ARGUMENT[op]
             args = (*args[:i], by_places(args[i], np.shape(args[0])), *args[i + 1 :])
         elif op is indexing.assemble:
             indices = tuple(by_places(index, keywords["shape"]) for index in keywords["indices"])
             keywords = {**keywords, "indices": indices}
-        args, keywords = self.lowered(args), {key: self.lowered(part) for key, part in keywords.items()}
-        value = self.made(op, args, keywords)
-        if has_several_results(value):
-            return self._several(tracer(value))
-        return tracer(value if context.recording else self._stopped(value))
+        return self.made(op, self.lowered(args), {key: self.lowered(part) for key, part in keywords.items()})
 
     def detached(self, a: Tensor) -> Tracer:
         """The same value, through which no gradient flows."""
@@ -211,22 +227,15 @@ class Trace:
 
 
 def _inferred(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[int, ...], Any]:
-    """The shape and dtype of a result.
-
-    Raises:
-        Exception: there is none. It is explained as if the function ran as it is.
-    """
-    name = op.name if isinstance(op, registry.Primitive) else op.__name__
-    try:
-        shape, dtype = infer(op, args, keywords)
-    except errors.NotOnTensors:
-        raise
-    except Exception as error:
-        arrays = [dummy(a) if isinstance(a, Value) else a for a in args]
-        raise errors.explained(error, name, arrays, context.scope) from error
+    """The shape and dtype of a result."""
+    shape, dtype = infer(op, args, keywords)
     if dtype.kind == "c":
-        raise errors.complex_refused(name)
+        raise errors.complex_refused(_name(op))
     return shape, dtype
+
+
+def _name(op: Any) -> str:
+    return op.name if isinstance(op, registry.Primitive) else op.__name__
 
 
 def recorded(trace: Trace, a: Any) -> Value:
@@ -236,14 +245,13 @@ def recorded(trace: Trace, a: Any) -> Value:
     if isinstance(a, (Tensor, np.ndarray, np.generic, float, int)):
         array = a if isinstance(a, Tensor) else np.asarray(a)
         return trace.lowered(array)
-    raise errors.CannotCompile(f"a compiled function gives arrays, but this one gave {type(a).__name__}")
+    raise errors.CannotCompile(f"a compiled function gives arrays, but this one gave {type(a).__name__}{errors.here()}")
 
 
 def _shape_of(a: Any) -> Any:
-    """What a function that looks at shapes may see of an argument: its array, or one like it."""
-    if isinstance(a, Tracer):
-        return dummy(a._data)
-    return a._data if isinstance(a, Tensor) else a
+    """What may be seen of an argument by who looks at shapes: its array, or one like it."""
+    value = a._data if isinstance(a, Tensor) else a
+    return dummy(value) if isinstance(value, Value) else value
 
 
 def by_places(index: Any, shape: tuple[int, ...]) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.errors import CannotCompile
-from ..autodiff.scope import context
+from ..autodiff.errors import CannotCompile, here
+from ..autodiff.scope import context, scope
 from ..autodiff.trees import leaves, tree_map, unflatten
 from .loop import Carried, Loop
 from .simplify import simplified_step
@@ -41,7 +41,8 @@ def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, rev
     befores = [new_input(v.shape, v.dtype, name) for v, name in zip(starts, _names(state, len(starts)))]
     trace.in_step = True
     try:
-        outputs, after = cell(unflatten(xs, map(tracer, rows)), unflatten(state, map(tracer, befores)))
+        with scope(step=steps if reverse else 1 + trace.peeled):  # the first to go wrong, if one does
+            outputs, after = cell(unflatten(xs, map(tracer, rows)), unflatten(state, map(tracer, befores)))
     finally:
         trace.in_step = False
     try:
@@ -70,7 +71,8 @@ def _written_out(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reve
     """A loop inside a step of another: all its steps, one after the other."""
     outputs: list[Any] = [None] * steps
     for t in range(steps)[:: -1 if reverse else 1]:
-        outputs[t], state = cell(tree_map(lambda a: a[t], xs), state)  # noqa: B023
+        with scope(step=t + 1):
+            outputs[t], state = cell(tree_map(lambda a: a[t], xs), state)  # noqa: B023
     return tree_map(lambda *parts: np.stack(parts), *outputs), state
 
 
@@ -88,8 +90,8 @@ def _first_step_apart(cell: Any, xs: Any, state: Any, after: Any, steps: int, re
     forms = [[(tuple(a.shape), str(a.dtype)) for a in leaves(tree)] for tree in (state, after)]
     if context.trace.peeled:
         raise CannotCompile(
-            f"the state changes its form at each step: {forms[0]} becomes {forms[1]}. Give it one form from the "
-            "beginning, with zeros where nothing is yet, or run this function as it is, without compile()."
+            f"the state{here()} changes its form at each step: {forms[0]} becomes {forms[1]}. Give it one form from "
+            "the beginning, with zeros where nothing is yet, or run this function as it is, without compile()."
         )
     first, rest = (steps - 1, slice(None, -1)) if reverse else (0, slice(1, None))
     y, state = cell(tree_map(lambda a: a[first], xs), state)

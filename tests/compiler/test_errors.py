@@ -1,0 +1,118 @@
+"""Errors of compiled functions are those of the functions themselves: the same words, naming layer and time step."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.compiler.small import B, T, W, d, normal
+from tinygrad_rnn import nn
+from tinygrad_rnn.compiler import CannotCompile
+
+xs, h0 = tr.tensor(normal(T, B, d), requires_grad=True), np.zeros((B, d))
+rows = xs.data.astype(np.float32)
+other = np.ones((d + 1, d + 1))
+
+
+def stack(below, above):
+    return nn.Recurrent([below, above])(rows)
+
+
+def error_of(run):
+    with pytest.raises(Exception) as raised:
+        run()
+    return raised.value
+
+
+def assert_same_error(run, compiled, text):
+    """The error of ``run`` has this text in it, and ``compiled`` gives the same."""
+    expected, found = error_of(run), error_of(compiled)
+    assert text in str(expected)
+    assert type(found) is type(expected) and str(found) == str(expected)
+
+
+# --- found while it is traced ----------------------------------------------------------------------------------------
+
+# (what has the mistake, given what compiles; what its error says)
+MISTAKES = {
+    "input": (lambda f: tr.unroll(f(nn.LSTMCell(d + 1, 2)), rows), "matmul at step 1: (2, 3) @ (4, 8)"),
+    "in reverse": (lambda f: tr.unroll(f(nn.GRUCell(d + 1, 2)), rows, reverse=True), f"matmul at step {T}: "),
+    "in a layer": (lambda f: stack(nn.RNNCell(d, 2), f(nn.RNNCell(d, 2))), "matmul at layer 1, step 1: "),
+    "in a whole stack": (lambda f: f(stack)(nn.RNNCell(d, 2), nn.RNNCell(d, 2)), "matmul at layer 1, step 1: "),
+    "backwards": (
+        lambda f: f(nn.Recurrent([(nn.RNNCell(d, 2), nn.RNNCell(d + 1, 2))]))(rows),
+        f"matmul at layer 0.reverse, step {T}: ",
+    ),
+    "in a cell of cells": (
+        lambda f: tr.unroll(f(nn.StackedCell([nn.RNNCell(d, 2), nn.RNNCell(d, 2)])), rows),
+        "matmul at layer 1, step 1: ",
+    ),
+    "in the second step": (
+        lambda f: tr.unroll(f(lambda x, h: h @ other if h.ndim == 2 else x + h), xs, np.zeros(d)),
+        "matmul at step 2: ",
+    ),
+    "in the second step of a reverse loop": (
+        lambda f: tr.unroll(f(lambda x, h: h @ other if h.ndim == 2 else x + h), xs, np.zeros(d), reverse=True),
+        f"matmul at step {T - 1}: ",
+    ),
+    "in a loop of a step": (
+        lambda f: tr.unroll(f(lambda x, h: (x, tr.unroll(lambda m, s: m @ W + s @ other, x, x[0])[0])), xs, h0),
+        "matmul at step 1: (3,) @ (4, 4)",
+    ),
+    "in a reverse loop of a step": (
+        lambda f: tr.unroll(
+            f(lambda x, h: (x, tr.unroll(lambda m, s: m @ W + s @ other, x, x[0], reverse=True)[0])), xs, h0
+        ),
+        f"matmul at step {B}: (3,) @ (4, 4)",
+    ),
+    "no pair": (lambda f: tr.unroll(f(lambda x, h: [x, h]), xs, h0), "unroll at step 1: a cell returns y, state"),
+    "no pair, in reverse": (lambda f: tr.unroll(f(lambda x, h: [x, h]), xs, h0, reverse=True), f"unroll at step {T}: "),
+    "an index": (lambda f: tr.unroll(f(lambda x, h: x[:, 7] + h), xs, h0), "getitem at step 1: index 7 is out of"),
+    "a mask": (lambda f: tr.unroll(f(lambda x, h: h[np.ones(7, bool)]), xs, tr.tensor(h0)), "getitem at step 1: bool"),
+    "an index of fractions": (
+        lambda f: tr.unroll(f(lambda x, h: W[x] + h), xs, h0), "type on shapes (3, 3), (2, 3)."
+    ),
+    "of a Tensor made inside": (lambda f: f(lambda x: x + tr.tensor(h0)[5])(xs), "getitem: index 5 is out of bounds"),
+    "complex numbers": (lambda f: tr.unroll(f(lambda x, h: x * 1j + h), xs, h0), "multiply at step 1: complex numbers"),
+    "objects": (lambda f: f(lambda x: x * np.array([1, None, 2]))(xs), "multiply: a Tensor met an object array"),
+    "a fraction": (lambda f: f(lambda x: x * Fraction(1, 2))(xs), "multiply: a Tensor met a Fraction"),
+    "out=": (lambda f: tr.unroll(f(lambda x, h: np.add(x, h, out=h0)), xs, h0), "np.add at step 1 can't write"),
+    "no rule": (lambda f: tr.unroll(f(lambda x, h: np.percentile(x, 5) + h), xs, h0), "to a Tensor at step 1. Use np"),
+    "a keyword": (lambda f: tr.unroll(f(lambda x, h: np.std(x, mean=h)), xs, h0), "np.std on a Tensor at step 1"),
+    "an assignment": (lambda f: tr.unroll(f(lambda x, h: x.__setitem__(0, 1.0)), xs, h0), "a Tensor at step 1 can't"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_named_as_without(name):
+    run, text = MISTAKES[name]
+    assert_same_error(lambda: run(lambda f: f), lambda: run(tr.compile), text)
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (lambda x, h: x * float(h[0, 0]), "float() of a Tensor at layer 1, step 1: "),
+        (lambda x, h: x[np.nonzero(h)[0]], "np.nonzero at layer 1, step 1 gives"),
+        (lambda x, h: x[x > 0], "an index by a condition, a[a > 0], at layer 1, step 1 gives"),
+        (lambda x, h: tr.grad(np.sum)(x) + h, "a gradient or a tangent at layer 1, step 1 inside"),
+        (lambda x, h: (x, np.concatenate([h, h])), "the state at layer 1 changes its form"),
+        (lambda x, h: ("x", h), "this one gave str at layer 1"),
+    ],
+    ids=["value", "length", "condition", "gradient", "form", "text"],
+)
+def test_a_refusal_says_where(cell, text):
+    layers = nn.Recurrent([lambda x, h: x + h, tr.compile(cell)])
+    refusal = error_of(lambda: layers(xs, (h0, h0)))
+    assert type(refusal) is CannotCompile and text in str(refusal)
+
+
+def test_a_refusal_of_a_backward_rule_is_one():
+    @tr.custom_vjp
+    def f(x):
+        return x * 2
+
+    f.defvjp(lambda x: (x * 2, None), lambda kept, g: (np.zeros(d) + g[g > 0][0],))
+    refusal = error_of(lambda: tr.compile(f)(xs))
+    assert type(refusal) is CannotCompile and str(refusal).startswith("an index by a condition, a[a > 0], gives")
