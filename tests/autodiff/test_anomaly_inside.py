@@ -58,6 +58,32 @@ def test_what_was_recorded_before_anyone_watched_is_looked_into(wrapped: Any) ->
     assert e.value.node.scope.step == 2
 
 
+@pytest.mark.parametrize("wrapped", WRAPPED.values(), ids=WRAPPED)
+def test_layer_and_line_are_those_of_what_is_inside(wrapped: Any) -> None:
+    x = tr.tensor([4.0, 1.0, -1.0, 9.0], requires_grad=True, name="x")
+    with tr.scope(layer=1):
+        y = np.sum(wrapped(x))
+    with tr.detect_anomaly(), pytest.raises(tr.AnomalyError, match="produced by sqrt at layer 1, step 3") as e:
+        y.backward()
+    assert "return np.sqrt(x) * h" in str(e.value)
+    x = tr.tensor([4.0, 0.0, 1.0, 9.0], requires_grad=True, name="x")
+    with tr.scope(layer=1):
+        y = np.sum(wrapped(x))
+    with tr.detect_anomaly(), pytest.raises(tr.AnomalyError, match=r"derivative of sqrt .* at layer 1, step 2"):
+        y.backward()
+
+
+@pytest.mark.parametrize("wrap", [tr.checkpoint, tr.compile])
+def test_the_line_that_asks_for_the_backward_pass_is_not_to_blame(wrap: Any) -> None:
+    """In a layer of ours there is no line of the user's."""
+    layer = tr.nn.RNN(1, 1)
+    layer.layers[0].W.data = [[np.inf]]
+    y = np.sum(wrap(layer)(tr.tensor(np.ones((3, 1), np.float32)))[0])
+    with tr.detect_anomaly(), pytest.raises(tr.AnomalyError, match="produced by matmul at layer 0, step 1") as e:
+        y.backward()
+    assert "put the forward pass inside" in str(e.value) and "made by" not in str(e.value)
+
+
 def test_arguments_of_every_kind_are_described() -> None:
     """Numbers by their value, integers by their shape, and what has several results by its class."""
     x = tr.tensor([1.0, -1.0], requires_grad=True, name="x")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .graph import Node, Observer, ancestors, backward_walk
-from .scope import context, watches
+from .scope import context, resumed, watches
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
@@ -39,14 +39,27 @@ class Line(NamedTuple):
 
 
 def users_line() -> Line | None:
-    """The innermost line on the stack that is neither this package's nor NumPy's."""
+    """The innermost line on the stack that is neither this package's nor NumPy's.
+
+    Where a node that stands for many is expanded, the lines further out ask for the backward pass, and are not it.
+    """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(PACKAGE) and "numpy" not in Path(file).parts and not file.startswith("<__array"):
+        if file.startswith(PACKAGE):
+            if frame.f_code.co_name == "expand":
+                return None
+        elif "numpy" not in Path(file).parts and not file.startswith("<__array"):
             return Line(file, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def _expanded(node: Node) -> list[Node]:
+    """What a node stands for, if it stands for many: recorded, and looked at, one by one, where it was made."""
+    with resumed(node.scope):
+        found: list[Node] = node.op.expand()
+        return found
 
 
 def _what(value: Any) -> str | None:
@@ -68,12 +81,14 @@ class Watch(Observer):
     """Looks at each result as it is recorded, and at each contribution as it is handed back."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, Line | None] = {}  # by serial number
+        self._lines: dict[int, Line] = {}  # by serial number
         self._cotangent: Any = None
 
     def recorded(self, node: Node) -> None:
         """A node was made: was it the first with a NaN or inf?"""
-        self._lines[node.serial] = users_line()
+        line = users_line()
+        if line is not None:
+            self._lines[node.serial] = line
         self.check_value(node)
 
     def check_value(self, node: Any) -> None:
@@ -82,7 +97,7 @@ class Watch(Observer):
         if found is None:
             return
         if hasattr(node.op, "expand"):
-            node.op.expand()  # what it stands for is recorded, and looked at, one by one
+            _expanded(node)
         bad = [(i, a) for i, a in enumerate(node._arrays) if isinstance(a, np.ndarray) and _what(a)]
         if found == "inf" and bad:
             return  # infinities that were given (masks of -inf) may go on as such
@@ -122,7 +137,7 @@ class Watch(Observer):
         if not hasattr(node.op, "expand"):
             return
         cotangents = self._cotangent if isinstance(self._cotangent, tuple) else (self._cotangent,)
-        start = {y: c for y, c in zip(node.op.expand(), cotangents) if c is not None}
+        start = {y: c for y, c in zip(_expanded(node), cotangents) if c is not None}
         inputs = frozenset(a for a in node.inputs if isinstance(a, Node))
         backward_walk(start, ancestors(start, stop=inputs), targets=inputs, observer=self)
 
@@ -132,8 +147,7 @@ class Watch(Observer):
         text = f"{at}\n  {node.op.name}({arguments})"
         if node.serial not in self._lines:
             return f"{text}\n  recorded outside detect_anomaly(), so its line isn't known: put the forward pass inside"
-        line = self._lines[node.serial]
-        return text if line is None else f"{text}\n  made by {line}"
+        return f"{text}\n  made by {self._lines[node.serial]}"
 
 
 def _described(a: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .expandable import Expandable
 from .graph import ancestors, next_serial
-from .scope import context, traces
+from .scope import context, resumed, traces
 from .tensor import Tensor, apply
 from .trees import leaves, tree_map
 
@@ -108,12 +108,9 @@ class _Checkpoint(Expandable):
 
     def record(self) -> list[Tensor]:
         """Run the function again, in the scope in which it ran first."""
-        before, began = context.scope, next_serial()
-        context.scope = self._scope
-        try:
+        began = next_serial()
+        with resumed(self._scope):
             result = self._again()
-        finally:
-            context.scope = before
         found = [y for y in leaves(result) if isinstance(y, Tensor) and y.requires_grad and y.serial > began]
         same = len(found) == len(self._values) and all(map(_same, found, self._values))
         if not same:

@@ -133,3 +133,18 @@ def scope(layer: int | str | None = None, step: int | None = None, owner: Any = 
         yield
     finally:
         context.scope = before
+
+
+@contextmanager
+def resumed(where: Scope) -> Iterator[None]:
+    """Be where something was made: what is recorded inside belongs there.
+
+    Args:
+        where: the scope of a node.
+    """
+    before = context.scope
+    context.scope = where
+    try:
+        yield
+    finally:
+        context.scope = before
