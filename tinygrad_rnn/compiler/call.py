@@ -49,11 +49,8 @@ class Call(Primitive):
         if isinstance(ans, Tensor):
             return self._recorded_cotangents(wanted, cotangents)
         assert self._run is not None
-        places = self._executable.places(tuple([c is not None for c in cotangents]))
-        for i, v in enumerate(self._executable.program.outputs):
-            if cotangents[i] is None:
-                cotangents[i] = np.zeros(v.shape, v.dtype)
-        found = self._run.gradients(cotangents)
+        zeros, places = self._executable.start(tuple([c is not None for c in cotangents]))
+        found = self._run.gradients([zero if c is None else c for c, zero in zip(cotangents, zeros)])
         return [None if place is None else found[place] for place in map(places.__getitem__, wanted)]
 
     def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:

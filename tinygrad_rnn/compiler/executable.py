@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .executors import generate
-from .generated import Buffer, Function
+from .generated import Code
 from .program import Program
 from .reach import reached_from
 from .values import label
@@ -33,14 +34,12 @@ class Executable:
     def __init__(self, program: Program, machine_code: bool = False) -> None:
         self.program = program
         self.code = generate(program, machine_code)
-        inputs = [label(v) for v in program.inputs]
-        given = {name: i for i, name in enumerate(inputs)}
-        self._forward_slots = _slots(self.code.forward, given)
+        given = list(map(label, program.inputs))
+        self._given_forward = _selection(self.code.forward.given, given)
         if self.code.backward is not None:
-            given |= {name: len(given) + i for i, name in enumerate(label(v) for v in program.cotangents)}
-            given |= {name: len(given) + i for i, name in enumerate(self.code.saved)}
-            self._backward_slots = _slots(self.code.backward, given)
-        self._places: dict[tuple[bool, ...], list[int | None]] = {}
+            given += [*map(label, program.cotangents), *self.code.saved]
+            self._given_backward = _selection(self.code.backward.given, given)
+        self._starts: dict[tuple[bool, ...], Start] = {}
         self._waiting: list[Workspace] = []
 
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
@@ -48,7 +47,7 @@ class Executable:
         try:
             workspace = self._waiting.pop()
         except IndexError:  # asking first whether one waits would let another thread take it in between
-            workspace = Workspace(self)
+            workspace = Workspace(self.code)
         return Run(self, workspace, inputs)
 
     def run_on_zeros(self) -> None:
@@ -57,44 +56,53 @@ class Executable:
         if self.code.backward is not None and threading.main_thread().is_alive():
             run.gradients([np.zeros(v.shape, v.dtype) for v in self.program.cotangents])
 
-    def places(self, used: tuple[bool, ...]) -> list[int | None]:
-        """For each input where its gradient stands among those of ``Run.gradients``; None if there is none for it.
+    def start(self, used: tuple[bool, ...]) -> Start:
+        """How the backward pass begins.
 
         Args:
             used: for each output whether a cotangent has arrived there.
         """
-        if used not in self._places:
+        if used not in self._starts:
             program = self.program
+            zeros = [None if is_used else np.zeros(v.shape, v.dtype) for v, is_used in zip(program.outputs, used)]
             reached = reached_from([v for v, is_used in zip(program.outputs, used) if is_used])
             places = {v: i for i, v in enumerate(program.gradients) if v in reached}
-            self._places[used] = [places.get(v) for v in program.inputs]
-        return self._places[used]
+            self._starts[used] = Start(zeros, [places.get(v) for v in program.inputs])
+        return self._starts[used]
 
     def take_back(self, workspace: Workspace) -> None:
         """Keep a workspace for the next call."""
         self._waiting.append(workspace)
 
 
-def _slots(function: Function, given: dict[str, int]) -> list[tuple[int, int]]:
-    """What a function is given at each call: (place among its parameters, place among what is given)."""
-    return [(place, given[name]) for place, name in enumerate(function.parameters) if name in given]
+class Start(NamedTuple):
+    """How a backward pass begins, if cotangents have arrived at some of the outputs only.
+
+    Attributes:
+        zeros: for each output the cotangent that stands for none; None where one has arrived. Not to be written to.
+        places: for each input where its gradient stands among those of ``Run.gradients``; None if there is none for it.
+    """
+
+    zeros: list[np.ndarray | None]
+    places: list[int | None]
+
+
+def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """What takes, of all that is given, what goes by these names."""
+    places = [given.index(name) for name in names]
+    return itemgetter(*places) if len(places) > 1 else lambda values: tuple([values[i] for i in places])
 
 
 class Workspace:
-    """The buffers of one call, and the argument lists of the functions, filled in as far as they are known."""
+    """The buffers of one call, and what the functions are given of them."""
 
     __slots__ = ("backward", "forward")
 
-    def __init__(self, executable: Executable) -> None:
-        code = executable.code
-        arrays: dict[str, Any] = {name: allocated(buffer) for name, buffer in code.buffers.items()}
-        self.forward = [arrays.get(name) for name in code.forward.parameters]
-        self.backward = [] if code.backward is None else [arrays.get(name) for name in code.backward.parameters]
-
-
-def allocated(buffer: Buffer) -> np.ndarray:
-    """An array for a buffer; its elements are whatever was there."""
-    return np.empty(buffer.shape, buffer.dtype)
+    def __init__(self, code: Code) -> None:
+        arrays = {name: buffer.allocated() for name, buffer in code.buffers.items()}
+        arrays |= {name: view.of(arrays[view.buffer]) for name, view in code.views.items()}
+        self.forward = [arrays[name] for name in code.forward.kept]
+        self.backward = [] if code.backward is None else [arrays[name] for name in code.backward.kept]
 
 
 class Run:
@@ -109,20 +117,15 @@ class Run:
 
     def __init__(self, executable: Executable, workspace: Workspace, inputs: Sequence[np.ndarray]) -> None:
         self._executable, self._workspace, self.inputs = executable, workspace, inputs
-        arguments = workspace.forward
-        for place, i in executable._forward_slots:
-            arguments[place] = inputs[i]
-        self.outputs, self._saved = executable.code.forward.run(*arguments)
+        run = executable.code.forward.run
+        self.outputs, self._saved = run(*workspace.forward, *executable._given_forward(inputs))
 
-    def gradients(self, cotangents: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    def gradients(self, cotangents: Sequence[Any]) -> tuple[np.ndarray, ...]:
         """The gradients, in the order of ``program.gradients``, from a cotangent for each output."""
         backward = self._executable.code.backward
         assert backward is not None, "a program without a backward pass"
-        given = (*self.inputs, *cotangents, *self._saved)
-        arguments = self._workspace.backward
-        for place, i in self._executable._backward_slots:
-            arguments[place] = given[i]
-        found: tuple[np.ndarray, ...] = backward.run(*arguments)
+        given = self._executable._given_backward((*self.inputs, *cotangents, *self._saved))
+        found: tuple[np.ndarray, ...] = backward.run(*self._workspace.backward, *given)
         return found
 
     def __del__(self) -> None:

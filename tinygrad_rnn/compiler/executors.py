@@ -14,6 +14,7 @@ from .generated import Code
 from .machine_code import NoMachineCode
 from .program import Program
 from .values import Value, operands
+from .views import Views
 from .writer import Writer, as_tuple, names_in
 
 Executor = Callable[[Writer, list[Value], Iterable[Value]], list[str]]
@@ -42,14 +43,16 @@ def _generated(program: Program, lines_for: Executor) -> Code:
     order = program.backward_order()
     read_later = [v for value in order for v in operands(value)]
     forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])
+    backward = lines_for(writer, order, list(program.gradients.values())) if program.gradients else []
     outputs = [f"array({writer.operand(v)})" for v in program.outputs]
-    if not program.gradients:
-        return Code(writer.buffers, writer.function("forward", [*forward, f"return {as_tuple(outputs)}, ()"]), None, [])
-    backward = lines_for(writer, order, list(program.gradients.values()))
-    backward.append(f"return {as_tuple([f'array({writer.operand(v)})' for v in program.gradients.values()])}")
+    gradients = [f"array({writer.operand(v)})" for v in program.gradients.values()]
+    backward.append(f"return {as_tuple(gradients)}")
     needed, _ = names_in(backward)
     _, made = names_in(forward)
     saved = sorted(needed & made)
     forward.append(f"return {as_tuple(outputs)}, {as_tuple(saved)}")
-    functions = writer.function("forward", forward), writer.function("backward", backward, saved)
-    return Code(writer.buffers, *functions, saved)
+    views = Views(writer.buffers)
+    forward, backward = views.taken_out(forward), views.taken_out(backward)
+    run_forward = writer.function("forward", forward, views.found)
+    run_backward = writer.function("backward", backward, views.found, saved) if program.gradients else None
+    return Code(writer.buffers, views.found, run_forward, run_backward, saved)

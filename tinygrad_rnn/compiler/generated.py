@@ -20,18 +20,38 @@ class Buffer(NamedTuple):
         """Its size in memory."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
+    def allocated(self) -> np.ndarray:
+        """A new array; its elements are whatever was there."""
+        return np.empty(self.shape, self.dtype)
+
+
+class View(NamedTuple):
+    """A part of a buffer, or all of it in another shape.
+
+    Attributes:
+        buffer: the name of that buffer.
+        text: as it was written.
+        of: makes it of the buffer's array.
+    """
+
+    buffer: str
+    text: str
+    of: Callable[[np.ndarray], np.ndarray]
+
 
 class Function(NamedTuple):
     """A generated function.
 
     Attributes:
         source: its text.
-        parameters: the names that it takes, in order.
+        kept: the names of its first parameters: buffers and views, the same ones at many calls.
+        given: the names of its other parameters, which are new at each call.
         run: the function itself.
     """
 
     source: str
-    parameters: list[str]
+    kept: list[str]
+    given: list[str]
     run: Callable[..., Any]
 
 
@@ -40,12 +60,14 @@ class Code(NamedTuple):
 
     Attributes:
         buffers: the arrays that the functions share, by name.
+        views: views of these that the functions are given, too, by name.
         forward: gives ``(outputs, saved)``.
         backward: gives the gradients; None for a program without.
         saved: the names of what ``forward`` hands to ``backward`` besides buffers.
     """
 
     buffers: dict[str, Buffer]
+    views: dict[str, View]
     forward: Function
     backward: Function | None
     saved: list[str]

@@ -79,14 +79,23 @@ class Writer:
         self.globals[name] = thing
         return name
 
-    def function(self, name: str, lines: list[str], saved: Iterable[str] = ()) -> Function:
-        """A function of these lines, whose parameters are what they read: buffers, inputs and what was saved."""
+    def function(self, name: str, lines: list[str], views: Iterable[str], saved: Iterable[str] = ()) -> Function:
+        """A function of these lines, whose parameters are what they read.
+
+        Args:
+            name: what to call it.
+            lines: its text.
+            views: names of views of buffers.
+            saved: names of what another function hands to it.
+        """
         needed, _ = names_in(lines)
-        parameters = sorted(needed & {*self.buffers, *self.names.values(), *saved} - set(self.globals))
-        source = f"def {name}({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in lines)
+        needed -= set(self.globals)
+        kept = sorted(needed & {*self.buffers, *views})
+        given = sorted(needed & {*self.names.values(), *saved} - set(kept))
+        source = f"def {name}({', '.join([*kept, *given])}):\n" + "".join(f"    {line}\n" for line in lines)
         namespace = dict(self.globals)
         exec(compile(source, f"<compiled {name}>", "exec"), namespace)
-        return Function(source, parameters, namespace[name])
+        return Function(source, kept, given, namespace[name])
 
 
 def as_tuple(parts: Iterable[str]) -> str:
