@@ -11,7 +11,7 @@ import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.graph import Observer, ancestors, observe_backward
 from tinygrad_rnn.autodiff.rules.parts import Parts
-from tinygrad_rnn.autodiff.scope import NOWHERE, context
+from tinygrad_rnn.autodiff.scope import NOWHERE, Label, context
 from tinygrad_rnn.autodiff.trees import leaves, tree_map
 
 T, B, N, D = 5, 2, 3, 4
@@ -100,6 +100,28 @@ def test_every_node_knows_its_step_and_states_and_outputs_their_names() -> None:
     states = {(label.name, label.step) for label in labels if label.role == "state"}
     assert states == {("slow", 0)} | {(name, t) for name in ("fast", "slow") for t in range(1, T + 1)}
     assert all(node.scope.step is None for node in nodes if not node.inputs)
+
+
+@pytest.mark.parametrize("cell", [elman, tr.compile(elman)], ids=["eager", "compiled"])
+def test_an_initial_state_is_labelled_once_however_often_it_starts_a_loop_or_is_looked_at(cell: Any) -> None:
+    start = tr.tensor(H0, requires_grad=True)
+    for _ in range(2):
+        ys, _ = tr.unroll(cell, XS, start)
+        loss = np.sum(ys)
+        assert tr.draw(loss).svg == tr.draw(loss).svg
+    assert start.labels == (Label("state", "h", None, 0),)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_state_may_be_a_list_of_arrays_and_inputs_a_list_of_numbers(kind: Any) -> None:
+    def cell(x: Any, state: Any) -> tuple[Any, Any]:
+        h, c = state
+        return h + x, kind([h + c, 0.5 * c])
+
+    for run in (cell, tr.compile(cell)):
+        ys, (h, c) = tr.unroll(run, [1.0, 2.0, 3.0], kind([np.ones(2), np.ones(2)]))
+        np.testing.assert_array_equal(ys.data, [[2, 2], [4, 4], [5.5, 5.5]])
+        np.testing.assert_array_equal([h.data, c.data], [[2.75, 2.75], [0.125, 0.125]])
 
 
 def test_the_graph_grows_with_the_steps_and_no_faster_though_inputs_need_a_gradient() -> None:

@@ -157,7 +157,9 @@ def plain_index(index: Any) -> Any:
 
 def is_recorded(g: Any) -> bool:
     """Whether a cotangent or tangent is itself part of a graph."""
-    return isinstance(g, ArrayNode) or (isinstance(g, tuple) and any(isinstance(part, ArrayNode) for part in g))
+    if isinstance(g, tuple):
+        return any([isinstance(part, ArrayNode) for part in g])  # noqa: C419  # a generator costs more than a list
+    return isinstance(g, ArrayNode)
 
 
 def conformed(c: Any, value: Any) -> Any:
@@ -180,7 +182,8 @@ def starting_cotangent(root: ArrayNode, gradient: Any, how: str = "backward") ->
                 f"{how}(): a Tensor of shape {value.shape} has no single gradient. Sum it first, or pass the "
                 f"cotangent: {how}(np.ones({value.shape}))."
             )
-        return np.array(1, value.dtype).reshape(value.shape)
+        one = np.array(1, value.dtype)
+        return one.reshape(value.shape) if value.ndim else one
     shape = np.shape(value_of(gradient))
     if shape != value.shape:
         raise ValueError(f"{how}(): a cotangent of shape {shape} for a Tensor of shape {value.shape}")

@@ -39,7 +39,7 @@ class _Custom:
         """Run it; recorded as one node, if an argument requires a gradient."""
         if traces and context.trace is not None:
             return self._f(*args) if self in context.trace.inside else self._traced(args)
-        given = list(leaves(args))
+        given = leaves(args)
         active = [i for i, a in enumerate(given) if isinstance(a, Tensor) and a.requires_grad]
         if not active or not context.recording:
             return self._f(*args)
@@ -56,12 +56,12 @@ class _Custom:
 
     def _traced(self, args: Any) -> Any:
         """For a function that is being compiled: what ``f`` does, and an operation after it that has the rules."""
-        given = list(leaves(args))
+        given = leaves(args)
         active = [i for i, a in enumerate(given) if isinstance(a, Tensor)]
         inside = context.trace.inside
         with _held(inside, self):
             result, rules = self._run(args, args)
-        values = list(leaves(result))
+        values = leaves(result)
         n = len(values)
         pull_back, push_forward = rules(active)
 
@@ -92,7 +92,7 @@ def _held(functions: set[Any], function: Any) -> Iterator[None]:
 
 def _with(args: Any, active: Sequence[int], values: Sequence[Any]) -> Any:
     """The arguments, with other values in the place of the active leaves; arrays become Tensors."""
-    given = list(leaves(args))
+    given = leaves(args)
     for i, v in zip(active, values):
         given[i] = v if isinstance(v, Tensor) else constant(v)
     return unflatten(args, iter(given))
@@ -239,7 +239,7 @@ class custom_jvp(_Custom):
                     np.zeros_like(value_of(v)) if t is None else t if isinstance(t, Tensor) else constant(t)
                     for t, v in zip(tangents, values)
                 ]
-                found = list(leaves(along(primals, active, moving)))
+                found = leaves(along(primals, active, moving))
                 found = _plain_unless(any(isinstance(v, Tensor) for v in values), found)
                 return found[0] if len(found) == 1 else tuple(found)
 

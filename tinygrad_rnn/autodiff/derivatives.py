@@ -37,7 +37,7 @@ def _by_reverse(value: Any, pull_back: Callable[[Any], Any], argument: Any) -> A
     """One backward walk for each element of the result."""
     blocks = []
     for k, of_result in enumerate(_shapes(value)):
-        rows = [list(leaves(pull_back(unit)[0])) for unit in _units(value, k)]
+        rows = [leaves(pull_back(unit)[0]) for unit in _units(value, k)]
         parts = [_block([row[j] for row in rows], 0, of_result + shape) for j, shape in enumerate(_shapes(argument))]
         blocks.append(unflatten(argument, iter(parts)))
     return unflatten(value, iter(blocks))
@@ -45,9 +45,7 @@ def _by_reverse(value: Any, pull_back: Callable[[Any], Any], argument: Any) -> A
 
 def _by_forward(value: Any, push_forward: Callable[[Any], Any], argument: Any) -> Any:
     """One forward walk for each element of the argument."""
-    columns = [
-        [list(leaves(push_forward(unit))) for unit in _units(argument, j)] for j in range(len(_shapes(argument)))
-    ]
+    columns = [[leaves(push_forward(unit)) for unit in _units(argument, j)] for j in range(len(_shapes(argument)))]
     blocks = []
     for k, of_result in enumerate(_shapes(value)):
         parts = [

@@ -108,8 +108,8 @@ def ancestors(roots: Iterable[Node], stop: Container[Node] = ()) -> list[Node]:
     Raises:
         RuntimeError: part of the graph was freed.
     """
-    found = {root for root in roots if root.requires_grad}
-    stack = list(found)
+    stack = [root for root in roots if root.requires_grad]
+    found = set(stack)
     while stack:
         node = stack.pop()
         if node in stop:
@@ -303,4 +303,5 @@ def named(name: str, value: Any, role: str = "value") -> Any:
 
 
 def _attach(node: Node, label: Label) -> None:
-    node.labels = (*node.labels, label)
+    if label not in node.labels:  # as where the same initial state starts a loop twice
+        node.labels = (*node.labels, label)

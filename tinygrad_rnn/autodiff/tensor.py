@@ -23,7 +23,7 @@ from .arguments import as_taken
 from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
 from .promotion import NUMPY_1, as_promised
-from .registry import OVERRIDES, PLAIN, Primitive, name_of
+from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
 from .rules.elementwise import (
     absolute,
     add,
@@ -217,7 +217,7 @@ class Tensor(ArrayNode):
             if create_graph and not isinstance(g, Tensor):
                 g = constant(g)  # of a step function, whose derivative is 0 whatever its argument
             total = g if leaf.grad is None else leaf.grad + g
-            leaf.grad = total if isinstance(total, Tensor) else np.asarray(total)
+            leaf.grad = total if total.__class__ is ndarray or isinstance(total, Tensor) else np.asarray(total)
 
     # --- NumPy's protocols -------------------------------------------------------------------------------------------
 
@@ -463,6 +463,9 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
     if data.dtype.kind == "c":
         raise errors.complex_refused(op.name)
     return _node(data)
+
+
+DIRECT[Tensor] = apply
 
 
 def _node(

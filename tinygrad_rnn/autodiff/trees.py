@@ -11,20 +11,31 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
+# Class -> what takes an object of it apart, or None for leaves. Asking each object anew would cost more than that.
+TAKES_APART: dict[type, Callable[[Any], list[Any]] | None] = {type(None): lambda tree: []}
+
 
 def children(tree: Any) -> list[Any] | None:
     """The parts of a tree, or None if it is a leaf."""
-    if isinstance(tree, (tuple, list)):
-        return list(tree)
-    if isinstance(tree, dict):
-        return [tree[key] for key in tree]
-    if hasattr(tree, "_tree_children"):
-        return list(tree._tree_children())
-    return [] if tree is None else None
+    kind = tree.__class__
+    if kind not in TAKES_APART:
+        TAKES_APART[kind] = _takes_apart(kind)
+    take_apart = TAKES_APART[kind]
+    return None if take_apart is None else take_apart(tree)
+
+
+def _takes_apart(kind: type) -> Callable[[Any], list[Any]] | None:
+    if issubclass(kind, (tuple, list)):
+        return list
+    if issubclass(kind, dict):
+        return lambda tree: [tree[key] for key in tree]
+    return (lambda tree: list(tree._tree_children())) if hasattr(kind, "_tree_children") else None
 
 
 def rebuild(tree: Any, parts: list[Any]) -> Any:
     """A tree like this one, of new parts."""
+    if tree.__class__ is tuple:
+        return tuple(parts)
     if tree is None:
         return None
     if isinstance(tree, dict):
@@ -36,14 +47,10 @@ def rebuild(tree: Any, parts: list[Any]) -> Any:
     return type(tree)(parts)
 
 
-def leaves(tree: Any) -> Iterator[Any]:
+def leaves(tree: Any) -> list[Any]:
     """The leaves of a tree, from left to right."""
     parts = children(tree)
-    if parts is None:
-        yield tree
-    else:
-        for part in parts:
-            yield from leaves(part)
+    return [tree] if parts is None else [leaf for part in parts for leaf in leaves(part)]
 
 
 def paths(tree: Any, prefix: str = "") -> Iterator[str]:
@@ -79,6 +86,8 @@ def tree_map(f: Callable[..., Any], tree: Any, *others: Any) -> Any:
     parts = children(tree)
     if parts is None:
         return f(tree, *others)
+    if not others:
+        return rebuild(tree, [tree_map(f, part) for part in parts])
     rest = [_counterparts(tree, parts, other) for other in others]
     return rebuild(tree, [tree_map(f, *group) for group in zip(parts, *rest)])
 
@@ -116,6 +125,8 @@ def packer(tree: Any) -> Callable[[Sequence[Any]], Any]:
         if parts is None:
             return itemgetter(next(places))
         packers = [packer_of(each) for each in parts]
+        if part.__class__ is tuple:
+            return lambda values: tuple([pack(values) for pack in packers])
         return lambda values: rebuild(part, [pack(values) for pack in packers])
 
     return packer_of(tree)

@@ -21,6 +21,7 @@ from .unrolling import unroll_traced
 
 Eager = Callable[..., Any]
 EXECUTORS = ("numpy", "numba", "auto")
+UNKNOWN: Any = object()
 MOST_PLANS = 32  # of one function: each keeps buffers of its own, and data of many lengths would fill the memory
 
 
@@ -89,7 +90,8 @@ class Compiled:
         """
 
         def function(xs: Any, state: Any) -> Any:
-            return unroll_traced(step, tree_map(lambda a: a[:steps], xs), state, steps, reverse)
+            xs = tree_map(lambda a: a if len(a) == steps else a[:steps], xs)
+            return unroll_traced(step, xs, state, steps, reverse)
 
         return self._run(function, (steps, reverse), (xs, state), eager)
 
@@ -120,11 +122,10 @@ class Compiled:
         if self._guards.changed():
             self._plans.clear()
             self._guards = Guards(self.function)
-        if key in self._plans:
-            plan = self._plans[key] = self._plans.pop(key)  # the last used stands last
-            if plan is None or not plan.guards.changed():
-                return plan
-            del self._plans[key]
+        plan = self._plans.pop(key, UNKNOWN)
+        if plan is not UNKNOWN and (plan is None or not plan.guards.changed()):
+            self._plans[key] = plan  # the last used stands last
+            return plan
         by_scalars = any(a.dtype == object for a in arrays)
         self._plans[key] = plan = None if by_scalars else self._planned(function, args, Guards(*things))
         if len(self._plans) > MOST_PLANS:
@@ -177,20 +178,24 @@ def _form(a: Any, arrays: list[Any], things: list[Any]) -> Any:
         arrays: gets the arrays in it.
         things: gets what may hold anything: models, settings.
     """
-    if isinstance(a, (Tensor, np.ndarray)):
+    if isinstance(a, Tensor):
         arrays.append(a)
-        return a.shape, a.dtype, isinstance(a, Tensor)
+        return a._data.shape, a._data.dtype, True
+    if isinstance(a, np.ndarray):
+        arrays.append(a)
+        return a.shape, a.dtype, False
+    kind = a.__class__
+    if kind in COMPARED:
+        return kind, a
+    if kind is float:
+        return kind, repr(a)  # which tells -0.0 from 0.0, and one NaN not from another
     if isinstance(a, dict):
         return (dict, *[(key, _form(part, arrays, things)) for key, part in a.items()])
-    if type(a) in COMPARED:
-        return type(a), a
-    if type(a) is float:
-        return float, repr(a)  # which tells -0.0 from 0.0, and one NaN not from another
     forms = [_form(part, arrays, things) for part in children(a) or ()]
     if isinstance(a, (tuple, list)):
-        return (type(a), *forms)
+        return kind, tuple(forms)
     things.append(a._tree_origin() if hasattr(a, "_tree_origin") else a)
-    return (type(a), Itself(things[-1]), *forms)
+    return (kind, Itself(things[-1]), *forms)
 
 
 COMPARED = {int, bool, str, bytes, type(None)}

@@ -42,6 +42,8 @@ class Guards:
     def __init__(self, *things: Any) -> None:
         self.generators: list[Any] = []
         self._named: dict[tuple[int, str], tuple[Mapping[str, Any], str, Any]] = {}
+        self._functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
+        self._variables: list[tuple[types.CellType, Any]] = []
         self._sizes: list[tuple[Mapping[str, Any], int]] = []
         self._listed: list[tuple[Read, list[Any]]] = []
         self._stack = list(things)
@@ -60,6 +62,16 @@ class Guards:
         """Whether something has been replaced since."""
         for names, name, thing in self._named.values():
             if names.get(name, NOTHING) is not thing:
+                return True
+        for function, code, defaults, keyword_defaults in self._functions:
+            if (
+                function.__code__ is not code
+                or function.__defaults__ is not defaults
+                or function.__kwdefaults__ is not keyword_defaults
+            ):
+                return True
+        for variable, thing in self._variables:
+            if _content(variable) is not thing:
                 return True
         for names, size in self._sizes:
             if len(names) != size:
@@ -93,10 +105,11 @@ class Guards:
                 self._watch_list(read)
 
     def _watch_function(self, function: types.FunctionType) -> None:
-        self._watch_list(lambda: [function.__code__, function.__defaults__, function.__kwdefaults__])
-        if function.__closure__:
-            cells = function.__closure__
-            self._watch_list(lambda: [_content(cell) for cell in cells])
+        self._functions.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
+        self._stack += [function.__defaults__, function.__kwdefaults__]
+        for variable in function.__closure__ or ():
+            self._variables.append((variable, _content(variable)))
+            self._stack.append(self._variables[-1][1])
         if vars(function):
             self._watch_all(vars(function))
         names = set(_names_in(function.__code__))

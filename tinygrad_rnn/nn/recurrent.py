@@ -198,7 +198,7 @@ class Recurrent(Module):
         """One cell over the whole sequence."""
         if valid is None and self.in_one_go:
             return unroll(cell, xs, state, reverse=reverse)
-        inputs, state, steps = prepared(cell, xs, state, None)
+        inputs, state, steps = prepared(uncompiled(cell), xs, state, None)
         if valid is not None:
             cell, inputs = masked(cell), Padded(inputs, valid)
         if self.in_one_go or not steps:

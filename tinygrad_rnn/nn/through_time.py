@@ -13,7 +13,7 @@ from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, context
 from ..autodiff.trees import tree_map
 from .compiled_cells import is_compiled
-from .unroll import Cell, one_step, stacked, take_steps
+from .unroll import Cell, label_start, one_step, stacked, take_steps
 
 # --- truncated backpropagation through time --------------------------------------------------------------------------
 
@@ -27,6 +27,7 @@ def take_truncated_steps(cell: Cell, inputs: Any, state: Any, order: range, k1: 
     Source: Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
     trajectories" (1990), BPTT(h; h'); the letters are those of Sutskever, "Training recurrent neural networks" (2013).
     """
+    label_start(state)
     states = {0: state}  # the first window starts from the state that was given, gradient and all
     outputs: list[Any] = []
     for end in range(k1, len(order) + k1, k1):
@@ -54,6 +55,7 @@ def take_checkpointed_steps(cell: Cell, inputs: Any, state: Any, order: range, e
 
     Source: Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost" (2016).
     """
+    label_start(state)
     reverse = order.step < 0
     pieces = []
     for start in range(0, len(order), every):

@@ -77,10 +77,11 @@ def unroll(
     if isinstance(cell, type) or not callable(cell):
         given = f"the class {cell.__name__} itself" if isinstance(cell, type) else f"of type {type(cell).__name__}"
         raise TypeError(f"unroll: a cell is a function, or a module such as RNNCell(3, 4); this one is {given}")
-    own_way = getattr(uncompiled(cell), "unroll", None)
+    plain = uncompiled(cell)
+    own_way = getattr(plain, "unroll", None)
     if own_way is not None:
         return own_way(xs, state, steps, reverse=reverse)
-    inputs, state, steps = prepared(cell, xs, state, steps)
+    inputs, state, steps = prepared(plain, xs, state, steps)
     if not steps:
         return _no_outputs(cell, inputs, state), state
     if context.trace is not None:
@@ -88,12 +89,13 @@ def unroll(
 
         return unroll_traced(partial(one_step, cell), inputs, state, steps, reverse)
     if is_compiled(cell):
-        step, eager = partial(one_step, cell.function), partial(_step_by_step, cell.function, steps, reverse)
+        step, eager = partial(one_step, plain), partial(_step_by_step, plain, steps, reverse)
         return cell.over_time(inputs, state, steps, reverse, step, eager)
     return _step_by_step(cell, steps, reverse, inputs, state)
 
 
 def _step_by_step(cell: Cell, steps: int, reverse: bool, inputs: Any, state: Any) -> tuple[Any, Any]:
+    label_start(state)
     outputs, state = take_steps(cell, inputs, state, in_order(steps, reverse))
     return stacked(outputs, reverse), state
 
@@ -104,26 +106,35 @@ def _step_by_step(cell: Cell, steps: int, reverse: bool, inputs: Any, state: Any
 def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, Any, int]:
     """The inputs, the initial state and the number of steps, taken in and checked, with the noise that is to be drawn.
 
+    Args:
+        cell: one that isn't compiled.
+        xs: as in ``unroll``.
+        state: likewise.
+        steps: likewise.
+
     Raises:
         As ``unroll``.
     """
-    cell = uncompiled(cell)
-    inputs = _taken_in(xs)
+    by_scalars = _holds_scalars(xs)
+    inputs = xs if by_scalars else _taken_in(xs, lists_are_arrays=True)
     steps = _count_steps(inputs, steps)
     state = initial_state_of(cell, _first(inputs, steps)) if state is None else state
     if type(state) is tuple and hasattr(cell, "initial_state"):
         state = _with_names(cell, state, _first(inputs, steps))
-    by_scalars = _holds_scalars(inputs)
     if not by_scalars:
-        state = tree_map(_taken_in, state)
+        state = _taken_in(state)
     noise = cell.draw(_first(inputs, steps), state, steps) if hasattr(cell, "draw") else None
     if noise is not None:
         inputs = Noisy(inputs, noise if by_scalars else tree_map(constant, noise))
+    return inputs, state, steps
+
+
+def label_start(state: Any) -> None:
+    """Label the initial state: its step is 0."""
     outside = context.scope
     context.scope = Scope(outside.layer, 0, outside.owner)
     _label("state", "h", state)
     context.scope = outside
-    return inputs, state, steps
 
 
 def in_order(steps: int, reverse: bool) -> range:
@@ -131,19 +142,24 @@ def in_order(steps: int, reverse: bool) -> range:
     return range(steps, 0, -1) if reverse else range(1, steps + 1)
 
 
-def _taken_in(xs: Any) -> Any:
+def _taken_in(tree: Any, lists_are_arrays: bool = False) -> Any:
     """The caller's arrays as Tensors, copied once, so that the steps can share them; what isn't an array as it is."""
-    if isinstance(xs, Tensor) or _holds_scalars(xs):
-        return xs
-    if isinstance(xs, (tuple, dict)):
-        return rebuild(xs, [_taken_in(part) for part in children(xs) or ()])
-    return tensor(xs) if isinstance(xs, (np.ndarray, np.generic, list, float, int)) else xs
+    if isinstance(tree, Tensor):
+        return tree
+    if isinstance(tree, np.ndarray):
+        if tree.dtype.kind in "fiub":
+            return constant(np.array(tree))  # which is what tensor() would do, after more questions
+        return tree if tree.dtype.hasobject else tensor(tree)
+    if isinstance(tree, (np.generic, float, int)) or (lists_are_arrays and isinstance(tree, list)):
+        return tensor(tree)
+    parts = children(tree)
+    return rebuild(tree, [_taken_in(part, lists_are_arrays) for part in parts]) if parts else tree
 
 
 def _holds_scalars(xs: Any) -> bool:
     if isinstance(xs, (tuple, dict)):
         return any(map(_holds_scalars, children(xs) or ()))
-    return isinstance(xs, np.ndarray) and xs.dtype == object
+    return isinstance(xs, np.ndarray) and xs.dtype.hasobject
 
 
 def _count_steps(inputs: Any, steps: int | None) -> int:
@@ -155,10 +171,11 @@ def _count_steps(inputs: Any, steps: int | None) -> int:
         return steps
     lengths = []
     for part in leaves(inputs):
-        if not getattr(part, "shape", ()):
+        shape = getattr(part, "shape", ())
+        if not shape:
             given = "single number" if isinstance(part, Tensor) else type(part).__name__
             raise ValueError(f"unroll: xs is a sequence with time first, (T, ...); this one is a {given}")
-        lengths.append(part.shape[0])
+        lengths.append(shape[0])
     if len(set(lengths)) != 1:
         raise ValueError(f"unroll: the parts of xs are of different lengths: {', '.join(map(str, lengths))} steps")
     if steps is not None and steps > lengths[0]:

@@ -22,7 +22,7 @@ def restore(g: Any, axis: Axis, keepdims: bool) -> Any:
 def size_along(x: Any, axis: Axis) -> int:
     """How many elements a reduction along ``axis`` takes together."""
     if axis is None:
-        return math.prod(x.shape)
+        return int(x.size)
     return math.prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
