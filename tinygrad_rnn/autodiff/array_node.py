@@ -182,8 +182,7 @@ def starting_cotangent(root: ArrayNode, gradient: Any, how: str = "backward") ->
                 f"{how}(): a Tensor of shape {value.shape} has no single gradient. Sum it first, or pass the "
                 f"cotangent: {how}(np.ones({value.shape}))."
             )
-        one = np.array(1, value.dtype)
-        return one.reshape(value.shape) if value.ndim else one
+        return np.ones(value.shape, value.dtype) if value.ndim else value.dtype.type(1)
     shape = np.shape(value_of(gradient))
     if shape != value.shape:
         raise ValueError(f"{how}(): a cotangent of shape {shape} for a Tensor of shape {value.shape}")

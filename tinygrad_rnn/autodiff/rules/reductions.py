@@ -14,6 +14,9 @@ from .elementwise import masked
 Axis = Any  # int, tuple of ints or None, as in NumPy
 
 
+WRITTEN_OUT = 2**12  # elements up to which an array of equal elements is written out
+
+
 def restore(g: Any, axis: Axis, keepdims: bool) -> Any:
     """Give a reduced array its axes back, with size 1, so that it broadcasts against what it was reduced from."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
@@ -27,10 +30,17 @@ def size_along(x: Any, axis: Axis) -> int:
 
 
 def spread(g: Any, shape: tuple[int, ...]) -> Any:
-    """``np.broadcast_to``; for one number, as the cotangent of a loss is, less its overhead."""
-    if isinstance(g, np.generic):
+    """``np.broadcast_to``; for one number, as the cotangent of a loss is, less its overhead.
+
+    A small array is written out: ufuncs take longer over one that repeats a single element.
+    """
+    if not isinstance(g, np.generic):
+        return np.broadcast_to(g, shape)
+    if math.prod(shape) > WRITTEN_OUT:
         return np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
-    return np.broadcast_to(g, shape)
+    whole = np.empty(shape, g.dtype)
+    whole.fill(g)
+    return whole
 
 
 # --- sums ------------------------------------------------------------------------------------------------------------
