@@ -8,7 +8,10 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.small import B, T, W, d, normal
 from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.graph import ancestors
+from tinygrad_rnn.autodiff.trees import leaves
 from tinygrad_rnn.compiler import CannotCompile
+from tinygrad_rnn.compiler.executable import Executable
 
 xs, h0 = tr.tensor(normal(T, B, d), requires_grad=True), np.zeros((B, d))
 rows = xs.data.astype(np.float32)
@@ -116,3 +119,84 @@ def test_a_refusal_of_a_backward_rule_is_one():
     f.defvjp(lambda x: (x * 2, None), lambda kept, g: (np.zeros(d) + g[g > 0][0],))
     refusal = error_of(lambda: tr.compile(f)(xs))
     assert type(refusal) is CannotCompile and str(refusal).startswith("an index by a condition, a[a > 0], gives")
+
+
+# --- found when it runs ----------------------------------------------------------------------------------------------
+
+symbols = np.array([[0, 1], [2, 0], [1, 1], [0, 0], [2, 2]])
+wrong = np.where(np.arange(T)[:, None] == 2, 7, symbols)  # at step 3
+matrices = np.stack([np.eye(d)] * T) * np.array([1.0, 1.0, 1.0, 0.0, 1.0])[:, None, None]  # singular at step 4
+embedding, table = nn.Embedding(3, d), nn.Parameter(normal(3, d))
+
+# (what fails on these arguments; on which it doesn't; what its error says)
+FAILURES = {
+    "a symbol": (lambda f: f(embedding), (wrong,), (symbols,), "Embedding: symbols from 0 to 7, but there are 3"),
+    "a symbol below 0": (lambda f: f(embedding), (-symbols,), (symbols,), "Embedding: symbols from -2 to 0"),
+    "a class": (
+        lambda f: f(nn.cross_entropy), (xs, wrong), (xs, symbols), "cross_entropy: logits (5, 2, 3): class indices"
+    ),
+    "an index": (lambda f: f(lambda i: table[i] @ W), (wrong,), (symbols,), "getitem: index 7 is out of bounds"),
+    "of each row": (
+        lambda f: f(lambda a, i: np.take_along_axis(a, i, -1)), (xs, wrong[..., None]), (xs, symbols[..., None]),
+        "getitem: index 7 is out of bounds for axis 2 with size 3",
+    ),
+    "in a step": (
+        lambda f: lambda i: tr.unroll(f(lambda x, h: np.tanh(table[x] + h @ W)), i, h0), (wrong,), (symbols,),
+        "getitem at step 3: index 7 is out of bounds for axis 0 with size 3",
+    ),
+    "of the state": (
+        lambda f: lambda i: tr.unroll(f(lambda x, h: np.tanh(h[:, x] + h @ W)[:, :d]), i, h0[:, [0, 0, 0]]),
+        (np.repeat(wrong[:, :1], d, 1),), (np.repeat(symbols[:, :1], d, 1),), "getitem at step 3: index 7 is out of",
+    ),
+    "a matrix": (
+        lambda f: lambda a: tr.unroll(f(lambda x, h: np.linalg.inv(x) @ np.tanh(h)), a, np.eye(d)),
+        (matrices,), (matrices + np.eye(d),), "linalg.inv at step 4: Singular matrix on shape (3, 3).",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("name", FAILURES)
+def test_failures_are_named_as_without(name, executor, tmp_path, monkeypatch):
+    """Also with a plan that has run before; which runs again afterwards."""
+    pytest.importorskip("numba") if executor == "numba" else None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    make, bad, good, text = FAILURES[name]
+    run = make(lambda f: f)
+    compiled = make(lambda f: tr.compile(f, executor=executor))
+    assert_same_error(lambda: run(*bad), lambda: compiled(*bad), text)
+    first = compiled(*good)
+    assert_same_error(lambda: run(*bad), lambda: compiled(*bad), text)
+    for found, expected in zip(leaves(first), leaves(compiled(*good))):
+        np.testing.assert_array_equal(found.data, expected.data)
+
+
+def test_a_failure_says_nothing_of_generated_code():
+    """What is printed below it is the function's own: neither what came before it nor what it was made of."""
+    failure = error_of(lambda: tr.compile(lambda i: table[i])(wrong))
+    assert "compiled" not in f"{failure!r} {failure.__cause__!r} {failure.__context__!r}"
+    assert isinstance(failure.__cause__, IndexError)
+
+
+def test_a_failure_of_generated_code_alone_is_raised(monkeypatch):
+    compiled = tr.compile(np.tanh)
+    compiled(xs)
+
+    def broken(self, inputs):
+        raise ValueError("a mistake in the compiler")
+
+    monkeypatch.setattr(Executable, "run", broken)
+    with pytest.raises(ValueError, match="compiled: a mistake in the compiler"):
+        compiled(xs)
+
+
+# --- expanded --------------------------------------------------------------------------------------------------------
+
+
+def test_a_recorded_backward_pass_knows_its_layer():
+    """It is recorded from the expansion, which is made where the call was."""
+    layers = nn.Recurrent([nn.RNNCell(d, d), tr.compile(nn.RNNCell(d, d))])
+    x = tr.tensor(rows, requires_grad=True)
+    np.sum(layers(x)[0] ** 2).backward(create_graph=True)
+    layers_of_steps = {node.scope.layer for node in ancestors([x.grad]) if node.scope.step}
+    assert layers_of_steps == {0, 1}

@@ -47,7 +47,8 @@ def test_an_unknown_executor() -> None:
 
 @pytest.mark.parametrize("inputs", [(2, 3, 7), (2, 7)])
 def test_wrong_inputs_are_told_layer_and_what_is_taken(inputs: tuple[int, ...]) -> None:
-    """As by layers that run step by step, but for the step: all are traced as one."""
-    layer = nn.RNN(4, 5, executor="numpy")
-    with pytest.raises(ValueError, match=r"^matmul at layer 0: .* inner sizes 7 and 4 differ. RNNCell\(4, 5\) takes x"):
-        layer(np.zeros(inputs))
+    """As by layers that run step by step."""
+    told = r"^matmul at layer 0, step 1: .* inner sizes 7 and 4 differ. RNNCell\(4, 5\) takes x"
+    for executor in (None, "numpy"):
+        with pytest.raises(ValueError, match=told):
+            nn.RNN(4, 5, executor=executor)(np.zeros(inputs))

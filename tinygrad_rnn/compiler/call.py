@@ -13,7 +13,7 @@ import numpy as np
 
 from ..autodiff.graph import Node, ancestors, backward_walk, forward_walk, leading_to
 from ..autodiff.registry import Primitive
-from ..autodiff.scope import enable_grad
+from ..autodiff.scope import enable_grad, resumed
 from ..autodiff.tensor import Tensor, constant
 from ..autodiff.trees import leaves, tree_map
 from .executable import Executable, Run
@@ -47,7 +47,8 @@ class Call(Primitive):
         """Cotangents of the inputs; recorded, if that of the result is."""
         cotangents = list(g) if self.outputs else [g]
         if isinstance(ans, Tensor):
-            return self._recorded_cotangents(wanted, cotangents)
+            with resumed(ans.scope):
+                return self._recorded_cotangents(wanted, cotangents)
         assert self._run is not None
         zeros, places = self._executable.start(tuple([c is not None for c in cotangents]))
         found = self._run.gradients([zero if c is None else c for c, zero in zip(cotangents, zeros)])

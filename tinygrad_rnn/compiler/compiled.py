@@ -112,8 +112,14 @@ class Compiled:
         if plan is None or executable is None:
             return eager(*args)
         call = Call(executable, args, inputs, eager)
-        results = apply(call, tuple(inputs))
-        return plan.packed(results if call.outputs else (results,))
+        try:
+            results = apply(call, tuple(inputs))
+        except Exception as error:
+            failure = error
+        else:
+            return plan.packed(results if call.outputs else (results,))
+        eager(*args)  # it fails, too, and says at which operation, in which layer and step
+        raise failure
 
     def _plan(
         self, key: Any, function: Callable[..., Any], args: Any, arrays: list[Any], things: list[Any]
