@@ -69,6 +69,7 @@ MISTAKES = {
         ),
         f"matmul at step {B}: (3,) @ (4, 4)",
     ),
+    "shapes": (lambda f: tr.unroll(f(lambda x, h: x + h), xs, np.ones((B, 4))), "add at step 1: operands could not"),
     "no pair": (lambda f: tr.unroll(f(lambda x, h: [x, h]), xs, h0), "unroll at step 1: a cell returns y, state"),
     "no pair, in reverse": (lambda f: tr.unroll(f(lambda x, h: [x, h]), xs, h0, reverse=True), f"unroll at step {T}: "),
     "an index": (lambda f: tr.unroll(f(lambda x, h: x[:, 7] + h), xs, h0), "getitem at step 1: index 7 is out of"),

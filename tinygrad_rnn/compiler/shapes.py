@@ -72,9 +72,12 @@ def _by_element(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Fou
     """Shapes broadcast, and the dtype is that of one element."""
     with np.errstate(all="ignore"):
         dtype = np.asarray(run(op, substitute(args, _one_element), substitute(keywords, _one_element))).dtype
-    return np.broadcast_shapes(
-        *(a.shape if isinstance(a, Value) else np.shape(a) for a in args if a is not None)
-    ), dtype
+    try:
+        shapes = [a.shape if isinstance(a, Value) else np.shape(a) for a in args if a is not None]
+        return np.broadcast_shapes(*shapes), dtype
+    except ValueError:
+        run(op, substitute(args, dummy), substitute(keywords, dummy))  # fails in the operation's own words
+        raise
 
 
 def dummy(value: Value) -> np.ndarray:
