@@ -312,3 +312,29 @@ def test_only_the_last_plans_are_kept():
     newest = compiled.plans[-1]
     tr.unroll(compiled, normal(59, d), np.zeros(d))
     assert compiled.plans[-1] is newest  # no new plan for a form that is there
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+def test_arguments_may_be_given_by_name_arrays_and_settings_alike(executor):
+    if executor == "numba":
+        pytest.importorskip("numba")
+    w = tr.tensor(np.linspace(-1, 1, 4), requires_grad=True)
+
+    def loss(x, *, scale=1.0, squared=True):
+        error = scale * np.tanh(x * w)
+        return np.sum(error * error if squared else error)
+
+    fast = tr.compile(loss, executor=executor)
+    x = np.arange(4.0)
+    for keywords in ({}, {"scale": np.full(4, 2.0)}, {"scale": np.full(4, 3.0)}, {"squared": False}, {"squared": True}):
+        found, expected = fast(x, **keywords), loss(tr.tensor(x), **keywords)
+        assert_equal([found], [expected], 1e-12)
+        gradients = []
+        for y in (found, expected):
+            w.grad = None
+            y.backward()
+            gradients.append(w.grad)
+        assert_equal(gradients[:1], gradients[1:], 1e-12)
+    assert len(fast.plans) == 4  # two arrays of one shape share theirs
+    with pytest.raises(TypeError, match="scales"):
+        fast(x, scales=2.0)

@@ -66,11 +66,16 @@ class Compiled:
         """
         return [plan for plan in self._plans.values() if plan is not None]
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
         """The function's result."""
         if context.trace is not None:
-            return self.function(*args)
+            return self.function(*args, **keywords)
+        if keywords:
+            return self._run(self._by_name, "by name", (args, keywords), self._by_name)
         return self._run(self.function, "call", args, self.function)
+
+    def _by_name(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        return self.function(*args, **keywords)
 
     def over_time(
         self, xs: Any, state: Any, steps: int, reverse: bool, step: Callable[..., tuple[Any, Any]], eager: Eager
