@@ -361,13 +361,14 @@ def test_threads_that_share_a_compiled_cell():
 
 
 def test_threads_that_need_the_same_plan_wait_for_one():
-    runs = []
+    runs, threads = np.zeros((), int), set()
 
     def f(x):
-        runs.append(threading.get_ident())
+        runs[...] += 1
+        threads.add(threading.get_ident())
         time.sleep(0.01)  # for the others to come by
         return -x
 
     compiled = tr.compile(f)
     assert not at_once(lambda: np.testing.assert_array_equal(compiled(np.ones(3)).data, -np.ones(3)))
-    assert len(runs) == 2 and len(set(runs)) == 1  # it was traced twice, by one thread
+    assert runs == 2 and len(threads) == 1  # it was traced twice, by one thread

@@ -15,6 +15,7 @@ from ..autodiff.trees import children, tree_map
 from .call import Call
 from .executable import Executable
 from .guards import Guards
+from .own_changes import difference
 from .plans import Outdated, Plan
 from .random_numbers import none_drawn
 from .unrolling import unroll_traced
@@ -115,7 +116,7 @@ class Compiled:
             self._plans.pop(key, None)
             return self._run(function, what, args, eager)
         if plan is None or executable is None:
-            return eager(*args)
+            return self._as_it_is(eager, args)
         call = Call(executable, args, inputs, eager)
         try:
             results = apply(call, tuple(inputs))
@@ -147,13 +148,15 @@ class Compiled:
         """A new plan; None if there can't be one."""
         try:
             with none_drawn([*self._guards.generators, *guards.generators]):
-                return Plan(function, args, self.executor, guards)
+                plan = Plan(function, args, self.executor, guards, [self.function, *guards.things])
         except NotOnTensors:
+            self._guards.put_back()
+            guards.put_back()
             if not self.fallback:
                 raise
             return None
-        finally:
-            self._guards = Guards(self.function)  # what the function does to itself, a count of calls say, is no change
+        self._settle(plan)
+        return plan
 
     def _executable(self, key: Any, plan: Plan, inputs: Sequence[Any]) -> Executable | None:
         """That for the gradients that are wanted now; None if it is refused."""
@@ -162,13 +165,35 @@ class Compiled:
         try:
             executable = plan.executable(wanted)
         except NotOnTensors:
+            self._guards.put_back()
+            plan.guards.put_back()
             if not self.fallback:
                 raise
             self._plans[key] = None
             return None
         if plan.traces != traces:
-            self._guards = Guards(self.function)
+            self._settle(plan)
         return executable
+
+    def _settle(self, plan: Plan | None = None) -> None:
+        """Take things as the function itself has left them.
+
+        Args:
+            plan: what it was traced for, if it was traced.
+        """
+        if plan is not None:
+            plan.guards = Guards(*plan.guards.things)
+        before, self._guards = self._guards, Guards(self.function)
+        if difference(before.spelled, self._guards.spelled):  # then plans of what it was before are out of date
+            self._plans = {key: plan for key, plan in self._plans.items() if plan is None}
+
+    def _as_it_is(self, eager: Eager, args: tuple[Any, ...]) -> Any:
+        """The function's result, uncompiled. What it changes thereby is no reason to try again to compile it."""
+        result = eager(*args)
+        with self._lock:
+            if self._guards.changed():
+                self._settle()
+        return result
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.function, name)
@@ -238,7 +263,9 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         function: a cell, ``y, state = cell(x, state)``; or a function of arrays and trees of them, which calls
             ``unroll``. Its Tensors are read at each call. Plain arrays that it uses, and what its Python code decides,
             are taken as they are when it is traced: to change such an array later, make a Tensor of it and set its
-            ``data``. An attribute or a variable that is replaced by something else is noticed.
+            ``data``. An attribute or a variable that is replaced by something else is noticed; a count, which the
+            function itself changes at each call, is refused. What isn't noticed: the environment, files, what installed
+            packages hold, the elements of arrays, where an iterator is.
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
             disk; "auto" for NumPy until machine code, which a thread makes meanwhile where numba is installed, is
             ready. The two round differently in the last digits, so with "auto" a run can't be repeated bit for bit.
@@ -247,8 +274,9 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
 
     Raises:
         ValueError: there is no such executor.
-        CannotCompile: (when called) it asks for a value, as ``if h > 0`` does, or draws random numbers inside. It is a
-            TypeError, as are the errors for what Tensors can't do, such as ``out=``.
+        CannotCompile: (when called) it asks for a value, as ``if h > 0`` does, draws random numbers inside, or counts
+            its calls; what it has changed is put back. It is a TypeError, as are the errors for what Tensors can't do,
+            such as ``out=``.
 
     Example:
         >>> import numpy as np

@@ -3,6 +3,9 @@
 A trace follows the Python code of a function once, and with it whatever that code looked at: which activation an
 attribute names, whether a model is training, which Parameters it holds. If one of those is replaced by something else,
 the function has to be traced again. The values *in* Tensors don't matter: they are read at each call.
+
+A function may also change such things itself. So they are spelled out as they are at one moment, for comparison with
+another, and they can be put back.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import sysconfig
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from numbers import Number
 from operator import is_
 from typing import Any
 
@@ -22,8 +26,15 @@ from ..autodiff.graph import Node
 from .random_numbers import GENERATORS
 
 Read = Callable[[], list[Any]]
+Write = Callable[[list[Any]], None]
+Where = tuple[str, ...]  # how something is reached: ("Model", ".cell", ".sizes", "[0]")
+Spelled = list[tuple[Where, type, Any]]
 
-OPAQUE = (Node, np.ndarray, np.generic, np.ufunc, types.BuiltinFunctionType, types.ModuleType, str, bytes, int, float)
+ARRAYS = (Node, np.ndarray)
+PLAIN = (
+    Number, str, bytes, type(None), np.generic, np.ufunc,
+    types.BuiltinFunctionType, types.ModuleType, types.CodeType,
+)  # fmt: skip
 LIBRARIES = {"numpy", __name__.partition(".")[0]}
 INSTALLED = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib", "purelib", "platlib"))
 NOTHING = object()
@@ -36,27 +47,29 @@ class Guards:
         things: functions, modules, or any objects that are called or looked at.
 
     Attributes:
+        things: as given.
         generators: the generators of random numbers among what they use.
+        spelled: all that they use: where it is, its type, and a plain value as it is. All else is a number, given where
+            it is met first, so that a Tensor or an object that is made anew at each call is no difference.
     """
 
     def __init__(self, *things: Any) -> None:
+        self.things = things
         self.generators: list[Any] = []
+        self.spelled: Spelled = []
         self._named: dict[tuple[int, str], tuple[Mapping[str, Any], str, Any]] = {}
         self._functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
         self._variables: list[tuple[types.CellType, Any]] = []
         self._sizes: list[tuple[Mapping[str, Any], int]] = []
         self._listed: list[tuple[Read, list[Any]]] = []
-        self._stack = list(things)
-        self._seen: dict[int, Any] = {}  # with the things themselves, so that no id is given to something else
+        self._writes: list[tuple[Read, list[Any], Write]] = []
+        self._classes: dict[int, type] = {}  # by the id of their attributes, which can't be set there
+        self._numbers: dict[int, int] = {}  # by id; the things themselves are kept above, so no id is used again
+        self._stack: list[tuple[Where, Any]] = []
+        for thing in things:
+            self._find(_called(thing), thing)
         while self._stack:
-            thing = self._stack.pop()
-            if isinstance(thing, types.BuiltinFunctionType):  # of a generator, such as rng.normal, or of nothing
-                thing = thing.__self__
-            if isinstance(thing, GENERATORS):
-                self.generators.append(thing)
-            elif id(thing) not in self._seen and not isinstance(thing, OPAQUE) and not _is_of_library(thing):
-                self._seen[id(thing)] = thing
-                self._look_into(thing)
+            self._look_into(*self._stack.pop())
 
     def changed(self) -> bool:
         """Whether something has been replaced since."""
@@ -82,57 +95,113 @@ class Guards:
                 return True
         return False
 
-    def _look_into(self, thing: Any) -> None:
+    def put_back(self) -> None:
+        """Have variables, attributes and containers hold again what they held."""
+        for names, name, thing in self._named.values():
+            if names.get(name, NOTHING) is not thing:
+                self._put(names, name, thing)
+        for variable, thing in self._variables:
+            if _content(variable) is not thing:
+                _set(variable, "cell_contents", thing)
+        for names, size in self._sizes:
+            if len(names) != size:
+                for name in [name for name in names if (id(names), name) not in self._named]:
+                    self._put(names, name, NOTHING)
+        for read, before, write in self._writes:
+            now = read()
+            if len(now) != len(before) or not all(map(is_, now, before)):
+                write(before)
+
+    def _put(self, names: Any, name: str, thing: Any) -> None:
+        if id(names) in self._classes:
+            _set(self._classes[id(names)], name, thing)
+        elif thing is NOTHING:
+            del names[name]
+        else:
+            names[name] = thing
+
+    def _find(self, where: Where, thing: Any) -> None:
+        if isinstance(thing, types.BuiltinFunctionType) and not isinstance(thing.__self__, PLAIN):
+            thing = thing.__self__  # of a generator, such as rng.normal
+        if issubclass(type(thing), PLAIN) or _is_of_library(thing):
+            self.spelled.append((where, type(thing), thing))
+            return
+        known = len(self._numbers)
+        number = self._numbers.setdefault(id(thing), known)
+        self.spelled.append((where, type(thing), (number,)))
+        if isinstance(thing, GENERATORS):
+            self.generators.append(thing)
+        elif number == known and not isinstance(thing, ARRAYS):
+            self._stack.append((where, thing))
+
+    def _look_into(self, where: Where, thing: Any) -> None:
         if isinstance(thing, types.FunctionType):
             self._watch_function(thing)
         elif isinstance(thing, type):
             for base in thing.__mro__:
                 if not _is_of_library(base):
-                    self._watch_all(vars(base))
+                    attributes = vars(base)
+                    self._classes[id(attributes)] = base
+                    self._watch_all((base.__name__,), attributes)
         elif isinstance(thing, dict):
-            self._watch_all(thing)
+            self._watch_all(where, thing, _element)
         elif isinstance(thing, (list, tuple, set, frozenset, deque)):
-            self._watch_list(lambda: list(thing))
+            self.spelled.append((("len(", *where, ")"), int, len(thing)))
+            write = None if isinstance(thing, (tuple, frozenset)) else functools.partial(_refill, thing)
+            self._watch_list(lambda: list(thing), lambda i: (*where, f"[{i}]"), write)
         elif hasattr(type(thing), "over_time"):  # compiled: its plans come and go, but what it compiles is what it is
             self._watch_list(lambda: [thing.function])
         else:
-            if not _is_of_library(type(thing)):
-                self._watch_list(lambda: [type(thing)])
-            attributes = getattr(thing, "__dict__", None)
-            if isinstance(attributes, dict):  # some answer to every name, but not with a dict
-                self._watch_all(attributes)
-            for read in _parts(thing):
-                self._watch_list(read)
+            self._watch_object(where, thing)
+
+    def _watch_object(self, where: Where, thing: Any) -> None:
+        if not _is_of_library(type(thing)):
+            self._watch_list(lambda: [type(thing)])
+        attributes = getattr(thing, "__dict__", None)
+        if isinstance(attributes, dict):  # some answer to every name, but not with a dict
+            self._watch_all(where, attributes)
+        for read in _parts(thing):
+            self._watch_list(read)
+        slots = [slot for base in type(thing).__mro__ for slot in _slots(base)]
+        if slots:
+            self._watch_list(
+                lambda: [getattr(thing, slot, NOTHING) for slot in slots],
+                lambda i: (*where, f".{slots[i]}"),
+                functools.partial(_set_each, [(thing, slot) for slot in slots]),
+            )
 
     def _watch_function(self, function: types.FunctionType) -> None:
-        self._functions.append((function, function.__code__, function.__defaults__, function.__kwdefaults__))
-        self._stack += [function.__defaults__, function.__kwdefaults__]
-        for variable in function.__closure__ or ():
+        name, code = function.__name__, function.__code__
+        self._functions.append((function, code, function.__defaults__, function.__kwdefaults__))
+        for part in (code, function.__defaults__, function.__kwdefaults__):
+            self._find((f"{name}()",), part)
+        for variable, called in zip(function.__closure__ or (), code.co_freevars):
             self._variables.append((variable, _content(variable)))
-            self._stack.append(self._variables[-1][1])
+            self._find((f"{called} of {name}()",), self._variables[-1][1])
         if vars(function):
-            self._watch_all(vars(function))
-        names = set(_names_in(function.__code__))
-        for name in names & function.__globals__.keys():
-            self._watch_name(function.__globals__, name)
-            module = function.__globals__[name]
-            if isinstance(module, types.ModuleType) and not _is_of_library(module):
-                for attribute in names & vars(module).keys():
-                    self._watch_name(vars(module), attribute)
+            self._watch_all((name,), vars(function))
+        names = set(_names_in(code))
+        for space in _spaces(function.__globals__, names):
+            for called in sorted(names & space.keys()):
+                self._watch_name((f"{space.get('__name__', '')}.{called}",), space, called)
 
-    def _watch_name(self, names: Mapping[str, Any], name: str) -> None:
+    def _watch_name(self, where: Where, names: Mapping[str, Any], name: str) -> None:
         self._named[id(names), name] = names, name, names[name]
-        self._stack.append(names[name])
+        self._find(where, names[name])
 
-    def _watch_all(self, names: Mapping[Any, Any]) -> None:
+    def _watch_all(self, where: Where, names: Mapping[Any, Any], step: Callable[[Any], str] = ".{}".format) -> None:
+        self.spelled.append((("len(", *where, ")"), int, len(names)))
         self._sizes.append((names, len(names)))
         for name in names:
-            self._watch_name(names, name)
+            self._watch_name((*where, step(name)), names, name)
 
-    def _watch_list(self, read: Read) -> None:
+    def _watch_list(self, read: Read, where: Callable[[int], Where] | None = None, write: Write | None = None) -> None:
         found = read()
         self._listed.append((read, found))
-        self._stack += found
+        if write is not None:
+            self._writes.append((read, found, write))
+        for i, thing in enumerate(found):
+            self._find(_called(thing) if where is None else where(i), thing)
 
 
 def _is_of_library(thing: Any) -> bool:
@@ -153,6 +222,36 @@ def _is_library(name: str) -> bool:
     return file is not None and file.startswith(INSTALLED)
 
 
+def _called(thing: Any) -> Where:
+    """Where something is that has no name of its own there: an object is called by its type."""
+    return (thing.__name__ if isinstance(thing, (types.FunctionType, type)) else type(thing).__name__,)
+
+
+def _element(key: Any) -> str:
+    return f"[{key!r}]" if issubclass(type(key), (*PLAIN, tuple)) else f"[a {type(key).__name__}]"
+
+
+def _spaces(variables: dict[str, Any], names: set[str]) -> Iterator[dict[str, Any]]:
+    """Where code that mentions these names may find them: its global variables, and modules that it names.
+
+    Args:
+        variables: the global ones.
+        names: what the code mentions, be it as a variable, an attribute, or a module to import.
+    """
+    spaces = [
+        variables,
+        *(vars(sys.modules[name]) for name in names & sys.modules.keys() if _is_users(sys.modules[name])),
+    ]
+    for space in spaces:  # which grows: a module may hold modules
+        yield space
+        inside = [vars(space[name]) for name in names & space.keys() if _is_users(space[name])]
+        spaces += [module for module in inside if all(module is not known for known in spaces)]
+
+
+def _is_users(module: Any) -> bool:
+    return isinstance(module, types.ModuleType) and not _is_of_library(module)
+
+
 def _parts(thing: Any) -> Iterator[Read]:
     """Functions that give what an object holds elsewhere than in its dict, at the moment when they are called."""
     if isinstance(thing, types.MethodType):
@@ -162,12 +261,9 @@ def _parts(thing: Any) -> Iterator[Read]:
     elif isinstance(thing, property):
         yield lambda: [thing.fget]
     elif isinstance(thing, functools.partial):
-        yield lambda: [thing.func, thing.args, thing.keywords]
+        yield lambda: [thing.func, *thing.args, *thing.keywords.values()]
     elif isinstance(thing, functools.cached_property):
         yield lambda: [thing.func]
-    slots = [slot for base in type(thing).__mro__ for slot in _slots(base)]
-    if slots:
-        yield lambda: [getattr(thing, slot, NOTHING) for slot in slots]
 
 
 def _slots(base: type) -> list[str]:
@@ -180,6 +276,25 @@ def _content(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # nothing has been assigned to that variable yet
         return NOTHING
+
+
+def _set(owner: Any, name: str, thing: Any) -> None:
+    """Set an attribute, or delete it where there was NOTHING, whatever the owner makes of assignments."""
+    base = type if isinstance(owner, type) else object
+    if thing is NOTHING:
+        base.__delattr__(owner, name)
+    else:
+        base.__setattr__(owner, name, thing)
+
+
+def _set_each(places: list[tuple[Any, str]], things: list[Any]) -> None:
+    for (owner, name), thing in zip(places, things):
+        _set(owner, name, thing)
+
+
+def _refill(container: Any, elements: list[Any]) -> None:
+    container.clear()
+    (container.update if isinstance(container, set) else container.extend)(elements)
 
 
 def _names_in(code: types.CodeType) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,9 @@ from ..autodiff.trees import packer, tree_map
 from .executable import Executable
 from .guards import Guards
 from .machine_code import NoMachineCode
+from .own_changes import nothing_changed
 from .program import Program, traced
+from .random_numbers import none_drawn
 from .report import described
 
 THREAD = "tinygrad_rnn compiler"
@@ -36,6 +38,7 @@ class Plan:
         executor: "numpy", "numba", or "auto": NumPy at once, and machine code, which a thread makes meanwhile, when it
             is ready.
         guards: what the plan depends on besides the function, which ``compiled`` watches.
+        watched: all that the function may look at, or change, besides arrays.
 
     Attributes:
         captured: the Tensors that the function uses besides its arguments.
@@ -46,10 +49,13 @@ class Plan:
         CannotCompile: it can't be traced.
     """
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], executor: str, guards: Guards) -> None:
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], executor: str, guards: Guards, watched: Sequence[Any]
+    ) -> None:
         self.guards = guards
+        self._watched = watched
         stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
-        self._run_traced = partial(traced, function, stand_ins)
+        self._run_traced = partial(traced, function, stand_ins, watched)
         self._traced: Program | None = self._run_traced()
         self.traces = 1
         self._spelled = {True: self._traced.spelled_out()}
@@ -105,10 +111,16 @@ class Plan:
                 self._by_numpy[wanted] = str(why)
         program = self._traced or self._trace()
         self._traced = None
-        return _executable(program, wanted, machine_code=False)
+        return self._executable_of(program, wanted, machine_code=False)
 
     def _with_machine_code(self, wanted: tuple[bool, ...]) -> Executable:
-        return _executable(self._trace(lifts_elements=False), wanted, machine_code=True)
+        return self._executable_of(self._trace(lifts_elements=False), wanted, machine_code=True)
+
+    def _executable_of(self, program: Program, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
+        if any(wanted):  # gradients of the user's own are run for it
+            with none_drawn(Guards(*self._watched).generators), nothing_changed(self._watched):
+                program.differentiate(wanted)
+        return Executable(program, machine_code)
 
     def _improve(self, wanted: tuple[bool, ...]) -> None:
         """Have a thread make machine code, which later calls then use."""
@@ -131,9 +143,3 @@ class Plan:
 
 def _is_array(a: Any) -> bool:
     return isinstance(a, (Tensor, np.ndarray))
-
-
-def _executable(program: Program, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
-    if any(wanted):
-        program.differentiate(wanted)
-    return Executable(program, machine_code)

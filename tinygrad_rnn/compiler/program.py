@@ -14,6 +14,7 @@ from ..autodiff.tensor import Tensor
 from ..autodiff.trees import leaves, tree_map
 from .backward import gradients
 from .loop import Loop
+from .own_changes import nothing_changed
 from .trace import Trace, identity, recorded, tracer
 from .values import Value, in_order, name_of_operation, new_input, values_in
 
@@ -91,23 +92,30 @@ def spell(roots: Sequence[Value], numbers: dict[Value, int], lines: list[Any]) -
         lines.append([name, identity(made_of, numbers.__getitem__), value.shape, value.dtype.str, elements])
 
 
-def traced(function: Callable[..., Any], arguments: Any, lifts_elements: bool = True) -> Program:
+def traced(
+    function: Callable[..., Any], arguments: Any, watched: Sequence[Any] = (), lifts_elements: bool = True
+) -> Program:
     """Run a function on tracers.
 
     Args:
         function: takes the arguments, and gives an array or a tree of arrays.
         arguments: a tuple; the arrays in it (or in trees in it) become inputs of the program, all else is fixed.
+        watched: what it may look at, or change, besides the arrays.
         lifts_elements: whether cheap operations leave loops, too.
 
     Raises:
-        CannotCompile: it asks for a value, or does something else each time, or gives something else than arrays.
+        CannotCompile: it asks for a value, or changes something or does something else each time, or gives something
+            else than arrays.
     """
-    program, again = (_trace_once(function, arguments, lifts_elements) for _ in range(2))
+    program = _trace_once(function, arguments, lifts_elements)
+    with nothing_changed(watched):
+        again = _trace_once(function, arguments, lifts_elements)
     if program.spelled_out() != again.spelled_out():
         raise CannotCompile(
-            "this function did something else when it was run a second time: it draws random numbers inside, or counts "
-            "its calls, or changes an array that it uses. Have it depend on its arguments alone: draw before the loop "
-            "and pass in what was drawn, per step with xs, per sequence with the state; keep a count in the state."
+            "this function did something else when it was run a second time: it draws random numbers inside, or "
+            "changes an array that it uses, or makes a Tensor that it keeps. Have it depend on its arguments alone: "
+            "draw before the loop and pass in what was drawn, per step with xs, per sequence with the state; make "
+            "Tensors before it is called."
         )
     return program
 

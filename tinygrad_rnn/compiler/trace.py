@@ -75,12 +75,14 @@ class Tracer(Tensor):
 
 
 def _no_value(how: str) -> errors.CannotCompile:
-    if context.trace is None:
-        return errors.CannotCompile(
-            f"{how} of a Tensor that a compiled function stored while it was traced: it stands for values that are "
-            "there only while the function runs. Have the function return it, or run it as it is, without compile()."
-        )
-    return errors.no_value(how)
+    return _outlived(how) if context.trace is None else errors.no_value(how)
+
+
+def _outlived(how: str) -> errors.CannotCompile:
+    return errors.CannotCompile(
+        f"{how} of a Tensor that a compiled function stored while it was traced: it stands for values that are there "
+        "only while the function runs. Have the function return it, or run it as it is, without compile()."
+    )
 
 
 stop_gradient = registry.elementwise(np.positive, None, name="detach")
@@ -188,6 +190,8 @@ class Trace:
     def lowered(self, a: Any) -> Any:
         """An argument as a Value holds it: Values for arrays, all else as it is."""
         if isinstance(a, Tracer):
+            if a.serial < self._began:
+                raise _outlived("use")
             return a._data
         if isinstance(a, Tensor):
             return self._capture(a)
@@ -240,8 +244,6 @@ def _name(op: Any) -> str:
 
 def recorded(trace: Trace, a: Any) -> Value:
     """The Value behind something that a traced function gave."""
-    if isinstance(a, Tracer):
-        return a._data
     if isinstance(a, (Tensor, np.ndarray, np.generic, float, int)):
         array = a if isinstance(a, Tensor) else np.asarray(a)
         return trace.lowered(array)
