@@ -7,6 +7,8 @@ from collections import deque
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.compiler import CannotCompile
@@ -135,6 +137,14 @@ class Changing:
         return 2 * x
 
 
+class Retyping:
+    parts = (1,)
+
+    def __call__(self, x):
+        self.parts = list(self.parts) if isinstance(self.parts, tuple) else tuple(self.parts)
+        return 2 * x
+
+
 def in_turn(*choices):
     def make():
         chosen = deque(choices)
@@ -162,9 +172,11 @@ COUNTS = {
     "list that grows": (holding(list, lambda a: a.append(0), len), r"len\(kept of f\(\)\) \(from 1 to 2\)"),
     "set that grows": (holding(set, lambda a: a.add(len(a)), len), r"len\(kept of f\(\)\) \(from 1 to 2\)"),
     "dict that grows": (holding(dict, lambda a: a.update({len(a): 0}), len), r"len\(kept of f\(\)\) \(from 1 to 2\)"),
+    "key": (holding(lambda: {0: ""}, lambda a: a.update({max(a) + 1: a.popitem()[1]}), max), r"kept of f\(\)\[1\]"),
     "NumPy number": (holding(lambda: [np.int64(0)], lambda a: add_to(a, 0), lambda a: a[0]), r"kept of f\(\)\[0\]"),
     "object": (Replacing, r"Replacing\.counts\.calls \(from 1 to 2\)"),
     "tuple": (ReplacingATuple, r"ReplacingATuple\.counts\[0\] \(from 1 to 2\)"),
+    "type": (Retyping, r"Retyping\.parts"),
     "enum": (Changing, r"Changing\.light"),
     "in turn": (in_turn(np.tanh, np.tanh, np.sin, np.tanh), r"chosen of f\(\)\[\d\]"),
     "in turn, of one's own": (in_turn(*[lambda x: x] * 3, lambda x: -x), r"chosen of f\(\)\[\d\]"),
@@ -258,12 +270,18 @@ def test_what_settles_is_compiled(make):
     assert set(compiled.plans) == plans
 
 
-def test_tensors_that_are_stored_in_an_argument():
-    compiled, storing = tr.compile(lambda x, storing: storing(x)), Storing()
-    compiled(np.ones(2), storing)
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("is_argument", [False, True])
+def test_tensors_that_are_stored_are_no_reason_to_trace_anew(is_argument, gradients):
+    """Also where a plan with gradients is traced once more."""
+    storing = Storing()
+    compiled = tr.compile((lambda x, storing: storing(x)) if is_argument else storing)
+    arguments = (storing,) if is_argument else ()
+    compiled(tr.tensor(np.ones(2)), *arguments)
     (plan,) = compiled.plans
-    compiled(np.ones(2), storing)
-    assert compiled.plans == [plan]
+    for _ in range(2):
+        compiled(tr.tensor(np.ones(2), requires_grad=gradients), *arguments)
+        assert compiled.plans == [plan]
 
 
 # --- another form of arguments ---------------------------------------------------------------------------------------
@@ -340,6 +358,24 @@ def test_a_state_in_an_attribute_runs_as_without():
     assert results(tr.compile(Stateful(), fallback=True)) == results(Stateful())
 
 
+@pytest.mark.parametrize("use", [lambda y, memory: memory, np.add])
+def test_what_another_compiled_function_has_stored(use):
+    class Model:
+        memory = np.zeros(2)
+
+        def encode(self, x):
+            self.memory = np.tanh(x)
+            return 2 * x
+
+        def decode(self, y):
+            return use(y, self.memory)
+
+    model = Model()
+    tr.compile(model.encode)(np.ones(2))
+    with pytest.raises(CannotCompile, match="stored while it was traced"):
+        tr.compile(model.decode)(np.ones(2))
+
+
 def test_it_is_tried_again_when_somebody_else_changes_something():
     class Counting(Attribute):
         counts = True
@@ -392,3 +428,53 @@ def test_gradients_of_ones_own(make, text):
     with pytest.raises(CannotCompile, match=text):
         gradients(tr.compile(doubled(make())))
     assert gradients(tr.compile(doubled(make()), fallback=True)) == gradients(doubled(make()))
+
+
+# --- whatever it keeps -----------------------------------------------------------------------------------------------
+
+CONDITIONS = {
+    "always": lambda self, x: True,
+    "longer than one": lambda self, x: len(x) > 1,
+    "many calls": lambda self, x: self.count > 2,
+    "switched on": lambda self, x: self.switch,
+    "long list": lambda self, x: len(self.kept) > 2,
+    "as long as the last": lambda self, x: self.last == len(x),
+    "a value": lambda self, x: bool(np.sum(x) > 5),  # which can't be asked for
+}
+STATEMENTS = {
+    "count": lambda self, x: setattr(self, "count", self.count + 1),
+    "start again": lambda self, x: setattr(self, "count", 0),
+    "toggle": lambda self, x: setattr(self, "switch", not self.switch),
+    "switch on": lambda self, x: setattr(self, "switch", True),
+    "keep": lambda self, x: self.kept.append(len(x)),
+    "forget": lambda self, x: self.kept.clear(),
+    "remember": lambda self, x: setattr(self, "last", len(x)),
+    "store": lambda self, x: setattr(self, "stored", x * 2),
+    "another factor": lambda self, x: setattr(self, "factor", len(x) + self.count),
+}
+
+
+class Random:
+    """Lines, each with a condition under which it is run."""
+
+    def __init__(self, lines):
+        self.lines, self.count, self.switch, self.kept, self.last, self.factor = lines, 0, False, [], None, 1
+
+    def __call__(self, x):
+        for condition, statement in self.lines:
+            if CONDITIONS[condition](self, x):
+                STATEMENTS[statement](self, x)
+        return x * self.factor if self.switch else -x * self.factor
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([*CONDITIONS]), st.sampled_from([*STATEMENTS])), min_size=1, max_size=5),
+    st.lists(st.integers(1, 3), min_size=1, max_size=12),
+)
+def test_whatever_a_function_keeps_it_does_what_it_does_without(lines, lengths):
+    compiled, plain = tr.compile(Random(tuple(lines)), fallback=True), Random(tuple(lines))
+    for n in lengths:
+        assert results(compiled, [n]) == results(plain, [n])
+        found, expected = ({k: v for k, v in vars(f).items() if k != "stored"} for f in (compiled.function, plain))
+        assert found == expected
