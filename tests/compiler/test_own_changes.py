@@ -137,6 +137,12 @@ class Changing:
         return 2 * x
 
 
+class Growing:
+    def __call__(self, x):
+        setattr(self, f"call {len(vars(self))}", True)
+        return x if len(vars(self)) <= 4 else -x
+
+
 class Retyping:
     parts = (1,)
 
@@ -176,6 +182,7 @@ COUNTS = {
     "NumPy number": (holding(lambda: [np.int64(0)], lambda a: add_to(a, 0), lambda a: a[0]), r"kept of f\(\)\[0\]"),
     "object": (Replacing, r"Replacing\.counts\.calls \(from 1 to 2\)"),
     "tuple": (ReplacingATuple, r"ReplacingATuple\.counts\[0\] \(from 1 to 2\)"),
+    "attributes": (Growing, r"len\(vars\(Growing\)\) \(from 1 to 2\)"),
     "type": (Retyping, r"Retyping\.parts"),
     "enum": (Changing, r"Changing\.light"),
     "in turn": (in_turn(np.tanh, np.tanh, np.sin, np.tanh), r"chosen of f\(\)\[\d\]"),

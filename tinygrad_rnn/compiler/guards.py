@@ -190,7 +190,8 @@ class Guards:
         self._find(where, names[name])
 
     def _watch_all(self, where: Where, names: Mapping[Any, Any], step: Callable[[Any], str] = ".{}".format) -> None:
-        self.spelled.append((("len(", *where, ")"), int, len(names)))
+        size = ("len(", *where, ")") if step is _element else ("len(vars(", *where, "))")
+        self.spelled.append((size, int, len(names)))
         self._sizes.append((names, len(names)))
         for name in names:
             self._watch_name((*where, step(name)), names, name)

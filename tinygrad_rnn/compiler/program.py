@@ -93,7 +93,7 @@ def spell(roots: Sequence[Value], numbers: dict[Value, int], lines: list[Any]) -
 
 
 def traced(
-    function: Callable[..., Any], arguments: Any, watched: Sequence[Any] = (), lifts_elements: bool = True
+    function: Callable[..., Any], arguments: Any, watched: Sequence[Any], lifts_elements: bool = True
 ) -> Program:
     """Run a function on tracers.
 
