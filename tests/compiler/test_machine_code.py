@@ -23,6 +23,7 @@ from tinygrad_rnn.compiler import (  # noqa: E402
     fast_functions,
     machine_cache,
     machine_code,
+    machine_matmul,
     machine_passes,
     machine_program,
     machine_threads,
@@ -120,8 +121,8 @@ def test_cells_as_users_write_them(make):
 
 @pytest.fixture
 def always_tiles_and_threads(monkeypatch):
-    monkeypatch.setattr(machine_code, "SMALL_PRODUCT", 0)
-    monkeypatch.setattr(machine_code, "SMALL_PRODUCT_INSIDE", 0)
+    monkeypatch.setattr(machine_matmul, "SMALL_PRODUCT", 0)
+    monkeypatch.setattr(machine_matmul, "SMALL_PRODUCT_INSIDE", 0)
     monkeypatch.setattr(machine_code, "SMALL_WORK", -1)
     monkeypatch.setattr(machine_threads, "SMALL_WORK", -1)
     monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)

@@ -28,7 +28,9 @@ Executors, which write a program as Python functions:
 - ``blas``, ``machine_threads``: rows that know nothing of each other, on threads of their own.
 - ``fast_functions``, ``machine_product``: what machine code calls; ``machine_cache``: how numba makes it of text, and
   where it is kept.
-- ``machine_code``, ``machine_loop``: that text, of passes over elements, of products, and of loops around them.
+- ``machine_code``: that text, of one function; ``machine_placement``: where Values lie in its arrays.
+- ``machine_elements``, ``machine_matmul``: passes over elements, and products; ``machine_schedule``: in which order.
+- ``machine_loop``: loops around them.
 - ``machine_program``, ``machine_passes``: small programs as one function, and large ones as several.
 - ``executors``: the choice.
 

@@ -105,3 +105,8 @@ def has_expression(value: Value) -> bool:
     if value.op in LOGIC:
         return kinds == {"b"}
     return value.dtype in (np.float32, np.float64) and floats <= {value.dtype}
+
+
+def number_type(dtype: np.dtype) -> str:
+    """What generated code calls the type of numbers."""
+    return "f64" if dtype == np.float64 else "f32"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..autodiff.rules import linalg, shape
 from .loop import Carried, Loop, Result
-from .machine_code import MachineCode, NoMachineCode, factors, goes_by_tiles, multiplications
+from .machine_code import NoMachineCode
+from .machine_matmul import factors, goes_by_tiles, multiplications
+from .machine_schedule import Schedule
 from .machine_threads import batch_of
 from .places import Place, row, viewed, whole
 from .shapes import is_view
@@ -15,46 +17,39 @@ class MachineLoop:
     """Writes one loop.
 
     Args:
-        code: where to.
+        schedule: where to.
         loop: which.
 
     Raises:
         NoMachineCode: it can't be written.
     """
 
-    def __init__(self, code: MachineCode, loop: Loop) -> None:
-        self.code, self.loop = code, loop
+    def __init__(self, schedule: Schedule, loop: Loop) -> None:
+        self.schedule, self.loop = schedule, loop
+        self.code, self.placement = schedule.code, schedule.placement
         self.body = loop.body()
         self.inside = set(self.body)
         self.late_copies: list[tuple[Place, Value]] = []
 
     def write(self) -> None:
         """Write the loop."""
-        code = self.code
+        code, loop = self.code, self.loop
         if not code.starts_inside:
-            code.rows = batch_of(self.loop, self.body)
-            code.work = self.loop.steps * sum(multiplications(v) for v in self.body if v.op is linalg.matmul)
-        code.add_users(self.body)
+            code.rows = batch_of(loop, self.body)
+            code.work = loop.steps * sum(multiplications(v) for v in self.body if v.op is linalg.matmul)
+        self.placement.add_users(self.body)
         self._inputs()
-        for carried in self.loop.carried:
-            self._state(carried)
-        for key, result in self.loop.results.items():
-            if key.kind == "rows":
-                self._rows(result, key.inner)
-            elif key.kind == "sum":
-                self._sum(result, key.inner)
+        self._results()
         for value in reversed(self.body):
             if value.op is shape.joined:
-                code.join(value, self.inside)
-        code.kept |= {v for _, v in self.late_copies}
-        steps = code.sizes.setdefault(self.loop.steps, f"n{len(code.sizes)}")
-        code.line(f"for s in range({steps}):")
-        outside, code.depth = code.depth, code.depth + "    "
-        code.line(f"t = {steps} - 1 - s" if self.loop.backwards else "t = s")
-        code.schedule(self.body)
-        for place, value in self.late_copies:
-            code.copy(place, value)
-        code.depth = outside
+                self.placement.join(value, self.inside)
+        self.placement.kept |= {v for _, v in self.late_copies}
+        steps = code.size(loop.steps)
+        with code.loop(f"for s in range({steps}):"):
+            code.line(f"t = {steps} - 1 - s" if loop.backwards else "t = s")
+            self.schedule.write(self.body)
+            for place, value in self.late_copies:
+                self.schedule.elements.copy(place, value)
 
     # --- what it reads -----------------------------------------------------------------------------------------------
 
@@ -63,22 +58,31 @@ class MachineLoop:
         for v in rows:
             early = self.loop.early(v)
             assert early is not None
-            self.code.homes[v] = row(self.code.place_of(early))
+            self.placement.homes[v] = row(self.placement.place_of(early))
         tiled = [v for v in self.body if v.op is linalg.matmul and goes_by_tiles(v, inside=True)]
         for v in fixed:
             place = None
             if v.op is shape.transpose and all(user in tiled for user in self.body if v in operands(user)):
-                place = viewed(v, self.code.place_of(v.args[0]))  # packing reads it transposed, without a copy
-            self.code.homes[v] = place or self.code.place_of(v)
+                place = viewed(v, self.placement.place_of(v.args[0]))  # packing reads it transposed, without a copy
+            self.placement.homes[v] = place or self.placement.place_of(v)
         for product in tiled:
             if factors(product)[1] in fixed:
-                self.code.pack(product)
+                self.schedule.products.pack(product)
 
     # --- what it gives -----------------------------------------------------------------------------------------------
 
+    def _results(self) -> None:
+        for carried in self.loop.carried:
+            self._state(carried)
+        for key, result in self.loop.results.items():
+            if key.kind == "rows":
+                self._rows(result, key.inner)
+            elif key.kind == "sum":
+                self._sum(result, key.inner)
+
     def _place(self, value: Value, place: Place) -> None:
         if value in self.inside and not is_view(value):
-            self.code.writes.setdefault(value, []).append(place)
+            self.placement.write_to(place, value)
         else:
             self.late_copies.append((place, value))
 
@@ -92,7 +96,7 @@ class MachineLoop:
             after = None
         if before is None and after is None:
             array = self.code.buffer(f"turns_{name}", (2, *start.shape), start.dtype)
-            self.code.start_with(f"turns_{name}", "0", start)
+            self._start(f"turns_{name}", "0", start)
             here, there = "s % 2", "1 - s % 2"
             if last is not None:
                 self.code.writer.names[last] = f"turns_{name}[{self.loop.steps % 2}]"
@@ -102,12 +106,19 @@ class MachineLoop:
             first, end = ("-1", "0") if backwards else ("0", "-1")
             here, there = ("t + 1", "t") if backwards else ("t", "t + 1")
             earlier, later = ("[1:]", "[:-1]") if backwards else ("[:-1]", "[1:]")
-            self.code.start_with(f"all_{name}", first, start)
+            self._start(f"all_{name}", first, start)
             for result, rows in ((before, earlier), (after, later), (last, f"[{end}]")):
                 if result is not None:
                     self.code.writer.names[result] = f"all_{name}{rows}"
-        self.code.homes[carried.before] = whole(array, start.shape, here)
+        self.placement.homes[carried.before] = whole(array, start.shape, here)
         self._place(carried.after, whole(array, start.shape, there))
+
+    def _start(self, passed: str, lead: str, start: Value) -> None:
+        """Put the first state where it belongs: row ``lead`` of an array."""
+        if self.code.starts_inside:
+            self.schedule.elements.copy(whole(self.code.argument(passed), start.shape, lead), start)
+        else:
+            self.code.before.append(f"copyto({passed}[{lead}, ...], {self.code.writer.operand(start)})")
 
     def _rows(self, result: Value, inner: Value) -> None:
         array = self.code.buffer(label(result), result.shape, result.dtype)
@@ -120,4 +131,4 @@ class MachineLoop:
         self.code.before.append(f"{label(result)}.fill(0)")
         if inner not in self.inside or is_view(inner):
             raise NoMachineCode("a sum over time of something that isn't computed in the loop")
-        self.code.sums.setdefault(inner, []).append(whole(array, inner.shape))
+        self.placement.sums.setdefault(inner, []).append(whole(array, inner.shape))

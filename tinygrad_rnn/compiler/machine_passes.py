@@ -12,6 +12,7 @@ from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_kernels import has_expression
 from .machine_loop import MachineLoop
+from .machine_schedule import Schedule
 from .machine_threads import matmul
 from .values import Value, operands
 from .writer import Writer
@@ -49,7 +50,7 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
 
 def _loop(writer: Writer, loop: Loop) -> list[str]:
     code = MachineCode(writer)
-    MachineLoop(code, loop).write()
+    MachineLoop(Schedule(code), loop).write()
     return code.call()
 
 
@@ -87,11 +88,13 @@ class ElementPasses:
         if not values:
             return []
         code = MachineCode(self.writer)
-        code.add_users(self.straight)
-        code.kept |= self.kept
+        schedule = Schedule(code)
+        placement = schedule.placement
+        placement.add_users(self.straight)
+        placement.kept |= self.kept
         try:
-            code.schedule(values)
+            schedule.write(values)
         except NoMachineCode:
             return [line for value in values for line in self.writer.straight(value)]
-        self.writer.names.update({v: code.passed(code.homes[v]) for v in values if v in code.writes})
+        self.writer.names.update({v: placement.passed(placement.homes[v]) for v in values if v in placement.writes})
         return code.call()

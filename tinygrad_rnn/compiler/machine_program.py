@@ -12,6 +12,8 @@ from ..autodiff.rules import linalg, shape
 from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_loop import MachineLoop
+from .machine_placement import Placement
+from .machine_schedule import Schedule
 from .numpy_kernels import view
 from .places import viewed
 from .shapes import is_view
@@ -36,50 +38,52 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
         raise NoMachineCode("a large program")
     given = set(writer.names)
     code = MachineCode(writer, starts_inside=True)
-    code.add_users(value for value in order if not isinstance(value.op, Loop))
+    schedule = Schedule(code)
+    placement = schedule.placement
+    placement.add_users(value for value in order if not isinstance(value.op, Loop))
     loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
-    code.kept |= {*kept, *(v for loop in loops for v in loop.reads())}
+    placement.kept |= {*kept, *(v for loop in loops for v in loop.reads())}
     waiting: list[Value] = []
     for value in order:
         if isinstance(value.op, Loop):
             if value.op in loops:
-                code.schedule(waiting)
+                schedule.write(waiting)
                 waiting = []
-                MachineLoop(code, value.op).write()
+                MachineLoop(schedule, value.op).write()
                 del loops[value.op]
         elif is_view(value) and (value.args[0] in given or is_constant(value.args[0])):
-            place = viewed(value, code.place_of(value.args[0])) if _only_multiplies(value, code) else None
+            place = viewed(value, placement.place_of(value.args[0])) if _only_multiplies(value, placement) else None
             if place is not None:
-                code.homes[value] = place
+                placement.homes[value] = place
             else:
                 writer.names[value] = view(value, writer.operand(value.args[0]))
                 given.add(value)
         elif value.op is not None:
             waiting.append(value)
-    code.schedule(waiting)
+    schedule.write(waiting)
     for value in order:
-        if value in code.kept:
-            _name(writer, code, value)
+        if value in placement.kept:
+            _name(writer, placement, value)
     return code.call()
 
 
-def _only_multiplies(value: Value, code: MachineCode) -> bool:
+def _only_multiplies(value: Value, placement: Placement) -> bool:
     """Whether it is a transposed matrix that needn't be copied: the left factors of a product are read one by one."""
     return (
         value.op is shape.transpose
         and value.ndim == 2
-        and value not in code.kept
+        and value not in placement.kept
         and all(
             user.op is linalg.matmul and user.args[0] is value and user.args[1] is not value
-            for user in code.users.get(value, ())
+            for user in placement.users.get(value, ())
         )
     )
 
 
-def _name(writer: Writer, code: MachineCode, value: Value) -> str:
+def _name(writer: Writer, placement: Placement, value: Value) -> str:
     """What others call a Value that the function computes."""
     if value not in writer.names:
         is_seen = is_view(value)
-        base = _name(writer, code, value.args[0]) if is_seen else ""
-        writer.names[value] = view(value, base) if is_seen else code.passed(code.place_of(value))
+        base = _name(writer, placement, value.args[0]) if is_seen else ""
+        writer.names[value] = view(value, base) if is_seen else placement.passed(placement.place_of(value))
     return writer.names[value]
