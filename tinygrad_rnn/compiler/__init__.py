@@ -17,7 +17,7 @@ The loop over time, split:
 The program:
 
 - ``backward``: the backward pass, by the same rules as always, run on tracers; that of a loop is a loop again.
-- ``program``: all of it together.
+- ``own_changes``: what a function may not change while it is traced; ``program``: all of it together.
 
 Executors, which write a program as Python functions:
 
