@@ -17,7 +17,9 @@ The loop over time, split:
 The program:
 
 - ``backward``: the backward pass, by the same rules as always, run on tracers; that of a loop is a loop again.
-- ``own_changes``: what a function may not change while it is traced; ``program``: all of it together.
+- ``random_numbers``, ``guards``, ``own_changes``: what a trace can't hold, what it takes for granted, and what a
+  function may not change itself.
+- ``program``: all of it together.
 
 Executors, which write a program as Python functions:
 
@@ -32,14 +34,12 @@ Executors, which write a program as Python functions:
 - ``machine_elements``, ``machine_matmul``: passes over elements, and products; ``machine_schedule``: in which order.
 - ``machine_loop``: loops around them.
 - ``machine_program``, ``machine_passes``: small programs as one function, and large ones as several.
-- ``executors``: the choice.
+- ``views``: parts of buffers, made once; ``executors``: the choice between them all.
 
 What users call:
 
 - ``reach``, ``executable``: a program that runs, with its arrays; ``call``: one run of it, as a node of the graph.
-- ``report``, ``random_numbers``, ``guards``: what is said of a plan, what a trace can't hold, and what it takes for
-  granted.
-- ``plans``, ``compiled``: one plan for each form of arguments, and ``compile``.
+- ``report``: what is said of a plan; ``plans``, ``compiled``: one plan for each form of arguments, and ``compile``.
 """
 
 from ..autodiff.errors import CannotCompile
