@@ -152,6 +152,41 @@ def test_reference_counting_alone_frees_a_graph() -> None:
     assert gc.collect() == 0
 
 
+def _own_rules() -> object:
+    def forward(w: object, x: object) -> tuple[object, object]:
+        return w * x, x  # type: ignore[operator]
+
+    @tr.custom_vjp
+    def scaled(w: object, x: object) -> object:
+        return w * x  # type: ignore[operator]
+
+    scaled.defvjp(forward, lambda x, g: (g * x, None))
+    return scaled
+
+
+OF_ONE_NODE = {
+    "compiled": tr.compile(lambda w, x: w * x),
+    "compiled, two results": tr.compile(lambda w, x: (w * x, np.sum(w))),
+    "checkpoint": tr.checkpoint(lambda w, x: w * x),
+    "custom_vjp": _own_rules(),
+}
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize("function", OF_ONE_NODE.values(), ids=OF_ONE_NODE.keys())
+def test_a_result_that_is_kept_keeps_nothing_of_its_graph_once_that_is_freed(function: object) -> None:
+    w, x = leaf(3), tr.tensor(np.ones(3))
+    given = weakref.ref(x._data)
+    result = function(w, x)  # type: ignore[operator]
+    loss = np.sum(result[0] if isinstance(result, tuple) else result)
+    loss.backward()
+    del x
+    assert given() is None
+    assert loss.op.name == "sum"
+    with pytest.raises(RuntimeError, match="was freed by an earlier backward"):
+        loss.backward()
+
+
 @pytest.mark.usefixtures("without_collector")
 def test_a_graph_that_is_dropped_without_backward_is_freed_too() -> None:
     x = leaf(3)

@@ -51,6 +51,7 @@ class _Custom:
         arrays = tuple(y._data for y in values)
         several = len(arrays) != 1
         op = Primitive(self._name, lambda *_: arrays if several else arrays[0], *rules(active), outputs=several)
+        op.is_single = True
         results = apply(op, tuple(given[i] for i in active))
         return unflatten(result, iter(results if several else [results]))
 

@@ -36,6 +36,7 @@ class Expandable(Primitive):
         self.inputs = tuple(inputs)
         self.outputs = outputs
         self.by_element = self.is_linear = False
+        self.is_single = True
 
     def forward(self, *arrays: Any) -> Any:
         """The results, as arrays."""

@@ -25,6 +25,7 @@ Three forms, one of them in two sizes, suffice:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -59,9 +60,10 @@ class Primitive:
         outputs: True if ``forward`` gives a tuple of arrays.
         by_element: True if it acts on each element by itself; the compiler may then run many steps at once.
         is_linear: True if it was declared linear, so that its jvp is the function itself.
+        is_single: True if it was made for one node, and holds what belongs to that.
     """
 
-    __slots__ = ("by_element", "forward", "is_linear", "jvps", "name", "outputs", "vjps")
+    __slots__ = ("by_element", "forward", "is_linear", "is_single", "jvps", "name", "outputs", "vjps")
 
     def __init__(
         self,
@@ -76,7 +78,11 @@ class Primitive:
         self.vjps = vjps
         self.jvps = jvps
         self.outputs = outputs
-        self.by_element = self.is_linear = False
+        self.by_element = self.is_linear = self.is_single = False
+
+    def remains(self) -> Primitive:
+        """What stays of one that was made for a single node when that is freed: its name."""
+        return _remains(self.name, self.outputs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it, or have an argument that speaks NumPy's protocol run it."""
@@ -92,6 +98,15 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
+
+
+@functools.cache
+def _remains(name: str, outputs: bool) -> Primitive:
+    return Primitive(name, _freed, [], [], outputs)
+
+
+def _freed(*args: Any, **kwargs: Any) -> Any:
+    raise RuntimeError("this operation was let go of with its graph")
 
 
 def name_of(f: Callable[..., Any]) -> str:

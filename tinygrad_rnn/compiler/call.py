@@ -34,7 +34,8 @@ class Call(Primitive):
     def __init__(self, executable: Executable, args: Any, inputs: Any, eager: Callable[..., Any]) -> None:
         self.name = "compiled"
         self.outputs = len(executable.program.outputs) != 1
-        self.by_element = False
+        self.by_element = self.is_linear = False
+        self.is_single = True
         self._executable, self._args, self._inputs, self._eager = executable, args, inputs, eager
         self._run: Run | None = None
 
