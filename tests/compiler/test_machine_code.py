@@ -112,7 +112,20 @@ def swapped():
     return (lambda x, s: (s[0] * 1.0, (s[1], np.tanh(s[0] @ W)))), [W], (normal(B, d), normal(B, d, seed=1))
 
 
-@pytest.mark.parametrize("make", [elementwise, column_vectors, one_row, swapped])
+def sums_in_several_places():
+    """Sums and means of elements that are a state, an output, and parts of something else."""
+    U, W = parameter(n, d), parameter(2, d, seed=1)
+
+    def cell(x, state):
+        total, mean, h = state
+        a = np.tanh(x @ U + total * h - mean)
+        total, mean = np.sum(a, axis=-1, keepdims=True), np.mean(a * a, axis=-1, keepdims=True)
+        return mean, (total, mean, np.concatenate([total, mean], axis=-1) @ W)
+
+    return cell, [U, W], (normal(B, 1), normal(B, 1, seed=1), normal(B, d))
+
+
+@pytest.mark.parametrize("make", [elementwise, column_vectors, one_row, swapped, sums_in_several_places])
 def test_cells_as_users_write_them(make):
     cell, parameters, state = make()
     xs = normal(T, *state[0].shape[:-1] if isinstance(state, tuple) else (), n)

@@ -55,26 +55,33 @@ class Schedule:
                 waiting = [v for v in waiting if v not in chosen]
 
     def _write_alone(self, value: Value) -> None:
-        placement, elements = self.placement, self.elements
         if is_view(value):
-            placement.view(value)
+            self.placement.view(value)
+        elif value.op is shape.joined:
+            self._join(value)
         elif value.op is linalg.matmul:
             self.products.compute(value)
-            for place in placement.writes[value][1:]:
-                elements.copy(place, value)
-            elements.accumulate(value)
-        elif value.op is shape.joined:
-            if value not in placement.writes:
-                placement.join(value)
-            for place, piece in placement.parts.get(value, []):
-                elements.copy(place, piece)
-            placement.home(value)
-            elements.accumulate(value)
+            self._hand_on(value)
         elif value.op in (reductions.sum, reductions.mean):
-            elements.reduce(value)
-            elements.accumulate(value)
+            self.elements.reduce(value)
+            self._hand_on(value)
         else:
             raise NoMachineCode(name_of_operation(value))
+
+    def _join(self, value: Value) -> None:
+        """Copy what has to be copied; the other parts were written where they belong."""
+        if value not in self.placement.writes:
+            self.placement.join(value)
+        for place, piece in self.placement.parts.get(value, []):
+            self.elements.copy(place, piece)
+        self.placement.home(value)
+        self.elements.accumulate(value)
+
+    def _hand_on(self, value: Value) -> None:
+        """Bring a Value that stands in its home to all other places where it is wanted."""
+        for place in self.placement.writes[value][1:]:
+            self.elements.copy(place, value)
+        self.elements.accumulate(value)
 
 
 def _one_pass(waiting: list[Value]) -> dict[Value, None]:
