@@ -17,6 +17,11 @@ from .machine_threads import SMALL_WORK, in_parts
 from .writer import Writer
 
 
+# Lengths of a last axis that LLVM isn't told. It unrolls such a loop before it looks for vectors, and then finds none: a
+# tanh takes ten times as long. What it has to know is only the power of two by which the length can be divided.
+SHORT = range(4, 32)
+
+
 class NoMachineCode(Exception):
     """Something has no machine-code form; the message names it."""
 
@@ -135,6 +140,8 @@ class MachineCode:
         """Between which indices of an axis a loop goes: of the first axis, perhaps only over a part."""
         if axis == 0 and self.rows:
             return "first, last"
+        if is_last and n in SHORT:
+            return f"0, {self.size(n)} & -{n & -n}"
         return f"0, {n if is_last else self.size(n)}"
 
 
