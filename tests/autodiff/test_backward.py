@@ -342,6 +342,17 @@ def test_create_graph_through_indexing_and_joining() -> None:
     assert np.allclose(x.grad, 2 * 16 * np.array([1, 12, 1]))
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1)])
+def test_create_graph_where_functions_of_steps_meet_smooth_ones(order: tuple[int, ...]) -> None:
+    """Derivatives of step functions are plain zeros, in a walk that is recorded, too."""
+    x = tr.tensor([0.3, 1.7], requires_grad=True)
+    functions = [np.round, np.floor, lambda x: x**3]
+    sum([np.sum(functions[i](x)) for i in order]).backward(create_graph=True)
+    g, x.grad = x.grad, None
+    g.sum().backward()
+    assert np.allclose(x.grad, 6 * x.data)
+
+
 # --- where it runs ---------------------------------------------------------------------------------------------------
 
 

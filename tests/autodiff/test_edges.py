@@ -343,6 +343,14 @@ def test_index_update_keeps_the_dtype_of_floats_and_promotes_integers() -> None:
     assert result.tolist() == [0.5, 2] and v.grad == 1
 
 
+@pytest.mark.parametrize("index", [slice(None), [0, 2, 1]])
+def test_what_is_written_may_have_axes_too_many(index: Any) -> None:
+    """Of length 1, as in an assignment to a part of an array."""
+    gradient = tr.grad(lambda v: np.sum(tr.index_update(np.ones(3), index, v) * np.arange(3.0)))
+    assert gradient(np.full((1, 1), 2.0)).tolist() == [[3.0]]
+    assert gradient(np.ones((1, 3))).tolist() == [np.arange(3.0)[index].tolist()]
+
+
 @pytest.mark.parametrize("shape", [(2,), (2, 1), (2, 3)])
 def test_a_stack_of_equations_may_share_their_right_sides(shape: tuple[int, ...]) -> None:
     """As in NumPy 2, whichever version it is: one vector if there is one axis, else one matrix for all."""

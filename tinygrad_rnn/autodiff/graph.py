@@ -203,6 +203,7 @@ def backward_walk(
         For each target that was reached, its cotangent.
     """
     waiting = dict(cotangents)
+    recorded = any(isinstance(g, Node) for g in cotangents.values())
     summed: set[Node] = set()  # nodes whose sum is an array of our own, safe to add to in place
     reached: dict[Node, Any] = {}
     allowed = None if targets is None else set(nodes)
@@ -230,8 +231,9 @@ def backward_walk(
             elif parent in summed:
                 waiting[parent] += contribution
             else:
-                waiting[parent] = waiting[parent] + contribution
-                summed.add(parent)
+                total = waiting[parent] = waiting[parent] + contribution
+                if not (recorded and isinstance(total, np.ndarray)):  # zeros of step functions, which may meet Tensors
+                    summed.add(parent)
         if free:
             node._free()
     return reached

@@ -63,7 +63,7 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
     This is the only place where that happens: rules return cotangents in the shape of the result.
     """
     if g.ndim < len(shape):  # a rule may also leave size-1 axes out
-        return np.broadcast_to(g, shape)
+        return np.broadcast_to(sum_to_shape(g, shape[len(shape) - g.ndim :]), shape)
     leading = g.ndim - len(shape)
     repeated = [i + leading for i, n in enumerate(shape) if n == 1 and g.shape[i + leading] != 1]
     axes = (*range(leading), *repeated)
