@@ -359,6 +359,13 @@ class Tensor(ArrayNode):
     def __ge__(self, other: Any) -> Any:
         return _compared(operator.ge, self, other)
 
+    # So are those of what combines conditions.
+
+    __and__ = __rand__ = _as_method(np.bitwise_and)
+    __or__ = __ror__ = _as_method(np.bitwise_or)
+    __xor__ = __rxor__ = _as_method(np.bitwise_xor)
+    __invert__ = _as_method(np.invert)
+
     # --- methods, as ndarrays have them ------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any, order: str = "C") -> Tensor:

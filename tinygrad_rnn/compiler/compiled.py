@@ -11,7 +11,7 @@ import numpy as np
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, apply
-from ..autodiff.trees import children, tree_map
+from ..autodiff.trees import children
 from .call import Call
 from .executable import Executable
 from .guards import Guards
@@ -96,7 +96,6 @@ class Compiled:
         """
 
         def function(xs: Any, state: Any) -> Any:
-            xs = tree_map(lambda a: a if len(a) == steps else a[:steps], xs)
             return unroll_traced(step, xs, state, steps, reverse)
 
         return self._run(function, (steps, reverse), (xs, state), eager)

@@ -78,8 +78,8 @@ class Elements:
         (a,) = value.args
         axis = value.keywords.get("axis")
         axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
-        if a.size > SMALL_SUM or not a.dtype == value.dtype:
-            raise NoMachineCode("a sum of many elements")
+        if not 0 < a.size <= SMALL_SUM or not a.dtype == value.dtype:
+            raise NoMachineCode("a sum of many elements, or of none")
         indices = _indices(a.ndim)
         kept = ["0" if i in axes else index for i, index in enumerate(indices)]
         if not value.keywords.get("keepdims"):

@@ -19,10 +19,14 @@ Expression = Callable[..., str]
 BINARY = {
     elementwise.add: "+", elementwise.subtract: "-", elementwise.multiply: "*", elementwise.divide: "/",
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
-    np.logical_and: "and", np.logical_or: "or",
+    np.logical_and: "and", np.logical_or: "or", np.logical_xor: "!=",
+    np.bitwise_and: "and", np.bitwise_or: "or", np.bitwise_xor: "!=",
 }  # fmt: skip
 COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
-LOGIC = {np.logical_and, np.logical_or, np.logical_not}
+LOGIC = {
+    np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
+    np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert,
+}  # fmt: skip
 
 # Functions of one number, by the name that generated code calls them by; {} is 32 or 64.
 UNARY = {
@@ -42,6 +46,7 @@ UNARY = {
     activations.rectifier: "(f{0}(0.0) if {1} <= f{0}(0.0) else {1})",
     elementwise.sign: "(f{0}(1.0) if {1} > f{0}(0.0) else (f{0}(-1.0) if {1} < f{0}(0.0) else {1}))",
     np.logical_not: "(not {1})",
+    np.invert: "(not {1})",
 }
 LARGEST_POWER = 8  # written out as products
 

@@ -99,7 +99,7 @@ class MachineLoop:
             self._start(f"turns_{name}", "0", start)
             here, there = "s % 2", "1 - s % 2"
             if last is not None:
-                self.code.writer.names[last] = f"turns_{name}[{self.loop.steps % 2}]"
+                self.code.writer.names[last] = f"turns_{name}[{self.loop.steps % 2}, ...]"
         else:
             array = self.code.buffer(f"all_{name}", (self.loop.steps + 1, *start.shape), start.dtype)
             backwards = self.loop.backwards
@@ -107,7 +107,7 @@ class MachineLoop:
             here, there = ("t + 1", "t") if backwards else ("t", "t + 1")
             earlier, later = ("[1:]", "[:-1]") if backwards else ("[:-1]", "[1:]")
             self._start(f"all_{name}", first, start)
-            for result, rows in ((before, earlier), (after, later), (last, f"[{end}]")):
+            for result, rows in ((before, earlier), (after, later), (last, f"[{end}, ...]")):
                 if result is not None:
                     self.code.writer.names[result] = f"all_{name}{rows}"
         self.placement.homes[carried.before] = whole(array, start.shape, here)

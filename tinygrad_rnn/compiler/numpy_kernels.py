@@ -60,7 +60,7 @@ def _reduction(value: Value, out: str, a: str) -> list[str]:
     axis, keepdims = value.keywords.get("axis"), value.keywords.get("keepdims", False)
     lines = [f"{REDUCERS[value.op]}.reduce({a}, axis={axis!r}, keepdims={keepdims!r}, out={out})"]
     if value.op is reductions.mean:
-        lines.append(f"multiply({out}, {value.size / value.args[0].size!r}, out={out})")
+        lines.append(f"divide({out}, {reductions.size_along(value.args[0], axis)}, out={out})")
     return lines
 
 

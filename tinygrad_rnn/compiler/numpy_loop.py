@@ -205,7 +205,7 @@ class LoopWriter:
         if not acts_by_element(value.op) or value.op in READS_AFTER_WRITING:
             return None
         for v in dying:
-            if v in value.args and (v.shape, v.dtype) == (value.shape, value.dtype):
+            if v in operands(value) and (v.shape, v.dtype) == (value.shape, value.dtype):
                 self.temporaries[value] = self.temporaries.pop(v)
                 return self.temporaries[value]
         return None

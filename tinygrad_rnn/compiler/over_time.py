@@ -10,6 +10,7 @@ to step), and whether each changes; it gives the result for all steps, or None i
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -65,14 +66,18 @@ def _record(op: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
     return context.trace.record(op, tuple(args), keywords)
 
 
+def _as_rows(a: Any) -> Any:
+    """A matrix of all rows; of no elements, too, which leave NumPy no way to count them."""
+    return np.reshape(a, (math.prod(a.shape[:-1]), a.shape[-1]))
+
+
 def _matmul(steps: int, step: Value, args: Any, moving: Any) -> Any:
     """Rows times one matrix: one product over all steps. Two that change: a product for each step."""
     a, b = args
     if not moving[1]:
         if b.ndim > 2:
             return None
-        rows = np.reshape(a, (-1, a.shape[-1])) @ b
-        return np.reshape(rows, (steps, *step.shape))
+        return np.reshape(_as_rows(a) @ b, (steps, *step.shape))
     if not moving[0]:  # W h: (hᵀ Wᵀ)ᵀ, where that needs no copy
         return np.reshape(b @ a.T, (steps, *step.shape)) if b.ndim == 2 and a.ndim == 2 else None
     if a.ndim < 3 or b.ndim < 3 or a.ndim != b.ndim:
@@ -201,9 +206,7 @@ def _expanded(value: Value) -> tuple[Value, int]:
 def product_over_time(trace: Trace, a: Value, g: Value) -> Value:
     """The sum over all steps of AᵀG: one product of T·B rows."""
     with trace.recording():
-        rows = np.reshape(tracer(a), (-1, a.shape[-1]))
-        cotangents = np.reshape(tracer(g), (-1, g.shape[-1]))
-        product = rows.T @ cotangents
+        product = _as_rows(tracer(a)).T @ _as_rows(tracer(g))
     value: Value = product._data
     return value
 

@@ -174,7 +174,7 @@ def _einsum(*arrays: Any, subscripts: str, optimize: bool = False) -> Found:
     sizes: dict[str, int] = {}
     for term, a in zip(letters, arrays):
         for letter, n in zip(term, a.shape):
-            sizes[letter] = max(n, sizes.get(letter, 1))
+            sizes[letter] = n if n != 1 else sizes.get(letter, 1)
     return tuple(sizes[letter] for letter in result), np.result_type(*(a.dtype for a in arrays))
 
 

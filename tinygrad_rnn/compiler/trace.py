@@ -61,15 +61,6 @@ class Tracer(Tensor):
             raise AttributeError(f"a Tensor has no attribute {name!r}")
         raise _no_value(f".{name}")
 
-    def __or__(self, other: Any) -> Any:
-        return context.trace.record(np.logical_or, (self, other))
-
-    def __and__(self, other: Any) -> Any:
-        return context.trace.record(np.logical_and, (self, other))
-
-    def __invert__(self) -> Any:
-        return context.trace.record(np.logical_not, (self,))
-
     def __repr__(self) -> str:
         return f"tracer({self._data!r})"
 
@@ -107,14 +98,13 @@ class Trace:
         captured: the Value of each Tensor that the function uses and that was there before.
         inside: the functions with rules of their own that are being traced.
         in_step: whether a cell is being traced, whose steps will be a loop.
-        peeled: whether the first step of an unroll has been taken apart from the others.
     """
 
     def __init__(self, lifts_elements: bool = True) -> None:
         self.lifts_elements = lifts_elements
         self.captured: dict[Tensor, Value] = {}
         self.inside: set[Any] = set()
-        self.in_step = self.peeled = False
+        self.in_step = False
         self._known: dict[Any, Value] = {}
         self._began = next_serial()
 

@@ -19,20 +19,24 @@ from .trace import recorded, tracer
 from .values import Value, new_input
 
 
-def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool = False) -> tuple[Any, Any]:
+def unroll_traced(
+    cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool = False, taken: int = 0
+) -> tuple[Any, Any]:
     """Run a cell over a sequence inside a trace: one traced step, and a loop around it.
 
     Args:
         cell: ``y, state = cell(x, state)``.
-        xs: the sequence, an array (T, ...) or a tree of such, or None.
+        xs: the sequence, an array (T, ...) or a tree of such, or None; what is longer is cut off.
         state: an array or a tree of arrays.
         steps: T, at least 1.
         reverse: whether to go from the last step to the first.
+        taken: how many steps were taken before these.
 
     Returns:
         The outputs of all steps (T, ...), and the state after the last.
     """
     trace = context.trace
+    xs = tree_map(lambda a: a if len(a) == steps else a[:steps], xs)
     if trace.in_step:
         return _written_out(cell, xs, state, steps, reverse)
     sequences = [recorded(trace, a) for a in leaves(xs)]
@@ -41,16 +45,16 @@ def unroll_traced(cell: Callable[..., Any], xs: Any, state: Any, steps: int, rev
     befores = [new_input(v.shape, v.dtype, name) for v, name in zip(starts, _names(state, len(starts)))]
     trace.in_step = True
     try:
-        with scope(step=steps if reverse else 1 + trace.peeled):  # the first to go wrong, if one does
+        with scope(step=steps if reverse else 1 + taken):  # the first to go wrong, if one does
             outputs, after = cell(unflatten(xs, map(tracer, rows)), unflatten(state, map(tracer, befores)))
     finally:
         trace.in_step = False
     try:
         afters = [recorded(trace, a) for a in leaves(_aligned(state, after))]
     except ValueError:  # a tree of another form
-        return _first_step_apart(cell, xs, state, after, steps, reverse)
+        return _first_step_apart(cell, xs, state, after, steps, reverse, taken)
     if [(v.shape, v.dtype) for v in afters] != [(v.shape, v.dtype) for v in befores]:
-        return _first_step_apart(cell, xs, state, after, steps, reverse)
+        return _first_step_apart(cell, xs, state, after, steps, reverse, taken)
     ys = [recorded(trace, a) for a in leaves(outputs)]
     simpler = simplified_step(trace, [*afters, *ys], befores, rows)
     afters, ys = simpler[: len(afters)], simpler[len(afters) :]
@@ -85,10 +89,15 @@ def _names(state: Any, count: int) -> list[str]:
     return list(fields) if len(fields) == count else ["state"] * count if count != 1 else ["h"]
 
 
-def _first_step_apart(cell: Any, xs: Any, state: Any, after: Any, steps: int, reverse: bool) -> tuple[Any, Any]:
-    """A state that takes its form in the first step (zeros that broadcast): that step is taken outside of the loop."""
+def _first_step_apart(
+    cell: Any, xs: Any, state: Any, after: Any, steps: int, reverse: bool, taken: int
+) -> tuple[Any, Any]:
+    """A state that takes its form in the first step (zeros that broadcast): that step is taken outside of the loop.
+
+    One that holds the states of several steps takes it component by component, in as many steps.
+    """
     forms = [[(tuple(a.shape), str(a.dtype)) for a in leaves(tree)] for tree in (state, after)]
-    if context.trace.peeled:
+    if taken >= len(forms[1]):
         raise CannotCompile(
             f"the state{here()} changes its form at each step: {forms[0]} becomes {forms[1]}. Give it one form from "
             "the beginning, with zeros where nothing is yet, or run this function as it is, without compile()."
@@ -98,9 +107,5 @@ def _first_step_apart(cell: Any, xs: Any, state: Any, after: Any, steps: int, re
     y = tree_map(lambda a: np.expand_dims(a, 0), y)
     if steps == 1:
         return y, state
-    context.trace.peeled = True
-    try:
-        ys, state = unroll_traced(cell, tree_map(lambda a: a[rest], xs), state, steps - 1, reverse)
-    finally:
-        context.trace.peeled = False
+    ys, state = unroll_traced(cell, tree_map(lambda a: a[rest], xs), state, steps - 1, reverse, taken + 1)
     return tree_map(lambda a, b: np.concatenate([b, a] if reverse else [a, b]), y, ys), state

@@ -1,0 +1,150 @@
+"""Corners that random programs ran into: nothing to compute with, no axes at all, numbers of NumPy's, odd wiring."""
+
+import os
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.compiler.agreement import assert_compiled_agrees, assert_equal, everything
+from tests.compiler.small import B, T, W, d, normal, with_gradients
+
+# With numba's compiler turned off, machine code runs as Python, and costs no time to make.
+EXECUTORS = ["numpy", "numba"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else ["numpy"]
+
+
+# --- nothing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("axis", [0, -1, (0, 1), None])
+@pytest.mark.parametrize("shape", [(0, d), (B, 0)])
+def test_means_of_nothing(shape, axis, executor):
+    f = lambda a: np.mean(a, axis=axis) + np.sum(W)  # noqa: E731
+    with np.errstate(all="ignore"):
+        found, expected = (with_gradients(g, normal(*shape)) for g in (tr.compile(f, executor=executor), f))
+    for a, b in zip(found, expected):
+        np.testing.assert_array_equal(a, b)
+
+
+NOTHING = {
+    "terms": lambda x, h: (x[:, :0] @ W[:0], np.tanh(x + h + x[:, :0] @ W[:0])),
+    "columns": lambda x, h: (x @ W[:, :0], np.tanh(x + h + np.sum(h @ W[:, :0]))),
+    "einsum": lambda x, h: (np.tanh(np.einsum("abc,cd->abd", x[:0, None, :1], W[:1])), np.tanh(x + h)),
+}
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("name", NOTHING)
+def test_products_of_nothing(name, executor):
+    assert_compiled_agrees(NOTHING[name], normal(T, B, d), normal(B, d), [W], executor=executor)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_results_that_nothing_wanted_leads_to(executor):
+    """The node requires a gradient, since an input does; but there is no way back to it, and nothing to run."""
+    compiled = tr.compile(lambda a, b: 2 * b, executor=executor)
+    a, b = (tr.tensor(normal(d), requires_grad=wanted) for wanted in (True, False))
+    (np.sum(compiled(a, b)) + np.sum(a)).backward()
+    assert a.grad.tolist() == [1.0] * d
+
+
+# --- no axes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("steps", [1, 4, 5])
+@pytest.mark.parametrize(
+    "cell",
+    [lambda x, h: (h, h), lambda x, h: (x * h, h), lambda x, h: (x, np.sin(h)), lambda x, h: (h, 0.3 * x)],
+    ids=["handed on", "read", "made", "of the input"],
+)
+def test_one_number_as_a_state_that_something_reads_after_the_loop(cell, steps, executor):
+    def function(xs, start):
+        ys, h = tr.unroll(cell, xs, start)
+        return (ys, start), h * h + start
+
+    expected = everything(function, normal(steps), normal(), [])
+    compiled = tr.compile(function, executor=executor)
+    for found, wanted in zip(everything(compiled, normal(steps), normal(), []), expected):
+        assert_equal(found, wanted, 1e-12)
+
+
+# --- numbers and conditions ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_numbers_of_numpy_come_first(executor):
+    cell = lambda x, h: np.sqrt(0.5) * np.tanh(np.float64(0.5) * (x + h @ W))  # noqa: E731
+    assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W], executor=executor)
+
+
+CONDITIONS = {
+    "and": lambda a, b: a & b,
+    "or": lambda a, b: b | a,
+    "exclusive or": lambda a, b: a ^ b,
+    "not": lambda a, b: ~a,
+    "of Python": lambda a, b: (True & a) | (False ^ b),
+    "functions": lambda a, b: np.logical_xor(np.logical_or(a, b), np.logical_and(a, np.invert(b))),
+}
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_operators_of_conditions(name, executor):
+    """Of those that are given, made of what is given, and captured."""
+    combine, captured = CONDITIONS[name], tr.tensor(normal(B, d, seed=3) > 0)
+
+    def cell(x, h):
+        chosen = combine(combine(x["keep"], h > 0), combine(captured, x["keep"]))
+        return chosen, np.where(chosen, np.tanh(x["x"] + h @ W), h)
+
+    xs = {"x": normal(T, B, d), "keep": normal(T, B, d, seed=1) > 0}
+    assert_compiled_agrees(cell, xs, normal(B, d), [W], executor=executor)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("combine", [lambda n: n & 1, lambda n: n | 2, lambda n: 3 ^ n, lambda n: ~n])
+def test_operators_of_bits(combine, executor):
+    """Of whole numbers they are another thing than of conditions: every other step counts."""
+
+    def cell(x, state):
+        h, count = state
+        h = np.tanh(x + h * combine(count) + combine(np.argmax(x, axis=-1))[:, None])
+        return combine(count), (h, count + 1)
+
+    assert_compiled_agrees(cell, normal(T, B, d), (normal(B, d), np.array(0)), [], executor=executor)
+
+
+# --- loops -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, T])
+def test_fewer_steps_than_inputs_in_a_compiled_function(steps, reverse):
+    """Also of a loop inside a step."""
+
+    def inner(x, h):
+        return tr.unroll(lambda a, b: np.tanh(a + b), x, h[0], steps=1, reverse=reverse)[0] * h, np.sin(x + h)
+
+    for cell in (lambda x, h: np.tanh(x + h @ W), inner):
+
+        def function(xs, start, cell=cell):
+            return tr.unroll(cell, xs, start, steps=steps, reverse=reverse)
+
+        expected = everything(function, normal(T, B, d), normal(B, d), [W])
+        for found, wanted in zip(everything(tr.compile(function), normal(T, B, d), normal(B, d), [W]), expected):
+            assert_equal(found, wanted, 1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+def test_states_that_take_their_shape_one_after_another(steps, reverse):
+    """Of several lags, each gets its rows from the one before it."""
+
+    def cell(x, state):
+        one, two, three = state
+        return x * three, (np.tanh(x + one @ W + 0.5 * three), one, two)
+
+    start = tuple(normal(d, seed=i) for i in range(3))
+    assert_compiled_agrees(cell, normal(steps, B, d), start, [W], reverse=reverse)
