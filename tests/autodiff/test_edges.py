@@ -192,6 +192,18 @@ def test_values_at_the_extremes(dtype: Any) -> None:
     assert np.allclose(tr.log_softmax(x), x - 800, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int64])
+def test_sigmoid_of_whole_numbers_without_a_sign_too(dtype: Any) -> None:
+    x = np.array([0, 1, 1], dtype)
+    assert np.allclose(tr.sigmoid(x), 1 / (1 + np.exp(-x.astype(float))), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error")
+def test_sigmoid_says_nothing_of_overflow() -> None:
+    for dtype in (np.float32, np.float64):
+        assert np.array_equal(tr.sigmoid(np.array([-np.inf, -1e4, 1e4, np.inf], dtype)), [0, 0, 1, 1])
+
+
 def test_erf_by_the_standard_library() -> None:
     import math
 

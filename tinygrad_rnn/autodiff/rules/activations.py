@@ -26,10 +26,10 @@ def _element_method(x: Any, name: str) -> Any:
 def _sigmoid(x: Any) -> Any:
     if is_object_array(x):
         return _element_method(x, "sigmoid")
-    if np.iscomplexobj(x):  # from the complex step, for which a function has to stay analytic, as abs isn't
+    if np.asarray(x).dtype.kind in "bui":  # whose negatives may be none, and whose exponentials may be of half precision
+        x = np.asarray(x, np.float64)
+    with np.errstate(over="ignore"):  # 1 / inf is the right 0; and both tails keep their digits
         return 1 / (1 + np.exp(-x))
-    # Both exponentials are in (0, 1], so nothing overflows, and both tails keep their digits.
-    return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
 def _relu(x: Any) -> Any:
