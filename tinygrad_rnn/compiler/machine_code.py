@@ -16,9 +16,8 @@ from .generated import Buffer
 from .machine_threads import SMALL_WORK, in_parts
 from .writer import Writer
 
-
-# Lengths of a last axis that LLVM isn't told. It unrolls such a loop before it looks for vectors, and then finds none: a
-# tanh takes ten times as long. What it has to know is only the power of two by which the length can be divided.
+# Lengths of a last axis that LLVM isn't told. It unrolls such a loop before it looks for vectors, and then finds none:
+# a tanh takes ten times as long. What it has to know is only the power of two by which the length can be divided.
 SHORT = range(4, 32)
 
 
