@@ -80,3 +80,10 @@ def test_a_library_that_is_not_there_is_named(call, module, said, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=said):
         call()
+
+
+def test_an_initial_state_that_no_step_works_on():
+    start = [tr.tensor([1.0, 2.0], requires_grad=True) for _ in range(2)]
+    _, (a, b) = tr.unroll(lambda x, state: (x, state), np.ones((3, 2)), state=tuple(start))
+    first, second = [box for box in draw(np.sum(a * b)).scene.boxes if box.kind == "state" and box.vertex >= 0]
+    assert first.y == second.y and first.x + first.width <= second.x

@@ -238,6 +238,10 @@ class Plan:
                 strays.append(i)
             else:
                 in_lane[vertex.lane].setdefault(self.key(i), i)
+        alone = [i for i in strays if not in_lane[self.graph.vertices[i].lane or 0]]
+        for i in alone:  # no step took part: the initial state is all that there is in its lane
+            in_lane[self.graph.vertices[i].lane or 0][self.key(i)] = i
+            strays.remove(i)
         rising: list[list[tuple[Key, Key]]] = [[] for _ in self.graph.lanes]
         for _, edge in self.inner + self.band:
             source, target = self.key(edge.source), self.key(edge.target)
