@@ -137,6 +137,97 @@ def test_what_it_closes_over_and_what_that_holds():
     assert_same_as_eager(compiled, cell)
 
 
+class Several(list):
+    gain = 2.0
+
+
+class Named(dict):
+    def __missing__(self, key):
+        return settings.scale
+
+
+class Meta(type):
+    gain = 2.0
+
+
+class OfMeta(metaclass=Meta):
+    pass
+
+
+class Private:
+    __slots__ = ("__gain",)
+
+    def __init__(self):
+        self.gain = 2.0
+
+    gain = property(lambda self: self.__gain, lambda self, gain: setattr(self, "_Private__gain", gain))
+
+
+several, other, named, private, options = Several(), Several(), Named(), Private(), {"gain": 2.0}
+several.gain = 1.0
+shown = types.MappingProxyType(options)
+
+# (what the function looks at, what changes that)
+LOOKS = {
+    "attribute of a list": (lambda: several.gain, lambda patch: patch.setattr(several, "gain", 3.0)),
+    "class of a list": (lambda: other.gain, lambda patch: patch.setattr(Several, "gain", 3.0)),
+    "method of a dict": (lambda: named["gain"], lambda patch: patch.setattr(Named, "__missing__", lambda *_: 3.0)),
+    "metaclass": (lambda: OfMeta.gain, lambda patch: patch.setattr(Meta, "gain", 3.0)),
+    "private slot": (lambda: private.gain, lambda patch: patch.setattr(private, "gain", 3.0)),
+    "view of a dict": (lambda: shown["gain"], lambda patch: patch.setitem(options, "gain", 3.0)),
+    "a name in quotes": (lambda: getattr(settings, "scale", 1.0), lambda patch: patch.setattr(settings, "scale", 3.0)),
+    "whether a module has it": (
+        lambda: settings.bias if hasattr(settings, "bias") else 1.0,
+        lambda patch: patch.setattr(settings, "bias", 3.0, raising=False),
+    ),
+    "what hides a builtin function": (lambda: abs(-2.0), lambda patch: patch.setitem(globals(), "abs", lambda _: 3.0)),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_whatever_it_looks_at(name, monkeypatch):
+    monkeypatch.setattr(settings, "scale", 1.5, raising=False)
+    look, change = LOOKS[name]
+    compiled = tr.compile(lambda x: x * look())
+    assert compiled(np.ones(1)).item() == look() != 3.0
+    change(monkeypatch)
+    assert compiled(np.ones(1)).item() == look() == 3.0
+
+
+def test_modules_that_are_imported_from_the_same_package(monkeypatch):
+    package, part = types.ModuleType("package_of_a_test"), types.ModuleType("package_of_a_test.part")
+    package.part, part.scale = part, 2.0
+    for module in (package, part):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(globals(), "__package__", package.__name__)
+
+    def f(x):
+        from .part import scale
+
+        return x * scale
+
+    compiled = tr.compile(f)
+    assert compiled(np.ones(1)).item() == 2.0
+    part.scale = 3.0
+    assert compiled(np.ones(1)).item() == 3.0
+
+
+def test_attributes_are_no_variables(monkeypatch):
+    """A training loop keeps the loss in a variable, and its model has an attribute of that name."""
+    traces = np.zeros((), int)
+
+    class Model:
+        def loss(self, x):
+            traces[...] += 1
+            return np.sum(x)
+
+    model = Model()
+    compiled = tr.compile(lambda x: model.loss(x))
+    for n in (1, 2, 2, 1, 2):
+        monkeypatch.setitem(globals(), "loss", compiled(np.ones(n)))
+    assert traces == 4  # two for each form of the argument
+
+
 def test_a_helper_that_is_defined_later():
     def cell(x, h):
         return helper(x + h)
@@ -199,6 +290,16 @@ def test_plain_arguments_are_told_apart_by_value():
     for _ in range(3):
         assert np.isnan(compiled(np.ones(1), float("nan")).item())
     assert len(compiled.plans) == plans + 1
+
+
+def test_numbers_of_numpys_are_told_apart_by_value_and_type():
+    compiled = tr.compile(lambda x, a: x / a)
+    with np.errstate(divide="ignore"):
+        for kind in (np.float32, np.float64):
+            for a in (0.0, -0.0, 2.0, 2.0):
+                found, expected = compiled(np.ones(1, np.float32), kind(a)), np.ones(1, np.float32) / kind(a)
+                assert found.item() == expected.item()
+    assert len(compiled.plans) == 6
 
 
 # --- what is no change -----------------------------------------------------------------------------------------------

@@ -43,6 +43,17 @@ class Slot:
     __call__ = Attribute.__call__
 
 
+class PrivateSlot:
+    __slots__ = ("__calls", "__unset")
+
+    def __init__(self):
+        self.__calls = 0
+
+    def __call__(self, x):
+        self.__calls += 1
+        return x if self.__calls <= 4 else -x
+
+
 class OfTheClass:
     def __call__(self, x):
         type(self).calls += 1
@@ -73,6 +84,14 @@ def variable():
     return f
 
 
+def of_a_function():
+    def f(x):
+        f.calls = getattr(f, "calls", 0) + 1
+        return x if f.calls <= 4 else -x
+
+    return f
+
+
 def of_a_module():
     global total
     total = 0
@@ -81,6 +100,17 @@ def of_a_module():
         global total
         total += 1
         return x if total <= 4 else -x
+
+    return f
+
+
+def new_in_a_module():
+    globals().pop("new_total", None)
+
+    def f(x):
+        global new_total
+        new_total = new_total + 1 if "new_total" in globals() else 1
+        return x if new_total <= 4 else -x
 
     return f
 
@@ -167,12 +197,15 @@ def in_turn(*choices):
 COUNTS = {
     "attribute": (Attribute, r"Attribute\.calls \(from 1 to 2\)"),
     "slot": (Slot, r"Slot\.calls \(from 1 to 2\)"),
+    "private slot": (PrivateSlot, r"PrivateSlot\._PrivateSlot__calls \(from 1 to 2\)"),
     "class attribute": (of_a_class, r"OfTheClass\.calls \(from 1 to 2\)"),
     "inside": (Model, r"Model\.cell\.calls \(from 1 to 2\)"),
     "method": (lambda: Attribute().__call__, r"Attribute\.calls \(from 1 to 2\)"),
     "partial": (lambda: functools.partial(lambda model, x: model(x), Model()), r"Model\.cell\.calls"),
     "variable": (variable, r"calls of f\(\) \(from 1 to 2\)"),
+    "attribute of a function": (of_a_function, r"f\.calls \(from 1 to 2\)"),
     "global variable": (of_a_module, r"test_own_changes\.total \(from 1 to 2\)"),
+    "new global variable": (new_in_a_module, r"test_own_changes\.new_total \(from 1 to 2\)"),
     "list": (holding(lambda: [0], lambda a: add_to(a, 0), lambda a: a[0]), r"kept of f\(\)\[0\] \(from 1 to 2\)"),
     "dict": (holding(lambda: {"n": 0}, lambda a: add_to(a, "n"), lambda a: a["n"]), r"kept of f\(\)\['n'\] \(from"),
     "list that grows": (holding(list, lambda a: a.append(0), len), r"len\(kept of f\(\)\) \(from 1 to 2\)"),

@@ -25,9 +25,10 @@ Executors, which write a program as Python functions:
 
 - ``generated``: what they write; ``numpy_kernels``: how NumPy computes each operation; ``writer``: what everything
   is called.
+- ``tiles``, ``threads``, ``blas``: how many rows go together, and large products on threads of our own.
 - ``numpy_loop``, ``numpy_executor``: calls of NumPy, with ``out=`` everywhere.
-- ``places``, ``machine_kernels``, ``tiles``: where elements lie, what is done with each, and how many at once.
-- ``blas``, ``machine_threads``: rows that know nothing of each other, on threads of their own.
+- ``places``, ``machine_kernels``: where elements lie, and what is done with each.
+- ``machine_threads``: rows of a batch that go through a loop by themselves.
 - ``fast_functions``, ``machine_product``: what machine code calls; ``machine_cache``: how numba makes it of text, and
   where it is kept.
 - ``machine_code``: that text, of one function; ``machine_placement``: where Values lie in its arrays.

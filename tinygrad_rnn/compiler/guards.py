@@ -11,8 +11,6 @@ another, and they can be put back.
 from __future__ import annotations
 
 import functools
-import sys
-import sysconfig
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import Node
+from .mentions import is_of_library, mentions, modules_mentioned
 from .random_numbers import GENERATORS
 
 Read = Callable[[], list[Any]]
@@ -35,8 +34,6 @@ PLAIN = (
     Number, str, bytes, type(None), np.generic, np.ufunc,
     types.BuiltinFunctionType, types.ModuleType, types.CodeType,
 )  # fmt: skip
-LIBRARIES = {"numpy", __name__.partition(".")[0]}
-INSTALLED = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib", "purelib", "platlib"))
 NOTHING = object()
 
 
@@ -58,6 +55,7 @@ class Guards:
         self.generators: list[Any] = []
         self.spelled: Spelled = []
         self._named: dict[tuple[int, str], tuple[Mapping[str, Any], str, Any]] = {}
+        self._missing: dict[int, tuple[Mapping[str, Any], set[str]]] = {}  # by id; what could come to be there
         self._functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
         self._variables: list[tuple[types.CellType, Any]] = []
         self._sizes: list[tuple[Mapping[str, Any], int]] = []
@@ -75,6 +73,9 @@ class Guards:
         """Whether something has been replaced since."""
         for names, name, thing in self._named.values():
             if names.get(name, NOTHING) is not thing:
+                return True
+        for names, missing in self._missing.values():
+            if not names.keys().isdisjoint(missing):
                 return True
         for function, code, defaults, keyword_defaults in self._functions:
             if (
@@ -100,6 +101,9 @@ class Guards:
         for names, name, thing in self._named.values():
             if names.get(name, NOTHING) is not thing:
                 self._put(names, name, thing)
+        for names, missing in self._missing.values():
+            for name in names.keys() & missing:
+                self._put(names, name, NOTHING)
         for variable, thing in self._variables:
             if _content(variable) is not thing:
                 _set(variable, "cell_contents", thing)
@@ -115,6 +119,8 @@ class Guards:
     def _put(self, names: Any, name: str, thing: Any) -> None:
         if id(names) in self._classes:
             _set(self._classes[id(names)], name, thing)
+        elif isinstance(names, types.MappingProxyType):
+            pass  # what it shows is put back where it is kept
         elif thing is NOTHING:
             del names[name]
         else:
@@ -123,7 +129,7 @@ class Guards:
     def _find(self, where: Where, thing: Any) -> None:
         if isinstance(thing, types.BuiltinFunctionType) and not isinstance(thing.__self__, PLAIN):
             thing = thing.__self__  # of a generator, such as rng.normal
-        if issubclass(type(thing), PLAIN) or _is_of_library(thing):
+        if issubclass(type(thing), PLAIN) or is_of_library(thing):
             self.spelled.append((where, type(thing), thing))
             return
         known = len(self._numbers)
@@ -138,25 +144,32 @@ class Guards:
         if isinstance(thing, types.FunctionType):
             self._watch_function(thing)
         elif isinstance(thing, type):
+            self._watch_type(thing)
             for base in thing.__mro__:
-                if not _is_of_library(base):
+                if not is_of_library(base):
                     attributes = vars(base)
                     self._classes[id(attributes)] = base
                     self._watch_all((base.__name__,), attributes)
-        elif isinstance(thing, dict):
+        elif hasattr(type(thing), "over_time"):  # compiled: its plans come and go, but what it compiles is what it is
+            self._watch_list(lambda: [thing.function])
+        else:
+            self._watch_elements(where, thing)
+            self._watch_object(where, thing)
+
+    def _watch_elements(self, where: Where, thing: Any) -> None:
+        if isinstance(thing, (dict, types.MappingProxyType)):
             self._watch_all(where, thing, _element)
         elif isinstance(thing, (list, tuple, set, frozenset, deque)):
             self.spelled.append((("len(", *where, ")"), int, len(thing)))
             write = None if isinstance(thing, (tuple, frozenset)) else functools.partial(_refill, thing)
             self._watch_list(lambda: list(thing), lambda i: (*where, f"[{i}]"), write)
-        elif hasattr(type(thing), "over_time"):  # compiled: its plans come and go, but what it compiles is what it is
-            self._watch_list(lambda: [thing.function])
-        else:
-            self._watch_object(where, thing)
+
+    def _watch_type(self, thing: Any) -> None:
+        if not is_of_library(type(thing)):
+            self._watch_list(lambda: [type(thing)])
 
     def _watch_object(self, where: Where, thing: Any) -> None:
-        if not _is_of_library(type(thing)):
-            self._watch_list(lambda: [type(thing)])
+        self._watch_type(thing)
         attributes = getattr(thing, "__dict__", None)
         if isinstance(attributes, dict):  # some answer to every name, but not with a dict
             self._watch_all(where, attributes)
@@ -178,12 +191,17 @@ class Guards:
         for variable, called in zip(function.__closure__ or (), code.co_freevars):
             self._variables.append((variable, _content(variable)))
             self._find((f"{called} of {name}()",), self._variables[-1][1])
-        if vars(function):
-            self._watch_all((name,), vars(function))
-        names = set(_names_in(code))
-        for space in _spaces(function.__globals__, names):
-            for called in sorted(names & space.keys()):
-                self._watch_name((f"{space.get('__name__', '')}.{called}",), space, called)
+        self._watch_all((name,), vars(function))
+        found = mentions(code)
+        self._watch_mentioned(function.__globals__, found.variables)
+        for module in modules_mentioned(found, function.__globals__):
+            self._watch_mentioned(vars(module), found.parts)
+
+    def _watch_mentioned(self, space: dict[str, Any], names: frozenset[str]) -> None:
+        """Watch variables of a module; those that aren't there may come, and hide a builtin function, say."""
+        for name in sorted(names & space.keys()):
+            self._watch_name((f"{space.get('__name__', '')}.{name}",), space, name)
+        self._missing.setdefault(id(space), (space, set()))[1].update(names - space.keys())
 
     def _watch_name(self, where: Where, names: Mapping[str, Any], name: str) -> None:
         self._named[id(names), name] = names, name, names[name]
@@ -205,24 +223,6 @@ class Guards:
             self._find(_called(thing) if where is None else where(i), thing)
 
 
-def _is_of_library(thing: Any) -> bool:
-    """Functions, classes and modules that were installed, or belong to Python: they don't change."""
-    if isinstance(thing, types.ModuleType):
-        return _is_library(thing.__name__)
-    return isinstance(thing, (types.FunctionType, type)) and _is_library(str(thing.__module__))
-
-
-@functools.cache
-def _is_library(name: str) -> bool:
-    module = sys.modules.get(name)
-    if name == "__main__" or module is None:
-        return False
-    file = getattr(module, "__file__", None)
-    if name.partition(".")[0] in LIBRARIES or name in sys.builtin_module_names:
-        return True
-    return file is not None and file.startswith(INSTALLED)
-
-
 def _called(thing: Any) -> Where:
     """Where something is that has no name of its own there: an object is called by its type."""
     return (thing.__name__ if isinstance(thing, (types.FunctionType, type)) else type(thing).__name__,)
@@ -230,27 +230,6 @@ def _called(thing: Any) -> Where:
 
 def _element(key: Any) -> str:
     return f"[{key!r}]" if issubclass(type(key), (*PLAIN, tuple)) else f"[a {type(key).__name__}]"
-
-
-def _spaces(variables: dict[str, Any], names: set[str]) -> Iterator[dict[str, Any]]:
-    """Where code that mentions these names may find them: its global variables, and modules that it names.
-
-    Args:
-        variables: the global ones.
-        names: what the code mentions, be it as a variable, an attribute, or a module to import.
-    """
-    spaces = [
-        variables,
-        *(vars(sys.modules[name]) for name in names & sys.modules.keys() if _is_users(sys.modules[name])),
-    ]
-    for space in spaces:  # which grows: a module may hold modules
-        yield space
-        inside = [vars(space[name]) for name in names & space.keys() if _is_users(space[name])]
-        spaces += [module for module in inside if all(module is not known for known in spaces)]
-
-
-def _is_users(module: Any) -> bool:
-    return isinstance(module, types.ModuleType) and not _is_of_library(module)
 
 
 def _parts(thing: Any) -> Iterator[Read]:
@@ -268,8 +247,9 @@ def _parts(thing: Any) -> Iterator[Read]:
 
 
 def _slots(base: type) -> list[str]:
-    slots = () if _is_of_library(base) else vars(base).get("__slots__", ())
-    return [slots] if isinstance(slots, str) else [slot for slot in slots if not slot.startswith("__")]
+    """What a user's class has slots for; private ones by the names that they have outside of it."""
+    has_some = "__slots__" in vars(base) and not is_of_library(base)
+    return [name for name, part in vars(base).items() if has_some and isinstance(part, types.MemberDescriptorType)]
 
 
 def _content(cell: Any) -> Any:
@@ -290,17 +270,10 @@ def _set(owner: Any, name: str, thing: Any) -> None:
 
 def _set_each(places: list[tuple[Any, str]], things: list[Any]) -> None:
     for (owner, name), thing in zip(places, things):
-        _set(owner, name, thing)
+        if getattr(owner, name, NOTHING) is not thing:
+            _set(owner, name, thing)
 
 
 def _refill(container: Any, elements: list[Any]) -> None:
     container.clear()
     (container.update if isinstance(container, set) else container.extend)(elements)
-
-
-def _names_in(code: types.CodeType) -> Iterator[str]:
-    """The names of variables and attributes that some code mentions, also inside the functions that it makes."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _names_in(constant)

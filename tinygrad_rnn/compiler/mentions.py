@@ -1,0 +1,81 @@
+"""What code mentions by name, and whose code it is: what users wrote may change, what was installed doesn't."""
+
+from __future__ import annotations
+
+import dis
+import functools
+import sys
+import sysconfig
+import types
+from typing import Any, NamedTuple
+
+LIBRARIES = {"numpy", __name__.partition(".")[0]}
+INSTALLED = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def is_of_library(thing: Any) -> bool:
+    """Functions, classes and modules that were installed, or belong to Python: they don't change."""
+    if isinstance(thing, types.ModuleType):
+        return _is_library(thing.__name__)
+    return isinstance(thing, (types.FunctionType, type)) and _is_library(str(thing.__module__))
+
+
+@functools.cache
+def _is_library(name: str) -> bool:
+    module = sys.modules.get(name)
+    if name == "__main__" or module is None:
+        return False
+    file = getattr(module, "__file__", None)
+    if name.partition(".")[0] in LIBRARIES or name in sys.builtin_module_names:
+        return True
+    return file is not None and file.startswith(INSTALLED)
+
+
+class Mentions(NamedTuple):
+    """The names in some code, and in the functions that it makes.
+
+    Attributes:
+        variables: global variables. An attribute of the same name is none: the ``loss`` of a model has nothing to do
+            with the variable that a training loop sets at each step.
+        imports: modules that it imports.
+        parts: what it may find in modules: attributes, and texts, which may be for ``getattr``.
+    """
+
+    variables: frozenset[str]
+    imports: frozenset[str]
+    parts: frozenset[str]
+
+
+@functools.lru_cache(maxsize=1024)
+def mentions(code: types.CodeType) -> Mentions:
+    """The names in some code."""
+    inside = [mentions(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    by_name = [step for step in dis.get_instructions(code) if step.opcode in dis.hasname]
+    texts = {constant for constant in code.co_consts if isinstance(constant, str) and constant.isidentifier()}
+    own = Mentions(
+        frozenset(step.argval for step in by_name if "GLOBAL" in step.opname or step.opname == "LOAD_NAME"),
+        frozenset(step.argval for step in by_name if step.opname == "IMPORT_NAME"),
+        frozenset({*code.co_names, *texts}),
+    )
+    return Mentions(*(frozenset().union(*sets) for sets in zip(own, *inside)))
+
+
+def modules_mentioned(found: Mentions, variables: dict[str, Any]) -> list[types.ModuleType]:
+    """The users' modules that some code mentions, and those that it finds in them.
+
+    Args:
+        found: the names in the code.
+        variables: its global variables.
+    """
+    package = variables.get("__package__")
+    paths = [path for name in sorted(found.imports) for path in (name, f"{package}.{name}")]
+    waiting = [sys.modules[path] for path in paths if path in sys.modules]
+    waiting += [variables[name] for name in sorted(found.variables & variables.keys())]
+    modules: list[types.ModuleType] = []
+    while waiting:
+        module = waiting.pop()
+        is_users = isinstance(module, types.ModuleType) and not is_of_library(module)
+        if is_users and all(module is not known for known in modules):
+            modules.append(module)
+            waiting += [vars(module)[name] for name in sorted(found.parts & vars(module).keys())]
+    return modules
