@@ -1,5 +1,7 @@
 """Errors of compiled functions are those of the functions themselves: the same words, naming layer and time step."""
 
+import gc
+import weakref
 from fractions import Fraction
 
 import numpy as np
@@ -189,6 +191,25 @@ def test_a_failure_of_generated_code_alone_is_raised(monkeypatch):
     monkeypatch.setattr(Executable, "run", broken)
     with pytest.raises(ValueError, match="compiled: a mistake in the compiler"):
         compiled(xs)
+
+
+@pytest.mark.parametrize("bad", [wrong, symbols], ids=["fails without, too", "fails compiled alone"])
+def test_a_failure_holds_no_arrays_once_it_is_dealt_with(bad, monkeypatch):
+    compiled = tr.compile(lambda i: table[i])
+    compiled(symbols)
+    if bad is symbols:
+        monkeypatch.setattr(Executable, "run", lambda self, inputs: 1 / 0)
+    given = tr.tensor(bad)
+    held = weakref.ref(given)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises((IndexError, RuntimeError)) as raised:
+            compiled(given)
+        del raised, given
+        assert held() is None
+    finally:
+        gc.enable()
 
 
 # --- expanded --------------------------------------------------------------------------------------------------------

@@ -123,8 +123,11 @@ class Compiled:
             failure = error
         else:
             return plan.packed(results if call.outputs else (results,))
-        eager(*args)  # it fails, too, and says at which operation, in which layer and step
-        raise failure
+        try:
+            eager(*args)  # it fails, too, and says at which operation, in which layer and step
+            raise failure
+        finally:
+            del failure  # whose traceback holds this frame, and so the arrays of the call
 
     def _plan(
         self, key: Any, function: Callable[..., Any], args: Any, arrays: list[Any], things: list[Any]
@@ -224,6 +227,8 @@ def _form(a: Any, arrays: list[Any], things: list[Any]) -> Any:
         return kind, a
     if kind is float:
         return kind, repr(a)  # which tells -0.0 from 0.0, and one NaN not from another
+    if isinstance(a, np.generic):
+        return kind, a.dtype, a.tobytes()
     if isinstance(a, dict):
         return (dict, *[(key, _form(part, arrays, things)) for key, part in a.items()])
     forms = [_form(part, arrays, things) for part in children(a) or ()]
