@@ -84,6 +84,14 @@ def test_the_line_that_asks_for_the_backward_pass_is_not_to_blame(wrap: Any) -> 
     assert "put the forward pass inside" in str(e.value) and "made by" not in str(e.value)
 
 
+def test_what_is_recorded_for_the_backward_pass_has_the_line_of_the_forward_pass() -> None:
+    x = tr.tensor([0.0, 1.0], requires_grad=True)
+    with tr.detect_anomaly(), pytest.raises(tr.AnomalyError, match="by the derivative of sqrt") as e:
+        y = tr.checkpoint(np.sqrt)(x)
+        np.sum(y).backward()
+    assert "y = tr.checkpoint(np.sqrt)(x)" in str(e.value) and "put the forward pass inside" not in str(e.value)
+
+
 def test_arguments_of_every_kind_are_described() -> None:
     """Numbers by their value, integers by their shape, and what has several results by its class."""
     x = tr.tensor([1.0, -1.0], requires_grad=True, name="x")

@@ -83,10 +83,11 @@ class Watch(Observer):
     def __init__(self) -> None:
         self._lines: dict[int, Line] = {}  # by serial number
         self._cotangent: Any = None
+        self._line: Line | None = None  # of the node that the backward pass has come to, and what is recorded for it
 
     def recorded(self, node: Node) -> None:
         """A node was made: was it the first with a NaN or inf?"""
-        line = users_line()
+        line = users_line() or self._line
         if line is not None:
             self._lines[node.serial] = line
         self.check_value(node)
@@ -117,8 +118,9 @@ class Watch(Observer):
                 self.check_value(node)
 
     def cotangent(self, node: Node, g: Any) -> None:
-        """Remember what the rules of the next node are applied to."""
+        """Remember what the rules of the next node are applied to, and which line made it."""
         self._cotangent = g
+        self._line = self._lines.get(node.serial)
 
     def contribution(self, node: Node, argument: int, c: Any) -> None:
         """Raise if a backward rule gave a NaN or inf."""
