@@ -17,8 +17,8 @@ The loop over time, split:
 The program:
 
 - ``backward``: the backward pass, by the same rules as always, run on tracers; that of a loop is a loop again.
-- ``random_numbers``, ``guards``, ``own_changes``: what a trace can't hold, what it takes for granted, and what a
-  function may not change itself.
+- ``random_numbers``: what a trace can't hold; ``mentions``, ``guards``: what it takes for granted; ``own_changes``:
+  what a function may not change itself.
 - ``program``: all of it together.
 
 Executors, which write a program as Python functions:
