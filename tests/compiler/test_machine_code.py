@@ -27,6 +27,7 @@ from tinygrad_rnn.compiler import (  # noqa: E402
     machine_passes,
     machine_program,
     machine_threads,
+    threads,
 )
 
 n, d, B, T = 3, 4, 2, 7
@@ -140,9 +141,9 @@ def always_tiles_and_threads(monkeypatch):
     monkeypatch.setattr(machine_threads, "SMALL_WORK", -1)
     monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
     monkeypatch.setattr(machine_threads, "_thread_count", lambda: 3)
-    machine_threads._pool.cache_clear()
+    threads._pool.cache_clear()
     yield
-    machine_threads._pool.cache_clear()
+    threads._pool.cache_clear()
 
 
 @pytest.mark.parametrize("batch", [1, 2, 11])
@@ -166,7 +167,7 @@ def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):
 
     def with_threads(count):
         monkeypatch.setattr(machine_threads, "_thread_count", lambda: count)
-        machine_threads._pool.cache_clear()
+        threads._pool.cache_clear()
         outputs, gradients = everything(lambda x, h: tr.unroll(compiled, x, h), xs, normal(11, 40), cell.parameters())
         return [*outputs, *gradients]
 

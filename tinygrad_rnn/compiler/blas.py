@@ -1,7 +1,6 @@
 """NumPy's BLAS on threads of ours: it is told to use one, and gets a part of the rows from each of them.
 
-OpenBLAS's own threads stay busy for milliseconds after each product, waiting for the next, and so keep a core from
-those that go through the loops. Where NumPy comes with another library, that does as it likes.
+Where NumPy comes with another library than OpenBLAS, that does as it likes.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .threads import in_parts
+
 # The names under which builds of OpenBLAS with 64-bit integers export it; NumPy's wheels have no other.
 SPELLINGS = ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_")
 
@@ -26,8 +27,12 @@ _before = 1
 
 
 @contextmanager
-def single_threaded() -> Iterator[None]:
-    """Have products run on the threads that ask for them, until the last of those who want that has left."""
+def single_threaded() -> Iterator[int]:
+    """Have products run on the threads that ask for them, until the last of those who want that has left.
+
+    Returns:
+        On how many they would run otherwise.
+    """
     global _users, _before
     get, put = _thread_functions()
     with _lock:
@@ -36,12 +41,18 @@ def single_threaded() -> Iterator[None]:
             put(1)
         _users += 1
     try:
-        yield
+        yield _before
     finally:
         with _lock:
             _users -= 1
             if _users == 0:
                 put(_before)
+
+
+def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """The product of two matrices, on as many threads as BLAS would use, but on ours."""
+    with single_threaded() as count:
+        in_parts(count, lambda first, last: np.matmul(a[first:last], b, out=out[first:last]), len(a))
 
 
 def _begin_in_child() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..autodiff.rules import linalg, shape
 from .loop import Carried, Loop, Result
 from .machine_code import NoMachineCode
-from .machine_matmul import factors, goes_by_tiles, multiplications
+from .machine_matmul import factors, goes_by_tiles
 from .machine_schedule import Schedule
 from .machine_threads import batch_of
 from .places import Place, row, viewed, whole
-from .shapes import is_view
+from .shapes import is_view, multiplications
 from .values import Value, label, operands
 
 

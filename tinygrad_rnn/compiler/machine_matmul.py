@@ -13,6 +13,7 @@ from .machine_code import MachineCode, NoMachineCode
 from .machine_kernels import number_type
 from .machine_placement import Placement
 from .places import Place
+from .shapes import multiplications
 from .tiles import panels_shape, vectors_for
 from .values import Value
 
@@ -158,8 +159,3 @@ def goes_by_tiles(product: Value, inside: bool) -> bool:
     """Whether a product, inside of a loop over time or not, is large, and at least as wide as one vector."""
     is_wide = product.ndim > 0 and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
     return is_wide and multiplications(product) > (SMALL_PRODUCT_INSIDE if inside else SMALL_PRODUCT)
-
-
-def multiplications(product: Value) -> int:
-    """How many multiplications a product takes."""
-    return product.size * int(product.args[0].shape[-1])

@@ -1,4 +1,4 @@
-"""Rows that know nothing of each other, on threads of their own: those of a batch each go through the whole loop.
+"""Rows of a batch that know nothing of each other: each part of them goes through a whole loop on a thread of its own.
 
 So threads meet once, at the end, and not at every step. A row's numbers don't depend on who computes it (see
 ``machine_product``), so what loops compute is the same, bit for bit, with any number of threads.
@@ -6,22 +6,19 @@ So threads meet once, at the end, and not at every step. A row's numbers don't d
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.rules import indexing, linalg, reductions, shape
+from . import threads
 from .blas import single_threaded
 from .loop import Loop
 from .shapes import acts_by_element
-from .tiles import TILE_ROWS
 from .values import Value, values_in
 
-SMALL_WORK = 2**24  # multiplications up to which another thread costs more than it brings
+SMALL_WORK = 2**24  # multiplications up to which another thread costs a loop more than it brings
 
 
 def in_parts(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
@@ -32,13 +29,7 @@ def in_parts(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
         rows: how many there are.
         arguments: for the program.
     """
-    tiles = -(-rows // TILE_ROWS)
-    parts = min(tiles, _thread_count())
-    cuts = [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
-    others = [_pool().submit(program, *arguments, cuts[i], cuts[i + 1]) for i in range(1, parts)]
-    program(*arguments, 0, cuts[1])
-    for other in others:
-        other.result()
+    threads.in_parts(_thread_count(), program, rows, *arguments)
 
 
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
@@ -50,21 +41,12 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
             np.matmul(a, b, out=out)
 
 
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_thread_count() - 1, "tinygrad_rnn rows")
-
-
 def _thread_count() -> int:
     """As many as numba would use: the environment's NUMBA_NUM_THREADS, or the cores that this process may use."""
     from numba import config
 
     count: int = config.NUMBA_NUM_THREADS
     return count
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has none of the threads
 
 
 def batch_of(loop: Loop, body: Sequence[Value]) -> int:

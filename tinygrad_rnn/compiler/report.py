@@ -6,7 +6,7 @@ from ..autodiff.rules import linalg, shape
 from .generated import Code
 from .loop import Loop
 from .program import Program
-from .shapes import is_view
+from .shapes import is_view, multiplications
 from .values import Value, name_of_operation, operands
 
 UNITS = ["", "k", "M", "G", "T"]
@@ -72,7 +72,7 @@ def _shape(value: Value) -> str:
 def flops(value: Value) -> int:
     """The floating-point operations that an operation takes, a function of one element counted as one."""
     if value.op is linalg.matmul:
-        return 2 * value.size * value.args[0].shape[-1]
+        return 2 * multiplications(value)
     return max([value.size, *(v.size for v in operands(value))])
 
 

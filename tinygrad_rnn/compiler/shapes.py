@@ -32,6 +32,11 @@ def acts_by_element(op: Any) -> bool:
     return isinstance(op, np.ufunc) or getattr(op, "by_element", False) or op in ALSO_BY_ELEMENT
 
 
+def multiplications(product: Value) -> int:
+    """How many multiplications a matrix product takes."""
+    return product.size * int(product.args[0].shape[-1])
+
+
 def is_view(value: Value) -> bool:
     """Whether a Value only looks at its first operand in another way."""
     if value.op is indexing.getitem:

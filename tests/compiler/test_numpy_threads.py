@@ -1,0 +1,75 @@
+"""The NumPy executor and BLAS's threads: small products run on one, large ones on threads of our own."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.compiler.agreement import assert_compiled_agrees
+from tinygrad_rnn import nn
+from tinygrad_rnn.compiler import blas, numpy_executor, threads
+
+n, d, B, T = 3, 4, 9, 5
+
+
+@pytest.fixture
+def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """BLAS as if it had three threads; how many it was told to use, in turn."""
+    told = [3]
+    monkeypatch.setattr(blas, "_thread_functions", lambda: (lambda: told[-1], told.append))
+    yield told
+    assert told[-1] == 3
+
+
+def sources(compiled: tr.compiler.Compiled) -> list[str]:
+    (executable,) = compiled.plans[0]._executables.values()
+    return [function.source for function in (executable.code.forward, executable.code.backward) if function is not None]
+
+
+def agrees() -> tr.compiler.Compiled:
+    cell = nn.LSTMCell(n, d, dtype=np.float64)
+    xs = np.random.default_rng(0).normal(size=(T, B, n))
+    return assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()))
+
+
+def test_small_products_run_on_one_thread_in_a_loop_and_outside(three_threads: list[int]) -> None:
+    for source in sources(agrees()):
+        body = source.splitlines()[1:-1]
+        assert body[0].startswith("    with threads_") and all(line.startswith("        ") for line in body[1:])
+        assert "shared_" not in source
+    assert three_threads[1:5] == [1, 3, 1, 3]
+
+
+def test_a_loop_with_large_products_has_all_threads_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_executor, "SMALL_PRODUCT_INSIDE", B * d * 4 * d - 1)
+    for source in sources(agrees()):
+        loop = source.index("    for ")
+        assert source[:loop].endswith("\n") and "with threads_" in source[:loop]  # what stands before it has one
+
+
+def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, three_threads: list[int]) -> None:
+    monkeypatch.setattr(numpy_executor, "SMALL_PRODUCT", 0)
+    rows: list[tuple[int, int]] = []
+    in_parts = threads.in_parts
+    monkeypatch.setattr(blas, "in_parts", lambda count, program, rows_, *a: (
+        rows.append((count, rows_)), in_parts(count, program, rows_, *a)
+    ))  # fmt: skip
+    forward, backward = sources(agrees())
+    assert forward.count("shared_") == 1 and backward.count("shared_") == 3
+    assert (3, T * B) in rows and (3, n) in rows and (3, d) in rows
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+@pytest.mark.parametrize("rows", [0, 1, 4, 5, 33])
+def test_a_product_in_parts_is_the_whole_product(count: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blas, "_thread_functions", lambda: (lambda: count, lambda n: None))
+    a, b = np.random.default_rng(1).normal(size=(6, rows)).T, np.random.default_rng(2).normal(size=(6, 7))
+    out = np.full((rows, 7), np.nan)
+    blas.matmul(a, b, out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-13, atol=1e-15)
+
+
+def test_an_error_on_another_thread_is_raised(three_threads: list[int]) -> None:
+    with pytest.raises(ValueError, match="mismatch"):
+        blas.matmul(np.ones((30, 4)), np.ones((5, 3)), np.empty((30, 3)))

@@ -1,0 +1,42 @@
+"""Threads of our own, which share rows that know nothing of each other, and meet once, at the end.
+
+One that has nothing to do sleeps. BLAS's own stay busy for milliseconds after each product, waiting for the next, and
+so keep a core from everybody else; and if one of them has no core, the others wait for it, doing nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+from .tiles import TILE_ROWS
+
+
+def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: Any) -> None:
+    """Run a program on all rows: a part of them on each thread.
+
+    Args:
+        threads: how many; fewer, if there aren't as many tiles of rows.
+        program: takes the arguments, the first of its rows, and the one after its last.
+        rows: how many there are.
+        arguments: for the program.
+    """
+    tiles = -(-rows // TILE_ROWS)
+    parts = max(1, min(tiles, threads))
+    cuts = [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
+    others = [_pool(threads - 1).submit(program, *arguments, cuts[i], cuts[i + 1]) for i in range(1, parts)]
+    program(*arguments, 0, cuts[1])
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "tinygrad_rnn rows")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)  # a child process has none of the threads
