@@ -148,3 +148,20 @@ def test_states_that_take_their_shape_one_after_another(steps, reverse):
 
     start = tuple(normal(d, seed=i) for i in range(3))
     assert_compiled_agrees(cell, normal(steps, B, d), start, [W], reverse=reverse)
+
+
+def test_results_that_are_an_operand_as_it_is():
+    """A function with a gradient of its own hands on what was computed, where nothing else may be written meanwhile."""
+
+    @tr.custom_vjp
+    def both(a, b):
+        return a + b, a * b
+
+    both.defvjp(lambda a, b: ((a + b, a * b), (a, b)), lambda kept, g: (g[0] + g[1] * kept[1], g[0] + g[1] * kept[0]))
+
+    def cell(x, h):
+        total, product = both(x, h)
+        cosine = np.cos(x + h @ W)
+        return product * cosine, np.tanh(total + cosine * product)
+
+    assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W])

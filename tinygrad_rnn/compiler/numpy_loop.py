@@ -177,7 +177,7 @@ class LoopWriter:
                 self.free.setdefault((v.shape, v.dtype), []).append(self.temporaries.pop(v))
 
     def _last_reads(self) -> dict[Value, int]:
-        """The place of the last step that reads each Value, through whatever view of it."""
+        """The place of the last operation that reads each Value, through whatever view of it."""
         last = {value: place for place, value in enumerate(self.body)}
         for place, value in enumerate(self.body):
             for v in operands(value):
@@ -187,8 +187,10 @@ class LoopWriter:
             if value in last:
                 last[value] = len(self.body)
         for value in reversed(self.body):
-            if is_view(value) and value.args[0] in last:
-                last[value.args[0]] = max(last[value.args[0]], last[value])
+            if is_view(value) or has_several_results(value):  # which may be its operands, as they are
+                for v in operands(value):
+                    if v in last:
+                        last[v] = max(last[v], last[value])
         return last
 
     def _operation(self, value: Value, dying: list[Value]) -> None:
