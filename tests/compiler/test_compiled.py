@@ -11,6 +11,7 @@ import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_equal, everything
 from tinygrad_rnn import nn
 from tinygrad_rnn.compiler import CannotCompile, plans
+from tinygrad_rnn.compiler.executable import MOST_WAITING
 
 n, d, B, T = 3, 4, 2, 6
 
@@ -186,6 +187,14 @@ def test_workspaces_are_used_again_and_nothing_is_left_in_cycles():
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_many_graphs_at_once_leave_few_workspaces_behind():
+    cell = tr.compile(lstm())
+    kept = [tr.unroll(cell, normal(T, B, n))[0] for _ in range(MOST_WAITING + 8)]
+    (executable,) = cell.plans[0]._executables.values()
+    del kept
+    assert len(executable._waiting) == MOST_WAITING
 
 
 def test_without_gradients():

@@ -15,6 +15,8 @@ from .program import Program
 from .reach import reached_from
 from .values import label
 
+MOST_WAITING = 32  # workspaces of one program: as many calls as a training step in windows may have under way at once
+
 
 class Executable:
     """A program with its functions, and the workspaces that wait to be used again.
@@ -71,8 +73,9 @@ class Executable:
         return self._starts[used]
 
     def take_back(self, workspace: Workspace) -> None:
-        """Keep a workspace for the next call."""
-        self._waiting.append(workspace)
+        """Keep a workspace for the next call, unless enough are kept already."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting.append(workspace)
 
 
 class Start(NamedTuple):
