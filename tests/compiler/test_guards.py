@@ -195,18 +195,12 @@ def test_whatever_it_looks_at(name, monkeypatch):
 
 
 def test_modules_that_are_imported_from_the_same_package(monkeypatch):
-    package, part = types.ModuleType("package_of_a_test"), types.ModuleType("package_of_a_test.part")
-    package.part, part.scale = part, 2.0
-    for module in (package, part):
+    package, part, user = (types.ModuleType(f"package_of_a_test{name}") for name in ("", ".part", ".user"))
+    package.part, part.scale, user.__package__ = part, 2.0, package.__name__
+    for module in (package, part, user):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(globals(), "__package__", package.__name__)
-
-    def f(x):
-        from .part import scale
-
-        return x * scale
-
-    compiled = tr.compile(f)
+    exec("def f(x):\n    from .part import scale\n    return x * scale", vars(user))
+    compiled = tr.compile(user.f)
     assert compiled(np.ones(1)).item() == 2.0
     part.scale = 3.0
     assert compiled(np.ones(1)).item() == 3.0

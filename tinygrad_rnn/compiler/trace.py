@@ -127,7 +127,7 @@ class Trace:
         """An operation on Tracers, Tensors, arrays and numbers: its result, not yet computed.
 
         Raises:
-            Exception: there is none. It is explained as if the operation ran as it is.
+            Exception: it has none; explained as if the operation ran as it is.
         """
         if isinstance(op, registry.Primitive):
             args = tuple(a if isinstance(a, (Tensor, tuple, list)) else owned(a, op) for a in args)

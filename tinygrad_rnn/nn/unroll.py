@@ -143,7 +143,12 @@ def in_order(steps: int, reverse: bool) -> range:
 
 
 def _taken_in(tree: Any, lists_are_arrays: bool = False) -> Any:
-    """The caller's arrays as Tensors, copied once, so that the steps can share them; what isn't an array as it is."""
+    """The caller's arrays as Tensors, copied once, so that the steps can share them; what isn't an array as it is.
+
+    Args:
+        tree: an array or a tree of arrays.
+        lists_are_arrays: whether a list holds the numbers of one array, as among inputs; states may be lists of arrays.
+    """
     if isinstance(tree, Tensor):
         return tree
     if isinstance(tree, np.ndarray):
