@@ -309,6 +309,24 @@ def test_what_containers_hold(container):
     np.testing.assert_allclose(tr.unroll(compiled, XS, START)[0].data, tr.unroll(cell, XS, START)[0].data, rtol=1e-12)
 
 
+def test_a_dict_that_gives_something_new_each_time():
+    class Copying(dict):
+        def __getitem__(self, key):
+            return list(super().__getitem__(key))
+
+    factors, traces = Copying(a=[2.0]), np.zeros((), int)
+
+    def f(x):
+        traces[...] += 1
+        return x * factors["a"][0]
+
+    compiled = tr.compile(f)
+    assert [compiled(np.ones(1)).item() for _ in range(3)] == [2.0] * 3
+    assert traces == 2
+    factors["a"] = [3.0]
+    assert compiled(np.ones(1)).item() == 3.0
+
+
 def test_captured_arrays_are_constants():
     """They are copied when the function is traced; a Tensor is read at each call."""
     scale, gain = np.full(3, 2.0), tr.tensor(np.full(3, 2.0))

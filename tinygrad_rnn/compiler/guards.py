@@ -204,8 +204,9 @@ class Guards:
         self._missing.setdefault(id(space), (space, set()))[1].update(names - space.keys())
 
     def _watch_name(self, where: Where, names: Mapping[str, Any], name: str) -> None:
-        self._named[id(names), name] = names, name, names[name]
-        self._find(where, names[name])
+        thing = names.get(name, NOTHING)  # as it lies there; in square brackets, some dicts give something new each time
+        self._named[id(names), name] = names, name, thing
+        self._find(where, thing)
 
     def _watch_all(self, where: Where, names: Mapping[Any, Any], step: Callable[[Any], str] = ".{}".format) -> None:
         size = ("len(", *where, ")") if step is _element else ("len(vars(", *where, "))")
