@@ -204,7 +204,7 @@ class Guards:
         self._missing.setdefault(id(space), (space, set()))[1].update(names - space.keys())
 
     def _watch_name(self, where: Where, names: Mapping[str, Any], name: str) -> None:
-        thing = names.get(name, NOTHING)  # as it lies there; in square brackets, some dicts give something new each time
+        thing = names.get(name, NOTHING)  # what lies there; in brackets, some dicts give something new each time
         self._named[id(names), name] = names, name, thing
         self._find(where, thing)
 
