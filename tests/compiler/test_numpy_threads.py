@@ -1,5 +1,6 @@
 """The NumPy executor and BLAS's threads: small products run on one, large ones on threads of our own."""
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -70,6 +71,24 @@ def test_a_product_in_parts_is_the_whole_product(count: int, rows: int, monkeypa
     np.testing.assert_allclose(out, a @ b, rtol=1e-13, atol=1e-15)
 
 
-def test_an_error_on_another_thread_is_raised(three_threads: list[int]) -> None:
-    with pytest.raises(ValueError, match="mismatch"):
-        blas.matmul(np.ones((30, 4)), np.ones((5, 3)), np.empty((30, 3)))
+@pytest.mark.parametrize("row", [0, 29])
+def test_an_overflow_is_an_error_on_every_thread_if_it_is_to_be_one(row: int, three_threads: list[int]) -> None:
+    a = np.ones((30, 4))
+    a[row] = 1e300
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        blas.matmul(a, np.full((4, 3), 1e300), np.empty((30, 3)))
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_failure_waits_for_the_other_threads(failing: int) -> None:
+    done = []
+
+    def program(first: int, last: int) -> None:
+        if bool(first) == failing:
+            raise ValueError("failed")
+        time.sleep(0.05)
+        done.append(first)
+
+    with pytest.raises(ValueError, match="failed"):
+        threads.in_parts(2, program, 30)
+    assert len(done) == 1

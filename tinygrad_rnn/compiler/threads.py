@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import Any
+
+import numpy as np
 
 from .tiles import TILE_ROWS
 
@@ -27,10 +29,23 @@ def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: A
     tiles = -(-rows // TILE_ROWS)
     parts = max(1, min(tiles, threads))
     cuts = [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
-    others = [_pool(threads - 1).submit(program, *arguments, cuts[i], cuts[i + 1]) for i in range(1, parts)]
-    program(*arguments, 0, cuts[1])
+    handling = np.geterr()
+    others = [
+        _pool(threads - 1).submit(_as_here, handling, program, *arguments, cuts[i], cuts[i + 1])
+        for i in range(1, parts)
+    ]
+    try:
+        program(*arguments, 0, cuts[1])
+    finally:
+        wait(others)  # if it failed, too: they write to arrays that the next call may use
     for other in others:
         other.result()
+
+
+def _as_here(handling: Any, program: Callable[..., Any], *arguments: Any) -> None:
+    """Run a program on another thread, which has an ``np.errstate`` of its own, with the one of those who asked."""
+    with np.errstate(**handling):
+        program(*arguments)
 
 
 @cache
