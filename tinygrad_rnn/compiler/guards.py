@@ -13,10 +13,10 @@ from __future__ import annotations
 import functools
 import types
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, ValuesView
 from numbers import Number
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,22 @@ PLAIN = (
     types.BuiltinFunctionType, types.ModuleType, types.CodeType,
 )  # fmt: skip
 NOTHING = object()
+
+
+class Space(NamedTuple):
+    """Attributes, or a dict: what it holds, as it was.
+
+    Attributes:
+        names: the thing itself.
+        keys: its keys.
+        now: a view of what it holds at any moment.
+        values: what it held.
+    """
+
+    names: Mapping[Any, Any]
+    keys: list[Any]
+    now: ValuesView[Any]
+    values: list[Any]
 
 
 class Guards:
@@ -58,7 +74,7 @@ class Guards:
         self._missing: dict[int, tuple[Mapping[str, Any], set[str]]] = {}  # by id; what could come to be there
         self._functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
         self._variables: list[tuple[types.CellType, Any]] = []
-        self._sizes: list[tuple[Mapping[str, Any], int]] = []
+        self._spaces: list[Space] = []
         self._listed: list[tuple[Read, list[Any]]] = []
         self._writes: list[tuple[Read, list[Any], Write]] = []
         self._classes: dict[int, type] = {}  # by the id of their attributes, which can't be set there
@@ -87,12 +103,13 @@ class Guards:
         for variable, thing in self._variables:
             if _content(variable) is not thing:
                 return True
-        for names, size in self._sizes:
-            if len(names) != size:
+        for names, keys, now, values in self._spaces:
+            is_as_before = list(names) == keys and all(map(is_, now, values))
+            if not is_as_before and not _is_in_another_order(names, keys, values):
                 return True
         for read, before in self._listed:
-            now = read()
-            if len(now) != len(before) or not all(map(is_, now, before)):
+            found = read()
+            if len(found) != len(before) or not all(map(is_, found, before)):
                 return True
         return False
 
@@ -107,10 +124,12 @@ class Guards:
         for variable, thing in self._variables:
             if _content(variable) is not thing:
                 _set(variable, "cell_contents", thing)
-        for names, size in self._sizes:
-            if len(names) != size:
-                for name in [name for name in names if (id(names), name) not in self._named]:
-                    self._put(names, name, NOTHING)
+        for names, keys, _, values in self._spaces:
+            for name in set(names).difference(keys):
+                self._put(names, name, NOTHING)
+            for name, thing in zip(keys, values):
+                if names.get(name, NOTHING) is not thing:
+                    self._put(names, name, thing)
         for read, before, write in self._writes:
             now = read()
             if len(now) != len(before) or not all(map(is_, now, before)):
@@ -204,16 +223,18 @@ class Guards:
         self._missing.setdefault(id(space), (space, set()))[1].update(names - space.keys())
 
     def _watch_name(self, where: Where, names: Mapping[str, Any], name: str) -> None:
-        thing = names.get(name, NOTHING)  # what lies there; in brackets, some dicts give something new each time
-        self._named[id(names), name] = names, name, thing
-        self._find(where, thing)
+        self._named[id(names), name] = names, name, names[name]
+        self._find(where, names[name])
 
     def _watch_all(self, where: Where, names: Mapping[Any, Any], step: Callable[[Any], str] = ".{}".format) -> None:
         size = ("len(", *where, ")") if step is _element else ("len(vars(", *where, "))")
         self.spelled.append((size, int, len(names)))
-        self._sizes.append((names, len(names)))
-        for name in names:
-            self._watch_name((*where, step(name)), names, name)
+        # What lies there: some dicts, asked in their own way, give something new each time.
+        now = dict.values(names) if isinstance(names, dict) else names.values()
+        keys, values = list(names), list(now)
+        self._spaces.append(Space(names, keys, now, values))
+        for key, thing in zip(keys, values):
+            self._find((*where, step(key)), thing)
 
     def _watch_list(self, read: Read, where: Callable[[int], Where] | None = None, write: Write | None = None) -> None:
         found = read()
@@ -222,6 +243,10 @@ class Guards:
             self._writes.append((read, found, write))
         for i, thing in enumerate(found):
             self._find(_called(thing) if where is None else where(i), thing)
+
+
+def _is_in_another_order(names: Mapping[Any, Any], keys: list[Any], values: list[Any]) -> bool:
+    return len(names) == len(keys) and all(names.get(key, NOTHING) is value for key, value in zip(keys, values))
 
 
 def _called(thing: Any) -> Where:
