@@ -165,3 +165,31 @@ def test_results_that_are_an_operand_as_it_is():
         return product * cosine, np.tanh(total + cosine * product)
 
     assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W])
+
+
+def test_what_a_loop_reads_of_another_in_a_shape_of_its_own():
+    """Reshapes are joined beyond the sequence, and a gradient goes by the same way."""
+
+    def function(xs, start):
+        ys, _ = tr.unroll(lambda x, h: (np.reshape(h, (d, B)), x @ W), xs, start)
+        zs, _ = tr.unroll(lambda x, h: (h, np.reshape(x, (B * d,))[:d] * 0.5), ys, start[0])
+        return zs, ()
+
+    arguments = normal(T, B, d), normal(B, d), [W]
+    for found, expected in zip(everything(tr.compile(function), *arguments), everything(function, *arguments)):
+        assert_equal(found, expected, 1e-12)
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0), (-1, 0), (0, -1), None])
+def test_orders_of_axes(axes):
+    """np.tensordot spells them out, where they stay as they are, too; of square matrices both orders would pass."""
+    cell = lambda x, h: np.tanh(np.tensordot(np.transpose(h @ W, axes), x, axes=1))  # noqa: E731
+    assert_compiled_agrees(cell, normal(T, d, d), normal(d, d), [W])
+    cell = lambda x, h: np.tanh(np.tensordot(np.tensordot(W, x, axes=1), np.transpose(h, axes), axes=1))  # noqa: E731
+    assert_compiled_agrees(cell, normal(T, d, d), normal(d, d), [W])
+
+
+def test_second_order_where_one_input_stands_twice():
+    product = tr.compile(lambda a, b: np.sum(a * b * b))
+    found = tr.grad(lambda x: np.sum(tr.grad(lambda x: product(x, x))(x)))(normal(d))
+    np.testing.assert_allclose(found, 6 * normal(d), rtol=1e-12)

@@ -60,7 +60,7 @@ class Call(Primitive):
         outputs = self.expand()
         start = {a: v for a, v in zip(self._inputs, tangents) if v is not None}
         with enable_grad():
-            known = forward_walk(start, leading_to(ancestors(outputs), start))
+            known = forward_walk(start, leading_to(ancestors(outputs, stop=start), start))
         found = [known[y] if y in known else np.zeros(y.shape, y.dtype) for y in outputs]
         return tuple(found) if self.outputs else found[0]
 
@@ -90,10 +90,11 @@ class Call(Primitive):
             if g is not None:
                 g = g if isinstance(g, Tensor) else constant(g)
                 start[y] = start[y] + g if y in start else g
-        targets = [self._inputs[i] for i in wanted]
+        inputs = [self._inputs[i] for i in wanted]
+        targets = frozenset(inputs)
         with enable_grad():
-            reached = backward_walk(start, leading_to(ancestors(start), targets), targets=frozenset(targets))
-        return [reached.get(a) for a in targets]
+            reached = backward_walk(start, leading_to(ancestors(start, stop=targets), targets), targets=targets)
+        return [reached.pop(a, None) for a in inputs]  # where one stands twice, it has been given everything once
 
 
 def _as_given(a: Any, arrays: Iterator[np.ndarray]) -> Any:

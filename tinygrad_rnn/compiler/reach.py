@@ -37,13 +37,14 @@ def _differentiated(value: Value) -> set[Value]:
 def _through_loop(loop: Loop, keys: list[Result]) -> set[Value]:
     """What a loop reads from outside and is reached from these results of it: step by step, from the last."""
     after = {c.before: c.after for c in loop.carried}
+    body = set(loop.body())
     at_each_step = {key.inner for key in keys if key.kind != "last"}
     states = frozenset(key.inner for key in keys if key.kind == "last")  # those reached, of the states after a step
     found: set[Value] = set()
     known: dict[frozenset[Value], tuple[frozenset[Value], set[Value]]] = {}
     for _ in range(loop.steps):
         if states not in known:
-            known[states] = _through_step(loop, {*at_each_step, *(after[state] for state in states)})
+            known[states] = _through_step(loop, body, {*at_each_step, *(after[state] for state in states)})
         before, outside = known[states]
         found |= outside
         if before == states:
@@ -52,7 +53,7 @@ def _through_loop(loop: Loop, keys: list[Result]) -> set[Value]:
     return found | {c.start for c in loop.carried if c.before in states}
 
 
-def _through_step(loop: Loop, roots: set[Value]) -> tuple[frozenset[Value], set[Value]]:
+def _through_step(loop: Loop, body: set[Value], roots: set[Value]) -> tuple[frozenset[Value], set[Value]]:
     """What is reached in one step: states before it, and Values from outside."""
     states: set[Value] = set()
     outside: set[Value] = set()
@@ -63,8 +64,10 @@ def _through_step(loop: Loop, roots: set[Value]) -> tuple[frozenset[Value], set[
         value = stack.pop()
         if value in befores:
             states.add(value)
-        elif not loop.moves(value) or value in loop.slices:
-            outside.add(loop.slices.get(value, value))
+        elif value not in body:
+            read = loop.early(value) if loop.moves(value) else value
+            assert read is not None
+            outside.add(read)
         elif value not in seen:
             seen.add(value)
             stack += _differentiated(value)

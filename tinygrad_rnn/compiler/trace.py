@@ -293,10 +293,7 @@ def simplified(trace: Trace, op: Any, args: tuple[Any, ...], keywords: dict[str,
     if op is elementwise.negative and a.op is elementwise.negative:
         return a.args[0]
     if op is shape.transpose:
-        if a.ndim < 2:
-            return a
-        if a.op is op and len(a.args) == len(args) == 1 and not keywords and not a.keywords:
-            return a.args[0]
+        return _transposed(trace, a, args, keywords)
     if op is shape.reshape:
         return _reshaped(trace, a, _inferred(op, args, keywords)[0], args[1])
     if op is reductions.sum and a.op is op:
@@ -308,6 +305,20 @@ def simplified(trace: Trace, op: Any, args: tuple[Any, ...], keywords: dict[str,
     if op is linalg.matmul and a.ndim > 2 and not trace.in_step:
         return _product_of_rows(trace, a, args[1])
     return None
+
+
+def _transposed(trace: Trace, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
+    """An order of axes is spelled out only where it is neither the old one nor its reverse."""
+    _inferred(shape.transpose, args, keywords)  # NumPy says it if there is no such order
+    axes = keywords.get("axes", args[1] if len(args) > 1 else None)
+    order = list(range(a.ndim))[::-1] if axes is None else [i % a.ndim for i in axes]
+    if order == sorted(order):
+        return a
+    if order != sorted(order, reverse=True):
+        return None
+    if a.op is shape.transpose and len(a.args) == 1:
+        return a.args[0]
+    return None if axes is None else trace.made(shape.transpose, (a,), {})
 
 
 def _product_of_rows(trace: Trace, a: Value, b: Any) -> Value | None:
