@@ -139,6 +139,7 @@ def always_tiles_and_threads(monkeypatch):
     monkeypatch.setattr(machine_matmul, "SMALL_PRODUCT_INSIDE", 0)
     monkeypatch.setattr(machine_code, "SMALL_WORK", -1)
     monkeypatch.setattr(machine_threads, "SMALL_WORK", -1)
+    monkeypatch.setattr(blas, "SMALL_PRODUCT", -1)
     monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
     monkeypatch.setattr(machine_threads, "_thread_count", lambda: 3)
     threads._pool.cache_clear()
@@ -270,11 +271,11 @@ def test_threads_give_blas_its_own_back():
 def test_threads_after_a_fork(always_tiles_and_threads):
     """A child process has none of its parent's threads, and must not wait for them."""
     a, b, out = normal(30, 20), normal(20, 10), np.empty((30, 10))
-    machine_threads.matmul(a, b, out)
+    blas.matmul(a, b, out)
     child = os.fork()
     if child == 0:
         out[...] = 0
-        machine_threads.matmul(a, b, out)
+        blas.matmul(a, b, out)
         os._exit(0 if np.allclose(out, a @ b, rtol=0, atol=1e-12) else 1)
     assert os.waitpid(child, 0)[1] == 0
 

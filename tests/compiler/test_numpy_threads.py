@@ -45,12 +45,12 @@ def test_small_products_run_on_one_thread_in_a_loop_and_outside(three_threads: l
 def test_a_loop_with_large_products_has_all_threads_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numpy_executor, "SMALL_PRODUCT_INSIDE", B * d * 4 * d - 1)
     for source in sources(agrees()):
-        loop = source.index("    for ")
-        assert source[:loop].endswith("\n") and "with threads_" in source[:loop]  # what stands before it has one
+        assert "\n    for " in source  # and not further in, in a block with one thread
+        assert "with threads_" in source  # which the products outside of it have
 
 
 def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, three_threads: list[int]) -> None:
-    monkeypatch.setattr(numpy_executor, "SMALL_PRODUCT", 0)
+    monkeypatch.setattr(blas, "SMALL_PRODUCT", 0)
     rows: list[tuple[int, int]] = []
     in_parts = threads.in_parts
     monkeypatch.setattr(blas, "in_parts", lambda count, program, rows_, *a: (
@@ -65,6 +65,7 @@ def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, thre
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 33])
 def test_a_product_in_parts_is_the_whole_product(count: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "_thread_functions", lambda: (lambda: count, lambda n: None))
+    monkeypatch.setattr(blas, "SMALL_PRODUCT", -1)
     a, b = np.random.default_rng(1).normal(size=(6, rows)).T, np.random.default_rng(2).normal(size=(6, 7))
     out = np.full((rows, 7), np.nan)
     blas.matmul(a, b, out)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .blas import matmul
 from .loop import Loop
 from .machine_code import MachineCode, NoMachineCode
 from .machine_kernels import has_expression
 from .machine_loop import MachineLoop
 from .machine_schedule import Schedule
-from .machine_threads import matmul
 from .values import Value, operands
 from .writer import Writer
 
@@ -31,7 +31,7 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
     Raises:
         NoMachineCode: a loop has no machine-code form.
     """
-    writer.globals["matmul"] = matmul  # NumPy's, on the threads that the loops use
+    writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
     passes = ElementPasses(writer, order, kept)
     lines: list[str] = []
     written: set[Loop] = set()

@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..autodiff.rules import indexing, linalg, reductions, shape
 from . import threads
-from .blas import single_threaded
 from .loop import Loop
 from .shapes import acts_by_element
 from .values import Value, values_in
@@ -30,15 +27,6 @@ def in_parts(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
         arguments: for the program.
     """
     threads.in_parts(_thread_count(), program, rows, *arguments)
-
-
-def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-    """A product outside of loops, on the same threads."""
-    with single_threaded():
-        if a.ndim == 2 and out.ndim == 2 and a.size * out.shape[1] > SMALL_WORK:
-            in_parts(lambda first, last: np.matmul(a[first:last], b, out=out[first:last]), len(a))
-        else:
-            np.matmul(a, b, out=out)
 
 
 def _thread_count() -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
+from typing import NamedTuple
 
 from ..autodiff.rules import linalg
 from . import blas
@@ -26,10 +27,23 @@ from .shapes import multiplications
 from .values import Value, label
 from .writer import Writer
 
-# Multiplications up to which a product gains nothing from a second thread. If something else runs on its core, it waits
-# for that: tens of milliseconds instead of microseconds, and in a loop over time at each step.
-SMALL_PRODUCT = 2**23
-SMALL_PRODUCT_INSIDE = 2**20
+SMALL_PRODUCT_INSIDE = (
+    2**20
+)  # multiplications; larger ones, in a loop, gain more from BLAS's threads, which don't sleep
+
+
+class Part(NamedTuple):
+    """Lines that belong together: an operation, or a loop.
+
+    Attributes:
+        lines: as given.
+        has_products: whether BLAS has something to do in them.
+        is_single: whether it is to do that on one thread.
+    """
+
+    lines: list[str]
+    has_products: bool
+    is_single: bool
 
 
 def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
@@ -41,31 +55,29 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
         kept: what is read afterwards; all is there, so it makes no difference.
     """
     written: set[Loop] = set()  # of several results of a loop, the first brings it
-    parts: list[tuple[bool, list[str]]] = []  # whether BLAS is to use one thread, and lines
+    parts: list[Part] = []
     for value in order:
         if isinstance(value.op, Loop):
             if value.op not in written:
                 written.add(value.op)
-                parts.append((_has_small_products(value.op), LoopWriter(writer, value.op).lines()))
+                parts.append(_loop(writer, value.op))
         elif value.op is not None:
-            parts.append((True, _large_product(writer, value) if _is_large_product(value) else writer.straight(value)))
-    lines: list[str] = []
-    for is_single, same in groupby(parts, key=lambda part: part[0]):
-        together = [line for _, some in same for line in some]
-        lines += _on_one_thread(writer, together) if is_single else together
-    return lines
+            parts.append(_operation(writer, value))
+    return [line for _, same in groupby(parts, lambda part: part.is_single) for line in _joined(writer, list(same))]
 
 
-def _has_small_products(loop: Loop) -> bool:
-    return all(multiplications(v) <= SMALL_PRODUCT_INSIDE for v in loop.body() if v.op is linalg.matmul)
+def _loop(writer: Writer, loop: Loop) -> Part:
+    products = [multiplications(v) for v in loop.body() if v.op is linalg.matmul]
+    return Part(LoopWriter(writer, loop).lines(), bool(products), max(products, default=0) <= SMALL_PRODUCT_INSIDE)
 
 
-def _is_large_product(value: Value) -> bool:
-    is_product = value.op is linalg.matmul and [a.ndim for a in value.args] == [2, 2]
-    return is_product and multiplications(value) > SMALL_PRODUCT
+def _operation(writer: Writer, value: Value) -> Part:
+    is_product = value.op is linalg.matmul
+    is_large = is_product and value.ndim == 2 and multiplications(value) > blas.SMALL_PRODUCT
+    return Part(_shared_product(writer, value) if is_large else writer.straight(value), is_product, True)
 
 
-def _large_product(writer: Writer, value: Value) -> list[str]:
+def _shared_product(writer: Writer, value: Value) -> list[str]:
     """A product whose rows are shared among threads."""
     a, b = map(writer.operand, value.args)
     name = writer.names[value] = label(value)
@@ -73,5 +85,9 @@ def _large_product(writer: Writer, value: Value) -> list[str]:
     return [f"{writer.named(blas.matmul, 'shared')}({a}, {b}, out={name})"]
 
 
-def _on_one_thread(writer: Writer, lines: list[str]) -> list[str]:
-    return [f"with {writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]
+def _joined(writer: Writer, parts: list[Part]) -> list[str]:
+    """The lines of some parts, with one thread for BLAS if that is to be so and makes a difference."""
+    lines = [line for part in parts for line in part.lines]
+    if parts[0].is_single and any(part.has_products for part in parts):
+        return [f"with {writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]
+    return lines
