@@ -8,6 +8,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees, assert_equal, everything
 from tests.compiler.small import B, T, W, d, normal, with_gradients
+from tinygrad_rnn import nn
 
 # With numba's compiler turned off, machine code runs as Python, and costs no time to make.
 EXECUTORS = ["numpy", "numba"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else ["numpy"]
@@ -38,6 +39,19 @@ NOTHING = {
 @pytest.mark.parametrize("name", NOTHING)
 def test_products_of_nothing(name, executor):
     assert_compiled_agrees(NOTHING[name], normal(T, B, d), normal(B, d), [W], executor=executor)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_nothing_side_by_side_with_something(axis, executor):
+    """A part that is empty begins where the next one does."""
+    index = (slice(None), slice(0)) if axis else slice(0)
+
+    def cell(x, h):
+        a = np.tanh(x + h)
+        return h, np.concatenate([np.cos(a)[index], a @ W, (x * h)[index]], axis=axis)
+
+    assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W], executor=executor)
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
@@ -114,6 +128,26 @@ def test_operators_of_bits(combine, executor):
         return combine(count), (h, count + 1)
 
     assert_compiled_agrees(cell, normal(T, B, d), (normal(B, d), np.array(0)), [], executor=executor)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_parts_of_parts_with_steps(executor):
+    def cell(x, h):
+        return x[..., ::-2][1::-1] * 2, np.tanh(x + h[::-1][1:, ::2][::-2][:1, :1])
+
+    compiled = tr.compile(cell, executor=executor)
+    with tr.no_grad():  # gradients of parts with steps are NumPy's
+        (found, last), (expected, h) = (tr.unroll(f, normal(T, 4, d), normal(4, d)) for f in (compiled, cell))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(last, h, rtol=1e-12)
+    assert "by NumPy" not in str(compiled.plans[0])
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_stack_of_wide_matrices(executor):
+    stack = nn.Parameter(0.3 * normal(B, 16, 16))
+    cell = lambda x, h: np.tanh(np.sum(h[:, None] @ stack, axis=0) + x)  # noqa: E731
+    assert_compiled_agrees(cell, normal(T, B, 16), normal(B, 16), [stack], executor=executor)
 
 
 # --- loops -----------------------------------------------------------------------------------------------------------

@@ -157,5 +157,6 @@ def factors(product: Value) -> tuple[Value, Value, bool]:
 
 def goes_by_tiles(product: Value, inside: bool) -> bool:
     """Whether a product, inside of a loop over time or not, is large, and at least as wide as one vector."""
-    is_wide = product.ndim > 0 and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
+    is_plain = product.ndim > 0 and all(a.ndim <= 2 for a in product.args)
+    is_wide = is_plain and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
     return is_wide and multiplications(product) > (SMALL_PRODUCT_INSIDE if inside else SMALL_PRODUCT)

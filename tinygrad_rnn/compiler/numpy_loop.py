@@ -146,7 +146,7 @@ class LoopWriter:
         self.pieces[whole] = []
         for piece, start, stop in zip(whole.args, starts, starts[1:]):
             index = f"[..., {start}:{stop}{', :' * (-axis - 1)}]"
-            name = f"{label(whole)}_from_{start}"
+            name = f"{label(whole)}_from_{start}_to_{stop}"
             if target in self.rows:
                 self._row(name, self.rows[target] + index, piece)
             else:  # of buffers that take turns, each step has another one

@@ -88,7 +88,7 @@ def sliced(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> Plac
 def _counted(indices: Indices, axis: int | None, start: int, step: int) -> str:
     if axis is None:
         return str(start)
-    text = indices[axis] if step == 1 else f"{step} * {indices[axis]}"
+    text = indices[axis] if step == 1 else f"{step} * ({indices[axis]})"
     return text if start == 0 else f"{start} + {text}"
 
 
