@@ -9,7 +9,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler import blas, numpy_executor, threads
+from tinygrad_rnn.compiler import blas, threads
 
 n, d, B, T = 3, 4, 9, 5
 
@@ -43,7 +43,7 @@ def test_small_products_run_on_one_thread_in_a_loop_and_outside(three_threads: l
 
 
 def test_a_loop_with_large_products_has_all_threads_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numpy_executor, "SMALL_PRODUCT_INSIDE", B * d * 4 * d - 1)
+    monkeypatch.setattr(blas, "SMALL_PRODUCT", B * d * 4 * d - 1)
     for source in sources(agrees()):
         assert "\n    for " in source  # and not further in, in a block with one thread
         assert "with threads_" in source  # which the products outside of it have

@@ -67,8 +67,9 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
 
 
 def _loop(writer: Writer, loop: Loop) -> Part:
+    """A loop. If it has large products, these are BLAS's: its threads don't sleep between them."""
     products = [multiplications(v) for v in loop.body() if v.op is linalg.matmul]
-    return Part(LoopWriter(writer, loop).lines(), bool(products), max(products, default=0) <= SMALL_PRODUCT_INSIDE)
+    return Part(LoopWriter(writer, loop).lines(), bool(products), max(products, default=0) <= blas.SMALL_PRODUCT)
 
 
 def _operation(writer: Writer, value: Value) -> Part:
