@@ -9,7 +9,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler import blas, threads
+from tinygrad_rnn.compiler import blas, numpy_executor, threads
 
 n, d, B, T = 3, 4, 9, 5
 
@@ -42,15 +42,14 @@ def test_small_products_run_on_one_thread_in_a_loop_and_outside(three_threads: l
     assert three_threads[1:5] == [1, 3, 1, 3]
 
 
-def test_a_loop_with_large_products_has_all_threads_of_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blas, "SMALL_PRODUCT", B * d * 4 * d - 1)
+def test_where_a_loop_has_large_products_all_is_left_to_blas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_executor, "SMALL_PRODUCT_INSIDE", B * d * 4 * d - 1)
     for source in sources(agrees()):
-        assert "\n    for " in source  # and not further in, in a block with one thread
-        assert "with threads_" in source  # which the products outside of it have
+        assert "\n    for " in source and "threads_" not in source and "shared_" not in source
 
 
 def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, three_threads: list[int]) -> None:
-    monkeypatch.setattr(blas, "SMALL_PRODUCT", 0)
+    monkeypatch.setattr(blas, "SMALL_PRODUCT", B * d * 4 * d)  # of a step, and fewer than of all steps
     rows: list[tuple[int, int]] = []
     in_parts = threads.in_parts
     monkeypatch.setattr(blas, "in_parts", lambda count, program, rows_, *a: (

@@ -15,8 +15,6 @@ the loops.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
-from typing import NamedTuple
 
 from ..autodiff.rules import linalg
 from . import blas
@@ -27,68 +25,46 @@ from .shapes import multiplications
 from .values import Value, label
 from .writer import Writer
 
-SMALL_PRODUCT_INSIDE = (
-    2**20
-)  # multiplications; larger ones, in a loop, gain more from BLAS's threads, which don't sleep
-
-
-class Part(NamedTuple):
-    """Lines that belong together: an operation, or a loop.
-
-    Attributes:
-        lines: as given.
-        has_products: whether BLAS has something to do in them.
-        is_single: whether it is to do that on one thread.
-    """
-
-    lines: list[str]
-    has_products: bool
-    is_single: bool
+# Multiplications up to which a product in a loop gains nothing from BLAS's threads. They begin at once, as they don't
+# sleep in between; ours, which do, have to be woken for a product, and are worth that from blas.SMALL_PRODUCT on.
+SMALL_PRODUCT_INSIDE = 2**20
 
 
 def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
     """The lines that compute these Values.
+
+    BLAS runs them on one thread, and large products before and after loops on ours. Only where a loop has large
+    products, all is left to BLAS as it is: its threads don't sleep between two products, and would be in our way.
 
     Args:
         writer: knows what everything is called.
         order: what to compute, each after its operands.
         kept: what is read afterwards; all is there, so it makes no difference.
     """
-    written: set[Loop] = set()  # of several results of a loop, the first brings it
-    parts: list[Part] = []
+    loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
+    inside = [v for loop in loops for v in loop.body() if v.op is linalg.matmul]
+    outside = [v for v in order if v.op is linalg.matmul]
+    is_ours = (inside or outside) and all(multiplications(v) <= SMALL_PRODUCT_INSIDE for v in inside)
+    lines: list[str] = []
     for value in order:
         if isinstance(value.op, Loop):
-            if value.op not in written:
-                written.add(value.op)
-                parts.append(_loop(writer, value.op))
+            if value.op in loops:  # of several results of a loop, the first brings it
+                del loops[value.op]
+                lines += LoopWriter(writer, value.op).lines()
+        elif is_ours and value in outside and value.ndim == 2 and multiplications(value) > blas.SMALL_PRODUCT:
+            lines.append(_shared_product(writer, value))
         elif value.op is not None:
-            parts.append(_operation(writer, value))
-    return [line for _, same in groupby(parts, lambda part: part.is_single) for line in _joined(writer, list(same))]
+            lines += writer.straight(value)
+    return _on_one_thread(writer, lines) if is_ours else lines
 
 
-def _loop(writer: Writer, loop: Loop) -> Part:
-    """A loop. If it has large products, these are BLAS's: its threads don't sleep between them."""
-    products = [multiplications(v) for v in loop.body() if v.op is linalg.matmul]
-    return Part(LoopWriter(writer, loop).lines(), bool(products), max(products, default=0) <= blas.SMALL_PRODUCT)
-
-
-def _operation(writer: Writer, value: Value) -> Part:
-    is_product = value.op is linalg.matmul
-    is_large = is_product and value.ndim == 2 and multiplications(value) > blas.SMALL_PRODUCT
-    return Part(_shared_product(writer, value) if is_large else writer.straight(value), is_product, True)
-
-
-def _shared_product(writer: Writer, value: Value) -> list[str]:
+def _shared_product(writer: Writer, value: Value) -> str:
     """A product whose rows are shared among threads."""
     a, b = map(writer.operand, value.args)
     name = writer.names[value] = label(value)
     writer.buffers[name] = Buffer(value.shape, value.dtype)
-    return [f"{writer.named(blas.matmul, 'shared')}({a}, {b}, out={name})"]
+    return f"{writer.named(blas.matmul, 'shared')}({a}, {b}, out={name})"
 
 
-def _joined(writer: Writer, parts: list[Part]) -> list[str]:
-    """The lines of some parts, with one thread for BLAS if that is to be so and makes a difference."""
-    lines = [line for part in parts for line in part.lines]
-    if parts[0].is_single and any(part.has_products for part in parts):
-        return [f"with {writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]
-    return lines
+def _on_one_thread(writer: Writer, lines: list[str]) -> list[str]:
+    return [f"with {writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]
