@@ -73,8 +73,8 @@ def torch_module(leaves: dict[str, Any], steps: int) -> Any:
 def ours(steps: int, limit: float, renderer: str, **options: Any) -> dict[str, Any]:
     """The project's drawing, by its own writer or by Graphviz."""
     from tinygrad_rnn.viz import draw
-    from tinygrad_rnn.viz.model import read
-    from tinygrad_rnn.viz.render import render
+    from tinygrad_rnn.viz.formats.graphviz import render
+    from tinygrad_rnn.viz.reading.model import read
 
     draw(recorded(2))  # what is imported on first use is no part of a drawing
     loss = recorded(steps)

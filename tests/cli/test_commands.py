@@ -275,7 +275,7 @@ def test_a_folder_below_a_file_cannot_be_made(here, capsys):
 
 
 def test_where_there_is_no_graphviz(here, monkeypatch, capsys):
-    monkeypatch.setattr("tinygrad_rnn.viz.render.renderers", list)
+    monkeypatch.setattr("tinygrad_rnn.viz.formats.graphviz.renderers", list)
     monkeypatch.setattr("tinygrad_rnn.cli.info.renderers", list)
     assert main(["draw", "elman", "--out", "a.png"]) == 2
     assert "pip install" in capsys.readouterr().err and not Path("a.png").exists()

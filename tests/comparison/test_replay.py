@@ -7,8 +7,8 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
-from tinygrad_rnn.comparison.landmarks import Landmarks
-from tinygrad_rnn.comparison.replay import expanded, replay, run_again
+from tinygrad_rnn.recorded.landmarks import Landmarks
+from tinygrad_rnn.recorded.replay import expanded, replay, run_again
 
 
 def recorded():

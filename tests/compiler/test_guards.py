@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler.guards import Guards
+from tinygrad_rnn.compiler.guards.guards import Guards
 
 XS, START = (np.random.default_rng(i).normal(size=(5, 2, 3)[i:]) for i in range(2))
 

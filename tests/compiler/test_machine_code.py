@@ -18,17 +18,13 @@ from tinygrad_rnn import nn
 numba = pytest.importorskip("numba")
 from numba import njit  # noqa: E402
 
-from tinygrad_rnn.compiler import (  # noqa: E402
-    blas,
-    fast_functions,
-    machine_cache,
-    machine_code,
-    machine_matmul,
-    machine_passes,
-    machine_program,
-    machine_threads,
-    threads,
-)
+from tinygrad_rnn.compiler.machine_code import function as machine_code  # noqa: E402
+from tinygrad_rnn.compiler.machine_code import independent_rows as machine_threads  # noqa: E402
+from tinygrad_rnn.compiler.machine_code import loops_and_passes as machine_passes  # noqa: E402
+from tinygrad_rnn.compiler.machine_code import products as machine_matmul  # noqa: E402
+from tinygrad_rnn.compiler.machine_code import whole_program as machine_program  # noqa: E402
+from tinygrad_rnn.compiler.runtime import blas, fast_functions, threads  # noqa: E402
+from tinygrad_rnn.compiler.runtime import cache as machine_cache  # noqa: E402
 
 n, d, B, T = 3, 4, 2, 7
 
@@ -405,7 +401,7 @@ def test_machine_code_is_kept_on_disk(tmp_path):
 def test_the_cache_knows_what_machine_code_is_made_of():
     """Code that is compiled from other sources has another name, whichever file has changed."""
     folder = Path(machine_cache.__file__).parent
-    found, waiting = set(), set(re.findall(r"from tinygrad_rnn\.compiler\.(\w+) import", machine_cache.HEADER))
+    found, waiting = set(), set(re.findall(r"from tinygrad_rnn\.compiler\.runtime\.(\w+) import", machine_cache.HEADER))
     while waiting:
         name = waiting.pop()
         found.add(name)

@@ -9,7 +9,8 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler import blas, numpy_executor, threads
+from tinygrad_rnn.compiler.numpy_code import executor as numpy_executor
+from tinygrad_rnn.compiler.runtime import blas, threads
 
 n, d, B, T = 3, 4, 9, 5
 

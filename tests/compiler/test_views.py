@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.compiler.generated import Buffer
-from tinygrad_rnn.compiler.views import Views
+from tinygrad_rnn.compiler.numpy_code.generated import Buffer
+from tinygrad_rnn.compiler.numpy_code.views import Views
 
 BUFFERS = {"h": Buffer((5, 2, 3), np.float32), "w": Buffer((4, 6), np.float64)}
 

@@ -9,7 +9,8 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.viz.networks import elman, parameters
-from tinygrad_rnn.viz import draw, render
+from tinygrad_rnn.viz import draw
+from tinygrad_rnn.viz.formats import graphviz as render
 
 
 def test_a_value_without_a_graph_is_one_box():

@@ -12,7 +12,7 @@ import tinygrad_rnn as tr
 from tests.viz.networks import built_in, elman, skipping, without_time
 from tinygrad_rnn.autodiff.scalar import Scalar
 from tinygrad_rnn.viz import draw
-from tinygrad_rnn.viz.formulas import GENERAL_DERIVATIVE, LOCAL_DERIVATIVES, local_derivative
+from tinygrad_rnn.viz.writing.formulas import GENERAL_DERIVATIVE, LOCAL_DERIVATIVES, local_derivative
 
 
 def equations(loss):

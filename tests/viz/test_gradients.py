@@ -10,7 +10,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.viz.networks import NETWORKS, elman, elman_at_once
 from tinygrad_rnn.viz import draw
-from tinygrad_rnn.viz.scale import GradientScale
+from tinygrad_rnn.viz.writing.norm_colors import GradientScale
 
 
 def written(picture, name):

@@ -12,9 +12,9 @@ import pytest
 import tinygrad_rnn as tr
 from tests.viz.networks import NETWORKS, built_in, elman, elman_at_once
 from tinygrad_rnn.viz import draw
-from tinygrad_rnn.viz.colors import DARK, LIGHT
-from tinygrad_rnn.viz.scale import CIVIDIS, GradientScale, contrast, ink_on
+from tinygrad_rnn.viz.formats.colors import DARK, LIGHT
 from tinygrad_rnn.viz.scene import text_width
+from tinygrad_rnn.viz.writing.norm_colors import CIVIDIS, GradientScale, contrast, ink_on
 
 SVG = "{http://www.w3.org/2000/svg}"
 OPTIONS = {

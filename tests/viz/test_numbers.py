@@ -9,8 +9,8 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.viz import draw
-from tinygrad_rnn.viz.numbers import value_lines
-from tinygrad_rnn.viz.symbols import index_text, plain_number
+from tinygrad_rnn.viz.reading.symbols import index_text, plain_number
+from tinygrad_rnn.viz.writing.numbers import value_lines
 
 
 def test_an_operation_with_several_results():

@@ -10,8 +10,8 @@ from tests.viz.networks import NETWORKS, elman, elman_at_once
 from tinygrad_rnn.manual import worked_example
 from tinygrad_rnn.manual.paths import sum_over_paths
 from tinygrad_rnn.viz import draw, highlight
-from tinygrad_rnn.viz.model import read
-from tinygrad_rnn.viz.paths import parameter_names
+from tinygrad_rnn.viz.reading.model import read
+from tinygrad_rnn.viz.reading.paths import parameter_names
 
 
 def worked(at_once=False):

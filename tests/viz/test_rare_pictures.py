@@ -10,7 +10,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.viz.networks import elman
 from tinygrad_rnn.viz import draw, plot_attention, plot_losses
-from tinygrad_rnn.viz.dot import to_digraph
+from tinygrad_rnn.viz.formats.dot import to_digraph
 
 
 def test_a_loss_term_that_no_path_leads_to():

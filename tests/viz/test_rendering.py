@@ -15,8 +15,9 @@ import graphviz
 import pytest
 
 from tests.viz.networks import elman, stacked, without_time
-from tinygrad_rnn.viz import draw, render
-from tinygrad_rnn.viz.dot import DIMMED, to_dot
+from tinygrad_rnn.viz import draw
+from tinygrad_rnn.viz.formats import graphviz as render
+from tinygrad_rnn.viz.formats.dot import DIMMED, to_dot
 
 GOLDEN = Path(__file__).with_name("golden.dot")
 needs_renderer = pytest.mark.skipif(not render.renderers(), reason="no Graphviz, neither the system's nor pygraphviz's")

@@ -15,8 +15,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import nn
-from ..comparison.tables import Table
 from ..compiler import compile
+from ..recorded.tables import Table
 from ..training.language import CELLS
 from . import options as o
 from .peers import torch_is_there, torch_step

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from .. import __version__
-from ..viz.render import renderers
+from ..viz.formats.graphviz import renderers
 from . import options as o
 
 EXTRAS = {

@@ -15,9 +15,9 @@ import numpy as np
 
 from ..autodiff.scope import no_grad
 from ..autodiff.trees import unflatten
+from ..recorded.landmarks import Landmarks
 from .claims import read_claims
 from .diagnosis import diagnose
-from .landmarks import Landmarks
 from .measures import Tolerance
 from .recording import Recording, record
 from .report import Diagnosis

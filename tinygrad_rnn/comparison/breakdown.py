@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from ..recorded.contributions import contributions_by_step
+from ..recorded.gates import gate_columns
+from ..recorded.landmarks import Landmarks
+from ..recorded.tables import Table, number
 from .claims import Claims, as_mapping, evaluated, matched, plain_array
-from .contributions import contributions_by_step
-from .gates import gate_columns
-from .landmarks import Landmarks
 from .lines import read_line
 from .measures import Tolerance
 from .recording import Recording, record
 from .report import DIFFERS, Row
-from .tables import Table, number
 
 SHOWN = 10  # columns of a table; of more, the first that differ
 LENGTHS = 8  # how many lengths of a sequence to try

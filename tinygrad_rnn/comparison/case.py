@@ -10,11 +10,11 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, backward_walk, by_serial
 from ..autodiff.scope import Label
+from ..recorded.contributions import Contributions
+from ..recorded.gates import gate_columns
+from ..recorded.landmarks import Landmarks, label_of
+from ..recorded.loss_terms import entering_cotangents, walk_from_step
 from .altered import rule_of
-from .contributions import Contributions
-from .gates import gate_columns
-from .landmarks import Landmarks, label_of
-from .loss_terms import entering_cotangents, walk_from_step
 from .recording import Recording
 
 LARGEST_TABLE = 20_000_000  # numbers

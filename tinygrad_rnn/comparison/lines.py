@@ -25,10 +25,10 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.tensor import Tensor
+from ..recorded.contributions import contributions_by_step
+from ..recorded.gates import gate_columns
+from ..recorded.landmarks import Landmarks
 from .claims import plain_array
-from .contributions import contributions_by_step
-from .gates import gate_columns
-from .landmarks import Landmarks
 from .measures import Tolerance, distance
 from .recording import Recording
 from .report import AGREES, DIFFERS, NAN, NOTHING, Line

@@ -25,19 +25,6 @@ def distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     return absolute, absolute / scale
 
 
-def norm(a: np.ndarray) -> float:
-    """The Euclidean norm of all elements; of tiny and huge ones too, whose squares would leave the range of floats.
-
-    Example:
-        >>> norm(np.array([3e-200, 4e-200]))
-        5e-200
-    """
-    largest = float(np.max(np.abs(a), initial=0.0))
-    if largest == 0 or not np.isfinite(largest):
-        return largest
-    return float(largest * np.linalg.norm(np.ravel(a).astype(np.float64) / largest))
-
-
 def angle(a: np.ndarray, b: np.ndarray) -> float | None:
     """The angle between two arrays as vectors, in degrees; None if one is zero.
 

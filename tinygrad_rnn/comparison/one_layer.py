@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import Node
-from .landmarks import Landmarks, label_of
-from .loss_terms import entering_cotangents
+from ..recorded.landmarks import Landmarks, label_of
+from ..recorded.loss_terms import entering_cotangents
 
 
 def derives_a_layer(module: Any) -> bool:

@@ -19,8 +19,8 @@ from ..autodiff.scope import enable_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
-from .landmarks import with_constants
-from .replay import expanded, replay
+from ..recorded.landmarks import with_constants
+from ..recorded.replay import expanded, replay
 
 
 class Recording:

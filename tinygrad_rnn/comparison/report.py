@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..recorded.tables import Table, compact, number
 from .referee import Ruling
-from .tables import Table, compact, number
 
 AGREES, DIFFERS, NAN, NOTHING = "agrees", "differs", "NaN", "can't compare"
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..recorded.contributions import contributions_by_step
 from .claims import Claims
-from .contributions import contributions_by_step
 from .measures import Tolerance, angle, distance, first_nan
 from .recording import Recording
 from .report import AGREES, DIFFERS, NAN, NOTHING, Row

@@ -12,13 +12,13 @@ from ..autodiff.errors import NotOnTensors
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, apply
 from ..autodiff.trees import children
-from .call import Call
 from .executable import Executable
-from .guards import Guards
-from .own_changes import difference
+from .graph_node import Call
+from .guards.guards import Guards
+from .guards.random_numbers import none_drawn
+from .guards.side_effects import difference
+from .loops.traced_loop import unroll_traced
 from .plans import Outdated, Plan
-from .random_numbers import none_drawn
-from .unrolling import unroll_traced
 
 Eager = Callable[..., Any]
 EXECUTORS = ("numpy", "numba", "auto")

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .executors import generate
-from .generated import Code
-from .program import Program
-from .reach import reached_from
-from .values import label
+from .generate import generate
+from .graph.values import label
+from .numpy_code.generated import Code
+from .program.program import Program
+from .program.reach import reached_from
 
 MOST_WAITING = 32  # workspaces of one program: as many calls as a training step in windows may have under way at once
 

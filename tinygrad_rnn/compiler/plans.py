@@ -14,11 +14,11 @@ import numpy as np
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
 from .executable import Executable
-from .guards import Guards
-from .machine_code import NoMachineCode
-from .own_changes import nothing_changed
-from .program import Program, traced
-from .random_numbers import none_drawn
+from .guards.guards import Guards
+from .guards.random_numbers import none_drawn
+from .guards.side_effects import nothing_changed
+from .machine_code.function import NoMachineCode
+from .program.program import Program, traced
 from .report import described
 
 THREAD = "tinygrad_rnn compiler"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..autodiff.rules import linalg, shape
-from .generated import Code
-from .loop import Loop
-from .program import Program
-from .shapes import is_view, multiplications
-from .values import Value, name_of_operation, operands
+from .graph.shapes import is_view, multiplications
+from .graph.values import Value, name_of_operation, operands
+from .loops.loop import Loop
+from .numpy_code.generated import Code
+from .program.program import Program
 
 UNITS = ["", "k", "M", "G", "T"]
 

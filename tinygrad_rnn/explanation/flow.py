@@ -15,12 +15,12 @@ import numpy as np
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.scope import enable_grad
 from ..autodiff.tensor import Tensor
-from ..comparison.landmarks import Landmarks, Layer
-from ..comparison.loss_terms import entering_cotangents, walk_from_step
-from ..comparison.measures import norm
-from ..comparison.replay import expanded
-from ..comparison.tables import Table, number
 from ..nn.module import Module
+from ..recorded.landmarks import Landmarks, Layer
+from ..recorded.loss_terms import entering_cotangents, walk_from_step
+from ..recorded.norm import norm
+from ..recorded.replay import expanded
+from ..recorded.tables import Table, number
 
 VANISHING, STABLE, EXPLODING = "vanishing", "stable", "exploding"
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from ..autodiff.graph import Node, backward_walk
 from ..autodiff.tensor import Tensor
-from ..comparison.landmarks import Landmarks, Layer, between
-from ..comparison.replay import expanded
-from ..comparison.tables import Table, number
+from ..recorded.landmarks import Landmarks, Layer, between
+from ..recorded.replay import expanded
+from ..recorded.tables import Table, number
 
 
 def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndarray:

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..autodiff.graph import Node
 from ..autodiff.tensor import Tensor
-from ..comparison.landmarks import Landmarks, Layer
-from ..comparison.replay import expanded
-from ..comparison.tables import Table
+from ..recorded.landmarks import Landmarks, Layer
+from ..recorded.replay import expanded
+from ..recorded.tables import Table
 
 # For each activation, whether a value is within a margin of its limits.
 NEAR_LIMIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {

@@ -18,9 +18,9 @@ import numpy as np
 
 from ..autodiff.graph import ancestors
 from ..autodiff.tensor import Tensor
-from ..comparison.contributions import contributions_by_step
-from ..comparison.replay import expanded
-from ..comparison.tables import Table, number
+from ..recorded.contributions import contributions_by_step
+from ..recorded.replay import expanded
+from ..recorded.tables import Table, number
 
 
 @dataclass(frozen=True)

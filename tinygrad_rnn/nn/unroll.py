@@ -85,7 +85,7 @@ def unroll(
     if not steps:
         return _no_outputs(cell, inputs, state), state
     if context.trace is not None:
-        from ..compiler.unrolling import unroll_traced  # only now: who compiles nothing shouldn't pay for it
+        from ..compiler.loops.traced_loop import unroll_traced  # only now: who compiles nothing shouldn't pay for it
 
         return unroll_traced(partial(one_step, cell), inputs, state, steps, reverse)
     if is_compiled(cell):

@@ -1,12 +1,13 @@
 """Pictures that teach: the recorded graph, unrolled or rolled, with values, gradients and formulas.
 
-The way of a picture: ``model`` reads the recorded graph, ``views`` makes a quotient of it, ``layout`` gives everything
-its place in a ``scene``, and ``svg`` or ``dot`` (and Graphviz) write it.
+The way of a picture, a room for each stage: ``reading`` takes in the recorded graph and makes a quotient of it,
+``writing`` puts numbers, formulas and colours on it, ``placing`` gives everything its place in a ``scene``, and
+``formats`` write that as SVG, DOT (and by Graphviz), JSON or text.
 """
 
 from .drawing import draw
-from .paths import highlight
 from .picture import Picture
 from .plots import plot_attention, plot_gates, plot_losses, plot_states
+from .reading.paths import highlight
 
 __all__ = ["Picture", "draw", "highlight", "plot_attention", "plot_gates", "plot_losses", "plot_states"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from . import decorate, views
-from .direction import directed
-from .formulas import Equation
-from .layout import place
-from .measure import Measured, measure
-from .model import Graph
 from .options import Options
-from .scale import GradientScale
+from .placing.direction import directed
+from .placing.layout import place
+from .reading import views
+from .reading.gradients import Measured, measure
+from .reading.model import Graph
 from .scene import Scene
+from .writing import decorate
+from .writing.formulas import Equation
+from .writing.norm_colors import GradientScale
 
 
 class Composed(NamedTuple):

@@ -9,15 +9,16 @@ import numpy as np
 
 from ..autodiff.graph import Node
 from ..autodiff.trees import leaves
-from . import decorate, paths, views
 from .compose import compose
-from .direction import DIRECTIONS
-from .formulas import equations
-from .measure import measure
-from .model import Graph, read
 from .options import Options
 from .picture import Picture
-from .scalars import as_scalars
+from .placing.direction import DIRECTIONS
+from .reading import paths, views
+from .reading.gradients import measure
+from .reading.model import Graph, read
+from .reading.scalars import as_scalars
+from .writing import decorate
+from .writing.formulas import equations
 
 MOST_NAMES = 12  # parameters listed in a picture's description
 CHOICES = {

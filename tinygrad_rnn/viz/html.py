@@ -15,17 +15,18 @@ from typing import Any
 
 import numpy as np
 
-from . import decorate, views
-from .colors import DARK
 from .compose import Composed, compose
-from .formulas import Equation
-from .measure import Measured, contributions_from, norm
-from .model import Graph
-from .numbers import MOST_NUMBERS, contribution_lines
+from .formats.colors import DARK
+from .formats.svg import style_rules, to_svg
 from .options import Options
-from .paths import loss_terms, parameter_names, state_name
-from .svg import style_rules, to_svg
-from .symbols import number
+from .reading import views
+from .reading.gradients import Measured, contributions_from, norm
+from .reading.model import Graph
+from .reading.paths import loss_terms, parameter_names, state_name
+from .reading.symbols import number
+from .writing import decorate
+from .writing.formulas import Equation
+from .writing.numbers import MOST_NUMBERS, contribution_lines
 
 MOST_STEPS = 60  # more than these stay elided on the page too
 MOST_TERM_STEPS = 40  # a table of T² terms is made up to here

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .paths import Highlight
+from .reading.paths import Highlight
 
 
 class Options(NamedTuple):

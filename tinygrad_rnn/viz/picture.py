@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ..data.files import replace_file
-from .dot import to_digraph, to_dot
-from .export import to_json, to_text
-from .formulas import Equation
+from .formats.dot import to_digraph, to_dot
+from .formats.graphviz import render
+from .formats.json_and_text import to_json, to_text
+from .formats.svg import to_svg
 from .html import to_html
-from .measure import Measured
-from .model import Graph
 from .options import Options
-from .paths import Term
-from .render import render
+from .reading.gradients import Measured
+from .reading.model import Graph
+from .reading.paths import Term
+from .reading.symbols import in_characters
 from .scene import Scene
-from .svg import to_svg
-from .symbols import in_characters
+from .writing.formulas import Equation
 
 FORMATS = ("svg", "png", "pdf", "dot", "html", "json", "txt")
 RENDERED = ("png", "pdf")  # by Graphviz alone

@@ -11,10 +11,10 @@ import numpy as np
 from ...autodiff.graph import Node, Observer, observe_backward
 from ...autodiff.scope import enable_grad
 from ...autodiff.tensor import tensor
+from ...recorded.landmarks import between
+from ...recorded.replay import Change, replay, run_again
 from ..altered import gradients_of
 from ..case import Case
-from ..landmarks import between
-from ..replay import Change, replay, run_again
 from .base import Candidate, Mistake
 
 MOST_INSTANCES = 32

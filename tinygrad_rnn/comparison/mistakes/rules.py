@@ -9,10 +9,10 @@ import numpy as np
 
 from ...autodiff.graph import Node
 from ...autodiff.scope import Label
+from ...recorded.landmarks import label_of
+from ...recorded.replay import run_again
 from ..altered import Alteration
 from ..case import Case, is_activation
-from ..landmarks import label_of
-from ..replay import run_again
 from .base import Candidate, Edges, Mistake, walked
 
 

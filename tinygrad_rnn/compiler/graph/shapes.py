@@ -1,0 +1,207 @@
+"""Shapes and dtypes of results, found without computing them.
+
+For the operations that make large results there is a rule. For views, and for whatever is rare, the operation itself
+is run on dummies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...autodiff import errors
+from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
+from .values import Value, substitute
+
+Found = tuple[tuple[int, ...], Any]
+
+# Operations that act by element, but are declared by what matters more: that they are linear.
+ALSO_BY_ELEMENT = {elementwise.multiply, shape.cast}
+REDUCTIONS = {reductions.sum, reductions.mean, reductions.max, reductions.min, reductions.log_sum_exp}
+REARRANGES = {
+    shape.reshape, shape.squeeze, shape.expand_dims, shape.transpose, shape.swapaxes, shape.moveaxis,
+    shape.broadcast_to,
+}  # fmt: skip
+REDUCTIONS_WITHOUT_GRADIENT = {np.argmax, np.argmin, np.any, np.all, np.count_nonzero}
+
+
+def acts_by_element(op: Any) -> bool:
+    """Whether an operation treats every element alike, with broadcasting."""
+    return isinstance(op, np.ufunc) or getattr(op, "by_element", False) or op in ALSO_BY_ELEMENT
+
+
+def multiplications(product: Value) -> int:
+    """How many multiplications a matrix product takes."""
+    return product.size * int(product.args[0].shape[-1])
+
+
+def is_view(value: Value) -> bool:
+    """Whether a Value only looks at its first operand in another way."""
+    if value.op is indexing.getitem:
+        return indexing.is_basic(value.args[1])
+    return value.op in REARRANGES or value.op is indexing.output
+
+
+def has_several_results(value: Value) -> bool:
+    """Whether a Value is a tuple of arrays, from which others select."""
+    return bool(getattr(value.op, "outputs", False))
+
+
+def infer(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
+    """The shape and dtype of ``op(*args, **keywords)``, where some arguments are Values.
+
+    Raises:
+        Exception: whatever the operation raises on such shapes.
+    """
+    if acts_by_element(op):
+        return _by_element(op, args, keywords)
+    if op in RULES:
+        found = RULES[op](*args, **keywords)
+        if found is not None:
+            return found
+    return _by_running(op, args, keywords)
+
+
+def run(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """Run an operation on plain arrays."""
+    return getattr(op, "forward", op)(*args, **keywords)
+
+
+def _one_element(value: Value) -> np.ndarray:
+    return np.ones((1,) * value.ndim, value.dtype)
+
+
+def _by_element(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
+    """Shapes broadcast, and the dtype is that of one element."""
+    with np.errstate(all="ignore"):
+        dtype = np.asarray(run(op, substitute(args, _one_element), substitute(keywords, _one_element))).dtype
+    try:
+        shapes = [a.shape if isinstance(a, Value) else np.shape(a) for a in args if a is not None]
+        return np.broadcast_shapes(*shapes), dtype
+    except ValueError:
+        run(op, substitute(args, dummy), substitute(keywords, dummy))  # fails in the operation's own words
+        raise
+
+
+def dummy(value: Value) -> np.ndarray:
+    """An array of this shape that takes no memory: one element, repeated."""
+    return np.broadcast_to(np.ones((), value.dtype), value.shape)
+
+
+def _typical(value: Value) -> np.ndarray:
+    """Numbers with which most functions can do something: matrices are positive definite, indices are in range."""
+    if value.dtype.kind != "f":
+        return np.zeros(value.shape, value.dtype)
+    numbers = np.random.default_rng(0).uniform(0.5, 1.5, value.shape)
+    if value.ndim > 1 and value.shape[-1] == value.shape[-2]:
+        numbers += 2 * value.shape[-1] * np.eye(value.shape[-1])
+    return numbers.astype(value.dtype)
+
+
+def example(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """What an operation gives for arguments like these."""
+    stand_in = dummy if op in REARRANGES or op is indexing.getitem else _typical
+    with np.errstate(all="ignore"):
+        return run(op, substitute(args, stand_in), substitute(keywords, stand_in))
+
+
+def _by_running(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
+    result = example(op, args, keywords)
+    if getattr(op, "outputs", False):
+        return (len(result),), np.asarray(result[0]).dtype
+    result = np.asarray(result)
+    return result.shape, result.dtype
+
+
+def _output(results: Value, index: int) -> Found:
+    result = np.asarray(example(results.op, results.args, results.keywords)[index])
+    return result.shape, result.dtype
+
+
+def _matmul(a: Any, b: Any) -> Found | None:
+    if min(a.ndim, b.ndim) == 0 or a.shape[-1] != b.shape[-2:][0]:
+        return None
+    left, right = a.shape[:-1], b.shape
+    rows = tuple(left[-1:]) if a.ndim > 1 else ()
+    columns = tuple(right[-1:]) if b.ndim > 1 else ()
+    batch = np.broadcast_shapes(tuple(left[:-1]), tuple(right[:-2]))
+    return (*batch, *rows, *columns), np.result_type(a.dtype, b.dtype)
+
+
+def _reduced(a: Any, axis: Any = None, keepdims: bool = False) -> tuple[int, ...]:
+    axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+    return tuple(1 if i in axes else n for i, n in enumerate(a.shape) if keepdims or i not in axes)
+
+
+def _reduction(op: Any) -> Callable[..., Found]:
+    def rule(a: Any, axis: Any = None, keepdims: bool = False) -> Found:
+        one = np.asarray(run(op, (np.ones((1,) * a.ndim, a.dtype),), {"axis": axis, "keepdims": keepdims}))
+        return _reduced(a, axis, keepdims), one.dtype
+
+    return rule
+
+
+def _reshape(a: Any, shape: Any) -> Found | None:
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if -1 in shape:
+        rest = int(np.prod([n for n in shape if n != -1], dtype=np.int64))
+        shape = tuple(a.size // rest if n == -1 and rest else n for n in shape)
+    if int(np.prod(shape, dtype=np.int64)) != a.size:
+        return None
+    return tuple(int(n) for n in shape), a.dtype
+
+
+def _concatenate(*arrays: Any, axis: int | None, starts: list[int]) -> Found | None:
+    dtype = np.result_type(*(a.dtype for a in arrays))
+    if axis is None:
+        return (starts[-1],), dtype
+    if len({a.shape[:axis] + a.shape[axis:][1:] for a in arrays}) > 1:
+        return None
+    whole = list(arrays[0].shape)
+    whole[axis] = starts[-1]
+    return tuple(whole), dtype
+
+
+def _stack(*arrays: Any, axis: int = 0) -> Found:
+    whole = list(arrays[0].shape)
+    whole.insert(axis if axis >= 0 else axis + len(whole) + 1, len(arrays))
+    return tuple(whole), np.result_type(*(a.dtype for a in arrays))
+
+
+def _assemble(*pieces: Any, indices: Any, shape: tuple[int, ...]) -> Found:
+    return tuple(shape), pieces[0].dtype
+
+
+def _einsum(*arrays: Any, subscripts: str, optimize: bool = False) -> Found:
+    letters, result = linalg.explicit_subscripts(subscripts, [a.shape for a in arrays])
+    sizes: dict[str, int] = {}
+    for term, a in zip(letters, arrays):
+        for letter, n in zip(term, a.shape):
+            sizes[letter] = n if n != 1 else sizes.get(letter, 1)
+    return tuple(sizes[letter] for letter in result), np.result_type(*(a.dtype for a in arrays))
+
+
+def _getitem(a: Any, index: Any) -> Found | None:
+    if any(
+        isinstance(part, Value) and part.dtype.kind == "b" for part in (index if isinstance(index, tuple) else [index])
+    ):
+        raise errors.length_by_values("an index by a condition, a[a > 0],")
+    if not isinstance(a, Value) or indexing.is_basic(index):
+        return None
+    ints = substitute(index, lambda v: np.zeros(v.shape, v.dtype))
+    return dummy(a)[ints].shape, a.dtype
+
+
+RULES: dict[Any, Callable[..., Any]] = {
+    linalg.matmul: _matmul,
+    linalg.contraction: _einsum,
+    shape.reshape: _reshape,
+    shape.joined: _concatenate,
+    shape.stacked: _stack,
+    indexing.assemble: _assemble,
+    indexing.getitem: _getitem,
+    indexing.output: _output,
+    **{op: _reduction(op) for op in REDUCTIONS},
+}

@@ -1,0 +1,161 @@
+"""Values: what a compiled program is made of. Each says by which operation it comes from which others.
+
+A program is nothing but its results: whatever they don't lead back to isn't part of it, so nothing has to be deleted.
+Values never change, and one that is made a second time is the first again (see ``trace``).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ...autodiff import errors
+
+next_serial = itertools.count().__next__
+
+
+class Value:
+    """An array that a program will have, once it runs: its shape and dtype, and how it is made.
+
+    Attributes:
+        op: a Primitive, a NumPy function, or a Loop of which it is a result; None for an input or a constant.
+        args: the operands: Values, numbers, and what else the operation takes; tuples may hold Values in turn.
+        keywords: the operation's keywords.
+        shape: the length of each axis.
+        dtype: the type of the elements.
+        array: of a constant, its elements.
+        name: what to call it when the program is shown.
+    """
+
+    __slots__ = ("args", "array", "dtype", "keywords", "name", "op", "serial", "shape")
+
+    def __init__(
+        self,
+        op: Any,
+        args: tuple[Any, ...],
+        keywords: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: Any,
+        name: str = "",
+        array: np.ndarray | None = None,
+    ) -> None:
+        self.op = op
+        self.args = args
+        self.keywords = keywords
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self.name = name
+        self.array = array
+        self.serial = next_serial()
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that it takes."""
+        return self.size * self.dtype.itemsize
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise errors.no_value("np.asarray")
+
+    def __repr__(self) -> str:
+        return f"<{label(self)}: {self.dtype}{list(self.shape)}>"
+
+
+def label(value: Value) -> str:
+    """A short name, unique in a process, that generated code can use: ``tanh_42``."""
+    if value.name:
+        return f"{value.name}_{value.serial}"
+    if value.op is None:
+        return f"{'input' if value.array is None else 'constant'}_{value.serial}"
+    return f"{name_of_operation(value).replace('.', '_')}_{value.serial}"
+
+
+def name_of_operation(value: Value) -> str:
+    """What the operation is called that makes a Value."""
+    return getattr(value.op, "name", None) or value.op.__name__
+
+
+def new_input(shape: tuple[int, ...], dtype: Any, name: str) -> Value:
+    """A value that a program is given."""
+    return Value(None, (), {}, tuple(shape), dtype, name)
+
+
+def is_constant(value: Value) -> bool:
+    """Whether its elements are known already."""
+    return value.array is not None
+
+
+def values_in(tree: Any) -> Iterator[Value]:
+    """The Values in an argument, also inside tuples, lists and dicts."""
+    if isinstance(tree, Value):
+        yield tree
+    elif isinstance(tree, (tuple, list)):
+        for part in tree:
+            yield from values_in(part)
+    elif isinstance(tree, dict):
+        yield from values_in(tuple(tree.values()))
+
+
+def operands(value: Value) -> list[Value]:
+    """The Values that a value is made of; for a result of a loop, all that the loop reads from outside."""
+    if value.op is None:
+        return []
+    if hasattr(value.op, "reads"):
+        found: list[Value] = value.op.reads()
+        return found
+    return [*values_in(value.args), *values_in(value.keywords)]
+
+
+def inner_operands(value: Value) -> list[Value]:
+    """The operands of a Value of a loop's body; none beyond another loop, whose results are the same at each step."""
+    return [] if hasattr(value.op, "reads") else operands(value)
+
+
+def substitute(tree: Any, replace: Callable[[Value], Any]) -> Any:
+    """An argument with each Value in it replaced."""
+    if isinstance(tree, Value):
+        return replace(tree)
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(substitute(part, replace) for part in tree)
+    if isinstance(tree, dict):
+        return {key: substitute(part, replace) for key, part in tree.items()}
+    return tree
+
+
+def in_order(
+    roots: Iterable[Value],
+    stop: Callable[[Value], bool] = lambda value: False,
+    parents: Callable[[Value], list[Value]] = operands,
+) -> list[Value]:
+    """All that ``roots`` are made of, each after its operands; nothing beyond a value at which to stop.
+
+    Args:
+        roots: where to begin. They come last.
+        stop: says of a value that it is not made here; it is left out, and so is what it is made of.
+        parents: the operands of a value.
+    """
+    order: list[Value] = []
+    done: set[Value] = set()
+    stack = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        value, expanded = stack.pop()
+        if expanded:
+            order.append(value)
+        elif value not in done and not stop(value):
+            done.add(value)
+            stack.append((value, True))
+            stack.extend((parent, False) for parent in reversed(parents(value)))
+    return order

@@ -1,0 +1,218 @@
+"""From one step to all steps: the over-time form of operations.
+
+An operation on the arrays of one time step can often be run once, on arrays with a time axis in front, instead of T
+times: elementwise functions as they are, a product with a weight as one product of T·B rows. The table below says how.
+What isn't in it stays in the loop.
+
+Every rule gets the Value of one step, the same operands for all steps (or as they are, if they don't change from step
+to step), and whether each changes; it gives the result for all steps, or None if that can't be done.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
+from ...autodiff.scope import context
+from ..graph.shapes import REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element
+from ..graph.trace import Trace, Tracer, tracer
+from ..graph.values import Value
+
+Rule = Callable[..., Any]
+
+
+def over_time(trace: Trace, steps: int, step: Value, args: Sequence[Any], moving: Sequence[bool]) -> Value | None:
+    """The values of all steps, (T, ...), of an operation that is known for one step.
+
+    Args:
+        trace: where to record it.
+        steps: T.
+        step: the Value of one step.
+        args: its operands; those that change from step to step with a time axis in front.
+        moving: which those are.
+    """
+    rule = by_element if acts_by_element(step.op) else RULES.get(step.op)
+    if rule is None:
+        return None
+    with trace.recording():
+        stand_ins = [tracer(a) if isinstance(a, Value) else a for a in args]
+        result = rule(steps, step, stand_ins, moving, **step.keywords)
+    return result._data if isinstance(result, Tracer) else None
+
+
+def spread(a: Any, moving: bool, ndim: int) -> Any:
+    """Axes of length 1 between time and the rest, so that operands of fewer axes broadcast as they do in one step."""
+    missing = ndim + 1 - np.ndim(a)
+    return a if not moving or missing <= 0 else np.reshape(a, (a.shape[0], *(1,) * missing, *a.shape[1:]))
+
+
+def repeated(steps: int, a: Any, moving: bool) -> Any:
+    """An operand with a time axis, whether it changes or not."""
+    return a if moving else np.broadcast_to(a, (steps, *np.shape(a)))
+
+
+def by_element(steps: int, step: Value, args: Any, moving: Any, **keywords: Any) -> Any:
+    """Elementwise functions: broadcasting looks at trailing axes, so time in front is nothing to them."""
+    aligned = [spread(a, m, step.ndim) for a, m in zip(args, moving)]
+    return _record(step.op, aligned, keywords)
+
+
+def _record(op: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
+    return context.trace.record(op, tuple(args), keywords)
+
+
+def _as_rows(a: Any) -> Any:
+    """A matrix of all rows; of no elements, too, which leave NumPy no way to count them."""
+    return np.reshape(a, (math.prod(a.shape[:-1]), a.shape[-1]))
+
+
+def _matmul(steps: int, step: Value, args: Any, moving: Any) -> Any:
+    """Rows times one matrix: one product over all steps. Two that change: a product for each step."""
+    a, b = args
+    if not moving[1]:
+        if b.ndim > 2:
+            return None
+        return np.reshape(_as_rows(a) @ b, (steps, *step.shape))
+    if not moving[0]:  # W h: (hᵀ Wᵀ)ᵀ, where that needs no copy
+        return np.reshape(b @ a.T, (steps, *step.shape)) if b.ndim == 2 and a.ndim == 2 else None
+    if a.ndim < 3 or b.ndim < 3 or a.ndim != b.ndim:
+        return None
+    return a @ b
+
+
+def _later(axis: Any, ndim: int) -> Any:
+    """Axes of one step, counted from the end, where time in front doesn't shift them."""
+    if axis is None:
+        return tuple(range(-ndim, 0))
+    return tuple(_later(i, ndim) for i in axis) if isinstance(axis, tuple) else int(axis) % ndim - ndim
+
+
+def _reduction(steps: int, step: Value, args: Any, moving: Any, axis: Any = None, **keywords: Any) -> Any:
+    (a,) = args
+    return _record(step.op, [a], {"axis": _later(axis, a.ndim - 1), **keywords})
+
+
+def _arg_reduction(steps: int, step: Value, args: Any, moving: Any, axis: Any = None, **keywords: Any) -> Any:
+    if axis is None or len(args) > 1:
+        return None
+    return _record(step.op, args, {"axis": _later(axis, args[0].ndim - 1), **keywords})
+
+
+def _new_shape(steps: int, step: Value, args: Any, moving: Any, **keywords: Any) -> Any:
+    return np.reshape(args[0], (steps, *step.shape))
+
+
+def _transpose(steps: int, step: Value, args: Any, moving: Any, axes: Any = None) -> Any:
+    axes = args[1] if len(args) > 1 else axes
+    ndim = step.ndim
+    order = range(ndim)[::-1] if axes is None else [i % ndim for i in axes]
+    return np.transpose(args[0], (0, *(i + 1 for i in order)))
+
+
+def _moved_axes(steps: int, step: Value, args: Any, moving: Any, **keywords: Any) -> Any:
+    if keywords or not all(isinstance(i, int) for i in args[1:]):
+        return None
+    return _record(step.op, [args[0], *(_later(i, step.ndim) for i in args[1:])], {})
+
+
+def _broadcast(steps: int, step: Value, args: Any, moving: Any, **keywords: Any) -> Any:
+    return np.broadcast_to(spread(args[0], True, step.ndim), (steps, *step.shape))
+
+
+def _joined(steps: int, step: Value, args: Any, moving: Any, axis: int | None, starts: Any) -> Any:
+    if axis is None:
+        return None
+    arrays = [repeated(steps, a, m) for a, m in zip(args, moving)]
+    return _record(step.op, arrays, {"axis": axis % step.ndim - step.ndim, "starts": starts})
+
+
+def _stacked(steps: int, step: Value, args: Any, moving: Any, axis: int = 0) -> Any:
+    arrays = [repeated(steps, a, m) for a, m in zip(args, moving)]
+    return _record(step.op, arrays, {"axis": axis % step.ndim - step.ndim})
+
+
+def _getitem(steps: int, step: Value, args: Any, moving: Any) -> Any:
+    a, index = args
+    if not moving[0]:  # an embedding: rows of one table, by indices that change
+        return a[index] if isinstance(index, Tracer) else None
+    if not indexing.is_basic(index):
+        return None
+    return a[(slice(None), *(index if isinstance(index, tuple) else (index,)))]
+
+
+def _assemble(steps: int, step: Value, args: Any, moving: Any, indices: Any, shape: tuple[int, ...]) -> Any:
+    if not all(map(indexing.is_basic, indices)):
+        return None
+    later = tuple((slice(None), *(index if isinstance(index, tuple) else (index,))) for index in indices)
+    pieces = [repeated(steps, a, m) for a, m in zip(args, moving)]
+    return _record(step.op, pieces, {"indices": later, "shape": (steps, *shape)})
+
+
+def _einsum(steps: int, step: Value, args: Any, moving: Any, subscripts: str, **options: Any) -> Any:
+    shapes = [a.shape[1:] if m else a.shape for a, m in zip(args, moving)]
+    terms, result = linalg.explicit_subscripts(subscripts, shapes)
+    time = next(letter for letter in string.ascii_letters if letter not in "".join(terms) + result)
+    left = ",".join(time + term if m else term for term, m in zip(terms, moving))
+    return _record(step.op, args, {"subscripts": f"{left}->{time}{result}", **options})
+
+
+RULES: dict[Any, Rule] = {
+    linalg.matmul: _matmul,
+    linalg.contraction: _einsum,
+    shape.reshape: _new_shape,
+    shape.squeeze: _new_shape,
+    shape.expand_dims: _new_shape,
+    shape.transpose: _transpose,
+    shape.swapaxes: _moved_axes,
+    shape.moveaxis: _moved_axes,
+    shape.broadcast_to: _broadcast,
+    shape.joined: _joined,
+    shape.stacked: _stacked,
+    indexing.getitem: _getitem,
+    indexing.assemble: _assemble,
+    **dict.fromkeys(REDUCTIONS, _reduction),
+    **dict.fromkeys(REDUCTIONS_WITHOUT_GRADIENT, _arg_reduction),
+}
+
+
+# --- sums over time --------------------------------------------------------------------------------------------------
+
+
+def outer_factors(step: Value) -> tuple[Value, Value] | None:
+    """The rows A and G of a product AᵀG, as the gradient of a weight is at one step; or of an outer product a gᵀ."""
+    if step.op is linalg.matmul:
+        a, g = step.args
+        if isinstance(a, Value) and a.op is shape.transpose and a.ndim == 2 and g.ndim == 2:
+            return a.args[0], g
+    if step.op is elementwise.multiply:
+        a, g = step.args
+        if isinstance(a, Value) and isinstance(g, Value) and a.op is g.op is shape.expand_dims and step.ndim == 2:
+            (a, first), (g, second) = (_expanded(a), _expanded(g))
+            if (first % 2, second % 2) == (1, 0):
+                return a, g
+    return None
+
+
+def _expanded(value: Value) -> tuple[Value, int]:
+    axis = value.args[1] if len(value.args) > 1 else value.keywords["axis"]
+    return value.args[0], axis
+
+
+def product_over_time(trace: Trace, a: Value, g: Value) -> Value:
+    """The sum over all steps of AᵀG: one product of T·B rows."""
+    with trace.recording():
+        product = _as_rows(tracer(a)).T @ _as_rows(tracer(g))
+    value: Value = product._data
+    return value
+
+
+def sum_over_time(trace: Trace, a: Value) -> Value:
+    """The sum over the time axis."""
+    with trace.recording():
+        value: Value = reductions.sum(tracer(a), axis=0)._data
+    return value

@@ -1,0 +1,1 @@
+"""The executor that writes loops as text that numba makes machine code of."""

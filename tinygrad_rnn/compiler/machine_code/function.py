@@ -1,0 +1,149 @@
+"""Machine code, as text: one function in the making, in Python that numba compiles.
+
+It consists of kernels, which are functions of their own, and of lines that call them. What they compute, others say;
+here is what any of them needs: what is passed to the function, what that is called inside, and loops over axes. The
+text depends on the last axis of arrays, but on no other size, and names are numbered as they come: so the same model
+finds its machine code again, in another process and for another batch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..numpy_code.generated import Buffer
+from ..numpy_code.writer import Writer
+from .independent_rows import SMALL_WORK, in_parts
+
+# Lengths of a last axis that LLVM isn't told. It unrolls such a loop before it looks for vectors, and then finds none:
+# a tanh takes ten times as long. What it has to know is only the power of two by which the length can be divided.
+SHORT = range(4, 32)
+
+
+class NoMachineCode(Exception):
+    """Something has no machine-code form; the message names it."""
+
+
+class MachineCode:
+    """One function in the making.
+
+    Args:
+        writer: of the calling function.
+        starts_inside: whether the first states of loops are made in the function itself, too.
+
+    Attributes:
+        writer: as given.
+        starts_inside: as given.
+        before: lines for the calling function, ahead of the call.
+        rows: how many rows (of first axes) threads may share; 0 if one computes all.
+        work: how many multiplications that takes.
+    """
+
+    def __init__(self, writer: Writer, starts_inside: bool = False) -> None:
+        self.writer = writer
+        self.starts_inside = starts_inside
+        self.before: list[str] = []
+        self.rows = self.work = 0
+        self._arguments: dict[str, str] = {}  # what is passed -> what that is called inside
+        self._sizes: dict[int, str] = {}  # likewise for lengths of axes
+        self._buffers: dict[str, Buffer] = {}
+        self._kernels: list[str] = []
+        self._lines: list[str] = []
+        self._depth = ""
+
+    def call(self) -> list[str]:
+        """The lines of the calling function."""
+        self.writer.buffers.update(self._buffers)
+        if not self._lines:
+            return self.before
+        parameters = [*self._arguments.values(), *self._sizes.values(), *(["first", "last"] if self.rows else [])]
+        name = self.compiled("\n\n".join([*self._kernels, _function("entry", "program", parameters, self._lines)]))
+        passed = ", ".join([*self._arguments, *map(str, self._sizes)])
+        if not self.rows:
+            return [*self.before, f"{name}({passed})"]
+        if self.work <= SMALL_WORK:
+            return [*self.before, f"{name}({passed}, 0, {self.rows})"]
+        return [*self.before, f"{self.writer.named(in_parts)}({name}, {self.rows}, {passed})"]
+
+    def compiled(self, source: str) -> str:
+        """What the calling function calls a function of this source."""
+        from ..runtime.cache import compiled_function  # only now: numba is an extra
+
+        return self.writer.named(compiled_function(source), "loop")
+
+    # --- what is passed to it ----------------------------------------------------------------------------------------
+
+    def argument(self, passed: str) -> str:
+        """What the function calls something that is passed to it."""
+        return self._arguments.setdefault(passed, f"a{len(self._arguments)}")
+
+    def passed(self, argument: str) -> str:
+        """What is passed to the function for one of its arguments."""
+        return next(passed for passed, name in self._arguments.items() if name == argument)
+
+    def size(self, n: int) -> str:
+        """What the function calls the length of an axis that is passed to it."""
+        return self._sizes.setdefault(n, f"n{len(self._sizes)}")
+
+    def is_buffer(self, name: str) -> bool:
+        """Whether the calling function has a buffer of this name."""
+        return name in self.writer.buffers or name in self._buffers
+
+    def buffer(self, name: str, sizes: tuple[int, ...], dtype: object) -> str:
+        """A new array; what the function calls it."""
+        self._buffers[name] = Buffer(sizes, dtype)
+        return self.argument(name)
+
+    def numbered_buffer(self, kind: str, sizes: tuple[int, ...], dtype: object) -> str:
+        """A new array that nobody else has a name for; what the function calls it."""
+        return self.buffer(f"{kind}_{len(self.writer.buffers) + len(self._buffers)}", sizes, dtype)
+
+    # --- lines -------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_in_loop(self) -> bool:
+        """Whether lines come to stand inside of a loop over time."""
+        return bool(self._depth)
+
+    def line(self, text: str) -> None:
+        """One more line, at the current depth."""
+        self._lines.append(self._depth + text)
+
+    @contextmanager
+    def loop(self, header: str) -> Iterator[None]:
+        """A loop over time, around the lines that are written meanwhile."""
+        self.line(header)
+        outside, self._depth = self._depth, self._depth + "    "
+        yield
+        self._depth = outside
+
+    def kernel(self, kind: str, lines: list[str]) -> None:
+        """A function of these lines, and a call of it."""
+        known = {"t", "s", "first", "last", *self._arguments.values(), *self._sizes.values()}
+        words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
+        parameters = [word for word in words if word in known]
+        name = f"{kind}_{len(self._kernels) + 1}"
+        self._kernels.append(_function("kernel", name, parameters, lines))
+        self.line(f"{name}({', '.join(parameters)})")
+
+    def nest(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
+        """Lines inside loops over all axes, with indices i0, i1, ..."""
+        nest, depth = [], ""
+        for axis, n in enumerate(sizes):
+            nest.append(f"{depth}for i{axis} in range({self.bounds(n, axis, axis == len(sizes) - 1)}):")
+            depth += "    "
+        return [*nest, *(depth + line for line in lines)]
+
+    def bounds(self, n: int, axis: int = 0, is_last: bool = False) -> str:
+        """Between which indices of an axis a loop goes: of the first axis, perhaps only over a part."""
+        if axis == 0 and self.rows:
+            return "first, last"
+        if is_last and n in SHORT:
+            return f"0, {self.size(n)} & -{n & -n}"
+        return f"0, {n if is_last else self.size(n)}"
+
+
+def _function(decorator: str, name: str, parameters: list[str], lines: list[str]) -> str:
+    """The text of a function."""
+    return f"@{decorator}\ndef {name}({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in lines)

@@ -1,0 +1,76 @@
+"""Rows of a batch that know nothing of each other: each part of them goes through a whole loop on a thread of its own.
+
+So threads meet once, at the end, and not at every step. A row's numbers don't depend on who computes it (see
+``runtime.tiled_product``), so what loops compute is the same, bit for bit, with any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...autodiff.rules import indexing, linalg, reductions, shape
+from ..graph.shapes import acts_by_element
+from ..graph.values import Value, values_in
+from ..loops.loop import Loop
+from ..runtime import threads
+
+SMALL_WORK = 2**24  # multiplications up to which another thread costs a loop more than it brings
+
+
+def in_parts(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
+    """Run machine code on all rows: a part of them on each thread.
+
+    Args:
+        program: takes the arguments, the first of its rows, and the one after its last.
+        rows: how many there are.
+        arguments: for the program.
+    """
+    threads.in_parts(_thread_count(), program, rows, *arguments)
+
+
+def _thread_count() -> int:
+    """As many as numba would use: the environment's NUMBA_NUM_THREADS, or the cores that this process may use."""
+    from numba import config
+
+    count: int = config.NUMBA_NUM_THREADS
+    return count
+
+
+def batch_of(loop: Loop, body: Sequence[Value]) -> int:
+    """How many rows a loop computes independently of each other: the length of the first axis of all that it computes.
+
+    Returns:
+        0 if some row depends on another one, or might.
+    """
+    made = {*body, *(c.before for c in loop.carried)}
+    results = [r.inner for r in loop.results if r.kind in ("rows", "sum")]
+    computed = [*made, *results, *(c.after for c in loop.carried)]
+    rows = computed[0].shape[0] if computed and computed[0].ndim else 0
+    if rows < 2 or any(v.shape[:1] != (rows,) for v in computed):
+        return 0
+    return rows if all(_keeps_rows(v, [a for a in values_in(v.args) if a in made]) for v in body) else 0
+
+
+def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
+    """Whether each row of a Value needs only the same row of the operands that are computed inside, too.
+
+    All of them have equally many rows; what else an operation reads is there already, and may be read anywhere.
+    """
+    if acts_by_element(value.op) or value.op is shape.broadcast_to:
+        return all(a.ndim == value.ndim for a in inside)
+    if value.op in (shape.reshape, shape.expand_dims, shape.squeeze):
+        return True
+    if value.op is indexing.getitem:
+        index = value.args[1]
+        first = index[0] if isinstance(index, tuple) and index else index
+        return first is Ellipsis or first == slice(None)
+    if value.op is linalg.matmul:
+        return value.ndim == 2 and inside == [value.args[0]]
+    if value.op is shape.joined:
+        return value.keywords["axis"] is not None and value.keywords["axis"] % value.ndim > 0
+    if value.op in (reductions.sum, reductions.mean):
+        (a,), axis = value.args, value.keywords.get("axis")
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        return axis is not None and all(i % a.ndim > 0 for i in axes)
+    return False

@@ -1,0 +1,100 @@
+"""Large programs with machine code: each loop is a function of it, and so is each pass over elements outside of loops.
+
+Of elementwise operations, NumPy would read and write whole sequences once for every one; in one pass they go through
+memory once. All else, the large products before and after the loops above all, is NumPy's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..graph.values import Value, operands
+from ..loops.loop import Loop
+from ..numpy_code.writer import Writer
+from ..runtime.blas import matmul
+from .expressions import has_expression
+from .function import MachineCode, NoMachineCode
+from .loop import MachineLoop
+from .schedule import Schedule
+
+SMALLEST_PASS = 2**10  # elements from which a pass of its own is worth a call
+
+
+def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
+    """The lines of the calling function that compute these Values.
+
+    Args:
+        writer: knows what everything is called.
+        order: what to compute, each after its operands.
+        kept: what is read afterwards.
+
+    Raises:
+        NoMachineCode: a loop has no machine-code form.
+    """
+    writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
+    passes = ElementPasses(writer, order, kept)
+    lines: list[str] = []
+    written: set[Loop] = set()
+    for value in order:
+        if passes.takes(value):
+            continue
+        lines += passes.before(value)
+        if isinstance(value.op, Loop):
+            if value.op not in written:
+                written.add(value.op)
+                lines += _loop(writer, value.op)
+        elif value.op is not None:
+            lines += writer.straight(value)
+    return [*lines, *passes.flush()]
+
+
+def _loop(writer: Writer, loop: Loop) -> list[str]:
+    code = MachineCode(writer)
+    MachineLoop(Schedule(code), loop).write()
+    return code.call()
+
+
+class ElementPasses:
+    """Collects operations until somebody needs their results.
+
+    Args:
+        writer: of the calling function.
+        order: all that it computes.
+        kept: what is read afterwards.
+    """
+
+    def __init__(self, writer: Writer, order: Sequence[Value], kept: Iterable[Value]) -> None:
+        self.writer = writer
+        self.straight = [value for value in order if not isinstance(value.op, Loop)]
+        loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
+        self.kept = {*kept, *(v for loop in loops for v in loop.reads())}
+        self.waiting: list[Value] = []
+
+    def takes(self, value: Value) -> bool:
+        """Collect a Value, if it is one to be computed in a pass."""
+        is_one = value.op is not None and has_expression(value) and value.size >= SMALLEST_PASS
+        if is_one:
+            self.waiting.append(value)
+        return is_one
+
+    def before(self, value: Value) -> list[str]:
+        """The lines that have to stand before this Value: the passes, if it reads their results."""
+        needed = value.op.reads() if isinstance(value.op, Loop) else operands(value)
+        return self.flush() if any(v in needed for v in self.waiting) else []
+
+    def flush(self) -> list[str]:
+        """The lines that compute everything collected so far."""
+        values, self.waiting = self.waiting, []
+        if not values:
+            return []
+        code = MachineCode(self.writer)
+        schedule = Schedule(code)
+        placement = schedule.placement
+        placement.add_users(self.straight)
+        placement.kept |= self.kept
+        try:
+            schedule.write(values)
+        except NoMachineCode:
+            return [line for value in values for line in self.writer.straight(value)]
+        self.writer.names.update({v: placement.passed(placement.homes[v]) for v in values if v in placement.writes})
+        return code.call()

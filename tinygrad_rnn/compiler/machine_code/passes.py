@@ -1,0 +1,127 @@
+"""Machine code that goes over elements: passes, copies, sums.
+
+Elementwise operations of one shape run together, one pass over the elements for all of them, with what lies between in
+registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ...autodiff.rules import elementwise, reductions
+from ..graph.values import Value, operands
+from .addresses import Place, aligned
+from .expressions import expression, number_type
+from .function import MachineCode, NoMachineCode
+from .placement import Placement
+
+SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't needed for precision
+
+
+class Elements:
+    """Writes what goes over elements.
+
+    Args:
+        code: where to.
+        placement: where the elements lie.
+    """
+
+    def __init__(self, code: MachineCode, placement: Placement) -> None:
+        self._code, self._placement = code, placement
+        self._computed = 0
+
+    def compute(self, values: Mapping[Value, None]) -> None:
+        """One pass that computes elementwise Values of one shape, in this order."""
+        sizes = next(iter(values)).shape
+        indices = _indices(len(sizes))
+        names: dict[Value, str] = {}
+        loads: dict[str, str] = {}
+        lines: list[str] = []
+        stores: list[str] = []
+
+        def name(a: Value) -> str:
+            """A Value of the same pass, or one that is loaded."""
+            if a in names:
+                return names[a]
+            element = self._placement.place_of(a).at(aligned(indices, a.shape))
+            return loads.setdefault(element, f"x{len(loads)}_{self._computed}")
+
+        for v in values:
+            text = expression(v, [_operand(name(a), a, v) if isinstance(a, Value) else _constant(a, v) for a in v.args])
+            self._computed += 1
+            names[v] = f"v{self._computed}"
+            lines.append(f"{names[v]} = {text}")
+            if self._placement.is_wanted(v, values.keys()):
+                self._placement.home(v)
+            stores += [f"{place.at(indices)} = {names[v]}" for place in self._placement.writes.get(v, [])]
+            stores += [f"{place.at(indices)} += {names[v]}" for place in self._placement.sums.get(v, [])]
+        lines = [*(f"{x} = {element}" for element, x in loads.items()), *lines, *stores]
+        self._code.kernel("elements", self._code.nest(sizes, lines))
+
+    def copy(self, place: Place, value: Value) -> None:
+        """Write a Value to a second place."""
+        indices = _indices(value.ndim)
+        line = f"{place.at(indices)} = {self._placement.place_of(value).at(indices)}"
+        self._code.kernel("copy", self._code.nest(value.shape, [line]))
+
+    def accumulate(self, value: Value) -> None:
+        """Add a Value to its sum over time, if one is wanted."""
+        indices = _indices(value.ndim)
+        for place in self._placement.sums.get(value, []):
+            line = f"{place.at(indices)} += {self._placement.place_of(value).at(indices)}"
+            self._code.kernel("sum", self._code.nest(value.shape, [line]))
+
+    def reduce(self, value: Value) -> None:
+        """A sum or a mean, in float64 where it is one number."""
+        (a,) = value.args
+        axis = value.keywords.get("axis")
+        axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+        if not 0 < a.size <= SMALL_SUM or not a.dtype == value.dtype:
+            raise NoMachineCode("a sum of many elements, or of none")
+        indices = _indices(a.ndim)
+        kept = ["0" if i in axes else index for i, index in enumerate(indices)]
+        if not value.keywords.get("keepdims"):
+            kept = [index for i, index in enumerate(indices) if i not in axes]
+        source, home = self._placement.place_of(a).at(indices), self._placement.home(value)
+        real = number_type(value.dtype)
+        scale = f" * {real}({value.size / a.size!r})" if value.op is reductions.mean else ""
+        if value.size == 1:
+            summed = self._code.nest(a.shape, [f"x += f64({source})"])
+            lines = ["x = f64(0.0)", *summed, f"{home.at(kept)} = {real}(x){scale}"]
+        else:
+            lines = [
+                *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = {real}(0.0)"]),
+                *self._code.nest(a.shape, [f"{home.at(kept)} += {source}{scale}"]),
+            ]
+        self._code.kernel("sum", lines)
+
+
+def _indices(ndim: int) -> list[str]:
+    return [f"i{axis}" for axis in range(ndim)]
+
+
+def _operand(text: str, a: Value, user: Value) -> str:
+    """An operand as its user takes it: conditions that it computes with are numbers."""
+    is_choice = user.op is elementwise.where and user.args[0] is a
+    if a.dtype.kind == "b" and user.dtype.kind == "f" and not is_choice:
+        real = _real(user)
+        return f"({real}(1.0) if {text} else {real}(0.0))"
+    return text
+
+
+def _constant(a: object, user: Value) -> str:
+    """An operand that is no Value, as a number of the right type."""
+    if a is None:
+        return "None"
+    if isinstance(a, (bool, np.bool_)):
+        return str(bool(a))
+    if not isinstance(a, (int, float, np.number)) or not np.isfinite(a):
+        raise NoMachineCode(f"the constant {a!r}")
+    return f"{_real(user)}({float(a)!r})"
+
+
+def _real(user: Value) -> str:
+    """The type of the numbers that an operation computes with."""
+    return number_type(next((v.dtype for v in (user, *operands(user)) if v.dtype.kind == "f"), user.dtype))

@@ -1,0 +1,125 @@
+"""Where the Values of a function of machine code lie: in its arguments, in arrays of its own, or as parts of others.
+
+A Value that is a state, a row of a result and a part of a concatenation is written to all three places as soon as it is
+computed, and read from the first. One that is read in the same pass alone, and wanted nowhere, lies nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Set
+
+from ...autodiff.rules import shape
+from ..graph.shapes import is_view
+from ..graph.values import Value, name_of_operation, operands
+from .addresses import Place, sliced, viewed, whole
+from .function import MachineCode, NoMachineCode
+
+
+class Placement:
+    """The places of all Values of one function.
+
+    Args:
+        code: the function.
+
+    Attributes:
+        homes: where each Value is read from.
+        writes: where it is written to.
+        sums: where it is added up over time.
+        parts: of a concatenation, what has to be copied into it.
+        users: what is made of each Value.
+        kept: Values that somebody else reads.
+    """
+
+    def __init__(self, code: MachineCode) -> None:
+        self._code = code
+        self.homes: dict[Value, Place] = {}
+        self.writes: dict[Value, list[Place]] = {}
+        self.sums: dict[Value, list[Place]] = {}
+        self.parts: dict[Value, list[tuple[Place, Value]]] = {}
+        self.users: dict[Value, set[Value]] = {}
+        self.kept: set[Value] = set()
+
+    def add_users(self, values: Iterable[Value]) -> None:
+        """Note what these are made of."""
+        for value in values:
+            for v in operands(value):
+                self.users.setdefault(v, set()).add(value)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def place_of(self, value: Value) -> Place:
+        """Where a Value is read from."""
+        if value not in self.homes:
+            place = None
+            if value.op is shape.broadcast_to:  # what only repeats something smaller isn't written out
+                place = viewed(value, self.place_of(value.args[0]))
+            self.homes[value] = place or self._outside(value)
+        return self.homes[value]
+
+    def _outside(self, value: Value) -> Place:
+        """A Value from outside, as an array whose elements lie one after another."""
+        if value.dtype.kind not in "fb":
+            raise NoMachineCode(f"elements of type {value.dtype}")
+        name = self._code.writer.operand(value)
+        if not self._code.is_buffer(name):
+            name = f"ascontiguousarray({name})" if value.ndim else f"asarray({name})"
+        return whole(self._code.argument(name), value.shape)
+
+    def view(self, value: Value) -> None:
+        """Have a view read where that lies which it views."""
+        place = viewed(value, self.place_of(value.args[0])) or self._reshaped(value)
+        if place is None:
+            raise NoMachineCode(f"{name_of_operation(value)} of this form")
+        self.homes[value] = place
+
+    def _reshaped(self, value: Value) -> Place | None:
+        """All of an array in another shape: passed a second time, since it is the same memory."""
+        place = self.place_of(value.args[0])
+        if value.op is not shape.reshape or not place.is_whole:
+            return None
+        return whole(self._code.argument(f"{self.passed(place)}.reshape({value.shape!r})"), value.shape)
+
+    def passed(self, place: Place) -> str:
+        """What is passed for the array of a place, which has to be all of it."""
+        if not place.is_whole:
+            raise NoMachineCode("a part of an array that is read afterwards")
+        return self._code.passed(place.array)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def is_wanted(self, value: Value, computed: Set[Value]) -> bool:
+        """Whether a Value has to be written: to a certain place, or since not only these, computed with it, read it."""
+        return value in self.kept or value in self.writes or not self.users.get(value, set()) <= computed
+
+    def home(self, value: Value) -> Place:
+        """Where a Value that is made here is read from: an array of its own, if it has to be nowhere else."""
+        if value not in self.writes:
+            array = self._code.numbered_buffer("temporary", value.shape, value.dtype)
+            self.writes[value] = [whole(array, value.shape)]
+        self.homes[value] = self.writes[value][0]
+        return self.homes[value]
+
+    def write_to(self, place: Place, value: Value) -> None:
+        """Have a Value written to a place as soon as it is computed."""
+        self.writes.setdefault(value, []).append(place)
+
+    def join(self, value: Value, computed: Container[Value] = ()) -> None:
+        """Have parts lie side by side.
+
+        Args:
+            value: the whole.
+            computed: what has still to be computed, and so can be written there at once; all else is copied.
+        """
+        axis, starts = value.keywords["axis"], value.keywords["starts"]
+        if axis is None:
+            raise NoMachineCode("a concatenation of flattened arrays")
+        self.home(value)
+        for piece, start, stop in zip(value.args, starts, starts[1:]):
+            index = (*(slice(None),) * (axis % value.ndim), slice(start, stop))
+            for target in self.writes[value]:
+                place = sliced(target, value.shape, index)
+                assert place is not None
+                if piece in computed and not is_view(piece) and piece.dtype == value.dtype:
+                    self.write_to(place, piece)
+                else:
+                    self.parts.setdefault(value, []).append((place, piece))

@@ -1,0 +1,162 @@
+"""Machine code for matrix products. Small ones are loops of their own; large ones go by tiles.
+
+What computes tiles, and packs matrices for them, is in ``runtime.tiled_product``: here it is called.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..graph.shapes import multiplications
+from ..graph.values import Value
+from ..runtime.tiles import panels_shape, vectors_for
+from .addresses import Place
+from .expressions import number_type
+from .function import MachineCode, NoMachineCode
+from .placement import Placement
+
+SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
+SMALL_PRODUCT_INSIDE = 2**9  # the same inside of a loop over time, where its matrix is packed once for all steps
+UNROLLED = 8  # products that such a loop adds up before it writes: each has to wait for the one before it to be written
+
+
+class Products:
+    """Writes products.
+
+    Args:
+        code: where to.
+        placement: where their factors and results lie.
+    """
+
+    def __init__(self, code: MachineCode, placement: Placement) -> None:
+        self._code, self._placement = code, placement
+        self._panels: dict[tuple[Value, bool], str] = {}  # matrices that were packed ahead of a loop
+
+    def compute(self, value: Value) -> None:
+        """Write a product to its home."""
+        a, b = value.args
+        if a.ndim > 2 or b.ndim > 2 or a.ndim + b.ndim < 3 or not a.dtype == b.dtype == value.dtype:
+            raise NoMachineCode(f"a product of shapes {a.shape} and {b.shape}")
+        if goes_by_tiles(value, self._code.is_in_loop):
+            self._tiled(value)
+        else:
+            self._small(value)
+
+    def pack(self, value: Value) -> None:
+        """Pack the matrix of a product that is the same at each step, ahead of the loop."""
+        _, matrix, is_transposed = factors(value)
+        if (matrix, is_transposed) not in self._panels:
+            self._panels[matrix, is_transposed] = self._packed(matrix, is_transposed)
+
+    # --- small -------------------------------------------------------------------------------------------------------
+
+    def _small(self, value: Value) -> None:
+        """Row by row: to each, rows of the matrix are added, some at a time; with a vector, one number comes of it."""
+        a, b = value.args
+        left, right, out = self._placement.place_of(a), self._placement.place_of(b), self._placement.home(value)
+        rows, columns = (["i0"] if a.ndim == 2 else []), (["j"] if b.ndim == 2 else [])
+        target = out.at([*rows, *columns])
+        real, depth, last = number_type(value.dtype), a.shape[-1], b.shape[-1]
+        inner = str(depth) if self._code.is_in_loop else self._code.size(depth)
+        if columns:
+            block = range(UNROLLED)
+            products = " + ".join(f"x{i} * {right.at([f'(k + {i})', 'j'])}" for i in block)
+            lines = [
+                f"for j in range({last}):",
+                f"    {target} = {real}(0.0)",
+                f"for k in range(0, {inner} - {inner} % {UNROLLED}, {UNROLLED}):",
+                *(f"    x{i} = {left.at([*rows, f'(k + {i})'])}" for i in block),
+                f"    for j in range({last}):",
+                f"        {target} += {products}",
+                f"for k in range({inner} - {inner} % {UNROLLED}, {inner}):",
+                f"    x = {left.at([*rows, 'k'])}",
+                f"    for j in range({last}):",
+                f"        {target} += x * {right.at(['k', 'j'])}",
+            ]
+        else:
+            lines = [
+                f"x = {real}(0.0)",
+                f"for k in range({inner}):",
+                f"    x += {left.at([*rows, 'k'])} * {right.at(['k'])}",
+                f"{target} = x",
+            ]
+        if rows:
+            header = f"for i0 in range({self._code.bounds(a.shape[0], is_last=not columns)}):"
+            lines = [header, *(f"    {line}" for line in lines)]
+        self._code.kernel("product", lines)
+
+    # --- by tiles ----------------------------------------------------------------------------------------------------
+
+    def _tiled(self, value: Value) -> None:
+        rows, matrix, is_transposed = factors(value)
+        panels = self._panels.get((matrix, is_transposed)) or self._packed(matrix, is_transposed)
+        left, out = self._matrix(self._placement.place_of(rows)), self._matrix(self._placement.home(value))
+        if out.column != 1:
+            raise NoMachineCode("a large product that is written column by column")
+        columns = value.shape[-1]
+        bounds = "0, 1" if value.ndim == 1 else self._code.bounds(value.shape[0])
+        self._code.line(
+            f"multiply_{vectors_for(columns, value.dtype.itemsize)}({left.text}, {panels}, "
+            f"{out.array}, {out.start}, {out.row}, {columns}, {bounds})"
+        )
+
+    def _packed(self, matrix: Value, is_transposed: bool) -> str:
+        """A buffer with the panels of a matrix."""
+        given = self._matrix(self._placement.place_of(matrix))
+        depth, columns = matrix.shape
+        if is_transposed:
+            given, depth, columns = given._replace(row=given.column, column=given.row), columns, depth
+        panels = self._code.numbered_buffer("panels", panels_shape(depth, columns, matrix.dtype.itemsize), matrix.dtype)
+        if self._code.starts_inside or self._code.is_in_loop:
+            self._code.line(f"pack({given.text}, {columns}, {panels})")
+        else:
+            passed = given._replace(array=self._code.passed(given.array))
+            call = f"{self._code.compiled(PACK)}({passed.text}, {columns}, {self._code.passed(panels)})"
+            self._code.before.append(call)
+        return panels
+
+    def _matrix(self, place: Place) -> Matrix:
+        """A place as a part of a flat array."""
+        if place.offset is None:
+            raise NoMachineCode("a large product of elements that don't lie in rows")
+        flat = self._code.argument(f"{self._code.passed(place.array)}.reshape(-1)")
+        start, length = str(place.offset), place.sizes[-1]
+        if place.lead:
+            start += f" + ({place.lead}) * {self._code.size(int(np.prod(place.sizes)))}"
+        return Matrix(flat, start, 1, length) if place.transposed else Matrix(flat, start, length, 1)
+
+
+class Matrix(NamedTuple):
+    """A matrix in a flat array: the place of its first element, and how far apart its rows and its columns lie."""
+
+    array: str
+    start: str
+    row: int
+    column: int
+
+    @property
+    def text(self) -> str:
+        """How it is passed."""
+        return f"{self.array}, {self.start}, {self.row}, {self.column}"
+
+
+PACK = """
+@entry
+def program(b, start, row, column, columns, panels):
+    pack(b, start, row, column, columns, panels)
+"""
+
+
+def factors(product: Value) -> tuple[Value, Value, bool]:
+    """The rows and the matrix of a product, and whether the matrix is transposed: W h is h Wᵀ."""
+    a, b = product.args
+    return (b, a, True) if b.ndim == 1 else (a, b, False)
+
+
+def goes_by_tiles(product: Value, inside: bool) -> bool:
+    """Whether a product, inside of a loop over time or not, is large, and at least as wide as one vector."""
+    is_plain = product.ndim > 0 and all(a.ndim <= 2 for a in product.args)
+    is_wide = is_plain and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
+    return is_wide and multiplications(product) > (SMALL_PRODUCT_INSIDE if inside else SMALL_PRODUCT)

@@ -1,0 +1,96 @@
+"""In which order Values are written as machine code: so that as much as possible runs in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...autodiff.rules import linalg, reductions, shape
+from ..graph.shapes import is_view
+from ..graph.values import Value, name_of_operation, operands
+from .expressions import has_expression
+from .function import MachineCode, NoMachineCode
+from .passes import Elements
+from .placement import Placement
+from .products import Products
+
+
+class Schedule:
+    """Writes Values as they get ready: whatever isn't elementwise first, then all that fits into one pass.
+
+    Args:
+        code: where to.
+
+    Attributes:
+        code: as given.
+        placement: where Values lie.
+        elements: what writes passes, copies and sums.
+        products: what writes products.
+    """
+
+    def __init__(self, code: MachineCode) -> None:
+        self.code = code
+        self.placement = Placement(code)
+        self.elements = Elements(code, self.placement)
+        self.products = Products(code, self.placement)
+
+    def write(self, values: Iterable[Value]) -> None:
+        """Write everything.
+
+        Raises:
+            NoMachineCode: something can't be written.
+        """
+        waiting = list(values)
+        while waiting:
+            unmade = set(waiting)
+            others = (v for v in waiting if not has_expression(v) and unmade.isdisjoint(operands(v)))
+            value = next(others, None)
+            if value is not None:
+                self._write_alone(value)
+                waiting.remove(value)
+            else:
+                chosen = _one_pass(waiting)
+                if not chosen:
+                    raise NoMachineCode(name_of_operation(waiting[0]))
+                self.elements.compute(chosen)
+                waiting = [v for v in waiting if v not in chosen]
+
+    def _write_alone(self, value: Value) -> None:
+        if is_view(value):
+            self.placement.view(value)
+        elif value.op is shape.joined:
+            self._join(value)
+        elif value.op is linalg.matmul:
+            self.products.compute(value)
+            self._hand_on(value)
+        elif value.op in (reductions.sum, reductions.mean):
+            self.elements.reduce(value)
+            self._hand_on(value)
+        else:
+            raise NoMachineCode(name_of_operation(value))
+
+    def _join(self, value: Value) -> None:
+        """Copy what has to be copied; the other parts were written where they belong."""
+        if value not in self.placement.writes:
+            self.placement.join(value)
+        for place, piece in self.placement.parts.get(value, []):
+            self.elements.copy(place, piece)
+        self.placement.home(value)
+        self.elements.accumulate(value)
+
+    def _hand_on(self, value: Value) -> None:
+        """Bring a Value that stands in its home to all other places where it is wanted."""
+        for place in self.placement.writes[value][1:]:
+            self.elements.copy(place, value)
+        self.elements.accumulate(value)
+
+
+def _one_pass(waiting: list[Value]) -> dict[Value, None]:
+    """Elementwise Values of one shape whose operands are known, or are made in the same pass."""
+    unmade = set(waiting)
+    chosen: dict[Value, None] = {}
+    for v in waiting:
+        if not has_expression(v) or (chosen and v.shape != next(iter(chosen)).shape):
+            continue
+        if all(a not in unmade or (a in chosen and a.shape == v.shape) for a in operands(v)):
+            chosen[v] = None
+    return chosen

@@ -1,0 +1,89 @@
+"""Small programs as machine code from end to end: what stands around the loops, too.
+
+Where a whole training step takes microseconds, so does each call of NumPy. A forward or backward pass then becomes one
+function, called once. Large programs gain nothing by that, and leave what isn't in a loop to NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...autodiff.rules import linalg, shape
+from ..graph.shapes import is_view
+from ..graph.values import Value, is_constant
+from ..loops.loop import Loop
+from ..numpy_code.kernels import view
+from ..numpy_code.writer import Writer
+from .addresses import viewed
+from .function import MachineCode, NoMachineCode
+from .loop import MachineLoop
+from .placement import Placement
+from .schedule import Schedule
+
+SMALL_VALUE = 2**14  # elements of the largest array outside of loops
+
+
+def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
+    """The lines of the calling function that compute these Values.
+
+    Args:
+        writer: knows what everything is called.
+        order: what to compute, each after its operands.
+        kept: what is read afterwards.
+
+    Raises:
+        NoMachineCode: something has no machine-code form, or is large.
+    """
+    if any(value.size > SMALL_VALUE for value in order if not isinstance(value.op, Loop)):
+        raise NoMachineCode("a large program")
+    given = set(writer.names)
+    code = MachineCode(writer, starts_inside=True)
+    schedule = Schedule(code)
+    placement = schedule.placement
+    placement.add_users(value for value in order if not isinstance(value.op, Loop))
+    loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
+    placement.kept |= {*kept, *(v for loop in loops for v in loop.reads())}
+    waiting: list[Value] = []
+    for value in order:
+        if isinstance(value.op, Loop):
+            if value.op in loops:
+                schedule.write(waiting)
+                waiting = []
+                MachineLoop(schedule, value.op).write()
+                del loops[value.op]
+        elif is_view(value) and (value.args[0] in given or is_constant(value.args[0])):
+            place = viewed(value, placement.place_of(value.args[0])) if _only_multiplies(value, placement) else None
+            if place is not None:
+                placement.homes[value] = place
+            else:
+                writer.names[value] = view(value, writer.operand(value.args[0]))
+                given.add(value)
+        elif value.op is not None:
+            waiting.append(value)
+    schedule.write(waiting)
+    for value in order:
+        if value in placement.kept:
+            _name(writer, placement, value)
+    return code.call()
+
+
+def _only_multiplies(value: Value, placement: Placement) -> bool:
+    """Whether it is a transposed matrix that needn't be copied: the left factors of a product are read one by one."""
+    return (
+        value.op is shape.transpose
+        and value.ndim == 2
+        and value not in placement.kept
+        and all(
+            user.op is linalg.matmul and user.args[0] is value and user.args[1] is not value
+            for user in placement.users.get(value, ())
+        )
+    )
+
+
+def _name(writer: Writer, placement: Placement, value: Value) -> str:
+    """What others call a Value that the function computes."""
+    if value not in writer.names:
+        is_seen = is_view(value)
+        base = _name(writer, placement, value.args[0]) if is_seen else ""
+        writer.names[value] = view(value, base) if is_seen else placement.passed(placement.place_of(value))
+    return writer.names[value]

@@ -1,0 +1,1 @@
+"""The executor that writes a program as calls of NumPy, with ``out=`` everywhere."""

@@ -1,0 +1,70 @@
+"""The executor that is always there: a program as Python functions that call NumPy with ``out=``.
+
+There is one line for each operation, and they read like code that one would write by hand. The loop of an Elman cell
+comes out as
+
+    for matmul_3_t, state_1, state_1_next in zip(matmul_14, all_state_1[:-1], all_state_1[1:]):
+        matmul(state_1, W_4, out=temporary_0)
+        add(matmul_3_t, temporary_0, out=temporary_0)
+        tanh(temporary_0, out=state_1_next)
+
+Every array that they write to is a *buffer*: planned here, allocated once, used for many calls. ``loop`` writes
+the loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...autodiff.rules import linalg
+from ..graph.shapes import multiplications
+from ..graph.values import Value, label
+from ..loops.loop import Loop
+from ..runtime import blas
+from .generated import Buffer
+from .loop import LoopWriter
+from .writer import Writer
+
+# Multiplications up to which a product in a loop gains nothing from BLAS's threads. They begin at once, as they don't
+# sleep in between; ours, which do, have to be woken for a product, and are worth that from blas.SMALL_PRODUCT on.
+SMALL_PRODUCT_INSIDE = 2**20
+
+
+def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
+    """The lines that compute these Values.
+
+    BLAS runs them on one thread, and large products before and after loops on ours. Only where a loop has large
+    products, all is left to BLAS as it is: its threads don't sleep between two products, and would be in our way.
+
+    Args:
+        writer: knows what everything is called.
+        order: what to compute, each after its operands.
+        kept: what is read afterwards; all is there, so it makes no difference.
+    """
+    loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
+    inside = [v for loop in loops for v in loop.body() if v.op is linalg.matmul]
+    outside = [v for v in order if v.op is linalg.matmul]
+    is_ours = (inside or outside) and all(multiplications(v) <= SMALL_PRODUCT_INSIDE for v in inside)
+    lines: list[str] = []
+    for value in order:
+        if isinstance(value.op, Loop):
+            if value.op in loops:  # of several results of a loop, the first brings it
+                del loops[value.op]
+                lines += LoopWriter(writer, value.op).lines()
+        elif is_ours and value in outside and value.ndim == 2 and multiplications(value) > blas.SMALL_PRODUCT:
+            lines.append(_shared_product(writer, value))
+        elif value.op is not None:
+            lines += writer.straight(value)
+    return _on_one_thread(writer, lines) if is_ours else lines
+
+
+def _shared_product(writer: Writer, value: Value) -> str:
+    """A product whose rows are shared among threads."""
+    a, b = map(writer.operand, value.args)
+    name = writer.names[value] = label(value)
+    writer.buffers[name] = Buffer(value.shape, value.dtype)
+    return f"{writer.named(blas.matmul, 'shared')}({a}, {b}, out={name})"
+
+
+def _on_one_thread(writer: Writer, lines: list[str]) -> list[str]:
+    return [f"with {writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]

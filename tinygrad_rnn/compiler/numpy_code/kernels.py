@@ -1,0 +1,157 @@
+"""How NumPy computes each operation into an array that is already there: lines of Python, for generated code.
+
+``statements(value, out, args)`` gives the lines that leave ``value`` in ``out``. Operations that only look at an array
+in another way (views) have an expression instead; whatever is in neither table is run as it is and copied.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.rules import activations, elementwise, indexing, linalg, reductions, shape
+from ..graph.values import Value
+
+Statements = Callable[..., "list[str] | None"]
+
+REDUCERS: dict[Any, str] = {
+    reductions.sum: "add",
+    reductions.mean: "add",
+    reductions.max: "maximum",
+    reductions.min: "minimum",
+}
+
+
+def _sigmoid(value: Value, out: str, x: str) -> list[str]:
+    """1 / (1 + exp(-x)); below the bound exp would overflow, and nothing is left of the result anyway."""
+    bound = {2: -11.0, 4: -88.5}.get(value.dtype.itemsize, -709.5)
+    return [
+        f"maximum({x}, {bound}, out={out})",
+        f"negative({out}, out={out})",
+        f"exp({out}, out={out})",
+        f"add({out}, 1, out={out})",
+        f"reciprocal({out}, out={out})",
+    ]
+
+
+def _power(value: Value, out: str, x: str) -> list[str] | None:
+    exponent = value.keywords["exponent"]
+    if not is_written_out(exponent):
+        return None
+    return [f"square({x}, out={out})" if exponent == 2 else f"power({x}, {exponent!r}, out={out})"]
+
+
+def _where(value: Value, out: str, condition: str, x: str, y: str) -> list[str]:
+    return [f"copyto({out}, {y})", f"copyto({out}, {x}, where={condition})"]
+
+
+def _clip(value: Value, out: str, a: str, low: str, high: str) -> list[str]:
+    return [f"clip({a}, {low}, {high}, out={out})"]
+
+
+def _matmul(value: Value, out: str, a: str, b: str) -> list[str]:
+    return [f"matmul({a}, {b}, out={out})"]
+
+
+def _reduction(value: Value, out: str, a: str) -> list[str]:
+    axis, keepdims = value.keywords.get("axis"), value.keywords.get("keepdims", False)
+    lines = [f"{REDUCERS[value.op]}.reduce({a}, axis={axis!r}, keepdims={keepdims!r}, out={out})"]
+    if value.op is reductions.mean:
+        lines.append(f"divide({out}, {reductions.size_along(value.args[0], axis)}, out={out})")
+    return lines
+
+
+def _concatenate(value: Value, out: str, *arrays: str) -> list[str]:
+    return [f"concatenate(({', '.join(arrays)},), axis={value.keywords['axis']}, out={out})"]
+
+
+def _stack(value: Value, out: str, *arrays: str) -> list[str]:
+    return [f"stack(({', '.join(arrays)},), axis={value.keywords.get('axis', 0)}, out={out})"]
+
+
+def _cast(value: Value, out: str, a: str, *dtype: str) -> list[str]:
+    return [f"copyto({out}, {a}, casting='unsafe')"]
+
+
+KERNELS: dict[Any, Statements] = {
+    activations.logistic: _sigmoid,
+    activations.rectifier: lambda value, out, x: [f"maximum({x}, 0, out={out})"],
+    elementwise.power_by_number: _power,
+    elementwise.where: _where,
+    elementwise.clipped: _clip,
+    linalg.matmul: _matmul,
+    shape.joined: _concatenate,
+    shape.stacked: _stack,
+    shape.cast: _cast,
+    **dict.fromkeys(REDUCERS, _reduction),
+}
+
+# Kernels that may not write where they still have to read.
+READS_AFTER_WRITING = {elementwise.where}
+
+
+def _axis(value: Value, position: int, name: str) -> Any:
+    return value.args[position] if len(value.args) > position else value.keywords.get(name)
+
+
+VIEWS: dict[Any, Callable[[Value, str], str]] = {
+    shape.reshape: lambda value, a: f"{a}.reshape({value.shape!r})",
+    shape.squeeze: lambda value, a: f"{a}.reshape({value.shape!r})",
+    shape.expand_dims: lambda value, a: f"{a}.reshape({value.shape!r})",
+    shape.transpose: lambda value, a: f"{a}.transpose({_axis(value, 1, 'axes')!r})",
+    shape.swapaxes: lambda value, a: f"{a}.swapaxes({value.args[1]}, {value.args[2]})",
+    shape.moveaxis: lambda value, a: f"moveaxis({a}, {value.args[1]!r}, {value.args[2]!r})",
+    shape.broadcast_to: lambda value, a: f"broadcast_to({a}, {value.shape!r})",
+    indexing.output: lambda value, a: f"asarray({a}[{value.args[1]}])",
+}
+
+
+def index_text(index: Any) -> str:
+    """An index as it is written between brackets."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return ", ".join(map(_part_text, parts)) + ("," if isinstance(index, tuple) and len(parts) == 1 else "") or "()"
+
+
+def _part_text(part: Any) -> str:
+    if not isinstance(part, slice):
+        return "..." if part is Ellipsis else repr(part) if part is None or isinstance(part, bool) else str(int(part))
+    ends = ["" if end is None else str(int(end)) for end in (part.start, part.stop)]
+    return ":".join(ends) + ("" if part.step is None else f":{int(part.step)}")
+
+
+def view(value: Value, a: str) -> str:
+    """The expression of a view."""
+    return f"{a}[{index_text(value.args[1])}]" if value.op is indexing.getitem else VIEWS[value.op](value, a)
+
+
+def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
+    """The lines that compute a Value into ``out``; None if there is no kernel for it."""
+    ufunc = getattr(value.op, "forward", value.op)
+    if isinstance(ufunc, np.ufunc) and ufunc.nout == 1 and not value.keywords:
+        return [f"{ufunc.__name__}({', '.join(args)}, out={out})"]
+    kernel = KERNELS.get(value.op)
+    return None if kernel is None else kernel(value, out, *args)
+
+
+def is_written_out(a: Any) -> bool:
+    """Whether a constant can stand in generated code as it is. NumPy's own numbers can't: they have types."""
+    return a is None or type(a) in (bool, int, str) or (type(a) is float and math.isfinite(a))
+
+
+def numbers(array: np.ndarray) -> list[np.ndarray]:
+    """The elements of an array (T,), as arrays that can be written to."""
+    return [array[t, ...] for t in range(len(array))]
+
+
+# What generated code may call.
+NAMESPACE: dict[str, Any] = {"numbers": numbers} | {
+    name: getattr(np, name)
+    for name in {
+        "array", "asarray", "ascontiguousarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul", "moveaxis",
+        "stack",
+        *(name for name, function in vars(np).items() if isinstance(function, np.ufunc)),
+    }
+}  # fmt: skip

@@ -1,0 +1,111 @@
+"""Generated functions, as text: what everything in them is called, and the lines that stand outside of loops.
+
+Each executor writes its loops with a ``Writer`` at hand. What isn't in a loop is a call of NumPy in all of them.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..graph.shapes import has_several_results, is_view
+from ..graph.values import Value, is_constant, label
+from ..program.program import Program
+from .generated import Buffer, Function
+from .kernels import NAMESPACE, is_written_out, statements, view
+
+NOTHING: Mapping[Value, str] = {}
+
+
+class Writer:
+    """Writes straight lines, and knows what everything is called.
+
+    Args:
+        program: what is computed.
+
+    Attributes:
+        names: what each Value is called, once it has been made.
+        buffers: the arrays to be allocated, by name.
+        globals: what else the text refers to.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
+        self.buffers: dict[str, Buffer] = {}
+        self.globals: dict[str, Any] = dict(NAMESPACE)
+
+    def straight(self, value: Value) -> list[str]:
+        """The lines that compute one Value outside of loops."""
+        name = self.names[value] = label(value)
+        if is_view(value):
+            return [f"{name} = {view(value, self.operand(value.args[0]))}"]
+        lines = statements(value, name, [self.operand(a) for a in value.args])
+        if lines is None:
+            call = self.call(value)
+            return [f"{name} = {call if has_several_results(value) else f'asarray({call})'}"]
+        self.buffers[name] = Buffer(value.shape, value.dtype)
+        return lines
+
+    def call(self, value: Value, inside: Mapping[Value, str] = NOTHING) -> str:
+        """An operation without a kernel, as a call of its own function."""
+        arguments = [self.operand(a, inside) for a in value.args]
+        arguments += [f"{key}={self.operand(a, inside)}" for key, a in value.keywords.items()]
+        return f"{self.named(getattr(value.op, 'forward', value.op))}({', '.join(arguments)})"
+
+    def operand(self, a: Any, inside: Mapping[Value, str] = NOTHING) -> str:
+        """How an argument is written.
+
+        Args:
+            a: the argument.
+            inside: what Values are called where it stands, if that is in a loop.
+        """
+        if isinstance(a, Value):
+            if a in inside:
+                return inside[a]
+            if is_constant(a) and a not in self.names:
+                self.names[a] = self.named(a.array)
+            return self.names[a]
+        if isinstance(a, (tuple, list)):
+            return as_tuple(self.operand(part, inside) for part in a)
+        return repr(a) if is_written_out(a) else self.named(a)
+
+    def named(self, thing: Any, kind: str = "given") -> str:
+        """A name for something that can't be written out."""
+        for name, known in self.globals.items():
+            if known is thing:
+                return name
+        name = f"{kind}_{len(self.globals)}"
+        self.globals[name] = thing
+        return name
+
+    def function(self, name: str, lines: list[str], views: Iterable[str], saved: Iterable[str] = ()) -> Function:
+        """A function of these lines, whose parameters are what they read.
+
+        Args:
+            name: what to call it.
+            lines: its text.
+            views: names of views of buffers.
+            saved: names of what another function hands to it.
+        """
+        needed, _ = names_in(lines)
+        needed -= set(self.globals)
+        kept = sorted(needed & {*self.buffers, *views})
+        given = sorted(needed & {*self.names.values(), *saved} - set(kept))
+        source = f"def {name}({', '.join([*kept, *given])}):\n" + "".join(f"    {line}\n" for line in lines)
+        namespace = dict(self.globals)
+        exec(compile(source, f"<compiled {name}>", "exec"), namespace)
+        return Function(source, kept, given, namespace[name])
+
+
+def as_tuple(parts: Iterable[str]) -> str:
+    """The text of a tuple."""
+    return f"({''.join(part + ', ' for part in parts)})"
+
+
+def names_in(lines: list[str]) -> tuple[set[str], set[str]]:
+    """The names that some lines read but don't make, and those that they make."""
+    tree = ast.parse("\n".join(lines))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    made = {node.id for node in found if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in found} - made, made

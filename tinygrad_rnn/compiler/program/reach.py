@@ -1,0 +1,74 @@
+"""To what a gradient flows from some of a program's results: what isn't reached gets none at all, rather than zeros.
+
+A backward pass is written once, for all results. In a call it may begin at a few of them, and the others count as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...autodiff.registry import Primitive
+from ..graph.values import Value, in_order
+from ..loops.loop import Loop, Result
+
+
+def reached_from(results: Iterable[Value]) -> set[Value]:
+    """The Values outside of loops to which a gradient of these results flows."""
+    found = set(results)
+    order = in_order(found)
+    first_result = {value.op: value for value in reversed(order) if isinstance(value.op, Loop)}
+    for value in reversed(order):
+        if isinstance(value.op, Loop):  # all at once, when it is known of all its results whether they are reached
+            if value is first_result[value.op]:
+                found |= _through_loop(value.op, [key for key, result in value.op.results.items() if result in found])
+        elif value in found:
+            found |= _differentiated(value)
+    return found
+
+
+def _differentiated(value: Value) -> set[Value]:
+    """The operands that a rule of its operation gives a cotangent."""
+    if not isinstance(value.op, Primitive) or value.dtype.kind != "f":
+        return set()
+    vjps = value.op.vjps
+    return {a for i, a in enumerate(value.args) if isinstance(a, Value) and (callable(vjps) or vjps[i] is not None)}
+
+
+def _through_loop(loop: Loop, keys: list[Result]) -> set[Value]:
+    """What a loop reads from outside and is reached from these results of it: step by step, from the last."""
+    after = {c.before: c.after for c in loop.carried}
+    body = set(loop.body())
+    at_each_step = {key.inner for key in keys if key.kind != "last"}
+    states = frozenset(key.inner for key in keys if key.kind == "last")  # those reached, of the states after a step
+    found: set[Value] = set()
+    known: dict[frozenset[Value], tuple[frozenset[Value], set[Value]]] = {}
+    for _ in range(loop.steps):
+        if states not in known:
+            known[states] = _through_step(loop, body, {*at_each_step, *(after[state] for state in states)})
+        before, outside = known[states]
+        found |= outside
+        if before == states:
+            break
+        states = before
+    return found | {c.start for c in loop.carried if c.before in states}
+
+
+def _through_step(loop: Loop, body: set[Value], roots: set[Value]) -> tuple[frozenset[Value], set[Value]]:
+    """What is reached in one step: states before it, and Values from outside."""
+    states: set[Value] = set()
+    outside: set[Value] = set()
+    seen: set[Value] = set()
+    stack = list(roots)
+    befores = {c.before for c in loop.carried}
+    while stack:
+        value = stack.pop()
+        if value in befores:
+            states.add(value)
+        elif value not in body:
+            read = loop.early(value) if loop.moves(value) else value
+            assert read is not None
+            outside.add(read)
+        elif value not in seen:
+            seen.add(value)
+            stack += _differentiated(value)
+    return frozenset(states), outside

@@ -1,0 +1,1 @@
+"""A placed picture as SVG, DOT, Graphviz output, JSON and text."""

@@ -1,0 +1,453 @@
+"""The recorded graph, read into a plain model of what there is to draw.
+
+A ``Graph`` knows vertices and edges, and for each vertex three things that place it: its **step**
+(which column), its **lane** (which layer, or what comes before, between and after the layers), and its **key**: what
+it is to the cell, the same at every step. All of it is read from the tags that nodes carry since their creation.
+Unrolled, a picture is arranged by (lane, key, step); rolled, by (lane, key) alone.
+
+Two things are inferred, because they are facts of the data flow and not guesses about its shape. What is computed
+outside any step (a loss, say) but from the values of one step belongs to that step. And ``stack`` followed by an index
+is a wire: ``ys[2]`` is the output of step 3 itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.graph import Node, ancestors
+from ...autodiff.scalar import Scalar
+from ...autodiff.scope import Label
+from ...autodiff.tensor import Tensor
+from ...recorded.replay import expanded
+from ..scene import Line
+from .symbols import operation_symbol, plain_number, settings_text
+
+# What a label says comes first in naming a value that has several.
+ROLES = ("state", "output", "value", "input")
+ROLE_LETTERS = {"state": "s", "output": "y", "value": "v", "input": "x"}
+KINDS = {"state": "state", "output": "output", "value": "gate", "input": "input"}
+
+
+@dataclass(slots=True)
+class Vertex:
+    """One thing to draw: a recorded value, a leaf, a constant, or (in a quotient) many of them.
+
+    Attributes:
+        kind: "parameter", "input", "state", "output", "gate", "operation", "loss", "constant", "cell" or "elided".
+        title: what it is called ("h", "W"); empty for an operation without a name.
+        symbol: how it was made ("tanh", "× 0.5"); empty for leaves.
+        step: its column; None for what belongs to no step.
+        lane: index into ``Graph.lanes``; None for parameters, which stand in the margin.
+        key: what it is to its lane, the same at every step.
+        nodes: what was recorded; the last one is its value.
+        detail: the settings of its operation ("axis=-1").
+        last_step: the last of the steps that it stands for, where it stands for several.
+        lines: what else is written in its box.
+        fill: a colour that replaces that of the kind.
+        lit: whether it is on the highlighted paths, if some are.
+    """
+
+    kind: str
+    title: str
+    symbol: str
+    step: int | None
+    lane: int | None
+    key: Hashable
+    nodes: list[Any]
+    detail: str = ""
+    last_step: int | None = None
+    lines: list[Line] = field(default_factory=list)
+    fill: str | None = None
+    lit: bool = True
+
+    @property
+    def value(self) -> Any:
+        """The recorded value: a node, or the array of a constant."""
+        return self.nodes[-1]
+
+
+@dataclass(slots=True)
+class Edge:
+    """A use of one vertex by another.
+
+    Attributes:
+        source, target: indices into ``Graph.vertices``.
+        argument: which argument of the target it is.
+        uses: the recorded uses that it stands for, (node, argument); none where no gradient flows.
+        source_key: the key of the value used, also where the source stands for many.
+        target_key: likewise of the user.
+        delay: how many steps it goes forward in time.
+        count: how many uses of the unrolled graph it stands for.
+        lit: as for a vertex.
+    """
+
+    source: int
+    target: int
+    argument: int
+    uses: list[tuple[Node, int]]
+    source_key: Hashable = None
+    target_key: Hashable = None
+    delay: int = 0
+    count: int = 1
+    lit: bool = True
+
+
+@dataclass
+class Lane:
+    """A layer of the model over all its steps, or what stands before, between and after the layers.
+
+    Attributes:
+        title: what is written at its left end.
+        timed: whether its vertices belong to time steps.
+        inherited: whether their steps come from what they were computed from, not from a scope.
+        is_cell: whether states or outputs of a cell are among them.
+    """
+
+    title: str
+    timed: bool
+    inherited: bool
+    is_cell: bool = False
+
+
+@dataclass
+class Graph:
+    """What there is to draw, in the order of recording."""
+
+    vertices: list[Vertex]
+    edges: list[Edge]
+    lanes: list[Lane]
+    roots: list[int]
+
+    def steps(self) -> list[int]:
+        """The time steps, ascending; step 0 is the initial state."""
+        return sorted({v.step for v in self.vertices if v.step is not None})
+
+
+def read(roots: list[Node]) -> Graph:
+    """Read everything that ``roots`` were made of. A node that stands for many (a compiled loop) is read as those.
+
+    Raises:
+        RuntimeError: the graph was freed by a ``backward()``.
+    """
+    nodes = ancestors(roots)
+    if any(hasattr(node.op, "expand") for node in nodes):
+        roots = [expanded(root)[root] if isinstance(root, Tensor) and root.requires_grad else root for root in roots]
+        nodes = ancestors(roots)
+    nodes.reverse()
+    return _Reader(nodes or roots, roots).graph()
+
+
+class _Reader:
+    """Reads a graph: first where each node belongs, then a vertex for each, then their keys."""
+
+    def __init__(self, nodes: list[Node], roots: list[Node]) -> None:
+        self.nodes = nodes
+        self.roots = set(roots)
+        self.root_list = roots
+        self.wires: dict[Node, Node] = {}  # an index into a stack, and what it selects
+        self.steps: dict[Node, int | None] = {}
+        self.lane_of: dict[Node, int] = {}
+        self.lanes: list[Lane] = []
+        self.vertices: list[Vertex] = []
+        self.edges: list[Edge] = []
+        self.index: dict[Any, int] = {}
+
+    def graph(self) -> Graph:
+        needed = self._needed()
+        self._place(needed)
+        self._add_vertices(needed)
+        self._settle_sources()
+        assign_keys(self.vertices, self.edges, self.lanes)
+        for vertex in self.vertices:
+            if vertex.kind in ("state", "output") and vertex.symbol and vertex.lane is not None:
+                self.lanes[vertex.lane].is_cell = True
+        return Graph(self.vertices, self.edges, self.lanes, [self.index[root] for root in self.root_list])
+
+    # --- which nodes are drawn ---------------------------------------------------------------------------------------
+
+    def _needed(self) -> list[Node]:
+        """The nodes to draw, in order: a stack of which every use is an index is not among them."""
+        wanted = set(self.roots)
+        for node in reversed(self.nodes):
+            if node not in wanted:
+                continue
+            selected = _selected_from_stack(node)
+            if selected is not None:
+                self.wires[node] = selected
+                wanted.add(selected)
+                continue
+            for i in node.edges or ():
+                wanted.add(node.inputs[i])
+        return [node for node in self.nodes if node in wanted and not (node in self.wires and self._is_mere_wire(node))]
+
+    def _is_mere_wire(self, node: Node) -> bool:
+        return not node.labels and node not in self.roots
+
+    def _followed(self, node: Any) -> Any:
+        """What a value really is: an unlabelled index into a stack is what it selects."""
+        while node in self.wires and self._is_mere_wire(node):
+            node = self.wires[node]
+        return node
+
+    def _inputs(self, node: Node) -> list[tuple[int, Any]]:
+        """The operands to draw: (argument, node or constant). A wire that stays visible has what it selects."""
+        if node in self.wires:
+            return [(0, self._followed(self.wires[node]))]
+        edges = set(node.edges or ())
+        found = []
+        for i, value in enumerate(node.inputs):
+            if i in edges:
+                found.append((i, self._followed(value)))
+            elif _is_operand(node, i) and _is_drawn(value):
+                found.append((i, value))
+        return found
+
+    # --- where they belong -------------------------------------------------------------------------------------------
+
+    def _place(self, needed: list[Node]) -> None:
+        """The step and the lane of every node that an operation made."""
+        runs: dict[Any, _Run] = {}
+        bands: dict[tuple[int, bool], int] = {}
+        started = 0  # how many layers have begun: what belongs to none of them stands above these
+        for node in needed:
+            if node.op is None:
+                self.steps[node] = _label_step(node)
+                continue
+            scope = node.scope
+            if scope.step is not None:
+                self.steps[node] = scope.step
+                run = runs.get(scope.layer)
+                if run is None or run.is_over(scope.step):
+                    run = runs[scope.layer] = _Run(len(self.lanes), scope.step)
+                    self.lanes.append(Lane(_lane_title(scope), timed=True, inherited=False))
+                    started += 1
+                if scope.owner is not None and not run.owned:
+                    run.owned = True
+                    self.lanes[run.lane].title = _lane_title(scope)
+                run.current = scope.step
+                run.seen.add(scope.step)
+                self.lane_of[node] = run.lane
+            else:
+                step = self._inherited_step(node)
+                self.steps[node] = step
+                band = (started, step is not None)
+                if band not in bands:
+                    bands[band] = len(self.lanes)
+                    self.lanes.append(Lane("", timed=step is not None, inherited=True))
+                self.lane_of[node] = bands[band]
+        self._order_lanes(bands)
+
+    def _inherited_step(self, node: Node) -> int | None:
+        """The step that a value outside all steps was computed from; the last one, where it sums up several."""
+        if _joins(node):
+            return None
+        found = None
+        for i in node.edges or ():
+            parent = self._followed(node.inputs[i])
+            step = self.steps.get(parent)
+            if step is None and parent.op is not None:
+                return None
+            if step is not None and (found is None or step > found):
+                found = step
+        return found
+
+    def _order_lanes(self, bands: dict[tuple[int, bool], int]) -> None:
+        """Lanes from bottom to top: each band above the layers that had begun, timed ones first."""
+        place = {lane: (started, 1 + (not timed)) for (started, timed), lane in bands.items()}
+        layers = [i for i in range(len(self.lanes)) if i not in place]
+        place.update({lane: (n + 1, 0) for n, lane in enumerate(layers)})
+        order = sorted(place, key=lambda lane: place[lane])
+        renumbered = {old: new for new, old in enumerate(order)}
+        self.lanes = [self.lanes[old] for old in order]
+        self.lane_of = {node: renumbered[lane] for node, lane in self.lane_of.items()}
+
+    # --- vertices and edges ------------------------------------------------------------------------------------------
+
+    def _add_vertices(self, needed: list[Node]) -> None:
+        for node in needed:
+            inputs = self._inputs(node)
+            for i, value in inputs:
+                if value not in self.index if isinstance(value, Node) else True:
+                    self._add_constant(node, i, value)
+            self.index[node] = len(self.vertices)
+            self.vertices.append(self._vertex(node))
+            for i, value in inputs:
+                source = self.index[value if isinstance(value, Node) else (node, i)]
+                uses = [(node, i)] if i in (node.edges or ()) else []
+                self.edges.append(Edge(source, self.index[node], i, uses))
+
+    def _vertex(self, node: Node) -> Vertex:
+        label = main_label(node)
+        title = label_title(label) if label else node.name or ""
+        if node.op is None:
+            kind = KINDS[label.role] if label else "parameter" if node.requires_grad else "constant"
+            return Vertex(kind, title, "", self.steps[node], None, None, [node])
+        kind = KINDS[label.role] if label else "operation"
+        if node in self.roots and np.size(value_array(node)) == 1 and not label:
+            kind = "loss"
+        keywords = getattr(node, "_keywords", {})
+        symbol = operation_symbol(node.op.name, node.inputs, keywords)
+        lane = self.lane_of[node]
+        return Vertex(kind, title, symbol, self.steps[node], lane, None, [node], detail=settings_text(keywords))
+
+    def _add_constant(self, user: Node, argument: int, value: Any) -> None:
+        """A value without a gradient, seen here for the first time."""
+        key: Any = value if isinstance(value, Node) else (user, argument)
+        label = main_label(value) if isinstance(value, Node) else None
+        title = (label_title(label) if label else value.name or "") if isinstance(value, Node) else ""
+        kind = KINDS[label.role] if label else "constant"
+        step = label.step if label else self.steps[user]
+        self.index[key] = len(self.vertices)
+        self.vertices.append(Vertex(kind, title, "", step, self.lane_of[user], None, [value]))
+
+    def _settle_sources(self) -> None:
+        """Leaves stand where they are used; what several steps share stands in the margin."""
+        steps_of: dict[int, set[int | None]] = {}
+        lane_of: dict[int, int] = {}
+        for edge in self.edges:
+            target = self.vertices[edge.target]
+            steps_of.setdefault(edge.source, set()).add(target.step)
+            if target.lane is not None:
+                lane_of.setdefault(edge.source, target.lane)
+        timed = any(lane.timed for lane in self.lanes)
+        for i, vertex in enumerate(self.vertices):
+            if vertex.symbol:
+                continue
+            if vertex.kind == "constant" and len(steps_of.get(i, ())) > 1:
+                vertex.step = None
+            if timed and vertex.step is None:
+                vertex.lane = None
+            else:
+                vertex.lane = lane_of.get(i, 0)
+        if not self.lanes:
+            self.lanes.append(Lane("", timed=False, inherited=True))
+
+
+@dataclass
+class _Run:
+    """One pass of a layer over its steps; a step that comes again begins another one."""
+
+    lane: int
+    current: int
+    seen: set[int] = field(default_factory=set)
+    owned: bool = False
+
+    def is_over(self, step: int) -> bool:
+        return step != self.current and step in self.seen
+
+
+def assign_keys(vertices: list[Vertex], edges: list[Edge], lanes: list[Lane]) -> None:
+    """Say of each vertex what it is to its lane, in words that are the same at every step.
+
+    In a cell a labelled value is known by its label, and what it was made of by its place on the way there: step 1, of
+    which a part may be constant, then still lines up with the others. What inherited its step is known by how it was
+    made of values of that step: a running sum then lines up though it begins with its first term. Either way a key is
+    a small number, so all of this is linear in the size of the graph.
+    """
+    numbers: dict[Hashable, int] = {}
+    copies: dict[Hashable, int] = {}
+
+    def intern(vertex: Vertex, words: tuple[Any, ...]) -> int:
+        """The number of these words in this lane; the second of their kind in one step gets another number."""
+        place = (vertex.lane, vertex.step, words)
+        copies[place] = copies.get(place, -1) + 1
+        return numbers.setdefault((vertex.lane, words, copies[place]), len(numbers))
+
+    same_step: list[list[Edge]] = [[] for _ in vertices]
+    made_of: list[list[Edge]] = [[] for _ in vertices]
+    for edge in edges:
+        source, target = vertices[edge.source], vertices[edge.target]
+        if source.lane == target.lane and source.step == target.step:
+            same_step[edge.source].append(edge)
+            made_of[edge.target].append(edge)
+    for i in range(len(vertices) - 1, -1, -1):
+        vertex = vertices[i]
+        if vertex.lane is None:
+            vertex.key = ("margin", i)
+        elif not lanes[vertex.lane].timed:
+            vertex.key = ("own", i)
+        elif vertex.title:
+            vertex.key = intern(vertex, ("named", vertex.title))
+        elif lanes[vertex.lane].inherited and vertex.symbol:
+            continue
+        elif same_step[i]:
+            edge = same_step[i][0]
+            vertex.key = intern(vertex, ("for", vertices[edge.target].key, edge.argument))
+        else:
+            vertex.key = intern(vertex, ("end", _operation(vertex)))
+    for i, vertex in enumerate(vertices):
+        if vertex.key is None:
+            parts = tuple(vertices[e.source].key for e in made_of[i] if vertices[e.source].symbol)
+            vertex.key = intern(vertex, ("of", _operation(vertex), parts))
+    for edge in edges:
+        source, target = vertices[edge.source], vertices[edge.target]
+        edge.source_key, edge.target_key = source.key, target.key
+        if source.step is not None and target.step is not None:
+            edge.delay = target.step - source.step
+
+
+def main_label(node: Node) -> Label | None:
+    """The label that names a value best: of those given where it was made, a state before an output before a gate."""
+    if not node.labels:
+        return None
+    here = [label for label in node.labels if label.step == node.scope.step] or node.labels
+    return min(here, key=lambda label: ROLES.index(label.role))
+
+
+def label_title(label: Label) -> str:
+    """What a label calls a value; the parts of a tuple, which have numbers for names, get a letter by their role."""
+    return f"{ROLE_LETTERS[label.role]}[{label.name}]" if label.name.isdigit() else label.name
+
+
+def value_array(value: Any) -> Any:
+    """The plain value of a node or constant."""
+    if isinstance(value, Tensor):
+        return value._data
+    return value.data if isinstance(value, Scalar) else value
+
+
+def _operation(vertex: Vertex) -> str:
+    op = getattr(vertex.value, "op", None)
+    return op.name if op is not None else ""
+
+
+def _label_step(leaf: Node) -> int | None:
+    label = main_label(leaf)
+    return label.step if label else None
+
+
+def _lane_title(scope: Any) -> str:
+    owner = type(scope.owner).__name__ if scope.owner is not None else ""
+    name = "" if scope.layer is None else str(scope.layer)
+    layer = f"layer {name}" if name[:1].isdigit() else name
+    return " · ".join(part for part in (layer, owner) if part)
+
+
+def _joins(node: Node) -> bool:
+    """Whether it puts the values of several steps side by side."""
+    return node.op.name in ("stack", "concatenate") and len(node.edges or ()) > 1
+
+
+def _selected_from_stack(node: Node) -> Any:
+    """What an integer index into a stack along the first axis selects, if that is what the node is."""
+    if node.op is None or node.op.name != "getitem" or not isinstance(node.inputs[1], (int, np.integer)):
+        return None
+    stack = node.inputs[0]
+    if stack.op is None or stack.op.name != "stack" or stack._keywords.get("axis", 0) != 0:
+        return None
+    selected = stack.inputs[int(node.inputs[1])]
+    return selected if isinstance(selected, Node) and selected.requires_grad else None
+
+
+def _is_operand(node: Node, argument: int) -> bool:
+    """Whether an argument is a value that takes part, not a setting such as an axis."""
+    rules = getattr(node.op, "vjps", None)
+    return not isinstance(rules, list) or (argument < len(rules) and rules[argument] is not None)
+
+
+def _is_drawn(value: Any) -> bool:
+    return isinstance(value, (Node, np.ndarray)) and plain_number(value) is None
