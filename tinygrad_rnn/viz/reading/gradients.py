@@ -15,7 +15,7 @@ import numpy as np
 
 from ...autodiff.graph import Node, Observer, ancestors, backward_walk, observe_backward
 from ...autodiff.rules.parts import Parts
-from .model import Graph, main_label, value_array
+from .model import Graph, main_label, selected_from_stack, value_array
 
 MISSING = "not computed"
 
@@ -76,10 +76,10 @@ class _Collector(Observer):
         """All of it, with what arrived in parts put together."""
         for n, c in self.found.contribution.items():
             if isinstance(c, Parts):
-                source = _shape(self.graph.vertices[self.graph.edges[n].source].value)
                 node, argument = self.graph.edges[n].uses[0]
-                is_wire = source != _shape(node.inputs[argument])
-                self.found.contribution[n] = c.parts[0][0] if is_wire else c.assembled(source)
+                is_wire = selected_from_stack(node) is not None
+                pieces = sum(piece for piece, _ in c.parts)
+                self.found.contribution[n] = pieces if is_wire else c.assembled(_shape(node.inputs[argument]))
         return self.found
 
 

@@ -175,7 +175,7 @@ class _Reader:
         for node in reversed(self.nodes):
             if node not in wanted:
                 continue
-            selected = _selected_from_stack(node)
+            selected = selected_from_stack(node)
             if selected is not None:
                 self.wires[node] = selected
                 wanted.add(selected)
@@ -432,7 +432,7 @@ def _joins(node: Node) -> bool:
     return node.op.name in ("stack", "concatenate") and len(node.edges or ()) > 1
 
 
-def _selected_from_stack(node: Node) -> Any:
+def selected_from_stack(node: Node) -> Any:
     """What an integer index into a stack along the first axis selects, if that is what the node is."""
     if node.op is None or node.op.name != "getitem" or not isinstance(node.inputs[1], (int, np.integer)):
         return None

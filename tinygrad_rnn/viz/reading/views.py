@@ -12,7 +12,8 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
-from .model import Edge, Graph, Vertex
+from ...autodiff.graph import Node
+from .model import Edge, Graph, Vertex, main_label
 
 LEVELS = ("scalar", "op", "gate", "cell", "layer")
 MERGED = ("elided", "cell")  # kinds whose arguments are not told apart
@@ -97,11 +98,19 @@ def elided(graph: Graph, hidden: list[range]) -> Graph:
 
     def merged(group: Any, found: list[Vertex]) -> Vertex:
         _, lane, run = group
-        nodes = [vertex.value for vertex in found if vertex.kind == "state"]
+        nodes = [node for vertex in found for node in _states_of(vertex)]
         title = f"⋯ {len(run)} steps"
         return Vertex("elided", title, "", run[0], lane, ("elided", lane), nodes, last_step=run[-1])
 
     return quotient(graph, groups, merged)
+
+
+def _states_of(vertex: Vertex) -> list[Any]:
+    """The states that a vertex stands for: itself, or those inside a cell."""
+    if vertex.kind != "cell":
+        return [vertex.value] if vertex.kind == "state" else []
+    labels = [(node, main_label(node)) for node in vertex.nodes if isinstance(node, Node)]
+    return [node for node, label in labels if label is not None and label.role == "state"]
 
 
 def rolled(graph: Graph) -> Graph:

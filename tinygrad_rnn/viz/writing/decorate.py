@@ -82,8 +82,8 @@ def color_by_norm(graph: Graph, measured: Measured | None, written: bool) -> Gra
 def write_derivatives(graph: Graph) -> None:
     """Into each box the local derivative of its operation."""
     for vertex in graph.vertices:
-        text = describe_operation(vertex)
-        if text and vertex.kind not in ("elided", "cell"):
+        text = describe_operation(vertex) if vertex.kind not in ("elided", "cell") else ""
+        if text:
             vertex.lines.append(Line(text, 9, muted=True))
 
 
