@@ -10,9 +10,9 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.comparison import compare
-from tinygrad_rnn.comparison.recording import record
 from tinygrad_rnn.comparison.referee import ask_referee
 from tinygrad_rnn.manual import lstm
+from tinygrad_rnn.recorded.recording import record
 
 XS = np.random.default_rng(0).normal(size=(4, 3))
 

@@ -16,10 +16,10 @@ import numpy as np
 from ..autodiff.scope import no_grad
 from ..autodiff.trees import unflatten
 from ..recorded.landmarks import Landmarks
+from ..recorded.recording import Recording, record
 from .claims import read_claims
 from .diagnosis import diagnose
 from .measures import Tolerance
-from .recording import Recording, record
 from .report import Diagnosis
 from .rows import compare_rows
 

@@ -10,11 +10,11 @@ import numpy as np
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
+from ..recorded.recording import Recording, record
 from ..recorded.tables import Table, number
 from .claims import Claims, as_mapping, evaluated, matched, plain_array
 from .lines import read_line
 from .measures import Tolerance
-from .recording import Recording, record
 from .report import DIFFERS, Row
 
 SHOWN = 10  # columns of a table; of more, the first that differ

@@ -14,8 +14,8 @@ from ..recorded.contributions import Contributions
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks, label_of
 from ..recorded.loss_terms import entering_cotangents, walk_from_step
+from ..recorded.recording import Recording
 from .altered import rule_of
-from .recording import Recording
 
 LARGEST_TABLE = 20_000_000  # numbers
 

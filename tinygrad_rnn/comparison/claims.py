@@ -17,9 +17,9 @@ import numpy as np
 
 from ..autodiff.array_node import value_of
 from ..manual.lines import lines as lines_of_derivation
+from ..recorded.recording import Recording
 from .one_layer import derives_a_layer, run_layer
 from .pytorch_names import translated
-from .recording import Recording
 
 
 class Claim(NamedTuple):

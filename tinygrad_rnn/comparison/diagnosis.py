@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..recorded.recording import Recording
 from .altered import altered_walk
 from .case import Case
 from .claims import Claims, plain_array
@@ -16,7 +17,6 @@ from .lines import Book, Request
 from .measures import Tolerance
 from .mistakes import CATALOGUE, CHANGES_OF_AN_ARRAY, Candidate
 from .mistakes.arrays import misshapen
-from .recording import Recording
 from .report import AGREES, DIFFERS, Diagnosis, Line, Row
 
 # Up to where a recording is walked once for every mistake: operations, and multiplications with parameters.

@@ -28,9 +28,9 @@ from ..autodiff.tensor import Tensor
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
+from ..recorded.recording import Recording
 from .claims import plain_array
 from .measures import Tolerance, distance
-from .recording import Recording
 from .report import AGREES, DIFFERS, NAN, NOTHING, Line
 
 PATTERN = re.compile(

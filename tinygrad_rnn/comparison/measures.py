@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
-from .recording import Recording
+from ..recorded.recording import Recording
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:

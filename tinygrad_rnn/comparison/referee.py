@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..autodiff.gradcheck import central_differences
-from .recording import Recording
+from ..recorded.recording import Recording
 
 RTOL, ATOL = 1e-6, 1e-8  # what central differences in float64 can tell
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..recorded.contributions import contributions_by_step
+from ..recorded.recording import Recording
 from .claims import Claims
 from .measures import Tolerance, angle, distance, first_nan
-from .recording import Recording
 from .report import AGREES, DIFFERS, NAN, NOTHING, Row
 
 

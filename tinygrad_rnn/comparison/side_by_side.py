@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ..recorded.recording import Recording, record
 from .asking_again import told_apart
 from .breakdown import breakdown
 from .claims import read_claims
 from .diagnosis import TOO_LARGE, diagnose, is_too_large
 from .lines import compare_lines
 from .measures import Tolerance, default_tolerance, first_nan
-from .recording import Recording, record
 from .referee import ask_referee
 from .report import AGREES, Report, Row
 from .rows import compare_rows

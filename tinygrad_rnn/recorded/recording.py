@@ -1,4 +1,4 @@
-"""One side of a comparison: a loss that autograd recorded, with its parameters by name.
+"""A loss that autograd recorded, with its parameters by name.
 
 A loss comes as a function of the parameters, as a model that gives its loss, or already recorded. Whichever it is, here
 it becomes one thing: a root Tensor, a leaf for every parameter, and a way to evaluate the loss elsewhere, for the
@@ -19,8 +19,8 @@ from ..autodiff.scope import enable_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
-from ..recorded.landmarks import with_constants
-from ..recorded.replay import expanded, replay
+from .landmarks import with_constants
+from .replay import expanded, replay
 
 
 class Recording:
