@@ -65,8 +65,8 @@ PROMISES = {
     "next_word": ["please          -> stay 0.9", "please stay     -> at 0.9", "please stay at  -> home 0.9"],
     "number_reversal": [
         "after 41 updates. It answers [7 7 7]",
-        "stays at 1.387",
-        "It answers [5 3 1]",
+        re.compile(r"with a state of 2 numbers [5-8] of 10 learn it"),
+        "with a state of 4 numbers 10 of 10 learn it",
         re.compile(r"1[12]\d of the 128 that it has never seen"),
     ],
     "phrase_to_colour": ["after (0, 128, 0) ", "after (0, 0, 255) ", "after (255, 165, 0) "],
@@ -186,13 +186,12 @@ def test_the_feed_forward_network_is_the_recurrent_one_at_one_step():
     assert not by_hand.W.any()
 
 
-def test_the_articles_loss_ends_in_saying_one_everywhere_and_the_whole_cross_entropy_does_not():
+def test_the_articles_loss_ends_in_saying_one_everywhere_and_the_whole_cross_entropy_is_learnt_with_four_numbers():
     reversal = page("number_reversal")
     _, outputs = reversal.train_by_formulas(reversal.article.PARAMS, "one_sided_cross_entropy", threshold=0.01)
     assert (outputs > 0.98).all()
-    stuck, _ = reversal.train_by_formulas(reversal.article.PARAMS, "binary_cross_entropy")
-    assert not stuck.converged
-    assert stuck.losses[-1] == pytest.approx(2 * np.log(2), abs=1e-2)
+    small, large = (sum(result.converged for result in reversal.train_from_random_starts(d)) for d in (2, 4))
+    assert small < large == 10  # how many of the small ones get stuck hangs on rounding
 
 
 def test_all_ways_to_write_the_sum_over_paths_give_one_gradient():

@@ -6,15 +6,17 @@ Each room stands on those before it; with the first two read, the idea is unders
 
 - ``graph``: Values, their shapes, and the trace that records them.
 - ``loops``: the loop over time. What can be batched over time is hoisted or moved behind it (loop fission).
-- ``program``: a traced function together with its backward pass, which is a loop again.
 - ``guards``: what a trace takes for granted, and what a traced function may not do.
+- ``program``: a traced function together with its backward pass, which is a loop again.
 - ``runtime``: what generated code calls while it runs.
 - ``numpy_code``: the executor that writes calls of NumPy.
 - ``machine_code``: the executor that writes loops for numba; what stands around them is still NumPy's.
 
-And what users call: ``compiled`` (``compile``) keeps one plan (``plans``) for each form of arguments, ``generate``
-chooses the executor, ``executable`` owns the arrays, ``graph_node`` is one call as a node of the recorded graph, and
-``report`` prints a plan.
+And what users call:
+
+- ``generate``: the choice of an executor, and the functions that it writes.
+- ``executable``: these functions with their arrays; ``graph_node``: one call, as a node of the recorded graph.
+- ``report``: a plan as text; ``plans``: one plan for each form of arguments; ``compiled``: ``compile`` itself.
 """
 
 from ..autodiff.errors import CannotCompile

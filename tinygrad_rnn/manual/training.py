@@ -69,8 +69,7 @@ def train(
         FloatingPointError: The loss became infinite or NaN, with the update at which it did.
 
     Example:
-        A network with a state of size 4 learns the task of the worked example, 1, 3, 5 into 5, 3, 1 (from the
-        article's own start, with a state of size 2, gradient descent gets stuck at a loss of 2 log 2):
+        A network with a state of size 4 learns the task of the worked example, 1, 3, 5 into 5, 3, 1:
 
         >>> from tinygrad_rnn.manual import worked_example as example
         >>> objective = Objective("binary_cross_entropy", steps=example.OUTPUT_STEPS)

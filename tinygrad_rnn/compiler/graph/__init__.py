@@ -1,1 +1,6 @@
-"""A program as a graph: the Values that it is made of, their shapes, and the trace that records them."""
+"""A program as a graph: what it is made of, and how it is recorded.
+
+- ``values``: a Value is an array that the program will have once it runs, with the operation that makes it.
+- ``shapes``: the shape and dtype of an operation's result, without running it.
+- ``trace``: stand-ins for arrays, on which a function runs once; what it does becomes Values.
+"""

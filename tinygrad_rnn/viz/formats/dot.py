@@ -17,6 +17,7 @@ from .svg import STROKES, coordinate
 
 FONT = "Helvetica,Arial,sans-serif"
 ARROW = 7.0  # length of an arrow head
+ROOM_FOR_FONTS = 1.25  # the cell of a label, by its width as measured here: the fonts that Graphviz finds may be wider
 MOST_ROUNDED = 400  # with more boxes they have sharp corners and no hints: Graphviz's SVG is then half as large
 COLUMN = (PAPER.column, PAPER.column, "filled,rounded")
 PANELS = {"column": COLUMN, "hidden": COLUMN, "lane": ("none", PAPER.lane, "dotted,rounded")}
@@ -134,12 +135,14 @@ class _Writer:
 
     def label(self, n: int, label: Label) -> str:
         width = text_width(label.text, label.size, label.bold)
+        if label.anchor != "middle":
+            width *= ROOM_FOR_FONTS
         x = label.x + {"start": 0.5, "middle": 0.0, "end": -0.5}[label.anchor] * width
         y = label.y - label.size * 0.33
         color = DIMMED if label.dimmed else LABELS.get(label.kind, PAPER.muted)
         text = escape(label.text)
         text = f"<B>{text}</B>" if label.bold else text
-        if label.anchor != "middle":  # what is measured here and what Graphviz measures differ: hold on to the end
+        if label.anchor != "middle":  # the text lies at that end of a cell, however wide Graphviz's font makes it
             side = "LEFT" if label.anchor == "start" else "RIGHT"
             text = _table([f'<TD ALIGN="{side}" WIDTH="{round(width)}">{text}</TD>'])
         return (
