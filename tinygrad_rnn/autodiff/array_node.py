@@ -44,7 +44,7 @@ class ArrayNode(Node):
         edges, inputs, keywords, vjps = self.edges or (), self.inputs, self._keywords, self.op.vjps
         if vjps.__class__ is not list:
             found = vjps(edges, g, ans, *args, **keywords)
-            return [None if c is None else conformed(c, inputs[i]._data) for i, c in zip(edges, found)]
+            return [None if c is None else conformed(c, inputs[i]._data, self, i) for i, c in zip(edges, found)]
         # The commonest shape is spelled out below: passing *args on costs as much as a small product.
         plain_pair = not keywords and len(args) == 2
         a, b = args if plain_pair else (None, None)
@@ -53,7 +53,7 @@ class ArrayNode(Node):
             c = vjps[i](g, ans, a, b) if plain_pair else vjps[i](g, ans, *args, **keywords)
             value = inputs[i]._data
             if c.__class__ is not ndarray or c.dtype is not value.dtype or c.shape != value.shape:
-                c = conformed(c, value)
+                c = conformed(c, value, self, i)
             contributions.append(c)
         return contributions
 
@@ -164,12 +164,27 @@ def is_recorded(g: Any) -> bool:
     return isinstance(g, ArrayNode)
 
 
-def conformed(c: Any, value: Any) -> Any:
-    """A contribution in the shape and dtype of the value it belongs to: the only place that sees to it."""
+def conformed(c: Any, value: Any, made_by: Any = None, argument: int = 0) -> Any:
+    """A contribution in the shape and dtype of the value it belongs to: the only place that sees to it.
+
+    What was broadcast is summed. Nothing is reshaped: the right number of elements in a wrong shape is a mistake.
+
+    Args:
+        c: the contribution, as a rule gave it.
+        value: what has the shape and dtype.
+        made_by: the node or the Value whose rule it was, for the error.
+        argument: the index of the argument, for the error.
+
+    Raises:
+        ValueError: the value doesn't broadcast to the contribution's shape.
+    """
     if isinstance(c, Parts):
         return c
     if c.shape != value.shape:
-        c = c.reshape(value.shape) if c.size == value.size else sum_to_shape(c, value.shape)
+        try:
+            c = sum_to_shape(c, value.shape)
+        except ValueError:
+            raise errors.wrong_cotangent(made_by, argument, c.shape, value.shape) from None
     if c.dtype is not value.dtype and c.dtype != value.dtype:
         c = astype(c, value.dtype)
     return c

@@ -15,7 +15,7 @@ from .registry import Primitive
 from .scope import context, enable_grad, traces
 from .tensor import Tensor, apply, constant
 from .transforms import vjp
-from .trees import leaves, tree_map, unflatten
+from .trees import leaves, paths, tree_map, unflatten
 
 CLOSURE = (
     "{name}: the function uses a Tensor from outside that requires a gradient, and a derivative of your own says "
@@ -122,6 +122,57 @@ def _of_leaves(args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
     return found
 
 
+def _fitting(c: Any, name: str, argument: int, args: Any, result: Any) -> Any:
+    """The cotangent of one leaf of the arguments, in a shape that can be right for it.
+
+    That is the leaf's own, or one to which it is broadcast beside another argument, or a result.
+
+    Raises:
+        ValueError: it has any other shape.
+    """
+    c = c if isinstance(c, Tensor) else np.asarray(c)
+    shapes = [np.shape(value_of(leaf)) for leaf in (*leaves(args), *leaves(result))]
+    shape = shapes[argument]
+    if c.shape != shape and not any(c.shape == _broadcast(shape, other) for other in shapes):
+        path = list(paths(args))[argument]
+        raise errors.wrong_cotangent(name, path, c.shape, shape)
+    return c
+
+
+def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that both broadcast to; None if they don't."""
+    try:
+        return np.broadcast_shapes(shape, other)
+    except ValueError:
+        return None
+
+
+def _tangents(found: Any, name: str, args: Any, result: Any) -> Any:
+    """The tangents of the results that a rule gave, checked: a tree like the result, of arrays in the same shapes.
+
+    A result that is an argument, broadcast, may have the argument's tangent.
+
+    Raises:
+        ValueError: the trees or the shapes differ.
+    """
+    of_arguments = [np.shape(value_of(leaf)) for leaf in leaves(args)]
+    path = paths(result)
+
+    def checked(y: Any, v: Any) -> Any:
+        v = v if isinstance(v, Tensor) else np.asarray(v)
+        shape, place = np.shape(value_of(y)), next(path)
+        if v.shape == shape:
+            return v
+        if v.shape in of_arguments and _broadcast(v.shape, shape) == shape:
+            return np.broadcast_to(v, shape)
+        raise ValueError(
+            f"{name}: the rule gives a tangent of shape {v.shape} for result {place or 0}, which has the shape "
+            f"{shape}. A tangent has the shape of its result."
+        )
+
+    return tree_map(checked, result, found)
+
+
 def _plain_unless(recorded: bool, values: Any) -> list[Any]:
     return [v if recorded else value_of(v) for v in values]
 
@@ -138,6 +189,8 @@ class custom_vjp(_Custom):
     - ``backward(residuals, cotangent)`` gives a tuple with the cotangent of each argument, None for one without.
 
     Both are written in plain NumPy and see Tensors. For a second derivative ``backward`` itself is differentiated.
+    A cotangent has the shape of its argument. Where an argument was broadcast beside another, or to the shape of a
+    result, its cotangent may have that larger shape, and is summed; any other shape is refused.
 
     Example:
         >>> import numpy as np
@@ -171,7 +224,9 @@ class custom_vjp(_Custom):
                     raise TypeError(
                         f"{self._name}: backward must give a tuple with one cotangent for each of {len(args)} arguments"
                     )
-                return _plain_unless(recorded, [_of_leaves(args, cotangents)[active[i]] for i in wanted])
+                found = _of_leaves(args, cotangents)
+                fitting = [_fitting(found[active[i]], self._name, active[i], args, result) for i in wanted]
+                return _plain_unless(recorded, fitting)
 
             return pull_back, self._no_jvp
 
@@ -191,7 +246,7 @@ class custom_jvp(_Custom):
         f: a function of arrays, numbers and trees of them; whatever it uses that requires a gradient is an argument.
 
     Then declare the rule with ``defjvp(rule)``: ``rule(primals, tangents)`` gives ``(result, tangent of the result)``,
-    linear in the tangents, in plain NumPy. Reverse mode transposes it.
+    linear in the tangents, in plain NumPy. Reverse mode transposes it. A tangent has the shape of its result.
 
     Example:
         >>> import numpy as np
@@ -224,7 +279,7 @@ class custom_jvp(_Custom):
             still = [np.zeros_like(value_of(leaf), dtype=np.float64) for leaf in leaves(primals)]
             for i, v in zip(active, tangents):
                 still[i] = v
-            return rule(primals, unflatten(primals, iter(still)))[1]
+            return _tangents(rule(primals, unflatten(primals, iter(still)))[1], self._name, args, result)
 
         def rules(active: list[int]) -> tuple[Any, Any]:
             def pull_back(wanted: Sequence[int], g: Any, ans: Any, *values: Any) -> list[Any]:

@@ -46,8 +46,8 @@ def here() -> str:
     return _at(context.scope)
 
 
-def _at(scope: Scope) -> str:
-    return f" at {scope}" if str(scope) else ""
+def _at(scope: Scope | None) -> str:
+    return f" at {scope}" if scope is not None and str(scope) else ""
 
 
 def no_rule(name: str) -> NotOnTensors:
@@ -122,6 +122,23 @@ def no_assignment() -> NotOnTensors:
     return NotOnTensors(
         f"a Tensor{here()} can't be assigned into: its value is part of a recorded graph. Write the functional form: "
         "x = index_update(x, index, value), or index_add; np.where(mask, new, old); or np.stack of the parts."
+    )
+
+
+def wrong_cotangent(made_by: Any, argument: int | str, given: tuple[int, ...], shape: tuple[int, ...]) -> ValueError:
+    """The error for a rule that gives a gradient in another shape than that of the argument.
+
+    Args:
+        made_by: whose rule it is: a name, or the node or Value; None if that isn't known.
+        argument: which argument the gradient is for, by number or by path.
+        given: the shape of the gradient.
+        shape: the shape of the argument.
+    """
+    operation = made_by if isinstance(made_by, str) else getattr(getattr(made_by, "op", None), "name", "backward")
+    return ValueError(
+        f"{operation}{_at(getattr(made_by, 'scope', None))}: the gradient for argument {argument}, of shape {shape}, "
+        f"has the shape {given}. It needs the shape of the argument: transpose, reshape or multiply it as the formula "
+        "says. Only what was broadcast is summed."
     )
 
 

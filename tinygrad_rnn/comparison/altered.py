@@ -71,7 +71,7 @@ def altered_walk(root: Node, alteration: Alteration, wanted: frozenset[Node] = f
             parent: Any = node.inputs[i]
             c = alteration.contribution(node, i, g, rule_of(node, i))
             if c is not None:
-                c = conformed(c, parent._data)
+                c = conformed(c, parent._data, node, i)
                 waiting[parent] = waiting[parent] + c if parent in waiting else c
     return found
 

@@ -146,7 +146,10 @@ def _update_to_x(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
 
 def _update_to_value(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
     written = g[index]
-    return written if is_basic(index) else np.where(_that_stay(np.shape(x), written.shape, index), written, 0)
+    if not is_basic(index):
+        written = np.where(_that_stay(np.shape(x), written.shape, index), written, 0)
+    too_many = np.ndim(value) - written.ndim  # axes of length 1, which NumPy allows in front
+    return np.reshape(written, (1,) * too_many + written.shape) if too_many > 0 else written
 
 
 def _update_tangent(tangents: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:

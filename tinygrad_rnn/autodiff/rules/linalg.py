@@ -114,25 +114,31 @@ def _einsum_transposed(
 def _einsum_towards(i: int, g: Any, *operands: Any, subscripts: str, **options: Any) -> Any:
     """Swap operand i and the result: contract the cotangent with all other operands.
 
-    A letter of operand i that stands nowhere else was summed over: a vector of ones repeats the cotangent along it.
-    A letter that operand i repeats picked a diagonal: an identity matrix puts it back there.
+    A letter along which nothing else has operand i's length was summed over: a vector of ones repeats the cotangent
+    along it. A letter that operand i repeats picked a diagonal: an identity matrix puts it back there. And where
+    operand i has length 1, it was broadcast: such a letter is summed over.
     """
     letters, result = explicit_subscripts(subscripts, [o.shape for o in operands])
     terms = [result, *letters[:i], *letters[i + 1 :]]
     factors = [g, *operands[:i], *operands[i + 1 :]]
+    known = {letter for term, o in zip(terms, factors) for letter, n in zip(term, o.shape) if n != 1}
     free = (letter for letter in string.ascii_letters if letter not in "".join(letters) + result)
     wanted = ""
     for letter, n in zip(letters[i], operands[i].shape):
+        if n == 1:
+            continue
         if letter in wanted:
             twin = next(free)
             terms.append(letter + twin)
             factors.append(np.eye(n, dtype=operands[i].dtype))
             letter = twin
-        elif not any(letter in term for term in terms) or n == 1:
+        elif letter not in known:
             terms.append(letter)
             factors.append(np.ones_like(operands[i], shape=(n,)))
         wanted += letter
-    return contraction(*factors, subscripts=",".join(terms) + "->" + wanted, **options)
+    towards = contraction(*factors, subscripts=",".join(terms) + "->" + wanted, **options)
+    shape = operands[i].shape
+    return towards if towards.shape == shape else np.reshape(towards, shape)  # axes of length 1 between the others
 
 
 def _einsum_pushed(tangents: Any, ans: Any, *operands: Any, subscripts: str, **options: Any) -> Any:

@@ -58,20 +58,21 @@ sum = linear(_sum, _sum_transposed)
 
 
 def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
-    """Undo broadcasting: sum ``g`` over the axes along which an array of this shape was repeated.
+    """The sum of ``g`` over the axes along which an array of this shape was repeated; this undoes broadcasting.
 
     This is the only place where that happens: rules return cotangents in the shape of the result.
+
+    Raises:
+        ValueError: an array of this shape doesn't broadcast to that of ``g``.
     """
-    if g.ndim < len(shape):  # a rule may also leave size-1 axes out
-        return np.broadcast_to(sum_to_shape(g, shape[len(shape) - g.ndim :]), shape)
     leading = g.ndim - len(shape)
-    repeated = [i + leading for i, n in enumerate(shape) if n == 1 and g.shape[i + leading] != 1]
-    axes = (*range(leading), *repeated)
-    if axes:
-        g = sum(g, axis=axes, keepdims=bool(repeated))
-        if repeated and leading:
-            g = np.reshape(g, shape)
-    return g if g.shape == shape else np.broadcast_to(g, shape)
+    if leading > 0 and g.shape[leading:] == shape:  # the common case: one row of biases for a batch of rows
+        return sum(g, axis=tuple(range(leading)))
+    if leading < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[leading:])):
+        raise ValueError(f"an array of shape {shape} doesn't broadcast to {g.shape}")
+    repeated = (i for i, n in enumerate(shape, leading) if n == 1 and g.shape[i] != 1)
+    g = sum(g, axis=(*range(leading), *repeated), keepdims=True)
+    return np.reshape(g, shape) if leading else g
 
 
 def _mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:

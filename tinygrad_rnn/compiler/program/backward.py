@@ -77,8 +77,10 @@ def _settled(found: dict[Value, Any], value: Value) -> Any:
     return g
 
 
-def _add(found: dict[Value, Any], value: Value, contribution: Any) -> None:
-    contribution = conformed(contribution, value)
+def _add(
+    found: dict[Value, Any], value: Value, contribution: Any, made_by: Value | None = None, argument: int = 0
+) -> None:
+    contribution = conformed(contribution, value, made_by, argument)
     if isinstance(contribution, np.ndarray):  # of a step function it is 0, whatever the argument
         contribution = tracer(context.trace.lowered(contribution))
     found[value] = found[value] + contribution if value in found else contribution
@@ -98,7 +100,7 @@ def _pull_back(value: Value, g: Any, found: dict[Value, Any], leading: set[Value
         contributions = [None if rule is None else rule(g, ans, *args, **value.keywords) for rule in rules]
     for i, c in zip(edges, contributions):
         if c is not None:
-            _add(found, value.args[i], c)
+            _add(found, value.args[i], c, value, i)
 
 
 def _as_argument(a: Any) -> Any:
