@@ -189,7 +189,9 @@ def _ends(case: Case) -> dict[Any, Any]:
         for component in case.landmarks.state_components(layer):
             start: Any = case.find(component, 0, layer, "state")
             end: Any = case.find(component, case.landmarks.order(layer)[-1], layer, "state")
-            if start is not None and end is not None and start._data.shape == end._data.shape:
+            if start is None or end is None or start in case.names:  # a learnt start is there to be learnt
+                continue
+            if start._data.shape == end._data.shape:
                 found[start] = end
     return found
 
