@@ -195,13 +195,13 @@ class Trace:
         if tensor.serial > self._began:  # made inside, of numbers: a constant
             return self._constant(tensor._data)
         if tensor not in self.captured:
-            self.captured[tensor] = Value(None, (), {}, tensor.shape, tensor.dtype, tensor.name or "captured")
+            self.captured[tensor] = Value(None, (), {}, tensor.shape, tensor.dtype, "captured", tensor.name or "")
         return self.captured[tensor]
 
     def _constant(self, array: np.ndarray) -> Value:
         key = ("constant", array.shape, array.dtype.str, array.tobytes())
         if key not in self._known:
-            self._known[key] = Value(None, (), {}, array.shape, array.dtype, array=np.array(array))
+            self._known[key] = Value(None, (), {}, array.shape, array.dtype, "constant", array=np.array(array))
         return self._known[key]
 
     def made(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ...autodiff import errors
+
+# The words that stand in identifiers of generated code. "x" is a step's input, "g" a cotangent.
+Kind = Literal["input", "captured", "constant", "x", "state", "g", "result", "value"]
+NUMPY_NAMES = frozenset(name for name in np.__all__ if name.isascii() and name.isidentifier())
 
 next_serial = itertools.count().__next__
 
@@ -28,10 +32,11 @@ class Value:
         shape: the length of each axis.
         dtype: the type of the elements.
         array: of a constant, its elements.
-        name: what to call it when the program is shown.
+        kind: what part it plays, in a word of ours. Generated code calls it by that and its number.
+        name: what the user calls it, any text. It is shown, and never becomes code.
     """
 
-    __slots__ = ("args", "array", "dtype", "keywords", "name", "op", "serial", "shape")
+    __slots__ = ("args", "array", "dtype", "keywords", "kind", "name", "op", "serial", "shape")
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class Value:
         keywords: dict[str, Any],
         shape: tuple[int, ...],
         dtype: Any,
+        kind: Kind = "value",
         name: str = "",
         array: np.ndarray | None = None,
     ) -> None:
@@ -48,6 +54,7 @@ class Value:
         self.keywords = keywords
         self.shape = shape
         self.dtype = np.dtype(dtype)
+        self.kind: Kind = kind
         self.name = name
         self.array = array
         self.serial = next_serial()
@@ -71,26 +78,30 @@ class Value:
         raise errors.no_value("np.asarray")
 
     def __repr__(self) -> str:
-        return f"<{label(self)}: {self.dtype}{list(self.shape)}>"
+        name = f" {self.name!a}" if self.name else ""
+        return f"<{label(self)}{name}: {self.dtype}{list(self.shape)}>"
 
 
 def label(value: Value) -> str:
-    """A short name, unique in a process, that generated code can use: ``tanh_42``."""
-    if value.name:
-        return f"{value.name}_{value.serial}"
-    if value.op is None:
-        return f"{'input' if value.array is None else 'constant'}_{value.serial}"
-    return f"{name_of_operation(value).replace('.', '_')}_{value.serial}"
+    """The identifier of a Value in generated code, unique in a process: ``input_3``, ``state_5``, ``tanh_42``.
+
+    It is made of a word of ours, or the name that NumPy gives to an operation, and of a number. No text of a user's is
+    in it: the name of a Tensor may come from a file that somebody else has written.
+    """
+    if value.kind == "value" and value.op is not None and name_of_operation(value) in NUMPY_NAMES:
+        return f"{name_of_operation(value)}_{value.serial}"
+    return f"{value.kind}_{value.serial}"
 
 
 def name_of_operation(value: Value) -> str:
     """What the operation is called that makes a Value."""
-    return getattr(value.op, "name", None) or value.op.__name__
+    name: str | None = getattr(value.op, "name", None)
+    return value.op.__name__ if name is None else name
 
 
-def new_input(shape: tuple[int, ...], dtype: Any, name: str) -> Value:
+def new_input(shape: tuple[int, ...], dtype: Any, kind: Kind, name: str = "") -> Value:
     """A value that a program is given."""
-    return Value(None, (), {}, tuple(shape), dtype, name)
+    return Value(None, (), {}, tuple(shape), dtype, kind, name)
 
 
 def is_constant(value: Value) -> bool:

@@ -214,7 +214,7 @@ class Loop:
         if key not in self.results:
             leading = (self.steps,) if kind in ("before", "after", "rows") else ()
             shape = (*leading, *inner.shape)
-            self.results[key] = Value(self, (), {"result": key}, shape, inner.dtype, f"{self.name}_{kind}")
+            self.results[key] = Value(self, (), {"result": key}, shape, inner.dtype, "result")
         return self.results[key]
 
     # --- what is left ------------------------------------------------------------------------------------------------

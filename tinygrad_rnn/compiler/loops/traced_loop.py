@@ -42,7 +42,7 @@ def unroll_traced(
     sequences = [recorded(trace, a) for a in leaves(xs)]
     starts = [recorded(trace, a) for a in leaves(state)]
     rows = [new_input(v.shape[1:], v.dtype, "x") for v in sequences]
-    befores = [new_input(v.shape, v.dtype, name) for v, name in zip(starts, _names(state, len(starts)))]
+    befores = [new_input(v.shape, v.dtype, "state", name) for v, name in zip(starts, _names(state, len(starts)))]
     trace.in_step = True
     try:
         with scope(step=steps if reverse else 1 + taken):  # the first to go wrong, if one does
@@ -86,7 +86,7 @@ def _at_all_steps(loop: Loop, y: Value) -> Any:
 
 def _names(state: Any, count: int) -> list[str]:
     fields = getattr(state, "_fields", ())
-    return list(fields) if len(fields) == count else ["state"] * count if count != 1 else ["h"]
+    return list(fields) if len(fields) == count else [""] * count
 
 
 def _first_step_apart(

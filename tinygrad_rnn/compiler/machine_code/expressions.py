@@ -70,7 +70,8 @@ def _power(value: Value, real: str, x: str) -> str:
     if float(exponent).is_integer() and 1 <= abs(exponent) <= LARGEST_POWER:
         product = f"({' * '.join([x] * int(abs(exponent)))})"
         return product if exponent > 0 else f"({real}(1.0) / {product})"
-    return f"({x} ** {real}({float(exponent)!r}))"
+    number = repr(float(exponent)).replace("inf", "np.inf").replace("nan", "np.nan")
+    return f"({x} ** {real}({number}))"
 
 
 def _larger(value: Value, real: str, x: str, y: str) -> str:

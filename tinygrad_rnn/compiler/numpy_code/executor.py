@@ -4,7 +4,7 @@ There is one line for each operation, and they read like code that one would wri
 comes out as
 
     for matmul_3_t, state_1, state_1_next in zip(matmul_14, all_state_1[:-1], all_state_1[1:]):
-        matmul(state_1, W_4, out=temporary_0)
+        matmul(state_1, captured_4, out=temporary_0)
         add(matmul_3_t, temporary_0, out=temporary_0)
         tanh(temporary_0, out=state_1_next)
 

@@ -7,6 +7,7 @@ in another way (views) have an expression instead; whatever is in neither table 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -58,18 +59,18 @@ def _matmul(value: Value, out: str, a: str, b: str) -> list[str]:
 
 def _reduction(value: Value, out: str, a: str) -> list[str]:
     axis, keepdims = value.keywords.get("axis"), value.keywords.get("keepdims", False)
-    lines = [f"{REDUCERS[value.op]}.reduce({a}, axis={axis!r}, keepdims={keepdims!r}, out={out})"]
+    lines = [f"{REDUCERS[value.op]}.reduce({a}, axis={written(axis)}, keepdims={written(keepdims)}, out={out})"]
     if value.op is reductions.mean:
         lines.append(f"divide({out}, {reductions.size_along(value.args[0], axis)}, out={out})")
     return lines
 
 
 def _concatenate(value: Value, out: str, *arrays: str) -> list[str]:
-    return [f"concatenate(({', '.join(arrays)},), axis={value.keywords['axis']}, out={out})"]
+    return [f"concatenate(({', '.join(arrays)},), axis={written(value.keywords['axis'])}, out={out})"]
 
 
 def _stack(value: Value, out: str, *arrays: str) -> list[str]:
-    return [f"stack(({', '.join(arrays)},), axis={value.keywords.get('axis', 0)}, out={out})"]
+    return [f"stack(({', '.join(arrays)},), axis={written(value.keywords.get('axis', 0))}, out={out})"]
 
 
 def _cast(value: Value, out: str, a: str, *dtype: str) -> list[str]:
@@ -101,11 +102,11 @@ VIEWS: dict[Any, Callable[[Value, str], str]] = {
     shape.reshape: lambda value, a: f"{a}.reshape({value.shape!r})",
     shape.squeeze: lambda value, a: f"{a}.reshape({value.shape!r})",
     shape.expand_dims: lambda value, a: f"{a}.reshape({value.shape!r})",
-    shape.transpose: lambda value, a: f"{a}.transpose({_axis(value, 1, 'axes')!r})",
-    shape.swapaxes: lambda value, a: f"{a}.swapaxes({value.args[1]}, {value.args[2]})",
-    shape.moveaxis: lambda value, a: f"moveaxis({a}, {value.args[1]!r}, {value.args[2]!r})",
+    shape.transpose: lambda value, a: f"{a}.transpose({written(_axis(value, 1, 'axes'))})",
+    shape.swapaxes: lambda value, a: f"{a}.swapaxes({written(value.args[1])}, {written(value.args[2])})",
+    shape.moveaxis: lambda value, a: f"moveaxis({a}, {written(value.args[1])}, {written(value.args[2])})",
     shape.broadcast_to: lambda value, a: f"broadcast_to({a}, {value.shape!r})",
-    indexing.output: lambda value, a: f"asarray({a}[{value.args[1]}])",
+    indexing.output: lambda value, a: f"asarray({a}[{written(value.args[1])}])",
 }
 
 
@@ -137,8 +138,20 @@ def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
 
 
 def is_written_out(a: Any) -> bool:
-    """Whether a constant can stand in generated code as it is. NumPy's own numbers can't: they have types."""
-    return a is None or type(a) in (bool, int, str) or (type(a) is float and math.isfinite(a))
+    """Whether a constant can stand in generated code as it is. NumPy's own numbers can't: they have types.
+
+    Nor can a string: no text that was given to a program becomes a part of its source.
+    """
+    return a is None or type(a) in (bool, int) or (type(a) is float and math.isfinite(a))
+
+
+def written(axes: Any) -> str:
+    """The text of an axis, of several, of None, or of a condition; whatever kind of whole numbers these are."""
+    if axes is None or isinstance(axes, (bool, np.bool_)):
+        return str(axes)
+    if np.ndim(axes):
+        return f"({''.join(f'{operator.index(axis)}, ' for axis in axes)})"
+    return str(operator.index(axes))
 
 
 def numbers(array: np.ndarray) -> list[np.ndarray]:

@@ -6,6 +6,8 @@ Each executor writes its loops with a ``Writer`` at hand. What isn't in a loop i
 from __future__ import annotations
 
 import ast
+import keyword
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ from ..program.program import Program
 from .generated import Buffer, Function
 from .kernels import NAMESPACE, is_written_out, statements, view
 
+LONGEST_NAME = 80  # characters of a user's name that a comment repeats
 NOTHING: Mapping[Value, str] = {}
 
 
@@ -32,6 +35,7 @@ class Writer:
 
     def __init__(self, program: Program) -> None:
         self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
+        self._called = {label(v): v.name for v in program.inputs if v.name}  # what the user calls the inputs
         self.buffers: dict[str, Buffer] = {}
         self.globals: dict[str, Any] = dict(NAMESPACE)
 
@@ -50,7 +54,9 @@ class Writer:
     def call(self, value: Value, inside: Mapping[Value, str] = NOTHING) -> str:
         """An operation without a kernel, as a call of its own function."""
         arguments = [self.operand(a, inside) for a in value.args]
-        arguments += [f"{key}={self.operand(a, inside)}" for key, a in value.keywords.items()]
+        for key, a in value.keywords.items():
+            text = self.operand(a, inside)
+            arguments.append(f"{key}={text}" if is_word(key) else f"**{{{self.named(key)}: {text}}}")
         return f"{self.named(getattr(value.op, 'forward', value.op))}({', '.join(arguments)})"
 
     def operand(self, a: Any, inside: Mapping[Value, str] = NOTHING) -> str:
@@ -92,15 +98,26 @@ class Writer:
         needed -= set(self.globals)
         kept = sorted(needed & {*self.buffers, *views})
         given = sorted(needed & {*self.names.values(), *saved} - set(kept))
-        source = f"def {name}({', '.join([*kept, *given])}):\n" + "".join(f"    {line}\n" for line in lines)
+        head = f"def {name}({', '.join([*kept, *given])}):{self._names_of_users(given)}"
+        source = f"{head}\n" + "".join(f"    {line}\n" for line in lines)
         namespace = dict(self.globals)
         exec(compile(source, f"<compiled {name}>", "exec"), namespace)
         return Function(source, kept, given, namespace[name])
+
+    def _names_of_users(self, given: list[str]) -> str:
+        """A comment that says what the user calls the parameters: escaped, so that nothing in a name ends it."""
+        called = [f"{name} is {self._called[name][:LONGEST_NAME]!a}" for name in given if name in self._called]
+        return f"  # {', '.join(called)}" if called else ""
 
 
 def as_tuple(parts: Iterable[str]) -> str:
     """The text of a tuple."""
     return f"({''.join(part + ', ' for part in parts)})"
+
+
+def is_word(text: str) -> bool:
+    """Whether a text is nothing but a name in small ASCII letters, which can stand in code as it is."""
+    return re.fullmatch("[a-z][a-z0-9_]*", text) is not None and not keyword.iskeyword(text)
 
 
 def names_in(lines: list[str]) -> tuple[set[str], set[str]]:

@@ -143,7 +143,7 @@ class _LoopBackward:
         moving = [v for v in in_order([*body, *rows]) if loop.moves(v)]
         self.forward_values = {v for v in moving if not has_several_results(v)}  # what can be handed over: arrays
         self.sequences: dict[Value, Value] = {}
-        self.cotangents = [new_input(c.after.shape, c.after.dtype, f"d_{c.before.name}") for c in self.carried]
+        self.cotangents = [new_input(c.after.shape, c.after.dtype, "g", c.before.name) for c in self.carried]
         self.inner = self._one_step(arrived)
         self.backward = self._build({key.inner: g for key, g in arrived.items() if key.kind == "last"})
 

@@ -127,7 +127,7 @@ def _trace_once(function: Callable[..., Any], arguments: Any, lifts_elements: bo
     def stand_in(a: Any) -> Any:
         if not isinstance(a, (Tensor, np.ndarray)):
             return a
-        inputs.append(new_input(a.shape, a.dtype, getattr(a, "name", None) or "input"))
+        inputs.append(new_input(a.shape, a.dtype, "input", getattr(a, "name", None) or ""))
         return tracer(inputs[-1])
 
     with trace.recording():
