@@ -2,6 +2,10 @@
 
 import importlib
 import random
+import sys
+import threading
+import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -55,6 +59,87 @@ def test_a_refusal_uses_up_no_random_numbers():
         return tr.unroll(cell, normal(20, B, d), np.zeros((B, d)))[0].data
 
     np.testing.assert_array_equal(run(lambda cell: tr.compile(cell, fallback=True)), run(lambda cell: cell))
+
+
+@contextmanager
+def drawing_elsewhere(*draws):
+    """Another thread that draws all the time; it gives what it drew."""
+    drawn, stop, began = [], threading.Event(), threading.Event()
+
+    def others():
+        while not stop.is_set():
+            drawn.append([draw() for draw in draws])
+            began.set()
+            time.sleep(1e-4)
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    try:
+        began.wait()
+        yield drawn
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_random_numbers_that_another_thread_draws():
+    """They are no concern of the function, and keep their order: nobody winds that thread's generators back."""
+    other = np.random.default_rng(1)
+    with drawing_elsewhere(random.random, np.random.rand, other.random) as drawn:
+        for _ in range(5):
+            w = tr.tensor(normal(d, d), requires_grad=True)
+            with_gradients(tr.compile(lambda x, w=w: np.tanh(x @ w)), normal(B, d))
+    for numbers in zip(*drawn):
+        assert len(set(numbers)) == len(numbers)
+
+
+def noise_of_a_library(size):
+    return np.random.mtrand._rand.normal(size=size)
+
+
+class Distribution:
+    """As in SciPy: it holds NumPy's generator and hands it on."""
+
+    def __init__(self):
+        self.held = [np.random.mtrand._rand]
+
+    def drawn(self):
+        return self._drawn(self.held[0])
+
+    def _drawn(self, generator):
+        return generator.normal()
+
+
+def imported_inside():
+    from numpy.random import uniform
+
+    return uniform()  # noqa: NPY002  # the shared one is meant
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        random.random, lambda: random.random(), lambda: np.random.normal(), lambda: random.choice([1, 2]),  # noqa: NPY002
+        lambda: noise_of_a_library(()), Distribution().drawn, imported_inside, lambda: next(map(np.random.rand, [1])),
+    ],
+)  # fmt: skip
+def test_random_numbers_that_the_function_draws_as_well(draw):
+    with drawing_elsewhere(random.random, np.random.rand), pytest.raises(CannotCompile, match="random numbers inside"):
+        tr.compile(lambda x: x if draw() is not None else -x)(normal(3))
+
+
+def test_another_profiler_goes_on():
+    def profiler(frame, event, argument):
+        pass
+
+    before = sys.getprofile()
+    sys.setprofile(profiler)
+    try:
+        with drawing_elsewhere(random.random):
+            tr.compile(np.tanh)(normal(3))
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(before)
 
 
 def writing_into_an_array():

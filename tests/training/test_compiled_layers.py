@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,40 @@ def test_data_of_many_lengths_and_their_validation_are_counted() -> None:
     assert trained(data(range(1, 17)))[1] == {True}
     assert trained(data(range(1, 18)))[1] == {False}
     assert trained(data(range(1, 17)), validation=data([17, 17]))[1] == {False}
+
+
+def noted(model: Any, batches: Any, **options: Any) -> dict[str, str]:
+    """What a history says isn't compiled, which is what was warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        optimizer = optim.SGD(model.parameters(), lr=0.01)
+        noted = fit(model, batches, nn.mse, optimizer, epochs=2, **options).not_compiled
+    said = [f"fit: {what} isn't compiled: {why}" for what, why in noted.items()]
+    assert [str(warning.message) for warning in caught] == said
+    return noted
+
+
+class DrawingCell(nn.GRUCell):
+    noise = np.random.default_rng(0)
+
+    def forward(self, x: Any, state: Any) -> Any:
+        return super().forward(x * (1 + 0.1 * self.noise.normal()), state)
+
+
+class Drawing(Summer):
+    def __init__(self) -> None:
+        self.layer = nn.Recurrent(lambda n: DrawingCell(n, 4, dtype=np.float64), inputs=2)
+        self.readout = nn.ManyToOne(self.layer, 1, dtype=np.float64)
+
+
+def test_what_is_not_compiled_is_said_once_and_why() -> None:
+    one, many = data([5, 5, 5, 5]), data(range(1, 18), batch_size=1)
+    assert noted(Summer(), one) == noted(Drawing(), one, executor=None, whole_step=True) == {}
+    for options in {}, {"whole_step": True}:
+        found = noted(Drawing(), one, **options)
+        assert [*found] == ["the whole step"] * len(options) + ["layer layer"]
+        assert all(why.startswith("this function draws random numbers inside") for why in found.values())
+    assert "17 different lengths" in noted(Summer(), many)["the model"]
 
 
 def test_layers_are_as_before_after_an_error() -> None:

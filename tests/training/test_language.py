@@ -40,7 +40,8 @@ def test_a_cell_that_cannot_be_compiled_is_run_as_it_is() -> None:
         def forward(self, x, h):
             return super().forward(x, h) if np.sum(h).item() > 0 else super().forward(x, h * 0)
 
-    logits, _ = untrained(cell=Undecided(4, 8))(np.zeros((5, 2), int))
+    with pytest.warns(UserWarning, match="the cell isn't compiled: item"):
+        logits, _ = untrained(cell=Undecided(4, 8))(np.zeros((5, 2), int))
     assert logits.shape == (5, 2, len(untrained().vocabulary))
 
 

@@ -15,12 +15,13 @@ from ..autodiff.trees import children
 from .executable import Executable
 from .graph_node import Call
 from .guards.guards import Guards
-from .guards.random_numbers import none_drawn
+from .guards.random_numbers import without_draws
 from .guards.side_effects import difference
 from .loops.traced_loop import unroll_traced
 from .plans import Outdated, Plan
 
 Eager = Callable[..., Any]
+Fallback = bool | Callable[[NotOnTensors], Any]
 EXECUTORS = ("numpy", "numba", "auto")
 UNKNOWN: Any = object()
 MOST_PLANS = 32  # of one function: each keeps buffers of its own, and data of many lengths would fill the memory
@@ -34,10 +35,10 @@ class Compiled:
     Attributes:
         function: what was compiled.
         executor: "numpy", "numba" or "auto".
-        fallback: whether it runs as it is where it can't be compiled.
+        fallback: whether it runs as it is where it can't be compiled, or what is told so then.
     """
 
-    def __init__(self, function: Callable[..., Any], executor: str, fallback: bool) -> None:
+    def __init__(self, function: Callable[..., Any], executor: str, fallback: Fallback) -> None:
         self.function = function
         self.executor = executor
         self.fallback = fallback
@@ -149,13 +150,16 @@ class Compiled:
     def _planned(self, function: Callable[..., Any], args: tuple[Any, ...], guards: Guards) -> Plan | None:
         """A new plan; None if there can't be one."""
         try:
-            with none_drawn([*self._guards.generators, *guards.generators]):
-                plan = Plan(function, args, self.executor, guards, [self.function, *guards.things])
-        except NotOnTensors:
+            plan = without_draws(
+                lambda: Plan(function, args, self.executor, guards, [self.function, *guards.things]),
+                [*self._guards.generators, *guards.generators],
+            )
+        except NotOnTensors as why:
             self._guards.put_back()
             guards.put_back()
             if not self.fallback:
                 raise
+            self._runs_as_it_is(why)
             return None
         self._settle(plan)
         return plan
@@ -166,16 +170,21 @@ class Compiled:
         wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
         try:
             executable = plan.executable(wanted)
-        except NotOnTensors:
+        except NotOnTensors as why:
             self._guards.put_back()
             plan.guards.put_back()
             if not self.fallback:
                 raise
+            self._runs_as_it_is(why)
             self._plans[key] = None
             return None
         if plan.traces != traces:
             self._settle(plan)
         return executable
+
+    def _runs_as_it_is(self, why: NotOnTensors) -> None:
+        if callable(self.fallback):
+            self.fallback(why)
 
     def _settle(self, plan: Plan | None = None) -> None:
         """Take things as the function itself has left them.
@@ -201,8 +210,8 @@ class Compiled:
         return getattr(self.function, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy makes plans of its own, for the parameters that it has."""
-        return type(self), (self.function, self.executor, self.fallback)
+        """A copy makes plans of its own, for the parameters that it has, and tells nobody what it does."""
+        return type(self), (self.function, self.executor, bool(self.fallback))
 
     def __repr__(self) -> str:
         return f"compiled({self.function!r})"
@@ -256,7 +265,7 @@ class Itself:
         return isinstance(other, Itself) and other.thing is self.thing
 
 
-def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: bool = False) -> Compiled:
+def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: Fallback = False) -> Compiled:
     """Compile a cell, or any function of arrays with its loops over time, such as a whole loss.
 
     The function is traced for each new form of its arguments: run on stand-ins that record what it does. From that come
@@ -273,8 +282,8 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
             disk; "auto" for NumPy until machine code, which a thread makes meanwhile where numba is installed, is
             ready. The two round differently in the last digits, so with "auto" a run can't be repeated bit for bit.
-        fallback: run it as it is where it can't be compiled, instead of raising. Errors of its own are raised all the
-            same.
+        fallback: run it as it is where it can't be compiled, instead of raising; a function is called then with the
+            error that would have been raised, such as ``fallback=print``. Errors of its own are raised all the same.
 
     Raises:
         ValueError: there is no such executor.

@@ -15,7 +15,7 @@ from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
 from .executable import Executable
 from .guards.guards import Guards
-from .guards.random_numbers import none_drawn
+from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
 from .machine_code.function import NoMachineCode
 from .program.program import Program, traced
@@ -118,8 +118,8 @@ class Plan:
 
     def _executable_of(self, program: Program, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
         if any(wanted):  # gradients of the user's own are run for it
-            with none_drawn(Guards(*self._watched).generators), nothing_changed(self._watched):
-                program.differentiate(wanted)
+            with nothing_changed(self._watched):
+                without_draws(lambda: program.differentiate(wanted), Guards(*self._watched).generators)
         return Executable(program, machine_code)
 
     def _improve(self, wanted: tuple[bool, ...]) -> None:

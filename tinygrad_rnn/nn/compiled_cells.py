@@ -20,7 +20,7 @@ class CompiledCell(Protocol):
 
     function: Callable[..., Any]
     executor: str
-    fallback: bool
+    fallback: Any
 
     def over_time(
         self, xs: Any, state: Any, steps: int, reverse: bool, step: Callable[..., Any], eager: Callable[..., Any]
@@ -38,7 +38,7 @@ def is_traced(a: Any) -> bool:
     return context.trace is not None and isinstance(a, Tensor)
 
 
-def compiled(layer: Any, executor: str, fallback: bool = False) -> Any:
+def compiled(layer: Any, executor: str, fallback: Any = False) -> Any:
     """A cell compiled, or a pair of cells, forward and reverse; what is compiled already as it is.
 
     Args:

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from ..data import Epochs
 from ..nn import Module, Recurrent
 from ..nn.compiled_cells import compiled
+from .history import History
 
 _MOST_LENGTHS = 16
 """A plan is made for batches of one shape, and keeps its buffers: for data of more lengths than this, plans would cost
 more memory and time than they save."""
 
 
-def has_few_lengths(*data: Epochs | None) -> bool:
-    """Whether plans are worth their while for such data: of these alone, so that a resumed run gives the same bits."""
+def many_lengths(*data: Epochs | None) -> str | None:
+    """Why data have too many lengths for plans, or None; of these alone, so that a resumed run gives the same bits."""
     lengths = set().union(*(part.step_counts() for part in data if part is not None))
-    return len(lengths) <= _MOST_LENGTHS
+    if len(lengths) <= _MOST_LENGTHS:
+        return None
+    return (
+        f"batches have {len(lengths)} different lengths, and each would need a plan of its own. Pad them to at most "
+        f"{_MOST_LENGTHS}, or pass executor=None"
+    )
+
+
+def say_not_compiled(history: History, what: str, why: object) -> None:
+    """Warn, once for each part of a model, that it isn't compiled, and note it in the history."""
+    if what not in history.not_compiled:
+        history.not_compiled[what] = str(why)
+        warnings.warn(f"fit: {what} isn't compiled: {why}", UserWarning, stacklevel=2)
+
+
+def layers_in_one_go(model: Module) -> list[tuple[str, Recurrent]]:
+    """The recurrent layers that can be compiled, with their paths."""
+    found = [(path, module) for path, module in model.named_modules() if isinstance(module, Recurrent)]
+    return [(path, layer) for path, layer in found if layer.in_one_go]
 
 
 @contextmanager
-def compiled_layers(model: Module, executor: str | None) -> Iterator[None]:
+def compiled_layers(model: Module, executor: str | None, history: History) -> Iterator[None]:
     """Let the recurrent layers of a model run their loops over time compiled inside; afterwards they are as they were.
 
     A cell that can't be compiled, and one that goes through time in pieces (``truncate``, ``checkpoint_every``), runs
@@ -30,16 +51,17 @@ def compiled_layers(model: Module, executor: str | None) -> Iterator[None]:
     Args:
         model: The model.
         executor: As in ``tinygrad_rnn.compile``; None: compile nothing.
+        history: Is told which cells aren't compiled, and why.
     """
     if executor is None:
         yield
         return
-    layers = [module for module in model.modules() if isinstance(module, Recurrent) and module.in_one_go]
-    before = [(layer, layer.layers) for layer in layers]
+    before = [(path, layer, layer.layers) for path, layer in layers_in_one_go(model)]
     try:
-        for layer, cells in before:
-            layer.layers = [compiled(cell, executor, fallback=True) for cell in cells]
+        for path, layer, cells in before:
+            said = partial(say_not_compiled, history, f"layer {path}" if path else "the layer")
+            layer.layers = [compiled(cell, executor, fallback=said) for cell in cells]
         yield
     finally:
-        for layer, cells in before:
+        for _, layer, cells in before:
             layer.layers = cells

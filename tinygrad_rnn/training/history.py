@@ -25,6 +25,7 @@ class History:
         symbols: How many inputs (characters, words, time steps) have been seen.
         seconds: How long it took, the time before an interruption included.
         stopped: Why it ended, in words; None while it is going on.
+        not_compiled: Why parts of the model ran as they are though they were to be compiled, by part, in words.
 
     Example:
         >>> history = History()
@@ -40,6 +41,7 @@ class History:
         self.validation: list[tuple[int, float]] = []
         self.symbols = 0
         self.stopped: str | None = None
+        self.not_compiled: dict[str, str] = {}
         self.smoothed = 0.0
         self._losses = array("d")  # eight bytes a step, however long the run
         self._epoch_sum = 0.0

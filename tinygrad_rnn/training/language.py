@@ -9,6 +9,7 @@ embedding is what a one-hot vector times a matrix comes to, without the multipli
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +77,7 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Parameter(rng.normal(size=(len(vocabulary), embedding_size)).astype(dtype))
         self.cell = cell
         self.output = nn.Linear(units, len(vocabulary), seed=rng, dtype=dtype)
-        self._whole_loop = cell if executor is None else compile(cell, fallback=True, executor=executor)
+        self._whole_loop = cell if executor is None else compile(cell, fallback=_warn, executor=executor)
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
         """Read symbols and predict, after each, the next one.
@@ -228,3 +229,7 @@ def _draw(logits: np.ndarray, temperature: float, rng: np.random.Generator) -> i
     scaled = (logits - logits.max()).astype(np.float64) / temperature
     cumulated = np.cumsum(np.exp(scaled))
     return int(np.searchsorted(cumulated, rng.random() * cumulated[-1], side="right"))
+
+
+def _warn(why: object) -> None:
+    warnings.warn(f"the cell isn't compiled: {why}", UserWarning, stacklevel=2)

@@ -13,7 +13,7 @@ from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
 from .alike import warn_of_noise_alike
 from .checkpoints import Checkpoints
-from .compiled_layers import compiled_layers, has_few_lengths
+from .compiled_layers import compiled_layers, layers_in_one_go, many_lengths, say_not_compiled
 from .history import History
 from .limits import Limits
 from .prediction import Loss, Predict
@@ -100,7 +100,8 @@ def fit(
         What was done.
 
     Warns:
-        UserWarning: Parts of the model would draw the same random numbers, as they were made with the same seed.
+        UserWarning: Parts of the model would draw the same random numbers, as they were made with the same seed; or
+            something can't be compiled, and why (``History.not_compiled`` keeps it, too).
 
     Raises:
         TrainingDiverged: The loss or a gradient became infinite or NaN; the model has the last good weights.
@@ -131,7 +132,7 @@ def fit(
     limits.check()
     _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
     warn_of_noise_alike(model)
-    executor = executor if has_few_lengths(data, validation) else None
+    lengths = many_lengths(data, validation)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         checkpoints = Checkpoints(checkpoints)
     held_out = None
@@ -146,7 +147,7 @@ def fit(
         optimizer,
         limits=limits,
         predict=predict,
-        step_executor=executor if whole_step else None,
+        step_executor=executor if whole_step and not lengths else None,
         clipping=Clipping(clip_norm, clip_value),
         pace=Pace(schedule, schedule_by),
         validation=held_out,
@@ -154,8 +155,10 @@ def fit(
         callbacks=callbacks,
         generators=generators,
     )
+    if lengths and executor and (whole_step or layers_in_one_go(model)):
+        say_not_compiled(run.history, "the model", lengths)
     model.train()
-    with checkpoints or nullcontext(), compiled_layers(model, executor):
+    with checkpoints or nullcontext(), compiled_layers(model, None if lengths else executor, run.history):
         if checkpoints is not None:
             _start_from(checkpoints, run, resume)
         run.train(Progress(run.history, limits, len(data), unit, progress))

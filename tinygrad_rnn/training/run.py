@@ -88,11 +88,6 @@ class Run:
         self.optimizer = optimizer
         self.limits = limits
         self.predict = predict
-        self._loss_and_state = (
-            partial(loss_and_state, model, loss, predict)
-            if step_executor is None
-            else compiled_step(model, loss, predict, step_executor)
-        )
         self.clipping = clipping
         self.pace = pace
         self.validation = validation
@@ -100,6 +95,11 @@ class Run:
         self.callbacks = list(callbacks)
         self.generators = [*(rng for _, rng in model.named_generators()), *generators]
         self.history = History()
+        self._loss_and_state = (
+            partial(loss_and_state, model, loss, predict)
+            if step_executor is None
+            else compiled_step(model, loss, predict, step_executor, self.history)
+        )
         self.state: Any = None
         self._saved_state: list[np.ndarray] | None = None  # from a checkpoint, waiting for its structure
         self._saved_step: int | None = None

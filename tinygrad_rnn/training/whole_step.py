@@ -11,10 +11,14 @@ import numpy as np
 from ..compiler import compile
 from ..data import Batch
 from ..nn import Module
+from .compiled_layers import say_not_compiled
+from .history import History
 from .prediction import Loss, Predict, loss_and_state
 
 
-def compiled_step(model: Module, loss: Loss, predict: Predict, executor: str) -> Callable[[Batch, Any], Any]:
+def compiled_step(
+    model: Module, loss: Loss, predict: Predict, executor: str, history: History
+) -> Callable[[Batch, Any], Any]:
     """``loss_and_state`` of a batch and a state, compiled; what can't be compiled runs as it is.
 
     Models look at lengths, and a plan has to be right for all values of an array. Where all lengths are the same, they
@@ -25,8 +29,10 @@ def compiled_step(model: Module, loss: Loss, predict: Predict, executor: str) ->
         loss: As in ``fit``.
         predict: As in ``fit``.
         executor: As in ``tinygrad_rnn.compile``.
+        history: Is told if it isn't compiled, and why.
     """
-    step = compile(partial(_step, model, loss, predict), executor=executor, fallback=True)
+    said = partial(say_not_compiled, history, "the whole step")
+    step = compile(partial(_step, model, loss, predict), executor=executor, fallback=said)
 
     def of_batch(batch: Batch, state: Any) -> Any:
         plain = batch._replace(lengths=None, target_lengths=None)

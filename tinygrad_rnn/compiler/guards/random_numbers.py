@@ -1,15 +1,26 @@
-"""A trace can't hold random numbers: the same ones would come at each call. Whoever draws some is found out here."""
+"""A trace can't hold random numbers: the same ones would come at each call. A function that draws some is found here.
+
+That a generator has moved on is seen in its state. Those that a function holds or names are its own. NumPy's and
+Python's shared ones belong to everybody, though: another thread may have drawn from them. So, if one of these has
+moved, the function is run again while what runs on this thread is watched, and the draw is the function's only if code
+that ran there can have made it: code that mentions the generator, or had it in a variable.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ...autodiff.errors import CannotCompile
+from ...autodiff.errors import CannotCompile, NotOnTensors
+from .names_in_code import mentions
+
+Result = TypeVar("Result")
 
 GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 SHARED = [getattr(draw, "__self__") for draw in (np.random.normal, random.random)]  # noqa: B009  # unknown to mypy
@@ -20,31 +31,89 @@ DRAWS = (
 )
 
 
-@contextmanager
-def none_drawn(generators: Sequence[Any]) -> Iterator[None]:
-    """Refuse it if random numbers are drawn meanwhile, be it to decide a branch. The generators are put back.
+def without_draws(run: Callable[[], Result], generators: Sequence[Any]) -> Result:
+    """Return the result of a function, unless it draws random numbers, be it to decide a branch.
+
+    Generators that it has drawn from are put back; those that others have drawn from meanwhile are left alone.
 
     Args:
-        generators: those to watch besides NumPy's and Python's own.
+        run: the function. It is run again if a shared generator has moved.
+        generators: those that it can reach.
 
     Raises:
-        CannotCompile: some were drawn.
+        CannotCompile: it draws some.
     """
-    watched = [*SHARED, *generators]
-    before = [_state(generator) for generator in watched]
-    refused = None
+    reachable = {id(generator) for generator in generators}
+    watched = [*generators, *(g for g in SHARED if id(g) not in reachable)]
+    before = [(generator, _state(generator)) for generator in watched]
     try:
-        yield
-    except CannotCompile as error:
-        refused = error
-    finally:
-        drawn = [(g, state) for g, state in zip(watched, before) if not _same(_state(g), state)]
-        for generator, state in drawn:
-            _put_back(generator, state)
-    if drawn:
+        result = run()
+    except NotOnTensors:
+        if _put_back_drawn(before, run, reachable):
+            raise CannotCompile(DRAWS) from None
+        raise
+    if _put_back_drawn(before, run, reachable):
         raise CannotCompile(DRAWS)
-    if refused:
-        raise refused
+    return result
+
+
+def _put_back_drawn(before: list[tuple[Any, Any]], run: Callable[[], Any], reachable: set[int]) -> bool:
+    """Put back the generators that a function has drawn from, and return whether there are any."""
+    moved = [(generator, state) for generator, state in before if not _same(_state(generator), state)]
+    others = [generator for generator, _ in moved if id(generator) not in reachable]
+    own = reachable | (used_by(run, others) if others else set())
+    drawn = [(generator, state) for generator, state in moved if id(generator) in own]
+    for generator, state in drawn:
+        _put_back(generator, state)
+    return bool(drawn)
+
+
+def used_by(run: Callable[[], Any], generators: Sequence[Any]) -> set[int]:
+    """Return which generators the code that a function runs on this thread mentions, or has in a variable, by id.
+
+    While another profiler is at work that can't be put back, the code isn't watched, and all of them count as used.
+    """
+    asked = {id(generator) for generator in generators}
+    profiler: Any = sys.getprofile()
+    if profiler is not None and not callable(profiler):
+        return asked
+    found: set[int] = set()
+    known: set[types.CodeType] = set()
+
+    def look(frame: types.FrameType, event: str, argument: Any) -> None:
+        if event != "return":
+            return
+        found.update(asked & {id(_generator_of(thing)) for thing in frame.f_locals.values()})
+        if frame.f_code not in known:
+            known.add(frame.f_code)
+            found.update(asked & {id(_generator_of(thing)) for thing in _mentioned(frame)})
+
+    sys.setprofile(look)
+    try:
+        with suppress(NotOnTensors):  # which was raised before, too, and is told by who ran it then
+            run()
+    finally:
+        sys.setprofile(profiler)
+    return found
+
+
+def _mentioned(frame: types.FrameType) -> Iterator[Any]:
+    """Yield what code may find in variables of its module and, by attributes and imports, in modules."""
+    found, variables = mentions(frame.f_code), frame.f_globals
+    waiting = [variables[name] for name in found.variables & variables.keys()]
+    waiting += [sys.modules[name] for name in found.imports & sys.modules.keys()]
+    modules: set[int] = set()
+    while waiting:
+        thing = waiting.pop()
+        yield thing
+        if isinstance(thing, types.ModuleType) and id(thing) not in modules:
+            modules.add(id(thing))
+            waiting += [vars(thing)[name] for name in found.parts & vars(thing).keys()]
+
+
+def _generator_of(thing: Any) -> Any:
+    """Return the generator itself, or the one that a method of it, such as ``np.random.normal``, draws from."""
+    return thing.__self__ if isinstance(thing, (types.MethodType, types.BuiltinMethodType)) else thing
 
 
 def _state(generator: Any) -> Any:
