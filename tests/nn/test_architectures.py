@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn, optim
+from tinygrad_rnn.autodiff.trees import leaves
 
 N, D, K, B, T = 3, 4, 5, 4, 6
 F64: dict[str, Any] = {"dtype": np.float64}
@@ -221,3 +222,16 @@ def test_an_encoder_decoder_learns_to_reverse(look: str) -> None:
     written = model.eval().write(source, lengths, max_steps=6)
     right = sum(written[b] == source[:n, b][::-1].tolist() for b, n in enumerate(lengths))
     assert right >= 45
+
+
+@pytest.mark.parametrize("wrap", [tr.compile, nn.ZoneoutCell, lambda c: tr.compile(nn.ZoneoutCell(c))])
+def test_a_decoder_of_a_stack_begins_alike_however_it_is_wrapped(wrap: Any) -> None:
+    def decoder(wrap: Any) -> Any:
+        stack = nn.StackedCell([nn.LSTMCell(4, 6, seed=1), nn.GRUCell(6, 6, seed=2)])
+        return nn.Decoder(5, wrap(stack), seed=3).eval()
+
+    h = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
+    (_, own), (wrapped, other) = ((d, d.begin(h)) for d in (decoder(lambda c: c), decoder(wrap)))
+    for a, b in zip(leaves(own), leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(wrapped._hidden(other), h)

@@ -40,14 +40,29 @@ def test_embedding_looks_up_and_adds_up_gradients_of_repeated_symbols() -> None:
     np.testing.assert_allclose(layer.E.grad, np.einsum("tbs,tbd->sd", one_hot, weights), rtol=0, atol=1e-12)
 
 
-def test_the_vector_of_padding_is_zero_and_stays_so() -> None:
-    layer = nn.Embedding(5, 3, padding_idx=2)
-    assert not layer.E.data[2].any()
-    layer.E.data = np.ones((5, 3))  # whatever it was set to
-    y = layer(np.array([2, 3]))
-    assert y.tolist() == [[0, 0, 0], [1, 1, 1]]
+@pytest.mark.parametrize("run", [lambda layer: layer, tr.compile], ids=["eager", "compiled"])
+@pytest.mark.parametrize("padding_idx", [2, -3])
+def test_the_vector_of_padding_starts_as_zeros_and_gets_no_gradient(padding_idx: int, run: Any) -> None:
+    layer = nn.Embedding(5, 3, padding_idx=padding_idx)
+    assert not layer.E.data[2].any() and layer.E.data[[0, 1, 3, 4]].all()
+    layer.E.data = np.ones((5, 3))  # what it is set to it keeps, as in PyTorch
+    y = run(layer)(np.array([2, 3]))
+    assert y.tolist() == [[1, 1, 1], [1, 1, 1]]
     np.sum(y).backward()
-    assert layer.E.grad[2].tolist() == [0, 0, 0]
+    assert layer.E.grad.tolist() == [[0] * 3, [0] * 3, [0] * 3, [1] * 3, [0] * 3]
+
+
+def test_the_vector_of_padding_in_scalars() -> None:
+    numbers = tr.scalars(np.ones((5, 3)))
+    y = nn.Embedding(5, 3, padding_idx=-1).with_values({"E": numbers})(np.array([4, 0, 4]))
+    y.sum().backward()
+    assert tr.gradients(numbers).tolist() == [[1] * 3, *[[0] * 3] * 4]
+
+
+@pytest.mark.parametrize("padding_idx", [5, -6])
+def test_padding_that_is_no_symbol(padding_idx: int) -> None:
+    with pytest.raises(ValueError, match=f"no symbol padding_idx={padding_idx}"):
+        nn.Embedding(5, 3, padding_idx=padding_idx)
 
 
 @pytest.mark.parametrize(

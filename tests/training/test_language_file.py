@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.data import CharacterVocabulary, WordVocabulary
 from tinygrad_rnn.training import LanguageModel
@@ -112,3 +113,19 @@ def test_damage_anywhere_is_found(path, data):
     path.write_bytes(content[: data.draw(st.sampled_from([len(content), place]))])
     with pytest.raises(ValueError):
         load_language_model(path)
+
+
+@pytest.mark.parametrize(
+    "cell", [nn.LSTMCell(3, 5, peepholes=True), nn.RNNCell(3, 5, "relu"), nn.GRUCell(3, 5, reset="before")]
+)
+def test_a_cell_with_options_is_refused_before_it_is_written(path, cell):
+    """The file knows its cell by name alone: read again, it would be another."""
+    with pytest.raises(TypeError, match=f"{type(cell).__name__} with options of its own is not one of"):
+        save_language_model(LanguageModel(LETTERS, cell, units=5, embedding_size=3), path)
+    assert not path.exists()
+
+
+def test_a_compiled_cell_is_the_cell(path):
+    model = LanguageModel(LETTERS, tr.compile(nn.GRUCell(3, 5, seed=1)), units=5, embedding_size=3, seed=1)
+    save_language_model(model, path)
+    assert load_language_model(path).sample(20, seed=2) == model.sample(20, seed=2)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .expandable import Expandable
 from .graph import ancestors, next_serial
+from .scalar import Scalar
 from .scope import context, resumed, traces
 from .tensor import Tensor, apply
 from .trees import leaves, tree_map
@@ -131,7 +132,7 @@ def stop_gradient(tree: Any) -> Any:
     """The same values, through which no gradient flows: ``detach()`` for an array or a tree of them.
 
     Args:
-        tree: Tensors and arrays, nested or not.
+        tree: Tensors, Scalars and arrays, nested or not.
 
     Example:
         >>> import numpy as np
@@ -139,4 +140,14 @@ def stop_gradient(tree: Any) -> Any:
         >>> float(tr.grad(lambda x: x * tr.stop_gradient(x))(3.0))
         3.0
     """
-    return tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, tree)
+    return tree_map(_detached, tree)
+
+
+def _detached(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x.detach()
+    if isinstance(x, Scalar):
+        return Scalar(x.data, requires_grad=False)
+    if isinstance(x, np.ndarray) and x.dtype == object:
+        return np.array([_detached(number) for number in x.flat], dtype=object).reshape(x.shape)
+    return x

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.array_node import value_of
+from ..autodiff.foreign import as_numpy
 from ..manual.lines import lines as lines_of_derivation
 from ..recorded.recording import Recording
 from .one_layer import derives_a_layer, run_layer
@@ -171,10 +171,7 @@ def plain_array(value: Any) -> np.ndarray:
     Raises:
         TypeError: it doesn't hold real numbers.
     """
-    value = value_of(value)
-    if hasattr(value, "detach"):  # PyTorch's, perhaps on a GPU
-        value = value.detach().cpu().numpy()
-    array = np.asarray(value)
+    array = as_numpy(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"not real numbers, but {array.dtype}")
     return array.astype(np.float64) if array.dtype.kind != "f" else array

@@ -56,5 +56,11 @@ def compiled(layer: Any, executor: str, fallback: Any = False) -> Any:
 
 
 def uncompiled(value: Any) -> Any:
-    """What was compiled; anything else as it is."""
-    return value.function if is_compiled(value) else value
+    """What was compiled, once or more often; anything else as it is.
+
+    Whoever asks for the class of a cell or a module asks with this, or asks for what it does: a compiled one is of
+    another class.
+    """
+    while is_compiled(value):
+        value = value.function
+    return value

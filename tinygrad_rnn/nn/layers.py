@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
 
+from ..autodiff import stop_gradient
 from . import init
 from .compiled_cells import is_traced
 from .module import Module, Parameter
@@ -62,7 +64,8 @@ class Embedding(Module):
     Args:
         symbols: how many there are.
         units: d, the size of a vector.
-        padding_idx: a symbol whose vector is zero and stays so; None for none.
+        padding_idx: a symbol whose vector starts as zeros and is never learnt: no gradient flows to it; negative
+            counts from the last; None for none. Set or loaded, it is what it is set to, as in PyTorch.
         seed: an int or a numpy.random.Generator.
         dtype: of the parameter.
 
@@ -85,10 +88,12 @@ class Embedding(Module):
         seed: init.Seed = 0,
         dtype: Any = np.float32,
     ) -> None:
-        self.padding_idx = padding_idx
+        if padding_idx is not None and not -symbols <= operator.index(padding_idx) < symbols:
+            raise ValueError(f"Embedding({symbols}, {units}): there is no symbol padding_idx={padding_idx}")
+        self.padding_idx = None if padding_idx is None else operator.index(padding_idx) % symbols
         vectors = init.generator(seed).standard_normal((symbols, units)).astype(dtype)
-        if padding_idx is not None:
-            vectors[padding_idx] = 0
+        if self.padding_idx is not None:
+            vectors[self.padding_idx] = 0
         self.E = Parameter(vectors)
 
     def forward(self, x: Any) -> Any:
@@ -112,7 +117,7 @@ class Embedding(Module):
         elif x.size and (x.min() < 0 or x.max() >= symbols):
             raise IndexError(f"Embedding: symbols from {x.min()} to {x.max()}, but there are {symbols}, from 0")
         y = self.E[x]
-        return y if self.padding_idx is None else np.where((x != self.padding_idx)[..., None], y, 0)
+        return y if self.padding_idx is None else np.where((x != self.padding_idx)[..., None], y, stop_gradient(y))
 
 
 class LayerNorm(Module):

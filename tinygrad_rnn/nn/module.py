@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.foreign import as_numpy
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, make_leaf
 from .compiled_cells import uncompiled
@@ -144,13 +145,14 @@ class Module:
             ValueError: missing, unexpected or mis-shaped entries, all of them listed.
         """
         own = dict(self.named_parameters())
+        state = {path: as_numpy(array) for path, array in state.items()}
         problems = []
         if strict:
             problems += [f"missing: {path} {own[path].shape}" for path in own if path not in state]
-            problems += [f"unexpected: {path} {np.shape(state[path])}" for path in state if path not in own]
+            problems += [f"unexpected: {path} {state[path].shape}" for path in state if path not in own]
         for path in own:
-            if path in state and np.shape(state[path]) != own[path].shape:
-                problems.append(f"{path}: shape {np.shape(state[path])} where {own[path].shape} is needed")
+            if path in state and state[path].shape != own[path].shape:
+                problems.append(f"{path}: shape {state[path].shape} where {own[path].shape} is needed")
         if problems:
             raise ValueError(f"load_state_dict of {type(self).__name__}: " + "; ".join(problems))
         for path, parameter in own.items():

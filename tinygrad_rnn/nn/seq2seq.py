@@ -9,8 +9,8 @@ import numpy as np
 from ..autodiff.trees import tree_map
 from . import init
 from .attention import Attention, Memory
-from .cells import Cell, StackedCell
-from .cells.wrappers import hidden, on_hidden
+from .cells import Cell
+from .cells.wrappers import hidden_of, on_hidden_of
 from .decoding import Step, beam_search, greedy
 from .layers import Embedding, Linear
 from .module import Module
@@ -82,7 +82,7 @@ class Decoder(Module):
         self.generator = rng = init.generator(seed)
         self.cell, self.attention, self.look = cell, attention, look
         self.symbols, self.start, self.end = symbols, start, end
-        sizes = [inner.outputs for inner in cell.cells] if isinstance(cell, StackedCell) else []
+        sizes = [inner.outputs for inner in getattr(cell, "cells", ())]
         if len(set(sizes)) > 1:
             raise ValueError(f"Decoder: the cells of a stack begin alike, so they need one size of output, not {sizes}")
         embedded = cell.inputs - (memory_size if attention is not None and look == "before" else 0)
@@ -100,13 +100,11 @@ class Decoder(Module):
     def begin(self, h: Any) -> Any:
         """The state before the first step, with a given hidden state h (B, d) and zeros where there is more."""
         initial = self.cell.initial_state(self._first_input(h))
-        if isinstance(self.cell, StackedCell):
-            return tuple(on_hidden(lambda _: h, state) for state in initial)
-        return on_hidden(lambda _: h, initial)
+        return on_hidden_of(self.cell, lambda _: h, initial)
 
     def _hidden(self, state: Any) -> Any:
         """The hidden state, of a stack that of its last cell."""
-        return hidden(state[-1] if isinstance(self.cell, StackedCell) else state)
+        return hidden_of(self.cell, state)
 
     def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Saying, Any]:
         """One step.

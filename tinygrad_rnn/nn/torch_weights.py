@@ -23,7 +23,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff import relu
+from ..autodiff.foreign import as_numpy
 from .cells import GRUCell, LSTMCell, RNNCell
+from .cells.gated import unchanged
+from .compiled_cells import uncompiled
 from .layers import Embedding, LayerNorm, Linear
 from .module import Module
 from .stacks import GRU, LSTM, RNN
@@ -46,38 +50,62 @@ class Translation(NamedTuple):
 # --- one cell --------------------------------------------------------------------------------------------------------
 
 
-def _cell_out(cell: Any) -> Arrays:
+def _products_out(cell: Any) -> Arrays:
+    """The two matrices and biases that every cell has."""
     arrays = {"weight_ih": cell.U.data.T, "weight_hh": cell.W.data.T}
     if cell.b is not None:
         arrays["bias_ih"] = cell.b.data
         arrays["bias_hh"] = np.zeros_like(cell.b.data)
-    if isinstance(cell, LSTMCell):
-        if cell.P is not None or cell.coupled or isinstance(cell.of_cell, Module):
-            raise ValueError(
-                "PyTorch's LSTM has neither peepholes nor coupled gates nor norms, so these weights can't go there"
-            )
-        if cell.V is not None:
-            arrays["weight_hr"] = cell.V.data.T
-    if isinstance(cell, GRUCell):
-        if cell.reset != "after":
-            raise ValueError("PyTorch's GRU has its reset gate after the product, so these weights can't go there")
-        if cell.b_hn is not None:
-            arrays["bias_hh"][2 * cell.units :] = cell.b_hn.data
     return arrays
 
 
-def _cell_into(cell: Any, arrays: Arrays) -> Arrays:
+def _products_into(_: Any, arrays: Arrays) -> Arrays:
     own = {"U": arrays["weight_ih"].T, "W": arrays["weight_hh"].T}
-    if cell.b is not None:
-        from_state = arrays["bias_hh"]
-        if isinstance(cell, GRUCell):
-            d = 2 * cell.units
-            own["b_hn"] = from_state[d:]
-            from_state = np.concatenate([from_state[:d], np.zeros_like(from_state[d:])])
-        own["b"] = arrays["bias_ih"] + from_state
-    if "weight_hr" in arrays:
-        own["V"] = arrays["weight_hr"].T
+    if "bias_ih" in arrays:
+        own["b"] = _sum(arrays["bias_ih"], arrays["bias_hh"])
     return own
+
+
+def _sum(of_input: np.ndarray, of_state: np.ndarray) -> np.ndarray:
+    """The sum of two biases, with more digits than a file of short floats has."""
+    return np.add(of_input, of_state, dtype=np.result_type(of_input, of_state, np.float64))
+
+
+def _elman_out(cell: Any) -> Arrays:
+    if cell.activation not in (np.tanh, relu):
+        raise ValueError("PyTorch's RNN has tanh or relu as its activation, so these weights can't go there")
+    return _products_out(cell)
+
+
+def _lstm_out(cell: Any) -> Arrays:
+    if cell.P is not None or cell.coupled or cell.of_cell is not unchanged:
+        raise ValueError(
+            "PyTorch's LSTM has neither peepholes nor coupled gates nor norms, so these weights can't go there"
+        )
+    projection = {} if cell.V is None else {"weight_hr": cell.V.data.T}
+    return {**_products_out(cell), **projection}
+
+
+def _lstm_into(cell: Any, arrays: Arrays) -> Arrays:
+    projection = {} if cell.V is None else {"V": arrays["weight_hr"].T}
+    return {**_products_into(cell, arrays), **projection}
+
+
+def _gru_out(cell: Any) -> Arrays:
+    if cell.reset != "after":
+        raise ValueError("PyTorch's GRU has its reset gate after the product, so these weights can't go there")
+    arrays = _products_out(cell)
+    if cell.b is not None:
+        arrays["bias_hh"][2 * cell.units :] = cell.b_hn.data
+    return arrays
+
+
+def _gru_into(cell: Any, arrays: Arrays) -> Arrays:
+    if cell.b is None:
+        return _products_into(cell, arrays)
+    of_gates, of_candidate = np.split(arrays["bias_hh"], [2 * cell.units])
+    of_state = np.concatenate([of_gates, np.zeros_like(of_candidate)])
+    return {**_products_into(cell, {**arrays, "bias_hh": of_state}), "b_hn": of_candidate}
 
 
 # --- layers of cells -------------------------------------------------------------------------------------------------
@@ -87,21 +115,30 @@ def _suffixes(stack: Any) -> Iterator[tuple[str, str, Any]]:
     """For each cell of an RNN, LSTM or GRU: its own path, PyTorch's suffix, and the cell."""
     for number, layer in enumerate(stack.layers):
         if isinstance(layer, tuple):
-            yield f"layers.{number}.0", f"_l{number}", layer[0]
-            yield f"layers.{number}.1", f"_l{number}_reverse", layer[1]
+            yield f"layers.{number}.0", f"_l{number}", uncompiled(layer[0])
+            yield f"layers.{number}.1", f"_l{number}_reverse", uncompiled(layer[1])
         else:
-            yield f"layers.{number}", f"_l{number}", layer
+            yield f"layers.{number}", f"_l{number}", uncompiled(layer)
+
+
+def _of_cell(cell: Any) -> Translation:
+    if type(cell) not in TRANSLATIONS:
+        raise ValueError(f"PyTorch's layers have no {type(cell).__name__} inside, so these weights can't go there")
+    return TRANSLATIONS[type(cell)]
 
 
 def _stack_out(stack: Any) -> Arrays:
-    return {name + suffix: array for _, suffix, cell in _suffixes(stack) for name, array in _cell_out(cell).items()}
+    return {
+        name + suffix: array for _, suffix, cell in _suffixes(stack) for name, array in _of_cell(cell).out(cell).items()
+    }
 
 
 def _stack_into(stack: Any, arrays: Arrays) -> Arrays:
     own = {}
     for path, suffix, cell in _suffixes(stack):
-        of_cell = {name: arrays[name + suffix] for name in _cell_out(cell)}
-        own.update({f"{path}.{name}": array for name, array in _cell_into(cell, of_cell).items()})
+        translation = _of_cell(cell)
+        of_cell = {name: arrays[name + suffix] for name in translation.out(cell)}
+        own.update({f"{path}.{name}": array for name, array in translation.into(cell, of_cell).items()})
     return own
 
 
@@ -126,12 +163,11 @@ def _renamed(**names: str) -> Translation:
     return Translation(out, into)
 
 
-CELLS = Translation(_cell_out, _cell_into)
 STACKS = Translation(_stack_out, _stack_into)
 TRANSLATIONS: dict[type[Module], Translation] = {
-    RNNCell: CELLS,
-    LSTMCell: CELLS,
-    GRUCell: CELLS,
+    RNNCell: Translation(_elman_out, _products_into),
+    LSTMCell: Translation(_lstm_out, _lstm_into),
+    GRUCell: Translation(_gru_out, _gru_into),
     RNN: STACKS,
     LSTM: STACKS,
     GRU: STACKS,
@@ -187,7 +223,7 @@ def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
 
     Args:
         module: as for ``to_torch_state_dict``.
-        arrays: what ``state_dict()`` gives in PyTorch, as arrays or as tensors on the CPU.
+        arrays: what ``state_dict()`` gives in PyTorch, as arrays or as tensors, of any floating-point type.
 
     Raises:
         ValueError: missing, unexpected or mis-shaped entries, all of them listed.
@@ -200,7 +236,7 @@ def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
         >>> layer.W.shape
         (3, 2)
     """
-    given = {name: np.asarray(array) for name, array in arrays.items()}
+    given = {name: as_numpy(array) for name, array in arrays.items()}
     expected = to_torch_state_dict(module)
     problems = [f"missing: {name} {expected[name].shape}" for name in expected if name not in given]
     problems += [f"unexpected: {name} {given[name].shape}" for name in given if name not in expected]
@@ -210,7 +246,7 @@ def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
         if name in given and given[name].shape != expected[name].shape
     ]
     if problems:
-        raise ValueError(f"from_torch_state_dict of {type(module).__name__}: " + "; ".join(problems))
+        raise ValueError(f"from_torch_state_dict of {type(uncompiled(module)).__name__}: " + "; ".join(problems))
     known = [path for path, _ in module.named_parameters()]
     own = {path: given[path] for path in known if path in given}
     for prefix, part, translation in _translated_parts(module):

@@ -35,6 +35,8 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.foreign import as_numpy, widened
+
 FORMATS = (".npz", ".safetensors")
 
 
@@ -43,6 +45,7 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 
     Args:
         arrays: as ``state_dict()`` gives them.
+            PyTorch tensors go, too; bfloat16 is written as float32, which holds it exactly.
         path: its ending says the format: ``.npz`` or ``.safetensors`` (which needs the extra ``io``).
 
     Raises:
@@ -63,7 +66,8 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 
     form = _format(path)
     # Contiguous, in so many words: safetensors would write the memory of any other array in the wrong order.
-    plain = {name: np.ascontiguousarray(array).reshape(np.shape(array)) for name, array in arrays.items()}
+    given = {name: as_numpy(array) for name, array in arrays.items()}
+    plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in given.items()}
     for name, array in plain.items():
         if array.dtype.kind not in "fiub":
             raise ValueError(f"save_weights: {name} holds {array.dtype}, not numbers")
@@ -71,7 +75,7 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         if form == ".npz":
             np.savez(file, allow_pickle=False, **plain)
         else:
-            file.write(_safetensors().save(plain))
+            file.write(_safetensors().numpy.save(plain))
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -81,7 +85,8 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         path: of a ``.npz`` or ``.safetensors`` file.
 
     Returns:
-        Arrays by name, for ``load_state_dict`` or ``from_torch_state_dict``.
+        Arrays by name, for ``load_state_dict`` or ``from_torch_state_dict``. bfloat16 becomes float32, which holds it
+        exactly.
 
     Raises:
         ValueError: another ending; a damaged file; one that holds Python objects instead of numbers.
@@ -93,9 +98,9 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     with open_to_read(path) as file:
         try:
             if form == ".safetensors":
-                return dict(_safetensors().load(file.read()))
+                return {name: _from_safetensors(entry) for name, entry in _safetensors().deserialize(file.read())}
             with np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+                return {name: _from_npz(arrays[name]) for name in arrays.files}
         except (ImportError, OSError):
             raise
         except Exception as error:  # each format has errors of its own for a file that isn't whole
@@ -114,4 +119,26 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ImportError as error:
         raise ImportError('safetensors files need safetensors: pip install "tinygrad_rnn[io]"') from error
-    return safetensors.numpy
+    return safetensors
+
+
+SAFETENSORS_TYPES = {
+    **{f"F{bits}": f"<f{bits // 8}" for bits in (16, 32, 64)},
+    **{f"{kind}{bits}": f"<{kind.lower()}{bits // 8}" for kind in "IU" for bits in (8, 16, 32, 64)},
+    "C64": "<c8",
+    "BOOL": "?",
+    "BF16": "<u2",
+}
+
+
+def _from_safetensors(entry: Mapping[str, Any]) -> np.ndarray:
+    """An array of a safetensors file, from its type, shape and bytes."""
+    if entry["dtype"] not in SAFETENSORS_TYPES:
+        raise ValueError(f"its numbers are of type {entry['dtype']}; read are {', '.join(SAFETENSORS_TYPES)}")
+    array = np.frombuffer(entry["data"], SAFETENSORS_TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return widened(array) if entry["dtype"] == "BF16" else array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _from_npz(array: np.ndarray) -> np.ndarray:
+    """An array of an .npz file, in which bfloat16 lies as two bytes without a type: NumPy has no name for it."""
+    return widened(array.view("<u2")) if array.dtype == np.dtype("V2") else array

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import nn
 from ..data import Vocabulary
+from ..nn.compiled_cells import uncompiled
 from .language import CELLS, LanguageModel
 from .tree_file import load_tree, save_tree
 
@@ -20,12 +22,13 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
     """Write a language model to a file, whole or not at all; an older file is replaced.
 
     Args:
-        model: One with an "RNN", "LSTM" or "GRU" cell. (A cell of your own is code, which no file of weights can hold:
-            save ``model.state_dict()`` with ``nn.save_weights``, and make the model anew to load it.)
+        model: One with an "RNN", "LSTM" or "GRU" cell as it comes by that name. (A cell of your own is code, which no
+            file of weights can hold: save ``model.state_dict()`` with ``nn.save_weights``, and make the model anew to
+            load it.)
         path: The file.
 
     Raises:
-        TypeError: The model has another cell.
+        TypeError: The model has another cell, or one with options, such as peepholes.
         OSError: The file can't be written.
 
     Example:
@@ -39,10 +42,12 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
         >>> again.sample(20, seed=1) == model.sample(20, seed=1)
         True
     """
-    names = [name for name, kind in CELLS.items() if type(model.cell) is kind]
-    if not names:
+    cell = uncompiled(model.cell)
+    names = [name for name, kind in CELLS.items() if type(cell) is kind]
+    if not names or _options(cell) != _options(type(cell)(cell.inputs, cell.units)):
+        option = " with options of its own" if names else ""
         raise TypeError(
-            f"save_language_model: a {type(model.cell).__name__} is not one of {', '.join(CELLS)}; save "
+            f"save_language_model: a {type(cell).__name__}{option} is not one of {', '.join(CELLS)}; save "
             "model.state_dict() with nn.save_weights instead"
         )
     tree = {
@@ -52,6 +57,15 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
         "weights": model.state_dict(),
     }
     save_tree(tree, path)
+
+
+def _options(cell: nn.Cell) -> dict[str, Any]:
+    """What a cell was told beside its sizes, and which parameters it has."""
+    return {
+        name: "a parameter" if isinstance(value, nn.Parameter) else value
+        for name, value in vars(cell).items()
+        if name != "training"
+    }
 
 
 def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:

@@ -45,6 +45,10 @@ class Wrapper(Cell):
         """What the cell inside draws, before the loop."""
         return self.cell.draw(x, state, steps) if hasattr(self.cell, "draw") else None
 
+    def on_hidden(self, f: Callable[[Any], Any], state: Any) -> Any:
+        """A state with a function applied to its hidden component, that of the cell inside."""
+        return on_hidden_of(self.cell, f, state)
+
 
 class ResidualCell(Wrapper):
     """Adds the input to the output, ``y + x``, so that a stack of such cells has a way around each.
@@ -295,6 +299,10 @@ class StackedCell(Cell):
         )
         return None if all(noise is None for noise in drawn) else drawn
 
+    def on_hidden(self, f: Callable[[Any], Any], state: Any) -> tuple[Any, ...]:
+        """A state with a function applied to the hidden component of each cell's."""
+        return tuple(on_hidden_of(cell, f, part) for cell, part in zip(self.cells, state))
+
     def _alike(self, x: Any) -> list[Any]:
         """For each cell something of the shape of its first input."""
         sizes = [getattr(cell, "inputs", None) for cell in self.cells]
@@ -342,8 +350,18 @@ def on_hidden(f: Callable[[Any], Any], state: Any) -> Any:
     )
 
 
+def on_hidden_of(cell: Any, f: Callable[[Any], Any], state: Any) -> Any:
+    """Apply a function to the hidden component of a cell's state, or to each: cells made of cells know where it is."""
+    return cell.on_hidden(f, state) if hasattr(cell, "on_hidden") else on_hidden(f, state)
+
+
 def hidden(state: Any) -> Any:
     """The hidden component of a state."""
+    return hidden_of(None, state)
+
+
+def hidden_of(cell: Any, state: Any) -> Any:
+    """The hidden component of a cell's state; of a stack's that of its last cell."""
     found: list[Any] = []
-    on_hidden(lambda h: found.append(h) or h, state)  # type: ignore[func-returns-value]
-    return found[0]
+    on_hidden_of(cell, lambda h: found.append(h) or h, state)  # type: ignore[func-returns-value]
+    return found[-1]
