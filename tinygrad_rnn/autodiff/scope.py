@@ -19,11 +19,18 @@ class Scope(NamedTuple):
         layer: which layer of a stack (0, 1, ...), or a name ("encoder"); nested ones are joined by dots.
         step: which time step, counted from 1 as in the articles; 0 is the initial state.
         owner: the module that was running. Its ``describe()``, if any, tells what input it takes.
+        within: the scope of the step that the loop runs in; None for a loop that is not inside a step of another.
     """
 
     layer: int | str | None = None
     step: int | None = None
     owner: Any = None
+    within: Scope | None = None
+
+    @property
+    def outermost_step(self) -> int | None:
+        """The time step of the outermost loop: that of a sentence, where an inner loop goes over its words."""
+        return self.step if self.within is None else self.within.outermost_step
 
     def __str__(self) -> str:
         parts = []
@@ -128,11 +135,28 @@ def scope(layer: int | str | None = None, step: int | None = None, owner: Any = 
         layer,
         before.step if step is None else step,
         before.owner if owner is None else owner,
+        before.within,
     )
     try:
         yield
     finally:
         context.scope = before
+
+
+def of_loop(outside: Scope) -> Scope:
+    """The scope of a loop that runs in a given scope; each of its steps replaces ``step``.
+
+    A loop inside a step of another is a layer of its own, so that its steps are not taken for those of the outer loop,
+    nor for those of its next run.
+
+    Example:
+        >>> of_loop(Scope("words", step=2)).layer
+        'words in step 2'
+    """
+    if outside.step is None:
+        return outside
+    layer = f"{'loop' if outside.layer is None else outside.layer} in step {outside.step}"
+    return Scope(layer, None, outside.owner, outside)
 
 
 @contextmanager

@@ -128,36 +128,58 @@ def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
         for component in landmarks.state_components(layer)
     }
     states = {key: found for key, found in states.items() if found}
-    if not states:
+    entries = entering_cotangents(loss)
+    if not states or not entries:
         raise ValueError("gradient_flow: the loss was made of no state: run the cell with tr.unroll, which labels them")
     wanted = {node for found in states.values() for node in found.values()}
     whole = _Norms(wanted)
     observe_backward(loss, whole)
-    entries = entering_cotangents(loss)
-    carried = {end: _Norms(wanted) for end in (min(entries), max(entries))}
+    ends = {layer: _last_entered(landmarks, layer, entries) for layer, _ in states}
+    carried = {end: _Norms(wanted) for end in ends.values()}
     for end, observer in carried.items():
         walk_from_step(entries[end], observer)
-    flows = []
-    for (layer, component), found in states.items():
-        order = [step for step in landmarks.order(layer) if step in entries]
-        flows.append(_flow(layer, component, found, whole.found, carried[order[-1]].found if order else {}))
-    return GradientFlow(flows)
+    return GradientFlow(
+        [_flow(*key, found, whole.found, carried[ends[key[0]]].found) for key, found in states.items()]
+    )
 
 
 class _Norms(Observer):
+    """The norms of the gradients of the states.
+
+    The state of a padded batch is chosen between a new one and the one before. What the cell computes from its new
+    state in the same step (an LSTM's h from c) goes around that choice, and counts all the same.
+    """
+
     def __init__(self, wanted: set[Node]) -> None:
         self.wanted = wanted
         self.found: dict[Node, float] = {}
+        self._chosen_from: dict[Node, Any] = {}  # a new state, and what was chosen between it and the one before
+        self._gradients: dict[Node, Any] = {}  # of what was chosen
+        for node in wanted:
+            new = node.inputs[1] if node.op is not None and node.op.name == "where" else None
+            if isinstance(new, Node) and new not in wanted and new.scope[:2] == node.scope[:2]:
+                self._chosen_from[new] = node
 
     def cotangent(self, node: Node, g: Any) -> None:
+        if node in self._chosen_from:
+            state = self._chosen_from[node]
+            self.found[state] = norm(np.where(state._arrays[0], g, self._gradients.pop(state, 0.0)))
         if node in self.wanted:
             self.found[node] = norm(g)
+            self._gradients[node] = g
 
 
 def _states(landmarks: Landmarks, layer: Layer, component: str) -> dict[int, Node]:
     """The states in the order in which the steps were taken."""
-    found = ((t, landmarks.find(component, t, layer, "state")) for t in landmarks.order(layer))
+    found = ((t, landmarks.state(component, t, layer)) for t in landmarks.order(layer))
     return {t: node for t, node in found if node is not None and node.requires_grad}
+
+
+def _last_entered(landmarks: Landmarks, layer: Layer, entries: Mapping[int, Any]) -> int:
+    """Of the steps that have a loss term the one that the layer took last; its state need not be behind the loss."""
+    taken = {node.scope.outermost_step: node.serial for node in landmarks.nodes if node.scope.layer == layer}
+    own = {step: serial for step, serial in taken.items() if step in entries}
+    return max(own, key=own.__getitem__) if own else max(entries)  # type: ignore[return-value]
 
 
 def _flow(

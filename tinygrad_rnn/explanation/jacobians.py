@@ -3,7 +3,7 @@
     ∂s_t/∂s_k = ∂s_t/∂s_{t-1} · ∂s_{t-1}/∂s_{t-2} · ... · ∂s_{k+1}/∂s_k
 
 The factors are taken from the recorded graph, one short backward walk for each unit of the state; so this holds for any
-cell. A state of several components (h and c of an LSTM) counts as one long vector, their last axes side by side.
+cell. A state of several components (h and c of an LSTM) counts as one long vector, their units side by side.
 
 Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013), section 2.1.
 """
@@ -11,6 +11,7 @@ Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent ne
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,8 @@ def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndar
 
     Returns:
         (D, D), or (B, D, D) for a batch, the output first: ``[..., i, j]`` is ∂s_t[i]/∂s_k[j]. D counts the units of
-        all components of the state, side by side.
+        all components of the state, side by side; one number is one unit, a matrix (m, n) m·n. Leading axes that all
+        components share are those of a batch if none of its instances depends on another; else all numbers are units.
 
     Raises:
         ValueError: there are no such states, or k is later than t.
@@ -57,9 +59,10 @@ def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndar
     if order.index(k) > order.index(t):
         raise ValueError(f"state_jacobian: state {t} doesn't depend on the later state {k}")
     states = [_state(landmarks, step, layer) for step in order[order.index(k) : order.index(t) + 1]]
-    product = _identity(states[0])
-    for earlier, later in itertools.pairwise(states):
-        product = _one_step(later, earlier) @ product
+    factors, batch_axes = _factors(states)
+    product = _identity(states[0], batch_axes)
+    for factor in factors:
+        product = factor @ product
     return product
 
 
@@ -112,12 +115,12 @@ def state_jacobians(root: Tensor, layer: Layer = None) -> StateJacobians:
     layer = the_layer(landmarks, layer)
     order = [t for t in landmarks.order(layer) if _differentiable(landmarks, t, layer)]
     states = [_state(landmarks, t, layer) for t in order]
-    factors = [_one_step(later, earlier) for earlier, later in itertools.pairwise(states)]
+    factors, batch_axes = _factors(states)
     n = len(states)
     spectral, frobenius, bound = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
     steps = np.array([_largest_norm(J) for J in factors])
     for k in range(n):
-        product = _identity(states[k])
+        product = _identity(states[k], batch_axes)
         for t in range(k, n):
             if t > k:
                 product = factors[t - 1] @ product
@@ -163,7 +166,7 @@ def the_layer(landmarks: Landmarks, layer: Layer) -> Layer:
 
 def _differentiable(landmarks: Landmarks, step: int, layer: Layer) -> list[Node]:
     """The components of a state that a gradient flows through."""
-    found = [landmarks.find(name, step, layer, "state") for name in landmarks.state_components(layer)]
+    found = [landmarks.state(name, step, layer) for name in landmarks.state_components(layer)]
     return [node for node in found if node is not None and node.requires_grad]
 
 
@@ -179,31 +182,60 @@ def _state(landmarks: Landmarks, step: int, layer: Layer) -> list[Node]:
     return found
 
 
-def _units(node: Any) -> int:
-    return int(node.shape[-1]) if node.ndim else 1
+def _identity(state: Sequence[Any], batch_axes: int) -> np.ndarray:
+    D = sum(math.prod(part.shape[batch_axes:]) for part in state)
+    return np.broadcast_to(np.eye(D), (*state[0].shape[:batch_axes], D, D))
 
 
-def _instances(state: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(state[0].shape[:-1])
+def _factors(states: Sequence[Sequence[Any]]) -> tuple[list[np.ndarray], int]:
+    """∂s_t/∂s_{t-1} for each two states that follow each other, and how many leading axes count the instances."""
+    pairs = [(later, earlier, between(later, earlier)) for earlier, later in itertools.pairwise(states)]
+    batch_axes = _shared_axes([part for state in states for part in state])
+    while batch_axes and not all(_are_apart(*pair, batch_axes) for pair in pairs):
+        batch_axes -= 1
+    return [_one_step(*pair, batch_axes) for pair in pairs], batch_axes
 
 
-def _identity(state: Sequence[Any]) -> np.ndarray:
-    D = sum(map(_units, state))
-    return np.broadcast_to(np.eye(D), (*_instances(state), D, D))
+def _shared_axes(parts: Sequence[Any]) -> int:
+    """How many leading axes can be those of a batch: all parts have them, and one part at least has an axis more."""
+    count = min(min(part.ndim for part in parts), max(part.ndim for part in parts) - 1)
+    while count > 0 and len({part.shape[:count] for part in parts}) > 1:
+        count -= 1
+    return max(count, 0)
 
 
-def _one_step(later: Sequence[Any], earlier: Sequence[Any]) -> np.ndarray:
+def _are_apart(later: Sequence[Any], earlier: Sequence[Any], nodes: list[Node], batch_axes: int) -> bool:
+    """Whether no instance of a batch depends on another. The rows of a matrix that is one state do.
+
+    Any two instances differ in a digit of their binary numbers. So for every digit a walk starts at those that have a
+    1 there, and one at the others, and neither may reach the rest.
+    """
+    instances = np.arange(math.prod(later[0].shape[:batch_axes])).reshape(later[0].shape[:batch_axes])
+    random = np.random.default_rng(0)
+    for digit in range(max(instances.size - 1, 0).bit_length()):
+        for chosen in (instances >> digit & 1 == 1, instances >> digit & 1 == 0):
+            seeds = {part: np.zeros_like(part.data) for part in later}
+            for seed in seeds.values():
+                seed[chosen] = random.normal(size=seed[chosen].shape)
+            reached = backward_walk(seeds, nodes, targets=frozenset(earlier))
+            rest = np.concatenate([np.ravel(np.asarray(g)[~chosen]) for g in reached.values()] or [np.zeros(0)])
+            if np.any(rest[~np.isnan(rest)]):  # NaN is 0 times an infinity of the instance's own
+                return False
+    return True
+
+
+def _one_step(later: Sequence[Any], earlier: Sequence[Any], nodes: list[Node], batch_axes: int) -> np.ndarray:
     """∂s_t/∂s_{t-1}: one walk for each unit of s_t, for all instances at once: they don't depend on each other."""
-    nodes = between(later, earlier)
     targets = frozenset(earlier)
     rows = []
     for component in later:
-        for unit in range(_units(component)):
+        batch = component.shape[:batch_axes]
+        for unit in np.ndindex(component.shape[batch_axes:]):
             seed = np.zeros_like(component.data)
-            seed[..., unit] = 1.0
+            seed[(..., *unit)] = 1.0
             reached = backward_walk({component: seed}, nodes, targets=targets)
-            parts = [reached.get(node, np.zeros_like(node.data)) for node in earlier]
-            rows.append(np.concatenate([part.reshape(*part.shape[:-1], _units(part)) for part in parts], axis=-1))
+            parts = [np.asarray(reached.get(node, np.zeros_like(node.data))) for node in earlier]
+            rows.append(np.concatenate([part.reshape(*batch, -1) for part in parts], axis=-1))
     return np.stack(rows, axis=-2)
 
 

@@ -74,6 +74,7 @@ def saturation(root: Tensor, margin: float = 0.05) -> Saturation:
         [0.0, 0.0, 0.0, 0.5]
     """
     landmarks = Landmarks([expanded(root)[root]])
+    T = max((node.scope.step or 0 for node in landmarks.nodes), default=0)  # a loop inside a step may be longer
     found: dict[str, np.ndarray] = {}
     seen: dict[tuple[Layer, int, str], int] = {}
     for node in reversed(landmarks.nodes):
@@ -84,7 +85,7 @@ def saturation(root: Tensor, margin: float = 0.05) -> Saturation:
         count = seen[node.scope.layer, step, name] = seen.get((node.scope.layer, step, name), 0) + 1
         name += f" {count}" if count > 1 else ""
         name += f" of layer {node.scope.layer}" if node.scope.layer is not None else ""
-        share = found.setdefault(name, np.full(landmarks.steps, np.nan))
+        share = found.setdefault(name, np.full(T, np.nan))
         share[step - 1] = np.mean(NEAR_LIMIT[node.op.name](_value(node), margin))
     return Saturation(found, margin)
 

@@ -116,7 +116,7 @@ def bptt_terms(
     name = parameter.name or "W"
     keep = reduce or (lambda c: c)
     named = {t: expanded(term)[term] if term.requires_grad else term for t, term in named.items()}
-    T = max((node.scope.step or 0 for node in ancestors(named.values())), default=0)
+    T = max((node.scope.outermost_step or 0 for node in ancestors(named.values())), default=0)
     nothing = np.asarray(keep(np.zeros_like(parameter.data)))
     terms = np.zeros((len(named), T, *nothing.shape), nothing.dtype)
     outside = np.zeros((len(named), *nothing.shape), nothing.dtype)

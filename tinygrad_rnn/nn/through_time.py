@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, context
-from ..autodiff.trees import tree_map
+from ..autodiff.trees import leaves, tree_map
 from .compiled_cells import is_compiled
 from .unroll import Cell, label_start, one_step, stacked, take_steps
 
@@ -135,7 +135,11 @@ class Padded(NamedTuple):
 
 
 class Masked:
-    """A cell that stands still where a sequence has ended: its state stays as it was. It takes ``Padded`` inputs."""
+    """A cell that stands still where a sequence has ended: its state stays as it was. It takes ``Padded`` inputs.
+
+    An output that is a component of the state stays the same value as that component, so that the gradient of the loss
+    with respect to the state holds all of it, as without padding.
+    """
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
@@ -144,7 +148,9 @@ class Masked:
         """One step of the cell inside, for the sequences that have one."""
         x, valid = x
         y, after = one_step(self.cell, x, state)
-        return y, tree_map(lambda new, old: np.where(along_batch(valid, new), new, old), after, state)
+        kept = tree_map(lambda new, old: np.where(along_batch(valid, new), new, old), after, state)
+        y = next((kept_part for part, kept_part in zip(leaves(after), leaves(kept)) if part is y), y)
+        return y, kept
 
 
 _COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # masked, by what they mask
@@ -166,13 +172,15 @@ def masked(cell: Cell) -> Cell:
 def collected(wanted: bool = True) -> Iterator[dict[str, dict[int, Any]]]:
     """Collect every state and every value labelled with ``named``, by name and time step, if wanted.
 
-    The name of a value made in a layer within the current one is prefixed by that layer: ``0.h``.
+    The name of a value made in a layer within the current one is prefixed by that layer: ``0.h``. Loops inside a step
+    have steps of their own and are left out.
     """
     found: dict[str, dict[int, Any]] = {}
-    outside = context.scope.layer
+    outside, within = context.scope.layer, context.scope.within
 
     def collect(label: Label, value: Any) -> None:
-        if label.role in ("state", "value") and label.step is not None:
+        is_of_this_loop = context.scope.within is within
+        if label.role in ("state", "value") and label.step is not None and is_of_this_loop:
             layer = str(label.layer).removeprefix(str(outside)).lstrip(".") if label.layer != outside else ""
             found.setdefault(f"{layer}.{label.name}" if layer else label.name, {})[label.step] = value
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.graph import named
-from ..autodiff.scope import Scope, context
+from ..autodiff.scope import Scope, context, of_loop
 from ..autodiff.tensor import Tensor, constant, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
 from .compiled_cells import is_compiled, uncompiled
@@ -59,7 +59,8 @@ def unroll(
         ValueError: neither ``xs`` nor ``steps``; more steps than inputs; ``xs`` has no axis of time.
 
     Everything that is recorded inside a step carries its number, counted from 1 as in the articles; outputs and the
-    components of the state are labelled.
+    components of the state are labelled. A loop inside a step is a layer of its own: "loop in step 2", or "words in
+    step 2" if it runs in ``tr.scope(layer="words")``.
 
     Example:
         >>> import numpy as np
@@ -132,7 +133,7 @@ def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, A
 def label_start(state: Any) -> None:
     """Label the initial state: its step is 0."""
     outside = context.scope
-    context.scope = Scope(outside.layer, 0, outside.owner)
+    context.scope = of_loop(outside)._replace(step=0)
     _label("state", "h", state)
     context.scope = outside
 
@@ -245,10 +246,11 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skippe
         Their outputs, in the order in which they were taken, and the state after the last.
     """
     outside = context.scope
+    layer, _, owner, within = of_loop(outside)
     outputs = []
     try:
         for t in order:
-            context.scope = Scope(outside.layer, t, outside.owner)
+            context.scope = Scope(layer, t, owner, within)
             place = t - 1 - skipped
             x = inputs[place] if isinstance(inputs, Tensor) else tree_map(lambda a: a[place], inputs)  # noqa: B023
             _label("input", "x", x)

@@ -15,7 +15,8 @@ class Contributions:
     """The gradient of one parameter as the sum of what it got from each step.
 
     Attributes:
-        steps: step -> the sum of its contributions. None stands for what is outside the steps.
+        steps: step -> the sum of its contributions, loops inside the step included. None stands for what is outside the
+            steps.
         magnitude: the sum of the largest elements of all contributions: the rounding error of the gradient is a small
             multiple of this number's, however much of it cancels.
     """
@@ -42,7 +43,7 @@ class _ByStep(Observer):
     def contribution(self, node: Node, argument: int, c: Any) -> None:
         leaf = node.inputs[argument]
         if leaf in self.names:
-            self.found[self.names[leaf]].add(node.scope.step, np.asarray(leaf._own(c)))
+            self.found[self.names[leaf]].add(node.scope.outermost_step, np.asarray(leaf._own(c)))
 
 
 def contributions_by_step(

@@ -20,20 +20,21 @@ class Landmarks:
 
     Attributes:
         nodes: every node behind the roots that leads to something that requires a gradient, latest first.
-        steps: T, the last step of any node; 0 if there are none.
+        steps: T, the last step of any node (of the outermost loop, where one runs inside another); 0 if there are none.
     """
 
     def __init__(self, roots: Sequence[Node]) -> None:
         self.nodes = ancestors(roots)
-        self.steps = max((node.scope.step or 0 for node in self.nodes), default=0)
+        self.steps = max((node.scope.outermost_step or 0 for node in self.nodes), default=0)
         self._orders: dict[Layer, list[int]] = {}
-        self._states: dict[Layer, dict[str, None]] = {}
+        self._states: dict[Layer, dict[str, dict[int | None, list[Node]]]] = {}
         self._labelled: dict[tuple[str, int | None], list[tuple[Label, Node]]] = {}
         for node in with_constants(self.nodes):
             for label in node.labels:
                 self._labelled.setdefault((label.name, label.step), []).append((label, node))
                 if label.role == "state":
-                    self._states.setdefault(label.layer, {})[label.name] = None
+                    steps = self._states.setdefault(label.layer, {}).setdefault(label.name, {})
+                    steps.setdefault(label.step, []).append(node)
 
     def find(self, name: str, step: int | None, layer: Layer = None, role: str | None = None) -> Node | None:
         """The value of this name at a step; None if there is none.
@@ -47,13 +48,20 @@ class Landmarks:
         Raises:
             ValueError: there are several, and nothing says which.
         """
-        found = self.find_all(name, step, layer, role)
-        if len(found) > 1:
-            raise ValueError(
-                f"{len(found)} values are called {name!r} at step {step}: say which layer; and if they have none, "
-                "give each its own where it is made: with tr.scope(layer='encoder')"
-            )
-        return found[0] if found else None
+        return _the_only(self.find_all(name, step, layer, role), name, step)
+
+    def state(self, name: str, step: int | None, layer: Layer) -> Node | None:
+        """The component of this name of a layer's state at a step; None if there is none.
+
+        Args:
+            name: "h", "c", ...
+            step: at which step.
+            layer: of exactly this layer; None is the one that was given no name.
+
+        Raises:
+            ValueError: there are several, as of two loops that were given no layer.
+        """
+        return _the_only(list(dict.fromkeys(self._states.get(layer, {}).get(name, {}).get(step, ()))), name, step)
 
     def find_all(self, name: str, step: int | None, layer: Layer = None, role: str | None = None) -> list[Node]:
         """Every value of this name at a step; see ``find``."""
@@ -80,10 +88,10 @@ class Landmarks:
         """
         if layer not in self._orders:
             first: dict[int, int] = {}
-            for name in self._states.get(layer, ()):
-                for step in range(self.steps + 1):
-                    for node in self.find_all(name, step, layer, "state"):
-                        first[step] = min(node.serial, first.get(step, node.serial))
+            for steps in self._states.get(layer, {}).values():
+                for step, nodes in steps.items():
+                    if step is not None:
+                        first[step] = min([first.get(step, nodes[0].serial), *(node.serial for node in nodes)])
             taken = sorted((step for step in first if step), key=lambda step: first[step])
             self._orders[layer] = [0, *taken] if taken else list(range(self.steps + 1))
         return self._orders[layer]
@@ -97,6 +105,15 @@ class Landmarks:
     def names(self, step: int | None) -> list[str]:
         """What has a name at a step."""
         return sorted({name for name, at in self._labelled if at == step})
+
+
+def _the_only(found: list[Node], name: str, step: int | None) -> Node | None:
+    if len(found) > 1:
+        raise ValueError(
+            f"{len(found)} values are called {name!r} at step {step}: say which layer; and if they have none, "
+            "give each its own where it is made: with tr.scope(layer='encoder')"
+        )
+    return found[0] if found else None
 
 
 def label_of(node: Any, *roles: str) -> Label | None:

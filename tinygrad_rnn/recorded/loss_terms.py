@@ -19,7 +19,7 @@ class _Entries(Observer):
 
     def contribution(self, node: Node, argument: int, c: Any) -> None:
         parent = node.inputs[argument]
-        step = parent.scope.step
+        step = parent.scope.outermost_step
         if step is not None:
             at_step = self.found.setdefault(step, {})
             c = parent._own(c)
@@ -41,8 +41,8 @@ def entering_cotangents(loss: Node) -> dict[int, dict[Node, Any]]:
         >>> {t: [g.item() for g in at.values()] for t, at in sorted(entries.items())}
         {1: [1.0], 2: [10.0], 3: [100.0]}
     """
-    if loss.scope.step is not None:
-        return {loss.scope.step: {loss: loss._seed(None)}}
+    if loss.scope.outermost_step is not None:
+        return {loss.scope.outermost_step: {loss: loss._seed(None)}}
     above: list[Node] = []
     reached = {loss}
     for node in ancestors([loss]):
