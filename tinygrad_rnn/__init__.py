@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from . import data, explanation, manual, training, viz
     from .comparison import compare
     from .compiler import compile
+    from .derivation import derive
     from .training import fit
     from .viz import draw
 
@@ -36,6 +37,7 @@ _ON_DEMAND: dict[str, tuple[str, str | None]] = {
     "compare": ("comparison", "compare"),
     "compile": ("compiler", "compile"),
     "data": ("data", None),
+    "derive": ("derivation", "derive"),
     "draw": ("viz", "draw"),
     "explanation": ("explanation", None),
     "fit": ("training", "fit"),
@@ -50,6 +52,7 @@ __all__ = [
     "compare",
     "compile",
     "data",
+    "derive",
     "draw",
     "explanation",
     "fit",

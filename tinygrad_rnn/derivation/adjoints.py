@@ -1,0 +1,228 @@
+"""Adjoints: for each quantity the derivative of the loss by it, as a sum over all that the quantity is used for.
+
+Where ``h`` is used one step later, its derivative gets a term from one step later. What is used at each step without
+having steps, a parameter above all, gets a sum over the steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..autodiff.rules import indexing
+from ..compiler.graph.trace import stop_gradient
+from .expressions import (
+    Apply,
+    During,
+    Expression,
+    Number,
+    Parameter,
+    Reference,
+    Stack,
+    Step,
+    Steps,
+    Sum,
+    indexed_operands,
+    parts,
+    total,
+)
+from .quantities import Equation, Quantity
+from .tracing import vjp
+
+Target = Any  # a Quantity, or the name of a parameter
+
+
+class Term:
+    """What a target gets from one use of it.
+
+    Attributes:
+        steps: of the target; none where that has no steps.
+        expression: seen from the target's step.
+    """
+
+    def __init__(self, steps: Steps, expression: Expression) -> None:
+        self.steps = steps
+        self.expression = expression
+
+
+def adjoints(quantities: list[Quantity], root: Quantity, parameters: dict[str, tuple[int, ...]]) -> list[Quantity]:
+    """The derivatives of the loss by all quantities on the way from the parameters, and by the parameters.
+
+    Args:
+        quantities: of the forward pass.
+        root: the loss.
+        parameters: the shape of each, by name.
+
+    Returns:
+        First those of quantities, in the order in which the backward pass needs them; then one for each parameter.
+    """
+    wanted = _active(quantities)
+    derivative: dict[Target, Quantity] = {q: Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop) for q in wanted}
+    derivative |= {name: Quantity(shape, adjoint_of=name) for name, shape in parameters.items()}
+    terms: dict[Target, list[Term]] = {target: [] for target in derivative}
+    at_root = max(root.values, key=lambda t: root.order[t])
+    terms[root] = [Term(() if at_root is None else (at_root,), Number(1.0))]
+    exists: dict[Target, set[int | None]] = {target: set() for target in derivative}
+    exists[root].add(at_root)
+    _find_steps(quantities, derivative, exists)
+    for quantity in reversed(quantities):
+        for equation in quantity.equations if quantity in derivative else ():
+            _add_terms(quantity, equation, derivative, exists, terms)
+    for target, made in derivative.items():
+        _set_equations(target, made, terms[target], exists[target])
+    found = [made for target, made in derivative.items() if made.equations or isinstance(target, str)]
+    return sorted(found, key=lambda made: _last(made) if isinstance(made.adjoint_of, Quantity) else math.inf)
+
+
+def _last(made: Quantity) -> float:
+    return min(made.order.values())
+
+
+def _active(quantities: list[Quantity]) -> list[Quantity]:
+    """Quantities that depend on a parameter in a differentiable way."""
+    found: set[Quantity] = set()
+    changed = True
+    while changed:
+        changed = False
+        for quantity in quantities:
+            if quantity not in found and any(_reads_active(e.expression, found) for e in quantity.equations):
+                found.add(quantity)
+                changed = True
+    return [quantity for quantity in quantities if quantity in found]
+
+
+def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
+    if isinstance(expression, Apply) and expression.operation is stop_gradient:
+        return False
+    return any(
+        isinstance(part, Parameter) or (isinstance(part, Reference) and part.quantity in active)
+        for part in parts(expression)
+    )
+
+
+def _uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
+    """The references and parameters that an equation reads, with the numbers of the operands; -1 for itself."""
+    if isinstance(expression, (Reference, Parameter)):
+        yield expression, -1
+    elif isinstance(expression, Apply):
+        if expression.operation is not stop_gradient:
+            in_index = indexed_operands(expression)
+            for number, operand in enumerate(expression.operands):
+                if isinstance(operand, (Reference, Parameter)) and number not in in_index:
+                    yield operand, number
+    elif isinstance(expression, (Sum, Stack)):
+        yield expression.inner, 0
+
+
+def _find_steps(
+    quantities: list[Quantity], derivative: dict[Target, Quantity], exists: dict[Target, set[int | None]]
+) -> None:
+    """At which steps the loss depends on each quantity: a walk from the last value to the first."""
+    visits = sorted(((q.order[t], t, q) for q in quantities for t in q.order), key=lambda v: v[0], reverse=True)
+    uses = {id(e): list(_uses(e.expression)) for q in quantities for e in q.equations}
+    for _, t, quantity in visits:
+        equation = quantity.equation_at(t)
+        if quantity not in derivative or t not in exists[quantity] or equation is None:
+            continue
+        for used, _ in uses[id(equation)]:
+            if isinstance(used, Parameter):
+                if used.name in exists:
+                    exists[used.name].add(None)
+            elif used.quantity in exists:  # type: ignore[attr-defined]
+                steps = [used.step(s) for s in equation.expression.steps] if _over_steps(equation) else [used.step(t)]  # type: ignore[attr-defined]
+                exists[used.quantity].update(steps)  # type: ignore[attr-defined]
+
+
+def _over_steps(equation: Equation) -> bool:
+    return isinstance(equation.expression, (Sum, Stack))
+
+
+def _add_terms(
+    consumer: Quantity,
+    equation: Equation,
+    derivative: dict[Target, Quantity],
+    exists: dict[Target, set[int | None]],
+    terms: dict[Target, list[Term]],
+) -> None:
+    """What the operands of an equation get through it."""
+    steps = tuple(t for t in equation.steps if t in exists[consumer])
+    once = not equation.steps
+    if not (steps or (once and None in exists[consumer])):
+        return
+    g = Reference(derivative[consumer], None if once else 0)
+    ans = Reference(consumer, None if once else 0)
+    for used, number in _uses(equation.expression):
+        target = used.name if isinstance(used, Parameter) else used.quantity  # type: ignore[attr-defined]
+        if target not in derivative:
+            continue
+        expression = _through(equation.expression, number, g, ans)
+        if expression is not None:
+            terms[target].append(_seen_from(used, expression, steps, equation))
+
+
+def _through(expression: Expression, number: int, g: Reference, ans: Reference) -> Expression | None:
+    """What one operand gets from the cotangent of the result, seen from the result's step."""
+    if number < 0 or isinstance(expression, Sum):
+        return g
+    if isinstance(expression, Stack):
+        return _row_of(g, expression.steps)
+    assert isinstance(expression, Apply)
+    if expression.operation is indexing.getitem:
+        return _put_back(expression, g)
+    return vjp(expression, number, g, ans)
+
+
+def _row_of(g: Expression, steps: Steps) -> Expression | None:
+    """The row of a stack that belongs to the step, if the steps are regular."""
+    if len(steps) > 1 and abs(steps[1] - steps[0]) == 1:
+        sign = steps[1] - steps[0]
+        if list(steps) == list(range(steps[0], steps[0] + sign * len(steps), sign)):
+            return Apply(indexing.getitem, (g,), {"index": Step(-sign * steps[0], sign)}, g.shape[1:])
+    return None
+
+
+def _put_back(taken: Apply, g: Expression) -> Expression:
+    """The transpose of an index: zeros with the cotangent in that place."""
+    settings = {"indices": (taken.settings["index"],), "shape": taken.operands[0].shape}
+    return Apply(indexing.assemble, (g, *taken.operands[1:]), settings, taken.operands[0].shape)
+
+
+def _seen_from(used: Expression, expression: Expression, steps: Steps, equation: Equation) -> Term:
+    """A contribution as a term of the target's own equation."""
+    whole = equation.expression
+    if isinstance(used, Reference) and used.shift is not None:
+        if isinstance(whole, (Sum, Stack)):
+            return Term(tuple(t + used.shift for t in whole.steps), expression.shifted(-used.shift))
+        return Term(tuple(t + used.shift for t in steps), expression.shifted(-used.shift))
+    if steps:
+        expression = over_steps(steps, expression)
+    return Term((used.at,) if isinstance(used, Reference) and used.at is not None else (), expression)
+
+
+def over_steps(steps: Steps, expression: Expression) -> Expression:
+    """The sum over steps; rows that are put back one at each step are a stack."""
+    if isinstance(expression, Apply) and expression.operation is indexing.assemble:
+        index = expression.settings["indices"][0]
+        if isinstance(index, Step) and expression.settings["shape"] == (len(steps), *expression.operands[0].shape):
+            ordered = sorted(steps, key=index.at)
+            if [index.at(t) for t in ordered] == list(range(len(steps))):
+                return Stack(tuple(ordered), expression.operands[0])
+    return Sum(steps, expression)
+
+
+def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: Iterable[int | None]) -> None:
+    """Put the terms of an adjoint together."""
+    if not terms:
+        return
+    if isinstance(target, Quantity):
+        made.order = {t: -target.order[t] for t in exists if t in target.order}
+    steps = tuple(sorted({t for term in terms for t in term.steps}))
+    if isinstance(target, Quantity) and any(t is not None for t in target.values):
+        found = []
+        for term in terms:
+            everywhere = set(term.steps) >= set(steps)
+            found.append(term.expression if everywhere else During(term.steps, term.expression))
+        made.equations = [Equation(steps, total(found))]
+    else:
+        made.equations = [Equation((), total([term.expression for term in terms]))]

@@ -1,0 +1,273 @@
+"""A derivation of backpropagation through time: made from a recording, as a list of lines."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.array_node import value_of
+from ..autodiff.graph import ancestors
+from ..autodiff.scope import enable_grad
+from ..autodiff.tensor import Tensor, tensor
+from ..autodiff.trees import leaves, paths, tree_map
+from ..nn.module import Module
+from ..nn.unroll import unroll
+from ..recorded.recording import Recording, record
+from .adjoints import adjoints
+from .evaluate import Values, evaluate
+from .expressions import Expression
+from .grain import Grain
+from .items import cleaned
+from .lines import Line
+from .names import name_quantities, short_names
+from .quantities import Quantity
+from .rolling import Rolling
+from .simplifying import simplified
+from .steps import number_steps
+from .summing import sum_at_once
+from .text import written
+
+
+class WrongDerivation(AssertionError):
+    """A derivation's own lines don't give the gradients that autograd gives: a fault of this package."""
+
+
+class Derivation:
+    """The forward equations, the backward recursion and the gradients of a recorded loss, each once.
+
+    Attributes:
+        lines: in the order in which they are written down.
+        parameters: the values of the parameters, by name.
+        data: the other arrays that the lines speak of, by name.
+        names: what each parameter is called in the lines.
+        recording: the loss that was derived.
+    """
+
+    def __init__(self, recording: Recording, data: Mapping[Tensor, str], given: Mapping[str, np.ndarray]) -> None:
+        self.recording = recording
+        self.parameters = recording.values()
+        self.names = short_names(self.parameters)
+        names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
+        root, items = cleaned(recording.loss, names, data)
+        number_steps(items)
+        rolling = Rolling(items, given)
+        sum_at_once(rolling.quantities)
+        self.loss, _ = rolling.of[id(root)]
+        shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
+        forward = rolling.quantities
+        backward = adjoints(forward, self.loss, shapes)
+        for quantity in (*forward, *backward):
+            for equation in quantity.equations:
+                equation.expression = simplified(equation.expression)
+        kept = Grain(forward, backward, simplified).settle(self.loss)
+        self.data = rolling.data
+        self.forward = [quantity for quantity in kept if quantity.adjoint_of is None]
+        self.backward = [quantity for quantity in kept if quantity.adjoint_of is not None]
+        name_quantities(self.forward, self.backward, self.loss, [*shapes, *self.data])
+        self.lines = [
+            Line(quantity, _kind(quantity), equation.steps, equation.expression)
+            for quantity in (*self.forward, *self.backward)
+            for equation in quantity.equations
+        ]
+
+    def evaluate(
+        self, parameters: Mapping[str, Any] | None = None, edits: Mapping[Line, Expression] | None = None
+    ) -> Values:
+        """The value of every line at each step, by its quantity and the step.
+
+        Args:
+            parameters: other values than the recorded ones, by name.
+            edits: other right-hand sides for some lines.
+        """
+        values = self.parameters if parameters is None else parameters
+        called = {self.names[name]: np.asarray(value_of(value)) for name, value in values.items()}
+        return evaluate(self.lines, called, self.data, edits or {})
+
+    def gradients(self, values: Values | None = None) -> dict[str, np.ndarray]:
+        """The gradients that the lines give, by parameter.
+
+        Args:
+            values: of an evaluation; by default one at the recorded parameters.
+        """
+        values = self.evaluate() if values is None else values
+        found = {q.adjoint_of: values[q][None] for q in self.backward if isinstance(q.adjoint_of, str) and q in values}
+        return {
+            name: np.broadcast_to(found[self.names[name]], value.shape)
+            if self.names[name] in found
+            else np.zeros_like(value)
+            for name, value in self.parameters.items()
+        }
+
+    def check(self) -> None:
+        """Hold the gradients of the lines against autograd's.
+
+        Raises:
+            WrongDerivation: they differ.
+        """
+        mine = self.gradients()
+        for name, right in self.recording.gradients().items():
+            scale = max(float(np.max(np.abs(right), initial=0.0)), 1e-30)
+            error = float(np.max(np.abs(mine[name] - right), initial=0.0)) / scale
+            precision = float(np.finfo(right.dtype).eps) if right.dtype.kind == "f" else 1e-16
+            if not error <= max(1e-10, 1e4 * precision) and np.all(np.isfinite(right)):
+                raise WrongDerivation(
+                    f"derive: the line dL/d{name} gives another gradient than autograd (relative difference "
+                    f"{error:.1e}). This is a fault in the derivation, which must not be trusted; please report it."
+                )
+
+    def __str__(self) -> str:
+        return written(self.lines)
+
+    def __repr__(self) -> str:
+        return f"<derivation of {len(self.lines)} lines>"
+
+
+def _kind(quantity: Quantity) -> str:
+    if quantity.adjoint_of is None:
+        return "forward"
+    return "gradient" if isinstance(quantity.adjoint_of, str) else "backward"
+
+
+def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = True) -> Derivation:
+    """Derive backpropagation through time of a network, as a list of lines.
+
+    Args:
+        loss: a recorded loss; a function ``loss(parameters, *data)``; a Module that gives its loss when called with
+            the data. Or a cell, to derive a layer alone: then the two that follow are ``xs`` and the initial state.
+        parameters: for a function their values, as a dict, NamedTuple or any tree of arrays; for a recorded loss the
+            leaves, by name.
+        data: further arguments of the function.
+        check: hold the lines against autograd.
+
+    Returns:
+        The derivation. Printed, it is what a person would write.
+
+    Raises:
+        WrongDerivation: the lines don't give autograd's gradients.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> def loss(p, xs):
+        ...     h = np.zeros(2)
+        ...     for x in xs:
+        ...         h = np.tanh(x @ p["U"] + h @ p["W"])
+        ...     return np.sum(h**2)
+        >>> rng = np.random.default_rng(0)
+        >>> p = {"U": rng.normal(size=(3, 2)), "W": rng.normal(size=(2, 2))}
+        >>> derivation = tr.derive(loss, p, [rng.normal(size=(4, 3))])
+        >>> derivation.gradients()["W"].shape
+        (2, 2)
+    """
+    recording, tracked, given = _recorded(loss, parameters, data)
+    derivation = Derivation(recording, tracked, given)
+    if check:
+        derivation.check()
+    return derivation
+
+
+# --- taking in -------------------------------------------------------------------------------------------------------
+
+
+def _recorded(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
+    """The recording, the leaves that are followed as data, and the arrays that the loss was given."""
+    if callable(loss) and _is_array(parameters):
+        return _layer(loss, parameters, None if isinstance(data, (tuple, list)) and not len(data) else data)
+    if isinstance(loss, Recording):
+        return loss, {}, {}
+    data = tuple(data)
+    if not callable(loss) or isinstance(loss, Tensor):
+        return record(loss, parameters, data), {}, {}
+    names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
+    given = {name: np.asarray(value_of(a)) for name, a in _arrays(names, data)}
+    followed, tracked = _followed(names, data)
+    try:
+        return record(loss, parameters, followed), tracked, given
+    except Exception:  # data that are Tensors may be refused where arrays are not
+        return record(loss, parameters, data), {}, given
+
+
+def _is_array(a: Any) -> bool:
+    return isinstance(a, (Tensor, np.ndarray)) and np.ndim(a) > 0
+
+
+def _layer(cell: Any, xs: Any, state: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
+    """A layer alone, whose outputs get cotangents from outside."""
+    xs = np.asarray(value_of(xs))
+    followed = tensor(xs, requires_grad=xs.dtype.kind == "f")
+    with enable_grad():
+        ys, _ = unroll(cell, followed, state)
+    outputs = [y for y in leaves(ys) if isinstance(y, Tensor)]
+    rng = np.random.default_rng(0)
+    arriving = {
+        f"dL_d{name or 'y'}": tensor(rng.normal(size=y.shape), requires_grad=True)
+        for name, y in zip(paths(ys), outputs)
+    }
+    with enable_grad():
+        loss = sum(np.sum(y * g) for y, g in zip(outputs, arriving.values()))
+    parameters = _parameters_of(cell, loss, [followed, *arriving.values()])
+    tracked = {followed: "xs", **{leaf: name for name, leaf in arriving.items()}}
+    given = {name: leaf.data for leaf, name in tracked.items()}
+    return Recording(loss, parameters, parameters), tracked, given
+
+
+def _parameters_of(cell: Any, loss: Any, others: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The parameters of a cell by name: a module's own, and those that a function finds in its surroundings."""
+    if isinstance(cell, Module):
+        return dict(cell.named_parameters())
+    try:
+        found = inspect.getclosurevars(cell)
+        names = {id(leaf): path for path, leaf in _named_leaves({**found.globals, **found.nonlocals})}
+    except TypeError:
+        names = {}
+    reached = [node for node in reversed(ancestors([loss])) if node.is_leaf and not any(node is o for o in others)]
+    return {leaf.name or names.get(id(leaf)) or f"w_{k}": leaf for k, leaf in enumerate(reached, 1)}  # type: ignore[misc]
+
+
+def _named_leaves(surroundings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    found = []
+    for name, thing in surroundings.items():
+        if isinstance(thing, Tensor):
+            found.append((name, thing))
+        elif isinstance(thing, Module):
+            found += list(thing.named_parameters())
+        elif isinstance(thing, (dict, tuple, list)):
+            found += [(path, leaf) for path, leaf in zip(paths(thing), leaves(thing)) if isinstance(leaf, Tensor)]
+    return found
+
+
+def _argument_names(function: Any, is_model: bool, count: int) -> list[str]:
+    """What a loss function calls its data."""
+    try:
+        target: Callable[..., Any] = function.forward if isinstance(function, Module) else function
+        names = [p.name for p in inspect.signature(target).parameters.values() if p.kind != p.VAR_POSITIONAL]
+    except (TypeError, ValueError, AttributeError):
+        names = []
+    names = names if is_model else names[1:]
+    return [names[k] if k < len(names) else f"data_{k + 1}" for k in range(count)]
+
+
+def _arrays(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
+    found = []
+    for name, argument in zip(names, data):
+        of_argument = [(path, leaf) for path, leaf in zip(paths(argument), leaves(argument)) if _is_array(leaf)]
+        found += [(f"{name}_{path}" if path else name, leaf) for path, leaf in of_argument]
+    return found
+
+
+def _followed(names: Sequence[str], data: Sequence[Any]) -> tuple[tuple[Any, ...], dict[Tensor, str]]:
+    """The data as leaves whose every use is recorded."""
+    tracked: dict[Tensor, str] = {}
+    arrays = {id(leaf): name for name, leaf in _arrays(names, data)}
+
+    def follow(a: Any) -> Any:
+        if _is_array(a) and not isinstance(a, Tensor) and a.dtype.kind == "f":
+            leaf = tensor(a, requires_grad=True, name=arrays.get(id(a)))
+            tracked[leaf] = arrays.get(id(a), "data")
+            return leaf
+        return a
+
+    return tuple(tree_map(follow, argument) for argument in data), tracked

@@ -1,0 +1,183 @@
+"""Running a derivation: from equations to numbers, with or without edits.
+
+Each expression is made a Python function once; a run takes all quantities in the order in which they depend on each
+other. Nothing is looked up in the recording, except for the data and the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .expressions import (
+    OF_MANY,
+    Apply,
+    Constant,
+    Data,
+    During,
+    Expression,
+    Number,
+    Parameter,
+    Reference,
+    Stack,
+    Sum,
+    indexed_operands,
+    is_open,
+    settled,
+)
+from .quantities import Quantity
+
+if TYPE_CHECKING:
+    from .lines import Line
+
+Values = dict[Quantity, dict[int | None, Any]]
+Run = Callable[["Running", "int | None"], Any]
+
+
+class Running:
+    """The numbers of one run.
+
+    Attributes:
+        parameters: by name.
+        data: by name.
+        values: of each quantity, by step.
+    """
+
+    __slots__ = ("data", "parameters", "values")
+
+    def __init__(self, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        self.parameters = parameters
+        self.data = data
+        self.values: Values = {}
+
+
+def compiled(expression: Expression) -> Run:
+    """An expression as a function of a run and a step."""
+    kind = type(expression)
+    if isinstance(expression, Number):
+        value = expression.value
+        return lambda run, t: value
+    if isinstance(expression, Constant):
+        array = expression.array
+        return lambda run, t: array
+    if isinstance(expression, Parameter):
+        name = expression.name
+        return lambda run, t: run.parameters[name]
+    if isinstance(expression, Data):
+        name = expression.name
+        return lambda run, t: run.data[name]
+    if isinstance(expression, Reference):
+        return _reference(expression)
+    if isinstance(expression, (Sum, Stack)):
+        return _over_steps(expression)
+    if isinstance(expression, During):
+        inner, steps = compiled(expression.inner), frozenset(expression.steps)
+        return lambda run, t: inner(run, t) if t in steps else None
+    assert isinstance(expression, Apply), kind
+    return _applied(expression)
+
+
+def _reference(expression: Reference) -> Run:
+    quantity, shift, at = expression.quantity, expression.shift, expression.at
+    if shift is None:
+        return lambda run, t: run.values[quantity][at]
+    if shift == 0:
+        return lambda run, t: run.values[quantity][t]
+    return lambda run, t: run.values[quantity][t + shift]  # type: ignore[operator]
+
+
+def _over_steps(expression: Sum | Stack) -> Run:
+    inner, steps = compiled(expression.inner), expression.steps
+    if isinstance(expression, Stack):
+        return lambda run, t: np.stack([inner(run, s) for s in steps])
+
+    def summed(run: Running, t: int | None) -> Any:
+        found = [value for value in (inner(run, s) for s in steps) if value is not None]
+        return np.add.reduce(found) if found else 0.0
+
+    return summed
+
+
+def _applied(expression: Apply) -> Run:
+    operation = expression.operation
+    function = getattr(operation, "forward", operation)
+    operands = [compiled(operand) for operand in expression.operands]
+    if operation in OF_MANY:
+        if any(isinstance(operand, During) for operand in expression.operands):
+            return _sum_of_terms(operands)
+        return _folded(function, operands)
+    settings = expression.settings
+    if any(map(is_open, settings.values())):
+        return _open(function, operands, expression)
+    if not settings and len(operands) == 1:
+        (only,) = operands
+        return lambda run, t: function(only(run, t))
+    if not settings and len(operands) == 2:
+        first, second = operands
+        return lambda run, t: function(first(run, t), second(run, t))
+    return lambda run, t: function(*[operand(run, t) for operand in operands], **settings)
+
+
+def _sum_of_terms(operands: list[Run]) -> Run:
+    """A sum in which some terms are missing at some steps."""
+
+    def summed(run: Running, t: int | None) -> Any:
+        result = None
+        for operand in operands:
+            value = operand(run, t)
+            if value is not None:
+                result = value if result is None else result + value
+        return result
+
+    return summed
+
+
+def _folded(function: Any, operands: list[Run]) -> Run:
+    first, *others = operands
+
+    def folded(run: Running, t: int | None) -> Any:
+        result = first(run, t)
+        for other in others:
+            result = function(result, other(run, t))
+        return result
+
+    return folded
+
+
+def _open(function: Any, operands: list[Run], expression: Apply) -> Run:
+    """An operation whose settings depend on the step or on operands."""
+    in_settings = indexed_operands(expression)
+    settings = expression.settings
+
+    def run_open(run: Running, t: int | None) -> Any:
+        values = [operand(run, t) for operand in operands]
+        filled = {name: settled(part, t, values) for name, part in settings.items()}
+        return function(*[value for i, value in enumerate(values) if i not in in_settings], **filled)
+
+    return run_open
+
+
+def evaluate(
+    lines: Iterable[Line], parameters: Mapping[str, Any], data: Mapping[str, Any], edits: Mapping[Line, Expression]
+) -> Values:
+    """The values of all lines at all their steps.
+
+    Args:
+        lines: forward lines first.
+        parameters: by name.
+        data: by name.
+        edits: other right-hand sides for some lines.
+    """
+    visits = []
+    for line in lines:
+        function = compiled(edits.get(line, line.expression))
+        for t in line.steps or (None,):
+            order = line.quantity.order.get(t, np.inf)
+            visits.append((line.quantity.adjoint_of is not None, order, line.quantity, t, function))
+    visits.sort(key=lambda visit: visit[:2])
+    run = Running(parameters, data)
+    for _, _, quantity, t, function in visits:
+        run.values.setdefault(quantity, {})[t] = function(run, t)
+    return run.values

@@ -1,0 +1,226 @@
+"""The grain of a derivation: which quantities get lines of their own, and which are written into others.
+
+A person gives a line to what has a name, to the argument of a nonlinearity, and to what is used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..autodiff.rules import activations, elementwise, indexing, reductions, shape
+from ..autodiff.rules.special import erf
+from .expressions import (
+    Apply,
+    Data,
+    During,
+    Expression,
+    Number,
+    OverSteps,
+    Parameter,
+    Reference,
+    Stack,
+    Steps,
+    fixed,
+    parts,
+)
+from .quantities import Equation, Quantity
+
+NONLINEAR = {
+    elementwise.tanh, elementwise.exp, elementwise.sin, elementwise.cos, elementwise.arctan, activations.logistic,
+    activations.rectifier, activations.soft_rectifier, activations.log_logistic, erf, reductions.softmax_of,
+    reductions.log_sum_exp,
+}  # fmt: skip
+SQUARES = {elementwise.square, elementwise.power_by_number}
+ARRANGES = {
+    shape.transpose, shape.swapaxes, shape.moveaxis, shape.reshape, shape.expand_dims, shape.squeeze,
+    shape.broadcast_to, shape.cast,
+}  # fmt: skip
+
+
+class Grain:
+    """Writes quantities into each other until only those are left that deserve a line.
+
+    Args:
+        forward: the quantities of the forward pass, in order.
+        backward: those of the backward pass.
+        simplify: the simpler form of an expression.
+    """
+
+    def __init__(
+        self, forward: list[Quantity], backward: list[Quantity], simplify: Callable[[Expression], Expression]
+    ) -> None:
+        self.quantities = [*forward, *backward]
+        self.forward = set(forward)
+        self.simplify = simplify
+        self.arguments = set(_arguments_of_nonlinearities(forward))
+
+    def settle(self, root: Quantity) -> list[Quantity]:
+        """The quantities that keep a line, in their order."""
+        changed = True
+        while changed:
+            changed = False
+            uses = self._uses()
+            for quantity in list(self.quantities):
+                if quantity is root or isinstance(quantity.adjoint_of, str):
+                    continue
+                count = len(uses.get(quantity, ()))
+                if not count:
+                    self.quantities.remove(quantity)
+                    changed = True
+                elif self._is_written_in(quantity, count) and self._write_in(quantity, uses[quantity]):
+                    self.quantities.remove(quantity)
+                    changed = True
+                    uses = self._uses()
+        return self.quantities
+
+    def _uses(self) -> dict[Quantity, list[tuple[Equation, Steps]]]:
+        """For each quantity the equations that read it, with the steps at which each reads it."""
+        found: dict[Quantity, list[tuple[Equation, Steps]]] = {}
+        for quantity in self.quantities:
+            for equation in quantity.equations:
+                for reference, steps in references(equation.expression, equation.steps):
+                    found.setdefault(reference.quantity, []).append((equation, _read(reference, steps)))
+        return found
+
+    # --- what is written into others -----------------------------------------------------------------------------
+
+    def _is_written_in(self, quantity: Quantity, count: int) -> bool:
+        expressions = [equation.expression for equation in quantity.equations]
+        if all(isinstance(e, (Reference, Number)) for e in expressions) and not self._has_name(quantity):
+            return True
+        if all(map(is_slight, expressions)):
+            return not self._has_name(quantity)
+        if self._has_name(quantity):
+            return False
+        source = quantity.adjoint_of
+        if isinstance(source, Quantity):
+            return count == 1 and source not in self.arguments
+        return count == 1 and quantity not in self.arguments
+
+    def _has_name(self, quantity: Quantity) -> bool:
+        """Whether the model, or the person who reads, calls it by a name."""
+        source = quantity.adjoint_of
+        if isinstance(source, Quantity):
+            if source not in self.quantities:
+                return False
+            return source.label("state", "value") is not None and any(
+                not isinstance(e.expression, (Reference, Number)) for e in quantity.equations
+            )
+        return quantity.label("state", "value", "output") is not None
+
+    def _write_in(self, quantity: Quantity, uses: list[tuple[Equation, Steps]]) -> bool:
+        """Write a quantity into all that read it; False if that can't be done everywhere."""
+        if len(quantity.equations) != 1:
+            return False
+        (own,) = quantity.equations
+        if any(isinstance(part, Reference) and part.quantity is quantity for part in parts(own.expression)):
+            return False
+        if any(own.steps and not set(steps) <= set(own.steps) for _, steps in uses):
+            return False
+        written: list[tuple[Equation, Expression]] = []
+        for equation in {id(e): e for e, _ in uses}.values():
+            new = self.simplify(_flat(_substituted(equation.expression, quantity, own.expression)))
+            if not _is_well_formed(new):
+                return False
+            written.append((equation, new))
+        for equation, new in written:
+            equation.expression = new
+        return True
+
+
+def references(expression: Expression, steps: Steps) -> Iterator[tuple[Reference, Steps]]:
+    """The references in an expression, each with the steps from which it is read."""
+    if isinstance(expression, Reference):
+        yield expression, steps
+    elif isinstance(expression, OverSteps):
+        yield from references(expression.inner, expression.steps)
+    elif isinstance(expression, During):
+        yield from references(expression.inner, tuple(t for t in steps if t in expression.steps))
+    else:
+        for operand in expression.operands:
+            yield from references(operand, steps)
+
+
+def _read(reference: Reference, steps: Steps) -> Steps:
+    """The steps of a quantity that a reference reads."""
+    if reference.shift is not None:
+        return tuple(t + reference.shift for t in steps)
+    return (reference.at,) if reference.at is not None else ()
+
+
+def _substituted(expression: Expression, quantity: Quantity, meaning: Expression) -> Expression:
+    """The expression with what a quantity is in the place of the quantity."""
+    if isinstance(expression, Reference):
+        if expression.quantity is not quantity:
+            return expression
+        if expression.shift is not None:
+            return meaning.shifted(expression.shift)
+        return meaning if expression.at is None else fixed(meaning, expression.at)
+    operands = tuple(_substituted(operand, quantity, meaning) for operand in expression.operands)
+    if all(a is b for a, b in zip(operands, expression.operands)):
+        return expression
+    return expression.with_operands(operands)
+
+
+def _flat(expression: Expression) -> Expression:
+    """Sums whose terms are sums as one sum, with the steps of each term beside it."""
+    if isinstance(expression, During):
+        inner = _flat(expression.inner)
+        if _is_sum(inner):
+            terms = tuple(_at_steps(term, expression.steps) for term in inner.operands)
+            return inner.with_operands(terms)
+        return _at_steps(inner, expression.steps)
+    if _is_sum(expression):
+        found: list[Expression] = []
+        for operand in map(_flat, expression.operands):
+            same = operand.shape == expression.shape
+            found.extend(operand.operands if _is_sum(operand) and same else [operand])
+        return expression.with_operands(tuple(found))
+    return expression
+
+
+def _is_sum(expression: Expression) -> bool:
+    return isinstance(expression, Apply) and expression.operation is elementwise.add
+
+
+def _at_steps(term: Expression, steps: Steps) -> Expression:
+    if isinstance(term, During):
+        return During(tuple(t for t in term.steps if t in steps), term.inner)
+    return During(steps, term)
+
+
+def _is_well_formed(expression: Expression) -> bool:
+    """Whether terms that hold at some steps only are terms of the line, and not hidden in a product."""
+    terms = expression.operands if _is_sum(expression) else (expression,)
+    return not any(
+        isinstance(part, During) for term in terms for part in parts(term.inner if isinstance(term, During) else term)
+    )
+
+
+def is_slight(expression: Expression) -> bool:
+    """Whether an expression is no more than another look at something: its row, its transpose."""
+    if isinstance(expression, (Reference, Number, Parameter, Data)):
+        return True
+    if isinstance(expression, Stack):
+        return isinstance(expression.inner, Reference)
+    if not isinstance(expression, Apply):
+        return False
+    if expression.operation is indexing.getitem or expression.operation in ARRANGES:
+        return is_slight(expression.operands[0])
+    return False
+
+
+def _arguments_of_nonlinearities(forward: list[Quantity]) -> Iterator[Quantity]:
+    """Pre-activations: what nonlinear functions are taken of, or slices of it."""
+    definition = {q: q.equations[-1].expression for q in forward if q.equations}
+    for expression in definition.values():
+        if isinstance(expression, Apply) and expression.operation in NONLINEAR:
+            source = expression.operands[0]
+            while isinstance(source, Reference):
+                inner = definition.get(source.quantity)
+                if isinstance(inner, Apply) and inner.operation is indexing.getitem:
+                    source = inner.operands[0]
+                    continue
+                if not (inner is None or is_slight(inner) or source.quantity.label("state", "value")):
+                    yield source.quantity
+                break

@@ -1,0 +1,51 @@
+"""Lines: a derivation as data, for whoever writes it, runs it, or alters it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .expressions import Expression, Shape, Steps
+from .quantities import Quantity
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of a derivation: ``delta_t = dL/dh_t ∘ (1 - h_t²)`` for t = T..1.
+
+    Attributes:
+        quantity: what the line defines.
+        kind: "forward", "backward" or "gradient".
+        steps: the steps for which it holds; none where it stands once.
+        expression: the right-hand side.
+        why: the reasons, in words.
+    """
+
+    quantity: Quantity
+    kind: str
+    steps: Steps
+    expression: Expression
+    why: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called: ``delta``, ``dL/dh``, ``dL/dW``."""
+        return self.quantity.name
+
+    @property
+    def variable(self) -> str:
+        """The name as a Python program has it: ``dL_dh``."""
+        return self.name.replace("/", "_").replace(".", "_")
+
+    @property
+    def layer(self) -> Any:
+        """The layer that it belongs to; None if there is no other."""
+        return self.quantity.layer
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of its value, at one step."""
+        return self.quantity.shape
+
+    def __repr__(self) -> str:
+        return f"<line {self.name}>"

@@ -1,0 +1,66 @@
+"""Quantities: the values of a network as the letters of a derivation, each with its equations.
+
+A quantity is a value at every step (``h``), or one without steps (``L``). An equation says what it is at some steps;
+most quantities have one equation, and the first step another only where the network is another there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.scope import Label
+from .expressions import Expression, Shape, Steps
+
+
+@dataclass
+class Equation:
+    """What a quantity is, at some steps; without steps if they are ``()``."""
+
+    steps: Steps
+    expression: Expression
+
+
+@dataclass(eq=False)
+class Quantity:
+    """A letter of the derivation.
+
+    Attributes:
+        shape: of its value at a step.
+        layer: the layer that it was made in.
+        labels: what the model calls it.
+        equations: what it is.
+        values: the recorded value at each step; under None that of one without steps.
+        order: a number for each step: what has a lower one was computed before.
+        adjoint_of: the quantity or the parameter whose derivative it is, if it is one.
+        name: in plain letters, as in a program.
+        loop: which loop over time computes it; None where it has no steps.
+    """
+
+    shape: Shape
+    layer: Any = None
+    labels: tuple[Label, ...] = ()
+    equations: list[Equation] = field(default_factory=list)
+    values: dict[int | None, np.ndarray] = field(default_factory=dict)
+    order: dict[int | None, float] = field(default_factory=dict)
+    adjoint_of: Any = None
+    name: str = ""
+    loop: Any = None
+
+    @property
+    def steps(self) -> Steps:
+        """The steps at which it has a value; none where it has no steps."""
+        return tuple(sorted(t for equation in self.equations for t in equation.steps))
+
+    def label(self, *roles: str) -> str | None:
+        """What the model calls it in one of these roles."""
+        return next((label.name for role in roles for label in self.labels if label.role == role), None)
+
+    def equation_at(self, t: int | None) -> Equation | None:
+        """The equation that holds at a step; None if it has no value there."""
+        return next((e for e in self.equations if t in e.steps or (t is None and not e.steps)), None)
+
+    def __repr__(self) -> str:
+        return f"<{self.name or 'quantity'} {self.shape}>"

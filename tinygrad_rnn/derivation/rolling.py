@@ -1,0 +1,238 @@
+"""Rolling: from the values of all steps to quantities, and equations that hold at many steps.
+
+Values that play the same part at different steps become one quantity. Its equation at step t refers to other
+quantities by how far away they are: ``h`` at t - 1. Where the steps don't agree, there are several equations, each with
+the steps at which it holds; so whatever is grouped together, the equations say just what was recorded. At the first
+step something given stands where later steps have the state: that is then what the state is at step 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.rules import indexing, shape
+from .data import Sequences
+from .expressions import (
+    Apply,
+    Expression,
+    Number,
+    Operand,
+    Parameter,
+    Reference,
+    Stack,
+    Step,
+    Steps,
+    setting_key,
+)
+from .items import Item
+from .quantities import Equation, Quantity
+from .settings import is_setting, setting_names
+
+# What an input of a value is, seen from its step: an Expression, or (quantity, step) still to be put as a reference.
+Place = tuple[Quantity, int | None]
+
+
+class Rolling:
+    """Quantities of a graph.
+
+    Args:
+        items: the operations, in the order of recording, with their steps.
+        given: arrays that the loss was given, by name: a sequence that is found again in them bears their name.
+
+    Attributes:
+        quantities: in the order of recording.
+        data: the arrays by name.
+    """
+
+    def __init__(self, items: Sequence[Item], given: Mapping[str, np.ndarray]) -> None:
+        self.sequences = Sequences(given)
+        self.of: dict[int, Place] = {}
+        self._parts = {id(item): _operands(item, self.sequences.constant) for item in items}
+        self._begun: dict[Place, Any] = {}
+        groups = [(self._quantity(group), group) for group in self._grouped(items)]
+        self.quantities = [quantity for quantity, _ in groups]
+        for quantity, group in groups:
+            for item in group:
+                self.of[id(item)] = (quantity, item.step)
+        for quantity, group in groups:
+            quantity.equations += self._equations(quantity, group)
+
+    @property
+    def data(self) -> dict[str, np.ndarray]:
+        """The arrays that expressions call by name."""
+        return self.sequences.arrays
+
+    def _quantity(self, group: list[Item]) -> Quantity:
+        labels = tuple(dict.fromkeys(label._replace(step=None) for item in group for label in item.labels))
+        quantity = Quantity(group[0].shape, group[0].scope.layer, labels, loop=group[0].loop)
+        for item in group:
+            quantity.values[item.step] = item.value
+            quantity.order[item.step] = item.order
+        return quantity
+
+    # --- equations -----------------------------------------------------------------------------------------------
+
+    def _equations(self, quantity: Quantity, group: list[Item]) -> list[Equation]:
+        operands_of, settings_of = zip(*(self._parts[id(item)] for item in group))
+        if group[0].step is None:
+            once = [self._once(given) for given in operands_of[0]]
+            return [Equation((), self._apply(group[0], once, settings_of[0]))]
+        rows = list(zip(*(self._column(column, group) for column in zip(*operands_of)))) or [()] * len(group)
+        settings_of = _common_settings(settings_of, [item.step or 0 for item in group])
+        found: dict[Any, tuple[list[int], Expression]] = {}
+        for item, operands, settings in zip(group, rows, settings_of):
+            expression = self._apply(item, list(operands), settings)
+            found.setdefault(expression.key, ([], expression))[0].append(item.step or 0)
+        return [Equation(tuple(sorted(steps)), expression) for steps, expression in found.values()]
+
+    def _apply(self, item: Item, operands: list[Expression], settings: dict[str, Any]) -> Expression:
+        if item.op is shape.stacked and settings.get("axis", 0) == 0:
+            run = _as_run(operands)
+            if run is not None:
+                return Stack(run[1], Reference(run[0], 0))
+        return Apply(item.op, tuple(operands), settings, item.shape)
+
+    def _once(self, given: Any) -> Expression:
+        """An operand of a value without steps."""
+        if isinstance(given, Item) and id(given) in self.of:
+            quantity, step = self.of[id(given)]
+            return Reference(quantity, None, step)
+        return self._leaf(given)
+
+    def _leaf(self, given: Any) -> Expression:
+        if not isinstance(given, Item):
+            return Number(given)
+        if given.parameter is not None:
+            return Parameter(given.parameter, given.shape)
+        return self.sequences.single(given)
+
+    def _column(self, column: tuple[Any, ...], group: list[Item]) -> list[Expression]:
+        """What stands in one place of an operation, at each of its steps."""
+        steps = [item.step or 0 for item in group]
+        places = [self.of.get(id(given)) if isinstance(given, Item) else None for given in column]
+        if not any(places):
+            return self._column_of_leaves(column, steps)
+        shifts = Counter(
+            (id(place[0]), place[1] - t) for place, t in zip(places, steps) if place and place[1] is not None
+        )
+        fixed = Counter((id(place[0]), place[1]) for place in places if place)
+        common, times = shifts.most_common(1)[0] if shifts else (None, 0)
+        same_loop = any(place and place[0].loop == group[0].loop for place in places)
+        if not (times > fixed.most_common(1)[0][1] or (times == fixed.most_common(1)[0][1] and same_loop)):
+            common = None
+        found: list[Expression] = []
+        for given, place, t in zip(column, places, steps):
+            if common is None:
+                found.append(Reference(place[0], None, place[1]) if place else self._leaf(given))
+                continue
+            target = next(p[0] for p in places if p and id(p[0]) == common[0])
+            found.append(self._relative(given, place, t, target, common[1]))
+        return found
+
+    def _relative(self, given: Any, place: Place | None, t: int, target: Quantity, shift: int) -> Expression:
+        """What stands where most steps have ``target`` so many steps away."""
+        if place is not None and place[0] is target and place[1] == t + shift:
+            return Reference(target, shift)
+        value = np.asarray(given.value if isinstance(given, Item) else given)
+        if shift and value.shape == target.shape and self._begins(target, t + shift, given, place, value):
+            return Reference(target, shift)
+        return Reference(place[0], None, place[1]) if place else self._leaf(given)
+
+    def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
+        """Whether something given is what a state is before its first step; if so, that is written down."""
+        if (target, step) in self._begun:
+            return self._begun[target, step] is given
+        if step in target.values:
+            return False
+        self._begun[target, step] = given
+        target.values[step] = value
+        target.order[step] = -1 if place is None else place[0].order[place[1]] + 0.5
+        start = Reference(place[0], None, place[1]) if place else self._leaf(given)
+        target.equations.append(Equation((step,), start))
+        return True
+
+    def _column_of_leaves(self, column: tuple[Any, ...], steps: list[int]) -> list[Expression]:
+        """Parameters, numbers, and data that may differ from step to step."""
+        plain = [not isinstance(given, Item) or given.parameter is not None for given in column]
+        first = column[0]
+        if all(given is first or (plain[0] and given == first) for given in column):
+            return [self._leaf(first)] * len(column)
+        if any(plain):
+            return [self._leaf(given) for given in column]
+        return self.sequences.rows(column, steps)
+
+    def _grouped(self, items: Iterable[Item]) -> list[list[Item]]:
+        """Items that play the same part, one at each step, in the order of the first."""
+        groups: dict[Any, list[Item]] = {}
+        counts: Counter[Any] = Counter()
+        for item in items:
+            if item.step is None:
+                groups[id(item)] = [item]
+                continue
+            settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices")}
+            labels = tuple((label.role, label.name) for label in item.labels)
+            kind = (item.loop, id(item.op), item.shape, setting_key(settings), labels)
+            counts[kind, item.step] += 1
+            groups.setdefault((kind, counts[kind, item.step]), []).append(item)
+        return list(groups.values())
+
+
+def _operands(item: Item, constant: Callable[[np.ndarray], Item]) -> tuple[list[Any], dict[str, Any]]:
+    """The operands of an Item and the settings of its operation; arrays in an index are operands, too."""
+    operands: list[Any] = []
+    settings = dict(item.keywords)
+    names = setting_names(item.op)
+    for position, given in enumerate(item.inputs):
+        if is_setting(item.op, position, given):
+            settings[names[position]] = given
+        else:
+            operands.append(given)
+    if "index" in settings and item.op is not indexing.output:
+        settings["index"] = _index(settings["index"], operands, constant)
+    return operands, {name: tuple(part) if isinstance(part, list) else part for name, part in settings.items()}
+
+
+def _index(index: Any, operands: list[Any], constant: Callable[[np.ndarray], Item]) -> Any:
+    """An index, with a place for each array in it."""
+    if isinstance(index, tuple):
+        return tuple(_index(part, operands, constant) for part in index)
+    if isinstance(index, (np.ndarray, list, Item)):
+        array = np.asarray(index.value if isinstance(index, Item) else index)
+        if array.ndim == 0 and array.dtype.kind in "iu":
+            return int(array)
+        operands.append(index if isinstance(index, Item) else constant(array))
+        return Operand(len(operands) - 1)
+    return int(index) if isinstance(index, np.integer) else index
+
+
+def _common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:
+    """Settings of one operation at its steps, in which numbers that move along with the step say so."""
+    if len(settings) < 2 or all(setting_key(s) == setting_key(settings[0]) for s in settings):
+        return settings
+    moving = [{name: _moving(part, t) for name, part in s.items()} for s, t in zip(settings, steps)]
+    if all(setting_key(s) == setting_key(moving[0]) for s in moving):
+        return moving
+    against = [{name: _moving(part, t, -1) for name, part in s.items()} for s, t in zip(settings, steps)]
+    return against if all(setting_key(s) == setting_key(against[0]) for s in against) else settings
+
+
+def _moving(setting: Any, t: int, sign: int = 1) -> Any:
+    if isinstance(setting, int) and not isinstance(setting, bool):
+        return Step(setting - sign * t, sign)
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        return tuple(_moving(part, t, sign) for part in setting)
+    return setting
+
+
+def _as_run(operands: Sequence[Expression]) -> tuple[Quantity, Steps] | None:
+    """The quantity and its steps, if the operands are one quantity at several steps."""
+    if not all(isinstance(o, Reference) and o.at is not None for o in operands) or len(operands) < 2:
+        return None
+    references: list[Any] = list(operands)
+    if len({id(o.quantity) for o in references}) > 1:
+        return None
+    return references[0].quantity, tuple(o.at for o in references)

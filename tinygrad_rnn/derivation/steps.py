@@ -1,0 +1,163 @@
+"""Which step of which loop every value belongs to.
+
+``unroll`` has written the step beside each value. A loop that the user wrote out in Python says nothing of it: there,
+steps are where the same operations come again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .items import Item
+
+LONGEST_STEP = 600  # operations in one step of a plain loop
+
+
+def number_steps(items: Sequence[Item]) -> None:
+    """Write step and loop into Items, which come in the order of recording."""
+    _as_labelled(items)
+    plain: list[Item] = []
+    for item in [*items, None]:
+        if item is not None and item.step is None:
+            plain.append(item)
+        elif plain:
+            _find_loops(plain)
+            plain = []
+
+
+def _as_labelled(items: Sequence[Item]) -> None:
+    """Take the steps from the scopes. Where a layer begins anew, that is another loop."""
+    latest: dict[Any, tuple[int, int, int]] = {}  # layer -> (number of the loop, last step, direction)
+    for item in items:
+        step = item.scope.step
+        if step is None or step < 1:
+            continue
+        layer = item.scope.layer
+        loop, last, direction = latest.get(layer, (0, step, 0))
+        moved = (step > last) - (step < last)
+        if moved and direction and moved != direction:
+            loop, direction, moved = loop + 1, 0, 0
+        latest[layer] = (loop, step, moved or direction)
+        item.step, item.loop = step, ("labelled", layer, loop)
+
+
+# --- loops without labels --------------------------------------------------------------------------------------------
+
+
+def _signature(item: Item) -> Any:
+    """What the values of a plain loop have in common from step to step."""
+    parameters = tuple(given.parameter for given in item.inputs if isinstance(given, Item) and given.parameter)
+    return item.op, item.shape, parameters, item.scope.layer, tuple(label.name for label in item.labels)
+
+
+class _Loop(NamedTuple):
+    """A stretch in which operations repeat.
+
+    Attributes:
+        first: where the first whole step begins.
+        period: how many operations a step has.
+        steps: how many whole steps there are.
+        before: what belongs to a step before the first, which lacks some operations.
+        after: likewise to one after the last.
+    """
+
+    first: int
+    period: int
+    steps: int
+    before: list[int]
+    after: list[int]
+
+
+def _find_loops(items: list[Item]) -> None:
+    """Find where the operations repeat, the longest stretch first, and number the steps."""
+    codes: dict[Any, int] = {}
+    sequence = np.array([codes.setdefault(_signature(item), len(codes)) for item in items])
+    pending = [(0, len(items))]
+    while pending:
+        start, stop = pending.pop()
+        found = _longest_repetition(sequence[start:stop])
+        if found is None:
+            continue
+        begin, period, length = found
+        first, count = _best_phase(items, begin + start, period, length)
+        end = first + count * period
+        block = sequence[first : first + period]
+        before = [first - 1 - k for k in _aligned(block[::-1], sequence[start:first][::-1])]
+        after = [end + k for k in _aligned(block, sequence[end:stop])]
+        _number(items, _Loop(first, period, count, before, after))
+        pending += [(start, min([first, *before])), (max([end - 1, *after]) + 1, stop)]
+
+
+def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
+    """Of the stretches in which a pattern comes again and again the longest: (begin, period, length)."""
+    best: tuple[int, int, int] | None = None
+    covered = 0
+    for period in range(1, min(len(sequence) // 2, LONGEST_STEP) + 1):
+        same = np.concatenate([[False], sequence[period:] == sequence[:-period], [False]])
+        edges = np.flatnonzero(same[1:] != same[:-1])
+        begins, ends = edges[::2], edges[1::2]
+        if not len(begins):
+            continue
+        longest = int(np.argmax(ends - begins))
+        length = int(ends[longest] - begins[longest]) + period
+        whole = length // period * period
+        if whole >= (3 if period == 1 else 2) * period and whole > covered:
+            best, covered = (int(begins[longest]), period, length), whole
+    return best
+
+
+def _best_phase(items: list[Item], begin: int, period: int, length: int) -> tuple[int, int]:
+    """Where the first whole step begins, so that little is handed from step to step; and how many steps there are."""
+    place = {id(item): k for k, item in enumerate(items)}
+    choices = []
+    for first in range(begin, begin + min(length % period + 1, period)):
+        count, left_over = divmod(length - (first - begin), period)
+        crossing = 0
+        for k in range(first, first + count * period):
+            for given in items[k].inputs:
+                at = place.get(id(given), -1)
+                crossing += at >= first and (at - first) // period != (k - first) // period
+        choices.append((crossing / count, left_over, first, count))
+    return min(choices)[2:]
+
+
+def _aligned(block: np.ndarray, others: np.ndarray) -> list[int]:
+    """The places of ``others``, from their beginning, that are part of a step: one that lacks some operations."""
+    places = 0
+    for code in block:
+        if places < len(others) and others[places] == code:
+            places += 1
+    return list(range(places)) if 2 * places >= len(block) else []
+
+
+def _number(items: list[Item], loop: _Loop) -> None:
+    """Number the steps of a loop: as the steps that it reads are numbered, or from 1."""
+    name = ("plain", id(items[loop.first]))
+    begin = 2 if loop.before else 1
+    numbers = _numbers_read(items, loop) or list(range(begin, begin + loop.steps))
+    for k, step in enumerate(numbers):
+        for item in items[loop.first + k * loop.period : loop.first + (k + 1) * loop.period]:
+            item.step, item.loop = step, name
+    direction = 1 if numbers[-1] >= numbers[0] else -1
+    for places, step in ((loop.before, numbers[0] - direction), (loop.after, numbers[-1] + direction)):
+        for k in places:
+            items[k].step, items[k].loop = step, name
+
+
+def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
+    """The steps of values from another loop that each step of this one reads, if there is one for each."""
+    own = {id(item) for item in items[loop.first : loop.first + loop.steps * loop.period]}
+    for place in range(loop.period):
+        for position in range(len(items[loop.first + place].inputs)):
+            found = []
+            for k in range(loop.steps):
+                inputs = items[loop.first + k * loop.period + place].inputs
+                given = inputs[position] if position < len(inputs) else None
+                if isinstance(given, Item) and given.step is not None and id(given) not in own:
+                    found.append(given.step)
+            if len(found) == loop.steps and len(set(found)) == loop.steps:
+                return found
+    return None

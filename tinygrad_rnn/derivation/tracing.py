@@ -1,0 +1,162 @@
+"""A primitive's vjp rule as an expression: the rule runs once on stand-ins, and what it does is written down.
+
+There is no second table of calculus. The engine's rules are plain NumPy; the compiler's tracer records what one does to
+arrays of such shapes, un-broadcasting included, and the record is the expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.array_node import conformed
+from ..autodiff.errors import CannotCompile, NotOnTensors
+from ..autodiff.rules.indexing import Pieces, assemble
+from ..autodiff.rules.linalg import Products
+from ..autodiff.rules.parts import Parts
+from ..compiler.graph.trace import Trace, recorded, tracer
+from ..compiler.graph.values import Value, new_input
+from .expressions import Apply, Constant, Expression, Number
+from .settings import is_setting, setting_names
+
+
+class Vjp:
+    """An operation's vjp by one argument, as an operation itself: of the cotangent, the result and the arguments.
+
+    It stands where a rule can't be written in lines; it runs the rule.
+
+    Args:
+        operation: whose.
+        argument: by which argument.
+    """
+
+    def __init__(self, operation: Any, argument: int) -> None:
+        self.operation = operation
+        self.argument = argument
+        self.name = f"vjp_of_{getattr(operation, 'name', 'operation')}"
+
+    def forward(self, g: Any, ans: Any, *args: Any, **settings: Any) -> Any:
+        """The cotangent of the argument."""
+        rules = self.operation.vjps
+        if callable(rules):
+            (found,) = rules([self.argument], g, ans, *args, **settings)
+        else:
+            found = rules[self.argument](g, ans, *args, **settings)
+        target = np.asarray(args[self.argument])
+        found = found.assembled(target.shape) if isinstance(found, Parts) else found
+        return np.zeros_like(target) if found is None else conformed(np.asarray(found), target)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vjp) and (self.operation, self.argument) == (other.operation, other.argument)
+
+    def __hash__(self) -> int:
+        return hash((id(self.operation), self.argument))
+
+
+def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression | None:
+    """What one argument of an operation gets, as an expression; None if it gets nothing.
+
+    Args:
+        applied: the operation on its operands.
+        argument: the number of the operand.
+        g: the cotangent of the result.
+        ans: the result.
+    """
+    rules = applied.operation.vjps
+    if not callable(rules) and rules[argument] is None:
+        return None
+    try:
+        return _traced(applied, argument, g, ans)
+    except (CannotCompile, NotOnTensors, TypeError, ValueError, AttributeError, NotImplementedError):
+        return Apply(
+            Vjp(applied.operation, argument),
+            (g, ans, *applied.operands),
+            applied.settings,
+            applied.operands[argument].shape,
+        )
+
+
+def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression:
+    trace = Trace()
+    trace.in_step = True  # products of stacks of matrices stay as they are
+    stands_for: dict[Value, Expression] = {}
+
+    def stand_in(expression: Expression) -> Any:
+        if isinstance(expression, Number):
+            return expression.value
+        value = new_input(expression.shape, expression.dtype, "input")
+        stands_for[value] = expression
+        return tracer(value)
+
+    with trace.recording():
+        args = [stand_in(operand) for operand in applied.operands]
+        of_result, result = stand_in(g), stand_in(ans)
+        if isinstance(g, Number):  # the cotangent of the loss
+            of_result = np.float64(g.value)
+        rules = applied.operation.vjps
+        if callable(rules):
+            (found,) = rules([argument], of_result, result, *args, **applied.settings)
+        else:
+            found = rules[argument](of_result, result, *args, **applied.settings)
+        found = _whole(found, applied.operands[argument].shape)
+        found = conformed(found, args[argument])
+        value = recorded(trace, found)
+    return _written(value, stands_for)
+
+
+def _whole(found: Any, shape: tuple[int, ...]) -> Any:
+    """A contribution that comes in parts, written out."""
+    if isinstance(found, Products):
+        ((rows, g),) = found.parts
+        return rows.T @ g
+    if isinstance(found, Pieces):
+        pieces, indices = zip(*found.parts)
+        return assemble(*pieces, indices=indices, shape=shape)
+    if isinstance(found, Parts):
+        raise NotImplementedError
+    return found
+
+
+def _written(value: Value, stands_for: dict[Value, Expression]) -> Expression:
+    """A recorded Value as an expression."""
+    written: dict[Value, Expression] = dict(stands_for)
+
+    def write(value: Value) -> Expression:
+        if value not in written:
+            written[value] = _applied(value, write) if value.array is None else _constant(value.array)
+        return written[value]
+
+    return write(value)
+
+
+def _constant(array: np.ndarray) -> Expression:
+    if array.ndim == 0:
+        return Number(array.item())
+    if array.size and np.all(array == array.flat[0]):
+        settings = {"shape": array.shape, "fill_value": array.flat[0].item()}
+        return Apply(np.full, (), settings, array.shape)
+    return Constant(array)
+
+
+def _applied(value: Value, write: Callable[[Value], Expression]) -> Expression:
+    operands: list[Expression] = []
+    settings = dict(value.keywords)
+    names = setting_names(value.op)
+    for position, given in enumerate(value.args):
+        if isinstance(given, Value):
+            operands.append(write(given))
+        elif is_setting(value.op, position, given):
+            settings[names[position]] = given
+        else:
+            operands.append(Number(given))
+    if _holds_values(settings):
+        raise NotImplementedError
+    return Apply(value.op, tuple(operands), settings, value.shape)
+
+
+def _holds_values(tree: Any) -> bool:
+    if isinstance(tree, dict):
+        return any(map(_holds_values, tree.values()))
+    return isinstance(tree, Value) or (isinstance(tree, (tuple, list)) and any(map(_holds_values, tree)))
