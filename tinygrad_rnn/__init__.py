@@ -21,6 +21,7 @@ from . import autodiff, nn, optim
 from .autodiff import *  # noqa: F403
 from .autodiff import __all__ as _engine
 from .nn import unroll
+from .nn.init import manual_seed
 
 if TYPE_CHECKING:
     from . import data, explanation, manual, training, viz
@@ -57,6 +58,7 @@ __all__ = [
     "explanation",
     "fit",
     "manual",
+    "manual_seed",
     "nn",
     "optim",
     "training",

@@ -10,6 +10,8 @@ from tinygrad_rnn.training import LanguageModel
 
 PACKAGES = ("numpy",)
 
+tr.keep_freed_memory()  # as docs/speed.md tells whoever writes a training loop
+
 
 def chain(x, length):
     x = tr.tensor(x, requires_grad=True)

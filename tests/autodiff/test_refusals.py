@@ -5,6 +5,8 @@ And what is there, but rarely met.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -178,3 +180,18 @@ def test_another_c_library_keeps_its_ways(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("ctypes.CDLL", Musl)
     assert keep_freed_memory() is False
+
+
+def test_an_import_leaves_the_allocator_alone() -> None:
+    script = (
+        "import ctypes\n"
+        "class C:\n"
+        "    def __getattr__(self, name): raise SystemExit(f'{name} was asked for')\n"
+        "ctypes.CDLL = lambda *a: C()\n"
+        "import tinygrad_rnn as tr\n"
+        "print(tr.nn.GRU(2, 3))\n"
+        "tr.compile(lambda x: x)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout
+    assert done.stderr == ("mallopt was asked for\n" if sys.platform.startswith("linux") else "")

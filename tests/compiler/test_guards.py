@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import importlib
 import sys
 import types
 from collections import deque
@@ -12,6 +13,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.compiler.guards.guards import Guards
+from tinygrad_rnn.compiler.guards.names_in_code import is_of_library
 
 XS, START = (np.random.default_rng(i).normal(size=(5, 2, 3)[i:]) for i in range(2))
 
@@ -396,3 +398,13 @@ def test_things_that_answer_to_every_name():
 
     oracle = Oracle()
     assert not Guards(lambda x: oracle and x).changed()
+
+
+@pytest.mark.parametrize(("folder", "installed"), [("site-packages", True), ("dist-packages", True), ("work", False)])
+def test_what_was_installed_anywhere_is_not_looked_into(folder, installed, tmp_path, monkeypatch):
+    """Also in an environment that this one stands on, or in the user's own folder."""
+    name = f"module_in_{folder.replace('-', '_')}"
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / f"{name}.py").write_text("def f(): pass")
+    monkeypatch.syspath_prepend(tmp_path / folder)
+    assert is_of_library(importlib.import_module(name).f) is installed

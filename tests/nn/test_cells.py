@@ -52,12 +52,21 @@ CELLS: dict[str, Callable[[], nn.Cell]] = {
     "all wrapped": lambda: nn.ResidualCell(
         nn.StackedCell(
             [
-                nn.DropoutCell(nn.ZoneoutCell(nn.LayerNormCell(nn.GRUCell(N, 2, **F64)), 0.3), 0.2, 0.3),
-                nn.ZoneoutCell(nn.LSTMCell(2, N, **F64), 0.5),
+                nn.DropoutCell(
+                    nn.ZoneoutCell(nn.LayerNormCell(nn.GRUCell(N, 2, **F64)), 0.3, seed=1), 0.2, 0.3, seed=2
+                ),
+                nn.ZoneoutCell(nn.LSTMCell(2, N, **F64), 0.5, seed=3),
             ]
         )
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def same_weights_in_every_order():
+    tr.manual_seed(1)
+
+
 every_cell = pytest.mark.parametrize("make", CELLS.values(), ids=CELLS.keys())
 
 
@@ -174,7 +183,7 @@ def joined_matrices(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def test_forget_bias_adds_to_the_forget_gate_alone() -> None:
-    plain, biased = nn.LSTMCell(N, D), nn.LSTMCell(N, D, forget_bias=1.0)
+    plain, biased = nn.LSTMCell(N, D, seed=0), nn.LSTMCell(N, D, seed=0, forget_bias=1.0)
     assert_same((biased.b.data - plain.b.data).reshape(4, D), [[0] * D, [1] * D, [0] * D, [0] * D], "b")
     with pytest.raises(ValueError, match="needs a bias"):
         nn.LSTMCell(N, D, bias=False, forget_bias=1.0)

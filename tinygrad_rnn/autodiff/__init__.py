@@ -35,8 +35,6 @@ from .scope import Label, Scope, enable_grad, no_grad, scope
 from .tensor import Tensor, tensor
 from .transforms import grad, jvp, linearize, value_and_grad, vjp
 
-keep_freed_memory()
-
 __all__ = [
     "AnomalyError",
     "GradientError",
@@ -66,6 +64,7 @@ __all__ = [
     "jacobian",
     "jacrev",
     "jvp",
+    "keep_freed_memory",
     "leaky_relu",
     "linearize",
     "log_sigmoid",

@@ -2,8 +2,9 @@
 
 A training step allocates the same arrays as the step before. By default glibc gives large freed blocks back to the
 system at once, and every step then pays for getting the same pages again, one page fault for each 4 KiB: measured, a
-third of a step's time. Two settings of glibc's allocator (``mallopt(3)``) stop that. They hold for the whole process;
-on systems without glibc nothing happens.
+third of a step's time. Two settings of glibc's allocator (``mallopt(3)``) stop that. They hold for the whole process,
+so an import doesn't make them: ``fit``, ``compile`` and the commands do, and whoever writes a training loop can. On
+systems without glibc nothing happens.
 """
 
 from __future__ import annotations
@@ -21,10 +22,17 @@ HEAP_BLOCK_BYTES = 32 * 2**20  # blocks up to this size come from the heap; glib
 
 
 def keep_freed_memory() -> bool:
-    """Ask the allocator to keep up to 512 MiB of freed memory; ``TINYGRAD_RNN_KEEP_MEMORY=0`` forbids it.
+    """Ask the process's allocator to keep up to 512 MiB of freed memory; ``TINYGRAD_RNN_KEEP_MEMORY=0`` forbids it.
+
+    Call it once before a training loop of your own; ``fit`` and ``compile`` call it by themselves.
 
     Returns:
-        Whether it does.
+        Whether it does: False where it is forbidden, or where there is no glibc.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> tr.keep_freed_memory() in (True, False)
+        True
     """
     if not sys.platform.startswith("linux") or os.environ.get("TINYGRAD_RNN_KEEP_MEMORY") == "0":
         return False

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import __version__
+from ..autodiff.allocator import keep_freed_memory
 from .options import Parser, in_one_line, printable
 from .places import Complaint
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "tour")
     _print_what_the_terminal_can()
+    keep_freed_memory()
     try:
         try:
             with warnings.catch_warnings():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, apply
@@ -304,4 +305,5 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
     """
     if executor not in EXECUTORS:
         raise ValueError(f"compile: executor is one of {', '.join(map(repr, EXECUTORS))}, not {executor!r}")
+    keep_freed_memory()
     return Compiled(function, executor, fallback)

@@ -5,11 +5,9 @@ To read it, go by ``module`` (what a model is), ``cells`` (one step of time; non
 beside it, and ``stacks`` (layers of cells of one kind). Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``,
 ``decoding`` and ``architectures`` (whole models); ``weights`` and ``torch_weights``; ``layers`` and ``init``.
 
-Everything random takes ``seed=``, an int or a ``numpy.random.Generator``, and by default 0: so a model is the same each
-time it is made, but two layers of one shape start alike, and two dropouts drop the same: optimisers warn of the one,
-``fit`` of the other. Give the parts of a model one generator, ``rng = np.random.default_rng(0)`` and ``seed=rng``, and
-each draws numbers of its own from it. What makes several parts by itself (``num_layers=``, both directions of a layer,
-a ``Decoder``) does so.
+Everything random takes ``seed=``: an int, or a ``numpy.random.Generator``. Without one it draws from the package's own
+generator, which starts from a fixed seed (``tr.manual_seed`` sets another): a script repeats itself, and two layers
+differ. To make one part of a model again by itself, give it a seed of its own.
 """
 
 from . import init

@@ -56,7 +56,7 @@ class ManyToOne(Module):
         layer: RNN, LSTM, GRU or Recurrent.
         outputs: k, the size of what it says.
         pool: "last" output, or the "mean" or the "max" of all.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the linear layer.
 
     Example:
@@ -68,7 +68,7 @@ class ManyToOne(Module):
     """
 
     def __init__(
-        self, layer: Recurrent, outputs: int, *, pool: str = "last", seed: init.Seed = 0, dtype: Any = np.float32
+        self, layer: Recurrent, outputs: int, *, pool: str = "last", seed: init.Seed = None, dtype: Any = np.float32
     ) -> None:
         if pool not in ("last", "mean", "max"):
             raise ValueError(f"ManyToOne: pool is 'last', 'mean' or 'max', not {pool!r}")
@@ -102,7 +102,7 @@ class ManyToMany(Module):
     Args:
         layer: RNN, LSTM, GRU or Recurrent.
         outputs: k, the size of what it says.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the linear layer.
 
     Example:
@@ -114,7 +114,7 @@ class ManyToMany(Module):
         (7, 5, 2)
     """
 
-    def __init__(self, layer: Recurrent, outputs: int, *, seed: init.Seed = 0, dtype: Any = np.float32) -> None:
+    def __init__(self, layer: Recurrent, outputs: int, *, seed: init.Seed = None, dtype: Any = np.float32) -> None:
         self.layer = layer
         self.readout = Linear(layer.outputs, outputs, seed=seed, dtype=dtype)
 
@@ -130,7 +130,7 @@ class OneToMany(Module):
     Args:
         size: m, the size of the vector.
         decoder: what writes.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Example:
@@ -144,7 +144,7 @@ class OneToMany(Module):
         2
     """
 
-    def __init__(self, size: int, decoder: Decoder, *, seed: init.Seed = 0, dtype: Any = np.float32) -> None:
+    def __init__(self, size: int, decoder: Decoder, *, seed: init.Seed = None, dtype: Any = np.float32) -> None:
         self.decoder = decoder
         self.bridge = Linear(size, decoder.cell.outputs, seed=seed, dtype=dtype)
 
@@ -188,7 +188,7 @@ class EncoderDecoder(Module):
         embedding: what is applied to the source first, such as an Embedding; None for nothing.
         encoder: RNN, LSTM, GRU or Recurrent, in one direction or both; time first.
         decoder: what writes.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters between them.
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation"
@@ -209,7 +209,7 @@ class EncoderDecoder(Module):
     """
 
     def __init__(
-        self, embedding: Any, encoder: Recurrent, decoder: Decoder, *, seed: init.Seed = 0, dtype: Any = np.float32
+        self, embedding: Any, encoder: Recurrent, decoder: Decoder, *, seed: init.Seed = None, dtype: Any = np.float32
     ) -> None:
         if encoder.batch_first:
             raise ValueError("EncoderDecoder: the encoder takes time first; leave batch_first=False")

@@ -82,7 +82,7 @@ class AdditiveAttention(Attention):
         query_size: d, the size of s.
         memory_size: m, the size of h.
         units: q.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -104,7 +104,7 @@ class AdditiveAttention(Attention):
     """
 
     def __init__(
-        self, query_size: int, memory_size: int, units: int, *, seed: init.Seed = 0, dtype: Any = np.float32
+        self, query_size: int, memory_size: int, units: int, *, seed: init.Seed = None, dtype: Any = np.float32
     ) -> None:
         rng = init.generator(seed)
         self.A = Parameter(init.xavier((query_size, units), rng, dtype=dtype))
@@ -127,7 +127,7 @@ class DotProductAttention(Attention):
         query_size: d, the size of s; to be compared with h by general attention.
         memory_size: m, the size of h. With neither size there are no parameters, and s and h are of one size.
         scaled: whether scores are divided by √d, so that they don't grow with it.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameter.
 
     Attributes:
@@ -151,7 +151,7 @@ class DotProductAttention(Attention):
         memory_size: int | None = None,
         *,
         scaled: bool = False,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         if (query_size is None) != (memory_size is None):

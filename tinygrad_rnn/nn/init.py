@@ -1,4 +1,9 @@
-"""Initial values of parameters, each from an explicit random generator: the same seed gives the same numbers."""
+"""Initial values of parameters, and the random generators that they are drawn from.
+
+Whoever draws random numbers takes ``seed``: a ``numpy.random.Generator``, an int that makes one, or nothing. Then it
+gets a generator of its own from the package's, which starts from a fixed seed: a script repeats itself, and two layers
+made without a seed differ.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,37 @@ from typing import Any
 
 import numpy as np
 
-Seed = Any  # a numpy.random.Generator, or an int that makes one
+Seed = Any  # a numpy.random.Generator, an int that makes one, or None
+
+_package = np.random.default_rng(0)
 
 
-def generator(seed: Seed) -> np.random.Generator:
-    """The generator itself, or a new one made from a seed.
+def manual_seed(seed: int) -> None:
+    """Set the seed of the package's own generator, from which everything is drawn that is given no seed.
 
-    Raises:
-        TypeError: None: a model that can't be made again is refused.
+    Args:
+        seed: any whole number from 0 on.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> tr.manual_seed(7)
+        >>> first, second = tr.nn.Linear(3, 2), tr.nn.Linear(3, 2)
+        >>> tr.manual_seed(7)
+        >>> again = tr.nn.Linear(3, 2)
+        >>> bool((again.W.data == first.W.data).all()), bool((again.W.data == second.W.data).all())
+        (True, False)
     """
-    if seed is None:
-        raise TypeError("give a seed: an int, or a numpy.random.Generator, so that the same numbers can be had again")
-    return np.random.default_rng(seed)
+    global _package
+    _package = np.random.default_rng(seed)
+
+
+def generator(seed: Seed = None) -> np.random.Generator:
+    """The generator that a seed stands for: itself, a new one made from an int, or one of the package's children.
+
+    A child draws independently of its parent and siblings, so a dropout that is made without a seed changes no weights
+    that are drawn elsewhere.
+    """
+    return _package.spawn(1)[0] if seed is None else np.random.default_rng(seed)
 
 
 def uniform(shape: tuple[int, ...], seed: Seed, bound: float, dtype: Any = np.float32) -> np.ndarray:

@@ -21,7 +21,7 @@ class Linear(Module):
         inputs: n, the size of x's last axis.
         outputs: k, the size of y's last axis.
         bias: whether there is a b.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -38,7 +38,7 @@ class Linear(Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, bias: bool = True, seed: init.Seed = 0, dtype: Any = np.float32
+        self, inputs: int, outputs: int, *, bias: bool = True, seed: init.Seed = None, dtype: Any = np.float32
     ) -> None:
         if min(inputs, outputs) < 1:
             raise ValueError(f"Linear({inputs}, {outputs}): sizes are 1 or more")
@@ -66,7 +66,7 @@ class Embedding(Module):
         units: d, the size of a vector.
         padding_idx: a symbol whose vector starts as zeros and is never learnt: no gradient flows to it; negative
             counts from the last; None for none. Set or loaded, it is what it is set to, as in PyTorch.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameter.
 
     Attributes:
@@ -85,7 +85,7 @@ class Embedding(Module):
         units: int,
         *,
         padding_idx: int | None = None,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         if padding_idx is not None and not -symbols <= operator.index(padding_idx) < symbols:
@@ -163,7 +163,7 @@ class Dropout(Module):
 
     Args:
         p: the probability.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting" (2014).
 
@@ -174,7 +174,7 @@ class Dropout(Module):
         ([2.0, 2.0, 0.0, 2.0], [1.0, 1.0, 1.0, 1.0])
     """
 
-    def __init__(self, p: float = 0.5, *, seed: init.Seed = 0) -> None:
+    def __init__(self, p: float = 0.5, *, seed: init.Seed = None) -> None:
         self.p = probability(p, "Dropout: p")
         self.generator = init.generator(seed)
 

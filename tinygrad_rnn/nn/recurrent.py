@@ -49,7 +49,7 @@ class Recurrent(Module):
             computed again in the backward pass. With k near √T the memory beside inputs and outputs grows with √T, for
             one more forward pass.
         executor: "numpy", "numba" or "auto", to run the loops over time compiled, as with ``tinygrad_rnn.compile``.
-        seed: for dropout: an int or a numpy.random.Generator.
+        seed: for dropout: an int, a numpy.random.Generator, or None for the package's own.
 
     Example:
         >>> import numpy as np
@@ -81,7 +81,7 @@ class Recurrent(Module):
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
         executor: str | None = None,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
     ) -> None:
         layers: Any = cells if inputs is None else self._made(cells, inputs, num_layers, bidirectional)
         if inputs is None and (num_layers != 1 or bidirectional):

@@ -45,7 +45,8 @@ class Decoder(Module):
         look: "before" the cell's step (Bahdanau) or "after" it (Luong).
         start: the symbol that stands before the first.
         end: the symbol that ends a sequence.
-        seed: for the parameters, and for scheduled sampling: an int or a numpy.random.Generator.
+        seed: for the parameters and for scheduled sampling: an int, a numpy.random.Generator, or None for the
+            package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -72,7 +73,7 @@ class Decoder(Module):
         look: str = "before",
         start: int = 0,
         end: int = 1,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         if look not in ("before", "after"):

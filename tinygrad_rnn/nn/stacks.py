@@ -70,7 +70,7 @@ class RNN(_Stack):
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
         executor: for more speed, as in ``Recurrent``.
-        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        seed: for the parameters and for dropout: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Example:
@@ -96,7 +96,7 @@ class RNN(_Stack):
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
         executor: str | None = None,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         rng = init.generator(seed)
@@ -135,7 +135,7 @@ class LSTM(_Stack):
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
         executor: for more speed, as in ``Recurrent``.
-        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        seed: for the parameters and for dropout: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Example:
@@ -165,7 +165,7 @@ class LSTM(_Stack):
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
         executor: str | None = None,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         rng = init.generator(seed)
@@ -208,7 +208,7 @@ class GRU(_Stack):
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
         executor: for more speed, as in ``Recurrent``.
-        seed: for the parameters and for dropout: an int or a numpy.random.Generator.
+        seed: for the parameters and for dropout: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Example:
@@ -234,7 +234,7 @@ class GRU(_Stack):
         truncate: int | tuple[int, int] | None = None,
         checkpoint_every: int | None = None,
         executor: str | None = None,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         rng = init.generator(seed)

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.tensor import Tensor
-from .alike import warn_of_parameters_alike
 
 Group = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Group]
@@ -50,8 +49,6 @@ class Optimizer:
             raise ValueError(f"{self.name}: no parameters to update")
         for group in given if isinstance(given[0], dict) else [{"params": given}]:
             self.add_param_group(group)
-        own_frames = type(self).__mro__.index(Optimizer) + 1  # the constructors from the subclass's down to this one
-        warn_of_parameters_alike(self.parameters, stacklevel=own_frames + 1)
 
     @property
     def parameters(self) -> list[Tensor]:

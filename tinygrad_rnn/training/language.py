@@ -65,7 +65,7 @@ class LanguageModel(nn.Module):
         units: int = 128,
         embedding_size: int = 64,
         executor: str | None = "numpy",
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         rng = init.generator(seed)

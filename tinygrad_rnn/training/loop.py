@@ -8,10 +8,10 @@ from contextlib import nullcontext
 
 import numpy as np
 
+from ..autodiff.allocator import keep_freed_memory
 from ..data import Epochs
 from ..nn import Module
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
-from .alike import warn_of_noise_alike
 from .checkpoints import Checkpoints
 from .compiled_layers import compiled_layers, layers_in_one_go, many_lengths, say_not_compiled
 from .history import History
@@ -128,10 +128,10 @@ def fit(
         >>> model.w.data.round(2)
         array([1.])
     """
+    keep_freed_memory()
     limits = Limits(epochs, steps, seconds, threshold)
     limits.check()
     _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
-    warn_of_noise_alike(model)
     lengths = many_lengths(data, validation)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         checkpoints = Checkpoints(checkpoints)

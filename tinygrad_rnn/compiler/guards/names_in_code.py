@@ -7,10 +7,12 @@ import functools
 import sys
 import sysconfig
 import types
+from pathlib import Path
 from typing import Any, NamedTuple
 
 LIBRARIES = {"numpy", __name__.partition(".")[0]}
-INSTALLED = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib", "purelib", "platlib"))
+STANDARD = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib"))
+INSTALLED = {"site-packages", "dist-packages"}  # of this environment, of one that it stands on, or of the user
 
 
 def is_of_library(thing: Any) -> bool:
@@ -28,7 +30,7 @@ def _is_library(name: str) -> bool:
     file = getattr(module, "__file__", None)
     if name.partition(".")[0] in LIBRARIES or name in sys.builtin_module_names:
         return True
-    return file is not None and file.startswith(INSTALLED)
+    return file is not None and (file.startswith(STANDARD) or not INSTALLED.isdisjoint(Path(file).parts))
 
 
 class Mentions(NamedTuple):

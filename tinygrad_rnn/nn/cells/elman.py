@@ -37,7 +37,7 @@ class RNNCell(Cell):
         units: d, the size of the state.
         activation: f: "tanh", "relu", "sigmoid", or any function.
         bias: whether there is a b.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -64,7 +64,7 @@ class RNNCell(Cell):
         activation: Activation = "tanh",
         *,
         bias: bool = True,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         self.inputs, self.units = inputs, units
@@ -91,7 +91,7 @@ class IndRNNCell(Cell):
         units: d, the size of the state.
         activation: f: "relu", "tanh", "sigmoid", or any function.
         bias: whether there is a b.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -116,7 +116,7 @@ class IndRNNCell(Cell):
         activation: Activation = "relu",
         *,
         bias: bool = True,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         self.inputs, self.units = inputs, units
@@ -147,7 +147,7 @@ class JordanCell(Cell):
         outputs: k, the size of the output.
         activation: f: "tanh", "relu", "sigmoid", or any function.
         output_activation: g, likewise; None for none.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -175,7 +175,7 @@ class JordanCell(Cell):
         activation: Activation = "tanh",
         output_activation: Activation | None = None,
         *,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         self.inputs, self.units = inputs, units
@@ -222,7 +222,7 @@ class SkipRNNCell(Cell):
         by: "matrices" or "addition".
         activation: f: "tanh", "relu", "sigmoid", or any function.
         bias: whether there is a b.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -251,7 +251,7 @@ class SkipRNNCell(Cell):
         activation: Activation = "tanh",
         *,
         bias: bool = True,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         if not isinstance(lags, Sequence) or not lags or min(lags) < 1:

@@ -53,7 +53,7 @@ class LSTMCell(Cell):
         norm: with ``nn.LayerNorm`` (or another of the kind, ``norm(size, dtype=...)``) the two products and, on its way
             out, the cell state are normalised: ``N(x_t U) + N(h_{t-1} W) + b`` and ``h_t = o ∘ tanh(N(c_t))``, each N
             with a gain and a bias of its own; None for none.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -90,7 +90,7 @@ class LSTMCell(Cell):
         coupled: bool = False,
         forget_bias: float = 0.0,
         norm: Callable[..., Any] | None = None,
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         if forget_bias and not bias:
@@ -164,7 +164,7 @@ class GRUCell(Cell):
         units: d, the size of the state.
         bias: whether there are b and b_hn.
         reset: "after" or "before" the product with W_n.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -193,7 +193,7 @@ class GRUCell(Cell):
         *,
         bias: bool = True,
         reset: str = "after",
-        seed: init.Seed = 0,
+        seed: init.Seed = None,
         dtype: Any = np.float32,
     ) -> None:
         if reset not in ("after", "before"):
@@ -237,7 +237,7 @@ class MGUCell(Cell):
         inputs: n, the size of x.
         units: d, the size of the state.
         bias: whether there is a b.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
     Attributes:
@@ -258,7 +258,7 @@ class MGUCell(Cell):
     """
 
     def __init__(
-        self, inputs: int, units: int, *, bias: bool = True, seed: init.Seed = 0, dtype: Any = np.float32
+        self, inputs: int, units: int, *, bias: bool = True, seed: init.Seed = None, dtype: Any = np.float32
     ) -> None:
         self.inputs, self.units = inputs, units
         rng = init.generator(seed)

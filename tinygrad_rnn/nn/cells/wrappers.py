@@ -153,7 +153,7 @@ class DropoutCell(Wrapper):
         cell: any cell.
         p_input: the probability with which an element of x is dropped.
         p_state: the probability with which an element of h is dropped.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks" (2016),
     eq. 7.
@@ -167,7 +167,7 @@ class DropoutCell(Wrapper):
         ((7, 2, 4), (2, 4))
     """
 
-    def __init__(self, cell: Any, p_input: float = 0.5, p_state: float = 0.5, *, seed: init.Seed = 0) -> None:
+    def __init__(self, cell: Any, p_input: float = 0.5, p_state: float = 0.5, *, seed: init.Seed = None) -> None:
         super().__init__(cell)
         rng = init.generator(seed)
         self.of_input, self.of_state = Dropout(p_input, seed=rng), Dropout(p_state, seed=rng)
@@ -212,7 +212,7 @@ class ZoneoutCell(Wrapper):
     Args:
         cell: any cell.
         p: the probability; or one for each component of the state by its name, such as ``{"h": 0.05, "c": 0.5}``.
-        seed: an int or a numpy.random.Generator.
+        seed: an int, a numpy.random.Generator, or None for the package's own.
 
     Source: Krueger et al., "Zoneout: regularizing RNNs by randomly preserving hidden activations" (2017), eq. 5 to 7.
 
@@ -224,7 +224,7 @@ class ZoneoutCell(Wrapper):
         ((7, 2, 4), (2, 4))
     """
 
-    def __init__(self, cell: Any, p: float | Mapping[str, float] = 0.1, *, seed: init.Seed = 0) -> None:
+    def __init__(self, cell: Any, p: float | Mapping[str, float] = 0.1, *, seed: init.Seed = None) -> None:
         super().__init__(cell)
         for value in p.values() if isinstance(p, Mapping) else [p]:
             probability(value, "ZoneoutCell: p")
