@@ -1,7 +1,7 @@
 """What a trace takes for granted, and what a traced function may not do.
 
-- ``random_numbers``: random numbers may not be drawn while a function is traced.
 - ``names_in_code``: the variables and attributes that a function's code mentions.
+- ``random_numbers``: random numbers may not be drawn while a function is traced.
 - ``guards``: their values when it was traced; a plan is stale once one of them has changed.
 - ``side_effects``: what a function may not change itself.
 """
