@@ -10,7 +10,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.comparison import compare
-from tinygrad_rnn.comparison.referee import ask_referee
+from tinygrad_rnn.comparison.referee import Referee, by_elements
 from tinygrad_rnn.manual import lstm
 from tinygrad_rnn.recorded.recording import record
 
@@ -81,7 +81,8 @@ def test_the_referee_is_asked_for_as_many_elements_as_one_likes() -> None:
     gradients = right()
     wrong = gradients["W"].copy()
     wrong[1, 2] += 1.0
-    ruling = ask_referee(record(loss, VALUES), "W", gradients["W"], wrong, limit=1)
+    report = compare(loss, {**gradients, "W": wrong}, VALUES, referee="never")
+    ruling = by_elements(report["W"], 1, Referee(record(loss, VALUES)).point)
     assert ruling.elements.tolist() == [1 * 3 + 2]
     assert ruling.autograd_agrees and not ruling.manual_agrees
     np.testing.assert_allclose(ruling.numeric, gradients["W"][1, 2], rtol=1e-8)

@@ -110,6 +110,11 @@ class _Run:
             for tree in self.chosen
         ]
 
+    def close(self) -> None:
+        """Make constants of the leaves of this run's own: nobody can ask for their gradients any more."""
+        for leaf in self.targets:
+            leaf.requires_grad = leaf.requires_grad and not leaf.is_leaf
+
 
 def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
     return (argnums,) if isinstance(argnums, int) else tuple(argnums)
@@ -143,6 +148,7 @@ def value_and_grad(
         value, aux = run.result if has_aux else (run.result, None)
         value = _one_number(value)
         gradients = run.gradients([value], [np.ones_like(value._data)])
+        run.close()
         found = gradients[0] if isinstance(argnums, int) else tuple(gradients)
         value = value if run.recorded else _plain(value)
         return ((value, aux) if has_aux else value), found

@@ -1,83 +1,169 @@
-"""Who is right when two gradients disagree: finite differences of the loss itself, which know no derivative."""
+"""Who is right when two gradients disagree: finite differences of the loss itself, which know no derivative.
+
+A small loss is asked for each element of a gradient. Of a large one every evaluation is dear, so it is asked for one
+derivative along a direction that crosses all that disagrees: four evaluations settle every parameter.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from ..autodiff.gradcheck import central_differences
 from ..recorded.recording import Recording
+from .report import Row, Ruling
 
 RTOL, ATOL = 1e-6, 1e-8  # what central differences in float64 can tell
+EPS = float(np.finfo(np.float64).eps)
+STEP, STEP_ALONG = 6e-6, 1e-4  # the best for differences of second and of fourth order, where nothing is large
+MOST_ELEMENTS = 200
+MOST_SECONDS = 0.2  # for all elements together, as estimated
+FEW = 8  # elements that are no less than a direction
+
+HELD = "holding constant what the loss does (stop_gradient, detach)"
+WHY_NOT = "the loss holds something constant (stop_gradient, detach), and finite differences don't"
+Arrays = Mapping[str, np.ndarray]
+Evaluate = Callable[[Arrays], float]
 
 
-class Ruling(NamedTuple):
-    """Finite differences of the loss by one parameter.
+class _Point(NamedTuple):
+    """Where the loss is differentiated.
 
     Attributes:
-        elements: which elements were asked for, as flat indices; all of a small parameter.
-        numeric: the derivative by each of them.
-        autograd_agrees: whether autograd's gradient has these values.
-        manual_agrees: whether the manual one has; None if there is none.
+        evaluate: the loss at other values of its parameters.
+        values: of the parameters, in float64.
+        loss: its value there, whose rounding limits what differences can tell.
     """
 
-    elements: np.ndarray
-    numeric: np.ndarray
-    autograd_agrees: bool
-    manual_agrees: bool | None
-
-    @property
-    def sentence(self) -> str:
-        """The ruling in words."""
-        if self.manual_agrees is None:
-            verb = "agrees" if self.autograd_agrees else "disagrees"
-            return f"autograd {verb} with finite differences"
-        return {
-            (True, True): "finite differences can't tell them apart: they differ by less than these can see",
-            (True, False): "autograd agrees with finite differences; the manual formula doesn't",
-            (False, True): "the manual formula agrees with finite differences; autograd doesn't",
-            (False, False): "neither agrees with finite differences",
-        }[self.autograd_agrees, self.manual_agrees]
+    evaluate: Evaluate
+    values: Arrays
+    loss: float
 
 
-def ask_referee(
-    recording: Recording, name: str, autograd: np.ndarray, manual: np.ndarray | None, limit: int | None = None
-) -> Ruling:
-    """Differentiate the loss by one parameter with central differences, two evaluations for each element.
+class Referee:
+    """Finite differences of one recorded loss.
 
-    Args:
-        recording: the loss.
-        name: which parameter.
-        autograd: autograd's gradient.
-        manual: the manual one, of the same shape, or None.
-        limit: how many elements to ask for at most: of a larger parameter those in which the two differ most, and
-            without a manual gradient the largest. By default 200, and 20 where the parameters are more than 20,000
-            numbers, since every evaluation is expensive then.
+    Attributes:
+        notes: what is to be said of the loss, besides the rulings.
     """
-    if limit is None:
-        limit = 200 if sum(leaf.size for leaf in recording.parameters.values()) <= 20_000 else 20
-    values = {key: array.astype(np.float64) for key, array in recording.values().items()}
-    flat = values[name].ravel()
-    interest = np.abs(autograd if manual is None else autograd - manual).ravel()
+
+    def __init__(self, recording: Recording) -> None:
+        values = {name: array.astype(np.float64) for name, array in recording.values().items()}
+        self.recording = recording
+        self.notes: list[str] = []
+        self.held = _Point(recording.evaluate_again, values, recording.loss.item())
+        self.point = self.held if recording.function is None and not recording.stopped else self._called(values)
+
+    def _called(self, values: Arrays) -> _Point:
+        """The loss as the user's function gives it; as it was recorded, where that gives something else each time."""
+        evaluate = self.recording.evaluate
+        try:
+            now = evaluate(values)
+        except Exception:  # a function that needs Tensors, or that can be called only once
+            return self.held
+        if self.recording.function is not None and abs(now - self.held.loss) > 1e-6 * max(1e-3, abs(self.held.loss)):
+            again = evaluate(values)
+            if again != now:
+                self.notes.append(
+                    f"The loss changes from call to call ({self.held.loss:.6g}, {now:.6g}, {again:.6g}), so no two of "
+                    "them have the same gradient: draw what is random (a dropout mask) before, and pass it in data."
+                )
+                return self.held
+        return _Point(evaluate, values, now)
+
+    def rule(self, rows: Sequence[Row]) -> list[Row]:
+        """The same rows with rulings."""
+        if not rows:
+            return []
+        affordable = int(MOST_SECONDS / self._seconds() / 2 / len(rows))
+        if affordable >= min(FEW, max(row.autograd.size for row in rows)):
+            limit = min(affordable, MOST_ELEMENTS)
+            return [replace(row, ruling=self._explained(row, partial(by_elements, row, limit))) for row in rows]
+        rulings = _jointly(self.point, rows)
+        if not all(ruling.autograd_agrees for ruling in rulings):
+            rulings = [self._explained(row, partial(_alone, row)) for row in rows]
+        return [replace(row, ruling=ruling) for row, ruling in zip(rows, rulings)]
+
+    def _explained(self, row: Row, ask: Callable[[_Point], Ruling]) -> Ruling:
+        """A ruling; where autograd seems wrong, whether that is because the loss holds something constant."""
+        ruling = ask(self.point)
+        if ruling.autograd_agrees or self.point is self.held:
+            return ruling
+        held = ask(self.held)
+        if not held.autograd_agrees:
+            return ruling
+        return ruling._replace(note=WHY_NOT) if ruling.manual_agrees else held._replace(note=HELD)
+
+    def _seconds(self) -> float:
+        """About how long one evaluation takes, by its operations and multiplications: the same on every machine."""
+        total = 0.0
+        for node in self.recording.nodes:
+            if not node.is_leaf and not isinstance(node._data, tuple):  # type: ignore[attr-defined]
+                inner = node._arrays[0].shape[-1:] if node.op.name == "matmul" else ()  # type: ignore[attr-defined]
+                total += 1e-5 + 1e-9 * node.size * (1 + math.prod(inner) / 4)  # type: ignore[attr-defined]
+        return total + 1e-5
+
+
+def by_elements(row: Row, limit: int, point: _Point) -> Ruling:
+    """Central differences, two evaluations for each element: of the larger parameters where the two differ most."""
+    flat = point.values[row.name].ravel()
+    interest = np.abs(row.autograd if row.manual is None else row.autograd - row.manual).ravel()
     elements = np.sort(np.argsort(-interest, kind="stable")[:limit])
 
     def loss(chosen: np.ndarray) -> float:
         moved = flat.copy()
         moved[elements] = chosen
-        return recording.evaluate({**values, name: moved.reshape(autograd.shape)})
+        return point.evaluate({**point.values, row.name: moved.reshape(row.shape)})
 
-    numeric = central_differences(loss, [flat[elements]])[0]
-    return Ruling(
-        elements,
-        numeric,
-        _near(autograd.ravel()[elements], numeric),
-        None if manual is None else _near(manual.ravel()[elements], numeric),
-    )
+    size = float(np.max(np.abs(row.autograd), initial=1e-8))
+    step = STEP * min(max(1.0, abs(point.loss) / size) ** (1 / 3), 100.0)  # a large loss has large rounding errors
+    numeric = central_differences(loss, [flat[elements]], step)[0]
+    allowed = 10 * EPS * abs(point.loss) / step
+
+    def near(gradient: np.ndarray) -> bool:
+        """On the scale of the whole parameter: rounding in the loss doesn't know small elements."""
+        rtol = max(RTOL, 100 * float(np.finfo(gradient.dtype).eps), step * step * 100)
+        scale = float(np.max(np.abs(numeric), initial=0.0))
+        return bool(np.all(np.abs(gradient.ravel()[elements] - numeric) <= ATOL + allowed + rtol * scale))
+
+    return Ruling(elements, numeric, near(row.autograd), None if row.manual is None else near(row.manual))
 
 
-def _near(gradient: np.ndarray, numeric: np.ndarray) -> bool:
-    """Element by element, on the scale of the whole parameter: rounding in the loss doesn't know small elements."""
-    scale = float(np.max(np.abs(numeric), initial=0.0))
-    rtol = max(RTOL, 100 * float(np.finfo(gradient.dtype).eps))
-    return bool(np.all(np.abs(gradient - numeric) <= ATOL + rtol * scale))
+def _alone(row: Row, point: _Point) -> Ruling:
+    return _jointly(point, [row])[0]
+
+
+def _jointly(point: _Point, rows: Sequence[Row]) -> list[Ruling]:
+    """One derivative along a direction in all these parameters: where the two differ, and somewhere besides."""
+    along = {row.name: _direction(row, seed) for seed, row in enumerate(rows)}
+    at = [
+        point.evaluate({**point.values, **{name: point.values[name] + m * STEP_ALONG * u for name, u in along.items()}})
+        for m in (-2, -1, 1, 2)
+    ]
+    slope = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * STEP_ALONG)
+    claimed = {row.name: float(np.vdot(row.autograd, along[row.name])) for row in rows}
+    size = sum(float(np.linalg.norm(row.autograd)) * float(np.linalg.norm(along[row.name])) for row in rows)
+    rtol = max(RTOL, *(100 * float(np.finfo(row.autograd.dtype).eps) for row in rows))
+    allowed = ATOL + 10 * EPS * max(map(abs, at)) / STEP_ALONG + rtol * size
+    agrees = bool(abs(slope - sum(claimed.values())) <= allowed)
+    rulings = []
+    for row in rows:
+        numeric = slope - sum(value for name, value in claimed.items() if name != row.name)
+        own = None if row.manual is None else float(np.vdot(row.manual, along[row.name]))
+        manual_agrees = None if own is None else bool(abs(own - numeric) <= allowed)
+        rulings.append(Ruling(np.zeros(0, int), np.array([numeric]), agrees, manual_agrees, along[row.name]))
+    return rulings
+
+
+def _direction(row: Row, seed: int) -> np.ndarray:
+    """Along the difference, where there is one; and half as much somewhere else."""
+    aside = np.random.default_rng(seed).normal(size=row.shape)
+    off = row.autograd if row.manual is None else np.subtract(row.manual, row.autograd, dtype=np.float64)
+    length = float(np.linalg.norm(off))
+    towards = off / length if length and np.isfinite(length) else 0.0
+    return np.asarray(towards + 0.5 * aside / float(np.linalg.norm(aside)))

@@ -5,14 +5,54 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..recorded.tables import Table, compact, number
-from .referee import Ruling
 
 AGREES, DIFFERS, NAN, NOTHING = "agrees", "differs", "NaN", "can't compare"
+
+
+class Ruling(NamedTuple):
+    """Finite differences of the loss by one parameter.
+
+    Attributes:
+        elements: which elements were asked for, as flat indices; all of a small parameter, none of a large one.
+        numeric: the derivative by each of them; or the one along the direction.
+        autograd_agrees: whether autograd's gradient has these values.
+        manual_agrees: whether the manual one has; None if there is none.
+        along: the direction in which a large parameter was moved; None where elements were.
+        note: what else belongs to the sentence.
+    """
+
+    elements: np.ndarray
+    numeric: np.ndarray
+    autograd_agrees: bool
+    manual_agrees: bool | None
+    along: np.ndarray | None = None
+    note: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The ruling in words."""
+        if self.manual_agrees is None:
+            verb = "agrees" if self.autograd_agrees else "disagrees"
+            said = f"autograd {verb} with finite differences"
+        else:
+            said = {
+                (True, True): "finite differences can't tell them apart: they differ by less than these can see",
+                (True, False): "autograd agrees with finite differences; the manual formula doesn't",
+                (False, True): "the manual formula agrees with finite differences; autograd doesn't",
+                (False, False): "neither agrees with finite differences",
+            }[self.autograd_agrees, self.manual_agrees]
+        return f"{said} ({self.note})" if self.note else said
+
+    def off(self, gradient: np.ndarray) -> float:
+        """The largest difference between a gradient and these numbers."""
+        if self.along is not None:
+            return float(abs(np.vdot(gradient, self.along) - self.numeric[0]))
+        return float(np.max(np.abs(gradient.ravel()[self.elements] - self.numeric), initial=0.0))
 
 
 @dataclass(frozen=True)
@@ -47,7 +87,7 @@ class Row:
         """The largest difference between a gradient and finite differences, where these were taken."""
         if self.ruling is None or gradient is None:
             return None
-        return float(np.max(np.abs(gradient.ravel()[self.ruling.elements] - self.ruling.numeric), initial=0.0))
+        return self.ruling.off(gradient)
 
     @property
     def sentence(self) -> str:
@@ -191,7 +231,7 @@ class Report:
         """The gradients themselves, side by side: autograd, manual, numeric. Large ones by their shape and norm."""
         rows = []
         for row in self.rows:
-            complete = row.ruling is not None and len(row.ruling.elements) == row.autograd.size
+            complete = row.ruling is not None and len(row.ruling.elements) == row.autograd.size > 0
             numeric = compact(row.ruling.numeric.reshape(row.shape), digits) if row.ruling and complete else "-"
             manual = "-" if row.manual is None else compact(row.manual, digits)
             rows.append([row.name, compact(row.autograd, digits), manual, numeric])

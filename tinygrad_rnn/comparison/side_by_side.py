@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from .claims import read_claims
 from .diagnosis import TOO_LARGE, diagnose, is_too_large
 from .lines import compare_lines
 from .measures import Tolerance, default_tolerance, first_nan
-from .referee import ask_referee
+from .referee import Referee
 from .report import AGREES, Report, Row
 from .rows import compare_rows
 
@@ -79,7 +78,8 @@ def compare(
     gradients = recording.gradients()
     given = [claim.gradient for claim in claims.gradients.values() if claim.gradient is not None]
     limit = Tolerance(default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance, decimals)
-    rows = [_refereed(recording, row, referee) for row in compare_rows(recording, claims, gradients, limit)]
+    rows = compare_rows(recording, claims, gradients, limit)
+    rows, said = _refereed(recording, rows, referee)
     lines = compare_lines(recording, claims.lines, limit)
     tables, places = breakdown(recording, manual, claims, rows, limit)
     diagnoses = diagnose(recording, claims, rows, lines, limit)
@@ -88,10 +88,14 @@ def compare(
     if not all(row.verdict == AGREES for row in rows) and is_too_large(recording):
         places.append(TOO_LARGE)
     diagnoses, how = told_apart(recording, manual, diagnoses, limit)
-    return Report(rows, limit.relative, lines, tables, diagnoses, [*places, *how, *claims.notes])
+    return Report(rows, limit.relative, lines, tables, diagnoses, [*said, *places, *how, *claims.notes])
 
 
-def _refereed(recording: Recording, row: Row, when: str) -> Row:
-    if when == "never" or (when == "auto" and row.verdict == AGREES):
-        return row
-    return replace(row, ruling=ask_referee(recording, row.name, row.autograd, row.manual))
+def _refereed(recording: Recording, rows: Sequence[Row], when: str) -> tuple[list[Row], list[str]]:
+    """The rows with rulings where one is wanted, and what the referee has to say of the loss."""
+    asked = [row for row in rows if when == "always" or (when == "auto" and row.verdict != AGREES)]
+    if not asked:
+        return list(rows), []
+    referee = Referee(recording)
+    ruled = {row.name: row for row in referee.rule(asked)}
+    return [ruled.get(row.name, row) for row in rows], referee.notes

@@ -8,19 +8,19 @@ finite-difference referee.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.array_node import value_of
-from ..autodiff.graph import Observer, ancestors, observe_backward
+from ..autodiff.graph import Node, Observer, ancestors, observe_backward
 from ..autodiff.scope import enable_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
 from .landmarks import with_constants
-from .replay import expanded, replay
+from .replay import Change, expanded, replay, run_again
 
 
 class Recording:
@@ -88,8 +88,31 @@ class Recording:
         """The loss at other values of the parameters: by the user's function, else by running the recording again."""
         if self.function is not None:
             return float(np.asarray(value_of(_total(self.function(self.arguments(values), *self.data)))).item())
-        replayed = replay(self.loss, {leaf: values[name] for name, leaf in self.parameters.items()})
+        return self.evaluate_again(values, self.stopped)
+
+    def evaluate_again(self, values: Mapping[str, np.ndarray], changes: Mapping[Node, Change] | None = None) -> float:
+        """The recording run again; what was constant in it (a detached value, a mask) stays, if nothing changes it."""
+        replayed = replay(self.loss, {leaf: values[name] for name, leaf in self.parameters.items()}, changes)
         return float(np.asarray(replayed[self.loss]).item())
+
+    @cached_property
+    def stopped(self) -> dict[Node, Change]:
+        """How to run again what reads a detached value, so that the value follows what it was detached from.
+
+        A detached Tensor shares its array with the Tensor that it was made of; where that is part of the recording, the
+        two are known to be one.
+        """
+        made = {id(node._data): node for node in self.nodes}  # type: ignore[attr-defined]
+        found: dict[Node, Change] = {}
+        for node in self.nodes:
+            sources: dict[Node, Node] = {
+                given: made[id(given._data)]
+                for given in node.inputs
+                if isinstance(given, Tensor) and not given.requires_grad and id(given._data) in made
+            }
+            if sources:
+                found[node] = partial(_following, sources)
+        return found
 
     @cached_property
     def opened(self) -> Recording:
@@ -108,6 +131,11 @@ class Recording:
         copy = Recording(new[self.loss], self.parameters, self.tree, self.data, self.function)
         copy.terms = {t: new[term] for t, term in self.terms.items() if term in new}
         return copy
+
+
+def _following(sources: Mapping[Node, Node], node: Any, known: Mapping[Node, Any]) -> Any:
+    """A node run again, on the new values of what its constants were detached from."""
+    return run_again(node, {**known, **{given: known[source] for given, source in sources.items()}})
 
 
 def _terms(loss: Any) -> dict[int, Tensor]:
@@ -176,7 +204,7 @@ def _by_name(tree: Any) -> dict[str, Tensor]:
 
 
 def _own_leaves(loss: Tensor) -> dict[str, Tensor]:
-    found: list[Any] = [node for node in reversed(ancestors([loss])) if node.is_leaf]
+    found: list[Any] = [node for node in reversed(ancestors([loss])) if node.is_leaf and node.requires_grad]
     names = [leaf.name for leaf in found]
     if None in names or len(set(names)) < len(names):
         raise TypeError(
