@@ -217,12 +217,21 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
         return
     if isinstance(target, Quantity):
         made.order = {t: -target.order[t] for t in exists if t in target.order}
-    steps = tuple(sorted({t for term in terms for t in term.steps}))
+    steps = tuple(sorted({t for term in terms for t in term.steps if not _is_given(target, t)}))
     if isinstance(target, Quantity) and any(t is not None for t in target.values):
         found = []
         for term in terms:
-            everywhere = set(term.steps) >= set(steps)
-            found.append(term.expression if everywhere else During(term.steps, term.expression))
-        made.equations = [Equation(steps, total(found))]
+            held = tuple(t for t in term.steps if t in steps)
+            if held:
+                found.append(term.expression if held == steps else During(held, term.expression))
+        made.equations = [Equation(steps, total(found))] if found else []
     else:
         made.equations = [Equation((), total([term.expression for term in terms]))]
+
+
+def _is_given(target: Target, t: int) -> bool:
+    """Whether the target is given at a step, an initial state, so that nobody needs its derivative."""
+    equation = target.equation_at(t) if isinstance(target, Quantity) else None
+    if equation is None:
+        return False
+    return not any(isinstance(part, (Reference, Parameter)) for part in parts(equation.expression))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import indexing
-from .expressions import Apply, Data, Expression, Number, Step, row
+from .expressions import Apply, Constant, Data, Expression, Number, Step, row
 from .items import Item
 
 
@@ -51,6 +51,8 @@ class Sequences:
                 return self._named(name, array)
         if value.ndim == 0:
             return Number(value.item())
+        if value.dtype.kind in "iu" and not item.labels and np.array_equal(np.ravel(value), np.arange(value.size)):
+            return Constant(value)  # the places along an axis
         label = next((f"{label.name}{label.step if label.step is not None else ''}" for label in item.labels), None)
         return self._named(self._free(label or "k"), value)
 

@@ -24,6 +24,7 @@ from .items import cleaned
 from .lines import Line
 from .names import name_quantities, short_names
 from .quantities import Quantity
+from .recognising import name_softmaxes
 from .rolling import Rolling
 from .simplifying import simplified
 from .steps import number_steps
@@ -55,6 +56,7 @@ class Derivation:
         number_steps(items)
         rolling = Rolling(items, given)
         sum_at_once(rolling.quantities)
+        name_softmaxes(rolling.quantities)
         self.loss, _ = rolling.of[id(root)]
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
         forward = rolling.quantities

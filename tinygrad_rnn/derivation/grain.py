@@ -103,10 +103,10 @@ class Grain:
         if isinstance(source, Quantity):
             if source not in self.quantities:
                 return False
-            return source.label("state", "value") is not None and any(
+            return source.label("state", "value", "output") is not None and any(
                 not isinstance(e.expression, (Reference, Number)) for e in quantity.equations
             )
-        return quantity.label("state", "value", "output") is not None
+        return quantity.hint is not None or quantity.label("state", "value", "output") is not None
 
     def _write_in(self, quantity: Quantity, uses: list[tuple[Equation, Steps]]) -> bool:
         """Write a quantity into all that read it; False if that can't be done everywhere."""
@@ -205,6 +205,8 @@ def is_slight(expression: Expression) -> bool:
         return isinstance(expression.inner, Reference)
     if not isinstance(expression, Apply):
         return False
+    if not any(isinstance(part, (Reference, Parameter, Data)) for part in parts(expression)):
+        return True  # a number, however repeated
     if expression.operation is indexing.getitem or expression.operation in ARRANGES:
         return is_slight(expression.operands[0])
     return False

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.scope import Label
-from .expressions import Expression, Shape, Steps
+from .expressions import Expression, Reference, Shape, Steps
 
 
 @dataclass
@@ -37,6 +37,8 @@ class Quantity:
         adjoint_of: the quantity or the parameter whose derivative it is, if it is one.
         name: in plain letters, as in a program.
         loop: which loop over time computes it; None where it has no steps.
+        hint: the letter that textbooks have for it, where that is known; it then has a line of its own.
+        softmax: of it, where that is a quantity.
     """
 
     shape: Shape
@@ -48,11 +50,17 @@ class Quantity:
     adjoint_of: Any = None
     name: str = ""
     loop: Any = None
+    hint: str | None = None
+    softmax: Quantity | None = None
 
     @property
     def steps(self) -> Steps:
         """The steps at which it has a value; none where it has no steps."""
         return tuple(sorted(t for equation in self.equations for t in equation.steps))
+
+    def at(self, t: int | None) -> Reference:
+        """The reference to it at one step."""
+        return Reference(self, None, t)
 
     def label(self, *roles: str) -> str | None:
         """What the model calls it in one of these roles."""

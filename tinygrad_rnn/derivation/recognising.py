@@ -1,0 +1,225 @@
+"""Formulas that a person knows by name: softmax, a one-hot target, gates side by side, an outer product."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.rules import elementwise, indexing, reductions, shape
+from ..compiler.graph.trace import part_of_axis
+from .expressions import Apply, Constant, Expression, Number, Operand, Reference, total
+from .quantities import Equation, Quantity
+
+Rule = Callable[[Apply], "Expression | None"]
+
+
+def one_hot(classes: Any, size: int) -> Any:
+    """For each class a row of zeros with a 1 in its place."""
+    return np.eye(size)[classes]
+
+
+def meaning(expression: Expression) -> Expression:
+    """What a quantity is, if it is the same at all steps; anything else itself."""
+    if isinstance(expression, Reference) and len(expression.quantity.equations) == 1:
+        found: Expression = expression.quantity.equations[0].expression
+        if expression.shift is not None:
+            return found.shifted(expression.shift)
+        return found if expression.at is None else expression
+    return expression
+
+
+def _is(expression: Expression, operation: Any) -> bool:
+    return isinstance(expression, Apply) and expression.operation is operation
+
+
+# --- softmax ---------------------------------------------------------------------------------------------------------
+
+
+def _finite(whole: Apply) -> Expression | None:
+    """``where(u == -inf, 0, u)``, with which a rule keeps infinities apart: u."""
+    condition, zero, u = whole.operands
+    if isinstance(zero, Number) and zero.value == 0 and isinstance(condition, Apply) and condition.name == "equal":
+        compared, infinity = condition.operands
+        if compared == u and isinstance(infinity, Number) and infinity.value == -np.inf:
+            return u
+    return None
+
+
+def _softmax(whole: Apply) -> Expression | None:
+    """``exp(z - logsumexp(z))``."""
+    (inner,) = whole.operands
+    if not _is(inner, elementwise.subtract):
+        return None
+    z, u = inner.operands
+    while isinstance(u, Apply) and u.operation in (shape.expand_dims, shape.reshape):
+        u = u.operands[0]
+    u = meaning(u)
+    if isinstance(u, Apply) and u.operation is reductions.log_sum_exp and u.operands[0] == z:
+        axis = u.settings.get("axis")
+        if axis in (-1, z.ndim - 1):
+            softmax = z.quantity.softmax if isinstance(z, Reference) else None
+            if softmax is not None:
+                return Reference(softmax, z.shift, z.at)  # type: ignore[attr-defined]
+            return Apply(reductions.softmax_of, (z,), {"axis": -1}, z.shape)
+    return None
+
+
+def name_softmaxes(quantities: list[Quantity]) -> None:
+    """Give p = softmax(z) a line beside each logsumexp(z), whose derivative it is."""
+    for quantity in list(quantities):
+        for equation in quantity.equations:
+            total = equation.expression
+            if not (isinstance(total, Apply) and total.operation is reductions.log_sum_exp):
+                continue
+            z, axis = total.operands[0], total.settings.get("axis")
+            if axis not in (-1, z.ndim - 1) or not isinstance(z, Reference) or z.shift not in (0, None):
+                continue
+            if z.quantity.softmax is None:
+                _add_softmax(z.quantity, quantities)
+
+
+def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
+    own = Reference(z, 0 if z.steps else None)
+    softmax = Apply(reductions.softmax_of, (own,), {"axis": -1}, z.shape)
+    p = Quantity(z.shape, z.layer, loop=z.loop, hint="p")
+    p.equations = [Equation(z.steps, softmax)]
+    p.values = {t: reductions.softmax_of.forward(value, -1) for t, value in z.values.items()}
+    p.order = {t: order + 0.125 for t, order in z.order.items()}
+    z.softmax = p
+    quantities.insert(quantities.index(z) + 1, p)
+
+
+def _chosen(whole: Apply) -> Expression | None:
+    """A cotangent put where each row's class is: the one-hot target times it."""
+    index = whole.settings["indices"][0]
+    if len(whole.settings["indices"]) > 1 or not isinstance(index, tuple) or len(index) != len(whole.shape):
+        return None
+    piece, *places = whole.operands
+    *rows, last = index
+    if not isinstance(last, Operand) or not all(map(_counts_up, rows, range(len(rows)), [places] * len(rows))):
+        return None
+    classes = places[last.number - 1]
+    if classes.shape != piece.shape or piece.shape != whole.shape[:-1]:
+        return None
+    target = Apply(one_hot, (classes,), {"size": whole.shape[-1]}, whole.shape)
+    spread = Apply(shape.expand_dims, (piece,), {"axis": -1}, (*piece.shape, 1))
+    return Apply(elementwise.multiply, (spread, target), {}, whole.shape)
+
+
+def _counts_up(place: Any, axis: int, places: list[Expression]) -> bool:
+    """Whether an index takes every row of an axis in turn."""
+    if not isinstance(place, Operand):
+        return False
+    array = places[place.number - 1]
+    if not isinstance(array, Constant):
+        return False
+    grid = np.squeeze(array.array)
+    n = grid.size
+    ahead = array.shape.index(n) if n in array.shape else -1
+    return grid.ndim <= 1 and np.array_equal(np.ravel(grid), np.arange(n)) and (n == 1 or ahead == axis)
+
+
+# --- parts side by side ----------------------------------------------------------------------------------------------
+
+
+def _side_by_side(whole: Apply) -> Expression | None:
+    """A sum of pieces, each in its place among zeros, that leave no gap: a concatenation."""
+    pieces: dict[int, list[tuple[int, int, Expression]]] = {}
+    rest = []
+    for term in whole.operands:
+        place = _place(term)
+        if place is None:
+            rest.append(term)
+        else:
+            pieces.setdefault(place[0], []).append((place[1], place[2], term))
+    for axis, found in pieces.items():
+        merged = _merged(found)
+        starts = [0, *(stop for _, stop, _ in merged)]
+        if len(merged) > 1 and [start for start, _, _ in merged] == starts[:-1] and starts[-1] == whole.shape[axis]:
+            side = axis - len(whole.shape)
+            settings = {"axis": side, "starts": tuple(starts)}
+            joined = Apply(shape.joined, tuple(piece for _, _, piece in merged), settings, whole.shape)
+            others = [t for other, parts in pieces.items() if other != axis for _, _, t in parts]
+            return total([joined, *others, *rest])
+    return None
+
+
+def _place(term: Expression) -> tuple[int, int, int] | None:
+    sign = term.operands[0] if _is(term, elementwise.negative) else term
+    if not isinstance(sign, Apply) or sign.operation is not indexing.assemble or len(sign.settings["indices"]) > 1:
+        return None
+    index = sign.settings["indices"][0]
+    return None if len(sign.operands) > 1 or not _is_plain(index) else part_of_axis(index, sign.shape)
+
+
+def _is_plain(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) and not isinstance(index, Operand) else (index,)
+    return all(isinstance(part, slice) or part is Ellipsis for part in parts)
+
+
+def _merged(found: list[tuple[int, int, Expression]]) -> list[tuple[int, int, Expression]]:
+    """Pieces in the order of their places; those of the same place added."""
+    by_place: dict[tuple[int, int], list[Expression]] = {}
+    for start, stop, term in found:
+        piece = term.operands[0]
+        if _is(term, elementwise.negative):
+            piece = Apply(elementwise.negative, (piece.operands[0],), {}, piece.operands[0].shape)
+        by_place.setdefault((start, stop), []).append(piece)
+    return [(start, stop, total(terms)) for (start, stop), terms in sorted(by_place.items())]
+
+
+def _rows_one_by_one(whole: Apply) -> Expression | None:
+    """A sum of rows, each in its place: a stack of them."""
+    rows: dict[int, Expression] = {}
+    for term in whole.operands:
+        if not isinstance(term, Apply) or term.operation is not indexing.assemble:
+            return None
+        index = term.settings["indices"]
+        if len(index) > 1 or not isinstance(index[0], int) or len(term.operands) > 1 or index[0] % len_of(term) in rows:
+            return None
+        rows[index[0] % len_of(term)] = term.operands[0]
+    if sorted(rows) != list(range(whole.shape[0])) or any(row.shape != whole.shape[1:] for row in rows.values()):
+        return None
+    return Apply(shape.stacked, tuple(rows[k] for k in sorted(rows)), {"axis": 0}, whole.shape)
+
+
+def len_of(term: Expression) -> int:
+    """The length of the first axis."""
+    return term.shape[0]
+
+
+# --- outer products --------------------------------------------------------------------------------------------------
+
+
+def _outer(whole: Apply) -> Expression | None:
+    """A column times a row."""
+    if len(whole.operands) != 2 or len(whole.shape) != 2:
+        return None
+    column, row = whole.operands
+    a, b = _expanded(column, -1), _expanded(row, -2)
+    if a is None and row.ndim == 2:
+        a, b = _expanded(row, -1), _expanded(column, -2)
+        column, row = row, column
+    if a is not None and b is None and row.ndim == 1:
+        b = row
+    if a is None or b is None or a.ndim != 1 or b.ndim != 1:
+        return None
+    return Apply(np.outer, (a, b), {}, whole.shape)
+
+
+def _expanded(expression: Expression, axis: int) -> Expression | None:
+    if _is(expression, shape.expand_dims) and isinstance(expression, Apply):
+        if expression.settings["axis"] % expression.ndim == axis % expression.ndim:
+            return expression.operands[0]
+    return None
+
+
+RECOGNISED: dict[object, tuple[Rule, ...]] = {
+    elementwise.where: (_finite,),
+    elementwise.exp: (_softmax,),
+    indexing.assemble: (_chosen,),
+    elementwise.add: (_side_by_side, _rows_one_by_one),
+    elementwise.multiply: (_outer,),
+}
