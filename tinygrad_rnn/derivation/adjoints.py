@@ -24,10 +24,9 @@ from .expressions import (
     Steps,
     Sum,
     indexed_operands,
-    parts,
-    total,
 )
 from .quantities import Equation, Quantity
+from .reading import parts, total
 from .tracing import vjp
 
 Target = Any  # a Quantity, or the name of a parameter

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import indexing
-from .expressions import Apply, Constant, Data, Expression, Number, Step, row
+from .expressions import Apply, Constant, Data, Expression, Number, Step
 from .items import Item
+from .reading import row
 
 
 class Sequences:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.rules import elementwise, indexing
+from ..autodiff.rules import elementwise
 from ..compiler.graph.shapes import infer
 from ..compiler.graph.values import new_input
 
@@ -362,73 +362,3 @@ def setting_key(setting: Any) -> Any:
     if isinstance(setting, np.ndarray):
         return setting.shape, setting.dtype.str, setting.tobytes()
     return type(setting).__name__, repr(setting)
-
-
-def row(of: Expression, place: Step) -> Apply:
-    """The row of an array that belongs to the step."""
-    return Apply(indexing.getitem, (of,), {"index": place}, of.shape[1:])
-
-
-def parts(expression: Expression) -> Iterator[Expression]:
-    """An expression and all that it is made of, outermost first."""
-    yield expression
-    for operand in expression.operands:
-        yield from parts(operand)
-
-
-def replaced(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
-    """The expression in which every part for which ``change`` gives another one is replaced, outermost first."""
-    new = change(expression)
-    if new is not None:
-        return new
-    if not expression.operands:
-        return expression
-    operands = tuple(replaced(operand, change) for operand in expression.operands)
-    if all(a is b for a, b in zip(operands, expression.operands)):
-        return expression
-    return expression.with_operands(operands)
-
-
-def moves(expression: Expression) -> bool:
-    """Whether an expression depends on the step at which it is read."""
-    if isinstance(expression, OverSteps):
-        return False
-    if isinstance(expression, Reference):
-        return expression.shift is not None
-    if isinstance(expression, Apply) and any(map(_has_step, expression.settings.values())):
-        return True
-    return any(map(moves, expression.operands))
-
-
-def _has_step(setting: Any) -> bool:
-    return isinstance(setting, Step) or (isinstance(setting, tuple) and any(map(_has_step, setting)))
-
-
-def fixed(expression: Expression, t: int) -> Expression:
-    """The expression as it reads at step t, to be said where there are no steps."""
-    if isinstance(expression, OverSteps):
-        return expression
-    if isinstance(expression, Reference):
-        return expression if expression.shift is None else Reference(expression.quantity, None, t + expression.shift)
-    operands = tuple(fixed(operand, t) for operand in expression.operands)
-    if isinstance(expression, During):
-        return operands[0]
-    if isinstance(expression, Apply):
-        settings = {name: _fixed_setting(part, t) for name, part in expression.settings.items()}
-        return Apply(expression.operation, operands, settings, expression.shape)
-    return expression
-
-
-def _fixed_setting(setting: Any, t: int) -> Any:
-    if isinstance(setting, Step):
-        return setting.at(t)
-    if isinstance(setting, tuple) and not isinstance(setting, Operand):
-        return tuple(_fixed_setting(part, t) for part in setting)
-    return setting
-
-
-def total(terms: list[Expression]) -> Expression:
-    """The sum of terms."""
-    if len(terms) == 1:
-        return terms[0]
-    return Apply(elementwise.add, tuple(terms), {}, np.broadcast_shapes(*(term.shape for term in terms)))

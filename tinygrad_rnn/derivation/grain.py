@@ -9,21 +9,9 @@ from collections.abc import Callable, Iterator
 
 from ..autodiff.rules import activations, elementwise, indexing, reductions, shape
 from ..autodiff.rules.special import erf
-from .expressions import (
-    Apply,
-    Data,
-    During,
-    Expression,
-    Number,
-    OverSteps,
-    Parameter,
-    Reference,
-    Stack,
-    Steps,
-    fixed,
-    parts,
-)
+from .expressions import Apply, Data, During, Expression, Number, OverSteps, Parameter, Reference, Stack, Steps
 from .quantities import Equation, Quantity
+from .reading import fixed, parts
 
 NONLINEAR = {
     elementwise.tanh, elementwise.exp, elementwise.sin, elementwise.cos, elementwise.arctan, activations.logistic,

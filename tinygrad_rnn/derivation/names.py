@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable
 
 from ..autodiff.rules import reductions
-from .expressions import Apply, Parameter, Reference, parts
+from .expressions import Apply, Parameter, Reference
 from .grain import NONLINEAR
 from .quantities import Quantity
+from .reading import parts
 
 
 def short_names(parameters: Iterable[str]) -> dict[str, str]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..autodiff.rules import elementwise, indexing, reductions, shape
 from ..compiler.graph.trace import part_of_axis
-from .expressions import Apply, Constant, Expression, Number, Operand, Reference, total
+from .expressions import Apply, Constant, Expression, Number, Operand, Reference
 from .quantities import Equation, Quantity
+from .reading import total
 
 Rule = Callable[[Apply], "Expression | None"]
 
@@ -210,10 +211,10 @@ def _outer(whole: Apply) -> Expression | None:
 
 
 def _expanded(expression: Expression, axis: int) -> Expression | None:
-    if _is(expression, shape.expand_dims) and isinstance(expression, Apply):
-        if expression.settings["axis"] % expression.ndim == axis % expression.ndim:
-            return expression.operands[0]
-    return None
+    if not (isinstance(expression, Apply) and expression.operation is shape.expand_dims):
+        return None
+    same_axis = expression.settings["axis"] % expression.ndim == axis % expression.ndim
+    return expression.operands[0] if same_axis else None
 
 
 RECOGNISED: dict[object, tuple[Rule, ...]] = {

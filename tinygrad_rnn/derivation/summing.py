@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..autodiff.rules import elementwise
-from .expressions import Apply, Expression, Number, Reference, Sum, moves, parts, replaced, total
+from .expressions import Apply, Expression, Number, Reference, Sum
 from .quantities import Equation, Quantity
+from .reading import moves, parts, replaced, total
 
 
 def sum_at_once(quantities: list[Quantity]) -> None:

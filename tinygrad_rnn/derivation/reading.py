@@ -1,0 +1,81 @@
+"""Reading and altering expressions: their parts, what of them moves with the step, sums of terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.rules import elementwise, indexing
+from .expressions import Apply, During, Expression, Operand, OverSteps, Reference, Step
+
+
+def row(of: Expression, place: Step) -> Apply:
+    """The row of an array that belongs to the step."""
+    return Apply(indexing.getitem, (of,), {"index": place}, of.shape[1:])
+
+
+def parts(expression: Expression) -> Iterator[Expression]:
+    """An expression and all that it is made of, outermost first."""
+    yield expression
+    for operand in expression.operands:
+        yield from parts(operand)
+
+
+def replaced(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
+    """The expression in which every part for which ``change`` gives another one is replaced, outermost first."""
+    new = change(expression)
+    if new is not None:
+        return new
+    if not expression.operands:
+        return expression
+    operands = tuple(replaced(operand, change) for operand in expression.operands)
+    if all(a is b for a, b in zip(operands, expression.operands)):
+        return expression
+    return expression.with_operands(operands)
+
+
+def moves(expression: Expression) -> bool:
+    """Whether an expression depends on the step at which it is read."""
+    if isinstance(expression, OverSteps):
+        return False
+    if isinstance(expression, Reference):
+        return expression.shift is not None
+    if isinstance(expression, Apply) and any(map(_has_step, expression.settings.values())):
+        return True
+    return any(map(moves, expression.operands))
+
+
+def _has_step(setting: Any) -> bool:
+    return isinstance(setting, Step) or (isinstance(setting, tuple) and any(map(_has_step, setting)))
+
+
+def fixed(expression: Expression, t: int) -> Expression:
+    """The expression as it reads at step t, to be said where there are no steps."""
+    if isinstance(expression, OverSteps):
+        return expression
+    if isinstance(expression, Reference):
+        return expression if expression.shift is None else Reference(expression.quantity, None, t + expression.shift)
+    operands = tuple(fixed(operand, t) for operand in expression.operands)
+    if isinstance(expression, During):
+        return operands[0]
+    if isinstance(expression, Apply):
+        settings = {name: _fixed_setting(part, t) for name, part in expression.settings.items()}
+        return Apply(expression.operation, operands, settings, expression.shape)
+    return expression
+
+
+def _fixed_setting(setting: Any, t: int) -> Any:
+    if isinstance(setting, Step):
+        return setting.at(t)
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        return tuple(_fixed_setting(part, t) for part in setting)
+    return setting
+
+
+def total(terms: list[Expression]) -> Expression:
+    """The sum of terms."""
+    if len(terms) == 1:
+        return terms[0]
+    return Apply(elementwise.add, tuple(terms), {}, np.broadcast_shapes(*(term.shape for term in terms)))
