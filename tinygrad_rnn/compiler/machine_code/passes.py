@@ -13,7 +13,7 @@ import numpy as np
 from ...autodiff.rules import elementwise, reductions
 from ..graph.values import Value, operands
 from .addresses import Place, aligned
-from .expressions import expression, number_type
+from .expressions import expression, number, number_type
 from .function import MachineCode, NoMachineCode
 from .placement import Placement
 
@@ -117,9 +117,9 @@ def _constant(a: object, user: Value) -> str:
         return "None"
     if isinstance(a, (bool, np.bool_)):
         return str(bool(a))
-    if not isinstance(a, (int, float, np.number)) or not np.isfinite(a):
+    if not isinstance(a, (int, float, np.number)):
         raise NoMachineCode(f"the constant {a!r}")
-    return f"{_real(user)}({float(a)!r})"
+    return number(a, _real(user))
 
 
 def _real(user: Value) -> str:

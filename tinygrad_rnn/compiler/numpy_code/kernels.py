@@ -27,22 +27,22 @@ REDUCERS: dict[Any, str] = {
 
 
 def _sigmoid(value: Value, out: str, x: str) -> list[str]:
-    """1 / (1 + exp(-x)); below the bound exp would overflow, and nothing is left of the result anyway."""
-    bound = {2: -11.0, 4: -88.5}.get(value.dtype.itemsize, -709.5)
+    """1 / (1 + exp(-x)), which is 0 where exp is infinite."""
     return [
-        f"maximum({x}, {bound}, out={out})",
-        f"negative({out}, out={out})",
-        f"exp({out}, out={out})",
+        f"negative({x}, out={out})",
+        f"exp_or_inf({out}, out={out})",
         f"add({out}, 1, out={out})",
         f"reciprocal({out}, out={out})",
     ]
 
 
 def _power(value: Value, out: str, x: str) -> list[str] | None:
+    """``x ** exponent``, for which NumPy has shorter ways that differ from its ``power`` at -0.0 and -inf."""
     exponent = value.keywords["exponent"]
     if not is_written_out(exponent):
         return None
-    return [f"square({x}, out={out})" if exponent == 2 else f"power({x}, {exponent!r}, out={out})"]
+    shorter = {2: "square", 1: "positive", 0.5: "sqrt", -1: "reciprocal"}.get(exponent)
+    return [f"{shorter}({x}, out={out})" if shorter else f"power({x}, {exponent!r}, out={out})"]
 
 
 def _where(value: Value, out: str, condition: str, x: str, y: str) -> list[str]:
@@ -159,8 +159,14 @@ def numbers(array: np.ndarray) -> list[np.ndarray]:
     return [array[t, ...] for t in range(len(array))]
 
 
+def exp_or_inf(a: np.ndarray, out: np.ndarray) -> None:
+    """Compute exp(a), without a warning where it overflows."""
+    with np.errstate(over="ignore"):
+        np.exp(a, out=out)
+
+
 # What generated code may call.
-NAMESPACE: dict[str, Any] = {"numbers": numbers} | {
+NAMESPACE: dict[str, Any] = {"numbers": numbers, "exp_or_inf": exp_or_inf} | {
     name: getattr(np, name)
     for name in {
         "array", "asarray", "ascontiguousarray", "broadcast_to", "clip", "concatenate", "copyto", "matmul", "moveaxis",

@@ -42,10 +42,13 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 HEADER = '''"""Generated: a loop over time as machine code."""
 
+from math import erf
+
 import numpy as np
 
 from tinygrad_rnn.compiler.runtime.fast_functions import exp32, exp64, f32, f64, sigmoid32, sigmoid64, tanh32, tanh64
 from tinygrad_rnn.compiler.runtime.cache import entry, kernel
+from tinygrad_rnn.compiler.runtime.division import floor_divide32, floor_divide64, remainder
 from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, multiply_4, pack
 
 
@@ -53,7 +56,7 @@ from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, 
 '''
 
 # All that it imports, also by way of others: what is compiled into it, or decides how.
-COMPILED_IN = ("cache", "fast_functions", "tiled_product", "tiles")
+COMPILED_IN = ("cache", "division", "fast_functions", "tiled_product", "tiles")
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 

@@ -73,6 +73,7 @@ def tanh32(x: Any) -> Any:
     near = p * z * x + x
     far = f32(1.0) - f32(2.0) / (exp32(size + size) + f32(1.0))
     far = -far if x < f32(0.0) else far
+    near = x if x == f32(0.0) else near  # the sum has lost the sign of -0.0
     return near if size < f32(0.625) else far
 
 
@@ -109,6 +110,7 @@ def tanh64(x: Any) -> Any:
     near = x * z * (p / q) + x
     far = f64(1.0) - f64(2.0) / (exp64(size + size) + f64(1.0))
     far = -far if x < f64(0.0) else far
+    near = x if x == f64(0.0) else near
     return near if size < f64(0.625) else far
 
 

@@ -1,0 +1,135 @@
+"""NaN, infinities, zeros with their signs, ties and ends of the range: compiled code gives what NumPy gives.
+
+Every elementwise operation, by both executors, its value and its gradient.
+"""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.autodiff.registry import Primitive
+from tinygrad_rnn.autodiff.rules import elementwise
+from tinygrad_rnn.compiler.machine_code import expressions
+from tinygrad_rnn.compiler.program.program import traced as traced_program
+
+EXECUTORS = ["numpy", "numba"]
+
+NAMES_OF_ONE = """
+    negative positive absolute fabs sign square sqrt cbrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan
+    arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh floor ceil trunc rint round degrees radians
+    nan_to_num isnan isinf isfinite signbit
+"""
+NAMES_OF_TWO = """
+    add subtract multiply divide power maximum minimum fmax fmin floor_divide remainder fmod hypot arctan2 logaddexp
+    logaddexp2 less less_equal greater greater_equal equal not_equal
+"""
+
+ONE = {name: getattr(np, name) for name in NAMES_OF_ONE.split()}
+ONE |= {f"tr.{f.__name__}": f for f in (tr.sigmoid, tr.log_sigmoid, tr.softplus, tr.relu, tr.elu, tr.silu, tr.erf)}
+ONE |= {f"x ** {n}": lambda x, n=n: x**n for n in (0, 1, 2, 3, -1, -2, -3, 0.5, -0.5, 1.5, 9, -9, np.inf, -np.inf)}
+ONE |= {
+    "round to tenths": lambda x: np.round(x, 1),
+    "round to tens": lambda x: np.round(x, -1),
+    "finite": lambda x: np.nan_to_num(x, nan=-1.0, posinf=7.0, neginf=np.inf),
+    "not": lambda x: ~(x > 0),
+    "single": lambda x: x.astype(np.float32),
+    "double": lambda x: x.astype(np.float64),
+    "detached": lambda x: np.positive(tr.stop_gradient(x)),
+    "clip at numbers": lambda x: np.clip(x, -1.5, 2.5),
+    "clip at infinity": lambda x: np.clip(x, -np.inf, np.inf),
+    "clip at NaN": lambda x: np.clip(x, np.nan, 1.0),
+    "clip below": lambda x: np.clip(x, 0.0, None),
+    "clip above": lambda x: np.clip(x, None, -0.0),
+    "clip crossing": lambda x: np.clip(x, 1.0, -1.0),
+    "infinite where": lambda x: np.where(x > 0, x, -np.inf),
+    "of conditions": lambda x: (x > 0) * x + np.logical_xor(x > 1, x < 2),
+}
+TWO = {name: getattr(np, name) for name in NAMES_OF_TWO.split()}
+TWO |= {
+    "where": lambda x, y: np.where(x > y, x, y),
+    "where not": lambda x, y: np.where(np.logical_not(x <= y), x, y),
+    "where both": lambda x, y: np.where((x > 0) & (y > 0), x, y) + np.where(np.logical_or(x < 0, y < 0), x, 1.0),
+    "where either": lambda x, y: np.where((x > 0) | (y > 0), x, y) + np.where(np.logical_and(x < 0, y < 0), x, 1.0),
+    "where one": lambda x, y: np.where((x > 0) ^ (y > 0), x, y),
+    "clip low": lambda x, y: np.clip(x, y, 1.0),
+    "clip high": lambda x, y: np.clip(x, -1.0, y),
+    "divmod": lambda x, y: np.divmod(x, y)[0] + np.divmod(x, y)[1],
+}
+# Which of two zeros these give depends on the processor that NumPy runs on.
+TIES = {"maximum", "minimum", "fmax", "fmin", "tr.relu", "clip low", "clip high", "clip below", "clip above"}
+
+
+def special(dtype):
+    limits = np.finfo(dtype)
+    positive = [0.0, 1e-12, 1e-3, 0.5, 0.999, 1.0, 1.5, 2.5, 3.0, 7.0, 10.25, 95.0, 100.0, 800.0, 1e10, np.inf]
+    positive += [float(a) for a in (limits.tiny / 8, limits.tiny, limits.max)]
+    return np.array([np.nan, *positive, *(-a for a in positive)], dtype)
+
+
+@pytest.fixture(scope="module", params=EXECUTORS)
+def executor(request):
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    return request.param
+
+
+def everything(functions, run, arguments):
+    """The value of each function, and its gradients with regard to its own arguments."""
+    given = [tuple(tr.tensor(a, requires_grad=True) for a in parts) for parts in arguments]
+    results = run(given)
+    terms = [np.sum(y) for y in results if y.dtype.kind == "f"]
+    with np.errstate(all="ignore"):
+        sum(terms).backward()
+    return [
+        [np.asarray(y.data if isinstance(y, tr.Tensor) else y), *(a.grad for a in parts)]
+        for y, parts in zip(results, given)
+    ]
+
+
+def assert_as_numpy(found, expected, where, any_zero):
+    assert found.dtype == expected.dtype, where
+    if found.dtype == bool:
+        np.testing.assert_array_equal(found, expected, where)
+        return
+    unit = 64 * np.finfo(found.dtype).eps
+    np.testing.assert_allclose(found, expected, unit, unit, err_msg=where)
+    zeros = (found == 0) & (expected == 0)
+    if not any_zero:
+        np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]), f"{where}: signs of 0")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("table", [ONE, TWO], ids=["of one number", "of two"])
+def test_as_numpy(table, dtype, executor):
+    x = special(dtype)
+    parts = (x,) if table is ONE else tuple(a.ravel() for a in np.meshgrid(x, x))
+    arguments = [parts] * len(table)
+
+    def f(given):
+        return [function(*a) for function, a in zip(table.values(), given)]
+
+    compiled = tr.compile(f, executor=executor)
+    with np.errstate(all="ignore"):
+        plain = f(arguments)
+        eager, fast = (everything(table, run, arguments) for run in (f, compiled))
+    assert "no machine code" not in str(compiled.plans[0])
+    for name, value, expected, found in zip(table, plain, eager, fast):
+        any_zero = name in TIES
+        assert_as_numpy(found[0], value, name, any_zero)
+        for a, b in zip(found[1:], expected[1:]):
+            assert (a is None) == (b is None), name
+            if b is not None:
+                assert_as_numpy(a, b, f"gradient of {name}", any_zero)
+
+
+def test_no_operation_is_left_out():
+    """Whatever machine code can write, and whatever acts on elements by itself, is in one of the tables."""
+    traced = set()
+    for table, count in (ONE, 1), (TWO, 2):
+        program = traced_program(lambda *a, table=table: [f(*a) for f in table.values()], (np.ones(1),) * count, [])
+        program.differentiate([True] * count)
+        traced |= {value.op for value in [*program.forward_order(), *program.backward_order()]}
+    known = {*expressions.BINARY, *expressions.UNARY, *expressions.OTHERS}
+    assert {op for op in known if op not in traced} == set()
+    by_element = [op for op in vars(elementwise).values() if isinstance(op, Primitive) and op.by_element]
+    assert {op.name for op in by_element if op not in traced} <= {"float_power", "positive"}

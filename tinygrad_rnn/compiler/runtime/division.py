@@ -1,0 +1,43 @@
+"""Whole quotients and remainders for machine code, with NumPy's signs, zeros, infinities and NaN.
+
+numba's own follow Python, where -1 // inf is -0.0; in NumPy it is -1.0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .fast_functions import f32, f64, inline
+
+
+@inline
+def remainder(x: Any, y: Any) -> Any:
+    """Return x - floor(x / y) y, which has the sign of y."""
+    rest = np.fmod(x, y)
+    if rest == 0:
+        return np.copysign(rest, y)
+    return rest + y if (y < 0) != (rest < 0) else rest
+
+
+def quotient(one: Any) -> Any:
+    """Return the function floor(x / y) for numbers of the type of ``one``."""
+
+    @inline
+    def floor_divide(x: Any, y: Any) -> Any:
+        if y == 0:
+            return x / y
+        rest = np.fmod(x, y)
+        exact = (x - rest) / y
+        if rest != 0 and (y < 0) != (rest < 0):
+            exact = exact - one
+        if exact == 0:
+            return np.copysign(exact, x / y)
+        whole = np.floor(exact)
+        return whole + one if exact - whole > 0.5 else whole
+
+    return floor_divide
+
+
+floor_divide32, floor_divide64 = quotient(f32(1)), quotient(f64(1))
