@@ -1,17 +1,16 @@
 """How numba compiles generated source, and where what it compiled is kept.
 
 numba keeps machine code beside the source, so the generated source is written to a file: in the user's cache folder,
-readable by nobody else, under a name that is a digest of all that the machine code depends on.
+under a name that is a digest of all that the machine code depends on. What lies there is run, and is taken only if
+nobody else could have written it (see ``code_folder``); all else is made anew.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import hashlib
 import importlib.util
-import os
 import sys
-import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,25 +19,15 @@ import numba
 import numpy as np
 from numba import config
 
-
-def cache_folder() -> Path:
-    """The folder for generated code, made if it isn't there; mode 0700.
-
-    Where there can be none, or it isn't ours (what lies in it is run), it is one for this process alone.
-    """
-    try:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinygrad_rnn"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-    except (OSError, RuntimeError):  # no right to write, no space, another's folder, no home
-        return Path(_temporary_folder().name)
-    return folder
-
-
-@functools.cache
-def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="tinygrad_rnn_")
-
+from .code_folder import (
+    cache_folder,
+    close_to_others,
+    is_kept,
+    is_trusted_folder,
+    remove_untrusted,
+    temporary_folder,
+    write_whole,
+)
 
 HEADER = '''"""Generated: a loop over time as machine code."""
 
@@ -56,7 +45,7 @@ from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, 
 '''
 
 # All that it imports, also by way of others: what is compiled into it, or decides how.
-COMPILED_IN = ("cache", "division", "fast_functions", "tiled_product", "tiles")
+COMPILED_IN = ("cache", "code_folder", "division", "fast_functions", "tiled_product", "tiles")
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -87,8 +76,15 @@ def entry(function: Any) -> Any:
     if config.DISABLE_JIT:
         return function
     compiled = numba.njit(cache=True, **OPTIONS)(function)
+    folder, beginning = Path(compiled.stats.cache_path), function.__module__
+    try:
+        if not is_trusted_folder(folder):  # it is elsewhere if NUMBA_CACHE_DIR says so
+            return numba.njit(**OPTIONS)(function)
+        remove_untrusted(folder, beginning)
+    except OSError:
+        return numba.njit(**OPTIONS)(function)
     cache = compiled._cache
-    load = cache.load_overload
+    load, save = cache.load_overload, cache.save_overload
 
     def load_if_whole(*arguments: Any) -> Any:
         try:
@@ -97,7 +93,12 @@ def entry(function: Any) -> Any:
             cache.flush()
             return None
 
-    cache.load_overload = load_if_whole
+    def save_if_possible(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):  # a full disk
+            save(*arguments)
+            close_to_others(folder, beginning)  # the umask may let a group write
+
+    cache.load_overload, cache.save_overload = load_if_whole, save_if_possible
     return compiled
 
 
@@ -112,26 +113,28 @@ def load(source: str) -> ModuleType:
     name = f"tinygrad_rnn_generated_{digest}"
     if name in sys.modules:
         return sys.modules[name]
-    path = cache_folder() / f"{name}.py"
-    if not path.exists() or path.read_bytes() != source.encode():
-        _write_whole(path, source)
+    path = _file(name, source.encode())
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    exec(compile(source, path, "exec"), vars(module))  # rather than what is on disk, or a .pyc that lies there
     sys.modules[name] = module
     return module
+
+
+def _file(name: str, source: bytes) -> Path:
+    """A file with this source, in which numba's cache sees what machine code belongs to: kept, if it can be."""
+    path = cache_folder() / f"{name}.py"
+    try:
+        if not is_kept(path, source):
+            write_whole(path, source)
+    except OSError:  # a full disk, a folder that can only be read
+        path = temporary_folder() / path.name
+        write_whole(path, source)
+    return path
 
 
 def _depends_on() -> list[str]:
     """What else compiled code depends on: the functions that are compiled into it, and who compiles."""
     sources = [Path(__file__).with_name(f"{name}.py").read_text("utf-8") for name in COMPILED_IN]
     return [numba.__version__, np.__version__, *sources]
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that another process sees all of it or none."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)

@@ -1,0 +1,128 @@
+"""Where generated code is kept: a folder of the user's own, and nothing in it that somebody else could have written.
+
+What lies there is run: the pickles in which numba keeps machine code. So it isn't enough that we can write to the
+folder. It has to be ours, closed to others, and no link to elsewhere; so has each file in it. On Windows, where files
+have no mode, the folder lies in the user's profile, which others can't write to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+HAS_OWNERS = hasattr(os, "getuid")
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+KEPT = {".nbi", ".nbc"}  # what numba reads
+
+
+def cache_folder() -> Path:
+    """Return the folder for generated code, made if it isn't there; mode 0700.
+
+    Where there can be none, or the one that is there can't be trusted, it is one for this process alone.
+    """
+    with contextlib.suppress(OSError, RuntimeError):  # no right to write, no space, no home
+        given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        folder = (given if given.is_absolute() else Path.home() / ".cache") / "tinygrad_rnn"
+        _make(folder)
+        if is_trusted_folder(folder):
+            _make(folder / "__pycache__")  # where numba puts machine code; it would be made as the umask says
+            if is_trusted_folder(folder / "__pycache__"):
+                return folder
+    return temporary_folder()
+
+
+def temporary_folder() -> Path:
+    """Return a folder for generated code that is deleted with this process."""
+    return Path(_temporary_folder().name)
+
+
+@functools.cache
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tinygrad_rnn_")
+
+
+def _make(folder: Path) -> None:
+    """Make a folder, and those above it, for nobody but us: ``mkdir(parents=True)`` leaves these open."""
+    for path in (*reversed(folder.parents), folder):
+        if not path.exists():
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
+# --- what can be trusted ---------------------------------------------------------------------------------------------
+
+
+def is_trusted_folder(folder: Path) -> bool:
+    """Whether only we can change what lies in a folder, or put another one in its place."""
+    above = folder.parent.resolve()
+    return _is_ours_alone(folder, stat.S_ISDIR) and all(map(_is_safe_above, (above, *above.parents)))
+
+
+def is_trusted_file(path: Path) -> bool:
+    """Whether a file is ours alone, and goes by no other name."""
+    return _is_ours_alone(path, stat.S_ISREG) and path.lstat().st_nlink == 1
+
+
+def _is_ours_alone(path: Path, is_of_kind: Callable[[int], bool]) -> bool:
+    """Whether it is the thing itself, no link to it, belongs to us, and nobody else can write to it."""
+    status = path.lstat()
+    if not HAS_OWNERS:
+        return is_of_kind(status.st_mode)
+    return is_of_kind(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & WRITABLE_BY_OTHERS
+
+
+def _is_safe_above(folder: Path) -> bool:
+    """Whether a folder above ours belongs to us or to root, and not everybody can exchange what is in it.
+
+    A group may write to it, as some systems have it by default: what one of the group put in the place of our folder
+    would be theirs.
+    """
+    status = folder.stat()
+    is_open = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+    return not HAS_OWNERS or (status.st_uid in (os.getuid(), 0) and not is_open)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def is_kept(path: Path, content: bytes) -> bool:
+    """Whether a file has this content, and can be trusted to keep it."""
+    try:
+        return is_trusted_file(path) and path.stat().st_size == len(content) and path.read_bytes() == content
+    except FileNotFoundError:
+        return False
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, which nobody else can read, so that another process sees all of it or none."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
+
+
+def remove_untrusted(folder: Path, beginning: str) -> None:
+    """Delete those machine code files, of those whose names begin so, that somebody else could have written."""
+    for path in _machine_code_files(folder, beginning):
+        with contextlib.suppress(FileNotFoundError):  # another process does the same
+            if not is_trusted_file(path):
+                path.unlink()
+
+
+def close_to_others(folder: Path, beginning: str) -> None:
+    """Take the right to read and write from everybody else, for the machine code files whose names begin so."""
+    for path in _machine_code_files(folder, beginning):
+        with contextlib.suppress(FileNotFoundError):
+            path.chmod(0o600)
+
+
+def _machine_code_files(folder: Path, beginning: str) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.name.startswith(beginning) and path.suffix in KEPT)
