@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import indexing
+from ..autodiff.rules.shape import broadcast_to
 from .expressions import Apply, Constant, Data, Expression, Number, Step
 from .items import Item
 from .reading import row
@@ -54,6 +55,8 @@ class Sequences:
             return Number(value.item())
         if value.dtype.kind in "iu" and not item.labels and np.array_equal(np.ravel(value), np.arange(value.size)):
             return Constant(value)  # the places along an axis
+        if item.data is None and not value.any() and value.dtype.kind == "f":
+            return Apply(broadcast_to, (Number(0.0),), {"shape": value.shape}, value.shape)
         label = next((f"{label.name}{label.step if label.step is not None else ''}" for label in item.labels), None)
         return self._named(self._free(label or "k"), value)
 

@@ -22,8 +22,10 @@ from .expressions import Expression
 from .grain import Grain
 from .items import cleaned
 from .lines import Line
-from .names import name_quantities, short_names
+from .names import Names, short_names
 from .quantities import Quantity
+from .reading import moves, parts
+from .reasons import reasons
 from .recognising import name_softmaxes
 from .rolling import Rolling
 from .simplifying import simplified
@@ -68,12 +70,20 @@ class Derivation:
         self.data = rolling.data
         self.forward = [quantity for quantity in kept if quantity.adjoint_of is None]
         self.backward = [quantity for quantity in kept if quantity.adjoint_of is not None]
-        name_quantities(self.forward, self.backward, self.loss, [*shapes, *self.data])
-        self.lines = [
-            Line(quantity, _kind(quantity), equation.steps, equation.expression)
-            for quantity in (*self.forward, *self.backward)
-            for equation in quantity.equations
-        ]
+        Names(self.forward, self.backward, self.loss, [*shapes, *self.data])
+        self.lines = self._lines()
+
+    def _lines(self) -> list[Line]:
+        """The lines in order, initial values first, with their reasons."""
+        last = max((q.steps[-1] for q in self.forward if len(q.steps) > 1), default=None)
+        found = []
+        for quantity in (*self.forward, *self.backward):
+            for equation in quantity.equations:
+                why: tuple[str, ...] = ()
+                if quantity.adjoint_of is not None:
+                    why = reasons(quantity, equation.expression, self.forward, last)
+                found.append(Line(quantity, _kind(quantity), equation.steps, equation.expression, why))
+        return sorted(found, key=lambda line: line.kind == "forward" and not _is_start(line))
 
     def evaluate(
         self, parameters: Mapping[str, Any] | None = None, edits: Mapping[Line, Expression] | None = None
@@ -125,6 +135,11 @@ class Derivation:
 
     def __repr__(self) -> str:
         return f"<derivation of {len(self.lines)} lines>"
+
+
+def _is_start(line: Line) -> bool:
+    """Whether it says what a state is before the first step."""
+    return len(line.steps) == 1 and len(line.quantity.equations) > 1 and not any(map(moves, parts(line.expression)))
 
 
 def _kind(quantity: Quantity) -> str:

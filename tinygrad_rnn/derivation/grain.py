@@ -13,12 +13,11 @@ from .expressions import Apply, Data, During, Expression, Number, OverSteps, Par
 from .quantities import Equation, Quantity
 from .reading import fixed, parts
 
-NONLINEAR = {
-    elementwise.tanh, elementwise.exp, elementwise.sin, elementwise.cos, elementwise.arctan, activations.logistic,
-    activations.rectifier, activations.soft_rectifier, activations.log_logistic, erf, reductions.softmax_of,
-    reductions.log_sum_exp,
+ACTIVATIONS = {
+    elementwise.tanh, elementwise.sin, elementwise.cos, elementwise.arctan, activations.logistic,
+    activations.rectifier, activations.soft_rectifier, activations.log_logistic, erf, elementwise.clipped,
 }  # fmt: skip
-SQUARES = {elementwise.square, elementwise.power_by_number}
+NONLINEAR = ACTIVATIONS | {elementwise.exp, reductions.softmax_of, reductions.log_sum_exp}
 ARRANGES = {
     shape.transpose, shape.swapaxes, shape.moveaxis, shape.reshape, shape.expand_dims, shape.squeeze,
     shape.broadcast_to, shape.cast,
@@ -195,6 +194,8 @@ def is_slight(expression: Expression) -> bool:
         return False
     if not any(isinstance(part, (Reference, Parameter, Data)) for part in parts(expression)):
         return True  # a number, however repeated
+    if expression.operation is elementwise.subtract and isinstance(expression.operands[0], Number):
+        return is_slight(expression.operands[1])  # 1 - z
     if expression.operation is indexing.getitem or expression.operation in ARRANGES:
         return is_slight(expression.operands[0])
     return False

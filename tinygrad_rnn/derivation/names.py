@@ -1,7 +1,7 @@
 """Names: what the lines of a derivation are called.
 
 The user's own names where there are any, the letters of textbooks elsewhere: ``a`` for the argument of a nonlinearity,
-``delta`` for its derivative.
+``delta`` for its derivative, ``h`` for a state, ``z`` for what an output layer gives.
 """
 
 from __future__ import annotations
@@ -10,85 +10,145 @@ import keyword
 import re
 from collections.abc import Iterable
 
-from ..autodiff.rules import reductions
-from .expressions import Apply, Parameter, Reference
-from .grain import NONLINEAR
+from ..autodiff.rules import elementwise
+from .expressions import Apply, Data, Parameter, Reference
+from .grain import ACTIVATIONS, references
 from .quantities import Quantity
 from .reading import parts
+
+LETTERS = "uvqwmnrs"  # for what has neither a name nor a part to play
 
 
 def short_names(parameters: Iterable[str]) -> dict[str, str]:
     """What parameters are called in lines: ``W`` for ``rnn.W``, if there is no other W."""
     names = list(parameters)
     last = [name.rpartition(".")[2] for name in names]
-    return {name: short if last.count(short) == 1 else name for name, short in zip(names, last)}
+    return {name: short if last.count(short) == 1 and not short.isdigit() else name for name, short in zip(names, last)}
 
 
-def name_quantities(forward: list[Quantity], backward: list[Quantity], root: Quantity, taken: Iterable[str]) -> None:
-    """Give every quantity a name of its own.
+class Names:
+    """Gives every quantity a name of its own.
 
     Args:
-        forward: those of the forward pass that have lines.
+        forward: the quantities of the forward pass that have lines.
         backward: those of the backward pass.
         root: the loss.
         taken: names that parameters and data bear.
     """
-    wanted = {quantity: _wanted(quantity, root, forward) for quantity in forward}
-    used = {re.sub(r"\W", "_", name) for name in taken}
-    for base in dict.fromkeys(wanted.values()):
-        bearers = [quantity for quantity in forward if wanted[quantity] == base]
-        for quantity in bearers:
-            quantity.name = _free(base, quantity, len(bearers) > 1, used)
-            used.add(quantity.name)
-    for quantity in backward:
+
+    def __init__(self, forward: list[Quantity], backward: list[Quantity], root: Quantity, taken: Iterable[str]) -> None:
+        self.root = root
+        self.used = {re.sub(r"\W", "_", name) for name in taken} | {"t", "T"}
+        self.layers: dict[str, set[object]] = {}
+        self.recurrent = {q for q in forward if _reads_itself_earlier(q, forward)}
+        self.activated = _activated(forward)
+        in_order = sorted(forward, key=lambda quantity: self._own_name(quantity) is None)
+        wanted = {quantity: self._base(quantity) for quantity in in_order}
+        for quantity, base in wanted.items():
+            self.layers.setdefault(base, set()).add(quantity.layer)
+        for quantity in in_order:
+            self._give(quantity, wanted[quantity])
+        for quantity in backward:
+            self._name_adjoint(quantity)
+
+    def _own_name(self, quantity: Quantity) -> str | None:
+        """What the model or textbooks call it."""
+        if quantity is self.root:
+            return "L"
+        return quantity.label("state", "value", "output") or quantity.hint
+
+    def _base(self, quantity: Quantity) -> str:
+        own = self._own_name(quantity)
+        if own is not None:
+            return re.sub(r"\W", "_", own)
+        if quantity in self.activated:
+            return "a"
+        if quantity in self.recurrent:
+            return "h"
+        expression = quantity.equations[-1].expression
+        if not quantity.shape:
+            return "l"
+        if _is_error(expression):
+            return "e"
+        is_affine = any(isinstance(part, Parameter) for part in parts(expression))
+        return "z" if is_affine and (quantity.softmax is not None or not quantity.steps) else ""
+
+    def _give(self, quantity: Quantity, base: str) -> None:
+        mark = ""
+        if base == "a" and self._own_name(quantity) is None:
+            mark = self._mark_of_argument(quantity)
+        if base and not mark and len(self.layers.get(base, ())) > 1 and quantity.layer is not None:
+            mark = re.sub(r"\W", "_", str(quantity.layer))
+        if not base:
+            base = next((letter for letter in LETTERS if letter not in self.used), "u")
+        quantity.base, quantity.mark = base, self._free(base, mark)
+        quantity.name = f"{base}_{quantity.mark}" if quantity.mark else base
+        self.used.add(quantity.name)
+
+    def _free(self, base: str, mark: str) -> str:
+        """A mark with which the name is not taken."""
+        free, number = mark, 2
+        while (f"{base}_{free}" if free else base) in self.used or (not free and keyword.iskeyword(base)):
+            free, number = f"{mark}_{number}" if mark else str(number), number + 1
+        return free
+
+    def _mark_of_argument(self, quantity: Quantity) -> str:
+        """The gate of which this is the argument, where several gates have each their own."""
+        others = [q for q in self.activated if q.layer == quantity.layer and self._own_name(q) is None]
+        results = self.activated[quantity]
+        if len(others) < 2 or len(results) != 1:
+            return ""
+        return results[0].label("value", "state", "output") or ""
+
+    def _name_adjoint(self, quantity: Quantity) -> None:
         source = quantity.adjoint_of
-        name = source.name if isinstance(source, Quantity) else source
-        if isinstance(source, Quantity) and not name:  # written into other lines, so it has none
-            source.name = name = _free(_wanted(source, root, forward), source, False, used)
-            used.add(name)
-        base, _, rest = name.partition("_")
-        is_argument = isinstance(source, Quantity) and base == "a" and source.label("state", "value", "output") is None
-        quantity.name = (f"delta_{rest}" if rest else "delta") if is_argument else f"dL/d{name}"
+        if isinstance(source, str):
+            quantity.base, quantity.name = source, f"dL/d{source}"
+            return
+        if not source.name:  # written into other lines, so it has none yet
+            self._give(source, self._base(source))
+        quantity.base, quantity.mark = source.base, source.mark
+        is_delta = source.base == "a" and self._own_name(source) is None
+        quantity.name = f"dL/d{source.name}"
+        if is_delta:
+            quantity.base = "delta"
+            quantity.name = f"delta_{source.mark}" if source.mark else "delta"
 
 
-def _free(base: str, quantity: Quantity, shared: bool, used: set[str]) -> str:
-    layer = re.sub(r"\W", "_", str(quantity.layer)) if quantity.layer is not None else ""
-    name = f"{base}_{layer}" if shared and layer else base
-    if keyword.iskeyword(name):
-        name += "_"
-    number = 2
-    free = name
-    while free in used:
-        free, number = f"{name}_{number}", number + 1
-    return free
+def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
+    """The arguments of activations, each with the results."""
+    found: dict[Quantity, list[Quantity]] = {}
+    for result in forward:
+        for equation in result.equations:
+            for part in parts(equation.expression):
+                if isinstance(part, Apply) and part.operation in ACTIVATIONS:
+                    inner = part.operands[0]
+                    while isinstance(inner, Apply) and inner.name in ("getitem", "transpose", "reshape"):
+                        inner = inner.operands[0]
+                    if isinstance(inner, Reference) and inner.quantity.label("state", "value", "output") is None:
+                        found.setdefault(inner.quantity, [])
+                        if result not in found[inner.quantity]:
+                            found[inner.quantity].append(result)
+    return found
 
 
-def _wanted(quantity: Quantity, root: Quantity, forward: list[Quantity]) -> str:
-    label = quantity.label("state", "value", "output")
-    if label is not None:
-        return re.sub(r"\W", "_", label)
-    if quantity is root:
-        return "L"
-    expression = quantity.equations[-1].expression
-    if isinstance(expression, Apply):
-        name = expression.name.replace(".", "_")
-        inner = expression.operands[0] if expression.operands else None
-        if expression.operation in NONLINEAR and isinstance(inner, Reference) and inner.quantity.name:
-            return f"{name}_{inner.quantity.name}"
-        if expression.operation is reductions.softmax_of:
-            return "p"
-    if _is_argument(quantity, forward):
-        return "a"
-    return "z" if any(isinstance(part, Parameter) for part in parts(expression)) else "u"
-
-
-def _is_argument(quantity: Quantity, forward: list[Quantity]) -> bool:
-    """Whether a nonlinear function is taken of it, or of a part of it."""
+def _reads_itself_earlier(quantity: Quantity, forward: list[Quantity]) -> bool:
+    """Whether a value is handed from step to step: another step of its own loop reads it."""
+    if not quantity.steps:
+        return False
     return any(
-        isinstance(reference, Reference) and reference.quantity is quantity
+        reference.quantity is quantity and reference.shift
         for other in forward
         for equation in other.equations
-        for part in parts(equation.expression)
-        if isinstance(part, Apply) and part.operation in NONLINEAR
-        for reference in parts(part)
+        for reference, _ in references(equation.expression, equation.steps)
     )
+
+
+def _is_error(expression: object) -> bool:
+    """Whether it is a value less a target."""
+    if not isinstance(expression, Apply) or expression.operation is not elementwise.subtract:
+        return False
+    target = expression.operands[1]
+    while isinstance(target, Apply) and target.name == "getitem":
+        target = target.operands[0]
+    return isinstance(target, Data)

@@ -35,7 +35,9 @@ class Quantity:
         values: the recorded value at each step; under None that of one without steps.
         order: a number for each step: what has a lower one was computed before.
         adjoint_of: the quantity or the parameter whose derivative it is, if it is one.
-        name: in plain letters, as in a program.
+        name: in plain letters: ``dL/dh``, ``delta_f``.
+        base: the letter: ``h`` of ``dL/dh``, ``delta`` of ``delta_f``.
+        mark: what tells it from others with this letter: a gate, a layer, a number.
         loop: which loop over time computes it; None where it has no steps.
         hint: the letter that textbooks have for it, where that is known; it then has a line of its own.
         softmax: of it, where that is a quantity.
@@ -49,6 +51,8 @@ class Quantity:
     order: dict[int | None, float] = field(default_factory=dict)
     adjoint_of: Any = None
     name: str = ""
+    base: str = ""
+    mark: str = ""
     loop: Any = None
     hint: str | None = None
     softmax: Quantity | None = None

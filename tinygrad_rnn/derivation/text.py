@@ -1,53 +1,333 @@
-"""A derivation as text."""
+"""A derivation as text, in the notation of textbooks: row vectors, ``∘`` for products by element, ``Δ_t`` for delta."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from .expressions import Apply, Constant, Data, During, Expression, Number, Parameter, Reference, Stack, Sum
+import numpy as np
+
+from ..autodiff.rules import activations, elementwise, indexing, linalg, reductions, shape
+from .absence import follows_from_absence
+from .expressions import (
+    Apply,
+    Constant,
+    Data,
+    During,
+    Expression,
+    Number,
+    Operand,
+    Parameter,
+    Reference,
+    Stack,
+    Step,
+    Steps,
+    Sum,
+)
 from .lines import Line
+from .quantities import Quantity
+from .reading import fixed, parts
+from .recognising import one_hot
+from .tracing import Vjp
+
+# How tightly a piece holds together: a sum, a product by element, a quotient, a matrix product, a power, a name.
+SUM, BY_ELEMENT, MATRIX, POWER, ATOM = range(5)
+Piece = tuple[str, int]
+
+FUNCTIONS: dict[Any, str] = {activations.logistic: "σ", activations.rectifier: "relu", elementwise.absolute: "abs"}
+COMPARISONS = {"greater": ">", "less": "<", "greater_equal": "≥", "less_equal": "≤", "equal": "=", "not_equal": "≠",
+               "logical_and": "and", "logical_or": "or", "bitwise_or": "or", "bitwise_and": "and"}  # fmt: skip
+LOOKS = {shape.expand_dims, shape.squeeze, shape.broadcast_to, shape.cast}
+
+
+class TextWriter:
+    """Writes expressions as text.
+
+    Args:
+        last: the last step, which is written T; None where the loops have none in common.
+    """
+
+    def __init__(self, last: int | None = None) -> None:
+        self.last = last
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    def symbol(self, quantity: Quantity, step: str = "") -> str:
+        """What a quantity is called, at a step."""
+        source = quantity.adjoint_of
+        if quantity.base == "delta":
+            return self._indexed("Δ", quantity.mark, step)
+        if source is None:
+            return self._indexed(quantity.base, quantity.mark, step)
+        name = source if isinstance(source, str) else self._indexed(source.base, source.mark, step)
+        return f"∂L/∂{name}"
+
+    def _indexed(self, base: str, mark: str, step: str) -> str:
+        mark = "".join(SUPERSCRIPTS[c] for c in mark) if all(c in SUPERSCRIPTS for c in mark) else f"^{mark}"
+        subscript = f"_{step}" if len(step) <= 1 else f"_{{{step}}}"
+        return f"{base}{mark}{subscript if step else ''}"
+
+    def step_name(self, step: int) -> str:
+        """A certain step: T if it is the last."""
+        return "T" if step == self.last else str(step)
+
+    def moving_step(self, shift: int) -> str:
+        """A step that moves along: t - 1."""
+        return f"t{shift:+d}" if shift else "t"
+
+    def steps(self, steps: Steps) -> str:
+        """Several steps: t = 1..T."""
+        if len(steps) == 1:
+            return f"t = {self.step_name(steps[0])}"
+        if steps == tuple(range(steps[0], steps[-1] + 1)):
+            return f"t = {self.step_name(steps[0])}..{self.step_name(steps[-1])}"
+        return f"t in {{{', '.join(map(self.step_name, steps))}}}"
+
+    # --- expressions -------------------------------------------------------------------------------------------------
+
+    def write(self, expression: Expression) -> str:
+        """An expression."""
+        return self.piece(expression)[0]
+
+    def within(self, expression: Expression, binding: int) -> str:
+        """An expression as part of another, in brackets if it holds together less tightly."""
+        text, own = self.piece(expression)
+        return text if own >= binding else f"({text})"
+
+    def piece(self, e: Expression) -> Piece:
+        """An expression, and how tightly it holds together."""
+        if isinstance(e, Number):
+            return self._number(e.value)
+        if isinstance(e, Constant):
+            return self._constant(e.array), ATOM
+        if isinstance(e, (Parameter, Data)):
+            return e.name, ATOM
+        if isinstance(e, Reference):
+            step = "" if e.shift is None else self.moving_step(e.shift)
+            return self.symbol(e.quantity, self.step_name(e.at) if e.at is not None else step), ATOM
+        if isinstance(e, Stack):
+            return self._stack(e), ATOM
+        if isinstance(e, Sum):
+            return f"{self._sum_sign(e.steps)} {self.within(e.inner, BY_ELEMENT)}", BY_ELEMENT
+        if isinstance(e, During):
+            return f"{self.write(e.inner)}", SUM
+        assert isinstance(e, Apply)
+        return self.applied(e)
+
+    def _number(self, value: Any) -> Piece:
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+            value = int(value)
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        return text, SUM if text.startswith("-") else ATOM
+
+    def _constant(self, array: np.ndarray) -> str:
+        if array.ndim == 2 and array.shape[0] == array.shape[1] and np.array_equal(array, np.eye(len(array))):
+            return "I"
+        if array.dtype.kind in "iu" and np.array_equal(np.ravel(array), np.arange(array.size)):
+            return "·"
+        return np.array2string(array, separator=", ", threshold=6).replace("\n", "")
+
+    def _stack(self, e: Stack) -> str:
+        steps = e.steps
+        regular = steps == tuple(range(steps[0], steps[-1] + 1))
+        if isinstance(e.inner, Reference) and e.inner.shift is not None and regular:
+            first, last = (self.step_name(t + e.inner.shift) for t in (steps[0], steps[-1]))
+            return self.symbol(e.inner.quantity, f"{first}..{last}")
+        return f"[{self.write(e.inner)}; {self.steps(steps)}]"
+
+    def _sum_sign(self, steps: Steps) -> str:
+        whole = self.last is not None and steps == tuple(range(1, self.last + 1))
+        return "Σ_t" if whole else f"Σ_{{{self.steps(steps)}}}"
+
+    def applied(self, e: Apply) -> Piece:
+        """An operation."""
+        operation, operands = e.operation, e.operands
+        if operation is elementwise.add:
+            return self._added(operands), SUM
+        if operation is elementwise.subtract:
+            return f"{self.within(operands[0], SUM)} - {self.within(operands[1], BY_ELEMENT)}", SUM
+        if operation is elementwise.negative:
+            return f"-{self.within(operands[0], BY_ELEMENT)}", SUM
+        if operation is elementwise.multiply:
+            return self._multiplied(operands), BY_ELEMENT
+        if operation is elementwise.divide:
+            return f"{self.within(operands[0], BY_ELEMENT)} / {self.within(operands[1], MATRIX)}", BY_ELEMENT
+        if operation in (elementwise.square, elementwise.power_by_number):
+            exponent = "²" if operation is elementwise.square else f"^{e.settings['exponent']}"
+            return f"{self.within(operands[0], ATOM)}{exponent}", POWER
+        if operation is linalg.matmul:
+            return f"{self.within(operands[0], MATRIX)} {self.within(operands[1], POWER)}", MATRIX
+        if operation is np.outer:
+            return f"{self.within(operands[0], POWER)} ⊗ {self.within(operands[1], POWER)}", MATRIX
+        if operation is shape.transpose and not e.settings.get("axes"):
+            return f"{self.within(operands[0], ATOM)}ᵀ", POWER
+        return self._called(e)
+
+    def _added(self, terms: Sequence[Expression]) -> str:
+        text = ""
+        for term in terms:
+            inner = term.inner if isinstance(term, During) else term
+            written = self.within(inner, SUM)
+            if isinstance(term, During) and not follows_from_absence(term):
+                written = f"{self.within(inner, BY_ELEMENT)} [{self.steps(term.steps)}]"
+            if not text:
+                text = written
+            elif written.startswith("-"):
+                text += f" - {written[1:]}"
+            else:
+                text += f" + {written}"
+        return text
+
+    def _multiplied(self, operands: Sequence[Expression]) -> str:
+        numbers = [o for o in operands if isinstance(o, Number)]
+        others = [o for o in operands if not isinstance(o, Number)]
+        text = " ∘ ".join(self.within(o, MATRIX) for o in others)
+        return " ".join([*(self.within(n, ATOM) for n in numbers), text])
+
+    def _called(self, e: Apply) -> Piece:
+        """An operation that is written as a function, an index or a condition."""
+        operation, operands = e.operation, e.operands
+        if operation in LOOKS or (operation is shape.reshape and e.operands[0].shape == ()):
+            return self.piece(operands[0])
+        if operation is indexing.getitem:
+            return self._indexing(e)
+        if operation is indexing.assemble:
+            pieces = ", ".join(
+                f"{self.write(o)} at [{self._index(i, operands)}]" for o, i in zip(operands, e.settings["indices"])
+            )
+            return f"put({pieces})", ATOM
+        if operation is shape.joined:
+            mark = "; " if e.settings["axis"] in (0, -len(e.shape)) and len(e.shape) > 1 else ", "
+            return f"[{mark.join(map(self.write, operands))}]", ATOM
+        if operation is shape.stacked:
+            return f"[{'; '.join(map(self.write, operands))}]", ATOM
+        if operation is one_hot:
+            return f"onehot({self.write(operands[0])})", ATOM
+        if operation is elementwise.where:
+            return self._where(operands)
+        if operation is reductions.sum and e.settings.get("axis") in (0, (0,)) and len(e.operands[0].shape) == 2:
+            return f"Σ_batch {self.within(operands[0], BY_ELEMENT)}", BY_ELEMENT
+        name = getattr(operation, "name", None) or operation.__name__
+        if name in COMPARISONS:
+            return f" {COMPARISONS[name]} ".join(self.within(o, BY_ELEMENT) for o in operands), SUM
+        arguments = [self.write(o) for o in operands if not (isinstance(o, Number) and o.value is None)]
+        return f"{FUNCTIONS.get(operation, name)}({', '.join([*arguments, *self._settings(e)])})", ATOM
+
+    def _settings(self, e: Apply) -> list[str]:
+        """What of the settings a reader needs."""
+        usual: dict[str, Any] = {"axis": -1 if e.operation in SOFTMAXES else None, "keepdims": False, "optimize": False}
+        shown = {k: v for k, v in e.settings.items() if k not in ("starts", "shape") and v != usual.get(k, "unusual")}
+        if e.operation in SOFTMAXES and shown.get("axis") == e.operands[0].ndim - 1:
+            del shown["axis"]
+        return [f"{name}={value!r}" for name, value in shown.items()]
+
+    def _where(self, operands: Sequence[Expression]) -> Piece:
+        condition, chosen, other = operands
+        if isinstance(other, Number) and other.value == 0:
+            return f"{self.within(chosen, MATRIX)} ∘ [{self.write(condition)}]", BY_ELEMENT
+        return f"where({', '.join(map(self.write, operands))})", ATOM
+
+    def _indexing(self, e: Apply) -> Piece:
+        inner, index = e.operands[0], e.settings["index"]
+        if isinstance(index, Step) and index.sign == 1:
+            if isinstance(inner, Data):
+                step = self.moving_step(index.offset + 1)
+                if inner.name.startswith("dL_d"):
+                    return f"∂L/∂{self._indexed(inner.name[4:], '', step)}", ATOM
+                return self._indexed(row_name(inner.name), "", step), ATOM
+            return f"{self.within(inner, ATOM)}[{self.moving_step(index.offset + 1)}]", ATOM
+        return f"{self.within(inner, ATOM)}[{self._index(index, e.operands)}]", ATOM
+
+    def _index(self, index: Any, operands: Sequence[Expression]) -> str:
+        if isinstance(index, Step):
+            sign = "t" if index.sign == 1 else "-t"
+            return f"{sign}{index.offset + index.sign:+d}" if index.offset + index.sign else sign
+        if isinstance(index, Operand):
+            return self.write(operands[index.number])
+        if isinstance(index, slice):
+            start, stop = ("" if bound is None else str(bound) for bound in (index.start, index.stop))
+            return f"{start}:{stop}" + (f":{index.step}" if index.step not in (None, 1) else "")
+        if isinstance(index, tuple):
+            return ", ".join(self._index(part, operands) for part in index)
+        return "..." if index is Ellipsis else str(index)
+
+    # --- lines -------------------------------------------------------------------------------------------------------
+
+    def left(self, line: Line) -> str:
+        """What a line defines."""
+        if not line.steps:
+            return self.symbol(line.quantity)
+        return self.symbol(line.quantity, self.step_name(line.steps[0]) if len(line.steps) == 1 else "t")
+
+    def line(self, line: Line) -> str:
+        """A line, with the steps for which it holds if these aren't all."""
+        expression = line.expression
+        if len(line.steps) == 1:
+            expression = fixed(expression, line.steps[0])
+        return f"{self.left(line)} = {self.write(expression)}"
+
+
+SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+SOFTMAXES = {reductions.softmax_of, reductions.log_sum_exp}
+
+
+def row_name(name: str) -> str:
+    """What the rows of an array are called: those of ``xs`` are x."""
+    return name[:-1] if len(name) == 2 and name.endswith("s") else name
+
+
+def common_last_step(lines: Iterable[Line]) -> int | None:
+    """T: the last step, if all loops end with it."""
+    ends = {line.steps[-1] for line in lines if len(line.steps) > 1 and line.kind == "forward"}
+    return max(ends) if ends else None
 
 
 def equation(line: Line) -> str:
     """One line."""
-    return (
-        f"{line.name}[{_steps(line.steps)}] = {plain(line.expression)}"
-        if line.steps
-        else f"{line.name} = {plain(line.expression)}"
-    )
+    return TextWriter().line(line)
 
 
-def _steps(steps: tuple[int, ...]) -> str:
-    return f"{steps[0]}..{steps[-1]}" if len(steps) > 1 else str(steps[0])
+def written(lines: Sequence[Line]) -> str:
+    """All lines, under headings: forward, backward, gradients."""
+    last = common_last_step(lines)
+    writer = TextWriter(last)
+    text: list[str] = []
+    for kind, title in (("forward", "Forward"), ("backward", "Backward"), ("gradient", "Gradients")):
+        chosen = [line for line in lines if line.kind == kind]
+        if not chosen:
+            continue
+        text += ["", title] if text else [title]
+        text += _block(chosen, writer, kind == "backward")
+    if any(isinstance(op, Vjp) for op in _operations(lines)):
+        text += ["", "vjp_of_...: by the rule of the operation itself, which can't be written in lines"]
+    return "\n".join(text)
 
 
-def plain(e: Expression) -> str:
-    """An expression, as nested calls."""
-    if isinstance(e, Apply):
-        settings = ", ".join(f"{k}={v}" for k, v in e.settings.items())
-        return f"{e.name}({', '.join(map(plain, e.operands))}{'; ' + settings if settings else ''})"
-    if isinstance(e, Reference):
-        where = (
-            ""
-            if e.shift is None and e.at is None
-            else f"[{e.at}]"
-            if e.at is not None
-            else f"[t{e.shift:+d}]"
-            if e.shift
-            else "[t]"
-        )
-        return f"{e.quantity.name}{where}"
-    if isinstance(e, Number):
-        return str(e.value)
-    if isinstance(e, Constant):
-        return str(e.array.tolist())
-    if isinstance(e, (Parameter, Data)):
-        return e.name
-    if isinstance(e, (Sum, Stack, During)):
-        return f"{type(e).__name__}[{_steps(e.steps)}]({plain(e.inner)})"
-    raise TypeError(type(e))
+def _operations(lines: Iterable[Line]) -> Iterable[Any]:
+    return (part.operation for line in lines for part in parts(line.expression) if isinstance(part, Apply))
 
 
-def written(lines: Iterable[Line]) -> str:
-    """All lines."""
-    return "\n".join(map(equation, lines))
+def _block(lines: list[Line], writer: TextWriter, backwards: bool) -> list[str]:
+    left = [writer.line(line) for line in lines]
+    width = min(max(map(len, left)), 72)
+    rows = []
+    steps: Any = None
+    for text, line in zip(left, lines):
+        if line.steps != steps:
+            steps = line.steps
+            if steps:
+                rows.append(f"  for {_direction(writer, steps, backwards)}")
+            elif rows:
+                rows.append("  once")
+        why = "; ".join(line.why)
+        rows.append(f"    {text:<{width}}  {line.shape}" + (f"  {why}" if why else ""))
+    return rows
+
+
+def _direction(writer: TextWriter, steps: Steps, backwards: bool) -> str:
+    if len(steps) == 1:
+        return f"t = {steps[0]}"
+    text = writer.steps(steps)
+    if backwards and steps == tuple(range(steps[0], steps[-1] + 1)):
+        text = f"t = {writer.step_name(steps[-1])}..{writer.step_name(steps[0])}"
+    return f"{text} (T = {writer.last})" if "T" in text else text

@@ -1,0 +1,97 @@
+"""What a derivation says, as text: the lines of textbooks, each once, with their reasons."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tinygrad_rnn as tr
+from tinygrad_rnn import nn
+
+T, B, N, D, K = 5, 2, 3, 4, 3
+RNG = np.random.default_rng(0)
+
+
+def random(*shape):
+    return RNG.normal(size=shape) * 0.5
+
+
+def lines_of(derivation):
+    """The written lines without shapes and reasons."""
+    return [row.strip().split("  ")[0] for row in str(derivation).splitlines() if row.startswith("    ")]
+
+
+def elman():
+    p = {"U": random(N, D), "W": random(D, D), "b": random(D), "V": random(D, K), "c": random(K)}
+
+    def loss(p, xs, target):
+        _, h = tr.unroll(lambda x, h: np.tanh(x @ p["U"] + h @ p["W"] + p["b"]), xs, state=np.zeros((B, D)))
+        return nn.cross_entropy(h @ p["V"] + p["c"], target)
+
+    return tr.derive(loss, p, [random(T, B, N), np.array([0, 2])])
+
+
+def test_an_elman_network_reads_as_in_a_textbook():
+    assert lines_of(elman()) == [
+        "h_0 = 0",
+        "a_t = x_t U + h_{t-1} W + b",
+        "h_t = tanh(a_t)",
+        "z = h_T V + c",
+        "p = softmax(z)",
+        "L = mean(logsumexp(z) - z[·, target])",
+        "∂L/∂z = (p - onehot(target)) / 2",
+        "∂L/∂h_t = ∂L/∂z Vᵀ [t = T] + Δ_{t+1} Wᵀ",
+        "Δ_t = ∂L/∂h_t ∘ (1 - h_t²)",
+        "∂L/∂U = Σ_t x_tᵀ Δ_t",
+        "∂L/∂W = Σ_t h_{t-1}ᵀ Δ_t",
+        "∂L/∂b = Σ_t Σ_batch Δ_t",
+        "∂L/∂V = h_Tᵀ ∂L/∂z",
+        "∂L/∂c = Σ_batch ∂L/∂z",
+    ]
+
+
+def test_lines_say_why():
+    reasons = {line.name: line.why for line in elman().lines}
+    assert reasons["delta"] == ("tanh' = 1 - h_t²",)
+    assert reasons["dL/dh"] == ("h_t is used by z and by a_{t+1}: two paths, added",)
+    assert "b was broadcast over the batch: summed" in reasons["dL/db"]
+    assert "W is used at each step: its contributions are added" in reasons["dL/dW"]
+    assert reasons["dL/dz"] == ("softmax with cross-entropy: p - y",)
+
+
+def test_gates_are_split_and_joined_where_the_cell_does_it():
+    lines = lines_of(tr.derive(nn.LSTMCell(N, D, dtype=np.float64), random(T, B, N)))
+    assert "∂L/∂h_t = ∂L/∂y_t + Δ_{t+1} Wᵀ" in lines
+    assert "∂L/∂c_t = ∂L/∂h_t ∘ o_t ∘ (1 - u_t²) + ∂L/∂c_{t+1} ∘ f_{t+1}" in lines
+    assert (
+        "Δ_t = [∂L/∂i_t ∘ i_t ∘ (1 - i_t), ∂L/∂f_t ∘ f_t ∘ (1 - f_t), ∂L/∂g_t ∘ (1 - g_t²), ∂L/∂o_t ∘ o_t ∘ (1 - o_t)]"
+    ) in lines
+    assert len(lines) == len(set(lines))
+
+
+def test_each_gate_of_a_gru_has_its_delta():
+    lines = lines_of(tr.derive(nn.GRUCell(N, D, dtype=np.float64), random(T, B, N)))
+    assert "∂L/∂z_t = ∂L/∂h_t ∘ (h_{t-1} - n_t)" in lines
+    assert "Δ^r_t = ∂L/∂r_t ∘ r_t ∘ (1 - r_t)" in lines
+
+
+def test_a_running_sum_is_a_sum_over_steps():
+    def loss(p, xs, ys):
+        h, total = np.zeros((B, D)), 0.0
+        for x, y in zip(xs, ys):
+            h = np.tanh(np.concatenate([h, x], axis=-1) @ p["W"] + p["b"])
+            total = total + 0.5 * np.sum((h - y) ** 2)
+        return total
+
+    lines = lines_of(tr.derive(loss, {"W": random(D + N, D), "b": random(D)}, [random(T, B, N), random(T, B, D)]))
+    assert lines == [
+        "h_0 = 0",
+        "u_t = [h_{t-1}, x_t]",
+        "a_t = u_t W + b",
+        "h_t = tanh(a_t)",
+        "e_t = h_t - y_t",
+        "L = Σ_t 0.5 sum(e_t²)",
+        "∂L/∂h_t = e_t + (Δ_{t+1} Wᵀ)[:, 0:4]",
+        "Δ_t = ∂L/∂h_t ∘ (1 - h_t²)",
+        "∂L/∂W = Σ_t u_tᵀ Δ_t",
+        "∂L/∂b = Σ_t Σ_batch Δ_t",
+    ]

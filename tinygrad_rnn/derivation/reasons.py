@@ -1,0 +1,113 @@
+"""Reasons: why a line of the backward pass is as it is, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..autodiff.rules import activations, elementwise, reductions, shape
+from .arithmetic import is_negative, is_sum
+from .expressions import Apply, During, Expression, Number, Parameter, Reference, Sum
+from .quantities import Quantity
+from .reading import parts
+from .recognising import one_hot
+from .text import TextWriter
+from .tracing import Vjp
+
+# Whose derivative is recognised by the result: how it is written, with the result for {}.
+SLOPES = {elementwise.tanh: "tanh' = 1 - {}²", activations.logistic: "σ' = {} ∘ (1 - {})"}
+
+
+def reasons(quantity: Quantity, expression: Expression, forward: list[Quantity], last: int | None) -> tuple[str, ...]:
+    """Why the derivative by something is what its line says.
+
+    Args:
+        quantity: the derivative.
+        expression: the right-hand side.
+        forward: the quantities of the forward pass.
+        last: the last step, T.
+    """
+    writer = TextWriter(last)
+    found = [*_paths(quantity, expression, writer)]
+    for part in parts(expression):
+        found += _of_part(part, writer)
+    if isinstance(quantity.adjoint_of, str):
+        found += _of_parameter(quantity.adjoint_of, expression, forward, writer)
+    return tuple(dict.fromkeys(found))
+
+
+def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> Iterator[str]:
+    """By how many paths something acts on the loss."""
+    source = quantity.adjoint_of
+    if isinstance(source, str) or not is_sum(expression):
+        return
+    users = [_user(term, writer) for term in expression.operands]
+    if len(users) > 1 and all(users):
+        name = writer.symbol(source, "t" if source.steps else "")
+        number = {2: "two", 3: "three", 4: "four"}.get(len(users), str(len(users)))
+        yield f"{name} is used by {' and by '.join(dict.fromkeys(users))}: {number} paths, added"
+
+
+def _user(term: Expression, writer: TextWriter) -> str:
+    """Through what a term has come: what it speaks of the derivative of."""
+    for part in parts(term):
+        if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
+            used = part.quantity.adjoint_of
+            step = "" if part.shift is None else writer.moving_step(part.shift)
+            return writer.symbol(used, writer.step_name(part.at) if part.at is not None else step)
+    return "the loss"
+
+
+def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
+    """Which rule a part of an expression comes from."""
+    if not isinstance(part, Apply):
+        return
+    if part.operation is elementwise.subtract:
+        yield from _slope(part, writer)
+        if any(isinstance(o, Apply) and o.operation is one_hot for o in part.operands):
+            yield "softmax with cross-entropy: p - y"
+    elif part.operation is elementwise.where and len(part.operands) == 3:
+        if isinstance(part.operands[2], Number):
+            yield "no gradient where another value was chosen"
+    elif part.operation is shape.joined:
+        yield "parts that stand side by side, and so do their derivatives"
+    elif isinstance(part.operation, Vjp):
+        yield f"the rule of {part.operation.operation.name}, which runs as it is"
+
+
+def _slope(part: Apply, writer: TextWriter) -> Iterator[str]:
+    """The derivative of an activation, in terms of its result."""
+    one, result = part.operands
+    if not (isinstance(one, Number) and one.value == 1):
+        return
+    if isinstance(result, Apply) and result.operation is elementwise.square:
+        result = result.operands[0]
+    if isinstance(result, Reference):
+        for equation in result.quantity.equations:
+            meaning = equation.expression
+            if isinstance(meaning, Apply) and meaning.operation in SLOPES:
+                yield SLOPES[meaning.operation].replace("{}", writer.write(result))
+                return
+
+
+def _of_parameter(name: str, expression: Expression, forward: list[Quantity], writer: TextWriter) -> Iterator[str]:
+    terms = expression.operands if is_sum(expression) else (expression,)
+    inner = [term.operands[0] if is_negative(term) else term for term in terms]
+    if any(isinstance(term, Sum) for term in inner):
+        yield f"{name} is used at each step: its contributions are added"
+    if any(_is_summed_over(part) for term in inner for part in parts(term)):
+        yield f"{name} was broadcast over the batch: summed"
+    if len(terms) > 1:
+        yield f"{name} is used in {len(terms)} places: added"
+    if any(_is_penalised(term, name) for term in inner):
+        yield f"the loss has a term of {name} itself"
+
+
+def _is_summed_over(part: Expression) -> bool:
+    return isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("axis") is not None
+
+
+def _is_penalised(term: Expression, name: str) -> bool:
+    """Whether a term speaks of the parameter, and of nothing that was computed from others."""
+    found: list[Any] = [p for p in parts(term) if isinstance(p, (Parameter, Reference, During))]
+    return bool(found) and all(isinstance(p, Parameter) and p.name == name for p in found)
