@@ -86,6 +86,23 @@ on("astype")((lambda x: x.astype(np.float64) * 2, [real(3)]), (lambda x: x.astyp
 if hasattr(np, "astype"):
     on(np.astype)((lambda x: np.astype(x, np.float64), [real(3)]))
 
+on(np.meshgrid)(
+    (lambda x, y: np.meshgrid(x, y)[0] * np.meshgrid(x, y)[1], [real(3), real(2)]),
+    (lambda x, y: np.meshgrid(x, y, indexing="ij", sparse=True)[0] * y, [real(3), real(2)]),
+    (lambda x, y, z: sum(np.meshgrid(x, y, z, copy=False)), [real(3), real(2), real()]),
+    (lambda x: np.meshgrid(x)[0] * x, [real(3)]),
+)
+on(np.real)((np.real, [real(2, 3)]), (lambda x: x.real * x, [real(3)]))
+on(np.imag)((lambda x: np.imag(x) + x, [real(2, 3)]), (lambda x: np.imag(x), [real(2)]), (lambda x: x.imag, [real()]))
+on(np.conjugate)((np.conj, [real(2, 3)]), (lambda x: x.conj() * x.conjugate(), [real(3)]))
+if hasattr(np, "unstack"):
+    on(np.unstack)(
+        (lambda x: np.unstack(x)[1], [real(2, 3)]),
+        (lambda x: np.unstack(x, axis=-1)[0] * np.unstack(x, axis=1)[2], [real(2, 3)]),
+    )
+if hasattr(np, "matrix_transpose"):
+    on(np.matrix_transpose)((np.matrix_transpose, [real(2, 3, 4)]), (lambda x: x.mT @ x, [real(2, 3, 2)]))
+
 # --- rearranging -----------------------------------------------------------------------------------------------------
 
 on(np.tile)(
@@ -113,6 +130,13 @@ for _k in (-1, 0, 1, 2, 3):
     on(np.rot90)(
         (lambda x, k=_k: np.rot90(x, k), [real(2, 3)]), (lambda x, k=_k: np.rot90(x, k, (2, 1)), [real(2, 2, 3)])
     )
+on(np.lib.stride_tricks.sliding_window_view)(
+    (lambda x: np.lib.stride_tricks.sliding_window_view(x, 3), [real(5)]),
+    (lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 3)), [real(3, 4)]),
+    (lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=1), [real(2, 4, 2)]),
+    (lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2), axis=(-1, 0)), [real(3, 2, 3)]),
+    (lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 3), axis=(1, 1)), [real(2, 5)]),
+)
 on(np.pad)(
     (lambda x: np.pad(x, 1), [real(2, 3)]),
     (lambda x: np.pad(x, ((1, 0), (0, 2))), [real(2, 3)]),

@@ -184,7 +184,27 @@ on(np.cumprod, analytic=True)(
     (lambda x: np.cumprod(x, axis=-1), [real(2, 1)]),
     (lambda x: np.cumprod(x, axis=1), [real(2, 4, 2)]),
 )
-on(np.diff, analytic=True)((np.diff, [real(2, 4)]), (lambda x: np.diff(x, n=2, axis=0), [real(4, 2)]))
+on(np.diff, analytic=True)(
+    (np.diff, [real(2, 4)]),
+    (lambda x: np.diff(x, n=2, axis=0), [real(4, 2)]),
+    (lambda x: np.diff(x, n=0) * x, [real(3)]),
+    (lambda x: np.diff(x, prepend=0.5), [real(2, 3)]),
+    (lambda x, y, z: np.diff(x, 2, 0, prepend=y, append=z), [real(2, 3), real(), real(1, 3)]),
+    (lambda y: np.diff(np.ones((2, 3)), append=y), [real(2, 2)]),
+)
+if hasattr(np, "cumulative_sum"):
+    on(np.cumulative_sum)(
+        (np.cumulative_sum, [real(3)]),
+        (lambda x: np.cumulative_sum(x, axis=-1, include_initial=True), [real(2, 3)]),
+    )
+    on(np.cumulative_prod)(
+        (np.cumulative_prod, [real(3)]),
+        (lambda x: np.cumulative_prod(x, axis=0, include_initial=True), [real(2, 3)]),
+    )
+on(np.sinc)(
+    (np.sinc, [real(2, 3)]),
+    (np.sinc, [np.array([0.0, 1e-200, -1e-9, 1e-4, -0.01, 0.1, 1.0, -2.0, 7.3, 1.2732395447351628])]),
+)
 on(np.trace, analytic=True)((np.trace, [real(3, 3)]), (lambda x: np.trace(x, 1, 0, 2), [real(3, 2, 4)]))
 on(tr.softmax, analytic=True)(
     (tr.softmax, [real(2, 3)]),

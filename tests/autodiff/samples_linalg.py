@@ -48,9 +48,19 @@ on(np.tensordot, analytic=True)(
     (lambda x, y: np.tensordot(x, y, axes=([0, -1], [1, 0])), [real(2, 3, 2), real(2, 2, 3)]),
     (lambda x, y: np.tensordot(x, y, axes=(0, 1)), [real(2, 3), real(3, 2)]),
 )
+if hasattr(np, "vecdot"):
+    on(np.vecdot)((np.vecdot, [real(2, 3), real(3)]), (lambda x, y: np.vecdot(x, y, axis=0), [real(3, 2), real(3, 1)]))
+if hasattr(np, "matvec"):
+    on(np.matvec)((np.matvec, [real(2, 3), real(3)]), (np.matvec, [real(2, 4, 3), real(2, 1, 3)]))
+    on(np.vecmat)((np.vecmat, [real(2), real(2, 3)]), (np.vecmat, [real(2, 1, 4), real(2, 4, 3)]))
 on(np.einsum, analytic=True)(
     (lambda x, y: np.einsum("ij,jk->ik", x, y), [real(2, 3), real(3, 2)]),
     (lambda x, y: np.einsum("ij,jk", x, y), [real(2, 3), real(3, 2)]),
+    (lambda x, y: np.einsum(x, [0, 1], y, [1, 2], [0, 2]), [real(2, 3), real(3, 2)]),
+    (lambda x, y: np.einsum(x, [7, 30], y, [30, 2]), [real(2, 3), real(3, 2)]),
+    (lambda x, y: np.einsum(x, [..., 0, 1], y, [1, 2], [..., 2, 0]), [real(2, 2, 3), real(3, 2)]),
+    (lambda x: np.einsum(x, [0, 0]), [real(3, 3)]),
+    (lambda x: np.einsum(x, [1, 0], []), [real(2, 3)]),
     (lambda x: np.einsum("ii->i", x), [real(3, 3)]),
     (lambda x: np.einsum("ii", x), [real(3, 3)]),
     (lambda x: np.einsum("iij->j", x), [real(2, 2, 3)]),

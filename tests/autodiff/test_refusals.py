@@ -57,7 +57,6 @@ WITHOUT_A_RULE: list[tuple[Callable[[Any], Any], np.ndarray, str]] = [
     (lambda a: np.linalg.svd(a, hermitian=True), np.eye(3), "use np.linalg.eigh"),
     (lambda a: np.linalg.svd(a), MATRIX, "Pass full_matrices=False"),
     (lambda a: np.linalg.qr(a, mode="complete"), MATRIX, "use 'reduced' or 'r'"),
-    (lambda a: np.einsum(a, [0, 1], [1, 0]), MATRIX, "give the subscripts as a string"),
     (lambda a: np.pad(a, 1, mode="linear_ramp"), VECTOR, "has no derivative rule here. Use 'constant'"),
     (lambda a: np.pad(a, 1, mode="reflect", reflect_type="odd"), VECTOR, "reflect_type='odd'"),
     (lambda a: np.reshape(a, (4, 2), order="A"), MATRIX, "depends on memory layout.*use 'C' or 'F'"),

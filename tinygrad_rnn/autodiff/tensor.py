@@ -39,7 +39,7 @@ from .rules.elementwise import (
 from .rules.indexing import getitem, output
 from .rules.linalg import matmul
 from .rules.parts import Parts
-from .rules.shape import astype, reshape, transpose
+from .rules.shape import astype, reshape, swapaxes, transpose
 from .scope import context, traces, watches
 
 NO_KEYWORDS: dict[str, Any] = {}
@@ -124,6 +124,21 @@ class Tensor(ArrayNode):
     def T(self) -> Tensor:
         """The transpose: all axes in reverse order."""
         return apply(transpose, (self,))
+
+    @property
+    def mT(self) -> Tensor:
+        """Each matrix of a stack, transposed: the last two axes exchanged."""
+        return apply(swapaxes, (self, -2, -1))
+
+    @property
+    def real(self) -> Tensor:
+        """The real part, which is all of it."""
+        return call(np.real, (self,), NO_KEYWORDS)
+
+    @property
+    def imag(self) -> Tensor:
+        """The imaginary part, zeros."""
+        return call(np.imag, (self,), NO_KEYWORDS)
 
     def numpy(self) -> np.ndarray:
         """The value, as a read-only view."""
@@ -412,6 +427,8 @@ class Tensor(ArrayNode):
     clip = _as_method(np.clip)
     round = _as_method(np.round)
     copy = _as_method(np.copy)
+    conj = _as_method(np.conjugate)
+    conjugate = _as_method(np.conjugate)
 
 
 def _compared(compare: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import linear, overrides, primitive
+from ..registry import Primitive, linear, overrides, primitive
 
 
 def _along(axis: int, ndim: int, part: slice) -> tuple[slice, ...]:
@@ -95,11 +95,47 @@ def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     return running_product(a, axis=along)
 
 
+def cumulative(run: Primitive, start: float) -> Any:
+    """NumPy's newer form of a running sum or product, which can include the value that it starts with."""
+
+    def run_along(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
+        if axis is None and np.ndim(x) != 1:
+            raise ValueError(f"np.cumulative_{run.name[3:]} of shape {np.shape(x)}: say along which axis=")
+        x, along = _flat_unless(axis, x, dtype)
+        result = run(x, axis=along)
+        if not include_initial:
+            return result
+        first = np.full_like(x[_along(along, x.ndim, slice(None, 1))], start, shape=_one_long(x.shape, along))
+        return np.concatenate([first, result], axis=along)
+
+    return run_along
+
+
+def _one_long(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """The shape with length 1 along an axis."""
+    axis %= len(shape)
+    return (*shape[:axis], 1, *shape[axis + 1 :])
+
+
+if hasattr(np, "cumulative_sum"):  # NumPy 2.1
+    overrides(np.cumulative_sum)(cumulative(running_sum, 0))
+    overrides(np.cumulative_prod)(cumulative(running_product, 1))
+
+
+def _beside(a: Any, more: Any, axis: int) -> Any:
+    """What is to stand beside an array along an axis: an array, or one number for every row."""
+    return more if np.ndim(more) else np.broadcast_to(more, _one_long(a.shape, axis))
+
+
 @overrides(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1) -> Any:
-    """np.diff: the differences of neighbours, n times over."""
+def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """np.diff: the differences of neighbours, n times over, of an array and what is put before and after it."""
     if n < 0:
         raise ValueError(f"diff: n={n} must not be negative")
+    if n == 0:
+        return a
+    parts = [part if part is a else _beside(a, part, axis) for part in (prepend, a, append) if part is not None]
+    a = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
     for _ in range(n):
         a = a[_along(axis, a.ndim, slice(1, None))] - a[_along(axis, a.ndim, slice(None, -1))]
     return a

@@ -134,6 +134,12 @@ radians = row(np.radians, lambda ans, x: np.full_like(x, math.pi / 180))
 overrides(np.rad2deg)(degrees)
 overrides(np.deg2rad)(radians)
 
+# --- parts of a number: a real one is its own real part ---------------------------------------------------------------
+
+real = overrides(np.real)(elementwise(lambda val: np.real(val), 1, name="real"))
+imag = overrides(np.imag)(elementwise(lambda val: np.imag(val), 0, name="imag"))
+conjugate = row(np.conjugate, 1)
+
 # --- masks -----------------------------------------------------------------------------------------------------------
 
 BITS = {2: np.int16, 4: np.int32, 8: np.int64}

@@ -149,6 +149,16 @@ def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return array_split(ary, indices_or_sections, axis)
 
 
+if hasattr(np, "unstack"):  # NumPy 2.1
+
+    @overrides(np.unstack)
+    def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
+        """np.unstack: the layers along an axis."""
+        if np.ndim(x) == 0:
+            raise ValueError("unstack: a number has no axis to be taken apart along")
+        return tuple(np.moveaxis(x, axis, 0))
+
+
 @overrides(np.hsplit)
 def hsplit(ary: Any, indices_or_sections: Any) -> list[Any]:
     """np.hsplit: along the second axis, or the only one."""

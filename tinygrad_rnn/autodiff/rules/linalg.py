@@ -105,6 +105,17 @@ def explicit_subscripts(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple
     return operands, result
 
 
+def _from_lists(parts: list[Any]) -> tuple[str, tuple[Any, ...]]:
+    """Subscripts and operands of a call with a list of axes after each operand, and perhaps one for the result."""
+    operands, lists = parts[: len(parts) // 2 * 2 : 2], parts[1::2]
+    if len(parts) % 2:
+        lists.append(parts[-1])
+    numbers = sorted({i for axes in lists for i in axes if i is not Ellipsis})  # they stand for letters in this order
+    letter = dict(zip(numbers, string.ascii_letters)) | {Ellipsis: "..."}
+    words = ["".join(letter[i] for i in axes) for axes in lists]
+    return ",".join(words[: len(operands)]) + "".join(f"->{word}" for word in words[len(operands) :]), tuple(operands)
+
+
 def _einsum_transposed(
     wanted: list[int], g: Any, ans: Any, *operands: Any, subscripts: str, **options: Any
 ) -> list[Any]:
@@ -159,9 +170,9 @@ contraction = primitive(_einsum, _einsum_transposed, _einsum_pushed)
 
 @overrides(np.einsum)
 def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
-    """np.einsum with its subscripts as a string; ``...`` and repeated letters included."""
+    """np.einsum: subscripts as a string, with ``...`` and repeated letters; or a list of axes after each operand."""
     if not isinstance(subscripts, str):
-        raise TypeError("einsum: give the subscripts as a string, einsum('ij,jk->ik', a, b)")
+        subscripts, operands = _from_lists([subscripts, *operands])
     operands = tuple(o if hasattr(o, "shape") else np.asarray(o) for o in operands)
     options = {"optimize": True} if optimize else {}  # a path found for these operands wouldn't fit the transposes
     return contraction(*operands, subscripts=subscripts, **options)

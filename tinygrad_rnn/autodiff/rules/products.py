@@ -75,6 +75,27 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1], axis=axisc)
 
 
+if hasattr(np, "vecdot"):  # NumPy 2
+
+    @overrides(np.vecdot)
+    def vecdot(x1: Any, x2: Any, /, *, axis: int | None = None) -> Any:
+        """np.vecdot: the products of vectors along an axis, by default the last."""
+        return np.sum(x1 * x2, axis=-1 if axis is None else axis)
+
+
+if hasattr(np, "matvec"):  # NumPy 2.2
+
+    @overrides(np.matvec)
+    def matvec(x1: Any, x2: Any, /) -> Any:
+        """np.matvec: matrices times vectors, stack by stack."""
+        return np.squeeze(np.matmul(x1, np.expand_dims(x2, -1)), -1)
+
+    @overrides(np.vecmat)
+    def vecmat(x1: Any, x2: Any, /) -> Any:
+        """np.vecmat: vectors times matrices, stack by stack."""
+        return np.squeeze(np.matmul(np.expand_dims(x1, -2), x2), -2)
+
+
 @overrides(np.linalg.matrix_power)
 def matrix_power(a: Any, n: int) -> Any:
     """np.linalg.matrix_power, by squaring."""
@@ -137,7 +158,7 @@ _second_name("matmul", matmul)
 _second_name("outer", outer)
 _second_name("tensordot", tensordot)
 _second_name("cross", lambda a, b, /, *, axis=-1: cross(a, b, axis=axis))
-_second_name("vecdot", lambda a, b, /, *, axis=-1: np.sum(a * b, axis=axis))
+_second_name("vecdot", lambda x1, x2, /, *, axis=-1: np.sum(x1 * x2, axis=axis))
 _second_name("matrix_transpose", lambda x, /: np.swapaxes(x, -1, -2))
 _second_name("trace", lambda x, /, *, offset=0, dtype=None: np.trace(x, offset, -2, -1, dtype))
 _second_name("diagonal", lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1))

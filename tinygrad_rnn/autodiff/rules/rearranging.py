@@ -84,6 +84,29 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return a
 
 
+# --- windows ---------------------------------------------------------------------------------------------------------
+
+
+@overrides(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    """np.lib.stride_tricks.sliding_window_view: every window, its elements along new axes at the end."""
+    sizes = tuple(window_shape) if isinstance(window_shape, (tuple, list)) else (window_shape,)
+    axes: tuple[int, ...] = tuple(range(x.ndim))
+    if axis is not None:
+        axes = tuple(range(x.ndim)[i] for i in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    if len(sizes) != len(axes):
+        raise ValueError(f"sliding_window_view of shape {x.shape}: windows {sizes} along axes {axes} differ in number")
+    for size, along in zip(sizes, axes):
+        places = x.shape[along] - int(size) + 1
+        if size < 0 or places < 1:
+            raise ValueError(f"sliding_window_view of shape {x.shape}: no window of {size} fits along axis {along}")
+        inside = np.add.outer(np.arange(places), np.arange(int(size)))
+        x = np.moveaxis(np.take(x, inside, axis=along), along + 1, -1)
+    return x
+
+
 # --- padding ---------------------------------------------------------------------------------------------------------
 
 Width = tuple[tuple[int, int], ...]

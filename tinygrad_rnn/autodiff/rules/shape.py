@@ -117,6 +117,27 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     return tuple(np.broadcast_to(a, shape) for a in args)
 
 
+@overrides(np.meshgrid)
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    """np.meshgrid: the coordinates of each point of a grid."""
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing={indexing!r} is not 'xy' or 'ij'")
+    n = len(xi)
+    axes = [1, 0, *range(2, n)] if indexing == "xy" and n > 1 else list(range(n))
+    grid = [np.reshape(x, [np.size(x) if axes[i] == axis else 1 for axis in range(n)]) for i, x in enumerate(xi)]
+    return tuple(grid) if sparse else broadcast_arrays(*grid)
+
+
+if hasattr(np, "matrix_transpose"):  # NumPy 2
+
+    @overrides(np.matrix_transpose)
+    def matrix_transpose(x: Any, /) -> Any:
+        """np.matrix_transpose: each matrix of a stack, transposed."""
+        if np.ndim(x) < 2:
+            raise ValueError(f"matrix_transpose of shape {np.shape(x)}: a matrix has two axes")
+        return np.swapaxes(x, -1, -2)
+
+
 @overrides(np.full_like)
 def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
     """np.full_like; the gradient goes to what it is filled with."""

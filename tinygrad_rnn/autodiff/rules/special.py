@@ -1,4 +1,4 @@
-"""Special functions that NumPy lacks."""
+"""Special functions: one that NumPy lacks, and one whose derivatives have to be told from their limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import elementwise
+from ..registry import Primitive, elementwise, overrides
 
 # W. J. Cody, "Rational Chebyshev approximation for the error function", Mathematics of Computation 23 (1969):
 # numerator and denominator, highest power first, for erf near 0, and for erfc in the middle and in the tail.
@@ -66,3 +66,46 @@ def erf(x: Any) -> Any:
         0.5205
     """
     return error_function(x)
+
+
+# --- sin(πx) / (πx) --------------------------------------------------------------------------------------------------
+
+
+def _sinc(x: Any, order: int = 0) -> Any:
+    """The derivative of sinc of this order: π^k f_k(πx), where f_k is that of sin(u)/u, without cancellation.
+
+    From ``u f_0 = sin u`` follows ``u f_k + k f_{k-1} = sin(u + kπ/2)``. Near 0, where that loses digits, f_k is the
+    sum of its Taylor series.
+    """
+    if order == 0:
+        return np.sinc(x)
+    x = np.asarray(x)
+    u = math.pi * np.asarray(x, np.float64)
+    near = np.abs(u) <= order + 3
+    by_series, large = np.where(near, u, 0.0), np.where(near, np.inf, u)
+    with np.errstate(invalid="ignore"):
+        found = np.sin(large) / large
+        for k in range(1, order + 1):
+            found = (np.sin(large + k * math.pi / 2) - k * found) / large
+    result = math.pi**order * np.where(near, _taylor_series(by_series, order), found)
+    return result.astype(x.dtype) if x.dtype.kind == "f" else result
+
+
+def _taylor_series(u: Any, order: int) -> Any:
+    """The derivative of sin(u)/u of this order, for small u: Σ (-1)^m u^(2m-k) / ((2m-k)! (2m+1)), from 2m = k on."""
+    total = np.zeros_like(u)
+    for m in range((order + 1) // 2, order + 25):
+        power = 2 * m - order
+        total = total + (-1) ** m * u**power / (math.factorial(power) * (2 * m + 1))
+    return total
+
+
+sinc_derivative: Primitive = elementwise(
+    _sinc, lambda ans, x, order=0: sinc_derivative(x, order=order + 1), name="sinc"
+)
+
+
+@overrides(np.sinc)
+def sinc(x: Any) -> Any:
+    """np.sinc: sin(πx) / (πx), with all its derivatives right at 0 and near it."""
+    return sinc_derivative(x)
