@@ -121,7 +121,8 @@ def no_assignment() -> NotOnTensors:
     """The error for assigning into a Tensor."""
     return NotOnTensors(
         f"a Tensor{here()} can't be assigned into: its value is part of a recorded graph. Write the functional form: "
-        "x = index_update(x, index, value), or index_add; np.where(mask, new, old); or np.stack of the parts."
+        "x = index_update(x, index, value), or index_add; np.where(mask, new, old); or np.stack of the parts. "
+        "Elements of a leaf that requires a gradient can be set in no_grad()."
     )
 
 

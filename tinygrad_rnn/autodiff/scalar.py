@@ -22,6 +22,7 @@ import numpy as np
 
 from .graph import Node, ancestors, backward_walk, initialise
 from .scope import context
+from .updating import InPlaceOperators
 
 Number = Union["Scalar", float, int]
 
@@ -37,7 +38,7 @@ EXP, LOG, SQRT = Operation("exp"), Operation("log"), Operation("sqrt")
 TANH, SIGMOID, RELU = Operation("tanh"), Operation("sigmoid"), Operation("relu")
 
 
-class Scalar(Node):
+class Scalar(InPlaceOperators, Node):
     """One number in the graph.
 
     Args:
@@ -124,6 +125,10 @@ class Scalar(Node):
 
     def __rtruediv__(self, other: float) -> Scalar:
         return self**-1.0 * other
+
+    def _is_updated_in_place(self) -> bool:
+        # Outside of no_grad(), += sums up a loss; but where a gradient has arrived an update is meant, to be refused.
+        return self.is_leaf and self.requires_grad and not (context.recording and self.grad is None)
 
     __radd__ = __add__
     __rmul__ = __mul__

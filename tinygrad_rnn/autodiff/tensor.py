@@ -41,6 +41,7 @@ from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.shape import astype, reshape, swapaxes, transpose
 from .scope import context, traces, watches
+from .updating import InPlaceOperators, read_only
 
 NO_KEYWORDS: dict[str, Any] = {}
 
@@ -66,7 +67,7 @@ def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-class Tensor(ArrayNode):
+class Tensor(InPlaceOperators, ArrayNode):
     """An array in the graph. Make one with ``tensor(...)``; operations on Tensors give Tensors.
 
     Attributes:
@@ -86,10 +87,8 @@ class Tensor(ArrayNode):
 
     @property
     def data(self) -> np.ndarray:
-        """The value, as a read-only view. Assigning rebinds it to a copy; the graph keeps the old value."""
-        view: np.ndarray = self._readable("data").view()
-        view.flags.writeable = False
-        return view
+        """The value, as a read-only view. Assigning, also by ``-=``, rebinds it to a copy; graphs keep the old."""
+        return read_only(self._readable("data"))
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -142,7 +141,9 @@ class Tensor(ArrayNode):
 
     def numpy(self) -> np.ndarray:
         """The value, as a read-only view."""
-        return self.data
+        view: np.ndarray = self._readable("numpy()").view()
+        view.flags.writeable = False
+        return view
 
     def item(self) -> Any:
         """The value of a Tensor with one element, as a Python number."""
@@ -349,8 +350,17 @@ class Tensor(ArrayNode):
     def __getitem__(self, index: Any) -> Any:
         return apply(getitem, (self, plain_index(index)))
 
+    # In-place operators and assignment to elements update a leaf that requires a gradient, in no_grad().
+
+    def _is_updated_in_place(self) -> bool:
+        return self.op is None and self.requires_grad
+
     def __setitem__(self, index: Any, value: Any) -> None:
-        raise errors.no_assignment()
+        if not self._is_updated_in_place() or context.recording:
+            raise errors.no_assignment()
+        array = self._data.copy()
+        array[plain_index(index)] = value_of(value)
+        self.data = array
 
     # Comparisons look at values only; their results are plain arrays.
 
@@ -548,6 +558,21 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
     if implementation.__class__ is Primitive:
         return apply(implementation, args, keywords)
     return implementation(*args, **keywords)
+
+
+class Argument(Tensor):
+    """An argument of a function that is being differentiated: a leaf, and nobody's parameter.
+
+    In-place operators make new values of it, so a function may be written with ``x += 1``, as for numbers.
+    """
+
+    __slots__ = ()
+
+    def _is_updated_in_place(self) -> bool:
+        return False
+
+
+DIRECT[Argument] = apply
 
 
 # --- making Tensors --------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from .array_node import starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, forward_walk, leading_to
 from .registry import elementwise
 from .scope import context, enable_grad, traces
-from .tensor import Tensor, apply, constant, make_leaf
+from .tensor import Argument, Tensor, apply, constant, make_leaf
 from .trees import leaves, tree_map, unflatten
 
 identity = elementwise(lambda x: x, 1, name="identity")
@@ -31,12 +31,10 @@ def _fresh(x: Any) -> Tensor:
     if isinstance(x, Tensor):
         if x.requires_grad:
             return apply(identity, (x,))
-        leaf = constant(x._data, x.name)
         if x.dtype.kind != "f":
             raise TypeError(f"grad: an argument of dtype {x.dtype} has no gradient; pass real numbers")
-        leaf.requires_grad = True
-        return leaf
-    return make_leaf(Tensor, x, True, np.float64 if isinstance(x, (int, float)) else None, None)
+        return make_leaf(Argument, x._data, True, None, x.name)
+    return make_leaf(Argument, x, True, np.float64 if isinstance(x, (int, float)) else None, None)
 
 
 def _plain(x: Any) -> Any:

@@ -103,7 +103,7 @@ class Optimizer:
                 if parameter.grad is not None:
                     g = parameter.grad.data if isinstance(parameter.grad, Tensor) else parameter.grad
                     state = self.state.setdefault(parameter, {})
-                    parameter.data = self.updated(parameter.data, g, state, group)
+                    parameter.data = self.updated(parameter.numpy(), g, state, group)
 
     def updated(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any], group: Group) -> np.ndarray:
         """The new value of one parameter; subclasses write it.

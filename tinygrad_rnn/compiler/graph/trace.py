@@ -44,6 +44,9 @@ class Tracer(Tensor):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         raise _no_value("np.asarray")
 
+    def _is_updated_in_place(self) -> bool:
+        return False
+
     def backward(self, *args: Any, **keywords: Any) -> None:
         """Refused: it would look at values."""
         raise errors.not_inside("backward()", "call it on what the compiled function gives")
