@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import importlib
+import itertools
 import sys
+import threading
 import types
 from collections import deque
 
@@ -12,6 +14,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.compiler import plans
 from tinygrad_rnn.compiler.guards.guards import Guards
 from tinygrad_rnn.compiler.guards.names_in_code import is_of_library
 
@@ -342,18 +345,45 @@ def test_captured_arrays_are_constants():
 
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 def test_one_plan_never_mixes_old_and_new(executor, tmp_path, monkeypatch):
-    """A program with gradients is traced once more; if an array was changed meanwhile, the plan is made anew."""
+    """What it does with gradients comes of the same trace: arrays are as they were when it was traced, in both."""
     pytest.importorskip("numba") if executor == "numba" else None
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     scale = np.full(3, 2.0)
     cell = lambda x, h: np.tanh(x + h) * scale  # noqa: E731
     compiled = tr.compile(cell, executor=executor)
-    tr.unroll(compiled, XS, START)
+    before = tr.unroll(compiled, XS, START)[0].data
     scale[:] = 3.0
-    xs = tr.tensor(XS, requires_grad=True)
+    xs, with_two = tr.tensor(XS, requires_grad=True), tr.tensor(XS, requires_grad=True)
     ys = tr.unroll(compiled, xs, START)[0]
-    np.testing.assert_allclose(ys.data, tr.unroll(cell, XS, START)[0].data, rtol=1e-12)
+    np.sum(ys).backward()
+    np.sum(tr.unroll(lambda x, h: np.tanh(x + h) * 2.0, with_two, START)[0]).backward()
+    np.testing.assert_allclose(ys.data, before, rtol=1e-12)
+    np.testing.assert_allclose(xs.grad, with_two.grad, rtol=1e-12)
     np.testing.assert_array_equal(tr.unroll(compiled, XS, START)[0].data, ys.data)
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba", "auto"])
+def test_a_function_is_traced_once_for_each_form_of_arguments(executor, tmp_path, monkeypatch):
+    """Run twice, to see that it does the same; other gradients and machine code are made of what was traced."""
+    pytest.importorskip("numba") if executor != "numpy" else None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    runs = itertools.count()  # where an iterator is isn't watched
+    W = tr.tensor(np.eye(3), requires_grad=True)
+
+    def cell(x, h):
+        next(runs)
+        return np.tanh(x + h @ W)
+
+    compiled = tr.compile(cell, executor=executor)
+    for xs, start in itertools.product(*((a, tr.tensor(a), tr.tensor(a, requires_grad=True)) for a in (XS, START))):
+        for _ in range(3):
+            np.sum(tr.unroll(compiled, xs, start)[0]).backward()
+    with tr.no_grad():
+        tr.unroll(compiled, XS, START)
+    assert len(compiled.plans) == 1 and next(runs) == 2
+    for thread in threading.enumerate():
+        if thread.name == plans.THREAD:
+            thread.join()
 
 
 def test_only_what_is_mentioned_is_looked_into():

@@ -19,7 +19,7 @@ from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import difference
 from .loops.traced_loop import unroll_traced
-from .plans import Outdated, Plan
+from .plans import Plan
 
 Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
@@ -108,14 +108,10 @@ class Compiled:
         arrays: list[Any] = []
         things: list[Any] = []
         key = (what, _form(args, arrays, things))
-        try:
-            with self._lock:
-                plan = self._plan(key, function, args, arrays, things)
-                inputs = arrays if plan is None else (*arrays, *plan.captured)
-                executable = None if plan is None else self._executable(key, plan, inputs)
-        except Outdated:
-            self._plans.pop(key, None)
-            return self._run(function, what, args, eager)
+        with self._lock:
+            plan = self._plan(key, function, args, arrays, things)
+            inputs = arrays if plan is None else (*arrays, *plan.captured)
+            executable = None if plan is None else self._executable(key, plan, inputs)
         if plan is None or executable is None:
             return self._as_it_is(eager, args)
         call = Call(executable, args, inputs, eager)
@@ -167,10 +163,10 @@ class Compiled:
 
     def _executable(self, key: Any, plan: Plan, inputs: Sequence[Any]) -> Executable | None:
         """That for the gradients that are wanted now; None if it is refused."""
-        recording, traces = context.recording, plan.traces
+        recording = context.recording
         wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
         try:
-            executable = plan.executable(wanted)
+            return plan.executable(wanted)
         except NotOnTensors as why:
             self._guards.put_back()
             plan.guards.put_back()
@@ -179,9 +175,6 @@ class Compiled:
             self._runs_as_it_is(why)
             self._plans[key] = None
             return None
-        if plan.traces != traces:
-            self._settle(plan)
-        return executable
 
     def _runs_as_it_is(self, why: NotOnTensors) -> None:
         if callable(self.fallback):

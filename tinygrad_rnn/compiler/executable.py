@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .generate import generate
 from .graph.values import label
 from .numpy_code.generated import Code
 from .program.program import Program
@@ -26,16 +25,15 @@ class Executable:
 
     Args:
         program: what is computed.
-        machine_code: whether loops become machine code.
+        code: its functions and buffers.
 
     Attributes:
-        program: what is computed.
-        code: its functions and buffers.
+        program: as given.
+        code: as given.
     """
 
-    def __init__(self, program: Program, machine_code: bool = False) -> None:
-        self.program = program
-        self.code = generate(program, machine_code)
+    def __init__(self, program: Program, code: Code) -> None:
+        self.program, self.code = program, code
         given = list(map(label, program.inputs))
         self._given_forward = _selection(self.code.forward.given, given)
         if self.code.backward is not None:

@@ -1,48 +1,74 @@
-"""The choice of an executor, and the two functions that come of it: a forward pass, and a backward pass.
+"""From a traced function to generated code: the passes, in their order, and the choice of an executor.
 
-An executor is a function ``lines_for(writer, order, kept)`` that writes the lines which compute some Values. There are
-three: ``numpy_code.executor`` can write everything; ``machine_code.whole_program`` writes small programs that can be
-machine code as a whole; ``machine_code.loops_and_passes`` writes all others whose loops can.
+    program = traced(function, arguments)          # once for each form of arguments (``plans``)
+    program = fissioned(program)
+    program = fissioned(differentiated(program, wanted))
+    code = written(program, executor)
+
+Each pass gives a new program and leaves the old one as it is, so one trace serves calls with and without gradients, for
+NumPy and for machine code. Loops are split before they are differentiated: what has left a loop is then differentiated
+as what it has become, large products over all steps. What differentiation adds is split in turn.
+
+An executor is a function ``lines_for(writer, order, kept)`` that writes the lines which compute some Values and Loops.
+There are three: ``numpy_code.executor`` can write everything; ``machine_code.whole_program`` writes small programs that
+can be machine code as a whole; ``machine_code.loops_and_passes`` writes all others whose loops can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from .graph.values import Value, operands
+from .loops.loop import Loop
 from .machine_code import loops_and_passes, whole_program
 from .machine_code.function import NoMachineCode
 from .numpy_code import executor
 from .numpy_code.generated import Code
 from .numpy_code.views import Views
 from .numpy_code.writer import Writer, as_tuple, names_in
-from .program.program import Program
+from .program.backward import differentiated
+from .program.fission import fissioned
+from .program.program import Program, Step
 
-Executor = Callable[[Writer, list[Value], Iterable[Value]], list[str]]
+Executor = Callable[[Writer, "list[Step]", Iterable[Value]], "list[str]"]
 
 
-def generate(program: Program, machine_code: bool = False) -> Code:
-    """Write the functions of a program.
+def generate(program: Program, wanted: Sequence[bool] = (), machine_code: bool = False) -> tuple[Program, Code]:
+    """The program that runs for a traced one, and its functions.
 
     Args:
-        program: what to compute.
+        program: what ``traced`` gave.
+        wanted: for each of its inputs, whether the gradient is wanted.
         machine_code: whether loops become machine code; and all of it, if it is small.
 
     Raises:
         NoMachineCode: a loop can't.
     """
+    lifts_elements = not machine_code
+    program = fissioned(program, lifts_elements)
+    if any(wanted):
+        program = fissioned(differentiated(program, wanted), lifts_elements)
     if not machine_code:
-        return _generated(program, executor.lines_for)
+        return program, written(program, executor.lines_for)
     try:
-        return _generated(program, whole_program.lines_for)
+        return program, written(program, whole_program.lines_for)
     except NoMachineCode:
-        return _generated(program, loops_and_passes.lines_for)
+        return program, written(program, loops_and_passes.lines_for)
 
 
-def _generated(program: Program, lines_for: Executor) -> Code:
+def written(program: Program, lines_for: Executor) -> Code:
+    """The functions of a program, as an executor writes them.
+
+    Args:
+        program: what to compute.
+        lines_for: the executor.
+
+    Raises:
+        NoMachineCode: it can't write something.
+    """
     writer = Writer(program)
     order = program.backward_order()
-    read_later = [v for value in order for v in operands(value)]
+    read_later = [v for step in order for v in _reads(program, step)]
     forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])
     backward = lines_for(writer, order, list(program.gradients.values())) if program.gradients else []
     outputs = [f"array({writer.operand(v)})" for v in program.outputs]
@@ -57,3 +83,7 @@ def _generated(program: Program, lines_for: Executor) -> Code:
     run_forward = writer.function("forward", forward, views.found)
     run_backward = writer.function("backward", backward, views.found, saved) if program.gradients else None
     return Code(writer.buffers, views.found, run_forward, run_backward, saved)
+
+
+def _reads(program: Program, step: Step) -> list[Value]:
+    return step.reads(program.results[step]) if isinstance(step, Loop) else operands(step)

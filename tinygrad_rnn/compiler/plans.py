@@ -6,7 +6,6 @@ import importlib.util
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,20 @@ import numpy as np
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
 from .executable import Executable
+from .generate import generate
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
 from .machine_code.function import NoMachineCode
-from .program.program import Program, traced
+from .program.tracing import traced
 from .report import described
 
 THREAD = "tinygrad_rnn compiler"
 CALLS_BEFORE_MACHINE_CODE = 2  # a function that is called once isn't worth seconds of compiling
 
 
-class Outdated(Exception):
-    """What a plan was traced from was changed without notice."""
-
-
 class Plan:
-    """A traced function for arguments of one form, with an executable for each set of gradients wanted so far.
+    """A function, traced once for arguments of one form, with an executable for each set of gradients wanted so far.
 
     Args:
         function: what to trace.
@@ -41,8 +37,8 @@ class Plan:
         watched: all that the function may look at, or change, besides arrays.
 
     Attributes:
+        program: what the function does, as it was traced.
         captured: the Tensors that the function uses besides its arguments.
-        traces: how often the function was traced for it.
         packed: makes of a tuple of results the tree that the function gives.
 
     Raises:
@@ -55,29 +51,13 @@ class Plan:
         self.guards = guards
         self._watched = watched
         stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
-        self._run_traced = partial(traced, function, stand_ins, watched)
-        self._traced: Program | None = self._run_traced()
-        self.traces = 1
-        self._spelled = {True: self._traced.spelled_out()}
-        self.captured = self._traced.captured
-        self.packed = packer(self._traced.result)
+        self.program = traced(function, stand_ins, watched)
+        self.captured = self.program.captured
+        self.packed = packer(self.program.result)
         self._executor = executor
         self._executables: dict[tuple[bool, ...], Executable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
         self._by_numpy: dict[tuple[bool, ...], str] = {}  # why, though machine code was asked for
-
-    def _trace(self, lifts_elements: bool = True) -> Program:
-        """The function, traced once more.
-
-        Raises:
-            Outdated: it does something else than it did.
-        """
-        self.traces += 1
-        program = self._run_traced(lifts_elements=lifts_elements)
-        before = self._spelled.setdefault(lifts_elements, program.spelled_out())
-        if any(a is not b for a, b in zip(program.captured, self.captured)) or program.spelled_out() != before:
-            raise Outdated
-        return program
 
     def executable(self, wanted: tuple[bool, ...]) -> Executable:
         """The best that there is so far, for gradients of these inputs.
@@ -106,26 +86,25 @@ class Plan:
     def _made(self, wanted: tuple[bool, ...]) -> Executable:
         if self._executor == "numba":
             try:
-                return self._with_machine_code(wanted)
+                return self._generated(wanted, machine_code=True)
             except NoMachineCode as why:
                 self._by_numpy[wanted] = str(why)
-        program = self._traced or self._trace()
-        self._traced = None
-        return self._executable_of(program, wanted, machine_code=False)
+        return self._generated(wanted, machine_code=False)
 
-    def _with_machine_code(self, wanted: tuple[bool, ...]) -> Executable:
-        return self._executable_of(self._trace(lifts_elements=False), wanted, machine_code=True)
+    def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
+        if not any(wanted):
+            return Executable(*generate(self.program, wanted, machine_code))
+        with nothing_changed(self._watched):  # gradients of the user's own are run for it
+            made = without_draws(
+                lambda: generate(self.program, wanted, machine_code), Guards(*self._watched).generators
+            )
+        return Executable(*made)
 
-    def _executable_of(self, program: Program, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
-        if any(wanted):  # gradients of the user's own are run for it
-            with nothing_changed(self._watched):
-                without_draws(lambda: program.differentiate(wanted), Guards(*self._watched).generators)
-        return Executable(program, machine_code)
 
     def _improve(self, wanted: tuple[bool, ...]) -> None:
         """Have a thread make machine code, which later calls then use."""
         try:
-            better = self._with_machine_code(wanted)
+            better = self._generated(wanted, machine_code=True)
         except NoMachineCode as why:
             self._by_numpy[wanted] = str(why)
             return

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..autodiff.rules import linalg, shape
 from .graph.shapes import is_view, multiplications
 from .graph.values import Value, name_of_operation, operands
-from .loops.loop import Loop
+from .loops.loop import Loop, LoopResult
 from .numpy_code.generated import Code
-from .program.program import Program
+from .program.program import Program, Results, Step
 
 UNITS = ["", "k", "M", "G", "T"]
 
@@ -18,33 +18,29 @@ def described(program: Program, code: Code) -> str:
     Every line says what is computed, with its shape, the floating-point operations that it takes and the memory of its
     result. "Outside" is computed once for all steps; under a loop stands what is left to each step.
     """
-    lines = _direction("forward", program.forward_order())
+    lines = _direction("forward", program.forward_order(), program.results)
     if program.gradients:
-        lines += ["", *_direction("backward", program.backward_order())]
+        lines += ["", *_direction("backward", program.backward_order(), program.results)]
     memory = sum(buffer.nbytes for buffer in code.buffers.values())
     lines += ["", f"{len(code.buffers)} buffers, {_amount(memory, 'B')} in all, kept from call to call"]
     return "\n".join(lines)
 
 
-def _direction(name: str, order: list[Value]) -> list[str]:
+def _direction(name: str, order: list[Step], results: Results) -> list[str]:
     lines, work = [], 0
-    seen: set[Loop] = set()
-    for value in order:
-        loop = value.op
-        if isinstance(loop, Loop):
-            if loop not in seen:
-                seen.add(loop)
-                inside, each = _loop(loop)
-                lines += inside
-                work += each * loop.steps
-        elif _is_work(value):
-            lines.append(f"  outside  {_line(value)}")
-            work += flops(value)
+    for step in order:
+        if isinstance(step, Loop):
+            inside, each = _loop(step, results[step])
+            lines += inside
+            work += each * step.steps
+        elif _is_work(step):
+            lines.append(f"  outside  {_line(step)}")
+            work += flops(step)
     return [f"{name}: {_amount(work, 'flop')}", *lines]
 
 
-def _loop(loop: Loop) -> tuple[list[str], int]:
-    body = [value for value in loop.body() if _is_work(value)]
+def _loop(loop: Loop, results: list[LoopResult]) -> tuple[list[str], int]:
+    body = [value for value in loop.body(results) if _is_work(value)]
     work = sum(map(flops, body))
     direction = ", from the last" if loop.backwards else ""
     head = f"  loop of {loop.steps} steps{direction}: {_amount(work, 'flop')} in each"

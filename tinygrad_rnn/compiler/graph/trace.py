@@ -93,18 +93,13 @@ def tracer(value: Value) -> Tracer:
 class Trace:
     """What has been recorded so far.
 
-    Args:
-        lifts_elements: whether cheap operations leave loops, too.
-
     Attributes:
-        lifts_elements: as given.
         captured: the Value of each Tensor that the function uses and that was there before.
         inside: the functions with rules of their own that are being traced.
         in_step: whether a cell is being traced, whose steps will be a loop.
     """
 
-    def __init__(self, lifts_elements: bool = True) -> None:
-        self.lifts_elements = lifts_elements
+    def __init__(self) -> None:
         self.captured: dict[Tensor, Value] = {}
         self.inside: set[Any] = set()
         self.in_step = False
@@ -203,9 +198,8 @@ class Trace:
 
     def _constant(self, array: np.ndarray) -> Value:
         key = ("constant", array.shape, array.dtype.str, array.tobytes())
-        if key not in self._known:
-            self._known[key] = Value(None, (), {}, array.shape, array.dtype, "constant", array=np.array(array))
-        return self._known[key]
+        make = lambda: Value(None, (), {}, array.shape, array.dtype, "constant", array=np.array(array))  # noqa: E731
+        return self.known(key, make)
 
     def made(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
         """The Value of an operation: a new one, or one that is known already."""
@@ -218,8 +212,12 @@ class Trace:
             if not any(isinstance(a, tuple) for a in arrays):
                 return self._constant(np.asarray(run(op, tuple(arrays), keywords)))
         key = (op, identity(args), identity(keywords))
+        return self.known(key, lambda: Value(op, args, keywords, *_inferred(op, args, keywords)))
+
+    def known(self, key: Any, make: Callable[[], Value]) -> Value:
+        """The Value that goes by a key; made, if it is asked for the first time."""
         if key not in self._known:
-            self._known[key] = Value(op, args, keywords, *_inferred(op, args, keywords))
+            self._known[key] = make()
         return self._known[key]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -121,18 +121,8 @@ def values_in(tree: Any) -> Iterator[Value]:
 
 
 def operands(value: Value) -> list[Value]:
-    """The Values that a value is made of; for a result of a loop, all that the loop reads from outside."""
-    if value.op is None:
-        return []
-    if hasattr(value.op, "reads"):
-        found: list[Value] = value.op.reads()
-        return found
-    return [*values_in(value.args), *values_in(value.keywords)]
-
-
-def inner_operands(value: Value) -> list[Value]:
-    """The operands of a Value of a loop's body; none beyond another loop, whose results are the same at each step."""
-    return [] if hasattr(value.op, "reads") else operands(value)
+    """The Values that a value is made of. A result of a loop has none: what the loop reads is told by the loop."""
+    return [] if value.op is None else [*values_in(value.args), *values_in(value.keywords)]
 
 
 def substitute(tree: Any, replace: Callable[[Value], Any]) -> Any:
@@ -146,11 +136,14 @@ def substitute(tree: Any, replace: Callable[[Value], Any]) -> Any:
     return tree
 
 
+Node = TypeVar("Node", bound=Hashable)
+
+
 def in_order(
-    roots: Iterable[Value],
-    stop: Callable[[Value], bool] = lambda value: False,
-    parents: Callable[[Value], list[Value]] = operands,
-) -> list[Value]:
+    roots: Iterable[Node],
+    stop: Callable[[Node], bool] = lambda node: False,
+    parents: Callable[[Node], Iterable[Node]] = operands,  # type: ignore[assignment]  # of Values, unless told otherwise
+) -> list[Node]:
     """All that ``roots`` are made of, each after its operands; nothing beyond a value at which to stop.
 
     Args:
@@ -158,8 +151,8 @@ def in_order(
         stop: says of a value that it is not made here; it is left out, and so is what it is made of.
         parents: the operands of a value.
     """
-    order: list[Value] = []
-    done: set[Value] = set()
+    order: list[Node] = []
+    done: set[Node] = set()
     stack = [(root, False) for root in reversed(list(roots))]
     while stack:
         value, expanded = stack.pop()
@@ -168,5 +161,28 @@ def in_order(
         elif value not in done and not stop(value):
             done.add(value)
             stack.append((value, True))
-            stack.extend((parent, False) for parent in reversed(parents(value)))
+            stack.extend((parent, False) for parent in reversed(list(parents(value))))
     return order
+
+
+class Dependence:
+    """Whether Values are made of any of these.
+
+    Args:
+        sources: these Values. What they are made of in turn makes no difference.
+
+    Attributes:
+        sources: as given.
+    """
+
+    def __init__(self, sources: Iterable[Value]) -> None:
+        self.sources = frozenset(sources)
+        self._known = dict.fromkeys(self.sources, True)
+
+    def __call__(self, value: Any) -> bool:
+        """Say it of one Value; of anything else it is false."""
+        if not isinstance(value, Value):
+            return False
+        for v in in_order([value], stop=lambda v: v in self._known):
+            self._known[v] = any(self._known[parent] for parent in operands(v))
+        return self._known[value]

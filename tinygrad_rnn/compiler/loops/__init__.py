@@ -1,7 +1,8 @@
 """The loop over time: what is hoisted out of it, what is moved behind it, and what has to stay.
 
 - ``over_time``: for each operation, how it is done for all steps at once (a batching rule for the time axis).
-- ``loop``: a Loop is a traced step with its state; what is loop-invariant or can be batched over time leaves it.
+- ``loop``: a Loop is a traced step with its state, and a LoopResult what a program takes of it.
 - ``rewriting``: the same step, rewritten so that more of it can leave.
+- ``fission``: what is loop-invariant or can be batched over time leaves a Loop.
 - ``traced_loop``: where a function goes through time, one step is traced, and a Loop is made of it.
 """

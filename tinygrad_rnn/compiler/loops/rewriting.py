@@ -11,19 +11,20 @@ Three rewritings, all exact but for rounding:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
 from ...autodiff.rules import elementwise, indexing, linalg, shape
 from ..graph.trace import Trace
-from ..graph.values import Value, in_order, inner_operands, operands, substitute
+from ..graph.values import Dependence, Value, in_order, operands, substitute
 
 Change = Callable[[Value, Callable[[Any], Any]], "Value | None"]
+NOTHING: Mapping[Value, Value] = {}
 
 
 def simplified_step(trace: Trace, roots: list[Value], states: Sequence[Value], inputs: Sequence[Value]) -> list[Value]:
-    """All rewritings of one step.
+    """The roots of one step after all rewritings.
 
     Args:
         trace: where to record.
@@ -37,36 +38,41 @@ def simplified_step(trace: Trace, roots: list[Value], states: Sequence[Value], i
     return roots
 
 
-class Dependence:
-    """Whether Values are made of any of these."""
-
-    def __init__(self, sources: Sequence[Value]) -> None:
-        self._known = dict.fromkeys(sources, True)
-
-    def __call__(self, value: Any) -> bool:
-        """Say it of one Value; of anything else it is false."""
-        if not isinstance(value, Value):
-            return False
-        for v in in_order([value], stop=lambda v: v in self._known, parents=inner_operands):
-            self._known[v] = any(self._known[parent] for parent in inner_operands(v))
-        return self._known[value]
+def step_values(roots: list[Value], moves: Dependence) -> list[Value]:
+    """What a step computes for these roots, each Value after its operands."""
+    return in_order(roots, stop=lambda v: v in moves.sources or not moves(v))
 
 
-def rewritten(trace: Trace, roots: list[Value], moves: Dependence, change: Change) -> list[Value]:
-    """The roots with some Values exchanged for others, and all that is made of those made again."""
-    new: dict[Value, Value] = {}
+def rewritten(
+    trace: Trace, roots: list[Value], moves: Dependence, change: Change, outside: Mapping[Value, Value] = NOTHING
+) -> list[Value]:
+    """The roots with some Values exchanged for others, and all that is made of those made again.
+
+    Args:
+        trace: where to record.
+        roots: what a step gives.
+        moves: says what changes from step to step.
+        change: gives what to put in a Value's place, or None.
+        outside: what has taken the place of Values that don't change from step to step.
+    """
+    new = dict(outside)
 
     def current(a: Any) -> Any:
         return substitute(a, lambda v: new.get(v, v))
 
-    for value in in_order(roots, stop=lambda v: not moves(v)):
-        if value.op is None:
-            continue
+    for value in step_values(roots, moves):
         found = change(value, current)
-        if found is None and any(v in new and new[v] is not v for v in operands(value)):
+        if found is None and any(new.get(v, v) is not v for v in operands(value)):
             found = trace.made(value.op, current(value.args), current(value.keywords))
         new[value] = value if found is None else found
     return [new.get(v, v) for v in roots]
+
+
+def with_others_outside(
+    trace: Trace, roots: list[Value], moves: Dependence, outside: Mapping[Value, Value]
+) -> list[Value]:
+    """The roots of the same step, where others have taken the place of Values from outside of the loop."""
+    return rewritten(trace, roots, moves, lambda value, current: None, outside)
 
 
 def _same_kind(values: Sequence[Value]) -> bool:
@@ -105,7 +111,7 @@ def split_products(trace: Trace, roots: list[Value], recurs: Dependence, moves: 
 def join_products(trace: Trace, roots: list[Value], recurs: Dependence, moves: Dependence) -> list[Value]:
     """Products of the same rows with several weights, as one product."""
     groups: dict[Value, list[Value]] = {}
-    for v in in_order(roots, stop=lambda v: not moves(v)):
+    for v in step_values(roots, moves):
         if v.op is linalg.matmul and moves(v.args[0]) and not moves(v.args[1]) and v.args[1].ndim == 2:
             groups.setdefault(v.args[0], []).append(v)
     places: dict[Value, tuple[list[Value], int]] = {}
@@ -134,7 +140,7 @@ def join_products(trace: Trace, roots: list[Value], recurs: Dependence, moves: D
 
 def regroup(trace: Trace, roots: list[Value], recurs: Dependence, moves: Dependence) -> list[Value]:
     """Sums and products of several terms, those that don't need the recurrence first."""
-    uses = Counter(v for value in in_order(roots, stop=lambda v: not moves(v)) for v in operands(value))
+    uses = Counter(v for value in step_values(roots, moves) for v in operands(value))
     uses.update(roots)
 
     def chain_of(value: Value) -> list[Value] | None:

@@ -14,9 +14,8 @@ from ...autodiff.errors import CannotCompile, here
 from ...autodiff.scope import context, scope
 from ...autodiff.trees import leaves, tree_map, unflatten
 from ..graph.trace import recorded, tracer
-from ..graph.values import Value, new_input
+from ..graph.values import new_input
 from .loop import Carried, Loop
-from .rewriting import simplified_step
 
 
 def unroll_traced(
@@ -56,13 +55,11 @@ def unroll_traced(
     if [(v.shape, v.dtype) for v in afters] != [(v.shape, v.dtype) for v in befores]:
         return _first_step_apart(cell, xs, state, after, steps, reverse, taken)
     ys = [recorded(trace, a) for a in leaves(outputs)]
-    simpler = simplified_step(trace, [*afters, *ys], befores, rows)
-    afters, ys = simpler[: len(afters)], simpler[len(afters) :]
-    carried = [Carried(*parts) for parts in zip(starts, befores, afters)]
-    loop = Loop(trace, "loop", steps, carried, dict(zip(rows, sequences)), reverse)
+    carried = map(Carried, starts, befores, afters)
+    loop = Loop("loop", steps, carried, dict(zip(rows, sequences)), reverse)
     return (
-        unflatten(outputs, (_at_all_steps(loop, y) for y in ys)),
-        _aligned(after, unflatten(state, (tracer(loop.last(i)) for i in range(len(afters))))),
+        unflatten(outputs, (tracer(loop.over(trace, y)) for y in ys)),
+        _aligned(after, unflatten(state, (tracer(loop.last(trace, i)) for i in range(len(afters))))),
     )
 
 
@@ -78,10 +75,6 @@ def _written_out(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reve
         with scope(step=t + 1):
             outputs[t], state = cell(tree_map(lambda a: a[t], xs), state)  # noqa: B023
     return tree_map(lambda *parts: np.stack(parts), *outputs), state
-
-
-def _at_all_steps(loop: Loop, y: Value) -> Any:
-    return tracer(loop.over(y)) if loop.moves(y) else np.broadcast_to(tracer(y), (loop.steps, *y.shape))
 
 
 def _names(state: Any, count: int) -> list[str]:

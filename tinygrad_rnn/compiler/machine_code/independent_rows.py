@@ -12,7 +12,7 @@ from typing import Any
 from ...autodiff.rules import indexing, linalg, reductions, shape
 from ..graph.shapes import acts_by_element
 from ..graph.values import Value, values_in
-from ..loops.loop import Loop
+from ..loops.loop import Loop, LoopResult
 from ..runtime import threads
 
 SMALL_WORK = 2**24  # multiplications up to which another thread costs a loop more than it brings
@@ -37,15 +37,15 @@ def _thread_count() -> int:
     return count
 
 
-def batch_of(loop: Loop, body: Sequence[Value]) -> int:
+def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
     """How many rows a loop computes independently of each other: the length of the first axis of all that it computes.
 
     Returns:
         0 if some row depends on another one, or might.
     """
-    made = {*body, *(c.before for c in loop.carried)}
-    results = [r.inner for r in loop.results if r.kind in ("rows", "sum")]
-    computed = [*made, *results, *(c.after for c in loop.carried)]
+    body = loop.body(results)
+    made = {*body, *loop.befores}
+    computed = [*made, *loop.ends(results)]
     rows = computed[0].shape[0] if computed and computed[0].ndim else 0
     if rows < 2 or any(v.shape[:1] != (rows,) for v in computed):
         return 0

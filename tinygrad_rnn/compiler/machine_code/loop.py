@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...autodiff.rules import linalg, shape
 from ..graph.shapes import is_view, multiplications
 from ..graph.values import Value, label, operands
-from ..loops.loop import Carried, Loop, Result
+from ..loops.loop import Carried, Loop
 from .addresses import Place, row, viewed, whole
 from .function import NoMachineCode
 from .independent_rows import batch_of
@@ -27,7 +27,8 @@ class MachineLoop:
     def __init__(self, schedule: Schedule, loop: Loop) -> None:
         self.schedule, self.loop = schedule, loop
         self.code, self.placement = schedule.code, schedule.placement
-        self.body = loop.body()
+        self.results = schedule.code.writer.program.results[loop]
+        self.body = loop.body(self.results)
         self.inside = set(self.body)
         self.late_copies: list[tuple[Place, Value]] = []
 
@@ -35,7 +36,7 @@ class MachineLoop:
         """Write the loop."""
         code, loop = self.code, self.loop
         if not code.starts_inside:
-            code.rows = batch_of(loop, self.body)
+            code.rows = batch_of(loop, self.results)
             code.work = loop.steps * sum(multiplications(v) for v in self.body if v.op is linalg.matmul)
         self.placement.add_users(self.body)
         self._inputs()
@@ -54,11 +55,9 @@ class MachineLoop:
     # --- what it reads -----------------------------------------------------------------------------------------------
 
     def _inputs(self) -> None:
-        rows, fixed = self.loop.inputs(self.body)
+        rows, fixed = self.loop.inputs(self.results)
         for v in rows:
-            early = self.loop.early(v)
-            assert early is not None
-            self.placement.homes[v] = row(self.placement.place_of(early))
+            self.placement.homes[v] = row(self.placement.place_of(self.loop.slices[v]))
         tiled = [v for v in self.body if v.op is linalg.matmul and goes_by_tiles(v, inside=True)]
         for v in fixed:
             place = None
@@ -74,11 +73,12 @@ class MachineLoop:
     def _results(self) -> None:
         for carried in self.loop.carried:
             self._state(carried)
-        for key, result in self.loop.results.items():
-            if key.kind == "rows":
-                self._rows(result, key.inner)
-            elif key.kind == "sum":
-                self._sum(result, key.inner)
+        states = {*self.loop.befores, *(c.after for c in self.loop.carried)}
+        for result in self.results:
+            if result.how == "rows" and result.inner not in states:
+                self._rows(result, result.inner)
+            elif result.how == "sum":
+                self._sum(result, result.inner)
 
     def _place(self, value: Value, place: Place) -> None:
         if value in self.inside and not is_view(value):
@@ -88,11 +88,11 @@ class MachineLoop:
 
     def _state(self, carried: Carried) -> None:
         name, start = label(carried.before), carried.start
-        results = self.loop.results
-        before = results.get(Result("before", carried.before))
-        after = results.get(Result("after", carried.after))
-        last = results.get(Result("last", carried.before))
-        if after is not None and after in self.code.writer.names:
+        results = {(result.how, result.inner): result for result in self.results}
+        before = results.get(("rows", carried.before))
+        after = results.get(("rows", carried.after))
+        last = results.get(("last", carried.before))
+        if after is not None and (after in self.code.writer.names or after.inner in self.loop.befores):
             after = None
         if before is None and after is None:
             array = self.code.buffer(f"turns_{name}", (2, *start.shape), start.dtype)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
 from ..numpy_code.writer import Writer
+from ..program.program import Step
 from ..runtime.blas import matmul
 from .expressions import has_expression
 from .function import MachineCode, NoMachineCode
@@ -20,8 +21,8 @@ from .schedule import Schedule
 SMALLEST_PASS = 2**10  # elements from which a pass of its own is worth a call
 
 
-def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
-    """The lines of the calling function that compute these Values.
+def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
+    """The lines of the calling function that compute these Values and Loops.
 
     Args:
         writer: knows what everything is called.
@@ -34,17 +35,13 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
     writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
     passes = ElementPasses(writer, order, kept)
     lines: list[str] = []
-    written: set[Loop] = set()
-    for value in order:
-        if passes.takes(value):
-            continue
-        lines += passes.before(value)
-        if isinstance(value.op, Loop):
-            if value.op not in written:
-                written.add(value.op)
-                lines += _loop(writer, value.op)
-        elif value.op is not None:
-            lines += writer.straight(value)
+    for step in order:
+        if isinstance(step, Loop):
+            lines += passes.before(step.reads(writer.program.results[step]))
+            lines += _loop(writer, step)
+        elif not passes.takes(step):
+            lines += passes.before(operands(step))
+            lines += writer.straight(step) if step.op is not None else []
     return [*lines, *passes.flush()]
 
 
@@ -63,11 +60,11 @@ class ElementPasses:
         kept: what is read afterwards.
     """
 
-    def __init__(self, writer: Writer, order: Sequence[Value], kept: Iterable[Value]) -> None:
+    def __init__(self, writer: Writer, order: Sequence[Step], kept: Iterable[Value]) -> None:
         self.writer = writer
-        self.straight = [value for value in order if not isinstance(value.op, Loop)]
-        loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
-        self.kept = {*kept, *(v for loop in loops for v in loop.reads())}
+        self.straight = [step for step in order if isinstance(step, Value)]
+        loops = [step for step in order if isinstance(step, Loop)]
+        self.kept = {*kept, *(v for loop in loops for v in loop.reads(writer.program.results[loop]))}
         self.waiting: list[Value] = []
 
     def takes(self, value: Value) -> bool:
@@ -77,9 +74,8 @@ class ElementPasses:
             self.waiting.append(value)
         return is_one
 
-    def before(self, value: Value) -> list[str]:
-        """The lines that have to stand before this Value: the passes, if it reads their results."""
-        needed = value.op.reads() if isinstance(value.op, Loop) else operands(value)
+    def before(self, needed: Sequence[Value]) -> list[str]:
+        """The lines that have to stand before what needs these Values: the passes, if it reads their results."""
         return self.flush() if any(v in needed for v in self.waiting) else []
 
     def flush(self) -> list[str]:

@@ -14,6 +14,7 @@ from ..graph.values import Value, is_constant
 from ..loops.loop import Loop
 from ..numpy_code.kernels import view
 from ..numpy_code.writer import Writer
+from ..program.program import Step
 from .addresses import viewed
 from .function import MachineCode, NoMachineCode
 from .loop import MachineLoop
@@ -23,8 +24,8 @@ from .schedule import Schedule
 SMALL_VALUE = 2**14  # elements of the largest array outside of loops
 
 
-def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
-    """The lines of the calling function that compute these Values.
+def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
+    """The lines of the calling function that compute these Values and Loops.
 
     Args:
         writer: knows what everything is called.
@@ -34,23 +35,22 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
     Raises:
         NoMachineCode: something has no machine-code form, or is large.
     """
-    if any(value.size > SMALL_VALUE for value in order if not isinstance(value.op, Loop)):
+    straight = [step for step in order if isinstance(step, Value)]
+    loops = {step: writer.program.results[step] for step in order if isinstance(step, Loop)}
+    if any(value.size > SMALL_VALUE for value in straight):
         raise NoMachineCode("a large program")
     given = set(writer.names)
     code = MachineCode(writer, starts_inside=True)
     schedule = Schedule(code)
     placement = schedule.placement
-    placement.add_users(value for value in order if not isinstance(value.op, Loop))
-    loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
-    placement.kept |= {*kept, *(v for loop in loops for v in loop.reads())}
+    placement.add_users(straight)
+    placement.kept |= {*kept, *(v for loop, results in loops.items() for v in loop.reads(results))}
     waiting: list[Value] = []
     for value in order:
-        if isinstance(value.op, Loop):
-            if value.op in loops:
-                schedule.write(waiting)
-                waiting = []
-                MachineLoop(schedule, value.op).write()
-                del loops[value.op]
+        if isinstance(value, Loop):
+            schedule.write(waiting)
+            waiting = []
+            MachineLoop(schedule, value).write()
         elif is_view(value) and (value.args[0] in given or is_constant(value.args[0])):
             place = viewed(value, placement.place_of(value.args[0])) if _only_multiplies(value, placement) else None
             if place is not None:
@@ -61,7 +61,7 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
         elif value.op is not None:
             waiting.append(value)
     schedule.write(waiting)
-    for value in order:
+    for value in straight:
         if value in placement.kept:
             _name(writer, placement, value)
     return code.call()

@@ -20,6 +20,7 @@ from ...autodiff.rules import linalg
 from ..graph.shapes import multiplications
 from ..graph.values import Value, label
 from ..loops.loop import Loop
+from ..program.program import Step
 from ..runtime import blas
 from .generated import Buffer
 from .loop import LoopWriter
@@ -30,8 +31,8 @@ from .writer import Writer
 SMALL_PRODUCT_INSIDE = 2**20
 
 
-def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list[str]:
-    """The lines that compute these Values.
+def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
+    """The lines that compute these Values and Loops.
 
     BLAS runs them on one thread, and large products before and after loops on ours. Only where a loop has large
     products, all is left to BLAS as it is: its threads don't sleep between two products, and would be in our way.
@@ -41,20 +42,18 @@ def lines_for(writer: Writer, order: list[Value], kept: Iterable[Value]) -> list
         order: what to compute, each after its operands.
         kept: what is read afterwards; all is there, so it makes no difference.
     """
-    loops = dict.fromkeys(value.op for value in order if isinstance(value.op, Loop))
-    inside = [v for loop in loops for v in loop.body() if v.op is linalg.matmul]
-    outside = [v for v in order if v.op is linalg.matmul]
+    loops = [step for step in order if isinstance(step, Loop)]
+    inside = [v for loop in loops for v in loop.body(writer.program.results[loop]) if v.op is linalg.matmul]
+    outside = [v for v in order if isinstance(v, Value) and v.op is linalg.matmul]
     is_ours = (inside or outside) and all(multiplications(v) <= SMALL_PRODUCT_INSIDE for v in inside)
     lines: list[str] = []
-    for value in order:
-        if isinstance(value.op, Loop):
-            if value.op in loops:  # of several results of a loop, the first brings it
-                del loops[value.op]
-                lines += LoopWriter(writer, value.op).lines()
-        elif is_ours and value in outside and value.ndim == 2 and multiplications(value) > blas.SMALL_PRODUCT:
-            lines.append(_shared_product(writer, value))
-        elif value.op is not None:
-            lines += writer.straight(value)
+    for step in order:
+        if isinstance(step, Loop):
+            lines += LoopWriter(writer, step).lines()
+        elif is_ours and step in outside and step.ndim == 2 and multiplications(step) > blas.SMALL_PRODUCT:
+            lines.append(_shared_product(writer, step))
+        elif step.op is not None:
+            lines += writer.straight(step)
     return _on_one_thread(writer, lines) if is_ours else lines
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ...autodiff.rules import shape
 from ..graph.shapes import acts_by_element, has_several_results, is_view
 from ..graph.values import Value, label, operands
-from ..loops.loop import Carried, Loop, Result
+from ..loops.loop import Carried, Loop
 from .generated import Buffer
 from .kernels import READS_AFTER_WRITING, statements, view
 from .writer import Writer
@@ -24,7 +24,8 @@ class LoopWriter:
 
     def __init__(self, writer: Writer, loop: Loop) -> None:
         self.writer, self.loop = writer, loop
-        self.body = loop.body()
+        self.results = writer.program.results[loop]
+        self.body = loop.body(self.results)
         self.names: dict[Value, str] = {}
         self.targets: dict[Value, str] = {}  # where a Value has to be, if that is decided already
         self.rows: dict[str, str] = {}  # loop variable -> the array whose rows it is
@@ -41,20 +42,19 @@ class LoopWriter:
 
     def lines(self) -> list[str]:
         """The loop, with what comes before and after it."""
-        rows, fixed = self.loop.inputs(self.body)
+        rows, fixed = self.loop.inputs(self.results)
         for v in rows:
-            early = self.loop.early(v)
-            assert early is not None
-            self.names[v] = self._row(f"{label(v)}_t", self.writer.operand(early), v)
+            self.names[v] = self._row(f"{label(v)}_t", self.writer.operand(self.loop.slices[v]), v)
         for v in fixed:
             self.names[v] = self.writer.operand(v)
         for carried in self.loop.carried:
             self._state(carried)
-        for key, result in self.loop.results.items():
-            if key.kind == "rows":
-                self._result_rows(result, key.inner)
-            elif key.kind == "sum":
-                self._result_sum(result, key.inner)
+        states = {*self.loop.befores, *(c.after for c in self.loop.carried)}
+        for result in self.results:
+            if result.how == "rows" and result.inner not in states:
+                self._result_rows(result, result.inner)
+            elif result.how == "sum":
+                self._result_sum(result, result.inner)
         for value in self.body:
             if value.op is shape.joined and value.keywords["axis"] is not None:
                 self._join_in_place(value)
@@ -92,11 +92,11 @@ class LoopWriter:
 
     def _state(self, carried: Carried) -> None:
         name = self.names[carried.before] = label(carried.before)
-        results = self.loop.results
-        after_is_ours = carried.after not in self.targets
-        before = results.get(Result("before", carried.before))
-        after = results.get(Result("after", carried.after)) if after_is_ours else None
-        last = results.get(Result("last", carried.before))
+        results = {(result.how, result.inner): result for result in self.results}
+        after_is_ours = carried.after not in self.targets and carried.after not in self.loop.befores
+        before = results.get(("rows", carried.before))
+        after = results.get(("rows", carried.after)) if after_is_ours else None
+        last = results.get(("last", carried.before))
         if before is not None or after is not None:
             self._kept_state(carried, name, before, after, last)
         else:

@@ -28,12 +28,14 @@ class Writer:
         program: what is computed.
 
     Attributes:
+        program: as given.
         names: what each Value is called, once it has been made.
         buffers: the arrays to be allocated, by name.
         globals: what else the text refers to.
     """
 
     def __init__(self, program: Program) -> None:
+        self.program = program
         self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
         self._called = {label(v): v.name for v in program.inputs if v.name}  # what the user calls the inputs
         self.buffers: dict[str, Buffer] = {}

@@ -1,6 +1,8 @@
-"""A traced function and its backward pass: what an executor is given to write.
+"""Programs, and the passes over them: what an executor is given to write, and whoever else reads what a function does.
 
-- ``backward``: the engine's own vjp rules, run on the program; the backward pass of a loop is a loop again.
-- ``program``: inputs, outputs and gradients together.
+- ``program``: a program: inputs, outputs and gradients, and the order in which its Values and Loops are computed.
+- ``tracing``: ``traced(function, arguments)``, the program of a function.
+- ``fission``: ``fissioned(program)``, which leaves only to a loop what its recurrence needs.
+- ``backward``: ``differentiated(program, wanted)``: the engine's own vjp rules; a loop's backward pass is a loop again.
 - ``reach``: from which inputs a gradient can flow to which outputs.
 """

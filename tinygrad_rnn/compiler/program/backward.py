@@ -7,8 +7,8 @@ state are the cotangents of the states.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,35 @@ from ...autodiff.rules.parts import Parts
 from ...autodiff.scope import context
 from ..graph.shapes import has_several_results
 from ..graph.trace import Trace, tracer
-from ..graph.values import Value, in_order, inner_operands, is_constant, new_input, operands
-from ..loops.loop import Carried, Loop, Result
-from ..loops.rewriting import simplified_step
+from ..graph.values import Value, in_order, is_constant, new_input, operands
+from ..loops.loop import Carried, Loop, LoopResult
+from .program import Program, Results, Step, in_order_of_computing, results_in
+
+NO_LOOPS: Results = {}
 
 
-def gradients(
-    trace: Trace, cotangents: Mapping[Value, Value], wanted: Iterable[Value], inside: Loop | None = None
+def differentiated(program: Program, wanted: Sequence[bool]) -> Program:
+    """The same program with a backward pass.
+
+    Args:
+        program: one without.
+        wanted: for each of its inputs, whether the gradient is wanted.
+    """
+    trace = program.trace
+    cotangents = [new_input(v.shape, v.dtype, "g") for v in program.outputs]
+    seeds: dict[Value, Any] = {}
+    with trace.recording():
+        for v, g in zip(program.outputs, cotangents):
+            _add(seeds, v, tracer(g))
+    results = results_in(seeds)
+    order = in_order_of_computing(seeds, results)
+    chosen = [v for v, is_wanted in zip(program.inputs, wanted) if is_wanted]
+    found = _gradients(trace, {v: g._data for v, g in seeds.items()}, chosen, order, results)
+    return replace(program, cotangents=cotangents, gradients=found)
+
+
+def _gradients(
+    trace: Trace, cotangents: Mapping[Value, Value], wanted: Iterable[Value], order: Sequence[Step], results: Results
 ) -> dict[Value, Value]:
     """The cotangents of some Values, from those of the results that were made of them.
 
@@ -33,36 +55,35 @@ def gradients(
         trace: where to record the backward pass.
         cotangents: what is known: the cotangent of each result.
         wanted: the Values whose cotangents are sought.
-        inside: the loop whose body this is, if it is one; the walk stays inside.
+        order: what the results are made of, each step after its operands.
+        results: what is wanted of each loop among them.
 
     Returns:
         The cotangent of each wanted Value that the results depend on.
     """
     wanted = dict.fromkeys(wanted)  # in order: two processes have to write the same code
-    order = in_order(cotangents, stop=lambda v: inside is not None and not inside.moves(v) and v not in wanted)
-    leading = _leading_to(order, wanted)
-    first_result = {value.op: value for value in reversed(order) if isinstance(value.op, Loop)}
+    leading = _leading_to(order, wanted, results)
     found: dict[Value, Any] = {}
     with trace.recording():
         for value, g in cotangents.items():
             _add(found, value, tracer(g))
-        for value in reversed(order):
-            if value in wanted:  # the walk ends there, also if it is a result of another loop
-                continue
-            if isinstance(value.op, Loop):  # all at once, when the cotangents of all its results are complete
-                if value is first_result[value.op]:
-                    _through_loop(trace, value.op, found, leading)
-            elif value in found and value in leading and value.op is not None:
-                _pull_back(value, _settled(found, value), found, leading)
+        for step in reversed(order):
+            if isinstance(step, Loop):
+                _through_loop(trace, step, results[step], found, leading)
+            elif step in found and step in leading and step not in wanted and step.op is not None:
+                _pull_back(step, _settled(found, step), found, leading)
         return {value: _settled(found, value)._data for value in wanted if value in found}
 
 
-def _leading_to(order: list[Value], wanted: Iterable[Value]) -> set[Value]:
+def _leading_to(order: Iterable[Step], wanted: Iterable[Value], results: Results = NO_LOOPS) -> set[Value]:
     """The Values through which a gradient flows to the wanted ones."""
     leading = {value for value in wanted if value.dtype.kind == "f"}
-    for value in order:
-        if value.dtype.kind == "f" and any(v in leading for v in operands(value)):
-            leading.add(value)
+    for step in order:
+        if isinstance(step, Loop):
+            if not leading.isdisjoint(step.reads(results[step])):
+                leading.update(result for result in results[step] if result.dtype.kind == "f")
+        elif step.dtype.kind == "f" and not leading.isdisjoint(operands(step)):
+            leading.add(step)
     return leading
 
 
@@ -110,17 +131,19 @@ def _as_argument(a: Any) -> Any:
     return tracer(a) if isinstance(a, Value) else a
 
 
-def _through_loop(trace: Trace, loop: Loop, found: dict[Value, Any], leading: set[Value]) -> None:
+def _through_loop(
+    trace: Trace, loop: Loop, results: Sequence[LoopResult], found: dict[Value, Any], leading: set[Value]
+) -> None:
     """Take the cotangents of all results of a loop back through it, at once."""
     arrived = {}
-    for key, result in loop.results.items():
+    for result in results:
         if result in found and result in leading:
-            arrived[key] = _settled(found, result)._data
+            arrived[result] = _settled(found, result)._data
         found.pop(result, None)
     if arrived:
         for value, g in _LoopBackward(trace, loop, arrived, leading).contributions():
             if value in leading:
-                _add(found, value, tracer(g()))
+                _add(found, value, tracer(g))
 
 
 class _LoopBackward:
@@ -133,52 +156,51 @@ class _LoopBackward:
         leading: the outside Values through which a gradient flows to what is wanted.
     """
 
-    def __init__(self, trace: Trace, loop: Loop, arrived: Mapping[Result, Value], leading: set[Value]) -> None:
+    def __init__(self, trace: Trace, loop: Loop, arrived: Mapping[LoopResult, Value], leading: set[Value]) -> None:
         self.trace, self.loop = trace, loop
-        body = loop.body()
-        rows, fixed = loop.inputs(body)
-        self.slices = [v for v in rows if loop.early(v) in leading]
+        self.body = loop.body(arrived)
+        rows, fixed = loop.inputs(list(arrived))
+        self.slices = [v for v in rows if loop.slices[v] in leading]
         self.fixed = [v for v in fixed if v in leading]
-        self.carried = self._active_state(body, leading)
-        moving = [v for v in in_order([*body, *rows]) if loop.moves(v)]
+        self.carried = self._active_state(leading)
+        moving = [*loop.befores, *loop.slices, *self.body]
         self.forward_values = {v for v in moving if not has_several_results(v)}  # what can be handed over: arrays
         self.sequences: dict[Value, Value] = {}
         self.cotangents = [new_input(c.after.shape, c.after.dtype, "g", c.before.name) for c in self.carried]
         self.inner = self._one_step(arrived)
-        self.backward = self._build({key.inner: g for key, g in arrived.items() if key.kind == "last"})
+        self.backward = self._build({result.inner: g for result, g in arrived.items() if result.how == "last"})
 
-    def _active_state(self, body: list[Value], leading: set[Value]) -> list[Carried]:
+    def _active_state(self, leading: set[Value]) -> list[Carried]:
         """The components of the state that carry a gradient, if only through one another."""
         active = {*self.slices, *self.fixed, *(c.before for c in self.loop.carried if c.start in leading)}
         while True:
-            reached = _leading_to(body, active)
+            reached = _leading_to(self.body, active)
             more = {c.before for c in self.loop.carried if c.after in reached and c.before.dtype.kind == "f"}
             if more <= active:
                 return [c for c in self.loop.carried if c.before in active]
             active |= more
 
-    def _one_step(self, arrived: Mapping[Result, Value]) -> dict[Value, Value]:
+    def _one_step(self, arrived: Mapping[LoopResult, Value]) -> dict[Value, Value]:
         """The cotangents of what one step reads, from those of what it makes."""
         seeds: dict[Value, Any] = {}
+        given: dict[Value, Any] = {}  # what a state is given besides, where it was asked for as it is before each step
         with self.trace.recording():
             for c, g in zip(self.carried, self.cotangents):
                 _add(seeds, c.after, tracer(g))
-            for key, g in arrived.items():
-                if key.kind in ("rows", "after"):
-                    _add(seeds, key.inner, tracer(self._row(g, key.inner)))
-                elif key.kind == "sum":
-                    _add(seeds, key.inner, tracer(g))
+            for result, g in arrived.items():
+                if result.how == "rows":
+                    _add(given if result.inner in self.loop.befores else seeds, result.inner, tracer(self._row(g)))
+                elif result.how == "sum":
+                    _add(seeds, result.inner, tracer(g))
         wanted = [*(c.before for c in self.carried), *self.slices, *self.fixed]
-        inner = gradients(self.trace, {value: g._data for value, g in seeds.items()}, wanted, inside=self.loop)
+        inner = _gradients(self.trace, {v: g._data for v, g in seeds.items()}, wanted, self.body, NO_LOOPS)
         with self.trace.recording():
-            for key, g in arrived.items():
-                if key.kind == "before":
-                    row = tracer(self._row(g, key.inner))
-                    inner[key.inner] = (tracer(inner[key.inner]) + row if key.inner in inner else row)._data
+            for before, g in given.items():
+                inner[before] = (tracer(inner[before]) + g if before in inner else g)._data
         return inner
 
-    def _row(self, over_steps: Value, inner: Value) -> Value:
-        row = new_input(inner.shape, inner.dtype, "g")
+    def _row(self, over_steps: Value) -> Value:
+        row = new_input(over_steps.shape[1:], over_steps.dtype, "g")
         self.sequences[row] = over_steps
         return row
 
@@ -188,30 +210,15 @@ class _LoopBackward:
             Carried(starts.get(c.before) or zeros[c.before], g, self.inner.get(c.before) or zeros[c.before])
             for c, g in zip(self.carried, self.cotangents)
         ]
-        inner = list(self.inner)
-        roots = [*(c.after for c in states), *(self.inner[v] for v in inner)]
-        roots = simplified_step(self.trace, roots, self.cotangents, [*self.sequences, *self.forward_values])
-        states = [c._replace(after=root) for c, root in zip(states, roots)]
-        self.inner = dict(zip(inner, roots[len(states) :]))
-        read = in_order(roots, parents=lambda v: [] if v in self.forward_values else inner_operands(v))
-        self.sequences |= {v: self.loop.over(v) for v in read if v in self.forward_values}
+        roots = [*(c.after for c in states), *self.inner.values()]
+        read = in_order(roots, parents=lambda v: [] if v in self.forward_values else operands(v))
+        self.sequences |= {v: self.loop.over(self.trace, v) for v in read if v in self.forward_values}
         name = f"{self.loop.name}_back"
-        return Loop(self.trace, name, self.loop.steps, states, self.sequences, not self.loop.backwards)
+        return Loop(name, self.loop.steps, states, self.sequences, not self.loop.backwards)
 
-    def contributions(self) -> list[tuple[Value, Callable[[], Value]]]:
-        """What the loop reads from outside, each with a function that asks for its cotangent."""
-        made: list[tuple[Value, Callable[[], Value]]] = []
-        for v in self.slices:
-            outer = self.loop.early(v)
-            if v in self.inner and outer is not None:
-                made.append((outer, partial(self._rows, self.inner[v])))
-        made += [(v, partial(self.backward.total, self.inner[v])) for v in self.fixed if v in self.inner]
-        made += [(c.start, partial(self.backward.last, i)) for i, c in enumerate(self.carried)]
-        return made
-
-    def _rows(self, g: Value) -> Value:
-        """A cotangent at all steps, also if it is the same at each."""
-        if self.backward.moves(g):
-            return self.backward.over(g)
-        with self.trace.recording():
-            return self.trace.lowered(np.broadcast_to(tracer(g), (self.loop.steps, *g.shape)))
+    def contributions(self) -> list[tuple[Value, Value]]:
+        """What the loop reads from outside, each with its cotangent."""
+        inner, back, trace = self.inner, self.backward, self.trace
+        made = [(self.loop.slices[v], back.over(trace, inner[v])) for v in self.slices if v in inner]
+        made += [(v, back.total(trace, inner[v])) for v in self.fixed if v in inner]
+        return made + [(c.start, back.last(trace, i)) for i, c in enumerate(self.carried)]

@@ -1,29 +1,32 @@
-"""From a function to a program: traced, with its loops over time as Loops, and with its backward pass."""
+"""A program: what a traced function computes, with its loops over time as Loops, and perhaps with its backward pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
-
-from ...autodiff.errors import CannotCompile, NotOnTensors
 from ...autodiff.tensor import Tensor
-from ...autodiff.trees import leaves, tree_map
-from ..graph.trace import Trace, identity, recorded, tracer
-from ..graph.values import Value, in_order, name_of_operation, new_input, values_in
-from ..guards.side_effects import nothing_changed
-from ..loops.loop import Loop
-from .backward import gradients
+from ..graph.trace import Trace, identity
+from ..graph.values import Value, in_order, name_of_operation, operands
+from ..loops.loop import Loop, LoopResult
+
+Step = Value | Loop
+Results = Mapping[Loop, "list[LoopResult]"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Program:
-    """What to compute: all that ``outputs`` and ``gradients`` are made of.
+    """What to compute: all that ``outputs`` and ``gradients`` are made of. It never changes; passes give new ones.
+
+    Whoever reads one (an executor, a printer) goes through ``forward_order()`` and ``backward_order()``: Values, each
+    after its operands, and Loops, each once, after all that they read. A ``LoopResult`` is computed by its Loop.
+    ``results[loop]`` says what is wanted of a loop, and so ``loop.body(results[loop])`` what each step computes.
 
     Attributes:
+        trace: where its Values were recorded, and those of passes over it will be.
         inputs: what it is given: the arrays among the arguments, then the captured Tensors.
         outputs: what it gives.
         captured: the Tensors that the last inputs stand for.
@@ -40,109 +43,77 @@ class Program:
     cotangents: list[Value] = field(default_factory=list)
     gradients: dict[Value, Value] = field(default_factory=dict)
 
-    def forward_order(self) -> list[Value]:
-        """The Values of the forward pass, each after its operands."""
-        return in_order(self.outputs)
+    @cached_property
+    def results(self) -> Results:
+        """What is wanted of each loop, forward and backward."""
+        return results_in([*self.outputs, *self.gradients.values()])
 
-    def backward_order(self) -> list[Value]:
-        """The Values that only the backward pass needs, each after its operands."""
+    def forward_order(self) -> list[Step]:
+        """The Values and Loops of the forward pass, each after all that it is made of."""
+        return in_order_of_computing(self.outputs, self.results)
+
+    def backward_order(self) -> list[Step]:
+        """Those that only the backward pass needs, likewise."""
         forward = set(self.forward_order())
-        loops = {v.op for v in forward if isinstance(v.op, Loop)}
-        return in_order(self.gradients.values(), stop=lambda v: v in forward or v.op in loops)
+        both = in_order_of_computing([*self.outputs, *self.gradients.values()], self.results)
+        return [step for step in both if step not in forward]
 
     def spelled_out(self) -> list[Any]:
         """All that the program does, so that two of them can be compared: each Value by its number."""
         numbers: dict[Value, int] = {}
         lines: list[Any] = [[id(tensor) for tensor in self.captured]]
-        spell(self.inputs, numbers, lines)
-        spell(self.outputs, numbers, lines)
+        for value in self.inputs:
+            _spell(value, numbers, lines)
+        for step in self.forward_order():
+            if isinstance(step, Loop):
+                _spell_loop(step, self.results[step], numbers, lines)
+            else:
+                _spell(step, numbers, lines)
         return [*lines, [numbers[v] for v in self.outputs]]
 
-    def differentiate(self, wanted: Sequence[bool]) -> None:
-        """Add the backward pass, for those of the inputs that are wanted."""
-        chosen = [v for v, w in zip(self.inputs, wanted) if w]
-        self.cotangents = [new_input(v.shape, v.dtype, "g") for v in self.outputs]
-        seeds: dict[Value, Value] = {}
-        for v, g in zip(self.outputs, self.cotangents):
-            if v in seeds:
-                with self.trace.recording():
-                    g = (tracer(seeds[v]) + tracer(g))._data
-            seeds[v] = g
-        self.gradients = gradients(self.trace, seeds, chosen)
+
+def results_in(roots: Iterable[Value]) -> dict[Loop, list[LoopResult]]:
+    """All results of loops that some Values are made of, by loop, in the order in which they were asked for."""
+    found: dict[Loop, list[LoopResult]] = {}
+    for value in in_order(roots, parents=lambda v: v.op.reads([v]) if isinstance(v, LoopResult) else operands(v)):
+        if isinstance(value, LoopResult):
+            found.setdefault(value.op, []).append(value)
+    return {loop: sorted(results, key=lambda result: result.serial) for loop, results in found.items()}
 
 
-def spell(roots: Sequence[Value], numbers: dict[Value, int], lines: list[Any]) -> None:
-    """Add a line for each Value that roots are made of, with those in loops.
+def in_order_of_computing(roots: Iterable[Value], results: Results) -> list[Step]:
+    """All that some Values are made of: Values, and each Loop once, after all that they read.
 
     Args:
-        roots: Values.
-        numbers: those that have a line already; gets the others.
-        lines: gets the lines.
+        roots: these Values.
+        results: what is wanted of each loop.
     """
-    for value in in_order(roots, stop=numbers.__contains__):
-        name = "" if value.op is None else name_of_operation(value)
-        made_of: list[Any] = [value.args, value.keywords]
-        if isinstance(value.op, Loop):
-            loop = value.op
-            parts = [*loop.slices, *loop.slices.values(), *(v for c in loop.carried for v in c)]
-            spell([*parts, *values_in(made_of)], numbers, lines)
-            made_of += [parts, loop.steps, loop.backwards]
-        numbers[value] = len(numbers)
-        elements = None if value.array is None else sha256(value.array.tobytes()).digest()
-        lines.append([name, identity(made_of, numbers.__getitem__), value.shape, value.dtype.str, elements])
+
+    def parents(step: Step) -> Iterable[Step]:
+        if isinstance(step, Loop):
+            return step.reads(results[step])
+        return [step.op] if isinstance(step, LoopResult) else operands(step)
+
+    return [step for step in in_order(list[Step](roots), parents=parents) if not isinstance(step, LoopResult)]
 
 
-def traced(
-    function: Callable[..., Any], arguments: Any, watched: Sequence[Any], lifts_elements: bool = True
-) -> Program:
-    """Run a function on tracers.
-
-    Args:
-        function: takes the arguments, and gives an array or a tree of arrays.
-        arguments: a tuple; the arrays in it (or in trees in it) become inputs of the program, all else is fixed.
-        watched: what it may look at, or change, besides the arrays.
-        lifts_elements: whether cheap operations leave loops, too.
-
-    Raises:
-        CannotCompile: it asks for a value, or changes something or does something else each time, or gives something
-            else than arrays.
-    """
-    program = _trace_once(function, arguments, lifts_elements)
-    with nothing_changed(watched):
-        again = _trace_once(function, arguments, lifts_elements)
-    if program.spelled_out() != again.spelled_out():
-        raise CannotCompile(
-            "this function did something else when it was run a second time: it draws random numbers inside, or "
-            "changes an array that it uses, or makes a Tensor that it keeps. Have it depend on its arguments alone: "
-            "draw before the loop and pass in what was drawn, per step with xs, per sequence with the state; make "
-            "Tensors before it is called."
-        )
-    return program
+def _spell(value: Value, numbers: dict[Value, int], lines: list[Any]) -> None:
+    """Give a Value its number, and add a line for it."""
+    if value in numbers:
+        return
+    name = "" if value.op is None else name_of_operation(value)
+    made_of = identity((value.args, value.keywords), numbers.__getitem__)
+    elements = None if value.array is None else sha256(value.array.tobytes()).digest()
+    numbers[value] = len(numbers)
+    lines.append([name, made_of, value.shape, value.dtype.str, elements])
 
 
-def _trace_once(function: Callable[..., Any], arguments: Any, lifts_elements: bool) -> Program:
-    trace = Trace(lifts_elements)
-    inputs: list[Value] = []
-
-    def stand_in(a: Any) -> Any:
-        if not isinstance(a, (Tensor, np.ndarray)):
-            return a
-        inputs.append(new_input(a.shape, a.dtype, "input", getattr(a, "name", None) or ""))
-        return tracer(inputs[-1])
-
-    with trace.recording():
-        try:
-            result = function(*tree_map(stand_in, arguments))
-        except Exception as error:
-            raise _reason(error) from None
-        outputs = [recorded(trace, a) for a in leaves(result)]
-    captured = list(trace.captured)
-    return Program(trace, [*inputs, *trace.captured.values()], outputs, captured, result)
-
-
-def _reason(error: BaseException) -> BaseException:
-    """Why a trace failed: a Tensor's own words, also where NumPy, which asked it, made another error of them."""
-    cause = error.__cause__ or error.__context__
-    while cause is not None and not isinstance(cause, NotOnTensors):
-        cause = cause.__cause__ or cause.__context__
-    return error if cause is None else cause
+def _spell_loop(loop: Loop, results: list[LoopResult], numbers: dict[Value, int], lines: list[Any]) -> None:
+    parts = [*loop.slices, *loop.slices.values(), *(v for c in loop.carried for v in (c.start, c.before))]
+    for value in (*(v for v in parts if v not in loop.slices or v.op is None), *loop.body(results)):
+        _spell(value, numbers, lines)
+    parts += [c.after for c in loop.carried]
+    lines.append([loop.steps, loop.backwards, [numbers[v] for v in parts]])
+    for result in results:
+        lines.append([result.how, numbers[result.inner]])
+        _spell(result, numbers, lines)

@@ -8,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...autodiff.registry import Primitive
-from ..graph.values import Value, in_order
-from ..loops.loop import Loop, Result
+from ..graph.values import Value
+from ..loops.loop import Loop, LoopResult
+from .program import in_order_of_computing, results_in
 
 
-def reached_from(results: Iterable[Value]) -> set[Value]:
-    """The Values outside of loops to which a gradient of these results flows."""
-    found = set(results)
-    order = in_order(found)
-    first_result = {value.op: value for value in reversed(order) if isinstance(value.op, Loop)}
-    for value in reversed(order):
-        if isinstance(value.op, Loop):  # all at once, when it is known of all its results whether they are reached
-            if value is first_result[value.op]:
-                found |= _through_loop(value.op, [key for key, result in value.op.results.items() if result in found])
-        elif value in found:
-            found |= _differentiated(value)
+def reached_from(outputs: Iterable[Value]) -> set[Value]:
+    """The Values outside of loops to which a gradient of these outputs flows."""
+    found = set(outputs)
+    results = results_in(found)
+    for step in reversed(in_order_of_computing(found, results)):
+        if isinstance(step, Loop):
+            found |= _through_loop(step, [result for result in results[step] if result in found])
+        elif step in found:
+            found |= _differentiated(step)
     return found
 
 
@@ -34,12 +33,12 @@ def _differentiated(value: Value) -> set[Value]:
     return {a for i, a in enumerate(value.args) if isinstance(a, Value) and (callable(vjps) or vjps[i] is not None)}
 
 
-def _through_loop(loop: Loop, keys: list[Result]) -> set[Value]:
+def _through_loop(loop: Loop, results: list[LoopResult]) -> set[Value]:
     """What a loop reads from outside and is reached from these results of it: step by step, from the last."""
     after = {c.before: c.after for c in loop.carried}
-    body = set(loop.body())
-    at_each_step = {key.inner for key in keys if key.kind != "last"}
-    states = frozenset(key.inner for key in keys if key.kind == "last")  # those reached, of the states after a step
+    body = set(loop.body(results))
+    at_each_step = {result.inner for result in results if result.how != "last"}
+    states = frozenset(result.inner for result in results if result.how == "last")  # those reached, after a step
     found: set[Value] = set()
     known: dict[frozenset[Value], tuple[frozenset[Value], set[Value]]] = {}
     for _ in range(loop.steps):
@@ -59,15 +58,12 @@ def _through_step(loop: Loop, body: set[Value], roots: set[Value]) -> tuple[froz
     outside: set[Value] = set()
     seen: set[Value] = set()
     stack = list(roots)
-    befores = {c.before for c in loop.carried}
     while stack:
         value = stack.pop()
-        if value in befores:
+        if value in loop.befores:
             states.add(value)
         elif value not in body:
-            read = loop.early(value) if loop.moves(value) else value
-            assert read is not None
-            outside.add(read)
+            outside.add(loop.slices.get(value, value))
         elif value not in seen:
             seen.add(value)
             stack += _differentiated(value)

@@ -1,0 +1,182 @@
+"""Loop fission: only what the recurrence needs is computed step by step.
+
+For each result of a loop it is decided where it is computed. What depends on sequences alone is hoisted: computed
+before the loop, for all steps at once (batched over time). What only reads the states is computed after the loop,
+likewise. Only what the state after a step is made of has to be computed inside.
+
+- ``over(v)``: v at all steps, (T, ...).
+- ``total(v)``: the sum of v over all steps. The gradient of a weight, ``Σ_t h_{t-1}ᵀ Δ_t``, is one large product.
+
+Any Value may stay in the loop; that is always right, and is what happens to operations without an over-time form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...autodiff.rules import elementwise, indexing, shape
+from ..graph.shapes import acts_by_element, is_view
+from ..graph.trace import Trace
+from ..graph.values import Value, in_order, operands, values_in
+from .loop import How, Loop, LoopResult
+from .over_time import outer_factors, over_time, product_over_time, sum_over_time
+from .rewriting import simplified_step, with_others_outside
+
+
+def split(
+    trace: Trace, loop: Loop, results: Sequence[LoopResult], outside: Mapping[Value, Value], lifts_elements: bool
+) -> dict[Value, Value]:
+    """What takes the place of the results of a loop, after fission.
+
+    Args:
+        trace: where to record.
+        loop: any loop.
+        results: what is wanted of it.
+        outside: what has taken the place of Values that it reads.
+        lifts_elements: whether cheap operations are hoisted, too.
+    """
+    ends = with_others_outside(trace, loop.ends(results), loop.moves, outside)
+    ends = simplified_step(trace, ends, [c.before for c in loop.carried], list(loop.slices))
+    carried = [c._replace(start=outside.get(c.start, c.start), after=v) for c, v in zip(loop.carried, ends)]
+    slices = {v: outside.get(sequence, sequence) for v, sequence in loop.slices.items()}
+    inner = ends[len(carried) :]
+    fission = _Fission(trace, Loop(loop.name, loop.steps, carried, slices, loop.backwards), inner, lifts_elements)
+    if _alike(fission.loop, loop):
+        fission.loop = loop
+    found: dict[Value, Value] = {}
+    places = iter(inner)
+    for result in results:
+        if result.how == "last":
+            found[result] = fission.loop.result(trace, "last", result.inner)
+        else:
+            found[result] = (fission.over if result.how == "rows" else fission.total)(next(places))
+    return found
+
+
+def _alike(new: Loop, old: Loop) -> bool:
+    return new.carried == old.carried and all(old.slices.get(v) is sequence for v, sequence in new.slices.items())
+
+
+class _Fission:
+    """Decides where each Value of a loop's body is computed.
+
+    Args:
+        trace: where to record.
+        loop: the loop as it is.
+        inner: the Values of its body that results are made of.
+        lifts_elements: whether cheap operations are hoisted, too.
+
+    Attributes:
+        loop: the loop that is left. It reads what has been hoisted.
+    """
+
+    def __init__(self, trace: Trace, loop: Loop, inner: Sequence[Value], lifts_elements: bool) -> None:
+        self._trace, self._moves, self._lifts_elements = trace, loop.moves, lifts_elements
+        self._befores, self._slices, self._steps = loop.befores, loop.slices, loop.steps
+        self._early: dict[Value, Value | None] = dict(loop.slices)
+        self._over: dict[Value, Value] = {}
+        ends = [c.after for c in loop.carried]
+        self._recurrent = set(self._inside(ends))
+        read = [*(a for v in self._inside([*ends, *inner]) for a in operands(v)), *ends, *inner]
+        sequences = ((v, self._hoisted(v)) for v in read if self._moves(v) and self._leaves_early(v))
+        hoisted = {v: sequence for v, sequence in sequences if sequence is not None}
+        self.loop = Loop(loop.name, loop.steps, loop.carried, hoisted, loop.backwards)
+
+    # --- what stands where -------------------------------------------------------------------------------------------
+
+    def _inside(self, roots: Sequence[Value]) -> list[Value]:
+        """What has to be computed in each step for these, in order."""
+        return in_order(roots, stop=lambda v: v in self._befores or not self._moves(v) or self._leaves_early(v))
+
+    def _leaves_early(self, value: Value) -> bool:
+        """Whether a Value is hoisted. Machine code has the cheap ones for nothing inside."""
+        is_cheap = value not in self._slices and (acts_by_element(value.op) or is_view(value))
+        if is_cheap and not self._lifts_elements:
+            return False
+        return self._hoisted(value) is not None
+
+    def _hoisted(self, value: Value) -> Value | None:
+        """The Value at all steps, if it depends on sequences alone and has an over-time form."""
+        for v in in_order([value], stop=lambda v: v in self._early or not self._moves(v)):
+            self._early[v] = None if v in self._befores else self._lifted(v, self._early.get)
+        return self._early.get(value)
+
+    def _lifted(self, value: Value, lift: Callable[[Value], Value | None]) -> Value | None:
+        """The Value at all steps, made of its operands at all steps; None if that can't be done."""
+        args, moving = [], []
+        if any(self._moves(v) for a in (*value.args, value.keywords) if not isinstance(a, Value) for v in values_in(a)):
+            return None
+        for a in value.args:
+            moves = isinstance(a, Value) and self._moves(a)
+            if moves:
+                a = lift(a)
+                if a is None:
+                    return None
+            args.append(a)
+            moving.append(moves)
+        return over_time(self._trace, self._steps, value, args, moving)
+
+    # --- what is wanted of it ----------------------------------------------------------------------------------------
+
+    def over(self, value: Value) -> Value:
+        """A Value of the body at all steps, (T, ...)."""
+        early = self._hoisted(value)
+        if early is not None and value not in self._recurrent:
+            return early
+        if not self._moves(value):
+            return self.loop.over(self._trace, value)
+
+        def is_known(v: Value) -> bool:
+            is_early = v not in self._recurrent and self._hoisted(v) is not None
+            return v in self._over or not self._moves(v) or is_early
+
+        def beyond(v: Value) -> list[Value]:
+            return [] if v in self._befores or v in self._recurrent or self._stays_whole(v) else operands(v)
+
+        for v in in_order([value], stop=is_known, parents=beyond):
+            is_inside = v in self._befores or v in self._recurrent or self._stays_whole(v)
+            late = None if is_inside else self._lifted(v, self.over)
+            self._over[v] = self._result("rows", v) if late is None else late
+        return self._over[value]
+
+    def _stays_whole(self, value: Value) -> bool:
+        """Whether a Value is computed inside though it could leave, rather than what it is made of.
+
+        So are one of several outputs, and parts that the loop computes anyway and can write side by side at once.
+        """
+        is_joined_inside = value.op is shape.joined and all(a in self._recurrent for a in value.args)
+        return value.op is indexing.output or is_joined_inside
+
+    def total(self, value: Value) -> Value:
+        """The sum of a Value over all steps."""
+        if not self._moves(value):
+            return self.loop.total(self._trace, value)
+        if value.op in (elementwise.add, elementwise.subtract) and all(_like(a, value) for a in value.args):
+            a, b = (self.total(a) for a in value.args)
+            return self._trace.made(value.op, (a, b), {})
+        if value.op in (elementwise.negative, shape.transpose, shape.reshape):
+            return self._trace.made(value.op, (self.total(value.args[0]), *value.args[1:]), value.keywords)
+        factors = outer_factors(value)
+        if factors is not None and all(map(self._moves, factors)):
+            return product_over_time(self._trace, self.over(factors[0]), self.over(factors[1]))
+        if value.op is indexing.assemble:
+            return self._assembled_total(value)
+        if value.nbytes <= sum(a.nbytes for a in operands(value) if self._moves(a)):
+            return sum_over_time(self._trace, self.over(value))
+        return self._result("sum", value)
+
+    def _assembled_total(self, value: Value) -> Value:
+        """Rows of a table, chosen by indices that change (an embedding): all steps add to the same table."""
+        indices = value.keywords["indices"]
+        if not all(map(self._moves, (*value.args, *indices))):  # as an index of ints and slices doesn't
+            return self._result("sum", value)
+        keywords = {"indices": tuple(map(self.over, indices)), "shape": value.keywords["shape"]}
+        return self._trace.made(value.op, tuple(map(self.over, value.args)), keywords)
+
+    def _result(self, how: How, inner: Value) -> Value:
+        return self.loop.result(self._trace, how, inner)
+
+
+def _like(a: Any, value: Value) -> bool:
+    return isinstance(a, Value) and a.shape == value.shape and a.dtype == value.dtype

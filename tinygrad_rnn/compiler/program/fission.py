@@ -1,0 +1,33 @@
+"""Loop fission of a whole program: each loop in it is split, and what is made of its results is made again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ..graph.values import Value, operands, substitute
+from ..loops.fission import split
+from ..loops.loop import Loop
+from .program import Program, in_order_of_computing
+
+
+def fissioned(program: Program, lifts_elements: bool = True) -> Program:
+    """The same program, where only what a recurrence needs is left in each loop.
+
+    Args:
+        program: any program; of one that was split already, what has been added since is split.
+        lifts_elements: whether cheap operations leave loops, too.
+    """
+    trace = program.trace
+    new: dict[Value, Value] = {}
+
+    def current(a: Any) -> Any:
+        return substitute(a, lambda v: new.get(v, v))
+
+    for step in in_order_of_computing([*program.outputs, *program.gradients.values()], program.results):
+        if isinstance(step, Loop):
+            new |= split(trace, step, program.results[step], new, lifts_elements)
+        elif any(new.get(v, v) is not v for v in operands(step)):
+            new[step] = trace.made(step.op, current(step.args), current(step.keywords))
+    outputs = [new.get(v, v) for v in program.outputs]
+    return replace(program, outputs=outputs, gradients={v: new.get(g, g) for v, g in program.gradients.items()})

@@ -1,0 +1,69 @@
+"""From a function to a program: run on tracers, twice, so that one that does something else each time is found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.errors import CannotCompile, NotOnTensors
+from ...autodiff.tensor import Tensor
+from ...autodiff.trees import leaves, tree_map
+from ..graph.trace import Trace, recorded, tracer
+from ..graph.values import Value, new_input
+from ..guards.side_effects import nothing_changed
+from .program import Program
+
+
+def traced(function: Callable[..., Any], arguments: Any, watched: Sequence[Any] = ()) -> Program:
+    """The program of a function, which is run on tracers.
+
+    Args:
+        function: takes the arguments, and gives an array or a tree of arrays.
+        arguments: a tuple; the arrays in it (or in trees in it) become inputs of the program, all else is fixed.
+        watched: what it may look at, or change, besides the arrays.
+
+    Raises:
+        CannotCompile: it asks for a value, or changes something or does something else each time, or gives something
+            else than arrays.
+    """
+    program = _trace_once(function, arguments)
+    with nothing_changed(watched):
+        again = _trace_once(function, arguments)
+    if program.spelled_out() != again.spelled_out():
+        raise CannotCompile(
+            "this function did something else when it was run a second time: it draws random numbers inside, or "
+            "changes an array that it uses, or makes a Tensor that it keeps. Have it depend on its arguments alone: "
+            "draw before the loop and pass in what was drawn, per step with xs, per sequence with the state; make "
+            "Tensors before it is called."
+        )
+    return program
+
+
+def _trace_once(function: Callable[..., Any], arguments: Any) -> Program:
+    trace = Trace()
+    inputs: list[Value] = []
+
+    def stand_in(a: Any) -> Any:
+        if not isinstance(a, (Tensor, np.ndarray)):
+            return a
+        inputs.append(new_input(a.shape, a.dtype, "input", getattr(a, "name", None) or ""))
+        return tracer(inputs[-1])
+
+    with trace.recording():
+        try:
+            result = function(*tree_map(stand_in, arguments))
+        except Exception as error:
+            raise _reason(error) from None
+        outputs = [recorded(trace, a) for a in leaves(result)]
+    captured = list(trace.captured)
+    return Program(trace, [*inputs, *trace.captured.values()], outputs, captured, result)
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Why a trace failed: a Tensor's own words, also where NumPy, which asked it, made another error of them."""
+    cause = error.__cause__ or error.__context__
+    while cause is not None and not isinstance(cause, NotOnTensors):
+        cause = cause.__cause__ or cause.__context__
+    return error if cause is None else cause
