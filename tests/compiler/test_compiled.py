@@ -73,6 +73,7 @@ def test_a_loss_with_several_layers_in_both_directions():
 @pytest.mark.parametrize("lengths", [None, [6, 3, 0, 1]])
 def test_recurrent_layers_of_compiled_cells(lengths):
     def run(wrap):
+        tr.manual_seed(0)
         cells = [lstm(), (nn.GRUCell(d, 2, dtype=np.float64), nn.RNNCell(d, 2, dtype=np.float64))]
         layers = [wrap(cells[0]), (wrap(cells[1][0]), wrap(cells[1][1]))]
         layer = nn.Recurrent(layers, batch_first=True)
@@ -116,6 +117,7 @@ def test_second_order():
 
 def test_create_graph_reaches_parameters():
     def gradients(wrap):
+        tr.manual_seed(0)
         cell = lstm()
         ys, _ = tr.unroll(wrap(cell), normal(T, B, n))
         np.sum(ys**2).backward(create_graph=True)
