@@ -90,7 +90,7 @@ def test_a_running_sum_is_a_sum_over_steps():
         "h_t = tanh(a_t)",
         "e_t = h_t - y_t",
         "L = Σ_t 0.5 sum(e_t²)",
-        "∂L/∂h_t = e_t + (Δ_{t+1} Wᵀ)[:, 0:4]",
+        "∂L/∂h_t = e_t + (Δ_{t+1} Wᵀ)[:, :4]",
         "Δ_t = ∂L/∂h_t ∘ (1 - h_t²)",
         "∂L/∂W = Σ_t u_tᵀ Δ_t",
         "∂L/∂b = Σ_t Σ_batch Δ_t",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from .expressions import During
+from collections.abc import Iterable
+
+from .arithmetic import is_sum
+from .expressions import During, Steps
 from .grain import references
+from .lines import Line
 from .quantities import Quantity
 
 
@@ -20,3 +24,30 @@ def _first(quantity: Quantity, shift: int) -> set[int]:
     """The steps of a quantity that no step so far away reads: those at its beginning."""
     steps = quantity.steps
     return set(steps[:shift] if shift > 0 else steps[shift:])
+
+
+def reads_zeros(term: During, steps: Steps) -> bool:
+    """Whether a term is 0 by itself where it is missing: all else that it speaks of is there."""
+    if not follows_from_absence(term):
+        return False
+    missing = tuple(t for t in steps if t not in term.steps)
+    return all(
+        reference.quantity.adjoint_of is not None
+        or {t + (reference.shift or 0) for t in missing} <= reference.quantity.values.keys()
+        for reference, _ in references(term.inner, missing)
+    )
+
+
+def zeros_beyond(lines: Iterable[Line]) -> dict[Quantity, Steps]:
+    """The steps at which quantities that don't exist are read as zeros: delta at T + 1."""
+    found: dict[Quantity, set[int]] = {}
+    for line in lines:
+        terms = line.expression.operands if is_sum(line.expression) else (line.expression,)
+        for term in terms:
+            if not (isinstance(term, During) and reads_zeros(term, line.steps)):
+                continue
+            for t in set(line.steps) - set(term.steps):
+                for reference, _ in references(term.inner, (t,)):
+                    if reference.shift and reference.quantity.adjoint_of is not None:
+                        found.setdefault(reference.quantity, set()).add(t + reference.shift)
+    return {quantity: tuple(sorted(steps - set(quantity.steps))) for quantity, steps in found.items()}

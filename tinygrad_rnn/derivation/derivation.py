@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,15 @@ from .grain import Grain
 from .items import cleaned
 from .lines import Line
 from .names import Names, short_names
+from .numpy_text import NotWritable
 from .quantities import Quantity
 from .reading import moves, parts
 from .reasons import reasons
 from .recognising import name_softmaxes
 from .rolling import Rolling
+from .running import Run, function_of
 from .simplifying import simplified
+from .source import Source
 from .steps import number_steps
 from .summing import sum_at_once
 from .text import written
@@ -47,10 +51,18 @@ class Derivation:
         data: the other arrays that the lines speak of, by name.
         names: what each parameter is called in the lines.
         recording: the loss that was derived.
+        begins_outside: whether a layer is derived alone, whose outputs get their derivatives from outside.
     """
 
-    def __init__(self, recording: Recording, data: Mapping[Tensor, str], given: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        data: Mapping[Tensor, str],
+        given: Mapping[str, np.ndarray],
+        begins_outside: bool = False,
+    ) -> None:
         self.recording = recording
+        self.begins_outside = begins_outside
         self.parameters = recording.values()
         self.names = short_names(self.parameters)
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
@@ -83,7 +95,9 @@ class Derivation:
                 if quantity.adjoint_of is not None:
                     why = reasons(quantity, equation.expression, self.forward, last)
                 found.append(Line(quantity, _kind(quantity), equation.steps, equation.expression, why))
-        return sorted(found, key=lambda line: line.kind == "forward" and not _is_start(line))
+        if self.begins_outside:
+            found = [line for line in found if line.quantity is not self.loss]
+        return sorted(found, key=lambda line: line.kind != "forward" or not _is_start(line))
 
     def evaluate(
         self, parameters: Mapping[str, Any] | None = None, edits: Mapping[Line, Expression] | None = None
@@ -98,6 +112,55 @@ class Derivation:
         called = {self.names[name]: np.asarray(value_of(value)) for name, value in values.items()}
         return evaluate(self.lines, called, self.data, edits or {})
 
+    @cached_property
+    def _program(self) -> Source:
+        return Source(self.lines, self.names.values(), self.data, self.loss)
+
+    def source(self) -> str:
+        """The derivation as a NumPy function, ``derivative(parameters..., data...)``, that a person could have written.
+
+        It imports NumPy alone, and gives the loss and the gradients by name.
+
+        Raises:
+            NotWritable: an operation has no short form in NumPy; it says which.
+        """
+        return self._program.text
+
+    def run(self, parameters: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None) -> Run:
+        """Run the text of ``source()``, and nothing else.
+
+        Where an operation can't be written in NumPy, the lines are run one by one instead.
+
+        Args:
+            parameters: other values than the recorded ones, by name.
+            data: other arrays than the recorded ones, by name.
+
+        Returns:
+            The loss, the value of every line at each step, and the gradients.
+        """
+        called = {self.names[name]: value for name, value in self.parameters.items()}
+        called |= {self.names[name]: np.asarray(value_of(value)) for name, value in (parameters or {}).items()}
+        given = {**self.data, **(data or {})}
+        try:
+            function = self._function
+        except NotWritable:
+            found = evaluate(self.lines, called, given, {})
+            values = {q.name: by_step.get(None, by_step) for q, by_step in found.items()}
+        else:
+            everything = {**called, **given}
+            variables = function(*[everything[name] for name in self._program.arguments])
+            values = {line.name: variables[self._program.names[line.quantity]] for line in self.lines}
+        gradients = {name: self._as_gradient(values.get(f"dL/d{self.names[name]}"), name) for name in self.parameters}
+        return Run(values.get(self.loss.name), values, gradients)
+
+    @cached_property
+    def _function(self) -> Callable[..., dict[str, Any]]:
+        return function_of(self.source())
+
+    def _as_gradient(self, value: Any, name: str) -> np.ndarray:
+        shape = self.parameters[name].shape
+        return np.broadcast_to(0.0 if value is None else value, shape)
+
     def gradients(self, values: Values | None = None) -> dict[str, np.ndarray]:
         """The gradients that the lines give, by parameter.
 
@@ -106,12 +169,7 @@ class Derivation:
         """
         values = self.evaluate() if values is None else values
         found = {q.adjoint_of: values[q][None] for q in self.backward if isinstance(q.adjoint_of, str) and q in values}
-        return {
-            name: np.broadcast_to(found[self.names[name]], value.shape)
-            if self.names[name] in found
-            else np.zeros_like(value)
-            for name, value in self.parameters.items()
-        }
+        return {name: self._as_gradient(found.get(self.names[name]), name) for name in self.parameters}
 
     def check(self) -> None:
         """Hold the gradients of the lines against autograd's.
@@ -119,7 +177,7 @@ class Derivation:
         Raises:
             WrongDerivation: they differ.
         """
-        mine = self.gradients()
+        mine = self.run().gradients
         for name, right in self.recording.gradients().items():
             scale = max(float(np.max(np.abs(right), initial=0.0)), 1e-30)
             error = float(np.max(np.abs(mine[name] - right), initial=0.0)) / scale
@@ -180,7 +238,8 @@ def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = T
         (2, 2)
     """
     recording, tracked, given = _recorded(loss, parameters, data)
-    derivation = Derivation(recording, tracked, given)
+    outside = any(name.startswith("dL_d") for name in tracked.values())
+    derivation = Derivation(recording, tracked, given, outside)
     if check:
         derivation.check()
     return derivation

@@ -70,8 +70,10 @@ class Names:
             return "l"
         if _is_error(expression):
             return "e"
+        if quantity.softmax is not None:
+            return "z"
         is_affine = any(isinstance(part, Parameter) for part in parts(expression))
-        return "z" if is_affine and (quantity.softmax is not None or not quantity.steps) else ""
+        return "z" if is_affine and not quantity.steps else ""
 
     def _give(self, quantity: Quantity, base: str) -> None:
         mark = ""

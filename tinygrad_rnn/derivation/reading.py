@@ -57,9 +57,12 @@ def fixed(expression: Expression, t: int) -> Expression:
         return expression
     if isinstance(expression, Reference):
         return expression if expression.shift is None else Reference(expression.quantity, None, t + expression.shift)
-    operands = tuple(fixed(operand, t) for operand in expression.operands)
+    held = [o for o in expression.operands if not (isinstance(o, During) and t not in o.steps)]
+    operands = tuple(fixed(operand, t) for operand in held)
     if isinstance(expression, During):
         return operands[0]
+    if len(held) < len(expression.operands):
+        return total(list(operands))
     if isinstance(expression, Apply):
         settings = {name: _fixed_setting(part, t) for name, part in expression.settings.items()}
         return Apply(expression.operation, operands, settings, expression.shape)

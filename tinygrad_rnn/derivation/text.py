@@ -63,7 +63,10 @@ class TextWriter:
         return f"∂L/∂{name}"
 
     def _indexed(self, base: str, mark: str, step: str) -> str:
-        mark = "".join(SUPERSCRIPTS[c] for c in mark) if all(c in SUPERSCRIPTS for c in mark) else f"^{mark}"
+        if mark and all(c in SUPERSCRIPTS for c in mark):  # in brackets, for it is no exponent
+            mark = f"⁽{''.join(SUPERSCRIPTS[c] for c in mark)}⁾"
+        elif mark:
+            mark = f"^{mark}"
         subscript = f"_{step}" if len(step) <= 1 else f"_{{{step}}}"
         return f"{base}{mark}{subscript if step else ''}"
 
@@ -245,7 +248,7 @@ class TextWriter:
         if isinstance(index, Operand):
             return self.write(operands[index.number])
         if isinstance(index, slice):
-            start, stop = ("" if bound is None else str(bound) for bound in (index.start, index.stop))
+            start, stop = (str(bound or "") for bound in (index.start, index.stop))
             return f"{start}:{stop}" + (f":{index.step}" if index.step not in (None, 1) else "")
         if isinstance(index, tuple):
             return ", ".join(self._index(part, operands) for part in index)

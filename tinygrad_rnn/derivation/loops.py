@@ -1,0 +1,240 @@
+"""From lines to a program: which lines run in one loop over time, in which direction, and what runs around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+from typing import Any
+
+from .arithmetic import is_sum
+from .expressions import Expression, Reference, Steps, Sum
+from .grain import references
+from .lines import Line
+from .numpy_text import NotWritable
+from .quantities import Quantity
+
+
+class Loop:
+    """Lines that run together, step by step.
+
+    Attributes:
+        lines: of the loop's body.
+        sums: lines without steps whose sums over steps are added up in the loop.
+        backwards: whether it runs from the last step to the first.
+    """
+
+    def __init__(self, lines: list[Line], backwards: bool) -> None:
+        self.lines = lines
+        self.sums: list[Line] = []
+        self.backwards = backwards
+
+    @property
+    def steps(self) -> Steps:
+        """All steps that it takes."""
+        return tuple(sorted({t for line in self.lines for t in line.steps}))
+
+    @property
+    def quantities(self) -> set[Quantity]:
+        """What it computes."""
+        return {line.quantity for line in self.lines}
+
+    def body(self) -> Iterator[tuple[Line, Steps, Expression]]:
+        """The statements of one step, in order: a line, the steps for which it holds, and what is computed."""
+        for line in self.lines:
+            yield line, line.steps, line.expression
+        for line in self.sums:
+            for term in _terms(line.expression):
+                assert isinstance(term, Sum)
+                yield line, term.steps, term.inner
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+Unit = Any  # a Loop, or a Line that runs once
+
+
+def _terms(expression: Expression) -> tuple[Expression, ...]:
+    return expression.operands if is_sum(expression) else (expression,)
+
+
+def program(lines: list[Line]) -> list[Unit]:
+    """Lines as loops and single statements, in an order in which each comes after what it reads.
+
+    Raises:
+        NotWritable: there is none, as where a loop waits for something that waits for the loop.
+    """
+    loops: dict[Any, list[Line]] = {}
+    units: list[Unit] = []
+    for line in lines:
+        if line.steps and len(line.steps) > 1:
+            loops.setdefault(line.quantity.loop, []).append(line)
+    single = {line for line in lines if not line.steps}
+    for line in lines:
+        if len(line.steps) == 1:  # a start, or a step that is different from the others
+            own = loops.get(line.quantity.loop)
+            main = {t for other in own or () for t in other.steps}
+            if own is not None and line.steps[0] in main:
+                own.append(line)
+            else:
+                single.add(line)
+    units = [Loop(_in_step_order(group), _runs_backwards(group)) for group in loops.values()]
+    units += [line for line in lines if line in single]
+    units = _fused(_in_order(units))
+    _take_sums(units)
+    return units
+
+
+def straight(lines: list[Line]) -> list[tuple[Line, int | None]]:
+    """Every line at every step by itself, each after what it reads: what can always be done."""
+    visits = [(line.quantity.order.get(t, inf), line, t) for line in lines for t in line.steps or (None,)]
+    return [(line, t) for _, line, t in sorted(visits, key=lambda visit: visit[0])]
+
+
+def _first_order(unit: Unit) -> float:
+    if isinstance(unit, Loop):
+        return min(line.quantity.order[t] for line in unit.lines for t in line.steps)
+    steps = unit.steps or (None,)
+    return min(unit.quantity.order.get(t, float("inf")) for t in steps)
+
+
+def _runs_backwards(group: list[Line]) -> bool:
+    order = next(line.quantity.order for line in group if len(line.steps) > 1)
+    steps = next(line.steps for line in group if len(line.steps) > 1)
+    return order[steps[0]] > order[steps[-1]]
+
+
+def _in_step_order(group: list[Line]) -> list[Line]:
+    """The lines of a loop's body, each after what it reads of the same step."""
+    remaining = sorted(group, key=lambda line: line.quantity.order[line.steps[-1]])
+    found: list[Line] = []
+    while remaining:
+        waiting = {line.quantity for line in remaining}
+        ready = [line for line in remaining if not _reads_now(line) & (waiting - {line.quantity})]
+        ready = [line for line in ready if line.quantity not in _reads_now(line)] or ready
+        if not ready:
+            raise NotWritable("a step in which two lines wait for each other")
+        first = ready[0]
+        together = [line for line in remaining if line.quantity is first.quantity]
+        found += together
+        remaining = [line for line in remaining if line not in together]
+    return found
+
+
+def _reads_now(line: Line) -> set[Quantity]:
+    return {r.quantity for r, _ in references(line.expression, line.steps) if r.shift == 0}
+
+
+def _computes(unit: Unit) -> set[Quantity]:
+    return unit.quantities if isinstance(unit, Loop) else {unit.quantity}
+
+
+def _reads(unit: Unit) -> Iterator[Reference]:
+    for line in unit.lines if isinstance(unit, Loop) else [unit]:
+        for reference, _ in references(line.expression, line.steps):
+            yield reference
+
+
+def _needs(unit: Unit, units: list[Unit]) -> set[Unit]:
+    """The units that have to run before."""
+    read = {reference.quantity for reference in _reads(unit)}
+    own = _computes(unit)
+    return {
+        other
+        for other in units
+        if other is not unit and any(q in read and (q not in own or _is_first(other, unit)) for q in _computes(other))
+    }
+
+
+def _is_first(other: Unit, unit: Unit) -> bool:
+    """Whether of two units that compute the same quantity, at different steps, the other comes first."""
+    return _first_order(other) < _first_order(unit)
+
+
+def _in_order(units: list[Unit]) -> list[Unit]:
+    needs = {unit: _needs(unit, units) for unit in units}
+    remaining = sorted(units, key=_first_order)
+    found: list[Unit] = []
+    done: set[Unit] = set()
+    while remaining:
+        ready = next((unit for unit in remaining if needs[unit] <= done), None)
+        if ready is None:
+            raise NotWritable("loops that wait for each other")
+        found.append(ready)
+        done.add(ready)
+        remaining.remove(ready)
+    return found
+
+
+# --- one loop instead of several -------------------------------------------------------------------------------------
+
+
+def _fused(units: list[Unit]) -> list[Unit]:
+    """Loops in the same direction as one, where no step reads what comes later."""
+    while True:
+        for i, first in enumerate(units):
+            for j in range(i + 1, len(units)):
+                second = units[j]
+                if not (isinstance(first, Loop) and isinstance(second, Loop)):
+                    continue
+                if _can_join(first, second, units[i + 1 : j], units):
+                    try:
+                        joined = Loop(_in_step_order([*first.lines, *second.lines]), first.backwards)
+                    except NotWritable:
+                        continue
+                    rest = [unit for unit in units if unit is not first and unit is not second]
+                    try:
+                        units = _in_order([*rest, joined])
+                    except NotWritable:
+                        continue
+                    break
+            else:
+                continue
+            break
+        else:
+            return units
+
+
+def _can_join(first: Loop, second: Loop, between: list[Unit], units: list[Unit]) -> bool:
+    if first.backwards != second.backwards or not set(first.steps) & set(second.steps):
+        return False
+    computed = first.quantities
+    direction = -1 if first.backwards else 1
+    for reference in _reads(second):
+        if reference.quantity in computed and (reference.shift is None or reference.shift * direction > 0):
+            return False
+    return all(line.quantity.order for line in second.lines)
+
+
+def _take_sums(units: list[Unit]) -> None:
+    """Let sums over the steps of a loop be added up in it."""
+    for loop in [unit for unit in units if isinstance(unit, Loop)]:
+        before = units[: units.index(loop)]
+        known = {q for unit in before for q in _computes(unit)} | loop.quantities
+        known |= {q for unit in units for q in _computes(unit) if q.adjoint_of is None} if _is_backward(loop) else set()
+        for line in [unit for unit in units if isinstance(unit, Line) and not unit.steps]:
+            terms = _terms(line.expression)
+            if not all(isinstance(term, Sum) and set(term.steps) <= set(loop.steps) for term in terms):
+                continue
+            read = [r for term in terms for r, _ in references(term, ())]
+            own = any(r.quantity in loop.quantities for r in read) or _is_backward(loop)
+            if not own or not all(_is_there(r, loop, known) for r in read):
+                continue
+            loop.sums.append(line)
+            units.remove(line)
+
+
+def _is_backward(loop: Loop) -> bool:
+    return any(line.quantity.adjoint_of is not None for line in loop.lines)
+
+
+def _is_there(reference: Reference, loop: Loop, known: set[Quantity]) -> bool:
+    """Whether what is read has been computed when the loop is at this step."""
+    if reference.quantity.adjoint_of is None and _is_backward(loop):
+        return True
+    if reference.quantity not in known:
+        return False
+    if reference.quantity not in loop.quantities:
+        return True
+    direction = -1 if loop.backwards else 1
+    return reference.shift is not None and reference.shift * direction <= 0

@@ -1,0 +1,295 @@
+"""A derivation as a NumPy function that a person could have written: one loop forward, one loop backward."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from ..autodiff.rules import indexing
+from .absence import zeros_beyond
+from .arithmetic import is_sum
+from .expressions import Apply, Data, Expression, Step, Steps, Sum
+from .lines import Line
+from .loops import Loop, program, straight
+from .numpy_text import NotWritable, NumpyWriter
+from .quantities import Quantity
+from .reading import fixed, parts, total
+from .text import TextWriter, common_last_step
+
+WIDTH = 116
+
+
+class Source:
+    """The text of a function.
+
+    Args:
+        lines: of the derivation, forward lines first.
+        parameters: what they are called in the lines.
+        data: the arrays that the lines speak of.
+        loss: the quantity that is derived; None where only gradients are wanted.
+    """
+
+    def __init__(self, lines: Sequence[Line], parameters: Iterable[str], data: Iterable[str], loss: Quantity) -> None:
+        self.lines = lines
+        self.loss = loss if any(line.quantity is loss for line in lines) else None
+        used = {part.name for line in lines for part in parts(line.expression) if isinstance(part, Data)}
+        self.arguments = [*parameters, *(name for name in data if name in used)]
+        self.parameters = list(parameters)
+        names: dict[Any, str] = {}
+        for key, name in [*((a, a) for a in self.arguments), *((line.quantity, line.variable) for line in lines)]:
+            names.setdefault(key, _identifier(name, names.values()))
+        self.names = names
+        last = common_last_step(lines)
+        self.last = last
+        self.writer = NumpyWriter(names, {} if last is None else {last: "T"})
+        self.reader = TextWriter(last)
+        self._written_rows: list[str] = []
+
+    @cached_property
+    def text(self) -> str:
+        """The whole text.
+
+        Raises:
+            NotWritable: a line can't be written in NumPy.
+        """
+        forward = [line for line in self.lines if line.kind == "forward"]
+        backward = [line for line in self.lines if line.kind != "forward"]
+        arguments = ", ".join(self.names[name] for name in self.arguments)
+        self._written_rows = ["import numpy as np", "", ""]
+        self._say(0, *broken(f"def derivative({arguments}):", WIDTH))
+        self._say(1, f'"""{self._title()}"""')
+        if self.last is not None and self._uses_T():
+            self._say(1, f"T = {self._length()}")
+        for title, lines in (("forward", forward), ("backward", backward)):
+            if lines:
+                self._say(1, "", f"# --- {title}")
+                self._part(lines)
+        gradients = ", ".join(f'"{name}": {self._gradient(name)}' for name in self.parameters)
+        loss = "" if self.loss is None else f"{self.names[self.loss]}, "
+        self._say(1, f"return {loss}{{{gradients}}}")
+        return "\n".join(self._written_rows) + "\n"
+
+    def _title(self) -> str:
+        what = "The loss and its gradients" if self.loss is not None else "The gradients"
+        return f"{what}, by backpropagation through time."
+
+    def _gradient(self, name: str) -> str:
+        found = next((line for line in self.lines if line.quantity.adjoint_of == name), None)
+        return self.names[found.quantity] if found is not None else f"np.zeros_like({self.names[name]})"
+
+    def _uses_T(self) -> bool:
+        return any(line.steps or any(isinstance(p, Sum) for p in parts(line.expression)) for line in self.lines)
+
+    def _length(self) -> str:
+        """The number of steps: the length of a sequence that is read at each of them, if there is one."""
+        found = [part for line in self.lines for part in parts(line.expression) if isinstance(part, Apply)]
+        rows = [part.operands[0] for part in found if part.settings.get("index") == Step(-1)]
+        for array in rows:
+            if isinstance(array, Data) and array.shape[0] == self.last:
+                return f"len({self.names[array.name]})"
+        return str(self.last)
+
+    # --- statements ----------------------------------------------------------------------------------------------
+
+    def _say(self, depth: int, *rows: str) -> None:
+        self._written_rows += ["    " * depth + row if row else "" for row in rows]
+
+    def _part(self, lines: list[Line]) -> None:
+        try:
+            units = program(lines)
+        except NotWritable:
+            self._straight(lines)
+            return
+        self._begin(units)
+        for unit in units:
+            if isinstance(unit, Loop):
+                self._loop(unit)
+            else:
+                self._statement(1, unit, (), unit.expression)
+
+    def _straight(self, lines: list[Line]) -> None:
+        """All steps written out, where no loop has them in order."""
+        stepped = list(dict.fromkeys(line.quantity for line in lines if line.steps))
+        self._assign([self.names[quantity] for quantity in stepped], ["{}"] * len(stepped))
+        for line, t in straight(lines):
+            expression = line.expression if t is None else fixed(line.expression, t)
+            self._statement(1, line, () if t is None else (t,), expression, t)
+
+    def _begin(self, units: list[Loop | Line]) -> None:
+        """Make a dict by step for each quantity of the loops, and the zeros that sums begin with."""
+        stepped = list(dict.fromkeys(line.quantity for unit in units if isinstance(unit, Loop) for line in unit.lines))
+        single = [line.quantity for unit in units if not isinstance(unit, Loop) for line in [unit] if line.steps]
+        stepped += [quantity for quantity in dict.fromkeys(single) if quantity not in stepped]
+        beyond = zeros_beyond(line for unit in units for line in (unit.lines if isinstance(unit, Loop) else [unit]))
+        starts = [self._start(quantity, beyond.get(quantity, ())) for quantity in stepped]
+        self._assign([self.names[q] for q in stepped], starts)
+        sums = [line for unit in units if isinstance(unit, Loop) for line in unit.sums]
+        zeros = [self._zeros(line.quantity) for line in sums]
+        self._assign([self.names[line.quantity] for line in sums], zeros)
+
+    def _start(self, quantity: Quantity, steps: Steps) -> str:
+        zero = f"np.zeros({quantity.shape})" if quantity.shape else "0.0"
+        return "{" + ", ".join(f"{self.writer.step(t)}: {zero}" for t in steps) + "}"
+
+    def _zeros(self, quantity: Quantity) -> str:
+        if isinstance(quantity.adjoint_of, str):
+            return f"np.zeros_like({self.names[quantity.adjoint_of]})"
+        return f"np.zeros({quantity.shape})" if quantity.shape else "0.0"
+
+    def _assign(self, names: list[str], values: list[str]) -> None:
+        """Several assignments in as few rows as fit."""
+        while names:
+            count = len(names)
+            while count > 1 and len(", ".join(names[:count])) + len(", ".join(values[:count])) > WIDTH - 8:
+                count -= 1
+            self._say(1, f"{', '.join(names[:count])} = {', '.join(values[:count])}")
+            names, values = names[count:], values[count:]
+
+    def _loop(self, loop: Loop) -> None:
+        self._say(1, f"for t in {self.writer.range(loop.steps, loop.backwards)}:")
+        guard: Steps | None = None
+        for line, steps, expression in loop.body():
+            inside = tuple(t for t in loop.steps if t in steps)
+            depth = 2
+            if inside != loop.steps:
+                depth = 3
+                if inside != guard:
+                    self._say(2, f"if {self.writer.condition(inside, loop.steps)}:")
+            guard = inside
+            if line in loop.sums:
+                self._add(depth, line, inside, expression)
+            else:
+                self._statement(depth, line, inside, expression)
+
+    def _statement(self, depth: int, line: Line, steps: Steps, expression: Expression, at: int | None = None) -> None:
+        """``delta[t] = ...``, with the equation as a comment."""
+        name = self.names[line.quantity]
+        if line.steps and not steps:  # at one step, outside of a loop
+            at = line.steps[0]
+            expression = fixed(expression, at)
+        if at is not None:
+            name = f"{name}[{self.writer.step(at)}]"
+        elif line.steps:
+            name = f"{name}[t]"
+        terms = list(expression.operands) if is_sum(expression) else [expression]
+        placed: list[Any] = [term for term in terms if _is_put(term)]
+        rest = [term for term in terms if not _is_put(term)]
+        if placed and rest and rest[0].shape != line.shape:
+            placed, rest = [], terms
+        if not placed:
+            rest = [expression]
+        value = self._written(total(rest), steps) if rest else self._zeros_for(line)
+        self._commented(depth, f"{name} = {value}", line)
+        for term in placed:
+            self._rows(depth, self.writer.put(name, term, steps))
+
+    def _zeros_for(self, line: Line) -> str:
+        return f"np.zeros({line.shape})"
+
+    def _written(self, expression: Expression, steps: Steps) -> str:
+        return self.writer.write(expression, steps)
+
+    def _add(self, depth: int, line: Line, steps: Steps, expression: Expression) -> None:
+        """``dL_dW += ...``."""
+        name = self.names[line.quantity]
+        if _is_put(expression):
+            self._commented(depth, "", line, self.writer.put(name, expression, steps))  # type: ignore[arg-type]
+            return
+        value = self.writer.write(expression, steps)
+        if value.startswith("-") and not line.shape:
+            value = f"({value})"
+        self._commented(depth, f"{name} += {value}", line)
+
+    def _commented(self, depth: int, statement: str, line: Line, statements: list[str] | None = None) -> None:
+        """A statement with its equation and shape: beside it, or above it where there is no room."""
+        rows = [*self.writer.before, *(statements if statements is not None else [statement])]
+        self.writer.before = []
+        comment = f"# {self.reader.line(line)}  {line.shape}"
+        if len(rows) == 1 and len(rows[0]) + len(comment) + 4 * depth + 2 <= WIDTH:
+            self._rows(depth, [f"{rows[0]}  {comment}"])
+            return
+        for piece in _wrapped(comment, WIDTH - 4 * depth):
+            self._say(depth, piece)
+        self._rows(depth, rows)
+
+    def _rows(self, depth: int, rows: list[str]) -> None:
+        for row in rows:
+            self._say(depth, *broken(row, WIDTH - 4 * depth))
+
+
+def _is_put(expression: Expression) -> bool:
+    return isinstance(expression, Apply) and expression.operation is indexing.assemble
+
+
+def _identifier(name: str, taken: Iterable[str]) -> str:
+    """A name as a Python variable that isn't taken."""
+    plain = re.sub(r"\W", "_", name)
+    if not plain or plain[0].isdigit():
+        plain = f"w_{plain}"
+    if keyword.iskeyword(plain) or plain in ("np", "t", "T", "sum", "len", "range"):
+        plain += "_"
+    number, free = 2, plain
+    while free in set(taken):
+        free, number = f"{plain}_{number}", number + 1
+    return free
+
+
+def _wrapped(comment: str, width: int) -> list[str]:
+    rows = []
+    while len(comment) > width:
+        place = comment.rfind(" ", 0, width)
+        if place < 3:
+            break
+        rows.append(comment[:place])
+        comment = f"#     {comment[place + 1 :]}"
+    return [*rows, comment]
+
+
+def broken(statement: str, width: int) -> list[str]:
+    """A statement that is too long, broken after the commas and signs of its outermost brackets."""
+    if len(statement) <= width or "  # " in statement:
+        return [statement]
+    opening = next((i for i, c in enumerate(statement) if c in "([" and _closes_at_end(statement, i)), None)
+    if opening is None:
+        return [statement]
+    inside = statement[opening + 1 : _closing(statement, opening)]
+    pieces = _split(inside)
+    if len(pieces) < 2:
+        return [statement]
+    end = statement[_closing(statement, opening) :]
+    rows = [statement[: opening + 1]]
+    row = ""
+    for piece in pieces:
+        if row and len(row) + len(piece) + 5 > width:
+            rows.append(f"    {row}")
+            row = ""
+        row += (" " if row else "") + piece
+    return [*rows, f"    {row}", end]
+
+
+def _closes_at_end(statement: str, opening: int) -> bool:
+    return _closing(statement, opening) >= len(statement) - 12
+
+
+def _closing(statement: str, opening: int) -> int:
+    depth = 0
+    for i in range(opening, len(statement)):
+        depth += (statement[i] in "([{") - (statement[i] in ")]}")
+        if not depth:
+            return i
+    return len(statement)
+
+
+def _split(inside: str) -> list[str]:
+    """Pieces between outermost commas, each with its comma."""
+    pieces, depth, begin = [], 0, 0
+    for i, c in enumerate(inside):
+        depth += (c in "([{") - (c in ")]}")
+        if c == "," and not depth:
+            pieces.append(inside[begin : i + 1].strip())
+            begin = i + 1
+    last = inside[begin:].strip()
+    return [*pieces, last] if last else pieces
