@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from .texts import printable
+
 
 class Scope(NamedTuple):
     """Where a value was made.
@@ -35,7 +37,7 @@ class Scope(NamedTuple):
     def __str__(self) -> str:
         parts = []
         if self.layer is not None:
-            parts.append(f"layer {self.layer}")
+            parts.append(f"layer {printable(str(self.layer))}")
         if self.step is not None:
             parts.append(f"step {self.step}")
         return ", ".join(parts)

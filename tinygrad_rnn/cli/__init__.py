@@ -12,7 +12,8 @@ from typing import Any
 
 from .. import __version__
 from ..autodiff.allocator import keep_freed_memory
-from .options import Parser, in_one_line, printable
+from ..autodiff.texts import printable
+from .options import Parser, in_one_line
 from .places import Complaint
 
 CHECK_FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130

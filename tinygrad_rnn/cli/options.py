@@ -7,6 +7,7 @@ import json
 import math
 from typing import Any, NoReturn
 
+from ..autodiff.texts import printable
 from .places import Complaint
 
 MOST = 10**15
@@ -127,8 +128,3 @@ def in_one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def printable(message: str) -> str:
-    """A message with its line ends, and whatever else a terminal might obey (of a file's name, say), written out."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)

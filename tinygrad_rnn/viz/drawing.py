@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import Node
+from ..autodiff.texts import printable
 from ..autodiff.trees import leaves
 from .compose import compose
 from .options import Options
@@ -96,7 +97,7 @@ def _followed(highlight: Any) -> paths.Highlight | None:
         return None
     match highlight:
         case (int() | np.integer() as loss_term, str(parameter)):
-            return paths.Highlight(int(loss_term), parameter)
+            return paths.Highlight(int(loss_term), printable(parameter))
     raise TypeError(f'draw: highlight is a step and a parameter\'s name, as in (3, "W"), not {highlight!r}')
 
 
@@ -115,7 +116,7 @@ def _picture(graph: Graph, options: Options) -> Picture:
         decorate.add_scale(scene, scale)
     else:
         decorate.add_legend(scene, (vertex.kind for vertex in seen.vertices))
-    scene.title = options.title or _title(sum(step > 0 for step in graph.steps()), options)
+    scene.title = printable(options.title or "") or _title(sum(step > 0 for step in graph.steps()), options)
     scene.description = _description(seen)
     return Picture(scene, seen, measured, found, terms, graph, options)
 

@@ -147,9 +147,8 @@ def _page(svg: str, data: dict[str, Any], title: str) -> str:
     css, script = (folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     name = svg.split('class="', 1)[1].split('"', 1)[0]
     dark = "\n".join(style_rules(f':root[data-theme="dark"] .{name}', DARK))
-    encoded = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     losses = "".join(f"<option>{t}</option>" for t in sorted(data["losses"]))
-    leaves = "".join(f"<option>{escape(leaf)}</option>" for leaf in data["parameters"])
+    leaves = "".join(f'<option value="{escape(leaf)}">{escape(leaf)}</option>' for leaf in data["parameters"])
     rows = "".join(
         f'<tr><th scope="row">{escape(row["name"])}</th><td data-parameter="{escape(row["name"])}"></td></tr>'
         for row in data["partial"]
@@ -201,9 +200,15 @@ paths, plus and minus zoom, comma and full stop go through the passes.">
 <ol id="terms"></ol>
 <p>Choose a step's loss and a parameter above, or click them. Click <kbd>t = 1</kbd> to fold a step.</p>
 </aside>
-<script id="data" type="application/json">{encoded}</script>
+<script id="data" type="application/json">{_in_script(data)}</script>
 <script>
 {script}</script>
 </body>
 </html>
 """
+
+
+def _in_script(data: Any) -> str:
+    """Data as JSON in which nothing ends a ``<script>``, or begins what would hide its end: no "<" stands in it."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})

@@ -203,8 +203,9 @@ function isBand(element) {
 }
 
 function showPartialSums(step) {
-  for (const { name, sums, total } of data.partial) {
-    const cell = document.querySelector(`td[data-parameter="${CSS.escape(name)}"]`);
+  const cells = document.querySelectorAll("td[data-parameter]");
+  for (const [row, { sums, total }] of data.partial.entries()) {
+    const cell = cells[row];
     const known = step === undefined ? total : sums[step === Infinity ? "start" : step];
     cell.textContent = known.text;
     cell.dataset.value = JSON.stringify(known.value);

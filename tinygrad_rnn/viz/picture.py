@@ -16,7 +16,6 @@ from .options import Options
 from .reading.gradients import Measured
 from .reading.model import Graph
 from .reading.paths import Term
-from .reading.symbols import in_characters
 from .scene import Scene
 from .writing.formulas import Equation
 
@@ -56,12 +55,12 @@ class Picture:
     @property
     def svg(self) -> str:
         """The picture as SVG, by the project's own writer."""
-        return in_characters(to_svg(self.scene))
+        return to_svg(self.scene)
 
     @property
     def dot(self) -> str:
         """The picture in Graphviz's language, positions pinned."""
-        return in_characters(to_dot(self.scene))
+        return to_dot(self.scene)
 
     @property
     def digraph(self) -> Any:
@@ -71,17 +70,17 @@ class Picture:
     @property
     def json(self) -> str:
         """The graph as JSON: nodes, edges, values, gradients, places."""
-        return in_characters(to_json(self))
+        return to_json(self)
 
     @property
     def text(self) -> str:
         """The graph as a table."""
-        return in_characters(to_text(self))
+        return to_text(self)
 
     @property
     def html(self) -> str:
         """The picture as a page to explore: zoom, hover, play forward and backward, follow paths, fold steps."""
-        return in_characters(to_html(self._whole, self._options, self.equations, self.scene.title))
+        return to_html(self._whole, self._options, self.equations, self.scene.title)
 
     def save(self, path: str | os.PathLike[str], renderer: str | None = None, time_limit: float = 60.0) -> Path:
         """Write the picture to a file; its ending says how: .svg, .png, .pdf, .dot, .html, .json or .txt.

@@ -13,6 +13,7 @@ from ..scene import LINE_HEIGHT, Box, Dot, Label, Panel, Path, Point, Scene
 from .colors import LIGHT, TINTS, Palette
 
 FONT = "Helvetica,Arial,'Liberation Sans',sans-serif"
+OWN = "\0"  # stands for the picture's class until that is known: no text holds this character
 STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "tap": 1.4, "bus": 2.2}
 
 
@@ -33,7 +34,7 @@ def to_svg(scene: Scene, marked: bool = False) -> str:
     )
     style = "<style>" + "\n".join(style_rules(f".{name}", LIGHT)) + "</style>\n"
     paper = f'<rect class="paper" width="{width}" height="{height}"/>\n'  # programs that draw SVG overlook a background
-    return head + style + _markers(name) + paper + body.replace("url(#", f"url(#{name}-") + "</svg>\n"
+    return head + style + _markers(name) + paper + body.replace(OWN, f"{name}-") + "</svg>\n"
 
 
 def class_name(body: str) -> str:
@@ -149,7 +150,7 @@ class _Writer:
         tint = "gradient" if path.gradient else tint
         head = tint or ("carry" if path.kind == "carry" else "line")
         classes = " ".join(filter(None, [path.kind, tint, "dim" if path.dimmed else ""]))
-        arrow = f' marker-{path.arrow}="url(#{head})"' if path.arrow else ""
+        arrow = f' marker-{path.arrow}="url(#{OWN}{head})"' if path.arrow else ""
         marks = self.marks(path.step, path.vertex, path.edge)
         return f'<path class="{classes}"{marks} d="{path_data(path.points)}"{arrow}/>'
 

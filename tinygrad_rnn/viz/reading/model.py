@@ -22,6 +22,7 @@ from ...autodiff.graph import Node, ancestors
 from ...autodiff.scalar import Scalar
 from ...autodiff.scope import Label
 from ...autodiff.tensor import Tensor
+from ...autodiff.texts import printable
 from ...recorded.replay import expanded
 from ..scene import Line
 from .symbols import operation_symbol, plain_number, settings_text
@@ -282,7 +283,7 @@ class _Reader:
 
     def _vertex(self, node: Node) -> Vertex:
         label = main_label(node)
-        title = label_title(label) if label else node.name or ""
+        title = _title(node)
         if node.op is None:
             kind = KINDS[label.role] if label else "parameter" if node.requires_grad else "constant"
             return Vertex(kind, title, "", self.steps[node], None, None, [node])
@@ -290,7 +291,7 @@ class _Reader:
         if node in self.roots and np.size(value_array(node)) == 1 and not label:
             kind = "loss"
         keywords = getattr(node, "_keywords", {})
-        symbol = operation_symbol(node.op.name, node.inputs, keywords)
+        symbol = operation_symbol(printable(node.op.name), node.inputs, keywords)
         lane = self.lane_of[node]
         return Vertex(kind, title, symbol, self.steps[node], lane, None, [node], detail=settings_text(keywords))
 
@@ -298,7 +299,7 @@ class _Reader:
         """A value without a gradient, seen here for the first time."""
         key: Any = value if isinstance(value, Node) else (user, argument)
         label = main_label(value) if isinstance(value, Node) else None
-        title = (label_title(label) if label else value.name or "") if isinstance(value, Node) else ""
+        title = _title(value) if isinstance(value, Node) else ""
         kind = KINDS[label.role] if label else "constant"
         step = label.step if label else self.steps[user]
         self.index[key] = len(self.vertices)
@@ -400,7 +401,13 @@ def main_label(node: Node) -> Label | None:
 
 def label_title(label: Label) -> str:
     """What a label calls a value; the parts of a tuple, which have numbers for names, get a letter by their role."""
-    return f"{ROLE_LETTERS[label.role]}[{label.name}]" if label.name.isdigit() else label.name
+    return f"{ROLE_LETTERS[label.role]}[{label.name}]" if label.name.isdigit() else printable(label.name)
+
+
+def _title(node: Node) -> str:
+    """What a node is called: by the label that fits best, else by its own name."""
+    label = main_label(node)
+    return label_title(label) if label else printable(node.name or "")
 
 
 def value_array(value: Any) -> Any:
@@ -421,8 +428,8 @@ def _label_step(leaf: Node) -> int | None:
 
 
 def _lane_title(scope: Any) -> str:
-    owner = type(scope.owner).__name__ if scope.owner is not None else ""
-    name = "" if scope.layer is None else str(scope.layer)
+    owner = printable(type(scope.owner).__name__) if scope.owner is not None else ""
+    name = "" if scope.layer is None else printable(str(scope.layer))
     layer = f"layer {name}" if name[:1].isdigit() else name
     return " · ".join(part for part in (layer, owner) if part)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 import numpy as np
 
 from ...autodiff.graph import Node
 from ...autodiff.tensor import Tensor
+from ...autodiff.texts import printable
 
 SYMBOLS = {
     "matmul": "@",
@@ -27,23 +27,12 @@ SYMBOLS = {
     "absolute": "|x|",
     "transpose": "ᵀ",
 }
-NO_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # of XML, and so of SVG
 SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
 
 
 def subscript(step: int | None) -> str:
     """A time step, as an index below the line; nothing where there is none."""
     return "" if step is None else str(step).translate(SUBSCRIPTS)
-
-
-def in_characters(text: str) -> str:
-    r"""Text with what no format can hold (control characters, halves of a pair) as it is written in Python.
-
-    Example:
-        >>> in_characters("a\x01b")
-        'a\\x01b'
-    """
-    return NO_CHARACTER.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def plain_number(value: Any) -> float | None:
@@ -114,4 +103,4 @@ def operation_symbol(name: str, inputs: tuple[Any, ...], keywords: dict[str, Any
 def settings_text(keywords: dict[str, Any]) -> str:
     """The keywords of an operation, as they would be written in a call."""
     shown = {k: v for k, v in keywords.items() if k not in ("starts", "indices", "exponent") and v is not None}
-    return ", ".join(f"{k}={v}" for k, v in shown.items() if v is not False)
+    return printable(", ".join(f"{k}={v}" for k, v in shown.items() if v is not False))

@@ -259,7 +259,7 @@ LATEX_FUNCTIONS = {"σ": r"\sigma", "Σ": r"\sum", "tanh": r"\tanh", "exp": r"\e
 
 class _Latex(Dialect):
     def symbol(self, name: str, delay: int | None) -> str:
-        head = name if len(name) == 1 else rf"\mathrm{{{_latex_escaped(name)}}}"
+        head = name if len(name) == 1 and name.isalnum() else rf"\mathrm{{{_latex_escaped(name)}}}"
         return head if delay is None else f"{head}_{{t{f'-{delay}' if delay > 0 else f'+{-delay}' if delay else ''}}}"
 
     def number(self, text: str) -> str:
@@ -319,7 +319,7 @@ TEXT, LATEX, MATHML = Dialect(), _Latex(), _MathML()
 
 
 def _latex_escaped(text: str) -> str:
-    special = {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim "}
+    special = {"\\": r"\backslash ", "^": r"\hat{}", "~": r"\sim ", " ": r"\ "}
     return "".join(special.get(c) or ("\\" + c if c in "{}_#$%&" else c) for c in text)
 
 
