@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tr
-from tests.autodiff.sampling import on, real
+from tests.autodiff.sampling import on, positive, real
 
 # --- shape -----------------------------------------------------------------------------------------------------------
 
@@ -53,6 +53,27 @@ on(np.concatenate, analytic=True)(
 on(np.stack, analytic=True)(
     (lambda x, y: np.stack([x, y]), [real(2, 3), real(2, 3)]),
     (lambda x, y: np.stack([x, y], axis=-1), [real(2, 3), real(2, 3)]),
+)
+on(np.stack)((lambda x: np.stack([x, 0.0]), [real()]))
+on(np.array)(
+    (lambda x, y: np.array([x, y], like=x), [real(), real(seed=1)]),
+    (lambda x, y: np.array([[x, 1.0], [y, x]], dtype=np.float64, like=y), [real(), real(seed=1)]),
+    (lambda x: np.array(x, like=x) * x, [real(2)]),
+)
+on(np.asarray)((lambda x: np.asarray([[x], [x * x]], like=x), [real(2)]))
+on(np.asanyarray)((lambda x: np.asanyarray([x, x * x], like=x), [real(2)]))
+on(np.ascontiguousarray)((lambda x: np.ascontiguousarray([x, x * x], like=x), [real(2)]))
+on("lists")(
+    (lambda x, y: np.add(x, [y, 2.0]), [real(2), real()]),
+    (lambda x, y: [[x], [y]] * x, [real(), real(seed=1)]),
+    (lambda x, y: np.where([True, False], (x, y), x), [real(), real(seed=1)]),
+    (lambda x, y: np.dot(x, [y, y]), [real(2), real()]),
+    (lambda x, y: np.kron(x, [[y, 1.0]]), [real(2), real()]),
+    (lambda x, y: np.average(x, weights=[y, y * y]), [real(2), positive()]),
+    (lambda x, y: tr.softmax([x, y]) * tr.logsumexp([[x], [y]]), [real(), real(seed=1)]),
+    (lambda x, y: np.vstack([[x, x], y]), [real(), real(2)]),
+    (lambda x, y: np.concatenate([[x, 2.0], y]), [real(), real(2)]),
+    (lambda x, y: np.stack([[x, 2.0], y]), [real(), real(2)]),
 )
 on(np.vstack)((lambda x, y: np.vstack([x, y]), [real(3), real(2, 3)]))
 on(np.hstack)(

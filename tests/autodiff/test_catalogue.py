@@ -164,9 +164,9 @@ def test_second_order_by_three_ways_and_by_differences(sample: Sample) -> None:
     assert close(forward_over_reverse, tuple((a - b) / (2 * h) for a, b in zip(above, below)), 1e-5)
 
 
-# NumPy does not ask the value that `full_like` fills with, nor the default of `select`, whether it has a say: where
-# that is the only Tensor, NumPy's own code runs, and the Tensor refuses to become an array.
-UNASKED = {np.full_like, np.select}
+# NumPy does not ask the value that `full_like` fills with, nor the default of `select`, nor what lies in a list,
+# whether it has a say: where that is the only Tensor, NumPy's own code runs, and the Tensor refuses to become an array.
+UNASKED = {np.full_like, np.select, np.array, "lists"}
 SEVERAL = [s for s in SAMPLES if len(s.inputs) > 1 and not UNASKED & set(s.functions)]
 
 
@@ -188,8 +188,15 @@ def test_where_numpy_does_not_ask_a_tensor_it_refuses_to_become_an_array() -> No
     t = tr.tensor([1.0, 2.0], requires_grad=True)
     with pytest.raises(TypeError, match=r"np\.copyto.*np\.full_like.*ones_like"):
         np.full_like(np.zeros(2), t)
-    for detour in (lambda: np.select([np.zeros(2) > 1], [np.zeros(2)], default=t), lambda: np.ones(2).dot(t)):
-        with pytest.raises(TypeError, match=r"would lose the gradient.*array @ t.*np\.where"):
+    for detour, cure in [
+        (lambda: np.ones(2).dot(t), r"array @ t"),
+        (lambda: np.select([np.zeros(2) > 1], [np.zeros(2)], default=t), r"np\.select .* write np\.where"),
+        (lambda: np.full((3, 2), t), r"np\.full .* write np\.broadcast_to\(t, shape\)"),
+        (lambda: np.mean([t, t]), r"np\.mean .* write np\.mean\(np\.stack\(\[\.\.\.\]\)\) in place"),
+        (lambda: np.linalg.norm([t, t]), r"np\.linalg\.norm .* write np\.linalg\.norm\(np\.stack"),
+        (lambda: np.tanh([t, t]), r"np\.tanh\(np\.stack"),
+    ]:
+        with pytest.raises(TypeError, match=f"would lose the gradient.*{cure}"):
             detour()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,13 @@ INSTEAD = {
     "linalg.eigvals": "np.linalg.eigvalsh for a symmetric matrix (others have complex eigenvalues)",
     "linalg.lstsq": "np.linalg.pinv(a) @ b, or np.linalg.qr",
     "linalg.cond": "np.linalg.svd(a, compute_uv=False)",
+}
+
+# For functions that make an array of a Tensor without asking it, and where joining Tensors isn't the cure.
+ASKS_NOBODY = {
+    "full": "np.broadcast_to(t, shape)",
+    "select": "np.where, in place of default=t",
+    "asarray_chkfinite": "t itself",
 }
 
 FALLBACK = (
@@ -85,10 +94,26 @@ def silent_detour(how: str, scope: Scope) -> NotOnTensors:
 def no_array(scope: Scope) -> NotOnTensors:
     """The error for a Tensor of which NumPy makes an array, by itself or for functions that don't ask a Tensor."""
     asked = silent_detour("np.asarray", scope)
+    name = _asking_function()
+    if name is not None:
+        cure = ASKS_NOBODY.get(name, f"np.{name}(np.stack([...])) in place of np.{name}([...])")
+        return NotOnTensors(f"{asked} np.{name} makes an array of what it is given, and asks no Tensor: write {cure}.")
     return NotOnTensors(
-        f"{asked} Some functions of NumPy's call np.asarray themselves: instead of np.full(shape, t) write "
-        "np.broadcast_to(t, shape), instead of array.dot(t) array @ t, instead of np.select(..., default=t) np.where."
+        f"{asked} Some functions of NumPy's call np.asarray themselves: instead of array.dot(t) write array @ t, "
+        "instead of np.tanh([t, u]) np.tanh(np.stack([t, u]))."
     )
+
+
+def _asking_function() -> str | None:
+    """The function of NumPy's, as users call it, in whose code an array is being made of a Tensor; None for C's."""
+    frame: FrameType | None = sys._getframe(3)  # of who called Tensor.__array__
+    name = None
+    while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "numpy":
+        module = frame.f_globals["__name__"]
+        part = next((part for part in ("linalg", "fft") if module.startswith(f"numpy.{part}")), "")
+        name = f"{part}.{frame.f_code.co_name}".lstrip(".")
+        frame = frame.f_back
+    return name
 
 
 def no_value(how: str) -> CannotCompile:

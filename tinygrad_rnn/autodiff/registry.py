@@ -26,7 +26,7 @@ Three forms, one of them in two sizes, suffice:
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,10 +94,20 @@ class Primitive:
                 result = kind.__array_function__(argument, self, (kind,), args, kwargs)
                 if result is not NotImplemented:
                     return result
+            elif kind is list:
+                speaker = next((a for a in _flat(argument) if hasattr(a.__class__, "__array_function__")), None)
+                if speaker is not None and speaker.__class__ is not np.ndarray:
+                    return speaker.__class__.__array_function__(speaker, self, (speaker.__class__,), args, kwargs)
         return self.forward(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
+
+
+def _flat(nested: Any) -> Iterator[Any]:
+    """What lies in nested lists."""
+    for part in nested:
+        yield from _flat(part) if isinstance(part, list) else (part,)
 
 
 @functools.cache

@@ -37,6 +37,7 @@ from .rules.elementwise import (
     subtract,
 )
 from .rules.indexing import getitem, output
+from .rules.joining import is_list_of_arrays, without_lists
 from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.shape import astype, reshape, swapaxes, transpose
@@ -463,6 +464,8 @@ COMPARISONS: dict[Any, Any] = {
 def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Any:
     """Run a primitive on Tensors, arrays and numbers, and record it if one of them requires a gradient."""
     if traces and context.trace is not None:
+        if list in map(type, args):
+            args = tuple([without_lists(None, a) if type(a) is list else a for a in args])
         return context.trace.record(op, args, keywords)
     arrays: list[Any] = []
     edges: list[int] = []
@@ -474,6 +477,8 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
             arrays.append(a._data)
         elif a.__class__ in IMMUTABLE:
             arrays.append(a)
+        elif is_list_of_arrays(a):
+            return apply(op, tuple([without_lists(None, part) for part in args]), keywords)
         else:
             arrays.append(owned(a, op))
             copied = True
@@ -547,6 +552,8 @@ def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, r
 def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """Run what stands for a NumPy function when a Tensor is among its arguments."""
     implementation = function if function.__class__ is Primitive else OVERRIDES.get(function)
+    if keywords and function is not implementation:
+        keywords = {k: without_lists(function, v) for k, v in keywords.items()}
     if keywords or len(args) > 2:
         args, keywords = as_taken(function, implementation, args, keywords)
     if implementation is None:
@@ -557,6 +564,10 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
         raise errors.no_rule(name_of(function))
     if implementation.__class__ is Primitive:
         return apply(implementation, args, keywords)
+    for a in args:
+        if a.__class__ is list or a.__class__ is tuple:
+            args = tuple([without_lists(function, part) for part in args])
+            break
     return implementation(*args, **keywords)
 
 

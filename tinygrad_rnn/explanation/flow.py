@@ -138,9 +138,7 @@ def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
     carried = {end: _Norms(wanted) for end in ends.values()}
     for end, observer in carried.items():
         walk_from_step(entries[end], observer)
-    return GradientFlow(
-        [_flow(*key, found, whole.found, carried[ends[key[0]]].found) for key, found in states.items()]
-    )
+    return GradientFlow([_flow(*key, found, whole.found, carried[ends[key[0]]].found) for key, found in states.items()])
 
 
 class _Norms(Observer):

@@ -10,6 +10,46 @@ import numpy as np
 
 from ..registry import linear_in_all, overrides
 
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+def is_list_of_arrays(a: Any) -> bool:
+    """Whether it is a list (of lists, ...) with something in it that speaks NumPy's protocol, such as a Tensor."""
+    return isinstance(a, (list, tuple)) and any(_has_a_say(part) or is_list_of_arrays(part) for part in a)
+
+
+def _has_a_say(a: Any) -> bool:
+    return hasattr(a.__class__, "__array_function__") and not isinstance(a, np.ndarray)
+
+
+def from_list(a: Any) -> Any:
+    """What NumPy makes of a list where it takes an array: one array; anything else as it is."""
+    return np.stack([from_list(part) for part in a]) if isinstance(a, (list, tuple)) else a
+
+
+# Functions that take a list of arrays, not a list for an array: its members are arrays, or lists for arrays.
+TAKE_LISTS = {
+    np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack, np.block, np.select,
+    np.linalg.multi_dot,
+}  # fmt: skip
+
+
+def without_lists(function: Any, a: Any) -> Any:
+    """An argument of a function, with arrays in the place of lists of Tensors."""
+    if not is_list_of_arrays(a):
+        return a
+    if function not in TAKE_LISTS:
+        return from_list(a)
+    return a if function is np.block else [without_lists(None, part) for part in a]
+
+
+@overrides(np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
+def array(a: Any, dtype: Any = None) -> Any:
+    """np.array(..., like=tensor): a list with Tensors in it as one."""
+    made = np.positive(a) if hasattr(a, "shape") else from_list(a)
+    return made if dtype is None else made.astype(dtype)
+
+
 # --- concatenate and stack -------------------------------------------------------------------------------------------
 
 
@@ -32,6 +72,7 @@ joined = linear_in_all(_joined, _pieces_of_joined, name="concatenate")
 @overrides(np.concatenate)
 def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
     """np.concatenate, of Tensors and arrays."""
+    arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
     sizes = [math.prod(shape[axis:][:1] if axis is not None else shape) for shape in map(np.shape, arrays)]
     whole = joined(*arrays, axis=axis, starts=[0, *itertools.accumulate(sizes)])
     return whole if dtype is None else whole.astype(dtype)
@@ -52,7 +93,7 @@ stacked = linear_in_all(_stacked, _layers_of_stacked, name="stack")
 @overrides(np.stack)
 def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
     """np.stack, of Tensors and arrays."""
-    whole = stacked(*arrays, axis=axis)
+    whole = stacked(*(a if hasattr(a, "shape") else np.asarray(a) for a in arrays), axis=axis)
     return whole if dtype is None else whole.astype(dtype)
 
 
