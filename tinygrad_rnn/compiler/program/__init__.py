@@ -4,5 +4,6 @@
 - ``tracing``: ``traced(function, arguments)``, the program of a function.
 - ``fission``: ``fissioned(program)``, which leaves only to a loop what its recurrence needs.
 - ``backward``: ``differentiated(program, wanted)``: the engine's own vjp rules; a loop's backward pass is a loop again.
+- ``printing``: a program as text, ``print(program)``; ``verify``: a check of it, for tests.
 - ``reach``: from which inputs a gradient can flow to which outputs.
 """

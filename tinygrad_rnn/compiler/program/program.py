@@ -12,12 +12,13 @@ from ...autodiff.tensor import Tensor
 from ..graph.trace import Trace, identity
 from ..graph.values import Value, in_order, name_of_operation, operands
 from ..loops.loop import Loop, LoopResult
+from .printing import Printer
 
 Step = Value | Loop
 Results = Mapping[Loop, "list[LoopResult]"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """What to compute: all that ``outputs`` and ``gradients`` are made of. It never changes; passes give new ones.
 
@@ -57,6 +58,16 @@ class Program:
         forward = set(self.forward_order())
         both = in_order_of_computing([*self.outputs, *self.gradients.values()], self.results)
         return [step for step in both if step not in forward]
+
+    def __str__(self) -> str:
+        """The program as text, one line for each operation."""
+        printer = Printer(self.results)
+        lines = ["given", *printer.given(self.inputs), "forward"]
+        lines += printer.computed(self.forward_order(), self.outputs)
+        if self.gradients:
+            lines += ["given", *printer.given(self.cotangents), "backward"]
+            lines += printer.computed(self.backward_order(), list(self.gradients.values()))
+        return "\n".join(lines)
 
     def spelled_out(self) -> list[Any]:
         """All that the program does, so that two of them can be compared: each Value by its number."""

@@ -1,0 +1,175 @@
+"""Programs as data: what passes make of them, how they print, and what the verifier says of a broken one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.autodiff.rules import elementwise
+from tinygrad_rnn.compiler.graph.values import Value, new_input
+from tinygrad_rnn.compiler.loops.loop import Carried, Loop
+from tinygrad_rnn.compiler.program.backward import differentiated
+from tinygrad_rnn.compiler.program.fission import fissioned
+from tinygrad_rnn.compiler.program.tracing import traced
+from tinygrad_rnn.compiler.program.verify import Malformed, verify
+
+T, B, n, d = 5, 2, 3, 4
+RNG = np.random.default_rng(0)
+U, W = (tr.tensor(RNG.normal(size=shape), name=name) for shape, name in (((n, d), "U"), ((d, d), "W")))
+XS, START = RNG.normal(size=(T, B, n)), np.zeros((B, d))
+
+
+def elman(xs, start):
+    return tr.unroll(lambda x, h: np.tanh(x @ U + h @ W), xs, start)[0]
+
+
+@pytest.fixture
+def program():
+    return traced(elman, (XS, START))
+
+
+def all_wanted(program):
+    return [True] * len(program.inputs)
+
+
+# --- passes ----------------------------------------------------------------------------------------------------------
+
+
+def test_passes_leave_a_program_as_it_is(program):
+    before = str(program)
+    first = fissioned(program)
+    after_first = str(first)
+    for wanted in ([True, False, False, False], all_wanted(program)):
+        second = differentiated(first, wanted)
+        after_second = str(second)
+        third = fissioned(second)
+        assert str(second) == after_second != str(third)
+        assert list(third.gradients) == [v for v, is_wanted in zip(program.inputs, wanted) if is_wanted]
+    assert str(first) == after_first and str(program) == before
+    with pytest.raises(AttributeError):
+        program.outputs = []
+
+
+@pytest.mark.parametrize("lifts_elements", [False, True])
+def test_to_split_a_loop_again_changes_nothing(program, lifts_elements):
+    once = fissioned(program, lifts_elements)
+    assert str(fissioned(once, lifts_elements)) == str(once)
+    with_gradients = fissioned(differentiated(once, all_wanted(once)), lifts_elements)
+    assert str(fissioned(with_gradients, lifts_elements)) == str(with_gradients)
+
+
+def test_a_program_is_differentiated_before_its_loops_are_split_as_well(program):
+    """Whoever wants the equations of one step, as in a textbook, leaves fission out."""
+    whole = differentiated(program, all_wanted(program))
+    verify(whole)
+    verify(fissioned(whole))
+    (forward,) = (step for step in whole.forward_order() if isinstance(step, Loop))
+    (backward,) = (step for step in whole.backward_order() if isinstance(step, Loop))
+    assert backward.backwards and backward.steps == forward.steps == T
+    assert sorted(r.how for r in whole.results[backward]) == ["last", "rows", "sum", "sum"]
+
+
+def test_a_loop_stands_once_in_the_order_however_many_results_it_has():
+    def f(xs, start):
+        ys, h = tr.unroll(lambda x, h: (x @ U, np.tanh(x @ U + h @ W)), xs, start)
+        return ys, h, ys + 1, h * 2
+
+    program = fissioned(traced(f, (XS, START)))
+    assert sum(isinstance(step, Loop) for step in program.forward_order()) == 1
+
+
+# --- as text ---------------------------------------------------------------------------------------------------------
+
+FORWARD = """
+given
+    input0: float64[5, 2, 3]
+    input1: float64[2, 4]
+    captured2: float64[3, 4]  # 'U'
+    captured3: float64[4, 4]  # 'W'
+forward
+    state4: float64[2, 4] = input1 before the first step
+    for each of 5 steps:
+        x5: float64[2, 3] = a row of input0
+        v6: float64[2, 4] = matmul(x5, captured2)
+        v7: float64[2, 4] = matmul(state4, captured3)
+        v8: float64[2, 4] = add(v6, v7)
+        v9: float64[2, 4] = tanh(v8)
+        state4 = v9 from now on
+    result10: float64[5, 2, 4] = v9 at each step
+    return result10
+""".strip()
+
+BACKWARD = """
+    for each of 5 steps, from the last to the first:
+        g19: float64[2, 4] = a row of g14
+        v20: float64[2, 4] = a row of v16
+        v21: float64[2, 4] = add(g18, g19)
+        v22: float64[2, 4] = multiply(v21, v20)
+        v23: float64[2, 4] = matmul(v22, v17)
+        g18 = v23 from now on
+""".strip("\n")
+
+
+def test_a_program_prints_itself(program):
+    assert str(program) == FORWARD
+    first = fissioned(program)
+    assert BACKWARD in str(fissioned(differentiated(first, all_wanted(first))))
+
+
+def test_names_of_users_are_escaped():
+    weird = tr.tensor(np.ones(2), name="W\n    return input0  # " + "w" * 1000)
+    (line,) = (line for line in str(traced(lambda x: x * weird, (np.ones(2),))).splitlines() if "# " in line)
+    assert r"# 'W\n    return" in line and len(line) < 100
+
+
+# --- verification ----------------------------------------------------------------------------------------------------
+
+
+def with_loop(program, carried=None, slices=None, steps=T):
+    """The program with another loop in its only loop's place."""
+    (result,) = program.outputs
+    old = result.op
+    loop = Loop(old.name, steps, carried or old.carried, old.slices if slices is None else slices, old.backwards)
+    return replace(program, outputs=[loop.result(program.trace, result.how, result.inner)])
+
+
+def test_what_is_computed_nowhere_is_found(program):
+    with pytest.raises(Malformed, match="is made of nothing, and is no input"):
+        verify(replace(program, inputs=program.inputs[:2]))
+    with pytest.raises(Malformed, match="is made of nothing"):
+        verify(replace(program, outputs=[new_input((2,), float, "input")]))
+
+
+def test_wrong_shapes_and_dtypes_are_found(program):
+    a = program.inputs[1]
+    for shape, dtype in (((B, d + 1), np.float64), ((B, d), np.float32)):
+        wrong = Value(elementwise.tanh, (a,), {}, shape, dtype)
+        with pytest.raises(Malformed, match="its operation gives float64"):
+            verify(replace(program, outputs=[wrong]))
+
+
+def test_broken_loops_are_found(program):
+    (carried,), slices = program.outputs[0].op.carried, program.outputs[0].op.slices
+    (sequence,) = slices.values()
+    wide = Carried(sequence, carried.before, carried.after)
+    with pytest.raises(Malformed, match="before and after a step are of different forms"):
+        verify(with_loop(program, carried=[wide]))
+    with pytest.raises(Malformed, match="is no row of"):
+        verify(with_loop(program, steps=T - 1))
+    with pytest.raises(Malformed, match="made of nothing"):
+        verify(with_loop(program, slices={new_input((B, n), float, "x"): sequence}))
+    last = program.outputs[0].op.result(program.trace, "last", carried.after)
+    with pytest.raises(Malformed, match="which is no state"):
+        verify(replace(program, outputs=[last]))
+
+
+def test_gradients_of_another_form_are_found(program):
+    program = differentiated(fissioned(program), all_wanted(program))
+    verify(program)
+    first, second, *_ = program.inputs
+    swapped = {first: program.gradients[second], second: program.gradients[first]}
+    with pytest.raises(Malformed, match="an input and its gradient are of different forms"):
+        verify(replace(program, gradients=swapped))
+    with pytest.raises(Malformed, match="an output and its cotangent"):
+        verify(replace(program, cotangents=[]))
