@@ -377,7 +377,7 @@ for T, B in ((5, 2), (9, 6)):
     ys, h = tr.unroll(cell, np.zeros((T, B, 3), np.float32))
     ys.sum().backward()
 loops = [m.program for name, m in __import__("sys").modules.items() if name.startswith("tinygrad_rnn_generated")]
-print(len(loops), sum(sum(loop.stats.cache_misses.values()) for loop in loops))
+print(len(loops), sum(sum(loop.stats().cache_misses.values()) for loop in loops))
 """
 
 

@@ -28,6 +28,7 @@ from .code_folder import (
     temporary_folder,
     write_whole,
 )
+from .failures import MachineCodeFailed
 
 HEADER = '''"""Generated: a loop over time as machine code."""
 
@@ -45,7 +46,7 @@ from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, 
 '''
 
 # All that it imports, also by way of others: what is compiled into it, or decides how.
-COMPILED_IN = ("cache", "code_folder", "division", "fast_functions", "tiled_product", "tiles")
+COMPILED_IN = ("cache", "code_folder", "division", "failures", "fast_functions", "tiled_product", "tiles")
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -59,12 +60,15 @@ def kernel(function: Any) -> Any:
     if config.DISABLE_JIT:
         return function
     compiled = numba.njit(**OPTIONS)(function)
-    compiler = compiled._compiler
-    customise = compiler._customize_flags
+    compiler = getattr(compiled, "_compiler", None)
+    customise = getattr(compiler, "_customize_flags", None)
+    if customise is None:  # another numba, which calls it otherwise: slower, and right all the same
+        return compiled
 
     def customised(flags: Any) -> Any:
         flags = customise(flags)
-        flags.noalias = True
+        with contextlib.suppress(AttributeError):
+            flags.noalias = True
         return flags
 
     compiler._customize_flags = customised
@@ -72,25 +76,52 @@ def kernel(function: Any) -> Any:
 
 
 def entry(function: Any) -> Any:
-    """Compile what is called from Python, and keep it on disk. What can't be read there is compiled anew."""
+    """Compile what is called from Python, and keep it on disk where that can be done.
+
+    Returns:
+        The function, which raises ``MachineCodeFailed`` if numba can't compile it.
+    """
     if config.DISABLE_JIT:
         return function
-    compiled = numba.njit(cache=True, **OPTIONS)(function)
-    folder, beginning = Path(compiled.stats.cache_path), function.__module__
+    compiled, may_be_kept = _kept_on_disk(function), True
+
+    def run(*arguments: Any) -> None:
+        nonlocal compiled, may_be_kept
+        try:
+            compiled(*arguments)
+        except Exception as error:  # of numba: machine code itself raises nothing
+            if not may_be_kept:
+                raise MachineCodeFailed(error) from error
+            compiled, may_be_kept = numba.njit(**OPTIONS)(function), False
+            run(*arguments)
+
+    run.stats = lambda: compiled.stats  # type: ignore[attr-defined]
+    return run
+
+
+def _kept_on_disk(function: Any) -> Any:
+    """A function that numba compiles and keeps. What can't be read is compiled anew, what can't be written isn't kept.
+
+    That files are whole, and nobody else's, is seen to where numba reads and writes them. With a numba that has no such
+    places, nothing is kept.
+    """
+    uncached = numba.njit(**OPTIONS)(function)
     try:
+        compiled = numba.njit(cache=True, **OPTIONS)(function)
+        folder, beginning = Path(compiled.stats.cache_path), function.__module__
         if not is_trusted_folder(folder):  # it is elsewhere if NUMBA_CACHE_DIR says so
-            return numba.njit(**OPTIONS)(function)
+            return uncached
         remove_untrusted(folder, beginning)
-    except OSError:
-        return numba.njit(**OPTIONS)(function)
-    cache = compiled._cache
-    load, save = cache.load_overload, cache.save_overload
+        cache = compiled._cache
+        load, save, forget = cache.load_overload, cache.save_overload, cache.flush
+    except (OSError, RuntimeError, AttributeError):  # no folder that numba would write to, or another numba
+        return uncached
 
     def load_if_whole(*arguments: Any) -> Any:
         try:
             return load(*arguments)
         except Exception:  # unpickling what is damaged can raise anything
-            cache.flush()
+            forget()
             return None
 
     def save_if_possible(*arguments: Any) -> None:
