@@ -7,7 +7,8 @@ import itertools
 import sys
 import threading
 import types
-from collections import deque
+from array import array
+from collections import OrderedDict, defaultdict, deque
 
 import numpy as np
 import pytest
@@ -168,9 +169,59 @@ class Private:
     gain = property(lambda self: self.__gain, lambda self, gain: setattr(self, "_Private__gain", gain))
 
 
+class Base:
+    gain = 2.0
+
+
+class OtherBase:
+    gain = 3.0
+
+
+class Inheriting(Base):
+    pass
+
+
+def replaced(**names):
+    """A module in place of the one in ``sys.modules``."""
+    module = types.ModuleType(settings.__name__)
+    vars(module).update(names)
+    return module
+
+
+def swap(mapping):
+    """Move the first entry to the end."""
+    key = next(iter(mapping))
+    mapping[key] = mapping.pop(key)
+
+
 several, other, named, private, options = Several(), Several(), Named(), Private(), {"gain": 2.0}
 several.gain = 1.0
 shown = types.MappingProxyType(options)
+by_text = 2.0
+numbers = array("d", [2.0])
+buffer, memory = bytearray([2]), bytearray([2])
+seen = memoryview(memory)
+ordered, moved, attributes = {3.0: 1, 2.0: 1}, OrderedDict([(3.0, 1), (2.0, 1)]), types.SimpleNamespace(a=3.0, b=2.0)
+values = (viewed := {"gain": 2.0}).values()
+counted = defaultdict(lambda: 2.0)
+
+
+class Heir(Base):
+    pass
+
+
+made = Heir()
+
+
+def imported_by_name():
+    return importlib.import_module("settings_of_a_test").scale
+
+
+def imported():
+    import settings_of_a_test
+
+    return settings_of_a_test.scale
+
 
 # (what the function looks at, what changes that)
 LOOKS = {
@@ -185,6 +236,48 @@ LOOKS = {
         lambda: settings.bias if hasattr(settings, "bias") else 1.0,
         lambda patch: patch.setattr(settings, "bias", 3.0, raising=False),
     ),
+    "globals by name": (lambda: globals()["by_text"], lambda patch: patch.setitem(globals(), "by_text", 3.0)),
+    "one of several names": (
+        lambda: sum([globals()[name] for name in ("by_text", "__doc__") if name != "__doc__"]),
+        lambda patch: patch.setitem(globals(), "by_text", 3.0),
+    ),
+    "text that is run": (lambda: eval("by_text * 1"), lambda patch: patch.setitem(globals(), "by_text", 3.0)),
+    "sys.modules": (
+        lambda: sys.modules["settings_of_a_test"].scale,
+        lambda patch: patch.setattr(settings, "scale", 3.0),
+    ),
+    "its own variables": (
+        lambda: imported.__globals__["by_text"],
+        lambda patch: patch.setitem(globals(), "by_text", 3.0),
+    ),
+    "another in sys.modules": (
+        lambda: sys.modules["settings_of_a_test"].scale,
+        lambda patch: patch.setitem(sys.modules, "settings_of_a_test", replaced(scale=3.0)),
+    ),
+    "another that is imported": (
+        imported,
+        lambda patch: patch.setitem(sys.modules, "settings_of_a_test", replaced(scale=3.0)),
+    ),
+    "another that is imported by name": (
+        imported_by_name,
+        lambda patch: patch.setitem(sys.modules, "settings_of_a_test", replaced(scale=3.0)),
+    ),
+    "bases": (lambda: Inheriting.gain, lambda patch: setattr(Inheriting, "__bases__", (OtherBase,))),
+    "bases of an object's class": (
+        lambda: made.gain,
+        lambda patch: setattr(Heir, "__bases__", (OtherBase,)),
+    ),
+    "bytearray": (lambda: float(buffer[0]), lambda patch: buffer.__setitem__(0, 3)),
+    "memoryview": (lambda: float(seen[0]), lambda patch: memory.__setitem__(0, 3)),
+    "array": (lambda: numbers[0], lambda patch: numbers.__setitem__(0, 3.0)),
+    "order of a dict": (lambda: [*ordered][-1], lambda patch: swap(ordered)),
+    "order of an OrderedDict": (lambda: [*moved][-1], lambda patch: moved.move_to_end(3.0)),
+    "order of attributes": (lambda: [*vars(attributes).values()][-1], lambda patch: swap(vars(attributes))),
+    "values of a dict": (lambda: next(iter(values)), lambda patch: patch.setitem(viewed, "gain", 3.0)),
+    "what a dict makes": (
+        lambda: counted.default_factory(),
+        lambda patch: setattr(counted, "default_factory", lambda: 3.0),
+    ),
     "what hides a builtin function": (lambda: abs(-2.0), lambda patch: patch.setitem(globals(), "abs", lambda _: 3.0)),
 }
 
@@ -192,6 +285,7 @@ LOOKS = {
 @pytest.mark.parametrize("name", LOOKS)
 def test_whatever_it_looks_at(name, monkeypatch):
     monkeypatch.setattr(settings, "scale", 1.5, raising=False)
+    monkeypatch.setitem(sys.modules, settings.__name__, settings)
     look, change = LOOKS[name]
     compiled = tr.compile(lambda x: x * look())
     assert compiled(np.ones(1)).item() == look() != 3.0
@@ -396,8 +490,8 @@ def test_only_what_is_mentioned_is_looked_into():
     before = Guards(cell)
     settings.unrelated = lambda x: activation(x)
     after = Guards(cell)
-    assert len(before._named) + len(before._listed) < 10
-    assert after._named.keys() == before._named.keys()
+    assert sum(map(len, before.watched)) < 10
+    assert list(map(len, after.watched)) == list(map(len, before.watched))
     settings.scale = 2.5
     assert before.changed()
 

@@ -3,7 +3,8 @@
 import dataclasses
 import enum
 import functools
-from collections import deque
+from array import array
+from collections import OrderedDict, deque
 
 import numpy as np
 import pytest
@@ -194,6 +195,25 @@ def in_turn(*choices):
     return make
 
 
+class First:
+    sign = 1
+
+
+class Second:
+    sign = -1
+
+
+def in_turn_of_bases():
+    class Heir(First):
+        pass
+
+    def f(x):
+        Heir.__bases__ = (Second,) if Heir.__bases__ == (First,) else (First,)
+        return x * Heir.sign
+
+    return f
+
+
 COUNTS = {
     "attribute": (Attribute, r"Attribute\.calls \(from 1 to 2\)"),
     "slot": (Slot, r"Slot\.calls \(from 1 to 2\)"),
@@ -212,6 +232,20 @@ COUNTS = {
     "set that grows": (holding(set, lambda a: a.add(len(a)), len), r"len\(kept of f\(\)\) \(from 1 to 2\)"),
     "dict that grows": (holding(dict, lambda a: a.update({len(a): 0}), len), r"len\(kept of f\(\)\) \(from 1 to 2\)"),
     "key": (holding(lambda: {0: ""}, lambda a: a.update({max(a) + 1: a.popitem()[1]}), max), r"kept of f\(\)\[1\]"),
+    "bytes": (holding(lambda: bytearray(1), lambda a: add_to(a, 0), lambda a: a[0]), r"kept of f\(\).* \(from b'"),
+    "array": (holding(lambda: array("d", [0]), lambda a: add_to(a, 0), lambda a: a[0]), r"kept of f\(\).* \(from b'"),
+    "memory": (
+        holding(lambda: memoryview(bytearray(1)), lambda a: add_to(a, 0), lambda a: a[0]), r"kept of f\(\).* \(from b'",
+    ),
+    "order": (
+        holding(
+            lambda: OrderedDict.fromkeys([9, 0, 1, 2, 3]),
+            lambda kept: kept.move_to_end(next(iter(kept))),
+            lambda kept: next(iter(kept)),
+        ),
+        r"kept of f\(\)\[\d\]",
+    ),
+    "bases": (in_turn_of_bases, r"Heir|__mro__|Second|First"),
     "NumPy number": (holding(lambda: [np.int64(0)], lambda a: add_to(a, 0), lambda a: a[0]), r"kept of f\(\)\[0\]"),
     "object": (Replacing, r"Replacing\.counts\.calls \(from 1 to 2\)"),
     "tuple": (ReplacingATuple, r"ReplacingATuple\.counts\[0\] \(from 1 to 2\)"),

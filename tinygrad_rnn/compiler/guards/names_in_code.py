@@ -7,6 +7,7 @@ import functools
 import sys
 import sysconfig
 import types
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ class Mentions(NamedTuple):
 
     Attributes:
         variables: global variables. An attribute of the same name is none: the ``loss`` of a model has nothing to do
-            with the variable that a training loop sets at each step.
+            with the variable that a training loop sets at each step. Only code that looks variables up by their names,
+            as ``globals()["loss"]`` does, may mean any.
         imports: modules that it imports.
         parts: what it may find in modules: attributes, and texts, which may be for ``getattr``.
     """
@@ -48,18 +50,60 @@ class Mentions(NamedTuple):
     parts: frozenset[str]
 
 
+RUN_TEXT = {"eval", "exec"}
+LOOK_UP = {"globals", "__globals__", "__import__", "import_module"}
+
+
 @functools.lru_cache(maxsize=1024)
 def mentions(code: types.CodeType) -> Mentions:
     """The names in some code."""
-    inside = [mentions(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
-    by_name = [step for step in dis.get_instructions(code) if step.opcode in dis.hasname]
-    texts = {constant for constant in code.co_consts if isinstance(constant, str) and constant.isidentifier()}
-    own = Mentions(
-        frozenset(step.argval for step in by_name if "GLOBAL" in step.opname or step.opname == "LOAD_NAME"),
-        frozenset(step.argval for step in by_name if step.opname == "IMPORT_NAME"),
-        frozenset({*code.co_names, *texts}),
-    )
-    return Mentions(*(frozenset().union(*sets) for sets in zip(own, *inside)))
+    variables: set[str] = set()
+    imports: set[str] = set()
+    parts: set[str] = set()
+    texts: set[str] = set()
+    for each in _with_inner(code):
+        by_name = [step for step in dis.get_instructions(each) if step.opcode in dis.hasname]
+        variables |= {step.argval for step in by_name if "GLOBAL" in step.opname or step.opname == "LOAD_NAME"}
+        imports |= {step.argval for step in by_name if step.opname == "IMPORT_NAME"}
+        parts |= set(each.co_names)
+        texts |= {constant for constant in _constants(each.co_consts) if isinstance(constant, str)}
+    dotted = set(filter(_is_dotted, texts))
+    parts |= {name for text in dotted for name in text.split(".")}
+    if not variables.isdisjoint(RUN_TEXT):
+        parts |= {name for text in texts for name in _names_in_text(text)}
+    if not (variables | parts).isdisjoint(RUN_TEXT | LOOK_UP) or {"sys", "modules"} <= parts:
+        variables |= parts
+        imports |= dotted
+    return Mentions(frozenset(variables), frozenset(imports), frozenset(parts))
+
+
+def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Some code, and that of the functions that it makes."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _with_inner(constant)
+
+
+def _constants(constants: Iterable[Any]) -> Iterator[Any]:
+    """The constants of some code, and what stands in those that are tuples."""
+    for constant in constants:
+        if isinstance(constant, (tuple, frozenset)):
+            yield from _constants(constant)
+        else:
+            yield constant
+
+
+def _is_dotted(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def _names_in_text(text: str) -> set[str]:
+    """The names in a text, if it is Python."""
+    try:
+        return set(compile(text, "<text>", "exec").co_names)
+    except (SyntaxError, ValueError):
+        return set()
 
 
 def modules_mentioned(found: Mentions, variables: dict[str, Any]) -> list[types.ModuleType]:

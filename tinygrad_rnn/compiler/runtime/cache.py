@@ -60,7 +60,7 @@ def kernel(function: Any) -> Any:
     if config.DISABLE_JIT:
         return function
     compiled = numba.njit(**OPTIONS)(function)
-    compiler = getattr(compiled, "_compiler", None)
+    compiler: Any = getattr(compiled, "_compiler", None)
     customise = getattr(compiler, "_customize_flags", None)
     if customise is None:  # another numba, which calls it otherwise: slower, and right all the same
         return compiled
