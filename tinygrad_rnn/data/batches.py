@@ -115,6 +115,12 @@ class Batches(Epochs):
         sequences = self.inputs if self.input_sequences else self.targets if self.target_sequences else []
         return {len(np.asarray(sequence)) for sequence in sequences}
 
+    @property
+    def batch_axes(self) -> tuple[int, int]:
+        """The axes of inputs and targets along which examples lie side by side."""
+        later = 0 if self.batch_first else 1
+        return (later if self.input_sequences else 0, later if self.target_sequences else 0)
+
     def _arrange(self, rng: np.random.Generator | None) -> None:
         order = np.arange(len(self.inputs))
         if rng is not None:
@@ -250,6 +256,11 @@ class StreamBatches(Epochs):
         """How many steps long a batch may be: the last one of an epoch is shorter."""
         rest = 0 if self.drop_last else self._stream_length % self.steps
         return {self.steps, rest} if rest else {self.steps}
+
+    @property
+    def batch_axes(self) -> tuple[int, int]:
+        """The axis along which streams lie side by side, of inputs and of targets."""
+        return (0, 0) if self.batch_first else (1, 1)
 
     def _arrange(self, rng: np.random.Generator | None) -> None:
         self._offset = 0 if rng is None else int(rng.integers(self._offsets))

@@ -82,6 +82,16 @@ class Epochs(ABC):
     def _epoch_rng(self) -> np.random.Generator | None:
         return None if self._seed is None else np.random.default_rng(self._seed)
 
+    @property
+    def generator(self) -> np.random.Generator | None:
+        """The generator that shuffles; None if nothing does."""
+        return self._rng
+
+    @property
+    def batch_axes(self) -> tuple[int, int]:
+        """The axes of inputs and targets along which the sequences of a batch lie side by side; time is the other."""
+        return (1, 1)
+
     # ------------------------------------------------------------------ the place in the data
     def state_dict(self) -> dict[str, Any]:
         """The place in the data, as plain numbers, strings, lists and dicts (JSON can hold it).

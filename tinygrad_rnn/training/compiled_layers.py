@@ -9,7 +9,7 @@ from functools import partial
 
 from ..data import Epochs
 from ..nn import Module, Recurrent
-from ..nn.compiled_cells import compiled
+from ..nn.compiled_cells import compiled, uncompiled
 from .history import History
 
 _MOST_LENGTHS = 16
@@ -64,4 +64,19 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
         yield
     finally:
         for _, layer, cells in before:
+            layer.layers = cells
+
+
+@contextmanager
+def as_written(model: Module) -> Iterator[None]:
+    """Let the recurrent layers of a model run uncompiled inside: for a look that isn't worth a plan."""
+    before = [(layer, layer.layers) for _, layer in layers_in_one_go(model)]
+    try:
+        for layer, cells in before:
+            layer.layers = [
+                tuple(map(uncompiled, cell)) if isinstance(cell, tuple) else uncompiled(cell) for cell in cells
+            ]
+        yield
+    finally:
+        for layer, cells in before:
             layer.layers = cells

@@ -43,13 +43,13 @@ class Limits(NamedTuple):
             return None
         return f"the loss, {history.epoch_losses[-1]:.4g}, is below the threshold of {self.threshold:g}"
 
-    def reached(self, history: History) -> str | None:
-        """Which limit is reached, in words; None if none is."""
+    def reached(self, history: History, seconds: float) -> str | None:
+        """Which limit is reached after so many seconds, in words; None if none is."""
         if self.steps is not None and history.step >= self.steps:
             return f"{history.step:,} steps are done"
         if self.epochs is not None and len(history.epochs) >= self.epochs:
             return f"{len(history.epochs):,} epochs are done"
-        if self.seconds is not None and history.seconds >= self.seconds:
+        if self.seconds is not None and seconds >= self.seconds:
             return f"{self.seconds:g} seconds are over"
         return None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from .limits import Limits
 from .prediction import Loss, Predict
 from .prediction import predict as call_model
 from .progress import Progress
+from .ranks import Alone, Ranks
 from .run import Run
+from .sharing import Sharing, Weight, facts_of
 from .updates import Clipping, Pace
 from .validation import Validation
 
@@ -51,6 +54,9 @@ def fit(
     whole_step: bool = False,
     progress: bool | None = None,
     unit: str = "steps",
+    accumulate: int = 1,
+    communicator: Any = None,
+    weight: Weight | None = None,
 ) -> History:
     """Train a model.
 
@@ -96,6 +102,14 @@ def fit(
         progress: Whether to show a progress bar; by default on a terminal only.
         unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
 
+        accumulate: In how many parts to compute each batch, one after the other: as many times less memory for
+            activations, the same update to rounding.
+        communicator: mpi4py's, such as ``MPI.COMM_WORLD``: its processes share each batch, and make the same update as
+            one process would, to rounding; see docs/scale.md. What draws random numbers draws others on each.
+        weight: What a batch counts for if it is put together from parts: how many targets its loss is a mean over, a
+            function of a ``Batch``. By default all targets but the padding and, for a
+            ``functools.partial(loss, ignore_index=...)``, those that are ignored.
+
     Returns:
         What was done.
 
@@ -110,7 +124,9 @@ def fit(
         OSError: The folder can't be written to, or another run has it; or the disk was full at the end.
         TypeError: The data are something else.
         ValueError: Something else doesn't fit: no limit, an optimiser of other parameters, a checkpoint of another
-            run, damaged checkpoints alone.
+            run, damaged checkpoints alone; a loss that parts of a batch don't add up to; processes that were begun
+            with different models, data or settings.
+        RankFailed: Another process of the run failed.
 
     Example:
         >>> import numpy as np
@@ -129,55 +145,68 @@ def fit(
         array([1.])
     """
     keep_freed_memory()
-    limits = Limits(epochs, steps, seconds, threshold)
-    limits.check()
-    _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
-    lengths = many_lengths(data, validation)
+    ranks = Alone() if communicator is None else Ranks(communicator)
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
         checkpoints = Checkpoints(checkpoints)
-    held_out = None
-    if validation is not None:
-        held_out = Validation(
-            validation, loss, predict, every=validate_every, patience=patience, min_improvement=min_improvement
+    limits = Limits(epochs, steps, seconds, threshold)
+
+    def begin() -> Run:
+        limits.check()
+        _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
+        every: dict[str, Any] = {"every": validate_every, "patience": patience, "min_improvement": min_improvement}
+        return Run(
+            model,
+            data,
+            loss,
+            optimizer,
+            limits=limits,
+            predict=predict,
+            step_executor=executor if whole_step and not many_lengths(data, validation) else None,
+            clipping=Clipping(clip_norm, clip_value),
+            pace=Pace(schedule, schedule_by),
+            validation=None if validation is None else Validation(validation, loss, predict, weight=weight, **every),
+            checkpoints=checkpoints,
+            callbacks=callbacks,
+            generators=generators,
+            ranks=ranks,
+            sharing=Sharing(data, ranks.rank, ranks.size, accumulate, weight, loss),
         )
-    run = Run(
-        model,
-        data,
-        loss,
-        optimizer,
-        limits=limits,
-        predict=predict,
-        step_executor=executor if whole_step and not lengths else None,
-        clipping=Clipping(clip_norm, clip_value),
-        pace=Pace(schedule, schedule_by),
-        validation=held_out,
-        checkpoints=checkpoints,
-        callbacks=callbacks,
-        generators=generators,
-    )
-    if lengths and executor and (whole_step or layers_in_one_go(model)):
-        say_not_compiled(run.history, "the model", lengths)
-    model.train()
-    with checkpoints or nullcontext(), compiled_layers(model, None if lengths else executor, run.history):
-        if checkpoints is not None:
-            _start_from(checkpoints, run, resume)
-        run.train(Progress(run.history, limits, len(data), unit, progress))
+
+    with ranks.together(), ExitStack() as stack:
+        run = ranks.everywhere(begin)
+        settings = (limits, run.clipping, schedule_by, validate_every, patience, min_improvement)
+        how = (executor, whole_step, accumulate, resume)
+        ranks.check_same(lambda: facts_of(model, optimizer, data, validation, *settings, *how))
+        lengths = many_lengths(data, validation)
+        if lengths and executor and (whole_step or layers_in_one_go(model)):
+            say_not_compiled(run.history, "the model", lengths)
+        model.train()
+        stack.enter_context(compiled_layers(model, None if lengths else executor, run.history))
+        if checkpoints is None or not _resumed(checkpoints, run, resume, stack):
+            run.draw_apart()
+        run.train(Progress(run.history, limits, len(data), unit, progress if ranks.rank == 0 else False))
     return run.history
 
 
-def _start_from(checkpoints: Checkpoints, run: Run, resume: bool) -> None:
-    """Resume a run if that is asked for and there is something to resume."""
-    if not resume:
-        if not checkpoints.empty():
+def _resumed(checkpoints: Checkpoints, run: Run, resume: bool, stack: ExitStack) -> bool:
+    """Resume a run if that is asked for and there is something to resume. The first process has the folder."""
+
+    def newest() -> Any:
+        if run.ranks.rank != 0:
+            return None
+        stack.enter_context(checkpoints)
+        if not resume and not checkpoints.empty():
             raise FileExistsError(
                 f"{checkpoints.folder} holds the checkpoints of an earlier run. Pass resume=True to go on with it, or "
                 "give this run a folder of its own."
             )
-        return
-    found = checkpoints.newest()
-    if found is not None:
-        _, state = found
-        run.load_state_dict(state)
+        return checkpoints.newest() if resume else None
+
+    found = run.ranks.gather(newest)[0]
+    if found is None:
+        return False
+    run.ranks.everywhere(lambda: run.load_state_dict(found[1]))
+    return True
 
 
 def _check(

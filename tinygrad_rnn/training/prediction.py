@@ -103,20 +103,41 @@ def evaluate(model: Module, data: Iterable[Batch], loss: Loss, *, predict: Predi
     Raises:
         ValueError: There are no batches, or the data don't stand at the beginning of an epoch.
     """
-    total = weight = 0.0
-    with _evaluating(model), _unmoved(data), no_grad():
-        state = None
-        for batch in data:
-            value, state = loss_and_state(model, loss, predict, batch, state if batch.continues else None)
-            total += count_targets(batch) * float(value)
-            weight += count_targets(batch)
+    total, weight = total_loss(model, data, loss, predict, lambda batch: [(batch, 1.0)])
     if weight == 0:
         raise ValueError("evaluate: there are no batches to evaluate the model on")
     return total / weight
 
 
+def total_loss(
+    model: Module, data: Iterable[Batch], loss: Loss, predict: Predict, parts_of: Callable[[Batch], Any]
+) -> tuple[float, float]:
+    """The sum of the losses of some parts of all batches, and how many targets all batches have.
+
+    Args:
+        model: The model.
+        data: Batches.
+        loss: As in ``evaluate``.
+        predict: As in ``evaluate``.
+        parts_of: The parts of a batch that are to be computed, each with its share in the batch's loss.
+    """
+    total = weight = 0.0
+    with evaluating(model), _unmoved(data), no_grad():
+        states: list[Any] = []
+        for batch in data:
+            parts = parts_of(batch)
+            before = states if batch.continues and states else [None] * len(parts)
+            states = []
+            for (part, share), state in zip(parts, before):
+                value, state = loss_and_state(model, loss, predict, part, state)
+                states.append(state)
+                total += count_targets(batch) * share * float(value)
+            weight += count_targets(batch)
+    return total, weight
+
+
 @contextmanager
-def _evaluating(model: Module) -> Iterator[None]:
+def evaluating(model: Module) -> Iterator[None]:
     """In evaluation mode, and back in the mode that the model was in."""
     was_training = model.training
     model.eval()

@@ -5,25 +5,28 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from ..autodiff import stop_gradient
 from ..autodiff.scope import no_grad
-from ..autodiff.tensor import Tensor, tensor
-from ..autodiff.trees import leaves, unflatten
 from ..data import Batch, Epochs
 from ..data.generator_state import generator_state, restore_generator
 from ..nn import Module
 from ..optim import Optimizer
+from .carried import Carried
 from .checkpoints import Checkpoints
+from .compiled_layers import as_written
 from .history import History
 from .interrupts import DelayedInterrupt
 from .limits import Limits
-from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state
+from .prediction import Loss, Predict, count_inputs, count_targets, evaluating, loss_and_state
 from .progress import Progress
+from .ranks import Alone
+from .sharing import Sharing, is_checked
 from .updates import Clipping, Pace
 from .validation import Validation
 from .whole_step import compiled_step
@@ -35,6 +38,8 @@ class TrainingDiverged(FloatingPointError):
     Attributes:
         history: What was done until then.
     """
+
+    on_all_ranks = True
 
     def __init__(self, message: str, history: History) -> None:
         super().__init__(message)
@@ -48,9 +53,29 @@ class TrainingInterrupted(KeyboardInterrupt):
         history: What was done until then.
     """
 
+    on_all_ranks = True
+
     def __init__(self, message: str, history: History) -> None:
         super().__init__(message)
         self.history = history
+
+
+class Report(NamedTuple):
+    """What a process tells the others of its part of a step.
+
+    Attributes:
+        loss: The losses of its parts, each times its share.
+        with_gradient: Which parameters got a gradient.
+        seconds: How long the run has taken, by its clock.
+        interrupted: Whether Ctrl-C was pressed there.
+        save: Whether it is time for a checkpoint.
+    """
+
+    loss: float
+    with_gradient: list[bool]
+    seconds: float
+    interrupted: bool
+    save: bool
 
 
 class Run:
@@ -61,8 +86,8 @@ class Run:
         data: The batches.
         optimizer: The optimiser.
         history: What was done so far.
-        state: The state carried to the next batch of a stream, detached; None if there is none.
         validation: The best weights so far, if there is validation.
+        ranks: The processes that share the run; ``ranks.rank`` is the number of this one.
     """
 
     def __init__(
@@ -81,6 +106,8 @@ class Run:
         checkpoints: Checkpoints | None = None,
         callbacks: Iterable[Callable[[Run], None]] = (),
         generators: Iterable[np.random.Generator] = (),
+        ranks: Alone | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.model = model
         self.data = data
@@ -94,14 +121,20 @@ class Run:
         self.checkpoints = checkpoints
         self.callbacks = list(callbacks)
         self.generators = [*(rng for _, rng in model.named_generators()), *generators]
+        if ranks is not None and ranks.size > 1 and any(rng is data.generator for rng in self.generators):
+            raise ValueError(
+                "fit: the model draws its noise from the generator that shuffles the data. Processes that share a run "
+                "need the same order and other noise: give each a generator of its own."
+            )
         self.history = History()
         self._loss_and_state = (
             partial(loss_and_state, model, loss, predict)
             if step_executor is None
             else compiled_step(model, loss, predict, step_executor, self.history)
         )
-        self.state: Any = None
-        self._saved_state: list[np.ndarray] | None = None  # from a checkpoint, waiting for its structure
+        self.ranks = Alone() if ranks is None else ranks
+        self.sharing = Sharing(data, 0, 1, 1, None, loss) if sharing is None else sharing
+        self.carried = Carried(self.sharing, self.ranks, self._state_after)
         self._saved_step: int | None = None
         self._weights_before: list[tuple[Any, np.ndarray]] = []
 
@@ -115,8 +148,13 @@ class Run:
         """Whether the run has ended."""
         return self.history.stopped is not None
 
+    @property
+    def state(self) -> Any:
+        """The state carried to the next batch of a stream (of the first part that this process computes), or None."""
+        return self.carried.states[0] if self.carried.states else None
+
     def stop(self, reason: str) -> None:
-        """End the run after this step."""
+        """End the run after this step: all of its processes, though one alone asks for it."""
         self.history.stopped = reason
 
     # --- the loop ----------------------------------------------------------------------------------------------------
@@ -127,45 +165,70 @@ class Run:
         try:
             with DelayedInterrupt() as interrupt, progress:
                 batches = endless(self.data)
-                self._stop_if_done()
+                self._stop_if_done(self.ranks.gather(lambda: self.history.seconds)[0])
                 while not self.stopped:
-                    self._learn_from(next(batches))
-                    self._stop_if_done()
+                    reports = self._learn_from(next(batches), interrupt)
+                    self._stop_if_done(reports[0].seconds)
                     progress.update()
-                    if interrupt.requested:
+                    alone = interrupt.requested and self.ranks.size == 1  # several hear of it with the next step
+                    if alone or any(report.interrupted for report in reports):
                         self._interrupted()
-                    if self.checkpoints is not None and self.checkpoints.due(self.step):
-                        self._save_or_warn(self.checkpoints)
+                    if reports[0].save:
+                        self._save_or_warn()
         finally:
             self.history.stop_clock()
         self._save()
         if self.validation is not None and self.validation.best_weights is not None:
             self.model.load_state_dict(self.validation.best_weights)
 
-    def _learn_from(self, batch: Batch) -> None:
-        """One step: forward pass, loss, backward pass, update."""
-        saved, self._saved_state = self._saved_state, None
-        if saved is not None and batch.continues:
-            self.state = self._structured(saved, batch)
-        loss, state = self._loss_and_state(batch, self.state if batch.continues else None)
-        self.state = stop_gradient(state)
-        value = float(loss.item())
-        if not math.isfinite(value):
-            self._diverged(f"the loss is {value} at step {self.step + 1}")
-        self.history.record(value, count_inputs(batch), count_targets(batch))
+    def _learn_from(self, batch: Batch, interrupt: DelayedInterrupt) -> list[Report]:
+        """One step: forward and backward pass of each part, sums over all parts, update."""
+        reports = self.ranks.gather(lambda: self._compute(batch, interrupt))
+        loss = sum(report.loss for report in reports)
+        if not math.isfinite(loss):
+            self._diverged(f"the loss is {loss} at step {self.step + 1}")
+        self.history.record(loss, count_inputs(batch), count_targets(batch))
         if self.data.position == len(self.data):
             self.history.end_epoch()
         if self.limits.converged(self.history) is None:
-            self._update(loss)
+            trained = [any(got) for got in zip(*(report.with_gradient for report in reports))]
+            self._update([p for p, is_trained in zip(self.model.parameters(), trained) if is_trained])
         if self.validation is not None and self.validation.due(self.history):
-            self.validation.validate(self.model, self.history)
+            self.validation.validate(self.model, self.history, self.ranks)
         self.pace.advance(self.history, validating=self.validation is not None)
+        if self.callbacks:
+            reasons = self.ranks.gather(self._call_back)
+            self.history.stopped = next((reason for reason in reasons if reason is not None), None)
+        return reports
+
+    def _compute(self, batch: Batch, interrupt: DelayedInterrupt) -> Report:
+        """The losses and gradients of the parts of a batch that this process has."""
+        if is_checked(self.step + 1):
+            self.sharing.check(batch, self._loss_aside)
+        parts = self.sharing.of(batch)
+        states, total = [], 0.0
+        self.optimizer.zero_grad()
+        for (part, share), before in zip(parts, self.carried.into(batch, parts)):
+            loss, state = self._loss_and_state(part, before)
+            states.append(stop_gradient(state))
+            value = float(loss.item())
+            total += share * value
+            if math.isfinite(value):
+                loss.backward(None if share == 1 else np.full(loss.shape, share, loss.dtype))
+        self.carried.states = [] if all(state is None for state in states) else states
+        save = self.checkpoints is not None and self.checkpoints.due(self.step + 1)
+        if save or self.carried.states:
+            self.carried.learn_axes(batch)
+        with_gradient = [parameter.grad is not None for parameter in self.model.parameters()]
+        return Report(total, with_gradient, self.history.seconds, interrupt.requested, save)
+
+    def _call_back(self) -> str | None:
         for callback in self.callbacks:
             callback(self)
+        return self.history.stopped
 
-    def _update(self, loss: Any) -> None:
-        self.optimizer.zero_grad()
-        loss.backward()
+    def _update(self, trained: list[Any]) -> None:
+        self.ranks.sum_gradients(trained)
         for path, parameter in self.model.named_parameters():
             if parameter.grad is not None and not np.isfinite(parameter.grad).all():
                 self._diverged(f"the gradient of {path} holds infinite numbers or NaN at step {self.step}")
@@ -174,12 +237,31 @@ class Run:
         self.clipping.clip(self.model)
         self.optimizer.step()
 
-    def _stop_if_done(self) -> None:
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Ask the model something inside, without noise, that leaves no trace in the run."""
+        generators = [generator_state(rng) for rng in self.generators]
+        try:
+            with evaluating(self.model), as_written(self.model), no_grad():
+                yield
+        finally:
+            for rng, before in zip(self.generators, generators):
+                restore_generator(rng, before)
+
+    def _loss_aside(self, batch: Batch) -> float:
+        with self._aside():
+            return float(loss_and_state(self.model, self.loss, self.predict, batch, None)[0])
+
+    def _state_after(self, batch: Batch) -> Any:
+        with self._aside():
+            return self.predict(self.model, batch, None)[1]
+
+    def _stop_if_done(self, seconds: float) -> None:
         if not self.stopped:
             self.history.stopped = (
                 self.limits.converged(self.history)
                 or (self.validation and self.validation.gave_up())
-                or self.limits.reached(self.history)
+                or self.limits.reached(self.history, seconds)
             )
 
     def _diverged(self, what: str) -> NoReturn:
@@ -210,32 +292,52 @@ class Run:
     # --- saving and resuming -----------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        if self.checkpoints is not None and self._saved_step != self.step:
-            self.checkpoints.save(self.step, self.state_dict())
-            self._saved_step = self.step
+        """Write a checkpoint, unless that of this step is there. All ranks come here together; the first one writes."""
+        if self.checkpoints is None or self._saved_step == self.step:
+            return
+        self.ranks.check_alike(self.model)
+        state = self.state_dict()
+        problem = self.ranks.gather(lambda: self._written(state))[0]
+        if problem is not None:
+            raise problem
+        self._saved_step = self.step
 
-    def _save_or_warn(self, checkpoints: Checkpoints) -> None:
+    def _written(self, state: dict[str, Any]) -> OSError | None:
+        if self.checkpoints is not None and self.ranks.rank == 0:
+            try:
+                self.checkpoints.save(self.step, state)
+            except OSError as problem:
+                return problem
+        return None
+
+    def _save_or_warn(self) -> None:
         """Save; a full disk is no reason to throw away what the run goes on learning."""
         try:
             self._save()
         except OSError as error:
-            warnings.warn(
-                f"no checkpoint of step {self.step:,} could be written to {checkpoints.folder} ({error}). Training "
-                "goes on and will try again; the checkpoints before it are whole.",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+            if self.ranks.rank == 0 and self.checkpoints is not None:
+                warnings.warn(
+                    f"no checkpoint of step {self.step:,} could be written to {self.checkpoints.folder} ({error}). "
+                    "Training goes on and will try again; the checkpoints before it are whole.",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, as arrays, numbers, strings, lists and dicts."""
+        """Everything that the rest of the run depends on, as arrays, numbers, strings, lists and dicts.
+
+        All processes of a run ask for it together, and get the same.
+        """
+        generators = self.ranks.gather(lambda: [generator_state(rng) for rng in self.generators])
         return {
             "model": self.model.state_dict(),
             "optimizer": [type(self.optimizer).__name__, self.optimizer.state_dict()],
             "schedule": None if self.pace.schedule is None else self.pace.schedule.state_dict(),
             "data": self.data.state_dict(),
             "history": self.history.state_dict(),
-            "carried": None if self.state is None else [np.array(_value(leaf)) for leaf in leaves(self.state)],
-            "generators": [generator_state(rng) for rng in self.generators],
+            "carried": self.carried.whole(),
+            "generators": generators[0],
+            "generators_of_other_processes": generators[1:],
             "validation": None if self.validation is None else self.validation.state_dict(),
             "callbacks": [callback.state_dict() for callback in self._callbacks_with_state()],
         }
@@ -276,39 +378,33 @@ class Run:
         if self.pace.schedule is not None:
             self.pace.schedule.load_state_dict(state["schedule"])
         self.history.load_state_dict(state["history"])
-        for rng, saved in zip(self.generators, state["generators"]):
-            restore_generator(rng, saved)
+        self._load_generators(state)
         for callback, saved in zip(callbacks, state["callbacks"]):
             callback.load_state_dict(saved)
         carried = state["carried"]
-        self._saved_state = None if carried is None else [np.asarray(part) for part in carried]
+        self.carried.restore(None if carried is None else [np.asarray(part) for part in carried])
         self._saved_step = self.step
+
+    def _load_generators(self, state: Mapping[str, Any]) -> None:
+        """Each process goes on with its own noise; with other processes than before, all but the first begin anew."""
+        every = [state["generators"], *state.get("generators_of_other_processes", [])]
+        same = len(every) == self.ranks.size
+        for rng, saved in zip(self.generators, every[self.ranks.rank if same else 0], strict=True):
+            restore_generator(rng, saved)
+        if not same:
+            self.draw_apart()
+
+    def draw_apart(self) -> None:
+        """Let the generators of each process but the first draw other numbers: each has other columns of a batch."""
+        for number, rng in enumerate(self.generators if self.ranks.rank else []):
+            seed = np.random.SeedSequence([self.ranks.rank, number, int(rng.integers(2**31))])
+            rng.bit_generator.state = type(rng.bit_generator)(seed).state
 
     def _callbacks_with_state(self) -> list[Any]:
         return [callback for callback in self.callbacks if hasattr(callback, "state_dict")]
-
-    def _structured(self, saved: list[np.ndarray], batch: Batch) -> Any:
-        """The carried state of a checkpoint, a list of arrays, in the structure that the model's states have.
-
-        Only the model knows that (a NamedTuple of its own, say), so it is asked for a state, and the random numbers
-        that it may draw for that are given back.
-        """
-        generators = [generator_state(rng) for rng in self.generators]
-        with no_grad():
-            _, like = self.predict(self.model, batch, None)
-        for rng, before in zip(self.generators, generators):
-            restore_generator(rng, before)
-        if [np.shape(_value(leaf)) for leaf in leaves(like)] != [np.shape(array) for array in saved]:
-            raise ValueError("the state carried in this checkpoint is not one of this model")
-        parts = zip(saved, leaves(like))
-        return unflatten(like, (tensor(array) if isinstance(leaf, Tensor) else array for array, leaf in parts))
 
 
 def endless(data: Epochs) -> Iterator[Batch]:
     """The batches of one epoch after another."""
     while True:
         yield from data
-
-
-def _value(leaf: Any) -> Any:
-    return leaf.data if isinstance(leaf, Tensor) else leaf

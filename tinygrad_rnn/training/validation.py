@@ -11,7 +11,9 @@ import numpy as np
 from ..data import Epochs
 from ..nn import Module
 from .history import History
-from .prediction import Loss, Predict, evaluate
+from .prediction import Loss, Predict, total_loss
+from .ranks import Alone
+from .sharing import Sharing, Weight
 
 
 class Validation:
@@ -21,6 +23,7 @@ class Validation:
         data: What to validate on.
         loss: As in ``fit``.
         predict: As in ``fit``.
+        weight: As in ``fit``.
         every: After how many steps; None: after each epoch.
         patience: Early stopping: end the run when so many validations in a row bring no improvement.
         min_improvement: By how much the loss must fall below the best one so far to count as an improvement.
@@ -37,6 +40,7 @@ class Validation:
         loss: Loss,
         predict: Predict,
         *,
+        weight: Weight | None = None,
         every: int | None = None,
         patience: int | None = None,
         min_improvement: float = 0.0,
@@ -49,6 +53,7 @@ class Validation:
         self.data = data
         self.loss = loss
         self.predict = predict
+        self.weight = weight
         self.every = every
         self.patience = patience
         self.min_improvement = min_improvement
@@ -60,9 +65,14 @@ class Validation:
         """Whether it is time."""
         return history.epoch_ended if self.every is None else history.step % self.every == 0
 
-    def validate(self, model: Module, history: History) -> None:
-        """Evaluate the model and take down the result."""
-        value = evaluate(model, self.data, self.loss, predict=self.predict)
+    def validate(self, model: Module, history: History, ranks: Alone) -> None:
+        """Evaluate the model, each process its part of the batches, and take down the result."""
+        sharing = Sharing(self.data, ranks.rank, ranks.size, 1, self.weight, self.loss)
+        parts = ranks.gather(lambda: total_loss(model, self.data, self.loss, self.predict, sharing.of))
+        weight = parts[0][1]
+        if weight == 0:
+            raise ValueError("fit: there are no batches to validate on")
+        value = sum(total for total, _ in parts) / weight
         history.validation.append((history.step, value))
         comparable = math.inf if math.isnan(value) else value  # nothing is less than NaN, but any number is better
         if self.best_weights is None or comparable < self.best_loss - self.min_improvement:

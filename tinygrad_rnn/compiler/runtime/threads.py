@@ -7,14 +7,28 @@ so keep a core from everybody else; and if one of them has no core, the others w
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from .tiles import TILE_ROWS
+
+_most: int | None = None  # of threads that this process may use at a time; None for as many as are asked for
+
+
+@contextmanager
+def at_most(count: int) -> Iterator[None]:
+    """Use no more threads inside: other processes have a share of the cores, too."""
+    global _most
+    before, _most = _most, count
+    try:
+        yield
+    finally:
+        _most = before
 
 
 def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: Any) -> None:
@@ -27,7 +41,7 @@ def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: A
         arguments: for the program.
     """
     tiles = -(-rows // TILE_ROWS)
-    parts = max(1, min(tiles, threads))
+    parts = max(1, min(tiles, threads, _most or threads))
     cuts = [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
     handling = np.geterr()
     others = [

@@ -1,0 +1,165 @@
+"""Several processes that share a run make the updates of one, and end together whatever happens to one of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.training import shared_runs
+from tinygrad_rnn import nn, optim
+from tinygrad_rnn.training import Checkpoints, fit
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 120  # until a run that hangs is given up
+
+pytest.importorskip("mpi4py", reason="processes share a run by the extra mpi")
+MPIEXEC = next((path for path in Path(sys.executable).parent.glob("mpiexec*") if path.stem == "mpiexec"), None)
+needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="this environment has no mpiexec of its own")
+pytestmark = [needs_mpi, pytest.mark.slow]
+
+
+def start(ranks: int, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one of the programs. A time limit is the only alarm for a run that hangs."""
+    command = [sys.executable, "-m", "tests.training.shared_runs", name, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [str(MPIEXEC), "-n", str(ranks), *command] if ranks else command
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=SECONDS, env=environment, cwd=folder, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Any]]:
+    """What all runs come to in one process, and on each rank of two and of three."""
+    folder = tmp_path_factory.mktemp("runs")
+    for ranks, name in ((0, "alone"), (2, "shared"), (3, "shared")):
+        done = start(ranks, name, folder)
+        assert done.returncode == 0, done.stderr
+    return {n: [np.load(folder / f"rank{rank}of{n}.npz") for rank in range(n)] for n in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("name", shared_runs.RUNS)
+def test_the_weights_of_one_process(trained: dict[int, list[Any]], name: str, ranks: int) -> None:
+    (alone,), shared = trained[1], trained[ranks]
+    for other in shared[1:]:
+        np.testing.assert_array_equal(other[f"{name}/weights"], shared[0][f"{name}/weights"])
+    for what in ("weights", "losses", "epochs", "validation"):
+        got, expected = shared[0][f"{name}/{what}"], alone[f"{name}/{what}"]
+        assert got.shape == expected.shape, what
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12, err_msg=what)
+    reasons = {re.sub(r"[\d.]+", "n", str(each[f"{name}/stopped"])) for each in [alone, *shared]}
+    assert len(reasons) == 1
+
+
+def test_parts_in_one_process_make_the_same_update() -> None:
+    whole, _ = shared_runs.train("a stream")
+    for accumulate in (2, 3, 7):
+        parts, _ = shared_runs.train("a stream", accumulate=accumulate)
+        np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="accumulate=0"):
+        shared_runs.train("a stream", accumulate=0)
+
+
+def test_a_checkpoint_of_parts_is_one_of_the_whole(tmp_path: Path) -> None:
+    whole, _ = shared_runs.train("a stream")
+    shared_runs.train("a stream", steps=12, accumulate=3, checkpoints=tmp_path)
+    went_on, _ = shared_runs.train("a stream", accumulate=2, checkpoints=tmp_path, resume=True)
+    np.testing.assert_allclose(went_on, whole, rtol=0, atol=1e-12)
+
+
+def test_a_loss_that_parts_do_not_add_up_to_is_refused() -> None:
+    model, data, *_ = shared_runs.RUNS["last batch of one"]()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match=r"no mean over the targets.*weight=.*reduction='sum'"):
+        fit(model, data, shared_runs.summed_squares, optimizer, steps=3, accumulate=2)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(ranks: int, tmp_path: Path) -> None:
+    done = start(ranks, "resumed", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for rank in range(ranks):
+        kept = np.load(tmp_path / f"resumed{rank}.npz")
+        np.testing.assert_array_equal(kept["pieces"], kept["whole"])
+
+
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+    whole, _ = shared_runs.train("a stream")
+    assert start(3, "begin", tmp_path).returncode == 0
+    done = start(2, "go on", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for rank in range(2):
+        np.testing.assert_allclose(np.load(tmp_path / f"went_on{rank}.npy"), whole, rtol=0, atol=1e-12)
+
+
+ENDS = {  # what happens -> what is said, the newest checkpoint
+    "error": (r"ZeroDivisionError: broken", 5),
+    "full disk": (r"No space left on device", 5),
+    "other weights": (r"differ in the weights: \w+ on rank 0, \w+ on rank \d", None),
+    "other data": (r"differ in the data: ", None),
+    "other settings": (r"differ in the settings: ", None),
+    "other optimiser": (r"differ in the optimiser: SGD \[\{'lr': 0.1", None),
+    "another loss": (r"no mean over the targets", None),
+    "shared generator": (r"give each a generator of its own", None),
+}
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("what", ENDS)
+def test_all_end_with_the_reason(what: str, ranks: int, tmp_path: Path) -> None:
+    said, newest = ENDS[what]
+    done = start(ranks, what, tmp_path)
+    assert done.returncode != 0
+    assert len(re.findall(said, done.stderr)) >= ranks, done.stderr  # on every rank
+    if newest:
+        assert Checkpoints(tmp_path / "run").__enter__().newest()[0] == newest
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_a_killed_process_ends_the_others(ranks: int, tmp_path: Path) -> None:
+    assert start(ranks, "kill", tmp_path).returncode != 0
+    with Checkpoints(tmp_path / "run") as checkpoints:
+        assert checkpoints.newest()[0] == 5
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize(
+    ("what", "step", "why"),
+    [
+        ("stop", 7, "enough"),
+        ("ctrl-c", 8, "interrupted"),
+        ("nan", 1, "diverged"),
+        ("clock", None, "0.2 seconds are over"),
+    ],
+)
+def test_what_one_process_decides_all_do_at_the_same_step(
+    what: str, step: int | None, why: str, ranks: int, tmp_path: Path
+) -> None:
+    done = start(ranks, what, tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = sorted(line.split(" ", 2) for line in done.stdout.splitlines())
+    assert [line[0] for line in lines] == [str(rank) for rank in range(ranks)]
+    assert len({line[1] for line in lines}) == 1 and {line[2] for line in lines} == {why}
+    assert step is None or lines[0][1] == str(step)
+
+
+def test_what_is_no_communicator_is_refused() -> None:
+    model, data, loss, _ = shared_runs.RUNS["last batch of one"]()
+    with pytest.raises(TypeError, match=r"mpi4py's, such as MPI.COMM_WORLD, not 'world'"):
+        fit(model, data, loss, optim.SGD(model.parameters(), lr=0.1), steps=1, communicator="world")
+
+
+def test_without_mpi4py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    model, data, loss, _ = shared_runs.RUNS["last batch of one"]()
+    with pytest.raises(ImportError, match=r'pip install "tinygrad_rnn\[mpi\]"'):
+        fit(model, data, loss, optim.SGD(model.parameters(), lr=0.1), steps=1, communicator=object())
+    assert nn  # training alone needs none of it

@@ -1,0 +1,87 @@
+"""The state that a run carries from batch to batch: one for each part that this process computes.
+
+In a checkpoint it is that of the whole batch, so a run may go on with another number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.tensor import Tensor
+from ..autodiff.trees import leaves
+from ..data import Batch
+from .ranks import Alone
+from .sharing import Part, Sharing, columns, columns_of, joined, state_axes, with_leaves
+
+StateOf = Callable[[Batch], Any]
+
+
+class Carried:
+    """What is carried.
+
+    Args:
+        sharing: how batches are cut.
+        ranks: the processes.
+        state_of: the state after a batch that a model reads from a fresh state, computed on the side.
+
+    Attributes:
+        states: the state of each part, detached; none before the first batch, and where there is no state.
+    """
+
+    def __init__(self, sharing: Sharing, ranks: Alone, state_of: StateOf) -> None:
+        self.sharing = sharing
+        self.ranks = ranks
+        self.state_of = state_of
+        self.states: list[Any] = []
+        self._axes: list[int] = []  # along which sequences lie in each leaf, once that is needed
+        self._saved: list[np.ndarray] | None = None  # from a checkpoint, waiting for its structure
+
+    def into(self, batch: Batch, parts: list[Part]) -> list[Any]:
+        """The states that the parts of a batch start from: None for a fresh one."""
+        saved, self._saved = self._saved, None
+        if not batch.continues:
+            return [None] * len(parts)
+        if saved is not None:
+            self.states = self._cut(saved, batch)
+        return self.states or [None] * len(parts)
+
+    def learn_axes(self, batch: Batch) -> None:
+        """See along which axes sequences lie, while there is a batch to see it by."""
+        if not self.sharing.is_whole and not self._axes and columns_of(batch, self.sharing.axes) > 1:
+            one, two = (self.state_of(columns(batch, self.sharing.axes, slice(n))) for n in (1, 2))
+            self._axes = state_axes(one, two)
+
+    def whole(self) -> list[np.ndarray] | None:
+        """The leaves of the state of the whole batch; None if there is none. All ranks ask for it together."""
+        own = [[np.array(_value(leaf)) for leaf in leaves(state)] for state in self.states if state is not None]
+        every = [state for states in self.ranks.gather(lambda: own) for state in states]
+        if len(every) < 2:
+            return every[0] if every else None
+        return joined(every, self._axes)
+
+    def restore(self, saved: list[np.ndarray] | None) -> None:
+        """Go on from what ``whole`` gave, once there is a batch."""
+        self.states, self._saved = [], saved
+
+    def _cut(self, saved: list[np.ndarray], batch: Batch) -> list[Any]:
+        """The carried state of a checkpoint, a list of arrays, in the structure that the model's states have.
+
+        Only the model knows that (a NamedTuple of its own, say), so it is asked for a state.
+        """
+        like = self.state_of(batch)
+        if [np.shape(_value(leaf)) for leaf in leaves(like)] != [np.shape(array) for array in saved]:
+            raise ValueError("the state carried in this checkpoint is not one of this model")
+        if self.sharing.is_whole:
+            return [with_leaves(like, saved)]
+        self.learn_axes(batch)
+        count = columns_of(batch, self.sharing.axes)
+        cuts = self.sharing.own_cuts(count)
+        axes = self._axes or [0] * len(saved)
+        return [with_leaves(like, [a.take(range(i, j), axis) for a, axis in zip(saved, axes)]) for i, j in cuts]
+
+
+def _value(leaf: Any) -> Any:
+    return leaf.data if isinstance(leaf, Tensor) else leaf

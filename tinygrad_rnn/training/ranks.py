@@ -1,0 +1,200 @@
+"""The processes that share a run: one alone, or the ranks of an MPI communicator.
+
+All ranks run the same loop on the same weights; each computes on its part of a batch. Whatever one of them could find
+out alone (an error, Ctrl-C, its clock, a callback's wish, a full disk) goes through ``gather``, so that all go on, or
+stop, at the same place, and none waits for one that has left. A step costs two reductions: a gather of a few numbers,
+and the sum of all gradients.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..autodiff.tensor import Tensor
+from ..compiler.runtime import threads
+from ..nn import Module
+
+T = TypeVar("T")
+
+
+class RankFailed(RuntimeError):
+    """Another process of the run failed; what it said is quoted."""
+
+
+class Alone:
+    """A run in one process. What several processes would have to agree on, it decides by itself.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        size: how many processes share the run.
+    """
+
+    rank = 0
+    size = 1
+
+    def gather(self, work: Callable[[], T]) -> list[T]:
+        """The results that ``work`` has on each rank, in their order."""
+        return [work()]
+
+    def everywhere(self, work: Callable[[], T]) -> T:
+        """The result that ``work`` has here, once it has one on all ranks; it stays here."""
+        kept: list[T] = []
+        self.gather(lambda: kept.append(work()))
+        return kept[0]
+
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace each gradient by the sum of those of all ranks."""
+
+    def check_alike(self, model: Module) -> None:
+        """Raise RuntimeError if the ranks no longer have the same weights, bit for bit."""
+
+    def check_same(self, facts: Callable[[], Mapping[str, str]]) -> None:
+        """Raise ValueError, by name, if the ranks differ in what they were begun with."""
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Share out the cores of this machine inside, and end all ranks with one that fails."""
+        yield
+
+
+class Ranks(Alone):
+    """The processes of an MPI communicator, as mpi4py has it.
+
+    Args:
+        communicator: ``mpi4py.MPI.COMM_WORLD``, or part of it. The run gets a duplicate: its messages meet no others.
+
+    Attributes:
+        rank: the number of this process, from 0.
+        size: how many processes share the run.
+        bytes_per_step: how many bytes of gradients one step sums.
+
+    Raises:
+        TypeError: it is no such communicator.
+        ImportError: mpi4py isn't installed.
+    """
+
+    def __init__(self, communicator: Any) -> None:
+        try:
+            from mpi4py import MPI
+        except ImportError:
+            raise ImportError('fit(communicator=) needs mpi4py: pip install "tinygrad_rnn[mpi]"') from None
+        if not isinstance(communicator, MPI.Intracomm):
+            raise TypeError(f"fit: communicator is mpi4py's, such as MPI.COMM_WORLD, not {communicator!r:.80}")
+        self._in_place = MPI.IN_PLACE
+        self._communicator = communicator.Dup()
+        self.rank, self.size = communicator.rank, communicator.size
+        self.bytes_per_step = 0
+        self._flat: dict[np.dtype[Any], np.ndarray] = {}
+        self._agreed: BaseException | None = None  # an error that all ranks have heard of
+
+    def gather(self, work: Callable[[], T]) -> list[T]:
+        """The results that ``work`` has on each rank, in their order.
+
+        Raises:
+            Exception: what ``work`` raised here.
+            RankFailed: what it raised on another rank.
+        """
+        result, error, text = None, None, None
+        try:
+            result = work()
+        except Exception as problem:
+            error, text = problem, "".join(traceback.format_exception(problem))
+        said = self._communicator.allgather((result, text))
+        failed = [f"rank {i} of {self.size} failed:\n{text}" for i, (_, text) in enumerate(said) if text is not None]
+        if failed:
+            self._agreed = RankFailed("\n".join(failed)) if error is None else error
+            raise self._agreed
+        return [result for result, _ in said]
+
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace each gradient by the sum of those of all ranks: one flat array for each dtype, one reduction each."""
+        by_dtype: dict[np.dtype[Any], list[Tensor]] = {}
+        for parameter in parameters:
+            by_dtype.setdefault(parameter.dtype, []).append(parameter)
+        self.bytes_per_step = 0
+        for dtype, group in by_dtype.items():
+            flat = self._flat.get(dtype)
+            if flat is None:
+                flat = self._flat[dtype] = np.empty(sum(parameter.size for parameter in group), dtype)
+            parts = np.split(flat, np.cumsum([parameter.size for parameter in group])[:-1])
+            for parameter, part in zip(group, parts):
+                part[:] = 0 if parameter.grad is None else np.ravel(parameter.grad)
+            self._communicator.Allreduce(self._in_place, flat)
+            self.bytes_per_step += flat.nbytes
+            for parameter, part in zip(group, parts):
+                parameter.grad = part.reshape(parameter.shape).copy()
+
+    def check_alike(self, model: Module) -> None:
+        """Raise RuntimeError if the ranks no longer have the same weights, bit for bit."""
+        digest = digest_of([parameter.data for parameter in model.parameters()])
+        if len(set(self.gather(lambda: digest))) > 1:
+            self._agreed = RuntimeError(
+                "the processes of this run no longer have the same weights, bit for bit. Do callbacks change the model "
+                "on one rank alone, or does it draw random numbers that fit doesn't know of (generators=)?"
+            )
+            raise self._agreed
+
+    def check_same(self, facts: Callable[[], Mapping[str, str]]) -> None:
+        """Raise ValueError, by name, if the ranks differ in what they were begun with.
+
+        Args:
+            facts: returns what must be the same on all ranks: name -> a text that says it all.
+        """
+        by_rank: Sequence[Mapping[str, str]] = self.gather(facts)
+        for name, own in by_rank[0].items():
+            for rank, others in enumerate(by_rank):
+                if others.get(name) != own:
+                    self._agreed = ValueError(
+                        f"the processes of this run differ in {name}: {own} on rank 0, {others.get(name)} on rank "
+                        f"{rank}. Have all of them make the same model, optimiser and data, from the same seeds and "
+                        "files."
+                    )
+                    raise self._agreed
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Share out the cores of this machine inside, and end all ranks with one that fails.
+
+        An error that all ranks know of is raised on each of them. Any other would leave them waiting, so it is printed
+        here, and ends all processes of the job.
+        """
+        from threadpoolctl import threadpool_limits
+
+        share = self._cores()
+        try:
+            with threadpool_limits(share), threads.at_most(share):
+                yield
+        except BaseException as error:
+            if error is not self._agreed and not getattr(error, "on_all_ranks", False):
+                traceback.print_exc()
+                print(f"rank {self.rank} of {self.size} failed as above, which ends all of them", file=sys.stderr)
+                sys.stderr.flush()
+                self._communicator.Abort(1)
+            raise
+        finally:
+            self._communicator.Free()
+
+    def _cores(self) -> int:
+        """A fair share of the cores of this machine."""
+        hosts = self.gather(socket.gethostname)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, cores // hosts.count(hosts[self.rank]))
+
+
+def digest_of(arrays: Iterable[np.ndarray]) -> str:
+    """A short text that arrays with other numbers, shapes or types don't share."""
+    digest = hashlib.blake2b(digest_size=8)
+    for array in arrays:
+        array = np.asarray(array)
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+    return digest.hexdigest()

@@ -1,0 +1,216 @@
+"""A batch cut into parts, one or more for each process; and what each part counts for in the loss of the whole.
+
+The parts are columns of the same padded batch, so every process sees the shapes that one process would see. The loss of
+the whole batch is the sum of the parts' losses, each times its share: of the targets, where the loss is a mean over
+targets. That it is one can't be read off a loss, so it is tried out at steps 1, 2, 4, 8, ...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autodiff.tensor import Tensor, tensor
+from ..autodiff.trees import leaves, tree_map, unflatten
+from ..data import Batch, Epochs
+from ..nn import Module
+from ..optim import Optimizer
+from .prediction import Loss, count_targets
+from .ranks import digest_of
+
+Weight = Callable[[Batch], float]
+SAMPLE = 8  # how many columns the check of the shares looks at
+
+
+class Part(NamedTuple):
+    """Some columns of a batch.
+
+    Attributes:
+        batch: the columns.
+        share: what its loss is multiplied by in the loss of the whole batch.
+    """
+
+    batch: Batch
+    share: float
+
+
+class Sharing:
+    """How batches are cut.
+
+    Args:
+        data: where the batches come from.
+        rank: the number of this process.
+        size: how many processes there are.
+        accumulate: how many parts each process computes one after the other.
+        weight: what a batch counts for: how many targets its loss is a mean over; None asks the loss.
+        loss: the loss.
+    """
+
+    def __init__(
+        self, data: Epochs, rank: int, size: int, accumulate: int, weight: Weight | None, loss: Loss
+    ) -> None:
+        if accumulate < 1:
+            raise ValueError(f"fit: accumulate={accumulate}: a batch has at least one part")
+        self.axes = data.batch_axes
+        self.parts = size * accumulate
+        self.own = range(rank * accumulate, (rank + 1) * accumulate)
+        self.weight = weight or weight_of(loss, self.axes[1])
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether this process computes whole batches in one go."""
+        return self.parts == 1
+
+    def of(self, batch: Batch) -> list[Part]:
+        """The parts of a batch that this process computes; those without columns are left out."""
+        if self.is_whole:
+            return [Part(batch, 1.0)]
+        count = columns_of(batch, self.axes)
+        cuts = [(count * i // self.parts, count * (i + 1) // self.parts) for i in range(self.parts)]
+        parts = self.weighed(batch, cuts)
+        return [parts[i] for i in self.own if cuts[i][0] < cuts[i][1]]
+
+    def own_cuts(self, count: int) -> list[tuple[int, int]]:
+        """The first column, and the one after the last, of each part that this process computes."""
+        cuts = [(count * i // self.parts, count * (i + 1) // self.parts) for i in self.own]
+        return [(first, end) for first, end in cuts if first < end]
+
+    def weighed(self, batch: Batch, cuts: Sequence[tuple[int, int]]) -> list[Part]:
+        """The parts of a batch between these columns, with their shares in the loss of all of them together."""
+        batches = [columns(batch, self.axes, slice(*cut)) for cut in cuts]
+        if self.weight is summed:
+            return [Part(part, 1.0) for part in batches]
+        weights = [self.weight(part) for part in batches]
+        whole = sum(weights)
+        return [Part(part, weight / whole if whole else 0.0) for part, weight in zip(batches, weights)]
+
+    def check(self, batch: Batch, loss_of: Callable[[Batch], float]) -> None:
+        """Raise ValueError if the losses of parts, each times its share, don't make the loss of the whole.
+
+        It looks at the first few columns alone, cut unevenly, so it costs little, and every process comes to the same.
+
+        Args:
+            batch: a whole batch.
+            loss_of: the loss of a batch, without noise, from a fresh state.
+        """
+        count = min(columns_of(batch, self.axes), SAMPLE)
+        if self.is_whole or count < 2:
+            return
+        sample = columns(batch, self.axes, slice(count))
+        cut = max(1, count // 3)
+        whole = loss_of(sample)
+        together = sum(share * loss_of(part) for part, share in self.weighed(sample, [(0, cut), (cut, count)]) if share)
+        if not np.isclose(together, whole, rtol=1e-4, atol=1e-7) and np.isfinite(whole):
+            raise ValueError(
+                f"fit: the loss of {count} sequences is {whole:.6g}, and that of the first {cut} and the others "
+                f"together {together:.6g}: it is no mean over the targets, so its gradients can't be put together from "
+                "parts. Pass weight=, a function of a batch that says what it counts for (how many targets its loss is "
+                "a mean over); or, for a sum, functools.partial(loss, reduction='sum')."
+            )
+
+
+def is_checked(step: int) -> bool:
+    """Whether the shares are checked at a step: at 1, 2, 4, 8, ..."""
+    return step & (step - 1) == 0
+
+
+def weight_of(loss: Loss, batch_axis: int) -> Weight:
+    """What a batch counts for, by the keywords that a loss was given with ``functools.partial``."""
+    keywords = loss.keywords if isinstance(loss, partial) else {}
+    if keywords.get("reduction") == "sum":
+        return summed
+    if keywords.get("ignore_index") is not None:
+        return partial(_count_but, keywords["ignore_index"], batch_axis)
+    return count_targets
+
+
+def summed(batch: Batch) -> float:
+    """The weight of a loss that is a sum: the parts' losses add up as they are."""
+    return 1.0
+
+
+def _count_but(ignored: int, batch_axis: int, batch: Batch) -> int:
+    counted = np.asarray(batch.targets) != ignored
+    if batch.target_lengths is not None:
+        by_step = np.moveaxis(counted, batch_axis, 1)  # a view
+        by_step &= np.arange(len(by_step))[:, None] < batch.target_lengths
+    return int(counted.sum())
+
+
+def columns_of(batch: Batch, axes: tuple[int, int]) -> int:
+    """How many sequences stand side by side in a batch."""
+    return int(np.shape(leaves(batch.inputs)[0])[axes[0]])
+
+
+def columns(batch: Batch, axes: tuple[int, int], part: slice) -> Batch:
+    """Some of the sequences of a batch."""
+    cut_inputs, cut_targets = (partial(_cut, axis, part) for axis in axes)
+    lengths, target_lengths = (None if a is None else a[part] for a in (batch.lengths, batch.target_lengths))
+    inputs, targets = tree_map(cut_inputs, batch.inputs), tree_map(cut_targets, batch.targets)
+    return Batch(inputs, targets, lengths, target_lengths, batch.continues)
+
+
+def _cut(axis: int, part: slice, array: Any) -> Any:
+    return array[(slice(None),) * axis + (part,)]
+
+
+# --- carried states ------------------------------------------------------------------------------------------------
+
+
+def state_axes(one: Any, two: Any) -> list[int]:
+    """The axis of each leaf of a state along which sequences lie, read off the states of one and of two sequences.
+
+    Raises:
+        ValueError: a leaf has no such axis.
+    """
+    found = []
+    for a, b in zip(leaves(one), leaves(two)):
+        axes = [i for i, (m, n) in enumerate(zip(np.shape(a), np.shape(b))) if m != n]
+        if len(axes) != 1:
+            raise ValueError(
+                f"fit: the state that this model carries from batch to batch has a part of shape {np.shape(a)} for one "
+                f"sequence and {np.shape(b)} for two: it can't be cut into the states of single sequences."
+            )
+        found.append(axes[0])
+    return found
+
+
+def joined(states: Sequence[Sequence[np.ndarray]], axes: Sequence[int]) -> list[np.ndarray]:
+    """The leaves of the state of a whole batch, from those of its parts."""
+    return [np.concatenate(parts, axis) for parts, axis in zip(zip(*states), axes)]
+
+
+def with_leaves(like: Any, arrays: Sequence[np.ndarray]) -> Any:
+    """A state of the structure of another one, with these arrays for leaves."""
+    parts = zip(arrays, leaves(like))
+    return unflatten(like, (tensor(array) if isinstance(leaf, Tensor) else array for array, leaf in parts))
+
+
+# --- what all processes must have alike ------------------------------------------------------------------------------
+
+
+def facts_of(
+    model: Module, optimizer: Optimizer, data: Epochs, validation: Epochs | None, *settings: Any
+) -> dict[str, str]:
+    """What the processes of a run must be begun with alike, each in a short text."""
+    groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    return {
+        "the version of tinygrad_rnn": sys.modules[__name__.partition(".")[0]].__version__,
+        "NumPy's version": np.__version__,
+        "the model": f"{type(model).__name__} with {[(path, p.shape) for path, p in model.named_parameters()]}",
+        "the weights": digest_of(p.data for p in model.parameters()),
+        "the optimiser": f"{type(optimizer).__name__} {groups}",
+        "the data": _facts_of_data(data),
+        "the validation data": "none" if validation is None else _facts_of_data(validation),
+        "the settings": str(settings),
+    }
+
+
+def _facts_of_data(data: Epochs) -> str:
+    held = (getattr(data, name) for name in ("inputs", "targets", "symbols") if hasattr(data, name))
+    arrays = (array for part in held for array in (part if isinstance(part, (list, tuple)) else [part]))
+    return f"{data.state_dict()}, {digest_of(map(np.asarray, arrays))}"
