@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,20 @@ def test_without_mpi4py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ImportError, match=r'pip install "tinygrad_rnn\[mpi\]"'):
         fit(model, data, loss, optim.SGD(model.parameters(), lr=0.1), steps=1, communicator=object())
     assert nn  # training alone needs none of it
+
+
+def test_the_command_shares_its_run_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("you say yes, I say no; you say stop, and I say go, go, go. " * 40)
+    asked = ["train", "text.txt", "--steps", "12", "--units", "8", "--batch", "6", "--validation", "0.3", "--out"]
+    run = [sys.executable, "-m", "tinygrad_rnn"]
+    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": SECONDS, "cwd": tmp_path}
+    options["env"] = {**os.environ, "PYTHONPATH": str(ROOT)}
+    alone = subprocess.run([*run, *asked, "alone"], **options)
+    shared = subprocess.run([str(MPIEXEC), "-n", "3", *run, *asked, "shared"], **options)
+    assert alone.returncode == shared.returncode == 0, shared.stderr
+    hide = partial(re.sub, r"\d+ s|alone|shared", "")
+    assert hide(shared.stdout) == hide(alone.stdout)
+    losses = [np.loadtxt(tmp_path / name / "losses.csv", delimiter=",", skiprows=1) for name in ("alone", "shared")]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+    again = subprocess.run([str(MPIEXEC), "-n", "2", *run, *asked, "shared"], **options)
+    assert again.returncode == 2 and again.stderr.count("holds a training run already") == 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,13 @@ from threadpoolctl import threadpool_limits
 from ..data import CharacterVocabulary, Vocabulary, WordVocabulary, python_documentation
 from ..training import History, LanguageModel, TrainingDiverged, TrainingInterrupted, train_on_text
 from ..training.language import CELLS
+from ..training.ranks import Alone, RankFailed, Ranks
 from . import options as o
 from .places import Complaint, output_folder
 from .training_folder import TrainingFolder, bits_per_symbol
 
 FOLDER = "tinygrad_rnn_model"
+STARTED_TOGETHER = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE")  # what MPICH, Intel MPI and Open MPI set
 EPOCHS = 5
 SETTINGS: dict[str, Any] = {
     "words": False, "max_size": 20_000, "cell": "LSTM", "units": 128, "embedding": 64, "batch": 32,
@@ -77,17 +81,49 @@ def add_settings(group: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, save the model, and say how well it does on text that it hasn't seen."""
+    """Train, save the model, and say how well it does on text that it hasn't seen.
+
+    Started by ``mpiexec``, all processes train one model. The first one has the folder and the word.
+    """
+    communicator = communicator_of_this_job()
+    ranks = Alone() if communicator is None else Ranks(communicator)
+    with ExitStack() as held:
+        try:
+            prepared = ranks.gather(lambda: prepare(options, held) if ranks.rank == 0 else None)[0]
+            assert prepared is not None
+            return train(*prepared, options, communicator)
+        except (RankFailed, Complaint, KeyboardInterrupt) as error:
+            if ranks.rank == 0:
+                raise
+            return 130 if isinstance(error, KeyboardInterrupt) else 2  # the first one says why
+
+
+Prepared = tuple[TrainingFolder, dict[str, Any], Vocabulary, np.ndarray]
+
+
+def prepare(options: argparse.Namespace, held: ExitStack) -> Prepared:
+    """The folder of a run, held, with its settings, its vocabulary and its text as numbers."""
     asked = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     if options.resume:
         folder = folder_of_a_run(options.out)
-        with folder.held():
-            return train(folder, *resumed(folder, options.text, asked), options)
+        held.enter_context(folder.held())
+        return folder, *resumed(folder, options.text, asked)
     settings = SETTINGS | asked
     vocabulary = vocabulary_of(options.text, settings)
     folder = TrainingFolder(output_folder(options.out, FOLDER, overwrite=False))
-    with folder.held():
-        return train(folder, settings, vocabulary, begun(folder, settings, vocabulary, options.text), options)
+    held.enter_context(folder.held())
+    return folder, settings, vocabulary, begun(folder, settings, vocabulary, options.text)
+
+
+def communicator_of_this_job() -> Any:
+    """MPI's processes that ``mpiexec`` started together; None if this one was started alone."""
+    if not any(int(os.environ.get(name, "1")) > 1 for name in STARTED_TOGETHER):
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError:
+        raise Complaint('to train by several processes, pip install "tinygrad_rnn[mpi]".') from None
+    return MPI.COMM_WORLD
 
 
 def train(
@@ -96,8 +132,10 @@ def train(
     vocabulary: Vocabulary,
     symbols: np.ndarray,
     options: argparse.Namespace,
+    communicator: Any = None,
 ) -> int:
     """Train until a limit or Ctrl-C; 1 if training diverged."""
+    first = communicator is None or communicator.rank == 0
     model: list[LanguageModel] = []  # from the first step on; a run that is stopped has one, too
     try:
         # BLAS takes all cores unless it is told otherwise; for products of this size that costs more than it brings.
@@ -110,19 +148,24 @@ def train(
                 resume=options.resume,
                 callbacks=[lambda run: model.append(run.model) if not model else None],
                 progress=False if options.quiet or options.json else None,
+                communicator=communicator,
                 **limits(options),
                 **as_keywords(settings),
             )
+            if not first:
+                return 0
             folder.save_model(trained.model)
             folder.save_losses(trained.history)
             tell(folder, trained, bits_per_symbol(trained.model, trained.validation_text), options)
     except TrainingInterrupted as interrupt:
-        save_unfinished(folder, model, interrupt.history)
+        if first:
+            save_unfinished(folder, model, interrupt.history)
         step = f"stopped after step {interrupt.history.step:,}"
         raise KeyboardInterrupt(f"{step}; go on: tinygrad-rnn train --resume --out {folder.path}") from None
     except TrainingDiverged as error:
-        save_unfinished(folder, model, error.history)
-        print(f"tinygrad-rnn: {o.in_one_line(error)}", file=sys.stderr)
+        if first:
+            save_unfinished(folder, model, error.history)
+            print(f"tinygrad-rnn: {o.in_one_line(error)}", file=sys.stderr)
         return 1
     except ValueError as error:  # checkpoints that are damaged, or not of this run
         o.complain(error)

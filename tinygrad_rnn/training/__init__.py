@@ -1,7 +1,7 @@
 """Training: fit a model to data, see how it goes, and lose nothing when it is interrupted.
 
-Read on in ``prediction`` (how a model meets a batch), ``run`` (what a step does, and what has to be saved of a run),
-``loop`` (``fit``), ``checkpoints`` and ``tree_file`` (where and how it is saved), ``language`` (a model of text).
+Read on in ``prediction`` (how a model meets a batch), ``sharing`` and ``ranks`` (a batch in parts, and processes that
+share a run), ``run`` (what a step does, and what has to be saved of a run), ``loop`` (``fit``), ``checkpoints`` and ``tree_file`` (where and how it is saved), ``language`` (a model of text).
 """
 
 from .checkpoints import Checkpoints
@@ -10,6 +10,7 @@ from .language import LanguageModel, train_on_text
 from .language_file import load_language_model, save_language_model
 from .loop import fit
 from .prediction import evaluate, predict
+from .ranks import RankFailed
 from .run import Run, TrainingDiverged, TrainingInterrupted
 from .tree_file import load_tree, save_tree
 
@@ -17,6 +18,7 @@ __all__ = [
     "Checkpoints",
     "History",
     "LanguageModel",
+    "RankFailed",
     "Run",
     "TrainingDiverged",
     "TrainingInterrupted",

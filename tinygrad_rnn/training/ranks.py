@@ -167,9 +167,9 @@ class Ranks(Alone):
         An error that all ranks know of is raised on each of them. Any other would leave them waiting, so it is printed
         here, and ends all processes of the job.
         """
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_info, threadpool_limits
 
-        share = self._cores()
+        share = min([self._cores(), *(pool["num_threads"] for pool in threadpool_info())])  # never more than allowed
         try:
             with threadpool_limits(share), threads.at_most(share):
                 yield
