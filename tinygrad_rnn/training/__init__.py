@@ -1,7 +1,8 @@
 """Training: fit a model to data, see how it goes, and lose nothing when it is interrupted.
 
 Read on in ``prediction`` (how a model meets a batch), ``sharing`` and ``ranks`` (a batch in parts, and processes that
-share a run), ``run`` (what a step does, and what has to be saved of a run), ``loop`` (``fit``), ``checkpoints`` and ``tree_file`` (where and how it is saved), ``language`` (a model of text).
+share a run), ``run`` (what a step does, and what has to be saved of a run), ``loop`` (``fit``), ``checkpoints`` and
+``tree_file`` (where and how it is saved), ``language`` (a model of text).
 """
 
 from .checkpoints import Checkpoints
