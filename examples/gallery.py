@@ -102,22 +102,22 @@ def vanishing():
 
 def lstm():
     """A long short-term memory: gates, cell state and hidden state, operation by operation."""
-    return tr.draw(last_output(tr.nn.LSTMCell(3, 4), 3), title="An LSTM cell over three time steps")
+    return tr.draw(last_output(tr.nn.LSTMCell(3, 4, seed=0), 3), title="An LSTM cell over three time steps")
 
 
 def gru():
     """A gated recurrent unit by its gates."""
-    return tr.draw(last_output(tr.nn.GRUCell(3, 4), 3), level="gate", title="A GRU cell over three time steps")
+    return tr.draw(last_output(tr.nn.GRUCell(3, 4, seed=0), 3), level="gate", title="A GRU cell over three time steps")
 
 
 def gru_equations():
     """The same as one box a step, with the equations that were read off the recording."""
-    return tr.draw(last_output(tr.nn.GRUCell(3, 4), 3), level="cell", title="A GRU and its equations")
+    return tr.draw(last_output(tr.nn.GRUCell(3, 4, seed=0), 3), level="cell", title="A GRU and its equations")
 
 
 def two_directions():
     """A layer in both directions: a lane for each, the second one running back in time."""
-    layer = tr.nn.RNN(2, 3, bidirectional=True)
+    layer = tr.nn.RNN(2, 3, seed=0, bidirectional=True)
     output, _ = layer(np.ones((3, 2), np.float32))
     return tr.draw(np.sum(output), level="gate", title="A recurrent layer in both directions")
 
@@ -127,10 +127,10 @@ def losses(ax):
     xs = np.random.default_rng(0).normal(size=(12, 16, 1))
     curves = {}
     for name, cell in (
-        ("Elman", tr.nn.RNNCell(1, 8, dtype=np.float64)),
-        ("GRU", tr.nn.GRUCell(1, 8, dtype=np.float64)),
+        ("Elman", tr.nn.RNNCell(1, 8, seed=0, dtype=np.float64)),
+        ("GRU", tr.nn.GRUCell(1, 8, seed=0, dtype=np.float64)),
     ):
-        readout = tr.nn.Linear(8, 1, dtype=np.float64)
+        readout = tr.nn.Linear(8, 1, seed=0, dtype=np.float64)
         optimizer = tr.optim.Adam([*cell.parameters(), *readout.parameters()], lr=0.02)
         curves[name] = []
         for _ in range(60):
@@ -173,7 +173,8 @@ def terms(ax):
 
 def flow(ax):
     """The gradient of an LSTM's last output on its way back: with forget gates open, the cell state carries it."""
-    output, _ = tr.nn.LSTM(2, 8, forget_bias=4.0, dtype=np.float64)(np.random.default_rng(0).normal(size=(30, 2)))
+    xs = np.random.default_rng(0).normal(size=(30, 2))
+    output, _ = tr.nn.LSTM(2, 8, seed=0, forget_bias=4.0, dtype=np.float64)(xs)
     tr.explanation.plot_gradient_flow(tr.explanation.gradient_flow(np.sum(output[-1])), ax)
 
 

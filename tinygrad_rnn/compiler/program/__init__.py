@@ -1,9 +1,10 @@
 """Programs, and the passes over them: what an executor is given to write, and whoever else reads what a function does.
 
+- ``printing``: a program as text, as ``print(program)`` shows it.
 - ``program``: a program: inputs, outputs and gradients, and the order in which its Values and Loops are computed.
 - ``tracing``: ``traced(function, arguments)``, the program of a function.
 - ``fission``: ``fissioned(program)``, which leaves only to a loop what its recurrence needs.
 - ``backward``: ``differentiated(program, wanted)``: the engine's own vjp rules; a loop's backward pass is a loop again.
-- ``printing``: a program as text, ``print(program)``; ``verify``: a check of it, for tests.
+- ``verify``: a check of a program, for tests.
 - ``reach``: from which inputs a gradient can flow to which outputs.
 """

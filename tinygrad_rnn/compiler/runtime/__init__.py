@@ -3,5 +3,6 @@
 - ``tiles``: how many rows of a product go together;
   ``threads``, ``blas``: rows and large products on threads of our own.
 - ``fast_functions``: exp, tanh and sigmoid that vectorise; ``tiled_product``: products in tiles.
-- ``cache``: how numba compiles generated text, and where the machine code is kept.
+- ``division``: whole quotients and remainders as NumPy has them.
+- ``code_folder``: where generated text and machine code are kept; ``cache``: how numba compiles that text.
 """
