@@ -7,7 +7,7 @@ samples fails the tests.
 
 from __future__ import annotations
 
-from tests.autodiff import samples_arrays, samples_elementwise, samples_linalg  # noqa: F401  # for what they add
+from tests.autodiff import samples_arrays, samples_elementwise, samples_fourier, samples_linalg  # noqa: F401  # for what they add
 from tests.autodiff.samples_elementwise import BINARY, BINARY_REAL, UNARY, UNARY_REAL
 from tests.autodiff.sampling import SAMPLES, Sample, label
 

@@ -27,6 +27,7 @@ from .rules.activations import (
     softmax,
     softplus,
 )
+from .rules.complex_pairs import ComplexTensor
 from .rules.indexing import index_add, index_update
 from .rules.reductions import logsumexp
 from .rules.special import erf
@@ -37,6 +38,7 @@ from .transforms import grad, jvp, linearize, value_and_grad, vjp
 
 __all__ = [
     "AnomalyError",
+    "ComplexTensor",
     "GradientError",
     "Label",
     "Scalar",

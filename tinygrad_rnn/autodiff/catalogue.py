@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import rules
-from .registry import OVERRIDES, PLAIN, Primitive
+from .registry import OVERRIDES, PLAIN, Primitive, name_of
 
 # The files of rules, by the room of the catalogue that their functions stand in.
 ROOMS = {
@@ -20,6 +20,7 @@ ROOMS = {
     "Shape": ("joining", "shape", "rearranging"),
     "Indexing": ("indexing",),
     "Linear algebra": ("linalg", "products", "decompositions"),
+    "Fourier transforms": ("fourier",),
 }
 
 LEGEND = """\
@@ -51,8 +52,7 @@ class Row(NamedTuple):
 def users_name(function: Any) -> str:
     """What users write: ``np.linalg.inv``, ``tr.sigmoid``."""
     module = getattr(function, "__module__", None) or ""
-    room = "tr." if module.startswith("tinygrad_rnn") else "np.linalg." if module.startswith("numpy.linalg") else "np."
-    return room + str(function.__name__)
+    return ("tr." if module.startswith("tinygrad_rnn") else "np.") + name_of(function)
 
 
 def primitives() -> Iterator[tuple[str, Primitive]]:
@@ -89,7 +89,7 @@ def rows() -> list[Row]:
     room_of_file = {file: room for room, files in ROOMS.items() for file in files}
     room_of_primitive = {id(op): room for room, op in primitives()}
     engine = importlib.import_module(str(__package__))
-    own = [getattr(engine, name) for name in engine.__all__]
+    own = [f for f in (getattr(engine, name) for name in engine.__all__) if not isinstance(f, type)]
     entries = [*OVERRIDES.items(), *((f, f) for f in own if str(f.__module__).startswith(rules.__name__))]
     found = []
     for function, implementation in entries:

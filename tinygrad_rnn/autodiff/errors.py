@@ -171,7 +171,8 @@ def wrong_cotangent(made_by: Any, argument: int | str, given: tuple[int, ...], s
 def complex_refused(name: str) -> NotOnTensors:
     """The error for complex numbers."""
     return NotOnTensors(
-        f"{name}{here()}: complex numbers are not supported; give the real and the imaginary part as two arrays."
+        f"{name}{here()}: complex numbers are not supported; give the real and the imaginary part as two arrays, "
+        "tr.ComplexTensor(real, imag)."
     )
 
 

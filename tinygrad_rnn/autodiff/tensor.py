@@ -24,6 +24,7 @@ from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotan
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
 from .promotion import NUMPY_1, as_promised
 from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
+from .rules.complex_pairs import ComplexTensor, on_complex
 from .rules.elementwise import (
     absolute,
     add,
@@ -245,9 +246,13 @@ class Tensor(InPlaceOperators, ArrayNode):
             if method == "at":
                 raise errors.no_out(f"{ufunc.__name__}.at")
             raise errors.no_rule(f"{ufunc.__name__}.{method}")
+        if len(inputs) == 2 and (inputs[0].__class__ is ComplexTensor or inputs[1].__class__ is ComplexTensor):
+            return NotImplemented
         return call(ufunc, inputs, keywords)
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        if len(types) > 1 and ComplexTensor in types:
+            return NotImplemented
         return call(function, args, keywords)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -464,6 +469,8 @@ COMPARISONS: dict[Any, Any] = {
 def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KEYWORDS) -> Any:
     """Run a primitive on Tensors, arrays and numbers, and record it if one of them requires a gradient."""
     if traces and context.trace is not None:
+        if ComplexTensor in map(type, args):
+            return on_complex(op, args, keywords)
         if list in map(type, args):
             args = tuple([without_lists(None, a) if type(a) is list else a for a in args])
         return context.trace.record(op, args, keywords)
@@ -477,6 +484,8 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
             arrays.append(a._data)
         elif a.__class__ in IMMUTABLE:
             arrays.append(a)
+        elif a.__class__ is ComplexTensor:
+            return on_complex(op, args, keywords)
         elif is_list_of_arrays(a):
             return apply(op, tuple([without_lists(None, part) for part in args]), keywords)
         else:

@@ -100,7 +100,6 @@ class Plan:
             )
         return Executable(*made)
 
-
     def _improve(self, wanted: tuple[bool, ...]) -> None:
         """Have a thread make machine code, which later calls then use."""
         try:

@@ -2,9 +2,11 @@
 
 from . import (
     activations,
+    complex_pairs,
     cumulative,
     decompositions,
     elementwise,
+    fourier,
     indexing,
     joining,
     linalg,
@@ -18,9 +20,11 @@ from . import (
 
 __all__ = [
     "activations",
+    "complex_pairs",
     "cumulative",
     "decompositions",
     "elementwise",
+    "fourier",
     "indexing",
     "joining",
     "linalg",
