@@ -4,38 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from held_to_autograd import RNG, assert_right, random
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 
 T, B, N, D, K = 5, 2, 3, 4, 3
-RNG = np.random.default_rng(7)
-
-
-def random(*shape):
-    return RNG.normal(size=shape) * 0.5
-
-
-def assert_right(loss, parameters, data):
-    """The derivation's gradients are autograd's, and finite differences agree."""
-    derivation = tr.derive(loss, parameters, data, check=False)
-    mine = derivation.gradients()
-    right = derivation.recording.gradients()
-    for name, value in right.items():
-        scale = max(np.abs(value).max(), 1e-3)
-        np.testing.assert_allclose(mine[name] / scale, value / scale, rtol=0, atol=1e-10, err_msg=name)
-    assert_close_to_differences(derivation.recording, mine)
-    return derivation
-
-
-def assert_close_to_differences(recording, gradients):
-    values = recording.values()
-    for name, value in values.items():
-        direction = np.random.default_rng(1).normal(size=value.shape)
-        step = 1e-5
-        ends = [recording.evaluate({**values, name: value + sign * step * direction}) for sign in (1, -1)]
-        numeric = (ends[0] - ends[1]) / (2 * step)
-        assert np.sum(gradients[name] * direction) == pytest.approx(numeric, rel=1e-6, abs=1e-8), name
 
 
 def read_out(p, h):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..autodiff.rules import indexing
 from .arithmetic import is_sum
-from .expressions import During, Steps
+from .expressions import Apply, During, Expression, Step, Steps
 from .grain import references
 from .lines import Line
 from .quantities import Quantity
+from .reading import parts
 
 
 def follows_from_absence(term: During) -> bool:
@@ -35,7 +37,16 @@ def reads_zeros(term: During, steps: Steps) -> bool:
         reference.quantity.adjoint_of is not None
         or {t + (reference.shift or 0) for t in missing} <= reference.quantity.values.keys()
         for reference, _ in references(term.inner, missing)
-    )
+    ) and all(_has_rows(part, missing) for part in parts(term.inner))
+
+
+def _has_rows(part: Expression, steps: Steps) -> bool:
+    """Whether an array has rows for these steps, if it is read by them."""
+    if not isinstance(part, Apply) or part.operation is not indexing.getitem or not part.operands[0].shape:
+        return True
+    index = part.settings["index"]
+    places = [p for p in (index if type(index) is tuple else (index,)) if isinstance(p, Step)]
+    return all(0 <= place.at(t) < part.operands[0].shape[0] for place in places for t in steps)
 
 
 def zeros_beyond(lines: Iterable[Line]) -> dict[Quantity, Steps]:

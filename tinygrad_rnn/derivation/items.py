@@ -137,13 +137,26 @@ class _Cleaning:
         return None
 
     def _taken(self, whole: Any, index: Any) -> Item | None:
-        """One of several arrays that were stacked, or some of them."""
+        """One of several arrays that were stacked; or all of an array."""
+        if isinstance(whole, Item) and takes_all(index, whole.shape):
+            return whole
         if not (isinstance(whole, Item) and whole.op is shape.stacked and whole.keywords.get("axis", 0) == 0):
             return None
         if isinstance(index, (int, np.integer)):
             found = whole.inputs[int(index)]
             return found if isinstance(found, Item) else None
         return None
+
+
+def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether an index gives the array itself."""
+    index = index if isinstance(index, tuple) else (index,)
+    if not all(isinstance(part, slice) or part is Ellipsis for part in index) or index.count(Ellipsis) > 1:
+        return False
+    at = index.index(Ellipsis) if Ellipsis in index else len(index)
+    after = index[at + 1 :]
+    sizes = (*shape[:at], *shape[len(shape) - len(after) :])
+    return all(part.indices(n) == (0, n, 1) for part, n in zip((*index[:at], *after), sizes))
 
 
 def cleaned(loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str]) -> tuple[Item, list[Item]]:

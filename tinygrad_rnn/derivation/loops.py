@@ -109,50 +109,57 @@ def _in_step_order(group: list[Line]) -> list[Line]:
     remaining = sorted(group, key=lambda line: line.quantity.order[line.steps[-1]])
     found: list[Line] = []
     while remaining:
-        waiting = {line.quantity for line in remaining}
-        ready = [line for line in remaining if not _reads_now(line) & (waiting - {line.quantity})]
-        ready = [line for line in ready if line.quantity not in _reads_now(line)] or ready
-        if not ready:
+        first = next((line for line in remaining if not _waits(line, remaining)), None)
+        if first is None:
             raise NotWritable("a step in which two lines wait for each other")
-        first = ready[0]
-        together = [line for line in remaining if line.quantity is first.quantity]
-        found += together
-        remaining = [line for line in remaining if line not in together]
+        found.append(first)
+        remaining.remove(first)
     return found
 
 
-def _reads_now(line: Line) -> set[Quantity]:
-    return {r.quantity for r, _ in references(line.expression, line.steps) if r.shift == 0}
+def _waits(line: Line, others: list[Line]) -> bool:
+    """Whether a line reads what another one of the same step gives."""
+    read = {(r.quantity, t) for r, steps in references(line.expression, line.steps) if r.shift == 0 for t in steps}
+    return any((other.quantity, t) in read for other in others if other is not line for t in other.steps)
+
+
+Visit = tuple[Quantity, "int | None"]
+
+
+def _lines(unit: Unit) -> list[Line]:
+    return unit.lines if isinstance(unit, Loop) else [unit]
 
 
 def _computes(unit: Unit) -> set[Quantity]:
-    return unit.quantities if isinstance(unit, Loop) else {unit.quantity}
+    return {line.quantity for line in _lines(unit)}
+
+
+def _gives(unit: Unit) -> set[Visit]:
+    """The values that a unit computes: of which quantity, at which step."""
+    return {(line.quantity, t) for line in _lines(unit) for t in line.steps or (None,)}
 
 
 def _reads(unit: Unit) -> Iterator[Reference]:
-    for line in unit.lines if isinstance(unit, Loop) else [unit]:
+    for line in _lines(unit):
         for reference, _ in references(line.expression, line.steps):
             yield reference
 
 
-def _needs(unit: Unit, units: list[Unit]) -> set[Unit]:
-    """The units that have to run before."""
-    read = {reference.quantity for reference in _reads(unit)}
-    own = _computes(unit)
+def _values_read(unit: Unit) -> set[Visit]:
     return {
-        other
-        for other in units
-        if other is not unit and any(q in read and (q not in own or _is_first(other, unit)) for q in _computes(other))
+        (reference.quantity, reference.step(t))
+        for line in _lines(unit)
+        for reference, steps in references(line.expression, line.steps)
+        for t in steps or (None,)
     }
 
 
-def _is_first(other: Unit, unit: Unit) -> bool:
-    """Whether of two units that compute the same quantity, at different steps, the other comes first."""
-    return _first_order(other) < _first_order(unit)
-
-
 def _in_order(units: list[Unit]) -> list[Unit]:
-    needs = {unit: _needs(unit, units) for unit in units}
+    gives = {unit: _gives(unit) for unit in units}
+    needs: dict[Unit, set[Unit]] = {}
+    for unit in units:
+        read = _values_read(unit)
+        needs[unit] = {other for other in units if other is not unit and not read.isdisjoint(gives[other])}
     remaining = sorted(units, key=_first_order)
     found: list[Unit] = []
     done: set[Unit] = set()

@@ -148,8 +148,15 @@ class NumpyWriter:
     def _during(self, e: During, steps: Steps) -> str:
         if set(steps) <= set(e.steps) or reads_zeros(e, steps):
             return self._within(e.inner, SUM, steps)
-        inner = self._alone(e.inner, e.steps)
-        return f"({inner} if {self.condition(e.steps, steps)} else 0)"
+        before, self.before = self.before, []
+        inner, condition = self.write(e.inner, e.steps), self.condition(e.steps, steps)
+        inside, self.before = self.before, before
+        if not inside:
+            return f"({inner} if {condition} else 0)"
+        name = self._temporary("term")
+        rows = [*inside, f"{name} = {inner}"]
+        self.before += [f"{name} = 0", f"if {condition}:", *(f"    {row}" for row in rows)]
+        return name
 
     def _applied(self, e: Apply, steps: Steps) -> Piece:
         operation = e.operation
@@ -245,7 +252,7 @@ class NumpyWriter:
             return f"{start}:{stop}:{step}" if step not in ("", "1") else f"{start}:{stop}"
         if isinstance(index, tuple):
             inside = ", ".join(self._index(part, operands, steps) for part in index)
-            return f"{inside}," if len(index) == 1 else inside or "()"
+            return inside or "()"
         return "..." if index is Ellipsis else "None" if index is None else repr(index)
 
     def put(self, variable: str, e: Apply, steps: Steps) -> list[str]:
@@ -259,9 +266,12 @@ class NumpyWriter:
                 found.append(f"{variable}[{place}] += {value}")
         return found
 
-    def _put_together(self, e: Apply, steps: Steps) -> str:
+    def _temporary(self, name: str) -> str:
         self._temporaries += 1
-        name = f"whole_{self._temporaries}"
+        return f"{name}_{self._temporaries}"
+
+    def _put_together(self, e: Apply, steps: Steps) -> str:
+        name = self._temporary("whole")
         statements = self.put(name, e, steps)
         self.before += [f"{name} = np.zeros({e.shape})", *statements]
         return name

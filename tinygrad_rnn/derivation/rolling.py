@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import indexing, shape
+from ..autodiff.scope import Label
 from .data import Sequences
+from .evaluate import Running, compiled
 from .expressions import (
     Apply,
     Expression,
@@ -30,6 +32,7 @@ from .expressions import (
 )
 from .items import Item
 from .quantities import Equation, Quantity
+from .reading import parts
 from .settings import is_setting, setting_names
 
 # What an input of a value is, seen from its step: an Expression, or (quantity, step) still to be put as a reference.
@@ -60,6 +63,8 @@ class Rolling:
                 self.of[id(item)] = (quantity, item.step)
         for quantity, group in groups:
             quantity.equations += self._equations(quantity, group)
+        while self._extend():
+            pass
 
     @property
     def data(self) -> dict[str, np.ndarray]:
@@ -67,7 +72,7 @@ class Rolling:
         return self.sequences.arrays
 
     def _quantity(self, group: list[Item]) -> Quantity:
-        labels = tuple(dict.fromkeys(label._replace(step=None) for item in group for label in item.labels))
+        labels = tuple(dict.fromkeys(label._replace(step=None) for item in group for label in _own_labels(item)))
         quantity = Quantity(group[0].shape, group[0].scope.layer, labels, loop=group[0].loop)
         for item in group:
             quantity.values[item.step] = item.value
@@ -127,26 +132,36 @@ class Rolling:
         found: list[Expression] = []
         for given, place, t in zip(column, places, steps):
             if common is None:
-                found.append(Reference(place[0], None, place[1]) if place else self._leaf(given))
+                found.append(self._elsewhere(given, place, t, group[0].loop))
                 continue
             target = next(p[0] for p in places if p and id(p[0]) == common[0])
             found.append(self._relative(given, place, t, target, common[1]))
         return found
+
+    def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
+        """What is no quantity that most steps have so many steps away."""
+        if place is None:
+            return self._leaf(given)
+        if place[1] is not None and place[0].loop == loop:
+            return Reference(place[0], place[1] - t)
+        return Reference(place[0], None, place[1])
 
     def _relative(self, given: Any, place: Place | None, t: int, target: Quantity, shift: int) -> Expression:
         """What stands where most steps have ``target`` so many steps away."""
         if place is not None and place[0] is target and place[1] == t + shift:
             return Reference(target, shift)
         value = np.asarray(given.value if isinstance(given, Item) else given)
-        if shift and value.shape == target.shape and self._begins(target, t + shift, given, place, value):
-            return Reference(target, shift)
-        return Reference(place[0], None, place[1]) if place else self._leaf(given)
+        if value.shape == target.shape and (shift or place is None):
+            if self._begins(target, t + shift, given, place, value):
+                return Reference(target, shift)
+        return self._elsewhere(given, place, t, target.loop)
 
     def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
         """Whether something given is what a state is before its first step; if so, that is written down."""
         if (target, step) in self._begun:
             return self._begun[target, step] is given
-        if step in target.values:
+        steps = [t for t in target.values if t is not None and (target, t) not in self._begun]
+        if min(steps) <= step <= max(steps) or (place is not None and place[0].loop == target.loop):
             return False
         self._begun[target, step] = given
         target.values[step] = value
@@ -154,6 +169,38 @@ class Rolling:
         start = Reference(place[0], None, place[1]) if place else self._leaf(given)
         target.equations.append(Equation((step,), start))
         return True
+
+    def _extend(self) -> bool:
+        """Let an equation hold at the first step, too, where its result was not recorded: of what is given alone.
+
+        ``0.9 * h`` of an initial state is plain arithmetic, which leaves no trace but its value.
+        """
+        for (target, step), given in list(self._begun.items()):
+            start = target.equation_at(step)
+            if start is None or not isinstance(given, Item) or given.parameter is not None or id(given) in self.of:
+                continue
+            for equation in target.equations:
+                if equation is not start and self._gives(equation.expression, step, target.values[step]):
+                    target.equations.remove(start)
+                    equation.steps = tuple(sorted((*equation.steps, step)))
+                    reads = [r for r in parts(equation.expression) if isinstance(r, Reference)]
+                    target.order[step] = max((r.quantity.order[r.step(step)] for r in reads), default=-1) + 0.01
+                    del self._begun[target, step]
+                    return True
+        return False
+
+    def _gives(self, expression: Expression, step: int, value: np.ndarray) -> bool:
+        """Whether an expression has this value at a step, as far as all that it reads is there."""
+        reads = [part for part in parts(expression) if isinstance(part, Reference)]
+        if not reads or not all(r.step(step) in r.quantity.values for r in reads):
+            return False
+        known = Running({}, self.sequences.arrays)
+        known.values = {r.quantity: r.quantity.values for r in reads}
+        try:
+            found = compiled(expression)(known, step)
+        except (KeyError, IndexError):
+            return False
+        return np.shape(found) == value.shape and np.array_equal(found, value)
 
     def _column_of_leaves(self, column: tuple[Any, ...], steps: list[int]) -> list[Expression]:
         """Parameters, numbers, and data that may differ from step to step."""
@@ -174,11 +221,16 @@ class Rolling:
                 groups[id(item)] = [item]
                 continue
             settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices")}
-            labels = tuple((label.role, label.name) for label in item.labels)
+            labels = tuple((label.role, label.name) for label in _own_labels(item))
             kind = (item.loop, id(item.op), item.shape, setting_key(settings), labels)
             counts[kind, item.step] += 1
             groups.setdefault((kind, counts[kind, item.step]), []).append(item)
         return list(groups.values())
+
+
+def _own_labels(item: Item) -> list[Label]:
+    """What the model calls a value at its own step; at later ones it may be part of a state with other names."""
+    return [label for label in item.labels if label.step == item.scope.step]
 
 
 def _operands(item: Item, constant: Callable[[np.ndarray], Item]) -> tuple[list[Any], dict[str, Any]]:

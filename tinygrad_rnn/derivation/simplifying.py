@@ -15,7 +15,7 @@ from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from . import arithmetic, axes
 from .arithmetic import is_negative, negative, repeated, scaled
 from .expressions import Apply, During, Expression, Number, Sum
-from .reading import moves
+from .reading import fixed, moves
 from .recognising import RECOGNISED
 
 Rule = Callable[[Apply], "Expression | None"]
@@ -76,6 +76,8 @@ def _summed(whole: Sum) -> Expression | None:
     """A sum over one step, or of what is the same at all of them; the sign in front."""
     if is_negative(whole.inner):
         return negative(Sum(whole.steps, whole.inner.operands[0]))
+    if len(whole.steps) == 1:
+        return fixed(whole.inner, whole.steps[0])
     if not moves(whole.inner) and not isinstance(whole.inner, During):
         return scaled(whole.inner, len(whole.steps))
     return None

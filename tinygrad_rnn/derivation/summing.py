@@ -21,7 +21,7 @@ def sum_at_once(quantities: list[Quantity]) -> None:
 
 def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | None:
     """The last step of a running sum and the term of each step, if it is one."""
-    if len(quantity.steps) < 3:
+    if len(quantity.steps) < 2:
         return None
     before: dict[int, int] = {}
     terms: list[tuple[int, Expression]] = []
@@ -68,11 +68,12 @@ def _replace(quantity: Quantity, last: int, terms: list[tuple[int, Expression]],
     by_step: dict[Expression, list[int]] = {}
     single: list[Expression] = []
     summed = {term for _, term in terms}
-    for t, term in terms:
+    for t, term in [(t, part) for t, whole in terms for part in _parts_of_start(whole)]:
+        step = term.step(t) if isinstance(term, Reference) else None
         if isinstance(term, Number) and not term.value:
             continue
-        if isinstance(term, Reference) and term.at is not None and Reference(term.quantity, 0) in summed:
-            by_step.setdefault(Reference(term.quantity, 0), []).append(term.at)  # the first term, where the sum begins
+        if isinstance(term, Reference) and step is not None and Reference(term.quantity, 0) in summed:
+            by_step.setdefault(Reference(term.quantity, 0), []).append(step)
         elif moves(term):
             by_step.setdefault(term, []).append(t)
         else:
@@ -85,6 +86,12 @@ def _replace(quantity: Quantity, last: int, terms: list[tuple[int, Expression]],
     for other in quantities:
         for equation in other.equations:
             equation.expression = replaced(equation.expression, lambda part: _without_step(part, quantity))
+
+
+def _parts_of_start(term: Expression) -> tuple[Expression, ...]:
+    """The terms of a sum of two values, as which a running sum may begin."""
+    is_sum = isinstance(term, Apply) and term.operation is elementwise.add
+    return term.operands if is_sum and all(isinstance(o, Reference) for o in term.operands) else (term,)
 
 
 def _without_step(part: Expression, quantity: Quantity) -> Expression | None:

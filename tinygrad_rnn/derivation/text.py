@@ -238,6 +238,8 @@ class TextWriter:
                 if inner.name.startswith("dL_d"):
                     return f"∂L/∂{self._indexed(inner.name[4:], '', step)}", ATOM
                 return self._indexed(row_name(inner.name), "", step), ATOM
+            if isinstance(inner, Reference) and inner.shift is None and inner.at is None:
+                return self.symbol(inner.quantity, self.moving_step(index.offset + 1)), ATOM
             return f"{self.within(inner, ATOM)}[{self.moving_step(index.offset + 1)}]", ATOM
         return f"{self.within(inner, ATOM)}[{self._index(index, e.operands)}]", ATOM
 
