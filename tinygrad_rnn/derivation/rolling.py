@@ -151,9 +151,9 @@ class Rolling:
         if place is not None and place[0] is target and place[1] == t + shift:
             return Reference(target, shift)
         value = np.asarray(given.value if isinstance(given, Item) else given)
-        if value.shape == target.shape and (shift or place is None):
-            if self._begins(target, t + shift, given, place, value):
-                return Reference(target, shift)
+        may_begin = value.shape == target.shape and (shift or place is None)
+        if may_begin and self._begins(target, t + shift, given, place, value):
+            return Reference(target, shift)
         return self._elsewhere(given, place, t, target.loop)
 
     def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
@@ -177,7 +177,13 @@ class Rolling:
         """
         for (target, step), given in list(self._begun.items()):
             start = target.equation_at(step)
-            if start is None or not isinstance(given, Item) or given.parameter is not None or id(given) in self.of:
+            if (
+                start is None
+                or step is None
+                or not isinstance(given, Item)
+                or given.parameter is not None
+                or id(given) in self.of
+            ):
                 continue
             for equation in target.equations:
                 if equation is not start and self._gives(equation.expression, step, target.values[step]):
@@ -189,7 +195,7 @@ class Rolling:
                     return True
         return False
 
-    def _gives(self, expression: Expression, step: int, value: np.ndarray) -> bool:
+    def _gives(self, expression: Expression, step: int | None, value: np.ndarray) -> bool:
         """Whether an expression has this value at a step, as far as all that it reads is there."""
         reads = [part for part in parts(expression) if isinstance(part, Reference)]
         if not reads or not all(r.step(step) in r.quantity.values for r in reads):
