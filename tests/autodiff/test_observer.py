@@ -75,7 +75,7 @@ def test_nodes_come_in_descending_order_of_recording() -> None:
 def test_a_freed_graph_cant_be_looked_at() -> None:
     x = tr.tensor(1.0, requires_grad=True)
     y = x * x
-    y.backward()
+    y.backward(keep=False)
     with pytest.raises(RuntimeError, match="do so before backward"):
         observe_backward(y, Recorder())
 

@@ -34,15 +34,15 @@ def test_what_is_to_be_highlighted_is_a_step_and_a_name(highlight):
 
 def test_a_freed_graph_says_what_to_do():
     loss, _ = elman(2)
-    loss.backward()
-    with pytest.raises(RuntimeError, match="retain_graph=True"):
+    loss.backward(keep=False)
+    with pytest.raises(RuntimeError, match="keep=True"):
         draw(loss)
 
 
 def test_a_page_of_a_graph_that_was_freed_since_says_not_computed():
     loss, _ = elman(2)
     picture = draw(loss)
-    loss.backward()
+    loss.backward(keep=False)
     assert "not computed" in picture.text
     assert "<svg" in picture.html
 

@@ -89,24 +89,30 @@ def initialise(node: Node, requires_grad: bool, name: str | None = None) -> None
     node.labels = ()
 
 
+class Spent(tuple[int, ...]):
+    """The edges of a node in a graph whose gradients have been taken: it is still there, but only to be looked at."""
+
+
 def freed_graph(node: Node) -> RuntimeError:
     """The error for a walk through a graph that is no longer there."""
     where = f" ({node.op.name} at {node.scope})" if str(node.scope) else f" ({node.op.name})"
     return RuntimeError(
-        f"the graph behind this value was freed by an earlier backward(){where}. Run the forward pass again, or pass "
-        "retain_graph=True to the first backward(). To draw, explain or compare, do so before backward()."
+        f"the graph behind this value was freed by an earlier backward(){where}. For another gradient run the forward "
+        "pass again, or pass retain_graph=True to the first backward(). To draw, explain or compare, do so before "
+        "backward(), or pass it keep=True (the latest small graph stays by itself)."
     )
 
 
-def ancestors(roots: Iterable[Node], stop: Container[Node] = ()) -> list[Node]:
+def ancestors(roots: Iterable[Node], stop: Container[Node] = (), spent: bool = True) -> list[Node]:
     """All nodes that ``roots`` were made of and that lead to something that requires a gradient, latest first.
 
     Args:
         roots: where to begin.
         stop: nodes that are not to be looked behind.
+        spent: whether a graph whose gradients have been taken will do, since this is only to look at it.
 
     Raises:
-        RuntimeError: part of the graph was freed.
+        RuntimeError: part of the graph was freed, or is spent.
     """
     stack = [root for root in roots if root.requires_grad]
     found = set(stack)
@@ -115,7 +121,7 @@ def ancestors(roots: Iterable[Node], stop: Container[Node] = ()) -> list[Node]:
         if node in stop:
             continue
         edges = node.edges
-        if edges is None:
+        if edges is None or (edges.__class__ is Spent and not spent):
             raise freed_graph(node)
         inputs = node.inputs
         for i in edges:
@@ -188,6 +194,7 @@ def backward_walk(
     *,
     targets: frozenset[Node] | None = None,
     free: bool = False,
+    spend: bool = False,
     observer: Observer | None = None,
 ) -> dict[Node, Any]:
     """Take cotangents back through the graph, each node once, after everything that used it.
@@ -197,6 +204,7 @@ def backward_walk(
         nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
         targets: the nodes whose cotangents are wanted; the walk does not go beyond them. By default all leaves.
         free: forget each node's inputs on the way, so that memory falls as the walk proceeds.
+        spend: mark each node as spent on the way: it stays to be looked at.
         observer: told of every cotangent and every contribution, in the order of the walk.
 
     Returns:
@@ -236,6 +244,8 @@ def backward_walk(
                     summed.add(parent)
         if free:
             node._free()
+        elif spend:
+            node.edges = Spent(node.edges or ())
     return reached
 
 

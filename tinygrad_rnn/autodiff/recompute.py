@@ -90,7 +90,7 @@ class _Checkpoint(Expandable):
     __slots__ = ("_again", "_scope", "_values")
 
     def __init__(self, again: Callable[[], Any], results: Sequence[Tensor], began: int) -> None:
-        nodes = ancestors(results, stop=_Before(began))
+        nodes = ancestors(results, stop=_Before(began), spent=False)
         inputs = [node for node in reversed(nodes) if node.serial < began]
         made_inside = [node for node in nodes if node.is_leaf and node.serial > began]
         if made_inside:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Union
 import numpy as np
 
 from .graph import Node, ancestors, backward_walk, initialise
+from .keeping import is_kept
 from .scope import context
 from .updating import InPlaceOperators
 
@@ -66,19 +67,22 @@ class Scalar(InPlaceOperators, Node):
         self.data = float(data)
         self._slopes: tuple[float, ...] = ()
 
-    def backward(self, gradient: float = 1.0, retain_graph: bool = False) -> None:
+    def backward(self, gradient: float = 1.0, retain_graph: bool = False, *, keep: bool | None = None) -> None:
         """Add the gradient of this number to the ``.grad`` of every leaf that it was made of.
 
         Args:
             gradient: the cotangent to start with.
-            retain_graph: keep the graph for another ``backward()``; by default it is freed on the way.
+            retain_graph: retain the graph for another ``backward()``; by default it is freed on the way, or kept.
+            keep: keep the graph to be looked at. By default a small one is kept until the next ``backward()``.
 
         Raises:
             RuntimeError: nothing here requires a gradient, or the graph was freed.
         """
         if not self.requires_grad:
             raise RuntimeError("backward(): nothing that this Scalar was made of requires a gradient")
-        reached = backward_walk({self: float(gradient)}, ancestors([self]), free=not retain_graph)
+        nodes = ancestors([self], spent=False)
+        spend = not retain_graph and is_kept(self, nodes, keep)
+        reached = backward_walk({self: float(gradient)}, nodes, free=not (retain_graph or spend), spend=spend)
         for leaf, g in reached.items():
             leaf.grad = g if leaf.grad is None else leaf.grad + g
 

@@ -22,6 +22,7 @@ from . import errors
 from .arguments import as_taken
 from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, initialise, next_serial
+from .keeping import is_kept
 from .promotion import NUMPY_1, as_promised
 from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
 from .rules.complex_pairs import ComplexTensor, on_complex
@@ -197,14 +198,24 @@ class Tensor(InPlaceOperators, ArrayNode):
 
     # --- gradients ---------------------------------------------------------------------------------------------------
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False, *, create_graph: bool = False) -> None:
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool = False,
+        *,
+        create_graph: bool = False,
+        keep: bool | None = None,
+    ) -> None:
         """Add the gradient of this Tensor to the ``.grad`` of every leaf that it was made of and that requires one.
 
         Args:
             gradient: the cotangent to start with, of the same shape; may be left out for a Tensor with one element,
                 where it is 1.
-            retain_graph: keep the graph for another ``backward()``; by default it is freed on the way.
-            create_graph: record the backward pass too, so that the gradients can be differentiated; keeps the graph.
+            retain_graph: retain the graph for another ``backward()``; by default it is freed on the way, or kept.
+            create_graph: record the backward pass too, so that the gradients can be differentiated; retains the graph.
+            keep: keep the graph to be looked at (by ``draw``, ``compare``, ``explanation``) as long as this Tensor.
+                By default a small one is kept (10,000 operations and 4 MiB at most, nothing compiled or
+                checkpointed), until the next ``backward()``; False frees it in any case.
 
         Raises:
             RuntimeError: nothing here requires a gradient; or the graph was freed; or a cotangent is needed.
@@ -226,11 +237,12 @@ class Tensor(InPlaceOperators, ArrayNode):
             seed = value_of(seed)
         elif not isinstance(seed, Tensor):
             seed = constant(seed)
-        nodes = ancestors([self])
+        nodes = ancestors([self], spent=False)
         if context.anomaly is not None:
             context.anomaly.begin(nodes)
-        free = not (retain_graph or create_graph)
-        reached = backward_walk({self: seed}, nodes, free=free, observer=context.anomaly)
+        over = not (retain_graph or create_graph)
+        spend = over and is_kept(self, nodes, keep)
+        reached = backward_walk({self: seed}, nodes, free=over and not spend, spend=spend, observer=context.anomaly)
         for leaf, g in reached.items():
             if create_graph and not isinstance(g, Tensor):
                 g = constant(g)  # of a step function, whose derivative is 0 whatever its argument

@@ -88,7 +88,7 @@ class _Run:
 
     def graph(self, outputs: Sequence[Tensor]) -> tuple[list[Node], bool]:
         """The nodes between the leaves and the outputs, and whether the graph reaches beyond the leaves."""
-        nodes = ancestors(outputs, stop=self.targets)
+        nodes = ancestors(outputs, stop=self.targets, spent=False)
         beyond = self.recording and any(node.is_leaf != (node in self.targets) for node in nodes)
         return leading_to(nodes, self.targets), beyond
 

@@ -35,7 +35,7 @@ def compare(
 
     Args:
         autograd: the loss, as a function ``loss(parameters, *data)``, as a Module that gives it when called with the
-            data, or already recorded (before its ``backward()``, or with ``retain_graph=True``). Each may give the loss
+            data, or already recorded (a large one before its ``backward()``, or kept). Each may give the loss
             as one number or as its terms, a list L_1, L_2, ... or a dict of them by step.
         manual: the gradients: a dict of arrays by parameter name (also PyTorch's), a tuple in the order of the
             parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``

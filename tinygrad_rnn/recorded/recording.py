@@ -20,7 +20,7 @@ from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
 from ..nn.module import Module
 from .landmarks import with_constants
-from .replay import Change, expanded, replay, run_again
+from .replay import Change, expanded, replaced_since, replay, run_again
 
 
 class Recording:
@@ -58,10 +58,22 @@ class Recording:
         self.loss = place[loss]
         self.terms = {t: place[term] for t, term in self.terms.items() if term in place}
         self.parameters = dict(parameters)
+        self._undo_updates()
         self.tree = tree
         self.data = tuple(data)
         self.function = function
         self.nodes = ancestors([self.loss])
+
+    def _undo_updates(self) -> None:
+        """Put leaves with the values of forward time in the place of those that were updated since."""
+        before = replaced_since(ancestors([self.loss]))
+        if before:
+            old = {leaf: tensor(value, leaf.requires_grad, name=leaf.name) for leaf, value in before.items()}
+            with enable_grad():
+                new = replay(self.loss, {**{leaf: leaf for leaf in self.parameters.values()}, **old})
+            self.loss = new[self.loss]
+            self.terms = {t: new[term] for t, term in self.terms.items() if term in new}
+            self.parameters = {name: old.get(leaf, leaf) for name, leaf in self.parameters.items()}
 
     def values(self) -> dict[str, np.ndarray]:
         """The parameters as they were when the loss was recorded, copied."""

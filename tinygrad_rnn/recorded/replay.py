@@ -11,7 +11,7 @@ that ``np.where`` took. The replayed function has the derivative that the backwa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..autodiff.graph import Node, ancestors
@@ -65,6 +65,26 @@ def replay(
     finally:
         context.scope = outside
     return known
+
+
+def replaced_since(nodes: Iterable[Node]) -> dict[Node, Any]:
+    """The values that leaves had when nodes were recorded, of those whose data was replaced since (by an update).
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+        >>> loss = np.sum(w * w)
+        >>> w.data = np.zeros(2)
+        >>> replaced_since([loss.inputs[0]])[w]
+        array([1., 2.])
+    """
+    found: dict[Node, Any] = {}
+    for node in nodes:
+        for given, array in zip(node.inputs, getattr(node, "_arrays", ())):
+            if isinstance(given, Node) and given.op is None and given._data is not array:  # type: ignore[attr-defined]
+                found[given] = array
+    return found
 
 
 def expanded(root: Tensor) -> dict[Node, Any]:

@@ -214,7 +214,7 @@ class Run:
             value = float(loss.item())
             total += share * value
             if math.isfinite(value):
-                loss.backward(None if share == 1 else np.full(loss.shape, share, loss.dtype))
+                loss.backward(None if share == 1 else np.full(loss.shape, share, loss.dtype), keep=False)
         self.carried.states = [] if all(state is None for state in states) else states
         save = self.checkpoints is not None and self.checkpoints.due(self.step + 1)
         if save or self.carried.states:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..reading.gradients import MISSING, norm
-from ..reading.model import Graph, Vertex, value_array
+from ..reading.model import Graph, Vertex
 from ..reading.symbols import number, subscript
 from ..writing.numbers import MOST_NUMBERS, value_lines
 
@@ -43,7 +43,7 @@ def to_text(picture: Any) -> str:
                 vertex_name(graph, i) if vertex.title else "",
                 vertex.symbol,
                 made_of,
-                "" if vertex.kind == "elided" else "; ".join(value_lines(value_array(vertex.value))),
+                "" if vertex.kind == "elided" else "; ".join(value_lines(vertex.array)),
                 _gradient(picture.measured, i),
             ]
         )
@@ -74,7 +74,7 @@ def to_json(picture: Any) -> str:
             "layer": graph.lanes[vertex.lane].title if vertex.lane is not None else None,
         }
         if vertex.kind != "elided":
-            node["value"] = _array(value_array(vertex.value))
+            node["value"] = _array(vertex.array)
         if measured is not None:
             node["gradient"] = _array(measured.adjoint[i]) if i in measured.adjoint else None
         if i in boxes:

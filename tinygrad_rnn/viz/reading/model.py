@@ -23,7 +23,7 @@ from ...autodiff.scalar import Scalar
 from ...autodiff.scope import Label
 from ...autodiff.tensor import Tensor
 from ...autodiff.texts import printable
-from ...recorded.replay import expanded
+from ...recorded.replay import expanded, replaced_since
 from ..scene import Line
 from .symbols import operation_symbol, plain_number, settings_text
 
@@ -50,6 +50,7 @@ class Vertex:
         lines: what else is written in its box.
         fill: a colour that replaces that of the kind.
         lit: whether it is on the highlighted paths, if some are.
+        before: the value that it had when it was used, of a leaf that was updated since.
     """
 
     kind: str
@@ -64,11 +65,17 @@ class Vertex:
     lines: list[Line] = field(default_factory=list)
     fill: str | None = None
     lit: bool = True
+    before: Any = None
 
     @property
     def value(self) -> Any:
         """The recorded value: a node, or the array of a constant."""
         return self.nodes[-1]
+
+    @property
+    def array(self) -> Any:
+        """The plain value, as it was when it was recorded or used."""
+        return value_array(self.value) if self.before is None else self.before
 
 
 @dataclass(slots=True)
@@ -149,6 +156,7 @@ class _Reader:
         self.nodes = nodes
         self.roots = set(roots)
         self.root_list = roots
+        self.before = replaced_since(nodes)
         self.wires: dict[Node, Node] = {}  # an index into a stack, and what it selects
         self.steps: dict[Node, int | None] = {}
         self.lane_of: dict[Node, int] = {}
@@ -286,7 +294,8 @@ class _Reader:
         title = _title(node)
         if node.op is None:
             kind = KINDS[label.role] if label else "parameter" if node.requires_grad else "constant"
-            return Vertex(kind, title, "", self.steps[node], None, None, [node])
+            before = self.before.get(node)
+            return Vertex(kind, title, "", self.steps[node], None, None, [node], before=before)
         kind = KINDS[label.role] if label else "operation"
         if node in self.roots and np.size(value_array(node)) == 1 and not label:
             kind = "loss"

@@ -6,6 +6,7 @@ derived, it is recorded, by the engine that knows nothing of arrays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from ...autodiff.graph import Node, ancestors
 from ...autodiff.scalar import Scalar, scalars
 from ...autodiff.scope import context
 from ...autodiff.tensor import Tensor
+from ...recorded.replay import replaced_since
 
 MOST_SCALARS = 20_000
 
@@ -33,22 +35,23 @@ def as_scalars(roots: list[Node]) -> list[Node]:
             f'draw: level="scalar" would be more than {size:,} boxes. Take a smaller model, or level="op" or "gate".'
         )
     known: dict[Node, Any] = {}
-    before = context.scope
+    replaced = replaced_since(nodes)
+    outside = context.scope
     try:
         for node in nodes:
             context.scope = node.scope
-            known[node] = _leaf(node) if node.op is None else _run_again(node, known)
+            known[node] = _leaf(node, replaced) if node.op is None else _run_again(node, known)
             _label(known[node], node)
     finally:
-        context.scope = before
+        context.scope = outside
     found: list[Node] = [root for root in roots if not isinstance(root, Tensor)]
     for root in tensors:
         found += [element for element in np.ravel(known.get(root, ())) if isinstance(element, Scalar)]
     return found or roots
 
 
-def _leaf(node: Any) -> Any:
-    return scalars(node._data, node.requires_grad, node.name)
+def _leaf(node: Any, replaced: Mapping[Node, Any]) -> Any:
+    return scalars(replaced.get(node, node._data), node.requires_grad, node.name)
 
 
 def _run_again(node: Any, known: dict[Node, Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ...autodiff.graph import Node
 from ..reading.gradients import MISSING, Measured, norm
-from ..reading.model import Graph, Vertex, value_array
+from ..reading.model import Graph, Vertex
 from ..reading.symbols import number, subscript
 from ..scene import SMALL, Box, Label, Line, Scene, text_width
 from .formulas import Equation, describe_operation
@@ -29,7 +29,7 @@ def write_values(graph: Graph) -> None:
     """Into each box its value."""
     for vertex in graph.vertices:
         if vertex.kind not in ("elided", "cell"):
-            vertex.lines += [Line(text, SMALL, muted=True) for text in value_lines(value_array(vertex.value))]
+            vertex.lines += [Line(text, SMALL, muted=True) for text in value_lines(vertex.array)]
 
 
 def write_gradients(graph: Graph, measured: Measured | None) -> dict[int, list[str]]:
@@ -102,7 +102,7 @@ def _hint(i: int, vertex: Vertex, measured: Measured | None, formula: str) -> st
     name = vertex.title + ("" if vertex.last_step is not None else subscript(vertex.step)) if vertex.title else ""
     title = " = ".join(part for part in (name, vertex.symbol) if part) or vertex.kind
     lines = [title] + ([formula] if formula and vertex.symbol else [])
-    lines.append("value: " + "; ".join(value_lines(value_array(vertex.value))))
+    lines.append("value: " + "; ".join(value_lines(vertex.array)))
     if vertex.detail:
         lines.append(vertex.detail)
     if measured is not None:

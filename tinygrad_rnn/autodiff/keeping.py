@@ -1,0 +1,72 @@
+"""What stays of a graph after ``backward()``: nothing, or all of it to be looked at.
+
+Memory is what a graph costs, so a large one is freed on the way. A small one costs next to nothing, and whoever calls
+``backward()`` first and draws afterwards finds it still there: the graph of the latest ``backward()`` of a thread stays
+as long as its loss does, until the next ``backward()``. It is spent, that is, no gradient can be taken of it again.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+
+from .graph import Node, Spent
+
+MOST_NODES = 10_000
+MOST_BYTES = 4 * 2**20
+
+
+class _Latest(threading.local):
+    root: weakref.ref[Node] | None = None
+
+
+_latest = _Latest()
+
+
+def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
+    """Whether the graph that a ``backward()`` is about to walk through stays to be looked at.
+
+    The small graph that an earlier ``backward()`` had left, if it is still there, is freed.
+
+    Args:
+        root: where the walk begins.
+        nodes: all that it visits.
+        keep: what the caller wants; None to keep small graphs.
+    """
+    before = None if _latest.root is None else _latest.root()
+    _latest.root = None
+    if before is not None:
+        _free_spent(before)
+    if keep is None and _is_small(nodes):
+        _latest.root = weakref.ref(root)
+        return True
+    return bool(keep)
+
+
+def _is_small(nodes: Sequence[Node]) -> bool:
+    """Whether nodes are few, and hold little: no compiled loop or checkpoint, of which one holds whatever it needs."""
+    if len(nodes) > MOST_NODES:
+        return False
+    size = 0
+    for node in nodes:
+        data = getattr(node, "_data", None)
+        if data.__class__ is np.ndarray:
+            size += data.nbytes
+        elif data.__class__ is tuple:
+            size += sum(part.nbytes for part in data)
+        if node.op is not None and getattr(node.op, "is_single", False):
+            return False
+    return size <= MOST_BYTES
+
+
+def _free_spent(root: Node) -> None:
+    """Free what is spent of the graph behind a node."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if isinstance(node.edges, Spent):
+            stack += [node.inputs[i] for i in node.edges]
+            node._free()
