@@ -11,7 +11,7 @@ import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_equal, everything
 from tinygrad_rnn import nn
 from tinygrad_rnn.compiler import CannotCompile, plans
-from tinygrad_rnn.compiler.executable import MOST_WAITING
+from tinygrad_rnn.compiler.thresholds import CALLS_BEFORE_MACHINE_CODE, MOST_WAITING
 
 n, d, B, T = 3, 4, 2, 6
 
@@ -286,7 +286,7 @@ def test_numpy_starts_and_machine_code_takes_over():
     cell = nn.RNNCell(n, d, dtype=np.float64)
     compiled = tr.compile(cell, executor="auto")
     expected = tr.unroll(cell, normal(T, B, n))[0].data
-    for _ in range(plans.CALLS_BEFORE_MACHINE_CODE):
+    for _ in range(CALLS_BEFORE_MACHINE_CODE):
         np.testing.assert_allclose(tr.unroll(compiled, normal(T, B, n))[0].data, expected, rtol=1e-12)
     wait_for_machine_code()
     np.testing.assert_allclose(tr.unroll(compiled, normal(T, B, n))[0].data, expected, rtol=1e-12)

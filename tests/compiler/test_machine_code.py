@@ -18,11 +18,7 @@ from tinygrad_rnn import nn
 numba = pytest.importorskip("numba")
 from numba import njit  # noqa: E402
 
-from tinygrad_rnn.compiler.machine_code import function as machine_code  # noqa: E402
-from tinygrad_rnn.compiler.machine_code import independent_rows as machine_threads  # noqa: E402
-from tinygrad_rnn.compiler.machine_code import loops_and_passes as machine_passes  # noqa: E402
-from tinygrad_rnn.compiler.machine_code import products as machine_matmul  # noqa: E402
-from tinygrad_rnn.compiler.machine_code import whole_program as machine_program  # noqa: E402
+from tinygrad_rnn.compiler import thresholds  # noqa: E402
 from tinygrad_rnn.compiler.runtime import blas, fast_functions, threads  # noqa: E402
 from tinygrad_rnn.compiler.runtime import cache as machine_cache  # noqa: E402
 
@@ -131,13 +127,12 @@ def test_cells_as_users_write_them(make):
 
 @pytest.fixture
 def always_tiles_and_threads(monkeypatch):
-    monkeypatch.setattr(machine_matmul, "SMALL_PRODUCT", 0)
-    monkeypatch.setattr(machine_matmul, "SMALL_PRODUCT_INSIDE", 0)
-    monkeypatch.setattr(machine_code, "SMALL_WORK", -1)
-    monkeypatch.setattr(machine_threads, "SMALL_WORK", -1)
-    monkeypatch.setattr(blas, "SMALL_PRODUCT", -1)
-    monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
-    monkeypatch.setattr(machine_threads, "_thread_count", lambda: 3)
+    monkeypatch.setattr(thresholds, "SMALL_PRODUCT", 0)
+    monkeypatch.setattr(thresholds, "SMALL_PRODUCT_INSIDE", 0)
+    monkeypatch.setattr(thresholds, "SMALL_LOOP", -1)
+    monkeypatch.setattr(thresholds, "SHARED_PRODUCT", -1)
+    monkeypatch.setattr(thresholds, "SMALL_VALUE", 0)
+    monkeypatch.setattr(threads, "_thread_count", lambda: 3)
     threads._pool.cache_clear()
     yield
     threads._pool.cache_clear()
@@ -154,7 +149,7 @@ def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
     assert uses_machine_code(compiled)
     (executable,) = compiled.plans[0]._executables.values()
     named = executable.code.forward.run.__globals__.values()
-    assert any(thing is machine_threads.in_parts for thing in named) == (batch > 1)
+    assert any(thing is threads.run_rows for thing in named) == (batch > 1)
 
 
 def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):
@@ -163,7 +158,7 @@ def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):
     compiled = tr.compile(cell, executor="numba")
 
     def with_threads(count):
-        monkeypatch.setattr(machine_threads, "_thread_count", lambda: count)
+        monkeypatch.setattr(threads, "_thread_count", lambda: count)
         threads._pool.cache_clear()
         outputs, gradients = everything(lambda x, h: tr.unroll(compiled, x, h), xs, normal(11, 40), cell.parameters())
         return [*outputs, *gradients]
@@ -202,8 +197,8 @@ def test_rows_that_need_others_stay_together(always_tiles_and_threads, step):
 
 def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
     """Elementwise operations before, between and after products, with results that are read twice, and numbers."""
-    monkeypatch.setattr(machine_passes, "SMALLEST_PASS", 1)
-    monkeypatch.setattr(machine_program, "SMALL_VALUE", 0)
+    monkeypatch.setattr(thresholds, "SMALLEST_PASS", 1)
+    monkeypatch.setattr(thresholds, "SMALL_VALUE", 0)
     U, W, V = parameter(n, d), parameter(d, d, seed=1), parameter(d, 5, seed=2)
 
     def loss(xs, state):

@@ -9,7 +9,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler.numpy_code import executor as numpy_executor
+from tinygrad_rnn.compiler import thresholds
 from tinygrad_rnn.compiler.runtime import blas, threads
 
 n, d, B, T = 3, 4, 9, 5
@@ -44,13 +44,13 @@ def test_small_products_run_on_one_thread_in_a_loop_and_outside(three_threads: l
 
 
 def test_where_a_loop_has_large_products_all_is_left_to_blas(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numpy_executor, "SMALL_PRODUCT_INSIDE", B * d * 4 * d - 1)
+    monkeypatch.setattr(thresholds, "BLAS_THREADS_INSIDE", B * d * 4 * d - 1)
     for source in sources(agrees()):
         assert "\n    for " in source and "threads_" not in source and "shared_" not in source
 
 
 def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, three_threads: list[int]) -> None:
-    monkeypatch.setattr(blas, "SMALL_PRODUCT", B * d * 4 * d)  # of a step, and fewer than of all steps
+    monkeypatch.setattr(thresholds, "SHARED_PRODUCT", B * d * 4 * d)  # of a step, and fewer than of all steps
     rows: list[tuple[int, int]] = []
     in_parts = threads.in_parts
     monkeypatch.setattr(blas, "in_parts", lambda count, program, rows_, *a: (
@@ -65,7 +65,7 @@ def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, thre
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 33])
 def test_a_product_in_parts_is_the_whole_product(count: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "_thread_functions", lambda: (lambda: count, lambda n: None))
-    monkeypatch.setattr(blas, "SMALL_PRODUCT", -1)
+    monkeypatch.setattr(thresholds, "SHARED_PRODUCT", -1)
     a, b = np.random.default_rng(1).normal(size=(6, rows)).T, np.random.default_rng(2).normal(size=(6, 7))
     out = np.full((rows, 7), np.nan)
     blas.matmul(a, b, out)

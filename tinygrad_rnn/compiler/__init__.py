@@ -4,6 +4,7 @@ A function is traced once; what it does becomes a program, a graph of Values. Pa
 loop-invariant or can be batched over time, differentiate the rest, and hand it to an executor that writes it as text.
 Each room stands on those before it; with the first two read, the idea is understood.
 
+- ``thresholds``: all numbers by which the compiler chooses, on one page.
 - ``graph``: Values, their shapes, and the trace that records them.
 - ``loops``: the loop over time. What can be batched over time is hoisted or moved behind it (loop fission).
 - ``guards``: what a trace takes for granted, and what a traced function may not do.
@@ -14,7 +15,7 @@ Each room stands on those before it; with the first two read, the idea is unders
 
 And what users call:
 
-- ``generate``: the choice of an executor, and the functions that it writes.
+- ``generate``: the passes in their order, the choice of an executor, and the functions that it writes.
 - ``executable``: these functions with their arrays; ``graph_node``: one call, as a node of the recorded graph.
 - ``report``: a plan as text; ``plans``: one plan for each form of arguments; ``compiled``: ``compile`` itself.
 """

@@ -6,15 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, apply
-from ..autodiff.trees import children
+from . import thresholds
 from .executable import Executable
 from .graph_node import Call
+from .guards.argument_form import form_of
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import difference
@@ -25,7 +24,6 @@ Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
 EXECUTORS = ("numpy", "numba", "auto")
 UNKNOWN: Any = object()
-MOST_PLANS = 32  # of one function: each keeps buffers of its own, and data of many lengths would fill the memory
 
 
 class Compiled:
@@ -107,7 +105,7 @@ class Compiled:
             return eager(*args)
         arrays: list[Any] = []
         things: list[Any] = []
-        key = (what, _form(args, arrays, things))
+        key = (what, form_of(args, arrays, things))
         with self._lock:
             plan = self._plan(key, function, args, arrays, things)
             inputs = arrays if plan is None else (*arrays, *plan.captured)
@@ -140,7 +138,7 @@ class Compiled:
             return plan
         by_scalars = any(a.dtype == object for a in arrays)
         self._plans[key] = plan = None if by_scalars else self._planned(function, args, Guards(*things))
-        if len(self._plans) > MOST_PLANS:
+        if len(self._plans) > thresholds.MOST_PLANS:
             del self._plans[next(iter(self._plans))]
         return plan
 
@@ -209,54 +207,6 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"compiled({self.function!r})"
-
-
-def _form(a: Any, arrays: list[Any], things: list[Any]) -> Any:
-    """What a plan depends on: the shape and dtype of an array, the form of a tree, anything else by itself.
-
-    Args:
-        a: an argument, or a tree of arguments.
-        arrays: gets the arrays in it.
-        things: gets what may hold anything: models, settings.
-    """
-    if isinstance(a, Tensor):
-        arrays.append(a)
-        return a._data.shape, a._data.dtype, True
-    if isinstance(a, np.ndarray):
-        arrays.append(a)
-        return a.shape, a.dtype, False
-    kind = a.__class__
-    if kind in COMPARED:
-        return kind, a
-    if kind is float:
-        return kind, repr(a)  # which tells -0.0 from 0.0, and one NaN not from another
-    if isinstance(a, np.generic):
-        return kind, a.dtype, a.tobytes()
-    if isinstance(a, dict):
-        return (dict, *[(key, _form(part, arrays, things)) for key, part in a.items()])
-    forms = [_form(part, arrays, things) for part in children(a) or ()]
-    if isinstance(a, (tuple, list)):
-        return kind, tuple(forms)
-    things.append(a._tree_origin() if hasattr(a, "_tree_origin") else a)
-    return (kind, Itself(things[-1]), *forms)
-
-
-COMPARED = {int, bool, str, bytes, type(None)}
-
-
-class Itself:
-    """A key that is equal to no other thing than this one, however they compare."""
-
-    __slots__ = ("thing",)
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __hash__(self) -> int:
-        return id(self.thing)
-
-    def __eq__(self, other: Any) -> bool:
-        return isinstance(other, Itself) and other.thing is self.thing
 
 
 def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: Fallback = False) -> Compiled:

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import thresholds
 from .graph.values import label
 from .numpy_code.generated import Code
 from .program.program import Program
 from .program.reach import reached_from
-
-MOST_WAITING = 32  # workspaces of one program: as many calls as a training step in windows may have under way at once
 
 
 class Executable:
@@ -72,7 +71,7 @@ class Executable:
 
     def take_back(self, workspace: Workspace) -> None:
         """Keep a workspace for the next call, unless enough are kept already."""
-        if len(self._waiting) < MOST_WAITING:
+        if len(self._waiting) < thresholds.MOST_WAITING:
             self._waiting.append(workspace)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
+from . import thresholds
 from .executable import Executable
 from .generate import generate
 from .guards.guards import Guards
@@ -22,7 +23,6 @@ from .program.tracing import traced
 from .report import described
 
 THREAD = "tinygrad_rnn compiler"
-CALLS_BEFORE_MACHINE_CODE = 2  # a function that is called once isn't worth seconds of compiling
 
 
 class Plan:
@@ -70,7 +70,7 @@ class Plan:
             executable = self._executables[wanted] = self._made(wanted)
         if self._executor == "auto":
             calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
-            if calls == CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
+            if calls == thresholds.CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
                 self._improve(wanted)
         return executable
 

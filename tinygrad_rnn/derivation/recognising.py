@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import elementwise, indexing, reductions, shape
-from ..compiler.graph.trace import part_of_axis
+from ..compiler.graph.simplify import part_of_axis
 from .expressions import Apply, Constant, Expression, Number, Operand, Reference
 from .quantities import Equation, Quantity
 from .reading import total

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff import errors
+from ...autodiff import errors, registry
 from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from .values import Value, substitute
 
@@ -62,6 +62,25 @@ def infer(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
         if found is not None:
             return found
     return _by_running(op, args, keywords)
+
+
+def inferred(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Found:
+    """The shape and dtype of a result that a program can hold.
+
+    Raises:
+        CannotCompile: it is complex.
+        Exception: as ``infer``.
+    """
+    shape, dtype = infer(op, args, keywords)
+    if dtype.kind == "c":
+        raise errors.complex_refused(name_of(op))
+    return shape, dtype
+
+
+def name_of(op: Any) -> str:
+    """The name of an operation, for messages."""
+    name: str = op.name if isinstance(op, registry.Primitive) else op.__name__
+    return name
 
 
 def run(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:

@@ -9,7 +9,6 @@ Whatever asks for a value (``if h > 0``, ``float(h)``) is refused: the program w
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,10 +18,11 @@ import numpy as np
 from ...autodiff import errors, registry
 from ...autodiff.array_node import owned
 from ...autodiff.graph import initialise, next_serial
-from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
+from ...autodiff.rules import indexing
 from ...autodiff.scope import context, enable_grad, traces
 from ...autodiff.tensor import NO_KEYWORDS, Tensor
-from .shapes import dummy, example, has_several_results, infer, run
+from .shapes import dummy, example, has_several_results, inferred, name_of, run
+from .simplify import simplified
 from .values import Value, is_constant, values_in
 
 INDEX_ARGUMENT = {indexing.getitem: 1, indexing.updated: 2}
@@ -135,7 +135,7 @@ class Trace:
             raise
         except Exception as error:
             arrays = [_shape_of(a) for a in args]
-            raise errors.explained(error, _name(op), arrays, context.scope) from error
+            raise errors.explained(error, name_of(op), arrays, context.scope) from error
         if has_several_results(value):
             return self._several(tracer(value))
         return tracer(value if context.recording else self._stopped(value))
@@ -203,7 +203,7 @@ class Trace:
 
     def made(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
         """The Value of an operation: a new one, or one that is known already."""
-        shorter = simplified(self, op, args, keywords)
+        shorter = simplified(self.made, op, args, keywords, self.in_step)
         if shorter is not None:
             return shorter
         found = list(values_in((args, keywords)))
@@ -212,25 +212,13 @@ class Trace:
             if not any(isinstance(a, tuple) for a in arrays):
                 return self._constant(np.asarray(run(op, tuple(arrays), keywords)))
         key = (op, identity(args), identity(keywords))
-        return self.known(key, lambda: Value(op, args, keywords, *_inferred(op, args, keywords)))
+        return self.known(key, lambda: Value(op, args, keywords, *inferred(op, args, keywords)))
 
     def known(self, key: Any, make: Callable[[], Value]) -> Value:
         """The Value that goes by a key; made, if it is asked for the first time."""
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]
-
-
-def _inferred(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[int, ...], Any]:
-    """The shape and dtype of a result."""
-    shape, dtype = infer(op, args, keywords)
-    if dtype.kind == "c":
-        raise errors.complex_refused(_name(op))
-    return shape, dtype
-
-
-def _name(op: Any) -> str:
-    return op.name if isinstance(op, registry.Primitive) else op.__name__
 
 
 def recorded(trace: Trace, a: Any) -> Value:
@@ -277,120 +265,3 @@ def identity(tree: Any, of_value: Callable[[Value], int] = id) -> Any:
     if isinstance(tree, Value):
         return of_value(tree)
     return (type(tree).__name__, repr(tree))
-
-
-# --- what needn't be recorded ----------------------------------------------------------------------------------------
-
-
-def simplified(trace: Trace, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
-    """A shorter way to the same value, or None."""
-    a = args[0] if args else None
-    if not isinstance(a, Value):
-        return None
-    if op is elementwise.positive:
-        return a
-    if op in (shape.broadcast_to, shape.cast) and next(iter((*args[1:], *keywords.values()))) in (a.shape, a.dtype):
-        return a
-    if op is elementwise.negative and a.op is elementwise.negative:
-        return a.args[0]
-    if op is shape.transpose:
-        return _transposed(trace, a, args, keywords)
-    if op is shape.reshape:
-        return _reshaped(trace, a, _inferred(op, args, keywords)[0], args[1])
-    if op is reductions.sum and a.op is op:
-        return _summed_at_once(trace, a, keywords)
-    if op is indexing.assemble:
-        return as_concatenation(trace, args, keywords["indices"], keywords["shape"])
-    if op is indexing.getitem and a.op is shape.joined:
-        return piece_of(a, args[1])
-    if op is linalg.matmul and a.ndim > 2 and not trace.in_step:
-        return _product_of_rows(trace, a, args[1])
-    return None
-
-
-def _transposed(trace: Trace, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
-    """An order of axes is spelled out only where it is neither the old one nor its reverse."""
-    _inferred(shape.transpose, args, keywords)  # NumPy says it if there is no such order
-    axes = keywords.get("axes", args[1] if len(args) > 1 else None)
-    order = list(range(a.ndim))[::-1] if axes is None else [i % a.ndim for i in axes]
-    if order == sorted(order):
-        return a
-    if order != sorted(order, reverse=True):
-        return None
-    if a.op is shape.transpose and len(a.args) == 1:
-        return a.args[0]
-    return None if axes is None else trace.made(shape.transpose, (a,), {})
-
-
-def _product_of_rows(trace: Trace, a: Value, b: Any) -> Value | None:
-    """A stack of matrices times one matrix is one product of all rows."""
-    if not isinstance(b, Value) or b.ndim != 2 or a.shape[-1] != b.shape[0]:
-        return None
-    rows = trace.made(shape.reshape, (a, (math.prod(a.shape[:-1]), a.shape[-1])), {})
-    return trace.made(shape.reshape, (trace.made(linalg.matmul, (rows, b), {}), (*a.shape[:-1], b.shape[-1])), {})
-
-
-def _reshaped(trace: Trace, a: Value, new: tuple[int, ...], asked: Any) -> Value | None:
-    """Shapes are spelled out, and only the last of several reshapes counts."""
-    if new == a.shape:
-        return a
-    if a.op is shape.reshape:
-        return trace.made(shape.reshape, (a.args[0], new), {})
-    return None if asked == new else trace.made(shape.reshape, (a, new), {})
-
-
-def _summed_at_once(trace: Trace, a: Value, keywords: dict[str, Any]) -> Value | None:
-    """A sum of a sum over other axes is one sum over all of them, if no axis was kept."""
-    axes = [k.get("axis") for k in (a.keywords, keywords)]
-    if None in axes or keywords.get("keepdims") or a.keywords.get("keepdims"):
-        return None
-    ndim = a.args[0].ndim
-    first, second = (axis if isinstance(axis, tuple) else (axis,) for axis in axes)
-    gone = {i % ndim for i in first}
-    left = [i for i in range(ndim) if i not in gone]
-    both = sorted(gone | {left[i % len(left)] for i in second})
-    return trace.made(reductions.sum, a.args, {"axis": tuple(both)})
-
-
-def as_concatenation(trace: Trace, pieces: tuple[Any, ...], indices: Any, whole: tuple[int, ...]) -> Value | None:
-    """Pieces that lie side by side along one axis and leave no gap: no zeros are needed under them."""
-    found = [part_of_axis(index, whole) for index in indices]
-    axes = {part[0] for part in found if part is not None}
-    if len(axes) != 1 or None in found:
-        return None
-    (axis,) = axes
-    ordered = sorted(zip(found, pieces), key=lambda pair: pair[0][1])  # type: ignore[index]
-    starts = [0]
-    for (_, start, stop), piece in ordered:  # type: ignore[misc]
-        if start != starts[-1] or piece.ndim != len(whole):
-            return None
-        starts.append(stop)
-    if starts[-1] != whole[axis]:
-        return None
-    keywords = {"axis": axis - len(whole), "starts": tuple(starts)}
-    return trace.made(shape.joined, tuple(piece for _, piece in ordered), keywords)
-
-
-def part_of_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """For an index that takes a contiguous part of one axis and all of the others: (axis, start, stop)."""
-    index = index if isinstance(index, tuple) else (index,)
-    if index.count(Ellipsis) == 1:
-        at = index.index(Ellipsis)
-        index = (*index[:at], *[slice(None)] * (len(shape) - len(index) + 1), *index[at + 1 :])
-    if len(index) > len(shape) or not all(isinstance(part, slice) and part.step in (None, 1) for part in index):
-        return None
-    bounds = [(i, *part.indices(n)[:2]) for i, (part, n) in enumerate(zip(index, shape))]
-    partial = [(i, start, stop) for i, start, stop in bounds if (start, stop) != (0, shape[i])]
-    return partial[0] if len(partial) == 1 and partial[0][2] > partial[0][1] else None
-
-
-def piece_of(whole: Value, index: Any) -> Value | None:
-    """What was put into a concatenation, if the index takes out just that."""
-    part = part_of_axis(index, whole.shape)
-    axis, starts = whole.keywords["axis"], whole.keywords["starts"]
-    if part is None or axis is None or part[0] != axis % whole.ndim:
-        return None
-    for piece, start, stop in zip(whole.args, starts, starts[1:]):
-        if (start, stop) == part[1:]:
-            return piece
-    return None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise, shape, special
+from .. import thresholds
 from ..graph.trace import stop_gradient
 from ..graph.values import Value
 
@@ -56,7 +57,6 @@ UNARY = {
     **{getattr(elementwise, name): f"np.{name}({{1}})" for name in OF_NUMBA.split()},
     **{test: f"np.{test.__name__}({{1}})" for test in TESTS},
 }
-LARGEST_POWER = 8  # written out as products
 
 
 def expression(value: Value, args: list[str]) -> str | None:
@@ -75,7 +75,7 @@ def _power(value: Value, real: str, x: str) -> str:
     exponent = value.keywords["exponent"]
     if exponent == 0.5:
         return f"np.sqrt({x})"
-    if float(exponent).is_integer() and 1 <= abs(exponent) <= LARGEST_POWER:
+    if float(exponent).is_integer() and 1 <= abs(exponent) <= thresholds.LARGEST_POWER:
         factor = x if exponent > 0 else f"({real}(1.0) / {x})"
         return f"({' * '.join([factor] * int(abs(exponent)))})"
     return f"({x} ** {number(exponent, real)})"

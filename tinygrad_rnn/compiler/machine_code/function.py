@@ -12,13 +12,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .. import thresholds
 from ..numpy_code.generated import Buffer
 from ..numpy_code.writer import Writer
-from .independent_rows import SMALL_WORK, in_parts
-
-# Lengths of a last axis that LLVM isn't told. It unrolls such a loop before it looks for vectors, and then finds none:
-# a tanh takes ten times as long. What it has to know is only the power of two by which the length can be divided.
-SHORT = range(4, 32)
+from ..runtime.threads import run_rows
 
 
 class NoMachineCode(Exception):
@@ -62,9 +59,9 @@ class MachineCode:
         passed = ", ".join([*self._arguments, *map(str, self._sizes)])
         if not self.rows:
             return [*self.before, f"{name}({passed})"]
-        if self.work <= SMALL_WORK:
+        if self.work <= thresholds.SMALL_LOOP:
             return [*self.before, f"{name}({passed}, 0, {self.rows})"]
-        return [*self.before, f"{self.writer.named(in_parts)}({name}, {self.rows}, {passed})"]
+        return [*self.before, f"{self.writer.named(run_rows)}({name}, {self.rows}, {passed})"]
 
     def compiled(self, source: str) -> str:
         """What the calling function calls a function of this source."""
@@ -139,7 +136,7 @@ class MachineCode:
         """Between which indices of an axis a loop goes: of the first axis, perhaps only over a part."""
         if axis == 0 and self.rows:
             return "first, last"
-        if is_last and n in SHORT:
+        if is_last and n in thresholds.SHORT_AXIS:
             return f"0, {self.size(n)} & -{n & -n}"
         return f"0, {n if is_last else self.size(n)}"
 

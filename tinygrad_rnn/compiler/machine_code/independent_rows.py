@@ -6,35 +6,12 @@ So threads meet once, at the end, and not at every step. A row's numbers don't d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ...autodiff.rules import indexing, linalg, reductions, shape
 from ..graph.shapes import acts_by_element
 from ..graph.values import Value, values_in
 from ..loops.loop import Loop, LoopResult
-from ..runtime import threads
-
-SMALL_WORK = 2**24  # multiplications up to which another thread costs a loop more than it brings
-
-
-def in_parts(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
-    """Run machine code on all rows: a part of them on each thread.
-
-    Args:
-        program: takes the arguments, the first of its rows, and the one after its last.
-        rows: how many there are.
-        arguments: for the program.
-    """
-    threads.in_parts(_thread_count(), program, rows, *arguments)
-
-
-def _thread_count() -> int:
-    """As many as numba would use: the environment's NUMBA_NUM_THREADS, or the cores that this process may use."""
-    from numba import config
-
-    count: int = config.NUMBA_NUM_THREADS
-    return count
 
 
 def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .. import thresholds
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
 from ..numpy_code.writer import Writer
@@ -17,8 +18,6 @@ from .expressions import has_expression
 from .function import MachineCode, NoMachineCode
 from .loop import MachineLoop
 from .schedule import Schedule
-
-SMALLEST_PASS = 2**10  # elements from which a pass of its own is worth a call
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -69,7 +68,7 @@ class ElementPasses:
 
     def takes(self, value: Value) -> bool:
         """Collect a Value, if it is one to be computed in a pass."""
-        is_one = value.op is not None and has_expression(value) and value.size >= SMALLEST_PASS
+        is_one = value.op is not None and has_expression(value) and value.size >= thresholds.SMALLEST_PASS
         if is_one:
             self.waiting.append(value)
         return is_one

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from ...autodiff.rules import elementwise, reductions
+from .. import thresholds
 from ..graph.values import Value, operands
 from .addresses import Place, aligned
 from .expressions import expression, number, number_type
 from .function import MachineCode, NoMachineCode
 from .placement import Placement
-
-SMALL_SUM = 2**15  # elements up to which NumPy, which sums in pairs, isn't needed for precision
 
 
 class Elements:
@@ -78,7 +77,7 @@ class Elements:
         (a,) = value.args
         axis = value.keywords.get("axis")
         axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
-        if not 0 < a.size <= SMALL_SUM or not a.dtype == value.dtype:
+        if not 0 < a.size <= thresholds.SMALL_SUM or not a.dtype == value.dtype:
             raise NoMachineCode("a sum of many elements, or of none")
         indices = _indices(a.ndim)
         kept = ["0" if i in axes else index for i, index in enumerate(indices)]

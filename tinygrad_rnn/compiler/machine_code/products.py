@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import thresholds
 from ..graph.shapes import multiplications
 from ..graph.values import Value
 from ..runtime.tiles import panels_shape, vectors_for
@@ -16,10 +17,6 @@ from .addresses import Place
 from .expressions import number_type
 from .function import MachineCode, NoMachineCode
 from .placement import Placement
-
-SMALL_PRODUCT = 2**15  # multiplications up to which a product is a loop of its own
-SMALL_PRODUCT_INSIDE = 2**9  # the same inside of a loop over time, where its matrix is packed once for all steps
-UNROLLED = 8  # products that such a loop adds up before it writes: each has to wait for the one before it to be written
 
 
 class Products:
@@ -61,16 +58,17 @@ class Products:
         real, depth, last = number_type(value.dtype), a.shape[-1], b.shape[-1]
         inner = str(depth) if self._code.is_in_loop else self._code.size(depth)
         if columns:
-            block = range(UNROLLED)
+            unrolled = thresholds.UNROLLED
+            block = range(unrolled)
             products = " + ".join(f"x{i} * {right.at([f'(k + {i})', 'j'])}" for i in block)
             lines = [
                 f"for j in range({last}):",
                 f"    {target} = {real}(0.0)",
-                f"for k in range(0, {inner} - {inner} % {UNROLLED}, {UNROLLED}):",
+                f"for k in range(0, {inner} - {inner} % {unrolled}, {unrolled}):",
                 *(f"    x{i} = {left.at([*rows, f'(k + {i})'])}" for i in block),
                 f"    for j in range({last}):",
                 f"        {target} += {products}",
-                f"for k in range({inner} - {inner} % {UNROLLED}, {inner}):",
+                f"for k in range({inner} - {inner} % {unrolled}, {inner}):",
                 f"    x = {left.at([*rows, 'k'])}",
                 f"    for j in range({last}):",
                 f"        {target} += x * {right.at(['k', 'j'])}",
@@ -159,4 +157,5 @@ def goes_by_tiles(product: Value, inside: bool) -> bool:
     """Whether a product, inside of a loop over time or not, is large, and at least as wide as one vector."""
     is_plain = product.ndim > 0 and all(a.ndim <= 2 for a in product.args)
     is_wide = is_plain and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
-    return is_wide and multiplications(product) > (SMALL_PRODUCT_INSIDE if inside else SMALL_PRODUCT)
+    small = thresholds.SMALL_PRODUCT_INSIDE if inside else thresholds.SMALL_PRODUCT
+    return is_wide and multiplications(product) > small

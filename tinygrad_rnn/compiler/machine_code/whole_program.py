@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...autodiff.rules import linalg, shape
+from .. import thresholds
 from ..graph.shapes import is_view
 from ..graph.values import Value, is_constant
 from ..loops.loop import Loop
@@ -20,8 +21,6 @@ from .function import MachineCode, NoMachineCode
 from .loop import MachineLoop
 from .placement import Placement
 from .schedule import Schedule
-
-SMALL_VALUE = 2**14  # elements of the largest array outside of loops
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -37,7 +36,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     """
     straight = [step for step in order if isinstance(step, Value)]
     loops = {step: writer.program.results[step] for step in order if isinstance(step, Loop)}
-    if any(value.size > SMALL_VALUE for value in straight):
+    if any(value.size > thresholds.SMALL_VALUE for value in straight):
         raise NoMachineCode("a large program")
     given = set(writer.names)
     code = MachineCode(writer, starts_inside=True)

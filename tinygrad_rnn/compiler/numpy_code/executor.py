@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...autodiff.rules import linalg
+from .. import thresholds
 from ..graph.shapes import multiplications
 from ..graph.values import Value, label
 from ..loops.loop import Loop
@@ -25,10 +26,6 @@ from ..runtime import blas
 from .generated import Buffer
 from .loop import LoopWriter
 from .writer import Writer
-
-# Multiplications up to which a product in a loop gains nothing from BLAS's threads. They begin at once, as they don't
-# sleep in between; ours, which do, have to be woken for a product, and are worth that from blas.SMALL_PRODUCT on.
-SMALL_PRODUCT_INSIDE = 2**20
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -45,12 +42,12 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     loops = [step for step in order if isinstance(step, Loop)]
     inside = [v for loop in loops for v in loop.body(writer.program.results[loop]) if v.op is linalg.matmul]
     outside = [v for v in order if isinstance(v, Value) and v.op is linalg.matmul]
-    is_ours = (inside or outside) and all(multiplications(v) <= SMALL_PRODUCT_INSIDE for v in inside)
+    is_ours = (inside or outside) and all(multiplications(v) <= thresholds.BLAS_THREADS_INSIDE for v in inside)
     lines: list[str] = []
     for step in order:
         if isinstance(step, Loop):
             lines += LoopWriter(writer, step).lines()
-        elif is_ours and step in outside and step.ndim == 2 and multiplications(step) > blas.SMALL_PRODUCT:
+        elif is_ours and step in outside and step.ndim == 2 and multiplications(step) > thresholds.SHARED_PRODUCT:
             lines.append(_shared_product(writer, step))
         elif step.op is not None:
             lines += writer.straight(step)

@@ -16,11 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import thresholds
 from .threads import in_parts
-
-# Multiplications up to which a product gains nothing from a second thread. If something else runs on its core, it waits
-# for that: tens of milliseconds instead of microseconds.
-SMALL_PRODUCT = 2**23
 
 # The names under which builds of OpenBLAS with 64-bit integers export it; NumPy's wheels have no other.
 SPELLINGS = ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_")
@@ -56,7 +53,7 @@ def single_threaded() -> Iterator[int]:
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """A product on one thread; or, if it is large, on as many as BLAS would use, but on ours."""
     with single_threaded() as count:
-        if a.ndim == 2 and out.ndim == 2 and a.size * out.shape[1] > SMALL_PRODUCT:
+        if a.ndim == 2 and out.ndim == 2 and a.size * out.shape[1] > thresholds.SHARED_PRODUCT:
             in_parts(count, lambda first, last: np.matmul(a[first:last], b, out=out[first:last]), len(a))
         else:
             np.matmul(a, b, out=out)

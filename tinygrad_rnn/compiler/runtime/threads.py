@@ -56,6 +56,25 @@ def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: A
         other.result()
 
 
+def run_rows(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
+    """Run machine code on all rows, on as many threads as numba would use.
+
+    Args:
+        program: takes the arguments, the first of its rows, and the one after its last.
+        rows: how many there are.
+        arguments: for the program.
+    """
+    in_parts(_thread_count(), program, rows, *arguments)
+
+
+def _thread_count() -> int:
+    """The environment's NUMBA_NUM_THREADS, or the number of cores that this process may use."""
+    from numba import config
+
+    count: int = config.NUMBA_NUM_THREADS
+    return count
+
+
 def _as_here(handling: Any, program: Callable[..., Any], *arguments: Any) -> None:
     """Run a program on another thread, which has an ``np.errstate`` of its own, with the one of those who asked."""
     with np.errstate(**handling):

@@ -1,0 +1,57 @@
+"""The form of arguments: what a plan depends on of them. Arguments of one form share a plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.tensor import Tensor
+from ...autodiff.trees import children
+
+COMPARED = {int, bool, str, bytes, type(None)}
+
+
+class Itself:
+    """A key that is equal to no other thing than this one, however they compare."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Itself) and other.thing is self.thing
+
+
+def form_of(a: Any, arrays: list[Any], things: list[Any]) -> Any:
+    """What a plan depends on: the shape and dtype of an array, the form of a tree, anything else by itself.
+
+    Args:
+        a: an argument, or a tree of arguments.
+        arrays: gets the arrays in it.
+        things: gets what may hold anything: models, settings.
+    """
+    if isinstance(a, Tensor):
+        arrays.append(a)
+        return a._data.shape, a._data.dtype, True
+    if isinstance(a, np.ndarray):
+        arrays.append(a)
+        return a.shape, a.dtype, False
+    kind = a.__class__
+    if kind in COMPARED:
+        return kind, a
+    if kind is float:
+        return kind, repr(a)  # which tells -0.0 from 0.0, and one NaN not from another
+    if isinstance(a, np.generic):
+        return kind, a.dtype, a.tobytes()
+    if isinstance(a, dict):
+        return (dict, *[(key, form_of(part, arrays, things)) for key, part in a.items()])
+    forms = [form_of(part, arrays, things) for part in children(a) or ()]
+    if isinstance(a, (tuple, list)):
+        return kind, tuple(forms)
+    things.append(a._tree_origin() if hasattr(a, "_tree_origin") else a)
+    return (kind, Itself(things[-1]), *forms)

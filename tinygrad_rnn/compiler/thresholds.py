@@ -1,0 +1,61 @@
+"""From where on another way is the faster one: all numbers by which the compiler chooses, on one page.
+
+None of them changes what is computed, only how fast, or how much memory is kept. All were chosen on one machine, the
+two-core AMD EPYC with AVX-512 of ``benchmarks/RESULTS.md``, with NumPy's wheel (OpenBLAS) and numba, by the rows of
+``python -m benchmarks compiled``: Elman networks and LSTMs from S (B=1, d=16, T=20) to L. On another machine they may
+lie elsewhere; near its threshold, either way is about as fast. Work is counted in multiplications of a matrix product,
+arrays in elements.
+"""
+
+from __future__ import annotations
+
+# --- plans and memory ------------------------------------------------------------------------------------------------
+
+# Plans of one function: each keeps buffers of its own, and data of many lengths would fill the memory.
+MOST_PLANS = 32
+
+# Workspaces of one program that wait to be used again: as many calls as a training step in windows may have under way.
+MOST_WAITING = 32
+
+# Calls from which machine code is made with executor="auto": a function that is called once isn't worth seconds.
+CALLS_BEFORE_MACHINE_CODE = 2
+
+# --- NumPy and its BLAS ----------------------------------------------------------------------------------------------
+
+# Work up to which a product outside of loops gains nothing from a second thread of ours. If something else runs on its
+# core, it waits for that: a step of 0.4 ms was seen to take 40 ms.
+SHARED_PRODUCT = 2**23
+
+# Work up to which a product in a loop gains nothing from BLAS's own threads. They begin at once, as they don't sleep in
+# between; ours, which do, have to be woken for each product, and are worth that only from SHARED_PRODUCT on.
+BLAS_THREADS_INSIDE = 2**20
+
+# --- machine code ----------------------------------------------------------------------------------------------------
+
+# Elements of the largest array outside of loops up to which all of a program becomes one function. Measured with the
+# loss in the plan: an Elman network S takes 21 µs so, and 46 µs where NumPy is called around its loop.
+SMALL_VALUE = 2**14
+
+# Elements from which elementwise work around loops is worth a call of machine code: it then goes through memory once.
+SMALLEST_PASS = 2**10
+
+# Work up to which a product is a loop of its own: before and after loops over time, and inside of them, where its
+# matrix is packed once for all steps, so that tiles pay from a few hundred multiplications on.
+SMALL_PRODUCT = 2**15
+SMALL_PRODUCT_INSIDE = 2**9
+
+# Products that such a small loop adds up before it writes: each has to wait for the one before it to be written.
+UNROLLED = 8
+
+# Work of a whole loop over time up to which a second thread costs more than it brings: its rows aren't shared.
+SMALL_LOOP = 2**24
+
+# Elements up to which sums are added up one by one in float64; NumPy, which sums in pairs, is as precise beyond.
+SMALL_SUM = 2**15
+
+# Exponents up to which a power is written out as products.
+LARGEST_POWER = 8
+
+# Lengths of a last axis that LLVM isn't told. It unrolls such a loop before it looks for vectors, and then finds none:
+# a tanh takes ten times as long. What it has to know is only the power of two by which the length can be divided.
+SHORT_AXIS = range(4, 32)
