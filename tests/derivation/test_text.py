@@ -37,7 +37,7 @@ def test_an_elman_network_reads_as_in_a_textbook():
         "h_t = tanh(a_t)",
         "z = h_T V + c",
         "p = softmax(z)",
-        "L = mean(logsumexp(z) - z[·, target])",
+        "L = mean(-log_softmax(z)[·, target])",
         "∂L/∂z = (p - onehot(target)) / 2",
         "∂L/∂h_t = ∂L/∂z Vᵀ [t = T] + Δ_{t+1} Wᵀ",
         "Δ_t = ∂L/∂h_t ∘ (1 - h_t²)",

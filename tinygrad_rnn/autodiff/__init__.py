@@ -19,17 +19,15 @@ from .rules.activations import (
     hard_tanh,
     leaky_relu,
     log_sigmoid,
-    log_softmax,
     relu,
     selu,
     sigmoid,
     silu,
-    softmax,
     softplus,
 )
 from .rules.complex_pairs import ComplexTensor
 from .rules.indexing import index_add, index_update
-from .rules.reductions import logsumexp
+from .rules.log_probabilities import log_softmax, logsumexp, softmax
 from .rules.special import erf
 from .scalar import Scalar, gradients, scalars
 from .scope import Label, Scope, enable_grad, no_grad, scope

@@ -15,7 +15,7 @@ from .registry import OVERRIDES, PLAIN, Primitive, name_of
 # The files of rules, by the room of the catalogue that their functions stand in.
 ROOMS = {
     "Elementwise": ("elementwise",),
-    "Activations": ("activations", "special"),
+    "Activations": ("activations", "log_probabilities", "special"),
     "Reductions": ("reductions", "cumulative", "statistics"),
     "Shape": ("joining", "shape", "rearranging"),
     "Indexing": ("indexing",),

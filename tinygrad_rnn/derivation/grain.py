@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..autodiff.rules import activations, elementwise, indexing, reductions, shape
+from ..autodiff.rules import activations, elementwise, indexing, log_probabilities, shape
 from ..autodiff.rules.special import erf
 from .expressions import Apply, Data, During, Expression, Number, OverSteps, Parameter, Reference, Stack, Steps
 from .quantities import Equation, Quantity
@@ -17,7 +17,9 @@ ACTIVATIONS = {
     elementwise.tanh, elementwise.sin, elementwise.cos, elementwise.arctan, activations.logistic,
     activations.rectifier, activations.soft_rectifier, activations.log_logistic, erf, elementwise.clipped,
 }  # fmt: skip
-NONLINEAR = ACTIVATIONS | {elementwise.exp, reductions.softmax_of, reductions.log_sum_exp}
+NONLINEAR = ACTIVATIONS | {
+    elementwise.exp, log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp,
+}  # fmt: skip
 ARRANGES = {
     shape.transpose, shape.swapaxes, shape.moveaxis, shape.reshape, shape.expand_dims, shape.squeeze,
     shape.broadcast_to, shape.cast,
@@ -80,6 +82,8 @@ class Grain:
         if self._has_name(quantity):
             return False
         source = quantity.adjoint_of
+        if isinstance(source, Quantity) and _is_log_softmax(source) and not any(map(_has_terms, expressions)):
+            return True  # a target times a number: once as it is, and once summed to that number
         if isinstance(source, Quantity):
             return count == 1 and source not in self.arguments
         return count == 1 and quantity not in self.arguments
@@ -168,6 +172,15 @@ def _flat(expression: Expression) -> Expression:
 
 def _is_sum(expression: Expression) -> bool:
     return isinstance(expression, Apply) and expression.operation is elementwise.add
+
+
+def _has_terms(expression: Expression) -> bool:
+    return isinstance(expression, Apply) and expression.operation in (elementwise.add, elementwise.subtract)
+
+
+def _is_log_softmax(quantity: Quantity) -> bool:
+    expressions = [equation.expression for equation in quantity.equations]
+    return any(isinstance(e, Apply) and e.operation is log_probabilities.log_softmax_of for e in expressions)
 
 
 def _at_steps(term: Expression, steps: Steps) -> Expression:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.registry import OVERRIDES
-from ..autodiff.rules import activations, elementwise, indexing, linalg, reductions, shape
+from ..autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
 from ..compiler.graph.trace import stop_gradient
 from .absence import reads_zeros
 from .expressions import (
@@ -202,9 +202,11 @@ class NumpyWriter:
             return f"np.logaddexp(0, {first})", ATOM
         if operation is activations.log_logistic:
             return f"-np.logaddexp(0, -{self._within(e.operands[0], ATOM, steps)})", SUM
-        if operation is reductions.softmax_of and isinstance(axis, int):
+        if operation is log_probabilities.softmax_of and isinstance(axis, int):
             return f"np.exp({first} - np.logaddexp.reduce({first}, axis={axis}, keepdims=True))", ATOM
-        if operation is reductions.log_sum_exp and isinstance(axis, int):
+        if operation is log_probabilities.log_softmax_of and isinstance(axis, int):
+            return f"{first} - np.logaddexp.reduce({first}, axis={axis}, keepdims=True)", SUM
+        if operation is log_probabilities.log_sum_exp and isinstance(axis, int):
             keep = ", keepdims=True" if e.settings.get("keepdims") else ""
             return f"np.logaddexp.reduce({first}, axis={axis}{keep})", ATOM
         if operation is one_hot:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from ..autodiff.rules import elementwise, indexing, reductions, shape
+from ..autodiff.rules import elementwise, indexing, log_probabilities, reductions, shape
 from ..compiler.graph.simplify import part_of_axis
+from .arithmetic import product, repeated
 from .expressions import Apply, Constant, Expression, Number, Operand, Reference
 from .quantities import Equation, Quantity
 from .reading import total
@@ -31,50 +33,53 @@ def meaning(expression: Expression) -> Expression:
     return expression
 
 
-def _is(expression: Expression, operation: Any) -> bool:
+def _is(expression: Expression, operation: Any) -> TypeGuard[Apply]:
     return isinstance(expression, Apply) and expression.operation is operation
 
 
 # --- softmax ---------------------------------------------------------------------------------------------------------
 
 
-def _finite(whole: Apply) -> Expression | None:
-    """``where(u == -inf, 0, u)``, with which a rule keeps infinities apart: u."""
-    condition, zero, u = whole.operands
-    if isinstance(zero, Number) and zero.value == 0 and isinstance(condition, Apply) and condition.name == "equal":
-        compared, infinity = condition.operands
-        if compared == u and isinstance(infinity, Number) and infinity.value == -np.inf:
-            return u
-    return None
-
-
 def _softmax(whole: Apply) -> Expression | None:
-    """``exp(z - logsumexp(z))``."""
-    (inner,) = whole.operands
+    """``exp(log_softmax(z))``, and ``exp(z - logsumexp(z))``."""
+    inner = whole.operands[0]
+    logs = meaning(inner)
+    if _is(logs, log_probabilities.log_softmax_of):
+        return _probabilities(logs.operands[0], logs.settings.get("axis"))
     if not _is(inner, elementwise.subtract):
         return None
     z, u = inner.operands
     while isinstance(u, Apply) and u.operation in (shape.expand_dims, shape.reshape):
         u = u.operands[0]
     u = meaning(u)
-    if isinstance(u, Apply) and u.operation is reductions.log_sum_exp and u.operands[0] == z:
-        axis = u.settings.get("axis")
-        if axis in (-1, z.ndim - 1):
-            softmax = z.quantity.softmax if isinstance(z, Reference) else None
-            if softmax is not None:
-                return Reference(softmax, z.shift, z.at)  # type: ignore[attr-defined]
-            return Apply(reductions.softmax_of, (z,), {"axis": -1}, z.shape)
+    if _is(u, log_probabilities.log_sum_exp) and u.operands[0] == z:
+        return _probabilities(z, u.settings.get("axis"))
     return None
 
 
+def _shares(whole: Apply) -> Expression | None:
+    """The softmax by which logsumexp's rule shares a cotangent out."""
+    return _probabilities(whole.operands[0], whole.settings.get("axis"))
+
+
+def _probabilities(z: Expression, axis: Any) -> Expression | None:
+    """softmax(z) over the last axis, by its name where it has one."""
+    if axis not in (-1, z.ndim - 1):
+        return None
+    softmax = z.quantity.softmax if isinstance(z, Reference) else None
+    if isinstance(z, Reference) and softmax is not None:
+        return Reference(softmax, z.shift, z.at)
+    return Apply(log_probabilities.softmax_of, (z,), {"axis": -1}, z.shape)
+
+
 def name_softmaxes(quantities: list[Quantity]) -> None:
-    """Give p = softmax(z) a line beside each logsumexp(z), whose derivative it is."""
+    """Give p = softmax(z) a line beside each logsumexp(z) and log_softmax(z), whose derivatives it is in."""
     for quantity in list(quantities):
         for equation in quantity.equations:
-            total = equation.expression
-            if not (isinstance(total, Apply) and total.operation is reductions.log_sum_exp):
+            whole = equation.expression
+            if not (_is(whole, log_probabilities.log_sum_exp) or _is(whole, log_probabilities.log_softmax_of)):
                 continue
-            z, axis = total.operands[0], total.settings.get("axis")
+            z, axis = whole.operands[0], whole.settings.get("axis")
             if axis not in (-1, z.ndim - 1) or not isinstance(z, Reference) or z.shift not in (0, None):
                 continue
             if z.quantity.softmax is None:
@@ -83,13 +88,31 @@ def name_softmaxes(quantities: list[Quantity]) -> None:
 
 def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
     own = Reference(z, 0 if z.steps else None)
-    softmax = Apply(reductions.softmax_of, (own,), {"axis": -1}, z.shape)
+    softmax = Apply(log_probabilities.softmax_of, (own,), {"axis": -1}, z.shape)
     p = Quantity(z.shape, z.layer, loop=z.loop, hint="p")
     p.equations = [Equation(z.steps, softmax)]
-    p.values = {t: reductions.softmax_of.forward(value, -1) for t, value in z.values.items()}
+    p.values = {t: log_probabilities.softmax_of.forward(value, -1) for t, value in z.values.items()}
     p.order = {t: order + 0.125 for t, order in z.order.items()}
     z.softmax = p
     quantities.insert(quantities.index(z) + 1, p)
+
+
+def _sum_of_one_hot(whole: Apply) -> Expression | None:
+    """A one-hot row adds up to 1: what remains of a sum along it are the factors that are the same along it."""
+    inner, axis = whole.operands[0], whole.settings.get("axis")
+    if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)):
+        return None
+    if _is(inner, elementwise.divide) and isinstance(inner.operands[1], Number):
+        above = Apply(whole.operation, (inner.operands[0],), whole.settings, whole.shape)
+        return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
+    factors = inner.operands if _is(inner, elementwise.multiply) else (inner,)
+    others = [f for f in factors if not _is(f, one_hot)]
+    if len(others) != len(factors) - 1 or any(f.shape[-1:] not in ((), (1,)) for f in others):
+        return None
+    rest = product(others) if others else Number(1.0)
+    if math.prod(rest.shape) != math.prod(whole.shape):
+        return repeated(rest, whole.shape) if not rest.shape else None
+    return Apply(shape.reshape, (rest,), {"shape": whole.shape}, whole.shape)
 
 
 def _chosen(whole: Apply) -> Expression | None:
@@ -218,8 +241,9 @@ def _expanded(expression: Expression, axis: int) -> Expression | None:
 
 
 RECOGNISED: dict[object, tuple[Rule, ...]] = {
-    elementwise.where: (_finite,),
     elementwise.exp: (_softmax,),
+    log_probabilities.shares: (_shares,),
+    reductions.sum: (_sum_of_one_hot,),
     indexing.assemble: (_chosen,),
     elementwise.add: (_side_by_side, _rows_one_by_one),
     elementwise.multiply: (_outer,),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.rules import activations, elementwise, indexing, linalg, reductions, shape
+from ..autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
 from .absence import follows_from_absence
 from .expressions import (
     Apply,
@@ -273,7 +273,7 @@ class TextWriter:
 
 
 SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
-SOFTMAXES = {reductions.softmax_of, reductions.log_sum_exp}
+SOFTMAXES = {log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}
 
 
 def row_name(name: str) -> str:

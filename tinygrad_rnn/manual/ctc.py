@@ -117,7 +117,8 @@ def ctc(z: Array, labels: Sequence[int] | Array, blank: int = 0) -> CTCTrace:
     if np.isneginf(log_p):  # too few steps for the target: no path, and nothing to learn from
         log_gamma, dL_dz = np.full_like(log_alpha, -np.inf), np.zeros_like(z)
     else:
-        log_gamma = log_alpha + log_beta - log_p  # γ_t(s) = α_t(s) β_t(s) / p
+        through = log_alpha + log_beta  # of p at each step anew, so that what was rounded on the way cancels
+        log_gamma = through - np.logaddexp.reduce(through, axis=1, keepdims=True)  # γ_t(s) = α_t(s) β_t(s) / p
         at_class = np.eye(k, dtype=z.dtype)[symbols]  # [s, i]: whether l'_s = i
         dL_dz = np.exp(log_y) - np.exp(log_gamma) @ at_class
     return CTCTrace(log_y, symbols, log_alpha, log_beta, log_gamma, float(-log_p), dL_dz)

@@ -55,9 +55,16 @@ class Loss(NamedTuple):
 
 
 def log_softmax(z: Array) -> Array:
-    """``log softmax(z)`` over the last axis, without overflow: ``z - log Σ exp z``."""
-    shifted = z - np.max(np.real(z), axis=-1, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    """``log softmax(z)`` over the last axis, without overflow: ``z - log Σ exp z``.
+
+    The largest ``z`` is subtracted first, which changes nothing: so all digits stay, whatever the size of ``z``. In the
+    sum it counts 1; only the others are added up, for ``log(1 + others)``.
+    """
+    largest = np.argmax(np.real(z), axis=-1)[..., np.newaxis]
+    shifted = z - np.real(np.take_along_axis(z, largest, axis=-1))
+    others = np.exp(shifted)
+    np.put_along_axis(others, largest, np.take_along_axis(others, largest, axis=-1) - 1, axis=-1)
+    return shifted - np.log1p(np.sum(others, axis=-1, keepdims=True))
 
 
 def softmax(z: Array) -> Array:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff import logsumexp, softplus
+from ..autodiff import log_softmax, softplus
 from ..autodiff.tensor import constant
 from .compiled_cells import is_traced
 from .through_time import along_batch, checked_lengths
@@ -213,7 +213,7 @@ def cross_entropy(
         batch_first: whether the batch comes before time.
 
     Returns:
-        With indices ``logsumexp(logits) - logits[target]``, in nats.
+        With indices ``-log_softmax(logits)[target]``, in nats.
 
     Raises:
         ValueError: the shapes don't go together, or an index is out of range.
@@ -232,24 +232,21 @@ def cross_entropy(
     each = None if weight is None else _class_weights(weight, logits)
     if target.dtype.kind in "iu":
         target = _checked_indices("cross_entropy: logits", logits, target, ignore_index, counting)
-        logits = counting.blanked(logits)
-        total = logsumexp(logits, axis=-1)
+        log_p = log_softmax(counting.blanked(logits), axis=-1)
         weights = None if each is None else _looked_up(each, target)
-        values = total - _chosen(logits, target)
+        values = -_chosen(log_p, target)
         values = values if weights is None else values * weights
     else:
         if target.shape != np.shape(logits):
             raise ValueError(
                 f"cross_entropy: logits {np.shape(logits)} take probabilities of the same shape, not {target.shape}"
             )
-        logits, target = counting.blanked(logits), counting.blanked(target)
-        total = logsumexp(logits, axis=-1)
+        log_p, target = log_softmax(counting.blanked(logits), axis=-1), counting.blanked(target)
         weights = None
-        weighted = target if each is None else target * each
-        values = np.sum(weighted * (np.expand_dims(total, -1) - logits), axis=-1)
+        values = -np.sum((target if each is None else target * each) * log_p, axis=-1)
     if label_smoothing:
         uniform = np.full(k, 1 / k, logits.dtype) if each is None else each / k
-        towards_all = np.sum(uniform * (np.expand_dims(total, -1) - logits), axis=-1)
+        towards_all = -np.sum(uniform * log_p, axis=-1)
         values = (1 - label_smoothing) * values + label_smoothing * towards_all
     return counting.reduced(values, reduction, weights)
 

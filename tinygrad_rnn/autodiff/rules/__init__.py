@@ -2,6 +2,7 @@
 
 from . import (
     activations,
+    axes,
     complex_pairs,
     cumulative,
     decompositions,
@@ -10,6 +11,7 @@ from . import (
     indexing,
     joining,
     linalg,
+    log_probabilities,
     products,
     rearranging,
     reductions,
@@ -20,6 +22,7 @@ from . import (
 
 __all__ = [
     "activations",
+    "axes",
     "complex_pairs",
     "cumulative",
     "decompositions",
@@ -28,6 +31,7 @@ __all__ = [
     "indexing",
     "joining",
     "linalg",
+    "log_probabilities",
     "products",
     "rearranging",
     "reductions",

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..registry import elementwise, primitive
 from .elementwise import masked
-from .reductions import logsumexp, softmax_of
 from .special import erf
 
 
@@ -199,35 +198,3 @@ def hard_sigmoid(x: Any) -> Any:
         x: Tensor or array.
     """
     return np.clip(x / 6 + 0.5, 0.0, 1.0)
-
-
-def softmax(x: Any, axis: int | tuple[int, ...] | None = -1) -> Any:
-    """exp(x) / sum(exp(x)) along an axis, without overflow.
-
-    Args:
-        x: Tensor or array.
-        axis: int, tuple of ints, or None for all.
-
-    Example:
-        >>> import numpy as np
-        >>> import tinygrad_rnn as tr
-        >>> tr.softmax(np.array([1000.0, 1000.0])).tolist()
-        [0.5, 0.5]
-    """
-    return softmax_of(x, axis=axis)
-
-
-def log_softmax(x: Any, axis: int | tuple[int, ...] | None = -1) -> Any:
-    """log(softmax(x)) along an axis, without overflow.
-
-    Args:
-        x: Tensor or array.
-        axis: int, tuple of ints, or None for all.
-
-    Example:
-        >>> import numpy as np
-        >>> import tinygrad_rnn as tr
-        >>> tr.log_softmax(np.array([-2000.0, 0.0])).tolist()
-        [-2000.0, 0.0]
-    """
-    return x - logsumexp(x, axis=axis, keepdims=True)

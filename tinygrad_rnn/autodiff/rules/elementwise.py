@@ -99,17 +99,6 @@ log2 = row(np.log2, lambda ans, x: 1 / (x * math.log(2)))
 log10 = row(np.log10, lambda ans, x: 1 / (x * math.log(10)))
 log1p = row(np.log1p, lambda ans, x: 1 / (1 + x))
 
-
-def _finite(ans: Any) -> Any:
-    """The result, or 0 where it is -inf, so that -inf - ans stays -inf and its exponential 0."""
-    return np.where(ans == -np.inf, 0, ans)
-
-
-logaddexp = row(np.logaddexp, lambda ans, x, y: np.exp(x - _finite(ans)), lambda ans, x, y: np.exp(y - _finite(ans)))
-logaddexp2 = row(
-    np.logaddexp2, lambda ans, x, y: np.exp2(x - _finite(ans)), lambda ans, x, y: np.exp2(y - _finite(ans))
-)
-
 # --- circular and hyperbolic functions -------------------------------------------------------------------------------
 
 sin = row(np.sin, lambda ans, x: np.cos(x))

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive, without_gradient
+from .axes import Axis
 from .elementwise import masked
-
-Axis = Any  # int, tuple of ints or None, as in NumPy
-
 
 WRITTEN_OUT = 2**12  # elements up to which an array of equal elements is written out
 
@@ -151,66 +149,6 @@ def _prod_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = Fals
 
 
 prod = primitive(_prod, [_prod_vjp], [_prod_jvp])
-
-# --- log(sum(exp)) ---------------------------------------------------------------------------------------------------
-
-
-def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    a = np.asarray(a)
-    largest = np.max(a, axis=axis, keepdims=True)
-    largest = np.where((largest > -np.inf) & (largest < np.inf), largest, 0)  # np.isfinite, also of Scalars
-    with np.errstate(divide="ignore"):  # log(0) = -inf is the answer where every element is -inf
-        total = np.log(np.sum(np.exp(a - largest), axis=axis, keepdims=True)) + largest
-    return total if keepdims else np.squeeze(total, axis=axis)[()]
-
-
-def _weights(ans: Any, a: Any, axis: Axis, keepdims: bool) -> Any:
-    """softmax(a), from its logsumexp; 0 where every element is -inf."""
-    total = restore(ans, axis, keepdims)
-    return np.exp(a - np.where(total == -np.inf, 0, total))
-
-
-def _logsumexp_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return restore(g, axis, keepdims) * _weights(ans, a, axis, keepdims)
-
-
-def _logsumexp_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.sum(v * _weights(ans, a, axis, keepdims), axis=axis, keepdims=keepdims)
-
-
-log_sum_exp = primitive(_logsumexp, [_logsumexp_vjp], [_logsumexp_jvp])
-
-
-def _softmax(a: Any, axis: Axis) -> Any:
-    a = np.asarray(a)
-    weights = np.exp(a - _logsumexp(a, axis, keepdims=True))
-    return weights / np.sum(weights, axis=axis, keepdims=True)
-
-
-def _softmax_along(v: Any, ans: Any, a: Any, axis: Axis) -> Any:
-    """The Jacobian of softmax is symmetric, so this is both its vjp and its jvp."""
-    weighted = ans * v
-    return weighted - ans * np.sum(weighted, axis=axis, keepdims=True)
-
-
-softmax_of = primitive(_softmax, [_softmax_along], [_softmax_along], name="softmax")
-
-
-def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """log(sum(exp(a))) along an axis, without overflow; its gradient is softmax(a).
-
-    Args:
-        a: Tensor or array.
-        axis: int, tuple of ints, or None for all.
-        keepdims: keep the reduced axes with size 1.
-
-    Example:
-        >>> import tinygrad_rnn as tr
-        >>> round(float(tr.logsumexp([1000.0, 1000.0])), 4)
-        1000.6931
-    """
-    return log_sum_exp(a, axis=axis, keepdims=keepdims)
-
 
 # --- NumPy's functions, with what they take besides ------------------------------------------------------------------
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
-from .reductions import Axis, count_along
+from .axes import Axis
+from .reductions import count_along
 
 
 def root(x: Any) -> Any:

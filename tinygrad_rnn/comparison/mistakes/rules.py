@@ -334,15 +334,15 @@ class SoftmaxJacobian:
 
     def candidates(self, case: Case) -> Iterator[Candidate]:
         """For the cross-entropy from logits, and for a softmax that is written out."""
-        nodes = {node for node in case.landmarks.nodes if node.op is not None and node.op.name == "logsumexp"}
-        written_out = {node for node in case.landmarks.nodes if _is_softmax(node)}
-        see = "∂ℓ/∂z = o - y in manual.losses"
-        if nodes:
-            for phrase, way in _JACOBIANS.items():
-                yield walked(case, self.name, phrase, _FromLogits(nodes, way), see)
-        if written_out:
-            for phrase, way in _JACOBIANS.items():
-                yield walked(case, self.name, phrase, _WrittenOut(written_out, way), see)
+        recorded = [node for node in case.landmarks.nodes if node.op is not None]
+        forms: list[tuple[type[_FromLogSoftmax | _FromLogits | _WrittenOut], set[Node]]] = [
+            (_FromLogSoftmax, {node for node in recorded if node.op.name == "log_softmax"}),
+            (_FromLogits, {node for node in recorded if node.op.name == "logsumexp"}),
+            (_WrittenOut, {node for node in recorded if _is_softmax(node)}),
+        ]
+        for form, nodes in forms:
+            for phrase, way in _JACOBIANS.items() if nodes else ():
+                yield walked(case, self.name, phrase, form(nodes, way), "∂ℓ/∂z = o - y in manual.losses")
 
 
 # From the cotangent of the probabilities o, and o, to what is taken for the cotangent of the logits.
@@ -351,6 +351,20 @@ _JACOBIANS: dict[str, Callable[[Any, Any], Any]] = {
     "the gradient with the diagonal of the softmax's Jacobian alone, o (1 - o)": lambda g, o: g * o * (1 - o),
     "the gradient with o - y where its part o was left out: -y": lambda g, o: g * o,
 }
+
+
+class _FromLogSoftmax(Alteration):
+    """Cross-entropy from log o, whose cotangent is that of o times o."""
+
+    def __init__(self, nodes: set[Node], way: Callable[[Any, Any], Any]) -> None:
+        self.nodes, self.way = nodes, way
+
+    def contribution(self, node: Any, argument: int, g: Any, rule: Any) -> Any:
+        """What is taken for the cotangent of the logits."""
+        if node not in self.nodes:
+            return super().contribution(node, argument, g, rule)
+        o = np.exp(node._data)
+        return self.way(g / o, o)
 
 
 class _FromLogits(Alteration):

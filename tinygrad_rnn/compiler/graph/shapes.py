@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from ...autodiff import errors, registry
-from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
+from ...autodiff.rules import elementwise, indexing, linalg, log_probabilities, reductions, shape
 from .values import Value, substitute
 
 Found = tuple[tuple[int, ...], Any]
 
 # Operations that act by element, but are declared by what matters more: that they are linear.
 ALSO_BY_ELEMENT = {elementwise.multiply, shape.cast}
-REDUCTIONS = {reductions.sum, reductions.mean, reductions.max, reductions.min, reductions.log_sum_exp}
+REDUCTIONS = {reductions.sum, reductions.mean, reductions.max, reductions.min, log_probabilities.log_sum_exp}
+# Operations along some axes that keep the shape.
+ALONG_AXES = {log_probabilities.softmax_of, log_probabilities.shares, log_probabilities.log_softmax_of}
 REARRANGES = {
     shape.reshape, shape.squeeze, shape.expand_dims, shape.transpose, shape.swapaxes, shape.moveaxis,
     shape.broadcast_to,
@@ -162,6 +164,10 @@ def _reduction(op: Any) -> Callable[..., Found]:
     return rule
 
 
+def _along_axes(a: Any, axis: Any = None) -> Found:
+    return a.shape, a.dtype if a.dtype.kind == "f" else np.float64
+
+
 def _reshape(a: Any, shape: Any) -> Found | None:
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if -1 in shape:
@@ -223,4 +229,5 @@ RULES: dict[Any, Callable[..., Any]] = {
     indexing.getitem: _getitem,
     indexing.output: _output,
     **{op: _reduction(op) for op in REDUCTIONS},
+    **dict.fromkeys(ALONG_AXES, _along_axes),
 }

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from ...autodiff.scope import context
-from ..graph.shapes import REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element
+from ..graph.shapes import ALONG_AXES, REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element
 from ..graph.trace import Trace, Tracer, tracer
 from ..graph.values import Value
 
@@ -175,7 +175,7 @@ RULES: dict[Any, Rule] = {
     shape.stacked: _stacked,
     indexing.getitem: _getitem,
     indexing.assemble: _assemble,
-    **dict.fromkeys(REDUCTIONS, _reduction),
+    **dict.fromkeys(REDUCTIONS | ALONG_AXES, _reduction),
     **dict.fromkeys(REDUCTIONS_WITHOUT_GRADIENT, _arg_reduction),
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.rules import activations, elementwise, shape, special
+from ...autodiff.rules import activations, elementwise, log_probabilities, shape, special
 from .. import thresholds
 from ..graph.trace import stop_gradient
 from ..graph.values import Value
@@ -133,8 +133,8 @@ OTHERS: dict[Any, Expression] = {
     elementwise.fmod: _of_two("fmod"),
     elementwise.hypot: _of_two("hypot"),
     elementwise.arctan2: _of_two("arctan2"),
-    elementwise.logaddexp: _of_two("logaddexp"),
-    elementwise.logaddexp2: _of_two("logaddexp2"),
+    log_probabilities.logaddexp: _of_two("logaddexp"),
+    log_probabilities.logaddexp2: _of_two("logaddexp2"),
     elementwise.where: lambda value, real, condition, x, y: f"({x} if {condition} else {y})",
     shape.cast: lambda value, real, x, *dtype: f"{real}({x})",
 }

@@ -42,6 +42,8 @@ LOCAL_DERIVATIVES = {
     "sum": "ā = ȳ, for each element",
     "mean": "ā = ȳ / n, for each element",
     "logsumexp": "∂y/∂a = softmax(a)",
+    "softmax": "ā = y ȳ − y Σ y ȳ",
+    "log_softmax": "ā = ȳ − softmax(a) Σ ȳ",
     "getitem": "ā = ȳ at the index, 0 elsewhere",
     "stack": "each part gets its slice of ȳ",
     "concatenate": "each part gets its slice of ȳ",

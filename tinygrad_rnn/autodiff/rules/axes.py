@@ -1,0 +1,69 @@
+"""What an axis means: the one place where axes are counted from the front, and refused in NumPy's own words."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+Axis = Any  # int, tuple of ints or None, as in NumPy
+
+
+def one_axis(axis: Any, ndim: int, name: str | None = None) -> int:
+    """Return the axis, counted from the front.
+
+    Args:
+        axis: an int, counted from either end.
+        ndim: how many axes there are.
+        name: what the argument is called, for the error.
+
+    Raises:
+        AxisError: there is no such axis.
+        TypeError: it isn't a whole number.
+    """
+    axis = operator.index(axis)
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim, name)
+    return axis if axis >= 0 else axis + ndim
+
+
+def several_axes(axis: Any, ndim: int, name: str | None = None) -> tuple[int, ...]:
+    """Return the axes, counted from the front; one int is a tuple of one.
+
+    Args:
+        axis: an int, or several.
+        ndim: how many axes there are.
+        name: what the argument is called, for the error.
+
+    Raises:
+        AxisError: there is no such axis.
+        ValueError: an axis is named twice.
+    """
+    axes = (axis,) if hasattr(axis, "__index__") else tuple(axis)
+    axes = tuple(one_axis(i, ndim, name) for i in axes)
+    if len(set(axes)) != len(axes):
+        raise ValueError(f"repeated axis in `{name}` argument" if name else "repeated axis")
+    return axes
+
+
+def reduced_axes(axis: Axis, ndim: int) -> Axis:
+    """Return what a reduction goes along: None for all axes, an int or a tuple of ints counted from the front.
+
+    Of a number, which has no axes, NumPy takes axis 0 and -1 as well; these reduce nothing, as an empty tuple does.
+
+    Raises:
+        AxisError: there is no such axis.
+        ValueError: an axis is named twice.
+        TypeError: it isn't a whole number, or a tuple of such.
+    """
+    if axis is None:
+        return None
+    if isinstance(axis, bool):
+        raise TypeError("an integer is required for the axis")
+    if not isinstance(axis, tuple):
+        return () if ndim == 0 and operator.index(axis) in (0, -1) else one_axis(axis, ndim)
+    axes = tuple(one_axis(i, ndim) for i in axis)
+    if len(set(axes)) != len(axes):
+        raise ValueError("duplicate value in 'axis'")
+    return axes

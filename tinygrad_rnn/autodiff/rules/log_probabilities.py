@@ -1,0 +1,198 @@
+"""log(sum(exp)), softmax and its logarithm, to the last digits at any magnitude.
+
+Adding one number to all elements changes none of the probabilities. So the largest is taken away first, exactly, and
+only then are exponentials formed and summed: x - logsumexp(x) would take two large numbers from each other, and
+exp(x - logsumexp(x)), as the derivative is often written, what is left of them. And of the sum, in which the largest
+counts 1, only the others are summed, for log1p: log(1 + 1e-20) would be 0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..registry import elementwise, overrides, primitive
+from .activations import is_object_array, sigmoid
+from .axes import Axis, reduced_axes
+from .reductions import restore
+
+# --- the sum of exponentials, on plain arrays ------------------------------------------------------------------------
+
+
+def _numbers(a: Any) -> Any:
+    """An array whose elements can be subtracted; whole numbers and conditions as float64."""
+    a = np.asarray(a)
+    return a.astype(np.float64) if a.dtype.kind in "bui" else a
+
+
+def _shifted(a: Any, axis: Axis) -> tuple[Any, Any]:
+    """A less its largest element along the axes, and that element; where it isn't finite, 0 is taken away."""
+    largest = np.max(a, axis=axis, keepdims=True)
+    if not is_object_array(a):
+        largest = np.where(np.isfinite(largest), largest, 0)
+    with np.errstate(over="ignore"):  # what is too far below to be told is -inf
+        return a - largest, largest
+
+
+def _log_sum(shifted: Any, axis: Axis) -> Any:
+    """log(sum(exp(shifted))) with the axes kept, where the largest element along them is 0."""
+    weights = np.exp(shifted)
+    if is_object_array(weights):
+        return np.log(np.sum(weights, axis=axis, keepdims=True))
+    with np.errstate(divide="ignore"):  # -inf is the answer where every element is -inf
+        return np.log1p(_others(weights, axis))
+
+
+def _others(weights: Any, axis: Axis) -> Any:
+    """The sum of weights less 1, the largest of them, with the axes kept; -1 where all weights are 0.
+
+    The largest is left out rather than subtracted from the sum, which may have rounded the others away.
+    """
+    axes = tuple(range(weights.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    reduced = math.prod(weights.shape[i] for i in axes)
+    if axes == tuple(range(weights.ndim - len(axes), weights.ndim)) and weights.flags.c_contiguous and reduced > 1:
+        rows = weights.reshape(weights.size // reduced, reduced)
+        rows[np.arange(len(rows)), np.argmax(rows, axis=-1)] -= 1
+        return np.sum(weights, axis=axis, keepdims=True)
+    largest = weights == 1
+    rest = np.sum(weights - largest, axis=axis, keepdims=True)
+    return rest + (np.sum(largest, axis=axis, keepdims=True, dtype=weights.dtype) - 1)
+
+
+# --- logsumexp -------------------------------------------------------------------------------------------------------
+
+
+def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    shifted, largest = _shifted(_numbers(a), axis)
+    total = _log_sum(shifted, axis) + largest
+    return total if keepdims else np.squeeze(total, axis=axis)[()]
+
+
+def _shares(a: Any, axis: Axis = None) -> Any:
+    """softmax(a); 0 where every element is -inf."""
+    weights = np.exp(_shifted(a, axis)[0])
+    total = np.sum(weights, axis=axis, keepdims=True)
+    return weights / np.where(total == 0, 1, total)
+
+
+def _softmax_along(v: Any, ans: Any, a: Any, axis: Axis = None) -> Any:
+    """The Jacobian of softmax is symmetric, so this is both its vjp and its jvp."""
+    weighted = ans * v
+    return weighted - ans * np.sum(weighted, axis=axis, keepdims=True)
+
+
+shares = primitive(_shares, [_softmax_along], [_softmax_along], name="softmax")
+
+
+def _logsumexp_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return restore(g, axis, keepdims) * shares(a, axis=axis)
+
+
+def _logsumexp_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    return np.sum(v * shares(a, axis=axis), axis=axis, keepdims=keepdims)
+
+
+log_sum_exp = primitive(_logsumexp, [_logsumexp_vjp], [_logsumexp_jvp])
+
+
+def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """log(sum(exp(a))) along an axis, without overflow; its gradient is softmax(a).
+
+    Args:
+        a: Tensor or array.
+        axis: int, tuple of ints, or None for all.
+        keepdims: keep the reduced axes with size 1.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> round(float(tr.logsumexp([1000.0, 1000.0])), 4)
+        1000.6931
+    """
+    return log_sum_exp(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
+
+
+# --- softmax and its logarithm ---------------------------------------------------------------------------------------
+
+
+def _softmax(a: Any, axis: Axis = None) -> Any:
+    a = _numbers(a)
+    if a.size == 0:
+        return np.exp(a)
+    with np.errstate(over="ignore"):
+        weights = np.exp(a - np.max(a, axis=axis, keepdims=True))
+    return weights / np.sum(weights, axis=axis, keepdims=True)
+
+
+softmax_of = primitive(_softmax, [_softmax_along], [_softmax_along], name="softmax")
+
+
+def _log_softmax(a: Any, axis: Axis = None) -> Any:
+    a = _numbers(a)
+    if a.size == 0:
+        return np.exp(a)
+    shifted, _ = _shifted(a, axis)
+    shifted -= _log_sum(shifted, axis)  # an array of our own; another one would cost as much as the exponentials
+    return shifted
+
+
+def _log_softmax_vjp(g: Any, ans: Any, a: Any, axis: Axis = None) -> Any:
+    return g - np.exp(ans) * np.sum(g, axis=axis, keepdims=True)
+
+
+def _log_softmax_jvp(v: Any, ans: Any, a: Any, axis: Axis = None) -> Any:
+    return v - np.sum(np.exp(ans) * v, axis=axis, keepdims=True)
+
+
+log_softmax_of = primitive(_log_softmax, [_log_softmax_vjp], [_log_softmax_jvp], name="log_softmax")
+
+
+def softmax(x: Any, axis: Axis = -1) -> Any:
+    """exp(x) / sum(exp(x)) along an axis, without overflow.
+
+    Args:
+        x: Tensor or array.
+        axis: int, tuple of ints, or None for all.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.softmax(np.array([1000.0, 1000.0])).tolist()
+        [0.5, 0.5]
+    """
+    return softmax_of(x, axis=reduced_axes(axis, np.ndim(x)))
+
+
+def log_softmax(x: Any, axis: Axis = -1) -> Any:
+    """log(softmax(x)) along an axis, without overflow.
+
+    Args:
+        x: Tensor or array.
+        axis: int, tuple of ints, or None for all.
+
+    Example:
+        >>> import numpy as np
+        >>> import tinygrad_rnn as tr
+        >>> tr.log_softmax(np.array([-2000.0, 0.0])).tolist()
+        [-2000.0, 0.0]
+    """
+    return log_softmax_of(x, axis=reduced_axes(axis, np.ndim(x)))
+
+
+# --- of two numbers --------------------------------------------------------------------------------------------------
+
+
+def _share(ans: Any, mine: Any, other: Any, scale: float = 1.0) -> Any:
+    """exp(mine) / (exp(mine) + exp(other)), from their difference; 0 where both are -inf."""
+    same = mine == other  # also where both are infinite, and have no difference
+    apart = np.where(same, 0, mine) - np.where(same, 0, other)
+    return np.where(ans == -np.inf, 0, sigmoid(scale * apart))
+
+
+def _shares_of_two(scale: float = 1.0) -> list[Any]:
+    return [lambda ans, x, y: _share(ans, x, y, scale), lambda ans, x, y: _share(ans, y, x, scale)]
+
+
+logaddexp = overrides(np.logaddexp)(elementwise(np.logaddexp, *_shares_of_two()))
+logaddexp2 = overrides(np.logaddexp2)(elementwise(np.logaddexp2, *_shares_of_two(math.log(2))))
