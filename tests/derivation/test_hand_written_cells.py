@@ -8,6 +8,7 @@ from held_to_autograd import RNG, assert_right, random
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.derivation import WrongDerivation, adjoints
 
 T, B, N, D, K = 5, 2, 3, 4, 3
 
@@ -106,3 +107,303 @@ def test_a_layer_alone(kind, batch):
     assert set(mine) == {"U", "W", "b", *(["b_hn"] if kind is nn.GRUCell else [])}
     for name, value in right.items():
         np.testing.assert_allclose(mine[name], value, rtol=0, atol=1e-10 * np.abs(value).max())
+
+
+# --- cells of the literature, written by hand ------------------------------------------------------------------------
+
+
+def run_cell(cell, p, xs, ys, state):
+    """A plain loop over a cell; the loss is the squared error of its first result."""
+    total = 0.0
+    for x, y in zip(xs, ys):
+        h, state = cell(p, x, state)
+        total = total + 0.5 * np.sum((h - y) ** 2)
+    return total
+
+
+def both_loops(cell, p, start, xs, ys):
+    """The same by a plain loop and by unroll."""
+    assert_right(lambda p, xs, ys: run_cell(cell, p, xs, ys, start), p, [xs, ys])
+
+    def unrolled(p, xs, ys):
+        states, _ = tr.unroll(lambda x, s: cell(p, x, s), xs, state=start)
+        return 0.5 * np.sum((states - ys) ** 2)
+
+    return assert_right(unrolled, p, [xs, ys])
+
+
+ZERO, TARGETS = np.zeros((B, D)), random(T, B, D)
+UWB = {"U": random(N, D), "W": random(D, D), "b": random(D)}
+
+
+def test_leaky():
+    def cell(p, x, h):
+        h = (1 - p["alpha"]) * h + p["alpha"] * np.tanh(x @ p["U"] + h @ p["W"] + p["b"])
+        return h, h
+
+    both_loops(cell, {**UWB, "alpha": np.array(0.3)}, ZERO, XS, TARGETS)
+
+
+def test_leaky_with_a_fixed_rate():
+    def cell(p, x, h):
+        h = 0.7 * h + 0.3 * np.tanh(x @ p["U"] + h @ p["W"] + p["b"])
+        return h, h
+
+    derivation = both_loops(cell, UWB, ZERO, XS, TARGETS)
+    assert not any(len(line.steps) == 1 and line.steps != (0,) for line in derivation.lines)
+
+
+def test_residual():
+    def cell(p, x, h):
+        h = h + np.tanh(x @ p["U"] + h @ p["W"] + p["b"])
+        return h, h
+
+    both_loops(cell, UWB, ZERO, XS, TARGETS)
+
+
+def test_minimal_gated_unit():
+    p = {"Uf": random(N, D), "Wf": random(D, D), "Un": random(N, D), "Wn": random(D, D), "bf": random(D)}
+
+    def cell(p, x, h):
+        f = tr.sigmoid(x @ p["Uf"] + h @ p["Wf"] + p["bf"])
+        n = np.tanh(x @ p["Un"] + (f * h) @ p["Wn"])
+        h = (1 - f) * h + f * n
+        return h, h
+
+    both_loops(cell, p, ZERO, XS, TARGETS)
+
+
+def test_simple_recurrent_unit():
+    p = {"W": random(D, D), "Wf": random(D, D), "Wr": random(D, D), "bf": random(D), "v": random(D)}
+
+    def cell(p, x, c):
+        f = tr.sigmoid(x @ p["Wf"] + p["v"] * c + p["bf"])
+        r = tr.sigmoid(x @ p["Wr"])
+        c = f * c + (1 - f) * (x @ p["W"])
+        return r * np.tanh(c) + (1 - r) * x, c
+
+    both_loops(cell, p, ZERO, random(T, B, D), TARGETS)
+
+
+@pytest.mark.parametrize("as_data", [True, False])
+def test_clockwork_with_masks(as_data):
+    masks = np.array([[(t % period == 0) * 1.0 for period in (1, 1, 2, 3)] for t in range(T)])
+
+    def loss(p, xs, ys, masks=masks):
+        h, total = np.zeros((B, D)), 0.0
+        for x, y, mask in zip(xs, ys, masks):
+            h = mask * np.tanh(x @ p["U"] + h @ p["W"] + p["b"]) + (1 - mask) * h
+            total = total + np.sum((h - y) ** 2)
+        return total
+
+    assert_right(loss, UWB, [XS, TARGETS, masks] if as_data else [XS, TARGETS])
+
+
+def test_clockwork_by_the_number_of_the_step():
+    def loss(p, xs, ys):
+        h, total = np.zeros((B, D)), 0.0
+        for t, (x, y) in enumerate(zip(xs, ys), start=1):
+            new = np.tanh(x @ p["U"] + h @ p["W"] + p["b"])
+            h = np.concatenate([new[:, :2], new[:, 2:] if t % 2 else h[:, 2:]], axis=1)
+            total = total + np.sum((h - y) ** 2)
+        return total
+
+    assert_right(loss, UWB, [XS, TARGETS])
+
+
+def test_peepholes():
+    p = {"U": random(N, 4 * D), "W": random(D, 4 * D), "b": random(4 * D), "P": random(3, D)}
+
+    def cell(p, x, state):
+        h, c = state
+        a = x @ p["U"] + h @ p["W"] + p["b"]
+        i, f = tr.sigmoid(a[:, :D] + p["P"][0] * c), tr.sigmoid(a[:, D : 2 * D] + p["P"][1] * c)
+        c = f * c + i * np.tanh(a[:, 2 * D : 3 * D])
+        o = tr.sigmoid(a[:, 3 * D :] + p["P"][2] * c)
+        h = o * np.tanh(c)
+        return h, (h, c)
+
+    both_loops(cell, p, (ZERO, ZERO), XS, TARGETS)
+
+
+def test_an_oscillator_of_two_states_by_runge_kutta():
+    p = {"k": np.array(1.3), "damping": np.array(0.2)}
+    forces, seen = random(T), random(T)
+
+    def slope(p, q, v, force):
+        return v, force - p["k"] * np.sin(q) - p["damping"] * v
+
+    def loss(p, forces, seen):
+        q, v, dt, total = 0.4, 0.0, 0.1, 0.0
+        for force, y in zip(forces, seen):
+            q1, v1 = slope(p, q, v, force)
+            q2, v2 = slope(p, q + dt / 2 * q1, v + dt / 2 * v1, force)
+            q3, v3 = slope(p, q + dt / 2 * q2, v + dt / 2 * v2, force)
+            q4, v4 = slope(p, q + dt * q3, v + dt * v3, force)
+            q = q + dt / 6 * (q1 + 2 * q2 + 2 * q3 + q4)
+            v = v + dt / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
+            total = total + (q - y) ** 2
+        return total
+
+    assert_right(loss, p, [forces, seen])
+
+
+def test_the_log_likelihood_of_a_kalman_filter():
+    p = {"F": np.eye(2) * 0.9 + 0.05 * random(2, 2), "H": random(1, 2), "q": np.array(0.3), "r": np.array(0.5)}
+
+    def loss(p, ys):
+        x, P, total = np.zeros(2), np.eye(2), 0.0
+        for y in ys:
+            x, P = p["F"] @ x, p["F"] @ P @ p["F"].T + p["q"] ** 2 * np.eye(2)
+            e = y - p["H"] @ x
+            S = p["H"] @ P @ p["H"].T + p["r"] ** 2 * np.eye(1)
+            K = np.linalg.solve(S, p["H"] @ P).T
+            total = total + 0.5 * (e @ np.linalg.solve(S, e) + np.linalg.slogdet(S)[1] + np.log(2 * np.pi))
+            x, P = x + K @ e, P - K @ p["H"] @ P
+        return total
+
+    assert_right(loss, p, [random(T, 1)], writable=False)
+
+
+def test_where_and_maximum():
+    def cell(p, x, h):
+        a = x @ p["U"] + h @ p["W"] + p["b"]
+        h = np.where(a > 0, a, 0.1 * a)
+        h = np.maximum(h, np.minimum(-0.5 * h, 0.3))
+        return h, h
+
+    both_loops(cell, UWB, ZERO, XS, TARGETS)
+
+
+def test_einsum():
+    p = {"A": random(N, D, D), "b": random(D)}
+
+    def cell(p, x, h):
+        h = np.tanh(np.einsum("bi,ijk,bj->bk", x, p["A"], h) + p["b"])
+        return h, h
+
+    both_loops(cell, p, ZERO + 0.3, XS, TARGETS)
+
+
+def test_an_operation_without_a_form_in_numpy_is_written_by_name():
+    def loss(p, xs):
+        h = np.zeros(D)
+        for x in xs:
+            h = np.tanh(np.linalg.inv(p["W"] + 3 * np.eye(D)) @ h + x @ p["U"])
+        return np.sum(np.cumsum(h))
+
+    assert_right(loss, {"U": UWB["U"], "W": UWB["W"]}, [XS[:, 0]], writable=False)
+
+
+@tr.custom_vjp
+def doubled(x):
+    return 2 * x
+
+
+doubled.defvjp(lambda x: (2 * x, None), lambda saved, g: (2 * g,))
+
+
+def test_a_function_with_a_rule_of_its_own():
+    def loss(p, xs):
+        h = np.zeros(D)
+        for x in xs:
+            h = np.tanh(doubled(h) @ p["W"] + x @ p["U"])
+        return np.sum(h**2)
+
+    derivation = assert_right(loss, {"U": UWB["U"], "W": UWB["W"]}, [XS[:, 0]], writable=False)
+    assert "vjp_of_doubled" in str(derivation)
+
+
+# --- other forms in which a loss comes -------------------------------------------------------------------------------
+
+
+def recorded_elman(track=True):
+    leaves = {name: tr.tensor(value, requires_grad=track, name=name) for name, value in UWB.items()}
+    states, _ = tr.unroll(lambda x, h: elman(leaves, x, h), XS, state=ZERO)
+    return np.sum((states - TARGETS) ** 2), leaves
+
+
+def test_a_recorded_loss():
+    loss, leaves = recorded_elman()
+    derivation = tr.derive(loss)
+    loss.backward()
+    for name, leaf in leaves.items():
+        np.testing.assert_allclose(derivation.gradients()[name], leaf.grad, rtol=1e-12)
+    assert "a_t = x_t U + h_{t-1} W + b" in str(derivation)
+
+
+def test_a_recorded_loss_with_parameters_by_name():
+    loss, leaves = recorded_elman()
+    derivation = tr.derive(loss, {"Wh": leaves["W"]})
+    assert set(derivation.gradients()) == {"Wh"}
+
+
+def test_a_loss_as_its_terms():
+    def terms(p, xs, ys):
+        states, _ = tr.unroll(lambda x, h: elman(p, x, h), xs, state=ZERO)
+        return {t: np.sum((states[t - 1] - ys[t - 1]) ** 2) for t in (2, 4)}
+
+    assert_right(terms, UWB, [XS, TARGETS])
+
+
+def test_a_wrong_line_is_never_printed(monkeypatch):
+    right = adjoints._through
+
+    def forgetful(expression, number, g, ans):
+        """Second operands get nothing."""
+        return None if number == 1 else right(expression, number, g, ans)
+
+    monkeypatch.setattr(adjoints, "_through", forgetful)
+    with pytest.raises(WrongDerivation, match="another gradient than autograd"):
+        tr.derive(lambda p, xs: np.sum(np.tanh(xs[0] @ p["U"]) ** 2), {"U": UWB["U"]}, [XS])
+
+
+def test_two_layers_in_one_plain_loop():
+    p = {"U": random(N, D), "W": random(D, D), "U2": random(D, D), "W2": random(D, D)}
+
+    def loss(p, xs, ys):
+        h, g, total = ZERO, ZERO, 0.0
+        for x, y in zip(xs, ys):
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            g = np.tanh(h @ p["U2"] + g @ p["W2"])
+            total = total + np.sum((g - y) ** 2)
+        return total
+
+    assert_right(loss, p, [XS, TARGETS])
+
+
+def test_an_encoder_and_a_decoder_in_plain_loops():
+    p = {"U": random(N, D), "W": random(D, D), "M": random(D, D), "V": random(D, K)}
+
+    def loss(p, xs, ys):
+        h, total = ZERO, 0.0
+        for x in xs:
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+        for y in ys:
+            h = np.tanh(h @ p["M"])
+            total = total + np.sum((h @ p["V"] - y) ** 2)
+        return total
+
+    assert_right(loss, p, [XS, random(3, B, K)])
+
+
+def test_one_step():
+    def loss(p, xs):
+        states, _ = tr.unroll(lambda x, h: elman(p, x, h), xs, state=ZERO)
+        return np.sum(states**2)
+
+    assert_right(loss, UWB, [XS[:1]])
+
+
+def test_two_steps_in_a_plain_loop():
+    def loss(p, xs):
+        h = ZERO
+        for x in xs:
+            h = elman(p, x, h)
+        return np.sum(h**2)
+
+    assert_right(loss, UWB, [XS[:2]])
+
+
+def test_no_steps_at_all():
+    assert_right(lambda p, x: np.sum(np.tanh(x @ p["U"] + p["b"]) ** 2), {"U": UWB["U"], "b": UWB["b"]}, [XS[0]])

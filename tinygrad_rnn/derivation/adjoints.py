@@ -27,7 +27,7 @@ from .expressions import (
 )
 from .quantities import Equation, Quantity
 from .reading import parts, total
-from .tracing import vjp
+from .tracing import Results, vjp
 
 Target = Any  # a Quantity, or the name of a parameter
 
@@ -169,6 +169,10 @@ def _through(expression: Expression, number: int, g: Reference, ans: Reference) 
     assert isinstance(expression, Apply)
     if expression.operation is indexing.getitem:
         return _put_back(expression, g)
+    if expression.operation is indexing.output:
+        (hidden,) = expression.operands
+        count = len(next(iter(hidden.quantity.values.values())))  # type: ignore[attr-defined]
+        return Apply(Results((expression.settings["index"],), count), (g,), {}, ())
     return vjp(expression, number, g, ans)
 
 
@@ -217,15 +221,34 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
     if isinstance(target, Quantity):
         made.order = {t: -target.order[t] for t in exists if t in target.order}
     steps = tuple(sorted({t for term in terms for t in term.steps if not _is_given(target, t)}))
+    at_steps: list[tuple[Expression, set[int]]] = []
+    for term in terms:  # the same at other steps is one term; the same once more is another
+        alike = (at for e, at in at_steps if e == term.expression and at.isdisjoint(term.steps))
+        found_at = next(alike, None)
+        if found_at is None:
+            at_steps.append((term.expression, set(term.steps)))
+        else:
+            found_at.update(term.steps)
     if isinstance(target, Quantity) and any(t is not None for t in target.values):
         found = []
-        for term in terms:
-            held = tuple(t for t in term.steps if t in steps)
+        for expression, at in at_steps:
+            held = tuple(t for t in steps if t in at)
             if held:
-                found.append(term.expression if held == steps else During(held, term.expression))
-        made.equations = [Equation(steps, total(found))] if found else []
+                found.append(expression if held == steps else During(held, expression))
+        made.equations = [Equation(steps, _together(found))] if found else []
     else:
-        made.equations = [Equation((), total([term.expression for term in terms]))]
+        made.equations = [Equation((), _together([term.expression for term in terms]))]
+
+
+def _together(terms: list[Expression]) -> Expression:
+    """The sum of terms; of cotangents of several results their tuple."""
+    inner: list[Any] = [term.inner if isinstance(term, During) else term for term in terms]
+    if not all(isinstance(term, Apply) and isinstance(term.operation, Results) for term in inner):
+        return total(terms)
+    places = tuple(place for term in inner for place in term.operation.places)
+    given = [term.operands[0] for term in inner]
+    held = [During(term.steps, g) if isinstance(term, During) else g for term, g in zip(terms, given)]
+    return Apply(Results(places, inner[0].operation.count), tuple(held), {}, ())
 
 
 def _is_given(target: Target, t: int) -> bool:

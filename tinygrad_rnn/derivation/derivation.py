@@ -37,6 +37,9 @@ from .steps import number_steps
 from .summing import sum_at_once
 from .text import written
 
+Function = Callable[..., dict[str, Any]]
+Named = Mapping[str, Any]
+
 
 class WrongDerivation(AssertionError):
     """A derivation's own lines don't give the gradients that autograd gives: a fault of this package."""
@@ -108,13 +111,26 @@ class Derivation:
             parameters: other values than the recorded ones, by name.
             edits: other right-hand sides for some lines.
         """
-        values = self.parameters if parameters is None else parameters
-        called = {self.names[name]: np.asarray(value_of(value)) for name, value in values.items()}
-        return evaluate(self.lines, called, self.data, edits or {})
+        return evaluate(self.lines, self._called(parameters or {}), self.data, edits or {})
 
     @cached_property
-    def _program(self) -> Source:
-        return Source(self.lines, self.names.values(), self.data, self.loss)
+    def _program(self) -> tuple[Source, Function]:
+        """The text, with its function: one that was run once and gives what the lines give.
+
+        Raises:
+            NotWritable: there is none.
+        """
+        right = self.gradients()
+        for loops in (True, False):
+            source = Source(self.lines, self.names.values(), self.data, self.loss, loops)
+            function = function_of(source.text)
+            try:
+                run = self._run_text(source, function, self._called({}), self.data)
+            except (KeyError, IndexError, NameError, TypeError, ValueError):  # a loop that isn't in order
+                continue
+            if all(_is_close(run.gradients[name], value) for name, value in right.items()):
+                return source, function
+        raise NotWritable("the lines of this derivation don't run as a program of NumPy; evaluate() runs them")
 
     def source(self) -> str:
         """The derivation as a NumPy function, ``derivative(parameters..., data...)``, that a person could have written.
@@ -124,7 +140,7 @@ class Derivation:
         Raises:
             NotWritable: an operation has no short form in NumPy; it says which.
         """
-        return self._program.text
+        return self._program[0].text
 
     def run(self, parameters: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None) -> Run:
         """Run the text of ``source()``, and nothing else.
@@ -138,24 +154,27 @@ class Derivation:
         Returns:
             The loss, the value of every line at each step, and the gradients.
         """
-        called = {self.names[name]: value for name, value in self.parameters.items()}
-        called |= {self.names[name]: np.asarray(value_of(value)) for name, value in (parameters or {}).items()}
-        given = {**self.data, **(data or {})}
+        called, given = self._called(parameters or {}), {**self.data, **(data or {})}
         try:
-            function = self._function
+            source, function = self._program
         except NotWritable:
             found = evaluate(self.lines, called, given, {})
-            values = {q.name: by_step.get(None, by_step) for q, by_step in found.items()}
-        else:
-            everything = {**called, **given}
-            variables = function(*[everything[name] for name in self._program.arguments])
-            values = {line.name: variables[self._program.names[line.quantity]] for line in self.lines}
+            return self._as_run({q.name: by_step.get(None, by_step) for q, by_step in found.items()})
+        return self._run_text(source, function, called, given)
+
+    def _called(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of parameters under the names that the lines have for them."""
+        values = {**self.parameters, **parameters}
+        return {self.names[name]: np.asarray(value_of(value)) for name, value in values.items()}
+
+    def _run_text(self, source: Source, function: Function, called: Named, given: Named) -> Run:
+        everything = {**called, **given}
+        variables = function(*[everything[name] for name in source.arguments])
+        return self._as_run({line.name: variables[source.names[line.quantity]] for line in self.lines})
+
+    def _as_run(self, values: dict[str, Any]) -> Run:
         gradients = {name: self._as_gradient(values.get(f"dL/d{self.names[name]}"), name) for name in self.parameters}
         return Run(values.get(self.loss.name), values, gradients)
-
-    @cached_property
-    def _function(self) -> Callable[..., dict[str, Any]]:
-        return function_of(self.source())
 
     def _as_gradient(self, value: Any, name: str) -> np.ndarray:
         shape = self.parameters[name].shape
@@ -193,6 +212,12 @@ class Derivation:
 
     def __repr__(self) -> str:
         return f"<derivation of {len(self.lines)} lines>"
+
+
+def _is_close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two gradients differ by rounding alone."""
+    scale = float(np.max(np.abs(b), initial=0.0)) or 1.0
+    return bool(np.allclose(a / scale, b / scale, rtol=0, atol=1e-10, equal_nan=True))
 
 
 def _is_start(line: Line) -> bool:

@@ -220,18 +220,58 @@ class Rolling:
 
     def _grouped(self, items: Iterable[Item]) -> list[list[Item]]:
         """Items that play the same part, one at each step, in the order of the first."""
-        groups: dict[Any, list[Item]] = {}
-        counts: Counter[Any] = Counter()
+        kinds: dict[Any, dict[Any, list[Item]]] = {}
         for item in items:
             if item.step is None:
-                groups[id(item)] = [item]
+                kinds[id(item)] = {None: [item]}
                 continue
             settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices")}
             labels = tuple((label.role, label.name) for label in _own_labels(item))
-            kind = (item.loop, id(item.op), item.shape, setting_key(settings), labels)
-            counts[kind, item.step] += 1
-            groups.setdefault((kind, counts[kind, item.step]), []).append(item)
-        return list(groups.values())
+            kind = (item.loop, operation_key(item.op), item.shape, setting_key(settings), labels)
+            kinds.setdefault(kind, {}).setdefault(item.step, []).append(item)
+        groups = [group for by_step in kinds.values() for group in _aligned(by_step)]
+        return sorted(groups, key=lambda group: min(item.order for item in group))
+
+
+def operation_key(op: Any) -> Any:
+    """What operations that do the same have in common: of one that was made for a single node the name."""
+    return op.name if getattr(op, "is_single", False) else id(op)
+
+
+def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:
+    """Items of one kind, put together by their places in the step; by what they read, where some are missing."""
+    most = max(map(len, by_step.values()))
+    model = next(items for items in by_step.values() if len(items) == most)
+    groups: list[list[Item]] = [[] for _ in model]
+    for items in by_step.values():
+        places = range(most) if len(items) == most else _places(items, model)
+        for place, item in zip(places, items):
+            groups[place].append(item)
+    return groups
+
+
+def _places(items: list[Item], model: list[Item]) -> list[int]:
+    """For each of some Items which one of the model it is like; in their order, where nothing tells."""
+    free = list(range(len(model)))
+    found: dict[int, int] = {}
+    for k, item in enumerate(items):
+        alike = [place for place in free if _reading(model[place]) == _reading(item)]
+        if alike:
+            found[k] = alike[0]
+            free.remove(alike[0])
+    return [found[k] if k in found else free.pop(0) for k in range(len(items))]
+
+
+def _reading(item: Item) -> Any:
+    """What an Item reads: numbers, parameters, results of which operations."""
+    return tuple(
+        ("op", operation_key(given.op))
+        if isinstance(given, Item) and given.op is not None
+        else ("leaf", given.parameter)
+        if isinstance(given, Item)
+        else ("number", repr(given))
+        for given in item.inputs
+    )
 
 
 def _own_labels(item: Item) -> list[Label]:

@@ -11,10 +11,11 @@ from typing import Any
 from ..autodiff.rules import indexing
 from .absence import zeros_beyond
 from .arithmetic import is_sum
-from .expressions import Apply, Data, Expression, Step, Steps, Sum
+from .expressions import Apply, Data, During, Expression, Step, Steps, Sum
+from .grain import ACTIVATIONS
 from .lines import Line
 from .loops import Loop, program, straight
-from .numpy_text import NotWritable, NumpyWriter
+from .numpy_text import INFIX, NotWritable, NumpyWriter
 from .quantities import Quantity
 from .reading import fixed, parts, total
 from .text import TextWriter, common_last_step
@@ -30,10 +31,14 @@ class Source:
         parameters: what they are called in the lines.
         data: the arrays that the lines speak of.
         loss: the quantity that is derived; None where only gradients are wanted.
+        loops: whether to write loops; else every step is written out.
     """
 
-    def __init__(self, lines: Sequence[Line], parameters: Iterable[str], data: Iterable[str], loss: Quantity) -> None:
+    def __init__(
+        self, lines: Sequence[Line], parameters: Iterable[str], data: Iterable[str], loss: Quantity, loops: bool = True
+    ) -> None:
         self.lines = lines
+        self.loops = loops
         self.loss = loss if any(line.quantity is loss for line in lines) else None
         used = {part.name for line in lines for part in parts(line.expression) if isinstance(part, Data)}
         self.arguments = [*parameters, *(name for name in data if name in used)]
@@ -99,8 +104,10 @@ class Source:
 
     def _part(self, lines: list[Line]) -> None:
         try:
-            units = program(lines)
+            units = program(lines) if self.loops else None
         except NotWritable:
+            units = None
+        if units is None:
             self._straight(lines)
             return
         self._begin(units)
@@ -177,10 +184,8 @@ class Source:
         terms = list(expression.operands) if is_sum(expression) else [expression]
         placed: list[Any] = [term for term in terms if _is_put(term)]
         rest = [term for term in terms if not _is_put(term)]
-        if placed and rest and rest[0].shape != line.shape:
+        if rest and not _is_fresh(total(rest), line):  # nothing may be added to an array that is another's, too
             placed, rest = [], terms
-        if not placed:
-            rest = [expression]
         value = self._written(total(rest), steps) if rest else self._zeros_for(line)
         self._commented(depth, f"{name} = {value}", line)
         for term in placed:
@@ -218,6 +223,12 @@ class Source:
     def _rows(self, depth: int, rows: list[str]) -> None:
         for row in rows:
             self._say(depth, *broken(row, WIDTH - 4 * depth))
+
+
+def _is_fresh(expression: Expression, line: Line) -> bool:
+    """Whether an expression gives a whole array of its own at each step."""
+    made = isinstance(expression, Apply) and (expression.operation in INFIX or expression.operation in ACTIVATIONS)
+    return made and expression.shape == line.shape and not any(isinstance(p, During) for p in parts(expression))
 
 
 def _is_put(expression: Expression) -> bool:

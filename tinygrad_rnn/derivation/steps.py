@@ -50,7 +50,8 @@ def _as_labelled(items: Sequence[Item]) -> None:
 def _signature(item: Item) -> Any:
     """What the values of a plain loop have in common from step to step."""
     parameters = tuple(given.parameter for given in item.inputs if isinstance(given, Item) and given.parameter)
-    return item.op, item.shape, parameters, item.scope.layer, tuple(label.name for label in item.labels)
+    op = item.op.name if item.op.is_single else item.op
+    return op, item.shape, parameters, item.scope.layer, tuple(label.name for label in item.labels)
 
 
 class _Loop(NamedTuple):

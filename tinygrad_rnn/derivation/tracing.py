@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.array_node import conformed
-from ..autodiff.errors import CannotCompile, NotOnTensors
 from ..autodiff.rules.indexing import Pieces, assemble
 from ..autodiff.rules.linalg import Products
 from ..autodiff.rules.parts import Parts
@@ -55,6 +54,29 @@ class Vjp:
         return hash((id(self.operation), self.argument))
 
 
+class Results:
+    """Cotangents of some results of an operation that has several, as the tuple that its rule takes.
+
+    Args:
+        places: of which results.
+        count: how many results there are.
+    """
+
+    name = "results"
+
+    def __init__(self, places: tuple[int, ...], count: int) -> None:
+        self.places = places
+        self.count = count
+
+    def forward(self, *cotangents: Any) -> tuple[Any, ...]:
+        """The tuple; None where nothing has arrived."""
+        found: list[Any] = [None] * self.count
+        for place, g in zip(self.places, cotangents):
+            if g is not None:
+                found[place] = g if found[place] is None else found[place] + g
+        return tuple(found)
+
+
 def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression | None:
     """What one argument of an operation gets, as an expression; None if it gets nothing.
 
@@ -67,15 +89,18 @@ def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expres
     rules = applied.operation.vjps
     if not callable(rules) and rules[argument] is None:
         return None
+    by_name = Apply(
+        Vjp(applied.operation, argument),
+        (g, ans, *applied.operands),
+        applied.settings,
+        applied.operands[argument].shape,
+    )
+    if applied.operation.is_single or applied.operation.outputs:
+        return by_name
     try:
         return _traced(applied, argument, g, ans)
-    except (CannotCompile, NotOnTensors, TypeError, ValueError, AttributeError, NotImplementedError):
-        return Apply(
-            Vjp(applied.operation, argument),
-            (g, ans, *applied.operands),
-            applied.settings,
-            applied.operands[argument].shape,
-        )
+    except Exception:  # whatever a rule does that can't be followed, it still runs
+        return by_name
 
 
 def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression:
