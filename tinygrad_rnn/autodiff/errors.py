@@ -86,8 +86,8 @@ def silent_detour(how: str, scope: Scope) -> NotOnTensors:
     """The error for what would quietly turn a Tensor into a plain number or array."""
     where = f" made at {scope}" if str(scope) else ""
     return NotOnTensors(
-        f"{how} of a Tensor{where} that requires a gradient would lose the gradient. To join Tensors use np.stack or "
-        "np.concatenate; for the plain value use .item(), .numpy() or .detach()."
+        f"{how} of a Tensor{where} that requires a gradient would lose the gradient. For one number write .item(). "
+        "To join Tensors use np.stack or np.concatenate; for the plain values use .item(), .numpy() or .detach()."
     )
 
 

@@ -8,6 +8,7 @@ sort, no recursion at all; a chain of a million nodes is an ordinary input.
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Container, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
@@ -75,6 +76,32 @@ class Node:
         """Whether it was made by the user, not by an operation."""
         return self.op is None
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether a ``backward()`` has gone over it, so that no gradient can be taken of it again."""
+        return self.edges is None or isinstance(self.edges, Spent)
+
+    def retain_grad(self) -> None:
+        """Have ``backward()`` leave the gradient in ``.grad`` here too, though this is the result of an operation.
+
+        Raises:
+            RuntimeError: it requires no gradient.
+
+        Example:
+            >>> import numpy as np
+            >>> import tinygrad_rnn as tr
+            >>> w = tr.tensor([1.0, 2.0], requires_grad=True)
+            >>> h = w * w
+            >>> h.retain_grad()
+            >>> np.sum(3 * h).backward()
+            >>> h.grad, w.grad
+            (array([3., 3.]), array([ 6., 12.]))
+        """
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad(): nothing that this was made of requires a gradient, so it will have none")
+        if not self.is_leaf:
+            retaining[self.serial] = self
+
 
 def initialise(node: Node, requires_grad: bool, name: str | None = None) -> None:
     """Set the fields of a leaf."""
@@ -87,6 +114,15 @@ def initialise(node: Node, requires_grad: bool, name: str | None = None) -> None
     node.edges = ()
     node.scope = NOWHERE
     node.labels = ()
+
+
+# Results of operations that are to get their gradient, too, by their serial numbers: Tensors have an == of their own.
+retaining: weakref.WeakValueDictionary[int, Node] = weakref.WeakValueDictionary()
+
+
+def retained(nodes: Iterable[Node]) -> set[Node]:
+    """Those of some nodes that are no leaves and are to get their gradient all the same."""
+    return {node for node in nodes if node.serial in retaining} if retaining else set()
 
 
 class Spent(tuple[int, ...]):
@@ -193,6 +229,7 @@ def backward_walk(
     nodes: list[Node],
     *,
     targets: frozenset[Node] | None = None,
+    also: Container[Node] = (),
     free: bool = False,
     spend: bool = False,
     observer: Observer | None = None,
@@ -203,6 +240,7 @@ def backward_walk(
         cotangents: where the walk starts: the cotangent of each root.
         nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
         targets: the nodes whose cotangents are wanted; the walk does not go beyond them. By default all leaves.
+        also: nodes on the way whose cotangents are wanted besides; the walk goes on behind them.
         free: forget each node's inputs on the way, so that memory falls as the walk proceeds.
         spend: mark each node as spent on the way: it stays to be looked at.
         observer: told of every cotangent and every contribution, in the order of the walk.
@@ -226,6 +264,8 @@ def backward_walk(
         if node.op is None if targets is None else node in targets:
             reached[node] = node._own(g)
             continue
+        if also and node in also:
+            reached[node] = node._own(g)
         inputs = node.inputs
         contributions: Iterable[tuple[int, Any]] = zip(node.edges or (), node._pull_back(g))
         if watched:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Union
 
 import numpy as np
 
-from .graph import Node, ancestors, backward_walk, initialise
+from .graph import Node, ancestors, backward_walk, initialise, retained
 from .keeping import is_kept
 from .scope import context
 from .updating import InPlaceOperators
@@ -82,7 +82,8 @@ class Scalar(InPlaceOperators, Node):
             raise RuntimeError("backward(): nothing that this Scalar was made of requires a gradient")
         nodes = ancestors([self], spent=False)
         spend = not retain_graph and is_kept(self, nodes, keep)
-        reached = backward_walk({self: float(gradient)}, nodes, free=not (retain_graph or spend), spend=spend)
+        free = not (retain_graph or spend)
+        reached = backward_walk({self: float(gradient)}, nodes, also=retained(nodes), free=free, spend=spend)
         for leaf, g in reached.items():
             leaf.grad = g if leaf.grad is None else leaf.grad + g
 

@@ -21,7 +21,7 @@ from numpy import ndarray
 from . import errors
 from .arguments import as_taken
 from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
-from .graph import Node, ancestors, backward_walk, initialise, next_serial
+from .graph import Node, ancestors, backward_walk, initialise, next_serial, retained
 from .keeping import is_kept
 from .promotion import NUMPY_1, as_promised
 from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
@@ -74,8 +74,8 @@ class Tensor(InPlaceOperators, ArrayNode):
     """An array in the graph. Make one with ``tensor(...)``; operations on Tensors give Tensors.
 
     Attributes:
-        grad: the gradient, an ndarray of the same shape and dtype, left on leaves by ``backward()``
-            (a Tensor after ``backward(create_graph=True)``); None before.
+        grad: the gradient, an ndarray of the same shape and dtype, left on leaves by ``backward()``, and on what was
+            asked to ``retain_grad()`` (a Tensor after ``backward(create_graph=True)``); None before.
         requires_grad: whether a gradient is wanted for it, or for something that it was made of.
         name: what pictures and reports call it.
         scope: the layer and time step in which it was made.
@@ -242,7 +242,9 @@ class Tensor(InPlaceOperators, ArrayNode):
             context.anomaly.begin(nodes)
         over = not (retain_graph or create_graph)
         spend = over and is_kept(self, nodes, keep)
-        reached = backward_walk({self: seed}, nodes, free=over and not spend, spend=spend, observer=context.anomaly)
+        reached = backward_walk(
+            {self: seed}, nodes, also=retained(nodes), free=over and not spend, spend=spend, observer=context.anomaly
+        )
         for leaf, g in reached.items():
             if create_graph and not isinstance(g, Tensor):
                 g = constant(g)  # of a step function, whose derivative is 0 whatever its argument
@@ -268,7 +270,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         return call(function, args, keywords)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        if self.requires_grad:
+        if self.requires_grad and not self.is_spent:
             raise errors.no_array(self.scope)
         return np.array(self._readable("np.asarray"), dtype=dtype)
 
@@ -285,7 +287,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         raise errors.complex_refused("complex()")
 
     def _plain(self, how: str) -> Any:
-        if self.requires_grad:
+        if self.requires_grad and not self.is_spent:  # of one that backward() went over no gradient can be lost
             raise errors.silent_detour(how, self.scope)
         return self._readable(how)
 

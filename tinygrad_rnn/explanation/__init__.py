@@ -1,9 +1,10 @@
 """What happens to a gradient on its way back through time, for any cell.
 
-``bptt_terms``, ``state_jacobian`` and ``state_jacobians``, ``gradient_flow`` and ``saturation`` read a recorded graph
-and return numbers that print themselves as tables; the ``plot_...`` functions draw them.
+``bptt_terms``, ``state_jacobian`` and ``state_jacobians``, ``gradients``, ``gradient_flow`` and ``saturation`` read a
+recorded graph and return arrays, or numbers that print themselves as tables; the ``plot_...`` functions draw them.
 """
 
+from .adjoints import gradients
 from .flow import Flow, GradientFlow, gradient_flow
 from .jacobians import StateJacobians, spectral_radius, state_jacobian, state_jacobians
 from .limits import Saturation, saturation
@@ -18,6 +19,7 @@ __all__ = [
     "StateJacobians",
     "bptt_terms",
     "gradient_flow",
+    "gradients",
     "plot_gradient_flow",
     "plot_jacobians",
     "plot_saturation",

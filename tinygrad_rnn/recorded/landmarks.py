@@ -50,6 +50,12 @@ class Landmarks:
         """
         return _the_only(self.find_all(name, step, layer, role), name, step)
 
+    def by_step(self, name: str, layer: Layer = None) -> dict[int, Node]:
+        """The value of this name at every step that has one, from step 1 on; see ``find``."""
+        steps = sorted(step for called, step in self._labelled if called == name and step)
+        found = {step: self.find(name, step, layer) for step in steps}
+        return {step: node for step, node in found.items() if node is not None}
+
     def state(self, name: str, step: int | None, layer: Layer) -> Node | None:
         """The component of this name of a layer's state at a step; None if there is none.
 
