@@ -188,7 +188,7 @@ os.umask(int(sys.argv[1], 8))
 y = tr.compile(lambda x: np.tanh(x) * 2 + 1, executor="numba")(np.ones((40, 60)))
 assert np.allclose(y.data, np.tanh(1) * 2 + 1)
 loops = [m.program for name, m in sys.modules.items() if name.startswith("tinygrad_rnn_generated")]
-print(len(loops), sum(sum(loop.stats.cache_hits.values()) for loop in loops))
+print(len(loops), sum(sum(loop.stats().cache_hits.values()) for loop in loops))
 """
 
 

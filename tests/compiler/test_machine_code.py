@@ -417,4 +417,4 @@ def test_damaged_files_are_made_anew(tmp_path):
 def test_a_plan_says_why_there_is_no_machine_code():
     cell = tr.compile(lambda x, h: np.cumsum(x + h, axis=-1), executor="numba")
     tr.unroll(cell, np.ones((3, 2, 2)), np.zeros((2, 2)))
-    assert str(cell.plans[0]).startswith("by NumPy, since there is no machine code for cumsum\nforward:")
+    assert str(cell.plans[0]).startswith("by NumPy, because there is no machine code for cumsum\nforward:")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,6 +45,7 @@ class Compiled:
         self.fallback = fallback
         self._plans: dict[Any, Plan | None] = {}  # None for one that runs as it is: refused, or of Scalars
         self._guards = Guards(function)
+        self._has_warned = False
         self._lock = threading.RLock()  # for threads that share it
 
     @property
@@ -146,7 +149,9 @@ class Compiled:
         """A new plan; None if there can't be one."""
         try:
             plan = without_draws(
-                lambda: Plan(function, args, self.executor, guards, [self.function, *guards.things]),
+                lambda: Plan(
+                    function, args, self.executor, guards, [self.function, *guards.things], self._runs_by_numpy
+                ),
                 [*self._guards.generators, *guards.generators],
             )
         except NotOnTensors as why:
@@ -164,7 +169,7 @@ class Compiled:
         recording = context.recording
         wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
         try:
-            return plan.executable(wanted)
+            return plan.executable(wanted, inputs)
         except NotOnTensors as why:
             self._guards.put_back()
             plan.guards.put_back()
@@ -177,6 +182,13 @@ class Compiled:
     def _runs_as_it_is(self, why: NotOnTensors) -> None:
         if callable(self.fallback):
             self.fallback(why)
+
+    def _runs_by_numpy(self, why: str) -> None:
+        """Warn, once, that there is no machine code though it was asked for."""
+        if not self._has_warned:
+            self._has_warned = True
+            name = getattr(self.function, "__name__", type(self.function).__name__)
+            warnings.warn(f"compile: {name} runs by NumPy, because {why}", UserWarning, stacklevel=2)
 
     def _settle(self, plan: Plan | None = None) -> None:
         """Take things as the function itself has left them.
@@ -224,13 +236,15 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
             function itself changes at each call, is refused. What isn't noticed: the environment, files, what installed
             packages hold, the elements of arrays, where an iterator is.
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
-            disk; "auto" for NumPy until machine code, which a thread makes meanwhile where numba is installed, is
-            ready. The two round differently in the last digits, so with "auto" a run can't be repeated bit for bit.
+            disk (where there can be none, NumPy runs it, and a warning says why); "auto" for NumPy until machine code,
+            which a thread makes meanwhile where numba is installed, is ready. The two round differently in the last
+            digits, so with "auto" a run can't be repeated bit for bit.
         fallback: run it as it is where it can't be compiled, instead of raising; a function is called then with the
             error that would have been raised, such as ``fallback=print``. Errors of its own are raised all the same.
 
     Raises:
         ValueError: there is no such executor.
+        ImportError: machine code is asked for, and numba isn't installed.
         CannotCompile: (when called) it asks for a value, as ``if h > 0`` does, draws random numbers inside, or counts
             its calls; what it has changed is put back. It is a TypeError, as are the errors for what Tensors can't do,
             such as ``out=``.
@@ -248,5 +262,7 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
     """
     if executor not in EXECUTORS:
         raise ValueError(f"compile: executor is one of {', '.join(map(repr, EXECUTORS))}, not {executor!r}")
+    if executor == "numba" and importlib.util.find_spec("numba") is None:
+        raise ImportError('compile(executor="numba") makes machine code with numba: pip install "tinygrad_rnn[jit]"')
     keep_freed_memory()
     return Compiled(function, executor, fallback)

@@ -14,6 +14,7 @@ from .graph.values import label
 from .numpy_code.generated import Code
 from .program.program import Program
 from .program.reach import reached_from
+from .runtime.failures import MachineCodeFailed
 
 
 class Executable:
@@ -49,11 +50,21 @@ class Executable:
             workspace = Workspace(self.code)
         return Run(self, workspace, inputs)
 
-    def run_on_zeros(self) -> None:
-        """Run once for nothing, so that numba compiles what it needs."""
-        run = self.run([np.zeros(v.shape, v.dtype) for v in self.program.inputs])
-        if self.code.backward is not None and threading.main_thread().is_alive():
-            run.gradients([np.zeros(v.shape, v.dtype) for v in self.program.cotangents])
+    def try_out(self, inputs: Sequence[np.ndarray]) -> None:
+        """Run once for nothing, so that numba compiles what it needs. What else fails fails again when it is needed.
+
+        Raises:
+            MachineCodeFailed: numba can't compile something.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                run = self.run(inputs)
+                if self.code.backward is not None and threading.main_thread().is_alive():
+                    run.gradients([np.zeros(v.shape, v.dtype) for v in self.program.cotangents])
+        except MachineCodeFailed:
+            raise
+        except Exception:  # such as a singular matrix; not yet of interest
+            return
 
     def start(self, used: tuple[bool, ...]) -> Start:
         """How the backward pass begins.

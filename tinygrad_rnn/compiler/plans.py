@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..autodiff.errors import NotOnTensors
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
 from . import thresholds
@@ -21,6 +21,7 @@ from .guards.side_effects import nothing_changed
 from .machine_code.function import NoMachineCode
 from .program.tracing import traced
 from .report import described
+from .runtime.failures import MachineCodeFailed
 
 THREAD = "tinygrad_rnn compiler"
 
@@ -35,6 +36,7 @@ class Plan:
             is ready.
         guards: what the plan depends on besides the function, which ``compiled`` watches.
         watched: all that the function may look at, or change, besides arrays.
+        by_numpy: is told why there is no machine code, where there was to be some.
 
     Attributes:
         program: what the function does, as it was traced.
@@ -46,7 +48,13 @@ class Plan:
     """
 
     def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], executor: str, guards: Guards, watched: Sequence[Any]
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        executor: str,
+        guards: Guards,
+        watched: Sequence[Any],
+        by_numpy: Callable[[str], None],
     ) -> None:
         self.guards = guards
         self._watched = watched
@@ -57,21 +65,23 @@ class Plan:
         self._executor = executor
         self._executables: dict[tuple[bool, ...], Executable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
+        self._say_by_numpy = by_numpy
         self._by_numpy: dict[tuple[bool, ...], str] = {}  # why, though machine code was asked for
 
-    def executable(self, wanted: tuple[bool, ...]) -> Executable:
+    def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:
         """The best that there is so far, for gradients of these inputs.
 
         Args:
             wanted: for each input whether its gradient is wanted.
+            inputs: Tensors and arrays.
         """
         executable = self._executables.get(wanted)
         if executable is None:
-            executable = self._executables[wanted] = self._made(wanted)
+            executable = self._executables[wanted] = self._made(wanted, inputs)
         if self._executor == "auto":
             calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
             if calls == thresholds.CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
-                self._improve(wanted)
+                self._improve(wanted, inputs)
         return executable
 
     def __str__(self) -> str:
@@ -79,17 +89,28 @@ class Plan:
         texts = []
         for wanted, executable in self._executables.items():
             why = self._by_numpy.get(wanted)
-            note = "" if why is None else f"by NumPy, since there is no machine code for {why}\n"
+            note = "" if why is None else f"by NumPy, because {why}\n"
             texts.append(note + described(executable.program, executable.code))
         return "\n\n".join(texts)
 
-    def _made(self, wanted: tuple[bool, ...]) -> Executable:
+    def _made(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:
         if self._executor == "numba":
             try:
-                return self._generated(wanted, machine_code=True)
-            except NoMachineCode as why:
-                self._by_numpy[wanted] = str(why)
+                executable = self._generated(wanted, machine_code=True)
+                executable.try_out([_data(a) for a in inputs])
+                return executable
+            except NotOnTensors:
+                raise
+            except Exception as error:  # numba changes, and may fail in ways that nobody knows beforehand
+                self._give_up(wanted, error)
         return self._generated(wanted, machine_code=False)
+
+    def _give_up(self, wanted: tuple[bool, ...], error: Exception) -> None:
+        """Leave it to NumPy, and say why: which operation has no machine code, or what is wrong with numba."""
+        expected = isinstance(error, (NoMachineCode, MachineCodeFailed))
+        self._by_numpy[wanted] = str(error if expected else MachineCodeFailed(error))
+        if self._executor == "numba" or not isinstance(error, NoMachineCode):
+            self._say_by_numpy(self._by_numpy[wanted])
 
     def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
         if not any(wanted):
@@ -100,19 +121,22 @@ class Plan:
             )
         return Executable(*made)
 
-    def _improve(self, wanted: tuple[bool, ...]) -> None:
+    def _improve(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> None:
         """Have a thread make machine code, which later calls then use."""
         try:
             better = self._generated(wanted, machine_code=True)
-        except NoMachineCode as why:
-            self._by_numpy[wanted] = str(why)
+        except NotOnTensors:
+            raise
+        except Exception as error:
+            self._give_up(wanted, error)
             return
+        copies = [np.array(_data(a)) for a in inputs]
 
         def make() -> None:
             try:
-                better.run_on_zeros()
+                better.try_out(copies)
             except Exception as error:
-                warnings.warn(f"no machine code, NumPy goes on: {type(error).__name__}: {error}", stacklevel=1)
+                self._give_up(wanted, error)
             else:
                 self._executables[wanted] = better
 
@@ -121,3 +145,7 @@ class Plan:
 
 def _is_array(a: Any) -> bool:
     return isinstance(a, (Tensor, np.ndarray))
+
+
+def _data(a: Any) -> Any:
+    return a._data if isinstance(a, Tensor) else a

@@ -19,7 +19,14 @@ from ..runtime.threads import run_rows
 
 
 class NoMachineCode(Exception):
-    """Something has no machine-code form; the message names it."""
+    """Something has no machine-code form.
+
+    Args:
+        what: its name.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"there is no machine code for {what}")
 
 
 class MachineCode:
