@@ -1,5 +1,6 @@
 """Programs as data: what passes make of them, how they print, and what the verifier says of a broken one."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -173,3 +174,26 @@ def test_gradients_of_another_form_are_found(program):
         verify(replace(program, gradients=swapped))
     with pytest.raises(Malformed, match="an output and its cotangent"):
         verify(replace(program, cotangents=[]))
+
+
+# --- the generated source --------------------------------------------------------------------------------------------
+
+
+def test_a_plan_shows_its_source():
+    """The names are the same in every process, however many Values there were before."""
+
+    def source():
+        compiled = tr.compile(elman)
+        np.sum(compiled(tr.tensor(XS, requires_grad=True), START)).backward()
+        (plan,) = compiled.plans
+        (executable,) = plan._executables.values()
+        return plan.source(), executable.code
+
+    first, code = source()
+    for _ in range(120):
+        new_input((), float, "x")
+    second, _ = source()
+    assert first == second
+    assert first.count("def forward(") == first.count("def backward(") == 1 and "for " in first
+    functions = first[first.index("def ") :], f"{code.forward.source}\n{code.backward.source}".rstrip()
+    assert len({re.sub(r"\d+", "", text) for text in functions}) == 1

@@ -25,7 +25,7 @@ from .machine_code.function import NoMachineCode
 from .numpy_code import executor
 from .numpy_code.generated import Code
 from .numpy_code.views import Views
-from .numpy_code.writer import Writer, as_tuple, names_in
+from .numpy_code.writer import Writer, as_tuple, names_in, numbered_last
 from .program.backward import differentiated
 from .program.fission import fissioned
 from .program.program import Program, Step
@@ -76,7 +76,7 @@ def written(program: Program, lines_for: Executor) -> Code:
     backward.append(f"return {as_tuple(gradients)}")
     needed, _ = names_in(backward)
     _, made = names_in(forward)
-    saved = sorted(needed & made)
+    saved = numbered_last(needed & made)
     forward.append(f"return {as_tuple(outputs)}, {as_tuple(saved)}")
     views = Views(writer.buffers)
     forward, backward = views.taken_out(forward), views.taken_out(backward)

@@ -19,6 +19,7 @@ from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
 from .machine_code.function import NoMachineCode
+from .numpy_code.writer import renumbered
 from .program.tracing import traced
 from .report import described
 from .runtime.failures import MachineCodeFailed
@@ -92,6 +93,31 @@ class Plan:
             note = "" if why is None else f"by NumPy, because {why}\n"
             texts.append(note + described(executable.program, executable.code))
         return "\n\n".join(texts)
+
+    def source(self) -> str:
+        """The generated functions as text, for each set of gradients wanted so far: calls of NumPy, and loops.
+
+        Loops that are machine code are calls in it. Names are made of a word and a number, counted from 0. A view of a
+        buffer is made but once, with the buffer: what it is stands in a comment.
+
+        Example:
+            >>> import numpy as np
+            >>> import tinygrad_rnn as tr
+            >>> double = tr.compile(lambda x: np.tanh(x) * 2)
+            >>> y = double(np.ones(3))
+            >>> print(double.plans[0].source())
+            def forward(multiply_0, tanh_1, input_2):
+                tanh(input_2, out=tanh_1)
+                multiply(tanh_1, 2, out=multiply_0)
+                return ((array(multiply_0),), ())
+        """
+        texts = []
+        for executable in self._executables.values():
+            code = executable.code
+            functions = [code.forward] if code.backward is None else [code.forward, code.backward]
+            views = [f"# {name} is {view.text}" for name, view in code.views.items()]
+            texts.append(renumbered("\n".join([*views, *(function.source for function in functions)])))
+        return "\n\n\n".join(texts)
 
     def _made(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:
         if self._executor == "numba":

@@ -18,6 +18,9 @@ from .generated import Buffer, Function
 from .kernels import NAMESPACE, is_written_out, statements, view
 
 LONGEST_NAME = 80  # characters of a user's name that a comment repeats
+NUMBER = re.compile(r"(\d+)")
+LABEL = re.compile(r"\b([A-Za-z][A-Za-z_]*?)_(\d+)")
+CALLED = re.compile(LABEL.pattern + " is ")  # before what a user calls it
 NOTHING: Mapping[Value, str] = {}
 
 
@@ -98,8 +101,8 @@ class Writer:
         """
         needed, _ = names_in(lines)
         needed -= set(self.globals)
-        kept = sorted(needed & {*self.buffers, *views})
-        given = sorted(needed & {*self.names.values(), *saved} - set(kept))
+        kept = numbered_last(needed & {*self.buffers, *views})
+        given = numbered_last(needed & {*self.names.values(), *saved} - set(kept))
         head = f"def {name}({', '.join([*kept, *given])}):{self._names_of_users(given)}"
         source = f"{head}\n" + "".join(f"    {line}\n" for line in lines)
         namespace = dict(self.globals)
@@ -120,6 +123,26 @@ def as_tuple(parts: Iterable[str]) -> str:
 def is_word(text: str) -> bool:
     """Whether a text is nothing but a name in small ASCII letters, which can stand in code as it is."""
     return re.fullmatch("[a-z][a-z0-9_]*", text) is not None and not keyword.iskeyword(text)
+
+
+def numbered_last(names: Iterable[str]) -> list[str]:
+    """Names in order: by their words, and then by their numbers. Two processes give them in the same order."""
+    return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in NUMBER.split(name)])
+
+
+def renumbered(source: str) -> str:
+    """The text of functions with the numbers in their names counted from 0: the same in every process."""
+    numbers: dict[tuple[str, str], int] = {}
+
+    def changed(found: re.Match[str]) -> str:
+        whose = found[1].removeprefix("all_").removeprefix("turns_"), found[2]  # all states have the name of one
+        return f"{found[1]}_{numbers.setdefault(whose, len(numbers))}"
+
+    def called(found: re.Match[str]) -> str:
+        return f"{changed(found)} is "
+
+    lines = (line.partition("  # ") for line in source.splitlines())
+    return "\n".join(LABEL.sub(changed, code) + sign + CALLED.sub(called, names) for code, sign, names in lines)
 
 
 def names_in(lines: list[str]) -> tuple[set[str], set[str]]:
