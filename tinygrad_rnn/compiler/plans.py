@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import threading
 from collections.abc import Callable, Sequence
@@ -93,6 +94,9 @@ class Plan:
             note = "" if why is None else f"by NumPy, because {why}\n"
             texts.append(note + described(executable.program, executable.code))
         return "\n\n".join(texts)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def source(self) -> str:
         """The generated functions as text, for each set of gradients wanted so far: calls of NumPy, and loops.

@@ -20,13 +20,13 @@ from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.loss_terms import entering_cotangents, walk_from_step
 from ..recorded.norm import norm
 from ..recorded.replay import expanded
-from ..recorded.tables import Table, number
+from ..recorded.tables import Table, Tabular, number
 
 VANISHING, STABLE, EXPLODING = "vanishing", "stable", "exploding"
 
 
-@dataclass(frozen=True)
-class Flow:
+@dataclass(frozen=True, repr=False)
+class Flow(Tabular):
     """The gradient at one component of one layer's state.
 
     Attributes:
@@ -56,9 +56,13 @@ class Flow:
         """What it is called in tables: "h", or "h of layer 1"."""
         return self.component if self.layer is None else f"{self.component} of layer {self.layer}"
 
+    def table(self) -> Table:
+        """The norms of ∂L/∂s_t, of many steps ten, with rate and verdict."""
+        return GradientFlow([self]).table()
 
-@dataclass(frozen=True)
-class GradientFlow:
+
+@dataclass(frozen=True, repr=False)
+class GradientFlow(Tabular):
     """The gradient at every step of every state: what ``gradient_flow`` returns.
 
     Attributes:
@@ -84,9 +88,6 @@ class GradientFlow:
             rate = "-" if flow.rate is None else f"{flow.rate:.3g}"
             rows.append([flow.name, *(number(at.get(int(t))) for t in shown), rate, flow.verdict])
         return Table("Norm of ∂L/∂s_t", ["state", *(f"t={t}" for t in shown), "rate per step", "verdict"], rows)
-
-    def __str__(self) -> str:
-        return self.table().text()
 
 
 def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:

@@ -22,7 +22,7 @@ from ..autodiff.graph import Node, backward_walk
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer, between
 from ..recorded.replay import expanded
-from ..recorded.tables import Table, number
+from ..recorded.tables import Table, Tabular, number
 
 
 def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndarray:
@@ -66,8 +66,8 @@ def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndar
     return product
 
 
-@dataclass(frozen=True)
-class StateJacobians:
+@dataclass(frozen=True, repr=False)
+class StateJacobians(Tabular):
     """The sizes of ∂s_t/∂s_k over the whole triangle; the largest over the instances of a batch.
 
     Rows and columns belong to the steps in the order in which they were taken; entries above the diagonal are zero.
@@ -93,9 +93,6 @@ class StateJacobians:
         header = ["", *(f"k={self.order[k]}" for k in shown)]
         rows = [[f"t={self.order[t]}", *(number(values[t, k]) if k <= t else "" for k in shown)] for t in shown]
         return Table(f"∂s_t/∂s_k, {what}", header, rows)
-
-    def __str__(self) -> str:
-        return self.table().text()
 
 
 def state_jacobians(root: Tensor, layer: Layer = None) -> StateJacobians:

@@ -12,7 +12,7 @@ from ..autodiff.graph import Node
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.replay import expanded
-from ..recorded.tables import Table
+from ..recorded.tables import Table, Tabular
 
 # For each activation, whether a value is within a margin of its limits.
 NEAR_LIMIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
@@ -22,8 +22,8 @@ NEAR_LIMIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 }
 
 
-@dataclass(frozen=True)
-class Saturation:
+@dataclass(frozen=True, repr=False)
+class Saturation(Tabular):
     """The share of units near their limits, at every step: what ``saturation`` returns.
 
     Attributes:
@@ -45,9 +45,6 @@ class Saturation:
             cells = ["-" if np.isnan(share[t]) else f"{100 * share[t]:.0f}" for t in shown]
             rows.append([name, *cells, f"{100 * np.nanmean(share):.0f}"])
         return Table("Units near their limits, in percent", ["", *(f"t={t + 1}" for t in shown), "all"], rows)
-
-    def __str__(self) -> str:
-        return self.table().text()
 
 
 def saturation(root: Tensor, margin: float = 0.05) -> Saturation:

@@ -20,11 +20,11 @@ from ..autodiff.graph import ancestors
 from ..autodiff.tensor import Tensor
 from ..recorded.contributions import contributions_by_step
 from ..recorded.replay import expanded
-from ..recorded.tables import Table, number
+from ..recorded.tables import Table, Tabular, number
 
 
-@dataclass(frozen=True)
-class BPTTTerms:
+@dataclass(frozen=True, repr=False)
+class BPTTTerms(Tabular):
     """The table of terms of one parameter.
 
     Attributes:
@@ -64,9 +64,6 @@ class BPTTTerms:
             header.append("outside the steps")
             rows = [[*row, number(norm)] for row, norm in zip(rows, self.outside_norms)]
         return Table(f"Norms of the terms of ∂L/∂{self.parameter}", header, rows)
-
-    def __str__(self) -> str:
-        return self.table().text()
 
 
 def _norms(terms: np.ndarray, leading: int) -> np.ndarray:

@@ -62,6 +62,31 @@ class Table(NamedTuple):
         body = "\n".join(row("td", cells) for cells in self.rows)
         return f"<table>{caption}\n<thead>{row('th', self.header)}</thead>\n<tbody>\n{body}\n</tbody></table>"
 
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
+class Tabular:
+    """What shows itself as a table: printed, in a shell, and in a notebook. Subclasses write ``table``."""
+
+    def table(self) -> Table:
+        """The table."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.table().text()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def _repr_markdown_(self) -> str:
+        return self.table().markdown()
+
 
 def number(x: float | None, digits: int = 1) -> str:
     """A number for a table: ``1.2e-09``; 0 for zero, a dash for none.

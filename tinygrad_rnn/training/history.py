@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..recorded.tables import Table
+
 MEMORY = 0.98
 """How much of the smoothed loss is kept from step to step: it looks back over some fifty steps."""
 
@@ -168,6 +170,26 @@ class History:
         self.symbols = int(state["symbols"])
         self._seconds_before = float(state["seconds"])
         self.stopped = None
+
+    def table(self) -> Table:
+        """The losses of ten steps at most, evenly spread: at the step, smoothed, and validated last before it."""
+        shown = np.unique(np.linspace(1, self.step, min(10, self.step)).round().astype(int)).tolist()
+        smoothed = _running_mean(self.losses)
+        header = ["step", "loss", "smoothed"] + (["validation"] if self.validation else [])
+        rows = []
+        for step in shown:
+            row = [f"{step:,}", f"{self._losses[step - 1]:.4g}", f"{smoothed[step - 1]:.4g}"]
+            if self.validation:
+                before = [loss for at, loss in self.validation if at <= step]
+                row.append(f"{before[-1]:.4g}" if before else "-")
+            rows.append(row)
+        return Table(repr(self), header, rows)
+
+    def _repr_html_(self) -> str:
+        return self.table().html()
+
+    def _repr_markdown_(self) -> str:
+        return self.table().markdown()
 
     def __repr__(self) -> str:
         if self.step == 0:

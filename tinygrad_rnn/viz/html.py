@@ -8,6 +8,7 @@ its contributions from the last step back to each step k. ``page.js`` does the r
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
@@ -65,6 +66,26 @@ def to_html(graph: Graph, options: Options, equations: dict[int, list[Equation]]
     data["folded"] = folded if options.elide else []
     data["followed"] = list(options.highlight) if options.highlight else None
     return _page(to_svg(scene, marked=True), data, title)
+
+
+def inline(page: str, svg: str, title: str) -> str:
+    """The page within another one, a notebook say: in a frame of its own, over the still picture.
+
+    What shows no frames (a notebook that isn't trusted, GitHub) shows the picture.
+
+    Args:
+        page: the page to explore.
+        svg: the still picture.
+        title: what it is called.
+    """
+    still = b64encode(svg.encode()).decode()
+    return (
+        '<div style="position:relative;min-height:520px">'
+        f'<img src="data:image/svg+xml;base64,{still}" alt="{escape(title)}" style="max-width:100%;max-height:760px">'
+        f'<iframe srcdoc="{escape(page)}" title="{escape(title)}" loading="lazy" sandbox="allow-scripts" '
+        'style="position:absolute;left:0;top:0;width:100%;height:100%;border:1px solid #d0d0d0;background:#fff">'
+        "</iframe></div>"
+    )
 
 
 def _data(shown: Composed, options: Options) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .formats.dot import to_digraph, to_dot
 from .formats.graphviz import render
 from .formats.json_and_text import to_json, to_text
 from .formats.svg import to_svg
-from .html import to_html
+from .html import inline, to_html
 from .options import Options
 from .reading.gradients import Measured
 from .reading.model import Graph
@@ -20,6 +20,7 @@ from .scene import Scene
 from .writing.formulas import Equation
 
 FORMATS = ("svg", "png", "pdf", "dot", "html", "json", "txt")
+MOST_NODES_INLINE = 2_000  # a notebook keeps what it shows: of more nodes than these only the still picture
 RENDERED = ("png", "pdf")  # by Graphviz alone
 
 
@@ -116,7 +117,12 @@ class Picture:
         return path
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg, "text/plain": repr(self)}
+        """The page to explore, where a notebook shows HTML; the still picture elsewhere, and of a large graph."""
+        svg = self.svg
+        bundle = {"image/svg+xml": svg, "text/plain": repr(self)}
+        if len(self._whole.vertices) <= MOST_NODES_INLINE:
+            bundle["text/html"] = inline(self.html, svg, self.scene.title)
+        return bundle
 
     def __repr__(self) -> str:
         return f"<Picture: {self.scene.title}; {self.scene.description}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +69,9 @@ class Program:
             lines += ["given", *printer.given(self.cotangents), "backward"]
             lines += printer.computed(self.backward_order(), list(self.gradients.values()))
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def spelled_out(self) -> list[Any]:
         """All that the program does, so that two of them can be compared: each Value by its number."""
