@@ -220,7 +220,10 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
         return
     if isinstance(target, Quantity):
         made.order = {t: -target.order[t] for t in exists if t in target.order}
-    steps = tuple(sorted({t for term in terms for t in term.steps if not _is_given(target, t)}))
+    reached = {t for term in terms for t in term.steps}
+    if isinstance(target, Quantity):
+        reached -= {t for equation in target.equations if _is_given(equation) for t in equation.steps}
+    steps = tuple(sorted(reached))
     at_steps: list[tuple[Expression, set[int]]] = []
     for term in terms:  # the same at other steps is one term; the same once more is another
         alike = (at for e, at in at_steps if e == term.expression and at.isdisjoint(term.steps))
@@ -232,7 +235,7 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
     if isinstance(target, Quantity) and any(t is not None for t in target.values):
         found = []
         for expression, at in at_steps:
-            held = tuple(t for t in steps if t in at)
+            held = steps if at.issuperset(steps) else tuple(t for t in steps if t in at)
             if held:
                 found.append(expression if held == steps else During(held, expression))
         made.equations = [Equation(steps, _together(found))] if found else []
@@ -251,9 +254,6 @@ def _together(terms: list[Expression]) -> Expression:
     return Apply(Results(places, inner[0].operation.count), tuple(held), {}, ())
 
 
-def _is_given(target: Target, t: int) -> bool:
-    """Whether the target is given at a step, an initial state, so that nobody needs its derivative."""
-    equation = target.equation_at(t) if isinstance(target, Quantity) else None
-    if equation is None:
-        return False
+def _is_given(equation: Equation) -> bool:
+    """Whether the equation says that something is given, an initial state, so that nobody needs its derivative."""
     return not any(isinstance(part, (Reference, Parameter)) for part in parts(equation.expression))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -114,13 +115,18 @@ class Derivation:
         return evaluate(self.lines, self._called(parameters or {}), self.data, edits or {})
 
     @cached_property
+    def _values(self) -> Values:
+        """The value of every line, at the recorded parameters."""
+        return self.evaluate()
+
+    @cached_property
     def _program(self) -> tuple[Source, Function]:
         """The text, with its function: one that was run once and gives what the lines give.
 
         Raises:
             NotWritable: there is none.
         """
-        right = self.gradients()
+        right = self.gradients(self._values)
         for loops in (True, False):
             source = Source(self.lines, self.names.values(), self.data, self.loss, loops)
             function = function_of(source.text)
@@ -196,7 +202,9 @@ class Derivation:
         Raises:
             WrongDerivation: they differ.
         """
-        mine = self.run().gradients
+        with contextlib.suppress(NotWritable):
+            _ = self._program  # which is held against the lines
+        mine = self.gradients(self._values)
         for name, right in self.recording.gradients().items():
             scale = max(float(np.max(np.abs(right), initial=0.0)), 1e-30)
             error = float(np.max(np.abs(mine[name] - right), initial=0.0)) / scale

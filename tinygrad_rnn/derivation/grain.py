@@ -26,6 +26,9 @@ ARRANGES = {
 }  # fmt: skip
 
 
+Use = tuple[Equation, Reference, Steps]
+
+
 class Grain:
     """Writes quantities into each other until only those are left that deserve a line.
 
@@ -62,13 +65,13 @@ class Grain:
                     uses = self._uses()
         return self.quantities
 
-    def _uses(self) -> dict[Quantity, list[tuple[Equation, Steps]]]:
-        """For each quantity the equations that read it, with the steps at which each reads it."""
-        found: dict[Quantity, list[tuple[Equation, Steps]]] = {}
+    def _uses(self) -> dict[Quantity, list[Use]]:
+        """For each quantity the equations that read it, by which reference, and from which steps."""
+        found: dict[Quantity, list[Use]] = {}
         for quantity in self.quantities:
             for equation in quantity.equations:
                 for reference, steps in references(equation.expression, equation.steps):
-                    found.setdefault(reference.quantity, []).append((equation, _read(reference, steps)))
+                    found.setdefault(reference.quantity, []).append((equation, reference, steps))
         return found
 
     # --- what is written into others -----------------------------------------------------------------------------
@@ -99,17 +102,17 @@ class Grain:
             )
         return quantity.hint is not None or quantity.label("state", "value", "output") is not None
 
-    def _write_in(self, quantity: Quantity, uses: list[tuple[Equation, Steps]]) -> bool:
+    def _write_in(self, quantity: Quantity, uses: list[Use]) -> bool:
         """Write a quantity into all that read it; False if that can't be done everywhere."""
         if len(quantity.equations) != 1:
             return False
         (own,) = quantity.equations
         if any(isinstance(part, Reference) and part.quantity is quantity for part in parts(own.expression)):
             return False
-        if any(own.steps and not set(steps) <= set(own.steps) for _, steps in uses):
+        if own.steps and not all(set(own.steps).issuperset(_read(reference, steps)) for _, reference, steps in uses):
             return False
         written: list[tuple[Equation, Expression]] = []
-        for equation in {id(e): e for e, _ in uses}.values():
+        for equation in {id(e): e for e, _, _ in uses}.values():
             new = self.simplify(_flat(_substituted(equation.expression, quantity, own.expression)))
             if not _is_well_formed(new):
                 return False

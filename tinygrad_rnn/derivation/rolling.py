@@ -88,11 +88,12 @@ class Rolling:
             return [Equation((), self._apply(group[0], once, settings_of[0]))]
         rows = list(zip(*(self._column(column, group) for column in zip(*operands_of)))) or [()] * len(group)
         settings_of = _common_settings(settings_of, [item.step or 0 for item in group])
-        found: dict[Any, tuple[list[int], Expression]] = {}
+        common = all(settings is settings_of[0] for settings in settings_of)
+        found: dict[Any, tuple[list[int], Item, Any, dict[str, Any]]] = {}
         for item, operands, settings in zip(group, rows, settings_of):
-            expression = self._apply(item, list(operands), settings)
-            found.setdefault(expression.key, ([], expression))[0].append(item.step or 0)
-        return [Equation(tuple(sorted(steps)), expression) for steps, expression in found.values()]
+            key = (operands, None if common else setting_key(settings), id(item.op) if item.op.is_single else None)
+            found.setdefault(key, ([], item, operands, settings))[0].append(item.step or 0)
+        return [Equation(tuple(sorted(steps)), self._apply(item, list(o), s)) for steps, item, o, s in found.values()]
 
     def _apply(self, item: Item, operands: list[Expression], settings: dict[str, Any]) -> Expression:
         if item.op is shape.stacked and settings.get("axis", 0) == 0:
@@ -225,7 +226,7 @@ class Rolling:
             if item.step is None:
                 kinds[id(item)] = {None: [item]}
                 continue
-            settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices")}
+            settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices", "starts")}
             labels = tuple((label.role, label.name) for label in _own_labels(item))
             kind = (item.loop, operation_key(item.op), item.shape, setting_key(settings), labels)
             kinds.setdefault(kind, {}).setdefault(item.step, []).append(item)
@@ -309,13 +310,22 @@ def _index(index: Any, operands: list[Any], constant: Callable[[np.ndarray], Ite
 
 def _common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:
     """Settings of one operation at its steps, in which numbers that move along with the step say so."""
-    if len(settings) < 2 or all(setting_key(s) == setting_key(settings[0]) for s in settings):
-        return settings
-    moving = [{name: _moving(part, t) for name, part in s.items()} for s, t in zip(settings, steps)]
-    if all(setting_key(s) == setting_key(moving[0]) for s in moving):
-        return moving
-    against = [{name: _moving(part, t, -1) for name, part in s.items()} for s, t in zip(settings, steps)]
-    return against if all(setting_key(s) == setting_key(against[0]) for s in against) else settings
+    if _are_alike(settings):
+        return [settings[0]] * len(settings)
+    for sign in (1, -1):
+        moving = [{name: _moving(part, t, sign) for name, part in s.items()} for s, t in zip(settings, steps)]
+        if _are_alike(moving):
+            return [moving[0]] * len(settings)
+    return settings
+
+
+def _are_alike(settings: Sequence[dict[str, Any]]) -> bool:
+    if not any(settings):
+        return True
+    try:
+        return all(s == settings[0] for s in settings)
+    except ValueError:  # arrays, which have to be looked at
+        return all(setting_key(s) == setting_key(settings[0]) for s in settings)
 
 
 def _moving(setting: Any, t: int, sign: int = 1) -> Any:

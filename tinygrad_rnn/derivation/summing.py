@@ -21,7 +21,7 @@ def sum_at_once(quantities: list[Quantity]) -> None:
 
 def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | None:
     """The last step of a running sum and the term of each step, if it is one."""
-    if len(quantity.steps) < 2:
+    if len(quantity.steps) < 2 or not any(_adds_to_itself(e.expression, quantity) for e in quantity.equations):
         return None
     before: dict[int, int] = {}
     terms: list[tuple[int, Expression]] = []
@@ -48,6 +48,11 @@ def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | Non
     while last in followers:
         last, reached = followers[last], reached + 1
     return (last, terms) if reached == len(quantity.steps) else None
+
+
+def _adds_to_itself(expression: Expression, quantity: Quantity) -> bool:
+    is_sum = isinstance(expression, Apply) and expression.operation is elementwise.add
+    return is_sum and any(isinstance(o, Reference) and o.quantity is quantity for o in expression.operands)
 
 
 def _reads(expression: Expression, quantity: Quantity) -> bool:
