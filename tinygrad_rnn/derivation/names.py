@@ -62,7 +62,8 @@ class Names:
         if own is not None:
             return re.sub(r"\W", "_", own)
         if quantity in self.activated:
-            return "a"
+            loops = {state.loop for state in self.recurrent}
+            return "z" if loops and quantity.loop not in loops else "a"
         if quantity in self.recurrent:
             return "h"
         expression = quantity.equations[-1].expression
@@ -96,11 +97,12 @@ class Names:
 
     def _mark_of_argument(self, quantity: Quantity) -> str:
         """The gate of which this is the argument, where several gates have each their own."""
-        others = [q for q in self.activated if q.layer == quantity.layer and self._own_name(q) is None]
+        alike = [q for q in self.activated if q.layer == quantity.layer and q.loop == quantity.loop]
+        others = [q for q in alike if self._own_name(q) is None]
         results = self.activated[quantity]
         if len(others) < 2 or len(results) != 1:
             return ""
-        return results[0].label("value", "state", "output") or ""
+        return results[0].label("value") or ""
 
     def _name_adjoint(self, quantity: Quantity) -> None:
         source = quantity.adjoint_of
