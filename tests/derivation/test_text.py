@@ -45,7 +45,7 @@ def test_an_elman_network_reads_as_in_a_textbook():
         "∂L/∂W = Σ_t h_{t-1}ᵀ Δ_t",
         "∂L/∂b = Σ_t Σ_batch Δ_t",
         "∂L/∂V = h_Tᵀ ∂L/∂z",
-        "∂L/∂c = Σ_batch ∂L/∂z",
+        "∂L/∂c = Σ_rows ∂L/∂z",
     ]
 
 

@@ -59,7 +59,7 @@ class Grain:
                 if not count:
                     self.quantities.remove(quantity)
                     changed = True
-                elif self._is_written_in(quantity, count) and self._write_in(quantity, uses[quantity]):
+                elif self._is_written_in(quantity, uses[quantity]) and self._write_in(quantity, uses[quantity]):
                     self.quantities.remove(quantity)
                     changed = True
                     uses = self._uses()
@@ -76,8 +76,11 @@ class Grain:
 
     # --- what is written into others -----------------------------------------------------------------------------
 
-    def _is_written_in(self, quantity: Quantity, count: int) -> bool:
+    def _is_written_in(self, quantity: Quantity, uses: list[Use]) -> bool:
+        count = len(uses)
         expressions = [equation.expression for equation in quantity.equations]
+        if not quantity.steps and any(steps for _, _, steps in uses) and not all(map(is_free, expressions)):
+            return False  # computed once, it is not to be computed at each step
         if all(isinstance(e, (Reference, Number)) for e in expressions) and not self._has_name(quantity):
             return True
         if all(map(is_slight, expressions)):
@@ -198,6 +201,13 @@ def _is_well_formed(expression: Expression) -> bool:
     return not any(
         isinstance(part, During) for term in terms for part in parts(term.inner if isinstance(term, During) else term)
     )
+
+
+def is_free(expression: Expression) -> bool:
+    """Whether it takes no time to look at."""
+    if isinstance(expression, Apply) and (expression.operation in ARRANGES or not expression.operands):
+        return all(map(is_free, expression.operands))
+    return isinstance(expression, (Reference, Number, Parameter, Data))
 
 
 def is_slight(expression: Expression) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from ..autodiff.rules import elementwise
-from .expressions import Apply, Data, Parameter, Reference
+from .expressions import Apply, Data, Parameter, Reference, Stack
 from .grain import ACTIVATIONS, references
 from .quantities import Quantity
 from .reading import parts
@@ -43,11 +43,10 @@ class Names:
         self.recurrent = {q for q in forward if _reads_itself_earlier(q, forward)}
         self.activated = _activated(forward)
         in_order = sorted(forward, key=lambda quantity: self._own_name(quantity) is None)
-        wanted = {quantity: self._base(quantity) for quantity in in_order}
-        for quantity, base in wanted.items():
-            self.layers.setdefault(base, set()).add(quantity.layer)
         for quantity in in_order:
-            self._give(quantity, wanted[quantity])
+            self.layers.setdefault(self._base(quantity), set()).add(quantity.layer)
+        for quantity in in_order:
+            self._give(quantity, self._base(quantity))
         for quantity in backward:
             self._name_adjoint(quantity)
 
@@ -67,6 +66,8 @@ class Names:
         if quantity in self.recurrent:
             return "h"
         expression = quantity.equations[-1].expression
+        if isinstance(expression, Stack) and isinstance(expression.inner, Reference):
+            return expression.inner.quantity.base.upper() or "H"
         if not quantity.shape:
             return "l"
         if _is_error(expression):
@@ -127,12 +128,13 @@ def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
             for part in parts(equation.expression):
                 if isinstance(part, Apply) and part.operation in ACTIVATIONS:
                     inner = part.operands[0]
+                    is_part = isinstance(inner, Apply) and inner.name == "getitem"
                     while isinstance(inner, Apply) and inner.name in ("getitem", "transpose", "reshape"):
                         inner = inner.operands[0]
                     if isinstance(inner, Reference) and inner.quantity.label("state", "value", "output") is None:
                         found.setdefault(inner.quantity, [])
                         if result not in found[inner.quantity]:
-                            found[inner.quantity].append(result)
+                            found[inner.quantity] += [result] * (2 if is_part else 1)  # a part is not alone
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..autodiff.rules import activations, elementwise, reductions, shape
-from .arithmetic import is_negative, is_sum
+from .arithmetic import is_negative, is_product, is_sum
 from .expressions import Apply, During, Expression, Number, Parameter, Reference, Sum
 from .quantities import Quantity
 from .reading import parts
@@ -62,8 +62,9 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
     """Which rule a part of an expression comes from."""
     if not isinstance(part, Apply):
         return
-    if part.operation is elementwise.subtract:
+    if is_product(part):
         yield from _slope(part, writer)
+    if part.operation is elementwise.subtract:
         if any(isinstance(o, Apply) and o.operation is one_hot for o in part.operands):
             yield "softmax with cross-entropy: p - y"
     elif part.operation is elementwise.where and len(part.operands) == 3:
@@ -75,19 +76,28 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
         yield f"the rule of {part.operation.operation.name}, which runs as it is"
 
 
-def _slope(part: Apply, writer: TextWriter) -> Iterator[str]:
-    """The derivative of an activation, in terms of its result."""
-    one, result = part.operands
-    if not (isinstance(one, Number) and one.value == 1):
-        return
-    if isinstance(result, Apply) and result.operation is elementwise.square:
-        result = result.operands[0]
-    if isinstance(result, Reference):
-        for equation in result.quantity.equations:
-            meaning = equation.expression
-            if isinstance(meaning, Apply) and meaning.operation in SLOPES:
-                yield SLOPES[meaning.operation].replace("{}", writer.write(result))
-                return
+def _slope(whole: Expression, writer: TextWriter) -> Iterator[str]:
+    """The derivative of an activation, in terms of its result: 1 - h² of tanh, o (1 - o) of a sigmoid."""
+    for factor in whole.operands:
+        if not (isinstance(factor, Apply) and factor.operation is elementwise.subtract):
+            continue
+        one, result = factor.operands
+        if not (isinstance(one, Number) and one.value == 1):
+            continue
+        is_square = isinstance(result, Apply) and result.operation is elementwise.square
+        result = result.operands[0] if is_square else result
+        if is_square or result in whole.operands:
+            wanted = elementwise.tanh if is_square else activations.logistic
+            if _is_result_of(wanted, result):
+                yield SLOPES[wanted].replace("{}", writer.write(result))
+
+
+def _is_result_of(operation: Any, result: Expression) -> bool:
+    """Whether a quantity is what an operation gives."""
+    if not isinstance(result, Reference):
+        return False
+    meanings = [equation.expression for equation in result.quantity.equations]
+    return any(isinstance(meaning, Apply) and meaning.operation is operation for meaning in meanings)
 
 
 def _of_parameter(name: str, expression: Expression, forward: list[Quantity], writer: TextWriter) -> Iterator[str]:
@@ -95,8 +105,13 @@ def _of_parameter(name: str, expression: Expression, forward: list[Quantity], wr
     inner = [term.operands[0] if is_negative(term) else term for term in terms]
     if any(isinstance(term, Sum) for term in inner):
         yield f"{name} is used at each step: its contributions are added"
-    if any(_is_summed_over(part) for term in inner for part in parts(term)):
-        yield f"{name} was broadcast over the batch: summed"
+    for term in inner:
+        if any(map(_is_summed_over, parts(term))):
+            yield (
+                f"{name} was broadcast over the batch: summed"
+                if isinstance(term, Sum)
+                else f"{name} was broadcast: summed"
+            )
     if len(terms) > 1:
         yield f"{name} is used in {len(terms)} places: added"
     if any(_is_penalised(term, name) for term in inner):

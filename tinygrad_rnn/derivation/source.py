@@ -74,7 +74,7 @@ class Source:
                 self._part(lines)
         gradients = ", ".join(f'"{name}": {self._gradient(name)}' for name in self.parameters)
         loss = "" if self.loss is None else f"{self.names[self.loss]}, "
-        self._say(1, f"return {loss}{{{gradients}}}")
+        self._rows(1, [f"return {loss}{{{gradients}}}"])
         return "\n".join(self._written_rows) + "\n"
 
     def _title(self) -> str:
@@ -260,25 +260,33 @@ def _wrapped(comment: str, width: int) -> list[str]:
 
 
 def broken(statement: str, width: int) -> list[str]:
-    """A statement that is too long, broken after the commas and signs of its outermost brackets."""
+    """A statement that is too long, broken after the commas of its outermost brackets, or before its signs."""
     if len(statement) <= width or "  # " in statement:
         return [statement]
-    opening = next((i for i, c in enumerate(statement) if c in "([" and _closes_at_end(statement, i)), None)
-    if opening is None:
-        return [statement]
-    inside = statement[opening + 1 : _closing(statement, opening)]
-    pieces = _split(inside)
-    if len(pieces) < 2:
-        return [statement]
-    end = statement[_closing(statement, opening) :]
-    rows = [statement[: opening + 1]]
-    row = ""
-    for piece in pieces:
-        if row and len(row) + len(piece) + 5 > width:
-            rows.append(f"    {row}")
-            row = ""
-        row += (" " if row else "") + piece
-    return [*rows, f"    {row}", end]
+    opening = next((i for i, c in enumerate(statement) if c in "([{" and _closes_at_end(statement, i)), None)
+    if opening is not None:
+        end = _closing(statement, opening)
+        pieces = _split(statement[opening + 1 : end])
+        if len(pieces) > 1:
+            rows = _filled_rows(pieces, width - 4)
+            return [statement[: opening + 1], *(f"    {row}" for row in rows), statement[end:]]
+    target, equals, value = statement.partition(" = ")
+    terms = _split(value, " + ")
+    if equals and len(terms) > 1:
+        rows = _filled_rows([terms[0], *(f"+ {term}" for term in terms[1:])], width - 4)
+        return [f"{target} = (", *(f"    {row}" for row in rows), ")"]
+    return [statement]
+
+
+def _filled_rows(pieces: list[str], width: int) -> list[str]:
+    """Pieces in rows that are as full as they may be."""
+    rows = [pieces[0]]
+    for piece in pieces[1:]:
+        if len(rows[-1]) + len(piece) < width:
+            rows[-1] += f" {piece}"
+        else:
+            rows.append(piece)
+    return rows
 
 
 def _closes_at_end(statement: str, opening: int) -> bool:
@@ -294,13 +302,13 @@ def _closing(statement: str, opening: int) -> int:
     return len(statement)
 
 
-def _split(inside: str) -> list[str]:
-    """Pieces between outermost commas, each with its comma."""
+def _split(text: str, at: str = ",") -> list[str]:
+    """The pieces between outermost commas, each with its comma; or between other signs, without them."""
     pieces, depth, begin = [], 0, 0
-    for i, c in enumerate(inside):
+    for i, c in enumerate(text):
         depth += (c in "([{") - (c in ")]}")
-        if c == "," and not depth:
-            pieces.append(inside[begin : i + 1].strip())
-            begin = i + 1
-    last = inside[begin:].strip()
+        if not depth and text.startswith(at, i):
+            pieces.append(text[begin : i + len(at)].strip() if at == "," else text[begin:i])
+            begin = i + len(at)
+    last = text[begin:].strip()
     return [*pieces, last] if last else pieces

@@ -26,7 +26,7 @@ from .expressions import (
 )
 from .lines import Line
 from .quantities import Quantity
-from .reading import fixed, parts
+from .reading import fixed, moves, parts
 from .recognising import one_hot
 from .tracing import Vjp
 
@@ -49,6 +49,7 @@ class TextWriter:
 
     def __init__(self, last: int | None = None) -> None:
         self.last = last
+        self.of_gradient = False
 
     # --- names -------------------------------------------------------------------------------------------------------
 
@@ -208,8 +209,9 @@ class TextWriter:
             return f"onehot({self.write(operands[0])})", ATOM
         if operation is elementwise.where:
             return self._where(operands)
-        if operation is reductions.sum and e.settings.get("axis") in (0, (0,)) and len(e.operands[0].shape) == 2:
-            return f"Σ_batch {self.within(operands[0], BY_ELEMENT)}", BY_ELEMENT
+        if _is_over_rows(e):
+            rows = "batch" if self.of_gradient and moves(operands[0]) else "rows"
+            return f"Σ_{rows} {self.within(operands[0], BY_ELEMENT)}", BY_ELEMENT
         name = getattr(operation, "name", None) or operation.__name__
         if name in COMPARISONS:
             return f" {COMPARISONS[name]} ".join(self.within(o, BY_ELEMENT) for o in operands), SUM
@@ -267,6 +269,7 @@ class TextWriter:
     def line(self, line: Line) -> str:
         """A line, with the steps for which it holds if these aren't all."""
         expression = line.expression
+        self.of_gradient = line.kind == "gradient"
         if len(line.steps) == 1:
             expression = fixed(expression, line.steps[0])
         return f"{self.left(line)} = {self.write(expression)}"
@@ -274,6 +277,12 @@ class TextWriter:
 
 SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 SOFTMAXES = {log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}
+
+
+def _is_over_rows(e: Apply) -> bool:
+    """Whether it is the sum of the rows of a matrix."""
+    rows = e.operation is reductions.sum and e.settings.get("axis") in (0, (0,)) and not e.settings.get("keepdims")
+    return rows and len(e.operands[0].shape) == 2
 
 
 def row_name(name: str) -> str:
