@@ -4,5 +4,6 @@
 - ``loop``: a Loop is a traced step with its state, and a LoopResult what a program takes of it.
 - ``rewriting``: the same step, rewritten so that more of it can leave.
 - ``fission``: what is loop-invariant or can be batched over time leaves a Loop.
+- ``storage``: where the arrays of a Loop lie (buffer assignment), for every executor.
 - ``traced_loop``: where a function goes through time, one step is traced, and a Loop is made of it.
 """

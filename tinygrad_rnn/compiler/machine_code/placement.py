@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Set
 
 from ...autodiff.rules import shape
-from ..graph.shapes import is_view
 from ..graph.values import Value, name_of_operation, operands
+from ..loops.storage import parts_of
 from .addresses import Place, sliced, viewed, whole
 from .function import MachineCode, NoMachineCode
 
@@ -110,16 +110,15 @@ class Placement:
             value: the whole.
             computed: what has still to be computed, and so can be written there at once; all else is copied.
         """
-        axis, starts = value.keywords["axis"], value.keywords["starts"]
-        if axis is None:
+        if value.keywords["axis"] is None:
             raise NoMachineCode("a concatenation of flattened arrays")
         self.home(value)
-        for piece, start, stop in zip(value.args, starts, starts[1:]):
-            index = (*(slice(None),) * (axis % value.ndim), slice(start, stop))
+        for part in parts_of(value, computed):
+            index = (*(slice(None),) * (part.axis % value.ndim), slice(part.start, part.stop))
             for target in self.writes[value]:
                 place = sliced(target, value.shape, index)
                 assert place is not None
-                if piece in computed and not is_view(piece) and piece.dtype == value.dtype:
-                    self.write_to(place, piece)
+                if part.is_in_place:
+                    self.write_to(place, part.piece)
                 else:
-                    self.parts.setdefault(value, []).append((place, piece))
+                    self.parts.setdefault(value, []).append((place, part.piece))

@@ -1,19 +1,18 @@
 """Loops of the NumPy executor: what runs step by step, with every array where it has to be.
 
-The rows of all sequences come from one ``zip``. A state lies in an array of T+1 rows if somebody reads it afterwards,
-so that a step writes its result straight to where the next one reads it, and where the weight's gradient finds all of
-them; otherwise two buffers take turns. What is put side by side (the cotangents of four gates) is computed where it
-will lie. All else goes to temporaries, which are used again as soon as nothing reads them any more.
+The rows of all sequences come from one ``zip``, and so do those of arrays to which steps write. Where everything lies
+is decided in ``loops.storage``; here it is given names. All else goes to temporaries, which are used again as soon as
+nothing reads them any more (liveness).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...autodiff.rules import shape
 from ..graph.shapes import acts_by_element, has_several_results, is_view
 from ..graph.values import Value, label, operands
-from ..loops.loop import Carried, Loop
+from ..loops.loop import Loop, LoopResult
+from ..loops.storage import Slot, State, Storage
 from .generated import Buffer
 from .kernels import READS_AFTER_WRITING, statements, view
 from .writer import Writer
@@ -24,45 +23,38 @@ class LoopWriter:
 
     def __init__(self, writer: Writer, loop: Loop) -> None:
         self.writer, self.loop = writer, loop
-        self.results = writer.program.results[loop]
-        self.body = loop.body(self.results)
+        self.storage = Storage(loop, writer.program.results[loop])
+        self.body = self.storage.body
         self.names: dict[Value, str] = {}
-        self.targets: dict[Value, str] = {}  # where a Value has to be, if that is decided already
+        self.slots: dict[Slot, str] = {}  # what the places are called that are decided already
+        self.targets: dict[Value, str] = {}  # where a Value is computed, if it isn't a temporary
         self.rows: dict[str, str] = {}  # loop variable -> the array whose rows it is
-        self.copies: list[tuple[str, Value]] = []  # to be copied at the end of a step
-        self.sums: list[tuple[str, Value]] = []  # to be added up at the end of a step
-        self.pieces: dict[Value, list[tuple[str, Value]]] = {}  # of a concatenation, those to be copied into it
         self.turning: set[str] = set()
         self.before: list[str] = []
         self.inside: list[str] = []
         self.at_end: list[str] = []
-        self.after: list[str] = []
         self.free: dict[tuple[tuple[int, ...], np.dtype], list[str]] = {}
         self.temporaries: dict[Value, str] = {}
 
     def lines(self) -> list[str]:
-        """The loop, with what comes before and after it."""
-        rows, fixed = self.loop.inputs(self.results)
-        for v in rows:
+        """The loop, with what comes before it."""
+        for v in self.storage.rows:
             self.names[v] = self._row(f"{label(v)}_t", self.writer.operand(self.loop.slices[v]), v)
-        for v in fixed:
+        for v in self.storage.fixed:
             self.names[v] = self.writer.operand(v)
-        for carried in self.loop.carried:
-            self._state(carried)
-        states = {*self.loop.befores, *(c.after for c in self.loop.carried)}
-        for result in self.results:
-            if result.how == "rows" and result.inner not in states:
-                self._result_rows(result, result.inner)
-            elif result.how == "sum":
-                self._result_sum(result, result.inner)
-        for value in self.body:
-            if value.op is shape.joined and value.keywords["axis"] is not None:
-                self._join_in_place(value)
+        for state in self.storage.states:
+            self._state(state)
+        for result in self.storage.row_results:
+            self._row_result(result)
+        for result in self.storage.sums:
+            self.writer.names[result] = self._buffer(label(result), result.inner)
+            self.before.append(f"{label(result)}.fill(0)")
+        for whole in self.storage.parts:
+            self._parts(whole)
+        self.targets |= {value: self.slots[slots[0]] for value, slots in self.storage.writes.items()}
         self._steps()
-        copies = [f"copyto({target}, {self._operand(value)})" for target, value in self.copies]
-        sums = [f"add({name}, {self._operand(value)}, out={name})" for name, value in self.sums]
-        step = [*self.inside, *sums, *copies, *self.at_end] or ["pass"]
-        return [*self.before, self._header(), *(f"    {line}" for line in step), *self.after]
+        step = [*self.inside, *self._sums_and_copies(), *self.at_end] or ["pass"]
+        return [*self.before, self._header(), *(f"    {line}" for line in step)]
 
     def _header(self) -> str:
         if not self.rows:
@@ -81,90 +73,80 @@ class LoopWriter:
         self.writer.buffers[name] = Buffer((*leading, *like.shape), like.dtype)
         return name
 
-    def _place(self, value: Value, target: str) -> None:
-        """Have a Value computed into its target, or copied there if it already is elsewhere."""
-        if value in self.targets or value not in self.body or is_view(value):
-            self.copies.append((target, value))
-        else:
-            self.targets[value] = target
+    # --- what the places are called ----------------------------------------------------------------------------------
 
-    # --- where results go --------------------------------------------------------------------------------------------
-
-    def _state(self, carried: Carried) -> None:
+    def _state(self, state: State) -> None:
+        carried = state.carried
         name = self.names[carried.before] = label(carried.before)
-        results = {(result.how, result.inner): result for result in self.results}
-        after_is_ours = carried.after not in self.targets and carried.after not in self.loop.befores
-        before = results.get(("rows", carried.before))
-        after = results.get(("rows", carried.after)) if after_is_ours else None
-        last = results.get(("last", carried.before))
-        if before is not None or after is not None:
-            self._kept_state(carried, name, before, after, last)
+        self.slots[state] = f"{name}_next"
+        if state.is_kept:
+            self._kept(state, name)
         else:
-            self._passing_state(carried, name, last)
-        self._place(carried.after, f"{name}_next")
+            self._passing(state, name)
 
-    def _kept_state(
-        self, carried: Carried, name: str, before: Value | None, after: Value | None, last: Value | None
-    ) -> None:
-        """All states in one array of T+1 rows, the start first (or, for a loop that runs backwards, last)."""
-        array = self._buffer(f"all_{name}", carried.start, (self.loop.steps + 1,))
+    def _kept(self, state: State, name: str) -> None:
+        """All states in one array, the start first (or, for a loop that runs backwards, last)."""
+        start = state.carried.start
+        array = self._buffer(f"all_{name}", start, (self.loop.steps + 1,))
         first, end = ("-1", "0") if self.loop.backwards else ("0", "-1")
         earlier, later = (f"{array}[1:]", f"{array}[:-1]") if self.loop.backwards else (f"{array}[:-1]", f"{array}[1:]")
-        self.before.append(f"copyto({array}[{first}, ...], {self.writer.operand(carried.start)})")
-        self._row(name, earlier, carried.before)
-        self._row(f"{name}_next", later, carried.before)
-        for result, where in ((before, earlier), (after, later), (last, f"{array}[{end}]")):
+        self.before.append(f"copyto({array}[{first}, ...], {self.writer.operand(start)})")
+        self._row(name, earlier, start)
+        self._row(f"{name}_next", later, start)
+        for result, where in ((state.before, earlier), (state.after, later), (state.last, f"{array}[{end}]")):
             if result is not None:
                 self.writer.names[result] = where
 
-    def _passing_state(self, carried: Carried, name: str, last: Value | None) -> None:
-        """Two buffers that take turns: nobody asks for old states."""
+    def _passing(self, state: State, name: str) -> None:
+        """Two buffers that take turns."""
         following = f"{name}_next"
         for turn in (name, following):
-            self.before.append(f"{turn} = {self._buffer(f'{turn}_buffer', carried.start)}")
-        self.before.append(f"copyto({name}, {self.writer.operand(carried.start)})")
+            self.before.append(f"{turn} = {self._buffer(f'{turn}_buffer', state.carried.start)}")
+        self.before.append(f"copyto({name}, {self.writer.operand(state.carried.start)})")
         self.turning.add(following)
         self.at_end.append(f"{name}, {following} = {following}, {name}")
-        if last is not None:
-            self.writer.names[last] = name
+        if state.last is not None:
+            self.writer.names[state.last] = name
 
-    def _result_rows(self, result: Value, inner: Value) -> None:
-        self.writer.names[result] = self._buffer(label(result), inner, (self.loop.steps,))
-        self._place(inner, self._row(f"{label(result)}_t", label(result), inner))
+    def _row_result(self, result: LoopResult) -> None:
+        name = self.writer.names[result] = self._buffer(label(result), result.inner, (self.loop.steps,))
+        self.slots[result] = self._row(f"{name}_t", name, result.inner)
 
-    def _result_sum(self, result: Value, inner: Value) -> None:
-        name = self.writer.names[result] = self._buffer(label(result), inner)
-        self.before.append(f"{name}.fill(0)")
-        self.sums.append((name, inner))
-
-    def _join_in_place(self, whole: Value) -> None:
-        """Have the pieces of a concatenation computed where they will lie."""
-        if whole not in self.targets:
-            self.targets[whole] = self._buffer(label(whole), whole)
-        target, starts = self.targets[whole], whole.keywords["starts"]
-        axis = whole.keywords["axis"] % whole.ndim - whole.ndim
-        self.pieces[whole] = []
-        for piece, start, stop in zip(whole.args, starts, starts[1:]):
-            index = f"[..., {start}:{stop}{', :' * (-axis - 1)}]"
-            name = f"{label(whole)}_from_{start}_to_{stop}"
+    def _parts(self, whole: Value) -> None:
+        """Parts of a concatenation: views of where that lies."""
+        slots = self.storage.writes.get(whole)
+        target = self.targets[whole] = self.slots[slots[0]] if slots else self._buffer(label(whole), whole)
+        for part in self.storage.parts[whole]:
+            index = f"[..., {part.start}:{part.stop}{', :' * (-part.axis - 1)}]"
+            name = self.slots[part] = f"{label(whole)}_from_{part.start}_to_{part.stop}"
             if target in self.rows:
-                self._row(name, self.rows[target] + index, piece)
+                self._row(name, self.rows[target] + index, part.piece)
             else:  # of buffers that take turns, each step has another one
                 lines = self.inside if target in self.turning else self.before
                 lines.append(f"{name} = {target}{index}")
-            if piece in self.targets or piece not in self.body or is_view(piece) or piece.dtype != whole.dtype:
-                self.pieces[whole].append((name, piece))
-            else:
-                self.targets[piece] = name
+                if target in self.turning:
+                    self.turning.add(name)
+
+    def _sums_and_copies(self) -> list[str]:
+        """What stands at the end of a step."""
+        sums = [(self.writer.names[result], self._operand(result.inner)) for result in self.storage.sums]
+        copies = [f"copyto({self.slots[slot]}, {self._operand(value)})" for slot, value in self._copies()]
+        return [*(f"add({name}, {value}, out={name})" for name, value in sums), *copies]
+
+    def _copies(self) -> list[tuple[Slot, Value]]:
+        """What is computed once and wanted in several places, and what is wanted without being computed."""
+        others = [(slot, value) for value, slots in self.storage.writes.items() for slot in slots[1:]]
+        return [*((slot, value) for slot, value in others if isinstance(slot, (State, LoopResult))), *self.storage.late]
 
     # --- one step ----------------------------------------------------------------------------------------------------
 
     def _steps(self) -> None:
         last_read = self._last_reads()
         for place, value in enumerate(self.body):
-            if value in self.pieces:
+            if value in self.storage.parts:
                 self.names[value] = self.targets[value]
-                self.inside += [f"copyto({name}, {self._operand(piece)})" for name, piece in self.pieces[value]]
+                others = [p for p in self.storage.parts[value] if self.targets.get(p.piece) != self.slots[p]]
+                self.inside += [f"copyto({self.slots[part]}, {self._operand(part.piece)})" for part in others]
             elif is_view(value):
                 self.names[value] = label(value)
                 self.inside.append(f"{label(value)} = {view(value, self._operand(value.args[0]))}")
@@ -183,7 +165,7 @@ class LoopWriter:
             for v in operands(value):
                 if v in last:
                     last[v] = place
-        for _, value in (*self.copies, *self.sums):
+        for value in (*(value for _, value in self._copies()), *(result.inner for result in self.storage.sums)):
             if value in last:
                 last[value] = len(self.body)
         for value in reversed(self.body):

@@ -1,0 +1,113 @@
+"""Where the arrays of a loop lie: decided before a line is written."""
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.compiler.agreement import assert_compiled_agrees
+from tinygrad_rnn import nn
+from tinygrad_rnn.compiler.loops.loop import Loop, LoopResult
+from tinygrad_rnn.compiler.loops.storage import Part, State, Storage
+from tinygrad_rnn.compiler.program.backward import differentiated
+from tinygrad_rnn.compiler.program.fission import fissioned
+from tinygrad_rnn.compiler.program.tracing import traced
+
+T, B, d = 5, 2, 3
+RNG = np.random.default_rng(0)
+XS, START = RNG.normal(size=(T, B, d)), RNG.normal(size=(B, d))
+W = tr.tensor(RNG.normal(size=(d, d)), requires_grad=True)
+
+
+def storages(function, *arguments, gradients=False):
+    """Those of the loops of a function, forward and backward."""
+    program = fissioned(traced(function, arguments))
+    if gradients:
+        program = fissioned(differentiated(program, [True] * len(program.inputs)))
+    order = [*program.forward_order(), *program.backward_order()]
+    return [Storage(step, program.results[step]) for step in order if isinstance(step, Loop)]
+
+
+def elman(x, h):
+    return np.tanh(x + h @ W)
+
+
+def test_states_that_nobody_reads_take_turns():
+    (storage,) = storages(lambda xs, h: tr.unroll(elman, xs, h)[1], XS, START)
+    (state,) = storage.states
+    assert not state.is_kept and state.last is not None and not storage.row_results
+    assert storage.writes == {state.carried.after: [state]} and not storage.late
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_states_that_are_read_are_kept_in_one_array(gradients):
+    forward, *backward = storages(lambda xs, h: tr.unroll(elman, xs, h)[0], XS, START, gradients=gradients)
+    (state,) = forward.states
+    assert state.is_kept and state.after is not None and state.last is None
+    assert (state.before is not None) == gradients  # for the gradient of W
+    assert not forward.row_results  # outputs that are states are parts of that array
+    for storage in backward:
+        (state,) = storage.states
+        (result,) = storage.row_results
+        assert not state.is_kept and storage.writes[result.inner] == [result]
+
+
+def test_cotangents_of_gates_are_computed_side_by_side():
+    cell = nn.LSTMCell(d, 4, dtype=np.float64)
+    _, backward = storages(lambda xs: tr.unroll(cell, xs)[0], XS, gradients=True)
+    ((whole, parts),) = backward.parts.items()
+    assert [(p.axis, p.start, p.stop, p.is_in_place) for p in parts] == [(-1, 4 * i, 4 * i + 4, True) for i in range(4)]
+    assert all(backward.writes[p.piece] == [p] for p in parts)
+    assert [type(slot) for slot in backward.writes[whole]] == [LoopResult]
+
+
+def two_lags(x, state):
+    before, earlier = state
+    return np.tanh(x + before @ W + earlier), (np.tanh(x + before @ W + earlier), before)
+
+
+def twice(x, state):
+    h = np.tanh(x + state[0] @ W + state[1])
+    return h, (h, h)
+
+
+def nested(x, h):
+    a, b = np.tanh(x + h[..., :d] @ W), np.cos(h[..., d : 2 * d] - h[..., 2 * d :])
+    inner = np.concatenate([a, b], axis=-1)
+    h = np.concatenate([inner, a * b], axis=-1)
+    return inner, h
+
+
+def test_a_state_that_another_becomes_lies_there():
+    (storage,) = storages(lambda xs, a, b: tr.unroll(two_lags, xs, (a, b)), XS, START, START)
+    first, second = storage.states
+    assert first.is_kept and first.after is not None
+    assert second.after is None and second.carried.after is first.carried.before
+    assert storage.late == [(second, first.carried.before)]
+
+
+def test_of_states_that_are_one_only_the_first_has_the_rows():
+    (storage,) = storages(lambda xs, a, b: tr.unroll(twice, xs, (a, b)), XS, START, START)
+    first, second = storage.states
+    assert first.after is not None and second.after is None
+    assert storage.writes[first.carried.after] == [first, second]
+
+
+def test_a_concatenation_in_another_is_written_there_at_once():
+    (storage,) = storages(lambda xs, h: tr.unroll(nested, xs, h)[1], XS, np.zeros((B, 3 * d)))
+    outer, inner = storage.parts  # the one that holds the other comes first
+    (state,) = storage.states
+    assert storage.writes[outer] == [state] and isinstance(storage.writes[inner][0], Part)
+    assert storage.writes[inner][0].whole is outer
+    assert not any(isinstance(slot, State) for slot in storage.writes[inner])
+
+
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("cell", "state"),
+    [(two_lags, (START, START)), (twice, (START, START)), (nested, np.ones((B, 3 * d)))],
+    ids=["two lags", "twice", "nested"],
+)
+def test_both_executors_write_what_was_decided(cell, state, reverse, executor):
+    pytest.importorskip("numba") if executor == "numba" else None
+    assert_compiled_agrees(cell, XS, state, [W], executor=executor, reverse=reverse)

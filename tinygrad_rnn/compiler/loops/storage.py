@@ -1,0 +1,134 @@
+"""Where the arrays of a loop lie (buffer assignment): decided here, as data, and only written out by each executor.
+
+A state lies in one array of T+1 rows if somebody reads it afterwards, so that a step writes its result straight to
+where the next one reads it, and where the gradient of a weight finds all of them; otherwise two buffers take turns.
+Results have arrays of their own. What is put side by side (the cotangents of four gates) is computed where it will lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import NamedTuple
+
+from ...autodiff.rules import shape
+from ..graph.shapes import is_view
+from ..graph.values import Value
+from .loop import Carried, Loop, LoopResult
+
+
+class State(NamedTuple):
+    """A component of the state, and which results are parts of its array.
+
+    Attributes:
+        carried: the component.
+        before: its result at each step, before the step: all rows but the one after the last step.
+        after: its result at each step, after the step: all rows but the first state.
+        last: its result after the last step.
+    """
+
+    carried: Carried
+    before: LoopResult | None
+    after: LoopResult | None
+    last: LoopResult | None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether all states lie in one array of T+1 rows; if not, two buffers take turns."""
+        return self.before is not None or self.after is not None
+
+
+class Part(NamedTuple):
+    """A part of a concatenation.
+
+    Attributes:
+        whole: the concatenation.
+        axis: along which it lies, counted from the last axis: -1, -2, ...
+        start: where it begins there.
+        stop: where it ends.
+        piece: what lies there.
+        is_in_place: whether the piece is computed there; if not, it is copied.
+    """
+
+    whole: Value
+    axis: int
+    start: int
+    stop: int
+    piece: Value
+    is_in_place: bool
+
+
+Slot = State | LoopResult | Part
+
+
+class Storage:
+    """The places of all that a loop reads and computes.
+
+    Args:
+        loop: the loop.
+        results: what is wanted of it.
+
+    Attributes:
+        body: what each step computes, in order.
+        rows: what it reads of sequences.
+        fixed: what it reads from outside, the same at each step.
+        states: the components of the state.
+        row_results: results with an array of their own, a row for each step.
+        sums: results to which each step adds.
+        parts: those of each concatenation in the body that is written part by part, one that holds another before it.
+        writes: for what the body computes, all slots to which it belongs; it is computed in the first. That of a State
+            is the state after the step.
+        late: what is copied to its slot at the end of a step, since it isn't computed, or only a view.
+    """
+
+    def __init__(self, loop: Loop, results: Sequence[LoopResult]) -> None:
+        self.body = loop.body(results)
+        self.rows, self.fixed = loop.inputs(results)
+        self.writes: dict[Value, list[Slot]] = {}
+        self.late: list[tuple[Slot, Value]] = []
+        self._inside = set(self.body)
+        self.states = _states(loop, results)
+        of_states = {result for state in self.states for result in (state.before, state.after)}
+        self.row_results = [r for r in results if r.how == "rows" and r not in of_states]
+        self.sums = [r for r in results if r.how == "sum"]
+        for state in self.states:
+            self._place(state.carried.after, state)
+        for result in self.row_results:
+            self._place(result.inner, result)
+        self.parts: dict[Value, list[Part]] = {}
+        for value in reversed(self.body):
+            if value.op is shape.joined and value.keywords["axis"] is not None:
+                self.parts[value] = parts_of(value, self._inside)
+                for part in self.parts[value]:
+                    if part.is_in_place:
+                        self.writes.setdefault(part.piece, []).append(part)
+
+    def _place(self, value: Value, slot: Slot) -> None:
+        if value in self._inside and not is_view(value):
+            self.writes.setdefault(value, []).append(slot)
+        else:
+            self.late.append((slot, value))
+
+
+def _states(loop: Loop, results: Sequence[LoopResult]) -> list[State]:
+    found: dict[tuple[str, Value], LoopResult] = {(result.how, result.inner): result for result in results}
+    states = []
+    for carried in loop.carried:
+        before = found.get(("rows", carried.before))
+        # What is another state before the step lies there; and of two states that become one, the first has the rows.
+        after = None if carried.after in loop.befores else found.pop(("rows", carried.after), None)
+        states.append(State(carried, before, after, found.get(("last", carried.before))))
+    return states
+
+
+def parts_of(whole: Value, computed: Container[Value] = ()) -> list[Part]:
+    """The parts of a concatenation along an axis.
+
+    Args:
+        whole: the concatenation.
+        computed: what has still to be computed, and so can be written to its part at once.
+    """
+    axis, starts = whole.keywords["axis"] % whole.ndim - whole.ndim, whole.keywords["starts"]
+    return [
+        Part(whole, axis, start, stop, v, v in computed and not is_view(v) and v.dtype == whole.dtype)
+        for v, start, stop in zip(whole.args, starts, starts[1:])
+    ]
