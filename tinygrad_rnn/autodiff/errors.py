@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -35,6 +36,8 @@ ASKS_NOBODY = {
     "select": "np.where, in place of default=t",
     "asarray_chkfinite": "t itself",
 }
+
+STORE_SUBSCR = dis.opmap["STORE_SUBSCR"]
 
 FALLBACK = (
     "Write it with functions that have a rule; or, if no gradient is to flow through it, give it the plain value, "
@@ -85,6 +88,12 @@ def no_out(name: str) -> NotOnTensors:
 def silent_detour(how: str, scope: Scope) -> NotOnTensors:
     """The error for what would quietly turn a Tensor into a plain number or array."""
     where = f" made at {scope}" if str(scope) else ""
+    if _is_assigned():
+        return NotOnTensors(
+            f"assigning a Tensor{where} that requires a gradient into an array would lose the gradient. Collect the "
+            "parts in a list and join them with np.stack, or write the functional form: "
+            "array = index_update(array, index, tensor). For the plain value use .item(), .numpy() or .detach()."
+        )
     return NotOnTensors(
         f"{how} of a Tensor{where} that requires a gradient would lose the gradient. For one number write .item(). "
         "To join Tensors use np.stack or np.concatenate; for the plain values use .item(), .numpy() or .detach()."
@@ -94,6 +103,8 @@ def silent_detour(how: str, scope: Scope) -> NotOnTensors:
 def no_array(scope: Scope) -> NotOnTensors:
     """The error for a Tensor of which NumPy makes an array, by itself or for functions that don't ask a Tensor."""
     asked = silent_detour("np.asarray", scope)
+    if _is_assigned():
+        return asked
     name = _asking_function()
     if name is not None:
         cure = ASKS_NOBODY.get(name, f"np.{name}(np.stack([...])) in place of np.{name}([...])")
@@ -102,6 +113,23 @@ def no_array(scope: Scope) -> NotOnTensors:
         f"{asked} Some functions of NumPy's call np.asarray themselves: instead of array.dot(t) write array @ t, "
         "instead of np.tanh([t, u]) np.tanh(np.stack([t, u]))."
     )
+
+
+def _is_assigned() -> bool:
+    """Whether the line that led here assigns to an item, as ``array[i] = tensor`` does."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("tinygrad_rnn.autodiff."):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] == STORE_SUBSCR
+
+
+def reveal(error: ValueError) -> None:
+    """Raise the error of ours that NumPy hides behind "setting an array element with a sequence", if there is one.
+
+    That is what NumPy says whatever goes wrong when it asks an object for its number; what did go wrong is the cause.
+    """
+    if isinstance(error.__cause__, NotOnTensors):
+        raise error.__cause__.with_traceback(error.__traceback__) from None
 
 
 def _asking_function() -> str | None:

@@ -382,6 +382,9 @@ class Tensor(InPlaceOperators, ArrayNode):
         array[plain_index(index)] = value_of(value)
         self.data = array
 
+    def __delitem__(self, index: Any) -> None:
+        raise errors.no_assignment()
+
     # Comparisons look at values only; their results are plain arrays.
 
     __hash__ = Node.__hash__

@@ -83,7 +83,11 @@ class _Run:
             for i in argnums:
                 args[i] = tree_map(_fresh, args[i])
             self.chosen = [args[i] for i in argnums]
-            self.result = f(*args, **keywords)
+            try:
+                self.result = f(*args, **keywords)
+            except ValueError as error:
+                errors.reveal(error)
+                raise
         self.targets: frozenset[Node] = frozenset(leaf for tree in self.chosen for leaf in leaves(tree))
 
     def graph(self, outputs: Sequence[Tensor]) -> tuple[list[Node], bool]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.errors import reveal
 from ..autodiff.foreign import as_numpy
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, make_leaf
@@ -79,6 +80,9 @@ class Module:
         context.scope = before._replace(owner=self)
         try:
             return self.forward(*args, **keywords)
+        except ValueError as error:
+            reveal(error)
+            raise
         finally:
             context.scope = before
 

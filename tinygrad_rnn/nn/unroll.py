@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.errors import reveal
 from ..autodiff.graph import named
 from ..autodiff.scope import Scope, context, of_loop
 from ..autodiff.tensor import Tensor, constant, tensor
@@ -258,6 +259,9 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skippe
             _label("output", "y", y)
             _label("state", "h", state)
             outputs.append(y)
+    except ValueError as error:
+        reveal(error)
+        raise
     finally:
         context.scope = outside
     return outputs, state

@@ -27,8 +27,14 @@ def _eye_like(a: Any, n: int) -> Any:
     return np.eye(n, dtype=a.dtype)
 
 
-def _symmetric(a: Any) -> Any:
-    return (a + _t(a)) / 2
+def _mirrored(v: Any) -> Any:
+    """The symmetric matrix that LAPACK takes the lower triangle for: it reads no other elements."""
+    return np.tril(v) + _t(np.tril(v, -1))
+
+
+def _folded(g: Any) -> Any:
+    """The transpose of ``_mirrored``: an element of the lower triangle has its own cotangent and its image's."""
+    return np.tril(g) + np.tril(_t(g), -1)
 
 
 def _scaled(a: Any, by: Any) -> Any:
@@ -163,11 +169,12 @@ def _half_lower(a: Any) -> Any:
 def _cholesky_vjp(g: Any, ans: Any, a: Any) -> Any:
     inner = _half_lower(_t(ans) @ g)
     left = np.linalg.solve(_t(ans), inner)
-    return _symmetric(_t(np.linalg.solve(_t(ans), _t(left))))
+    whole = _t(np.linalg.solve(_t(ans), _t(left)))
+    return _folded(whole + _t(whole)) / 2
 
 
 def _cholesky_jvp(v: Any, ans: Any, a: Any) -> Any:
-    left = np.linalg.solve(ans, _symmetric(v))
+    left = np.linalg.solve(ans, _mirrored(v))
     return ans @ _half_lower(_t(np.linalg.solve(ans, _t(left))))
 
 
@@ -176,8 +183,8 @@ lower_cholesky = primitive(lambda a: np.linalg.cholesky(a), [_cholesky_vjp], [_c
 
 @overrides(np.linalg.cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    """np.linalg.cholesky; the gradient is symmetric, as the matrix has to be."""
-    return _t(lower_cholesky(a)) if upper else lower_cholesky(a)
+    """np.linalg.cholesky; the gradient is that by the triangle that is read."""
+    return _t(lower_cholesky(_t(a))) if upper else lower_cholesky(a)
 
 
 # --- eigenvalues of symmetric matrices -------------------------------------------------------------------------------
@@ -199,12 +206,12 @@ def _eigh_vjp(g: Any, ans: Any, a: Any) -> Any:
     inner = 0 if of_w is None else _on_diagonal(of_w)
     if of_vectors is not None:
         inner = inner + _inverse_differences(w) * (_t(vectors) @ of_vectors)
-    return _symmetric(vectors @ inner @ _t(vectors))
+    return _folded(vectors @ inner @ _t(vectors))
 
 
 def _eigh_jvp(v: Any, ans: Any, a: Any) -> Any:
     w, vectors = output(ans, 0), output(ans, 1)
-    inner = _t(vectors) @ _symmetric(v) @ vectors
+    inner = _t(vectors) @ _mirrored(v) @ vectors
     return np.diagonal(inner, axis1=-2, axis2=-1), vectors @ (_inverse_differences(w) * inner)
 
 
@@ -213,7 +220,7 @@ eigen = primitive(lambda a: np.linalg.eigh(a), [_eigh_vjp], [_eigh_jvp], name="l
 
 @overrides(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
-    """np.linalg.eigh; the gradient is symmetric, as the matrix has to be."""
+    """np.linalg.eigh; the gradient is that by the triangle that is read."""
     return eigen(a if UPLO.upper() == "L" else _t(a))
 
 
