@@ -24,9 +24,10 @@ from .nn import unroll
 from .nn.init import manual_seed
 
 if TYPE_CHECKING:
-    from . import data, explanation, manual, training, viz
+    from . import data, deployment, explanation, manual, training, viz
     from .comparison import compare
     from .compiler import compile
+    from .deployment import export_onnx
     from .derivation import derive
     from .training import fit
     from .viz import draw
@@ -38,9 +39,11 @@ _ON_DEMAND: dict[str, tuple[str, str | None]] = {
     "compare": ("comparison", "compare"),
     "compile": ("compiler", "compile"),
     "data": ("data", None),
+    "deployment": ("deployment", None),
     "derive": ("derivation", "derive"),
     "draw": ("viz", "draw"),
     "explanation": ("explanation", None),
+    "export_onnx": ("deployment", "export_onnx"),
     "fit": ("training", "fit"),
     "manual": ("manual", None),
     "training": ("training", None),
@@ -53,9 +56,11 @@ __all__ = [
     "compare",
     "compile",
     "data",
+    "deployment",
     "derive",
     "draw",
     "explanation",
+    "export_onnx",
     "fit",
     "manual",
     "manual_seed",

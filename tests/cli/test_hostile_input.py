@@ -94,6 +94,7 @@ OPTIONS = {
     "validation threads seed json quiet resume",
     "sample": "length prime temperature seed json",
     "eval": "json",
+    "export": "json",
     "draw": "steps seed level view direction values gradients color formulas highlight title out overwrite quiet",
     "compare": "loss tolerance referee out overwrite quiet json",
     "bench": "cell units inputs batch steps threads seed json",

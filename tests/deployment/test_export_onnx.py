@@ -1,0 +1,184 @@
+"""What onnxruntime makes of an exported model is what the model makes, at the example's sizes and at others."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.array_node import value_of
+from tinygrad_rnn.autodiff.trees import leaves
+from tinygrad_rnn.cli import main
+from tinygrad_rnn.data import CharacterVocabulary
+from tinygrad_rnn.training import LanguageModel
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+N, D = 3, 4
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def over_time(cell: Any) -> Any:
+    class Unrolled(nn.Module):
+        def __init__(self) -> None:
+            self.cell = cell
+
+        def forward(self, x: Any) -> Any:
+            return tr.unroll(self.cell, x)
+
+    return Unrolled()
+
+
+def session(path: Any) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def assert_agrees(path: Any, function: Any, arguments: tuple[Any, ...], tolerance: float = 1e-6) -> None:
+    running = session(path)
+    given = {entry.name: np.asarray(value_of(a)) for entry, a in zip(running.get_inputs(), leaves(arguments))}
+    with tr.no_grad():
+        expected = leaves(function(*arguments))
+    for entry, got, want in zip(running.get_outputs(), running.run(None, given), expected, strict=True):
+        want = np.asarray(value_of(want))
+        assert got.dtype == want.dtype and got.shape == want.shape, entry.name
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * max(1, abs(want).max()), err_msg=entry.name)
+
+
+LAYERS: dict[str, Any] = {
+    "RNN": nn.RNN(N, D), "RNN relu": nn.RNN(N, D, activation="relu"), "LSTM": nn.LSTM(N, D), "GRU": nn.GRU(N, D),
+    "GRU reset before": nn.GRU(N, D, reset="before"),
+    "two LSTMs both ways": nn.LSTM(N, D, num_layers=2, bidirectional=True),
+    "projected, peepholes": nn.LSTM(N, D, projection=2, peepholes=True),
+    "three GRUs": nn.GRU(N, D, num_layers=3, dropout=0.5),
+    "compiled": nn.LSTM(N, D, executor="numpy"),
+    "MGU": over_time(nn.MGUCell(N, D)), "IndRNN": over_time(nn.IndRNNCell(N, D)),
+    "Jordan": over_time(nn.JordanCell(N, D, 2)), "skips": over_time(nn.SkipRNNCell(N, D, [2, 3])),
+    "layer norm inside": over_time(nn.LSTMCell(N, D, norm=partial(nn.LayerNorm, dtype=np.float64), dtype=np.float64)),
+    "layer norm around": over_time(nn.LayerNormCell(nn.GRUCell(N, D))),
+    "residual": over_time(nn.ResidualCell(nn.GRUCell(N, N))),
+    "stacked": over_time(nn.StackedCell([nn.GRUCell(N, D), nn.LSTMCell(D, 2)])),
+    "zoneout": over_time(nn.ZoneoutCell(nn.GRUCell(N, D), 0.3)),
+    "dropout": over_time(nn.DropoutCell(nn.LSTMCell(N, D))),
+    "many to one": nn.ManyToOne(nn.GRU(N, D), 2), "pooled": nn.ManyToOne(nn.GRU(N, D), 2, pool="mean"),
+    "many to many": nn.ManyToMany(nn.LSTM(N, D, bidirectional=True), 5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_every_layer(layer: Any, tmp_path: Any) -> None:
+    path = tmp_path / "model.onnx"
+    dtype = next(layer.parameters()).dtype  # norms of four units make too much of float32's rounding
+    exported = tr.export_onnx(layer, path, normal(7, 5, N).astype(dtype))
+    assert exported.inputs == {"x": ("T", "B", N)} and not exported.fixed
+    layer.eval()
+    for steps, sequences in ((7, 5), (1, 1), (23, 2)):
+        assert_agrees(path, layer, (normal(steps, sequences, N).astype(dtype),))
+
+
+def test_batch_first(tmp_path: Any) -> None:
+    layer = nn.LSTM(N, D, batch_first=True)
+    exported = tr.export_onnx(layer, tmp_path / "model.onnx", normal(5, 7, N))
+    assert exported.inputs == {"x": ("B", "T", N)}
+    assert_agrees(tmp_path / "model.onnx", layer, (normal(2, 9, N),))
+
+
+def test_a_language_model_goes_on_from_a_state(tmp_path: Any) -> None:
+    """A service keeps the state, and sends one symbol at a time."""
+    model = LanguageModel(CharacterVocabulary.from_text("hello, world"), units=8, seed=0)
+    symbols = RNG.integers(0, len(model.vocabulary), size=(7, 5))
+    _, state = model(symbols)
+    state = tuple(value_of(part) for part in state)
+    exported = tr.export_onnx(model, tmp_path / "model.onnx", (symbols, nn.LSTMState(*state)))
+    assert list(exported.inputs) == ["symbols", "state.h", "state.c"]
+    assert list(exported.outputs) == ["output", "state.h_out", "state.c_out"]
+    running = session(tmp_path / "model.onnx")
+    h = c = np.zeros((2, 8), np.float32)
+    text, logits = RNG.integers(0, len(model.vocabulary), size=(6, 2)), []
+    for row in text:
+        one, h, c = running.run(None, {"symbols": row[None], "state.h": h, "state.c": c})
+        logits.append(one[0])
+    with tr.no_grad():
+        whole, last = model(text)
+    np.testing.assert_allclose(np.stack(logits), whole.data, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(c, last.c.data, rtol=0, atol=1e-6)
+
+
+def odd_cell(x: Any, h: Any) -> Any:
+    gate, candidate = np.split(np.concatenate([x, h], axis=-1) @ np.full((N + D, 2 * D), 0.1, np.float32), 2, axis=-1)
+    new = np.where(gate > 0, np.maximum(candidate, -0.5), np.clip(candidate, -0.1, 0.2)) ** 2
+    mixed = np.einsum("bi,bi->b", new, h)[:, None] + tr.softmax(h) + np.log1p(np.abs(np.swapaxes(h, 0, 1).T))
+    return np.tanh(mixed + np.stack([new, h]).mean(axis=0) + np.cumsum(h, axis=1) / 7 + h[:, ::-1] + h[..., :1])
+
+
+def test_a_cell_of_one_s_own_with_odd_operations(tmp_path: Any) -> None:
+    def function(x: Any, h: Any) -> Any:
+        hs, last = tr.unroll(odd_cell, x, h)
+        return {"some": hs[1:-1:], "last": last, "one": hs[-1], "largest": hs.max(axis=(0, 2)), "sum": 1 + hs.sum()}
+
+    exported = tr.export_onnx(function, tmp_path / "model.onnx", (normal(7, 5, N), normal(5, D)))
+    assert exported.inputs == {"x": ("T", "B", N), "h": ("B", D)}
+    assert "output.largest" in exported.outputs
+    for steps, sequences in ((7, 5), (12, 3)):
+        assert_agrees(tmp_path / "model.onnx", function, (normal(steps, sequences, N), normal(sequences, D)), 1e-5)
+
+
+def test_weights_and_outputs_have_their_names(tmp_path: Any) -> None:
+    tr.export_onnx(nn.ManyToOne(nn.GRU(N, D), 2), tmp_path / "model.onnx", normal(7, 5, N), outputs=["logits"])
+    model = onnx.load(tmp_path / "model.onnx")
+    stored = {tensor.name for tensor in model.graph.initializer}
+    assert {"layer.layers.0.U", "layer.layers.0.b_hn", "readout.W", "readout.b"} <= stored
+    assert [entry.name for entry in model.graph.output] == ["logits"]
+
+
+def test_a_size_that_the_function_depends_on_is_fixed_and_said(tmp_path: Any) -> None:
+    table = normal(7, 1, N)  # a position table of seven steps
+    cell = nn.GRUCell(N, D, seed=0)
+    exported = tr.export_onnx(lambda x: tr.unroll(cell, x + table)[0], tmp_path / "m.onnx", normal(7, 5, N))
+    assert exported.inputs == {"x": (7, "B", N)}
+    assert exported.fixed.get("T")
+
+
+def test_axes_can_be_told(tmp_path: Any) -> None:
+    cell = nn.GRUCell(4, 4)
+    exported = tr.export_onnx(lambda x, h: tr.unroll(cell, x, h), tmp_path / "m.onnx", (normal(4, 4, 4), normal(4, 4)),
+                              axes={"x": ("T", "B", None), "h": ("B", None)})  # fmt: skip
+    assert exported.inputs == {"x": ("T", "B", 4), "h": ("B", 4)}
+    assert_agrees(tmp_path / "m.onnx", lambda x, h: tr.unroll(cell, x, h), (normal(3, 2, 4), normal(2, 4)))
+    with pytest.raises(ValueError, match="axes= names y; the inputs are x, h"):
+        tr.export_onnx(lambda x, h: x, tmp_path / "m.onnx", (normal(4, 4), normal(4)), axes={"y": ("T",)})
+
+
+def test_what_has_no_form_is_refused_by_name_and_nothing_is_written(tmp_path: Any) -> None:
+    with pytest.raises(tr.deployment.NoOnnxForm, match="no ONNX form for arctan2"):
+        tr.export_onnx(lambda x: np.arctan2(x, x), tmp_path / "model.onnx", normal(7, 5, N))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_onnx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ImportError, match=r'pip install "tinygrad_rnn\[onnx\]"'):
+        tr.export_onnx(nn.GRU(N, D), tmp_path / "model.onnx", normal(7, 5, N))
+
+
+def test_the_command_exports_what_train_wrote(tmp_path: Any, capsys: Any) -> None:
+    (tmp_path / "text.txt").write_text("you say yes, I say no; " * 60)
+    words = ["train", str(tmp_path / "text.txt"), "--steps", "3", "--units", "8", "--batch", "4", "--quiet"]
+    assert main([*words, "--validation", "0.3", "--out", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "model.onnx")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("takes: symbols (T, B), state.h (B, 8), state.c (B, 8)\ngives: output (T, B, ")
+    assert session(tmp_path / "model.onnx")
+    assert main(["export", str(tmp_path / "run"), str(tmp_path / "model.onnx")]) == 2
+    assert "is there already" in capsys.readouterr().err

@@ -1,0 +1,261 @@
+"""``export_onnx``: a model or a function as an ONNX file, which runs where there is no Python."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autodiff.tensor import Tensor
+from ..autodiff.trees import children, leaves, paths, tree_map
+from ..compiler.program.program import Program
+from ..compiler.program.tracing import traced
+from ..data.files import replace_file
+from ..nn import Module
+from .onnx_graph import IR_VERSION, OPSET, Graph, NoOnnxForm
+from .onnx_program import ProgramWriter
+from .sizes import DependsOnSize, Sized
+
+OTHER_SIZES = {"T": (11, 17), "B": (13, 19)}  # what the function is traced for besides the example
+Axes = Mapping[str, Sequence[str | None]]
+
+
+class Exported(NamedTuple):
+    """What was written.
+
+    Attributes:
+        inputs: name -> shape; T and B where these are free.
+        outputs: likewise.
+        fixed: why T or B isn't free, by name.
+    """
+
+    inputs: dict[str, tuple[str | int, ...]]
+    outputs: dict[str, tuple[str | int, ...]]
+    fixed: dict[str, str]
+
+
+def export_onnx(
+    function: Callable[..., Any],
+    path: str | os.PathLike[str],
+    example: Any,
+    *,
+    axes: Axes | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Exported:
+    """Write a model, or any function of arrays, as an ONNX model.
+
+    The function is traced, as ``compile`` does; each loop over time becomes a Scan. Weights are stored in the file
+    under the names that they have in the model. A state that is among the arguments and the results lets a service go
+    on step by step.
+
+    Args:
+        function: a ``Module``, which is exported in evaluation mode, or a function.
+        path: the file to write.
+        example: the arguments, a tuple, or the only one: arrays, or trees of arrays (such as a state).
+        axes: which axes of which inputs are T (steps) and B (sequences side by side): ``{"x": ("T", "B", None)}``.
+            By default the first argument is (T, B, ...), or (B, T, ...) for a layer made with ``batch_first``, and all
+            other axes as long as its B are B.
+        outputs: what to call the outputs; by default by their place in the result: ``output``, ``state``, ``state.h``.
+
+    Returns:
+        The names and shapes of inputs and outputs.
+
+    Raises:
+        NoOnnxForm: an operation that ONNX can't express.
+        CannotCompile: the function can't be traced.
+        ImportError: onnx isn't installed.
+
+    Example:
+        >>> import numpy as np, tempfile, os
+        >>> import tinygrad_rnn as tr
+        >>> with tempfile.TemporaryDirectory() as folder:  # doctest: +SKIP
+        ...     tr.export_onnx(tr.nn.GRU(3, 4), os.path.join(folder, "gru.onnx"), np.zeros((7, 5, 3), np.float32))
+        Exported(inputs={'x': ('T', 'B', 3)}, outputs={'output': ('T', 'B', 4), 'state': (1, 'B', 4)}, fixed={})
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise ImportError('export_onnx needs onnx: pip install "tinygrad_rnn[onnx]"') from None
+    arguments = example if type(example) is tuple else (example,)
+    arguments = tree_map(lambda a: a if isinstance(a, (Tensor, np.ndarray)) else _as_array(a), arguments)
+    names = input_names(function, arguments)
+    by_input = axes_of(function, names, arguments, axes)
+    with _evaluating(function):
+        sized, fixed = _sized(function, arguments, names, by_input)
+    called = output_names(sized.program, outputs)
+    called = [f"{name}_out" if name in names else name for name in called]
+    model, exported = _model(sized, names, by_input, called, weight_names(function), fixed)
+    onnx.checker.check_model(model, full_check=True)
+    with replace_file(path) as file:
+        file.write(model.SerializeToString())
+    return exported
+
+
+def _as_array(a: Any) -> Any:
+    return np.asarray(a) if isinstance(a, (int, float, list)) else a
+
+
+@contextmanager
+def _evaluating(function: Any) -> Iterator[None]:
+    """A model in evaluation mode, then in the mode that it was in."""
+    if not isinstance(function, Module):
+        yield
+        return
+    before = function.training
+    function.eval()
+    try:
+        yield
+    finally:
+        function.train(before)
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def input_names(function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[str]:
+    """What the inputs are called: by the parameters of the function, with the keys of trees."""
+    signature = inspect.signature(function.forward if isinstance(function, Module) else function)
+    parameters = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD]
+    found = []
+    for i, argument in enumerate(arguments):
+        name = parameters[i] if i < len(parameters) else f"input_{i}"
+        found += [name] if children(argument) is None else [f"{name}.{path}" for path in paths(argument)]
+    return found
+
+
+def output_names(program: Program, given: Sequence[str] | None) -> list[str]:
+    """What the outputs are called."""
+    count = len(program.outputs)
+    if given is not None:
+        if len(given) != count:
+            raise ValueError(f"export_onnx: outputs= has {len(given)} names for {count} outputs")
+        return list(given)
+    parts = children(program.result)
+    if parts is None:
+        return ["output"]
+    if type(program.result) is tuple and len(parts) == 2:
+        state = parts[1]
+        states = ["state"] if children(state) is None else [f"state.{path}" for path in paths(state)]
+        first = ["output"] if children(parts[0]) is None else [f"output.{path}" for path in paths(parts[0])]
+        return [*first, *states]
+    return [f"output.{path}" for path in paths(program.result)]
+
+
+def weight_names(function: Any) -> dict[int, str]:
+    """What parameters are called, by the identity of each."""
+    return {id(p): name for name, p in function.named_parameters()} if isinstance(function, Module) else {}
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def axes_of(
+    function: Any, names: Sequence[str], arguments: tuple[Any, ...], given: Axes | None
+) -> list[tuple[str | None, ...]]:
+    """For each input what its axes are: "T", "B", or None for a length that stays."""
+    arrays = leaves(arguments)
+    if given is not None:
+        unknown = given.keys() - set(names)
+        if unknown:
+            wrong = ", ".join(sorted(unknown))
+            raise ValueError(f"export_onnx: axes= names {wrong}; the inputs are {', '.join(names)}")
+        return [tuple(given.get(name, (None,) * np.ndim(a))) for name, a in zip(names, arrays)]
+    first = np.shape(arrays[0]) if arrays else ()
+    order = ("B", "T") if getattr(function, "batch_first", False) else ("T", "B")
+    leading = order if len(first) >= 2 else ()
+    sequences = first[leading.index("B")] if leading else None
+    found = [(*leading, *[None] * (len(first) - len(leading)))]
+    found += [tuple("B" if n == sequences else None for n in np.shape(a)) for a in arrays[1:]]
+    return [axes[: np.ndim(a)] for axes, a in zip(found, arrays)]
+
+
+def _sized(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    names: Sequence[str],
+    by_input: list[tuple[str | None, ...]],
+) -> tuple[Sized, dict[str, str]]:
+    """The program, with as many sizes left free as it allows, and why others are fixed."""
+    present = {name for axes in by_input for name in axes if name is not None}
+    fixed: dict[str, str] = {}
+    for free in (present, present & {"T"}, present & {"B"}, set()):
+        examples = {name: _size(name, arguments, by_input) for name in free}
+        sizes = {name: (examples[name], *OTHER_SIZES.get(name, (23, 29))) for name in sorted(free)}
+        try:
+            programs = [
+                traced(function, _resized(arguments, by_input, {name: sizes[name][i] for name in free}))
+                for i in range(3 if free else 1)
+            ]
+            return Sized(programs, sizes), {name: fixed.get(name, "") for name in present - free}
+        except Exception as error:
+            if not free:
+                raise
+            for name in free:
+                fixed.setdefault(name, str(error))
+    raise AssertionError
+
+
+def _size(name: str, arguments: tuple[Any, ...], by_input: list[tuple[str | None, ...]]) -> int:
+    lengths = {n for a, axes in zip(leaves(arguments), by_input) for n, axis in zip(np.shape(a), axes) if axis == name}
+    if len(lengths) != 1:
+        raise ValueError(f"export_onnx: {name} has the lengths {sorted(lengths)} in the example")
+    return lengths.pop()
+
+
+def _resized(arguments: tuple[Any, ...], by_input: list[tuple[str | None, ...]], sizes: Mapping[str, int]) -> Any:
+    remaining = iter(by_input)
+
+    def resized(a: Any) -> Any:
+        axes = next(remaining)
+        shape = tuple(sizes.get(axis, n) if axis else n for n, axis in zip(np.shape(a), axes))
+        return np.broadcast_to(np.zeros((), a.dtype), shape)
+
+    return tree_map(resized, arguments)
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def _model(
+    sized: Sized,
+    names: Sequence[str],
+    by_input: list[tuple[str | None, ...]],
+    outputs: Sequence[str],
+    weights: Mapping[int, str],
+    fixed: dict[str, str],
+) -> tuple[Any, Exported]:
+    from onnx import helper
+
+    program, graph = sized.program, Graph()
+    given = program.inputs[: len(names)]
+    known = dict(zip(given, names))
+    for i, (value, tensor) in enumerate(zip(program.inputs[len(names) :], program.captured)):
+        known[value] = graph.constant(tensor.data, weights.get(id(tensor), tensor.name or f"weight_{i}"))
+    for name in {axis for axes in by_input for axis in axes if axis is not None and axis not in fixed}:
+        place, axis = next((i, axes.index(name)) for i, axes in enumerate(by_input) if name in axes)
+        shape = graph.node("Shape", [names[place]])
+        graph.size_names[name] = graph.node("Gather", [shape, graph.constant(np.array([axis], np.int64))], axis=0)
+    writer = ProgramWriter(sized, graph, known)
+    for step in program.forward_order():
+        writer.write(step)
+    for name, value in zip(outputs, program.outputs):
+        graph.node("Identity", [writer.operand(value)], name=name)
+    inputs_info, outputs_info = (
+        [writer.info(*pair) for pair in zip(*both)] for both in ((names, given), (outputs, program.outputs))
+    )
+    made = helper.make_graph(graph.nodes, "tinygrad_rnn", inputs_info, outputs_info, graph.constants)
+    model = helper.make_model(
+        made, producer_name="tinygrad_rnn", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+    )
+    shapes_in, shapes_out = (
+        {n: tuple(m if isinstance(m, int) else str(m) for m in sized.shape(v)) for n, v in zip(*both)}
+        for both in ((names, given), (outputs, program.outputs))
+    )
+    return model, Exported(shapes_in, shapes_out, fixed)
+
+
+__all__ = ["DependsOnSize", "Exported", "NoOnnxForm", "export_onnx"]

@@ -1,0 +1,318 @@
+"""The ONNX nodes of each operation: tables for those that have a node of their own, functions for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..compiler.graph.values import Value
+from .onnx_graph import Graph, NoOnnxForm
+from .sizes import Size
+
+INT64 = np.iinfo(np.int64)
+
+# By the name of the operation, where operands and result are as NumPy has them.
+SAME = {
+    "abs": "Abs", "absolute": "Abs", "add": "Add", "arccos": "Acos", "arccosh": "Acosh", "arcsin": "Asin",
+    "arcsinh": "Asinh", "arctan": "Atan", "arctanh": "Atanh", "ceil": "Ceil", "copy": "Identity", "cos": "Cos",
+    "cosh": "Cosh", "detach": "Identity", "divide": "Div", "equal": "Equal", "erf": "Erf", "exp": "Exp",
+    "fabs": "Abs", "floor": "Floor", "greater": "Greater", "greater_equal": "GreaterOrEqual", "isnan": "IsNaN",
+    "less": "Less", "less_equal": "LessOrEqual", "log": "Log", "logical_and": "And", "logical_not": "Not",
+    "logical_or": "Or", "logical_xor": "Xor", "matmul": "MatMul", "maximum": "Max", "minimum": "Min",
+    "multiply": "Mul", "negative": "Neg", "positive": "Identity", "power": "Pow", "reciprocal": "Reciprocal",
+    "relu": "Relu", "rint": "Round", "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh",
+    "softplus": "Softplus", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh", "true_divide": "Div",
+    "where": "Where",
+}  # fmt: skip
+BITWISE = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor", "invert": "Not"}  # of booleans
+REDUCED = {"max": "ReduceMax", "mean": "ReduceMean", "min": "ReduceMin", "prod": "ReduceProd", "sum": "ReduceSum",
+           "logsumexp": "ReduceLogSumExp"}  # fmt: skip
+
+
+class Operation(NamedTuple):
+    """One operation of a program, with what its nodes are made of.
+
+    Attributes:
+        value: its result.
+        args: the operands; sizes in place of numbers that follow them.
+        keywords: its keywords, likewise.
+        shape: the lengths of the result.
+        shape_of: the lengths of an operand.
+        operand: the name, in the graph, of an operand in the type that all operands have in common.
+        as_it_is: the name of an operand in its own type, such as an index.
+    """
+
+    value: Value
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+    shape: tuple[int | Size, ...]
+    shape_of: Callable[[Value], tuple[int | Size, ...]]
+    operand: Callable[[Any], str]
+    as_it_is: Callable[[Any], str]
+
+
+Writer = Callable[[Graph, Operation], str]
+WRITERS: dict[str, Writer] = {}
+
+
+def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
+    """Add the nodes of an operation to a graph.
+
+    Args:
+        graph: where to.
+        name: the operation's name.
+        operation: the operation.
+
+    Returns:
+        The name of the result in the graph.
+
+    Raises:
+        NoOnnxForm: there is none that is known here.
+    """
+    if name in SAME and not operation.keywords:
+        return graph.node(SAME[name], [operation.operand(a) for a in operation.args])
+    if name in BITWISE and operation.value.dtype == bool:
+        return graph.node(BITWISE[name], [operation.operand(a) for a in operation.args])
+    if name in REDUCED:
+        return _reduced(graph, REDUCED[name], operation)
+    if name not in WRITERS:
+        raise NoOnnxForm(f"there is no ONNX form for {name}, known here")
+    return WRITERS[name](graph, operation)
+
+
+def writes(*names: str) -> Callable[[Writer], Writer]:
+    """Declare what writes the nodes of some operations."""
+
+    def declare(writer: Writer) -> Writer:
+        WRITERS.update(dict.fromkeys(names, writer))
+        return writer
+
+    return declare
+
+
+def _number(graph: Graph, op: Operation, number: float) -> str:
+    return graph.constant(np.asarray(number, op.value.dtype))
+
+
+# --- elements --------------------------------------------------------------------------------------------------------
+
+
+@writes("square")
+def _square(graph: Graph, op: Operation) -> str:
+    return graph.node("Mul", [op.operand(op.args[0])] * 2)
+
+
+@writes("power")
+def _power(graph: Graph, op: Operation) -> str:
+    return graph.node("Pow", [op.operand(op.args[0]), _number(graph, op, op.keywords["exponent"])])
+
+
+@writes("log_sigmoid")
+def _log_sigmoid(graph: Graph, op: Operation) -> str:
+    return graph.node("Neg", [graph.node("Softplus", [graph.node("Neg", [op.operand(op.args[0])])])])
+
+
+@writes("log1p")
+def _log1p(graph: Graph, op: Operation) -> str:
+    return graph.node("Log", [graph.node("Add", [op.operand(op.args[0]), _number(graph, op, 1)])])
+
+
+@writes("expm1")
+def _expm1(graph: Graph, op: Operation) -> str:
+    return graph.node("Sub", [graph.node("Exp", [op.operand(op.args[0])]), _number(graph, op, 1)])
+
+
+@writes("exp2")
+def _exp2(graph: Graph, op: Operation) -> str:
+    return graph.node("Pow", [_number(graph, op, 2), op.operand(op.args[0])])
+
+
+@writes("log2", "log10")
+def _log_to_a_base(graph: Graph, op: Operation) -> str:
+    base = 2 if op.value.op.name == "log2" else 10
+    return graph.node("Mul", [graph.node("Log", [op.operand(op.args[0])]), _number(graph, op, 1 / np.log(base))])
+
+
+@writes("not_equal")
+def _not_equal(graph: Graph, op: Operation) -> str:
+    return graph.node("Not", [graph.node("Equal", [op.operand(a) for a in op.args])])
+
+
+@writes("isfinite")
+def _isfinite(graph: Graph, op: Operation) -> str:
+    a = op.operand(op.args[0])
+    return graph.node("Not", [graph.node("Or", [graph.node("IsNaN", [a]), graph.node("IsInf", [a])])])
+
+
+@writes("clip")
+def _clip(graph: Graph, op: Operation) -> str:
+    """By two nodes: ONNX's Clip takes single numbers for bounds."""
+    a, low, high = op.args
+    name = op.operand(a)
+    name = name if low is None else graph.node("Max", [name, op.operand(low)])
+    return name if high is None else graph.node("Min", [name, op.operand(high)])
+
+
+@writes("floor_divide")
+def _floor_divide(graph: Graph, op: Operation) -> str:
+    return graph.node("Floor", [graph.node("Div", [op.operand(a) for a in op.args])])
+
+
+@writes("remainder", "mod")
+def _remainder(graph: Graph, op: Operation) -> str:
+    a, b = (op.operand(part) for part in op.args)
+    if op.value.dtype.kind != "f":
+        return graph.node("Mod", [a, b])
+    return graph.node("Sub", [a, graph.node("Mul", [graph.node("Floor", [graph.node("Div", [a, b])]), b])])
+
+
+@writes("cast", "astype")
+def _cast(graph: Graph, op: Operation) -> str:
+    return graph.cast(op.operand(op.args[0]), op.value.dtype)
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+
+
+@writes("reshape", "squeeze", "expand_dims")
+def _reshape(graph: Graph, op: Operation) -> str:
+    return graph.reshape(op.operand(op.args[0]), op.shape)
+
+
+@writes("broadcast_to")
+def _broadcast_to(graph: Graph, op: Operation) -> str:
+    return graph.node("Expand", [op.operand(op.args[0]), graph.lengths(op.shape)])
+
+
+@writes("zeros_like")
+def _zeros_like(graph: Graph, op: Operation) -> str:
+    return graph.node("Expand", [_number(graph, op, 0), graph.lengths(op.shape)])
+
+
+@writes("ones_like")
+def _ones_like(graph: Graph, op: Operation) -> str:
+    return graph.node("Expand", [_number(graph, op, 1), graph.lengths(op.shape)])
+
+
+@writes("transpose", "swapaxes", "moveaxis")
+def _transpose(graph: Graph, op: Operation) -> str:
+    """In which order the axes come is seen where NumPy puts them: on an array whose axes have lengths of their own."""
+    axes = np.empty(range(2, 2 + op.args[0].ndim), bool)
+    moved = op.value.op.forward(axes, *op.args[1:], **op.keywords)
+    return graph.node("Transpose", [op.operand(op.args[0])], perm=[length - 2 for length in moved.shape])
+
+
+@writes("concatenate")
+def _concatenate(graph: Graph, op: Operation) -> str:
+    return graph.node("Concat", [op.operand(a) for a in op.args], axis=op.keywords["axis"] % len(op.shape))
+
+
+@writes("stack")
+def _stack(graph: Graph, op: Operation) -> str:
+    axis = op.keywords["axis"] % len(op.shape)
+    layer = (*op.shape[:axis], 1, *op.shape[axis + 1 :])
+    return graph.node("Concat", [graph.reshape(op.operand(a), layer) for a in op.args], axis=axis)
+
+
+@writes("pad")
+def _pad(graph: Graph, op: Operation) -> str:
+    width = [n for column in zip(*op.keywords["width"]) for n in column]
+    return graph.node("Pad", [op.operand(op.args[0]), graph.lengths(width), _number(graph, op, 0)])
+
+
+# --- along axes ------------------------------------------------------------------------------------------------------
+
+
+def _axes(op: Operation) -> list[int]:
+    count = op.args[0].ndim
+    axis = op.keywords.get("axis", op.args[1] if len(op.args) > 1 else None)
+    given = range(count) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return [i % count for i in given]
+
+
+def _reduced(graph: Graph, kind: str, op: Operation) -> str:
+    unknown = op.keywords.keys() - {"axis", "keepdims", "dtype"}
+    if unknown:
+        raise NoOnnxForm(f"there is no ONNX form for {op.value.op.name} with {', '.join(sorted(unknown))}=")
+    axes = graph.constant(np.array(_axes(op), np.int64))
+    name = graph.node(kind, [op.operand(op.args[0]), axes], keepdims=int(op.keywords.get("keepdims") or 0))
+    return name if op.args[0].dtype == op.value.dtype else graph.cast(name, op.value.dtype)
+
+
+@writes("softmax")
+def _softmax(graph: Graph, op: Operation) -> str:
+    axes = _axes(op)
+    if len(axes) != 1:
+        raise NoOnnxForm("there is no ONNX form for softmax over several axes; reshape them to one")
+    return graph.node("Softmax", [op.operand(op.args[0])], axis=axes[0])
+
+
+@writes("cumsum")
+def _cumsum(graph: Graph, op: Operation) -> str:
+    return graph.node("CumSum", [op.operand(op.args[0]), graph.constant(np.int64(_axes(op)[0]))])
+
+
+@writes("argmax", "argmin")
+def _argmax(graph: Graph, op: Operation) -> str:
+    kind = {"argmax": "ArgMax", "argmin": "ArgMin"}[op.value.op.__name__]
+    axis = op.keywords.get("axis", op.args[1] if len(op.args) > 1 else None)
+    name = op.operand(op.args[0])
+    if axis is None:
+        return graph.node(kind, [graph.node("Reshape", [name, graph.constant(np.array([-1]))])], axis=0, keepdims=0)
+    return graph.node(kind, [name], axis=axis, keepdims=int(op.keywords.get("keepdims") or 0))
+
+
+@writes("einsum")
+def _einsum(graph: Graph, op: Operation) -> str:
+    return graph.node("Einsum", [op.operand(a) for a in op.args], equation=op.keywords["subscripts"])
+
+
+# --- indices ---------------------------------------------------------------------------------------------------------
+
+
+@writes("getitem")
+def _getitem(graph: Graph, op: Operation) -> str:
+    a, index = op.args
+    parts = list(index) if isinstance(index, tuple) else [index]
+    lists = [i for i, part in enumerate(parts) if isinstance(part, (Value, np.ndarray))]
+    if not lists:
+        return _sliced(graph, op, a, parts)
+    if any(parts[i].dtype.kind == "b" for i in lists):
+        raise NoOnnxForm("there is no ONNX form for an index of booleans: how much it selects isn't known")
+    others = [part for i, part in enumerate(parts) if i not in lists]
+    if len(lists) == 1 and all(isinstance(part, slice) and part == slice(None) for part in others):
+        return graph.node("Gather", [op.operand(a), op.as_it_is(parts[lists[0]])], axis=lists[0])
+    if not others:  # as many indices as leading axes, side by side
+        width = op.shape[: len(op.shape) - (a.ndim - len(lists))]
+        names = [graph.node("Expand", [op.as_it_is(part), graph.lengths(width)]) for part in parts]
+        columns = [graph.reshape(name, (*width, 1)) for name in names]
+        return graph.node("GatherND", [op.operand(a), graph.node("Concat", columns, axis=-1)])
+    raise NoOnnxForm("there is no ONNX form for an index that mixes lists with slices; index in two steps")
+
+
+def _sliced(graph: Graph, op: Operation, a: Value, parts: Sequence[Any]) -> str:
+    parts = [part for part in parts if part is not None]
+    if Ellipsis in parts:
+        at = parts.index(Ellipsis)
+        parts = [*parts[:at], *[slice(None)] * (a.ndim - len(parts) + 1), *parts[at + 1 :]]
+    bounds = [(i, *_bounds(part)) for i, part in enumerate(parts) if part != slice(None)]
+    name = op.operand(a)
+    if bounds:
+        axes, starts, ends, steps = zip(*bounds)
+        rows = [graph.lengths(row) for row in (starts, ends, axes, steps)]
+        name = graph.node("Slice", [name, *rows])
+    return graph.reshape(name, op.shape)
+
+
+def _bounds(part: Any) -> tuple[Any, Any, int]:
+    """Start, end and step of a slice, or of one index, as ONNX's Slice takes them."""
+    if not isinstance(part, slice):
+        if isinstance(part, Size):
+            return part, part._replace(offset=part.offset + 1), 1
+        return part, INT64.max if part == -1 else part + 1, 1
+    step = 1 if part.step is None else part.step
+    start = (0 if step > 0 else INT64.max) if part.start is None else part.start
+    end = (INT64.max if step > 0 else INT64.min) if part.stop is None else part.stop
+    return start, end, step
