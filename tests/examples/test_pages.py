@@ -144,7 +144,8 @@ def printed(name):
             if name in OF_SEVERAL_PROCESSES:  # the others import it by its path
                 command = [sys.executable, str(EXAMPLES / f"{name}.py")]
                 environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
-                output.write(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+                output.write(done.stdout)
             else:
                 with contextlib.redirect_stdout(output):
                     page(name).main()
