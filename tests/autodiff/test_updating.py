@@ -232,3 +232,14 @@ def test_what_is_computed_from_data_is_a_plain_array():
         before = own
         own -= 1.0
         assert own is before and own[0, 0] == 6.0
+
+
+@pytest.mark.parametrize(
+    "f",
+    [tr.sigmoid, tr.softmax, tr.relu, tr.erf, tr.logsumexp, lambda a: tr.index_update(a, 0, 1.0), np.linalg.norm,
+     lambda a: np.where(a > 0, a, 0), lambda a: np.stack([a, a])],
+)  # fmt: skip
+def test_functions_of_data_give_plain_arrays(f):
+    W = tr.tensor(VALUE, requires_grad=True)
+    assert type(f(W.data)) in (np.ndarray, np.float64, np.float32)
+    np.testing.assert_array_equal(f(W.data), f(np.array(VALUE)))

@@ -372,3 +372,35 @@ def test_threads_that_need_the_same_plan_wait_for_one():
     compiled = tr.compile(f)
     assert not at_once(lambda: np.testing.assert_array_equal(compiled(np.ones(3)).data, -np.ones(3)))
     assert runs == 2 and len(threads) == 1  # it was traced twice, by one thread
+
+
+# --- lists and numbers beside Tensors ---------------------------------------------------------------------------------
+
+BESIDE = {
+    "stack, a number": (lambda x: np.stack([x[0], 0.0]), (3,)),
+    "stack, a whole number": (lambda x: np.stack([1, x[0]]), (3,)),
+    "stack, a list": (lambda x: np.stack([x, [1.0, 2.0, 3.0]], axis=-1), (3,)),
+    "stack, a list with a Tensor": (lambda x: np.stack([x, [x[0], 2.0, x[2]]]), (3,)),
+    "concatenate": (lambda x: np.concatenate([[1, 2], x, [x[0], 1.0]]), (3,)),
+    "concatenate, all axes": (lambda x: np.concatenate([x, 3.0, [[1.0]]], axis=None), (3,)),
+    "hstack": (lambda x: np.hstack([x, 1.0, [2.0]]), (3,)),
+    "vstack": (lambda x: np.vstack([[1.0, 2.0, 3.0], x]), (3,)),
+    "dstack": (lambda x: np.dstack([x, [1.0, 2.0, 3.0]]), (3,)),
+    "column_stack": (lambda x: np.column_stack([x, [1.0, 2.0, 3.0]]), (3,)),
+    "append": (lambda x: np.append([3.0], x), (3,)),
+    "block": (lambda x: np.block([[x, np.ones((2, 1))], [np.zeros((1, 2)), 1.0]]), (2, 2)),
+    "broadcast_arrays": (lambda x: np.broadcast_arrays(x, [[2.0], [3.0]])[0], (3,)),
+    "where": (lambda x: np.where([True, False, True], x, [3.0, 4.0, 5.0]), (3,)),
+    "matmul, right": (lambda x: x @ [1.0, 2.0], (3, 2)),
+    "matmul, left": (lambda x: np.matmul([1.0, 2.0, 3.0], x), (3, 2)),
+    "dot": (lambda x: np.dot(x, [1.0, 2.0, 3.0]), (3,)),
+    "multi_dot": (lambda x: np.linalg.multi_dot([x, [[1.0, 2.0], [3.0, 4.0]], x]), (2, 2)),
+    "arithmetic": (lambda x: np.maximum([0.0, 1.0, 2.0] - x, [0, 0, 1]), (3,)),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_lists_and_numbers_beside_tensors(name):
+    f, shape = BESIDE[name]
+    assert_agrees(f, normal(*shape))
+    assert_agrees(unrolled(lambda x, h: (f(x + h), np.tanh(h))), normal(T, *shape), normal(*shape))

@@ -103,6 +103,8 @@ class ReadOnlyArray(np.ndarray[Any, Any]):
         return array[()] if array.ndim == 0 else array
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        if not hasattr(function, "_implementation"):  # one of ours, which would ask this array again
+            return function(*_plain(args), **{name: _plain(value) for name, value in keywords.items()})
         result = super().__array_function__(function, types, args, keywords)
         return result.view(np.ndarray) if isinstance(result, ReadOnlyArray) else result
 
@@ -111,6 +113,13 @@ class ReadOnlyArray(np.ndarray[Any, Any]):
 
     def __reduce__(self) -> Any:
         return self.view(np.ndarray).__reduce__()
+
+
+def _plain(a: Any) -> Any:
+    """An array, or what a list or tuple holds, as plain arrays."""
+    if isinstance(a, (list, tuple)):
+        return [_plain(part) for part in a] if isinstance(a, list) else tuple(map(_plain, a))
+    return a.view(np.ndarray) if isinstance(a, ReadOnlyArray) else a
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
