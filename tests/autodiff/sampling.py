@@ -34,7 +34,7 @@ SAMPLES: list[Sample] = []
 def label(function: Any) -> str:
     """What a function is called in test ids and in the docs."""
     module = getattr(function, "__module__", None) or ""
-    prefix = "linalg." if module.startswith("numpy.linalg") else ""
+    prefix = next((f"{part}." for part in ("linalg", "fft") if module.startswith(f"numpy.{part}")), "")
     return prefix + getattr(function, "__name__", getattr(function, "name", repr(function)))
 
 

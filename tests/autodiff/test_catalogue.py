@@ -208,8 +208,10 @@ def test_where_numpy_does_not_ask_a_tensor_it_refuses_to_become_an_array() -> No
 def test_float32_in_float32_out(sample: Sample) -> None:
     arrays = [a.astype(np.float32) for a in sample.inputs]
     dtype = np.asarray(sample.f(*arrays)).dtype  # float64 where a constant of the sample is
-    if NUMPY_1 and not all(a.ndim for a in arrays):
-        dtype = np.dtype(np.float32)  # NumPy 1 itself goes by value where there are no axes
+    if NUMPY_1 and {np.stack, np.array, "lists", "complex results"} & set(sample.functions):
+        pytest.skip("NumPy 1 has other types for numbers in lists, and for spectra")
+    if NUMPY_1 and (sample.name.startswith("fft.") or not all(a.ndim for a in arrays)):
+        dtype = np.dtype(np.float32)  # NumPy 1 itself goes by value where there are no axes, and transforms in float64
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         tensors = [tr.tensor(a, requires_grad=True) for a in arrays]
