@@ -99,3 +99,11 @@ def test_a_chain_of_matrices_is_multiplied_in_the_cheapest_order(seed: int) -> N
     product = np.linalg.multi_dot(matrices)
     products = [node.inputs for node in ancestors([product]) if node.op is not None and node.op.name == "matmul"]
     assert sum(a.shape[0] * a.shape[1] * b.shape[1] for a, b in products) == cheapest(0, len(matrices) - 1)
+
+
+@pytest.mark.parametrize("f", [tr.sigmoid, tr.relu, tr.softmax, tr.logsumexp, lambda a: tr.index_update(a, 0, 1.0)])
+def test_functions_of_ours_take_arrays_of_any_class(f: Any) -> None:
+    """Such as the read-only data of a leaf, and files that are mapped into memory."""
+    a = np.array([0.5, -1.0])
+    for kind in (tr.tensor(a, requires_grad=True).data, a.view(np.memmap), np.ma.masked_array(a)):
+        np.testing.assert_array_equal(np.asarray(f(kind)), f(a))

@@ -90,13 +90,13 @@ class Primitive:
             kind = argument.__class__
             if kind in DIRECT and not kwargs:
                 return DIRECT[kind](self, args)
-            if kind is not np.ndarray and hasattr(kind, "__array_function__"):
+            if kind is not np.ndarray and hasattr(kind, "__array_function__") and not issubclass(kind, np.ndarray):
                 result = kind.__array_function__(argument, self, (kind,), args, kwargs)
                 if result is not NotImplemented:
                     return result
             elif kind is list:
                 speaker = next((a for a in _flat(argument) if hasattr(a.__class__, "__array_function__")), None)
-                if speaker is not None and speaker.__class__ is not np.ndarray:
+                if speaker is not None and not isinstance(speaker, np.ndarray):
                     return speaker.__class__.__array_function__(speaker, self, (speaker.__class__,), args, kwargs)
         return self.forward(*args, **kwargs)
 
