@@ -227,3 +227,26 @@ def test_second_order_where_one_input_stands_twice():
     product = tr.compile(lambda a, b: np.sum(a * b * b))
     found = tr.grad(lambda x: np.sum(tr.grad(lambda x: product(x, x))(x)))(normal(d))
     np.testing.assert_allclose(found, 6 * normal(d), rtol=1e-12)
+
+
+@pytest.mark.parametrize("both", [lambda a: a.T, lambda a: -a, lambda a: np.reshape(a, (1, 6))])
+def test_what_leaves_a_loop_is_not_looked_through(both):
+    """In the backward pass of ``p @ f(x)`` what undoes f finds f's argument, which isn't there: it left the loop."""
+    rng = np.random.default_rng(0)
+    xs, h = rng.normal(size=(3, 2, 3)), rng.normal(size=2)
+    for rows in (2, 3, 1):
+        p = tr.tensor(rng.normal(size=rows), requires_grad=True)
+
+        def cell(x, h, p=p, rows=rows):
+            a = both(np.square(both(x)))
+            return p @ np.reshape(a, (rows, -1)) if a.shape[0] != rows else p @ a, np.tanh(h)
+
+        found = []
+        for run in (cell, tr.compile(cell)):
+            inputs = [tr.tensor(a, requires_grad=True) for a in (xs, h)]
+            ys, last = tr.unroll(run, inputs[0], state=inputs[1])
+            p.grad = None
+            (np.sum(ys * ys) + np.sum(last)).backward()
+            found.append([ys.data, p.grad, *(a.grad for a in inputs)])
+        for a, b in zip(*found):
+            np.testing.assert_allclose(b, a, rtol=0, atol=1e-12)

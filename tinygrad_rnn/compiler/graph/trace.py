@@ -105,6 +105,7 @@ class Trace:
         self.inside: set[Any] = set()
         self.in_step = False
         self._known: dict[Any, Value] = {}
+        self.given: set[Value] = set()  # what loops take from sequences: what it was made of isn't there in a step
         self._began = next_serial()
 
     @contextmanager
@@ -205,7 +206,8 @@ class Trace:
 
     def made(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
         """The Value of an operation: a new one, or one that is known already."""
-        shorter = simplified(self.made, op, args, keywords, self.in_step)
+        given = bool(args) and isinstance(args[0], Value) and args[0] in self.given
+        shorter = None if given else simplified(self.made, op, args, keywords, self.in_step)
         if shorter is not None:
             return shorter
         found = list(values_in((args, keywords)))

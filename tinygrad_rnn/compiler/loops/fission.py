@@ -81,6 +81,7 @@ class _Fission:
         read = [*(a for v in self._inside([*ends, *inner]) for a in operands(v)), *ends, *inner]
         sequences = ((v, self._hoisted(v)) for v in read if self._moves(v) and self._leaves_early(v))
         hoisted = {v: sequence for v, sequence in sequences if sequence is not None}
+        trace.given.update(hoisted)
         self.loop = Loop(loop.name, loop.steps, loop.carried, hoisted, loop.backwards)
 
     # --- what stands where -------------------------------------------------------------------------------------------
@@ -152,6 +153,8 @@ class _Fission:
         """The sum of a Value over all steps."""
         if not self._moves(value):
             return self.loop.total(self._trace, value)
+        if value in self._slices:
+            return sum_over_time(self._trace, self.over(value))
         if value.op in (elementwise.add, elementwise.subtract) and all(_like(a, value) for a in value.args):
             a, b = (self.total(a) for a in value.args)
             return self._trace.made(value.op, (a, b), {})
