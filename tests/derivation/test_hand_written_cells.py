@@ -407,3 +407,88 @@ def test_two_steps_in_a_plain_loop():
 
 def test_no_steps_at_all():
     assert_right(lambda p, x: np.sum(np.tanh(x @ p["U"] + p["b"]) ** 2), {"U": UWB["U"], "b": UWB["b"]}, [XS[0]])
+
+
+def a_loop(p, xs, every=None):
+    """An Elman network in a plain loop, its gradient cut where a chunk begins."""
+    h, total = np.zeros(D), 0.0
+    for k, x in enumerate(xs):
+        if every and k % every == 0:
+            h = tr.stop_gradient(h)
+        h = np.tanh(x @ p["U"] + h @ p["W"])
+        total = total + np.sum(h**2)
+    return total
+
+
+@pytest.mark.parametrize("lengths", [(3, 2), (8, 5), (12, 6), (4, 4)], ids=str)
+def test_two_loops_one_after_the_other(lengths):
+    first, second = (random(n, N) for n in lengths)
+    derivation = assert_right(
+        lambda p, a, b: a_loop(p, a) + a_loop(p, b), {"U": UWB["U"], "W": UWB["W"]}, [first, second]
+    )
+    if min(lengths) > 3:  # each state has one recursion, and a start
+        assert sum(line.name.startswith("h") for line in derivation.lines) == 4
+
+
+def test_two_terms_a_step():
+    def loss(p, xs):
+        h, total = np.zeros(D), 0.0
+        for x in xs:
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            total = total + np.sum(h**2)
+            total = total + 0.1 * np.sum(np.abs(h))
+        return total
+
+    derivation = assert_right(loss, {"U": UWB["U"], "W": UWB["W"]}, [XS[:, 0]])
+    assert "L = Σ_t (sum(h_t²) + 0.1 sum(abs(h_t)))" in str(derivation)
+
+
+def test_chunks_in_a_plain_loop():
+    """The gradient is no derivative of the loss, so that finite differences have nothing to say."""
+    derivation = tr.derive(lambda p, xs: a_loop(p, xs, every=3), {"U": UWB["U"], "W": UWB["W"]}, [random(7, N)])
+    assert "∂L/∂h_t = 2 h_t + Δ_{t+1} Wᵀ [t in {1, 2, 4, 5}]" in str(derivation)
+
+
+def test_the_last_states_of_a_list():
+    def loss(p, xs):
+        h, states = np.zeros(D), []
+        for x in xs:
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            states.append(h)
+        return np.mean(np.stack(states)[2:] ** 2)
+
+    derivation = assert_right(loss, {"U": UWB["U"], "W": UWB["W"]}, [XS[:, 0]])
+    assert "L = mean(h_{3..T}²)" in str(derivation)
+
+
+def test_parameters_that_are_one_array():
+    assert_right(lambda W, x: np.sum(np.tanh(x @ W) ** 2), UWB["U"], [XS[0]])
+
+
+def test_a_function_with_its_parameters_around_it():
+    W, U = (tr.tensor(UWB[name], requires_grad=True) for name in "WU")
+    derivation = tr.derive(lambda x, h: np.tanh(x @ U + h @ W), XS, ZERO)
+    assert set(derivation.parameters) == {"W", "U"}
+    assert "∂L/∂h_t = ∂L/∂y_t + Δ_{t+1} Wᵀ" in str(derivation)
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+def test_whole_layers_alone(kind):
+    derivation = tr.derive(kind(N, D, 2, bidirectional=True, dtype=np.float64), XS)
+    derivation.check()
+    assert all(line.name != "L" for line in derivation.lines)
+
+
+def test_single_precision():
+    tr.derive(nn.LSTMCell(N, D), XS.astype(np.float32)).source()
+
+
+def test_values_that_decide_how_many_steps_there_are():
+    def loss(p, xs):
+        h, k = np.zeros(D), 0
+        while np.sum(h**2) < 0.5 and k < len(xs):
+            h = np.tanh(xs[k] @ p["U"] + h @ p["W"])
+            k += 1
+        return np.sum(h)
+
+    assert_right(loss, {"U": UWB["U"] * 2, "W": UWB["W"]}, [XS[:, 0]])

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..autodiff.rules import indexing
+from ..autodiff.rules import elementwise, indexing
 from ..compiler.graph.trace import stop_gradient
 from .expressions import (
     Apply,
@@ -173,6 +173,8 @@ def _through(expression: Expression, number: int, g: Reference, ans: Reference) 
         (hidden,) = expression.operands
         count = len(next(iter(hidden.quantity.values.values())))  # type: ignore[attr-defined]
         return Apply(Results((expression.settings["index"],), count), (g,), {}, ())
+    if expression.operation is elementwise.add:  # of any number of terms, as of this one and the rest
+        return vjp(Apply(elementwise.add, (expression.operands[number], ans), {}, expression.shape), 0, g, ans)
     return vjp(expression, number, g, ans)
 
 

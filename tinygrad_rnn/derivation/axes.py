@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..autodiff.rules import elementwise, shape
+import math
+
+from ..autodiff.rules import elementwise, linalg, shape
 from .arithmetic import is_negative, is_product, is_quotient_by_number, negative, product, repeated
 from .expressions import Apply, Expression, Number, Stack, Step
 
@@ -20,6 +22,18 @@ def looked_at(whole: Apply) -> Expression | None:
         return Apply(shape.reshape, inner.operands, {"shape": whole.shape}, whole.shape)
     if is_negative(inner):
         return negative(whole.with_operands(inner.operands))
+    return _vector_product(inner, whole)
+
+
+def _vector_product(inner: Expression, whole: Apply) -> Expression | None:
+    """A vector times a matrix, where the vector was made a matrix of one row for it."""
+    if not (isinstance(inner, Apply) and inner.operation is linalg.matmul and whole.ndim == 1 and inner.ndim == 2):
+        return None
+    row, matrix = inner.operands
+    while isinstance(row, Apply) and row.operation in LOOKS:
+        row = row.operands[0]
+    if row.ndim == 1 and matrix.ndim == 2 and row.shape[0] == matrix.shape[0]:
+        return Apply(linalg.matmul, (row, matrix), {}, whole.shape)
     return None
 
 
@@ -113,6 +127,8 @@ def summed_over(whole: Apply) -> Expression | None:
     inner = whole.operands[0]
     if whole.settings.get("axis") == () or (not inner.shape):
         return inner
+    if inner.shape and math.prod(inner.shape) == math.prod(whole.shape):  # over axes of length 1
+        return Apply(shape.reshape, (inner,), {"shape": whole.shape}, whole.shape)
     return negative(whole.with_operands(inner.operands)) if is_negative(inner) else None
 
 

@@ -12,10 +12,11 @@ import numpy as np
 
 from ..autodiff.array_node import value_of
 from ..autodiff.graph import ancestors
-from ..autodiff.scope import enable_grad
+from ..autodiff.scope import enable_grad, no_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map
 from ..nn.module import Module
+from ..nn.recurrent import Recurrent
 from ..nn.unroll import unroll
 from ..recorded.recording import Recording, record
 from .adjoints import adjoints
@@ -34,7 +35,7 @@ from .rolling import Rolling
 from .running import Run, function_of
 from .simplifying import simplified
 from .source import Source
-from .steps import number_steps
+from .steps import merge_sums, number_steps
 from .summing import sum_at_once
 from .text import written
 
@@ -72,7 +73,7 @@ class Derivation:
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
         root, items = cleaned(recording.loss, names, data)
         number_steps(items)
-        rolling = Rolling(items, given)
+        rolling = Rolling(merge_sums(items), given)
         sum_at_once(rolling.quantities)
         name_softmaxes(rolling.quantities)
         self.loss, _ = rolling.of[id(root)]
@@ -283,7 +284,7 @@ def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = T
 
 def _recorded(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
     """The recording, the leaves that are followed as data, and the arrays that the loss was given."""
-    if callable(loss) and _is_array(parameters):
+    if callable(loss) and _is_array(parameters) and not _is_loss_of(loss, parameters, data):
         return _layer(loss, parameters, None if isinstance(data, (tuple, list)) and not len(data) else data)
     if isinstance(loss, Recording):
         return loss, {}, {}
@@ -299,6 +300,17 @@ def _recorded(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Te
         return record(loss, parameters, data), {}, given
 
 
+def _is_loss_of(function: Any, parameters: Any, data: Any) -> bool:
+    """Whether a function gives one number for an array of parameters, so that it is a loss, and not a cell."""
+    if isinstance(function, Module) or not isinstance(data, (tuple, list)):
+        return False
+    try:
+        with no_grad():
+            return np.size(value_of(function(parameters, *data))) == 1
+    except Exception:  # a cell takes other arguments
+        return False
+
+
 def _is_array(a: Any) -> bool:
     return isinstance(a, (Tensor, np.ndarray)) and np.ndim(a) > 0
 
@@ -308,7 +320,7 @@ def _layer(cell: Any, xs: Any, state: Any) -> tuple[Recording, dict[Tensor, str]
     xs = np.asarray(value_of(xs))
     followed = tensor(xs, requires_grad=xs.dtype.kind == "f")
     with enable_grad():
-        ys, _ = unroll(cell, followed, state)
+        ys, _ = cell(followed, state) if isinstance(cell, Recurrent) else unroll(cell, followed, state)
     outputs = [y for y in leaves(ys) if isinstance(y, Tensor)]
     rng = np.random.default_rng(0)
     arriving = {

@@ -145,7 +145,16 @@ class _Cleaning:
         if isinstance(index, (int, np.integer)):
             found = whole.inputs[int(index)]
             return found if isinstance(found, Item) else None
+        if isinstance(index, slice) and len(whole.inputs[index]) > 1:
+            return self._stack(whole, whole.inputs[index], np.asarray(whole.value)[index])
         return None
+
+    def _stack(self, whole: Item, inputs: tuple[Any, ...], value: np.ndarray) -> Item:
+        """Some of the arrays that were stacked, as a stack of their own."""
+        item = Item(whole.op, inputs, dict(whole.keywords), value, whole.order + 0.5)
+        item.scope = whole.scope
+        self.items.append(item)
+        return item
 
 
 def takes_all(index: Any, shape: tuple[int, ...]) -> bool:

@@ -86,7 +86,7 @@ class Rolling:
         if group[0].step is None:
             once = [self._once(given) for given in operands_of[0]]
             return [Equation((), self._apply(group[0], once, settings_of[0]))]
-        rows = list(zip(*(self._column(column, group) for column in zip(*operands_of)))) or [()] * len(group)
+        rows = self._rows(group, operands_of)
         settings_of = _common_settings(settings_of, [item.step or 0 for item in group])
         common = all(settings is settings_of[0] for settings in settings_of)
         found: dict[Any, tuple[list[int], Item, Any, dict[str, Any]]] = {}
@@ -94,6 +94,16 @@ class Rolling:
             key = (operands, None if common else setting_key(settings), id(item.op) if item.op.is_single else None)
             found.setdefault(key, ([], item, operands, settings))[0].append(item.step or 0)
         return [Equation(tuple(sorted(steps)), self._apply(item, list(o), s)) for steps, item, o, s in found.values()]
+
+    def _rows(self, group: list[Item], operands_of: Sequence[list[Any]]) -> list[tuple[Expression, ...]]:
+        """The operands of each Item; sums may have more terms at some steps than at others."""
+        found: dict[int, tuple[Expression, ...]] = {}
+        for count in sorted({len(operands) for operands in operands_of}):
+            alike = [(item, operands) for item, operands in zip(group, operands_of) if len(operands) == count]
+            items = [item for item, _ in alike]
+            columns = [self._column(column, items) for column in zip(*(operands for _, operands in alike))]
+            found |= dict(zip(map(id, items), zip(*columns) if columns else [()] * len(items)))
+        return [found[id(item)] for item in group]
 
     def _apply(self, item: Item, operands: list[Expression], settings: dict[str, Any]) -> Expression:
         if item.op is shape.stacked and settings.get("axis", 0) == 0:
@@ -207,7 +217,7 @@ class Rolling:
             found = compiled(expression)(known, step)
         except (KeyError, IndexError):
             return False
-        return np.shape(found) == value.shape and np.array_equal(found, value)
+        return np.shape(found) == value.shape and np.allclose(found, value, rtol=1e-13, atol=0)
 
     def _column_of_leaves(self, column: tuple[Any, ...], steps: list[int]) -> list[Expression]:
         """Parameters, numbers, and data that may differ from step to step."""

@@ -28,4 +28,4 @@ def is_setting(op: Any, position: int, given: Any) -> bool:
     if isinstance(given, Item):
         return False
     rules = getattr(op, "vjps", None)
-    return isinstance(rules, (list, tuple)) and position < len(rules) and rules[position] is None
+    return isinstance(rules, (list, tuple)) and 0 < position < len(rules) and rules[position] is None

@@ -6,11 +6,15 @@ steps are where the same operations come again and again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.rules import elementwise
+from ..compiler.graph.trace import stop_gradient
 from .items import Item
 
 LONGEST_STEP = 600  # operations in one step of a plain loop
@@ -21,11 +25,41 @@ def number_steps(items: Sequence[Item]) -> None:
     _as_labelled(items)
     plain: list[Item] = []
     for item in [*items, None]:
+        if item is not None and item.op is stop_gradient:
+            continue
         if item is not None and item.step is None:
             plain.append(item)
         elif plain:
             _find_loops(plain)
             plain = []
+    for item in items:
+        if item.op is stop_gradient:
+            (source,) = item.inputs
+            item.step, item.loop = source.step, source.loop
+
+
+def merge_sums(items: Sequence[Item]) -> list[Item]:
+    """Sums of several terms within a step as one operation: ``x U + h W + b``."""
+    uses = Counter(id(given) for item in items for given in item.inputs)
+    merged: set[int] = set()
+    for item in items:
+        if item.op is not elementwise.add:
+            continue
+        inputs: list[Any] = []
+        for given in item.inputs:
+            if isinstance(given, Item) and uses[id(given)] == 1 and _is_part_of(given, item):
+                inputs += given.inputs
+                merged.add(id(given))
+            else:
+                inputs.append(given)
+        item.inputs = tuple(inputs)
+    return [item for item in items if id(item) not in merged]
+
+
+def _is_part_of(part: Item, whole: Item) -> bool:
+    """Whether one sum is no more than some terms of another."""
+    same_place = (part.step, part.loop) == (whole.step, whole.loop)
+    return part.op is elementwise.add and same_place and part.shape == whole.shape and not part.labels
 
 
 def _as_labelled(items: Sequence[Item]) -> None:
@@ -49,7 +83,8 @@ def _as_labelled(items: Sequence[Item]) -> None:
 
 def _signature(item: Item) -> Any:
     """What the values of a plain loop have in common from step to step."""
-    parameters = tuple(given.parameter for given in item.inputs if isinstance(given, Item) and given.parameter)
+    leaves = [given for given in item.inputs if isinstance(given, Item) and given.op is None]
+    parameters = tuple(leaf.parameter or leaf.data for leaf in leaves if leaf.parameter or leaf.data)
     op = item.op.name if item.op.is_single else item.op
     return op, item.shape, parameters, item.scope.layer, tuple(label.name for label in item.labels)
 
@@ -76,6 +111,7 @@ def _find_loops(items: list[Item]) -> None:
     """Find where the operations repeat, the longest stretch first, and number the steps."""
     codes: dict[Any, int] = {}
     sequence = np.array([codes.setdefault(_signature(item), len(codes)) for item in items])
+    where = {id(item): k for k, item in enumerate(items)}
     pending = [(0, len(items))]
     while pending:
         start, stop = pending.pop()
@@ -83,19 +119,44 @@ def _find_loops(items: list[Item]) -> None:
         if found is None:
             continue
         begin, period, length = found
-        first, count = _best_phase(items, begin + start, period, length)
+        first, count = _best_phase(items, begin + start, period, length, where)
         end = first + count * period
         block = sequence[first : first + period]
         before = [first - 1 - k for k in _aligned(block[::-1], sequence[start:first][::-1])]
         after = [end + k for k in _aligned(block, sequence[end:stop])]
-        _number(items, _Loop(first, period, count, before, after))
-        pending += [(start, min([first, *before])), (max([end - 1, *after]) + 1, stop)]
+        loop = _Loop(first, period, count, before, after if _reads_any(items, after, first, end, where) else [])
+        for part in _unbroken(items, loop, where):
+            _number(items, part)
+        pending += [(start, min([first, *before])), (max([end - 1, *loop.after]) + 1, stop)]
+
+
+def _reads_any(items: list[Item], places: Iterable[int], first: int, end: int, where: dict[int, int]) -> bool:
+    """Whether Items read what a stretch before them has given."""
+    return any(first <= where.get(id(source), -1) < end for k in places for source in items[k].inputs)
+
+
+def _unbroken(items: list[Item], loop: _Loop, where: dict[int, int]) -> list[_Loop]:
+    """A loop as several, where a step takes up nothing of those before it: there another one begins."""
+    places = [range(loop.first + k * loop.period, loop.first + (k + 1) * loop.period) for k in range(loop.steps)]
+    goes_on = [_reads_any(items, place, loop.first, place[0], where) for place in places]
+    breaks = [k for k in range(1, loop.steps) if not goes_on[k]]
+    if 2 * len(breaks) >= loop.steps - 1:
+        return [loop]
+    bounds = [0, *breaks, loop.steps]
+    found = []
+    for begin, end in itertools.pairwise(bounds):
+        before = loop.before if not begin else []
+        after = loop.after if end == loop.steps else []
+        found.append(_Loop(loop.first + begin * loop.period, loop.period, end - begin, before, after))
+    return found
 
 
 def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
-    """Of the stretches in which a pattern comes again and again the longest: (begin, period, length)."""
-    best: tuple[int, int, int] | None = None
-    covered = 0
+    """Of the stretches in which a pattern comes again and again a long one: (begin, period, length).
+
+    The longest may be a pattern of several steps; a shorter pattern that covers half as much is the step itself.
+    """
+    found: list[tuple[int, int, int, int]] = []
     for period in range(1, min(len(sequence) // 2, LONGEST_STEP) + 1):
         same = np.concatenate([[False], sequence[period:] == sequence[:-period], [False]])
         edges = np.flatnonzero(same[1:] != same[:-1])
@@ -105,24 +166,28 @@ def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
         longest = int(np.argmax(ends - begins))
         length = int(ends[longest] - begins[longest]) + period
         whole = length // period * period
-        if whole >= (3 if period == 1 else 2) * period and whole > covered:
-            best, covered = (int(begins[longest]), period, length), whole
-    return best
+        if whole >= (3 if period == 1 else 2) * period:
+            found.append((whole, int(begins[longest]), period, length))
+    if not found:
+        return None
+    most = max(whole for whole, *_ in found)
+    chosen = next(f for f in found if 2 * f[0] >= most and (f[0] == most or f[0] >= 3 * f[2]))
+    return chosen[1:]
 
 
-def _best_phase(items: list[Item], begin: int, period: int, length: int) -> tuple[int, int]:
+def _best_phase(items: list[Item], begin: int, period: int, length: int, where: dict[int, int]) -> tuple[int, int]:
     """Where the first whole step begins, so that little is handed from step to step; and how many steps there are."""
-    place = {id(item): k for k, item in enumerate(items)}
     choices = []
     for first in range(begin, begin + min(length % period + 1, period)):
         count, left_over = divmod(length - (first - begin), period)
         crossing = 0
         for k in range(first, first + count * period):
             for given in items[k].inputs:
-                at = place.get(id(given), -1)
+                at = where.get(id(given), -1)
                 crossing += at >= first and (at - first) // period != (k - first) // period
-        choices.append((crossing / count, left_over, first, count))
-    return min(choices)[2:]
+        takes_input = any(isinstance(a, Item) and a.op is None and a.parameter is None for a in items[first].inputs)
+        choices.append((crossing / count, not takes_input, left_over, first, count))
+    return min(choices)[-2:]
 
 
 def _aligned(block: np.ndarray, others: np.ndarray) -> list[int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ..autodiff.rules import elementwise
-from .expressions import Apply, Expression, Number, Reference, Sum
+from .expressions import Apply, Expression, Number, Reference, Shape, Sum
 from .quantities import Equation, Quantity
 from .reading import moves, parts, replaced, total
 
 
 def sum_at_once(quantities: list[Quantity]) -> None:
     """Turn every running sum of which only the last value is used into one sum over steps."""
-    for quantity in quantities:
+    for quantity in list(quantities):
         links = _links(quantity)
         if links is None:
             continue
@@ -28,18 +28,14 @@ def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | Non
     for t in quantity.steps:
         equation = quantity.equation_at(t)
         assert equation is not None
-        expression = equation.expression
-        own = [o for o in expression.operands if isinstance(o, Reference) and o.quantity is quantity]
-        if isinstance(expression, Apply) and expression.operation is elementwise.add and len(own) == 1:
-            (other,) = (o for o in expression.operands if o is not own[0]) if len(expression.operands) == 2 else (None,)
-            if other is None or other.shape != quantity.shape or _reads(other, quantity):
-                return None
-            before[t] = own[0].step(t) or 0
-            terms.append((t, other))
-        elif not _reads(expression, quantity):
-            terms.append((t, expression))
-        else:
+        found = _terms(equation.expression, quantity.shape)
+        own = [term for term in found if isinstance(term, Reference) and term.quantity is quantity]
+        others = [term for term in found if not _reads(term, quantity)]
+        if len(own) > 1 or len(own) + len(others) < len(found):
             return None
+        if own:
+            before[t] = own[0].step(t) or 0
+        terms += [(t, term) for term in others]
     starts = [t for t in quantity.steps if t not in before]
     followers = {step: t for t, step in before.items()}
     if len(starts) != 1 or len(followers) != len(before):
@@ -68,35 +64,51 @@ def _used_only_at(quantity: Quantity, last: int, quantities: list[Quantity]) -> 
     return True
 
 
+def _terms(expression: Expression, shape: Shape) -> tuple[Expression, ...]:
+    """The terms of a sum whose terms have all the same shape; of anything else that itself."""
+    is_sum = isinstance(expression, Apply) and expression.operation is elementwise.add
+    return expression.operands if is_sum and all(o.shape == shape for o in expression.operands) else (expression,)
+
+
 def _replace(quantity: Quantity, last: int, terms: list[tuple[int, Expression]], quantities: list[Quantity]) -> None:
     """Give a running sum one equation without steps."""
-    by_step: dict[Expression, list[int]] = {}
+    groups: list[tuple[Expression, list[int]]] = []
     single: list[Expression] = []
-    summed = {term for _, term in terms}
-    for t, term in [(t, part) for t, whole in terms for part in _parts_of_start(whole)]:
-        step = term.step(t) if isinstance(term, Reference) else None
-        if isinstance(term, Number) and not term.value:
+    for t, term in terms:
+        step = term.step(t) if isinstance(term, Reference) else t
+        if isinstance(term, Reference) and step is not None:
+            term = Reference(term.quantity, 0)
+        elif not moves(term):
+            if not (isinstance(term, Number) and not term.value):
+                single.append(term)
             continue
-        if isinstance(term, Reference) and step is not None and Reference(term.quantity, 0) in summed:
-            by_step.setdefault(Reference(term.quantity, 0), []).append(step)
-        elif moves(term):
-            by_step.setdefault(term, []).append(t)
+        assert step is not None
+        at = next((steps for other, steps in groups if other == term and step not in steps), None)
+        if at is None:
+            groups.append((term, [step]))
         else:
-            single.append(term)
-    found = [*single, *(Sum(tuple(sorted(steps)), term) for term, steps in by_step.items())]
+            at.append(step)
+    sums: list[Expression] = [Sum(tuple(sorted(steps)), term) for term, steps in groups]
+    order = quantity.order[last]
+    if len(sums) + len(single) > 1:  # an equation has one operation
+        sums = [_of_its_own(part, order, quantities, quantity) for part in sums]
+    found = [*single, *sums]
     quantity.equations = [Equation((), total(found) if found else Number(0.0))]
     quantity.values = {None: quantity.values[last]}
-    quantity.order = {None: quantity.order[last]}
+    quantity.order = {None: order}
     quantity.loop = None
     for other in quantities:
         for equation in other.equations:
             equation.expression = replaced(equation.expression, lambda part: _without_step(part, quantity))
 
 
-def _parts_of_start(term: Expression) -> tuple[Expression, ...]:
-    """The terms of a sum of two values, as which a running sum may begin."""
-    is_sum = isinstance(term, Apply) and term.operation is elementwise.add
-    return term.operands if is_sum and all(isinstance(o, Reference) for o in term.operands) else (term,)
+def _of_its_own(part: Expression, order: float, quantities: list[Quantity], before: Quantity) -> Expression:
+    """A sum over steps as a quantity."""
+    made = Quantity(part.shape, before.layer)
+    made.equations = [Equation((), part)]
+    made.order, made.values = {None: order - 0.25}, {None: None}  # type: ignore[dict-item]
+    quantities.insert(quantities.index(before), made)
+    return Reference(made)
 
 
 def _without_step(part: Expression, quantity: Quantity) -> Expression | None:
