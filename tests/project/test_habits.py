@@ -34,3 +34,10 @@ def test_what_is_claimed_is_what_the_matrix_runs() -> None:
 def test_a_workflow_runs_the_script_that_decides() -> None:
     steps = workflow("tests.yml")["jobs"]["everything"]["steps"]
     assert any(step.get("run") == "bash .ci/run" for step in steps)
+
+
+def test_the_files_that_are_called_slow_are_there() -> None:
+    tests = ROOT / "tests"
+    named = re.findall(r'"(\w+/test_\w+\.py)"', (tests / "conftest.py").read_text(encoding="utf-8"))
+    assert len(named) > 10
+    assert not [name for name in named if not (tests / name).is_file()]

@@ -23,7 +23,7 @@ SECONDS = 120  # until a run that hangs is given up
 pytest.importorskip("mpi4py", reason="processes share a run by the extra mpi")
 MPIEXEC = next((path for path in Path(sys.executable).parent.glob("mpiexec*") if path.stem == "mpiexec"), None)
 needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="this environment has no mpiexec of its own")
-pytestmark = [needs_mpi, pytest.mark.slow]
+pytestmark = needs_mpi
 
 
 def start(ranks: int, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
