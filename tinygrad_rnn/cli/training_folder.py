@@ -105,13 +105,20 @@ class TrainingFolder:
             Complaint: a part of it is damaged.
         """
         try:
-            with open_to_read(self.settings) as file:
-                settings = json.loads(file.read(MOST_SETTINGS_BYTES))
+            settings = self._read_settings()
             vocabulary = Vocabulary.load(self.vocabulary)
             symbols = load_encoded(self.text, vocabulary)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             complain(error)
         return settings, vocabulary, symbols
+
+    def _read_settings(self) -> Any:
+        with open_to_read(self.settings) as file:
+            data = file.read(min(self.settings.stat().st_size, MOST_SETTINGS_BYTES))
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{self.settings} is damaged: {error}") from None
 
     def save_model(self, model: LanguageModel) -> None:
         """Write the model."""

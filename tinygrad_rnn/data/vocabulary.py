@@ -278,7 +278,7 @@ class Vocabulary(ABC):
         kinds: dict[str, type[Vocabulary]] = {known.kind: known for known in (CharacterVocabulary, WordVocabulary)}
         kind = kinds.get(content.kind)
         if kind is None:
-            raise ValueError(f"{source} holds a vocabulary of an unheard-of kind: {content.kind!r}")
+            raise ValueError(f"{source} holds a vocabulary of an unheard-of kind: {content.kind!r:.60}")
         if not issubclass(kind, cls):
             raise ValueError(
                 f"{source} holds a vocabulary of {content.kind}, not of {cls.kind}. Load it with {kind.__name__}.load."
@@ -310,7 +310,8 @@ class Vocabulary(ABC):
             ValueError: If it is damaged or anything else than a vocabulary of this kind.
         """
         with open_to_read(path) as file:
-            data = file.read(vocabulary_format.MAX_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size  # read() takes memory for all that it is asked for
+            data = file.read(min(size, vocabulary_format.MAX_BYTES + 1))
         return cls.from_bytes(data, source=os.fspath(path))
 
     def _content(self) -> Content:

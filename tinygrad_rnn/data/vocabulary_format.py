@@ -10,11 +10,16 @@ import hashlib
 import json
 from typing import Any, NamedTuple, NoReturn
 
+import numpy as np
+
 MAX_BYTES = 32 << 20
 """No larger vocabulary is written or read: it would hold some three million words."""
 
 MAX_SYMBOL_LENGTH = 100_000
 """No symbol has more characters."""
+
+MAX_CONTAINERS = 1000
+"""A vocabulary has two: an object, and the list of its symbols."""
 
 _FORMAT = "tinygrad_rnn vocabulary, version 1"
 _FIELDS = {"format", "kind", "unknown", "symbols", "sha256"}
@@ -84,6 +89,7 @@ def from_bytes(data: bytes, source: str) -> Content:
     if len(data) > MAX_BYTES:
         raise ValueError(f"{source} is not a vocabulary: it has more than {MAX_BYTES:,} bytes")
     try:
+        _check_structure(data)
         fields = json.loads(data.decode(), parse_int=_no_number, parse_float=_no_number, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:  # the latter: a million brackets
         raise ValueError(f"{source} is not a vocabulary: it is not such JSON ({error})") from None
@@ -93,7 +99,7 @@ def from_bytes(data: bytes, source: str) -> Content:
             "Give a file that was written by a vocabulary's save()."
         )
     if fields.keys() != _FIELDS:
-        odd = ", ".join(sorted(_FIELDS ^ fields.keys())[:5])
+        odd = ", ".join(map(repr, sorted(_FIELDS ^ fields.keys())[:5]))
         raise ValueError(f"{source} is damaged: these entries are missing or unexpected: {odd:.200}")
     kind, unknown, symbols = fields["kind"], fields["unknown"], fields["symbols"]
     if (
@@ -110,6 +116,21 @@ def from_bytes(data: bytes, source: str) -> Content:
             "Restore it, or make the vocabulary from its text again."
         )
     return content
+
+
+def _check_structure(data: bytes) -> None:
+    """Turn away lists of lists: an empty one takes twenty times as much memory as it has characters.
+
+    Raises:
+        ValueError: If there are more than a vocabulary has.
+    """
+    if data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS:
+        return
+    characters = np.frombuffer(data.replace(rb"\\", b"").replace(rb'\"', b""), np.uint8)
+    is_inside = np.logical_xor.accumulate(characters == ord('"'))  # of a string: behind its first quote
+    opens = (characters == ord("[")) | (characters == ord("{"))
+    if np.count_nonzero(opens & ~is_inside) > MAX_CONTAINERS:
+        raise ValueError("it holds lists of lists")
 
 
 def _checksum(content: Content) -> str:

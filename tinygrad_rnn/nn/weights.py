@@ -36,6 +36,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.foreign import as_numpy, widened
+from ..autodiff.texts import printable
 
 FORMATS = (".npz", ".safetensors")
 
@@ -70,7 +71,7 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
     plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in given.items()}
     for name, array in plain.items():
         if array.dtype.kind not in "fiub":
-            raise ValueError(f"save_weights: {name} holds {array.dtype}, not numbers")
+            raise ValueError(f"save_weights: {printable(name)} holds {array.dtype}, not numbers")
     with replace_file(path) as file:
         if form == ".npz":
             np.savez(file, allow_pickle=False, **plain)
@@ -89,22 +90,28 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         exactly.
 
     Raises:
-        ValueError: another ending; a damaged file; one that holds Python objects instead of numbers.
+        ValueError: another ending; a damaged file; one that holds anything but numbers, such as text or Python
+            objects; a small .npz file that would expand to more than 20 times its size.
         OSError: the file can't be read.
     """
     from ..data.files import open_to_read
+    from ..data.npz_file import read_npz
 
     form = _format(path)
-    with open_to_read(path) as file:
-        try:
-            if form == ".safetensors":
-                return {name: _from_safetensors(entry) for name, entry in _safetensors().deserialize(file.read())}
-            with np.load(file, allow_pickle=False) as arrays:
-                return {name: _from_npz(arrays[name]) for name in arrays.files}
-        except (ImportError, OSError):
-            raise
-        except Exception as error:  # each format has errors of its own for a file that isn't whole
-            raise ValueError(f"{os.fspath(path)} can't be read as {form}: {error}") from error
+    try:
+        with open_to_read(path) as file:
+            if form == ".npz":
+                arrays = read_npz(file, also=_is_short_float)
+                return {name: _from_npz(array) for name, array in arrays.items()}
+            entries = _safetensors().deserialize(file.read())
+            return {name: _from_safetensors(entry) for name, entry in entries}
+    except ImportError:
+        raise
+    except OSError as error:
+        error.filename = error.filename or os.fspath(path)
+        raise
+    except Exception as error:  # each format has errors of its own for a file that isn't whole
+        raise ValueError(f"{os.fspath(path)} can't be read as {form}: {printable(str(error)):.500}") from error
 
 
 def _format(path: str | os.PathLike[str]) -> str:
@@ -136,9 +143,15 @@ def _from_safetensors(entry: Mapping[str, Any]) -> np.ndarray:
     if entry["dtype"] not in SAFETENSORS_TYPES:
         raise ValueError(f"its numbers are of type {entry['dtype']}; read are {', '.join(SAFETENSORS_TYPES)}")
     array = np.frombuffer(entry["data"], SAFETENSORS_TYPES[entry["dtype"]]).reshape(entry["shape"])
+    if entry["dtype"] == "BOOL" and array.size and array.view(np.uint8).max() > 1:
+        raise ValueError("it holds truth values that are neither true nor false")
     return widened(array) if entry["dtype"] == "BF16" else array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+def _is_short_float(dtype: np.dtype[Any]) -> bool:
+    """Whether it is what bfloat16 is in an .npz file, two bytes without a type: NumPy has no name for it."""
+    return dtype == np.dtype("V2")
+
+
 def _from_npz(array: np.ndarray) -> np.ndarray:
-    """An array of an .npz file, in which bfloat16 lies as two bytes without a type: NumPy has no name for it."""
-    return widened(array.view("<u2")) if array.dtype == np.dtype("V2") else array
+    return widened(array.view("<u2")) if _is_short_float(array.dtype) else array

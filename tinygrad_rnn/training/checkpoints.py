@@ -94,7 +94,7 @@ class Checkpoints:
             OSError: It can't be written. The older ones are all still there.
         """
         self._last_time = time.monotonic()  # also of an attempt that fails: the next one waits its time
-        save_tree(tree, self._path(step))
+        save_tree(tree, self.path_of(step))
         for _, path in self._found()[self.keep :]:
             with contextlib.suppress(OSError):  # one too many does no harm
                 path.unlink()
@@ -125,7 +125,8 @@ class Checkpoints:
         """Whether there are no checkpoints."""
         return not self._found()
 
-    def _path(self, step: int) -> Path:
+    def path_of(self, step: int) -> Path:
+        """The file of a step's checkpoint."""
         return self.folder / f"step-{step:08d}.checkpoint"
 
     def _found(self) -> list[tuple[int, Path]]:

@@ -82,9 +82,9 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
     if not isinstance(tree, dict) or tree.get("kind") != KIND:
         raise ValueError(f"{Path(path)} holds no language model; give a file that save_language_model wrote")
     try:
-        vocabulary = Vocabulary.from_bytes(tree["vocabulary"].tobytes(), source=os.fspath(path))
+        vocabulary = Vocabulary.from_bytes(tree["vocabulary"].tobytes(), source="its vocabulary")
         return _rebuilt(tree["cell"], vocabulary, tree["weights"])
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"{Path(path)} holds no whole language model: {error!r:.200}") from None
 
 

@@ -205,7 +205,15 @@ def _resumed(checkpoints: Checkpoints, run: Run, resume: bool, stack: ExitStack)
     found = run.ranks.gather(newest)[0]
     if found is None:
         return False
-    run.ranks.everywhere(lambda: run.load_state_dict(found[1]))
+    step, state = found
+
+    def load() -> None:
+        try:
+            run.load_state_dict(state)
+        except ValueError as error:
+            raise ValueError(f"{checkpoints.path_of(step)}: {error}") from error
+
+    run.ranks.everywhere(load)
     return True
 
 

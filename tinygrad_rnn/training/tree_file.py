@@ -2,7 +2,8 @@
 
 A file may be cut short, damaged, or made by someone who means harm. So it ends with a checksum of everything before
 it; nothing in it is executed or unpickled; and nothing that it says about sizes is believed before it agrees with
-the size of the file.
+the size of the file. What is read takes no longer than a file of its size may, and no more memory than some 25 times
+that size (an empty list, two characters of JSON, takes so much).
 
 =====================  =========================================================================================
 bytes                  what
@@ -26,7 +27,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,8 +38,14 @@ from ..data.files import open_to_read, replace_file
 MAGIC = b"tinygrad_rnn tree\n"
 LENGTH_BYTES = 8
 CHECKSUM_BYTES = 32
-MAX_HEADER_BYTES = 64 << 20
+MAX_HEADER_BYTES = 16 << 20
 """Numbers belong into arrays; JSON takes many times its size in memory when it is read."""
+MAX_PARTS = 1 << 20
+"""So many values may stand in a header, arrays apart."""
+MAX_AXES = 64
+"""NumPy's own limit."""
+MAX_LARGE_KEYS = 100
+"""Of one dict. Python finds whole numbers beyond 2**60 in a dict by their remainders, which may all be the same."""
 PLAIN = (type(None), bool, int, float, str)
 DTYPE = re.compile(r"[<|>][?biufc][0-9]{1,2}")
 
@@ -53,7 +60,8 @@ def save_tree(tree: Any, path: str | os.PathLike[str]) -> None:
 
     Raises:
         TypeError: There is something else in the tree; the message says where.
-        ValueError: Without its arrays, the tree takes more than ``MAX_HEADER_BYTES``.
+        ValueError: Without its arrays, the tree takes more than ``MAX_HEADER_BYTES``, or has more than ``MAX_PARTS``
+            values.
         OSError: The file can't be written.
 
     Example:
@@ -67,10 +75,11 @@ def save_tree(tree: Any, path: str | os.PathLike[str]) -> None:
     arrays: list[np.ndarray] = []
     layout = _encoded(tree, "the tree", arrays)
     header = json.dumps({"tree": layout, "arrays": [[a.dtype.str, list(a.shape)] for a in arrays]}).encode()
-    if len(header) > MAX_HEADER_BYTES:
+    if len(header) > MAX_HEADER_BYTES or _parts_of(header) > MAX_PARTS:
         raise ValueError(
-            f"without its arrays, the tree takes {len(header):,} bytes, more than the {MAX_HEADER_BYTES:,} that are "
-            "read back; keep long lists of numbers as arrays"
+            f"without its arrays, the tree takes {len(header):,} bytes and has some {_parts_of(header):,} values, more "
+            f"than the {MAX_HEADER_BYTES:,} bytes, or the {MAX_PARTS:,} values, that are read back; keep long lists of "
+            "numbers as arrays"
         )
     with replace_file(path) as file:
         checksum = hashlib.sha256()
@@ -99,11 +108,24 @@ def load_tree(path: str | os.PathLike[str]) -> Any:
         try:
             if space < 0 or length > MAX_HEADER_BYTES:
                 raise ValueError(f"its header can't have {length:,} bytes")
-            header = json.loads(file.read(length))
-            return _decoded(header["tree"], _read_arrays(file, header["arrays"], space))
+            data = file.read(length)
+            if _parts_of(data) > MAX_PARTS:
+                raise ValueError(f"its header can't have {_parts_of(data):,} values")
+            header = json.loads(data)
+            del data
+            arrays = _read_arrays(file, header["arrays"], space)
+            tree = _decoded(header["tree"], arrays)
+            if any(array is not None for array in arrays):
+                raise ValueError("it holds arrays that have no place in the tree")
+            return tree
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             # Its checksum is right, so it was not damaged but made so.
             raise ValueError(f"{Path(path)} holds no tree of arrays: {error!r:.200}") from None
+
+
+def _parts_of(header: bytes) -> int:
+    """At most how many values JSON has, found without reading it."""
+    return header.count(b",") + header.count(b"[") + header.count(b"{")
 
 
 def _parts(header: bytes, arrays: list[np.ndarray]) -> Iterator[Any]:
@@ -146,6 +168,7 @@ def _encoded(tree: Any, place: str, arrays: list[np.ndarray]) -> Any:
     if type(tree) is tuple:
         return {"tuple": [_encoded(part, f"{place}[{i}]", arrays) for i, part in enumerate(tree)]}
     if isinstance(tree, dict) and all(type(key) in (str, int) for key in tree):
+        _check_keys(tree)
         return {"dict": [[key, _encoded(tree[key], f"{place}[{key!r}]", arrays)] for key in tree]}
     raise TypeError(
         f"{place} is a {type(tree).__name__}; only arrays, numbers, strings, None, and lists, tuples and dicts of them "
@@ -153,35 +176,74 @@ def _encoded(tree: Any, place: str, arrays: list[np.ndarray]) -> Any:
     )
 
 
-def _decoded(layout: Any, arrays: list[np.ndarray]) -> Any:
+def _decoded(layout: Any, arrays: list[Any]) -> Any:
+    """The tree that a layout stands for. It is made of the layout's own lists, and takes arrays from ``arrays``."""
     if type(layout) in PLAIN:
         return layout
     if isinstance(layout, list):
-        return [_decoded(part, arrays) for part in layout]
+        for i, part in enumerate(layout):
+            layout[i] = _decoded(part, arrays)
+        return layout
     ((kind, content),) = layout.items()
+    if kind in ("array", "scalar"):
+        return _taken(content, arrays, kind == "scalar")
+    if type(content) is not list:
+        raise ValueError(f"a {kind!r:.20} of {type(content).__name__}")
     if kind == "tuple":
-        return tuple(_decoded(part, arrays) for part in content)
+        return tuple(_decoded(content, arrays))
     if kind == "dict":
-        return {key: _decoded(value, arrays) for key, value in content}
-    if kind == "array":
-        return arrays[content]
-    if kind == "scalar":
-        return arrays[content][()]
-    raise ValueError(f"unknown kind {kind!r}")
+        return _decoded_dict(content, arrays)
+    raise ValueError(f"unknown kind {kind!r:.20}")
 
 
-def _read_arrays(file: BinaryIO, descriptions: list[Any], space: int) -> list[np.ndarray]:
+def _taken(place: Any, arrays: list[Any], is_scalar: bool) -> Any:
+    """The array of a place, which nothing else may have; or the number of NumPy's that is in it."""
+    if type(place) is not int or not 0 <= place < len(arrays) or arrays[place] is None:
+        raise ValueError(f"array {place!r:.20} isn't there, or stands in two places")
+    array, arrays[place] = arrays[place], None
+    if is_scalar and array.ndim:
+        raise ValueError(f"a number of shape {array.shape}")
+    return array[()] if is_scalar else array
+
+
+def _decoded_dict(content: list[Any], arrays: list[Any]) -> dict[Any, Any]:
+    keys = [key for key, _ in content]
+    if not all(type(key) in (str, int) for key in keys):
+        raise ValueError("a key that is neither a string nor a whole number")
+    _check_keys(keys)
+    found = {key: _decoded(value, arrays) for key, value in content}
+    if len(found) != len(content):
+        raise ValueError("a dict with a key twice")
+    return found
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    if sum(type(key) is int and abs(key) >= 2**60 for key in keys) > MAX_LARGE_KEYS:
+        raise ValueError(f"a dict with more than {MAX_LARGE_KEYS} keys as large as 2**60")
+
+
+def _read_arrays(file: BinaryIO, descriptions: list[Any], space: int) -> list[Any]:
     """The arrays of a file that has ``space`` bytes left for them."""
-    dtypes, shapes = [], []
-    for name, shape in descriptions:
-        if not DTYPE.fullmatch(name) or not all(type(n) is int and n >= 0 for n in shape):
-            raise ValueError(f"no array of numbers: {name}, {shape}")
-        dtypes.append(np.dtype(name))
-        shapes.append(tuple(shape))
-    if sum(dtype.itemsize * math.prod(shape) for dtype, shape in zip(dtypes, shapes)) != space:
+    forms = [_form(name, shape) for name, shape in descriptions]
+    if sum(dtype.itemsize * math.prod(shape) for dtype, shape in forms) != space:
         raise ValueError("its arrays don't fill it")
-    arrays = []
-    for dtype, shape in zip(dtypes, shapes):
-        data = bytearray(file.read(dtype.itemsize * math.prod(shape)))  # a bytearray makes a writable array
-        arrays.append(np.frombuffer(data, dtype).reshape(shape))
-    return arrays
+    return [_read_array(file, dtype, shape) for dtype, shape in forms]
+
+
+def _form(name: Any, shape: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The dtype and shape of an array; the numbers of a shape are such that their product takes no time."""
+    is_shape = type(shape) is list and len(shape) <= MAX_AXES
+    if not is_shape or not all(type(n) is int and 0 <= n < 2**63 for n in shape) or not DTYPE.fullmatch(name):
+        raise ValueError(f"no array of numbers: {name!r:.20}, {shape!r:.60}")
+    return np.dtype(name), tuple(shape)
+
+
+def _read_array(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+    array = np.empty(shape, dtype)
+    if array.size:
+        data = array.reshape(-1).view(np.uint8)
+        if file.readinto(data) != data.size:  # type: ignore[attr-defined]
+            raise ValueError("it became shorter while it was read")
+        if dtype.kind == "b" and data.max() > 1:
+            raise ValueError("a truth value that is neither true nor false")
+    return array
