@@ -224,3 +224,22 @@ def test_other_units() -> None:
     loss = nn.cross_entropy(tr.tensor(np.zeros((1, 8))), np.array([3]))
     assert nn.bits_per_character(loss).item() == pytest.approx(3)
     assert nn.perplexity(loss).item() == pytest.approx(8)
+
+
+@pytest.mark.parametrize("options", [{}, {"reduction": "sum"}, {"label_smoothing": 0.2, "weight": True}])
+@pytest.mark.parametrize("run", [lambda f: f, tr.compile], ids=["eager", "compiled"])
+def test_probabilities_get_a_gradient_too(options: dict[str, Any], run: Any) -> None:
+    """As PyTorch gives it; and both arguments by differences."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    scores, p = rng.normal(size=(4, 3)), rng.dirichlet(np.ones(3), 4)
+    class_weights = np.array([1.0, 2.0, 0.5])
+    ours = {**options, **({"weight": class_weights} if "weight" in options else {})}
+    theirs = {**options, **({"weight": torch.tensor(class_weights)} if "weight" in options else {})}
+    logits, target = (tr.tensor(a, requires_grad=True) for a in (scores, p))
+    run(lambda z, y: nn.cross_entropy(z, y, **ours))(logits, target).backward()
+    twins = [torch.tensor(a, requires_grad=True) for a in (scores, p)]
+    torch.nn.functional.cross_entropy(*twins, **theirs).backward()
+    for a, b in zip((logits, target), twins):
+        np.testing.assert_allclose(a.grad, b.grad, rtol=0, atol=1e-14)
+    assert tr.gradcheck(lambda z, y: nn.cross_entropy(z, y, **ours), [scores, p])

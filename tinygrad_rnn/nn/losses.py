@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff import log_softmax, softplus
-from ..autodiff.tensor import constant
+from ..autodiff.tensor import Tensor, constant
 from .compiled_cells import is_traced
 from .through_time import along_batch, checked_lengths
 
@@ -204,7 +204,8 @@ def cross_entropy(
     Args:
         logits: (..., k), unnormalised log-probabilities; (T, B, k) with lengths. (Classes last; PyTorch has them
             second.)
-        target: class indices (...), integers; or probabilities (..., k).
+        target: class indices (...), integers; or probabilities (..., k), which get a gradient if they are a Tensor that
+            wants one.
         reduction: "mean", "sum", "none" or "per_instance".
         weight: (k,), how much each class counts; the mean of losses by index is then a weighted one.
         ignore_index: a target that doesn't count.
@@ -224,7 +225,8 @@ def cross_entropy(
         >>> round(tr.nn.cross_entropy(tr.tensor([[2.0, 0.0]]), np.array([0])).item(), 4)
         0.1269
     """
-    target = target if is_traced(target) else np.asarray(target)
+    if not is_traced(target) and not (isinstance(target, Tensor) and target.requires_grad):
+        target = np.asarray(target)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing is from 0 to 1, not {label_smoothing}")
     counting = _Counting(np.shape(logits), lengths, batch_first)
