@@ -227,3 +227,7 @@ for _ord in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf):
         (lambda x, o=_ord: np.linalg.norm(x, o, axis=(0, 2), keepdims=True), [real(2, 2, 3)]),
     )
 on(np.linalg.norm)((np.linalg.norm, [real(2, 2, 2)]))
+
+# Where both are equal nothing is chosen, so there is a second derivative, too.
+for _f in (np.logaddexp, np.logaddexp2):
+    on(_f)((_f, [np.array([0.7, -1.5, 0.3]), np.array([0.7, -1.5, 0.4])]), (_f, [np.array(2.0), np.array(2.0)]))

@@ -16,6 +16,7 @@ import numpy as np
 from ..registry import elementwise, overrides, primitive
 from .activations import is_object_array, sigmoid
 from .axes import Axis, reduced_axes
+from .joining import without_lists
 from .reductions import restore
 
 # --- the sum of exponentials, on plain arrays ------------------------------------------------------------------------
@@ -110,6 +111,7 @@ def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         >>> round(float(tr.logsumexp([1000.0, 1000.0])), 4)
         1000.6931
     """
+    a = without_lists(None, a)
     return log_sum_exp(a, axis=reduced_axes(axis, np.ndim(a)), keepdims=keepdims)
 
 
@@ -161,6 +163,7 @@ def softmax(x: Any, axis: Axis = -1) -> Any:
         >>> tr.softmax(np.array([1000.0, 1000.0])).tolist()
         [0.5, 0.5]
     """
+    x = without_lists(None, x)
     return softmax_of(x, axis=reduced_axes(axis, np.ndim(x)))
 
 
@@ -177,6 +180,7 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
         >>> tr.log_softmax(np.array([-2000.0, 0.0])).tolist()
         [-2000.0, 0.0]
     """
+    x = without_lists(None, x)
     return log_softmax_of(x, axis=reduced_axes(axis, np.ndim(x)))
 
 
@@ -185,7 +189,7 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
 
 def _share(ans: Any, mine: Any, other: Any, scale: float = 1.0) -> Any:
     """exp(mine) / (exp(mine) + exp(other)), from their difference; 0 where both are -inf."""
-    same = mine == other  # also where both are infinite, and have no difference
+    same = (mine == other) & np.isinf(mine)  # which have no difference; where finite ones are equal, it has a slope
     apart = np.where(same, 0, mine) - np.where(same, 0, other)
     return np.where(ans == -np.inf, 0, sigmoid(scale * apart))
 
