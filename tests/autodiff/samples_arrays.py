@@ -113,6 +113,13 @@ on(np.meshgrid)(
     (lambda x, y, z: sum(np.meshgrid(x, y, z, copy=False)), [real(3), real(2), real()]),
     (lambda x: np.meshgrid(x)[0] * x, [real(3)]),
 )
+on(np.rollaxis)(
+    (lambda x: np.rollaxis(x, 2), [real(2, 3, 2)]),
+    (lambda x: np.rollaxis(x, 0, 3), [real(2, 3, 2)]),
+    (lambda x: np.rollaxis(x, -1, -2) * x[..., :1, :1], [real(3, 3, 3)]),
+)
+on(np.real_if_close)((lambda x: np.real_if_close(x) * x, [real(3)]))
+on(np.angle)((lambda x: np.angle(x) + x, [real(3)]), (lambda x: np.angle(x, deg=True) + x, [real()]))
 on(np.real)((np.real, [real(2, 3)]), (lambda x: x.real * x, [real(3)]))
 on(np.imag)((lambda x: np.imag(x) + x, [real(2, 3)]), (lambda x: np.imag(x), [real(2)]), (lambda x: x.imag, [real()]))
 on(np.conjugate)((np.conj, [real(2, 3)]), (lambda x: x.conj() * x.conjugate(), [real(3)]))

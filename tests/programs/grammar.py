@@ -126,6 +126,8 @@ def programs(draw: Callable[..., Any], shapes: list[tuple[int, ...]] | None = No
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     names = [f"x{i}" for i in range(len(shapes))]
     values: dict[str, Any] = {name: rng.uniform(-1.5, 1.5, shape) for name, shape in zip(names, shapes)}
+    if draw(st.integers(0, 3)) == 3:  # numbers that are equal to each other
+        values = {name: np.round(2 * a) / 2 + 0.25 for name, a in values.items()}
     inputs, lines = [values[name] for name in names], []
     for number in range(draw(st.integers(most_lines // 4, most_lines))):
         line = draw(expressions(values))

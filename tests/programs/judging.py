@@ -89,7 +89,7 @@ def judge(program: Program, compiled: bool = True, executor: str = "numpy") -> b
     towards = sum(np.sum(g * v) for g, v in zip(gradient, along))
     close([attempted(tr.jvp, loss, program.inputs, along)[1]], [towards], 1e-9, "jvp and vjp")
     by_differences = slope(loss, program.inputs, along)
-    if by_differences is not None and uses_stop(program) is False:
+    if by_differences is not None and not uses_stop(program):
         close([towards], [by_differences], 1e-4, "gradient and differences")
 
     def pulled(*xs: Any) -> Any:
@@ -98,6 +98,9 @@ def judge(program: Program, compiled: bool = True, executor: str = "numpy") -> b
     second = attempted(tr.grad(pulled, argnums=argnums), *program.inputs)
     pushed = attempted(tr.jvp, tr.grad(loss, argnums=argnums), program.inputs, along)[1]
     close(second, pushed, 1e-7, "second order, two ways")
+    curvature = slope(pulled, program.inputs, along)
+    if curvature is not None and by_differences is not None and not uses_stop(program):
+        close([sum(np.sum(g * v) for g, v in zip(second, along))], [curvature], 1e-3, "second order and differences")
     if compiled:
         fast = loss_of(tr.compile(f, executor=executor), expected)
         value, of_compiled = attempted(tr.value_and_grad(fast, argnums=argnums), *program.inputs)

@@ -50,9 +50,7 @@ class Sharing:
         loss: the loss.
     """
 
-    def __init__(
-        self, data: Epochs, rank: int, size: int, accumulate: int, weight: Weight | None, loss: Loss
-    ) -> None:
+    def __init__(self, data: Epochs, rank: int, size: int, accumulate: int, weight: Weight | None, loss: Loss) -> None:
         if accumulate < 1:
             raise ValueError(f"fit: accumulate={accumulate}: a batch has at least one part")
         self.axes = data.batch_axes

@@ -128,6 +128,14 @@ overrides(np.deg2rad)(radians)
 real = overrides(np.real)(elementwise(lambda val: np.real(val), 1, name="real"))
 imag = overrides(np.imag)(elementwise(lambda val: np.imag(val), 0, name="imag"))
 conjugate = row(np.conjugate, 1)
+angle = overrides(np.angle)(elementwise(lambda z, deg=False: np.angle(z, deg), 0, None, name="angle"))
+
+
+@overrides(np.real_if_close)
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    """np.real_if_close: a real array as it is."""
+    return np.positive(a)
+
 
 # --- masks -----------------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,15 @@ moveaxis = overrides(np.moveaxis)(
         name="moveaxis",
     )
 )
+
+
+@overrides(np.rollaxis)
+def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    """np.rollaxis: an axis moved in front of another."""
+    axis, start = axis % a.ndim, start + a.ndim if start < 0 else start
+    return np.moveaxis(a, axis, start - 1 if axis < start else start)
+
+
 # The backward pass undoes broadcasting and dtypes by itself, so the transposes of these two are the identity.
 broadcast_to = overrides(np.broadcast_to)(
     linear(
