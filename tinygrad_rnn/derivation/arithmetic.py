@@ -224,14 +224,19 @@ def _doubled(terms: list[Expression]) -> Expression | None:
 
 def _sums_together(terms: list[Expression]) -> Expression | None:
     """Sums over the same steps as one."""
-    first = next((term for term in terms if isinstance(term, Sum)), None)
+    signed = [(term, *_signed(term)) for term in terms]
+    first = next((inner for _, _, inner in signed if isinstance(inner, Sum)), None)
     if first is None:
         return None
-    alike = [t for t in terms if isinstance(t, Sum) and t.steps == first.steps and t.shape == first.shape]
+    alike = [
+        (term, negative(inner.inner) if sign < 0 else inner.inner)
+        for term, sign, inner in signed
+        if isinstance(inner, Sum) and inner.steps == first.steps and inner.shape == first.shape
+    ]
     if len(alike) < 2:
         return None
-    one = Sum(first.steps, total([term.inner for term in alike]))
-    rest = [term for term in terms if not any(term is other for other in alike)]
+    one = Sum(first.steps, total([inner for _, inner in alike]))
+    rest = [term for term in terms if not any(term is other for other, _ in alike)]
     return total([one, *rest])
 
 

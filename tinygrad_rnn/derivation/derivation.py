@@ -133,9 +133,10 @@ class Derivation:
             function = function_of(source.text)
             try:
                 run = self._run_text(source, function, self._called({}), self.data)
-            except (KeyError, IndexError, NameError, TypeError, ValueError):  # a loop that isn't in order
+            except (LookupError, NameError, TypeError, ValueError, ArithmeticError):  # a loop that isn't in order
                 continue
-            if all(_is_close(run.gradients[name], value) for name, value in right.items()):
+            errors = _differences(run.gradients, right)
+            if all(error <= _tolerance(right[name]) for name, error in errors.items()):
                 return source, function
         raise NotWritable("the lines of this derivation don't run as a program of NumPy; evaluate() runs them")
 
@@ -205,15 +206,13 @@ class Derivation:
         """
         with contextlib.suppress(NotWritable):
             _ = self._program  # which is held against the lines
-        mine = self.gradients(self._values)
-        for name, right in self.recording.gradients().items():
-            scale = max(float(np.max(np.abs(right), initial=0.0)), 1e-30)
-            error = float(np.max(np.abs(mine[name] - right), initial=0.0)) / scale
-            precision = float(np.finfo(right.dtype).eps) if right.dtype.kind == "f" else 1e-16
-            if not error <= max(1e-10, 1e4 * precision) and np.all(np.isfinite(right)):
+        mine, right = self.gradients(self._values), self.recording.gradients()
+        for name, error in _differences(mine, right).items():
+            if error > _tolerance(right[name]) and np.all(np.isfinite(right[name])):
                 raise WrongDerivation(
-                    f"derive: the line dL/d{name} gives another gradient than autograd (relative difference "
-                    f"{error:.1e}). This is a fault in the derivation, which must not be trusted; please report it."
+                    f"derive: the line dL/d{self.names[name]} gives another gradient than autograd (relative "
+                    f"difference {error:.1e}). This is a fault in the derivation, which must not be trusted; please "
+                    "report it."
                 )
 
     def __str__(self) -> str:
@@ -223,10 +222,20 @@ class Derivation:
         return f"<derivation of {len(self.lines)} lines>"
 
 
-def _is_close(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two gradients differ by rounding alone."""
-    scale = float(np.max(np.abs(b), initial=0.0)) or 1.0
-    return bool(np.allclose(a / scale, b / scale, rtol=0, atol=1e-10, equal_nan=True))
+def _differences(mine: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """By how much gradients differ, each relative to its size; where it cancels to 0, to a fraction of the largest."""
+    sizes = {name: float(np.max(np.abs(value), initial=0.0)) for name, value in right.items()}
+    least = 1e-3 * max(sizes.values(), default=0.0) or 1e-30
+    found = {}
+    for name, value in right.items():
+        difference = np.abs(np.nan_to_num(mine[name]) - np.nan_to_num(value))
+        found[name] = float(np.max(difference, initial=0.0)) / max(sizes[name], least)
+    return found
+
+
+def _tolerance(gradient: np.ndarray) -> float:
+    """How far a gradient of this precision may be from another."""
+    return max(1e-10, 1e4 * float(np.finfo(gradient.dtype).eps)) if gradient.dtype.kind == "f" else 1e-10
 
 
 def _is_start(line: Line) -> bool:
@@ -290,14 +299,25 @@ def _recorded(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Te
         return loss, {}, {}
     data = tuple(data)
     if not callable(loss) or isinstance(loss, Tensor):
-        return record(loss, parameters, data), {}, {}
+        return _record(loss, parameters, data), {}, {}
     names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
     given = {name: np.asarray(value_of(a)) for name, a in _arrays(names, data)}
     followed, tracked = _followed(names, data)
     try:
-        return record(loss, parameters, followed), tracked, given
+        return _record(loss, parameters, followed), tracked, given
     except Exception:  # data that are Tensors may be refused where arrays are not
-        return record(loss, parameters, data), {}, given
+        return _record(loss, parameters, data), {}, given
+
+
+def _record(loss: Any, parameters: Any, data: Sequence[Any]) -> Recording:
+    """The recording; errors speak of ``derive``."""
+    try:
+        return record(loss, parameters, data)
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        if not text.startswith("compare:"):
+            raise
+        raise type(error)(text.replace("compare", "derive").replace(" on the autograd side", "")) from None
 
 
 def _is_loss_of(function: Any, parameters: Any, data: Any) -> bool:

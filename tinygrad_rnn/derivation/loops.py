@@ -216,32 +216,33 @@ def _can_join(first: Loop, second: Loop, between: list[Unit], units: list[Unit])
 def _take_sums(units: list[Unit]) -> None:
     """Let sums over the steps of a loop be added up in it."""
     for loop in [unit for unit in units if isinstance(unit, Loop)]:
-        before = units[: units.index(loop)]
-        known = {q for unit in before for q in _computes(unit)} | loop.quantities
-        known |= {q for unit in units for q in _computes(unit) if q.adjoint_of is None} if _is_backward(loop) else set()
+        before: set[Visit] = set()
+        for unit in units[: units.index(loop)]:
+            before |= _gives(unit)
         for line in [unit for unit in units if isinstance(unit, Line) and not unit.steps]:
             terms = _terms(line.expression)
             if not all(isinstance(term, Sum) and set(term.steps) <= set(loop.steps) for term in terms):
                 continue
-            read = [r for term in terms for r, _ in references(term, ())]
-            own = any(r.quantity in loop.quantities for r in read) or _is_backward(loop)
-            if not own or not all(_is_there(r, loop, known) for r in read):
-                continue
-            loop.sums.append(line)
-            units.remove(line)
+            quantities = {r.quantity for term in terms for r, _ in references(term, ())}
+            own = not quantities.isdisjoint(loop.quantities) or _is_backward(loop)
+            if own and all(_is_there(term, loop, before) for term in terms):
+                loop.sums.append(line)
+                units.remove(line)
 
 
 def _is_backward(loop: Loop) -> bool:
     return any(line.quantity.adjoint_of is not None for line in loop.lines)
 
 
-def _is_there(reference: Reference, loop: Loop, known: set[Quantity]) -> bool:
-    """Whether what is read has been computed when the loop is at this step."""
-    if reference.quantity.adjoint_of is None and _is_backward(loop):
-        return True
-    if reference.quantity not in known:
-        return False
-    if reference.quantity not in loop.quantities:
-        return True
-    direction = -1 if loop.backwards else 1
-    return reference.shift is not None and reference.shift * direction <= 0
+def _is_there(term: Expression, loop: Loop, before: set[Visit]) -> bool:
+    """Whether all that a sum reads has been computed when the loop is at the step that reads it."""
+    given, direction = _gives(loop), -1 if loop.backwards else 1
+    for reference, steps in references(term, ()):
+        if reference.quantity.adjoint_of is None and _is_backward(loop):
+            continue  # all of the forward pass
+        for t in steps or (None,):
+            at = reference.step(t)
+            done = (reference.quantity, at) in given and at is not None and (at - (t or 0)) * direction <= 0
+            if not done and (reference.quantity, at) not in before:
+                return False
+    return True

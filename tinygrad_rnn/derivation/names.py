@@ -59,7 +59,7 @@ class Names:
     def _base(self, quantity: Quantity) -> str:
         own = self._own_name(quantity)
         if own is not None:
-            return re.sub(r"\W", "_", own)
+            return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has but a number
         if quantity in self.activated:
             loops = {state.loop for state in self.recurrent}
             return "z" if loops and quantity.loop not in loops else "a"
@@ -78,7 +78,8 @@ class Names:
         return "z" if is_affine and not quantity.steps else ""
 
     def _give(self, quantity: Quantity, base: str) -> None:
-        mark = ""
+        own = self._own_name(quantity) or ""
+        mark = own if own.isdigit() else ""
         if base == "a" and self._own_name(quantity) is None:
             mark = self._mark_of_argument(quantity)
         if base and not mark and len(self.layers.get(base, ())) > 1 and quantity.layer is not None:

@@ -145,6 +145,17 @@ def _counts_up(place: Any, axis: int, places: list[Expression]) -> bool:
     return grid.ndim <= 1 and np.array_equal(np.ravel(grid), np.arange(n)) and (n == 1 or ahead == axis)
 
 
+# --- choices ---------------------------------------------------------------------------------------------------------
+
+
+def _where_numbers(whole: Apply) -> Expression | None:
+    """``(x > y) | (x != x)``, with which a rule follows NaNs: x > y."""
+    condition, other = whole.operands
+    if isinstance(other, Apply) and other.name == "not_equal" and other.operands[0] == other.operands[1]:
+        return condition
+    return None
+
+
 # --- parts side by side ----------------------------------------------------------------------------------------------
 
 
@@ -242,6 +253,8 @@ def _expanded(expression: Expression, axis: int) -> Expression | None:
 
 RECOGNISED: dict[object, tuple[Rule, ...]] = {
     elementwise.exp: (_softmax,),
+    np.bitwise_or: (_where_numbers,),
+    np.logical_or: (_where_numbers,),
     log_probabilities.shares: (_shares,),
     reductions.sum: (_sum_of_one_hot,),
     indexing.assemble: (_chosen,),

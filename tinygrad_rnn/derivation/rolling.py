@@ -56,6 +56,7 @@ class Rolling:
         self.of: dict[int, Place] = {}
         self._parts = {id(item): _operands(item, self.sequences.constant) for item in items}
         self._begun: dict[Place, Any] = {}
+        self._first_read: dict[Place, float] = {}
         groups = [(self._quantity(group), group) for group in self._grouped(items)]
         self.quantities = [quantity for quantity, _ in groups]
         for quantity, group in groups:
@@ -141,12 +142,15 @@ class Rolling:
         if not (times > fixed.most_common(1)[0][1] or (times == fixed.most_common(1)[0][1] and same_loop)):
             common = None
         found: list[Expression] = []
-        for given, place, t in zip(column, places, steps):
+        for given, place, t, item in zip(column, places, steps, group):
             if common is None:
                 found.append(self._elsewhere(given, place, t, group[0].loop))
                 continue
             target = next(p[0] for p in places if p and id(p[0]) == common[0])
             found.append(self._relative(given, place, t, target, common[1]))
+            if (target, t + common[1]) in self._begun:
+                read = self._first_read.get((target, t + common[1]), item.order)
+                self._first_read[target, t + common[1]] = min(read, item.order)
         return found
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
@@ -198,10 +202,13 @@ class Rolling:
                 continue
             for equation in target.equations:
                 if equation is not start and self._gives(equation.expression, step, target.values[step]):
+                    reads = [r for r in parts(equation.expression) if isinstance(r, Reference)]
+                    order = max((r.quantity.order[r.step(step)] for r in reads), default=-1) + 0.01
+                    if order >= self._first_read.get((target, step), order + 1):
+                        continue  # what it would be made of comes later
                     target.equations.remove(start)
                     equation.steps = tuple(sorted((*equation.steps, step)))
-                    reads = [r for r in parts(equation.expression) if isinstance(r, Reference)]
-                    target.order[step] = max((r.quantity.order[r.step(step)] for r in reads), default=-1) + 0.01
+                    target.order[step] = order
                     del self._begun[target, step]
                     return True
         return False
@@ -265,24 +272,23 @@ def _places(items: list[Item], model: list[Item]) -> list[int]:
     """For each of some Items which one of the model it is like; in their order, where nothing tells."""
     free = list(range(len(model)))
     found: dict[int, int] = {}
-    for k, item in enumerate(items):
-        alike = [place for place in free if _reading(model[place]) == _reading(item)]
-        if alike:
-            found[k] = alike[0]
-            free.remove(alike[0])
+    for depth in (4, 3, 2, 1):
+        for k, item in enumerate(items):
+            alike = (place for place in free if _reading(model[place], depth) == _reading(item, depth))
+            place = next(alike, None) if k not in found else None
+            if place is not None:
+                found[k] = place
+                free.remove(place)
     return [found[k] if k in found else free.pop(0) for k in range(len(items))]
 
 
-def _reading(item: Item) -> Any:
-    """What an Item reads: numbers, parameters, results of which operations."""
-    return tuple(
-        ("op", operation_key(given.op))
-        if isinstance(given, Item) and given.op is not None
-        else ("leaf", given.parameter)
-        if isinstance(given, Item)
-        else ("number", repr(given))
-        for given in item.inputs
-    )
+def _reading(given: Any, depth: int) -> Any:
+    """What an Item is made of, some operations deep: numbers, parameters, results of which operations."""
+    if not isinstance(given, Item):
+        return "number", repr(given)
+    if given.op is None:
+        return "leaf", given.parameter
+    return operation_key(given.op), tuple(_reading(a, depth - 1) for a in given.inputs) if depth else ()
 
 
 def _own_labels(item: Item) -> list[Label]:
