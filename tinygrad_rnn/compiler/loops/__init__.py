@@ -5,5 +5,6 @@
 - ``rewriting``: the same step, rewritten so that more of it can leave.
 - ``fission``: what is loop-invariant or can be batched over time leaves a Loop.
 - ``storage``: where the arrays of a Loop lie (buffer assignment), for every executor.
+- ``independent_rows``: whether rows of a batch can go through a Loop by themselves.
 - ``traced_loop``: where a function goes through time, one step is traced, and a Loop is made of it.
 """

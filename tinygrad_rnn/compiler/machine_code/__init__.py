@@ -1,9 +1,9 @@
 """The executor that writes loops as text that numba makes machine code of.
 
 - ``addresses``: where the elements of an array lie; ``expressions``: what is done with each.
-- ``independent_rows``: rows of a batch that go through a loop by themselves; ``function``: the text of one function.
+- ``function``: the text of one function.
 - ``placement``: which Value lies in which array (buffer assignment).
 - ``passes``: passes over elements; ``products``: matrix products; ``schedule``: in which order.
-- ``loop``: loops around them.
+- ``loop``: loops over time around them.
 - ``whole_program``, ``loops_and_passes``: small programs as one function, and large ones as several.
 """

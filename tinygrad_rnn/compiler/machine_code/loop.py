@@ -5,11 +5,11 @@ from __future__ import annotations
 from ...autodiff.rules import linalg, shape
 from ..graph.shapes import is_view, multiplications
 from ..graph.values import Value, label, operands
+from ..loops.independent_rows import batch_of
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
 from .addresses import Place, row, viewed, whole
 from .function import NoMachineCode
-from .independent_rows import batch_of
 from .products import factors, goes_by_tiles
 from .schedule import Schedule
 

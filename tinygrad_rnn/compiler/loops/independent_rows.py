@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...autodiff.rules import indexing, linalg, reductions, shape
 from ..graph.shapes import acts_by_element
 from ..graph.values import Value, values_in
-from ..loops.loop import Loop, LoopResult
+from .loop import Loop, LoopResult
 
 
 def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
