@@ -95,7 +95,8 @@ OPTIONS = {
     "sample": "length prime temperature seed json",
     "eval": "json",
     "export": "json",
-    "draw": "steps seed level view direction values gradients color formulas highlight title out overwrite quiet",
+    "draw": "steps seed level view direction shapes values gradients color formulas highlight title "
+    "out overwrite quiet",
     "compare": "loss tolerance referee out overwrite quiet json",
     "bench": "cell units inputs batch steps threads seed json",
     "info": "json",

@@ -1,178 +1,164 @@
-"""Whatever things are called: every format holds the same picture, and the names as they were given, as text."""
+"""What things are called: by named() on outputs and states, by the class of a cell, by where a parameter stands."""
 
-import functools
-import json
-import re
-import unicodedata
-from html.parser import HTMLParser
-from xml.etree import ElementTree
+from __future__ import annotations
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.chromium import chromium, watched
-from tests.names import NAMES
-from tinygrad_rnn.autodiff.texts import printable
+from tinygrad_rnn import nn
+from tinygrad_rnn.explanation import gradient_flow, gradients, state_jacobian
 from tinygrad_rnn.viz import draw
-from tinygrad_rnn.viz.formats.graphviz import NoRenderer, render
-
-# Nothing in a page asks for more than these names; a whole page for each of all names would take minutes.
-FOR_A_BROWSER = [
-    "<!--<script>", "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a\u2028b", "__proto__",
-    "\x1b[31mred", "a\r\nb", " a  b ", "'\"", "W²", "&amp;", "constructor", "`${alert(1)}`", "url(#line)", "\ud800",
-]  # fmt: skip
 
 
-def network(name):
-    """A name for a parameter, a gate, a state, an output and a layer."""
-    rng = np.random.default_rng(0)
-    W = tr.tensor(rng.normal(size=(2, 2)), requires_grad=True, name=name)
+def titles(picture, kind):
+    return {vertex.title for vertex in picture.graph.vertices if vertex.kind == kind}
+
+
+def lanes(x):
+    return [lane.title for lane in draw(x).graph.lanes if lane.is_cell]
+
+
+def weights():
+    return tr.tensor(np.array([[0.5, -0.3], [0.2, 0.8]]), requires_grad=True, name="W")
+
+
+def own_names(W):
+    def cell(x, s):
+        s = tr.named("s", np.tanh(x + s @ W))
+        return tr.named("o", 2 * s), s
+
+    return cell
+
+
+def test_an_output_and_a_state_are_called_what_the_cell_calls_them():
+    W = weights()
+    os, _ = tr.unroll(own_names(W), np.ones((4, 2)), state=tr.tensor(np.zeros(2), requires_grad=True))
+    loss = np.sum(os)
+    picture = draw(loss, level="cell")
+    assert titles(draw(loss), "state") == {"s"} and titles(draw(loss), "output") == {"o"}
+    assert "s = tanh(x + s' W)" in [label.text for label in picture.scene.labels]
+    flow = gradient_flow(loss)
+    assert flow["s"].steps.tolist() == [0, 1, 2, 3, 4]
+    assert gradients(loss, at="s").shape == gradients(loss, at="o").shape == (4, 2)
+    assert state_jacobian(loss, 4, 0).shape == (2, 2)
+    right = gradients(loss, at="s")
+    report = tr.compare(
+        loss, {"W": np.zeros((2, 2)), "dL/ds[2]": right[1], "s[3]": os.inputs[2].data / 2}, {"W": W}
+    )
+    assert [line.verdict for line in report.lines] == ["agrees", "agrees"]
+
+
+def test_without_names_of_its_own_they_are_h_and_y_as_ever():
+    W = weights()
+    ys, _ = tr.unroll(lambda x, h: (2 * h, np.tanh(x + h @ W)), np.ones((4, 2)), state=np.zeros(2))
+    assert titles(draw(np.sum(ys)), "state") == {"h"} and titles(draw(np.sum(ys)), "output") == {"y"}
+    assert titles(draw(np.sum(nn.LSTM(2, 3, seed=0)(np.ones((3, 1, 2), np.float32))[0])), "state") == {"h", "c"}
+
+
+def test_parts_of_a_tuple_and_scalars_have_their_names_too():
+    W = weights()
 
     def cell(x, state):
-        h = tr.named(name, np.tanh(x + state[name] @ W))
-        return h, {name: h}
+        a, b = state
+        a = tr.named("a", np.tanh(x + a @ W))
+        return a, (a, tr.named("memory", b * 0.5 + a))
 
-    with tr.scope(layer=name):
-        ys, _ = tr.unroll(cell, rng.normal(size=(3, 2)), state={name: np.zeros(2)})
-    return np.sum(ys**2)
-
-
-@functools.cache
-def pictured(name):
-    return draw(network(name), title=name, formulas=True, gradients=True)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_svg_is_the_same_but_for_the_text(name):
-    texts = []
-    for each in ("W", name):
-        root = ElementTree.fromstring(pictured(each).svg.encode())
-        found = [(element.tag, sorted(element.attrib.keys() - {"aria-label"})) for element in root.iter()]
-        texts.append(([tag for tag, _ in found], [keys for _, keys in found], root))
-    assert texts[0][:2] == texts[1][:2] or not name
-    root = texts[1][2]
-    assert not printable(name) or printable(name) in "".join(root.itertext())
-    for element in root.iter():
-        for value in element.attrib.values():
-            if value.startswith("url("):
-                assert root.find(f".//*[@id='{value[5:-1]}']") is not None
+    ys, _ = tr.unroll(cell, np.ones((3, 2)), state=(np.zeros(2), np.zeros(2)))
+    ys, (_, memory) = tr.unroll(cell, np.ones((3, 2)), state=(np.zeros(2), np.zeros(2)))
+    assert {flow.name for flow in gradient_flow(np.sum(memory) + np.sum(ys)).flows} == {"a", "memory"}
+    w = tr.scalars([[0.5, 0.1], [0.2, 0.3]], name="W")
+    ys, _ = tr.unroll(own_names(w), tr.scalars(np.ones((3, 2)), requires_grad=False), state=tr.scalars(np.zeros(2)))
+    assert titles(draw(np.sum(ys)), "state") == {"s[0]", "s[1]"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_json_and_the_table_hold_the_name(name):
-    picture = pictured(name)
-    document = json.loads(picture.json)
-    assert printable(name) in {node["name"] for node in document["nodes"]}
-    lines = picture.text.split("\n")
-    assert len(lines) == len(pictured("W").text.split("\n")) or not name
-    assert not any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c == "\u202e" for line in lines for c in line)
+class Own(nn.Module):
+    """A cell of the user's, with a layer inside."""
+
+    def __init__(self, inputs=2, units=3):
+        self.units = units
+        self.read = nn.Linear(inputs, units, seed=0)
+        self.W = nn.Parameter(np.eye(units))
+
+    def forward(self, x, h):
+        h = np.tanh(self.read(x) + h @ self.W)
+        return h, h
+
+    def initial_state(self, x):
+        return np.zeros((*np.shape(x)[:-1], self.units))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_dot_has_the_same_statements(name):
-    def statements(each):
-        """What stands outside of strings and of labels."""
-        text = re.sub(r'"(?:[^"\\]|\\.)*"', '""', pictured(each).dot)
-        return [re.sub(r"<.*>|[\d.,]+", "", line) for line in text.splitlines()]
-
-    if name and not set(name) & set('"<'):  # labels are markup in angle brackets, which are told by a parser alone
-        assert statements(name) == statements("W")
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_cell_is_framed_by_its_own_class(compiled):
+    cell = tr.compile(Own()) if compiled else Own()
+    assert lanes(np.sum(tr.unroll(cell, np.ones((3, 2)))[0])) == ["Own"]
+    xs = np.ones((3, 2, 2))
+    assert lanes(np.sum(nn.Recurrent(Own())(xs)[0])) == ["layer 0 · Own"]
+    assert lanes(np.sum(nn.Recurrent(Own())(xs, lengths=[3, 2])[0])) == ["layer 0 · Own"]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.strip() and len(name) < 40])
-def test_graphviz_writes_the_name_as_it_is(name):
-    try:
-        svg = render(pictured(name).dot, "svg")
-    except NoRenderer:
-        pytest.skip("no Graphviz")
-    texts = {" ".join("".join(text.itertext()).split()) for text in ElementTree.fromstring(svg).iter() if text.text}
-    assert any(" ".join(printable(name).split()) in text.replace("\xa0", " ") for text in texts), texts
+def test_layers_of_a_stack_are_called_alike():
+    xs = np.ones((3, 1, 2), np.float32)
+    assert lanes(np.sum(nn.LSTM(2, 3, num_layers=3, seed=0)(xs)[0])) == [f"layer {n} · LSTMCell" for n in range(3)]
+    both = lanes(np.sum(nn.GRU(2, 3, num_layers=2, bidirectional=True, seed=0)(xs)[0]))
+    assert both == [f"layer {n}{way} · GRUCell" for n in range(2) for way in ("", ".reverse")]
+    stack = nn.StackedCell([nn.RNNCell(2, 3, seed=0), nn.GRUCell(3, 3, seed=1)])
+    assert lanes(np.sum(tr.unroll(stack, np.ones((3, 2), np.float32))[0])) == ["layer 0 · RNNCell", "layer 1 · GRUCell"]
 
 
-class Page(HTMLParser):
-    """The elements of a page with the names of their attributes, its text, and what its scripts hold."""
+def test_a_function_within_a_model_is_framed_by_the_model():
+    class Model(nn.Module):
+        def __init__(self):
+            self.W = nn.Parameter(np.eye(2))
 
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self.data, self.inside = [], {}, None
-        self.feed(text)
+        def forward(self, xs):
+            return np.sum(tr.unroll(lambda x, h: np.tanh(x + h @ self.W), xs, state=np.zeros(2))[0])
 
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, [key for key, _ in attributes]))
-        self.inside = dict(attributes).get("id") if tag == "script" else None
-
-    def handle_endtag(self, tag):
-        self.elements.append(("/", tag))
-        self.inside = None
-
-    def handle_comment(self, data):
-        self.elements.append(("comment", data))
-
-    def handle_data(self, text):
-        if self.inside:
-            self.data[self.inside] = self.data.get(self.inside, "") + text
+    assert lanes(Model()(np.ones((3, 2)))) == ["Model"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_has_the_same_elements(name):
-    ours, plain = pictured(name).html, Page(pictured("W").html)
-    page = Page(ours)
-    if printable(name):
-        assert page.elements == plain.elements
-        assert list(json.loads(page.data["data"])["parameters"]) == [printable(name)]
-    (embedded,) = re.findall(r'<script id="data" type="application/json">(.*?)</script>', ours, re.S)
-    assert not set(embedded) & set("<>&\u2028\u2029")
+class Model(nn.Module):
+    def __init__(self):
+        self.encoder = nn.LSTM(2, 3, num_layers=2, seed=0)
+        self.cell = Own(3, 3)
+        self.head = nn.Sequential(nn.Linear(3, 4, seed=1), nn.Linear(4, 1, seed=2))
+        self.odd = nn.Parameter(np.ones(1), name="mine")
+
+    def forward(self, xs):
+        ys, _ = self.encoder(xs)
+        zs, _ = tr.unroll(self.cell, ys)
+        return np.sum(self.head(zs) * self.odd)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_formulas_are_one_expression_whatever_is_in_them(name):
-    for found in pictured(name).equations.values():
-        for equation in found:
-            ElementTree.fromstring(equation.mathml())
-            latex = equation.latex()
-            assert "\n" not in latex and printable(equation.text()) == equation.text()
-            assert not re.search(r"(?<!\\)[%#&$~]", latex)
-            rest = re.sub(r"\\[\\{}_#$%& ]", "", latex)
-            assert rest.count("{") == rest.count("}") and rest.count(r"\left(") == rest.count(r"\right)")
-            known = {
-                "mathrm",
-                "left",
-                "right",
-                "tanh",
-                "sum",
-                "frac",
-                "backslash",
-                "hat",
-                "sim",
-                "cdot",
-                "odot",
-                "dots",
-                "sigma",
-            }
-            assert set(re.findall(r"\\([a-z]+)", rest)) <= known | {"operatorname"}
+def test_parameters_are_called_by_where_they_stand():
+    model = Model()
+    names = {path: parameter.name for path, parameter in model.named_parameters()}
+    assert names.pop("odd") == "mine"
+    assert names and all(path == name for path, name in names.items())
+    assert {"encoder.layers.1.W", "cell.read.b", "cell.W", "head.0.W"} <= set(names)
+    loss = model(np.ones((3, 1, 2), np.float32))
+    assert titles(draw(loss), "parameter") == {*names, "mine"}
+    loss.backward()
+    report = tr.compare(loss, {name: parameter.grad for name, parameter in model.named_parameters()}, model)
+    assert report.agrees and tr.compare(loss, {**{n: p.grad for n, p in model.named_parameters() if n != "odd"},
+                                               "mine": model.odd.grad}).agrees  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_highlighted_parameter_is_found_by_its_name(name):
-    if printable(name):
-        assert draw(network(name), highlight=(3, name)).terms
+def test_equations_keep_the_letters_of_a_layer():
+    loss = np.sum(nn.RNN(2, 3, seed=0)(np.ones((3, 1, 2), np.float32))[0])
+    assert "h = tanh(x U + h' W + b)" in [label.text for label in draw(loss, level="cell").scene.labels]
+    assert draw(loss, highlight=(3, "W")).terms and draw(loss, highlight=(3, "layers.0.W")).terms
 
 
-def test_a_page_works_in_a_browser_whatever_things_are_called(tmp_path):
-    complaints = []
-    with chromium() as browser:
-        page = watched(browser, complaints)
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        for n, name in enumerate(FOR_A_BROWSER):
-            picture = pictured(name)
-            page.goto(picture.save(tmp_path / f"{n}.html").as_uri())
-            assert page.title().split() == printable(name).split()
-            assert page.locator("#phase").text_content() == "the whole graph", name
-            page.locator("#loss").select_option("3")
-            page.locator("#parameter").select_option(index=1)
-            assert f"∂{printable(name)}" in page.locator("#followed").text_content()
-            assert page.locator("#terms li").count() == 3
-            page.locator("#next").click()
-            assert page.locator("td[data-parameter]").count() == 1
-    assert complaints == []
+@pytest.mark.parametrize("level", ["op", "gate", "cell"])
+def test_shapes_are_written_into_the_boxes(level):
+    cell = nn.LSTMCell(2, 3, seed=0)
+    loss = np.sum(tr.unroll(cell, np.ones((10, 5, 2), np.float32))[0])
+    without, shown = draw(loss, level=level), draw(loss, level=level, shapes=True)
+    (weight,) = [box for box in shown.scene.boxes if [line.text for line in box.lines][:1] == ["W"] and box.vertex >= 0]
+    assert "(3, 12)" in [line.text for line in weight.lines]
+    for box in shown.scene.boxes:
+        if box.vertex >= 0 and box.kind in ("state", "cell"):
+            assert "(5, 3)" in [line.text for line in box.lines]
+    assert not any("(5, 3)" in line.text for box in without.scene.boxes for line in box.lines)
+    assert shown.html and shown.dot

@@ -99,5 +99,8 @@ def test_what_is_not_there_is_said():
 def test_parameters_of_the_same_name_are_numbered():
     loss = NETWORKS["normalised"]()
     names = parameter_names(read([loss]))
-    assert {"b", "b#2"} <= set(names)
-    assert draw(loss, highlight=(5, "b#2")).terms[0].value.shape == read([loss]).vertices[names["b#2"]].value.shape
+    assert {"cell.b", "of_state.b"} <= set(names)
+    for short, full in (("b#2", "of_input.b"), ("cell.b", "cell.b")):
+        assert draw(loss, highlight=(5, short)).terms[0].value.shape == read([loss]).vertices[names[full]].value.shape
+    a, b = (tr.tensor(2.0, requires_grad=True, name="w") for _ in range(2))
+    assert list(parameter_names(read([a * b]))) == ["w", "w#2"]

@@ -22,12 +22,14 @@ class Scope(NamedTuple):
         step: which time step, counted from 1 as in the articles; 0 is the initial state.
         owner: the module that was running. Its ``describe()``, if any, tells what input it takes.
         within: the scope of the step that the loop runs in; None for a loop that is not inside a step of another.
+        cell: the cell whose step it is.
     """
 
     layer: int | str | None = None
     step: int | None = None
     owner: Any = None
     within: Scope | None = None
+    cell: Any = None
 
     @property
     def outermost_step(self) -> int | None:
@@ -138,6 +140,7 @@ def scope(layer: int | str | None = None, step: int | None = None, owner: Any = 
         before.step if step is None else step,
         before.owner if owner is None else owner,
         before.within,
+        before.cell if layer == before.layer else None,
     )
     try:
         yield

@@ -29,6 +29,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--level", choices=CHOICES["level"], default="op", help="what one box is (default: op)")
     parser.add_argument("--view", choices=CHOICES["view"], default="unrolled", help="(default: unrolled)")
     parser.add_argument("--direction", choices=CHOICES["direction"], default="forward", help="(default: forward)")
+    parser.add_argument("--shapes", action="store_true", help="write the shapes into the boxes")
     parser.add_argument("--values", action="store_true", help="write the numbers into the boxes")
     parser.add_argument("--gradients", action="store_true", help="and the gradients")
     parser.add_argument("--color", choices=["gradient"], help="colour the boxes by the norm of their gradient")
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
                 level=options.level,
                 view=options.view,
                 direction=options.direction,
+                shapes=options.shapes,
                 values=options.values,
                 gradients=options.gradients,
                 color=options.color,

@@ -89,6 +89,8 @@ class Module:
     def __setattr__(self, attribute: str, value: Any) -> None:
         if isinstance(value, Parameter) and value.name is None:
             value.name = attribute
+        elif isinstance(value, (Module, list, tuple, dict)):
+            _qualify(value, attribute)
         super().__setattr__(attribute, value)
 
     # --- what is inside ----------------------------------------------------------------------------------------------
@@ -241,6 +243,13 @@ def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
         return
     for key, part in parts:
         yield from _walk(part, f"{path}.{key}" if path else str(key), kind)
+
+
+def _qualify(part: Any, attribute: str) -> None:
+    """Put the name of an attribute before the names that the parameters inside it have by where they stand."""
+    for path, parameter in _walk(part, attribute, Parameter):
+        if parameter.name and path.endswith(f".{parameter.name}"):
+            parameter.name = path
 
 
 def _holds_parameters(value: Any) -> bool:

@@ -142,7 +142,7 @@ class Masked:
     """
 
     def __init__(self, cell: Cell) -> None:
-        self.cell = cell
+        self.cell = self.stands_for = cell
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
         """One step of the cell inside, for the sequences that have one."""

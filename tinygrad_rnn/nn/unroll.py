@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.errors import reveal
-from ..autodiff.graph import named
-from ..autodiff.scope import Scope, context, of_loop
+from ..autodiff.graph import Node, named
+from ..autodiff.scope import Label, Scope, context, of_loop
 from ..autodiff.tensor import Tensor, constant, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
 from .compiled_cells import is_compiled, uncompiled
@@ -247,17 +247,21 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skippe
         Their outputs, in the order in which they were taken, and the state after the last.
     """
     outside = context.scope
-    layer, _, owner, within = of_loop(outside)
-    outputs = []
+    layer, _, owner, within, _ = of_loop(outside)
+    whose = module_of(cell)
+    outputs: list[Any] = []
     try:
         for t in order:
-            context.scope = Scope(layer, t, owner, within)
+            context.scope = Scope(layer, t, owner, within, whose)
             place = t - 1 - skipped
             x = inputs[place] if isinstance(inputs, Tensor) else tree_map(lambda a: a[place], inputs)  # noqa: B023
             _label("input", "x", x)
+            before = state
             y, state = one_step(cell, x, state)
             _label("output", "y", y)
             _label("state", "h", state)
+            if not outputs:
+                _call_alike(before, state)
             outputs.append(y)
     except ValueError as error:
         reveal(error)
@@ -290,13 +294,56 @@ def state_names(state: Any) -> list[str]:
     return ["h"] if children(state) is None else list(paths(state))
 
 
+def module_of(cell: Any) -> Any:
+    """The cell that a compiled or masked one stands for."""
+    cell = uncompiled(cell)
+    return getattr(cell, "stands_for", cell)
+
+
 def _label(role: str, name: str, tree: Any) -> None:
-    """Label an array with its name, and the arrays of a tree with their own."""
-    if children(tree) is None:
-        named(name, tree, role)
-    else:
-        for path, leaf in zip(paths(tree), leaves(tree)):
-            named(path, leaf, role)
+    """Label an array with its name, and the arrays of a tree with their own; but a name that the cell gave counts."""
+    parts = [(name, tree)] if children(tree) is None else zip(paths(tree), leaves(tree))
+    for path, part in parts:
+        named(path, part, role)
+        given = _given_name(part)
+        if given is not None:
+            _call(part, role, context.scope.step, given)
+
+
+def _given_name(value: Any) -> str | None:
+    """What the cell has called a value in this step by ``named``; None if nothing."""
+    for node in _nodes(value)[:1]:
+        for label in reversed(node.labels):
+            if label.role == "value" and (label.layer, label.step) == (context.scope.layer, context.scope.step):
+                return label.name.partition("[")[0] if isinstance(value, np.ndarray) else label.name
+    return None
+
+
+def _call_alike(before: Any, after: Any) -> None:
+    """Call the parts of the initial state what the cell calls those of the states that it gives."""
+    if len(leaves(before)) == len(leaves(after)):
+        for old, new in zip(leaves(before), leaves(after)):
+            name = _given_name(new)
+            if name is not None:
+                _call(old, "state", 0, name)
+
+
+def _call(value: Any, role: str, step: int | None, name: str) -> None:
+    """Give the labels that a value has by its role at a step of the current layer another name."""
+
+    def called(label: Label) -> Label:
+        if (label.role, label.layer, label.step) != (role, context.scope.layer, step):
+            return label
+        return label._replace(name=name + "".join(label.name.partition("[")[1:]))
+
+    for node in _nodes(value):
+        node.labels = tuple(dict.fromkeys(map(called, node.labels)))
+
+
+def _nodes(value: Any) -> list[Node]:
+    """A Tensor, or the Scalars of an object array."""
+    elements = value.flat if isinstance(value, np.ndarray) and value.dtype == object else [value]
+    return [node for node in elements if isinstance(node, Node)]
 
 
 # --- after the loop --------------------------------------------------------------------------------------------------

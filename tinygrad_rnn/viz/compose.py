@@ -49,6 +49,8 @@ def compose(
     seen = views.rolled(seen) if options.is_rolled else views.elided(seen, hidden)
     seen = replace(seen, vertices=[replace(vertex, lines=[]) for vertex in seen.vertices])
     measured = measure(seen) if gradients else None
+    if options.shapes:
+        decorate.write_shapes(seen)
     if options.values:
         decorate.write_values(seen)
     taps = decorate.write_gradients(seen, measured) if options.gradients else {}

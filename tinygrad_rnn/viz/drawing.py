@@ -36,6 +36,7 @@ def draw(
     level: str = "op",
     view: str = "unrolled",
     direction: str = "forward",
+    shapes: bool = False,
     values: bool = False,
     gradients: bool = False,
     color: str | None = None,
@@ -54,6 +55,7 @@ def draw(
             layer's step, with its equations) or "layer".
         view: "unrolled", or "rolled": one step for all, and what it hands to the next one as a loop.
         direction: "forward", "backward" (arrows the way gradients flow) or "both"; nothing else moves.
+        shapes: write the shape of its value into each box.
         values: write the numbers into the boxes: up to nine, else shape, type, mean and extremes.
         gradients: write the gradients too; beside each tap of a parameter what that step contributes to it.
         color: "gradient" colours the boxes by the norm of their gradient, on a logarithmic scale.
@@ -86,7 +88,7 @@ def draw(
         if value not in CHOICES[name]:
             raise ValueError(f"draw: {name}={value!r} is not one of {', '.join(map(repr, CHOICES[name]))}")
     followed = _followed(highlight)
-    options = Options(level, view, direction, values, gradients, color, followed, formulas, elide, title)
+    options = Options(level, view, direction, shapes, values, gradients, color, followed, formulas, elide, title)
     roots = _roots(x)
     graph = read(as_scalars(roots) if level == "scalar" else roots)
     return _picture(graph, options)

@@ -13,6 +13,7 @@ class Options(NamedTuple):
     level: str = "op"
     view: str = "unrolled"
     direction: str = "forward"
+    shapes: bool = False
     values: bool = False
     gradients: bool = False
     color: str | None = None

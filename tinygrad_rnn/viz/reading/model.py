@@ -437,7 +437,8 @@ def _label_step(leaf: Node) -> int | None:
 
 
 def _lane_title(scope: Any) -> str:
-    owner = printable(type(scope.owner).__name__) if scope.owner is not None else ""
+    whose = scope.cell if hasattr(scope.cell, "forward") else scope.owner  # a function has no name worth telling
+    owner = printable(type(whose).__name__) if whose is not None else ""
     name = "" if scope.layer is None else printable(str(scope.layer))
     layer = f"layer {name}" if name[:1].isdigit() else name
     return " · ".join(part for part in (layer, owner) if part)

@@ -7,7 +7,7 @@ backward walk that starts at ``L_t``, so they add up to its gradient exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,19 +91,25 @@ def find_parameter(graph: Graph, name: str) -> int:
         ValueError: there is none of that name; says which there are.
     """
     known = parameter_names(graph)
-    if name in known:
-        return known[name]
+    short = _numbered({i: full.partition("#")[0].rpartition(".")[2] for full, i in known.items()})
+    if name in known or name in short:
+        return known[name] if name in known else short[name]
     raise ValueError(f"highlight: no parameter is called {name!r}; parameters: {', '.join(known) or 'none has a name'}")
 
 
 def parameter_names(graph: Graph) -> dict[str, int]:
     """The parameters that have names, and names that tell them apart: the second of two called W is "W#2"."""
+    vertices = enumerate(graph.vertices)
+    return _numbered({i: vertex.title for i, vertex in vertices if vertex.kind == "parameter" and vertex.title})
+
+
+def _numbered(titles: Mapping[int, str]) -> dict[str, int]:
+    """Vertices by their titles; by "W#2" the second of two called W."""
     found: dict[str, int] = {}
     count: dict[str, int] = {}
-    for i, vertex in enumerate(graph.vertices):
-        if vertex.kind == "parameter" and vertex.title:
-            count[vertex.title] = count.get(vertex.title, 0) + 1
-            found[vertex.title if count[vertex.title] == 1 else f"{vertex.title}#{count[vertex.title]}"] = i
+    for i, title in titles.items():
+        count[title] = count.get(title, 0) + 1
+        found[title if count[title] == 1 else f"{title}#{count[title]}"] = i
     return found
 
 

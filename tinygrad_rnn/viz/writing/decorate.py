@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from ...autodiff.graph import Node
 from ..reading.gradients import MISSING, Measured, norm
 from ..reading.model import Graph, Vertex
@@ -23,6 +25,15 @@ KIND_NAMES = {
     "loss": "loss",
     "constant": "constant",
 }
+
+
+def write_shapes(graph: Graph) -> None:
+    """Into each box the shape of its value; of an operation with several results that of each."""
+    for vertex in graph.vertices:
+        if vertex.kind != "elided":
+            array = vertex.array
+            text = ", ".join(str(np.shape(part)) for part in (array if isinstance(array, tuple) else (array,)))
+            vertex.lines.append(Line(text, SMALL, muted=True))
 
 
 def write_values(graph: Graph) -> None:

@@ -117,6 +117,12 @@ class _Equations:
             self.arguments[edge.target].append(edge)
             self.users[edge.source].add(edge.target)
         self.names: dict[Hashable, str] = {}
+        self.alike: dict[tuple[int | None, str], set[str]] = {}  # parameters of a lane that end in the same name
+        for edge in graph.edges:
+            source = graph.vertices[edge.source]
+            if source.kind == "parameter":
+                place = graph.vertices[edge.target].lane, _last_part(source.title)
+                self.alike.setdefault(place, set()).add(source.title)
 
     def of_lanes(self) -> dict[int, list[Equation]]:
         """A lane's equations at the step that has most of them, a late one: the first may see the initial state."""
@@ -151,6 +157,8 @@ class _Equations:
     def _symbol(self, i: int, seen_from: int) -> Symbol:
         vertex, here = self.graph.vertices[i], self.graph.vertices[seen_from]
         name = self.names.get(i) or vertex.title or vertex.kind
+        if vertex.kind == "parameter" and len(self.alike.get((here.lane, _last_part(name)), ())) == 1:
+            name = _last_part(name)  # within a layer "W" says enough of "layers.0.W"
         timed = vertex.step is not None and here.step is not None
         return Symbol(name, here.step - vertex.step if timed else None)  # type: ignore[operator]
 
@@ -186,6 +194,11 @@ class _Equations:
         if vertex.title or i in self.names or not vertex.symbol:
             return self._symbol(i, head)
         return Symbol("…", None)
+
+
+def _last_part(name: str) -> str:
+    """What a qualified name ends in: "W" of "layers.0.W"."""
+    return name.rpartition(".")[2]
 
 
 class Dialect:
