@@ -295,8 +295,9 @@ def test_a_child_process_has_blas_as_it_was():
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is it")
 def test_all_of_it_without_jit():
     """Run as plain Python, the generated loops are right as well: an index out of range would raise."""
-    names = "(library or users or tiles or float32 or functions) and not jit or random_cells"
-    files = [__file__, str(Path(__file__).with_name("test_cells.py")) + "::test_random_cells"]
+    names = "(library or users or tiles or float32 or functions) and not jit or random_cells or a_step_with_it"
+    cells, operations = (str(Path(__file__).with_name(f"test_{name}.py")) for name in ("cells", "machine_operations"))
+    files = [__file__, f"{cells}::test_random_cells", operations]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", names]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}

@@ -3,7 +3,8 @@
 - ``addresses``: where the elements of an array lie; ``expressions``: what is done with each.
 - ``function``: the text of one function.
 - ``placement``: which Value lies in which array (buffer assignment).
-- ``passes``: passes over elements; ``products``: matrix products; ``schedule``: in which order.
+- ``passes``: passes over elements; ``products``: products and contractions; ``folds``: what goes along axes;
+  ``pieces``: what is put together of several; ``schedule``: in which order.
 - ``loop``: loops over time around them.
 - ``whole_program``, ``loops_and_passes``: small programs as one function, and large ones as several.
 """

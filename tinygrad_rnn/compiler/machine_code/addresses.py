@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ...autodiff.rules import indexing, shape
 from ..graph.values import Value
 
@@ -119,7 +121,22 @@ def viewed(value: Value, place: Place) -> Place | None:
             indices_of=lambda indices: place.indices_of(indices[::-1]),
             transposed=base.ndim == 2 and not place.transposed,
         )
+    if value.op in (shape.transpose, shape.moveaxis, shape.swapaxes):
+        return _reordered(place, value)
     return None
+
+
+def _reordered(place: Place, value: Value) -> Place:
+    """Axes in another order, which is seen on an array whose axes have lengths of their own."""
+    base = value.args[0]
+    lengths = tuple(range(2, base.ndim + 2))
+    probe = np.broadcast_to(np.empty((), bool), lengths)
+    order = [lengths.index(n) for n in value.op.forward(probe, *value.args[1:], **value.keywords).shape]
+
+    def back(indices: Indices) -> Indices:
+        return place.indices_of([indices[order.index(axis)] for axis in range(base.ndim)])
+
+    return place._replace(indices_of=back, offset=None, transposed=False)
 
 
 def _regrouped(place: Place, old: tuple[int, ...], new: tuple[int, ...]) -> Place | None:

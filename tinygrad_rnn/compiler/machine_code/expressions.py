@@ -140,6 +140,11 @@ OTHERS: dict[Any, Expression] = {
 }
 
 
+MIXED = {elementwise.add, elementwise.subtract, elementwise.multiply, elementwise.divide, elementwise.where}
+WHOLE = {elementwise.negative, elementwise.absolute, elementwise.maximum, elementwise.minimum, elementwise.square,
+         elementwise.remainder, elementwise.floor_divide, np.remainder, np.floor_divide}  # fmt: skip
+
+
 def has_expression(value: Value) -> bool:
     """Whether machine code knows the operation, on numbers of these types."""
     if value.op not in BINARY and value.op not in UNARY and value.op not in OTHERS:
@@ -147,7 +152,9 @@ def has_expression(value: Value) -> bool:
     floats = {a.dtype for a in value.args if isinstance(a, Value) and a.dtype.kind == "f"}
     kinds = {a.dtype.kind for a in value.args if isinstance(a, Value)}
     if value.op is shape.cast:
-        return kinds <= {"f", "b"} and value.dtype in (np.float32, np.float64)
+        return kinds <= {"f", "b", "i"} and value.dtype in (np.float32, np.float64)
+    if "i" in kinds:
+        return _has_whole_expression(value)
     if not kinds <= {"f", "b"} or len(floats) > 1:
         return False
     if value.op in TESTS:
@@ -157,6 +164,18 @@ def has_expression(value: Value) -> bool:
     if value.op in LOGIC:
         return kinds == {"b"}
     return value.dtype in (np.float32, np.float64) and floats <= {value.dtype}
+
+
+def _has_whole_expression(value: Value) -> bool:
+    """Whether machine code knows an operation on whole numbers of 64 bits, and perhaps on others besides."""
+    dtypes = {a.dtype for a in value.args if isinstance(a, Value)}
+    if any(dtype.kind == "i" and dtype != np.int64 for dtype in dtypes):
+        return False
+    if value.op in COMPARISONS:
+        return not any(dtype.kind == "b" for dtype in dtypes)
+    if value.op in MIXED:
+        return value.dtype in (np.int64, np.float64) and np.float32 not in dtypes
+    return value.op in WHOLE and value.dtype == np.int64 and not any(dtype.kind == "f" for dtype in dtypes)
 
 
 def number(a: Any, real: str) -> str:

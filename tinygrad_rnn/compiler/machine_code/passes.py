@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, reductions
+from ...autodiff.rules import elementwise, reductions, shape
 from .. import thresholds
 from ..graph.values import Value, operands
 from .addresses import Place, aligned
@@ -77,7 +77,8 @@ class Elements:
         (a,) = value.args
         axis = value.keywords.get("axis")
         axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
-        if not 0 < a.size <= thresholds.SMALL_SUM or not a.dtype == value.dtype:
+        counts = a.dtype.kind == "b" and value.dtype == np.int64 and value.op is reductions.sum
+        if not 0 < a.size <= thresholds.SMALL_SUM or not (counts or (a.dtype == value.dtype and a.dtype.kind == "f")):
             raise NoMachineCode("a sum of many elements, or of none")
         indices = _indices(a.ndim)
         kept = ["0" if i in axes else index for i, index in enumerate(indices)]
@@ -86,7 +87,12 @@ class Elements:
         source, home = self._placement.place_of(a).at(indices), self._placement.home(value)
         real = number_type(value.dtype)
         scale = f" * {real}({value.size / a.size!r})" if value.op is reductions.mean else ""
-        if value.size == 1:
+        if counts:
+            lines = [
+                *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = 0"]),
+                *self._code.nest(a.shape, [f"{home.at(kept)} += {source}"]),
+            ]
+        elif value.size == 1:
             summed = self._code.nest(a.shape, [f"x += f64({source})"])
             lines = ["x = f64(0.0)", *summed, f"{home.at(kept)} = {real}(x){scale}"]
         else:
@@ -107,17 +113,23 @@ def _operand(text: str, a: Value, user: Value) -> str:
     if a.dtype.kind == "b" and user.dtype.kind == "f" and not is_choice:
         real = _real(user)
         return f"({real}(1.0) if {text} else {real}(0.0))"
-    return text
+    return f"i64({text})" if a.dtype.kind == "b" and user.dtype.kind == "i" and not is_choice else text
 
 
 def _constant(a: object, user: Value) -> str:
     """An operand that is no Value, as a number of the right type."""
-    if a is None:
+    if a is None or user.op is shape.cast:  # the type is that of the result
         return "None"
     if isinstance(a, (bool, np.bool_)):
         return str(bool(a))
     if not isinstance(a, (int, float, np.number)):
         raise NoMachineCode(f"the constant {a!r}")
+    if (
+        isinstance(a, (int, np.integer))
+        and user.dtype.kind in "ib"
+        and all(v.dtype.kind != "f" for v in operands(user))
+    ):
+        return f"i64({int(a)})"
     return number(a, _real(user))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Set
 
+import numpy as np
+
 from ...autodiff.rules import shape
 from ..graph.values import Value, name_of_operation, operands
 from ..loops.storage import parts_of
@@ -58,7 +60,7 @@ class Placement:
 
     def _outside(self, value: Value) -> Place:
         """A Value from outside, as an array whose elements lie one after another."""
-        if value.dtype.kind not in "fb":
+        if value.dtype.kind not in "fb" and value.dtype != np.int64:
             raise NoMachineCode(f"elements of type {value.dtype}")
         name = self._code.writer.operand(value)
         if not self._code.is_buffer(name):

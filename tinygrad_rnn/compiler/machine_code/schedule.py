@@ -8,8 +8,10 @@ from ...autodiff.rules import linalg, reductions, shape
 from ..graph.shapes import is_view
 from ..graph.values import Value, name_of_operation, operands
 from .expressions import has_expression
+from .folds import FOLDS, PROBABILITIES, Folds
 from .function import MachineCode, NoMachineCode
 from .passes import Elements
+from .pieces import Pieces
 from .placement import Placement
 from .products import Products
 
@@ -25,6 +27,8 @@ class Schedule:
         placement: where Values lie.
         elements: what writes passes, copies and sums.
         products: what writes products.
+        pieces: what writes assembled, stacked and updated arrays.
+        folds: what writes all else that goes along axes.
     """
 
     def __init__(self, code: MachineCode) -> None:
@@ -32,6 +36,8 @@ class Schedule:
         self.placement = Placement(code)
         self.elements = Elements(code, self.placement)
         self.products = Products(code, self.placement)
+        self.pieces = Pieces(code, self.placement)
+        self.folds = Folds(code, self.placement)
 
     def write(self, values: Iterable[Value]) -> None:
         """Write everything.
@@ -59,11 +65,20 @@ class Schedule:
             self.placement.view(value)
         elif value.op is shape.joined:
             self._join(value)
-        elif value.op is linalg.matmul:
+        elif value.op in self.pieces.of:
+            self.pieces.write(value)
+            self._hand_on(value)
+        elif value.op in (linalg.matmul, linalg.contraction):
             self.products.compute(value)
             self._hand_on(value)
         elif value.op in (reductions.sum, reductions.mean):
             self.elements.reduce(value)
+            self._hand_on(value)
+        elif value.op in FOLDS:
+            self.folds.fold(value)
+            self._hand_on(value)
+        elif value.op in PROBABILITIES:
+            self.folds.probabilities(value)
             self._hand_on(value)
         else:
             raise NoMachineCode(name_of_operation(value))

@@ -36,7 +36,9 @@ from math import erf
 
 import numpy as np
 
-from tinygrad_rnn.compiler.runtime.fast_functions import exp32, exp64, f32, f64, sigmoid32, sigmoid64, tanh32, tanh64
+from tinygrad_rnn.compiler.runtime.fast_functions import (
+    exp32, exp64, f32, f64, i64, sigmoid32, sigmoid64, tanh32, tanh64
+)
 from tinygrad_rnn.compiler.runtime.cache import entry, kernel
 from tinygrad_rnn.compiler.runtime.division import floor_divide32, floor_divide64, remainder
 from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, multiply_4, pack
