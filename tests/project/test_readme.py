@@ -65,7 +65,7 @@ def test_the_pictures_are_there() -> None:
     assert paths and all((ROOT / path).is_file() for path in paths)
 
 
-@pytest.mark.parametrize(("marker", "ends_with"), [("main job", "-m tinygrad_rnn"), ("tests", "-m pytest")])
+@pytest.mark.parametrize(("marker", "ends_with"), [("main job", "-m tinygrad_rnn"), ("tests", "-m pytest -n auto")])
 def test_the_two_commands_are_marked(marker: str, ends_with: str) -> None:
     block = re.compile(rf"^<!-- run: {marker} -->\n```sh\n([^\n]+)\n```$", flags=re.MULTILINE)
     (command,) = block.findall(README)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ...autodiff.texts import printable
 from .. import thresholds
 from ..numpy_code.generated import Buffer
 from ..numpy_code.writer import Writer
@@ -26,7 +27,7 @@ class NoMachineCode(Exception):
     """
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"there is no machine code for {what}")
+        super().__init__(f"there is no machine code for {printable(what)}")
 
 
 class MachineCode:
