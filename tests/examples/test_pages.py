@@ -104,7 +104,7 @@ PROMISES = {
         "1920 sentences, 1440 learned from",
         re.compile(r"Of the 480 others, 4[78]\d are translated word for word"),
         "the white garden is not black        le jardin blanc n' est pas noir",
-        "while it writes \"la porte noire n' est pas très ouverte\":",
+        'while it writes "la porte noire n\' est pas très ouverte":',
     ],
     "vanishing_gradients": [
         "0.9^50 = 0.005154; ∂s_50/∂s_0 = 0.005154: vanishing",

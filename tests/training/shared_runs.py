@@ -167,6 +167,7 @@ def happens(name: str, communicator: Any, folder: Path) -> None:
         except TrainingDiverged as diverged:
             say(rank, diverged.history.step, "diverged")
     elif name == "full disk":
+
         def full(*_: Any) -> None:
             raise OSError(28, "No space left on device")
 
@@ -195,6 +196,7 @@ def happens(name: str, communicator: Any, folder: Path) -> None:
 
 def resumed(folder: Path, communicator: Any, first: int | None = None) -> None:
     """A run in two goes, with noise, and the same in one go: the weights of both."""
+
     def noisy(into: str, **options: Any) -> np.ndarray:
         model, data, loss, _ = RUNS["a stream"]()
         model.layer = nn.LSTM(4, 5, num_layers=2, dropout=0.3, seed=2, **F64)

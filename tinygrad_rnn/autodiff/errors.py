@@ -222,9 +222,7 @@ EXPLANATIONS: dict[str, Callable[[Sequence[Any]], str | None]] = {"matmul": _mat
 
 
 # What an error stays when it is explained, the more special first.
-KINDS: tuple[type[Exception], ...] = (
-    np.linalg.LinAlgError, np.exceptions.AxisError, IndexError, TypeError, ValueError, Exception,
-)  # fmt: skip
+KINDS: tuple[type[Exception], ...] = (np.linalg.LinAlgError, IndexError, TypeError, ValueError, Exception)
 
 
 def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) -> Exception:

@@ -1,195 +1,205 @@
-"""What went wrong: the mistakes of the catalogue that give exactly the numbers that were handed in."""
+"""What went wrong: the edits of the derivation, and of its results, that give the numbers that were handed in."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from ..derivation.derivation import Derivation, derive
 from ..recorded.recording import Recording
-from .altered import altered_walk
-from .case import Case
-from .claims import Claims, plain_array
-from .lines import Book, Request
+from .arrays import changed_arrays, misshapen
+from .asking_again import told_apart
+from .claims import Claims
 from .measures import Tolerance
-from .mistakes import CATALOGUE, CHANGES_OF_AN_ARRAY, Candidate
-from .mistakes.arrays import misshapen
+from .other_networks import other_networks
+from .referee import seconds_of
 from .report import AGREES, DIFFERS, Diagnosis, Line, Row
+from .search import Search
+from .shorter import shortened
+from .telling_apart import Judge
+from .wording import Words
+from .wrong_line import explain_line
 
-# Up to where a recording is walked once for every mistake: operations, and multiplications with parameters.
-MOST_OPERATIONS = 5_000
-MOST_MULTIPLICATIONS = 200_000_000
+SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
+# Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
+# and from where on there is no search without one.
+DEAR, TOO_DEAR = 3e-3, 0.05
 TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
 
 def diagnose(
-    recording: Recording, claims: Claims, rows: Sequence[Row], lines: Sequence[Line], tolerance: Tolerance
-) -> list[Diagnosis]:
-    """The mistakes that fit exactly.
+    recording: Recording,
+    manual: Any,
+    claims: Claims,
+    rows: Sequence[Row],
+    lines: Sequence[Line],
+    tolerance: Tolerance,
+    seconds: float | None = None,
+) -> tuple[list[Diagnosis], list[str]]:
+    """The mistakes that fit, and what is to be said of the search for them.
 
-    First those that explain every wrong gradient and leave right what is right. Only if there is none, those that
-    explain some; a derivation can have two mistakes. And those that explain the first wrong line.
+    First what changes one array by itself, then one edit of the derivation, then two; what explains every wrong
+    gradient before what explains some. And the edit that gives the first wrong line.
 
     Args:
         recording: the loss.
-        claims: what the manual side says.
+        manual: the manual side, which is asked again, if it can be, at other values.
+        claims: what it says.
         rows: the comparison of each gradient.
         lines: the comparison of each line.
         tolerance: up to what difference two arrays are equal.
+        seconds: how long to search; by default 10, and less where one edit alone takes long.
     """
-    in_disguise = [
-        _diagnosis("shape", [row.name], what, "")
+    found = [
+        Diagnosis("shape", (row.name,), f"{row.name}: your gradient equals {what}.")
         for row in rows
         if (given := claims.gradients[row.name].given) is not None
         and (what := misshapen(row.autograd, given, tolerance)) is not None
     ]
-    is_wrong = any(row.verdict == DIFFERS for row in rows) or any(line.verdict == DIFFERS for line in lines)
-    if not is_wrong or is_too_large(recording):
-        return in_disguise
-    case = Case(recording)
-    suspects: list[_Suspect] = [_Gradients(case, rows, tolerance)]
-    line = next((line.name for line in lines if line.verdict == DIFFERS), None)
-    if line in claims.lines:
-        suspects.append(_WrongLine(case, line, claims.lines, tolerance))
-    with np.errstate(all="ignore"):  # a wrong rule may divide by zero
-        for mistake in CATALOGUE:
-            for candidate in mistake.candidates(case):  # one at a time: each holds an array for every parameter
-                for suspect in suspects:
-                    suspect.hold_against(candidate)
-    return in_disguise + [diagnosis for suspect in suspects for diagnosis in suspect.diagnoses()]
+    wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
+    wrong_line = next((line.name for line in lines if line.verdict == DIFFERS and line.name in claims.lines), None)
+    if not wrong and wrong_line is None:
+        return found, []
+    limit = SECONDS if seconds is None else seconds
+    cost = seconds_of(recording)
+    if cost > DEAR:
+        short = shortened(recording, manual, wrong, tolerance) if wrong and wrong_line is None else None
+        if short is not None:
+            recording, claims, rows = short
+            wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
+        elif cost > TOO_DEAR:
+            return found, [TOO_LARGE]
+        elif seconds is None:
+            limit = SECONDS_OF_A_LARGE_ONE
+    with np.errstate(all="ignore"):  # a wrong line may divide by zero
+        case = _Case(recording, manual, rows, wrong, tolerance, time.perf_counter() + limit)
+        explained, notes = case.explained()
+        if wrong_line is not None and case.derivation is not None:
+            explained += explain_line(recording, case.derivation, wrong_line, claims.lines, tolerance, case.deadline)
+    return [*found, *explained], notes
 
 
-def is_too_large(recording: Recording) -> bool:
-    """Whether hundreds of walks through a recording would take minutes."""
-    if len(recording.nodes) > MOST_OPERATIONS:
-        return True
-    leaves = set(recording.parameters.values())
-    work = 0
-    for node in recording.nodes:
-        used = [node.inputs[i].size for i in node.edges or () if node.inputs[i] in leaves]
-        if used and not isinstance(node._data, tuple):  # type: ignore[attr-defined]
-            work += sum(used) * math.prod(node.shape[:-1])  # type: ignore[attr-defined]
-    return work > MOST_MULTIPLICATIONS
+class _Case:
+    """Wrong gradients, and what is known of the loss.
 
+    Attributes:
+        derivation: of the loss; None if it couldn't be written down.
+    """
 
-class _Suspect(Protocol):
-    """Something wrong, held against one mistake after the other."""
+    def __init__(
+        self,
+        recording: Recording,
+        manual: Any,
+        rows: Sequence[Row],
+        wrong: Sequence[Row],
+        tolerance: Tolerance,
+        deadline: float,
+    ) -> None:
+        self.recording, self.manual, self.rows, self.wrong = recording, manual, rows, wrong
+        self.tolerance, self.deadline = tolerance, deadline
 
-    def hold_against(self, candidate: Candidate) -> None:
-        """Remember the candidate if it fits."""
-        ...
+    @cached_property
+    def _derived(self) -> tuple[Derivation | None, str]:
+        return derived(self.recording)
 
-    def diagnoses(self) -> list[Diagnosis]:
-        """What fits."""
-        ...
+    @property
+    def derivation(self) -> Derivation | None:
+        return self._derived[0]
 
+    def explained(self) -> tuple[list[Diagnosis], list[str]]:
+        """What explains the wrong gradients: a change of one array, an edit, another network, two edits."""
+        if not self.wrong:
+            return [], []
+        by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
+        by_itself, notes = told_apart(self.recording, self.manual, by_itself, self.tolerance)
+        alone = [one for one in by_itself if one.complete]
+        if alone and len(self.wrong) == 1:
+            return alone, notes
+        if self.derivation is None:
+            return alone or by_itself, [*notes, self._derived[1]]
+        found, said = self._searched(self.derivation, usual_alone=bool(alone))
+        if any(one.complete for one in found):
+            return [one for one in found if one.complete], said
+        return alone or _covering([*by_itself, *found], self.wrong), [*notes, *said]
 
-class _Gradients:
-    """The wrong gradients, and the right ones, which a mistake has to leave alone."""
-
-    def __init__(self, case: Case, rows: Sequence[Row], tolerance: Tolerance) -> None:
-        self.case, self.tolerance = case, tolerance
-        self.wrong = {row.name: row.manual for row in rows if row.verdict == DIFFERS and row.manual is not None}
-        self.right = {row.name: row.autograd for row in rows if row.verdict == AGREES}
-        self.complete: list[Diagnosis] = []
-        self.partial: list[Diagnosis] = []
-        for mistake, phrase, names in self._changed_arrays():
-            self._remember(_diagnosis(mistake, names, phrase, ""), len(names) == len(self.wrong))
-
-    def hold_against(self, candidate: Candidate) -> None:
-        predicted, equal = candidate.gradients, self.tolerance.equal
-        fits = [name for name, given in self.wrong.items() if name in predicted and equal(predicted[name], given)]
-        if fits:
-            contradicts = not candidate.by_parameter and any(
-                not equal(predicted.get(name, gradient), gradient) for name, gradient in self.right.items()
+    def _searched(self, derivation: Derivation, usual_alone: bool) -> tuple[list[Diagnosis], list[str]]:
+        """What the search over edits finds."""
+        names = derivation.names
+        right = frozenset(names[row.name] for row in self.rows if row.verdict == AGREES)
+        given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
+        search = Search(derivation, given, right, self.tolerance.equal, self.deadline, usual_alone)
+        judge = Judge(derivation, self.recording, self.manual, given.keys(), self.tolerance)
+        found, notes = judge.first_that_stand(search.usual())
+        if not found and not usual_alone:
+            others = self._of_other_networks()
+            if others:
+                return others[:1], []
+            found, notes = judge.first_that_stand(search.rare())
+            found = found or search.partial()
+        words, own = Words(derivation.lines), {short: name for name, short in names.items()}
+        diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]
+        if search.untried and not any(one.complete for one in found):
+            untried = ", ".join(search.untried)
+            notes.append(
+                f"The search for the mistake stopped for its time was over; not tried, or not to the end: {untried}. "
+                "Give it longer with seconds=."
             )
-            diagnosis = _diagnosis(candidate.mistake, fits, candidate.phrase, candidate.see)
-            self._remember(diagnosis, len(fits) == len(self.wrong) and not contradicts)
+        return list({one.sentence: one for one in diagnoses}.values()), notes
 
-    def _remember(self, diagnosis: Diagnosis, complete: bool) -> None:
-        (self.complete if complete else self.partial).append(replace(diagnosis, complete=complete))
-
-    def diagnoses(self) -> list[Diagnosis]:
-        return _each_once(self.complete or self.partial)
-
-    def _changed_arrays(self) -> Iterator[tuple[str, str, list[str]]]:
-        """Mistakes that act on an array by itself: (mistake, phrase, the arrays that it explains)."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for name, given in self.wrong.items():
-            for mistake in CHANGES_OF_AN_ARRAY:
-                for phrase, changed in mistake.changes(self.case, name, self.case.right[name], given):
-                    if self.tolerance.equal(changed, given):
-                        found.setdefault((mistake.name, phrase), []).append(name)
-        for (mistake_name, phrase), names in found.items():
-            yield mistake_name, phrase, names
+    def _of_other_networks(self) -> list[Diagnosis]:
+        """The right gradients of another network, if these are what was handed in."""
+        names, said = [row.name for row in self.wrong], []
+        for candidate in other_networks(self.recording):
+            if time.perf_counter() > self.deadline:
+                break
+            found = {row.name: candidate.gradients.get(row.name, row.autograd) for row in self.rows}
+            spared = [row for row in self.rows if row.verdict == AGREES]
+            if all(self.tolerance.equal(found[row.name], row.autograd) for row in spared) and all(
+                row.manual is not None and self.tolerance.equal(found[row.name], row.manual) for row in self.wrong
+            ):
+                several = "your gradients equal" if len(names) > 1 else "your gradient equals"
+                sentence = f"{', '.join(names)}: {several} {candidate.phrase}."
+                said.append(Diagnosis(candidate.mistake, tuple(names), sentence))
+        return said
 
 
-class _WrongLine:
-    """The first wrong line of the derivation."""
-
-    def __init__(self, case: Case, name: str, given: Mapping[str, Any], tolerance: Tolerance) -> None:
-        self.case, self.name, self.tolerance = case, name, tolerance
-        self.book = Book(case.recording)
-        self.request = self.book.read(name)
-        self.place = self.book.place(self.request)
-        self.right, self.given = self.book.look_up(self.request, self.place), plain_array(given[name])
-        self.found: list[Diagnosis] = []
-        # a gradient is looked at as such; a wrong shape says nothing more
-        self.is_open = self.place.leaf is None and self.right.shape == self.given.shape
-        if self.is_open:
-            self._changed()
-
-    def _changed(self) -> None:
-        for mistake in CHANGES_OF_AN_ARRAY:
-            for phrase, changed in mistake.changes(self.case, self.name, self.right, self.given):
-                if self.tolerance.equal(changed, self.given):
-                    self._remember(mistake.name, phrase, "")
-        for other in _mixed_up(self.book, self.name, self.request, self.given, self.tolerance):
-            self._remember("mixed up", f"the right numbers of {other}", "")
-
-    def hold_against(self, candidate: Candidate) -> None:
-        if self.is_open and self.request.is_derivative and candidate.alteration is not None:
-            root = self.book.root(self.request.term)
-            walked = altered_walk(root, candidate.alteration, frozenset(self.place.nodes))
-            array = self.book.look_up(self.request, self.place, walked)
-            if not self.tolerance.equal(array, self.right) and self.tolerance.equal(array, self.given):
-                self._remember(candidate.mistake, candidate.phrase, candidate.see)
-
-    def _remember(self, mistake: str, phrase: str, see: str) -> None:
-        self.found.append(_diagnosis(mistake, [self.name], phrase, see, "line"))
-
-    def diagnoses(self) -> list[Diagnosis]:
-        return _each_once(self.found)
+def _covering(diagnoses: Sequence[Diagnosis], wrong: Sequence[Row]) -> list[Diagnosis]:
+    """Explanations of some gradients each; they are complete if together they explain all."""
+    first: dict[tuple[str, ...], Diagnosis] = {}
+    for one in diagnoses:
+        first.setdefault(one.parameters, one)
+    explained = {name for one in first.values() for name in one.parameters}
+    complete = explained >= {row.name for row in wrong}
+    return [replace(one, complete=complete) for one in first.values()]
 
 
-def _mixed_up(book: Book, name: str, request: Request, wrong: np.ndarray, tolerance: Tolerance) -> Iterator[str]:
-    """The lines of the same kind, of this step or another, whose right numbers these are."""
-    prefix = f"L{request.term}: " if request.term is not None else ""
-    for step in range(book.landmarks.steps + 1):
-        names = [*book.landmarks.names(step), *(["a"] if step else [])]
-        kinds = [f"dL/d{other}" for other in names if other != "a"] + (["delta"] if step else [])
-        for kind in kinds if request.is_derivative else names:
-            line = f"{prefix}{kind}[{step}]"
-            if line == name:
-                continue
-            try:
-                other = book.read(line)
-                array = book.look_up(other, book.place(other))
-            except (KeyError, ValueError):
-                continue
-            if array.shape == wrong.shape and array.any() and tolerance.equal(array, wrong):
-                yield line
+def derived(recording: Recording) -> tuple[Derivation | None, str]:
+    """The derivation of a recorded loss; None, and why, if there is none."""
+    problem = ""
+    if recording.function is not None:  # run anew, all of its data are followed from the first step on
+        try:
+            found = derive(recording.function, recording.arguments(recording.values()), recording.data, check=False)
+            if _agree(found.gradients(), recording.gradients()):
+                return found, ""
+        except Exception as error:
+            problem = str(error)
+    try:
+        found = derive(recording, check=False)
+        if _agree(found.gradients(), recording.gradients()):
+            return found, ""
+        problem = "its lines give other gradients than autograd"
+    except Exception as error:
+        problem = str(error) or problem
+    return (
+        None,
+        f"There is no search for the mistake: the derivation of this loss could not be written down ({problem}).",
+    )
 
 
-def _diagnosis(mistake: str, names: Sequence[str], phrase: str, see: str, what: str = "gradient") -> Diagnosis:
-    several = f"your {what}s equal" if len(names) > 1 else f"your {what} equals"
-    phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
-    sentence = f"{', '.join(names)}: {several} {phrase}{f'; see {see}' if see else ''}."
-    return Diagnosis(mistake, tuple(names), sentence)
-
-
-def _each_once(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
-    return list({diagnosis.sentence: diagnosis for diagnosis in diagnoses}.values())
+def _agree(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+    return all(np.allclose(a[name], b[name], rtol=1e-6, atol=1e-8, equal_nan=True) for name in b)

@@ -80,7 +80,7 @@ class Referee:
         """The same rows with rulings."""
         if not rows:
             return []
-        affordable = int(MOST_SECONDS / self._seconds() / 2 / len(rows))
+        affordable = int(MOST_SECONDS / seconds_of(self.recording) / 2 / len(rows))
         if affordable >= min(FEW, max(row.autograd.size for row in rows)):
             limit = min(affordable, MOST_ELEMENTS)
             return [replace(row, ruling=self._explained(row, partial(by_elements, row, limit))) for row in rows]
@@ -99,14 +99,15 @@ class Referee:
             return ruling
         return ruling._replace(note=WHY_NOT) if ruling.manual_agrees else held._replace(note=HELD)
 
-    def _seconds(self) -> float:
-        """About how long one evaluation takes, by its operations and multiplications: the same on every machine."""
-        total = 0.0
-        for node in self.recording.nodes:
-            if not node.is_leaf and not isinstance(node._data, tuple):  # type: ignore[attr-defined]
-                inner = node._arrays[0].shape[-1:] if node.op.name == "matmul" else ()  # type: ignore[attr-defined]
-                total += 1e-5 + 1e-9 * node.size * (1 + math.prod(inner) / 4)  # type: ignore[attr-defined]
-        return total + 1e-5
+
+def seconds_of(recording: Recording) -> float:
+    """About how long one evaluation takes, by its operations and multiplications: the same on every machine."""
+    total = 1e-5
+    for node in recording.nodes:
+        if not node.is_leaf and not isinstance(node._data, tuple):  # type: ignore[attr-defined]
+            inner = node._arrays[0].shape[-1:] if node.op.name == "matmul" else ()  # type: ignore[attr-defined]
+            total += 1e-5 + 1e-9 * node.size * (1 + math.prod(inner) / 4)  # type: ignore[attr-defined]
+    return total
 
 
 def by_elements(row: Row, limit: int, point: _Point) -> Ruling:

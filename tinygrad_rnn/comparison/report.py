@@ -147,7 +147,7 @@ class Diagnosis:
         mistake: its short name, "s_t for s_(t-1)".
         parameters: which gradients it explains.
         sentence: it in words, with the step and the formula.
-        complete: whether it explains every gradient that is wrong.
+        complete: whether it explains every gradient that is wrong, by itself or with the others in the report.
     """
 
     mistake: str

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..recorded.recording import Recording, record
-from .asking_again import told_apart
 from .breakdown import breakdown
 from .claims import read_claims
-from .diagnosis import TOO_LARGE, diagnose, is_too_large
+from .diagnosis import diagnose
 from .lines import compare_lines
 from .measures import Tolerance, default_tolerance, first_nan
 from .referee import Referee
@@ -30,6 +29,7 @@ def compare(
     tolerance: float | None = None,
     decimals: int | None = None,
     referee: str = "auto",
+    seconds: float | None = None,
 ) -> Report:
     """Hold gradients derived by hand against autograd's, and say where they part.
 
@@ -51,6 +51,7 @@ def compare(
         decimals: where the manual numbers are rounded, as printed in a book: to how many decimals. They are equal to
             what rounds to them.
         referee: when to ask finite differences: "auto" where the two disagree, "always" or "never".
+        seconds: how long to search for the mistake at most, by default 10; the report says what there was no time for.
 
     Returns:
         The report. ``print(report)`` shows it, ``report.agrees`` is the answer.
@@ -82,12 +83,9 @@ def compare(
     rows, said = _refereed(recording, rows, referee)
     lines = compare_lines(recording, claims.lines, limit)
     tables, places = breakdown(recording, manual, claims, rows, limit)
-    diagnoses = diagnose(recording, claims, rows, lines, limit)
+    diagnoses, how = diagnose(recording, manual, claims, rows, lines, limit, seconds)
     if not np.isfinite(recording.loss.data).all():
         places.append(f"The loss is {recording.loss.item()}: {first_nan(recording) or 'it overflowed'}.")
-    if not all(row.verdict == AGREES for row in rows) and is_too_large(recording):
-        places.append(TOO_LARGE)
-    diagnoses, how = told_apart(recording, manual, diagnoses, limit)
     return Report(rows, limit.relative, lines, tables, diagnoses, [*said, *places, *how, *claims.notes])
 
 

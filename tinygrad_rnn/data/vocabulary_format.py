@@ -126,7 +126,7 @@ def _check_structure(data: bytes) -> None:
     """
     if data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS:
         return
-    characters = np.frombuffer(data.replace(rb"\\", b"").replace(rb'\"', b""), np.uint8)
+    characters = np.frombuffer(data.replace(rb"\\", b"").replace(rb"\"", b""), np.uint8)
     is_inside = np.logical_xor.accumulate(characters == ord('"'))  # of a string: behind its first quote
     opens = (characters == ord("[")) | (characters == ord("{"))
     if np.count_nonzero(opens & ~is_inside) > MAX_CONTAINERS:

@@ -56,6 +56,8 @@ class Running:
 def compiled(expression: Expression) -> Run:
     """An expression as a function of a run and a step."""
     kind = type(expression)
+    if hasattr(expression, "runs"):  # an edited line may say itself how it runs
+        return expression.runs()
     if isinstance(expression, Number):
         value = expression.value
         return lambda run, t: value

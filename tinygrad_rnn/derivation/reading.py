@@ -82,3 +82,29 @@ def total(terms: list[Expression]) -> Expression:
     if len(terms) == 1:
         return terms[0]
     return Apply(elementwise.add, tuple(terms), {}, np.broadcast_shapes(*(term.shape for term in terms)))
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+def places(expression: Expression, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Expression]]:
+    """Every part of an expression with the way to it, outermost first."""
+    yield path, expression
+    for i, operand in enumerate(expression.operands):
+        yield from places(operand, (*path, i))
+
+
+def at(expression: Expression, path: tuple[int, ...]) -> Expression:
+    """The part in a place."""
+    for i in path:
+        expression = expression.operands[i]
+    return expression
+
+
+def put(expression: Expression, path: tuple[int, ...], new: Expression) -> Expression:
+    """The expression with something else in one place."""
+    if not path:
+        return new
+    operands = list(expression.operands)
+    operands[path[0]] = put(operands[path[0]], path[1:], new)
+    return expression.with_operands(tuple(operands))

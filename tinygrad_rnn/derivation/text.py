@@ -100,6 +100,9 @@ class TextWriter:
 
     def piece(self, e: Expression) -> Piece:
         """An expression, and how tightly it holds together."""
+        if hasattr(e, "written"):  # an edited line may say itself how it is written
+            written: Piece = e.written(self)
+            return written
         if isinstance(e, Number):
             return self._number(e.value)
         if isinstance(e, Constant):
@@ -221,7 +224,11 @@ class TextWriter:
     def _settings(self, e: Apply) -> list[str]:
         """What of the settings a reader needs."""
         usual: dict[str, Any] = {"axis": -1 if e.operation in SOFTMAXES else None, "keepdims": False, "optimize": False}
-        shown = {k: v for k, v in e.settings.items() if k not in ("starts", "shape") and v != usual.get(k, "unusual")}
+        shown = {
+            k: v
+            for k, v in e.settings.items()
+            if k not in ("starts", "shape", "indices") and v != usual.get(k, "unusual")
+        }
         if e.operation in SOFTMAXES and shown.get("axis") == e.operands[0].ndim - 1:
             del shown["axis"]
         return [f"{name}={value!r}" for name, value in shown.items()]

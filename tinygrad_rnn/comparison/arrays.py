@@ -1,0 +1,214 @@
+"""Mistakes that show in an array itself, whatever it is the derivative by: sign, transposed, a factor."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ..recorded.recording import Recording
+from .measures import Tolerance
+from .report import Diagnosis, Row
+from .sizes import Sizes
+
+Change = tuple[str, np.ndarray]  # a phrase, and the array that the mistake makes of the right one
+
+
+class ArrayMistake(Protocol):
+    """A kind of mistake that acts on one array, whichever."""
+
+    name: str
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """What the mistake makes of the right array.
+
+        Args:
+            sizes: of the network.
+            name: of the parameter or the line.
+            right: the right array.
+            given: the array that is to be explained.
+        """
+        ...
+
+
+class Sign:
+    """The opposite sign."""
+
+    name = "sign"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """Minus the right one."""
+        yield "minus the right one", -right
+
+
+class Transposed:
+    """A matrix turned round."""
+
+    name = "transposed"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """The transpose, of a square matrix; another shape is wrong by itself."""
+        if right.ndim == 2 and right.shape[0] == right.shape[1]:
+            yield "the transpose of the right one", right.T
+
+
+class LeftOut:
+    """No gradient at all."""
+
+    name = "left out"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """Zeros."""
+        what = "the row of the bias was missed" if right.ndim == 1 else "its term was left out"
+        yield f"zero: {what}", np.zeros_like(right)
+
+
+class Factor:
+    """A factor too many or too few: 2, the number of steps or of instances; mean for sum."""
+
+    name = "factor"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """The right one times each factor that has a name; or, if none of them fits, times the one that does."""
+        factors = {"2": 2.0, "1/2": 0.5, **_by_size(sizes)}
+        for what, factor in factors.items():
+            yield f"the right one times {what}", factor * right
+        if right.size > 1:
+            where = np.unravel_index(np.argmax(np.abs(right)), right.shape)
+            factor = float(given[where] / right[where]) if right[where] else 0.0
+            known = any(np.isclose(factor, other, rtol=1e-9) for other in (*factors.values(), 1.0, -1.0, 0.0))
+            if not known and np.count_nonzero(right) > 1:
+                why = " (the update, with its sign, instead of the gradient?)" if factor < 0 else " (a learning rate?)"
+                yield f"the right one times a constant, {factor:.6g}{why}", factor * right
+
+
+SUMMED_OVER = {"T": "steps", "B": "instances", "m": "loss terms"}
+
+
+def _by_size(sizes: Sizes) -> dict[str, float]:
+    """Sizes, their inverses and the inverses of two together, by how they are called."""
+    found = {}
+    lengths = sizes.by_letter
+    for letter, size in lengths.items():
+        what = SUMMED_OVER.get(letter)
+        mean = f", the mean over the {what} for their sum" if what else ""
+        total = f", the sum over the {what} for their mean" if what else ""
+        found[f"1/{letter} ({letter} = {size}{mean})"] = 1 / size
+        found[f"{letter} ({letter} = {size}{total})"] = float(size)
+    for a, b in itertools.combinations(lengths, 2):
+        found[f"1/({a} {b}) ({a} = {lengths[a]}, {b} = {lengths[b]})"] = 1 / (lengths[a] * lengths[b])
+    return found
+
+
+class PermutedGates:
+    """The gates in another order than the parameter has them."""
+
+    name = "gates permuted"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """Every other order."""
+        columns = sizes.gates.get(name, {})
+        places = [np.flatnonzero(mask) for mask in columns.values()]
+        if len({len(place) for place in places}) != 1 or sum(map(len, places)) != right.shape[-1]:
+            return
+        own = list(columns)
+        for order in itertools.permutations(range(len(own))):
+            if order != tuple(range(len(own))):
+                taken = np.concatenate([right[..., places[i]] for i in order], axis=-1)
+                mixed = np.empty_like(right)
+                mixed[..., np.concatenate(places)] = taken
+                yield f"the right one with its gates in the order {', '.join(own[i] for i in order)}", mixed
+
+
+class Exchanged:
+    """The gradient of another parameter of the same shape, or its transpose."""
+
+    name = "exchanged"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """That of every other parameter."""
+        for other, gradient in sizes.right.items():
+            if other != name and gradient.shape == right.shape and gradient.any():
+                yield f"the right gradient of {other}: the two were exchanged, or one was taken for the other", gradient
+            elif other != name and gradient.ndim == 2 and gradient.T.shape == right.shape and gradient.any():
+                yield f"the right gradient of {other}, transposed", gradient.T
+
+
+class Penalty:
+    """A multiple of the parameter itself, added or missing: the gradient of a penalty."""
+
+    name = "penalty"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """The right one with the multiple that fits, if one does."""
+        value = np.asarray(sizes.recording.values()[name], np.float64)
+        square = float(np.vdot(value, value))
+        if right.size > 1 and square > 0:
+            multiple = float(np.vdot(value, given - right)) / square
+            if multiple:
+                sign = "plus" if multiple > 0 else "minus"
+                yield (
+                    f"the right one {sign} {abs(multiple):.6g} {name}: a penalty too many or too few",
+                    right + multiple * value,
+                )
+
+
+class ScaledRows:
+    """Each row the right one times a number of its own."""
+
+    name = "rows scaled"
+
+    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
+        """The right one with the factors that fit, if they are ratios of small numbers."""
+        if right.ndim != 2 or right.shape[1] < 2 or given.shape != right.shape:
+            return
+        lengths = np.sum(right * right, axis=1)
+        factors = np.divide(np.sum(right * given, axis=1), lengths, out=np.ones_like(lengths), where=lengths > 0)
+        if (
+            np.allclose(1 / factors[factors != 0], np.round(1 / factors[factors != 0]), atol=1e-6)
+            and len(set(np.round(factors, 9))) > 1
+        ):
+            said = ", ".join(f"{factor:.4g}" for factor in factors[:6])
+            yield (
+                f"the right one with its rows times {said}: divided by how often each comes, or some left out",
+                right * factors[:, None],
+            )
+
+
+CHANGES_OF_AN_ARRAY: tuple[ArrayMistake, ...] = (
+    Sign(), Transposed(), LeftOut(), PermutedGates(), Exchanged(), Penalty(), ScaledRows(), Factor(),
+)  # fmt: skip
+
+
+def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:
+    """Mistakes that act on an array by itself."""
+    sizes = Sizes(recording)
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in wrong:
+        assert row.manual is not None
+        for mistake in CHANGES_OF_AN_ARRAY:
+            for phrase, changed in mistake.changes(sizes, row.name, sizes.right[row.name], row.manual):
+                if tolerance.equal(changed, row.manual):
+                    found.setdefault((mistake.name, phrase), []).append(row.name)
+    for (mistake_name, phrase), names in found.items():
+        several = "your gradients equal" if len(names) > 1 else "your gradient equals"
+        phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
+        sentence = f"{', '.join(names)}: {several} {phrase}."
+        yield Diagnosis(mistake_name, tuple(names), sentence, len(names) == len(wrong))
+
+
+def misshapen(right: np.ndarray, given: np.ndarray, tolerance: Tolerance) -> str | None:
+    """What an array of the wrong shape is, if it is the right one in disguise."""
+    if given.T.shape == right.shape and tolerance.equal(given.T, right):
+        return "the transpose of the right one"
+    for axis in range(given.ndim):
+        summed = given.sum(axis=axis)
+        if summed.shape == right.shape and tolerance.equal(summed, right):
+            return f"the right one before its sum over axis {axis} (instances or steps), of length {given.shape[axis]}"
+    if given.ndim == right.ndim and given.shape[1:] == right.shape[1:] and len(given) == len(right) + 1:
+        for place, rest in (("last", given[:-1]), ("first", given[1:])):
+            if tolerance.equal(rest, right):
+                return f"the right one with one row too many, the {place}: that of the bias"
+    return None

@@ -1,0 +1,120 @@
+"""Telling apart edits that give the same numbers here, by asking for other numbers.
+
+Edits that agree at other values of the parameters are one mistake said in two ways; the first is kept. Of those that
+don't, the manual side knows which it is: a function is asked again, at these values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..derivation.derivation import Derivation
+from ..derivation.editing import Bench
+from ..recorded.recording import Recording, record
+from .claims import as_mapping, evaluated, matched, plain_array
+from .measures import Tolerance
+from .search import Explanation
+
+MOST_SHOWN = 4
+
+
+class Judge:
+    """Which explanations stand at other values of the parameters.
+
+    Args:
+        derivation: the right one.
+        recording: what it was read off.
+        manual: the manual side.
+        names: the wrong gradients, by their names in lines.
+        tolerance: up to what difference two arrays are equal.
+    """
+
+    def __init__(
+        self, derivation: Derivation, recording: Recording, manual: Any, names: Iterable[str], tolerance: Tolerance
+    ) -> None:
+        self.derivation, self.recording, self.manual = derivation, recording, manual
+        self.names, self.tolerance = list(names), tolerance
+        rng = np.random.default_rng(0)
+        self.values = {
+            name: value + 0.3 * (np.std(value) or 0.5) * rng.normal(size=value.shape)
+            for name, value in derivation.parameters.items()
+        }
+        self._asked: dict[str, np.ndarray] | None = None
+        self._has_asked = False
+
+    @cached_property
+    def bench(self) -> Bench:
+        """The right run at other values of the parameters."""
+        return Bench(self.derivation, self.values)
+
+    def first_that_stand(self, stages: Iterable[list[Explanation]]) -> tuple[list[Explanation], list[str]]:
+        """The explanations of the first stage of the search at which some stand; and what is to be said of them."""
+        for found in stages:
+            kept, notes = self.told_apart(found)
+            if kept:
+                return kept, notes
+        return [], []
+
+    def told_apart(self, found: Sequence[Explanation]) -> tuple[list[Explanation], list[str]]:
+        """One of each kind that stands."""
+        if not found:
+            return [], []
+        kinds: list[tuple[Explanation, dict[str, np.ndarray]]] = []
+        for one in found:
+            gradients = self._gradients(one)
+            if gradients is not None and not any(self._same(gradients, other) for _, other in kinds):
+                kinds.append((one, gradients))
+        asked = self._ask()
+        if asked is not None:
+            left = [one for one, gradients in kinds if all(self._equal(gradients[n], asked[n]) for n in one.names)]
+            said = f"Of {len(kinds)} mistakes that fit, {len(left)} still did at other values of the parameters."
+            return left, [said] if len(left) < len(kinds) and left else []
+        kept = [one for one, _ in kinds][:MOST_SHOWN]
+        several = "These numbers fit several mistakes. A manual function could be asked again, at other values."
+        return kept, [several] if len(kinds) > 1 else []
+
+    def _gradients(self, one: Explanation) -> dict[str, np.ndarray] | None:
+        try:
+            run = self.bench.run(one.edits)
+            return {name: run.gradient(name) for name in self.names}
+        except Exception:  # values that these edits can't be run at
+            return None
+
+    def _same(self, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
+        return all(self._equal(a[name], b[name]) for name in self.names)
+
+    def _equal(self, a: np.ndarray, b: np.ndarray) -> bool:
+        return Tolerance(max(self.tolerance.relative, 1e-8)).equal(a, b)
+
+    def _ask(self) -> dict[str, np.ndarray] | None:
+        """What the manual side says at other values; None if it can't be asked, or the lines don't hold there."""
+        if not self._has_asked:
+            self._has_asked = True
+            try:
+                self._asked = self._answer()
+            except Exception:  # whatever a function of the user's does at values that it wasn't written for
+                self._asked = None
+        return self._asked
+
+    def _answer(self) -> dict[str, np.ndarray] | None:
+        manual, recording = self.manual, self.recording
+        if not callable(manual) and not callable(getattr(manual, "backward", None)):
+            return None
+        if recording.function is not None:
+            again = record(recording.function, recording.arguments(self.values), recording.data)
+            own = self.derivation.names
+            if not all(self._equal(self.bench.gradient(own[name]), g) for name, g in again.gradients().items()):
+                return None  # another branch is taken there
+        else:
+            again = recording
+        given = evaluated(manual, again, self.values)
+        found = matched(as_mapping(getattr(given, "gradients", given), again), again, lambda *_: None)
+        arrays = {self.derivation.names[name]: plain_array(value) for name, value in found.items()}
+        here = evaluated(manual, recording, recording.values())
+        before = matched(as_mapping(getattr(here, "gradients", here), recording), recording, lambda *_: None)
+        changes = any(not np.array_equal(plain_array(before[name]), plain_array(found[name])) for name in found)
+        return arrays if changes else None  # a function that gives the same numbers anywhere says nothing more

@@ -1,0 +1,48 @@
+"""An edit in words: which line it is in, what the line was, what it has become."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..derivation.edits import Edit
+from ..derivation.text import TextWriter, common_last_step
+from .report import Diagnosis
+
+
+class Words:
+    """Says what edits are, in the words of their derivation.
+
+    Args:
+        lines: of the derivation.
+    """
+
+    def __init__(self, lines: Sequence[object]) -> None:
+        self.writer = TextWriter(common_last_step(lines))  # type: ignore[arg-type]
+
+    def diagnosis(
+        self, edits: Sequence[Edit], names: Sequence[str], complete: bool, what: str = "gradient"
+    ) -> Diagnosis:
+        """A diagnosis that says of edits how they give the numbers of some gradients (or of a line)."""
+        causes = [self.cause(edit) for edit in self._distinct(edits)]
+        said = "; and ".join(causes)
+        if any(edit.is_convention for edit in edits):
+            said += " (a convention at a kink, where the derivative jumps: not a mistake)"
+        mistake = "; ".join(edit.what.replace("{}", "").strip(" ,:") for edit in self._distinct(edits))
+        return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete)
+
+    def _distinct(self, edits: Sequence[Edit]) -> list[Edit]:
+        """One of each kind: the same edit in several lines is said once."""
+        return list({(edit.what, tuple(map(self.writer.write, edit.of))): edit for edit in reversed(edits)}.values())[
+            ::-1
+        ]
+
+    def cause(self, edit: Edit) -> str:
+        """One edit: the line, what stands there now, and what happened."""
+        line = edit.line
+        before = self.writer.line(line)
+        after = f"{self.writer.left(line)} = {self.writer.write(edit.expression)}"
+        what = edit.what.format(*map(self.writer.write, edit.of))
+        at = {None: "", "first": ", at the first step alone", "last": ", at the last step alone"}[edit.steps]
+        if len(after) > 3 * len(before) + 60 or after == before:
+            return f"line `{before}`: yours is what one gets when {what}{at}"
+        return f"line `{before}`: yours is what one gets with `{after}`: {what}{at}"

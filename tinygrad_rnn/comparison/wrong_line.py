@@ -1,0 +1,133 @@
+"""The first wrong line of a derivation: the edit that gives it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..derivation.derivation import Derivation, derive
+from ..derivation.editing import Bench
+from ..derivation.edits import Edit, edits_of
+from ..derivation.hand import Hand
+from ..derivation.quantities import Quantity
+from ..recorded.recording import Recording
+from .arrays import CHANGES_OF_AN_ARRAY
+from .claims import plain_array
+from .lines import Book, Request
+from .measures import Tolerance
+from .report import Diagnosis
+from .sizes import Sizes
+from .wording import Words
+
+MOST_SHOWN = 1
+
+
+def explain_line(
+    recording: Recording,
+    derivation: Derivation,
+    name: str,
+    given: Mapping[str, Any],
+    tolerance: Tolerance,
+    deadline: float,
+) -> list[Diagnosis]:
+    """What gives the numbers of a wrong line: a change of the array, another line's numbers, or an edit.
+
+    Args:
+        recording: the loss.
+        derivation: of it.
+        name: the line, as it was called when it was handed in.
+        given: the numbers of all lines that were handed in.
+        tolerance: up to what difference two arrays are equal.
+        deadline: when to stop searching.
+    """
+    book = Book(recording.opened)
+    request = book.read(name)
+    place = book.place(request)
+    right, array = book.look_up(request, place), plain_array(given[name])
+    if place.leaf is not None or right.shape != array.shape:
+        return []  # a gradient is looked at as such; a wrong shape says nothing more
+    found = [
+        Diagnosis(mistake.name, (name,), f"{name}: your line equals {phrase}.")
+        for mistake in CHANGES_OF_AN_ARRAY
+        if mistake.name in OF_LINES
+        for phrase, changed in mistake.changes(Sizes(recording), "", right, array)
+        if tolerance.equal(changed, array)
+    ]
+    found += [
+        Diagnosis("mixed up", (name,), f"{name}: your line equals the right numbers of {other}.")
+        for other in _mixed_up(book, name, request, array, tolerance)
+    ]
+    if request.term in recording.terms:
+        alone = Recording(recording.terms[request.term], recording.parameters, recording.tree)
+        derivation = derive(alone, check=False)
+    if not found and request.is_derivative:
+        quantity = _quantity_of(derivation, place.nodes, request.step)
+        if quantity is not None:
+            words = Words(derivation.lines)
+            for edit in _edits_that_give(derivation, quantity, request.step, array, tolerance, deadline):
+                found.append(words.diagnosis([edit], [name], True))
+                if len(found) == MOST_SHOWN:
+                    break
+    return list({one.sentence: one for one in found}.values())
+
+
+OF_LINES = frozenset({"sign", "transposed", "left out", "factor"})
+
+
+def _quantity_of(derivation: Derivation, nodes: Any, step: int | None) -> Quantity | None:
+    """The derivative in the derivation that belongs to a value of the recording."""
+    if len(nodes) != 1:
+        return None
+    value = np.asarray(nodes[0]._data)
+    for quantity in derivation.backward:
+        source = quantity.adjoint_of
+        is_there = isinstance(source, Quantity) and step in source.values and step in quantity.steps
+        if is_there and source.shape == value.shape and np.array_equal(source.values[step], value):
+            return quantity
+    return None
+
+
+def _edits_that_give(
+    derivation: Derivation,
+    quantity: Quantity,
+    step: int | None,
+    given: np.ndarray,
+    tolerance: Tolerance,
+    deadline: float,
+) -> Iterator[Edit]:
+    """Edits that give a line's numbers: those of the line itself before those of lines that it follows from."""
+    bench, hand = Bench(derivation), Hand(derivation)
+    upstream = [
+        line for line in derivation.lines if line.kind != "forward" and quantity in bench.downstream([line.quantity])
+    ]
+    for line in sorted(upstream, key=lambda line: line.quantity is not quantity):
+        for edit in edits_of(line, hand):
+            if time.perf_counter() > deadline:
+                return
+            try:
+                if tolerance.equal(np.broadcast_to(bench.run([edit]).value(quantity, step), given.shape), given):
+                    yield edit
+            except Exception:  # an edit that can't be run can't have been made
+                continue
+
+
+def _mixed_up(book: Book, name: str, request: Request, wrong: np.ndarray, tolerance: Tolerance) -> Iterator[str]:
+    """The lines of the same kind, of this step or another, whose right numbers these are."""
+    prefix = f"L{request.term}: " if request.term is not None else ""
+    for step in range(book.landmarks.steps + 1):
+        names = [*book.landmarks.names(step), *(["a"] if step else [])]
+        kinds = [f"dL/d{other}" for other in names if other != "a"] + (["delta"] if step else [])
+        for kind in kinds if request.is_derivative else names:
+            line = f"{prefix}{kind}[{step}]"
+            if line == name:
+                continue
+            try:
+                other = book.read(line)
+                array = book.look_up(other, book.place(other))
+            except (KeyError, ValueError):
+                continue
+            if array.shape == wrong.shape and array.any() and tolerance.equal(array, wrong):
+                yield line

@@ -1,0 +1,169 @@
+"""Running edited derivations, many of them: what an edit doesn't reach is taken from the right run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .edits import Edit
+from .evaluate import Run, Running, compiled
+from .expressions import Reference
+from .lines import Line
+from .quantities import Quantity
+from .reading import parts
+
+if TYPE_CHECKING:
+    from .derivation import Derivation
+
+Visit = tuple[Line, "int | None", Run]
+
+
+class NotYet(LookupError):
+    """A value that is read before it is computed: nobody can have written this."""
+
+
+class Values(dict[Any, Any]):
+    """The values of a quantity by step: zeros before the first and after the last."""
+
+    def __init__(self, quantity: Quantity, known: Iterable[Any]) -> None:
+        super().__init__()
+        self.zeros, self.known = np.zeros(quantity.shape), known
+
+    def __missing__(self, t: Any) -> Any:
+        if t in self.known:
+            raise NotYet(t)
+        return self.zeros
+
+
+class Bench:
+    """The right run of a derivation, and runs of it with some lines edited.
+
+    Args:
+        derivation: which.
+        parameters: other values than the recorded ones, by the name that lines give them.
+    """
+
+    def __init__(self, derivation: Derivation, parameters: Mapping[str, np.ndarray] | None = None) -> None:
+        self.derivation = derivation
+        values = derivation.parameters if parameters is None else parameters
+        self.parameters = {derivation.names[name]: value for name, value in values.items()}
+        self.shapes = {derivation.names[name]: value.shape for name, value in values.items()}
+        self.lines = derivation.lines
+        self._functions = {line: compiled(line.expression) for line in self.lines}
+        self._known = {q: set(q.steps) | ({None} if not q.steps else set()) for q in self._quantities()}
+        self._visits = self._in_order()
+        self._reached: dict[frozenset[Quantity], tuple[list[Line], list[Visit]]] = {}
+        self.right = Running(self.parameters, derivation.data)
+        for quantity, known in self._known.items():
+            self.right.values[quantity] = Values(quantity, known)
+        for line, t, function in self._visits:
+            self.right.values[line.quantity][t] = function(self.right, t)
+
+    def _quantities(self) -> list[Quantity]:
+        return list(dict.fromkeys(line.quantity for line in self.lines))
+
+    def _in_order(self) -> list[Visit]:
+        visits = [
+            ((line.kind != "forward", line.kind == "gradient", line.quantity.order.get(t, np.inf)), line, t)
+            for line in self.lines
+            for t in line.steps or (None,)
+        ]
+        visits.sort(key=lambda visit: visit[0])
+        return [(line, t, self._functions[line]) for _, line, t in visits]
+
+    @cached_property
+    def readers(self) -> dict[Quantity, set[Line]]:
+        """For each quantity the lines that read it."""
+        found: dict[Quantity, set[Line]] = {}
+        for line in self.lines:
+            for part in parts(line.expression):
+                if isinstance(part, Reference):
+                    found.setdefault(part.quantity, set()).add(line)
+        return found
+
+    def downstream(self, starts: Iterable[Quantity]) -> set[Quantity]:
+        """The quantities that depend on others, and these."""
+        found = set(starts)
+        waiting = list(found)
+        while waiting:
+            for line in self.readers.get(waiting.pop(), ()):
+                if line.quantity not in found:
+                    found.add(line.quantity)
+                    waiting.append(line.quantity)
+        return found
+
+    def reached(self, line: Line) -> set[str]:
+        """The parameters whose gradients depend on a line, by the name in lines."""
+        return {q.adjoint_of for q in self.downstream([line.quantity]) if isinstance(q.adjoint_of, str)}
+
+    # --- runs ------------------------------------------------------------------------------------------------------
+
+    def run(self, edits: Sequence[Edit]) -> EditedRun:
+        """A run with these lines edited; gradients are computed when they are asked for."""
+        return EditedRun(self, edits)
+
+    def _plan(self, starts: frozenset[Quantity]) -> tuple[list[Line], list[Visit]]:
+        if starts not in self._reached:
+            touched = self.downstream(starts)
+            gradients = [line for line in self.lines if line.kind == "gradient" and line.quantity in touched]
+            visits = [visit for visit in self._visits if visit[0].quantity in touched and visit[0].kind != "gradient"]
+            self._reached[starts] = gradients, visits
+        return self._reached[starts]
+
+    def gradient(self, name: str) -> np.ndarray:
+        """The right gradient of a parameter."""
+        quantity = self.gradient_of.get(name)
+        return (
+            np.zeros(self.shapes[name]) if quantity is None else self._shaped(name, self.right.values[quantity][None])
+        )
+
+    @cached_property
+    def gradient_of(self) -> dict[str, Quantity]:
+        """The quantity that is the gradient of each parameter that has one."""
+        return {line.quantity.adjoint_of: line.quantity for line in self.lines if line.kind == "gradient"}
+
+    def _shaped(self, name: str, value: Any) -> np.ndarray:
+        return np.broadcast_to(np.asarray(value), self.shapes[name])
+
+
+class EditedRun:
+    """The numbers of an edited derivation.
+
+    Attributes:
+        touched: the parameters whose gradients may have changed, by their names in lines.
+    """
+
+    def __init__(self, bench: Bench, edits: Sequence[Edit]) -> None:
+        self.bench = bench
+        starts = frozenset(edit.line.quantity for edit in edits)
+        self._gradients, visits = bench._plan(starts)
+        self.touched = {line.quantity.adjoint_of for line in self._gradients}
+        self._edited = {edit.line: (compiled(edit.expression), edit.steps) for edit in edits}
+        self.running = Running(bench.parameters, bench.derivation.data)
+        self.running.values = dict(bench.right.values)
+        for quantity in {visit[0].quantity for visit in visits}:
+            self.running.values[quantity] = Values(quantity, bench._known[quantity])
+        for line, t, function in visits:
+            self.running.values[line.quantity][t] = self._function(line, t, function)(self.running, t)
+
+    def _function(self, line: Line, t: int | None, right: Run) -> Run:
+        if line not in self._edited:
+            return right
+        function, steps = self._edited[line]
+        is_end = steps is None or not line.steps or t == (line.steps[0] if steps == "first" else line.steps[-1])
+        return function if is_end else right
+
+    def gradient(self, name: str) -> np.ndarray:
+        """The gradient of a parameter, by its name in lines."""
+        if name not in self.touched:
+            return self.bench.gradient(name)
+        (line,) = (line for line in self._gradients if line.quantity.adjoint_of == name)
+        function: Callable[[Any, Any], Any] = self._function(line, None, self.bench._functions[line])
+        return self.bench._shaped(name, function(self.running, None))
+
+    def value(self, quantity: Quantity, t: int | None) -> Any:
+        """The value of a line."""
+        return self.running.values[quantity][t]

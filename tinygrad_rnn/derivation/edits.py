@@ -1,0 +1,146 @@
+"""Edits: what a line of a derivation becomes when somebody slips.
+
+Nothing here knows a network, or a mistake by name. Every part of a line's right-hand side is altered in each of a
+handful of general ways: left out, taken twice, with the other sign, transposed, exchanged for another value of the same
+shape that is at hand, taken at another step, for other steps. (``editing`` runs what comes out.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from . import edits_of_parts, edits_of_steps
+from .edits_of_uses import written_out
+from .expressions import Apply, Expression
+from .hand import Hand
+from .lines import Line
+from .reading import at, parts, places, put
+
+Path = tuple[int, ...]
+
+
+class Change(NamedTuple):
+    """What a part of a line becomes.
+
+    Attributes:
+        after: what stands there instead.
+        what: in words, with a place {} for each of the expressions that it speaks of.
+        of: these expressions.
+    """
+
+    after: Expression
+    what: str
+    of: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One line with something else on its right-hand side.
+
+    Attributes:
+        line: which.
+        expression: the right-hand side as it is now.
+        what: what happened, with a place {} for each expression that it speaks of.
+        of: these expressions.
+        place: where in the line, as operands of operands: with ``what``, the same edit in another derivation.
+        steps: the steps at which it is made; None for all.
+        is_convention: whether only the value at a kink changes, which is a matter of choice.
+    """
+
+    line: Line
+    expression: Expression
+    what: str
+    of: tuple[Expression, ...] = ()
+    place: Path = ()
+    steps: str | None = None
+    is_convention: bool = False
+
+    @property
+    def key(self) -> Any:
+        """What the same edit has in common in two derivations of the same network."""
+        return self.line.name, self.line.steps[:1], self.place, self.what, tuple(map(_named, self.of)), self.steps
+
+
+def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
+    """Every edit of one line.
+
+    Args:
+        line: which.
+        hand: what else could stand in it.
+        rank: 0 for the usual ones alone, 1 for others, 2 for rare ones; by default all.
+    """
+    seen = {line.expression}
+    for place, part in places(line.expression):
+        for change in changes_of(part, line, place, hand, range(3) if rank is None else (rank,)):
+            try:
+                expression = put(line.expression, place, change.after)
+            except Exception:  # no such shapes: nobody can have written it
+                continue
+            if expression in seen or expression.shape != line.expression.shape:
+                continue
+            seen.add(expression)
+            convention = _is_at_a_kink(line.expression, place)
+            yield Edit(line, expression, change.what, change.of, place, None, convention)
+
+
+def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
+    """The plain edits of what a line reads, made in this line alone.
+
+    Args:
+        line: which.
+        hand: what else could stand in it.
+    """
+    seen = {line.expression}
+    for start, whole in written_out(line):
+        for place, part in places(at(whole, start), start):
+            for kind in edits_of_parts.PLAIN:
+                for after, what, of in _all(kind(part, line, hand)):
+                    try:
+                        expression = put(whole, place, after)
+                    except Exception:  # no such shapes
+                        continue
+                    if expression not in seen and expression.shape == line.expression.shape:
+                        seen.add(expression)
+                        yield Edit(line, expression, what, of, place)
+
+
+def changes_of(part: Expression, line: Line, place: Path, hand: Hand, ranks: Iterable[int]) -> Iterator[Change]:
+    """What a part of a line may become."""
+    for rank in ranks:
+        kinds = [*edits_of_parts.KINDS[rank], *edits_of_steps.KINDS[rank]]
+        kinds += [] if place else [*edits_of_parts.WHOLE[rank], *edits_of_steps.WHOLE[rank]]
+        for kind in kinds:
+            yield from (Change(*found) for found in _all(kind(part, line, hand)))
+
+
+def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """All that come, until one can't be written down for its shape."""
+    while True:
+        try:
+            yield next(found)
+        except Exception:  # the end of them, or shapes that nobody can have written
+            return
+
+
+def _is_at_a_kink(expression: Expression, path: Path) -> bool:
+    """Whether a place stands under the condition that two values are equal."""
+    for i in path:
+        if isinstance(expression, Apply) and expression.name == "where" and _compares_equal(expression.operands[0]):
+            return True
+        expression = expression.operands[i]
+    return isinstance(expression, Apply) and expression.name == "where" and _compares_equal(expression.operands[0])
+
+
+def _compares_equal(condition: Expression) -> bool:
+    return isinstance(condition, Apply) and condition.name == "equal" and condition.operands[0] != condition.operands[1]
+
+
+def _named(expression: Expression) -> Any:
+    return [getattr(p, "name", None) or getattr(getattr(p, "quantity", None), "name", "") for p in parts(expression)][
+        :4
+    ]
+
+
+Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]

@@ -1,0 +1,396 @@
+"""Edits of steps: the step before or after, too few, too many, only the last, in pieces; rows put twice in a place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.rules import elementwise, indexing
+from .arithmetic import is_sum
+from .edits_of_uses import Switched
+from .expressions import (
+    Apply,
+    Constant,
+    Data,
+    During,
+    Expression,
+    Number,
+    Operand,
+    OverSteps,
+    Reference,
+    Step,
+    Sum,
+    apply,
+)
+from .hand import Hand
+from .lines import Line
+
+Found = Iterator[tuple[Any, ...]]
+LONGEST_PIECE = 4
+
+
+class Elsewhere(Reference):
+    """A quantity at a step that is found in an unusual way, such as counted from the end.
+
+    Args:
+        quantity: which.
+        shift: how many steps away it should be.
+        step_for: the step that is meant, from the one at which it is read.
+        name: in words.
+    """
+
+    def __init__(self, quantity: Any, shift: int, step_for: Callable[[int], int], name: str) -> None:
+        super().__init__(quantity, shift)
+        self.step_for, self.name = step_for, name
+
+    def shifted(self, by: int) -> Expression:
+        """The same, read from another step."""
+        step_for = self.step_for
+        return Elsewhere(self.quantity, (self.shift or 0) + by, lambda t: step_for(t + by), self.name) if by else self
+
+    @property
+    def key(self) -> Any:
+        """The quantity and how it is found."""
+        return "elsewhere", id(self.quantity), self.shift, self.name
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """How it is looked up in a run."""
+        quantity, step_for = self.quantity, self.step_for
+        return lambda run, t: run.values[quantity][step_for(t)]
+
+
+def steps_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """A value of the step before, the one after; the other way round; an index that wraps; one kept at the end."""
+    if isinstance(part, Reference) and part.quantity.adjoint_of is None:
+        yield from _beside(part, line)
+
+
+def derivatives_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """The same of derivatives."""
+    if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
+        yield from _beside(part, line)
+
+
+def _beside(part: Reference, line: Line) -> Found:
+    if part.shift is not None and type(part) is Reference:
+        quantity, shift = part.quantity, part.shift
+        steps = quantity.steps
+        for by in (1, -1, 2, -2):
+            new = Reference(quantity, shift + by)
+            yield new, "{} stands where {} belongs", (new, part)
+        if not steps:
+            return
+        first, last = steps[0], steps[-1]
+        for by in (-1, 1):
+            clipped = Elsewhere(quantity, shift + by, _clipped(shift + by, first, last), f"clipped {by}")
+            yield clipped, "{} stands where {} belongs", (clipped, part)
+            wrapped = Elsewhere(quantity, shift + by, _wrapped(shift + by, first, len(steps)), f"wraps {by}")
+            yield wrapped, "{} stands where {} belongs, and wraps round at the end", (wrapped, part)
+        wraps = Elsewhere(quantity, shift, lambda t: t + shift if t + shift > first else last, "wraps")
+        yield wraps, "the last {} stands where the first belongs: an index of -1 wraps round", (part,)
+        own = line.steps or steps
+        turned = Elsewhere(quantity, shift, lambda t: own[0] + own[-1] - t + shift, "reversed")
+        yield turned, "{} is taken in reverse order of the steps", (part,)
+        if quantity.adjoint_of is None:
+            zeroed = Elsewhere(quantity, shift, lambda t: t + shift if t + shift != first else 10**9, "zero at first")
+            yield zeroed, "zeros stand where the first {} belongs", (part,)
+
+
+def _clipped(shift: int, first: int, last: int) -> Callable[[int], int]:
+    return lambda t: min(max(t + shift, first), last)
+
+
+def _wrapped(shift: int, first: int, count: int) -> Callable[[int], int]:
+    return lambda t: first + (t + shift - first) % count
+
+
+def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """The row of the data that belongs to another step."""
+    if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
+        place = part.settings["index"]
+        length = part.operands[0].shape[0]
+        for by in (-1, 1):
+            for how in ("zeros", "wraps"):
+                moved = _moved_row(part, place, by, length, how)
+                yield moved, "{} of the step " + ("before" if by < 0 else "after"), (part,)
+        yield (
+            _row_of(
+                part, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", length
+            ),
+            "{} is taken in reverse order of the steps",
+            (part,),
+        )
+
+
+class Row(Expression):
+    """A row of an array that is found in an unusual way; zeros where there is none."""
+
+    def __init__(self, of: Expression, row_for: Callable[[int], int | None], name: str) -> None:
+        self.operands = (of,)
+        self.shape = of.shape[1:]
+        self.dtype = of.dtype
+        self.row_for, self.name = row_for, name
+
+    @property
+    def key(self) -> Any:
+        """The array and how the row is found."""
+        return "row", self.name, self.operands[0].key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same row of another array."""
+        return Row(operands[0], self.row_for, self.name)
+
+    def shifted(self, by: int) -> Expression:
+        """The row of another step."""
+        row_for = self.row_for
+        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}")
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The array, and which row of it."""
+        return f"{writer.write(self.operands[0])}[{self.name}]", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """How it is looked up in a run."""
+        from .evaluate import compiled
+
+        of, row_for, shape = compiled(self.operands[0]), self.row_for, self.shape
+
+        def run_row(run: Any, t: Any) -> Any:
+            row = row_for(t)
+            return np.zeros(shape) if row is None else of(run, t)[row]
+
+        return run_row
+
+
+def _row_of(part: Apply, row_for: Callable[[int], int | None], name: str, length: int) -> Row:
+    return Row(part.operands[0], row_for, name)
+
+
+def _moved_row(part: Apply, place: Step, by: int, length: int, how: str) -> Row:
+    def row_for(t: int) -> int | None:
+        row = place.at(t) + by
+        return row % length if how == "wraps" else row if 0 <= row < length else None
+
+    return Row(part.operands[0], row_for, f"{how} {by}")
+
+
+def sums_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """Steps too few or too many at either end, only the last or the first, their mean."""
+    if isinstance(part, OverSteps) and len(part.steps) > 1 and isinstance(part, Sum):
+        steps, inner = part.steps, part.inner
+        for kept, what in _fewer(steps):
+            yield Sum(kept, inner), what + " in the sum of {}", (inner,)
+        yield Sum(steps, over_number(inner, len(steps))), "the mean over the steps for the sum of {}", (inner,)
+        for t, which in ((steps[0], "first"), (steps[-1], "last")):
+            once_more = Sum((t,), inner)
+            yield apply(elementwise.add, part, once_more), f"the {which} step twice in the sum of {{}}", (inner,)
+        for t in (steps[0] - 1, steps[-1] + 1):
+            yield Sum((*steps, t), inner), "one step too many in the sum of {}", (inner,)
+
+
+def over_number(part: Expression, n: int) -> Expression:
+    """A quotient by a number."""
+    return apply(elementwise.divide, part, Number(n))
+
+
+def _fewer(steps: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
+    yield steps[1:], "without the first step"
+    yield steps[:-1], "without the last step"
+    yield steps[-1:], "only the last step"
+    yield steps[:1], "only the first step"
+    for t in steps[1:-1][:8]:
+        yield tuple(s for s in steps if s != t), f"without step {t}"
+
+
+def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term at fewer steps, at all of them, or cut between pieces of the sequence."""
+    if isinstance(part, During):
+        inner, steps = part.inner, part.steps
+        if len(steps) > 1:
+            for kept, what in _fewer(steps):
+                yield During(kept, inner), "the term {} " + what, (inner,)
+            for length in range(2, min(LONGEST_PIECE, len(steps)) + 1):
+                for offset in range(length):
+                    kept = tuple(t for t in steps if (t - offset) % length)
+                    yield During(kept, inner), f"the term {{}} is cut after every {length} steps", (inner,)
+        everywhere = tuple(t for t in line.steps if t not in steps)
+        if everywhere:
+            yield During(line.steps, inner), "the term {} at all steps", (inner,)
+    elif line.steps and is_sum(part):
+        for i, term in enumerate(part.operands):
+            if not isinstance(term, During) and len(line.steps) > 1:
+                for kept, what in _fewer(line.steps):
+                    new = part.with_operands((*part.operands[:i], During(kept, term), *part.operands[i + 1 :]))
+                    yield new, "the term {} " + what, (term,)
+
+
+def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """A line at some of its steps alone."""
+    if len(line.steps) > 1:
+        for kept, what in _fewer(line.steps):
+            yield Switched(kept, part), what, ()
+    elif not line.steps and part.ndim and part.shape[0] == hand.T > 1:
+        for kept, what in _fewer(tuple(range(hand.T))):
+            mask = np.zeros(hand.T)
+            mask[list(kept)] = 1
+            rows = Mask(mask.reshape(-1, *[1] * (part.ndim - 1)), f"[{_counted_from_one(what)}]")
+            yield apply(elementwise.multiply, part, rows), _counted_from_one(what), ()
+        for by in (-1, 1):
+            yield Rolled(part, by), "the rows of {} a step too " + ("late" if by > 0 else "early"), (part,)
+        yield apply(indexing.getitem, part, index=slice(None, None, -1)), "the rows of {} in reverse", (part,)
+
+
+def _counted_from_one(what: str) -> str:
+    head, _, number = what.rpartition(" ")
+    return f"{head} {int(number) + 1}" if number.isdigit() else what
+
+
+class Rolled(Expression):
+    """The rows of an array, each a place further, with zeros where none is left."""
+
+    def __init__(self, of: Expression, by: int, wraps: bool = False) -> None:
+        self.operands = (of,)
+        self.shape, self.dtype, self.by, self.wraps = of.shape, of.dtype, by, wraps
+
+    @property
+    def key(self) -> Any:
+        """The array and how far."""
+        return "rolled", self.by, self.wraps, self.operands[0].key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same of another array."""
+        return Rolled(operands[0], self.by, self.wraps)
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The array, and how far its rows have moved."""
+        return f"shifted({writer.write(self.operands[0])}, {self.by:+d})", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """How it is computed in a run."""
+        from .evaluate import compiled
+
+        of, by, wraps = compiled(self.operands[0]), self.by, self.wraps
+
+        def rolled(run: Any, t: Any) -> Any:
+            rows = np.asarray(of(run, t))
+            if wraps:
+                return np.roll(rows, by, axis=0)
+            none = np.zeros_like(rows[:1])
+            return np.concatenate([none, rows[:-1]] if by > 0 else [rows[1:], none])
+
+        return rolled
+
+
+class Mask(Constant):
+    """An array of zeros and ones, with a name.
+
+    Args:
+        array: it.
+        name: in words.
+    """
+
+    def __init__(self, array: np.ndarray, name: str) -> None:
+        super().__init__(array)
+        self.name = name
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """Its name."""
+        return self.name, 4
+
+
+def puts(part: Expression, line: Line, hand: Hand) -> Found:
+    """= for += where rows are put in their places; each place's sum divided by how often it comes."""
+    if not (isinstance(part, Apply) and part.operation is indexing.assemble):
+        return
+    if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
+        yield Put(part, "last"), "= for +=: a place that comes again overwrites what it had, in {}", (part,)
+        yield (
+            Put(part, "first"),
+            "= for +=, from the last step to the first: a place that comes again overwrites, in {}",
+            (part,),
+        )
+        yield Put(part, "mean"), "the mean for the sum of what comes to the same place, in {}", (part,)
+        yield Put(part, "all"), "the sum of all rows in every place, in {}", (part,)
+    piece, *index = part.operands
+    for i, place in enumerate(index):
+        if isinstance(place, (Data, Constant)):
+            for by in (1, -1):
+                yield (
+                    Put(part, f"shifted {by}"),
+                    "the place of the step " + ("after" if by > 0 else "before") + " in {}",
+                    (part,),
+                )
+        for other in hand.data:
+            if (
+                isinstance(place, (Data, Constant))
+                and other != place
+                and other.shape == place.shape
+                and other.dtype.kind in "iu"
+            ):
+                new = part.with_operands((piece, *index[:i], other, *index[i + 1 :]))
+                yield new, "{} stands where {} belongs", (other, place)
+
+
+class Put(Expression):
+    """Rows put into their places in another way than added up."""
+
+    def __init__(self, of: Apply, how: str) -> None:
+        self.of, self.how = of, how
+        self.operands = of.operands
+        self.shape, self.dtype = of.shape, of.dtype
+
+    @property
+    def key(self) -> Any:
+        """What is put, and how."""
+        return "put", self.how, self.of.key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """Something else, put in the same way."""
+        return Put(self.of.with_operands(operands), self.how)  # type: ignore[arg-type]
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """What is put, and how."""
+        return f"put({writer.write(self.of)}, {self.how})", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """How it is computed in a run."""
+        from .evaluate import compiled
+
+        pieces, how, shape = list(map(compiled, self.operands)), self.how, self.shape
+
+        def put(run: Any, t: Any) -> Any:
+            piece, place, *others = (np.asarray(part(run, t)) for part in pieces)
+            if others or place.dtype.kind not in "iu":
+                raise ValueError("put: one index")
+            result = np.zeros(shape)
+            if how == "last":
+                result[place] = piece
+            elif how == "first":
+                result[place[::-1]] = piece[::-1]
+            elif how.startswith("shifted"):
+                np.add.at(result, np.roll(place, -int(how.split()[1])), piece)
+            else:
+                np.add.at(result, place, piece)
+                if how == "all":
+                    result = np.zeros(shape) + result.sum(axis=0)
+                else:
+                    there = np.any(piece.reshape(len(place), -1) != 0, axis=1)
+                    count = np.maximum(np.bincount(place[there], minlength=shape[0]), 1)
+                    result = result / count.reshape(-1, *[1] * (len(shape) - 1))
+            return result
+
+        return put
+
+
+def _flat(setting: Any) -> Iterator[Any]:
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        for part in setting:
+            yield from _flat(part)
+    else:
+        yield setting
+
+
+KINDS = ((steps_beside, rows_beside, sums_over_steps, terms_at_steps, puts), (derivatives_beside,), ())
+WHOLE = ((), (first_steps,), ())
