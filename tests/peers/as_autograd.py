@@ -92,8 +92,8 @@ def scalar_close(a: Any, b: Any) -> bool:
     return abs(a - b) < 1e-5 or abs(a - b) / abs(a + b) < 1e-5
 
 
-def install() -> None:
-    """Put modules of these names where ``import autograd`` finds them."""
+def pytest_configure() -> None:
+    """Put modules of these names where ``import autograd`` finds them: only in a run that has this as its plugin."""
     modules = {name: types.ModuleType(name) for name in ("autograd", "autograd.numpy", "autograd.test_util")}
     vars(modules["autograd.numpy"]).update(vars(np))
     for name in ("random", "linalg", "fft"):
@@ -107,6 +107,3 @@ def install() -> None:
         value_and_grad=lambda f, argnum=0: tr.value_and_grad(f, argnums=argnum), jacobian=tr.jacobian,
     )  # fmt: skip
     sys.modules.update(modules)
-
-
-install()
