@@ -63,13 +63,13 @@ MISTAKES = {
     ),
     "in a loop of a step": (
         lambda f: tr.unroll(f(lambda x, h: (x, tr.unroll(lambda m, s: m @ W + s @ other, x, x[0])[0])), xs, h0),
-        "matmul at step 1: (3,) @ (4, 4)",
+        "matmul at layer loop in step 1, step 1: (3,) @ (4, 4)",
     ),
     "in a reverse loop of a step": (
         lambda f: tr.unroll(
             f(lambda x, h: (x, tr.unroll(lambda m, s: m @ W + s @ other, x, x[0], reverse=True)[0])), xs, h0
         ),
-        f"matmul at step {B}: (3,) @ (4, 4)",
+        f"matmul at layer loop in step 1, step {B}: (3,) @ (4, 4)",
     ),
     "shapes": (lambda f: tr.unroll(f(lambda x, h: x + h), xs, np.ones((B, 4))), "add at step 1: operands could not"),
     "no pair": (lambda f: tr.unroll(f(lambda x, h: [x, h]), xs, h0), "unroll at step 1: a cell returns y, state"),

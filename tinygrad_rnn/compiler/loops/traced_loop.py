@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.errors import CannotCompile, here
-from ...autodiff.scope import context, scope
+from ...autodiff.scope import context, of_loop, scope
 from ...autodiff.trees import leaves, tree_map, unflatten
 from ..graph.trace import recorded, tracer
 from ..graph.values import new_input
@@ -71,9 +71,13 @@ def _aligned(tree: Any, other: Any) -> Any:
 def _written_out(cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool) -> tuple[Any, Any]:
     """A loop inside a step of another: all its steps, one after the other."""
     outputs: list[Any] = [None] * steps
-    for t in range(steps)[:: -1 if reverse else 1]:
-        with scope(step=t + 1):
+    outside = context.scope
+    try:
+        for t in range(steps)[:: -1 if reverse else 1]:
+            context.scope = of_loop(outside)._replace(step=t + 1)
             outputs[t], state = cell(tree_map(lambda a: a[t], xs), state)  # noqa: B023
+    finally:
+        context.scope = outside
     return tree_map(lambda *parts: np.stack(parts), *outputs), state
 
 
