@@ -105,7 +105,7 @@ class ArrayNode(Node):
 
     def _free(self) -> None:
         self.inputs = self._arrays = ()
-        self.edges = None
+        self.knot = self.edges = None
         if self.op.is_single:  # a loss that is kept mustn't keep the loop that it came from
             self.op = self.op.remains()
 

@@ -36,7 +36,9 @@ class Node:
         labels: what it is to the model (output, state h, gate f, ...).
     """
 
-    __slots__ = ("__weakref__", "edges", "grad", "inputs", "labels", "name", "op", "requires_grad", "scope", "serial")
+    __slots__ = (
+        "__weakref__", "edges", "grad", "inputs", "knot", "labels", "name", "op", "requires_grad", "scope", "serial",
+    )  # fmt: skip
 
     requires_grad: bool
     grad: Any
@@ -47,6 +49,7 @@ class Node:
     edges: Sequence[int] | None
     scope: Scope
     labels: tuple[Label, ...]
+    knot: Any  # of some nodes: where a chain that is dropped comes apart; see ``letting_go``
 
     __hash__ = object.__hash__
 
@@ -69,7 +72,7 @@ class Node:
     def _free(self) -> None:
         """Forget how the node was made. Its value stays."""
         self.inputs = ()
-        self.edges = None
+        self.knot = self.edges = None
 
     @property
     def is_leaf(self) -> bool:

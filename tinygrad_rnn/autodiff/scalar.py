@@ -22,6 +22,7 @@ import numpy as np
 
 from .graph import Node, ancestors, backward_walk, initialise, retained
 from .keeping import is_kept
+from .letting_go import EVERY, Knot
 from .scope import context
 from .updating import InPlaceOperators
 
@@ -231,6 +232,8 @@ def record(op: Operation, result: float, inputs: tuple[Any, ...], slopes: tuple[
     node.scope = context.scope
     if node.requires_grad:
         node.op, node.inputs, node.edges, node._slopes = op, inputs, edges, slopes
+        if not all(node.serial % n for n in EVERY):
+            node.knot = Knot(inputs)
     return node
 
 

@@ -23,6 +23,7 @@ from .arguments import as_taken
 from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, initialise, next_serial, retained
 from .keeping import is_kept
+from .letting_go import EVERY, Knot
 from .promotion import NUMPY_1, as_promised
 from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
 from .rules.complex_pairs import ComplexTensor, on_complex
@@ -49,6 +50,8 @@ from .updating import InPlaceOperators, read_only
 NO_KEYWORDS: dict[str, Any] = {}
 
 bare_object = object.__new__
+
+ONE, OTHER = EVERY
 
 # ``np.add.reduce`` and its like, which NumPy's own Python code prefers, by the functions that they are.
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
@@ -559,8 +562,10 @@ def _node(
     node._keywords = keywords
     node.grad = node.name = None
     node.labels = ()
-    node.serial = next_serial()
+    node.serial = serial = next_serial()
     node.scope = context.scope
+    if not (serial % ONE and serial % OTHER):
+        node.knot = Knot(inputs)
     return node
 
 

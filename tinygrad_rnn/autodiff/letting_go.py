@@ -1,0 +1,49 @@
+"""How a long chain of nodes is let go of: piece by piece, however small the stack of the thread.
+
+Whoever drops the last node of a chain has Python free it, then what it alone kept alive, and so on, each inside of the
+one before. Python bounds how deep that goes, but in versions 3.12 and 3.13 only at ten thousand objects, for which the
+stack of a thread may be too small. So here and there in the graph is a **knot**, which holds a node's inputs as well:
+what is dropped comes as far as the next knots, and from these on it is freed in turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+# A node whose serial number is a multiple of one of these has a knot. They are primes: whatever the number of nodes
+# from one node of a chain to the next, a multiple comes within so many, unless that number is a multiple of both.
+EVERY = (127, 131)
+
+
+class _Dropped(threading.local):
+    """What is to be freed by a thread, and whether it is at it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Any] = []
+        self.busy = False
+
+
+class Knot:
+    """Holds what a node was made of, and lets go of it when nothing else is being freed.
+
+    Args:
+        held: the inputs of a node.
+    """
+
+    __slots__ = ("held",)
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __del__(self, dropped: _Dropped = _Dropped()) -> None:  # noqa: B008  # one for all, there as long as this is
+        waiting = dropped.waiting
+        waiting.append(self.held)
+        self.held = None
+        if not dropped.busy:
+            dropped.busy = True
+            try:
+                while waiting:
+                    waiting.pop()
+            finally:
+                dropped.busy = False
