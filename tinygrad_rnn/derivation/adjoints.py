@@ -158,6 +158,10 @@ def _add_terms(
         expression = _through(equation.expression, number, g, ans)
         if expression is not None:
             terms[target].append(_seen_from(used, expression, steps, equation))
+        elif isinstance(equation.expression, Stack) and isinstance(used, Reference) and used.shift is not None:
+            for place, t in enumerate(equation.expression.steps):  # at steps far apart, each row is a term of its own
+                taken = Apply(indexing.getitem, (g,), {"index": place}, g.shape[1:])
+                terms[target].append(Term((t + used.shift,), taken))
 
 
 def _through(expression: Expression, number: int, g: Reference, ans: Reference) -> Expression | None:

@@ -15,8 +15,25 @@ def test_the_right_derivation_agrees(name):
     assert NETWORKS[name].compare().agrees
 
 
+# Slips that no small edit of the lines gives: two things at once, or a line that nobody would write.
+UNNAMED = {
+    "residual": {"slope of the skip"},
+    "layer norm": {"variance for deviation"},
+    "lengths": {"mask forgotten in db"},
+    "chunks": {"target of the step after", "slope left out of the carry"},
+    "oscillator": {"dv for dx"},
+    "elman in one matrix": {"h after in dW"},
+    "learnt beginning": {"h0 with a slope", "h0 by the first loss alone"},
+}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_slip_is_noticed(name):
+def test_every_slip_is_noticed_and_nearly_every_one_is_named(name):
     """None of them happens to give the right gradient, and the comparison itself never fails."""
-    network = NETWORKS[name]
-    assert [slip for slip in network.slips() if network.compare(slip, referee="never").agrees] == []
+    network, unnamed = NETWORKS[name], set()
+    for slip in network.slips():
+        report = network.compare(slip, referee="never")
+        assert not report.agrees
+        if not any(one.complete for one in report.diagnoses):
+            unnamed.add(slip)
+    assert unnamed <= UNNAMED.get(name, set())
