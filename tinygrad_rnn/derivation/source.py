@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from ..autodiff.rules import indexing
+from ..autodiff.texts import printable
 from .absence import zeros_beyond
 from .arithmetic import is_sum
 from .expressions import Apply, Data, During, Expression, Step, Steps, Sum
@@ -21,6 +22,10 @@ from .reading import fixed, parts, total
 from .text import TextWriter, common_last_step
 
 WIDTH = 116
+MOST_LETTERS = 40  # of a name, in a variable
+INDENTED = "#     "
+TAKEN = ("np", "t", "T", "sum", "len", "range", "locals")
+TEMPORARY = re.compile(r"(term|whole)_\d+")  # what ``numpy_text`` calls variables of its own
 
 
 class Source:
@@ -72,7 +77,7 @@ class Source:
             if lines:
                 self._say(1, "", f"# --- {title}")
                 self._part(lines)
-        gradients = ", ".join(f'"{name}": {self._gradient(name)}' for name in self.parameters)
+        gradients = ", ".join(f"{_quoted(name)}: {self._gradient(name)}" for name in self.parameters)
         loss = "" if self.loss is None else f"{self.names[self.loss]}, "
         self._rows(1, [f"return {loss}{{{gradients}}}"])
         return "\n".join(self._written_rows) + "\n"
@@ -212,7 +217,7 @@ class Source:
         """A statement with its equation and shape: beside it, or above it where there is no room."""
         rows = [*self.writer.before, *(statements if statements is not None else [statement])]
         self.writer.before = []
-        comment = f"# {self.reader.line(line)}  {line.shape}"
+        comment = f"# {printable(self.reader.line(line))}  {line.shape}"  # no name in it may end the comment
         if len(rows) == 1 and len(rows[0]) + len(comment) + 4 * depth + 2 <= WIDTH:
             self._rows(depth, [f"{rows[0]}  {comment}"])
             return
@@ -236,11 +241,11 @@ def _is_put(expression: Expression) -> bool:
 
 
 def _identifier(name: str, taken: Iterable[str]) -> str:
-    """A name as a Python variable that isn't taken."""
-    plain = re.sub(r"\W", "_", name)
-    if not plain or plain[0].isdigit():
+    """A name as a Python variable in ASCII that isn't taken, whatever is in it: the text of a derivation is run."""
+    plain = re.sub(r"\W", "_", name, flags=re.ASCII)[:MOST_LETTERS]
+    if not plain or plain[0].isdigit() or plain.startswith("__"):
         plain = f"w_{plain}"
-    if keyword.iskeyword(plain) or plain in ("np", "t", "T", "sum", "len", "range"):
+    if keyword.iskeyword(plain) or plain in TAKEN or TEMPORARY.fullmatch(plain):
         plain += "_"
     number, free = 2, plain
     while free in set(taken):
@@ -248,14 +253,23 @@ def _identifier(name: str, taken: Iterable[str]) -> str:
     return free
 
 
+def _quoted(name: str) -> str:
+    """A name as a string of letters, digits and escapes: in nothing else of it could a statement end, or be broken."""
+    return f'"{"".join(c if re.fullmatch("[A-Za-z0-9_. -]", c) else _escape(c) for c in name)}"'
+
+
+def _escape(c: str) -> str:
+    return f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\U{ord(c):08x}"
+
+
 def _wrapped(comment: str, width: int) -> list[str]:
     rows = []
     while len(comment) > width:
         place = comment.rfind(" ", 0, width)
-        if place < 3:
+        if place < len(INDENTED):  # one long word
             break
         rows.append(comment[:place])
-        comment = f"#     {comment[place + 1 :]}"
+        comment = INDENTED + comment[place + 1 :]
     return [*rows, comment]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
+from ..autodiff.texts import printable
 from .absence import follows_from_absence
 from .expressions import (
     Apply,
@@ -274,12 +275,12 @@ class TextWriter:
         return self.symbol(line.quantity, self.step_name(line.steps[0]) if len(line.steps) == 1 else "t")
 
     def line(self, line: Line) -> str:
-        """A line, with the steps for which it holds if these aren't all."""
+        """A line, with the steps for which it holds if these aren't all; in one row, whatever names are in it."""
         expression = line.expression
         self.of_gradient = line.kind == "gradient"
         if len(line.steps) == 1:
             expression = fixed(expression, line.steps[0])
-        return f"{self.left(line)} = {self.write(expression)}"
+        return printable(f"{self.left(line)} = {self.write(expression)}")
 
 
 SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
@@ -340,7 +341,7 @@ def _block(lines: list[Line], writer: TextWriter, backwards: bool) -> list[str]:
                 rows.append(f"  for {_direction(writer, steps, backwards)}")
             elif rows:
                 rows.append("  once")
-        why = "; ".join(line.why)
+        why = printable("; ".join(line.why))
         rows.append(f"    {text:<{width}}  {line.shape}" + (f"  {why}" if why else ""))
     return rows
 

@@ -1,0 +1,54 @@
+"""The text of a derivation is run: no name that is in it becomes a part of the program, and every name works."""
+
+import ast
+import builtins
+import re
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.names import CODE, MARKUP, ODD, TERMINAL
+
+# These hold each kind of quote, bracket, line end and comment, and what Python reserves.
+SOME = [
+    *CODE[:6], *ODD[:3], "W²", "ﬁ", "lstm.W_hh", "2nd", "class", "__debug__", "__class__", "np", "T", "term_1",
+    "whole_1", "locals",
+    "derivative", "a,b;c", "#", "a  # b", "\\", '"""', "i" * 300, ")", "({[", "%s {0}",
+    *MARKUP[:1], *TERMINAL[:1], "\ud800", "权重",
+    '"}); import builtins; builtins.PWNED = 1; ({"',
+]  # fmt: skip
+
+
+def loss(name):
+    xs = np.random.default_rng(0).normal(size=(3, 2))
+
+    def of(p):
+        def cell(x, state):
+            h = tr.named(name, np.tanh(x @ p[name] + state[name] @ p["Q"]))
+            return h, {name: h}
+
+        ys, _ = tr.unroll(cell, xs, state={name: np.zeros(2)})
+        return np.sum(ys**2)
+
+    return of
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_every_name_can_be_derived_and_none_is_run(name):
+    p = {name: np.eye(2) / 2, "Q": np.full((2, 2), 0.3)}
+    derivation = tr.derive(loss(name), p)
+    source = derivation.source()
+    program = ast.parse(source)
+    words = [node.id for node in ast.walk(program) if isinstance(node, ast.Name)]
+    words += [
+        argument.arg for node in ast.walk(program) if isinstance(node, ast.FunctionDef) for argument in node.args.args
+    ]
+    assert all(re.fullmatch(r"[A-Za-z_]\w*", word, re.ASCII) for word in words)
+    assert [type(node) for node in program.body] == [ast.Import, ast.FunctionDef]
+    gradients = tr.grad(loss(name))(p)
+    run = derivation.run()
+    for key in p:
+        np.testing.assert_allclose(run.gradients[key], gradients[key], rtol=1e-9)
+    assert all(row.isprintable() for row in str(derivation).split("\n"))
+    assert not hasattr(builtins, "PWNED")
