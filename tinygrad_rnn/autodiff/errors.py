@@ -222,7 +222,9 @@ EXPLANATIONS: dict[str, Callable[[Sequence[Any]], str | None]] = {"matmul": _mat
 
 
 # What an error stays when it is explained, the more special first.
-KINDS: tuple[type[Exception], ...] = (np.linalg.LinAlgError, IndexError, TypeError, ValueError, Exception)
+KINDS: tuple[type[Exception], ...] = (
+    np.linalg.LinAlgError, np.exceptions.AxisError, IndexError, TypeError, ValueError, Exception,
+)  # fmt: skip
 
 
 def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) -> Exception:

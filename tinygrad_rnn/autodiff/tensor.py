@@ -606,7 +606,12 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
         if a.__class__ is list or a.__class__ is tuple:
             args = tuple([without_lists(function, part) for part in args])
             break
-    return implementation(*args, **keywords)
+    try:
+        return implementation(*args, **keywords)
+    except np.exceptions.AxisError as error:
+        if error.axis is None:  # it was explained already, where it arose
+            raise
+        raise errors.explained(error, name_of(function), list(map(value_of, args)), context.scope) from error
 
 
 class Argument(Tensor):

@@ -40,11 +40,40 @@ def several_axes(axis: Any, ndim: int, name: str | None = None) -> tuple[int, ..
         AxisError: there is no such axis.
         ValueError: an axis is named twice.
     """
-    axes = (axis,) if hasattr(axis, "__index__") else tuple(axis)
+    axes = tuple(axis) if np.ndim(axis) else (axis,)
     axes = tuple(one_axis(i, ndim, name) for i in axes)
     if len(set(axes)) != len(axes):
         raise ValueError(f"repeated axis in `{name}` argument" if name else "repeated axis")
     return axes
+
+
+def flat_or_axis(a: Any, axis: Any) -> tuple[Any, int]:
+    """Return an array and one axis of it: where none is named, all elements in one, of which a number has one.
+
+    Args:
+        a: the array; a number has an axis 0 and -1 here, as for NumPy.
+        axis: an int, or None.
+
+    Raises:
+        AxisError: there is no such axis.
+        TypeError: it isn't a whole number.
+    """
+    if isinstance(axis, bool):
+        raise TypeError("an integer is required for the axis")
+    if axis is None or (a.ndim == 0 and operator.index(axis) in (0, -1)):
+        return np.ravel(a), 0
+    return a, one_axis(axis, a.ndim)
+
+
+def counted_axes(axis: Axis, ndim: int) -> Axis:
+    """Return what a mean goes along, which counts what it takes together: as ``reduced_axes``, but of a number none.
+
+    Raises:
+        AxisError: there is no such axis.
+    """
+    if ndim == 0 and axis is not None and not (isinstance(axis, tuple) and not axis):
+        several_axes(axis, 0)
+    return reduced_axes(axis, ndim)
 
 
 def reduced_axes(axis: Axis, ndim: int) -> Axis:

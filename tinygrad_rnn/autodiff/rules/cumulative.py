@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive
+from .axes import flat_or_axis, one_axis
 
 
 def _along(axis: int, ndim: int, part: slice) -> tuple[slice, ...]:
@@ -77,8 +78,7 @@ running_product = primitive(_cumprod, [_cumprod_vjp], [_cumprod_jvp], name="cump
 
 
 def _flat_unless(axis: int | None, a: Any, dtype: Any) -> tuple[Any, int]:
-    a = a if dtype is None else a.astype(dtype)
-    return (np.ravel(a), 0) if axis is None or a.ndim == 0 else (a, axis)
+    return flat_or_axis(a if dtype is None else a.astype(dtype), axis)
 
 
 @overrides(np.cumsum)
@@ -113,7 +113,6 @@ def cumulative(run: Primitive, start: float) -> Any:
 
 def _one_long(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     """The shape with length 1 along an axis."""
-    axis %= len(shape)
     return (*shape[:axis], 1, *shape[axis + 1 :])
 
 
@@ -134,6 +133,9 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
         raise ValueError(f"diff: n={n} must not be negative")
     if n == 0:
         return a
+    if a.ndim == 0:
+        raise ValueError("diff requires input that is at least one dimensional")
+    axis = one_axis(axis, a.ndim)
     parts = [part if part is a else _beside(a, part, axis) for part in (prepend, a, append) if part is not None]
     a = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=axis)
     for _ in range(n):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, linear_in_all, overrides, primitive
+from .axes import flat_or_axis, one_axis
 from .parts import Parts
 
 
@@ -94,8 +95,7 @@ output = Primitive(
 @overrides(np.take)
 def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     """np.take: the elements at these places along an axis, or of the flattened array."""
-    if axis is None:
-        a, axis = np.ravel(a), 0
+    a, axis = flat_or_axis(a, axis)
     n = a.shape[axis]
     if mode == "wrap":
         indices = np.remainder(indices, n)
@@ -103,15 +103,18 @@ def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
         indices = np.clip(indices, 0, n - 1)
     elif mode != "raise":
         raise ValueError(f"take: mode={mode!r} is not 'raise', 'wrap' or 'clip'")
-    return a[(*[slice(None)] * (axis % a.ndim), indices)]
+    return a[(*[slice(None)] * axis, indices)]
 
 
 @overrides(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
     """np.take_along_axis: along one axis each row, column, ... has indices of its own."""
-    if axis is None:
-        return arr.reshape(-1)[indices]
-    axis %= arr.ndim
+    arr, axis = (np.ravel(arr), 0) if axis is None else (arr, one_axis(axis, arr.ndim))
+    if np.ndim(indices) != arr.ndim:
+        raise ValueError(
+            f"take_along_axis: `indices` and `arr` must have the same number of dimensions, not {np.ndim(indices)} and "
+            f"{arr.ndim}"
+        )
     grid = [np.reshape(np.arange(n), (*[1] * i, n, *[1] * (arr.ndim - 1 - i))) for i, n in enumerate(arr.shape)]
     grid[axis] = indices
     return arr[tuple(grid)]
@@ -120,8 +123,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 @overrides(np.delete)
 def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     """np.delete: all but the elements at these places along an axis."""
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
+    arr, axis = (np.ravel(arr), 0) if axis is None else (arr, one_axis(axis, arr.ndim))
     return take(arr, np.delete(np.arange(arr.shape[axis]), obj), axis)
 
 

@@ -78,7 +78,7 @@ def dot(a: Any, b: Any) -> Any:
     if np.ndim(b) <= 2:
         return a @ b
     rest = b.shape[:-2] + b.shape[-1:]
-    columns = np.reshape(np.moveaxis(b, -2, 0), (b.shape[-2], -1))
+    columns = np.reshape(np.moveaxis(b, -2, 0), (b.shape[-2], math.prod(rest)))
     return np.reshape(a @ columns, a.shape[:-1] + rest)
 
 

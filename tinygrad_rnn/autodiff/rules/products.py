@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
+from .axes import one_axis, several_axes
 from .linalg import matmul
+from .statistics import norm_of_vectors
 
 # NumPy 2 has some of its functions a second time, in numpy.linalg.
 _OF_LINALG = np.linalg.__dict__
@@ -40,7 +42,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     if isinstance(axes, (int, np.integer)):
         axes = (list(range(np.ndim(a) - axes, np.ndim(a))), list(range(axes)))
     of_a, of_b = (list(part) if isinstance(part, (list, tuple)) else [part] for part in axes)
-    of_a, of_b = [int(i) % np.ndim(a) for i in of_a], [int(i) % np.ndim(b) for i in of_b]
+    of_a, of_b = list(several_axes(of_a, np.ndim(a), "axes")), list(several_axes(of_b, np.ndim(b), "axes"))
     summed = [np.shape(a)[i] for i in of_a]
     if summed != [np.shape(b)[i] for i in of_b]:
         raise ValueError(f"tensordot of {np.shape(a)} and {np.shape(b)} along {axes}: the summed axes differ in size")
@@ -75,12 +77,23 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     return np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, a1 * b2 - a2 * b1], axis=axisc)
 
 
+def _products_of_vectors(a: Any, b: Any, axis: int | None) -> Any:
+    """The products of vectors along an axis of each, counted in each by itself; by default the last."""
+    axis = -1 if axis is None else axis
+    of_a, of_b = one_axis(axis, np.ndim(a)), one_axis(axis, np.ndim(b))
+    if np.shape(a)[of_a] != np.shape(b)[of_b]:
+        raise ValueError(f"vecdot of {np.shape(a)} and {np.shape(b)} along axis {axis}: vectors differ in length")
+    if axis >= 0:
+        a, b = np.moveaxis(a, of_a, -1), np.moveaxis(b, of_b, -1)
+    return np.sum(a * b, axis=min(axis, -1))
+
+
 if hasattr(np, "vecdot"):  # NumPy 2
 
     @overrides(np.vecdot)
     def vecdot(x1: Any, x2: Any, /, *, axis: int | None = None) -> Any:
         """np.vecdot: the products of vectors along an axis, by default the last."""
-        return np.sum(x1 * x2, axis=-1 if axis is None else axis)
+        return _products_of_vectors(x1, x2, axis)
 
 
 if hasattr(np, "matvec"):  # NumPy 2.2
@@ -158,14 +171,9 @@ _second_name("matmul", matmul)
 _second_name("outer", outer)
 _second_name("tensordot", tensordot)
 _second_name("cross", lambda a, b, /, *, axis=-1: cross(a, b, axis=axis))
-_second_name("vecdot", lambda x1, x2, /, *, axis=-1: np.sum(x1 * x2, axis=axis))
+_second_name("vecdot", lambda x1, x2, /, *, axis=-1: _products_of_vectors(x1, x2, axis))
 _second_name("matrix_transpose", lambda x, /: np.swapaxes(x, -1, -2))
 _second_name("trace", lambda x, /, *, offset=0, dtype=None: np.trace(x, offset, -2, -1, dtype))
 _second_name("diagonal", lambda x, /, *, offset=0: np.diagonal(x, offset, -2, -1))
-_second_name(
-    "vector_norm",
-    lambda x, /, *, axis=None, keepdims=False, ord=2: np.linalg.norm(
-        np.ravel(x) if axis is None and not keepdims else x, ord, axis, keepdims
-    ),
-)
+_second_name("vector_norm", norm_of_vectors)
 _second_name("matrix_norm", lambda x, /, *, keepdims=False, ord="fro": np.linalg.norm(x, ord, (-2, -1), keepdims))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from ..registry import linear, overrides
+from .axes import flat_or_axis, one_axis, several_axes
 from .indexing import assemble
 
 # --- repeating -------------------------------------------------------------------------------------------------------
@@ -27,9 +29,7 @@ def tile(A: Any, reps: Any) -> Any:
 @overrides(np.repeat)
 def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
     """np.repeat: each element several times; ``repeats`` is one number, or one for each place along the axis."""
-    if axis is None:
-        a, axis = np.ravel(a), 0
-    axis %= a.ndim
+    a, axis = flat_or_axis(a, axis)
     if not isinstance(repeats, (int, np.integer)):
         return np.take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis=axis)
     before, n, after = a.shape[:axis], a.shape[axis], a.shape[axis + 1 :]
@@ -43,7 +43,7 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 @overrides(np.flip)
 def flip(m: Any, axis: Any = None) -> Any:
     """np.flip: the other way round, along one axis, several, or all."""
-    axes = range(m.ndim) if axis is None else [i % m.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+    axes = range(m.ndim) if axis is None else several_axes(axis, m.ndim)
     return m[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(m.ndim))]
 
 
@@ -62,7 +62,11 @@ def flipud(m: Any) -> Any:
 @overrides(np.rot90)
 def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     """np.rot90: turned by k right angles, from the first of two axes towards the second."""
-    first, second = axes
+    if len(axes) != 2:
+        raise ValueError("len(axes) must be 2.")
+    if not all(-m.ndim <= axis < m.ndim for axis in axes):
+        raise ValueError(f"Axes={axes} out of range for array of ndim={m.ndim}.")
+    first, second = several_axes(axes, m.ndim, "axes")
     k %= 4
     if k == 0:
         return np.copy(m)
@@ -76,10 +80,11 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     """np.roll: shifted, and what leaves at one end comes in at the other."""
     if axis is None:
         return np.reshape(roll(np.ravel(a), shift, 0), a.shape)
-    for s, i in np.broadcast(shift, axis):
+    axes = [one_axis(i, a.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    for s, i in np.broadcast(shift, axes):
         n = a.shape[i]
         cut = int(-s % n) if n else 0
-        before = (slice(None),) * (int(i) % a.ndim)
+        before = (slice(None),) * int(i)
         a = np.concatenate([a[(*before, slice(cut, None))], a[(*before, slice(None, cut))]], axis=int(i))
     return a
 
@@ -95,7 +100,7 @@ def sliding_window_view(
     sizes = tuple(window_shape) if isinstance(window_shape, (tuple, list)) else (window_shape,)
     axes: tuple[int, ...] = tuple(range(x.ndim))
     if axis is not None:
-        axes = tuple(range(x.ndim)[i] for i in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+        axes = tuple(one_axis(i, x.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,)))
     if len(sizes) != len(axes):
         raise ValueError(f"sliding_window_view of shape {x.shape}: windows {sizes} along axes {axes} differ in number")
     for size, along in zip(sizes, axes):
@@ -158,7 +163,10 @@ def _on_diagonal(n: int, m: int, offset: int) -> tuple[Any, Any]:
 @overrides(np.diagonal)
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """np.diagonal of the matrices in two axes; the diagonal becomes the last axis."""
-    moved = np.moveaxis(a, (axis1, axis2), (-2, -1))
+    axis1, axis2 = operator.index(axis1), operator.index(axis2)
+    if a.ndim < 2:
+        raise ValueError("diag requires an array of at least two dimensions")
+    moved = np.moveaxis(a, several_axes((axis1, axis2), a.ndim, "axis"), (-2, -1))
     n, m = moved.shape[-2:]
     return moved[(..., *_on_diagonal(n, m, offset))]
 
@@ -199,6 +207,5 @@ upper = overrides(np.triu)(
 @overrides(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
     """np.sort; equal elements keep their order, whatever ``kind`` says, so the gradient of each is its own."""
-    if axis is None:
-        a, axis = np.ravel(a), 0
+    a, axis = (np.ravel(a), 0) if axis is None else (a, one_axis(axis, a.ndim))
     return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable"), axis=axis)

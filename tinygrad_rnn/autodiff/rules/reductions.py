@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive, without_gradient
-from .axes import Axis
+from .axes import Axis, counted_axes, reduced_axes
 from .elementwise import masked
 
 WRITTEN_OUT = 2**12  # elements up to which an array of equal elements is written out
@@ -170,6 +170,7 @@ def masked_sum(
     a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
     """np.sum."""
+    axis = reduced_axes(axis, a.ndim)
     a = a if dtype is None else a.astype(dtype)
     total = sum(_masked(a, where, 0), axis=axis, keepdims=keepdims)
     return total if initial is None else total + initial
@@ -178,6 +179,7 @@ def masked_sum(
 @overrides(np.mean)
 def masked_mean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Any:
     """np.mean."""
+    axis = counted_axes(axis, a.ndim) if where is True else reduced_axes(axis, a.ndim)
     a = a if dtype is None else a.astype(dtype)
     if where is True:
         return mean(a) if axis is None and not keepdims else mean(a, axis=axis, keepdims=keepdims)
@@ -189,12 +191,14 @@ def masked_prod(
     a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, initial: Any = None, where: Any = True
 ) -> Any:
     """np.prod."""
+    axis = reduced_axes(axis, a.ndim)
     a = a if dtype is None else a.astype(dtype)
     product = prod(_masked(a, where, 1), axis=axis, keepdims=keepdims)
     return product if initial is None else product * initial
 
 
 def _extreme(reduce: Primitive, choose: Any, a: Any, axis: Axis, keepdims: bool, initial: Any, where: Any) -> Any:
+    axis = reduced_axes(axis, a.ndim)
     if initial is None:
         if where is not True:
             raise ValueError(f"np.{reduce.name} with where= needs initial=, the result where nothing is left to choose")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import linear, overrides, without_gradient
+from .axes import several_axes
 
 # Joining has a file of its own; whoever looks for it here finds it.
 from .joining import joined, stacked
@@ -24,13 +25,18 @@ def _reshape(a: Any, shape: Any) -> Any:
 
 
 def _transposed_axes(g: Any, ans: Any, a: Any, axes: Any = None) -> Any:
-    return np.transpose(g, None if axes is None else tuple(int(i) for i in np.argsort([i % a.ndim for i in axes])))
+    return np.transpose(g, None if axes is None else tuple(int(i) for i in np.argsort(several_axes(axes, a.ndim))))
 
 
 reshape = linear(_reshape, _back_to_shape, None)
 squeeze = overrides(np.squeeze)(linear(lambda a, axis=None: np.squeeze(a, axis), _back_to_shape, None, name="squeeze"))
 expand_dims = overrides(np.expand_dims)(
-    linear(lambda a, axis: np.expand_dims(a, axis), _back_to_shape, None, name="expand_dims")
+    linear(
+        lambda a, axis: np.expand_dims(a, tuple(axis) if isinstance(axis, (list, np.ndarray)) else axis),
+        _back_to_shape,
+        None,
+        name="expand_dims",
+    )
 )
 transpose = overrides(np.transpose)(
     linear(lambda a, axes=None: np.transpose(a, axes), _transposed_axes, None, name="transpose")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
-from .axes import Axis
+from .axes import Axis, counted_axes, reduced_axes, several_axes
 from .reductions import count_along
 
 
@@ -25,6 +25,7 @@ def var(
     correction: float | None = None,
 ) -> Any:  # fmt: skip
     """np.var: the mean square of the deviations from the mean."""
+    axis = counted_axes(axis, a.ndim)
     a = a if dtype is None else a.astype(dtype)
     a = a if where is True else np.where(where, a, 0)  # what is left out may be NaN, and passes no gradient
     deviations = a - np.mean(a, axis=axis, keepdims=True, where=where)
@@ -47,12 +48,9 @@ def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
-def reduced_axes_last(a: Any, axis: Axis) -> Any:
+def reduced_axes_last(a: Any, axes: tuple[int, ...]) -> Any:
     """A, with the axes that are to be reduced joined into one, the last."""
-    if axis is None:
-        return np.ravel(a)
-    axes = sorted(i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
-    moved = np.moveaxis(a, axes, range(a.ndim - len(axes), a.ndim))
+    moved = np.moveaxis(a, sorted(axes), range(a.ndim - len(axes), a.ndim))
     kept = moved.shape[: a.ndim - len(axes)]
     n = 1
     for i in axes:
@@ -63,34 +61,34 @@ def reduced_axes_last(a: Any, axis: Axis) -> Any:
 @overrides(np.median)
 def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """np.median: the middle one, or the mean of the two in the middle; NaN if there is a NaN."""
-    axis = tuple(axis) if isinstance(axis, list) else axis
-    rows = reduced_axes_last(a, axis)
+    axes = tuple(range(a.ndim)) if axis is None else several_axes(axis, a.ndim)
+    rows = reduced_axes_last(a, axes)
     n = rows.shape[-1]
     if n == 0:
-        return np.mean(a, axis=axis, keepdims=keepdims)  # NaN, and NumPy's warning
+        return np.mean(a, axis=axes, keepdims=keepdims)  # NaN, and NumPy's warning
     ordered = np.sort(rows, axis=-1)
     middle = np.mean(ordered[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
     last = ordered[..., -1]  # where NaNs are sorted to
     found = np.where(np.isnan(last), last, middle)
     if not keepdims:
         return found
-    axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
     return np.reshape(found, tuple(1 if i in axes else size for i, size in enumerate(a.shape)))
 
 
 @overrides(np.average)
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
     """np.average; weights have the shape of ``a``, or are one for each place along ``axis``."""
+    axis = None if axis is None else several_axes(axis, a.ndim, "axis")
     if weights is None:
         mean = np.mean(a, axis=axis, keepdims=keepdims)
         return (mean, np.full(mean.shape, np.size(a) / max(np.size(mean), 1))) if returned else mean
     if np.shape(weights) != np.shape(a):
-        if not isinstance(axis, int) or np.shape(weights) != (np.shape(a)[axis],):
+        if axis is None or len(axis) != 1 or np.shape(weights) != (np.shape(a)[axis[0]],):
             raise ValueError(
                 f"average: weights of shape {np.shape(weights)} for an array of shape {np.shape(a)}: give one for each "
                 "element, or one for each place along axis="
             )
-        weights = np.reshape(weights, (-1, *[1] * (np.ndim(a) - 1 - axis % np.ndim(a))))
+        weights = np.reshape(weights, (-1, *[1] * (np.ndim(a) - 1 - axis[0])))
     total = np.sum(np.broadcast_to(weights, np.shape(a)), axis=axis, keepdims=keepdims)
     mean = np.sum(a * weights, axis=axis, keepdims=keepdims) / total
     return (mean, total) if returned else mean
@@ -105,6 +103,7 @@ def nansum(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False,
 @overrides(np.nanmean)
 def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Any:
     """np.nanmean: NaNs are left out."""
+    axis = reduced_axes(axis, a.ndim)
     return np.mean(a, axis=axis, dtype=dtype, keepdims=keepdims, where=np.logical_not(np.isnan(a)) & where)
 
 
@@ -143,6 +142,11 @@ def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 # --- norms: each has gradient 0 at 0 ---------------------------------------------------------------------------------
 
 
+def _largest(sizes: Any, axis: Axis, keepdims: bool = False) -> Any:
+    """The largest of what is never negative; of nothing it is 0."""
+    return (np.max if 0 not in sizes.shape else np.sum)(sizes, axis=axis, keepdims=keepdims)
+
+
 def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Any:
     """The norm of vectors along ``axis``, for any order that NumPy has."""
     if isinstance(ord, str):
@@ -153,7 +157,7 @@ def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Any:
     if ord == 1:
         return np.sum(size, axis=axis, keepdims=keepdims)
     if ord == np.inf:
-        return np.max(size, axis=axis, keepdims=keepdims)
+        return _largest(size, axis, keepdims)
     if ord == -np.inf:
         return np.min(size, axis=axis, keepdims=keepdims)
     if ord == 0:
@@ -161,7 +165,8 @@ def vector_norm(x: Any, ord: Any, axis: Axis, keepdims: bool) -> Any:
     ord = float(ord)  # NumPy's own float64 would promote float32
     total = np.sum(np.where(size == 0, 0, np.where(size == 0, 1, size) ** ord) if ord > 0 else size**ord,
                    axis=axis, keepdims=keepdims)  # fmt: skip
-    return np.where(total == 0, 0, np.where(total == 0, 1, total) ** (1 / ord))
+    nothing = 0 if ord > 0 else np.inf  # as 0 ** (1 / ord) is
+    return np.where(total == 0, nothing, np.where(total == 0, 1, total) ** (1 / ord))
 
 
 def matrix_norm(x: Any, ord: Any, axis: tuple[int, int], keepdims: bool) -> Any:
@@ -171,13 +176,13 @@ def matrix_norm(x: Any, ord: Any, axis: tuple[int, int], keepdims: bool) -> Any:
     x = np.moveaxis(x, axis, (-2, -1))
     if ord in (1, -1, np.inf, -np.inf):
         sums = np.sum(np.abs(x), axis=-2 if ord in (1, -1) else -1)
-        found = (np.max if ord > 0 else np.min)(sums, axis=-1)
+        found = _largest(sums, -1) if ord > 0 else np.min(sums, axis=-1)
     elif ord in (2, -2, "nuc"):
         values = np.linalg.svd(x, compute_uv=False)
-        found = np.sum(values, axis=-1) if ord == "nuc" else values[..., 0 if ord == 2 else -1]
+        found = np.sum(values, axis=-1) if ord == "nuc" else _largest(values, -1) if ord == 2 else values[..., -1]
     else:
         raise ValueError(f"linalg.norm: no order {ord!r} for matrices")
-    return np.expand_dims(found, tuple(i % x.ndim for i in axis)) if keepdims else found
+    return np.expand_dims(found, axis) if keepdims else found
 
 
 @overrides(np.linalg.norm)
@@ -186,9 +191,20 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if axis is None and ord is None:
         return vector_norm(x, 2, None, keepdims)
-    axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(range(np.ndim(x))) if axis is None else axis if isinstance(axis, tuple) else (int(axis),)
+    axes = several_axes(axes, np.ndim(x), "axis")
     if len(axes) == 1:
         return vector_norm(x, ord, axes, keepdims)
     if len(axes) == 2:
         return matrix_norm(x, ord, axes, keepdims)
     raise ValueError(f"linalg.norm: of shape {np.shape(x)} along {axis}: vectors have one axis, matrices two")
+
+
+def norm_of_vectors(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Any:
+    """np.linalg.vector_norm: the elements along all axes named are one vector, be they one axis, several, or all."""
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    if axis is not None:
+        if not isinstance(axis, (int, np.integer, tuple)):
+            raise TypeError("'axis' must be None, an integer or a tuple of integers")
+        axis = several_axes(axis, x.ndim)
+    return vector_norm(x, ord, axis, keepdims)
