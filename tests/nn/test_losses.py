@@ -243,3 +243,9 @@ def test_probabilities_get_a_gradient_too(options: dict[str, Any], run: Any) -> 
     for a, b in zip((logits, target), twins):
         np.testing.assert_allclose(a.grad, b.grad, rtol=0, atol=1e-14)
     assert tr.gradcheck(lambda z, y: nn.cross_entropy(z, y, **ours), [scores, p])
+
+
+def test_the_curvature_of_huber_where_nothing_is_wrong() -> None:
+    """In the middle of its parabola ``e²/2`` it is 1, and beyond it 0."""
+    f = lambda p: np.sum(nn.huber(p, np.array([0.5, 0.0, 0.0]), "none"))  # noqa: E731
+    np.testing.assert_allclose(tr.hessian(f)(np.array([0.5, 0.3, 4.0])), np.diag([1.0, 1.0, 0.0]), atol=1e-15)

@@ -181,8 +181,9 @@ def huber(
     if not delta > 0:
         raise ValueError(f"huber: delta is a positive number, not {delta}")
     counting = _Counting(np.shape(prediction), lengths, batch_first)
-    error = np.abs(counting.blanked(prediction) - counting.blanked(target))
-    return counting.reduced(np.where(error <= delta, error * error / 2, delta * (error - delta / 2)), reduction)
+    error = counting.blanked(prediction) - counting.blanked(target)
+    size = np.abs(error)  # whose slope at 0 says nothing of the parabola's curvature there
+    return counting.reduced(np.where(size <= delta, error * error / 2, delta * (size - delta / 2)), reduction)
 
 
 # --- of classes, one of which is right -------------------------------------------------------------------------------
