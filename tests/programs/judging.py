@@ -56,14 +56,16 @@ def loss_of(f: Callable[..., Any], results: Sequence[Any]) -> Callable[..., Any]
 
 
 def slope(loss: Callable[..., Any], inputs: Sequence[np.ndarray], along: Sequence[np.ndarray]) -> float | None:
-    """The derivative in a direction by differences; None near a kink, where two step sizes disagree."""
+    """The derivative in a direction by differences; None at a kink, where both sides differ, or two step sizes do."""
 
-    def difference(h: float) -> float:
-        above, below = (loss(*(a + s * h * v for a, v in zip(inputs, along))) for s in (1, -1))
-        return float((above - below) / (2 * h))
+    def values(h: float) -> tuple[float, ...]:
+        return tuple(float(loss(*(a + s * h * v for a, v in zip(inputs, along)))) for s in (1, 0, -1))
 
-    wide, narrow = difference(2e-5), difference(1e-5)
-    return narrow if abs(wide - narrow) <= 1e-6 * max(1.0, abs(wide)) else None
+    above, here, below = values(1e-5)
+    forward, backward, narrow = (above - here) / 1e-5, (here - below) / 1e-5, (above - below) / 2e-5
+    above, _, below = values(2e-5)
+    wide, scale = (above - below) / 4e-5, max(1.0, abs(narrow))
+    return narrow if abs(wide - narrow) <= 1e-6 * scale and abs(forward - backward) <= 1e-3 * scale else None
 
 
 def judge(program: Program, compiled: bool = True, executor: str = "numpy") -> bool:
