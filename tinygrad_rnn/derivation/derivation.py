@@ -24,9 +24,11 @@ from .evaluate import Values, evaluate
 from .expressions import Expression
 from .grain import Grain
 from .items import cleaned
+from .latex import latex, markdown
 from .lines import Line
 from .names import Names, short_names
 from .numpy_text import NotWritable
+from .page import html
 from .quantities import Quantity
 from .reading import moves, parts
 from .reasons import reasons
@@ -214,6 +216,25 @@ class Derivation:
                     f"difference {error:.1e}). This is a fault in the derivation, which must not be trusted; please "
                     "report it."
                 )
+
+    def latex(self) -> str:
+        """Return the lines as LaTeX: an ``align*`` each for the forward pass, the backward pass and the gradients."""
+        return latex(self.lines)
+
+    def markdown(self) -> str:
+        """Return the lines as Markdown, with an equation in LaTeX and the reasons for each."""
+        return markdown(self.lines)
+
+    def html(self) -> str:
+        """Return the lines as an HTML page of its own, with equations as MathML.
+
+        Raises:
+            ImportError: latex2mathml, the extra ``math``, isn't installed.
+        """
+        return html(self.lines)
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
 
     def __str__(self) -> str:
         return written(self.lines)

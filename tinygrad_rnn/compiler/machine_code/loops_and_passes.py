@@ -1,7 +1,5 @@
 """Large programs with machine code: each loop is a function of it, and so is each pass over elements outside of loops.
 
-A loop with an operation that has none runs by NumPy, with machine code for the elementwise work of its steps.
-
 Of elementwise operations, NumPy would read and write whole sequences once for every one; in one pass they go through
 memory once. All else, the large products before and after the loops above all, is NumPy's.
 """
@@ -20,7 +18,6 @@ from .expressions import has_expression
 from .function import MachineCode, NoMachineCode
 from .loop import MachineLoop
 from .schedule import Schedule
-from .stepped_loop import SteppedLoop
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -30,6 +27,9 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
         writer: knows what everything is called.
         order: what to compute, each after its operands.
         kept: what is read afterwards.
+
+    Raises:
+        NoMachineCode: a loop has no machine-code form.
     """
     writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
     passes = ElementPasses(writer, order, kept)
@@ -46,11 +46,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 
 def _loop(writer: Writer, loop: Loop) -> list[str]:
     code = MachineCode(writer)
-    try:
-        MachineLoop(Schedule(code), loop).write()
-    except NoMachineCode as why:
-        writer.left_to_numpy.append(str(why))
-        return SteppedLoop(writer, loop).lines()
+    MachineLoop(Schedule(code), loop).write()
     return code.call()
 
 

@@ -1,0 +1,153 @@
+"""LaTeX that a renderer understands, of every kind of line; a page of MathML; names that LaTeX would obey."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn import nn
+from tinygrad_rnn.cli import main
+from tinygrad_rnn.report.networks import BY_NAME
+
+RNG = np.random.default_rng(0)
+XS = RNG.normal(size=(4, 2, 3))
+RENDER = """
+const katex = require(process.argv[1]), failed = [];
+for (const text of JSON.parse(require('fs').readFileSync(0, 'utf8'))) {
+  try { katex.renderToString(text, {displayMode: true, throwOnError: true, strict: 'ignore'}); }
+  catch (error) { failed.push([text, error.message]); }
+}
+console.log(JSON.stringify(failed));
+"""
+
+
+@pytest.fixture(scope="session")
+def katex(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The renderer, which npm brings."""
+    if shutil.which("npm") is None:
+        pytest.skip("KaTeX comes by npm")
+    folder = tmp_path_factory.mktemp("katex")
+    command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "katex@0.16"]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    if done.returncode:
+        pytest.skip("npm can't bring KaTeX here")
+    return folder / "node_modules" / "katex"
+
+
+def rendered_without_error(katex: Path, texts: list[str]) -> None:
+    command = ["node", "-e", RENDER, str(katex)]
+    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def equations(derivation: Any) -> list[str]:
+    blocks = [re.sub(r"^%.*\n", "", block) for block in derivation.latex().split("\n\n")]
+    return blocks + re.findall(r"\$\$\n(.*?)\n\$\$", derivation.markdown(), re.DOTALL)
+
+
+def odd(p: Any) -> Any:
+    def cell(x: Any, h: Any) -> Any:
+        a = np.concatenate([x, h], axis=-1) @ p["W_{x}%"]
+        gate = tr.named("f'", tr.sigmoid(a))
+        new = np.where(a > 0, np.maximum(a, 0.1 * h), np.sqrt(np.abs(a) + 1e-9) / (2 + gate))
+        return np.einsum("bi,ij->bj", new, p["γ²"]) ** 3 * np.exp(-gate) - 0.5 * h[:, ::-1]
+
+    hs, _ = tr.unroll(cell, XS, np.zeros((2, 3)))
+    return np.mean(hs[1:] ** 2) + 1e-3 * np.sum(p["γ²"] ** 2) + tr.logsumexp(hs[-1])
+
+
+def layer(cell: Any) -> Any:
+    return tr.derive(cell, XS, cell.initial_state(XS[0]))
+
+
+F64: dict[str, Any] = {"dtype": np.float64, "seed": 0}
+DERIVATIONS: dict[str, Any] = {
+    **{name: lambda make=make: tr.derive(make().loss) for name, make in BY_NAME.items()},
+    "LSTM layer": lambda: layer(nn.LSTMCell(3, 4, peepholes=True, **F64)),
+    "GRU layer": lambda: layer(nn.GRUCell(3, 4, reset="before", **F64)),
+    "minimal gated unit": lambda: layer(nn.MGUCell(3, 4, **F64)),
+    "odd": lambda: tr.derive(odd, {"W_{x}%": RNG.normal(size=(6, 3)), "γ²": RNG.normal(size=(3, 3))}),
+}
+
+
+@pytest.mark.parametrize("make", DERIVATIONS.values(), ids=DERIVATIONS)
+def test_every_line_is_rendered(make: Any, katex: Path) -> None:
+    derivation = make()
+    texts = equations(derivation)
+    assert len(texts) == 3 + len(derivation.lines)
+    rendered_without_error(katex, texts)
+
+
+def test_elman_reads_as_in_a_textbook() -> None:
+    text = tr.derive(BY_NAME["elman"]().loss).latex()
+    assert r"\Delta_{t} &= \frac{\partial L}{\partial h_{t}} \odot \left(1 - {h_{t}}^{2}\right) && t = T, \dots" in text
+    assert r"\frac{\partial L}{\partial W} &= \sum_{t=1}^{T} h_{t-1} \otimes \Delta_{t}" in text
+
+
+NAMES = ["W", "W_hh", "W'", "a^b", "$x$", r"\input{x}", "%", "100%", "<b>", "hₜ", "权重"]
+NAMES += ["a\nb", "{", "}", '"""', "\r#"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_name_is_obeyed(name: str, katex: Path) -> None:
+    derivation = tr.derive(lambda p: np.sum(np.tanh(p[name])), {name: np.ones(2)})
+    assert r"\input" not in derivation.latex()
+    rendered_without_error(katex, equations(derivation))
+
+
+@pytest.mark.parametrize("make", DERIVATIONS.values(), ids=DERIVATIONS)
+def test_a_page_is_well_formed_and_needs_no_script(make: Any) -> None:
+    pytest.importorskip("latex2mathml")
+    derivation = make()
+    page = derivation.html()
+    root = ET.fromstring(re.sub(r"<meta[^>]*>|<!DOCTYPE html>", "", page).replace("&nbsp;", " "))
+    equations = [e for e in root.iter() if e.tag.endswith("math")]
+    assert len(equations) >= len(derivation.lines)
+    assert "<script" not in page
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "latex2mathml", None)
+    monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
+    with pytest.raises(ImportError, match=r'pip install "tinygrad_rnn\[math\]"'):
+        tr.derive(BY_NAME["elman"]().loss).html()
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["derive", "elman", "--steps", "3"]) == 0
+    assert "Δ_t = ∂L/∂h_t ∘ (1 - h_t²)" in capsys.readouterr().out
+    assert main(["derive", "gru", "--latex"]) == 0
+    assert r"\begin{align*}" in capsys.readouterr().out
+    assert main(["derive", "lstm", "--source"]) == 0
+    names: dict[str, Any] = {}
+    exec(capsys.readouterr().out, names)
+    assert callable(names["derivative"])
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np, tinygrad_rnn as tr\n"
+        "parameters = {'w': np.array([0.5, -0.2])}\n"
+        "def loss(p):\n"
+        "    return np.sum(tr.unroll(lambda x, h: np.tanh(p['w'] * h + x), np.ones((3, 2)), np.zeros(2))[0])\n"
+    )
+    assert main(["derive", f"{tmp_path / 'mine.py'}:loss", "--markdown", "--out", str(tmp_path / "mine.md")]) == 0
+    assert r"\frac{\partial L}{\partial w} = \sum_{t=1}^{T}" in (tmp_path / "mine.md").read_text(encoding="utf-8")
+    assert main(["derive", "nothing"]) == 2
+
+
+CODE = ["a\n    raise SystemExit", "a\r    raise SystemExit", 'a": raise SystemExit #', "a\u2028", '"""']
+
+
+@pytest.mark.parametrize("name", CODE)
+def test_no_name_becomes_code(name: str) -> None:
+    derivation = tr.derive(lambda p: np.sum(np.tanh(tr.named(name, p[name] * 2) * p[name])), {name: np.ones(2)})
+    assert list(derivation.run().gradients) == [name]
+    assert not any(isinstance(part, ast.Raise) for part in ast.walk(ast.parse(derivation.source())))

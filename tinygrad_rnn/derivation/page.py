@@ -1,0 +1,42 @@
+"""A derivation as an HTML page of its own: equations as MathML, which browsers show without a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from .latex import sections
+from .lines import Line
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
+table { border-collapse: collapse; width: 100%; }
+td { padding: 0.35rem 0.8rem; border-top: 1px solid #d7dce1; vertical-align: middle; }
+td.why { color: #4d5a68; font-size: 0.9em; min-width: 16rem; }
+math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", math; }
+@media (prefers-color-scheme: dark) { body { background: #12181f; color: #e6ebf0; } td.why { color: #a9b4c0; } }
+"""
+
+
+def html(lines: Sequence[Line], title: str = "Derivation") -> str:
+    """All lines as a page: a table for each part, with an equation, its steps and its reasons in each row.
+
+    Raises:
+        ImportError: latex2mathml isn't installed.
+    """
+    try:
+        from latex2mathml.converter import convert
+    except ImportError:
+        raise ImportError('html() writes MathML by latex2mathml: pip install "tinygrad_rnn[math]"') from None
+    parts = []
+    for heading, rows in sections(lines):
+        cells = [
+            f"<tr><td>{convert(equation.replace(' &= ', ' = ', 1))}</td><td>{convert(when) if when else ''}</td>"
+            f'<td class="why">{escape(why)}</td></tr>'
+            for equation, when, why in rows
+        ]
+        parts.append(f"<h2>{heading}</h2>\n<table>\n" + "\n".join(cells) + "\n</table>")
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    body = f"<h1>{escape(title)}</h1>\n" + "\n".join(parts)
+    top = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>'
+    return f"{top}\n<body>\n{body}\n</body></html>\n"
