@@ -9,7 +9,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn.autodiff.registry import Primitive
 from tinygrad_rnn.autodiff.rules import elementwise
-from tinygrad_rnn.compiler.machine_code import expressions
+from tinygrad_rnn.compiler.elements import expressions
 from tinygrad_rnn.compiler.program.backward import differentiated
 from tinygrad_rnn.compiler.program.tracing import traced
 

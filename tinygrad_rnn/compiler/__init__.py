@@ -11,6 +11,7 @@ Each room stands on those before it; with the first two read, the idea is unders
 - ``program``: a traced function together with its backward pass, which is a loop again.
 - ``runtime``: what generated code calls while it runs.
 - ``numpy_code``: the executor that writes calls of NumPy.
+- ``elements``: one function of machine code in the making, and how it finds and computes an element.
 - ``machine_code``: the executor that writes loops for numba; what stands around them is still NumPy's.
 
 And what users call:

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from .elements.function import NoMachineCode
 from .graph.values import Value, operands
 from .loops.loop import Loop
 from .machine_code import loops_and_passes, whole_program
-from .machine_code.function import NoMachineCode
 from .numpy_code import executor
 from .numpy_code.generated import Code
 from .numpy_code.views import Views

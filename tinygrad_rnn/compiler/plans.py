@@ -14,12 +14,12 @@ from ..autodiff.errors import NotOnTensors
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
 from . import thresholds
+from .elements.function import NoMachineCode
 from .executable import Executable
 from .generate import generate
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
-from .machine_code.function import NoMachineCode
 from .numpy_code.writer import renumbered
 from .program.tracing import traced
 from .report import described

@@ -1,7 +1,5 @@
 """The executor that writes loops as text that numba makes machine code of.
 
-- ``addresses``: where the elements of an array lie; ``expressions``: what is done with each.
-- ``function``: the text of one function.
 - ``placement``: which Value lies in which array (buffer assignment).
 - ``passes``: passes over elements; ``products``: products and contractions; ``folds``: what goes along axes;
   ``pieces``: what is put together of several; ``schedule``: in which order.

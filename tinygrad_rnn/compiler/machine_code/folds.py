@@ -8,10 +8,10 @@ import numpy as np
 
 from ...autodiff.rules import log_probabilities, reductions
 from .. import thresholds
+from ..elements.addresses import Place, whole
+from ..elements.expressions import number_type
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value
-from .addresses import Place, whole
-from .expressions import number_type
-from .function import MachineCode, NoMachineCode
 from .placement import Placement
 
 # What each begins with, and how an element x goes into a result y. A NaN stays.

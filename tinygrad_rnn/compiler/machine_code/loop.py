@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ...autodiff.rules import linalg, shape
+from ..elements.addresses import Place, row, viewed, whole
+from ..elements.function import NoMachineCode
 from ..graph.shapes import is_view, multiplications
 from ..graph.values import Value, label, operands
 from ..loops.independent_rows import batch_of
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
-from .addresses import Place, row, viewed, whole
-from .function import NoMachineCode
 from .products import factors, goes_by_tiles
 from .schedule import Schedule
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .. import thresholds
+from ..elements.expressions import has_expression
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
 from ..numpy_code.writer import Writer
 from ..program.program import Step
 from ..runtime.blas import matmul
-from .expressions import has_expression
-from .function import MachineCode, NoMachineCode
 from .loop import MachineLoop
 from .schedule import Schedule
 

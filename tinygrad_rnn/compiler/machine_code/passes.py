@@ -12,10 +12,10 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, reductions, shape
 from .. import thresholds
+from ..elements.addresses import Place, aligned
+from ..elements.expressions import expression, number, number_type
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
-from .addresses import Place, aligned
-from .expressions import expression, number, number_type
-from .function import MachineCode, NoMachineCode
 from .placement import Placement
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import cumulative, indexing, shape
+from ..elements.addresses import Place, aligned, sliced
+from ..elements.expressions import number, number_type
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, name_of_operation
-from .addresses import Place, aligned, sliced
-from .expressions import number, number_type
-from .function import MachineCode, NoMachineCode
 from .placement import Placement
 
 

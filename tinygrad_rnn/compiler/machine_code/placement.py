@@ -11,10 +11,10 @@ from collections.abc import Container, Iterable, Set
 import numpy as np
 
 from ...autodiff.rules import shape
+from ..elements.addresses import Place, sliced, viewed, whole
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, name_of_operation, operands
 from ..loops.storage import parts_of
-from .addresses import Place, sliced, viewed, whole
-from .function import MachineCode, NoMachineCode
 
 
 class Placement:

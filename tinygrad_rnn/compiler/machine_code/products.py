@@ -13,12 +13,12 @@ import numpy as np
 
 from ...autodiff.rules import linalg
 from .. import thresholds
+from ..elements.addresses import Place
+from ..elements.expressions import number_type
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import multiplications
 from ..graph.values import Value, name_of_operation
 from ..runtime.tiles import panels_shape, vectors_for
-from .addresses import Place
-from .expressions import number_type
-from .function import MachineCode, NoMachineCode
 from .placement import Placement
 
 

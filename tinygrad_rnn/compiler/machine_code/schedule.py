@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...autodiff.rules import linalg, reductions, shape
+from ..elements.expressions import has_expression
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view
 from ..graph.values import Value, name_of_operation, operands
-from .expressions import has_expression
 from .folds import FOLDS, PROBABILITIES, Folds
-from .function import MachineCode, NoMachineCode
 from .passes import Elements
 from .pieces import Pieces
 from .placement import Placement

@@ -10,14 +10,14 @@ from collections.abc import Iterable
 
 from ...autodiff.rules import linalg, shape
 from .. import thresholds
+from ..elements.addresses import viewed
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view
 from ..graph.values import Value, is_constant
 from ..loops.loop import Loop
 from ..numpy_code.kernels import view
 from ..numpy_code.writer import Writer
 from ..program.program import Step
-from .addresses import viewed
-from .function import MachineCode, NoMachineCode
 from .loop import MachineLoop
 from .placement import Placement
 from .schedule import Schedule
