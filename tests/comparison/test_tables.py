@@ -15,7 +15,7 @@ def test_text_has_columns_of_equal_width():
 
 def test_markdown_escapes_what_would_end_a_cell():
     assert TABLE.markdown().splitlines() == [
-        "**A | title**", "", "| name | error |", "| --- | --- |", "| a\\|b<c> | 1.0e-03 |", "| W | 0 |",
+        "**A \\| title**", "", "| name | error |", "| --- | --- |", "| a\\|b\\<c\\> | 1.0e-03 |", "| W | 0 |",
     ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from .graph import Node, Observer, ancestors, backward_walk
 from .scope import context, resumed, watches
+from .texts import printable
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
@@ -106,7 +107,7 @@ class Watch(Observer):
         if nans:
             source = node.inputs[nans[0]]
             name = getattr(source, "name", None)
-            came = f"came in with argument {nans[0]}{f' ({name})' if name else ''}"
+            came = f"came in with argument {nans[0]}{f' ({printable(name)})' if name else ''}"
         else:
             came = f"was produced by {node.op.name}"
         raise AnomalyError(f"forward: {_a(found)} {came}{self._place(node)}", node)
@@ -156,7 +157,7 @@ def _described(a: Any) -> str:
     value = getattr(a, "_data", a)
     if not isinstance(value, np.ndarray):
         return f"{type(a).__name__}" if isinstance(value, tuple) else repr(a)
-    name = getattr(a, "name", None)
+    name = printable(getattr(a, "name", None) or "")
     if value.ndim == 0 or value.dtype.kind != "f" or not value.size:
         return f"{name or 'array'} {value.dtype}{value.shape}" if value.ndim else f"{name + '=' if name else ''}{value}"
     finite = value[np.isfinite(value)]

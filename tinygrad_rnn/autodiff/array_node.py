@@ -18,6 +18,7 @@ from .rules.indexing import Outputs
 from .rules.parts import Parts
 from .rules.reductions import sum_to_shape
 from .rules.shape import astype
+from .texts import printable
 
 # Arguments that can't change behind the graph's back, and go into a node as they are.
 IMMUTABLE = frozenset(
@@ -80,9 +81,10 @@ class ArrayNode(Node):
     def _recorded_arguments(self) -> tuple[Any, ...]:
         for parent, array in zip(self.inputs, self._arrays):
             if isinstance(parent, ArrayNode) and parent._data is not array:
+                name = printable(parent.name or "an input")
                 raise RuntimeError(
-                    f"{self.op.name}: the data of {parent.name or 'an input'} was replaced after the forward pass, and "
-                    "a recorded backward pass (create_graph=True) needs it. Take that gradient before the update."
+                    f"{self.op.name}: the data of {name} was replaced after the forward pass, and a recorded "
+                    "backward pass (create_graph=True) needs it. Take that gradient before the update."
                 )
         return self.inputs
 

@@ -14,6 +14,7 @@ from .array_node import value_of
 from .registry import Primitive
 from .scope import context, enable_grad, traces
 from .tensor import Tensor, apply, constant
+from .texts import printable
 from .transforms import vjp
 from .trees import leaves, paths, tree_map, unflatten
 
@@ -33,7 +34,7 @@ class _Custom:
     def __init__(self, f: Callable[..., Any]) -> None:
         functools.update_wrapper(self, f)
         self._f = f
-        self._name = getattr(f, "__name__", type(f).__name__)
+        self._name = printable(getattr(f, "__name__", type(f).__name__))
 
     def __call__(self, *args: Any) -> Any:
         """Run it; recorded as one node, if an argument requires a gradient."""

@@ -17,6 +17,7 @@ from .graph import Node, ancestors, backward_walk, forward_walk, leading_to
 from .registry import Primitive
 from .scope import context, enable_grad
 from .tensor import Tensor, constant
+from .texts import printable
 
 
 class Expandable(Primitive):
@@ -57,9 +58,10 @@ class Expandable(Primitive):
         """
         for source, array in zip(self.inputs, arrays):
             if isinstance(source, Tensor) and array is not source and array is not source._data:
+                name = printable(source.name or "an input")
                 raise RuntimeError(
-                    f"{self.name}: the data of {source.name or 'an input'} was replaced after the forward pass, so "
-                    "that can't be run again. Look at its graph, and take its gradients, before the update."
+                    f"{self.name}: the data of {name} was replaced after the forward pass, "
+                    "so that can't be run again. Look at its graph, and take its gradients, before the update."
                 )
         with enable_grad():
             return self.record()

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..recorded.tables import Table, compact, number
+from ..autodiff.texts import printable
+from ..recorded.tables import Table, compact, in_markdown, number
 
 AGREES, DIFFERS, NAN, NOTHING = "agrees", "differs", "NaN", "can't compare"
 
@@ -263,18 +264,19 @@ class Report:
 
     def text(self) -> str:
         """For a terminal."""
-        parts = [self.summary, *(table.text() for table in self.tables()), "\n".join(self.sentences())]
+        sentences = "\n".join(map(printable, self.sentences()))
+        parts = [printable(self.summary), *(table.text() for table in self.tables()), sentences]
         return "\n\n".join(part for part in parts if part)
 
     __str__ = text
 
     def __repr__(self) -> str:
-        return f"<Report: {self.summary}>"
+        return f"<Report: {printable(self.summary)}>"
 
     def markdown(self) -> str:
         """For a document."""
-        bullets = "\n".join(f"- {sentence}" for sentence in self.sentences())
-        parts = [self.summary, *(table.markdown() for table in self.tables()), bullets]
+        bullets = "\n".join(f"- {in_markdown(sentence)}" for sentence in self.sentences())
+        parts = [in_markdown(self.summary), *(table.markdown() for table in self.tables()), bullets]
         return "\n\n".join(part for part in parts if part)
 
     def html(self) -> str:

@@ -15,6 +15,7 @@ from ..autodiff.graph import Node, ancestors, backward_walk, forward_walk, leadi
 from ..autodiff.registry import Primitive
 from ..autodiff.scope import enable_grad, resumed
 from ..autodiff.tensor import Tensor, constant
+from ..autodiff.texts import printable
 from ..autodiff.trees import leaves, tree_map
 from .executable import Executable, Run
 
@@ -73,9 +74,10 @@ class Call(Primitive):
         arrays = () if self._run is None else self._run.inputs
         for a, array in zip(self._inputs, arrays):
             if isinstance(a, Tensor) and a._data is not array:
+                name = printable(a.name or "an input")
                 raise RuntimeError(
-                    f"the data of {a.name or 'an input'} was replaced after a compiled function ran, so what it did "
-                    "can't be recorded any more. Look at it, or differentiate it twice, before the update."
+                    f"the data of {name} was replaced after a compiled function ran, so what it "
+                    "did can't be recorded any more. Look at it, or differentiate it twice, before the update."
                 )
         given = iter(arrays)
         args = tree_map(lambda a: _as_given(a, given), self._args) if arrays else self._args

@@ -18,6 +18,7 @@ from ..autodiff.errors import reveal
 from ..autodiff.foreign import as_numpy
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, make_leaf
+from ..autodiff.texts import printable
 from .compiled_cells import uncompiled
 
 
@@ -154,8 +155,8 @@ class Module:
         state = {path: as_numpy(array) for path, array in state.items()}
         problems = []
         if strict:
-            problems += [f"missing: {path} {own[path].shape}" for path in own if path not in state]
-            problems += [f"unexpected: {path} {state[path].shape}" for path in state if path not in own]
+            problems += [f"missing: {printable(path)} {own[path].shape}" for path in own if path not in state]
+            problems += [f"unexpected: {printable(path)} {state[path].shape}" for path in state if path not in own]
         for path in own:
             if path in state and state[path].shape != own[path].shape:
                 problems.append(f"{path}: shape {state[path].shape} where {own[path].shape} is needed")

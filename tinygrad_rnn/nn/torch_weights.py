@@ -25,6 +25,7 @@ import numpy as np
 
 from ..autodiff import relu
 from ..autodiff.foreign import as_numpy
+from ..autodiff.texts import printable
 from .cells import GRUCell, LSTMCell, RNNCell
 from .cells.gated import unchanged
 from .compiled_cells import uncompiled
@@ -238,8 +239,8 @@ def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
     """
     given = {name: as_numpy(array) for name, array in arrays.items()}
     expected = to_torch_state_dict(module)
-    problems = [f"missing: {name} {expected[name].shape}" for name in expected if name not in given]
-    problems += [f"unexpected: {name} {given[name].shape}" for name in given if name not in expected]
+    problems = [f"missing: {printable(name)} {expected[name].shape}" for name in expected if name not in given]
+    problems += [f"unexpected: {printable(name)} {given[name].shape}" for name in given if name not in expected]
     problems += [
         f"{name}: shape {given[name].shape} where {expected[name].shape} is needed"
         for name in expected

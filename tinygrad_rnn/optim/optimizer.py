@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.tensor import Tensor
+from ..autodiff.texts import printable
 
 Group = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Group]
@@ -76,7 +77,8 @@ class Optimizer:
             if not isinstance(p, Tensor) or not p.is_leaf or not p.requires_grad:
                 raise TypeError(f"{self.name} updates leaves that require a gradient (nn.Parameter), not {p!r}")
             if p in known:
-                raise ValueError(f"{self.name}: parameter {p.name or p.shape} stands in two places; list it once")
+                name = printable(p.name) if p.name else p.shape
+                raise ValueError(f"{self.name}: parameter {name} stands in two places; list it once")
             known.add(p)
         whole = {**self.defaults, **group, "params": params}
         for option, value in whole.items():
@@ -149,8 +151,8 @@ class Optimizer:
                     raise ValueError(f"{self.name}: saved {what} is {value!r:.100}, which it can't have been")
                 if np.ndim(value) and np.shape(value) != parameter.shape:
                     raise ValueError(
-                        f"{self.name}: saved {what} of shape {np.shape(value)} for parameter {parameter.name or ''} of "
-                        f"shape {parameter.shape}"
+                        f"{self.name}: saved {what} of shape {np.shape(value)} for parameter "
+                        f"{printable(parameter.name or '')} of shape {parameter.shape}"
                     )
         for options in saved["param_groups"]:
             missing = self.defaults.keys() - options.keys()

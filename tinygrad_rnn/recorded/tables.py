@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from ..autodiff.texts import printable
 
 
 class Table(NamedTuple):
@@ -31,19 +34,19 @@ class Table(NamedTuple):
             W     1.0e-16
             b           0
         """
-        cells = [list(self.header), *map(list, self.rows)]
+        cells = [list(map(printable, row)) for row in (self.header, *self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
         right = [i > 0 and all(_is_number(row[i]) for row in self.rows) for i in range(len(self.header))]
         lines = [
             "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right)).rstrip() for row in cells
         ]
-        return "\n".join([self.title, *lines] if self.title else lines)
+        return "\n".join([printable(self.title), *lines] if self.title else lines)
 
     def markdown(self) -> str:
         """A pipe table, with the title above it in bold."""
-        rows = [list(self.header), ["---"] * len(self.header), *map(list, self.rows)]
-        lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-        return "\n".join([f"**{self.title}**", "", *lines] if self.title else lines)
+        header, *rows = [list(map(in_markdown, row)) for row in (self.header, *self.rows)]
+        lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
+        return "\n".join([f"**{in_markdown(self.title)}**", "", *lines] if self.title else lines)
 
     def html(self, marked: Sequence[str] = ()) -> str:
         """A ``<table>`` with the title as its caption; every cell escaped.
@@ -67,6 +70,20 @@ class Table(NamedTuple):
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
+
+
+# What Markdown takes for markup wherever it stands; an underscore only at the end of a word, a bracket only in a link.
+MARKUP = re.compile(r"[\\`*<>|&~$#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
+
+
+def in_markdown(text: str) -> str:
+    r"""Return a text on one line, in which nothing is markup.
+
+    Example:
+        >>> print(in_markdown("b_hn, <b>, a|b, [0.5 1.0]"))
+        b_hn, \<b\>, a\|b, [0.5 1.0]
+    """
+    return MARKUP.sub(r"\\\g<0>", printable(text))
 
 
 class Tabular:
