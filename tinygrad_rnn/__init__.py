@@ -15,11 +15,13 @@ imported when they are first used.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from . import autodiff, nn, optim
 from .autodiff import *  # noqa: F403
 from .autodiff import __all__ as _engine
+from .autodiff import did_you_mean
 from .nn import unroll
 from .nn.init import manual_seed
 
@@ -74,7 +76,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _ON_DEMAND:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        raise AttributeError(_unknown(name), name=name, obj=sys.modules[__name__])
     room, attribute = _ON_DEMAND[name]
     module = importlib.import_module(f".{room}", __name__)
     value = module if attribute is None else getattr(module, attribute)
@@ -82,5 +84,15 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def _unknown(name: str) -> str:
+    """What is said of a name that there isn't; what begins with an underscore is asked for by programs."""
+    if name.startswith("_"):
+        return f"module {__name__!r} has no attribute {name!r}"
+    rooms = ["nn", "optim", "explanation", "viz", "training", "data", "manual"]
+    return did_you_mean.function(
+        name, __all__, ((room, importlib.import_module(f".{room}", __name__).__all__) for room in rooms)
+    )
+
+
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ON_DEMAND})
+    return sorted(__all__)

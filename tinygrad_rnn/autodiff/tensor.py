@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
 
-from . import errors
+from . import did_you_mean, errors
 from .arguments import as_taken
 from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
 from .graph import Node, ancestors, backward_walk, initialise, next_serial, retained
@@ -179,6 +179,13 @@ class Tensor(InPlaceOperators, ArrayNode):
         if self.ndim == 0:
             raise TypeError("len() of a Tensor without axes")
         return self._data.shape[0]
+
+    if not TYPE_CHECKING:  # else a type checker would take every attribute for one that there is
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(f"a Tensor has no attribute {name!r}")
+            raise AttributeError(did_you_mean.method(name), name=name, obj=self)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))

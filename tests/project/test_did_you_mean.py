@@ -1,0 +1,88 @@
+"""Names that aren't there say how to write it: NumPy's way, where a thing lives, or what was meant."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.autodiff.did_you_mean import FROM_TORCH, IN_PLACE, OWN
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tanh", r"np\.tanh\(x\)"),
+        ("exp", r"np\.exp\(x\)"),
+        ("matmul", r"np\.matmul\(x\)"),
+        ("zeros", r"np\.zeros\(\.\.\.\), or tr\.tensor\(np\.zeros\(\.\.\.\), requires_grad=True\)"),
+        ("ones", r"np\.ones"),
+        ("cat", r"np\.concatenate"),
+        ("stack", r"np\.stack"),
+        ("randn", r"default_rng"),
+        ("unsqueeze", r"np\.expand_dims"),
+        ("LSTM", r"it is tr\.nn\.LSTM"),
+        ("Adam", r"it is tr\.optim\.Adam"),
+        ("cross_entropy", r"it is tr\.nn\.cross_entropy"),
+        ("gradient_flow", r"it is tr\.explanation\.gradient_flow"),
+        ("tensr", r"did you mean tr\.tensor\?"),
+        ("value_and_grads", r"did you mean tr\.value_and_grad\?"),
+        ("quite_another_thing", r"tinygrad_rnn has no 'quite_another_thing'$"),
+    ],
+)
+def test_the_package_says_how_to_write_it(name, said):
+    with pytest.raises(AttributeError, match=said):
+        getattr(tr, name)
+    assert not hasattr(tr, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tanh", r"np\.tanh\(x\)"),
+        ("exp", r"np\.exp\(x\)"),
+        ("sigmoid", r"tr\.sigmoid\(x\)"),
+        ("softmax", r"tr\.softmax\(x\)"),
+        ("unsqueeze", r"np\.expand_dims"),
+        ("permute", r"np\.transpose"),
+        ("view", r"x\.reshape"),
+        ("sub_", r"no_grad.*x -= other"),
+        ("zero_", r"no_grad.*x\[\.\.\.\] = 0"),
+        ("requires_grad_", r"x\.requires_grad = True"),
+        ("no_such_thing", r"a Tensor has no attribute 'no_such_thing'$"),
+    ],
+)
+def test_a_tensor_says_how_to_write_it(name, said):
+    for x in (tr.tensor([1.0], requires_grad=True), tr.nn.Parameter(np.ones(2)), np.tanh(tr.tensor([1.0]))):
+        with pytest.raises(AttributeError, match=said):
+            getattr(x, name)
+        assert not hasattr(x, name)
+
+
+def test_only_what_is_not_there_is_in_the_tables():
+    x = tr.tensor([1.0])
+    assert not [name for name in (*FROM_TORCH, *IN_PLACE) if hasattr(tr, name) or hasattr(x, name)]
+    assert all(callable(getattr(tr, name)) and not hasattr(np, name) for name in OWN)
+
+
+@pytest.mark.parametrize("written", IN_PLACE.values())
+def test_what_is_shown_for_in_place_methods_works(written):
+    x = tr.tensor([4.0, 6.0], requires_grad=True)
+    with tr.no_grad():
+        exec(written.format(x="x"), {"x": x, "other": np.array([2.0, 3.0]), "value": 1.0})
+    assert x.is_leaf and not np.array_equal(x.data, [4.0, 6.0])
+
+
+def test_the_package_lists_its_public_names_and_no_others():
+    assert dir(tr) == sorted(tr.__all__)
+    assert all(getattr(tr, name) is not None for name in dir(tr))
+    assert {"tensor", "unroll", "draw", "nn", "explanation"} <= set(dir(tr))
+    assert not [name for name in dir(tr) if name.startswith("_") or name in ("annotations", "importlib", "Any", "sys")]
+
+
+def test_programs_that_ask_for_special_names_get_a_plain_no():
+    x = tr.tensor([1.0], requires_grad=True)
+    assert not hasattr(x, "__array_interface__") and not hasattr(tr, "__path_hooks__")
+    assert copy.deepcopy(x).data == x.data
