@@ -43,9 +43,7 @@ def test_an_output_and_a_state_are_called_what_the_cell_calls_them():
     assert gradients(loss, at="s").shape == gradients(loss, at="o").shape == (4, 2)
     assert state_jacobian(loss, 4, 0).shape == (2, 2)
     right = gradients(loss, at="s")
-    report = tr.compare(
-        loss, {"W": np.zeros((2, 2)), "dL/ds[2]": right[1], "s[3]": os.inputs[2].data / 2}, {"W": W}
-    )
+    report = tr.compare(loss, {"W": np.zeros((2, 2)), "dL/ds[2]": right[1], "s[3]": os.inputs[2].data / 2}, {"W": W})
     assert [line.verdict for line in report.lines] == ["agrees", "agrees"]
 
 

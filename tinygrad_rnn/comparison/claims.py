@@ -18,6 +18,7 @@ import numpy as np
 from ..autodiff.foreign import as_numpy
 from ..manual.lines import lines as lines_of_derivation
 from ..recorded.recording import Recording
+from .forms import called_as_parameters, is_object, run_object, unpacked
 from .one_layer import derives_a_layer, run_layer
 from .pytorch_names import translated
 
@@ -88,6 +89,8 @@ def read_claims(manual: Any, recording: Recording) -> Claims:
 
 def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:
     """The manual side at given parameter values: called if it is a function, run if it is a module of derivations."""
+    if is_object(manual):
+        return run_object(manual, recording.arguments(values), recording.data, list(recording.parameters))
     if callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None)):
         parameters = _parameters_for(manual, recording, values)
         if derives_a_layer(manual):
@@ -122,11 +125,13 @@ def _parameters_for(module: Any, recording: Recording, values: Mapping[str, np.n
 
 def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
     """Gradients by name: of a dict, a NamedTuple, a sequence in the order of the parameters, or a single array."""
-    if isinstance(given, Mapping):
-        return translated(_flat(given), recording.parameters)
-    if hasattr(given, "_asdict"):
-        return {name: array for name, array in given._asdict().items() if array is not None}
     names = list(recording.parameters)
+    given = unpacked(given, names)
+    if isinstance(given, Mapping):
+        return called_as_parameters(translated(_flat(given), recording.parameters), names)
+    if hasattr(given, "_asdict"):
+        fields = {name: array for name, array in given._asdict().items() if array is not None}
+        return called_as_parameters(fields, names)
     if isinstance(given, (tuple, list)) and len(given) == len(names):
         return dict(zip(names, given))
     if len(names) == 1:

@@ -78,6 +78,8 @@ def compare(
     claims = read_claims(manual, recording)
     gradients = recording.gradients()
     given = [claim.gradient for claim in claims.gradients.values() if claim.gradient is not None]
+    single = tolerance is None and _shows_single_precision(given, list(gradients.values()))
+    tolerance = 1e-4 if single else tolerance
     limit = Tolerance(default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance, decimals)
     rows = compare_rows(recording, claims, gradients, limit)
     rows, said = _refereed(recording, rows, referee)
@@ -86,7 +88,28 @@ def compare(
     diagnoses, how = diagnose(recording, manual, claims, rows, lines, limit, seconds)
     if not np.isfinite(recording.loss.data).all():
         places.append(f"The loss is {recording.loss.item()}: {first_nan(recording) or 'it overflowed'}.")
-    return Report(rows, limit.relative, lines, tables, diagnoses, [*said, *places, *how, *claims.notes])
+    return Report(
+        rows,
+        limit.relative,
+        lines,
+        tables,
+        diagnoses,
+        [*([SINGLE] if single else []), *said, *places, *how, *claims.notes],
+    )
+
+
+SINGLE = "The manual numbers are float32's, though they came as float64: they are held to 1e-4."
+
+
+def _shows_single_precision(given: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> bool:
+    """Whether arrays of float64 hold nothing that float32 couldn't, and the right ones do."""
+
+    def is_single(arrays: Sequence[np.ndarray]) -> bool:
+        with np.errstate(over="ignore"):
+            return all(np.array_equal(a.astype(np.float32), a) for a in arrays)
+
+    is_double = all(a.dtype == np.float64 for a in (*given, *gradients))
+    return is_double and sum(map(np.count_nonzero, given)) > 1 and is_single(given) and not is_single(gradients)
 
 
 def _refereed(recording: Recording, rows: Sequence[Row], when: str) -> tuple[list[Row], list[str]]:

@@ -68,11 +68,16 @@ class Judge:
             gradients = self._gradients(one)
             if gradients is not None and not any(self._same(gradients, other) for _, other in kinds):
                 kinds.append((one, gradients))
+        conventions = [kind for kind in kinds if all(edit.is_convention for edit in kind[0].edits)]
         asked = self._ask()
         if asked is not None:
             left = [one for one, gradients in kinds if all(self._equal(gradients[n], asked[n]) for n in one.names)]
             said = f"Of {len(kinds)} mistakes that fit, {len(left)} still did at other values of the parameters."
+            if not left and conventions:
+                left = [one for one, _ in conventions][:1]
             return left, [said] if len(left) < len(kinds) and left else []
+        if conventions:  # who takes another value at a kink has made no mistake, so none is looked for
+            return [one for one, _ in conventions][:1], []
         kept = [one for one, _ in kinds][:MOST_SHOWN]
         several = "These numbers fit several mistakes. A manual function could be asked again, at other values."
         return kept, [several] if len(kinds) > 1 else []

@@ -81,7 +81,7 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
             if expression in seen or expression.shape != line.expression.shape:
                 continue
             seen.add(expression)
-            convention = _is_at_a_kink(line.expression, place)
+            convention = _is_at_a_kink(line.expression, place) or any(map(_speaks_of_a_kink, change.of))
             yield Edit(line, expression, change.what, change.of, place, None, convention)
 
 
@@ -131,6 +131,10 @@ def _is_at_a_kink(expression: Expression, path: Path) -> bool:
             return True
         expression = expression.operands[i]
     return isinstance(expression, Apply) and expression.name == "where" and _compares_equal(expression.operands[0])
+
+
+def _speaks_of_a_kink(expression: Expression) -> bool:
+    return any(_compares_equal(part) for part in parts(expression))
 
 
 def _compares_equal(condition: Expression) -> bool:

@@ -1,0 +1,136 @@
+"""Gradients in the forms in which people hand them in; layouts and precisions that are said in words; conventions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tinygrad_rnn.comparison import compare
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(5, 3))
+P = {"W": RNG.normal(size=(3, 8)), "b": RNG.normal(size=8)}
+
+
+def loss(p: Any) -> Any:
+    return np.sum(np.tanh(X @ p["W"] + p["b"]) ** 2)
+
+
+def right() -> dict[str, Any]:
+    d = 2 * np.tanh(X @ P["W"] + P["b"]) * (1 - np.tanh(X @ P["W"] + P["b"]) ** 2)
+    return {"W": X.T @ d, "b": d.sum(0)}
+
+
+@dataclasses.dataclass
+class AsDataclass:
+    W: Any
+    b: Any
+
+
+class AsTuple(NamedTuple):
+    dW: Any
+    db: Any
+
+
+class Returns:
+    def forward(self, p: Any) -> float:
+        return float(loss(p))
+
+    def backward(self) -> Any:
+        return right()
+
+
+class Keeps:
+    def forward(self, p: Any) -> None:
+        self.seen = p
+
+    def backward(self, dL: float = 1.0) -> None:
+        self.dW, self.db = right().values()
+
+
+FORMS = {
+    "d in front": {f"d{k}": v for k, v in right().items()},
+    "grad in front": {f"grad_{k}": v for k, v in right().items()},
+    "grad behind": {f"{k}_grad": v for k, v in right().items()},
+    "dL_d in front": {f"dL_d{k}": v for k, v in right().items()},
+    "with the loss": lambda p: (float(loss(p)), right()),
+    "with the loss, one by one": lambda p: (float(loss(p)), *right().values()),
+    "a dataclass": AsDataclass(**right()),
+    "a NamedTuple": AsTuple(*right().values()),
+    "a generator of pairs": lambda p: (pair for pair in right().items()),
+    "pairs": list(right().items()),
+    "an object that returns them": Returns(),
+    "an object that keeps them": Keeps(),
+    "a tuple": tuple(right().values()),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_is_taken_as_it_comes(form: str) -> None:
+    report = compare(loss, FORMS[form], P)
+    assert report.agrees and not report.notes
+
+
+def test_a_list_of_layers_is_taken_like_the_parameters() -> None:
+    report = compare(lambda p: loss(p[0]), [right()], [P])
+    assert report.agrees
+
+
+def test_single_precision_is_held_to_what_it_can_keep_and_said() -> None:
+    single = {k: v.astype(np.float32).astype(np.float64) for k, v in right().items()}
+    report = compare(loss, single, P)
+    assert report.agrees and report.tolerance == 1e-4 and "float32" in str(report)
+    assert not compare(loss, {**single, "b": 1.001 * single["b"].astype(np.float32)}, P).agrees
+
+
+LAYOUTS = {
+    "the transpose of the right one": lambda W: W.T,
+    "the right one with its gates stacked along a new first axis": lambda W: np.stack(np.split(W, 4, axis=1)),
+    "the right one in the shape (24,)": np.ravel,
+    "the right one transposed, in the shape (1, 8, 3)": lambda W: W.T[None],
+    "the right one transposed, with its blocks in the order 1, 2, 4, 3": lambda W: (
+        np.concatenate([np.split(W, 4, axis=1)[i] for i in (0, 1, 3, 2)], axis=1).T
+    ),
+    "the right one with its blocks of columns in the order 2, 1, 3, 4": lambda W: np.concatenate(
+        [np.split(W, 4, axis=1)[i] for i in (1, 0, 2, 3)], axis=1
+    ),
+}
+
+
+@pytest.mark.parametrize("words", LAYOUTS)
+def test_a_layout_is_said_in_words(words: str) -> None:
+    report = compare(loss, {**right(), "W": LAYOUTS[words](right()["W"])}, P)
+    assert any(words in one.sentence for one in report.diagnoses), [one.sentence for one in report.diagnoses]
+
+
+def test_a_bias_as_a_row_is_said_to_be_one() -> None:
+    (one,) = compare(loss, {**right(), "b": right()["b"][None]}, P).diagnoses
+    assert one.sentence.startswith("b: your gradient equals the right one")
+
+
+@pytest.mark.parametrize("at_zero", [0.0, 1.0])
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_value_at_a_kink_is_a_convention_and_no_mistake(at_zero: float, asked: bool) -> None:
+    xs = np.array([[0.0, 0.0], [1.0, -0.5], [0.4, 0.9]])
+    values = {"b": np.zeros(2), "W": np.array([[0.5, -0.2], [0.3, 0.8]])}
+
+    def of_relu(p: Any) -> Any:
+        return np.sum(tr.unroll(lambda x, h: np.maximum(x + h @ p["W"] + p["b"], 0), xs, np.zeros(2))[0] ** 2)
+
+    def by_hand(p: Any) -> Any:
+        h, a = [np.zeros(2)], [np.zeros(2)]
+        for x in xs:
+            a.append(x + h[-1] @ p["W"] + p["b"])
+            h.append(np.maximum(a[-1], 0))
+        b, W, dh = np.zeros(2), np.zeros((2, 2)), np.zeros(2)
+        for t in (3, 2, 1):
+            delta = (2 * h[t] + dh) * np.where(a[t] == 0, at_zero, a[t] > 0)
+            b, W, dh = b + delta, W + np.outer(h[t - 1], delta), delta @ p["W"].T
+        return {"b": b, "W": W}
+
+    (one,) = compare(of_relu, by_hand if asked else by_hand(values), values).diagnoses
+    assert "a convention at a kink" in one.sentence and "not a mistake" in one.sentence

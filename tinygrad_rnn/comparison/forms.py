@@ -1,0 +1,106 @@
+"""The forms in which people hand in gradients, brought to one: entries by the name of their parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..autodiff.trees import leaves, paths
+
+ALIAS = re.compile(
+    r"(?:dL_?d|dloss_?d|∂L_?∂|grad_?|delta_|g_|d|D|∂|∇)(?P<after>.+)|(?P<before>.+?)_?(?:grad|gradient|bar)"
+)
+
+
+def unpacked(given: Any, names: list[str]) -> Any:
+    """Gradients as a dict, a NamedTuple, a sequence or an array; out of pairs, a dataclass, (loss, gradients).
+
+    Args:
+        given: what was handed in.
+        names: of the parameters.
+
+    Example:
+        >>> unpacked((0.5, {"W": 1.0}), ["W"])
+        {'W': 1.0}
+        >>> unpacked(iter([("W", 1.0), ("b", 2.0)]), ["W", "b"])
+        {'W': 1.0, 'b': 2.0}
+    """
+    if dataclasses.is_dataclass(given) and not isinstance(given, type):
+        return {field.name: getattr(given, field.name) for field in dataclasses.fields(given)}
+    if isinstance(given, Iterator) or type(given).__name__ in ("dict_items", "dict_values"):
+        given = list(given)
+    if isinstance(given, list) and given and all(_is_pair(entry) for entry in given):
+        return dict(given)
+    if type(given) in (tuple, list) and given and _is_number(given[0]):
+        if len(given) == 2 and not _is_number(given[1]) and not _is_array(given[1]):
+            return unpacked(given[1], names)
+        if len(given) == len(names) + 1 and not any(map(_is_number, given[1:])):
+            return given[1:]
+    if type(given) in (tuple, list) and any(isinstance(entry, (Mapping, tuple)) for entry in given):
+        return dict(zip(paths(given), leaves(given)))
+    return given
+
+
+def _is_pair(entry: Any) -> bool:
+    return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, (str, Mapping)) and np.ndim(value) == 0 and not hasattr(value, "_fields")
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def called_as_parameters(given: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """Entries under the names of parameters: ``dW``, ``grad_W`` and ``W_grad`` are the gradient of W.
+
+    Example:
+        >>> called_as_parameters({"dW": 1.0, "grad_b": 2.0, "x": 3.0}, ["W", "b"])
+        {'W': 1.0, 'b': 2.0, 'x': 3.0}
+    """
+    known = {*names, *(name.rpartition(".")[2] for name in names)}
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        match = None if key in known else ALIAS.fullmatch(key)
+        meant = (match["after"] or match["before"]) if match else key
+        is_free = meant in known and meant not in given
+        found[meant if is_free else key] = value
+    return found
+
+
+def is_object(manual: Any) -> bool:
+    """Whether something is an object with ``forward`` and ``backward``, and no module of derivations."""
+    has_both = callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None))
+    return has_both and not isinstance(manual, (ModuleType, type))
+
+
+def run_object(manual: Any, parameters: Any, data: tuple[Any, ...], names: list[str]) -> Any:
+    """What an object's ``forward`` and then ``backward`` give: as a result, or as attributes (``dW``, ``grads``)."""
+    manual.forward(*_as_many(manual.forward, (parameters, *data), data))
+    given = manual.backward(*_as_many(manual.backward, (), data))
+    if given is not None:
+        return given
+    for name in ("grads", "gradients", "grad"):
+        if isinstance(getattr(manual, name, None), Mapping):
+            return getattr(manual, name)
+    attributes = called_as_parameters({k: v for k, v in vars(manual).items() if _is_array(v) and k not in names}, names)
+    return {name: value for name, value in attributes.items() if name in names}
+
+
+def _as_many(method: Any, whole: tuple[Any, ...], data: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments that a method takes: all of these, the data alone, or none."""
+    for arguments in (whole, data, ()):
+        try:
+            inspect.signature(method).bind(*arguments)
+        except TypeError:
+            continue
+        return arguments
+    return whole
