@@ -240,3 +240,26 @@ on(tr.index_add)(
     *((lambda x, v, i=i: tr.index_add(x, i, v), [real(2, 3, 2), real(*_piece[i].shape, seed=1)]) for i in INDICES),
     (lambda x, v: tr.index_add(x, [0, 0, 1], v), [real(2, 3), real(3, 1)]),
 )
+
+# --- grids -----------------------------------------------------------------------------------------------------------
+
+on(np.linspace)(
+    (lambda x, y: np.linspace(x, y, 4), [real(), real(seed=1)]),
+    (lambda x: np.linspace(0.5, x, 3, endpoint=False, axis=-1), [real(2)]),
+    (lambda x, y: np.linspace(x, y, 3, retstep=True)[1] + np.linspace(x, y, 1)[0], [real(2, 1), real(3)]),
+)
+on(np.gradient)(
+    (np.gradient, [real(5)]),
+    (lambda x, y: np.gradient(x, y), [real(4), real()]),
+    (lambda x: np.gradient(x, 0.5, 2.0)[0] * np.gradient(x, axis=-1), [real(2, 3)]),
+)
+if hasattr(np, "trapezoid"):
+    on(np.trapezoid)(
+        (np.trapezoid, [real(2, 4)]),
+        (lambda x, y: np.trapezoid(x, y, axis=0), [real(3), real(3)]),
+        (lambda x: np.trapezoid(x, dx=0.5, axis=0), [real(3, 2)]),
+    )
+on(np.convolve)(
+    *((lambda x, y, m=m: np.convolve(x, y, m), [real(5), real(n)]) for m in ("full", "same", "valid") for n in (2, 3)),
+    (lambda x, y: np.convolve(x, y, "same"), [real(2), real(4)]),
+)

@@ -159,7 +159,7 @@ on(np.max)(*_reduction(np.max, where=_mask3, initial=-9.0), *_reduction(np.max, 
 on(np.min)(*_reduction(np.min, where=_mask3, initial=9.0), *_reduction(np.min, initial=-0.9))
 for _f in (np.var, np.std):
     on(_f)(*_reduction(_f), *_reduction(_f, where=_mask3), *_reduction(_f, ddof=1)[:3])
-for _f in (np.median, np.average, np.nansum, np.nanmean):
+for _f in (np.median, np.average, np.nansum, np.nanmean, np.nanprod, np.nanvar, np.nanstd, np.nanmax, np.nanmin):
     on(_f)(*_reduction(_f))
 on(tr.logsumexp, analytic=True)(*_reduction(tr.logsumexp))
 on(np.ptp)((np.ptp, [real(2, 3)]), (lambda x: np.ptp(x, axis=1, keepdims=True), [real(2, 3)]))
@@ -173,6 +173,12 @@ on(np.average)(
 _holes = np.array([[False, True, False], [True, False, False]])
 on(np.nansum)((lambda x: np.nansum(np.where(_holes, np.nan, x), axis=0), [real(2, 3)]))
 on(np.nanmean)((lambda x: np.nanmean(np.where(_holes, np.nan, x), axis=1), [real(2, 3)]))
+on(np.var, np.std)(
+    (lambda x: np.var(np.where(_holes, np.nan, x), axis=1, where=~_holes), [real(2, 3)]),
+    (lambda x: np.std(np.where(_holes, np.nan, x), axis=1, where=~_holes), [real(2, 3)]),
+)
+for _f in (np.nanprod, np.nanvar, np.nanstd, np.nanmax, np.nanmin):
+    on(_f)((lambda x, f=_f: f(np.where(_holes, np.nan, x), axis=1, keepdims=True), [real(2, 3)]))
 on(np.cumsum, analytic=True)(
     (np.cumsum, [real(2, 3)]),
     (lambda x: np.cumsum(x, axis=0), [real(3, 2)]),

@@ -20,7 +20,7 @@ ROOMS = {
     "Shape": ("joining", "shape", "rearranging"),
     "Indexing": ("indexing",),
     "Linear algebra": ("linalg", "products", "decompositions"),
-    "Fourier transforms": ("fourier",),
+    "Grids and Fourier transforms": ("grids", "fourier"),
 }
 
 LEGEND = """\

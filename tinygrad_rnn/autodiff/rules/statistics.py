@@ -27,6 +27,7 @@ def var(
     """np.var: the mean square of the deviations from the mean."""
     axis = counted_axes(axis, a.ndim)
     a = a if dtype is None else a.astype(dtype)
+    a = a if where is True else np.where(where, a, 0)  # what is left out may be NaN, and passes no gradient
     deviations = a - np.mean(a, axis=axis, keepdims=True, where=where)
     total = np.sum(np.square(deviations), axis=axis, keepdims=keepdims, where=where)
     return total / count_along(a, axis, keepdims, where, less=ddof if correction is None else correction)
@@ -104,6 +105,38 @@ def nanmean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False
     """np.nanmean: NaNs are left out."""
     axis = reduced_axes(axis, a.ndim)
     return np.mean(a, axis=axis, dtype=dtype, keepdims=keepdims, where=np.logical_not(np.isnan(a)) & where)
+
+
+@overrides(np.nanprod)
+def nanprod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Any:
+    """np.nanprod: NaNs count as 1, and pass no gradient."""
+    return np.prod(np.where(np.isnan(a), 1, a), axis=axis, dtype=dtype, keepdims=keepdims, where=where)
+
+
+@overrides(np.nanvar)
+def nanvar(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """np.nanvar: NaNs are left out."""
+    return var(a, axis, dtype, ddof, keepdims, np.logical_not(np.isnan(a)))
+
+
+@overrides(np.nanstd)
+def nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    """np.nanstd: NaNs are left out."""
+    return std(a, axis, dtype, ddof, keepdims, np.logical_not(np.isnan(a)))
+
+
+@overrides(np.nanmax)
+def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """np.nanmax: NaNs are left out; NaN where there is nothing else."""
+    missing = np.isnan(a)
+    found = np.max(np.where(missing, -np.inf, a), axis=axis, keepdims=keepdims)
+    return np.where(np.all(missing, axis=axis, keepdims=keepdims), np.nan, found)
+
+
+@overrides(np.nanmin)
+def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """np.nanmin: NaNs are left out; NaN where there is nothing else."""
+    return np.negative(nanmax(np.negative(a), axis, keepdims))
 
 
 # --- norms: each has gradient 0 at 0 ---------------------------------------------------------------------------------
