@@ -82,3 +82,31 @@ def test_a_step_with_it(name):
     compiled = assert_compiled_agrees(cell, xs, state, [W, V, K], executor="numba", tolerance=tolerance)
     for plan in compiled.plans:
         assert "by NumPy" not in str(plan)
+
+
+def sorted_lstm(x, state):
+    h, c = state
+    c = tr.sigmoid(x + h) * c + np.tanh(h @ W) * 0.2
+    return np.tanh(c) * tr.sigmoid(np.sort(h, axis=-1)), (np.tanh(c) * tr.sigmoid(h), c)
+
+
+# Steps with an operation that has no machine code, amid others that have.
+LEFT = {
+    "cumprod": (lambda x, h: np.tanh(x + np.cumprod(h @ W, axis=-1)) * np.exp(-x * x) * 0.5, START),
+    "argsort": (lambda x, h: np.tanh(x * 0.5 + np.sort(h @ W, axis=-1) * 2 - 1) * 0.9, START),
+    "getitem": (lambda x, h: np.tanh(np.take(h, [2, 0, 1], axis=-1) * x + 0.1) * 0.3 + h, START),
+    "linalg.inv": (lambda x, h: np.tanh(x + h @ np.linalg.inv(W + 3 * np.eye(d) + h.T @ h)) * 1.5 + 0.1, START),
+    "sort of several states": (sorted_lstm, (START, 0.5 * START)),
+}
+
+
+@pytest.mark.parametrize("name", LEFT if numba.config.DISABLE_JIT else ["argsort"])
+def test_a_step_with_it_alone_calls_numpy(name, monkeypatch):
+    """The other operations of the step stay in machine code, and so do all loops that don't have it."""
+    cell, state = LEFT[name]
+    compiled = assert_compiled_agrees(cell, XS, state, [W], executor="numba", tolerance=1e-11)
+    (executable,) = compiled.plans[0]._executables.values()
+    assert "a loop calls NumPy at each step, because there is no machine code for " in str(compiled.plans[0])
+    for function in (executable.code.forward, executable.code.backward):
+        if "for " in function.source:
+            assert "loop_" in function.source.partition("for ")[2]

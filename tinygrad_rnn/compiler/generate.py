@@ -42,7 +42,7 @@ def generate(program: Program, wanted: Sequence[bool] = (), machine_code: bool =
         machine_code: whether loops become machine code; and all of it, if it is small.
 
     Raises:
-        NoMachineCode: a loop can't.
+        NoMachineCode: nothing of it can be machine code.
     """
     lifts_elements = not machine_code
     program = fissioned(program, lifts_elements)
@@ -82,7 +82,7 @@ def written(program: Program, lines_for: Executor) -> Code:
     forward, backward = views.taken_out(forward), views.taken_out(backward)
     run_forward = writer.function("forward", forward, views.found)
     run_backward = writer.function("backward", backward, views.found, saved) if program.gradients else None
-    return Code(writer.buffers, views.found, run_forward, run_backward, saved)
+    return Code(writer.buffers, views.found, run_forward, run_backward, saved, writer.left_to_numpy)
 
 
 def _reads(program: Program, step: Step) -> list[Value]:

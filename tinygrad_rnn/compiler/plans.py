@@ -92,6 +92,8 @@ class Plan:
         for wanted, executable in self._executables.items():
             why = self._by_numpy.get(wanted)
             note = "" if why is None else f"by NumPy, because {why}\n"
+            for reason in dict.fromkeys(executable.code.left_to_numpy):
+                note += f"a loop calls NumPy at each step, because {reason}\n"
             texts.append(note + described(executable.program, executable.code))
         return "\n\n".join(texts)
 

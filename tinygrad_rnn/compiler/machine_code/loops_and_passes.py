@@ -1,5 +1,7 @@
 """Large programs with machine code: each loop is a function of it, and so is each pass over elements outside of loops.
 
+A loop with an operation that has none runs by NumPy, with machine code for the elementwise work of its steps.
+
 Of elementwise operations, NumPy would read and write whole sequences once for every one; in one pass they go through
 memory once. All else, the large products before and after the loops above all, is NumPy's.
 """
@@ -18,6 +20,7 @@ from ..program.program import Step
 from ..runtime.blas import matmul
 from .loop import MachineLoop
 from .schedule import Schedule
+from .stepped_loop import SteppedLoop
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -27,9 +30,6 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
         writer: knows what everything is called.
         order: what to compute, each after its operands.
         kept: what is read afterwards.
-
-    Raises:
-        NoMachineCode: a loop has no machine-code form.
     """
     writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
     passes = ElementPasses(writer, order, kept)
@@ -46,7 +46,11 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 
 def _loop(writer: Writer, loop: Loop) -> list[str]:
     code = MachineCode(writer)
-    MachineLoop(Schedule(code), loop).write()
+    try:
+        MachineLoop(Schedule(code), loop).write()
+    except NoMachineCode as why:
+        writer.left_to_numpy.append(str(why))
+        return SteppedLoop(writer, loop).lines()
     return code.call()
 
 

@@ -64,6 +64,7 @@ class Code(NamedTuple):
         forward: gives ``(outputs, saved)``.
         backward: gives the gradients; None for a program without.
         saved: the names of what ``forward`` hands to ``backward`` besides buffers.
+        left_to_numpy: why loops of machine code call NumPy at their steps, for each that does.
     """
 
     buffers: dict[str, Buffer]
@@ -71,3 +72,4 @@ class Code(NamedTuple):
     forward: Function
     backward: Function | None
     saved: list[str]
+    left_to_numpy: list[str]

@@ -7,6 +7,8 @@ nothing reads them any more (liveness).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..graph.shapes import acts_by_element, has_several_results, is_view
@@ -143,20 +145,24 @@ class LoopWriter:
     def _steps(self) -> None:
         last_read = self._last_reads()
         for place, value in enumerate(self.body):
-            if value in self.storage.parts:
-                self.names[value] = self.targets[value]
-                others = [p for p in self.storage.parts[value] if self.targets.get(p.piece) != self.slots[p]]
-                self.inside += [f"copyto({self.slots[part]}, {self._operand(part.piece)})" for part in others]
-            elif is_view(value):
-                self.names[value] = label(value)
-                self.inside.append(f"{label(value)} = {view(value, self._operand(value.args[0]))}")
-            elif has_several_results(value):
-                self.names[value] = label(value)
-                self.inside.append(f"{label(value)} = {self.writer.call(value, self.names)}")
-            else:
-                self._operation(value, [v for v in self.temporaries if last_read[v] == place])
-            for v in [v for v in self.temporaries if last_read[v] <= place]:
-                self.free.setdefault((v.shape, v.dtype), []).append(self.temporaries.pop(v))
+            self._step(place, value, last_read)
+
+    def _step(self, place: int, value: Value, last_read: Mapping[Value, int]) -> None:
+        """The lines of one operation, the one at this place; what nobody reads after it is free."""
+        if value in self.storage.parts:
+            self.names[value] = self.targets[value]
+            others = [p for p in self.storage.parts[value] if self.targets.get(p.piece) != self.slots[p]]
+            self.inside += [f"copyto({self.slots[part]}, {self._operand(part.piece)})" for part in others]
+        elif is_view(value):
+            self.names[value] = label(value)
+            self.inside.append(f"{label(value)} = {view(value, self._operand(value.args[0]))}")
+        elif has_several_results(value):
+            self.names[value] = label(value)
+            self.inside.append(f"{label(value)} = {self.writer.call(value, self.names)}")
+        else:
+            self._operation(value, [v for v in self.temporaries if last_read[v] == place])
+        for v in [v for v in self.temporaries if last_read[v] <= place]:
+            self.free.setdefault((v.shape, v.dtype), []).append(self.temporaries.pop(v))
 
     def _last_reads(self) -> dict[Value, int]:
         """The place of the last operation that reads each Value, through whatever view of it."""

@@ -35,6 +35,7 @@ class Writer:
         names: what each Value is called, once it has been made.
         buffers: the arrays to be allocated, by name.
         globals: what else the text refers to.
+        left_to_numpy: why loops of machine code call NumPy at their steps, for each that does.
     """
 
     def __init__(self, program: Program) -> None:
@@ -43,6 +44,7 @@ class Writer:
         self._called = {label(v): v.name for v in program.inputs if v.name}  # what the user calls the inputs
         self.buffers: dict[str, Buffer] = {}
         self.globals: dict[str, Any] = dict(NAMESPACE)
+        self.left_to_numpy: list[str] = []
 
     def straight(self, value: Value) -> list[str]:
         """The lines that compute one Value outside of loops."""

@@ -1,0 +1,89 @@
+"""Loops of which an operation has no machine code: NumPy runs it, and calls machine code for what stands around it.
+
+Elementwise operations that follow each other at a step are one pass, and one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...autodiff.rules import linalg
+from .. import thresholds
+from ..graph.shapes import is_view, multiplications
+from ..graph.values import Value, operands
+from ..loops.loop import Loop
+from ..numpy_code.loop import LoopWriter
+from ..numpy_code.writer import Writer
+from ..runtime import blas
+from .addresses import whole
+from .expressions import has_expression
+from .function import MachineCode, NoMachineCode
+from .schedule import Schedule
+
+
+class SteppedLoop(LoopWriter):
+    """Writes one loop."""
+
+    def __init__(self, writer: Writer, loop: Loop) -> None:
+        super().__init__(writer, loop)
+        self.users: dict[Value, set[Value]] = {}
+        for value in self.body:
+            for v in operands(value):
+                self.users.setdefault(v, set()).add(value)
+
+    def lines(self) -> list[str]:
+        """The loop, on one thread of BLAS's, as where NumPy runs everything, unless its products are large."""
+        lines = super().lines()
+        products = [multiplications(v) for v in self.body if v.op is linalg.matmul]
+        if not products or max(products) > thresholds.BLAS_THREADS_INSIDE:
+            return lines
+        return [f"with {self.writer.named(blas.single_threaded, 'threads')}():", *(f"    {line}" for line in lines)]
+
+    def _operation(self, value: Value, dying: list[Value]) -> None:
+        super()._operation(value, dying)
+        if value.op is linalg.matmul:  # NumPy's own: outside of loops it is shared among threads
+            name = self.writer.named(np.matmul, "product")
+            self.inside[-1] = self.inside[-1].replace("matmul(", f"{name}(", 1)
+
+    def _steps(self) -> None:
+        last_read = self._last_reads()
+        together: list[Value] = []
+        for place, value in enumerate(self.body):
+            if has_expression(value) and not is_view(value) and value not in self.storage.parts:
+                together.append(value)
+            else:
+                self._pass(together, last_read)
+                self._step(place, value, last_read)
+                together = []
+        self._pass(together, last_read)
+
+    def _pass(self, values: Sequence[Value], last_read: dict[Value, int]) -> None:
+        """Elementwise operations that follow each other: one call of machine code, if there are several."""
+        if len(values) > 1:
+            try:
+                self.inside += self._called(values)
+            except NoMachineCode:  # for a type of theirs, say
+                pass
+            else:
+                return
+        for value in values:
+            self._step(self.body.index(value), value, last_read)
+
+    def _called(self, values: Sequence[Value]) -> list[str]:
+        code = MachineCode(self.writer)
+        schedule = Schedule(code)
+        placement = schedule.placement
+        placement.add_users(values)
+        for a in dict.fromkeys(a for value in values for a in operands(value)):
+            if a not in values:
+                placement.homes[a] = whole(code.argument(self._operand(a)), a.shape)
+        read_at_end = {*(v for _, v in self._copies()), *(result.inner for result in self.storage.sums)}
+        for value in values:
+            if value in self.targets or value in read_at_end or not self.users.get(value, set()) <= {*values}:
+                self.names[value] = self.targets.get(value) or self._temporary(value)
+                placement.kept.add(value)
+                placement.write_to(whole(code.argument(self.names[value]), value.shape), value)
+        schedule.write(values)
+        return code.call()
