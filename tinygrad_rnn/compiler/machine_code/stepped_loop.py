@@ -11,15 +11,15 @@ import numpy as np
 
 from ...autodiff.rules import linalg
 from .. import thresholds
+from ..elements.addresses import whole
+from ..elements.expressions import has_expression
+from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view, multiplications
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
 from ..numpy_code.loop import LoopWriter
 from ..numpy_code.writer import Writer
 from ..runtime import blas
-from .addresses import whole
-from .expressions import has_expression
-from .function import MachineCode, NoMachineCode
 from .schedule import Schedule
 
 
