@@ -254,3 +254,12 @@ def test_a_module_is_not_clipped_but_its_parameters_are() -> None:
     for clip in (optim.clip_grad_norm_, optim.clip_grad_value_):
         with pytest.raises(TypeError, match=r"pass module.parameters\(\)"):
             clip(nn.Linear(2, 2), 1.0)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3,), (), (6,), (1, 2, 3)])
+def test_a_gradient_of_another_shape_is_refused(shape):
+    W = tr.tensor(np.ones((2, 3)), requires_grad=True, name="W")
+    W.grad = np.ones(shape)
+    with pytest.raises(ValueError, match=r"SGD: the gradient of W, of shape \(2, 3\), has the shape \("):
+        tr.optim.SGD([W], lr=0.1).step()
+    assert np.array_equal(W.data, np.ones((2, 3)))

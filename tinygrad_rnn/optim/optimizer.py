@@ -99,11 +99,20 @@ class Optimizer:
             parameter.grad = None
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient.
+
+        Raises:
+            ValueError: a gradient that was set by hand has another shape than its parameter.
+        """
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     g = parameter.grad.data if isinstance(parameter.grad, Tensor) else parameter.grad
+                    if np.shape(g) != parameter.shape:
+                        raise ValueError(
+                            f"{type(self).__name__}: the gradient of {parameter.name or 'a parameter'}, of shape "
+                            f"{parameter.shape}, has the shape {np.shape(g)}: broadcasting it would hide a mistake"
+                        )
                     state = self.state.setdefault(parameter, {})
                     parameter.data = self.updated(parameter.numpy(), g, state, group)
 
