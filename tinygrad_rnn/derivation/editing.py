@@ -126,6 +126,8 @@ class Bench:
         return {line.quantity.adjoint_of: line.quantity for line in self.lines if line.kind == "gradient"}
 
     def _shaped(self, name: str, value: Any) -> np.ndarray:
+        if value is None:
+            raise NotYet(name)
         return np.broadcast_to(np.asarray(value), self.shapes[name])
 
 
