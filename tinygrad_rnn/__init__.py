@@ -74,14 +74,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _ON_DEMAND:
-        raise AttributeError(_unknown(name), name=name, obj=sys.modules[__name__])
-    room, attribute = _ON_DEMAND[name]
-    module = importlib.import_module(f".{room}", __name__)
-    value = module if attribute is None else getattr(module, attribute)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ON_DEMAND:
+            raise AttributeError(_unknown(name), name=name, obj=sys.modules[__name__])
+        room, attribute = _ON_DEMAND[name]
+        module = importlib.import_module(f".{room}", __name__)
+        value = module if attribute is None else getattr(module, attribute)
+        globals()[name] = value
+        return value
 
 
 def _unknown(name: str) -> str:

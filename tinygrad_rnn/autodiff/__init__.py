@@ -31,11 +31,12 @@ from .rules.log_probabilities import log_softmax, logsumexp, softmax
 from .rules.special import erf
 from .scalar import Scalar, gradients, scalars
 from .scope import Label, Scope, enable_grad, no_grad, scope
-from .tensor import Tensor, tensor
+from .tensor import Array, Tensor, tensor
 from .transforms import grad, jvp, linearize, value_and_grad, vjp
 
 __all__ = [
     "AnomalyError",
+    "Array",
     "ComplexTensor",
     "GradientError",
     "Label",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy import ndarray
@@ -46,6 +46,10 @@ from .rules.parts import Parts
 from .rules.shape import astype, reshape, swapaxes, transpose
 from .scope import context, traces, watches
 from .updating import InPlaceOperators, read_only
+
+# What a cell is given and returns: an ndarray, a Tensor, or an object array of Scalars, for the same code runs on each.
+# To type checkers that is anything, since NumPy's own hints say ndarray where a Tensor comes out.
+Array: TypeAlias = Any
 
 NO_KEYWORDS: dict[str, Any] = {}
 

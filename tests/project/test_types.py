@@ -1,0 +1,101 @@
+"""Type checkers: users' code in strict mode, and an editable install that they can follow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+USERS_CODE = """
+import numpy as np
+import tinygrad_rnn as tr
+
+rng = np.random.default_rng(0)
+U = tr.tensor(rng.normal(size=(2, 3)), requires_grad=True, name="U")
+xs = rng.normal(size=(4, 2))
+np.tanh(xs @ U).sum().backward()
+np.square(np.tanh(U)).mean().backward()
+
+
+class MyCell(tr.nn.Module):
+    def __init__(self, n: int, d: int) -> None:
+        self.read = tr.nn.Linear(n, d)
+        self.W = tr.nn.Parameter(np.eye(d))
+
+    def forward(self, x: tr.Array, h: tr.Array) -> tuple[tr.Array, tr.Array]:
+        h = tr.named("h", np.tanh(self.read(x) + h @ self.W))
+        return h, h
+
+
+def cell(x: tr.Array, h: tr.Array) -> tr.Array:
+    return np.tanh(x @ U + h)
+
+
+hs, h = tr.unroll(cell, xs, state=np.zeros(3))
+hs, h = tr.unroll(MyCell(2, 3), xs, state=np.zeros(3))
+total: tr.Tensor = np.sum(hs * hs)
+total.backward()
+with tr.no_grad():
+    for p in (U,):
+        p -= 0.1 * p.grad
+U.data -= 0.1
+print(float(total), total.item(), U.grad.shape, tr.draw(np.sum(xs @ U)).svg)
+"""
+WRONG = """
+import tinygrad_rnn as tr
+
+x = tr.tensor([1.0])
+x.tanh()
+tr.zeros(3)
+"""
+
+
+@pytest.fixture
+def strict(tmp_path):
+    pytest.importorskip("mypy")
+
+    def checked(source):
+        (tmp_path / "users.py").write_text(source, "utf-8")
+        command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "users.py"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "MYPYPATH": str(ROOT)}, capture_output=True, text=True
+        )
+        return done.stdout + done.stderr
+
+    return checked
+
+
+def test_users_code_is_clean_in_strict_mode(strict, tmp_path):
+    assert "Success: no issues found" in strict(USERS_CODE)
+    code = (tmp_path / "users.py").read_text("utf-8")
+    exec(compile(code, "users.py", "exec"), {})  # and it runs
+
+
+def test_what_is_not_there_is_found_by_the_checker(strict):
+    said = strict(WRONG)
+    assert 'has no attribute "tanh"' in said and "zeros" in said
+
+
+def test_an_editable_install_is_a_path(tmp_path):
+    """A finder, which runs code at import, hides the package from mypy, pyright and editors."""
+    pytest.importorskip("setuptools", minversion="68")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
+        shutil.copy(ROOT / name, copy)
+    shutil.copytree(ROOT / "tinygrad_rnn", copy / "tinygrad_rnn", ignore=shutil.ignore_patterns("__pycache__"))
+    build = "from setuptools.build_meta import build_editable; build_editable('.')"
+    done = subprocess.run([sys.executable, "-c", build], cwd=copy, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = copy.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        top = [name for name in file.namelist() if "/" not in name]
+        assert [name for name in top if name.endswith(".py")] == []
+        (path,) = top
+        assert Path(file.read(path).decode().strip()).resolve() == copy.resolve()
