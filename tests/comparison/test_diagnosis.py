@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -93,16 +92,16 @@ def named(found, *words):
 
 # --- planted, and named ----------------------------------------------------------------------------------------------
 
-DELTA, DH = "line `Δ_t = ∂L/∂h_t ∘ (1 - h_t²)`", "line `∂L/∂h_t = (∂L/∂z Vᵀ)[t] + Δ_{t+1} Wᵀ`"
+DELTA, DH = "line `Δ_t = ∂L/∂h_t ∘ (1 - h_t²)`", "line `∂L/∂h_t = ∂L/∂H_t + Δ_{t+1} Wᵀ`"
 IN_ELMAN = {
-    "no recursion": (DH, "`∂L/∂h_t = (∂L/∂z Vᵀ)[t]`", "the term Δ_{t+1} Wᵀ was left out"),
+    "no recursion": (DH, "`∂L/∂h_t = ∂L/∂H_t`", "the term Δ_{t+1} Wᵀ was left out"),
     "chunks of 2": (DH, "the term Δ_{t+1} Wᵀ is cut after every 2 steps"),
     "last step only": (DH, "only the last step"),
     "first step left out": ("U, b: line", "without the first step"),
     "first step twice": ("U, b: line", "the first step twice in the sum"),
     "only the last loss term": ("U, W, V, b, c: line `∂L/∂z", "only the last step"),
     "third loss term left out": ("U, W, V, b, c: line `∂L/∂z", "without step 3"),
-    "only the last loss reaches the states": (DH, "`∂L/∂h_t = (∂L/∂z Vᵀ)[t] [t = T] + Δ_{t+1} Wᵀ`"),
+    "only the last loss reaches the states": (DH, "`∂L/∂h_t = ∂L/∂H_t [t = T] + Δ_{t+1} Wᵀ`"),
     "last instance only": ("U, W, b: line", "the last instance of the batch alone"),
     "s_t for s_{t-1}": (
         "W: line `∂L/∂W = Σ_t h_{t-1}ᵀ Δ_t`",
@@ -119,10 +118,10 @@ IN_ELMAN = {
     "of the step before": (DELTA, "h_{t-1} stands where h_t belongs"),
     "slope left out": (DELTA, "`Δ_t = ∂L/∂h_t`", "1 - h_t² was left out"),
     "slope left out of the recursion": (DELTA, "1 - h_t² was left out of what comes by the term Δ_{t+1} Wᵀ"),
-    "slope left out of the direct part": (DELTA, "1 - h_t² was left out of what comes by the term (∂L/∂z Vᵀ)[t]"),
+    "slope left out of the direct part": (DELTA, "1 - h_t² was left out of what comes by the term ∂L/∂H_t"),
     "sigmoid's derivative for tanh's": (DELTA, "h_t ∘ (1 - h_t) stands where 1 - h_t² belongs"),
     "square left out": (DELTA, "h_t stands where h_t² belongs"),
-    "W for its transpose": (DH, "`∂L/∂h_t = (∂L/∂z Vᵀ)[t] + Δ_{t+1} W`: W stands where its transpose belongs"),
+    "W for its transpose": (DH, "`∂L/∂h_t = ∂L/∂H_t + Δ_{t+1} W`: W stands where its transpose belongs"),
     "softmax forgotten": ("line `∂L/∂z", "the Jacobian of the softmax was forgotten"),
     "softmax diagonal": ("line `∂L/∂z", "the diagonal of the softmax's Jacobian alone"),
     "o left out": ("line `∂L/∂z", "was left out"),
@@ -180,11 +179,11 @@ def test_with_another_activation():
 
 
 IN_LSTM = {
-    "cell-state path left out": ("the term ∂L/∂1_{t+1} ∘ f_{t+1} was left out",),
+    "cell-state path left out": ("the term ∂L/∂h⁽¹⁾_{t+1} ∘ f_{t+1} was left out",),
     "hidden-state path left out": ("the term Δ_{t+1} Wᵀ was left out",),
     "tanh of c left out": ("1 - u_t² was left out",),
     "forget gate's derivative left out": ("the derivative of sigmoid, f_t ∘ (1 - f_t), was left out",),
-    "c_t for c_{t-1} in the forget gate": ("1_t stands where 1_{t-1} belongs",),
+    "c_t for c_{t-1} in the forget gate": ("h⁽¹⁾_t stands where h⁽¹⁾_{t-1} belongs",),
     "gates i, f, o, g": ("gates in the order i, f, o, g",),
 }
 
@@ -204,7 +203,7 @@ def test_and_in_the_ready_made_one(mistake):
     cell.load_state_dict(LSTM)
     wrong = derivations.lstm(LSTM, XS, mistake=mistake)
     found = diagnoses(np.sum(tr.unroll(cell, XS)[0] ** 2), wrong, cell, ())
-    named(found, *(re.sub(r"\b1_", "c_", word) for word in IN_LSTM[mistake]))
+    named(found, *(word.replace("h⁽¹⁾_", "c_") for word in IN_LSTM[mistake]))
 
 
 def test_the_reset_gate_on_the_other_side_of_the_product():
