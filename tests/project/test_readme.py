@@ -51,6 +51,11 @@ def test_the_table_is_what_compare_prints() -> None:
     assert max(float(number) for number in figures.findall(printed)) < 1e-9
 
 
+def test_the_derivation_is_what_derive_prints() -> None:
+    shown = re.findall(r"^<!-- derivation -->\n```text\n(.*?)\n```$", README, flags=re.MULTILINE | re.DOTALL)
+    assert shown == [str(run_blocks(*BLOCKS[:3])["derivation"])]
+
+
 def test_the_slip_that_it_tells_of_is_found() -> None:
     network, derivation = BLOCKS[:2]
     line = "np.outer(h[t - 1], delta)"
