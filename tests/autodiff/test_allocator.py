@@ -13,7 +13,9 @@ import pytest
 PROBE = """
 import resource
 import numpy as np
-import tinygrad_rnn
+import tinygrad_rnn as tr
+
+tr.keep_freed_memory()
 
 def allocate():
     for _ in range(10):
