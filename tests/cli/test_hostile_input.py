@@ -95,7 +95,7 @@ OPTIONS = {
     "sample": "length prime temperature seed json",
     "eval": "json",
     "export": "json",
-    "derive": "steps seed latex markdown html source out overwrite",
+    "derive": "steps seed columns latex markdown html source out overwrite",
     "draw": "steps seed level view direction shapes values gradients color formulas highlight title "
     "out overwrite quiet",
     "compare": "loss tolerance referee out overwrite quiet json",

@@ -151,3 +151,14 @@ def test_no_name_becomes_code(name: str) -> None:
     derivation = tr.derive(lambda p: np.sum(np.tanh(tr.named(name, p[name] * 2) * p[name])), {name: np.ones(2)})
     assert list(derivation.run().gradients) == [name]
     assert not any(isinstance(part, ast.Raise) for part in ast.walk(ast.parse(derivation.source())))
+
+
+def test_columns_put_matrices_before_vectors(capsys: pytest.CaptureFixture[str]) -> None:
+    derivation = tr.derive(nn.RNNCell(3, 4, **F64), XS[:, 0], np.zeros(4))
+    text = derivation.text(columns=True)
+    for line in ("a_t = U x_t + W h_{t-1} + b", "∂L/∂h_t = ∂L/∂y_t + Wᵀ Δ_{t+1}", "∂L/∂W = Σ_t Δ_t ⊗ h_{t-1}"):
+        assert line in text
+    assert re.search(r"∂L/∂U = Σ_t Δ_t ⊗ x_t *\(4, 3\)", text)
+    assert r"W\, h_{t-1}" in derivation.latex(columns=True) and str(derivation) == derivation.text()
+    assert main(["derive", "elman", "--columns"]) == 0
+    assert "V h_t" in capsys.readouterr().out

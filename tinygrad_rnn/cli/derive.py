@@ -13,11 +13,11 @@ from .places import Complaint, refuse_to_replace
 from .references import found, users_code
 
 FORMS: dict[str, Any] = {
-    "text": str,
-    "latex": lambda derivation: derivation.latex(),
-    "markdown": lambda derivation: derivation.markdown(),
-    "html": lambda derivation: derivation.html(),
-    "source": lambda derivation: derivation.source(),
+    "text": lambda derivation, columns: derivation.text(columns=columns),
+    "latex": lambda derivation, columns: derivation.latex(columns=columns),
+    "markdown": lambda derivation, columns: derivation.markdown(columns=columns),
+    "html": lambda derivation, columns: derivation.html(columns=columns),
+    "source": lambda derivation, columns: derivation.source(),
 }
 
 
@@ -41,6 +41,7 @@ def add_to(commands: Any) -> None:
         ("source", "as a NumPy function"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="text", help=about)
+    parser.add_argument("--columns", action="store_true", help="with vectors as columns, as most articles have them")
     parser.add_argument("--out", metavar="FILE", help="where to (default: standard output)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     parser.set_defaults(run=run)
@@ -51,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         refuse_to_replace([Path(options.out)], options.overwrite)
     try:
-        text = FORMS[options.form](derivation_of(options))
+        text = FORMS[options.form](derivation_of(options), options.columns)
     except ImportError as error:
         raise Complaint(str(error)) from None
     except (TypeError, ValueError, RuntimeError) as error:

@@ -217,21 +217,41 @@ class Derivation:
                     "report it."
                 )
 
-    def latex(self) -> str:
-        """Return the lines as LaTeX: an ``align*`` each for the forward pass, the backward pass and the gradients."""
-        return latex(self.lines)
+    def text(self, *, columns: bool = False) -> str:
+        """Return the lines as text, as ``print`` shows them.
 
-    def markdown(self) -> str:
-        """Return the lines as Markdown, with an equation in LaTeX and the reasons for each."""
-        return markdown(self.lines)
+        Args:
+            columns: write vectors as columns, as most articles do: ``U x`` for ``x U``. Matrices and shapes are then
+                the transposes of those in the code.
+        """
+        return written(self.lines, columns)
 
-    def html(self) -> str:
+    def latex(self, *, columns: bool = False) -> str:
+        """Return the lines as LaTeX: an ``align*`` each for the forward pass, the backward pass and the gradients.
+
+        Args:
+            columns: as in ``text``.
+        """
+        return latex(self.lines, columns)
+
+    def markdown(self, *, columns: bool = False) -> str:
+        """Return the lines as Markdown, with an equation in LaTeX and the reasons for each.
+
+        Args:
+            columns: as in ``text``.
+        """
+        return markdown(self.lines, columns)
+
+    def html(self, *, columns: bool = False) -> str:
         """Return the lines as an HTML page of its own, with equations as MathML.
+
+        Args:
+            columns: as in ``text``.
 
         Raises:
             ImportError: latex2mathml, the extra ``math``, isn't installed.
         """
-        return html(self.lines)
+        return html(self.lines, columns)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

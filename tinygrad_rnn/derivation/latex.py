@@ -49,6 +49,7 @@ class LatexWriter(TextWriter):
 
     Args:
         last: the last step, which is written T; None where the loops have none in common.
+        columns: whether vectors are written as columns.
     """
 
     # --- names -------------------------------------------------------------------------------------------------------
@@ -112,9 +113,11 @@ class LatexWriter(TextWriter):
             exponent = 2 if operation is elementwise.square else e.settings["exponent"]
             return f"{{{self.within(operands[0], ATOM)}}}^{{{exponent}}}", POWER
         if operation is linalg.matmul:
-            return rf"{self.within(operands[0], MATRIX)}\, {self.within(operands[1], POWER)}", MATRIX
+            first, second = self.in_order(operands)
+            return rf"{self.within(first, MATRIX)}\, {self.within(second, POWER)}", MATRIX
         if operation is np.outer:
-            return rf"{self.within(operands[0], POWER)} \otimes {self.within(operands[1], POWER)}", MATRIX
+            first, second = self.in_order(operands)
+            return rf"{self.within(first, POWER)} \otimes {self.within(second, POWER)}", MATRIX
         if operation is shape.transpose and not e.settings.get("axes"):
             return rf"{{{self.within(operands[0], ATOM)}}}^{{\top}}", POWER
         if operation is elementwise.sqrt:
@@ -146,7 +149,7 @@ class LatexWriter(TextWriter):
         if operation is indexing.getitem:
             return self._indexing(e)
         if operation in (shape.joined, shape.stacked):
-            down = operation is shape.stacked or (e.settings["axis"] in (0, -len(e.shape)) and len(e.shape) > 1)
+            down = operation is shape.stacked or self.is_below(e)
             return rf"\left[{('; ' if down else ', ').join(map(self.write, operands))}\right]", ATOM
         if operation is elementwise.where:
             return self._where(operands)
@@ -230,19 +233,19 @@ def derivative(of: str) -> str:
     return rf"\frac{{\partial L}}{{\partial {of}}}"
 
 
-def latex(lines: Sequence[Line]) -> str:
+def latex(lines: Sequence[Line], columns: bool = False) -> str:
     """All lines as three ``align*`` environments, each under a comment that says what it holds."""
     blocks = []
-    for title, rows in sections(lines):
+    for title, rows in sections(lines, columns):
         body = " \\\\\n".join(f"{equation} && {when}" if when else equation for equation, when, _ in rows)
         blocks.append(f"% {title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}")
     return "\n\n".join(blocks)
 
 
-def markdown(lines: Sequence[Line]) -> str:
+def markdown(lines: Sequence[Line], columns: bool = False) -> str:
     """All lines as Markdown: a heading for each part, an equation for each line, and why it is so."""
     text: list[str] = []
-    for title, rows in sections(lines):
+    for title, rows in sections(lines, columns):
         text.append(f"### {title}")
         for equation, when, why in rows:
             shown = equation.replace(" &= ", " = ", 1) + (rf" \qquad {when}" if when else "")
@@ -250,9 +253,9 @@ def markdown(lines: Sequence[Line]) -> str:
     return "\n\n".join(text) + "\n"
 
 
-def sections(lines: Sequence[Line]) -> list[tuple[str, list[tuple[str, str, str]]]]:
+def sections(lines: Sequence[Line], columns: bool = False) -> list[tuple[str, list[tuple[str, str, str]]]]:
     """For each part of a derivation its title and its rows: equation, steps, reasons."""
-    writer = LatexWriter(common_last_step(lines))
+    writer = LatexWriter(common_last_step(lines), columns)
     sections = []
     for kind, title in (("forward", "Forward"), ("backward", "Backward"), ("gradient", "Gradients")):
         rows = []

@@ -18,7 +18,7 @@ math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Ca
 """
 
 
-def html(lines: Sequence[Line], title: str = "Derivation") -> str:
+def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation") -> str:
     """All lines as a page: a table for each part, with an equation, its steps and its reasons in each row.
 
     Raises:
@@ -29,7 +29,7 @@ def html(lines: Sequence[Line], title: str = "Derivation") -> str:
     except ImportError:
         raise ImportError('html() writes MathML by latex2mathml: pip install "tinygrad_rnn[math]"') from None
     parts = []
-    for heading, rows in sections(lines):
+    for heading, rows in sections(lines, columns):
         cells = [
             f"<tr><td>{convert(equation.replace(' &= ', ' = ', 1))}</td><td>{convert(when) if when else ''}</td>"
             f'<td class="why">{escape(why)}</td></tr>'

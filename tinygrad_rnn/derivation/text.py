@@ -46,10 +46,13 @@ class TextWriter:
 
     Args:
         last: the last step, which is written T; None where the loops have none in common.
+        columns: whether vectors are written as columns, as in most articles. All is transposed then: ``U x`` stands for
+            ``x U``, and matrices are the transposes of those in the code.
     """
 
-    def __init__(self, last: int | None = None) -> None:
+    def __init__(self, last: int | None = None, columns: bool = False) -> None:
         self.last = last
+        self.columns = columns
         self.of_gradient = False
 
     # --- names -------------------------------------------------------------------------------------------------------
@@ -164,12 +167,26 @@ class TextWriter:
             exponent = "²" if operation is elementwise.square else f"^{e.settings['exponent']}"
             return f"{self.within(operands[0], ATOM)}{exponent}", POWER
         if operation is linalg.matmul:
-            return f"{self.within(operands[0], MATRIX)} {self.within(operands[1], POWER)}", MATRIX
+            first, second = self.in_order(operands)
+            return f"{self.within(first, MATRIX)} {self.within(second, POWER)}", MATRIX
         if operation is np.outer:
-            return f"{self.within(operands[0], POWER)} ⊗ {self.within(operands[1], POWER)}", MATRIX
+            first, second = self.in_order(operands)
+            return f"{self.within(first, POWER)} ⊗ {self.within(second, POWER)}", MATRIX
         if operation is shape.transpose and not e.settings.get("axes"):
             return f"{self.within(operands[0], ATOM)}ᵀ", POWER
         return self._called(e)
+
+    def in_order(self, factors: Sequence[Expression]) -> Sequence[Expression]:
+        """The factors of a matrix product, as they are written."""
+        return factors[::-1] if self.columns else factors
+
+    def is_below(self, e: Apply) -> bool:
+        """Whether the parts of a concatenation stand below each other."""
+        return (e.settings["axis"] in (0, -len(e.shape)) and len(e.shape) > 1) != self.columns
+
+    def shape(self, line: Line) -> tuple[int, ...]:
+        """The shape of a line's value."""
+        return line.shape[::-1] if self.columns else line.shape
 
     def _added(self, terms: Sequence[Expression]) -> str:
         text = ""
@@ -205,7 +222,7 @@ class TextWriter:
             )
             return f"put({pieces})", ATOM
         if operation is shape.joined:
-            mark = "; " if e.settings["axis"] in (0, -len(e.shape)) and len(e.shape) > 1 else ", "
+            mark = "; " if self.is_below(e) else ", "
             return f"[{mark.join(map(self.write, operands))}]", ATOM
         if operation is shape.stacked:
             return f"[{'; '.join(map(self.write, operands))}]", ATOM
@@ -263,7 +280,7 @@ class TextWriter:
             start, stop = (str(bound or "") for bound in (index.start, index.stop))
             return f"{start}:{stop}" + (f":{index.step}" if index.step not in (None, 1) else "")
         if isinstance(index, tuple):
-            return ", ".join(self._index(part, operands) for part in index)
+            return ", ".join(self._index(part, operands) for part in (index[::-1] if self.columns else index))
         return "..." if index is Ellipsis else str(index)
 
     # --- lines -------------------------------------------------------------------------------------------------------
@@ -309,10 +326,10 @@ def equation(line: Line) -> str:
     return TextWriter().line(line)
 
 
-def written(lines: Sequence[Line]) -> str:
-    """All lines, under headings: forward, backward, gradients."""
+def written(lines: Sequence[Line], columns: bool = False) -> str:
+    """All lines, under headings: forward, backward, gradients; with vectors as rows or as columns."""
     last = common_last_step(lines)
-    writer = TextWriter(last)
+    writer = TextWriter(last, columns)
     text: list[str] = []
     for kind, title in (("forward", "Forward"), ("backward", "Backward"), ("gradient", "Gradients")):
         chosen = [line for line in lines if line.kind == kind]
@@ -342,7 +359,7 @@ def _block(lines: list[Line], writer: TextWriter, backwards: bool) -> list[str]:
             elif rows:
                 rows.append("  once")
         why = printable("; ".join(line.why))
-        rows.append(f"    {text:<{width}}  {line.shape}" + (f"  {why}" if why else ""))
+        rows.append(f"    {text:<{width}}  {writer.shape(line)}" + (f"  {why}" if why else ""))
     return rows
 
 
