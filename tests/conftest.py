@@ -1,10 +1,12 @@
-"""Which files of tests take seconds. All of them run by default; ``-m "not slow"`` leaves these out while one edits."""
+"""What all tests share: the seed, and which files take seconds (``-m "not slow"`` leaves these out while one edits)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+import tinygrad_rnn as tr
 
 HERE = Path(__file__).parent
 
@@ -19,6 +21,12 @@ SLOW = {
     *("report/test_in_a_browser.py", "training/test_against_torch.py", "training/test_memory.py"),
     *("training/test_resume.py", "training/test_shared_runs.py", "training/test_whole_step.py", "viz/test_page.py"),
 }
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_in_every_order() -> None:
+    """What is made without a seed is the same for a test, whichever tests ran before it in this process."""
+    tr.manual_seed(0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -205,7 +205,7 @@ def complex_refused(name: str) -> NotOnTensors:
 
 
 def _shapes(arrays: Sequence[Any]) -> list[str]:
-    return [str(a.shape) for a in arrays if isinstance(a, np.ndarray)]
+    return [str(a.shape) for a in arrays if isinstance(getattr(a, "shape", None), tuple) and not np.isscalar(a)]
 
 
 def _matmul_shapes(arrays: Sequence[Any]) -> str | None:
