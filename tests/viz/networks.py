@@ -139,7 +139,7 @@ def language() -> Any:
 
 def normalised() -> Any:
     """A cell within a cell, with two parameters of the same name."""
-    return built_in(tr.nn.LayerNormCell(tr.nn.RNNCell(3, 4)))
+    return built_in(tr.nn.LayerNormCell(tr.nn.RNNCell(3, 4, dtype=np.float64)))
 
 
 NETWORKS = {
