@@ -76,6 +76,8 @@ DERIVATIONS: dict[str, Any] = {
     "LSTM layer": lambda: layer(nn.LSTMCell(3, 4, peepholes=True, **F64)),
     "GRU layer": lambda: layer(nn.GRUCell(3, 4, reset="before", **F64)),
     "minimal gated unit": lambda: layer(nn.MGUCell(3, 4, **F64)),
+    "sums over paths": lambda: layer(nn.LSTMCell(3, 4, **F64)).in_style("sums"),
+    "real-time": lambda: layer(nn.GRUCell(3, 4, **F64)).in_style("rtrl"),
     "odd": lambda: tr.derive(odd, {"W_{x}%": RNG.normal(size=(6, 3)), "γ²": RNG.normal(size=(3, 3))}),
 }
 
@@ -84,7 +86,7 @@ DERIVATIONS: dict[str, Any] = {
 def test_every_line_is_rendered(make: Any, katex: Path) -> None:
     derivation = make()
     texts = equations(derivation)
-    assert len(texts) == 3 + len(derivation.lines)
+    assert len(texts) == len({line.kind for line in derivation.lines}) + len(derivation.lines)
     rendered_without_error(katex, texts)
 
 
@@ -126,6 +128,8 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["derive", "elman", "--steps", "3"]) == 0
     assert "Δ_t = ∂L/∂h_t ∘ (1 - h_t²)" in capsys.readouterr().out
+    assert main(["derive", "elman", "--steps", "3", "--style", "rtrl"]) == 0
+    assert "∂h_t/∂W_{ij} = (" in capsys.readouterr().out
     assert main(["derive", "gru", "--latex"]) == 0
     assert r"\begin{align*}" in capsys.readouterr().out
     assert main(["derive", "lstm", "--source"]) == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..derivation import derive
+from ..derivation.derivation import STYLES
 from ..report.networks import BY_NAME, Recorded
 from . import options as o
 from .places import Complaint, refuse_to_replace
@@ -41,6 +42,13 @@ def add_to(commands: Any) -> None:
         ("source", "as a NumPy function"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="text", help=about)
+    parser.add_argument(
+        "--style",
+        choices=STYLES,
+        default="recursion",
+        help="how gradients are written: by the backward recursion, as sums over paths, or by real-time recurrent "
+        "learning (default: recursion)",
+    )
     parser.add_argument("--columns", action="store_true", help="with vectors as columns, as most articles have them")
     parser.add_argument("--out", metavar="FILE", help="where to (default: standard output)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
@@ -52,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         refuse_to_replace([Path(options.out)], options.overwrite)
     try:
-        text = FORMS[options.form](derivation_of(options), options.columns)
+        text = FORMS[options.form](derivation_of(options).in_style(options.style), options.columns)
     except ImportError as error:
         raise Complaint(str(error)) from None
     except (TypeError, ValueError, RuntimeError) as error:

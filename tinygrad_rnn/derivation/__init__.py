@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .derivation import Derivation, WrongDerivation, derive
 from .lines import Line
+from .numpy_text import NotWritable
 
-__all__ = ["Derivation", "Line", "WrongDerivation", "derive"]
+__all__ = ["Derivation", "Line", "NotWritable", "WrongDerivation", "derive"]

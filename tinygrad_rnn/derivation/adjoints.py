@@ -7,7 +7,7 @@ having steps, a parameter above all, gets a sum over the steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from ..autodiff.rules import elementwise, indexing
@@ -45,18 +45,24 @@ class Term:
         self.expression = expression
 
 
-def adjoints(quantities: list[Quantity], root: Quantity, parameters: dict[str, tuple[int, ...]]) -> list[Quantity]:
+def adjoints(
+    quantities: list[Quantity],
+    root: Quantity,
+    parameters: dict[str, tuple[int, ...]],
+    held: Collection[Quantity] = (),
+) -> list[Quantity]:
     """The derivatives of the loss by all quantities on the way from the parameters, and by the parameters.
 
     Args:
         quantities: of the forward pass.
         root: the loss.
         parameters: the shape of each, by name.
+        held: quantities that are taken as given: what acts on the loss through them alone gets nothing.
 
     Returns:
         First those of quantities, in the order in which the backward pass needs them; then one for each parameter.
     """
-    wanted = _active(quantities)
+    wanted = active(quantities)
     derivative: dict[Target, Quantity] = {q: Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop) for q in wanted}
     derivative |= {name: Quantity(shape, adjoint_of=name) for name, shape in parameters.items()}
     terms: dict[Target, list[Term]] = {target: [] for target in derivative}
@@ -64,9 +70,10 @@ def adjoints(quantities: list[Quantity], root: Quantity, parameters: dict[str, t
     terms[root] = [Term(() if at_root is None else (at_root,), Number(1.0))]
     exists: dict[Target, set[int | None]] = {target: set() for target in derivative}
     exists[root].add(at_root)
-    _find_steps(quantities, derivative, exists)
-    for quantity in reversed(quantities):
-        for equation in quantity.equations if quantity in derivative else ():
+    passing = [quantity for quantity in quantities if quantity in derivative and quantity not in held]
+    _find_steps(passing, derivative, exists)
+    for quantity in reversed(passing):
+        for equation in quantity.equations:
             _add_terms(quantity, equation, derivative, exists, terms)
     for target, made in derivative.items():
         _set_equations(target, made, terms[target], exists[target])
@@ -78,7 +85,7 @@ def _last(made: Quantity) -> float:
     return min(made.order.values())
 
 
-def _active(quantities: list[Quantity]) -> list[Quantity]:
+def active(quantities: list[Quantity]) -> list[Quantity]:
     """Quantities that depend on a parameter in a differentiable way."""
     found: set[Quantity] = set()
     changed = True
@@ -100,7 +107,7 @@ def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
     )
 
 
-def _uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
+def uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
     """The references and parameters that an equation reads, with the numbers of the operands; -1 for itself."""
     if isinstance(expression, (Reference, Parameter)):
         yield expression, -1
@@ -119,12 +126,12 @@ def _find_steps(
 ) -> None:
     """At which steps the loss depends on each quantity: a walk from the last value to the first."""
     visits = sorted(((q.order[t], t, q) for q in quantities for t in q.order), key=lambda v: v[0], reverse=True)
-    uses = {id(e): list(_uses(e.expression)) for q in quantities for e in q.equations}
+    read = {id(e): list(uses(e.expression)) for q in quantities for e in q.equations}
     for _, t, quantity in visits:
         equation = quantity.equation_at(t)
-        if quantity not in derivative or t not in exists[quantity] or equation is None:
+        if t not in exists[quantity] or equation is None:
             continue
-        for used, _ in uses[id(equation)]:
+        for used, _ in read[id(equation)]:
             if isinstance(used, Parameter):
                 if used.name in exists:
                     exists[used.name].add(None)
@@ -151,7 +158,7 @@ def _add_terms(
         return
     g = Reference(derivative[consumer], None if once else 0)
     ans = Reference(consumer, None if once else 0)
-    for used, number in _uses(equation.expression):
+    for used, number in uses(equation.expression):
         target = used.name if isinstance(used, Parameter) else used.quantity  # type: ignore[attr-defined]
         if target not in derivative:
             continue

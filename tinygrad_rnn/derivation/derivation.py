@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.array_node import value_of
-from ..autodiff.graph import ancestors
-from ..autodiff.scope import enable_grad, no_grad
-from ..autodiff.tensor import Tensor, tensor
-from ..autodiff.trees import leaves, paths, tree_map
-from ..nn.module import Module
-from ..nn.recurrent import Recurrent
-from ..nn.unroll import unroll
-from ..recorded.recording import Recording, record
+from ..autodiff.tensor import Tensor
+from ..recorded.recording import Recording
 from .adjoints import adjoints
 from .evaluate import Values, evaluate
 from .expressions import Expression
@@ -29,20 +22,27 @@ from .lines import Line
 from .names import Names, short_names
 from .numpy_text import NotWritable
 from .page import html
+from .path_sums import over_paths
 from .quantities import Quantity
 from .reading import moves, parts
 from .reasons import reasons
 from .recognising import name_softmaxes
 from .rolling import Rolling
 from .running import Run, function_of
+from .sensitivities import real_time
 from .simplifying import simplified
 from .source import Source
 from .steps import merge_sums, number_steps
 from .summing import sum_at_once
+from .taking_in import taken_in
 from .text import written
 
 Function = Callable[..., dict[str, Any]]
 Named = Mapping[str, Any]
+
+
+# How the gradients can be written: by the backward recursion, as sums over paths, by real-time recurrent learning.
+STYLES: dict[str, Callable[..., list[Quantity]]] = {"recursion": adjoints, "sums": over_paths, "rtrl": real_time}
 
 
 class WrongDerivation(AssertionError):
@@ -59,6 +59,7 @@ class Derivation:
         names: what each parameter is called in the lines.
         recording: the loss that was derived.
         begins_outside: whether a layer is derived alone, whose outputs get their derivatives from outside.
+        style: how the gradients are written.
     """
 
     def __init__(
@@ -67,9 +68,12 @@ class Derivation:
         data: Mapping[Tensor, str],
         given: Mapping[str, np.ndarray],
         begins_outside: bool = False,
+        style: str = "recursion",
     ) -> None:
         self.recording = recording
         self.begins_outside = begins_outside
+        self.style = style
+        self._in_style: Callable[[str], Derivation] = cache(partial(Derivation, recording, data, given, begins_outside))
         self.parameters = recording.values()
         self.names = short_names(self.parameters)
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
@@ -81,14 +85,14 @@ class Derivation:
         self.loss, _ = rolling.of[id(root)]
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
         forward = rolling.quantities
-        backward = adjoints(forward, self.loss, shapes)
+        backward = STYLES[style](forward, self.loss, shapes)
         for quantity in (*forward, *backward):
             for equation in quantity.equations:
                 equation.expression = simplified(equation.expression)
         kept = Grain(forward, backward, simplified).settle(self.loss)
         self.data = rolling.data
-        self.forward = [quantity for quantity in kept if quantity.adjoint_of is None]
-        self.backward = [quantity for quantity in kept if quantity.adjoint_of is not None]
+        self.backward = [quantity for quantity in kept if quantity in set(backward)]
+        self.forward = [quantity for quantity in kept if quantity not in set(backward)]
         Names(self.forward, self.backward, self.loss, [*shapes, *self.data])
         self.lines = self._lines()
 
@@ -99,7 +103,7 @@ class Derivation:
         for quantity in (*self.forward, *self.backward):
             for equation in quantity.equations:
                 why: tuple[str, ...] = ()
-                if quantity.adjoint_of is not None:
+                if quantity.adjoint_of is not None or quantity.sensitivity is not None:
                     why = reasons(quantity, equation.expression, self.forward, last)
                 found.append(Line(quantity, _kind(quantity), equation.steps, equation.expression, why))
         if self.begins_outside:
@@ -142,17 +146,26 @@ class Derivation:
                 return source, function
         raise NotWritable("the lines of this derivation don't run as a program of NumPy; evaluate() runs them")
 
-    def source(self) -> str:
+    def source(self, *, style: str | None = None) -> str:
         """The derivation as a NumPy function, ``derivative(parameters..., data...)``, that a person could have written.
 
         It imports NumPy alone, and gives the loss and the gradients by name.
 
+        Args:
+            style: as in ``text``.
+
         Raises:
             NotWritable: an operation has no short form in NumPy; it says which.
         """
-        return self._program[0].text
+        return self.in_style(style)._program[0].text
 
-    def run(self, parameters: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None) -> Run:
+    def run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        *,
+        style: str | None = None,
+    ) -> Run:
         """Run the text of ``source()``, and nothing else.
 
         Where an operation can't be written in NumPy, the lines are run one by one instead.
@@ -160,10 +173,13 @@ class Derivation:
         Args:
             parameters: other values than the recorded ones, by name.
             data: other arrays than the recorded ones, by name.
+            style: as in ``text``.
 
         Returns:
             The loss, the value of every line at each step, and the gradients.
         """
+        if style is not None and style != self.style:
+            return self.in_style(style).run(parameters, data)
         called, given = self._called(parameters or {}), {**self.data, **(data or {})}
         try:
             source, function = self._program
@@ -217,41 +233,62 @@ class Derivation:
                     "report it."
                 )
 
-    def text(self, *, columns: bool = False) -> str:
+    def in_style(self, style: str | None) -> Derivation:
+        """Return the same derivation with its gradients written in another way.
+
+        Args:
+            style: "recursion", backward from step to step; "sums", over all paths from the loss at a step to a
+                parameter at an earlier one, with products of Jacobians; "rtrl", by derivatives that are carried forward
+                in time (real-time recurrent learning).
+
+        Raises:
+            NotWritable: the network can't be written so; it says why.
+        """
+        if style is None or style == self.style:
+            return self
+        if style not in STYLES:
+            raise ValueError(f"there is no style {style!r}; there are {', '.join(map(repr, STYLES))}")
+        return self._in_style(style)
+
+    def text(self, *, columns: bool = False, style: str | None = None) -> str:
         """Return the lines as text, as ``print`` shows them.
 
         Args:
             columns: write vectors as columns, as most articles do: ``U x`` for ``x U``. Matrices and shapes are then
                 the transposes of those in the code.
+            style: how the gradients are written, as in ``in_style``.
         """
-        return written(self.lines, columns)
+        return written(self.in_style(style).lines, columns)
 
-    def latex(self, *, columns: bool = False) -> str:
+    def latex(self, *, columns: bool = False, style: str | None = None) -> str:
         """Return the lines as LaTeX: an ``align*`` each for the forward pass, the backward pass and the gradients.
 
         Args:
             columns: as in ``text``.
+            style: as in ``text``.
         """
-        return latex(self.lines, columns)
+        return latex(self.in_style(style).lines, columns)
 
-    def markdown(self, *, columns: bool = False) -> str:
+    def markdown(self, *, columns: bool = False, style: str | None = None) -> str:
         """Return the lines as Markdown, with an equation in LaTeX and the reasons for each.
 
         Args:
             columns: as in ``text``.
+            style: as in ``text``.
         """
-        return markdown(self.lines, columns)
+        return markdown(self.in_style(style).lines, columns)
 
-    def html(self, *, columns: bool = False) -> str:
+    def html(self, *, columns: bool = False, style: str | None = None) -> str:
         """Return the lines as an HTML page of its own, with equations as MathML.
 
         Args:
             columns: as in ``text``.
+            style: as in ``text``.
 
         Raises:
             ImportError: latex2mathml, the extra ``math``, isn't installed.
         """
-        return html(self.lines, columns)
+        return html(self.in_style(style).lines, columns)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
@@ -285,6 +322,8 @@ def _is_start(line: Line) -> bool:
 
 
 def _kind(quantity: Quantity) -> str:
+    if quantity.sensitivity is not None:
+        return "sensitivity"
     if quantity.adjoint_of is None:
         return "forward"
     return "gradient" if isinstance(quantity.adjoint_of, str) else "backward"
@@ -321,135 +360,9 @@ def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = T
         >>> derivation.gradients()["W"].shape
         (2, 2)
     """
-    recording, tracked, given = _recorded(loss, parameters, data)
+    recording, tracked, given = taken_in(loss, parameters, data)
     outside = any(name.startswith("dL_d") for name in tracked.values())
     derivation = Derivation(recording, tracked, given, outside)
     if check:
         derivation.check()
     return derivation
-
-
-# --- taking in -------------------------------------------------------------------------------------------------------
-
-
-def _recorded(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
-    """The recording, the leaves that are followed as data, and the arrays that the loss was given."""
-    if callable(loss) and _is_array(parameters) and not _is_loss_of(loss, parameters, data):
-        return _layer(loss, parameters, None if isinstance(data, (tuple, list)) and not len(data) else data)
-    if isinstance(loss, Recording):
-        return loss, {}, {}
-    data = tuple(data)
-    if not callable(loss) or isinstance(loss, Tensor):
-        return _record(loss, parameters, data), {}, {}
-    names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
-    given = {name: np.asarray(value_of(a)) for name, a in _arrays(names, data)}
-    followed, tracked = _followed(names, data)
-    try:
-        return _record(loss, parameters, followed), tracked, given
-    except Exception:  # data that are Tensors may be refused where arrays are not
-        return _record(loss, parameters, data), {}, given
-
-
-def _record(loss: Any, parameters: Any, data: Sequence[Any]) -> Recording:
-    """The recording; errors speak of ``derive``."""
-    try:
-        return record(loss, parameters, data)
-    except (TypeError, ValueError) as error:
-        text = str(error)
-        if not text.startswith("compare:"):
-            raise
-        raise type(error)(text.replace("compare", "derive").replace(" on the autograd side", "")) from None
-
-
-def _is_loss_of(function: Any, parameters: Any, data: Any) -> bool:
-    """Whether a function gives one number for an array of parameters, so that it is a loss, and not a cell."""
-    if isinstance(function, Module) or not isinstance(data, (tuple, list)):
-        return False
-    try:
-        with no_grad():
-            return np.size(value_of(function(parameters, *data))) == 1
-    except Exception:  # a cell takes other arguments
-        return False
-
-
-def _is_array(a: Any) -> bool:
-    return isinstance(a, (Tensor, np.ndarray)) and np.ndim(a) > 0
-
-
-def _layer(cell: Any, xs: Any, state: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
-    """A layer alone, whose outputs get cotangents from outside."""
-    xs = np.asarray(value_of(xs))
-    followed = tensor(xs, requires_grad=xs.dtype.kind == "f")
-    with enable_grad():
-        ys, _ = cell(followed, state) if isinstance(cell, Recurrent) else unroll(cell, followed, state)
-    outputs = [y for y in leaves(ys) if isinstance(y, Tensor)]
-    rng = np.random.default_rng(0)
-    arriving = {
-        f"dL_d{name or 'y'}": tensor(rng.normal(size=y.shape), requires_grad=True)
-        for name, y in zip(paths(ys), outputs)
-    }
-    with enable_grad():
-        loss = sum(np.sum(y * g) for y, g in zip(outputs, arriving.values()))
-    parameters = _parameters_of(cell, loss, [followed, *arriving.values()])
-    tracked = {followed: "xs", **{leaf: name for name, leaf in arriving.items()}}
-    given = {name: leaf.data for leaf, name in tracked.items()}
-    return Recording(loss, parameters, parameters), tracked, given
-
-
-def _parameters_of(cell: Any, loss: Any, others: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The parameters of a cell by name: a module's own, and those that a function finds in its surroundings."""
-    if isinstance(cell, Module):
-        return dict(cell.named_parameters())
-    try:
-        found = inspect.getclosurevars(cell)
-        names = {id(leaf): path for path, leaf in _named_leaves({**found.globals, **found.nonlocals})}
-    except TypeError:
-        names = {}
-    reached = [node for node in reversed(ancestors([loss])) if node.is_leaf and not any(node is o for o in others)]
-    return {leaf.name or names.get(id(leaf)) or f"w_{k}": leaf for k, leaf in enumerate(reached, 1)}  # type: ignore[misc]
-
-
-def _named_leaves(surroundings: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found = []
-    for name, thing in surroundings.items():
-        if isinstance(thing, Tensor):
-            found.append((name, thing))
-        elif isinstance(thing, Module):
-            found += list(thing.named_parameters())
-        elif isinstance(thing, (dict, tuple, list)):
-            found += [(path, leaf) for path, leaf in zip(paths(thing), leaves(thing)) if isinstance(leaf, Tensor)]
-    return found
-
-
-def _argument_names(function: Any, is_model: bool, count: int) -> list[str]:
-    """What a loss function calls its data."""
-    try:
-        target: Callable[..., Any] = function.forward if isinstance(function, Module) else function
-        names = [p.name for p in inspect.signature(target).parameters.values() if p.kind != p.VAR_POSITIONAL]
-    except (TypeError, ValueError, AttributeError):
-        names = []
-    names = names if is_model else names[1:]
-    return [names[k] if k < len(names) else f"data_{k + 1}" for k in range(count)]
-
-
-def _arrays(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
-    found = []
-    for name, argument in zip(names, data):
-        of_argument = [(path, leaf) for path, leaf in zip(paths(argument), leaves(argument)) if _is_array(leaf)]
-        found += [(f"{name}_{path}" if path else name, leaf) for path, leaf in of_argument]
-    return found
-
-
-def _followed(names: Sequence[str], data: Sequence[Any]) -> tuple[tuple[Any, ...], dict[Tensor, str]]:
-    """The data as leaves whose every use is recorded."""
-    tracked: dict[Tensor, str] = {}
-    arrays = {id(leaf): name for name, leaf in _arrays(names, data)}
-
-    def follow(a: Any) -> Any:
-        if _is_array(a) and not isinstance(a, Tensor) and a.dtype.kind == "f":
-            leaf = tensor(a, requires_grad=True, name=arrays.get(id(a)))
-            tracked[leaf] = arrays.get(id(a), "data")
-            return leaf
-        return a
-
-    return tuple(tree_map(follow, argument) for argument in data), tracked

@@ -17,12 +17,14 @@ from .expressions import (
     Constant,
     Data,
     During,
+    Entry,
     Expression,
     Number,
     Parameter,
     Reference,
     Stack,
     Sum,
+    Unit,
     indexed_operands,
     is_open,
     settled,
@@ -43,14 +45,16 @@ class Running:
         parameters: by name.
         data: by name.
         values: of each quantity, by step.
+        entry: which entry of a parameter the equation at hand is about.
     """
 
-    __slots__ = ("data", "parameters", "values")
+    __slots__ = ("data", "entry", "parameters", "values")
 
     def __init__(self, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         self.parameters = parameters
         self.data = data
         self.values: Values = {}
+        self.entry: tuple[int, ...] = ()
 
 
 def compiled(expression: Expression) -> Run:
@@ -71,7 +75,12 @@ def compiled(expression: Expression) -> Run:
         name = expression.name
         return lambda run, t: run.data[name]
     if isinstance(expression, Reference):
-        return _reference(expression)
+        return _entry_of(_reference(expression)) if expression.quantity.entries else _reference(expression)
+    if isinstance(expression, Unit):
+        shape = expression.shape
+        return lambda run, t: unit(shape, run.entry)
+    if isinstance(expression, Entry):
+        return _entry_of(compiled(expression.operands[0]))
     if isinstance(expression, (Sum, Stack)):
         return _over_steps(expression)
     if isinstance(expression, During):
@@ -88,6 +97,29 @@ def _reference(expression: Reference) -> Run:
     if shift == 0:
         return lambda run, t: run.values[quantity][t]
     return lambda run, t: run.values[quantity][t + shift]  # type: ignore[operator]
+
+
+def _entry_of(whole: Run) -> Run:
+    return lambda run, t: whole(run, t)[run.entry]
+
+
+def unit(shape: tuple[int, ...], entry: tuple[int, ...]) -> np.ndarray:
+    """1 in one entry, 0 elsewhere."""
+    made = np.zeros(shape)
+    made[entry] = 1
+    return made
+
+
+def _for_each_entry(function: Run, entries: tuple[int, ...], shape: tuple[int, ...]) -> Run:
+    """A function that gives the values at all entries as one array."""
+
+    def each(run: Running, t: int | None) -> Any:
+        found = np.empty((*entries, *shape))
+        for run.entry in np.ndindex(*entries):
+            found[run.entry] = function(run, t)
+        return found
+
+    return each
 
 
 def _over_steps(expression: Sum | Stack) -> Run:
@@ -175,6 +207,8 @@ def evaluate(
     visits = []
     for line in lines:
         function = compiled(edits.get(line, line.expression))
+        if line.quantity.entries:
+            function = _for_each_entry(function, line.quantity.entries, line.quantity.shape)
         for t in line.steps or (None,):
             order = line.quantity.order.get(t, np.inf)
             visits.append((line.quantity.adjoint_of is not None, order, line.quantity, t, function))

@@ -97,13 +97,15 @@ class Grain:
     def _has_name(self, quantity: Quantity) -> bool:
         """Whether the model, or the person who reads, calls it by a name."""
         source = quantity.adjoint_of
+        if quantity.hint is not None:
+            return True
         if isinstance(source, Quantity):
             if source not in self.quantities:
                 return False
             return source.label("state", "value", "output") is not None and any(
                 not isinstance(e.expression, (Reference, Number)) for e in quantity.equations
             )
-        return quantity.hint is not None or quantity.label("state", "value", "output") is not None
+        return quantity.label("state", "value", "output") is not None
 
     def _write_in(self, quantity: Quantity, uses: list[Use]) -> bool:
         """Write a quantity into all that read it; False if that can't be done everywhere."""
@@ -130,7 +132,8 @@ def references(expression: Expression, steps: Steps) -> Iterator[tuple[Reference
     if isinstance(expression, Reference):
         yield expression, steps
     elif isinstance(expression, OverSteps):
-        yield from references(expression.inner, expression.steps)
+        for operand in expression.operands:
+            yield from references(operand, expression.steps)
     elif isinstance(expression, During):
         yield from references(expression.inner, tuple(t for t in steps if t in expression.steps))
     else:

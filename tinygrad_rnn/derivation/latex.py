@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from .absence import follows_from_absence
-from .expressions import Apply, Data, During, Expression, Number, Reference, Stack, Step, Steps
+from .expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Stack, Step, Steps
 from .lines import Line
 from .quantities import Quantity
 from .recognising import one_hot
@@ -20,6 +20,7 @@ from .text import (
     ATOM,
     BY_ELEMENT,
     COMPARISONS,
+    KINDS,
     LOOKS,
     MATRIX,
     POWER,
@@ -27,6 +28,7 @@ from .text import (
     Piece,
     TextWriter,
     common_last_step,
+    entry,
     row_name,
 )
 
@@ -54,14 +56,25 @@ class LatexWriter(TextWriter):
 
     # --- names -------------------------------------------------------------------------------------------------------
 
-    def symbol(self, quantity: Quantity, step: str = "") -> str:
-        """What a quantity is called, at a step."""
-        source = quantity.adjoint_of
-        if quantity.base == "delta":
-            return self._indexed("Δ", quantity.mark, step)
-        if source is None:
-            return self._indexed(quantity.base, quantity.mark, step)
-        return derivative(name(source) if isinstance(source, str) else self._indexed(source.base, source.mark, step))
+    DOT, DOTS = r" \cdot ", r" \cdots "
+
+    def ratio(self, of: str, by: str, direct: bool = False) -> str:
+        """The derivative of something by something."""
+        return rf"\frac{{\partial{'^{+}' if direct else ''} {of}}}{{\partial {by}}}"
+
+    def vector(self, quantities: Sequence[Quantity], step: str) -> str:
+        """Some quantities of one step as one."""
+        if len(quantities) == 1:
+            return super().vector(quantities, step)
+        return rf"\left({', '.join(self._indexed(q.base, q.mark, '') for q in quantities)}\right)_{{{step}}}"
+
+    def sum_to(self, letter: str, first: str, last: str) -> str:
+        """The sign of a sum over another number than the step."""
+        return rf"\sum_{{{letter}={first}}}^{{{last}}}"
+
+    def entry_of(self, array: Expression) -> str:
+        """The entry of an array that a line is about."""
+        return rf"\left({self.write(array)}\right)_{{{entry(array.shape)}}}"
 
     def _indexed(self, base: str, mark: str, step: str) -> str:
         above = f"^{{({name(mark)})}}" if mark else ""
@@ -84,7 +97,7 @@ class LatexWriter(TextWriter):
 
     def piece(self, e: Expression) -> Piece:
         """An expression, and how tightly it holds together."""
-        return (name(e.name), ATOM) if hasattr(e, "name") and not isinstance(e, Apply) else super().piece(e)
+        return (name(e.name), ATOM) if isinstance(e, (Parameter, Data)) else super().piece(e)
 
     def _number(self, value: Any) -> Piece:
         text, binding = super()._number(value)
@@ -177,7 +190,7 @@ class LatexWriter(TextWriter):
             step = self.moving_step(index.offset + 1)
             if isinstance(inner, Data):
                 if inner.name.startswith("dL_d"):
-                    return derivative(self._indexed(inner.name[4:], "", step)), ATOM
+                    return self.ratio("L", self._indexed(inner.name[4:], "", step)), ATOM
                 return self._indexed(row_name(inner.name), "", step), ATOM
             if isinstance(inner, Reference) and inner.shift is None and inner.at is None:
                 return self.symbol(inner.quantity, step), ATOM
@@ -228,11 +241,6 @@ def function(word: str) -> str:
     return rf"\{word}" if word in NAMED else rf"\operatorname{{{escaped(word)}}}"
 
 
-def derivative(of: str) -> str:
-    """∂L/∂ of something."""
-    return rf"\frac{{\partial L}}{{\partial {of}}}"
-
-
 def latex(lines: Sequence[Line], columns: bool = False) -> str:
     """All lines as three ``align*`` environments, each under a comment that says what it holds."""
     blocks = []
@@ -257,7 +265,7 @@ def sections(lines: Sequence[Line], columns: bool = False) -> list[tuple[str, li
     """For each part of a derivation its title and its rows: equation, steps, reasons."""
     writer = LatexWriter(common_last_step(lines), columns)
     sections = []
-    for kind, title in (("forward", "Forward"), ("backward", "Backward"), ("gradient", "Gradients")):
+    for kind, title in KINDS.items():
         rows = []
         for line in (line for line in lines if line.kind == kind):
             when = _direction(writer, line.steps, kind == "backward") if line.steps else ""

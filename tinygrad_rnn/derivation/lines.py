@@ -15,7 +15,7 @@ class Line:
 
     Attributes:
         quantity: what the line defines.
-        kind: "forward", "backward" or "gradient".
+        kind: "forward", "backward" or "gradient"; "sensitivity" of the forward mode's.
         steps: the steps for which it holds; none where it stands once.
         expression: the right-hand side.
         why: the reasons, in words.
@@ -44,8 +44,8 @@ class Line:
 
     @property
     def shape(self) -> Shape:
-        """The shape of its value, at one step."""
-        return self.quantity.shape
+        """The shape of its value, at one step; of derivatives by each entry of a parameter, the entries first."""
+        return (*self.quantity.entries, *self.quantity.shape)
 
     def __repr__(self) -> str:
         return f"<line {self.name}>"

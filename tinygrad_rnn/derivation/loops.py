@@ -106,7 +106,8 @@ def _runs_backwards(group: list[Line]) -> bool:
 
 def _in_step_order(group: list[Line]) -> list[Line]:
     """The lines of a loop's body, each after what it reads of the same step."""
-    remaining = sorted(group, key=lambda line: line.quantity.order[line.steps[-1]])
+    moved = [line.quantity.sensitivity and line.quantity.sensitivity.by for line in group]
+    remaining = sorted(group, key=lambda line: (_rank(line, moved), line.quantity.order[line.steps[-1]]))
     found: list[Line] = []
     while remaining:
         first = next((line for line in remaining if not _waits(line, remaining)), None)
@@ -115,6 +116,11 @@ def _in_step_order(group: list[Line]) -> list[Line]:
         found.append(first)
         remaining.remove(first)
     return found
+
+
+def _rank(line: Line, moved: list[Any]) -> int:
+    """Lines that are derivatives by the same thing stand together."""
+    return moved.index(line.quantity.sensitivity and line.quantity.sensitivity.by)
 
 
 def _waits(line: Line, others: list[Line]) -> bool:

@@ -107,6 +107,9 @@ class Names:
         return results[0].label("value") or ""
 
     def _name_adjoint(self, quantity: Quantity) -> None:
+        if quantity.sensitivity is not None:
+            self._name_sensitivity(quantity)
+            return
         source = quantity.adjoint_of
         if isinstance(source, str):
             quantity.base, quantity.name = source, f"dL/d{source}"
@@ -115,10 +118,19 @@ class Names:
             self._give(source, self._base(source))
         quantity.base, quantity.mark = source.base, source.mark
         is_delta = source.base == "a" and self._own_name(source) is None
-        quantity.name = f"dL/d{source.name}"
-        if is_delta:
+        quantity.name = f"d+L/d{source.name}" if quantity.direct else f"dL/d{source.name}"
+        if is_delta and not quantity.direct:
             quantity.base = "delta"
             quantity.name = f"delta_{source.mark}" if source.mark else "delta"
+
+
+    def _name_sensitivity(self, quantity: Quantity) -> None:
+        of, by, direct = quantity.sensitivity  # type: ignore[misc]
+        for source in (of, by):
+            if isinstance(source, Quantity) and not source.name:
+                self._give(source, self._base(source))
+        below = by if isinstance(by, str) else by.name
+        quantity.name = f"d{'+' if direct and isinstance(by, str) else ''}{of.name}/d{below}"
 
 
 def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:

@@ -17,6 +17,7 @@ from .expressions import (
     Constant,
     Data,
     During,
+    Entry,
     Expression,
     Number,
     Operand,
@@ -26,6 +27,7 @@ from .expressions import (
     Stack,
     Step,
     Steps,
+    Unit,
 )
 from .recognising import one_hot
 
@@ -121,7 +123,11 @@ class NumpyWriter:
         if isinstance(e, (Parameter, Data)):
             return self.names[e.name], ATOM
         if isinstance(e, Reference):
-            return f"{self.names[e.quantity]}{self._place(e)}", ATOM
+            return f"{self.names[e.quantity]}{self._place(e)}{self._entry() if e.quantity.entries else ''}", ATOM
+        if isinstance(e, Unit):
+            return f"{self.names['unit', e.by]}{self._entry()}", ATOM
+        if isinstance(e, Entry):
+            return f"{self._within(e.operands[0], ATOM, steps)}{self._entry()}", ATOM
         if isinstance(e, OverSteps):
             inner = self._alone(e.inner, e.steps)
             found = f"{inner} for t in {self.range(e.steps)}"
@@ -135,6 +141,9 @@ class NumpyWriter:
         if e.at is not None:
             return f"[{self.step(e.at)}]"
         return "" if e.shift is None else f"[{self.moving(e.shift)}]"
+
+    def _entry(self) -> str:
+        return f"[{self.names['loop over', 'entry']}]"
 
     def _alone(self, e: Expression, steps: Steps) -> str:
         """An expression where no statement can run before it."""

@@ -7,7 +7,7 @@ most quantities have one equation, and the first step another only where the net
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,20 @@ class Equation:
     expression: Expression
 
 
+class Sensitivity(NamedTuple):
+    """Which derivative a quantity of the forward mode is: of what, by what.
+
+    Attributes:
+        of: what is differentiated.
+        by: a parameter, by name; or a state, of the step before.
+        direct: whether the states of the step before are held fixed.
+    """
+
+    of: Quantity
+    by: str | Quantity
+    direct: bool
+
+
 @dataclass(eq=False)
 class Quantity:
     """A letter of the derivation.
@@ -35,6 +49,9 @@ class Quantity:
         values: the recorded value at each step; under None that of one without steps.
         order: a number for each step: what has a lower one was computed before.
         adjoint_of: the quantity or the parameter whose derivative it is, if it is one.
+        sensitivity: which derivative of a quantity of the forward pass it is, if it is one.
+        entries: the shape of ``W``, where its equations are about a derivative by one entry of ``W``; else ().
+        direct: whether it is a derivative of the loss with all states held fixed.
         name: in plain letters: ``dL/dh``, ``delta_f``.
         base: the letter: ``h`` of ``dL/dh``, ``delta`` of ``delta_f``.
         mark: what tells it from others with this letter: a gate, a layer, a number.
@@ -50,6 +67,9 @@ class Quantity:
     values: dict[int | None, np.ndarray] = field(default_factory=dict)
     order: dict[int | None, float] = field(default_factory=dict)
     adjoint_of: Any = None
+    sensitivity: Sensitivity | None = None
+    entries: Shape = ()
+    direct: bool = False
     name: str = ""
     base: str = ""
     mark: str = ""

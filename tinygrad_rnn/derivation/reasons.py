@@ -7,8 +7,8 @@ from typing import Any
 
 from ..autodiff.rules import activations, elementwise, reductions, shape
 from .arithmetic import is_negative, is_product, is_sum
-from .expressions import Apply, During, Expression, Number, Parameter, Reference, Sum
-from .quantities import Quantity
+from .expressions import Apply, During, Expression, Number, Parameter, Reference, Steps, Sum, Unit
+from .quantities import Quantity, Sensitivity
 from .reading import parts
 from .recognising import one_hot
 from .text import TextWriter
@@ -39,13 +39,32 @@ def reasons(quantity: Quantity, expression: Expression, forward: list[Quantity],
 def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> Iterator[str]:
     """By how many paths something acts on the loss."""
     source = quantity.adjoint_of
-    if isinstance(source, str) or not is_sum(expression):
+    if quantity.sensitivity is not None:
+        yield from _ways(quantity.sensitivity, quantity.steps, expression, writer)
+    if not isinstance(source, Quantity) or not is_sum(expression):
         return
     users = [_user(term, writer) for term in expression.operands]
     if len(users) > 1 and all(users):
         name = writer.symbol(source, "t" if source.steps else "")
         number = {2: "two", 3: "three", 4: "four"}.get(len(users), str(len(users)))
         yield f"{name} is used by {' and by '.join(dict.fromkeys(users))}: {number} paths, added"
+
+
+def _ways(sensitivity: Sensitivity, steps: Steps, expression: Expression, writer: TextWriter) -> Iterator[str]:
+    """How something acts on a value: by itself, and through others."""
+    ways = []
+    for part in parts(expression):
+        if isinstance(part, Unit):
+            ways.append("directly")
+        elif isinstance(part, Reference) and part.quantity.sensitivity is not None:
+            step = "" if part.shift is None else writer.moving_step(part.shift)
+            step = writer.step_name(part.at) if part.at is not None else step
+            ways.append(f"through {writer.symbol(part.quantity.sensitivity.of, step)}")
+    ways = sorted(set(ways), key=lambda way: (way != "directly", way))
+    if len(ways) > 1:
+        of, by, _ = sensitivity
+        what = by if isinstance(by, str) else writer.symbol(by, "t-1")
+        yield f"{what} acts on {writer.symbol(of, 't' if steps else '')} {' and '.join(ways)}"
 
 
 def _user(term: Expression, writer: TextWriter) -> str:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby
 from typing import Any
 
 from ..autodiff.rules import indexing
 from ..autodiff.texts import printable
 from .absence import zeros_beyond
 from .arithmetic import is_sum
-from .expressions import Apply, Data, During, Expression, Step, Steps, Sum
+from .expressions import Apply, Data, During, Expression, Parameter, Reference, Step, Steps, Sum, Unit
 from .grain import ACTIVATIONS
 from .lines import Line
 from .loops import Loop, program, straight
 from .numpy_text import INFIX, NotWritable, NumpyWriter
+from .path_rows import over_paths, path_rows
 from .quantities import Quantity
 from .reading import fixed, parts, total
 from .text import TextWriter, common_last_step
@@ -51,6 +54,13 @@ class Source:
         names: dict[Any, str] = {}
         for key, name in [*((a, a) for a in self.arguments), *((line.quantity, line.variable) for line in lines)]:
             names.setdefault(key, _identifier(name, names.values()))
+        moved = {part.by: part for line in lines for part in parts(line.expression) if isinstance(part, Unit)}
+        self.units = list(moved.values())
+        for name in ("entry", "k") if any(line.kind == "sensitivity" for line in lines) else ():
+            names["loop over", name] = _identifier(name, names.values())
+        for by in moved:
+            of = by if isinstance(by, str) else by.name
+            names["unit", by] = _identifier(f"E_{of}", names.values())
         self.names = names
         last = common_last_step(lines)
         self.last = last
@@ -84,6 +94,10 @@ class Source:
 
     def _title(self) -> str:
         what = "The loss and its gradients" if self.loss is not None else "The gradients"
+        if any(over_paths(line) is not None for line in self.lines):
+            return f"{what}, as sums over paths through time."
+        if any(line.kind == "sensitivity" for line in self.lines):
+            return f"{what}, by derivatives that are carried forward in time."
         return f"{what}, by backpropagation through time."
 
     def _gradient(self, name: str) -> str:
@@ -108,6 +122,27 @@ class Source:
         self._written_rows += ["    " * depth + row if row else "" for row in rows]
 
     def _part(self, lines: list[Line]) -> None:
+        paths = [line for line in lines if over_paths(line) is not None]
+        lines = [line for line in lines if line not in paths]
+        if any(line.quantity.entries for line in lines):
+            for part in self.units:
+                self._unit(part)
+        self._loops(lines)
+        for line in paths:
+            self._commented(1, f"{self.names[line.quantity]} = {self._zeros(line.quantity)}", line)
+            for term in _terms_of(line.expression):
+                if term is not over_paths(line):
+                    self._say(1, f"{self.names[line.quantity]} += {self.writer.write(term)}")
+        if paths:
+            for depth, row in path_rows(paths, self.names, self.writer):
+                self._say(depth, row)
+
+    def _unit(self, part: Unit) -> None:
+        """All directions in which something is moved, one for each of its entries."""
+        name, shape = self.names["unit", part.by], part.shape
+        self._say(1, f"{name} = np.eye({math.prod(shape)}).reshape({2 * shape})  # in each entry 1 there, 0 elsewhere")
+
+    def _loops(self, lines: list[Line]) -> None:
         try:
             units = program(lines) if self.loops else None
         except NotWritable:
@@ -163,21 +198,34 @@ class Source:
     def _loop(self, loop: Loop) -> None:
         self._say(1, f"for t in {self.writer.range(loop.steps, loop.backwards)}:")
         guard: Steps | None = None
-        for line, steps, expression in loop.body():
-            inside = tuple(t for t in loop.steps if t in steps)
+        for (moved, inside), group in groupby(loop.body(), partial(self._place, loop)):
             depth = 2
             if inside != loop.steps:
                 depth = 3
                 if inside != guard:
                     self._say(2, f"if {self.writer.condition(inside, loop.steps)}:")
             guard = inside
-            if line in loop.sums:
-                self._add(depth, line, inside, expression)
-            else:
-                self._statement(depth, line, inside, expression)
+            found = list(group)
+            if moved:
+                for line, _, _ in found:
+                    self._say(depth, f"{self.names[line.quantity]}[t] = np.zeros({line.shape})")
+                depth = self._each_entry(depth, found[0][0])
+            for line, _, expression in found:
+                if line in loop.sums:
+                    self._add(depth, line, inside, expression)
+                else:
+                    self._statement(depth, line, inside, expression, within=bool(moved))
 
-    def _statement(self, depth: int, line: Line, steps: Steps, expression: Expression, at: int | None = None) -> None:
-        """``delta[t] = ...``, with the equation as a comment."""
+    def _place(self, loop: Loop, item: tuple[Line, Steps, Expression]) -> tuple[Any, Steps]:
+        """Where a statement of a loop stands: in which loop over entries, and for which steps."""
+        line, steps, _ = item
+        sensitivity = line.quantity.sensitivity if line.quantity.entries else None
+        return sensitivity and (sensitivity.by,), tuple(t for t in loop.steps if t in steps)
+
+    def _statement(
+        self, depth: int, line: Line, steps: Steps, expression: Expression, at: int | None = None, within: bool = False
+    ) -> None:
+        """``delta[t] = ...``, with the equation as a comment; within a loop over entries, or not."""
         name = self.names[line.quantity]
         if line.steps and not steps:  # at one step, outside of a loop
             at = line.steps[0]
@@ -186,25 +234,37 @@ class Source:
             name = f"{name}[{self.writer.step(at)}]"
         elif line.steps:
             name = f"{name}[t]"
-        terms = list(expression.operands) if is_sum(expression) else [expression]
+        if within:
+            name = f"{name}[{self.names['loop over', 'entry']}]"
+        elif line.quantity.entries:
+            self._say(depth, f"{name} = np.zeros({line.shape})")
+            if not any(isinstance(part, (Reference, Parameter, Data, Unit)) for part in parts(expression)):
+                return
+            depth, name = self._each_entry(depth, line), f"{name}[{self.names['loop over', 'entry']}]"
+        terms = _terms_of(expression)
         placed: list[Any] = [term for term in terms if _is_put(term)]
         rest = [term for term in terms if not _is_put(term)]
         if rest and not _is_fresh(total(rest), line):  # nothing may be added to an array that is another's, too
             placed, rest = [], terms
-        value = self._written(total(rest), steps) if rest else self._zeros_for(line)
+        value = self.writer.write(total(rest), steps) if rest else self._zeros_for(line)
         self._commented(depth, f"{name} = {value}", line)
         for term in placed:
             self._rows(depth, self.writer.put(name, term, steps))
 
+    def _each_entry(self, depth: int, line: Line) -> int:
+        """A loop over the entries that a line is about."""
+        entries = line.quantity.entries
+        self._say(depth, f"for {self.names['loop over', 'entry']} in np.ndindex({', '.join(map(str, entries))}):")
+        return depth + 1
+
     def _zeros_for(self, line: Line) -> str:
         return f"np.zeros({line.shape})"
-
-    def _written(self, expression: Expression, steps: Steps) -> str:
-        return self.writer.write(expression, steps)
 
     def _add(self, depth: int, line: Line, steps: Steps, expression: Expression) -> None:
         """``dL_dW += ...``."""
         name = self.names[line.quantity]
+        if line.quantity.entries:
+            depth, name = self._each_entry(depth, line), f"{name}[{self.names['loop over', 'entry']}]"
         if _is_put(expression):
             self._commented(depth, "", line, self.writer.put(name, expression, steps))  # type: ignore[arg-type]
             return
@@ -234,6 +294,10 @@ def _is_fresh(expression: Expression, line: Line) -> bool:
     """Whether an expression gives a whole array of its own at each step."""
     made = isinstance(expression, Apply) and (expression.operation in INFIX or expression.operation in ACTIVATIONS)
     return made and expression.shape == line.shape and not any(isinstance(p, During) for p in parts(expression))
+
+
+def _terms_of(expression: Expression) -> list[Expression]:
+    return list(expression.operands) if is_sum(expression) else [expression]
 
 
 def _is_put(expression: Expression) -> bool:

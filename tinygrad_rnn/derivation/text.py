@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from .expressions import (
     Constant,
     Data,
     During,
+    Entry,
     Expression,
     Number,
     Operand,
@@ -24,6 +26,7 @@ from .expressions import (
     Step,
     Steps,
     Sum,
+    Unit,
 )
 from .lines import Line
 from .quantities import Quantity
@@ -38,6 +41,7 @@ Piece = tuple[str, int]
 FUNCTIONS: dict[Any, str] = {activations.logistic: "σ", activations.rectifier: "relu", elementwise.absolute: "abs"}
 COMPARISONS = {"greater": ">", "less": "<", "greater_equal": "≥", "less_equal": "≤", "equal": "=", "not_equal": "≠",
                "logical_and": "and", "logical_or": "or", "bitwise_or": "or", "bitwise_and": "and"}  # fmt: skip
+KINDS = {"forward": "Forward", "sensitivity": "Sensitivities", "backward": "Backward", "gradient": "Gradients"}
 LOOKS = {shape.expand_dims, shape.squeeze, shape.broadcast_to, shape.cast}
 
 
@@ -59,13 +63,58 @@ class TextWriter:
 
     def symbol(self, quantity: Quantity, step: str = "") -> str:
         """What a quantity is called, at a step."""
+        if quantity.sensitivity is not None:
+            return self._sensitivity(quantity, step)
         source = quantity.adjoint_of
         if quantity.base == "delta":
             return self._indexed("Δ", quantity.mark, step)
         if source is None:
             return self._indexed(quantity.base, quantity.mark, step)
-        name = source if isinstance(source, str) else self._indexed(source.base, source.mark, step)
-        return f"∂L/∂{name}"
+        if isinstance(source, str):
+            return self.ratio("L", self.name(source, entry(quantity.entries)))
+        return self.ratio("L", self._indexed(source.base, source.mark, step), quantity.direct)
+
+    def _sensitivity(self, quantity: Quantity, step: str) -> str:
+        of, by, direct = quantity.sensitivity  # type: ignore[misc]
+        place = entry(quantity.entries)
+        if isinstance(by, str):
+            below = self.name(by, place)
+        else:
+            below = self._indexed(by.base, by.mark, f"{before(step)},{place}" if place else before(step))
+        return self.ratio(self._indexed(of.base, of.mark, step), below, direct and isinstance(by, str))
+
+    def ratio(self, of: str, by: str, direct: bool = False) -> str:
+        """The derivative of something by something."""
+        return f"∂{'⁺' if direct else ''}{of}/∂{by}"
+
+    def name(self, text: str, step: str = "") -> str:
+        """A parameter, or an entry of it."""
+        return self._indexed(text, "", step)
+
+    def vector(self, quantities: Sequence[Quantity], step: str) -> str:
+        """Some quantities of one step as one."""
+        if len(quantities) == 1:
+            return self._indexed(quantities[0].base, quantities[0].mark, step)
+        return self._indexed(f"({', '.join(self._indexed(q.base, q.mark, '') for q in quantities)})", "", step)
+
+    def paths(self, e: Any) -> Piece:
+        """A sum over paths, with the products of Jacobians written as such."""
+        single = len(e.steps) == 1
+        end = self.step_name(e.steps[0]) if single else "t"
+        at = partial(self.vector, e.states)
+        factors = [
+            self.ratio("L", at(end), True),
+            self.ratio(at(end), at(before(end))) + self.DOTS + self.ratio(at("k+1"), at("k")),
+            self.ratio(at("k"), self.name(e.parameter), True),
+        ]
+        sums = "" if single else f"{self._sum_sign(e.steps)} "
+        return f"{sums}{self.sum_to('k', str(e.first), end)} {self.DOT.join(factors)}", BY_ELEMENT
+
+    DOT, DOTS = " · ", " ⋯ "
+
+    def sum_to(self, letter: str, first: str, last: str) -> str:
+        """The sign of a sum over another number than the step."""
+        return f"Σ_{{{letter} = {first}..{last}}}"
 
     def _indexed(self, base: str, mark: str, step: str) -> str:
         if mark and all(c in SUPERSCRIPTS for c in mark):  # in brackets, for it is no exponent
@@ -116,6 +165,10 @@ class TextWriter:
         if isinstance(e, Reference):
             step = "" if e.shift is None else self.moving_step(e.shift)
             return self.symbol(e.quantity, self.step_name(e.at) if e.at is not None else step), ATOM
+        if isinstance(e, Unit):
+            return self.name("E", entry(e.shape)), ATOM
+        if isinstance(e, Entry):
+            return self.entry_of(e.operands[0]), ATOM
         if isinstance(e, Stack):
             return self._stack(e), ATOM
         if isinstance(e, Sum):
@@ -124,6 +177,10 @@ class TextWriter:
             return f"{self.write(e.inner)}", SUM
         assert isinstance(e, Apply)
         return self.applied(e)
+
+    def entry_of(self, array: Expression) -> str:
+        """The entry of an array that a line is about."""
+        return f"({self.write(array)})_{{{entry(array.shape)}}}"
 
     def _number(self, value: Any) -> Piece:
         if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -186,7 +243,9 @@ class TextWriter:
 
     def shape(self, line: Line) -> tuple[int, ...]:
         """The shape of a line's value."""
-        return line.shape[::-1] if self.columns else line.shape
+        if not self.columns:
+            return line.shape
+        return (*line.quantity.entries[::-1], *line.quantity.shape[::-1])
 
     def _added(self, terms: Sequence[Expression]) -> str:
         text = ""
@@ -300,6 +359,19 @@ class TextWriter:
         return printable(f"{self.left(line)} = {self.write(expression)}")
 
 
+def entry(shape: tuple[int, ...]) -> str:
+    """The letters for an entry of an array of such a shape."""
+    return "ijlmnopq"[: len(shape)]
+
+
+def before(step: str) -> str:
+    """The step before one: t-1, of t."""
+    if step.isdigit():
+        return str(int(step) - 1)
+    letter, shift = step[:1], int(step[1:] or 0) - 1
+    return f"{letter}{shift:+d}" if shift else letter
+
+
 SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 SOFTMAXES = {log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}
 
@@ -331,19 +403,27 @@ def written(lines: Sequence[Line], columns: bool = False) -> str:
     last = common_last_step(lines)
     writer = TextWriter(last, columns)
     text: list[str] = []
-    for kind, title in (("forward", "Forward"), ("backward", "Backward"), ("gradient", "Gradients")):
+    for kind, title in KINDS.items():
         chosen = [line for line in lines if line.kind == kind]
         if not chosen:
             continue
         text += ["", title] if text else [title]
         text += _block(chosen, writer, kind == "backward")
-    if any(isinstance(op, Vjp) for op in _operations(lines)):
-        text += ["", "vjp_of_...: by the rule of the operation itself, which can't be written in lines"]
-    return "\n".join(text)
+    found = notes(lines)
+    return "\n".join([*text, "", *found] if found else text)
 
 
-def _operations(lines: Iterable[Line]) -> Iterable[Any]:
-    return (part.operation for line in lines for part in parts(line.expression) if isinstance(part, Apply))
+def notes(lines: Sequence[Line]) -> list[str]:
+    """What has to be said of signs that some lines have."""
+    found = []
+    everything = [part for line in lines for part in parts(line.expression)]
+    if any(isinstance(part, Apply) and isinstance(part.operation, Vjp) for part in everything):
+        found.append("vjp_of_...: by the rule of the operation itself, which can't be written in lines")
+    if any(isinstance(part, Unit) for part in everything):
+        found.append("E: 1 in the entry by which is differentiated, 0 elsewhere")
+    if any(line.quantity.direct or (line.quantity.sensitivity or (0, 0, 0))[2] for line in lines):
+        found.append("∂⁺: directly, with the states of all other steps held fixed")
+    return found
 
 
 def _block(lines: list[Line], writer: TextWriter, backwards: bool) -> list[str]:

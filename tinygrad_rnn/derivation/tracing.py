@@ -6,7 +6,7 @@ arrays of such shapes, un-broadcasting included, and the record is the expressio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -103,21 +103,59 @@ def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expres
         return by_name
 
 
-def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression:
-    trace = Trace()
-    trace.in_step = True  # products of stacks of matrices stay as they are
-    stands_for: dict[Value, Expression] = {}
+def jvp(applied: Apply, tangents: Mapping[int, Expression], ans: Expression) -> Expression | None:
+    """How an operation's result moves when its operands do, as an expression; None if its rule can't be followed.
 
-    def stand_in(expression: Expression) -> Any:
+    Args:
+        applied: the operation on its operands.
+        tangents: how operands move, by their numbers.
+        ans: the result.
+    """
+    operation = applied.operation
+    if operation.is_single or operation.outputs:
+        return None
+    tracing = _Tracing()
+    rules, settings = operation.jvps, applied.settings
+    try:
+        with tracing.trace.recording():
+            args = [tracing.stand_in(operand) for operand in applied.operands]
+            moved = {number: tracing.stand_in(v) for number, v in tangents.items()}
+            result = tracing.stand_in(ans)
+            if callable(rules):
+                found = rules([moved.get(i) for i in range(len(args))], result, *args, **settings)
+            else:
+                found = sum(rules[i](v, result, *args, **settings) for i, v in moved.items())
+            return tracing.written(found)
+    except Exception:  # whatever a rule does that can't be followed
+        return None
+
+
+class _Tracing:
+    """Runs a rule on stand-ins for expressions."""
+
+    def __init__(self) -> None:
+        self.trace = Trace()
+        self.trace.in_step = True  # products of stacks of matrices stay as they are
+        self._stands_for: dict[Value, Expression] = {}
+
+    def stand_in(self, expression: Expression) -> Any:
+        """What a rule takes for an array."""
         if isinstance(expression, Number):
             return expression.value
         value = new_input(expression.shape, expression.dtype, "input")
-        stands_for[value] = expression
+        self._stands_for[value] = expression
         return tracer(value)
 
-    with trace.recording():
-        args = [stand_in(operand) for operand in applied.operands]
-        of_result, result = stand_in(g), stand_in(ans)
+    def written(self, found: Any) -> Expression:
+        """What a rule gave, as an expression."""
+        return _written(recorded(self.trace, found), self._stands_for)
+
+
+def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression:
+    tracing = _Tracing()
+    with tracing.trace.recording():
+        args = [tracing.stand_in(operand) for operand in applied.operands]
+        of_result, result = tracing.stand_in(g), tracing.stand_in(ans)
         if isinstance(g, Number):  # the cotangent of the loss
             of_result = np.float64(g.value)
         rules = applied.operation.vjps
@@ -126,9 +164,7 @@ def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Ex
         else:
             found = rules[argument](of_result, result, *args, **applied.settings)
         found = _whole(found, applied.operands[argument].shape)
-        found = conformed(found, args[argument])
-        value = recorded(trace, found)
-    return _written(value, stands_for)
+        return tracing.written(conformed(found, args[argument]))
 
 
 def _whole(found: Any, shape: tuple[int, ...]) -> Any:

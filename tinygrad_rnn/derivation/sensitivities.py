@@ -1,0 +1,261 @@
+"""Sensitivities: derivatives carried forward in time, one for each entry of what is moved.
+
+Where an entry of ``W`` is moved, each line of the forward pass says how its value moves: by the engine's own jvp rules.
+From one step to the next that is the recursion of real-time recurrent learning; within one step, of a state of the step
+before, it is a Jacobian. What the loss makes of it comes from the states directly, the other states held fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..autodiff.rules import elementwise, reductions
+from ..autodiff.rules.shape import broadcast_to
+from .adjoints import active, adjoints, over_steps, uses
+from .expressions import (
+    Apply,
+    Entry,
+    Expression,
+    Number,
+    Parameter,
+    Reference,
+    Shape,
+    Stack,
+    Sum,
+    Unit,
+)
+from .grain import references
+from .numpy_text import NotWritable
+from .quantities import Equation, Quantity, Sensitivity
+from .reading import total
+from .tracing import jvp
+
+MARK = "d"  # the hint of a quantity that keeps its line
+
+
+def real_time(forward: list[Quantity], root: Quantity, parameters: Mapping[str, Shape]) -> list[Quantity]:
+    """Real-time recurrent learning: the derivatives of the states by each parameter, and the gradients.
+
+    Args:
+        forward: the quantities of the forward pass.
+        root: the loss.
+        parameters: the shape of each, by name.
+
+    Returns:
+        The sensitivities, the derivatives of the loss by the states directly, and the gradients.
+
+    Raises:
+        NotWritable: an operation's forward rule can't be written in lines; it says which.
+    """
+    states = carried(forward, root)
+    direct = held_adjoints(forward, root, parameters, states)
+    by_state = {made.adjoint_of: made for made in direct if made.adjoint_of in states and made.equations}
+    found: list[Quantity] = []
+    for made in (made for made in direct if isinstance(made.adjoint_of, str)):
+        name = made.adjoint_of
+        sensitivities = Moved(forward, name, parameters[name]).of(by_state)
+        if any(state in sensitivities for state in by_state):
+            found += sensitivities.values()
+            terms = [_through(e, sensitivities[state]) for state, e in by_state.items() if state in sensitivities]
+            _add_to_gradient(made, terms, parameters[name])
+    return [*found, *direct]
+
+
+def carried(forward: list[Quantity], root: Quantity) -> list[Quantity]:
+    """The states: what depends on a parameter, and is read at another step of its own loop than its own."""
+    read = {
+        reference.quantity
+        for quantity in forward
+        for equation in quantity.equations
+        for reference, _ in references(equation.expression, equation.steps)
+        if reference.shift and reference.quantity.loop == quantity.loop
+    }
+    return [quantity for quantity in active(forward) if quantity in read and quantity is not root]
+
+
+def held_adjoints(
+    forward: list[Quantity], root: Quantity, parameters: Mapping[str, Shape], states: list[Quantity]
+) -> list[Quantity]:
+    """The derivatives of the loss that don't pass through a state."""
+    direct = adjoints(forward, root, dict(parameters), held=states)
+    before = set(upstream(forward, states))
+    for made in direct:
+        made.direct = made.adjoint_of in before
+        if made.adjoint_of in states:
+            made.hint = MARK
+    return direct
+
+
+def upstream(forward: list[Quantity], of: Iterable[Quantity]) -> list[Quantity]:
+    """Some quantities and all that they are made of, in the order of the forward pass."""
+    found = set(of)
+    pending = list(found)
+    while pending:
+        for equation in pending.pop().equations:
+            for reference, _ in references(equation.expression, equation.steps):
+                if reference.quantity not in found:
+                    found.add(reference.quantity)
+                    pending.append(reference.quantity)
+    return [quantity for quantity in forward if quantity in found]
+
+
+def _through(e: Quantity, sensitivity: Quantity) -> Expression:
+    """What a gradient gets by way of a state."""
+    steps = tuple(t for t in e.steps if t in sensitivity.steps)
+    shift = 0 if steps else None
+    whole = Apply(elementwise.multiply, (Reference(e, shift), Reference(sensitivity, shift)), {}, e.shape)
+    inner = Apply(reductions.sum, (whole,), {}, ()) if e.shape else whole
+    return over_steps(steps, inner) if steps else inner
+
+
+def _add_to_gradient(made: Quantity, terms: list[Expression], shape: Shape) -> None:
+    """Let a gradient be about each entry, with more terms than the direct ones."""
+    own = [Entry(equation.expression) if shape else equation.expression for equation in made.equations]
+    made.equations = [Equation((), total([*terms, *own]))]
+    made.shape, made.entries = (), shape
+
+
+class Moved:
+    """How quantities move with each entry of a parameter, or of a state of the step before.
+
+    Args:
+        forward: the quantities of the forward pass.
+        by: what is moved.
+        shape: of it.
+        held: states that stay as they are at the step before; with them only what happens in one step is looked at.
+    """
+
+    def __init__(
+        self, forward: list[Quantity], by: str | Quantity, shape: Shape, held: Iterable[Quantity] = ()
+    ) -> None:
+        self.forward = forward
+        self.by = by
+        self.unit: Expression = Unit(by, shape) if shape else Number(1.0)
+        self.shape = shape
+        self.held = set(held)
+        self.found: dict[Quantity, Quantity] = {}
+
+    def of(self, wanted: Iterable[Quantity], keep: bool = False) -> dict[Quantity, Quantity]:
+        """The sensitivities of some quantities and of all that lies between, by quantity.
+
+        Args:
+            wanted: which.
+            keep: whether those that are wanted keep lines of their own, whatever they say.
+        """
+        within = upstream(self.forward, wanted)
+        self.found = {quantity: self._made(quantity) for quantity in self._moving(within)}
+        for quantity, made in self.found.items():
+            made.equations = [Equation(e.steps, self._moved(quantity, e)) for e in quantity.equations]
+            made.order = {t: order + 0.001 for t, order in quantity.order.items()}
+            if keep and quantity in wanted:
+                made.hint = MARK
+        if self.held:
+            self._leave_out_zeros_before()
+        return self.found
+
+    def _leave_out_zeros_before(self) -> None:
+        """Leave out what is 0 before anything moves, where nothing reads it."""
+        made = self.found.values()
+        equations = [e for quantity in made for e in quantity.equations]
+        begin = min((t for e in equations if not is_zero(e.expression) for t in e.steps), default=0)
+        read = {
+            (reference.quantity, reference.step(t))
+            for e in equations
+            for reference, steps in references(e.expression, e.steps)
+            for t in steps or (None,)
+        }
+        for quantity in made:
+            quantity.equations = [
+                e
+                for e in quantity.equations
+                if not (e.steps and is_zero(e.expression) and max(e.steps) < begin)
+                or any((quantity, t) in read for t in e.steps)
+            ]
+
+    def _made(self, quantity: Quantity) -> Quantity:
+        which = Sensitivity(quantity, self.by, bool(self.held))
+        made = Quantity(quantity.shape, quantity.layer, quantity.labels, sensitivity=which, entries=self.shape)
+        made.loop = quantity.loop and ("sensitivities", quantity.loop)
+        return made
+
+    def _moving(self, among: list[Quantity]) -> list[Quantity]:
+        """The quantities that move at all."""
+        self.found = {}
+        size = -1
+        while size < len(self.found):
+            size = len(self.found)
+            for quantity in among:
+                if any(self._tangents(equation.expression) for equation in quantity.equations):
+                    self.found[quantity] = quantity  # until there is the real one
+        return [quantity for quantity in among if quantity in self.found]
+
+    def _tangents(self, expression: Expression) -> dict[int, Expression]:
+        """How the operands of an equation move, by their numbers; -1 is the whole right-hand side."""
+        rules = getattr(expression.operation, "jvps", None) if isinstance(expression, Apply) else ()
+        if rules is None:  # a comparison, or a number of something: it doesn't move
+            return {}
+        found = {}
+        for used, number in uses(expression):
+            moved = self._operand(used)
+            if moved is not None and not _has_no_rule(rules, number):
+                found[number] = moved
+        return found
+
+    def _operand(self, used: Expression) -> Expression | None:
+        if isinstance(used, Parameter):
+            return self.unit if used.name == self.by else None
+        assert isinstance(used, Reference)
+        if used.quantity in self.held and used.shift == -1:
+            return self.unit if used.quantity is self.by else None
+        if used.quantity not in self.found:
+            return None
+        return Reference(self.found[used.quantity], used.shift, used.at)
+
+    def _moved(self, quantity: Quantity, equation: Equation) -> Expression:
+        """How a quantity moves, by one of its equations."""
+        expression = equation.expression
+        tangents = self._tangents(expression)
+        if not tangents:
+            return _spread(Number(0.0), quantity.shape)
+        return _spread(self._rule(quantity, expression, tangents, bool(equation.steps)), quantity.shape)
+
+    def _rule(
+        self, quantity: Quantity, expression: Expression, tangents: dict[int, Expression], stepped: bool
+    ) -> Expression:
+        if isinstance(expression, (Sum, Stack)):
+            return expression.with_operands((tangents[0],))
+        if -1 in tangents:
+            return tangents[-1]
+        assert isinstance(expression, Apply)
+        if expression.operation is elementwise.add:
+            return total(list(tangents.values()))
+        if expression.operation.is_linear and not callable(expression.operation.jvps):
+            return total([self._in_place(expression, number, v) for number, v in tangents.items()])
+        found = jvp(expression, tangents, Reference(quantity, 0 if stepped else None))
+        if found is None:
+            raise NotWritable(f"{expression.name} has no forward rule that can be written in lines")
+        return found
+
+
+    def _in_place(self, expression: Apply, number: int, moved: Expression) -> Expression:
+        """A linear operation of how one operand moves."""
+        operands = (*expression.operands[:number], moved, *expression.operands[number + 1 :])
+        return Apply(expression.operation, operands, expression.settings, expression.shape)
+
+
+def _spread(expression: Expression, shape: Shape) -> Expression:
+    if expression.shape == shape:
+        return expression
+    return Apply(broadcast_to, (expression,), {"shape": shape}, shape)
+
+
+def _has_no_rule(rules: Any, number: int) -> bool:
+    return not callable(rules) and number < len(rules) and rules[number] is None
+
+
+def is_zero(expression: Expression) -> bool:
+    """Whether it is 0, in whatever shape."""
+    if isinstance(expression, Apply) and expression.operation is broadcast_to:
+        expression = expression.operands[0]
+    return isinstance(expression, Number) and not expression.value
