@@ -14,8 +14,9 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from tinygrad_rnn import nn, optim
-from tinygrad_rnn.data import CharacterVocabulary, StreamBatches, python_documentation, train_validation_split
-from tinygrad_rnn.training import LanguageModel, Run, evaluate, fit
+from tinygrad_rnn.data import StreamBatches, train_validation_split
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel, python_documentation
+from tinygrad_rnn.training import Run, evaluate, fit
 
 UNITS, EMBEDDING, BATCH, TIME = 128, 64, 32, 50
 RATE, CLIP_NORM = 5e-3, 1.0

@@ -9,7 +9,7 @@ import torch
 
 from tinygrad_rnn import nn
 from tinygrad_rnn.data import StreamBatches
-from tinygrad_rnn.training import LanguageModel
+from tinygrad_rnn.language import LanguageModel
 
 RECURRENT = {"RNN": torch.nn.RNN, "LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU}
 

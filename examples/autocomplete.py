@@ -20,7 +20,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import CharacterVocabulary, one_hot, pad
+from tinygrad_rnn.data import one_hot, pad
+from tinygrad_rnn.language import CharacterVocabulary
 
 SEARCHES = {
     "how to learn python": 40,

@@ -21,7 +21,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import Batches, WordVocabulary
+from tinygrad_rnn.data import Batches
+from tinygrad_rnn.language import WordVocabulary
 
 HEIGHT, WIDTH = 8, 16
 SHAPES = ("nothing", "square", "cross", "ring", "bar")

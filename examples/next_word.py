@@ -21,8 +21,9 @@ from __future__ import annotations
 import numpy as np
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import WordVocabulary, one_hot
+from tinygrad_rnn.data import one_hot
 from tinygrad_rnn.explanation import bptt_terms
+from tinygrad_rnn.language import WordVocabulary
 
 SENTENCE = "please stay at home"
 VOCABULARY = WordVocabulary(SENTENCE.split())

@@ -22,7 +22,8 @@ from __future__ import annotations
 import numpy as np
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import WordVocabulary, one_hot
+from tinygrad_rnn.data import one_hot
+from tinygrad_rnn.language import WordVocabulary
 
 COLOURS = {"The Forest": (0, 128, 0), "The Sea": (0, 0, 255), "The Fire": (255, 165, 0)}
 VOCABULARY = WordVocabulary(["The", "Forest", "Sea", "Fire"])

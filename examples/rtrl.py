@@ -25,7 +25,8 @@ from __future__ import annotations
 import numpy as np
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import CharacterVocabulary, one_hot
+from tinygrad_rnn.data import one_hot
+from tinygrad_rnn.language import CharacterVocabulary
 from tinygrad_rnn.manual import elman
 from tinygrad_rnn.manual.rtrl import rtrl, update
 

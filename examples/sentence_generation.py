@@ -24,8 +24,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import WordVocabulary
-from tinygrad_rnn.training import LanguageModel, train_on_text
+from tinygrad_rnn.language import LanguageModel, WordVocabulary, train_on_text
 
 RIDDLE, ANSWER = "article am I an reading", "I am reading an article"
 SUBJECTS = ["I am", "you are", "she is", "he is", "we are", "they are"]

@@ -20,7 +20,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import Batches, WordVocabulary
+from tinygrad_rnn.data import Batches
+from tinygrad_rnn.language import WordVocabulary
 
 GOOD, BAD = ["good", "great", "lovely", "funny"], ["bad", "boring", "awful", "sad"]
 THINGS, DEGREES = ["film", "plot", "music", "end"], ["very", "really", "so"]

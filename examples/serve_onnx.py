@@ -22,7 +22,7 @@ def train_and_export(path, steps=150):
     """Train a small model on a song and write it to a file. Gives its symbols, and what it writes itself."""
     import tinygrad_rnn as tr
 
-    model, *_ = tr.training.train_on_text(TEXT, units=48, batch_size=16, steps_per_batch=25, steps=steps)
+    model, *_ = tr.language.train_on_text(TEXT, units=48, batch_size=16, steps_per_batch=25, steps=steps)
     symbols = np.zeros((7, 5), np.int64)
     tr.export_onnx(model, path, (symbols, model(symbols)[1]))
     return list(model.vocabulary.symbols), model.sample(60, "you say", temperature=0)

@@ -25,7 +25,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import Batches, WordVocabulary, pad, train_validation_split
+from tinygrad_rnn.data import Batches, pad, train_validation_split
+from tinygrad_rnn.language import WordVocabulary
 
 NOUNS = {
     "car": ("la", "voiture"),

@@ -26,7 +26,7 @@ from .nn import unroll
 from .nn.init import manual_seed
 
 if TYPE_CHECKING:
-    from . import data, deployment, explanation, manual, training, viz
+    from . import data, deployment, explanation, language, manual, training, viz
     from .comparison import compare
     from .compiler import compile
     from .deployment import export_onnx
@@ -47,6 +47,7 @@ _ON_DEMAND: dict[str, tuple[str, str | None]] = {
     "explanation": ("explanation", None),
     "export_onnx": ("deployment", "export_onnx"),
     "fit": ("training", "fit"),
+    "language": ("language", None),
     "manual": ("manual", None),
     "training": ("training", None),
     "viz": ("viz", None),
@@ -64,6 +65,7 @@ __all__ = [
     "explanation",
     "export_onnx",
     "fit",
+    "language",
     "manual",
     "manual_seed",
     "nn",
@@ -90,7 +92,7 @@ def _unknown(name: str) -> str:
     """What is said of a name that there isn't; what begins with an underscore is asked for by programs."""
     if name.startswith("_"):
         return f"module {__name__!r} has no attribute {name!r}"
-    rooms = ["nn", "optim", "explanation", "viz", "training", "data", "manual"]
+    rooms = ["nn", "optim", "explanation", "viz", "training", "data", "language", "manual"]
     return did_you_mean.function(
         name, __all__, ((room, importlib.import_module(f".{room}", __name__).__all__) for room in rooms)
     )

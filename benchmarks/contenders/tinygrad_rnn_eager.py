@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.data import CharacterVocabulary
-from tinygrad_rnn.training import LanguageModel
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel
 
 PACKAGES = ("numpy",)
 

@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 from tests.training.runs import leaves_of, replaced
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.cli.train import SETTINGS
-from tinygrad_rnn.data import CharacterVocabulary
-from tinygrad_rnn.training import LanguageModel
-from tinygrad_rnn.training.language_file import load_language_model, save_language_model
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel
+from tinygrad_rnn.language.model_file import load_language_model, save_language_model
 from tinygrad_rnn.training.tree_file import load_tree, save_tree
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 8

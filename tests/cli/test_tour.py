@@ -10,7 +10,7 @@ import pytest
 
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.cli.places import Complaint, output_folder
-from tinygrad_rnn.data import python_documentation
+from tinygrad_rnn.language import python_documentation
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 400
 

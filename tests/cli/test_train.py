@@ -16,8 +16,8 @@ import pytest
 
 from tests.ctrl_c import listens_to_ctrl_c  # noqa: F401
 from tinygrad_rnn.cli import main
-from tinygrad_rnn.data import python_documentation
-from tinygrad_rnn.training.language_file import load_language_model
+from tinygrad_rnn.language import python_documentation
+from tinygrad_rnn.language.model_file import load_language_model
 
 pytestmark = pytest.mark.usefixtures("listens_to_ctrl_c")
 

@@ -13,8 +13,7 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.array_node import value_of
 from tinygrad_rnn.autodiff.trees import leaves
 from tinygrad_rnn.cli import main
-from tinygrad_rnn.data import CharacterVocabulary
-from tinygrad_rnn.training import LanguageModel
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn import nn, optim, stop_gradient
-from tinygrad_rnn.data import CharacterVocabulary, StreamBatches, python_documentation
+from tinygrad_rnn.data import StreamBatches
+from tinygrad_rnn.language import CharacterVocabulary, python_documentation
 
 torch = pytest.importorskip("torch")
 

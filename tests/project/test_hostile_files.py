@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tests.project.hostile import BOMBS, VALUES, as_json, cost_of, mutated, only_numbers
-from tinygrad_rnn import data, nn, optim
-from tinygrad_rnn.data import vocabulary_format
-from tinygrad_rnn.training import LanguageModel, language_file, tree_file
+from tinygrad_rnn import data, language, nn, optim
+from tinygrad_rnn.language import LanguageModel, model_file, vocabulary_format
+from tinygrad_rnn.training import tree_file
 
 few = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 fewer = settings(few, max_examples=60)
@@ -103,7 +103,7 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
 
 # --- language models and checkpoints ---------------------------------------------------------------------------------
 
-MODEL = LanguageModel(data.CharacterVocabulary.from_text("hello"), "GRU", units=4, seed=0)
+MODEL = LanguageModel(language.CharacterVocabulary.from_text("hello"), "GRU", units=4, seed=0)
 
 
 def arrays_as_lists(tree: Any) -> Any:
@@ -138,7 +138,7 @@ def as_tree(value: Any, original: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def model_tree(folder: Path) -> Any:
-    language_file.save_language_model(MODEL, folder / "model")
+    model_file.save_language_model(MODEL, folder / "model")
     return tree_file.load_tree(folder / "model")
 
 
@@ -150,7 +150,7 @@ def test_language_models(choice: st.DataObject, model_tree: Any, folder: Path) -
         tree_file.save_tree(changed, folder / "changed")
     except (TypeError, ValueError):
         return
-    model, _ = cost_of(language_file.load_language_model, folder / "changed")
+    model, _ = cost_of(model_file.load_language_model, folder / "changed")
     assert model is None or isinstance(model, LanguageModel)
 
 
@@ -312,7 +312,7 @@ def test_safetensors(header: Any, rest: bytes, length: int | None, folder: Path)
 
 # --- vocabularies, texts as numbers, settings ------------------------------------------------------------------------
 
-VOCABULARY = json.loads(data.CharacterVocabulary.from_text("hello").to_bytes())
+VOCABULARY = json.loads(language.CharacterVocabulary.from_text("hello").to_bytes())
 
 
 @few
@@ -323,15 +323,15 @@ def test_vocabularies(fields: Any, is_sealed: bool, folder: Path) -> None:
         bombs = any(isinstance(part, str) and f'"{part}"' in BOMBS for part in content)
         fields["sha256"] = "" if bombs else hashlib.sha256(json.dumps(content).encode()).hexdigest()
     path = written(folder, "vocabulary", as_json(fields))
-    vocabulary, problem = cost_of(data.Vocabulary.load, path)
+    vocabulary, problem = cost_of(language.Vocabulary.load, path)
     assert problem or all(isinstance(symbol, str) and symbol for symbol in vocabulary.symbols)
 
 
 def test_a_vocabulary_may_hold_brackets(tmp_path: Path) -> None:
     words = [f"[{n}{{" for n in range(2 * vocabulary_format.MAX_CONTAINERS)] + ['"[', "\\", '\\"[', "]"]
-    vocabulary = data.WordVocabulary(words)
+    vocabulary = language.WordVocabulary(words)
     vocabulary.save(tmp_path / "words")
-    assert data.Vocabulary.load(tmp_path / "words").symbols == tuple(words)
+    assert language.Vocabulary.load(tmp_path / "words").symbols == tuple(words)
 
 
 @few
@@ -344,8 +344,9 @@ def test_texts_as_numbers(descr: Any, order: Any, shape: Any, kept: set[str], fo
     }
     header = repr(fields).encode(errors="replace")[:60_000].ljust(117) + b"\n"
     content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(5)
-    vocabulary = data.CharacterVocabulary.from_text("hello")
-    numbers, problem = cost_of(lambda path: data.load_encoded(path, vocabulary), written(folder, "text.npy", content))
+    vocabulary = language.CharacterVocabulary.from_text("hello")
+    path = written(folder, "text.npy", content)
+    numbers, problem = cost_of(lambda path: language.load_encoded(path, vocabulary), path)
     assert problem or numbers.tolist() == [0] * 5
 
 
@@ -357,8 +358,8 @@ def test_settings(settings: Any, folder: Path, capsys: pytest.CaptureFixture[str
     run = folder / "run"
     run.mkdir(exist_ok=True)
     (run / "settings.json").write_bytes(as_json(settings))
-    data.CharacterVocabulary.from_text("hello").save(run / "vocabulary")
-    data.encode_text("hello", data.CharacterVocabulary.from_text("hello"), out=run / "text.npy")
+    language.CharacterVocabulary.from_text("hello").save(run / "vocabulary")
+    language.encode_text("hello", language.CharacterVocabulary.from_text("hello"), out=run / "text.npy")
 
     def resumed(path: Path) -> None:
         assert main(["train", "--resume", "--quiet", "--out", str(run)]) == 2

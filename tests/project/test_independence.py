@@ -100,3 +100,13 @@ def siblings(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             yield from [node.module.split(".")[0]] if node.module else (alias.name for alias in node.names)
+
+
+def test_names_that_moved_to_another_room_are_still_found_where_they_were() -> None:
+    from tinygrad_rnn import data, language, training
+
+    for room in (data, training):
+        assert room._MOVED and not set(room._MOVED) & set(room.__all__)
+        assert [name for name in room._MOVED if getattr(room, name) is not getattr(language, name)] == []
+        with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+            room.nonsense  # noqa: B018

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn import nn, optim
-from tinygrad_rnn.data import CharacterVocabulary, StreamBatches
-from tinygrad_rnn.training import Checkpoints, History, LanguageModel, fit
+from tinygrad_rnn.data import StreamBatches
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel
+from tinygrad_rnn.training import Checkpoints, History, fit
 
 TEXT = "you say yes, I say no; you say stop, and I say go, go, go. " * 4
 VOCABULARY = CharacterVocabulary.from_text(TEXT)

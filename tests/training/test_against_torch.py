@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn import nn, optim
-from tinygrad_rnn.data import CharacterVocabulary, StreamBatches, python_documentation
-from tinygrad_rnn.training import LanguageModel, evaluate, fit
+from tinygrad_rnn.data import StreamBatches
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel, python_documentation
+from tinygrad_rnn.training import evaluate, fit
 
 torch = pytest.importorskip("torch")
 

@@ -29,7 +29,8 @@ from tests.training.runs import (
     without_times,
 )
 from tinygrad_rnn import nn, optim
-from tinygrad_rnn.data import CharacterVocabulary, StreamBatches
+from tinygrad_rnn.data import StreamBatches
+from tinygrad_rnn.language import CharacterVocabulary
 from tinygrad_rnn.training import TrainingDiverged, TrainingInterrupted, load_tree, save_tree
 
 pytestmark = pytest.mark.usefixtures("listens_to_ctrl_c")

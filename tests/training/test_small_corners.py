@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygrad_rnn.training import train_on_text
+from tinygrad_rnn.language import train_on_text
 from tinygrad_rnn.training.folder_lock import FolderLock
 from tinygrad_rnn.training.interrupts import DelayedInterrupt
 from tinygrad_rnn.training.prediction import _parameters

@@ -16,8 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from .. import nn
 from ..compiler import compile
+from ..language.model import CELLS
 from ..recorded.tables import Table
-from ..training.language import CELLS
 from . import options as o
 from .peers import torch_is_there, torch_step
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..data import encode_file, train_validation_split
-from ..training import LanguageModel
+from ..data import train_validation_split
+from ..language import LanguageModel, encode_file
 from . import options as o
 from .places import Complaint
 from .training_folder import TrainingFolder, bits_per_symbol, read_model

@@ -11,8 +11,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from .. import data
 from ..data.files import replace_file
+from ..language import python_documentation, read_text
 from ..manual import worked_example as article
 from ..report import Example, Learned, learn, page, study_example, study_flows
 from . import options as o
@@ -71,9 +71,9 @@ def run(options: argparse.Namespace) -> int:
 def read(path: str | None) -> str:
     """The text to learn."""
     if path is None:
-        return data.python_documentation()
+        return python_documentation()
     try:
-        text = data.read_text(path)
+        text = read_text(path)
     except (OSError, ValueError) as error:
         o.unreadable(path, error)
     if len(text) < SHORTEST_TEXT:

@@ -13,9 +13,16 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..data import CharacterVocabulary, Vocabulary, WordVocabulary, python_documentation
-from ..training import History, LanguageModel, TrainingDiverged, TrainingInterrupted, train_on_text
-from ..training.language import CELLS
+from ..language import (
+    CharacterVocabulary,
+    LanguageModel,
+    Vocabulary,
+    WordVocabulary,
+    python_documentation,
+    train_on_text,
+)
+from ..language.model import CELLS
+from ..training import History, TrainingDiverged, TrainingInterrupted
 from ..training.ranks import Alone, RankFailed, Ranks
 from . import options as o
 from .places import Complaint, output_folder

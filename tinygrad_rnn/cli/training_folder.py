@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Vocabulary, encode_file, encode_text, load_encoded, python_documentation
 from ..data.files import open_to_read, replace_file
-from ..training import History, LanguageModel
+from ..language import LanguageModel, Vocabulary, encode_file, encode_text, load_encoded, python_documentation
+from ..language.model_file import load_language_model, save_language_model
+from ..training import History
 from ..training.folder_lock import NAME as LOCK_NAME
 from ..training.folder_lock import FolderLock
-from ..training.language_file import load_language_model, save_language_model
 from .options import complain
 from .places import Complaint
 

@@ -1,37 +1,48 @@
-"""From text and sequences to batches: vocabularies, encoding, padding, batches.
+"""From sequences to batches: one-hot rows, padding, batches, and places in the data that can be saved.
 
-This room stands alone: it imports NumPy and nothing of the engine.
+This room stands alone: it imports NumPy and nothing of the engine. Text and vocabularies are in the room ``language``.
 
-Read on in ``text`` (where text comes from), ``vocabulary`` (text to numbers and back),
-``encoding`` (numbers as arrays), ``padding``, ``epochs`` (a place in the data that can be saved)
-and ``batches``.
+Read on in ``encoding`` (symbols as one-hot rows), ``padding``, ``epochs`` (a place in the data that can be saved) and
+``batches``.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from .batches import Batches, StreamBatches
-from .encoding import encode_file, encode_text, load_encoded, one_hot
+from .encoding import one_hot
 from .epochs import Batch, Epochs
 from .padding import pad, unpad
 from .splitting import train_validation_split
-from .text import python_documentation, read_text, separate_punctuation, stream_text
-from .vocabulary import CharacterVocabulary, Vocabulary, WordVocabulary
 
 __all__ = [
     "Batch",
     "Batches",
-    "CharacterVocabulary",
     "Epochs",
     "StreamBatches",
+    "one_hot",
+    "pad",
+    "train_validation_split",
+    "unpad",
+]
+
+_MOVED = (
+    "CharacterVocabulary",
     "Vocabulary",
     "WordVocabulary",
     "encode_file",
     "encode_text",
     "load_encoded",
-    "one_hot",
-    "pad",
     "python_documentation",
     "read_text",
     "separate_punctuation",
     "stream_text",
-    "train_validation_split",
-    "unpad",
-]
+)
+"""Names that older scripts look for here. They stand in the room ``language`` now, and are found there."""
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        if name in _MOVED:
+            return getattr(importlib.import_module("..language", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,12 +9,12 @@ import numpy as np
 
 from .. import nn
 from ..comparison import Report, compare
-from ..data import CharacterVocabulary
 from ..explanation import BPTTTerms, Flow, bptt_terms, gradient_flow, spectral_radius
+from ..language import CharacterVocabulary, LanguageModel, train_on_text
 from ..manual import worked_example as article
 from ..manual.paths import sum_over_paths
 from ..manual.worked_example_slips import Slip, slips
-from ..training import History, LanguageModel, train_on_text
+from ..training import History
 from ..viz import Picture, draw
 from .networks import Recorded, worked_example
 

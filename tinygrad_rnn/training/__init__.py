@@ -2,13 +2,14 @@
 
 Read on in ``prediction`` (how a model meets a batch), ``sharing`` and ``ranks`` (a batch in parts, and processes that
 share a run), ``run`` (what a step does, and what has to be saved of a run), ``loop`` (``fit``), ``checkpoints`` and
-``tree_file`` (where and how it is saved), ``language`` (a model of text).
+``tree_file`` (where and how it is saved). Models of text are in the room ``language``.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from .checkpoints import Checkpoints
 from .history import History
-from .language import LanguageModel, train_on_text
-from .language_file import load_language_model, save_language_model
 from .loop import fit
 from .prediction import evaluate, predict
 from .ranks import RankFailed
@@ -18,17 +19,28 @@ from .tree_file import load_tree, save_tree
 __all__ = [
     "Checkpoints",
     "History",
-    "LanguageModel",
     "RankFailed",
     "Run",
     "TrainingDiverged",
     "TrainingInterrupted",
     "evaluate",
     "fit",
-    "load_language_model",
     "load_tree",
     "predict",
-    "save_language_model",
     "save_tree",
-    "train_on_text",
 ]
+
+_MOVED = (
+    "LanguageModel",
+    "load_language_model",
+    "save_language_model",
+    "train_on_text",
+)
+"""Names that older scripts look for here. They stand in the room ``language`` now, and are found there."""
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+
+    def __getattr__(name: str) -> Any:
+        if name in _MOVED:
+            return getattr(importlib.import_module("..language", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

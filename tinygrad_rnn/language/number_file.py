@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from .files import open_to_read
+from ..data.files import open_to_read
 
 _HEADER_BYTES = 128
 """NumPy's header for such an array has this length too, and room for 20 digits more."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.data import CharacterVocabulary, Vocabulary, WordVocabulary, vocabulary_format
+from tinygrad_rnn.language import CharacterVocabulary, Vocabulary, WordVocabulary, vocabulary_format
 
 whole = CharacterVocabulary.from_text("hello, wörld", unknown="<unk>").to_bytes()
 

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from .files import open_to_read
+from ..data.files import open_to_read
 
 CHUNK_BYTES = 1 << 18
 """How much of a file is decoded at a time."""
@@ -94,7 +94,7 @@ def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
     """The whole text of a file that fits in memory.
 
     For one that doesn't, see :func:`stream_text` and
-    :func:`~tinygrad_rnn.data.encoding.encode_file`.
+    :func:`~tinygrad_rnn.language.encoding.encode_file`.
 
     Args:
         path: A regular file.

@@ -17,12 +17,11 @@ import numpy as np
 from .. import nn
 from ..autodiff.scope import no_grad
 from ..compiler import compile
-from ..data import CharacterVocabulary, StreamBatches, Vocabulary, train_validation_split
+from ..data import StreamBatches, train_validation_split
 from ..nn import init
 from ..optim import Adam
-from .history import History
-from .loop import fit
-from .prediction import evaluate
+from ..training import History, evaluate, fit
+from .vocabulary import CharacterVocabulary, Vocabulary
 
 CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
 
@@ -48,7 +47,7 @@ class LanguageModel(nn.Module):
         output: The layer from the cell's output to the logits.
 
     Example:
-        >>> from tinygrad_rnn.data import CharacterVocabulary
+        >>> from tinygrad_rnn.language import CharacterVocabulary
         >>> model = LanguageModel(CharacterVocabulary.from_text("hello"), units=8, seed=0)
         >>> logits, state = model(np.zeros((5, 2), int))  # T = 5, B = 2
         >>> logits.shape
@@ -199,7 +198,7 @@ def train_on_text(
         The model, the history and the text that was kept from it.
 
     Example:
-        >>> from tinygrad_rnn.data import python_documentation
+        >>> from tinygrad_rnn.language import python_documentation
         >>> text = python_documentation()[:5_000]
         >>> model, history, validation = train_on_text(text, units=16, batch_size=8, steps=10)
         >>> bool(history.losses[-1] < history.losses[0])

@@ -10,14 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.data import (
-    CharacterVocabulary,
-    WordVocabulary,
-    separate_punctuation,
-    vocabulary_format,
-)
-from tinygrad_rnn.data import text as text_module
-from tinygrad_rnn.data import vocabulary as vocabulary_module
+from tinygrad_rnn.language import CharacterVocabulary, WordVocabulary, separate_punctuation, vocabulary_format
+from tinygrad_rnn.language import text as text_module
+from tinygrad_rnn.language import vocabulary as vocabulary_module
 
 words = st.text(min_size=1).filter(lambda word: len(word.split()) == 1 and word == word.strip())
 

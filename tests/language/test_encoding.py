@@ -1,4 +1,4 @@
-"""One-hot rows, and texts encoded piece by piece in bounded memory."""
+"""Texts encoded piece by piece, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,50 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from tinygrad_rnn import data as data_package
-from tinygrad_rnn.data import (
-    CharacterVocabulary,
-    StreamBatches,
-    WordVocabulary,
-    encode_file,
-    encode_text,
-    load_encoded,
-    one_hot,
-)
+from tinygrad_rnn.data import StreamBatches
+from tinygrad_rnn.language import CharacterVocabulary, WordVocabulary, encode_file, encode_text, load_encoded
 
 MEGABYTE = 1_000_000
 
 
-# ---------------------------------------------------------------------- one-hot
-@given(hnp.arrays(np.int64, hnp.array_shapes(min_dims=0, max_dims=3), elements=st.integers(0, 4)))
-def test_one_hot_rows_are_rows_of_the_identity(indices: np.ndarray) -> None:
-    rows = one_hot(indices, 5)
-    assert rows.dtype == np.float32
-    np.testing.assert_array_equal(rows, np.eye(5)[indices])
-
-
-def test_one_hot_of_compact_and_of_no_indices() -> None:
-    assert one_hot(np.array([255, 0], np.uint8), 256, dtype=np.float64)[0, 255] == 1
-    assert one_hot([], 3).shape == (0, 3)
-    assert one_hot(np.empty((4, 0), int), 3).shape == (4, 0, 3)
-
-
-def test_one_hot_says_which_index_is_out_of_range() -> None:
-    with pytest.raises(ValueError, match=r"index 3 at \(1, 0\) is outside 0 to 2"):
-        one_hot([[0, 1], [3, 2]], 3)
-    with pytest.raises(ValueError, match=r"index -1 at \(\) is outside"):
-        one_hot(-1, 3)
-    with pytest.raises(TypeError, match="whole numbers as indices, not float64"):
-        one_hot([0.0], 3)
-    with pytest.raises(ValueError, match="size must be at least 1"):
-        one_hot([0], 0)
-    with pytest.raises(TypeError, match=r"size must be a whole number, not 2\.0"):
-        one_hot([0], 2.0)  # type: ignore[arg-type]
-
-
-# ---------------------------------------------------------------------- encoded texts
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(st.text(max_size=20), max_size=5))
 def test_in_memory_and_in_a_file_alike(tmp_path: Path, pieces: list[str]) -> None:
@@ -204,7 +168,7 @@ def test_a_large_file_is_encoded_in_little_memory(tmp_path: Path) -> None:
 
 MEASURED = """
 import re, resource, sys
-from tinygrad_rnn.data import CharacterVocabulary, WordVocabulary, load_encoded
+from tinygrad_rnn.language import CharacterVocabulary, WordVocabulary, load_encoded
 
 def peak():
     if sys.platform == "linux":  # where ru_maxrss begins with what the parent process had

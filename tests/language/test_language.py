@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn import nn
-from tinygrad_rnn.data import CharacterVocabulary, WordVocabulary
-from tinygrad_rnn.training import LanguageModel, train_on_text
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel, WordVocabulary, train_on_text
 
 TEXT = "the cat sat on the mat, and the rat sat on the cat.\n" * 20
 

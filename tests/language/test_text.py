@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tinygrad_rnn.data import python_documentation, read_text, separate_punctuation, stream_text
-from tinygrad_rnn.data import text as text_module
+from tinygrad_rnn.language import python_documentation, read_text, separate_punctuation, stream_text
+from tinygrad_rnn.language import text as text_module
 
 # A fixture lives for all examples of a property; the file is written anew by every one of them.
 one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
-from tinygrad_rnn.data import CharacterVocabulary, WordVocabulary
-from tinygrad_rnn.training import LanguageModel
-from tinygrad_rnn.training.language_file import load_language_model, save_language_model
+from tinygrad_rnn.language import CharacterVocabulary, LanguageModel, WordVocabulary
+from tinygrad_rnn.language.model_file import load_language_model, save_language_model
 from tinygrad_rnn.training.tree_file import load_tree, save_tree
 
 LETTERS = CharacterVocabulary.from_text("hello world")

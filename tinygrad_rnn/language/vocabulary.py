@@ -16,9 +16,9 @@ from typing import ClassVar, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..data.checks import whole_number
+from ..data.files import open_to_read, replace_file
 from . import vocabulary_format
-from .checks import whole_number
-from .files import open_to_read, replace_file
 from .text import stream_text
 from .vocabulary_format import Content
 
@@ -115,7 +115,7 @@ class Vocabulary(ABC):
         """The vocabulary of a text file of any size, of which little is in memory at a time.
 
         Args:
-            path: The file; see :func:`~tinygrad_rnn.data.text.stream_text` for what can be wrong
+            path: The file; see :func:`~tinygrad_rnn.language.text.stream_text` for what can be wrong
                 with it.
             encoding: Any text encoding that Python knows.
             specials: As in :meth:`from_text`.
@@ -180,7 +180,7 @@ class Vocabulary(ABC):
 
         Args:
             pieces: The consecutive pieces of one text, such as
-                :func:`~tinygrad_rnn.data.text.stream_text` gives them.
+                :func:`~tinygrad_rnn.language.text.stream_text` gives them.
 
         Yields:
             The numbers of some symbols at a time, in order.
@@ -399,7 +399,7 @@ class WordVocabulary(Vocabulary):
     r"""A number for every word: whatever stands between white space.
 
     Decoding puts one space between words; line ends and longer spaces are not kept. A comma stays
-    with the word before it: :func:`~tinygrad_rnn.data.text.separate_punctuation` makes it a word.
+    with the word before it: :func:`~tinygrad_rnn.language.text.separate_punctuation` makes it a word.
 
     Example:
         >>> vocabulary = WordVocabulary.from_text(["The Forest", "The Sea", "The Fire"])

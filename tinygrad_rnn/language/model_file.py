@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..data import Vocabulary
 from ..nn.compiled_cells import uncompiled
-from .language import CELLS, LanguageModel
-from .tree_file import load_tree, save_tree
+from ..training import load_tree, save_tree
+from .model import CELLS, LanguageModel
+from .vocabulary import Vocabulary
 
 KIND = "tinygrad_rnn language model, version 1"
 
@@ -33,7 +33,7 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
 
     Example:
         >>> import os, tempfile
-        >>> from tinygrad_rnn.data import CharacterVocabulary
+        >>> from tinygrad_rnn.language import CharacterVocabulary
         >>> model = LanguageModel(CharacterVocabulary.from_text("hello"), "GRU", units=8, seed=0)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = os.path.join(folder, "model.tree")
