@@ -23,24 +23,26 @@ def random(*shape):
     return RNG.normal(size=shape) * 0.5
 
 
-def assert_right(derivation, style):
+def assert_right(derivation, style=None, products=None):
     """The lines, and the text, of a style give autograd's gradients; its function needs NumPy alone."""
-    styled = derivation.in_style(style)
+    form = {"style": style, "products": products}
+    styled = derivation.in_style(**form)
     right = derivation.recording.gradients()
     space = {}
-    exec(derivation.source(style=style), space)
+    exec(derivation.source(**form), space)
     arguments = {**derivation.parameters, **derivation.data}
     plain = {re.sub(r"\W", "_", derivation.names.get(name, name)): value for name, value in arguments.items()}
-    called = ast.parse(derivation.source(style=style)).body[-1].args.args
+    called = ast.parse(derivation.source(**form)).body[-1].args.args
     result = space["derivative"](*[plain[argument.arg] for argument in called])
     gradients = result[1] if isinstance(result, tuple) else result
     by_text = {name: gradients[short] for name, short in derivation.names.items()}
-    for mine in (styled.gradients(), derivation.run(style=style).gradients, by_text):
+    for mine in (styled.gradients(), derivation.run(**form).gradients, by_text):
         for name, value in right.items():
             scale = max(np.abs(value).max(), 1e-3)
             np.testing.assert_allclose(mine[name] / scale, value / scale, rtol=0, atol=1e-10, err_msg=name)
-    for text in (derivation.text(style=style), derivation.latex(style=style), derivation.markdown(style=style)):
-        assert text != str(derivation)
+    for text in (derivation.text(**form), derivation.latex(**form), derivation.markdown(**form)):
+        assert text
+        assert style is None or text != str(derivation)
     return styled
 
 
@@ -227,3 +229,25 @@ def test_a_loop_that_begins_where_another_ends_has_no_single_sum():
 def test_a_style_that_is_unknown():
     with pytest.raises(ValueError, match="there is no style 'bptt'; there are 'recursion', 'sums', 'rtrl'"):
         both_directions().text(style="bptt")
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_one_product_over_all_steps(name):
+    cell, p, start, data = CELLS[name]
+    derivation = tr.derive(loop(cell, start), p, data)
+    by_step, at_once = derivation.run().values, assert_right(derivation, products="over all steps").run().values
+    assert set(by_step) == set(at_once)
+    for line in by_step:
+        if line.startswith("dL/d") and not isinstance(by_step[line], dict):
+            np.testing.assert_allclose(at_once[line], by_step[line], rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("batch", [(), (B,)])
+@pytest.mark.parametrize("kind", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_the_package_s_cells_by_one_product_a_weight(kind, batch):
+    derivation = tr.derive(kind(N, D, dtype=np.float64), random(T, *batch, N))
+    assert_right(derivation, products="over all steps")
+    source = derivation.source(products="over all steps")
+    assert "+=" not in source
+    assert ("np.concatenate(xs).T @" if batch else "xs.T @") in source
+    assert "∂L/∂U = x_{1..T}ᵀ " in derivation.text(products="over all steps")

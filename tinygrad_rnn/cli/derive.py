@@ -49,6 +49,13 @@ def add_to(commands: Any) -> None:
         help="how gradients are written: by the backward recursion, as sums over paths, or by real-time recurrent "
         "learning (default: recursion)",
     )
+    parser.add_argument(
+        "--at-once",
+        dest="products",
+        action="store_const",
+        const="over all steps",
+        help="one product over all steps for each weight, in place of one a step",
+    )
     parser.add_argument("--columns", action="store_true", help="with vectors as columns, as most articles have them")
     parser.add_argument("--out", metavar="FILE", help="where to (default: standard output)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
@@ -60,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         refuse_to_replace([Path(options.out)], options.overwrite)
     try:
-        text = FORMS[options.form](derivation_of(options).in_style(options.style), options.columns)
+        text = FORMS[options.form](derivation_of(options).in_style(options.style, options.products), options.columns)
     except ImportError as error:
         raise Complaint(str(error)) from None
     except (TypeError, ValueError, RuntimeError) as error:

@@ -13,6 +13,7 @@ from ..autodiff.array_node import value_of
 from ..autodiff.tensor import Tensor
 from ..recorded.recording import Recording
 from .adjoints import adjoints
+from .all_steps import all_at_once
 from .evaluate import Values, evaluate
 from .expressions import Expression
 from .grain import Grain
@@ -44,6 +45,8 @@ Named = Mapping[str, Any]
 # How the gradients can be written: by the backward recursion, as sums over paths, by real-time recurrent learning.
 STYLES: dict[str, Callable[..., list[Quantity]]] = {"recursion": adjoints, "sums": over_paths, "rtrl": real_time}
 
+PRODUCTS = ("by step", "over all steps")
+
 
 class WrongDerivation(AssertionError):
     """A derivation's own lines don't give the gradients that autograd gives: a fault of this package."""
@@ -60,6 +63,7 @@ class Derivation:
         recording: the loss that was derived.
         begins_outside: whether a layer is derived alone, whose outputs get their derivatives from outside.
         style: how the gradients are written.
+        products: how the steps' products are added up.
     """
 
     def __init__(
@@ -69,11 +73,13 @@ class Derivation:
         given: Mapping[str, np.ndarray],
         begins_outside: bool = False,
         style: str = "recursion",
+        products: str = "by step",
     ) -> None:
         self.recording = recording
         self.begins_outside = begins_outside
-        self.style = style
-        self._in_style: Callable[[str], Derivation] = cache(partial(Derivation, recording, data, given, begins_outside))
+        self.style, self.products = style, products
+        make = partial(Derivation, recording, data, given, begins_outside)
+        self._in_style: Callable[[str, str], Derivation] = cache(make)
         self.parameters = recording.values()
         self.names = short_names(self.parameters)
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
@@ -90,6 +96,9 @@ class Derivation:
             for equation in quantity.equations:
                 equation.expression = simplified(equation.expression)
         kept = Grain(forward, backward, simplified).settle(self.loss)
+        for quantity in kept if products == PRODUCTS[1] else ():
+            for equation in quantity.equations if isinstance(quantity.adjoint_of, str) else ():
+                equation.expression = simplified(all_at_once(equation.expression))
         self.data = rolling.data
         self.backward = [quantity for quantity in kept if quantity in set(backward)]
         self.forward = [quantity for quantity in kept if quantity not in set(backward)]
@@ -146,18 +155,19 @@ class Derivation:
                 return source, function
         raise NotWritable("the lines of this derivation don't run as a program of NumPy; evaluate() runs them")
 
-    def source(self, *, style: str | None = None) -> str:
+    def source(self, *, style: str | None = None, products: str | None = None) -> str:
         """The derivation as a NumPy function, ``derivative(parameters..., data...)``, that a person could have written.
 
         It imports NumPy alone, and gives the loss and the gradients by name.
 
         Args:
             style: as in ``text``.
+            products: as in ``text``.
 
         Raises:
             NotWritable: an operation has no short form in NumPy; it says which.
         """
-        return self.in_style(style)._program[0].text
+        return self.in_style(style, products)._program[0].text
 
     def run(
         self,
@@ -165,6 +175,7 @@ class Derivation:
         data: Mapping[str, Any] | None = None,
         *,
         style: str | None = None,
+        products: str | None = None,
     ) -> Run:
         """Run the text of ``source()``, and nothing else.
 
@@ -174,12 +185,14 @@ class Derivation:
             parameters: other values than the recorded ones, by name.
             data: other arrays than the recorded ones, by name.
             style: as in ``text``.
+            products: as in ``text``.
 
         Returns:
             The loss, the value of every line at each step, and the gradients.
         """
-        if style is not None and style != self.style:
-            return self.in_style(style).run(parameters, data)
+        form = self.in_style(style, products)
+        if form is not self:
+            return form.run(parameters, data)
         called, given = self._called(parameters or {}), {**self.data, **(data or {})}
         try:
             source, function = self._program
@@ -233,62 +246,68 @@ class Derivation:
                     "report it."
                 )
 
-    def in_style(self, style: str | None) -> Derivation:
+    def in_style(self, style: str | None = None, products: str | None = None) -> Derivation:
         """Return the same derivation with its gradients written in another way.
 
         Args:
             style: "recursion", backward from step to step; "sums", over all paths from the loss at a step to a
                 parameter at an earlier one, with products of Jacobians; "rtrl", by derivatives that are carried forward
                 in time (real-time recurrent learning).
+            products: of the recursion, "by step", one outer product a weight and step; or "over all steps", one product
+                a weight, of the rows of all steps below each other.
 
         Raises:
             NotWritable: the network can't be written so; it says why.
         """
-        if style is None or style == self.style:
-            return self
-        if style not in STYLES:
-            raise ValueError(f"there is no style {style!r}; there are {', '.join(map(repr, STYLES))}")
-        return self._in_style(style)
+        style, products = style or self.style, products or self.products
+        for what, given, known in (("style", style, STYLES), ("form of products", products, PRODUCTS)):
+            if given not in known:
+                raise ValueError(f"there is no {what} {given!r}; there are {', '.join(map(repr, known))}")
+        return self if (style, products) == (self.style, self.products) else self._in_style(style, products)
 
-    def text(self, *, columns: bool = False, style: str | None = None) -> str:
+    def text(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
         """Return the lines as text, as ``print`` shows them.
 
         Args:
             columns: write vectors as columns, as most articles do: ``U x`` for ``x U``. Matrices and shapes are then
                 the transposes of those in the code.
             style: how the gradients are written, as in ``in_style``.
+            products: as in ``in_style``.
         """
-        return written(self.in_style(style).lines, columns)
+        return written(self.in_style(style, products).lines, columns)
 
-    def latex(self, *, columns: bool = False, style: str | None = None) -> str:
+    def latex(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
         """Return the lines as LaTeX: an ``align*`` each for the forward pass, the backward pass and the gradients.
 
         Args:
             columns: as in ``text``.
             style: as in ``text``.
+            products: as in ``text``.
         """
-        return latex(self.in_style(style).lines, columns)
+        return latex(self.in_style(style, products).lines, columns)
 
-    def markdown(self, *, columns: bool = False, style: str | None = None) -> str:
+    def markdown(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
         """Return the lines as Markdown, with an equation in LaTeX and the reasons for each.
 
         Args:
             columns: as in ``text``.
             style: as in ``text``.
+            products: as in ``text``.
         """
-        return markdown(self.in_style(style).lines, columns)
+        return markdown(self.in_style(style, products).lines, columns)
 
-    def html(self, *, columns: bool = False, style: str | None = None) -> str:
+    def html(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
         """Return the lines as an HTML page of its own, with equations as MathML.
 
         Args:
             columns: as in ``text``.
             style: as in ``text``.
+            products: as in ``text``.
 
         Raises:
             ImportError: latex2mathml, the extra ``math``, isn't installed.
         """
-        return html(self.in_style(style).lines, columns)
+        return html(self.in_style(style, products).lines, columns)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

@@ -22,6 +22,7 @@ from .expressions import (
     Number,
     Parameter,
     Reference,
+    Rows,
     Stack,
     Sum,
     Unit,
@@ -81,7 +82,7 @@ def compiled(expression: Expression) -> Run:
         return lambda run, t: unit(shape, run.entry)
     if isinstance(expression, Entry):
         return _entry_of(compiled(expression.operands[0]))
-    if isinstance(expression, (Sum, Stack)):
+    if isinstance(expression, (Sum, Stack, Rows)):
         return _over_steps(expression)
     if isinstance(expression, During):
         inner, steps = compiled(expression.inner), frozenset(expression.steps)
@@ -122,10 +123,12 @@ def _for_each_entry(function: Run, entries: tuple[int, ...], shape: tuple[int, .
     return each
 
 
-def _over_steps(expression: Sum | Stack) -> Run:
+def _over_steps(expression: Sum | Stack | Rows) -> Run:
     inner, steps = compiled(expression.inner), expression.steps
     if isinstance(expression, Stack):
         return lambda run, t: np.stack([inner(run, s) for s in steps])
+    if isinstance(expression, Rows):
+        return lambda run, t: np.vstack([inner(run, s) for s in steps])
 
     def summed(run: Running, t: int | None) -> Any:
         found = [value for value in (inner(run, s) for s in steps) if value is not None]

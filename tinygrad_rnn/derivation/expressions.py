@@ -260,6 +260,15 @@ class Stack(OverSteps):
         self.shape = (len(steps), *inner.shape)
 
 
+class Rows(OverSteps):
+    """The rows of what there is at several steps, all below each other; a vector is one row."""
+
+    def __init__(self, steps: Steps, inner: Expression) -> None:
+        super().__init__(steps, inner)
+        rows, columns = (1, *inner.shape)[-2:]
+        self.shape = (len(steps) * rows, columns)
+
+
 class During(Expression):
     """A term that is there at some steps only."""
 

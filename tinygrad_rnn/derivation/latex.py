@@ -12,7 +12,7 @@ import numpy as np
 
 from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from .absence import follows_from_absence
-from .expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Stack, Step, Steps
+from .expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Step, Steps
 from .lines import Line
 from .quantities import Quantity
 from .recognising import one_hot
@@ -29,7 +29,6 @@ from .text import (
     TextWriter,
     common_last_step,
     entry,
-    row_name,
 )
 
 GREEK = {
@@ -108,9 +107,11 @@ class LatexWriter(TextWriter):
         text = super()._constant(array)
         return text if text == "I" else r"\cdot" if text == "·" else rf"\text{{{text.replace('...', '…')}}}"
 
-    def _stack(self, e: Stack) -> str:
-        text = super()._stack(e)
-        return text.replace("..", ":") if isinstance(e.inner, Reference) else rf"\left{text[:-1]}\right]"
+    TO = ":"
+
+    def bracketed(self, text: str) -> str:
+        """In square brackets."""
+        return rf"\left[{text}\right]"
 
     def _sum_sign(self, steps: Steps) -> str:
         if self.last is not None and steps == tuple(range(1, self.last + 1)):
@@ -189,9 +190,7 @@ class LatexWriter(TextWriter):
         if isinstance(index, Step) and index.sign == 1:
             step = self.moving_step(index.offset + 1)
             if isinstance(inner, Data):
-                if inner.name.startswith("dL_d"):
-                    return self.ratio("L", self._indexed(inner.name[4:], "", step)), ATOM
-                return self._indexed(row_name(inner.name), "", step), ATOM
+                return self.rows_of(inner, step), ATOM
             if isinstance(inner, Reference) and inner.shift is None and inner.at is None:
                 return self.symbol(inner.quantity, step), ATOM
             return rf"{{{self.within(inner, ATOM)}}}_{{[{step}]}}", ATOM

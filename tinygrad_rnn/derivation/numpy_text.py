@@ -24,6 +24,7 @@ from .expressions import (
     OverSteps,
     Parameter,
     Reference,
+    Rows,
     Stack,
     Step,
     Steps,
@@ -128,6 +129,8 @@ class NumpyWriter:
             return f"{self.names['unit', e.by]}{self._entry()}", ATOM
         if isinstance(e, Entry):
             return f"{self._within(e.operands[0], ATOM, steps)}{self._entry()}", ATOM
+        if isinstance(e, Rows):
+            return self._rows(e), ATOM
         if isinstance(e, OverSteps):
             inner = self._alone(e.inner, e.steps)
             found = f"{inner} for t in {self.range(e.steps)}"
@@ -153,6 +156,16 @@ class NumpyWriter:
             raise NotWritable("a sum over steps of pieces that are put in places")
         self.before = before
         return text
+
+    def _rows(self, e: Rows) -> str:
+        """Rows of all steps: an array that has them, where there is one."""
+        taken = e.inner
+        if isinstance(taken, Apply) and taken.operation is indexing.getitem and isinstance(taken.operands[0], Data):
+            (array,) = taken.operands[:1]
+            if taken.settings["index"] == Step(-1) and e.steps == tuple(range(1, array.shape[0] + 1)):
+                name = self.write(array)
+                return name if array.ndim == 2 else f"np.concatenate({name})"
+        return f"np.vstack([{self._alone(taken, e.steps)} for t in {self.range(e.steps)}])"
 
     def _during(self, e: During, steps: Steps) -> str:
         if set(steps) <= set(e.steps) or reads_zeros(e, steps):

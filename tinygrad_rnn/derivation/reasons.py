@@ -7,7 +7,7 @@ from typing import Any
 
 from ..autodiff.rules import activations, elementwise, reductions, shape
 from .arithmetic import is_negative, is_product, is_sum
-from .expressions import Apply, During, Expression, Number, Parameter, Reference, Steps, Sum, Unit
+from .expressions import Apply, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum, Unit
 from .quantities import Quantity, Sensitivity
 from .reading import parts
 from .recognising import one_hot
@@ -124,8 +124,10 @@ def _of_parameter(name: str, expression: Expression, forward: list[Quantity], wr
     inner = [term.operands[0] if is_negative(term) else term for term in terms]
     if any(isinstance(term, Sum) for term in inner):
         yield f"{name} is used at each step: its contributions are added"
+    if any(isinstance(part, Rows) for part in parts(expression)):
+        yield f"{name} is used at each step: with the rows of all steps below each other, all is added up at once"
     for term in inner:
-        if any(map(_is_summed_over, parts(term))):
+        if not any(isinstance(part, Rows) for part in parts(term)) and any(map(_is_summed_over, parts(term))):
             yield (
                 f"{name} was broadcast over the batch: summed"
                 if isinstance(term, Sum)

@@ -22,6 +22,7 @@ from .expressions import (
     Operand,
     Parameter,
     Reference,
+    Rows,
     Stack,
     Step,
     Steps,
@@ -169,7 +170,7 @@ class TextWriter:
             return self.name("E", entry(e.shape)), ATOM
         if isinstance(e, Entry):
             return self.entry_of(e.operands[0]), ATOM
-        if isinstance(e, Stack):
+        if isinstance(e, (Stack, Rows)):
             return self._stack(e), ATOM
         if isinstance(e, Sum):
             return f"{self._sum_sign(e.steps)} {self.within(e.inner, BY_ELEMENT)}", BY_ELEMENT
@@ -195,13 +196,32 @@ class TextWriter:
             return "·"
         return np.array2string(array, separator=", ", threshold=6).replace("\n", "")
 
-    def _stack(self, e: Stack) -> str:
-        steps = e.steps
+    def _stack(self, e: Stack | Rows) -> str:
+        steps, inner = e.steps, e.inner
         regular = steps == tuple(range(steps[0], steps[-1] + 1))
-        if isinstance(e.inner, Reference) and e.inner.shift is not None and regular:
-            first, last = (self.step_name(t + e.inner.shift) for t in (steps[0], steps[-1]))
-            return self.symbol(e.inner.quantity, f"{first}..{last}")
-        return f"[{self.write(e.inner)}; {self.steps(steps)}]"
+        if regular and isinstance(inner, Reference) and inner.shift is not None:
+            return self.symbol(inner.quantity, self._from_to(steps[0] + inner.shift, steps[-1] + inner.shift))
+        if regular and isinstance(inner, Apply) and inner.operation is indexing.getitem:
+            array, place = inner.operands[0], inner.settings["index"]
+            if isinstance(array, Data) and isinstance(place, Step) and place.sign == 1:
+                return self.rows_of(array, self._from_to(place.at(steps[0]) + 1, place.at(steps[-1]) + 1))
+        return self.bracketed(f"{self.write(inner)}; {self.steps(steps)}")
+
+    def bracketed(self, text: str) -> str:
+        """In square brackets."""
+        return f"[{text}]"
+
+    def _from_to(self, first: int, last: int) -> str:
+        ends = ("T-1" if self.last is not None and t == self.last - 1 else self.step_name(t) for t in (first, last))
+        return self.TO.join(ends)
+
+    TO = ".."
+
+    def rows_of(self, array: Any, step: str) -> str:
+        """The row of an array for a step; the derivatives that arrive from outside by their name."""
+        if array.name.startswith("dL_d"):
+            return self.ratio("L", self.name(array.name[4:], step))
+        return self.name(row_name(array.name), step)
 
     def _sum_sign(self, steps: Steps) -> str:
         whole = self.last is not None and steps == tuple(range(1, self.last + 1))
@@ -320,10 +340,7 @@ class TextWriter:
         inner, index = e.operands[0], e.settings["index"]
         if isinstance(index, Step) and index.sign == 1:
             if isinstance(inner, Data):
-                step = self.moving_step(index.offset + 1)
-                if inner.name.startswith("dL_d"):
-                    return f"∂L/∂{self._indexed(inner.name[4:], '', step)}", ATOM
-                return self._indexed(row_name(inner.name), "", step), ATOM
+                return self.rows_of(inner, self.moving_step(index.offset + 1)), ATOM
             if isinstance(inner, Reference) and inner.shift is None and inner.at is None:
                 return self.symbol(inner.quantity, self.moving_step(index.offset + 1)), ATOM
             return f"{self.within(inner, ATOM)}[{self.moving_step(index.offset + 1)}]", ATOM
