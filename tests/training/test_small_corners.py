@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn.language import train_on_text
+from tinygrad_rnn.nn.calling import parameters_of
 from tinygrad_rnn.training.folder_lock import FolderLock
 from tinygrad_rnn.training.interrupts import DelayedInterrupt
-from tinygrad_rnn.training.prediction import _parameters
 
 
 def test_in_a_thread_ctrl_c_is_left_to_the_main_one() -> None:
@@ -54,8 +54,8 @@ def test_a_function_that_tells_nothing_of_its_parameters_has_none() -> None:
         def __call__(self, logits: object) -> object:
             return logits
 
-    assert _parameters(lambda prediction, targets: 0) == {"prediction", "targets"}
-    assert _parameters(Mute()) == frozenset()
+    assert parameters_of(lambda prediction, targets: 0) == {"prediction", "targets"}
+    assert parameters_of(Mute()) == frozenset()
 
 
 def test_numbers_are_of_a_vocabulary() -> None:

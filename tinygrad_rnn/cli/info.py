@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from .. import __version__
+from ..autodiff.extras import pip_install
 from ..viz.formats.graphviz import renderers
 from . import options as o
 
@@ -43,10 +44,10 @@ def run(options: argparse.Namespace) -> int:
     print(f"{found['machine']}, {found['cores']} cores")
     for blas in found["blas"]:
         print(f"BLAS: {blas['library']} {blas['version']}, {blas['threads']} threads")
-    renderer = found["renderers"][0] if found["renderers"] else 'none; pip install "tinygrad_rnn[render]" brings one'
+    renderer = found["renderers"][0] if found["renderers"] else f"none; {pip_install('render')} brings one"
     print(f"Graphviz, for PNG and PDF: {renderer}")
     for name, (extra, what_for) in EXTRAS.items():
-        version = found["optional"][name] or f'not installed; pip install "tinygrad_rnn[{extra}]"'
+        version = found["optional"][name] or f"not installed; {pip_install(extra)}"
         print(f"{name}, for {what_for}: {version}")
     return 0
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from ..autodiff.extras import pip_install
 from ..language import (
     CharacterVocabulary,
     LanguageModel,
@@ -129,7 +130,7 @@ def communicator_of_this_job() -> Any:
     try:
         from mpi4py import MPI
     except ImportError:
-        raise Complaint('to train by several processes, pip install "tinygrad_rnn[mpi]".') from None
+        raise Complaint(f"to train by several processes, {pip_install('mpi')}.") from None
     return MPI.COMM_WORLD
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.errors import NotOnTensors
+from ..autodiff.extras import pip_install
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, apply
 from . import thresholds
@@ -263,6 +264,6 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
     if executor not in EXECUTORS:
         raise ValueError(f"compile: executor is one of {', '.join(map(repr, EXECUTORS))}, not {executor!r}")
     if executor == "numba" and importlib.util.find_spec("numba") is None:
-        raise ImportError('compile(executor="numba") makes machine code with numba: pip install "tinygrad_rnn[jit]"')
+        raise ImportError(f'compile(executor="numba") makes machine code with numba: {pip_install("jit")}')
     keep_freed_memory()
     return Compiled(function, executor, fallback)

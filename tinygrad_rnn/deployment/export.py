@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.extras import pip_install
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import children, leaves, paths, tree_map
 from ..compiler.program.program import Program
@@ -79,7 +80,7 @@ def export_onnx(
     try:
         import onnx
     except ImportError:
-        raise ImportError('export_onnx needs onnx: pip install "tinygrad_rnn[onnx]"') from None
+        raise ImportError(f"export_onnx needs onnx: {pip_install('onnx')}") from None
     arguments = example if type(example) is tuple else (example,)
     arguments = tree_map(lambda a: a if isinstance(a, (Tensor, np.ndarray)) else _as_array(a), arguments)
     names = input_names(function, arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ..autodiff.extras import pip_install
 from .latex import sections
 from .lines import Line
 
@@ -27,7 +28,7 @@ def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation"
     try:
         from latex2mathml.converter import convert
     except ImportError:
-        raise ImportError('html() writes MathML by latex2mathml: pip install "tinygrad_rnn[math]"') from None
+        raise ImportError(f"html() writes MathML by latex2mathml: {pip_install('math')}") from None
     parts = []
     for heading, rows in sections(lines, columns):
         cells = [

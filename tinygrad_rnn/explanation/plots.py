@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.extras import pip_install
 from .flow import GradientFlow
 from .jacobians import StateJacobians
 from .limits import Saturation
@@ -24,7 +25,7 @@ def axes_for(ax: Any) -> Any:
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "tinygrad_rnn[plot]"') from error
+        raise ImportError(f"plots need matplotlib: {pip_install('plot')}") from error
     return pyplot.subplots(layout="constrained")[1]
 
 

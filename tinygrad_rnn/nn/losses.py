@@ -91,7 +91,14 @@ class _Counting:
 def _same_shape(prediction: Any, target: Any, name: str) -> None:
     """Refuse what NumPy would broadcast: it would hide a mistake."""
     if np.shape(prediction) != np.shape(target):
-        raise ValueError(f"{name}: prediction {np.shape(prediction)} and target {np.shape(target)} differ in shape")
+        cure = ""
+        if np.shape(prediction) == (*np.shape(target), 1):
+            cure = ": a target for each prediction is target[..., None]"
+        elif np.shape(target) == (*np.shape(prediction), 1):
+            cure = ": a prediction for each target is prediction[..., None]"
+        raise ValueError(
+            f"{name}: prediction {np.shape(prediction)} and target {np.shape(target)} differ in shape{cure}"
+        )
 
 
 # --- of numbers ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from ..autodiff.foreign import as_numpy
 from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, make_leaf
 from ..autodiff.texts import printable
+from .calling import predictions
 from .compiled_cells import uncompiled
 
 
@@ -93,6 +94,31 @@ class Module:
         elif isinstance(value, (Module, list, tuple, dict)):
             _qualify(value, attribute)
         super().__setattr__(attribute, value)
+
+    def predict(self, inputs: Any, batch_size: int = 32) -> Any:
+        """The predictions for examples, in evaluation mode and without recording anything.
+
+        Args:
+            inputs: a list of sequences (T_n, n), padded if they differ in length; an array of them, (N, T, n); or an
+                array (N, n) of vectors. What ``fit`` takes for X.
+            batch_size: how many examples are computed at a time.
+
+        Returns:
+            An array of N predictions in the order of the examples, (N, k), or (N, T, k) if they are sequences; a list
+            of N arrays where these differ in length.
+
+        Raises:
+            TypeError: the inputs are something else.
+            ValueError: there are none; or they differ in length, and the model takes no ``lengths``.
+
+        Example:
+            >>> import numpy as np
+            >>> from tinygrad_rnn import nn
+            >>> model = nn.ManyToOne(nn.GRU(3, 8), outputs=2)
+            >>> model.predict([np.zeros((7, 3)), np.zeros((5, 3))]).shape
+            (2, 2)
+        """
+        return predictions(self, inputs, batch_size)
 
     # --- what is inside ----------------------------------------------------------------------------------------------
 

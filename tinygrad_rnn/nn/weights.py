@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.extras import pip_install
 from ..autodiff.foreign import as_numpy, widened
 from ..autodiff.texts import printable
 
@@ -125,7 +126,7 @@ def _safetensors() -> Any:
     try:
         import safetensors.numpy
     except ImportError as error:
-        raise ImportError('safetensors files need safetensors: pip install "tinygrad_rnn[io]"') from error
+        raise ImportError(f"safetensors files need safetensors: {pip_install('io')}") from error
     return safetensors
 
 

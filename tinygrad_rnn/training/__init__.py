@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .checkpoints import Checkpoints
+from .evaluation import evaluate
 from .history import History
 from .loop import fit
-from .prediction import evaluate, predict
+from .metrics import accuracy
+from .prediction import predict
 from .ranks import RankFailed
 from .run import Run, TrainingDiverged, TrainingInterrupted
 from .tree_file import load_tree, save_tree
@@ -23,6 +25,7 @@ __all__ = [
     "Run",
     "TrainingDiverged",
     "TrainingInterrupted",
+    "accuracy",
     "evaluate",
     "fit",
     "load_tree",

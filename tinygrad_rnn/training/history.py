@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..autodiff.extras import pip_install
 from ..recorded.tables import Table
 
 MEMORY = 0.98
@@ -19,11 +20,16 @@ MEMORY = 0.98
 class History:
     """The record of a run.
 
+    Args:
+        metrics: The names of what is measured beside the loss.
+
     Attributes:
         step: How many batches have been learned from. Steps are counted from 1: ``losses[0]`` is that of step 1.
         epochs: The step at which each finished epoch ended.
         epoch_losses: The mean loss of each finished epoch, every batch weighted by what it holds.
         validation: ``(step, loss)`` for each time that the model was validated.
+        epoch_metrics: The means of each metric over each finished epoch, by name.
+        validation_metrics: ``(step, value)`` of each metric for each time that the model was validated, by name.
         symbols: How many inputs (characters, words, time steps) have been seen.
         seconds: How long it took, the time before an interruption included.
         stopped: Why it ended, in words; None while it is going on.
@@ -37,7 +43,7 @@ class History:
         (2, array([2., 1.]), 20)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Iterable[str] = ()) -> None:
         self.epochs: list[int] = []
         self.epoch_losses: list[float] = []
         self.validation: list[tuple[int, float]] = []
@@ -46,7 +52,10 @@ class History:
         self.not_compiled: dict[str, str] = {}
         self.smoothed = 0.0
         self._losses = array("d")  # eight bytes a step, however long the run
-        self._epoch_sum = 0.0
+        self._metrics = {name: array("d") for name in metrics}
+        self.epoch_metrics: dict[str, list[float]] = {name: [] for name in self._metrics}
+        self.validation_metrics: dict[str, list[tuple[int, float]]] = {name: [] for name in self._metrics}
+        self._epoch_sums = np.zeros(1 + len(self._metrics))
         self._epoch_weight = 0.0
         self._seconds_before = 0.0
         self._resumed_at: float | None = None
@@ -60,6 +69,11 @@ class History:
     def losses(self) -> np.ndarray:
         """The loss of every step, (steps,), each before that step's update."""
         return np.array(self._losses)
+
+    @property
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Each metric at every step, (steps,), by name; measured on the batch that was learned from, like the loss."""
+        return {name: np.array(values) for name, values in self._metrics.items()}
 
     @property
     def last_loss(self) -> float:
@@ -95,25 +109,31 @@ class History:
         """Count no more time."""
         self._seconds_before, self._resumed_at = self.seconds, None
 
-    def record(self, loss: float, symbols: int, weight: float = 1.0) -> None:
+    def record(self, loss: float, symbols: int, weight: float = 1.0, metrics: Sequence[float] = ()) -> None:
         """Take down a step.
 
         Args:
             loss: Its loss.
             symbols: How many inputs it saw.
             weight: What it counts for in the mean of its epoch.
+            metrics: The values of the metrics, in the order of their names.
         """
         self._losses.append(loss)
+        for values, value in zip(self._metrics.values(), metrics, strict=True):
+            values.append(value)
         self.symbols += symbols
-        self._epoch_sum += weight * loss
+        self._epoch_sums += weight * np.array([loss, *metrics])
         self._epoch_weight += weight
         self.smoothed = loss if self.step == 1 else MEMORY * self.smoothed + (1 - MEMORY) * loss
 
     def end_epoch(self) -> None:
         """Take down that the last step was the last of its epoch."""
         self.epochs.append(self.step)
-        self.epoch_losses.append(self._epoch_sum / self._epoch_weight)
-        self._epoch_sum = self._epoch_weight = 0.0
+        loss, *metrics = (self._epoch_sums / self._epoch_weight).tolist()
+        self.epoch_losses.append(loss)
+        for means, mean in zip(self.epoch_metrics.values(), metrics):
+            means.append(mean)
+        self._epoch_sums[:] = self._epoch_weight = 0.0
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the loss of every step, smoothed too, and the validation loss.
@@ -131,7 +151,7 @@ class History:
             try:
                 from matplotlib import pyplot
             except ImportError:
-                raise ImportError('History.plot draws with Matplotlib: pip install "tinygrad_rnn[plot]"') from None
+                raise ImportError(f"History.plot draws with Matplotlib: {pip_install('plot')}") from None
             ax = pyplot.figure().add_subplot()
         steps = np.arange(1, self.step + 1)
         ax.plot(steps, self._losses, color="C0", alpha=0.3, linewidth=0.8, label="each step")
@@ -143,6 +163,29 @@ class History:
         ax.legend()
         return ax
 
+    def to_frame(self) -> Any:
+        """The run as a pandas DataFrame, a row for each step.
+
+        Returns:
+            The columns "epoch" (counted from 1), "loss", each metric and, if there was validation, "validation_loss"
+            and "validation_" with each metric, which are NaN at steps that were not validated.
+
+        Raises:
+            ImportError: pandas isn't installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError(f"History.to_frame makes a DataFrame of pandas: {pip_install('pandas')}") from None
+        steps = np.arange(1, self.step + 1)
+        columns = {"epoch": 1 + np.searchsorted(self.epochs, steps), "loss": self.losses, **self.metrics}
+        if self.validation:
+            for name, entries in {"loss": self.validation, **self.validation_metrics}.items():
+                column = columns[f"validation_{name}"] = np.full(self.step, np.nan)
+                for step, value in entries:
+                    column[step - 1] = value
+        return pandas.DataFrame(columns, index=pandas.Index(steps, name="step"))
+
     def state_dict(self) -> dict[str, Any]:
         """All of it, as arrays and plain numbers."""
         return {
@@ -150,40 +193,53 @@ class History:
             "smoothed": self.smoothed,
             "epochs": list(self.epochs),
             "epoch_losses": list(self.epoch_losses),
-            "epoch_so_far": [self._epoch_sum, self._epoch_weight],
+            "epoch_so_far": [*self._epoch_sums.tolist(), self._epoch_weight],
             "validation": [list(entry) for entry in self.validation],
+            "metrics": self.metrics,
+            "epoch_metrics": {name: list(means) for name, means in self.epoch_metrics.items()},
+            "validation_metrics": {
+                name: [list(entry) for entry in entries] for name, entries in self.validation_metrics.items()
+            },
             "symbols": self.symbols,
             "seconds": self.seconds,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what ``state_dict()`` gave; the run that it describes goes on."""
-        losses = np.asarray(state["losses"])
-        if losses.ndim != 1 or losses.dtype != np.float64:
-            raise ValueError("the losses of a history are a row of float64")
-        self._losses = array("d", losses.tobytes())
+        measured = state.get("metrics", {})
+        if measured.keys() != self._metrics.keys():
+            raise ValueError(f"its metrics are {list(measured)}, where this run has {list(self._metrics)}")
+        self._losses = _row("losses", state["losses"])
+        self._metrics = {name: _row(name, measured[name]) for name in self._metrics}
+        self.epoch_metrics = {name: [float(mean) for mean in state["epoch_metrics"][name]] for name in self._metrics}
+        self.validation_metrics = {
+            name: [(int(step), float(value)) for step, value in state["validation_metrics"][name]]
+            for name in self._metrics
+        }
         self.smoothed = float(state["smoothed"])
         self.epochs = [int(step) for step in state["epochs"]]
         self.epoch_losses = [float(loss) for loss in state["epoch_losses"]]
-        self._epoch_sum, self._epoch_weight = (float(part) for part in state["epoch_so_far"])
+        *sums, self._epoch_weight = (float(part) for part in state["epoch_so_far"])
+        if len(sums) != len(self._epoch_sums):
+            raise ValueError(f"the epoch so far has {len(sums)} sums, where {len(self._epoch_sums)} are needed")
+        self._epoch_sums = np.array(sums)
         self.validation = [(int(step), float(loss)) for step, loss in state["validation"]]
         self.symbols = int(state["symbols"])
         self._seconds_before = float(state["seconds"])
         self.stopped = None
 
     def table(self) -> Table:
-        """The losses of ten steps at most, evenly spread: at the step, smoothed, and validated last before it."""
+        """Ten steps at most, evenly spread: losses and metrics at the step, and as validated last before it."""
         shown = np.unique(np.linspace(1, self.step, min(10, self.step)).round().astype(int)).tolist()
-        smoothed = _running_mean(self.losses)
-        header = ["step", "loss", "smoothed"] + (["validation"] if self.validation else [])
+        columns: dict[str, Any] = {"loss": self._losses, "smoothed": _running_mean(self.losses), **self._metrics}
+        validated = {"validation": self.validation} if self.validation else {}
+        validated |= {f"validation {name}": found for name, found in self.validation_metrics.items() if found}
         rows = []
         for step in shown:
-            row = [f"{step:,}", f"{self._losses[step - 1]:.4g}", f"{smoothed[step - 1]:.4g}"]
-            if self.validation:
-                before = [loss for at, loss in self.validation if at <= step]
-                row.append(f"{before[-1]:.4g}" if before else "-")
-            rows.append(row)
-        return Table(repr(self), header, rows)
+            before = [[value for at, value in entries if at <= step] for entries in validated.values()]
+            row = [f"{step:,}", *(f"{values[step - 1]:.4g}" for values in columns.values())]
+            rows.append(row + [f"{values[-1]:.4g}" if values else "-" for values in before])
+        return Table(repr(self), ["step", *columns, *validated], rows)
 
     def _repr_html_(self) -> str:
         return self.table().html()
@@ -196,6 +252,14 @@ class History:
             return "History(no steps yet)"
         end = f", {self.stopped}" if self.stopped else ""
         return f"History({self.step:,} steps, loss {self.last_loss:.4g}, {self.seconds:.1f} s{end})"
+
+
+def _row(name: str, values: Any) -> array[float]:
+    """Numbers of all steps that were saved."""
+    values = np.asarray(values)
+    if values.ndim != 1 or values.dtype != np.float64:
+        raise ValueError(f"the {name} of a history are a row of float64")
+    return array("d", values.tobytes())
 
 
 def _running_mean(losses: np.ndarray) -> np.ndarray:

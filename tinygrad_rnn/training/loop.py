@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,11 +12,23 @@ import numpy as np
 from ..autodiff.allocator import keep_freed_memory
 from ..data import Epochs
 from ..nn import Module
+from ..nn.calling import batch_first
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
 from .checkpoints import Checkpoints
+from .choices import (
+    as_batches,
+    as_callbacks,
+    as_loss,
+    as_metrics,
+    as_optimizer,
+    as_schedule,
+    check_model,
+    check_numbers,
+)
 from .compiled_layers import compiled_layers, layers_in_one_go, many_lengths, say_not_compiled
 from .history import History
 from .limits import Limits
+from .metrics import Metrics
 from .prediction import Loss, Predict
 from .prediction import predict as call_model
 from .progress import Progress
@@ -29,25 +41,28 @@ from .validation import Validation
 
 def fit(
     model: Module,
-    data: Epochs,
-    loss: Loss,
-    optimizer: Optimizer,
+    data: Any,
+    loss: Loss | str,
+    optimizer: Any = "adam",
     *,
+    lr: float | None = None,
+    batch_size: int | None = None,
     epochs: int | None = None,
     steps: int | None = None,
     seconds: float | None = None,
     threshold: float | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    schedule: Schedule | ReduceLROnPlateau | None = None,
+    schedule: Schedule | ReduceLROnPlateau | Callable[[Optimizer], Any] | None = None,
     schedule_by: str = "step",
-    validation: Epochs | None = None,
+    validation: Any = None,
     validate_every: int | None = None,
     patience: int | None = None,
     min_improvement: float = 0.0,
+    metrics: Mapping[str, Loss | str] | Iterable[str] | None = None,
     checkpoints: Checkpoints | str | os.PathLike[str] | None = None,
     resume: bool = False,
-    callbacks: Iterable[Callable[[Run], None]] = (),
+    callbacks: Callable[[Run], None] | Iterable[Callable[[Run], None]] = (),
     generators: Iterable[np.random.Generator] = (),
     predict: Predict = call_model,
     executor: str | None = "numpy",
@@ -62,10 +77,14 @@ def fit(
 
     Args:
         model: The model, called as ``predict`` says.
-        data: ``data.Batches`` or ``data.StreamBatches``. The state of a stream is carried, detached, from batch to
-            batch: truncated BPTT.
-        loss: ``loss(prediction, targets)``, one number: a mean over the targets.
-        optimizer: The optimiser of the model's parameters.
+        data: Inputs and targets, ``(X, y)``: X is a list of sequences (T_n, n), padded if they differ in length, an
+            array (N, T, n), or (N, n) of vectors; y holds a target for each, or a sequence of them. They are made into
+            batches of ``batch_size``, time first, and shuffled anew for every epoch. Or ``data.Batches`` or
+            ``data.StreamBatches``, where the state is carried, detached, from batch to batch: truncated BPTT.
+        loss: ``loss(prediction, targets)``, one number: a mean over the targets; or its name, such as "cross_entropy".
+        optimizer: The optimiser of the model's parameters; or the name of one, such as "adam".
+        lr: The learning rate of an optimiser that is named; by default its own.
+        batch_size: How many examples of ``(X, y)`` one update learns from; 32 by default.
         epochs: Stop after so many times through the data. This and the other limits count from the run's beginning,
             through all interruptions.
         steps: Stop after so many batches.
@@ -73,13 +92,18 @@ def fit(
         threshold: Stop when the mean loss of an epoch is below this.
         clip_norm: Scale the gradients down before each update if the norm of all together is larger.
         clip_value: Cut every element of the gradients to this absolute value.
-        schedule: A schedule of the optimiser's learning rate. ``ReduceLROnPlateau`` looks at each validation loss or,
-            without validation, at the mean loss of each epoch; all others count steps.
+        schedule: A schedule of the optimiser's learning rate, or a function that makes one of the optimiser.
+            ``ReduceLROnPlateau`` looks at each validation loss or, without validation, at the mean loss of each epoch;
+            all others count steps.
         schedule_by: "epoch" if the schedule is to count epochs instead of steps.
-        validation: Batches to validate on. At the end the model gets the weights with the lowest validation loss.
+        validation: Batches to validate on, or a pair ``(X, y)``. At the end the model gets the weights with the lowest
+            validation loss.
         validate_every: Validate after so many steps; by default after each epoch.
         patience: Early stopping: stop when so many validations in a row bring no improvement.
         min_improvement: By how much the validation loss must fall to count as an improvement.
+        metrics: What else to measure of every batch, and in validation: functions of ``(prediction, targets)`` by name,
+            such as ``{"accuracy": training.accuracy}``, or names, such as "accuracy". Like a loss, each is a mean over
+            the targets, and is told ``lengths=`` if it asks. See ``History.metrics``.
         checkpoints: A folder to save the run in, every minute, at the end and on Ctrl-C; or ``Checkpoints``, which say
             how often.
         resume: Go on from the newest whole checkpoint in that folder, if there is one. The weights will be, bit for
@@ -122,23 +146,23 @@ def fit(
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the step in hand was finished first.
         FileExistsError: The folder holds checkpoints of an earlier run, and ``resume`` wasn't asked for.
         OSError: The folder can't be written to, or another run has it; or the disk was full at the end.
-        TypeError: The data are something else.
-        ValueError: Something else doesn't fit: no limit, an optimiser of other parameters, a checkpoint of another
-            run, damaged checkpoints alone; a loss that parts of a batch don't add up to; processes that were begun
-            with different models, data or settings.
+        TypeError: The model, the data, the loss, the optimiser or a metric is something else.
+        ValueError: Something else doesn't fit: no limit, a name that there isn't, an optimiser of other parameters, a
+            checkpoint of another run, damaged checkpoints alone; a loss that parts of a batch don't add up to;
+            processes that were begun with different models, data or settings.
         RankFailed: Another process of the run failed.
 
     Example:
         >>> import numpy as np
-        >>> from tinygrad_rnn import data, nn, optim, training
+        >>> from tinygrad_rnn import nn, training
         >>> class Mean(nn.Module):
         ...     def __init__(self):
         ...         self.w = nn.Parameter(np.zeros(1))
         ...     def forward(self, x):
         ...         return x.mean(axis=0) + self.w
         >>> model = Mean()
-        >>> batches = data.Batches(np.zeros((4, 3, 1)), np.ones((4, 1)), batch_size=None)
-        >>> history = training.fit(model, batches, nn.mse, optim.SGD(model.parameters(), lr=0.1), threshold=1e-6)
+        >>> X, y = np.zeros((4, 3, 1)), np.ones((4, 1))
+        >>> history = training.fit(model, (X, y), "mse", "sgd", lr=0.1, threshold=1e-6)
         >>> history.stopped
         'the loss, 9.808e-07, is below the threshold of 1e-06'
         >>> model.w.data.round(2)
@@ -146,45 +170,62 @@ def fit(
     """
     keep_freed_memory()
     ranks = Alone() if communicator is None else Ranks(communicator)
-    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+    if isinstance(checkpoints, (str, os.PathLike)):
         checkpoints = Checkpoints(checkpoints)
     limits = Limits(epochs, steps, seconds, threshold)
+    numbers = {"clip_norm": clip_norm, "clip_value": clip_value, "min_improvement": min_improvement, "lr": lr}
+    numbers |= {"validate_every": validate_every, "patience": patience, "accumulate": accumulate, **limits._asdict()}
 
     def begin() -> Run:
+        check_numbers(numbers)
         limits.check()
-        _check(model, data, optimizer, schedule_by, validation, patience, resume, checkpoints)
+        check_model(model)
+        _check(predict, schedule_by, validation, patience, resume, checkpoints)
+        batches = as_batches(model, data, predict, batch_size, shuffled=True)
+        size = None if isinstance(validation, Epochs) else batch_size
+        unseen = None if validation is None else as_batches(model, validation, predict, size)
+        first = batches is not data and batch_first(model)
+        criterion = as_loss(loss, batch_first=first)
+        updating = as_optimizer(optimizer, model.parameters(), lr)
+        _check_parameters(model, updating)
+        measured = Metrics(as_metrics(metrics, batch_first=first))
+        if measured.names and whole_step:
+            raise ValueError("fit: metrics look at every prediction, which whole_step=True gives none of; leave it out")
         every: dict[str, Any] = {"every": validate_every, "patience": patience, "min_improvement": min_improvement}
+        every |= {"metrics": measured, "weight": weight}
         return Run(
             model,
-            data,
-            loss,
-            optimizer,
+            batches,
+            criterion,
+            updating,
             limits=limits,
             predict=predict,
-            step_executor=executor if whole_step and not many_lengths(data, validation) else None,
+            step_executor=executor if whole_step and not many_lengths(batches, unseen) else None,
             clipping=Clipping(clip_norm, clip_value),
-            pace=Pace(schedule, schedule_by),
-            validation=None if validation is None else Validation(validation, loss, predict, weight=weight, **every),
+            pace=Pace(as_schedule(schedule, updating), schedule_by),
+            validation=None if unseen is None else Validation(unseen, criterion, predict, **every),
+            metrics=measured,
             checkpoints=checkpoints,
-            callbacks=callbacks,
+            callbacks=as_callbacks(callbacks),
             generators=generators,
             ranks=ranks,
-            sharing=Sharing(data, ranks.rank, ranks.size, accumulate, weight, loss),
+            sharing=Sharing(batches, ranks.rank, ranks.size, accumulate, weight, criterion),
         )
 
     with ranks.together(), ExitStack() as stack:
         run = ranks.everywhere(begin)
+        unseen = None if run.validation is None else run.validation.data
         settings = (limits, run.clipping, schedule_by, validate_every, patience, min_improvement)
-        how = (executor, whole_step, accumulate, resume)
-        ranks.check_same(lambda: facts_of(model, optimizer, data, validation, *settings, *how))
-        lengths = many_lengths(data, validation)
+        how = (executor, whole_step, accumulate, resume, run.metrics.names)
+        ranks.check_same(lambda: facts_of(model, run.optimizer, run.data, unseen, *settings, *how))
+        lengths = many_lengths(run.data, unseen)
         if lengths and executor and (whole_step or layers_in_one_go(model)):
             say_not_compiled(run.history, "the model", lengths)
         model.train()
         stack.enter_context(compiled_layers(model, None if lengths else executor, run.history))
         if checkpoints is None or not _resumed(checkpoints, run, resume, stack):
             run.draw_apart()
-        run.train(Progress(run.history, limits, len(data), unit, progress if ranks.rank == 0 else False))
+        run.train(Progress(run.history, limits, len(run.data), unit, progress if ranks.rank == 0 else False))
     return run.history
 
 
@@ -218,26 +259,23 @@ def _resumed(checkpoints: Checkpoints, run: Run, resume: bool, stack: ExitStack)
 
 
 def _check(
-    model: Module,
-    data: Epochs,
-    optimizer: Optimizer,
-    schedule_by: str,
-    validation: Epochs | None,
-    patience: int | None,
-    resume: bool,
-    checkpoints: object,
+    predict: Any, schedule_by: str, validation: Any, patience: int | None, resume: bool, checkpoints: Any
 ) -> None:
     """Refuse what would train nothing, or ask for what isn't there."""
-    if not isinstance(data, Epochs):
-        raise TypeError(
-            f"fit takes data.Batches or data.StreamBatches, which know their place, not {type(data).__name__}"
-        )
+    if not callable(predict):
+        raise TypeError(f"fit: predict is a function of (model, batch, state), not a {type(predict).__name__}")
+    if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
+        raise TypeError(f"fit: checkpoints is the path of a folder, or Checkpoints, not {checkpoints!r:.80}")
     if schedule_by not in ("step", "epoch"):
         raise ValueError(f"fit: schedule_by is 'step' or 'epoch', not {schedule_by!r}")
-    own = {id(parameter) for parameter in model.parameters()}
-    if not any(id(parameter) in own for group in optimizer.param_groups for parameter in group["params"]):
-        raise ValueError("fit: the optimiser has none of the model's parameters; make it with model.parameters()")
     if patience is not None and validation is None:
         raise ValueError("fit: patience= counts validations; pass validation= data too")
     if resume and checkpoints is None:
         raise ValueError("fit: resume=True needs the folder to resume from; pass checkpoints= too")
+
+
+def _check_parameters(model: Module, optimizer: Optimizer) -> None:
+    """Refuse an optimiser that would leave the model as it is."""
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(parameter) in own for parameter in optimizer.parameters):
+        raise ValueError("fit: the optimiser has none of the model's parameters; make it with model.parameters()")

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..autodiff.extras import pip_install
 from ..autodiff.tensor import Tensor
 from ..compiler.runtime import threads
 from ..nn import Module
@@ -86,7 +87,7 @@ class Ranks(Alone):
         try:
             from mpi4py import MPI
         except ImportError:
-            raise ImportError('fit(communicator=) needs mpi4py: pip install "tinygrad_rnn[mpi]"') from None
+            raise ImportError(f"fit(communicator=) needs mpi4py: {pip_install('mpi')}") from None
         if not isinstance(communicator, MPI.Intracomm):
             raise TypeError(f"fit: communicator is mpi4py's, such as MPI.COMM_WORLD, not {communicator!r:.80}")
         self._in_place = MPI.IN_PLACE

@@ -16,6 +16,7 @@ from ..autodiff.scope import no_grad
 from ..data import Batch, Epochs
 from ..data.generator_state import generator_state, restore_generator
 from ..nn import Module
+from ..nn.calling import evaluating
 from ..optim import Optimizer
 from .carried import Carried
 from .checkpoints import Checkpoints
@@ -23,7 +24,8 @@ from .compiled_layers import as_written
 from .history import History
 from .interrupts import DelayedInterrupt
 from .limits import Limits
-from .prediction import Loss, Predict, count_inputs, count_targets, evaluating, loss_and_state
+from .metrics import Metrics
+from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state
 from .progress import Progress
 from .ranks import Alone
 from .sharing import Sharing, is_checked
@@ -65,6 +67,7 @@ class Report(NamedTuple):
 
     Attributes:
         loss: The losses of its parts, each times its share.
+        metrics: The metrics of its parts, likewise.
         with_gradient: Which parameters got a gradient.
         seconds: How long the run has taken, by its clock.
         interrupted: Whether Ctrl-C was pressed there.
@@ -72,6 +75,7 @@ class Report(NamedTuple):
     """
 
     loss: float
+    metrics: list[float]
     with_gradient: list[bool]
     seconds: float
     interrupted: bool
@@ -103,6 +107,7 @@ class Run:
         clipping: Clipping = Clipping(),  # noqa: B008 (it can't be changed)
         pace: Pace = Pace(),  # noqa: B008
         validation: Validation | None = None,
+        metrics: Metrics | None = None,
         checkpoints: Checkpoints | None = None,
         callbacks: Iterable[Callable[[Run], None]] = (),
         generators: Iterable[np.random.Generator] = (),
@@ -126,9 +131,10 @@ class Run:
                 "fit: the model draws its noise from the generator that shuffles the data. Processes that share a run "
                 "need the same order and other noise: give each a generator of its own."
             )
-        self.history = History()
+        self.metrics = Metrics({}) if metrics is None else metrics
+        self.history = History(self.metrics.names)
         self._loss_and_state = (
-            partial(loss_and_state, model, loss, predict)
+            partial(loss_and_state, model, loss, self.metrics.watching(predict))
             if step_executor is None
             else compiled_step(model, loss, predict, step_executor, self.history)
         )
@@ -187,7 +193,8 @@ class Run:
         loss = sum(report.loss for report in reports)
         if not math.isfinite(loss):
             self._diverged(f"the loss is {loss} at step {self.step + 1}")
-        self.history.record(loss, count_inputs(batch), count_targets(batch))
+        metrics = [sum(values) for values in zip(*(report.metrics for report in reports))]
+        self.history.record(loss, count_inputs(batch), count_targets(batch), metrics)
         if self.data.position == len(self.data):
             self.history.end_epoch()
         if self.limits.converged(self.history) is None:
@@ -206,13 +213,14 @@ class Run:
         if is_checked(self.step + 1):
             self.sharing.check(batch, self._loss_aside)
         parts = self.sharing.of(batch)
-        states, total = [], 0.0
+        states, total, metrics = [], 0.0, np.zeros(len(self.metrics.names))
         self.optimizer.zero_grad()
         for (part, share), before in zip(parts, self.carried.into(batch, parts)):
             loss, state = self._loss_and_state(part, before)
             states.append(stop_gradient(state))
             value = float(loss.item())
             total += share * value
+            metrics += share * np.array(self.metrics.values)
             if math.isfinite(value):
                 loss.backward(None if share == 1 else np.full(loss.shape, share, loss.dtype), keep=False)
         self.carried.states = [] if all(state is None for state in states) else states
@@ -220,7 +228,7 @@ class Run:
         if save or self.carried.states:
             self.carried.learn_axes(batch)
         with_gradient = [parameter.grad is not None for parameter in self.model.parameters()]
-        return Report(total, with_gradient, self.history.seconds, interrupt.requested, save)
+        return Report(total, metrics.tolist(), with_gradient, self.history.seconds, interrupt.requested, save)
 
     def _call_back(self) -> str | None:
         for callback in self.callbacks:

@@ -11,7 +11,8 @@ import numpy as np
 from ..data import Epochs
 from ..nn import Module
 from .history import History
-from .prediction import Loss, Predict, total_loss
+from .metrics import Metrics
+from .prediction import Loss, Predict, totals_of
 from .ranks import Alone
 from .sharing import Sharing, Weight
 
@@ -23,6 +24,7 @@ class Validation:
         data: What to validate on.
         loss: As in ``fit``.
         predict: As in ``fit``.
+        metrics: What else to measure.
         weight: As in ``fit``.
         every: After how many steps; None: after each epoch.
         patience: Early stopping: end the run when so many validations in a row bring no improvement.
@@ -40,6 +42,7 @@ class Validation:
         loss: Loss,
         predict: Predict,
         *,
+        metrics: Metrics | None = None,
         weight: Weight | None = None,
         every: int | None = None,
         patience: int | None = None,
@@ -52,7 +55,8 @@ class Validation:
             )
         self.data = data
         self.loss = loss
-        self.predict = predict
+        self.metrics = Metrics({}) if metrics is None else metrics
+        self.predict = self.metrics.watching(predict)
         self.weight = weight
         self.every = every
         self.patience = patience
@@ -68,12 +72,15 @@ class Validation:
     def validate(self, model: Module, history: History, ranks: Alone) -> None:
         """Evaluate the model, each process its part of the batches, and take down the result."""
         sharing = Sharing(self.data, ranks.rank, ranks.size, 1, self.weight, self.loss)
-        parts = ranks.gather(lambda: total_loss(model, self.data, self.loss, self.predict, sharing.of))
+        measured = lambda: self.metrics.values  # noqa: E731
+        parts = ranks.gather(lambda: totals_of(model, self.data, self.loss, self.predict, sharing.of, measured))
         weight = parts[0][1]
         if weight == 0:
             raise ValueError("fit: there are no batches to validate on")
-        value = sum(total for total, _ in parts) / weight
+        value, *metrics = (np.sum([totals for totals, _ in parts], axis=0) / weight).tolist()
         history.validation.append((history.step, value))
+        for name, measure in zip(self.metrics.names, metrics):
+            history.validation_metrics[name].append((history.step, measure))
         comparable = math.inf if math.isnan(value) else value  # nothing is less than NaN, but any number is better
         if self.best_weights is None or comparable < self.best_loss - self.min_improvement:
             self.best_loss, self.best_weights, self.without_improvement = comparable, model.state_dict(), 0

@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 
+from ...autodiff.extras import pip_install
+
 TIME_LIMIT = 60.0  # seconds
 PIXELS = ["-Gdpi=144"]  # of a PNG: two for each point, sharp on a projector
 PYGRAPHVIZ = (
@@ -61,7 +63,7 @@ def render(dot: str, kind: str, time_limit: float = TIME_LIMIT) -> bytes:
     if problems:
         raise RuntimeError(f"rendering {kind} failed; " + "; ".join(problems))
     raise NoRenderer(
-        f'{kind.upper()} needs Graphviz, and there is none: pip install "tinygrad_rnn[render]" brings one. '
+        f"{kind.upper()} needs Graphviz, and there is none: {pip_install('render')} brings one. "
         "SVG, HTML, DOT, JSON and text work without."
     )
 

@@ -1,0 +1,25 @@
+"""How to install an optional library: the line that errors name, true however the package came here."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+
+@cache
+def pip_install(extra: str) -> str:
+    """Return the command that installs the libraries of an extra.
+
+    An installed package, be it from a wheel or from its repository, is asked for by name: pip finds it there, and adds
+    what its extra names. One that is only imported from its folder has to be named by that folder.
+
+    Args:
+        extra: a name in ``[options.extras_require]`` of ``setup.cfg``.
+    """
+    folder = Path(__file__).resolve().parents[2]
+    try:
+        metadata.distribution("tinygrad_rnn")
+    except metadata.PackageNotFoundError:
+        return f'pip install -e "{folder}[{extra}]"'
+    return f'pip install "tinygrad_rnn[{extra}]"'

@@ -1,0 +1,43 @@
+"""``evaluate``: how a model does on data that it doesn't learn from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..data import Batch
+from ..nn import Module
+from ..nn.calling import batch_first
+from .choices import as_batches, as_loss
+from .prediction import Loss, Predict, totals_of
+from .prediction import predict as call_model
+
+
+def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = call_model) -> float:
+    """The mean loss of a model on data, without learning from it.
+
+    The model is put into evaluation mode meanwhile. States are carried from batch to batch where the data say so.
+    ``Batches`` and ``StreamBatches`` are gone through once and then stand where they stood before, so they give the
+    same batches every time.
+
+    Args:
+        model: The model.
+        data: Batches; or inputs and targets, ``(X, y)``, as ``fit`` takes them.
+        loss: ``loss(prediction, targets)``, a mean over the targets; or its name.
+        predict: How the model is called.
+
+    Returns:
+        The mean over all targets: a batch counts for as many targets as it has.
+
+    Raises:
+        ValueError: There are no batches, or the data don't stand at the beginning of an epoch.
+    """
+    batches = as_batches(model, data, predict) if type(data) in (tuple, list) and not _are_batches(data) else data
+    criterion = as_loss(loss, batch_first=batches is not data and batch_first(model))
+    totals, weight = totals_of(model, batches, criterion, predict, lambda batch: [(batch, 1.0)])
+    if weight == 0:
+        raise ValueError("evaluate: there are no batches to evaluate the model on")
+    return float(totals[0] / weight)
+
+
+def _are_batches(data: Any) -> bool:
+    return all(isinstance(one, Batch) for one in data)
