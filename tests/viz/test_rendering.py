@@ -8,7 +8,7 @@ import stat
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import graphviz
@@ -182,7 +182,9 @@ def test_graphviz_keeps_lines_of_text_apart(picture):
     root = ET.fromstring(render.render(draw(elman(2)[0], gradients=True).dot, "svg"))
     space = "{http://www.w3.org/2000/svg}"
     nodes = [group for group in root.iter(f"{space}g") if group.get("class") == "node"]
-    pairs = [pair for node in nodes for pair in pairwise(node.iter(f"{space}text"))]
+    by_height = [groupby(node.iter(f"{space}text"), key=lambda text: text.get("y")) for node in nodes]
+    lines = [[next(line) for _, line in node] for node in by_height]
+    pairs = [pair for node in lines for pair in pairwise(node)]
     assert len(pairs) > 20
     for upper, lower in pairs:
         assert float(lower.get("y")) - float(upper.get("y")) >= 1.15 * float(lower.get("font-size"))

@@ -16,6 +16,9 @@ from .writing import decorate
 from .writing.formulas import Equation
 from .writing.norm_colors import GradientScale
 
+MOST_WIDTH = 3000.0  # points: of a wider picture more steps are elided
+FEWER = (views.SHOWN, (2, 2), (1, 2), (1, 1))  # the first and last steps that stay visible, until it is narrow enough
+
 
 class Composed(NamedTuple):
     """A view of a graph, laid out.
@@ -31,6 +34,27 @@ class Composed(NamedTuple):
     measured: Measured | None
     scene: Scene
     scale: GradientScale | None
+
+
+def compose_to_fit(graph: Graph, options: Options, equations: dict[int, list[Equation]], gradients: bool) -> Composed:
+    """The same as ``compose``, with as many steps elided as there are too many, or too wide ones.
+
+    Args:
+        graph: the whole graph.
+        options: what was asked for.
+        equations: those of each lane, for the hints.
+        gradients: whether to measure gradients.
+    """
+    if not options.elide or options.is_rolled:
+        return compose(graph, options, [], equations, gradients)
+    keep = options.highlight.loss_term if options.highlight else None
+    hidden = views.hidden_steps(graph, keep)
+    shown = compose(graph, options, hidden, equations, gradients)
+    for ends in FEWER:
+        fewer = views.hidden_steps(graph, keep, sum(ends), ends)
+        if shown.scene.width > MOST_WIDTH and fewer and fewer != hidden:
+            hidden, shown = fewer, compose(graph, options, fewer, equations, gradients)
+    return shown
 
 
 def compose(

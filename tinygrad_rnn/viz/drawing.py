@@ -10,7 +10,7 @@ import numpy as np
 from ..autodiff.graph import Node
 from ..autodiff.texts import printable
 from ..autodiff.trees import leaves
-from .compose import compose
+from .compose import compose_to_fit
 from .options import Options
 from .picture import Picture
 from .placing.direction import DIRECTIONS
@@ -62,7 +62,7 @@ def draw(
         highlight: ``(t, name)``, or ``highlight(loss_term=t, parameter=name)``: only the paths from the loss of step t
             to that parameter, and the list of the terms that add up to its gradient.
         formulas: write the local derivative of each operation, and the cell's equations below.
-        elide: draw more than eight steps with the middle as one column.
+        elide: draw the middle as one column where there are more than eight steps, or the picture would be too wide.
         title: what the picture is called; by default in words what it shows.
 
     Returns:
@@ -106,9 +106,7 @@ def _followed(highlight: Any) -> paths.Highlight | None:
 def _picture(graph: Graph, options: Options) -> Picture:
     found = equations(graph)
     terms = _highlighted(graph, options)
-    keep = options.highlight.loss_term if options.highlight else None
-    hidden = views.hidden_steps(graph, keep) if options.elide else []
-    seen, measured, scene, scale = compose(graph, options, hidden, found, options.needs_gradients)
+    seen, measured, scene, scale = compose_to_fit(graph, options, found, options.needs_gradients)
     notes = decorate.equation_blocks(seen, found) if options.shows_equations else []
     if options.highlight:
         first, *rest = paths.term_lines(options.highlight, terms)

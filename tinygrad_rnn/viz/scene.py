@@ -16,10 +16,17 @@ Point = tuple[float, float]
 _WIDTHS = {
     "ijl'|": 222, " .,:;!/\\tfI[]()·": 278, "r-⋯": 333, "\"*": 370, "^": 469, "ckszvxyJ\u2002": 500,
     "abdeghnopqu0123456789_#$?L": 556, "+<>=~−×÷±⊙": 584, "FTZ": 611, "ABEKPSVXY&": 667, "CDHNRUw": 722,
-    "GOQ": 778, "mM": 833, "%": 889, "W": 944, "@": 1015, "₀₁₂₃₄₅₆₇₈₉": 333, "…—": 1000,
+    "GOQ": 778, "mM": 833, "%": 889, "W": 944, "@": 1015, "…—": 1000,
 }  # fmt: skip
-CHARACTER_WIDTHS = {character: width for group, width in _WIDTHS.items() for character in group}
 OTHER_WIDTH = 600
+SHIFTED_SIZE = 0.75  # of an index below or above the line, as a share of the text's size
+SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+−=()aehijklmnoprstuvx"))
+SUPERSCRIPTS = dict(zip("ᵀ⁺⁻⁰¹⁴⁵⁶⁷⁸⁹", "T+−01456789"))  # "²" and "³" are in every font
+CHARACTER_WIDTHS = {character: width for group, width in _WIDTHS.items() for character in group}
+CHARACTER_WIDTHS |= {
+    shifted: round(CHARACTER_WIDTHS.get(plain, OTHER_WIDTH) * SHIFTED_SIZE)
+    for shifted, plain in (SUBSCRIPTS | SUPERSCRIPTS).items()
+}
 SMALL = 10.0  # the size of what is written beside names: numbers, notes
 LINE_HEIGHT = 1.28  # from line to line, as a multiple of the font size
 
@@ -28,6 +35,26 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     """How wide a text is set, in points; rather a little more than less."""
     units = sum(CHARACTER_WIDTHS.get(character, OTHER_WIDTH) for character in text)
     return units * size / 1000 * (1.08 if bold else 1.02)
+
+
+def shifts(text: str) -> list[tuple[str, int]]:
+    """A text in pieces, each with -1 if it stands below the line, 1 above, 0 on it; in characters that all fonts have.
+
+    Many fonts lack the small figures of Unicode, or draw them too small to be told apart.
+
+    Example:
+        >>> shifts("h₁₂ Wᵀ")
+        [('h', 0), ('12', -1), (' W', 0), ('T', 1)]
+    """
+    pieces: list[tuple[str, int]] = []
+    for character in text:
+        shift = -(character in SUBSCRIPTS) or int(character in SUPERSCRIPTS)
+        plain = SUBSCRIPTS.get(character) or SUPERSCRIPTS.get(character) or character
+        if pieces and pieces[-1][1] == shift:
+            pieces[-1] = (pieces[-1][0] + plain, shift)
+        else:
+            pieces.append((plain, shift))
+    return pieces
 
 
 @dataclass
@@ -74,7 +101,7 @@ class Path:
     """An edge, or a part of one: a chain of cubic Bézier curves.
 
     Attributes:
-        kind: "flow", "carry", "tap", "bus" or "constant"; decides colour and width.
+        kind: "flow", "carry", "initial" (at one step alone), "tap", "bus" or "constant"; decides colour and width.
         points: 1 + 3n control points.
         source, target: names of the boxes or dots that it joins.
         arrow: "end", "start" or "" (none).
@@ -110,11 +137,12 @@ class Label:
     step: int | None = None
     edge: int = -1
     dimmed: bool = False
+    ink: str | None = None
 
     @property
     def bold(self) -> bool:
         """Whether it names what stands below."""
-        return self.kind in ("heading", "elided-title")
+        return self.kind in ("heading", "elided-title", "again-title")
 
 
 @dataclass

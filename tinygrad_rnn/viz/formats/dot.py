@@ -11,18 +11,20 @@ from collections.abc import Iterable
 from typing import Any
 from xml.sax.saxutils import escape
 
-from ..scene import LINE_HEIGHT, Box, Dot, Label, Panel, Path, Point, Scene, text_width
+from ..scene import LINE_HEIGHT, Box, Dot, Label, Panel, Path, Point, Scene, shifts, text_width
 from .colors import KINDS, PAPER, TINTS
 from .svg import STROKES, coordinate
 
 FONT = "Helvetica,Arial,sans-serif"
+FORMULA_FONT = "serif"
 ARROW = 7.0  # length of an arrow head
 ROOM_FOR_FONTS = 1.25  # the cell of a label, by its width as measured here: the fonts that Graphviz finds may be wider
 MOST_ROUNDED = 400  # with more boxes they have sharp corners and no hints: Graphviz's SVG is then half as large
 COLUMN = (PAPER.column, PAPER.column, "filled,rounded")
 PANELS = {"column": COLUMN, "hidden": COLUMN, "lane": ("none", PAPER.lane, "dotted,rounded")}
+PATHS = {"flow": PAPER.line, "constant": PAPER.line, "carry": PAPER.carry, "initial": PAPER.carry}  # others by tint
 DIMMED = "#d7dce1"
-LABELS = {"tap": PAPER.gradient, "formula": PAPER.ink}
+LABELS = {"tap": PAPER.gradient, "formula": PAPER.ink, "again": PAPER.ink, "again-title": PAPER.ink}
 
 
 def to_dot(scene: Scene) -> str:
@@ -69,6 +71,13 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
+def written(text: str, style: str = "") -> str:
+    """A text in the part of HTML that Graphviz understands; ``style`` is "B", "I" or none."""
+    pieces = [(escape(piece), shift) for piece, shift in shifts(text)]
+    marked = "".join({-1: f"<SUB>{piece}</SUB>", 0: piece, 1: f"<SUP>{piece}</SUP>"}[shift] for piece, shift in pieces)
+    return f"<{style}>{marked}</{style}>" if style and marked else marked
+
+
 def _table(cells: Iterable[str]) -> str:
     """Cells of text, one below the other, in the part of HTML that Graphviz understands."""
     rows = "".join(f"<TR>{cell}</TR>" for cell in cells)
@@ -92,8 +101,9 @@ class _Writer:
         title = ""
         if panel.title:
             where = self.point(panel.x + 8 + text_width(panel.title, 11) / 2, panel.y + 9)
-            title = f' label={quoted(panel.title)} lp="{where}" fontsize=11 fontcolor="{PAPER.muted}"'
-        fill_color = f' fillcolor="{fill}"' if fill != "none" else ""
+            title = f' label=<{written(panel.title, "I")}> lp="{where}" fontsize=11 fontcolor="{PAPER.muted}"'
+        # Without a background of its own an area takes the page's, and hides what is behind it.
+        fill_color = f' fillcolor="{fill}"' if fill != "none" else ' bgcolor="transparent"'
         return (
             f'subgraph "cluster_{panel.name}" {{graph [bb="{low},{high}" style="{style}" color="{stroke}"'
             f"{fill_color}{title}]}}"
@@ -121,8 +131,7 @@ class _Writer:
         for line in box.lines:
             color = PAPER.gradient if line.tone else PAPER.muted if line.muted else ink
             color = ink if box.dimmed or box.ink else color
-            text = escape(line.text) or " "
-            text = f"<B>{text}</B>" if line.bold else text
+            text = written(line.text, "B" if line.bold else "") or " "
             rows.append(f'<FONT POINT-SIZE="{line.size:g}" COLOR="{color}">{text}</FONT>')
         if len(rows) > 1:  # Graphviz sets lines of different sizes so close that they touch: say how high each is
             heights = [round(line.size * LINE_HEIGHT) for line in box.lines]
@@ -139,19 +148,19 @@ class _Writer:
             width *= ROOM_FOR_FONTS
         x = label.x + {"start": 0.5, "middle": 0.0, "end": -0.5}[label.anchor] * width
         y = label.y - label.size * 0.33
-        color = DIMMED if label.dimmed else LABELS.get(label.kind, PAPER.muted)
-        text = escape(label.text)
-        text = f"<B>{text}</B>" if label.bold else text
+        color = DIMMED if label.dimmed else label.ink or LABELS.get(label.kind, PAPER.muted)
+        text = written(label.text, "B" if label.bold else "")
         if label.anchor != "middle":  # the text lies at that end of a cell, however wide Graphviz's font makes it
             side = "LEFT" if label.anchor == "start" else "RIGHT"
             text = _table([f'<TD ALIGN="{side}" WIDTH="{round(width)}">{text}</TD>'])
+        font = f"fontname={FORMULA_FONT} " if label.kind == "formula" else ""
         return (
-            f'label{n} [shape=plaintext label=<{text}> fontsize={label.size:g} fontcolor="{color}" '
+            f'label{n} [shape=plaintext label=<{text}> fontsize={label.size:g} {font}fontcolor="{color}" '
             f'width={width / 72:.3f} height={label.size * 1.3 / 72:.3f} pos="{self.point(x, y)}"]'
         )
 
     def path(self, path: Path) -> str:
-        color = {"carry": PAPER.carry, "bus": "", "tap": ""}.get(path.kind, PAPER.line) or TINTS[path.tint % len(TINTS)]
+        color = PATHS.get(path.kind) or TINTS[path.tint % len(TINTS)]
         color = DIMMED if path.dimmed else PAPER.gradient if path.gradient else color
         points, marks = list(path.points), ""
         if path.arrow == "end":
@@ -161,7 +170,7 @@ class _Writer:
             marks = f"s,{self.point(*points[0])} "
             points = _shortened(points)
         curve = " ".join(self.point(*point) for point in points)
-        style = ' style="dashed"' if path.kind == "constant" else ""
+        style = {"constant": ' style="dashed"', "initial": ' style="dotted"'}.get(path.kind, "")
         head = {"end": "", "start": " dir=back", "": " dir=none"}[path.arrow]
         hint = f" tooltip={quoted(path.hint)}" if path.hint else ""
         return (

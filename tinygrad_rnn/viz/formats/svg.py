@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from xml.sax.saxutils import escape, quoteattr
 
-from ..scene import LINE_HEIGHT, Box, Dot, Label, Panel, Path, Point, Scene
+from ..scene import LINE_HEIGHT, SHIFTED_SIZE, Box, Dot, Label, Panel, Path, Point, Scene, shifts
 from .colors import LIGHT, TINTS, Palette
 
 FONT = "Helvetica,Arial,'Liberation Sans',sans-serif"
 OWN = "\0"  # stands for the picture's class until that is known: no text holds this character
-STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "tap": 1.4, "bus": 2.2}
+STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "initial": 1.8, "tap": 1.4, "bus": 2.2}
 
 
 def to_svg(scene: Scene, marked: bool = False) -> str:
@@ -61,6 +61,18 @@ def path_data(points: list[Point]) -> str:
     return "".join(data)
 
 
+def written(text: str, size: float) -> str:
+    """The content of a ``<text>``: indices stand below and above the line, in characters that all fonts have."""
+    parts, height = [], 0.0
+    for piece, shift in shifts(text):
+        wanted = {-1: 0.22, 0: 0.0, 1: -0.34}[shift] * size
+        down = f' dy="{coordinate(wanted - height)}"' if wanted != height else ""
+        small = f' font-size="{size * SHIFTED_SIZE:g}"' if shift else ""
+        parts.append(f"<tspan{down}{small}>{escape(piece)}</tspan>" if down or small else escape(piece))
+        height = wanted
+    return "".join(parts)
+
+
 def style_rules(within: str, palette: Palette) -> list[str]:
     """The CSS of a picture, in a palette, for what is inside ``within``."""
     paper = palette.paper
@@ -73,6 +85,7 @@ def style_rules(within: str, palette: Palette) -> list[str]:
         f"{within} .start{{text-anchor:start}}",
         f"{within} .end{{text-anchor:end}}",
         f"{within} .heading,{within} .elided-title{{font-weight:bold;fill:{paper.muted}}}",
+        f"{within} .again-title{{font-weight:bold}}",
         f"{within} .lane-title{{font-style:italic;fill:{paper.muted}}}",
         f"{within} .g,{within} text.tap{{fill:{paper.gradient}}}",
         f"{within} .formula{{font-family:serif}}",
@@ -82,8 +95,9 @@ def style_rules(within: str, palette: Palette) -> list[str]:
         f"{within} .column,{within} .hidden{{fill:{paper.column}}}",
         f"{within} .lane{{fill:none;stroke:{paper.lane};stroke-dasharray:2 4}}",
         f"{within} .dim{{opacity:.18}}",
-        f"{within} .constant{{stroke-dasharray:4 3}}",
-        f"{within} .carry{{stroke:{paper.carry}}}",
+        f"{within} path.constant{{stroke-dasharray:4 3}}",
+        f"{within} .carry,{within} .initial{{stroke:{paper.carry}}}",
+        f"{within} .initial{{stroke-dasharray:2 4}}",
     ]
     rules += [f"{within} .{kind}{{stroke-width:{width}}}" for kind, width in STROKES.items()]
     for kind, color in palette.kinds.items():
@@ -141,14 +155,14 @@ class _Writer:
         if panel.title:
             parts.append(
                 f'<text class="lane-title start" x="{c(panel.x + 8)}" y="{c(panel.y + 13)}" font-size="11">'
-                f"{escape(panel.title)}</text>"
+                f"{written(panel.title, 11)}</text>"
             )
         return parts
 
     def path(self, path: Path) -> str:
         tint = f"t{path.tint % len(TINTS)}" if path.kind in ("bus", "tap") else ""
         tint = "gradient" if path.gradient else tint
-        head = tint or ("carry" if path.kind == "carry" else "line")
+        head = tint or ("carry" if path.kind in ("carry", "initial") else "line")
         classes = " ".join(filter(None, [path.kind, tint, "dim" if path.dimmed else ""]))
         arrow = f' marker-{path.arrow}="url(#{OWN}{head})"' if path.arrow else ""
         marks = self.marks(path.step, path.vertex, path.edge)
@@ -178,7 +192,7 @@ class _Writer:
             mark = f' class="{kind}"' if kind else ""
             ink = f' style="fill:{box.ink}"' if box.ink else ""
             where = f'x="{c(box.x)}" y="{c(y - line.size * 0.32)}" font-size="{line.size:g}"'
-            parts.append(f"<text{mark} {where}{ink}>{escape(line.text)}</text>")
+            parts.append(f"<text{mark} {where}{ink}>{written(line.text, line.size)}</text>")
         return "".join([*parts, "</g>"])
 
     def label(self, label: Label) -> str:
@@ -186,5 +200,6 @@ class _Writer:
         anchor = "" if label.anchor == "middle" else label.anchor
         classes = " ".join(filter(None, [label.kind, anchor, "dim" if label.dimmed else ""]))
         marks = self.marks(label.step, edge=label.edge)
-        where = f'x="{c(label.x)}" y="{c(label.y)}" font-size="{label.size:g}"'
-        return f'<text class="{classes}"{marks} {where}>{escape(label.text)}</text>'
+        ink = f' style="fill:{label.ink}"' if label.ink else ""
+        where = f'x="{c(label.x)}" y="{c(label.y)}" font-size="{label.size:g}"{ink}'
+        return f'<text class="{classes}"{marks} {where}>{written(label.text, label.size)}</text>'

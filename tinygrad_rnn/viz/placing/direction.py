@@ -34,6 +34,6 @@ def _moved(path: Path, by: float) -> Path:
     """A path, moved aside: to the side where it is steep, up or down where it is flat."""
     dx = abs(path.points[-1][0] - path.points[0][0])
     dy = abs(path.points[-1][1] - path.points[0][1])
-    slanted = path.kind == "carry" and dx > 1 and dy > 1
+    slanted = path.kind in ("carry", "initial") and dx > 1 and dy > 1
     move = (by, -by) if slanted else (by, 0.0) if dy >= dx else (0.0, by)
     return replace(path, points=[(x + move[0], y + move[1]) for x, y in path.points])

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from ..reading.model import Edge, Graph, Vertex
-from ..reading.symbols import number, subscript
+from ..reading.model import Edge, Graph
 from ..scene import (
     LINE_HEIGHT,
     SMALL,
     Box,
     Dot,
     Label,
-    Line,
     Panel,
     Path,
     Point,
@@ -28,24 +26,11 @@ from ..scene import (
     straight,
 )
 from ..writing.norm_colors import ink_on
-from .ground_plan import CHANNEL_LINE, ELIDED_INSET, HEADING, Column, Numbered, Plan
+from . import loops
+from .belonging import Column, Numbered
+from .boxes import box_lines, names_again
+from .ground_plan import CHANNEL_LINE, ELIDED_INSET, HEADING, Plan
 from .step_template import Template
-
-
-def box_lines(vertex: Vertex) -> list[Line]:
-    """What is written in the box of a vertex."""
-    if vertex.kind == "elided":
-        return [Line(vertex.title, 13, bold=True), *vertex.lines]
-    index = "ₜ" if vertex.last_step is not None else subscript(vertex.step)
-    if vertex.title:
-        lines = [Line(vertex.title + index, 13, bold=True)]
-        if vertex.symbol:
-            lines.append(Line(vertex.symbol, 11, muted=True))
-    elif vertex.symbol:
-        lines = [Line(vertex.symbol, 14 if len(vertex.symbol) < 3 else 12)]
-    else:
-        lines = [Line(vertex.detail or vertex.kind, SMALL, muted=True)]
-    return lines + vertex.lines
 
 
 def place(graph: Graph, taps: dict[int, list[str]] | None = None, rolled: bool = False) -> Scene:
@@ -70,12 +55,13 @@ class _Layout:
         self.scene = Scene(self.plan.width, self.plan.height)
         self.tint = _tints(graph, self.plan.margin)
         self.boxes: dict[int, Box] = {}
-        self.loop_labels: list[float] = []
+        self.runs: list[loops.Run] = []
         self._draw_panels()
         self._draw_boxes()
         self._draw_margin()
         self._assign_ports()
         self._draw_edges()
+        self.scene.labels += loops.labels(self.runs, (path for path in self.scene.paths if path.kind == "bus"))
 
     # --- areas and boxes ---------------------------------------------------------------------------------------------
 
@@ -86,7 +72,7 @@ class _Layout:
             if column.step == 0:
                 continue
             top = plan.lane_top[timed[-1]] - (4 if plan.headed_below else HEADING + 4)
-            bottom = plan.row_bottom(plan.lane_rows[timed[0]][0]) + (36 if plan.headed_below else 10)
+            bottom = plan.lane_bottom[timed[0]] + (28 if plan.headed_below else 2)
             left, width = column.left - 10, column.width + 20
             kind = "hidden" if column.elided else "column"
             scene.panels.append(Panel(f"column{column.step}", kind, left, top, width, bottom - top, step=column.step))
@@ -100,7 +86,7 @@ class _Layout:
         for lane, (first, last) in enumerate(plan.lane_rows):
             title = self.graph.lanes[lane].title
             if title and last >= first:
-                top, bottom = plan.lane_top[lane], plan.row_bottom(first) + 8
+                top, bottom = plan.lane_top[lane], plan.lane_bottom[lane]
                 left, width = plan.first_column - 6, plan.right - plan.first_column + 12
                 scene.panels.append(Panel(f"lane{lane}", "lane", left, top, width, bottom - top, title))
 
@@ -120,6 +106,7 @@ class _Layout:
             if i in plan.bars:
                 width = max(plan.right - plan.first_column, width)
             self._add_box(i, self._x_of(i), plan.row_y[plan.row[plan.key(i)]], width, height)
+            self.scene.labels += names_again(self.boxes[i])
 
     def _x_of(self, i: int) -> float:
         plan = self.plan
@@ -368,12 +355,12 @@ class _Layout:
         direction, side = plan.direction(edge), plan.entry_side(edge)
         row, target_row = plan.row_of(edge.source, edge.source_key), plan.row_of(edge.target, edge.target_key)
         leaving, arriving = plan.column_of(edge.source), plan.column_of(edge.target)
-        offset = 15 + CHANNEL_LINE * plan.channel[plan.line(edge)]
+        offset = plan.channel_x(edge)
         if source is target and plan.is_outermost(edge.source, edge.source_key, side):
             self._draw_self_loop(n, edge, leaving.right + offset)
             return
-        x_out = leaving.right + offset if direction > 0 else leaving.left - plan.channel_width + offset
-        x_in = arriving.right + offset if side > 0 else arriving.left - plan.channel_width + offset
+        x_out = leaving.right + offset if direction > 0 else leaving.left - leaving.channel + offset
+        x_in = arriving.right + offset if side > 0 else arriving.left - arriving.channel + offset
         if plan.is_outermost(edge.source, edge.source_key, direction):
             y = plan.row_y[row]
             points = [(source.x + direction * source.width / 2, y)]
@@ -393,23 +380,21 @@ class _Layout:
             y = plan.track_y.get((target_row, ("entry", edge.source_key, edge.target_key)), y)
             x = target.x - target.width * 0.34
             points += [(x_out, y), (x, y), (x, target.y + target.height / 2)]
-        self._edge(n, edge, "carry", rounded(points))
-        if leaving is arriving:
-            self._label_loop(n, edge, (points[0][1] + y) / 2)
+        self._run(n, edge, points)
 
     def _draw_self_loop(self, n: int, edge: Edge, x: float) -> None:
         """A box that hands its value to itself, a step later."""
         box = self.boxes[edge.source]
         right, up, down = box.x + box.width / 2, box.y - box.height * 0.25, box.y + box.height * 0.25
-        self._edge(n, edge, "carry", rounded([(right, up), (x, up), (x, down), (right, down)]))
-        self._label_loop(n, edge, box.y)
+        self._run(n, edge, [(right, up), (x, up), (x, down), (right, down)])
 
-    def _label_loop(self, n: int, edge: Edge, y: float) -> None:
-        text = f"delay {number(edge.delay)}, {edge.count}×"
-        while any(abs(y - other) < 1.3 * SMALL for other in self.loop_labels):
-            y += 1.3 * SMALL
-        self.loop_labels.append(y)
-        self.scene.labels.append(Label(text, self.plan.loop_label_x, y + 3, SMALL, "start", "loop", edge=n))
+    def _run(self, n: int, edge: Edge, points: list[Point]) -> None:
+        """A line from step to step; rolled, with what it is called, and dotted if only one step uses it."""
+        ends = self.graph.vertices[edge.source], self.graph.vertices[edge.target]
+        begins = self.plan.rolled and loops.begins(edge, *ends)
+        self._edge(n, edge, "initial" if begins else "carry", rounded(points))
+        if self.plan.rolled:
+            self.runs.append(loops.Run(n, loops.name(edge, *ends), begins, points))
 
 
 def _tints(graph: Graph, margin: list[int]) -> dict[int, int]:

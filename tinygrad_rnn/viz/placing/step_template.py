@@ -66,6 +66,31 @@ def levels(keys: Sequence[Key], edges: Iterable[tuple[Key, Key]]) -> dict[Key, i
     return {key: top - depth[key] for key in keys}
 
 
+def levels_from_below(
+    keys: Sequence[Key], edges: Sequence[tuple[Key, Key]], made: Iterable[Key], hanging: Iterable[Key]
+) -> dict[Key, int]:
+    """The row of each key, counted from the bottom: one above the highest of what it is made of.
+
+    Args:
+        keys: all keys.
+        edges: between them, upward.
+        made: those that are results; what they are made of may be none of the keys, but stands below them all the same.
+        hanging: those that stand one below the lowest of their users.
+    """
+    ground: Key = ("ground",)
+    upward = [*edges, *((ground, key) for key in made)]
+    reached = levels([*keys, ground], [(target, source) for source, target in upward])
+    top = max(reached.values())
+    found = {key: top - reached[key] for key in keys}
+    users: dict[Key, list[Key]] = {}
+    for source, target in edges:
+        users.setdefault(source, []).append(target)
+    for key in hanging:
+        found[key] = max(min((found[user] for user in users.get(key, ())), default=1) - 1, found[key])
+    lowest = min(found.values(), default=0)
+    return {key: level - lowest for key, level in found.items()}
+
+
 class Template:
     """One step: where each key stands.
 
@@ -74,6 +99,7 @@ class Template:
         edges: between keys, upward.
         extents: the widths of the keys.
         sides: -1 for a key that something from the left arrives at, +1 for one that something leaves to the right.
+        in_order: keep the keys of a row in the order in which they are given, whatever crosses.
 
     Attributes:
         x: the middle of each key, and of each wire.
@@ -87,8 +113,10 @@ class Template:
         edges: Iterable[tuple[Key, Key]],
         extents: Mapping[Key, Extent],
         sides: Mapping[Key, int],
+        in_order: bool = False,
     ) -> None:
         self.rows = dict(rows)
+        self.in_order = in_order
         self.extents = extents
         self.sides = sides
         self.order: dict[int, list[Key]] = {}
@@ -138,7 +166,7 @@ class Template:
             upward = sweep % 2 == 0
             for r in sorted(self.order, reverse=not upward):
                 neighbours = self.below if upward else self.above
-                self.order[r].sort(key=lambda key: self._wish(key, neighbours.get(key, ())))
+                self._sort_row(r, neighbours)
                 self._place_row(r, [self.x[key] for key in self.order[r]])
             crossings = self._crossings()
             if crossings < best_crossings:
@@ -153,6 +181,13 @@ class Template:
                 wishes = [self._wish(key, one.get(key, ()) or both) for key, both in zip(self.order[r], every)]
                 self._place_row(r, wishes)
         self._centre()
+
+    def _sort_row(self, r: int, neighbours: Mapping[Key, Sequence[Key]]) -> None:
+        """A row in the order of its neighbours; where keys are to keep theirs, only what passes between them moves."""
+        kept = iter([key for key in self.order[r] if not isinstance(key, Wire)])
+        self.order[r].sort(key=lambda key: self._wish(key, neighbours.get(key, ())))
+        if self.in_order:
+            self.order[r] = [key if isinstance(key, Wire) else next(kept) for key in self.order[r]]
 
     def _centre(self) -> None:
         """Parts that nothing joins and that share no row (layers that run one after the other) stand in line."""

@@ -130,6 +130,11 @@ class Graph:
     lanes: list[Lane]
     roots: list[int]
 
+    @property
+    def of_numbers(self) -> bool:
+        """Whether every box is one number."""
+        return any(isinstance(node, Scalar) for vertex in self.vertices for node in vertex.nodes[-1:])
+
     def steps(self) -> list[int]:
         """The time steps, ascending; step 0 is the initial state."""
         return sorted({v.step for v in self.vertices if v.step is not None})

@@ -18,7 +18,7 @@ from .model import Edge, Graph, Vertex, main_label
 LEVELS = ("scalar", "op", "gate", "cell", "layer")
 MERGED = ("elided", "cell")  # kinds whose arguments are not told apart
 MOST_STEPS = 8  # more are elided in the middle
-FIRST_SHOWN, LAST_SHOWN = 2, 3
+SHOWN = (2, 3)  # of those that are elided, at the beginning and at the end
 
 
 def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool = False) -> Graph:
@@ -64,17 +64,21 @@ def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool
 # --- which steps ------------------------------------------------------------------------------------------------------
 
 
-def hidden_steps(graph: Graph, keep: int | None = None) -> list[range]:
+def hidden_steps(
+    graph: Graph, keep: int | None = None, most: int = MOST_STEPS, ends: tuple[int, int] = SHOWN
+) -> list[range]:
     """The steps that are elided by default: of more than eight, all but the first and the last few.
 
     Args:
         graph: the graph.
         keep: a step that stays visible, with the one before it.
+        most: how many steps there may be before some are elided.
+        ends: how many of the first and of the last steps stay visible.
     """
     steps = [step for step in graph.steps() if step > 0]
-    if len(steps) <= MOST_STEPS:
+    if len(steps) <= most:
         return []
-    shown = {*steps[:FIRST_SHOWN], *steps[-LAST_SHOWN:]} | ({keep - 1, keep} if keep else set())
+    shown = {*steps[: ends[0]], *steps[-ends[1] :]} | ({keep - 1, keep} if keep else set())
     runs: list[range] = []
     for step in steps:
         if step in shown:

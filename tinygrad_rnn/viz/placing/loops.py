@@ -1,0 +1,103 @@
+"""The lines of a rolled picture that lead from step to step, each with what it is called beside it.
+
+One column stands for all steps, so there is room for it: a line has a channel of its own, the longer ones outside, and
+its label stands right of it, where no other line passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+from ..reading.model import Edge, Vertex
+from ..reading.symbols import number
+from ..scene import SMALL, Label, Path, Point, text_width
+
+BESIDE = 5.0  # from a line to its label
+CLEAR = 11.0  # of a line that crosses and of other labels, above and below
+
+
+def nested(spans: Mapping[Hashable, tuple[int, int]]) -> dict[Hashable, int]:
+    """A channel for each line, by the rows that it runs past: outside of all shorter ones that it meets."""
+    channels: dict[Hashable, int] = {}
+    for line, (low, high) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
+        met = [channels[other] for other in channels if spans[other][0] <= high and low <= spans[other][1]]
+        channels[line] = max(met, default=-1) + 1
+    return channels
+
+
+def begins(edge: Edge, source: Vertex, target: Vertex) -> bool:
+    """Whether an edge is the beginning of a layer's state: from no step, or from the last step of another layer."""
+    return source.step == 0 or (source.lane != target.lane and edge.count == 1 and edge.delay == 1 - last_step(source))
+
+
+def name(edge: Edge, source: Vertex, target: Vertex) -> str:
+    """What a line is called: by how many steps later the value is used, and how often that happens.
+
+    The beginning of a state is called by the one step that uses it: the first or (where time runs backward) the last.
+    """
+    if not begins(edge, source, target):
+        return f"delay {number(edge.delay)}, {edge.count}×"
+    if source.step:
+        return "t = T to t = 1"
+    return "t = T" if edge.delay == last_step(target) > 1 else f"t = {edge.delay}"
+
+
+def last_step(vertex: Vertex) -> int:
+    """The last of the steps that a vertex stands for."""
+    return vertex.last_step or vertex.step or 0
+
+
+class Run(NamedTuple):
+    """A line from step to step: the number of its edge, what it is called, whether it begins a state, its corners."""
+
+    number: int
+    text: str
+    begins: bool
+    points: list[Point]
+
+    @property
+    def upright(self) -> tuple[Point, Point]:
+        """The longest of its vertical parts, from its upper to its lower end."""
+        parts = [(a, b) if a[1] < b[1] else (b, a) for a, b in pairwise(self.points) if a[0] == b[0]]
+        return max(parts, key=lambda part: part[1][1] - part[0][1], default=(self.points[0], self.points[0]))
+
+    @property
+    def height(self) -> float:
+        """How long that part is."""
+        return self.upright[1][1] - self.upright[0][1]
+
+
+def labels(runs: Iterable[Run], buses: Iterable[Path]) -> list[Label]:
+    """The labels: beside the middle of a line, or as near to it as others leave room; what is said once is enough.
+
+    Args:
+        runs: the lines.
+        buses: what else runs sideways.
+    """
+    every = list(runs)
+    level = [(a, b) for run in every for a, b in pairwise(run.points) if a[1] == b[1]]
+    level += [(a, b) for bus in buses for a, b in pairwise(bus.points) if a[1] == b[1]]
+    placed: list[Label] = []
+    said: list[tuple[str, float, float, float]] = []
+    for run in sorted(every, key=lambda run: run.height >= CLEAR):
+        (x, top), (_, bottom) = run.upright
+        kind = "first" if run.begins else "loop"
+        if run.height < CLEAR:  # a line without corners: above its end
+            end, y = run.points[-1]
+            x = end - 12 - text_width(run.text, SMALL)
+            placed.append(Label(run.text, x, y - 5, SMALL, "start", kind, edge=run.number))
+            continue
+        if any(text == run.text and x == at and top < low and high < bottom for text, at, high, low in said):
+            continue
+        said.append((run.text, x, top, bottom))
+        right = x + BESIDE + text_width(run.text, SMALL)
+        taken = [a[1] for a, b in level if min(a[0], b[0]) < right and max(a[0], b[0]) > x + 1]
+        taken += [b.y - 3 for b in placed if b.x < right and b.x + text_width(b.text, SMALL) > x]
+        middle = (top + bottom) / 2
+        offsets = sorted(range(-int((bottom - top) / 2), int((bottom - top) / 2) + 1, 3), key=abs)
+        free = [middle + by for by in offsets if all(abs(middle + by - y) >= CLEAR for y in taken)]
+        y = (free or [middle])[0] + 3
+        placed.append(Label(run.text, x + BESIDE, y, SMALL, "start", kind, edge=run.number))
+    return placed
