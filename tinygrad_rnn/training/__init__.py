@@ -1,8 +1,9 @@
 """Training: fit a model to data, see how it goes, and lose nothing when it is interrupted.
 
 Read on in ``prediction`` (how a model meets a batch), ``sharing`` and ``ranks`` (a batch in parts, and processes that
-share a run), ``run`` (what a step does, and what has to be saved of a run), ``loop`` (``fit``), ``checkpoints`` and
-``tree_file`` (where and how it is saved). Models of text are in the room ``language``.
+share a run), ``run`` (what a step does, and what has to be saved of a run), ``loop`` (``fit``), ``choices`` (what it
+may be asked for), ``loggers``, ``checkpoints`` and ``tree_file`` (where and how it is saved). Models of text are in the
+room ``language``.
 """
 
 import importlib
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .checkpoints import Checkpoints
 from .evaluation import evaluate
 from .history import History
+from .loggers import CSVLogger, TensorBoardLogger
 from .loop import fit
 from .metrics import accuracy
 from .prediction import predict
@@ -19,10 +21,12 @@ from .run import Run, TrainingDiverged, TrainingInterrupted
 from .tree_file import load_tree, save_tree
 
 __all__ = [
+    "CSVLogger",
     "Checkpoints",
     "History",
     "RankFailed",
     "Run",
+    "TensorBoardLogger",
     "TrainingDiverged",
     "TrainingInterrupted",
     "accuracy",

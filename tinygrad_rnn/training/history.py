@@ -95,6 +95,20 @@ class History:
         """``(step, loss)`` of the lowest validation loss."""
         return min(self.validation, key=lambda entry: (math.isnan(entry[1]), entry[1]))
 
+    def means_after(self, step: int) -> dict[str, float]:
+        """Return the loss and each metric by name, as means over the steps after one.
+
+        Args:
+            step: the last step that doesn't count.
+        """
+        columns = {"loss": self._losses, **self._metrics}
+        return {name: math.fsum(values[step:]) / len(values[step:]) for name, values in columns.items()}
+
+    def last_validation(self) -> dict[str, float]:
+        """Return the loss and each metric by name, as validated last."""
+        measured = {"loss": self.validation, **self.validation_metrics}
+        return {name: entries[-1][1] for name, entries in measured.items()}
+
     @property
     def seconds(self) -> float:
         """How long the run took."""

@@ -110,8 +110,9 @@ def fit(
             bit, those of a run that was never interrupted, if ``executor`` is the same and the model itself gives the
             same bits every time. (A cell compiled with ``executor="auto"`` doesn't: it changes over to machine code
             whenever that is ready.)
-        callbacks: Functions called with the run after every step; ``run.stop("why")`` ends it. What has a
-            ``state_dict`` and a ``load_state_dict`` is saved with the run.
+        callbacks: Functions called with the run after every step, such as ``CSVLogger`` and ``TensorBoardLogger``;
+            ``run.stop("why")`` ends it. What has a ``state_dict`` and a ``load_state_dict`` is saved with the run; what
+            has a ``close`` is closed at its end.
         generators: Random generators that your own code draws from while it trains, to be saved with the run. Those of
             the data, and those that are attributes of the model's modules, are saved anyway.
         predict: How the model is called with a batch and a state; see ``training.predict``.

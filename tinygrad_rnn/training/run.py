@@ -183,6 +183,9 @@ class Run:
                         self._save_or_warn()
         finally:
             self.history.stop_clock()
+            for callback in self.callbacks:
+                if hasattr(callback, "close"):
+                    callback.close()
         self._save()
         if self.validation is not None and self.validation.best_weights is not None:
             self.model.load_state_dict(self.validation.best_weights)
