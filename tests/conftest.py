@@ -15,7 +15,7 @@ SLOW = {
     *("benchmarks/test_harness.py", "benchmarks/test_processes.py", "benchmarks/test_training_tasks.py"),
     *("cli/test_consoles_and_disks.py", "cli/test_hostile_input.py", "cli/test_tour.py", "cli/test_train.py"),
     *("compiler/test_catalogue.py", "compiler/test_cells.py", "compiler/test_compiled.py", "compiler/test_errors.py"),
-    *("compiler/test_loops_together.py", "compiler/test_machine_code.py"),
+    *("compiler/test_jax.py", "compiler/test_loops_together.py", "compiler/test_machine_code.py"),
     *("examples/test_gallery.py", "examples/test_notebooks.py", "examples/test_pages.py"),
     *("manual/test_against_autograd.py", "manual/test_combinations.py", "nn/test_twin_training.py"),
     *("report/test_in_a_browser.py", "training/test_against_torch.py", "training/test_memory.py"),

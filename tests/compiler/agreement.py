@@ -1,10 +1,14 @@
 """The one thing that all tests of the compiler ask: does a compiled cell give what the cell gives?"""
 
+import os
+
 import numpy as np
 
 import tinygrad_rnn as tr
 from tinygrad_rnn.autodiff.array_node import value_of
 from tinygrad_rnn.autodiff.trees import leaves, tree_map
+
+DEFAULT = os.environ.get("COMPILE_WITH", "numpy")  # what compiles where a test names no executor
 
 
 def everything(run, xs, state, parameters, seed=1):
@@ -40,7 +44,7 @@ def assert_equal(found, expected, tolerance):
             assert np.max(np.abs(a - b), initial=0) <= tolerance * max(np.max(np.abs(b), initial=0), 1e-300), (a, b)
 
 
-def assert_compiled_agrees(cell, xs, state, parameters, tolerance=1e-12, executor="numpy", **options):
+def assert_compiled_agrees(cell, xs, state, parameters, tolerance=1e-12, executor=DEFAULT, **options):
     """Compare ``unroll(compile(cell), ...)`` with ``unroll(cell, ...)``; the compiled cell comes back."""
     compiled = tr.compile(cell, executor=executor)
     eager = everything(lambda x, s: tr.unroll(cell, x, s, **options), xs, state, parameters)

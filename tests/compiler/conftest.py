@@ -2,8 +2,19 @@
 
 import pytest
 
+import tinygrad_rnn as tr
+from tests.compiler.agreement import DEFAULT
 from tinygrad_rnn.compiler import generate, plans
 from tinygrad_rnn.compiler.program.verify import verify
+
+
+@pytest.fixture(autouse=True, scope="session")
+def default_executor():
+    """Let a whole run of the tests try another executor than NumPy."""
+    keywords = tr.compile.__kwdefaults__
+    before, keywords["executor"] = keywords["executor"], DEFAULT
+    yield
+    keywords["executor"] = before
 
 
 def checked(a_pass):

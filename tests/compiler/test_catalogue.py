@@ -11,10 +11,10 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.autodiff.samples import SAMPLES
-from tests.compiler.agreement import assert_equal
+from tests.compiler.agreement import DEFAULT, assert_equal
 
 # With numba's compiler turned off, machine code runs as Python, and costs no time to make.
-EXECUTORS = ["numpy", "numba"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else ["numpy"]
+EXECUTORS = ["numpy", "numba"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else [DEFAULT]
 STEPS = 3
 
 each = pytest.mark.parametrize("sample", SAMPLES, ids=[f"{s.name}-{i}" for i, s in enumerate(SAMPLES)])

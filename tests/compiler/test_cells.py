@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import assert_compiled_agrees
+from tests.compiler.agreement import DEFAULT, assert_compiled_agrees
 from tinygrad_rnn import nn
 
 n, d, B = 3, 4, 2
@@ -243,7 +243,7 @@ def test_inputs_and_outputs_that_are_trees():
 
 
 # With numba's compiler turned off, the machine code of a hundred cells is tried in seconds, as Python.
-EXECUTOR = "numba" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else "numpy"
+EXECUTOR = "numba" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else DEFAULT
 
 # --- cells drawn at random -------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.graph import ancestors
 from tinygrad_rnn.autodiff.trees import leaves
 from tinygrad_rnn.compiler import CannotCompile
-from tinygrad_rnn.compiler.executable import Executable
+from tinygrad_rnn.compiler.executable import GeneratedExecutable
 
 xs, h0 = tr.tensor(normal(T, B, d), requires_grad=True), np.zeros((B, d))
 rows = xs.data.astype(np.float32)
@@ -188,7 +188,7 @@ def test_a_failure_of_generated_code_alone_is_raised(monkeypatch):
     def broken(self, inputs):
         raise ValueError("a mistake in the compiler")
 
-    monkeypatch.setattr(Executable, "run", broken)
+    monkeypatch.setattr(GeneratedExecutable, "run", broken)
     with pytest.raises(ValueError, match="compiled: a mistake in the compiler"):
         compiled(xs)
 
@@ -198,7 +198,7 @@ def test_a_failure_holds_no_arrays_once_it_is_dealt_with(bad, monkeypatch):
     compiled = tr.compile(lambda i: table[i])
     compiled(symbols)
     if bad is symbols:
-        monkeypatch.setattr(Executable, "run", lambda self, inputs: 1 / 0)
+        monkeypatch.setattr(GeneratedExecutable, "run", lambda self, inputs: 1 / 0)
     given = tr.tensor(bad)
     held = weakref.ref(given)
     gc.collect()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import assert_compiled_agrees
+from tests.compiler.agreement import DEFAULT, assert_compiled_agrees
 from tinygrad_rnn import nn
 
 T, B, d = 4, 2, 3
 # With numba's compiler turned off, machine code runs as Python, and costs no time to make.
-EXECUTOR = "numba" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else "numpy"
+EXECUTOR = "numba" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else DEFAULT
 
 
 def normal(*shape, seed=0):

@@ -13,11 +13,13 @@ Each room stands on those before it; with the first two read, the idea is unders
 - ``numpy_code``: the executor that writes calls of NumPy.
 - ``elements``: one function of machine code in the making, and how it finds and computes an element.
 - ``machine_code``: the executor that writes loops for numba; what stands around them is still NumPy's.
+- ``jax_code``: the executor that runs a program on JAX.
 
 And what users call:
 
 - ``generate``: the passes in their order, the choice of an executor, and the functions that it writes.
-- ``executable``: these functions with their arrays; ``graph_node``: one call, as a node of the recorded graph.
+- ``executable``: these functions with their arrays; ``jax_executable``: a program on JAX, called in the same way.
+- ``graph_node``: one call, as a node of the recorded graph.
 - ``report``: a plan as text; ``plans``: one plan for each form of arguments; ``compiled``: ``compile`` itself.
 """
 

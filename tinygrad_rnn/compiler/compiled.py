@@ -25,7 +25,7 @@ from .plans import Plan
 
 Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
-EXECUTORS = ("numpy", "numba", "auto")
+EXECUTORS = ("numpy", "numba", "auto", "jax")
 UNKNOWN: Any = object()
 
 
@@ -36,7 +36,7 @@ class Compiled:
 
     Attributes:
         function: what was compiled.
-        executor: "numpy", "numba" or "auto".
+        executor: "numpy", "numba", "auto" or "jax".
         fallback: whether it runs as it is where it can't be compiled, or what is told so then.
     """
 
@@ -239,13 +239,14 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
             disk (where there can be none, NumPy runs it, and a warning says why); "auto" for NumPy until machine code,
             which a thread makes meanwhile where numba is installed, is ready. The two round differently in the last
-            digits, so with "auto" a run can't be repeated bit for bit.
+            digits, so with "auto" a run can't be repeated bit for bit. "jax" runs it on JAX's first device, a GPU or
+            TPU if there is one; see docs/scale.md for what differs there.
         fallback: run it as it is where it can't be compiled, instead of raising; a function is called then with the
             error that would have been raised, such as ``fallback=print``. Errors of its own are raised all the same.
 
     Raises:
         ValueError: there is no such executor.
-        ImportError: machine code is asked for, and numba isn't installed.
+        ImportError: machine code is asked for, and numba isn't installed; or JAX, and that isn't.
         CannotCompile: (when called) it asks for a value, as ``if h > 0`` does, draws random numbers inside, or counts
             its calls; what it has changed is put back. It is a TypeError, as are the errors for what Tensors can't do,
             such as ``out=``.
@@ -265,5 +266,7 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         raise ValueError(f"compile: executor is one of {', '.join(map(repr, EXECUTORS))}, not {executor!r}")
     if executor == "numba" and importlib.util.find_spec("numba") is None:
         raise ImportError(f'compile(executor="numba") makes machine code with numba: {pip_install("jit")}')
+    if executor == "jax" and importlib.util.find_spec("jax") is None:
+        raise ImportError(f'compile(executor="jax") runs functions on JAX: {pip_install("jax")}')
     keep_freed_memory()
     return Compiled(function, executor, fallback)

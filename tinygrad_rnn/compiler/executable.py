@@ -3,22 +3,93 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from . import thresholds
 from .graph.values import label
-from .numpy_code.generated import Code
+from .numpy_code.generated import Buffer, Code
+from .numpy_code.writer import renumbered
 from .program.program import Program
 from .program.reach import reached_from
 from .runtime.failures import MachineCodeFailed
 
 
-class Executable:
-    """A program with its functions, and the workspaces that wait to be used again.
+class Executable(ABC):
+    """A program, ready to run.
+
+    Args:
+        program: what is computed.
+
+    Attributes:
+        program: as given.
+        notes: what its user should know of how it runs.
+        buffers: the arrays that are kept from call to call; None where that is another's business.
+    """
+
+    buffers: Sequence[Buffer] | None = None
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.notes: list[str] = []
+        self._starts: dict[tuple[bool, ...], Start] = {}
+
+    @abstractmethod
+    def run(self, inputs: Sequence[np.ndarray]) -> Run:
+        """Compute the outputs."""
+
+    @abstractmethod
+    def source(self) -> str:
+        """What runs, as text."""
+
+    def start(self, used: tuple[bool, ...]) -> Start:
+        """How the backward pass begins.
+
+        Args:
+            used: for each output whether a cotangent has arrived there.
+        """
+        if used not in self._starts:
+            program = self.program
+            zeros = [None if is_used else np.zeros(v.shape, v.dtype) for v, is_used in zip(program.outputs, used)]
+            reached = reached_from([v for v, is_used in zip(program.outputs, used) if is_used])
+            places = {v: i for i, v in enumerate(program.gradients) if v in reached}
+            self._starts[used] = Start(zeros, [places.get(v) for v in program.inputs])
+        return self._starts[used]
+
+
+class Run(Protocol):
+    """One call.
+
+    Attributes:
+        inputs: what it was given.
+        outputs: what the program gave.
+    """
+
+    inputs: Sequence[np.ndarray]
+    outputs: tuple[np.ndarray, ...]
+
+    def gradients(self, cotangents: Sequence[Any]) -> tuple[np.ndarray, ...]:
+        """The gradients, in the order of ``program.gradients``, from a cotangent for each output."""
+
+
+class Start(NamedTuple):
+    """How a backward pass begins, if cotangents have arrived at some of the outputs only.
+
+    Attributes:
+        zeros: for each output the cotangent that stands for none; None where one has arrived. Not to be written to.
+        places: for each input where its gradient stands among those of ``Run.gradients``; None if there is none for it.
+    """
+
+    zeros: list[np.ndarray | None]
+    places: list[int | None]
+
+
+class GeneratedExecutable(Executable):
+    """A program with generated functions, and the workspaces that wait to be used again.
 
     A workspace holds what a forward pass saves, so it belongs to one call until its backward pass is done or not wanted
     any more. Then the next call takes it: nothing is allocated, and its memory is in the caches.
@@ -28,27 +99,34 @@ class Executable:
         code: its functions and buffers.
 
     Attributes:
-        program: as given.
         code: as given.
     """
 
     def __init__(self, program: Program, code: Code) -> None:
-        self.program, self.code = program, code
+        super().__init__(program)
+        self.code = code
+        self.buffers = list(code.buffers.values())
+        self.notes = [f"a loop calls NumPy at each step, because {why}" for why in dict.fromkeys(code.left_to_numpy)]
         given = list(map(label, program.inputs))
         self._given_forward = _selection(self.code.forward.given, given)
         if self.code.backward is not None:
             given += [*map(label, program.cotangents), *self.code.saved]
             self._given_backward = _selection(self.code.backward.given, given)
-        self._starts: dict[tuple[bool, ...], Start] = {}
         self._waiting: list[Workspace] = []
 
-    def run(self, inputs: Sequence[np.ndarray]) -> Run:
+    def run(self, inputs: Sequence[np.ndarray]) -> GeneratedRun:
         """Compute the outputs."""
         try:
             workspace = self._waiting.pop()
         except IndexError:  # asking first whether one waits would let another thread take it in between
             workspace = Workspace(self.code)
-        return Run(self, workspace, inputs)
+        return GeneratedRun(self, workspace, inputs)
+
+    def source(self) -> str:
+        """The generated functions: calls of NumPy, and loops."""
+        functions = [self.code.forward] if self.code.backward is None else [self.code.forward, self.code.backward]
+        views = [f"# {name} is {view.text}" for name, view in self.code.views.items()]
+        return renumbered("\n".join([*views, *(function.source for function in functions)]))
 
     def try_out(self, inputs: Sequence[np.ndarray]) -> None:
         """Run once for nothing, so that numba compiles what it needs. What else fails fails again when it is needed.
@@ -66,36 +144,10 @@ class Executable:
         except Exception:  # such as a singular matrix; not yet of interest
             return
 
-    def start(self, used: tuple[bool, ...]) -> Start:
-        """How the backward pass begins.
-
-        Args:
-            used: for each output whether a cotangent has arrived there.
-        """
-        if used not in self._starts:
-            program = self.program
-            zeros = [None if is_used else np.zeros(v.shape, v.dtype) for v, is_used in zip(program.outputs, used)]
-            reached = reached_from([v for v, is_used in zip(program.outputs, used) if is_used])
-            places = {v: i for i, v in enumerate(program.gradients) if v in reached}
-            self._starts[used] = Start(zeros, [places.get(v) for v in program.inputs])
-        return self._starts[used]
-
     def take_back(self, workspace: Workspace) -> None:
         """Keep a workspace for the next call, unless enough are kept already."""
         if len(self._waiting) < thresholds.MOST_WAITING:
             self._waiting.append(workspace)
-
-
-class Start(NamedTuple):
-    """How a backward pass begins, if cotangents have arrived at some of the outputs only.
-
-    Attributes:
-        zeros: for each output the cotangent that stands for none; None where one has arrived. Not to be written to.
-        places: for each input where its gradient stands among those of ``Run.gradients``; None if there is none for it.
-    """
-
-    zeros: list[np.ndarray | None]
-    places: list[int | None]
 
 
 def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
@@ -116,7 +168,7 @@ class Workspace:
         self.backward = [] if code.backward is None else [arrays[name] for name in code.backward.kept]
 
 
-class Run:
+class GeneratedRun:
     """One call: what it was given, what it gave, and its workspace until it is gone.
 
     Attributes:
@@ -126,7 +178,7 @@ class Run:
 
     __slots__ = ("_executable", "_saved", "_workspace", "inputs", "outputs")
 
-    def __init__(self, executable: Executable, workspace: Workspace, inputs: Sequence[np.ndarray]) -> None:
+    def __init__(self, executable: GeneratedExecutable, workspace: Workspace, inputs: Sequence[np.ndarray]) -> None:
         self._executable, self._workspace, self.inputs = executable, workspace, inputs
         run = executable.code.forward.run
         self.outputs, self._saved = run(*workspace.forward, *executable._given_forward(inputs))

@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from .elements.function import NoMachineCode
-from .graph.values import Value, operands
-from .loops.loop import Loop
+from .graph.values import Value
 from .machine_code import loops_and_passes, whole_program
 from .numpy_code import executor
 from .numpy_code.generated import Code
@@ -44,16 +43,25 @@ def generate(program: Program, wanted: Sequence[bool] = (), machine_code: bool =
     Raises:
         NoMachineCode: nothing of it can be machine code.
     """
-    lifts_elements = not machine_code
-    program = fissioned(program, lifts_elements)
-    if any(wanted):
-        program = fissioned(differentiated(program, wanted), lifts_elements)
+    program = scheduled(program, wanted, lifts_elements=not machine_code)
     if not machine_code:
         return program, written(program, executor.lines_for)
     try:
         return program, written(program, whole_program.lines_for)
     except NoMachineCode:
         return program, written(program, loops_and_passes.lines_for)
+
+
+def scheduled(program: Program, wanted: Sequence[bool], lifts_elements: bool) -> Program:
+    """A traced program, split and differentiated.
+
+    Args:
+        program: what ``traced`` gave.
+        wanted: for each of its inputs, whether the gradient is wanted.
+        lifts_elements: whether cheap operations leave loops, too; who computes them in the loop for nothing says no.
+    """
+    program = fissioned(program, lifts_elements)
+    return fissioned(differentiated(program, wanted), lifts_elements) if any(wanted) else program
 
 
 def written(program: Program, lines_for: Executor) -> Code:
@@ -68,7 +76,7 @@ def written(program: Program, lines_for: Executor) -> Code:
     """
     writer = Writer(program)
     order = program.backward_order()
-    read_later = [v for step in order for v in _reads(program, step)]
+    read_later = [v for step in order for v in program.reads(step)]
     forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])
     backward = lines_for(writer, order, list(program.gradients.values())) if program.gradients else []
     outputs = [f"array({writer.operand(v)})" for v in program.outputs]
@@ -83,7 +91,3 @@ def written(program: Program, lines_for: Executor) -> Code:
     run_forward = writer.function("forward", forward, views.found)
     run_backward = writer.function("backward", backward, views.found, saved) if program.gradients else None
     return Code(writer.buffers, views.found, run_forward, run_backward, saved, writer.left_to_numpy)
-
-
-def _reads(program: Program, step: Step) -> list[Value]:
-    return step.reads(program.results[step]) if isinstance(step, Loop) else operands(step)

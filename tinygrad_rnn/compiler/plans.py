@@ -6,7 +6,7 @@ import html
 import importlib.util
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,17 +15,17 @@ from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
 from . import thresholds
 from .elements.function import NoMachineCode
-from .executable import Executable
+from .executable import Executable, GeneratedExecutable
 from .generate import generate
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
-from .numpy_code.writer import renumbered
 from .program.tracing import traced
 from .report import described
 from .runtime.failures import MachineCodeFailed
 
 THREAD = "tinygrad_rnn compiler"
+Made = TypeVar("Made")
 
 
 class Plan:
@@ -34,8 +34,8 @@ class Plan:
     Args:
         function: what to trace.
         args: arguments of the form.
-        executor: "numpy", "numba", or "auto": NumPy at once, and machine code, which a thread makes meanwhile, when it
-            is ready.
+        executor: "numpy", "numba", "jax", or "auto": NumPy at once, and machine code, which a thread makes meanwhile,
+            when it is ready.
         guards: what the plan depends on besides the function, which ``compiled`` watches.
         watched: all that the function may look at, or change, besides arrays.
         by_numpy: is told why there is no machine code, where there was to be some.
@@ -91,10 +91,8 @@ class Plan:
         texts = []
         for wanted, executable in self._executables.items():
             why = self._by_numpy.get(wanted)
-            note = "" if why is None else f"by NumPy, because {why}\n"
-            for reason in dict.fromkeys(executable.code.left_to_numpy):
-                note += f"a loop calls NumPy at each step, because {reason}\n"
-            texts.append(note + described(executable.program, executable.code))
+            notes = [*([] if why is None else [f"by NumPy, because {why}"]), *executable.notes]
+            texts.append("\n".join([*notes, described(executable.program, executable.buffers)]))
         return "\n\n".join(texts)
 
     def _repr_html_(self) -> str:
@@ -103,7 +101,8 @@ class Plan:
     def source(self) -> str:
         """The generated functions as text, for each set of gradients wanted so far: calls of NumPy, and loops.
 
-        Loops that are machine code are calls in it. Names are made of a word and a number, counted from 0. A view of a
+        Loops that are machine code are calls in it. What runs on JAX is in JAX's notation.
+        Names are made of a word and a number, counted from 0. A view of a
         buffer is made but once, with the buffer: what it is stands in a comment.
 
         Example:
@@ -117,15 +116,13 @@ class Plan:
                 multiply(tanh_1, 2, out=multiply_0)
                 return ((array(multiply_0),), ())
         """
-        texts = []
-        for executable in self._executables.values():
-            code = executable.code
-            functions = [code.forward] if code.backward is None else [code.forward, code.backward]
-            views = [f"# {name} is {view.text}" for name, view in code.views.items()]
-            texts.append(renumbered("\n".join([*views, *(function.source for function in functions)])))
-        return "\n\n\n".join(texts)
+        return "\n\n\n".join(executable.source() for executable in self._executables.values())
 
     def _made(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:
+        if self._executor == "jax":
+            from .jax_executable import on_jax  # only now: JAX is an extra
+
+            return self._without_effects(lambda: on_jax(self.program, wanted), wanted)
         if self._executor == "numba":
             try:
                 executable = self._generated(wanted, machine_code=True)
@@ -144,14 +141,16 @@ class Plan:
         if self._executor == "numba" or not isinstance(error, NoMachineCode):
             self._say_by_numpy(self._by_numpy[wanted])
 
-    def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> Executable:
+    def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> GeneratedExecutable:
+        made = self._without_effects(lambda: generate(self.program, wanted, machine_code), wanted)
+        return GeneratedExecutable(*made)
+
+    def _without_effects(self, make: Callable[[], Made], wanted: tuple[bool, ...]) -> Made:
+        """What is made of the program, perhaps by gradients of the user's own: they may change nothing, nor draw."""
         if not any(wanted):
-            return Executable(*generate(self.program, wanted, machine_code))
-        with nothing_changed(self._watched):  # gradients of the user's own are run for it
-            made = without_draws(
-                lambda: generate(self.program, wanted, machine_code), Guards(*self._watched).generators
-            )
-        return Executable(*made)
+            return make()
+        with nothing_changed(self._watched):
+            return without_draws(make, Guards(*self._watched).generators)
 
     def _improve(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> None:
         """Have a thread make machine code, which later calls then use."""

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..autodiff.rules import linalg, shape
 from .graph.shapes import is_view, multiplications
 from .graph.values import Value, name_of_operation, operands
 from .loops.loop import Loop, LoopResult
-from .numpy_code.generated import Code
+from .numpy_code.generated import Buffer
 from .program.program import Program, Results, Step
 
 UNITS = ["", "k", "M", "G", "T"]
 
 
-def described(program: Program, code: Code) -> str:
+def described(program: Program, buffers: Sequence[Buffer] | None) -> str:
     """A program, part by part.
 
     Every line says what is computed, with its shape, the floating-point operations that it takes and the memory of its
     result. "Outside" is computed once for all steps; under a loop stands what is left to each step.
+
+    Args:
+        program: what is computed.
+        buffers: the arrays that are kept from call to call, if that is known.
     """
     lines = _direction("forward", program.forward_order(), program.results)
     if program.gradients:
         lines += ["", *_direction("backward", program.backward_order(), program.results)]
-    memory = sum(buffer.nbytes for buffer in code.buffers.values())
-    lines += ["", f"{len(code.buffers)} buffers, {_amount(memory, 'B')} in all, kept from call to call"]
+    if buffers is not None:
+        memory = _amount(sum(buffer.nbytes for buffer in buffers), "B")
+        lines += ["", f"{len(buffers)} buffers, {memory} in all, kept from call to call"]
     return "\n".join(lines)
 
 

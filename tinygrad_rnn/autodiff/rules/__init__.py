@@ -2,6 +2,7 @@
 
 from . import (
     activations,
+    arrays,
     axes,
     complex_pairs,
     cumulative,
@@ -23,6 +24,7 @@ from . import (
 
 __all__ = [
     "activations",
+    "arrays",
     "axes",
     "complex_pairs",
     "cumulative",

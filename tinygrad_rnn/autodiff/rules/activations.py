@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import elementwise, primitive
+from .arrays import array_of
 from .elementwise import masked
 from .special import erf
 
@@ -25,8 +26,8 @@ def _element_method(x: Any, name: str) -> Any:
 def _sigmoid(x: Any) -> Any:
     if is_object_array(x):
         return _element_method(x, "sigmoid")
-    if np.asarray(x).dtype.kind in "bui":  # whose negatives may be none, and exponentials of half precision
-        x = np.asarray(x, np.float64)
+    if array_of(x).dtype.kind in "bui":  # whose negatives may be none, and exponentials of half precision
+        x = array_of(x).astype(np.float64)
     with np.errstate(over="ignore"):  # 1 / inf is the right 0; and both tails keep their digits
         return 1 / (1 + np.exp(-x))
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides
+from .arrays import array_of
 from .complex_pairs import AWARE, ComplexTensor, imaginary_part, real_part
 
 Norm = Any  # "backward", "ortho", "forward" or None, as in NumPy
@@ -80,7 +81,7 @@ def _rows(a: Any) -> Any:
 
 
 def _floats(a: Any) -> Any:
-    a = a if hasattr(a, "dtype") else np.asarray(a)
+    a = array_of(a)
     return a if a.dtype.kind == "f" else a.astype(np.float64)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..registry import elementwise, overrides, primitive
 from .activations import is_object_array, sigmoid
+from .arrays import array_of
 from .axes import Axis, reduced_axes
 from .joining import without_lists
 from .reductions import restore
@@ -24,7 +25,7 @@ from .reductions import restore
 
 def _numbers(a: Any) -> Any:
     """An array whose elements can be subtracted; whole numbers and conditions as float64."""
-    a = np.asarray(a)
+    a = array_of(a)
     return a.astype(np.float64) if a.dtype.kind in "bui" else a
 
 
@@ -53,7 +54,8 @@ def _others(weights: Any, axis: Axis) -> Any:
     """
     axes = tuple(range(weights.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     reduced = math.prod(weights.shape[i] for i in axes)
-    if axes == tuple(range(weights.ndim - len(axes), weights.ndim)) and weights.flags.c_contiguous and reduced > 1:
+    at_end = axes == tuple(range(weights.ndim - len(axes), weights.ndim))
+    if at_end and reduced > 1 and type(weights) is np.ndarray and weights.flags.c_contiguous:
         rows = weights.reshape(weights.size // reduced, reduced)
         rows[np.arange(len(rows)), np.argmax(rows, axis=-1)] -= 1
         return np.sum(weights, axis=axis, keepdims=True)

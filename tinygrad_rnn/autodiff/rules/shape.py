@@ -82,7 +82,7 @@ def astype(a: Any, dtype: Any) -> Any:
     return cast(a, np.dtype(dtype))
 
 
-copy = overrides(np.copy)(linear(lambda a: np.array(a), lambda g, ans, a: g, name="copy"))
+copy = overrides(np.copy)(linear(lambda a: a.copy(), lambda g, ans, a: g, name="copy"))
 
 # --- compositions ----------------------------------------------------------------------------------------------------
 

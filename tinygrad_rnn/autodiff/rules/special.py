@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, elementwise, overrides
+from .arrays import array_of
 
 # W. J. Cody, "Rational Chebyshev approximation for the error function", Mathematics of Computation 23 (1969):
 # numerator and denominator, highest power first, for erf near 0, and for erfc in the middle and in the tail.
@@ -39,8 +40,8 @@ def _ratio(x: Any, coefficients: Sequence[Sequence[float]]) -> Any:
 
 
 def _erf(x: Any) -> Any:
-    x = np.asarray(x)
-    z = np.asarray(x, dtype=np.float64)  # the approximations were made for double precision
+    x = array_of(x)
+    z = x.astype(np.float64)  # the approximations were made for double precision
     size = np.abs(z)
     near = z * _ratio(np.square(np.minimum(size, NEAR)), NEAR_0)
     middle = 1 - np.exp(-np.square(size)) * _ratio(np.clip(size, NEAR, FAR), MIDDLE)
@@ -79,8 +80,8 @@ def _sinc(x: Any, order: int = 0) -> Any:
     """
     if order == 0:
         return np.sinc(x)
-    x = np.asarray(x)
-    u = math.pi * np.asarray(x, np.float64)
+    x = array_of(x)
+    u = math.pi * x.astype(np.float64)
     near = np.abs(u) <= order + 3
     by_series, large = np.where(near, u, 0.0), np.where(near, np.inf, u)
     with np.errstate(invalid="ignore"):

@@ -60,6 +60,10 @@ class Program:
         both = in_order_of_computing([*self.outputs, *self.gradients.values()], self.results)
         return [step for step in both if step not in forward]
 
+    def reads(self, step: Step) -> list[Value]:
+        """The Values that a Value or a Loop is made of."""
+        return step.reads(self.results[step]) if isinstance(step, Loop) else operands(step)
+
     def __str__(self) -> str:
         """The program as text, one line for each operation."""
         printer = Printer(self.results)

@@ -1,0 +1,187 @@
+"""The executor "jax": a share of what the other tests of the compiler ask, and what is its own.
+
+The whole of it takes half an hour, as XLA compiles each function for a second:
+``COMPILE_WITH=jax python -m pytest tests/compiler``.
+"""
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.autodiff.samples import SAMPLES
+from tests.compiler import test_catalogue, test_cells
+from tests.compiler.agreement import assert_compiled_agrees
+from tests.compiler.small import B, T, W, d, normal, with_gradients
+from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.errors import CannotCompile
+from tinygrad_rnn.autodiff.registry import elementwise
+
+jax = pytest.importorskip("jax")
+stand_in = pytest.importorskip("tinygrad_rnn.compiler.jax_code.stand_in")
+
+EVERY = 32  # of the catalogue's samples one in so many
+
+
+# --- what is asked of every executor ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["RNN, relu, no bias", "LSTM with peepholes", "GRU"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
+def test_cells_of_the_library(name, dtype, tolerance):
+    cell = test_cells.LIBRARY[name](dtype)
+    xs = normal(9, 2, 3).astype(dtype)
+    assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()), tolerance, executor="jax")
+
+
+@pytest.mark.parametrize("make", [test_cells.attention, test_cells.several_lags, test_cells.products_and_powers])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_cells_as_users_write_them(make, reverse):
+    cell, parameters, state = make()
+    assert_compiled_agrees(cell, normal(7, 2, 3), state, parameters, executor="jax", reverse=reverse)
+
+
+@pytest.mark.parametrize("sample", SAMPLES[::EVERY], ids=[s.name for s in SAMPLES[::EVERY]])
+def test_functions_that_have_a_derivative(sample):
+    test_catalogue.assert_same(sample.f, tr.compile(sample.f, executor="jax"), sample.inputs)
+
+
+@pytest.mark.parametrize("layer", [nn.RNN, nn.GRU])
+def test_layers_over_padded_batches_in_both_directions(layer):
+    def run(executor):
+        made = layer(d, 4, bidirectional=True, seed=0, dtype=np.float64, executor=executor)
+        x = tr.tensor(normal(T, 3, d), requires_grad=True)
+        output, _ = made(x, lengths=[5, 1, 3])
+        np.sum(output * output).backward()
+        return [output.data, x.grad, *(p.grad for p in made.parameters())]
+
+    for found, expected in zip(run("jax"), run(None), strict=True):
+        np.testing.assert_allclose(found, expected, 1e-12, 1e-14)
+
+
+# --- a node like any other -------------------------------------------------------------------------------------------
+
+
+def cell(x, h):
+    return np.tanh(x + h @ W)
+
+
+def loss(xs, h):
+    return np.mean(np.square(tr.unroll(cell, xs, h)[0]))
+
+
+def test_it_expands_for_second_derivatives_and_pictures():
+    fast = tr.compile(loss, executor="jax")
+    xs, h, v = normal(T, B, d), normal(B, d), normal(T, B, d, seed=1)
+    twice = lambda f: tr.grad(lambda xs: np.sum(tr.grad(f)(xs, h) * v))(xs).numpy()  # noqa: E731
+    np.testing.assert_allclose(twice(fast), twice(loss), 1e-10, 1e-12)
+    pictures = [tr.draw(f(tr.tensor(xs, requires_grad=True), h), level="cell").svg for f in (fast, loss)]
+    assert pictures[0] == pictures[1]
+
+
+def test_a_plan_says_what_runs():
+    fast = tr.compile(cell, executor="jax")
+    tr.unroll(fast, normal(T, B, d), normal(B, d))
+    (plan,) = fast.plans
+    assert "loop of 5 steps" in str(plan) and "buffers" not in str(plan)
+    assert "scan" in plan.source()
+
+
+def test_the_backward_pass_is_by_our_rules():
+    """JAX knows another derivative of this function than we give to it."""
+    straight_through = elementwise(np.sign, lambda ans, x: np.ones_like(x))
+    fast = tr.compile(lambda x: straight_through(x), executor="jax")
+    x = tr.tensor(normal(3), requires_grad=True)
+    np.sum(fast(x)).backward()
+    assert x.grad.tolist() == [1, 1, 1]
+
+
+# --- what JAX would do silently --------------------------------------------------------------------------------------
+
+
+def test_the_process_keeps_its_settings():
+    before = jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision
+    assert with_gradients(tr.compile(lambda x: x @ W, executor="jax"), normal(2, d))[0].dtype == np.float64
+    assert (jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision) == before
+    assert jax.numpy.ones(1).dtype == np.float32
+
+
+@pytest.mark.parametrize("bad", [7, -8])
+def test_an_index_past_the_end_is_an_error(bad):
+    table = nn.Parameter(normal(7, d))
+    inside = tr.compile(lambda x, h: np.tanh(table[x] + h @ W), executor="jax")
+    outside = tr.compile(lambda x: table[x] * 2, executor="jax")
+    symbols = np.array([[0, 6], [1, -7], [3, 3]])
+    tr.unroll(inside, symbols, normal(2, d))
+    outside(symbols)
+    symbols[1, 1] = bad
+    with pytest.raises(IndexError, match=r"step 2.*out of bounds"):
+        tr.unroll(inside, symbols, normal(2, d))
+    with pytest.raises(IndexError, match="out of bounds"):
+        outside(symbols)
+
+
+@pytest.mark.parametrize("f", [
+    lambda n, x: n * x, lambda n, x: np.where(x > 0, n, x), lambda n, x: np.concatenate([n, x]), lambda n, x: n / 2,
+    lambda n, x: np.stack([n, x]).sum(axis=0), lambda n, x: n.sum(), lambda n, x: np.mean(n), lambda n, x: n + 1.5,
+    lambda n, x: x + 1.5, lambda n, x: np.clip(n, 0.5, 2), lambda n, x: np.sqrt(n), lambda n, x: n // 2,
+])  # fmt: skip
+@pytest.mark.parametrize("whole", [np.int32, np.int64, np.uint8, bool])
+def test_types_are_those_of_numpy(f, whole):
+    n, x = np.array([0, 1, 3]).astype(whole), normal(3).astype(np.float32)
+    expected, found = np.asarray(f(n, x)), tr.compile(f, executor="jax")(n, x)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found.data, expected, 1e-6)
+
+
+def test_where_an_index_names_an_element_twice():
+    index, values = np.array([2, 0, 2, 2]), np.array([1.0, 2.0, 3.0, 4.0])
+    last, added = (
+        tr.compile(lambda x, values, f=f: f(x, index, values), executor="jax") for f in (tr.index_update, tr.index_add)
+    )
+    assert last(np.zeros(3), values).tolist() == [2, 0, 4]
+    assert added(np.zeros(3), values).tolist() == [2, 0, 8]
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+def looks_at_elements(x):
+    return np.asarray([float(element) for element in x])
+
+
+LOOKS = elementwise(looks_at_elements, lambda ans, x: np.ones_like(x), name="peek")
+LACKING = elementwise(lambda x: np.add.accumulate(x), lambda ans, x: np.ones_like(x), name="along")
+
+
+@pytest.mark.parametrize("op", [LOOKS, LACKING])
+def test_an_operation_without_a_form_in_jax_is_refused_by_name(op):
+    x = normal(3)
+    with pytest.raises(CannotCompile, match=r"(forward pass that looks|np.add.accumulate).* no form in JAX.*numpy"):
+        tr.compile(lambda x: op(x), executor="jax")(x)
+    told = []
+    assert tr.compile(lambda x: op(x) + 0, executor="jax", fallback=told.append)(x).shape == (3,)
+    assert "no form in JAX" in str(told[0])
+
+
+@pytest.mark.parametrize("look", [np.asarray, list, bool, float, int, lambda a: [*a], lambda a: a.tolist()])
+def test_a_stand_in_has_no_elements(look):
+    with pytest.raises((CannotCompile, AttributeError)):
+        look(stand_in.StandIn(jax.numpy.ones(1)))
+
+
+def test_without_jax_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"tinygrad_rnn\[jax\]"):
+        tr.compile(cell, executor="jax")
+
+
+def test_jax_is_imported_only_where_it_is_used():
+    code = (
+        "import sys, numpy as np, tinygrad_rnn as tr; tr.compile(np.tanh)(np.ones(2)); assert 'jax' not in sys.modules;"
+        "tr.compile(np.tanh, executor='jax')(np.ones(2)); assert 'jax' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,13 @@
+"""The executor that runs a program on JAX: on whatever devices JAX has, CPUs, GPUs and TPUs.
+
+No text is written here. A program is interpreted once on JAX's own tracers, and XLA makes machine code of what they
+saw.
+
+- ``precision``: NumPy's numbers in JAX, which by itself has none of 64 bits.
+- ``places``: indices that point past the end, which JAX doesn't mind.
+- ``by_element``: functions of single elements, with NumPy's types, zeros and NaN.
+- ``stand_in``: a JAX array for rules that are written in NumPy.
+- ``assignments``: the few operations whose forward pass assigns into an array, told anew.
+- ``interpreter``: all Values of a program, on JAX arrays; a loop is one ``lax.scan``.
+- ``passes``: the forward and the backward pass of a program, as functions of JAX.
+"""

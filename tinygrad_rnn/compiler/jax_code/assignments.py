@@ -1,0 +1,54 @@
+"""The operations whose forward pass assigns into an array: told anew, as JAX's arrays never change."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ...autodiff.rules import indexing, linalg
+from . import places
+from .stand_in import TOLD_ANEW, StandIn, plain
+
+
+def _getitem(x: Any, index: Any) -> StandIn:
+    index = plain(index)
+    places.watch(index, np.shape(x))
+    return StandIn(jnp.asarray(plain(x))[index])
+
+
+def _assemble(*pieces: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> StandIn:
+    whole = jnp.zeros(shape, pieces[0].dtype)
+    for piece, index in zip(pieces, indices):
+        index = plain(index)
+        places.watch(index, shape)
+        whole = whole.at[index].add(jnp.asarray(plain(piece), whole.dtype))
+    return StandIn(whole)
+
+
+def _updated(x: Any, value: Any, index: Any) -> StandIn:
+    x, value, index = jnp.asarray(plain(x)), plain(value), plain(index)
+    if x.dtype.kind != "f":
+        x = x.astype(np.result_type(x.dtype, value if np.isscalar(value) else value.dtype))
+    places.watch(index, x.shape)
+    if indexing.is_basic(index):
+        return StandIn(x.at[index].set(value))
+    # Where an index names an element twice, the last value stays. JAX leaves open which; so for each element the
+    # number of the last value is found first.
+    selected = x[index].shape
+    numbers = jnp.arange(1, 1 + math.prod(selected)).reshape(selected)
+    last = jnp.zeros(x.shape, numbers.dtype).at[index].max(numbers)
+    values = jnp.broadcast_to(jnp.asarray(value, x.dtype), selected).ravel()
+    return StandIn(jnp.where(last > 0, values[last - 1], x) if values.size else x)
+
+
+TOLD_ANEW.update(
+    {
+        indexing.getitem: _getitem,
+        indexing.assemble: _assemble,
+        indexing.updated: _updated,
+        linalg.matmul: lambda a, b: np.matmul(a, b),
+    }
+)

@@ -1,0 +1,65 @@
+"""Indices that point past the end of an axis. NumPy raises IndexError; JAX, which can't, takes some other element.
+
+So wherever an index is known only when a program runs, the program also computes whether all of them are in range.
+Whoever runs it looks at that one boolean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+_found: ContextVar[list[Any] | None] = ContextVar("found", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[list[Any]]:
+    """Collect the conditions under which all indices inside are in range."""
+    found: list[Any] = []
+    token = _found.set(found)
+    try:
+        yield found
+    finally:
+        _found.reset(token)
+
+
+def all_hold(conditions: list[Any]) -> Any:
+    """One boolean for all conditions."""
+    result = jnp.asarray(True)
+    for condition in conditions:
+        result = result & condition
+    return result
+
+
+def note(condition: Any) -> None:
+    """Note a condition under which indices are in range."""
+    found = _found.get()
+    if found is not None:
+        found.append(condition)
+
+
+def watch(index: Any, shape: tuple[int, ...]) -> None:
+    """Note when an index of an array of this shape is in range. It has slices, numbers and arrays of integers."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if not any(hasattr(part, "dtype") for part in parts):
+        return
+    axes = sum(part is not None and part is not Ellipsis for part in parts)
+    axis = 0
+    for part in parts:
+        if part is Ellipsis:
+            axis += len(shape) - axes
+        elif part is not None:
+            if hasattr(part, "dtype") and part.size:
+                n = shape[axis]
+                note(((part >= -n) & (part < n)).all())
+            axis += 1
+
+
+def as_bool(condition: Any) -> bool:
+    """The boolean that a program has computed."""
+    return bool(np.asarray(condition))

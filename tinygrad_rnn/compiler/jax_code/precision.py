@@ -1,0 +1,39 @@
+"""NumPy's numbers in JAX: float64 and int64, and products with all digits.
+
+JAX makes numbers 32 bits wide unless it is told otherwise, and on a GPU or TPU its matrix products may keep fewer
+digits than their type has. It can be told so for a whole process; but the process is the user's, and what else runs in
+it may count on JAX's own ways. So it is told inside of calls of ours alone, for the thread that makes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+
+@contextmanager
+def as_numpy_computes() -> Iterator[None]:
+    """Let JAX compute with NumPy's types inside, and with all their digits.
+
+    Who has set ``jax_default_matmul_precision`` keeps what he has set.
+    """
+    precision = jax.config.jax_default_matmul_precision or "highest"
+    with _with_64_bits(), jax.default_matmul_precision(precision):
+        yield
+
+
+def _with_64_bits() -> AbstractContextManager[Any]:
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64  # where it was before version 0.8
+
+    return enable_x64()
+
+
+def as_jax_has_it(dtype: Any) -> np.dtype[Any]:
+    """The type by which JAX stands for one of NumPy's now: itself with 64 bits, or the narrower one."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
