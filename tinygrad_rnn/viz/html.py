@@ -102,6 +102,7 @@ def _data(shown: Composed, options: Options) -> dict[str, Any]:
         "flows": [n for n in range(len(graph.edges)) if n in measured.contribution],
         "bands": [i for i, is_band in enumerate(untimed) if is_band],
         "bandEdges": [n for n, edge in enumerate(graph.edges) if untimed[edge.target]],
+        "roots": graph.roots,
         "parameters": parameters,
         "parameterOf": {i: name for name, i in parameters.items()},
         "losses": {t: [start.vertex for start in found] for t, found in starts.items()},
@@ -209,7 +210,9 @@ def _page(svg: str, data: dict[str, Any], title: str) -> str:
 </header>
 <div id="stage" tabindex="0" role="application" aria-label="The graph. Arrow keys go from node to node, Enter follows \
 paths, plus and minus zoom, comma and full stop go through the passes.">
-{svg}</div>
+{svg}<div id="sheet"></div></div>
+<div id="map" aria-hidden="true" hidden><canvas></canvas><div></div></div>
+<p id="said" role="status"></p>
 <aside>
 <p id="phase" role="status" aria-live="polite"></p>
 <h2 id="sums">Gradients</h2>
@@ -219,7 +222,9 @@ paths, plus and minus zoom, comma and full stop go through the passes.">
 <h2>Paths</h2>
 <p id="followed"></p>
 <ol id="terms"></ol>
-<p>Choose a step's loss and a parameter above, or click them. Click <kbd>t = 1</kbd> to fold a step.</p>
+<p>Choose a step's loss and a parameter above, or click them. Click <kbd>t = 1</kbd> to fold a step.
+Drag, scroll or use the
+small map to get about; <kbd>0</kbd> leads back.</p>
 </aside>
 <script id="data" type="application/json">{_in_script(data)}</script>
 <script>

@@ -13,8 +13,10 @@ const size = { width: svg.viewBox.baseVal.width, height: svg.viewBox.baseVal.hei
 // --- light and dark ---------------------------------------------------------------------------------------------------
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const setTheme = (name) => (document.documentElement.dataset.theme = name);
-setTheme(dark.matches ? "dark" : "light");
+const setTheme = (name) => {
+  document.documentElement.dataset.theme = name;
+  drawMap();
+};
 dark.addEventListener("change", () => setTheme(dark.matches ? "dark" : "light"));
 find("theme").addEventListener("click", () =>
   setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
@@ -68,11 +70,39 @@ function fold() {
     heading.setAttribute("aria-expanded", String(!folded.has(step)));
   }
   drawn = warp(size.width);
+  drawMap();
+  show();
 }
 
 function toggleFold(step) {
   if (!folded.delete(step)) folded.add(step);
   fold();
+}
+
+function say(text) {
+  find("said").textContent = text;
+}
+
+function foldMiddle() {
+  const steps = data.steps.length;
+  if (!data.columns.length) return say("Nothing to fold: one step stands for all of them here.");
+  if (!data.middle.length) {
+    const all = steps === 1 ? "there is one step" : `these are only ${steps} steps`;
+    return say(`Nothing to fold: ${all}. Click a heading, t = ${data.steps[0]} say, to fold that one.`);
+  }
+  if (data.middle.every((step) => folded.has(step))) return say(`Folded already: steps ${data.middle[0]} to ${data.middle.at(-1)}.`);
+  data.middle.forEach((step) => folded.add(step));
+  say(`Folded: steps ${data.middle[0]} to ${data.middle.at(-1)}.`);
+  fold();
+  home();
+}
+
+function unfoldAll() {
+  if (!folded.size) return say("Nothing is folded.");
+  folded.clear();
+  say("");
+  fold();
+  home();
 }
 
 for (const heading of all("text.heading[data-t]")) {
@@ -88,44 +118,114 @@ for (const heading of all("text.heading[data-t]")) {
     }
   });
 }
-find("unfold").addEventListener("click", () => { folded.clear(); fold(); fit(); });
-find("fold").addEventListener("click", () => { data.middle.forEach((step) => folded.add(step)); fold(); fit(); });
+find("unfold").addEventListener("click", unfoldAll);
+find("fold").addEventListener("click", foldMiddle);
 
-// --- zoom and pan -----------------------------------------------------------------------------------------------------
+// --- zoom and pan: the stage scrolls over a sheet as large as the picture; the picture shows what lies under the stage -----
 
+const LEAST_TEXT = 11; // pixels: the page opens no smaller
+const BORDER = 24; // pixels of paper around the picture
+const sheet = find("sheet");
 let drawn = size.width;
-let view = { x: 0, y: 0, width: size.width, height: size.height };
+let view = { x: 0, y: 0, scale: 1 }; // the picture's point in the corner of the stage, and pixels for each point
 
-function show() {
-  svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
+all(".again, .again-title").forEach((text) => text.remove()); // here names stay in sight by themselves
+const sizes = all("text, tspan").map((text) => Number(text.getAttribute("font-size"))).filter(Boolean);
+const readable = LEAST_TEXT / Math.min(...sizes, LEAST_TEXT);
+const inside = () => ({ width: stage.clientWidth, height: stage.clientHeight });
+
+function within(start, room, length) { // where a view of some room may start on a length; in the middle, if all is in it
+  const border = BORDER / view.scale;
+  return room >= length + 2 * border ? (length - room) / 2 : Math.min(Math.max(start, -border), length + border - room);
 }
-function fit() {
-  view = { x: 0, y: 0, width: drawn, height: size.height };
+function show() {
+  const { width, height } = inside();
+  const [across, down] = [width / view.scale, height / view.scale];
+  view.x = within(view.x, across, drawn);
+  view.y = within(view.y, down, size.height);
+  svg.setAttribute("viewBox", `${view.x} ${view.y} ${across} ${down}`);
+  sheet.style.width = `${Math.max(drawn * view.scale + 2 * BORDER, 1)}px`;
+  sheet.style.height = `${Math.max(size.height * view.scale + 2 * BORDER - height, 0)}px`;
+  stage.scrollLeft = view.x * view.scale + BORDER;
+  stage.scrollTop = view.y * view.scale + BORDER;
+  keepNamesInSight(view.x, view.x + across);
+  frameMap(across, down);
+}
+function lookAt(x, y, share = 0.5) {
+  const { width, height } = inside();
+  view.x = x - width / view.scale / 2;
+  view.y = y - (height / view.scale) * share;
   show();
 }
-function zoom(factor, at = { x: view.x + view.width / 2, y: view.y + view.height / 2 }) {
-  view.x = at.x - (at.x - view.x) * factor;
-  view.y = at.y - (at.y - view.y) * factor;
-  view.width *= factor;
-  view.height *= factor;
+function whole() {
+  const { width, height } = inside();
+  return Math.min((width - 2 * BORDER) / drawn, (height - 2 * BORDER) / size.height);
+}
+function fit() {
+  view.scale = Math.max(whole(), 0.02);
+  lookAt(drawn / 2, size.height / 2);
+}
+function home() { // large enough to read; where that is too large for all of it, at the loss
+  view.scale = Math.max(Math.min(whole(), 1.6), readable);
+  const loss = boxes.get(data.roots[0])?.querySelector("rect");
+  if (!loss) return lookAt(drawn / 2, size.height / 2);
+  const read = (name) => Number(loss.getAttribute(name));
+  lookAt(read("x") + read("width") / 2, read("y") + read("height") / 2, 0.2);
+}
+function zoom(factor, at) {
+  const { width, height } = inside();
+  at ??= { x: view.x + width / view.scale / 2, y: view.y + height / view.scale / 2 };
+  const scale = Math.min(Math.max(view.scale / factor, 0.02), 20);
+  view.x = at.x - ((at.x - view.x) * view.scale) / scale;
+  view.y = at.y - ((at.y - view.y) * view.scale) / scale;
+  view.scale = scale;
   show();
 }
 function pan(dx, dy) {
-  view.x += dx * view.width;
-  view.y += dy * view.height;
+  view.x += (dx * inside().width) / view.scale;
+  view.y += (dy * inside().height) / view.scale;
+  show();
+}
+function reveal(left, right, top = view.y, bottom = view.y) { // as little as is needed to have all of it in sight
+  const { width, height } = inside();
+  const [across, down, border] = [width / view.scale, height / view.scale, BORDER / view.scale];
+  view.x = Math.min(Math.max(view.x, right + border - across), left - border);
+  view.y = Math.min(Math.max(view.y, bottom + border - down), Math.max(top - border, 0));
   show();
 }
 function pointerPlace(event) {
   const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
   return { x: point.x, y: point.y };
 }
+stage.addEventListener("scroll", () => {
+  const moved = { x: (stage.scrollLeft - BORDER) / view.scale, y: (stage.scrollTop - BORDER) / view.scale };
+  if (Math.max(Math.abs(moved.x - view.x), Math.abs(moved.y - view.y)) * view.scale < 1.5) return;
+  const { width, height } = inside();
+  if (width < drawn * view.scale + 2 * BORDER) view.x = moved.x;
+  if (height < size.height * view.scale + 2 * BORDER) view.y = moved.y;
+  show();
+});
+const framed = window.self !== window.top; // in a notebook the wheel goes on scrolling that, until one clicks here
 stage.addEventListener("wheel", (event) => {
+  if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return;
+  if (framed && !event.ctrlKey && !stage.contains(document.activeElement)) return;
   event.preventDefault();
   zoom(event.deltaY > 0 ? 1.15 : 1 / 1.15, pointerPlace(event));
 }, { passive: false });
 let grabbed = null;
-stage.addEventListener("pointerdown", (event) => (grabbed = pointerPlace(event)));
+const fingers = new Map();
+stage.addEventListener("pointerdown", (event) => {
+  fingers.set(event.pointerId, event);
+  if (event.pointerType === "mouse") grabbed = pointerPlace(event); // fingers scroll
+});
 stage.addEventListener("pointermove", (event) => {
+  const before = fingers.get(event.pointerId);
+  if (before && fingers.size === 2) {
+    const [other] = [...fingers.values()].filter((finger) => finger.pointerId !== event.pointerId);
+    const apart = (finger) => Math.hypot(finger.clientX - other.clientX, finger.clientY - other.clientY);
+    zoom(apart(before) / apart(event), pointerPlace(other));
+  }
+  if (before) fingers.set(event.pointerId, event);
   if (!grabbed || !event.buttons) return;
   const now = pointerPlace(event);
   view.x += grabbed.x - now.x;
@@ -133,10 +233,71 @@ stage.addEventListener("pointermove", (event) => {
   stage.classList.add("dragging");
   show();
 });
-window.addEventListener("pointerup", () => { grabbed = null; stage.classList.remove("dragging"); });
+const release = (event) => { fingers.delete(event.pointerId); grabbed = null; stage.classList.remove("dragging"); };
+window.addEventListener("pointerup", release);
+window.addEventListener("pointercancel", release);
 find("in").addEventListener("click", () => zoom(1 / 1.25));
 find("out").addEventListener("click", () => zoom(1.25));
 find("fit").addEventListener("click", fit);
+let untouched = true; // until someone does something, the page opens again whenever it gets another size
+for (const kind of ["pointerdown", "wheel", "keydown"]) window.addEventListener(kind, () => (untouched = false), true);
+new ResizeObserver(() => { drawMap(); (untouched ? home : show)(); }).observe(stage);
+
+// What is wider than the stage has its name in the middle of what one sees of it; a layer has it at the left.
+const wide = [...boxes.values()].filter((box) => box.querySelector("rect").width.baseVal.value > 300);
+const layers = all("text.lane-title").map((title) => [title, title.previousElementSibling]);
+
+function keepNamesInSight(left, right) {
+  for (const box of wide) {
+    const bar = box.querySelector("rect");
+    const start = Math.max(Number(bar.getAttribute("x")), left);
+    const end = Math.min(Number(bar.getAttribute("x")) + Number(bar.getAttribute("width")), right);
+    if (end - start > 20) box.querySelectorAll("text").forEach((text) => text.setAttribute("x", (start + end) / 2));
+  }
+  for (const [title, frame] of layers) {
+    const start = Number(frame.getAttribute("x")) + 8;
+    const end = Number(frame.getAttribute("x")) + Number(frame.getAttribute("width")) - 8 - title.getBBox().width;
+    title.setAttribute("x", Math.max(start, Math.min(left + 8, end)));
+  }
+}
+
+// --- the minimap --------------------------------------------------------------------------------------------------------
+
+const map = find("map");
+const mapped = map.querySelector("canvas");
+
+function drawMap() {
+  const { width, height } = inside();
+  const scale = Math.min(Math.min(200, width * 0.3) / drawn, Math.min(120, height * 0.25) / size.height);
+  map.style.width = `${drawn * scale}px`;
+  map.style.height = `${size.height * scale}px`;
+  const sharp = window.devicePixelRatio || 1;
+  [mapped.width, mapped.height] = [Math.ceil(drawn * scale * sharp), Math.ceil(size.height * scale * sharp)];
+  const pen = mapped.getContext("2d");
+  pen.scale(scale * sharp, scale * sharp);
+  for (const area of all("rect.column, rect.hidden, g[data-v] > rect")) {
+    const read = (name) => Number(area.getAttribute(name));
+    const style = getComputedStyle(area);
+    const isBox = area.parentElement.dataset.v !== undefined;
+    pen.fillStyle = isBox ? style.stroke : style.fill;
+    pen.fillRect(read("x"), read("y"), read("width"), read("height"));
+  }
+}
+function frameMap(across, down) {
+  map.hidden = across >= drawn && down >= size.height;
+  const share = (start, room, length) => [Math.max(start / length, 0), Math.min((start + room) / length, 1)];
+  const [[left, right], [top, bottom]] = [share(view.x, across, drawn), share(view.y, down, size.height)];
+  const frame = map.querySelector("div").style;
+  [frame.left, frame.width] = [`${left * 100}%`, `${(right - left) * 100}%`];
+  [frame.top, frame.height] = [`${top * 100}%`, `${(bottom - top) * 100}%`];
+}
+function goOnMap(event) {
+  if (event.type === "pointermove" && !event.buttons) return;
+  const place = map.getBoundingClientRect();
+  lookAt(((event.clientX - place.x) / place.width) * drawn, ((event.clientY - place.y) / place.height) * size.height);
+}
+map.addEventListener("pointerdown", goOnMap);
+map.addEventListener("pointermove", goOnMap);
 
 // --- details of one node ------------------------------------------------------------------------------------------------
 
@@ -196,6 +357,14 @@ function showFrame(number) {
     element.classList.toggle("flows", flows && reached);
   }
   showPartialSums(frame.backward);
+  follow(frame);
+}
+
+function follow(frame) { // what happens now is in sight
+  const step = frame.forward ?? frame.backward;
+  const column = data.columns.find(([t]) => t === step);
+  if (column) reveal(warp(column[1]), warp(column[2]));
+  else if (step === Infinity && boxes.has(data.roots[0])) revealBox(boxes.get(data.roots[0]));
 }
 
 function isBand(element) {
@@ -318,14 +487,19 @@ function neighbour(dx, dy) {
   }
   return best;
 }
+function revealBox(box) {
+  const { x, y, width, height } = box.querySelector("rect").getBBox();
+  if (width > inside().width / view.scale) reveal(view.x, view.x, y, y + height);
+  else reveal(x, x + width, y, y + height);
+}
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 stage.addEventListener("keydown", (event) => {
   if (ARROWS[event.key] && event.shiftKey) pan(ARROWS[event.key][0] * 0.1, ARROWS[event.key][1] * 0.1);
-  else if (ARROWS[event.key]) choose(neighbour(...ARROWS[event.key]));
+  else if (ARROWS[event.key]) { choose(neighbour(...ARROWS[event.key])); revealBox(boxes.get(chosen)); }
   else if (event.key === "Enter" && chosen !== null) boxes.get(chosen).dispatchEvent(new MouseEvent("click"));
   else if (event.key === "+" || event.key === "=") zoom(1 / 1.25);
   else if (event.key === "-") zoom(1.25);
-  else if (event.key === "0") fit();
+  else if (event.key === "0") home();
   else if (event.key === " ") play();
   else if (event.key === ".") move(1);
   else if (event.key === ",") move(-1);
@@ -333,9 +507,10 @@ stage.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+setTheme(dark.matches ? "dark" : "light");
 fold();
-fit();
 showFrame(0);
+home();
 if (data.followed) {
   [find("loss").value, find("parameter").value] = data.followed;
   followPaths();

@@ -14,6 +14,7 @@ from .colors import LIGHT, TINTS, Palette
 
 FONT = "Helvetica,Arial,'Liberation Sans',sans-serif"
 OWN = "\0"  # stands for the picture's class until that is known: no text holds this character
+LEAST_SIZE = 8.0  # of an index
 STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "initial": 1.8, "tap": 1.4, "bus": 2.2}
 
 
@@ -67,7 +68,7 @@ def written(text: str, size: float) -> str:
     for piece, shift in shifts(text):
         wanted = {-1: 0.22, 0: 0.0, 1: -0.34}[shift] * size
         down = f' dy="{coordinate(wanted - height)}"' if wanted != height else ""
-        small = f' font-size="{size * SHIFTED_SIZE:g}"' if shift else ""
+        small = f' font-size="{max(size * SHIFTED_SIZE, min(size, LEAST_SIZE)):g}"' if shift else ""
         parts.append(f"<tspan{down}{small}>{escape(piece)}</tspan>" if down or small else escape(piece))
         height = wanted
     return "".join(parts)
