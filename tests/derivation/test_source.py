@@ -118,3 +118,50 @@ def test_a_layer_alone_has_no_loss():
     assert "L" not in {line.name for line in derivation.lines}
     assert derivation.run().loss is None
     assert "def derivative(U, W, b, xs, dL_dy):" in derivation.source()
+
+
+@pytest.mark.parametrize("form", ["cross_entropy", "log_softmax", "softmax", "logsumexp", "at each step"])
+@pytest.mark.parametrize("size", [0, 1e3, 1e7, -1e7])
+def test_large_logits_keep_their_digits(form, size):
+    p = {"z": np.full((2, 2), size, dtype=np.float32)}
+
+    def loss(p):
+        if form == "cross_entropy":
+            return nn.cross_entropy(p["z"], np.array([0, 1]))
+        if form == "log_softmax":
+            return -np.sum(tr.log_softmax(p["z"])[:, 0])
+        if form == "softmax":
+            return np.sum(tr.softmax(p["z"] * 1)[:, 0] ** 2)
+        if form == "logsumexp":
+            return np.sum(tr.logsumexp(p["z"], axis=-1) * np.float32(1e-7))
+        total = 0.0
+        for k in range(4):
+            total = total + nn.cross_entropy(p["z"] + 0.0 * k, np.array([0, 1]))
+        return total
+
+    derivation = tr.derive(loss, p)
+    space = {}
+    exec(derivation.source(), space)
+    value, gradients = space["derivative"](p["z"])
+    assert value == pytest.approx(derivation.recording.loss.item(), rel=1e-6)
+    np.testing.assert_allclose(gradients["z"], derivation.recording.gradients()["z"], rtol=1e-6)
+    if form == "cross_entropy":
+        assert value == pytest.approx(np.log(2), rel=1e-6)
+        assert gradients["z"][0, 0] == pytest.approx(-0.25)
+
+
+def test_a_large_logit_of_one_instance_in_a_loop():
+    p = {"W": np.array([[1e7, 1e7]], dtype=np.float32)}
+
+    def loss(p, xs):
+        total = 0.0
+        for x in xs:
+            total = total - tr.log_softmax(x @ p["W"])[0]
+        return total
+
+    derivation = tr.derive(loss, p, [np.ones((3, 1), dtype=np.float32)])
+    space = {}
+    exec(derivation.source(), space)
+    value, gradients = space["derivative"](p["W"], np.ones((3, 1), dtype=np.float32))
+    assert value == pytest.approx(3 * np.log(2), rel=1e-6)
+    np.testing.assert_allclose(gradients["W"], [[-1.5, 1.5]], rtol=1e-6)

@@ -213,7 +213,10 @@ class Derivation:
 
     def _as_run(self, values: dict[str, Any]) -> Run:
         gradients = {name: self._as_gradient(values.get(f"dL/d{self.names[name]}"), name) for name in self.parameters}
-        return Run(values.get(self.loss.name), values, gradients)
+        loss = values.get(self.loss.name)
+        if isinstance(loss, dict):
+            loss = loss[max(loss, key=self.loss.order.__getitem__)]
+        return Run(loss, values, gradients)
 
     def _as_gradient(self, value: Any, name: str) -> np.ndarray:
         shape = self.parameters[name].shape

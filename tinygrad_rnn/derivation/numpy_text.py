@@ -69,6 +69,7 @@ class NumpyWriter:
         self.ends = ends
         self.before: list[str] = []
         self._temporaries = 0
+        self._is_inside = False  # of a sum over steps, where no statement can stand
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
@@ -151,7 +152,9 @@ class NumpyWriter:
     def _alone(self, e: Expression, steps: Steps) -> str:
         """An expression where no statement can run before it."""
         before, self.before = self.before, []
+        was_inside, self._is_inside = self._is_inside, True
         text = self.write(e, steps)
+        self._is_inside = was_inside
         if self.before:
             raise NotWritable("a sum over steps of pieces that are put in places")
         self.before = before
@@ -214,25 +217,19 @@ class NumpyWriter:
 
     def _called(self, e: Apply, steps: Steps) -> Piece:
         operation = e.operation
-        first = self._within(e.operands[0], SUM, steps) if e.operands else ""
         axis = e.settings.get("axis")
         if operation is activations.logistic:
             return f"1 / (1 + np.exp(-{self._within(e.operands[0], ATOM, steps)}))", PRODUCT
         if operation is activations.rectifier:
-            return f"np.maximum({first}, 0)", ATOM
+            return f"np.maximum({self.write(e.operands[0], steps)}, 0)", ATOM
         if operation is activations.soft_rectifier:
-            return f"np.logaddexp(0, {first})", ATOM
+            return f"np.logaddexp(0, {self.write(e.operands[0], steps)})", ATOM
         if operation is activations.log_logistic:
             return f"-np.logaddexp(0, -{self._within(e.operands[0], ATOM, steps)})", SUM
-        if operation is log_probabilities.softmax_of and isinstance(axis, int):
-            return f"np.exp({first} - np.logaddexp.reduce({first}, axis={axis}, keepdims=True))", ATOM
-        if operation is log_probabilities.log_softmax_of and isinstance(axis, int):
-            return f"{first} - np.logaddexp.reduce({first}, axis={axis}, keepdims=True)", SUM
-        if operation is log_probabilities.log_sum_exp and isinstance(axis, int):
-            keep = ", keepdims=True" if e.settings.get("keepdims") else ""
-            return f"np.logaddexp.reduce({first}, axis={axis}{keep})", ATOM
+        if operation in SHIFTED and isinstance(axis, int):
+            return self._shifted_first(e, axis, self._within(e.operands[0], ATOM, steps))
         if operation is one_hot:
-            return f"np.eye({e.settings['size']})[{first}]", ATOM
+            return f"np.eye({e.settings['size']})[{self.write(e.operands[0], steps)}]", ATOM
         if operation in (shape.joined, shape.stacked):
             name = "concatenate" if operation is shape.joined else "stack"
             inside = ", ".join(self.write(o, steps) for o in e.operands)
@@ -246,6 +243,18 @@ class NumpyWriter:
             value = e.operands[0].value
             return (f"np.zeros({e.shape})" if value == 0 else f"np.full({e.shape}, {value!r})"), ATOM
         return self._by_name(e, steps), ATOM
+
+    def _shifted_first(self, e: Apply, axis: int, z: str) -> Piece:
+        """Softmax, its logarithm, or logsumexp: the largest taken off first, so that no digit is lost at any size."""
+        largest = f"np.max({z}, axis={axis}, keepdims=True)"
+        shifted = f"{z} - {largest}"
+        if not self._is_inside:
+            shifted = self._assigned("shifted", shifted)
+        if e.operation is log_probabilities.log_sum_exp:
+            keep = ", keepdims=True" if e.settings.get("keepdims") else ""
+            return f"np.max({z}, axis={axis}{keep}) + np.logaddexp.reduce({shifted}, axis={axis}{keep})", SUM
+        logs = f"{shifted} - np.logaddexp.reduce({shifted}, axis={axis}, keepdims=True)"
+        return (f"np.exp({logs})", ATOM) if e.operation is log_probabilities.softmax_of else (logs, SUM)
 
     def _by_name(self, e: Apply, steps: Steps) -> str:
         """A NumPy function of the same name, which takes what the operation takes."""
@@ -294,6 +303,15 @@ class NumpyWriter:
         self._temporaries += 1
         return f"{name}_{self._temporaries}"
 
+    def _assigned(self, name: str, value: str) -> str:
+        """A variable of this value, assigned before the expression."""
+        for row in self.before:
+            if row.endswith(f" = {value}"):
+                return row.partition(" = ")[0]
+        variable = self._temporary(name)
+        self.before.append(f"{variable} = {value}")
+        return variable
+
     def _put_together(self, e: Apply, steps: Steps) -> str:
         name = self._temporary("whole")
         statements = self.put(name, e, steps)
@@ -326,6 +344,7 @@ INFIX: dict[Any, tuple[str, int]] = {
     elementwise.divide: ("/", PRODUCT),
     linalg.matmul: ("@", PRODUCT),
 }
+SHIFTED = {log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}
 POSITIONAL = {shape.reshape, shape.transpose, shape.expand_dims, shape.squeeze, shape.swapaxes, shape.moveaxis,
               shape.broadcast_to}  # fmt: skip
 DIRECT: dict[Any, str] = {

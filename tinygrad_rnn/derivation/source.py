@@ -28,7 +28,7 @@ WIDTH = 116
 MOST_LETTERS = 40  # of a name, in a variable
 INDENTED = "#     "
 TAKEN = ("np", "t", "T", "sum", "len", "range", "locals")
-TEMPORARY = re.compile(r"(term|whole)_\d+")  # what ``numpy_text`` calls variables of its own
+TEMPORARY = re.compile(r"(term|whole|shifted)_\d+")  # what ``numpy_text`` calls variables of its own
 
 
 class Source:
@@ -88,7 +88,7 @@ class Source:
                 self._say(1, "", f"# --- {title}")
                 self._part(lines)
         gradients = ", ".join(f"{_quoted(name)}: {self._gradient(name)}" for name in self.parameters)
-        loss = "" if self.loss is None else f"{self.names[self.loss]}, "
+        loss = "" if self.loss is None else f"{self._last_of(self.loss)}, "
         self._rows(1, [f"return {loss}{{{gradients}}}"])
         return "\n".join(self._written_rows) + "\n"
 
@@ -99,6 +99,12 @@ class Source:
         if any(line.kind == "sensitivity" for line in self.lines):
             return f"{what}, by derivatives that are carried forward in time."
         return f"{what}, by backpropagation through time."
+
+    def _last_of(self, loss: Quantity) -> str:
+        """The loss; where it has a value at each step, the last one."""
+        if not loss.steps:
+            return self.names[loss]
+        return f"{self.names[loss]}[{self.writer.step(max(loss.steps, key=loss.order.__getitem__))}]"
 
     def _gradient(self, name: str) -> str:
         found = next((line for line in self.lines if line.quantity.adjoint_of == name), None)

@@ -11,12 +11,30 @@ from .reading import moves, parts, replaced, total
 def sum_at_once(quantities: list[Quantity]) -> None:
     """Turn every running sum of which only the last value is used into one sum over steps."""
     for quantity in list(quantities):
+        _negate_what_is_taken_off(quantity, quantities)
+    for quantity in list(quantities):
         links = _links(quantity)
         if links is None:
             continue
         last, terms = links
         if _used_only_at(quantity, last, quantities):
             _replace(quantity, last, terms, quantities)
+
+
+def _negate_what_is_taken_off(quantity: Quantity, quantities: list[Quantity]) -> None:
+    """Let ``loss = loss - l_t`` be a sum as well, of -l_t."""
+    for equation in quantity.equations:
+        whole = equation.expression
+        if not (isinstance(whole, Apply) and whole.operation is elementwise.subtract and equation.steps):
+            continue
+        before, term = whole.operands
+        if isinstance(before, Reference) and before.quantity is quantity and term.shape == quantity.shape:
+            made = Quantity(term.shape, quantity.layer, loop=quantity.loop)
+            made.equations = [Equation(equation.steps, Apply(elementwise.negative, (term,), {}, term.shape))]
+            made.order = {t: quantity.order[t] - 0.125 for t in equation.steps}
+            made.values = {t: quantity.values[t] - quantity.values[before.step(t)] for t in equation.steps}
+            quantities.insert(quantities.index(quantity), made)
+            equation.expression = total([before, Reference(made, 0)])
 
 
 def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | None:
