@@ -52,3 +52,20 @@ def test_every_name_can_be_derived_and_none_is_run(name):
         np.testing.assert_allclose(run.gradients[key], gradients[key], rtol=1e-9)
     assert all(row.isprintable() for row in str(derivation).split("\n"))
     assert not hasattr(builtins, "PWNED")
+
+
+def test_data_that_are_called_as_a_parameter_is():
+    p = {"k": np.array([0.3, 0.2]), "xs": np.array(2.0)}
+
+    def loss(p, xs, k):
+        h, total = np.ones(2), 0.0
+        for x in xs:
+            h = np.tanh(h * p["k"] + p["xs"] * x + np.array([0.5, 0.25]))
+            total = total + np.sum(h * k)
+        return total
+
+    data = [np.ones((3, 2)), np.array([1.0, -1.0])]
+    derivation = tr.derive(loss, p, data)
+    run = derivation.run(data={"k": 2 * data[1]})
+    for name, right in tr.grad(loss)(p, data[0], 2 * data[1]).items():
+        np.testing.assert_allclose(run.gradients[name], right, rtol=1e-12)

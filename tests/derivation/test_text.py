@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
@@ -95,3 +96,32 @@ def test_a_running_sum_is_a_sum_over_steps():
         "∂L/∂W = Σ_t u_tᵀ Δ_t",
         "∂L/∂b = Σ_t Σ_batch Δ_t",
     ]
+
+
+def by_log_softmax(z, k):
+    return -tr.log_softmax(z)[k]
+
+
+def by_logsumexp(z, k):
+    return tr.logsumexp(z) - z[k]
+
+
+@pytest.mark.parametrize("classes", [[0, 1, 3, 2, 1], [0, 1, 2, 3, 2], [1, 1, 1, 1, 1], [3, 2, 1, 0, 0]])
+@pytest.mark.parametrize("of", [nn.cross_entropy, by_log_softmax, by_logsumexp])
+def test_classes_without_a_batch_are_data_of_each_step(of, classes):
+    def loss(p, xs, classes):
+        h, total = np.zeros(D), 0.0
+        for x, k in zip(xs, classes):
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            total = total + of(h @ p["V"], k)
+        return total
+
+    p = {"U": random(N, D), "W": random(D, D), "V": random(D, 4)}
+    data = [random(T, N), np.array(classes)]
+    derivation = tr.derive(loss, p, data)
+    assert {line.steps for line in derivation.lines} <= {(), (0,), tuple(range(1, T + 1))}
+    assert any(line.endswith(" - onehot(classes_t)") for line in lines_of(derivation))
+    moved = [data[0] + 0.1, np.array([2, 0, 1, 3, 3])]
+    run = derivation.run(data=dict(zip(("xs", "classes"), moved)))
+    for name, right in tr.grad(loss)(p, *moved).items():
+        np.testing.assert_allclose(run.gradients[name], right, rtol=1e-10, atol=1e-13)

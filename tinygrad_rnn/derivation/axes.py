@@ -18,6 +18,8 @@ def looked_at(whole: Apply) -> Expression | None:
         return inner
     if isinstance(inner, Apply) and inner.operation is shape.broadcast_to and not inner.operands[0].shape:
         return repeated(inner.operands[0], whole.shape)
+    if isinstance(inner, Number):
+        return repeated(inner, whole.shape)
     if whole.operation is shape.reshape and isinstance(inner, Apply) and inner.operation in LOOKS:
         return Apply(shape.reshape, inner.operands, {"shape": whole.shape}, whole.shape)
     if is_negative(inner):

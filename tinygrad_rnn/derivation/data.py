@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ class Sequences:
 
     Args:
         given: the arrays that the loss was called with, by name.
+        taken: names that no array may have.
 
     Attributes:
         arrays: all that expressions call by name.
     """
 
-    def __init__(self, given: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
+        self.taken = {*given, *taken}
         self.given = {name: np.asarray(array) for name, array in given.items()}
         self.arrays: dict[str, np.ndarray] = {}
         self._single: dict[int, Expression] = {}
@@ -71,6 +73,14 @@ class Sequences:
             self._found[key] = place
         return [self._found[key]] * len(column)
 
+    def is_at_hand(self, places: Sequence[int], steps: Sequence[int]) -> bool:
+        """Whether whole numbers, one for each step, are a sequence that the loss was given."""
+        first = min(steps)
+        if max(steps) - first >= len(steps):
+            return False
+        ordered = [place for _, place in sorted(zip(steps, places))]
+        return any(a.dtype.kind in "iu" and a.ndim == 1 and a.tolist() == ordered for a in self.given.values())
+
     def _row_of_given(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
         """The rows of an array that the loss was given, if that is what they are."""
         first, last = values[0], values[-1]
@@ -101,7 +111,7 @@ class Sequences:
     def _free(self, name: str) -> str:
         number = 2
         free = name
-        while free in self.arrays or free in self.given:
+        while free in self.arrays or free in self.taken:
             free, number = f"{name}_{number}", number + 1
         return free
 

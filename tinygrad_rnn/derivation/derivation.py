@@ -83,9 +83,12 @@ class Derivation:
         self.parameters = recording.values()
         self.names = short_names(self.parameters)
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
+        taken = set(self.names.values())
+        self._apart = {name: f"{name}_data" for name in {*data.values(), *given} & taken}  # called as a parameter is
+        data = {leaf: self._apart.get(name, name) for leaf, name in data.items()}
         root, items = cleaned(recording.loss, names, data)
         number_steps(items)
-        rolling = Rolling(merge_sums(items), given)
+        rolling = Rolling(merge_sums(items), {self._apart.get(name, name): a for name, a in given.items()}, taken)
         sum_at_once(rolling.quantities)
         name_softmaxes(rolling.quantities)
         self.loss, _ = rolling.of[id(root)]
@@ -193,7 +196,8 @@ class Derivation:
         form = self.in_style(style, products)
         if form is not self:
             return form.run(parameters, data)
-        called, given = self._called(parameters or {}), {**self.data, **(data or {})}
+        moved = {self._apart.get(name, name): array for name, array in (data or {}).items()}
+        called, given = self._called(parameters or {}), {**self.data, **moved}
         try:
             source, function = self._program
         except NotWritable:

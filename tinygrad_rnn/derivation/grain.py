@@ -225,7 +225,7 @@ def is_slight(expression: Expression) -> bool:
         return True  # a number, however repeated
     if expression.operation is elementwise.subtract and isinstance(expression.operands[0], Number):
         return is_slight(expression.operands[1])  # 1 - z
-    if expression.operation is indexing.getitem or expression.operation in ARRANGES:
+    if expression.operation in (indexing.getitem, elementwise.negative) or expression.operation in ARRANGES:
         return is_slight(expression.operands[0])
     return False
 

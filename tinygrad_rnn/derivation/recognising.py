@@ -118,9 +118,13 @@ def _sum_of_one_hot(whole: Apply) -> Expression | None:
 def _chosen(whole: Apply) -> Expression | None:
     """A cotangent put where each row's class is: the one-hot target times it."""
     index = whole.settings["indices"][0]
+    piece, *places = whole.operands
+    if type(index) is int and len(whole.settings["indices"]) == len(whole.shape) == 1 and isinstance(piece, Number):
+        target = Apply(one_hot, (Number(index % whole.shape[0]),), {"size": whole.shape[0]}, whole.shape)
+        return Apply(elementwise.multiply, (piece, target), {}, whole.shape)
+    index = (index,) if isinstance(index, Operand) else index
     if len(whole.settings["indices"]) > 1 or not isinstance(index, tuple) or len(index) != len(whole.shape):
         return None
-    piece, *places = whole.operands
     *rows, last = index
     if not isinstance(last, Operand) or not all(map(_counts_up, rows, range(len(rows)), [places] * len(rows))):
         return None

@@ -9,7 +9,7 @@ step something given stands where later steps have the state: that is then what 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,14 +45,15 @@ class Rolling:
     Args:
         items: the operations, in the order of recording, with their steps.
         given: arrays that the loss was given, by name: a sequence that is found again in them bears their name.
+        taken: names that no array may have.
 
     Attributes:
         quantities: in the order of recording.
         data: the arrays by name.
     """
 
-    def __init__(self, items: Sequence[Item], given: Mapping[str, np.ndarray]) -> None:
-        self.sequences = Sequences(given)
+    def __init__(self, items: Sequence[Item], given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
+        self.sequences = Sequences(given, taken)
         self.of: dict[int, Place] = {}
         self._parts = {id(item): _operands(item, self.sequences.constant) for item in items}
         self._begun: dict[Place, Any] = {}
@@ -87,6 +88,9 @@ class Rolling:
         if group[0].step is None:
             once = [self._once(given) for given in operands_of[0]]
             return [Equation((), self._apply(group[0], once, settings_of[0]))]
+        chosen = self._chosen_places(group, operands_of, settings_of)
+        if chosen is not None:
+            operands_of, settings_of = chosen
         rows = self._rows(group, operands_of)
         settings_of = _common_settings(settings_of, [item.step or 0 for item in group])
         common = all(settings is settings_of[0] for settings in settings_of)
@@ -95,6 +99,25 @@ class Rolling:
             key = (operands, None if common else setting_key(settings), id(item.op) if item.op.is_single else None)
             found.setdefault(key, ([], item, operands, settings))[0].append(item.step or 0)
         return [Equation(tuple(sorted(steps)), self._apply(item, list(o), s)) for steps, item, o, s in found.values()]
+
+    def _chosen_places(
+        self, group: list[Item], operands_of: Sequence[list[Any]], settings_of: Sequence[dict[str, Any]]
+    ) -> tuple[list[list[Any]], list[dict[str, Any]]] | None:
+        """Operands and settings in which the place that each step takes of its own value, ``p_t[k_t]``, is data."""
+        places: list[Any] = [settings.get("index") for settings in settings_of]
+        if group[0].op is not indexing.getitem or not all(type(place) is int for place in places):
+            return None
+        of_steps = all(isinstance(operands[0], Item) and operands[0].step is not None for operands in operands_of)
+        steps = [item.step or 0 for item in group]
+        if len(group) < 2 or not of_steps or not self.sequences.is_at_hand(places, steps):
+            if len(set(places)) == 1 or _are_alike([{"index": _moving(k, t)} for k, t in zip(places, steps)]):
+                return None
+            if _are_alike([{"index": _moving(k, t, -1)} for k, t in zip(places, steps)]) or not of_steps:
+                return None
+        items = [Item(None, (), {}, np.asarray(place), -1) for place in places]
+        operands = [[*given, item] for given, item in zip(operands_of, items)]
+        settings = [{**s, "index": Operand(len(given))} for s, given in zip(settings_of, operands_of)]
+        return operands, settings
 
     def _rows(self, group: list[Item], operands_of: Sequence[list[Any]]) -> list[tuple[Expression, ...]]:
         """The operands of each Item; sums may have more terms at some steps than at others."""
@@ -198,6 +221,7 @@ class Rolling:
                 or not isinstance(given, Item)
                 or given.parameter is not None
                 or id(given) in self.of
+                or not self._takes_step(target.loop, step)
             ):
                 continue
             for equation in target.equations:
@@ -212,6 +236,12 @@ class Rolling:
                     del self._begun[target, step]
                     return True
         return False
+
+    def _takes_step(self, loop: Any, step: int) -> bool:
+        """Whether a loop takes a step of this number: anything of it was recorded there."""
+        return any(
+            q.loop == loop and step in q.order and (q, step) not in self._begun for q in self.quantities if q.steps
+        )
 
     def _gives(self, expression: Expression, step: int | None, value: np.ndarray) -> bool:
         """Whether an expression has this value at a step, as far as all that it reads is there."""
@@ -307,7 +337,8 @@ def _operands(item: Item, constant: Callable[[np.ndarray], Item]) -> tuple[list[
         else:
             operands.append(given)
     if "index" in settings and item.op is not indexing.output:
-        settings["index"] = _index(settings["index"], operands, constant)
+        index = _index(settings["index"], operands, constant)
+        settings["index"] = index[0] if type(index) is tuple and len(index) == 1 else index
     return operands, {name: tuple(part) if isinstance(part, list) else part for name, part in settings.items()}
 
 

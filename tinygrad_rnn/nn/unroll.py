@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from ..autodiff.scope import Label, Scope, context, of_loop
 from ..autodiff.tensor import Tensor, constant, tensor
 from ..autodiff.trees import children, leaves, paths, rebuild, tree_map
 from .compiled_cells import is_compiled, uncompiled
+from .part_names import part_names
 
 Cell = Callable[[Any, Any], Any]
 
@@ -250,6 +251,7 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skippe
     layer, _, owner, within, _ = of_loop(outside)
     whose = module_of(cell)
     outputs: list[Any] = []
+    names = part_names(whose, len(state)) if type(state) is tuple else None
     try:
         for t in order:
             context.scope = Scope(layer, t, owner, within, whose)
@@ -259,9 +261,9 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skippe
             before = state
             y, state = one_step(cell, x, state)
             _label("output", "y", y)
-            _label("state", "h", state)
+            _label("state", "h", state, names)
             if not outputs:
-                _call_alike(before, state)
+                _call_alike(before, state, names)
             outputs.append(y)
     except ValueError as error:
         reveal(error)
@@ -300,14 +302,23 @@ def module_of(cell: Any) -> Any:
     return getattr(cell, "stands_for", cell)
 
 
-def _label(role: str, name: str, tree: Any) -> None:
+def _label(role: str, name: str, tree: Any, names: Sequence[str] | None = None) -> None:
     """Label an array with its name, and the arrays of a tree with their own; but a name that the cell gave counts."""
-    parts = [(name, tree)] if children(tree) is None else zip(paths(tree), leaves(tree))
+    parts = [(name, tree)] if children(tree) is None else zip(_paths(tree, names), leaves(tree))
     for path, part in parts:
         named(path, part, role)
         given = _given_name(part)
         if given is not None:
             _call(part, role, context.scope.step, given)
+
+
+def _paths(tree: Any, names: Sequence[str] | None) -> Sequence[str]:
+    """The names of a tree's leaves: by place, or by what the cell's code calls the parts of a tuple."""
+    found = list(paths(tree))
+    if names is None or not found or len(names) != len(tree):
+        return found
+    places = {str(place): name for place, name in enumerate(names)}
+    return [places[first] + dot + rest for first, dot, rest in (path.partition(".") for path in found)]
 
 
 def _given_name(value: Any) -> str | None:
@@ -319,11 +330,12 @@ def _given_name(value: Any) -> str | None:
     return None
 
 
-def _call_alike(before: Any, after: Any) -> None:
-    """Call the parts of the initial state what the cell calls those of the states that it gives."""
+def _call_alike(before: Any, after: Any, names: Sequence[str] | None) -> None:
+    """Call the parts of the initial state what those of the states are called that the cell gives."""
     if len(leaves(before)) == len(leaves(after)):
-        for old, new in zip(leaves(before), leaves(after)):
-            name = _given_name(new)
+        paths_of_parts: Sequence[str | None] = _paths(after, names) if names else [None] * len(leaves(after))
+        for old, new, path in zip(leaves(before), leaves(after), paths_of_parts):
+            name = _given_name(new) or path
             if name is not None:
                 _call(old, "state", 0, name)
 
