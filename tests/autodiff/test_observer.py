@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.autodiff.graph import Node, Observer, observe_backward
+from tinygrad_rnn.autodiff.graph import Node, Observer, ancestors, backpropagate, observe_backward
 
 
 class Recorder(Observer):
@@ -134,3 +134,28 @@ def test_named_gives_the_value_back() -> None:
     y = x * 2
     assert tr.named("f", y) is y and tr.named("f", a) is a and tr.named("f", s) is s
     assert s[0, 1].labels[0].name == "f[0,1]"
+
+
+def test_the_chain_rule_of_the_blackboard_gives_the_gradients_by_itself() -> None:
+    """``backpropagate`` needs nothing around it but the rules and a sum."""
+    w, h = tr.tensor([1.0, 2.0], requires_grad=True), tr.tensor([0.5, -0.5], requires_grad=True)
+    y = np.sum(np.tanh(w * h) * w)
+    found: dict[Node, Any] = {}
+
+    def pull_back(node: Node, g: Any) -> Any:
+        found[node] = g
+        return zip(node.edges or (), () if node.is_leaf else node._pull_back(g))
+
+    backpropagate({y: np.float64(1)}, ancestors([y]), pull_back, lambda node, total, c: total + c)
+    y.backward()
+    assert np.array_equal(found[w], w.grad) and np.array_equal(found[h], h.grad)
+
+
+def test_the_first_files_to_read_are_short() -> None:
+    import inspect
+
+    from tinygrad_rnn.autodiff import scalar
+
+    assert len(inspect.getsource(scalar).splitlines()) <= 120
+    code = inspect.getsource(backpropagate).split('"""')[2]
+    assert len(code.strip().splitlines()) <= 12

@@ -29,7 +29,8 @@ from .rules.complex_pairs import ComplexTensor
 from .rules.indexing import index_add, index_update
 from .rules.log_probabilities import log_softmax, logsumexp, softmax
 from .rules.special import erf
-from .scalar import Scalar, gradients, scalars
+from .scalar import Scalar
+from .scalar_arrays import gradients, scalars
 from .scope import Label, Scope, enable_grad, no_grad, scope
 from .tensor import Array, Tensor, tensor
 from .transforms import grad, jvp, linearize, value_and_grad, vjp

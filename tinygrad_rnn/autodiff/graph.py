@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +19,7 @@ from .scope import NOWHERE, Label, Scope, context
 
 next_serial = itertools.count().__next__
 by_serial = attrgetter("serial")
+PullBack = Callable[["Node", Any], Iterable[tuple[int, Any]]]
 
 
 class Node:
@@ -172,13 +173,16 @@ def ancestors(roots: Iterable[Node], stop: Container[Node] = (), spent: bool = T
 
 
 def leading_to(nodes: list[Node], targets: Iterable[Node]) -> list[Node]:
-    """Those of ``nodes`` (latest first) that lie on a path to one of ``targets``; paths end there."""
-    wanted = set(targets)
-    marked = set()
+    """The nodes (of ``nodes``, latest first) that lie on a path to one of ``targets``; paths end there."""
+    marked = set(targets)
+    found = []
     for node in reversed(nodes):
-        if node in wanted or any(node.inputs[i] in marked for i in node.edges or ()):
+        inputs = node.inputs
+        if node in marked or any([inputs[i] in marked for i in node.edges or ()]):  # noqa: C419  # quicker than a generator
             marked.add(node)
-    return [node for node in nodes if node in marked]
+            found.append(node)
+    found.reverse()
+    return found
 
 
 class Observer:
@@ -227,6 +231,30 @@ def observe_backward(root: Node, observer: Observer, gradient: Any = None) -> di
     return backward_walk({root: root._seed(gradient)}, ancestors([root]), observer=observer)
 
 
+def backpropagate(
+    cotangents: dict[Node, Any], nodes: Iterable[Node], pull_back: PullBack, add: Callable[[Node, Any, Any], Any]
+) -> None:
+    """The chain rule, applied to a whole graph: each node hands on its cotangent, and what arrives at one node adds up.
+
+    Args:
+        cotangents: the cotangent of each root.
+        nodes: the nodes to visit, latest first: each comes after everything that used it, so its cotangent is complete.
+        pull_back: called with a node and its cotangent; gives the index of an input and the contribution to it, or None
+            for no contribution, for each input that gets one.
+        add: called with a node, the contributions that it has got so far, and one more; returns the sum.
+    """
+    waiting = dict(cotangents)
+    for node in nodes:
+        g = waiting.pop(node, None)
+        if g is None:
+            continue
+        inputs = node.inputs
+        for i, contribution in pull_back(node, g):
+            if contribution is not None:
+                parent = inputs[i]
+                waiting[parent] = add(parent, waiting[parent], contribution) if parent in waiting else contribution
+
+
 def backward_walk(
     cotangents: dict[Node, Any],
     nodes: list[Node],
@@ -237,10 +265,10 @@ def backward_walk(
     spend: bool = False,
     observer: Observer | None = None,
 ) -> dict[Node, Any]:
-    """Take cotangents back through the graph, each node once, after everything that used it.
+    """Backpropagate, and collect the cotangents of the leaves or of other targets.
 
     Args:
-        cotangents: where the walk starts: the cotangent of each root.
+        cotangents: the cotangent of each root, where the walk starts.
         nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
         targets: the nodes whose cotangents are wanted; the walk does not go beyond them. By default all leaves.
         also: nodes on the way whose cotangents are wanted besides; the walk goes on behind them.
@@ -249,58 +277,55 @@ def backward_walk(
         observer: told of every cotangent and every contribution, in the order of the walk.
 
     Returns:
-        For each target that was reached, its cotangent.
+        The cotangent of each target that was reached.
     """
-    waiting = dict(cotangents)
-    recorded = any(isinstance(g, Node) for g in cotangents.values())
-    summed: set[Node] = set()  # nodes whose sum is an array of our own, safe to add to in place
     reached: dict[Node, Any] = {}
     allowed = None if targets is None else set(nodes)
     watched = allowed is not None or observer is not None
-    for node in nodes:
-        g = waiting.pop(node, None)
-        if g is None:
-            continue
+    recorded = any([isinstance(g, Node) for g in cotangents.values()])  # noqa: C419  # quicker than a generator
+    summed: set[Node] = set()  # nodes whose sum is an array of our own, safe to add to in place
+
+    def pull_back(node: Node, g: Any) -> Iterable[tuple[int, Any]]:
         if observer is not None:
             g = node._own(g)
             observer.cotangent(node, g)
         if node.op is None if targets is None else node in targets:
             reached[node] = node._own(g)
-            continue
+            return ()
         if also and node in also:
             reached[node] = node._own(g)
-        inputs = node.inputs
         contributions: Iterable[tuple[int, Any]] = zip(node.edges or (), node._pull_back(g))
         if watched:
             contributions = _let_through(node, contributions, allowed, observer)
-        for i, contribution in contributions:
-            if contribution is None:
-                continue
-            parent = inputs[i]
-            if parent not in waiting:
-                waiting[parent] = contribution
-            elif parent in summed:
-                waiting[parent] += contribution
-            else:
-                total = waiting[parent] = waiting[parent] + contribution
-                if not (recorded and isinstance(total, np.ndarray)):  # zeros of step functions, which may meet Tensors
-                    summed.add(parent)
         if free:
             node._free()
         elif spend:
             node.edges = Spent(node.edges or ())
+        return contributions
+
+    def add(node: Node, total: Any, contribution: Any) -> Any:
+        if node in summed:
+            total += contribution
+            return total
+        total = total + contribution
+        if not (recorded and isinstance(total, np.ndarray)):  # zeros of step functions, which may meet Tensors
+            summed.add(node)
+        return total
+
+    backpropagate(cotangents, nodes, pull_back, add)
     return reached
 
 
 def _let_through(
     node: Node, contributions: Iterable[tuple[int, Any]], allowed: set[Node] | None, observer: Observer | None
-) -> Iterator[tuple[int, Any]]:
-    """Those contributions of a node that lead to a target; the observer is told of each."""
-    for i, contribution in contributions:
-        if contribution is not None and (allowed is None or node.inputs[i] in allowed):
-            if observer is not None:
-                observer.contribution(node, i, contribution)
-            yield i, contribution
+) -> list[tuple[int, Any]]:
+    """The contributions of a node that lead to a target. The observer is told of each."""
+    inputs = node.inputs
+    found = [(i, c) for i, c in contributions if c is not None and (allowed is None or inputs[i] in allowed)]
+    if observer is not None:
+        for i, c in found:
+            observer.contribution(node, i, c)
+    return found
 
 
 def forward_walk(tangents: dict[Node, Any], nodes: list[Node]) -> dict[Node, Any]:

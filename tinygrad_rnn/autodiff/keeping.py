@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .graph import Node, Spent
+from .graph import Node, Spent, ancestors, backward_walk, retained
 
 MOST_NODES = 10_000
 MOST_BYTES = 4 * 2**20
@@ -24,6 +25,27 @@ class _Latest(threading.local):
 
 
 _latest = _Latest()
+
+
+def gradients_of(root: Node, cotangent: Any, retain: bool, keep: bool | None, watch: Any = None) -> dict[Node, Any]:
+    """The gradients that ``backward()`` leaves behind: of the leaves, and of nodes that retain theirs.
+
+    Args:
+        root: the node that is differentiated.
+        cotangent: the cotangent to start with.
+        retain: True to leave the graph as it is, for another walk; else it is freed on the way, or marked as spent.
+        keep: as ``is_kept`` takes it.
+        watch: the observer of ``detect_anomaly``, if that is on.
+
+    Raises:
+        RuntimeError: part of the graph was freed, or is spent.
+    """
+    nodes = ancestors([root], spent=False)
+    if watch is not None:
+        watch.begin(nodes)
+    spend = not retain and is_kept(root, nodes, keep)
+    free = not (retain or spend)
+    return backward_walk({root: cotangent}, nodes, also=retained(nodes), free=free, spend=spend, observer=watch)
 
 
 def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
@@ -57,7 +79,7 @@ def _is_small(nodes: Sequence[Node]) -> bool:
             size += data.nbytes
         elif data.__class__ is tuple:
             size += sum(part.nbytes for part in data)
-        if node.op is not None and getattr(node.op, "is_single", False):
+        if node.op is not None and node.op.is_single:
             return False
     return size <= MOST_BYTES
 

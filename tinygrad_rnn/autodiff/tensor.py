@@ -21,8 +21,8 @@ from numpy import ndarray
 from . import did_you_mean, errors
 from .arguments import as_taken
 from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
-from .graph import Node, ancestors, backward_walk, initialise, next_serial, retained
-from .keeping import is_kept
+from .graph import Node, initialise, next_serial
+from .keeping import gradients_of
 from .letting_go import EVERY, Knot
 from .promotion import NUMPY_1, as_promised
 from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
@@ -251,15 +251,8 @@ class Tensor(InPlaceOperators, ArrayNode):
             seed = value_of(seed)
         elif not isinstance(seed, Tensor):
             seed = constant(seed)
-        nodes = ancestors([self], spent=False)
-        if context.anomaly is not None:
-            context.anomaly.begin(nodes)
-        over = not (retain_graph or create_graph)
-        spend = over and is_kept(self, nodes, keep)
-        reached = backward_walk(
-            {self: seed}, nodes, also=retained(nodes), free=over and not spend, spend=spend, observer=context.anomaly
-        )
-        for leaf, g in reached.items():
+        retain = retain_graph or create_graph
+        for leaf, g in gradients_of(self, seed, retain, keep, context.anomaly).items():
             if create_graph and not isinstance(g, Tensor):
                 g = constant(g)  # of a step function, whose derivative is 0 whatever its argument
             total = g if leaf.grad is None else leaf.grad + g

@@ -93,7 +93,7 @@ class _Run:
     def graph(self, outputs: Sequence[Tensor]) -> tuple[list[Node], bool]:
         """The nodes between the leaves and the outputs, and whether the graph reaches beyond the leaves."""
         nodes = ancestors(outputs, stop=self.targets, spent=False)
-        beyond = self.recording and any(node.is_leaf != (node in self.targets) for node in nodes)
+        beyond = self.recording and any([(node.op is None) != (node in self.targets) for node in nodes])  # noqa: C419
         return leading_to(nodes, self.targets), beyond
 
     def gradients(self, outputs: Sequence[Tensor], cotangents: Sequence[Any], keep: bool = False) -> list[Any]:

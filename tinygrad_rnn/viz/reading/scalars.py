@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.graph import Node, ancestors
-from ...autodiff.scalar import Scalar, scalars
+from ...autodiff.scalar import Scalar
+from ...autodiff.scalar_arrays import scalars
 from ...autodiff.scope import context
 from ...autodiff.tensor import Tensor
 from ...recorded.replay import replaced_since
