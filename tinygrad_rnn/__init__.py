@@ -28,7 +28,7 @@ from .nn.init import manual_seed
 if TYPE_CHECKING:
     from . import data, deployment, explanation, language, manual, training, viz
     from .comparison import compare
-    from .compiler import compile
+    from .compiler import compile, to_jax
     from .deployment import export_onnx
     from .derivation import derive
     from .training import fit
@@ -49,6 +49,7 @@ _ON_DEMAND: dict[str, tuple[str, str | None]] = {
     "fit": ("training", "fit"),
     "language": ("language", None),
     "manual": ("manual", None),
+    "to_jax": ("compiler", "to_jax"),
     "training": ("training", None),
     "viz": ("viz", None),
 }
@@ -70,6 +71,7 @@ __all__ = [
     "manual_seed",
     "nn",
     "optim",
+    "to_jax",
     "training",
     "unroll",
     "viz",

@@ -47,6 +47,11 @@ PROMISES = {
     "first_cell": ["agrees with finite differences: True", "180 parameters", "is zero: True"],
     "forecasting": ["One step ahead, on 400 values", "40 steps on its own"],
     "many_runs": ["  failed   failed   failed", "the same bits as alone: True"],
+    "many_models_vmap": [
+        "12 models, 100 steps each",
+        "trained alone, agree: True",
+        re.compile(r"is a NumPy model again: \d\.\d\d\d"),
+    ],
     "serve_onnx": ["The model wrote the same: True"],
     "keep_weights": [
         "only readout.W and readout.b change",
@@ -116,6 +121,7 @@ PROMISES = {
 
 
 OF_SEVERAL_PROCESSES = {"many_runs"}
+NEEDS = {"many_models_vmap": "jax"}
 
 
 def page(name):
@@ -157,6 +163,8 @@ def printed(name):
 
 @pytest.mark.parametrize("name", sorted(PROMISES))
 def test_prints_what_it_promises(name):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     text = printed(name)
     for promise in PROMISES[name]:
         found = promise.search(text) if isinstance(promise, re.Pattern) else promise in text

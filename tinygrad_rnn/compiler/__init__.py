@@ -21,9 +21,11 @@ And what users call:
 - ``executable``: these functions with their arrays; ``jax_executable``: a program on JAX, called in the same way.
 - ``graph_node``: one call, as a node of the recorded graph.
 - ``report``: a plan as text; ``plans``: one plan for each form of arguments; ``compiled``: ``compile`` itself.
+- ``for_jax``: ``to_jax``, for programs in JAX.
 """
 
 from ..autodiff.errors import CannotCompile
 from .compiled import Compiled, compile
+from .for_jax import to_jax
 
-__all__ = ["CannotCompile", "Compiled", "compile"]
+__all__ = ["CannotCompile", "Compiled", "compile", "to_jax"]

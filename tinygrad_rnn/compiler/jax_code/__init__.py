@@ -7,7 +7,8 @@ saw.
 - ``places``: indices that point past the end, which JAX doesn't mind.
 - ``by_element``: functions of single elements, with NumPy's types, zeros and NaN.
 - ``stand_in``: a JAX array for rules that are written in NumPy.
-- ``assignments``: the few operations whose forward pass assigns into an array, told anew.
+- ``told_anew``: the few operations that assign into arrays, or that JAX has otherwise.
 - ``interpreter``: all Values of a program, on JAX arrays; a loop is one ``lax.scan``.
 - ``passes``: the forward and the backward pass of a program, as functions of JAX.
+- ``differentiable``: both as one function for JAX programs.
 """

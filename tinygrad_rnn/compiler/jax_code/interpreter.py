@@ -12,7 +12,7 @@ from ...autodiff.errors import CannotCompile
 from ..graph.values import Value, is_constant, name_of_operation, substitute
 from ..loops.loop import Loop
 from ..program.program import Results, Step
-from . import assignments, places  # noqa: F401  # assignments: for what it tells anew
+from . import places, told_anew  # noqa: F401  # told_anew: for what it adds to a table
 from .precision import as_jax_has_it
 from .stand_in import lifted, no_form, plain, run
 

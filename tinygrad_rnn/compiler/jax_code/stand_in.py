@@ -67,9 +67,14 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
         if method == "reduce":
             return _reduced(ufunc, *inputs, **keywords)
+        out = keywords.pop("out", (None,))[0]
         if method != "__call__" or keywords:
             raise no_form(f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}"))
-        return _by_element(ufunc, inputs)
+        result = _by_element(ufunc, inputs)
+        if out is None:
+            return result
+        out.array = result.array.astype(out.dtype)  # as ``a -= b`` of an array that a forward pass has made
+        return out
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         if isinstance(function, Primitive) or function in TOLD_ANEW:
@@ -103,8 +108,8 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
         return StandIn(self.array.reshape(*shape))
 
     def copy(self) -> StandIn:
-        """The array itself, which nobody can write to."""
-        return self
+        """As ndarray's."""
+        return StandIn(self.array)
 
     # --- what is refused ---------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The operations whose forward pass assigns into an array: told anew, as JAX's arrays never change."""
+"""The few operations that are written a second time: they assign into arrays, or JAX's functions differ."""
 
 from __future__ import annotations
 
@@ -44,8 +44,19 @@ def _updated(x: Any, value: Any, index: Any) -> StandIn:
     return StandIn(jnp.where(last > 0, values[last - 1], x) if values.size else x)
 
 
+def _lower(m: Any, k: int = 0) -> Any:
+    """np.tril, also of a vector, which is every row."""
+    return np.where(np.tri(m.shape[-2:][0], m.shape[-1], k, bool), m, np.zeros_like(m))
+
+
+def _upper(m: Any, k: int = 0) -> Any:
+    return np.where(np.tri(m.shape[-2:][0], m.shape[-1], k - 1, bool), np.zeros_like(m), m)
+
+
 TOLD_ANEW.update(
     {
+        np.tril: _lower,
+        np.triu: _upper,
         indexing.getitem: _getitem,
         indexing.assemble: _assemble,
         indexing.updated: _updated,
