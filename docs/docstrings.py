@@ -1,4 +1,4 @@
-"""Docstrings as the site reads them: one "Example:" is a section too, and what is reStructuredText becomes Markdown."""
+"""Docstrings as the site reads them: one "Example:" is a section too, and a table stays as it is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import griffe
 
 EXAMPLE = re.compile(r"^( *)Example:$", flags=re.MULTILINE)
-ROLE = re.compile(r":(?:func|class|meth|mod|data|attr):`~?([^`]+)`")
 TABLE = re.compile(r"^=+(?: +=+)+\n(?:.+\n)*?=+(?: +=+)+\n(?:.+\n)*?=+(?: +=+)+$", flags=re.MULTILINE)
 
 
@@ -24,5 +23,4 @@ class Docstrings(griffe.Extension):
 def rewritten(text: str) -> str:
     """A docstring as Markdown in Google's style."""
     text = EXAMPLE.sub(r"\1Examples:", text)
-    text = ROLE.sub(lambda match: f"`{match[1].split('.')[-1]}`", text)
     return TABLE.sub(lambda match: f"```text\n{match[0]}\n```", text)

@@ -116,6 +116,5 @@ def test_docstrings_become_markdown() -> None:
         pytest.skip("needs the extra docs")
     rewritten = load("docstrings").rewritten
     assert rewritten("Say it.\n\nExample:\n    >>> 1\n    1") == "Say it.\n\nExamples:\n    >>> 1\n    1"
-    assert rewritten("See :func:`~tinygrad_rnn.data.text.stream_text`.") == "See `stream_text`."
     table = "====  ====\na     b\n====  ====\n1     2\n====  ===="
     assert rewritten(f"A table:\n\n{table}\n\nand on") == f"A table:\n\n```text\n{table}\n```\n\nand on"

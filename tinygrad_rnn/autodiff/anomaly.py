@@ -1,4 +1,4 @@
-"""Where did the NaN begin? ``detect_anomaly`` watches every operation, forward and backward, and names the first."""
+"""The search for the first NaN or inf: ``detect_anomaly`` watches every operation, forward and backward."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGE = str(Path(__file__).parents[1]) + os.sep
 
 
 class AnomalyError(FloatingPointError):
-    """What ``detect_anomaly`` raises. ``node`` is the one that produced the NaN or inf, or received it first."""
+    """The error of ``detect_anomaly``. ``node`` is the node that produced the NaN or inf, or received it first."""
 
     def __init__(self, message: str, node: Node) -> None:
         super().__init__(message)
@@ -57,7 +57,7 @@ def users_line() -> Line | None:
 
 
 def _expanded(node: Node) -> list[Node]:
-    """What a node stands for, if it stands for many: recorded, and looked at, one by one, where it was made."""
+    """The nodes that a compiled loop or checkpoint stands for, recorded again so that each can be inspected."""
     with resumed(node.scope):
         found: list[Node] = node.op.expand()
         return found

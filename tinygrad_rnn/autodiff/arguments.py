@@ -60,7 +60,7 @@ def _without_out(function: Any, args: tuple[Any, ...], keywords: dict[str, Any])
 
 @functools.cache
 def names_by_position(function: Any) -> tuple[str, ...]:
-    """What NumPy calls the arguments that a function takes by position; nothing, for one that doesn't tell."""
+    """NumPy's names of a function's positional arguments; empty if the function has no signature."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # ufuncs, which hand out= over by name, and functions in C

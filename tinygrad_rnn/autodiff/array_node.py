@@ -160,7 +160,7 @@ def plain_index(index: Any) -> Any:
 
 
 def is_recorded(g: Any) -> bool:
-    """Whether a cotangent or tangent is itself part of a graph."""
+    """Return True if a cotangent or tangent is itself part of a graph."""
     if isinstance(g, tuple):
         return any([isinstance(part, ArrayNode) for part in g])  # noqa: C419  # a generator costs more than a list
     return isinstance(g, ArrayNode)

@@ -32,7 +32,7 @@ LEGEND = """\
 
 
 class Row(NamedTuple):
-    """One function.
+    """A function in the catalogue.
 
     Attributes:
         room: the part of the catalogue.
@@ -50,7 +50,7 @@ class Row(NamedTuple):
 
 
 def users_name(function: Any) -> str:
-    """What users write: ``np.linalg.inv``, ``tr.sigmoid``."""
+    """The name that users write: ``np.linalg.inv``, ``tr.sigmoid``."""
     module = getattr(function, "__module__", None) or ""
     return ("tr." if module.startswith("tinygrad_rnn") else "np.") + name_of(function)
 
@@ -73,7 +73,7 @@ def _form(op: Primitive) -> tuple[str, str]:
 
 
 def _rules_of(implementation: Any) -> tuple[str, str]:
-    """How the rules of a primitive came to be; or those of the primitives that a function of ours calls itself."""
+    """The kind of rules that a primitive has; for a composition, the kinds of the primitives that it calls."""
     if isinstance(implementation, Primitive):
         return _form(implementation)
     called = (implementation.__globals__.get(name) for name in implementation.__code__.co_names)
@@ -85,7 +85,7 @@ def _rules_of(implementation: Any) -> tuple[str, str]:
 
 
 def rows() -> list[Row]:
-    """All rows, room by room, each room by name."""
+    """The rows of the catalogue, room by room, each room sorted by name."""
     room_of_file = {file: room for room, files in ROOMS.items() for file in files}
     room_of_primitive = {id(op): room for room, op in primitives()}
     engine = importlib.import_module(str(__package__))

@@ -29,7 +29,7 @@ def _detached(a: Any) -> Any:
 
 
 class _Custom:
-    """What both have in common: a call runs the function once, and makes one node of it."""
+    """The common base of both decorators: a call runs the function once, and makes a single node of it."""
 
     def __init__(self, f: Callable[..., Any]) -> None:
         functools.update_wrapper(self, f)
@@ -57,7 +57,7 @@ class _Custom:
         return unflatten(result, iter(results if several else [results]))
 
     def _traced(self, args: Any) -> Any:
-        """For a function that is being compiled: what ``f`` does, and an operation after it that has the rules."""
+        """Trace a call for the compiler: the operations of ``f``, followed by one operation that carries the rules."""
         given = leaves(args)
         active = [i for i, a in enumerate(given) if isinstance(a, Tensor)]
         inside = context.trace.inside
@@ -179,7 +179,7 @@ def _plain_unless(recorded: bool, values: Any) -> list[Any]:
 
 
 class custom_vjp(_Custom):
-    """Give a function a gradient of your own, for reverse mode.
+    """Attach a gradient of your own to a function, for reverse mode.
 
     Args:
         f: a function of arrays, numbers and trees of them; whatever it uses that requires a gradient is an argument.
@@ -241,7 +241,7 @@ class custom_vjp(_Custom):
 
 
 class custom_jvp(_Custom):
-    """Give a function a derivative of your own, for both modes.
+    """Attach a derivative of your own to a function, for both modes.
 
     Args:
         f: a function of arrays, numbers and trees of them; whatever it uses that requires a gradient is an argument.

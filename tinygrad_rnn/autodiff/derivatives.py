@@ -20,7 +20,7 @@ def _shapes(tree: Any) -> list[Shape]:
 
 
 def _units(tree: Any, k: int) -> Iterator[Any]:
-    """For each element of the k-th array of a tree: a tree like it, with 1 there and 0 everywhere else."""
+    """The unit trees for the k-th array of a tree: for each of its elements, a tree with 1 there and 0 elsewhere."""
     shapes = _shapes(tree)
     for index in np.ndindex(shapes[k]):
         arrays = [np.zeros(shape) for shape in shapes]
@@ -34,7 +34,7 @@ def _block(parts: list[Any], axis: int, shape: Shape) -> Any:
 
 
 def _by_reverse(value: Any, pull_back: Callable[[Any], Any], argument: Any) -> Any:
-    """One backward walk for each element of the result."""
+    """The Jacobian by reverse mode: a backward walk for each element of the result."""
     blocks = []
     for k, of_result in enumerate(_shapes(value)):
         rows = [leaves(pull_back(unit)[0]) for unit in _units(value, k)]
@@ -44,7 +44,7 @@ def _by_reverse(value: Any, pull_back: Callable[[Any], Any], argument: Any) -> A
 
 
 def _by_forward(value: Any, push_forward: Callable[[Any], Any], argument: Any) -> Any:
-    """One forward walk for each element of the argument."""
+    """The Jacobian by forward mode: a forward walk for each element of the argument."""
     columns = [[leaves(push_forward(unit)) for unit in _units(argument, j)] for j in range(len(_shapes(argument)))]
     blocks = []
     for k, of_result in enumerate(_shapes(value)):

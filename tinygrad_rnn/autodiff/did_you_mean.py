@@ -1,4 +1,4 @@
-"""What to write instead of a name that isn't there: NumPy's own function, or what PyTorch's name is called here."""
+"""Suggestions for a misspelled or missing name: NumPy's own function, or our name for PyTorch's."""
 
 from __future__ import annotations
 

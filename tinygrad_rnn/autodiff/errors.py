@@ -1,4 +1,4 @@
-"""What an operation says when something is wrong: which one, which shapes, where in the model, and the cure."""
+"""Error messages of operations: which operation, which shapes, where in the model, and the cure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CannotCompile(NotOnTensors):
 
 
 def here() -> str:
-    """Where in a model this happens, for a message: " at layer 0, step 3"; nothing outside of models."""
+    """The current place in the model, for a message: " at layer 0, step 3"; empty outside of models."""
     return _at(context.scope)
 
 
@@ -116,7 +116,7 @@ def no_array(scope: Scope) -> NotOnTensors:
 
 
 def _is_assigned() -> bool:
-    """Whether the line that led here assigns to an item, as ``array[i] = tensor`` does."""
+    """Return True if the calling line assigns to an item, as ``array[i] = tensor`` does."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("tinygrad_rnn.autodiff."):
         frame = frame.f_back

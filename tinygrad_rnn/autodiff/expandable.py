@@ -1,4 +1,4 @@
-"""One node that stands for many: what it stands for can be recorded again.
+"""Nodes that stand for many, as a checkpoint does: they can record again what they stand for.
 
 A checkpoint, a compiled loop: such a node holds inputs and results, and nothing of what lies between. The contract with
 whoever walks a graph is one method of its operation: ``node.op.expand()`` gives the same results once more, recorded

@@ -1,4 +1,4 @@
-"""How to install an optional library: the line that errors name, true however the package came here."""
+"""Installation hints for optional libraries: the command that errors name, right for any kind of installation."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .trees import leaves, paths, unflatten
 
 
 class Mismatch(NamedTuple):
-    """One element in which a gradient is wrong.
+    """An element in which a gradient is wrong.
 
     Attributes:
         argument: which input.
@@ -31,7 +31,7 @@ class Mismatch(NamedTuple):
 
 
 class GradientError(AssertionError):
-    """What ``gradcheck`` raises. ``mismatches`` holds every wrong element."""
+    """The error of ``gradcheck``. ``mismatches`` holds every wrong element."""
 
     def __init__(self, message: str, mismatches: Sequence[Mismatch] = ()) -> None:
         super().__init__(message)
@@ -180,7 +180,7 @@ def gradcheck(
 
 
 def _is_numbers(a: Any) -> bool:
-    """Whether an input is a list of numbers, nested or not: one array, not a tree."""
+    """Return True if an input is a list of numbers, nested or not: an array, not a tree."""
     return isinstance(a, (list, tuple)) and all(isinstance(x, (int, float)) or _is_numbers(x) for x in a)
 
 

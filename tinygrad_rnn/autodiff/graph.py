@@ -23,7 +23,7 @@ PullBack = Callable[["Node", Any], Iterable[tuple[int, Any]]]
 
 
 class Node:
-    """One value in the graph, with how it was made. Tensor and Scalar are nodes.
+    """A value in the graph, with how it was made. Tensor and Scalar are nodes.
 
     Attributes:
         requires_grad: whether a gradient is wanted for it, or for something that it was made of.
@@ -77,16 +77,16 @@ class Node:
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was made by the user, not by an operation."""
+        """True for a node that the user made; False for the result of an operation."""
         return self.op is None
 
     @property
     def is_spent(self) -> bool:
-        """Whether a ``backward()`` has gone over it, so that no gradient can be taken of it again."""
+        """True after a ``backward()`` through this node: no gradient can be taken of it again."""
         return self.edges is None or isinstance(self.edges, Spent)
 
     def retain_grad(self) -> None:
-        """Have ``backward()`` leave the gradient in ``.grad`` here too, though this is the result of an operation.
+        """Make ``backward()`` store the gradient in ``.grad`` here too, although this is the result of an operation.
 
         Raises:
             RuntimeError: it requires no gradient.
@@ -125,7 +125,7 @@ retaining: weakref.WeakValueDictionary[int, Node] = weakref.WeakValueDictionary(
 
 
 def retained(nodes: Iterable[Node]) -> set[Node]:
-    """Those of some nodes that are no leaves and are to get their gradient all the same."""
+    """The nodes that aren't leaves but keep their gradient (see ``retain_grad``)."""
     return {node for node in nodes if node.serial in retaining} if retaining else set()
 
 
@@ -144,7 +144,7 @@ def freed_graph(node: Node) -> RuntimeError:
 
 
 def ancestors(roots: Iterable[Node], stop: Container[Node] = (), spent: bool = True) -> list[Node]:
-    """All nodes that ``roots`` were made of and that lead to something that requires a gradient, latest first.
+    """The ancestors of ``roots`` that lead to something that requires a gradient, latest first; the roots included.
 
     Args:
         roots: where to begin.
@@ -186,7 +186,7 @@ def leading_to(nodes: list[Node], targets: Iterable[Node]) -> list[Node]:
 
 
 class Observer:
-    """Who wants to see a backward walk as it happens: pictures, explanations, comparisons. Subclasses override."""
+    """An observer of a backward walk, for pictures, explanations and comparisons. Subclasses override its methods."""
 
     def cotangent(self, node: Node, g: Any) -> None:
         """The cotangent of a node is complete: ``g`` is the gradient of the root with respect to it."""

@@ -1,4 +1,4 @@
-"""What stays of a graph after ``backward()``: nothing, or all of it to be looked at.
+"""The graph after ``backward()``: a large one is freed, a small one is kept to be looked at.
 
 Memory is what a graph costs, so a large one is freed on the way. A small one costs next to nothing, and whoever calls
 ``backward()`` first and draws afterwards finds it still there: the graph of the latest ``backward()`` of a thread stays
@@ -49,7 +49,7 @@ def gradients_of(root: Node, cotangent: Any, retain: bool, keep: bool | None, wa
 
 
 def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
-    """Whether the graph that a ``backward()`` is about to walk through stays to be looked at.
+    """Return True if the graph of a ``backward()`` stays to be looked at after its walk.
 
     The small graph that an earlier ``backward()`` had left, if it is still there, is freed.
 
@@ -69,7 +69,7 @@ def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
 
 
 def _is_small(nodes: Sequence[Node]) -> bool:
-    """Whether nodes are few, and hold little: no compiled loop or checkpoint, of which one holds whatever it needs."""
+    """Return True if nodes are few and hold little; a compiled loop or checkpoint may hold any amount."""
     if len(nodes) > MOST_NODES:
         return False
     size = 0

@@ -1,4 +1,4 @@
-"""How a long chain of nodes is let go of: piece by piece, however small the stack of the thread.
+"""Freeing a long chain of nodes piece by piece, so that the stack of a small thread is enough.
 
 Whoever drops the last node of a chain has Python free it, then what it alone kept alive, and so on, each inside of the
 one before. Python bounds how deep that goes, but in versions 3.12 and 3.13 only at ten thousand objects, for which the
@@ -17,7 +17,7 @@ EVERY = (127, 131)
 
 
 class _Dropped(threading.local):
-    """What is to be freed by a thread, and whether it is at it."""
+    """The objects that a thread still has to free, and a flag that is set while it does so."""
 
     def __init__(self) -> None:
         self.waiting: list[Any] = []

@@ -69,7 +69,7 @@ def _kept(a: Any) -> Any:
 
 
 class _Before:
-    """All nodes that were recorded before a moment: where the graph of what came after ends."""
+    """The set of nodes that were recorded before a moment: the graph of a checkpoint ends at them."""
 
     def __init__(self, serial: int) -> None:
         self.serial = serial
@@ -79,7 +79,7 @@ class _Before:
 
 
 class _Checkpoint(Expandable):
-    """One call of a checkpointed function.
+    """A call of a checkpointed function.
 
     Args:
         again: runs the function on the same arguments.
@@ -104,7 +104,7 @@ class _Checkpoint(Expandable):
         self._values = tuple(y._data for y in results)
 
     def forward(self, *arrays: Any) -> Any:
-        """What the function gave: it has run already."""
+        """The values that the function returned when it ran before recording."""
         return self._values if self.outputs else self._values[0]
 
     def record(self) -> list[Tensor]:
@@ -123,7 +123,7 @@ class _Checkpoint(Expandable):
 
 
 def _same(y: Tensor, value: Any) -> bool:
-    """Whether a value came out again, to about half of its digits: products may be summed in another order."""
+    """Return True if two values agree to about half of their digits: products may be summed in another order."""
     tolerance = float(np.sqrt(np.finfo(value.dtype).eps))
     return y.shape == value.shape and np.allclose(y._data, value, rtol=tolerance, atol=tolerance, equal_nan=True)
 

@@ -1,4 +1,4 @@
-"""What a primitive is: a function of arrays with its derivatives beside it.
+"""Primitives: functions of arrays, each declared with its derivatives beside it.
 
 A primitive is declared once. ``forward`` computes it in plain NumPy; for each argument a **vjp** rule takes the
 cotangent of the result to the cotangent of that argument, and a **jvp** rule takes the tangent of that argument to the
@@ -81,7 +81,7 @@ class Primitive:
         self.by_element = self.is_linear = self.is_single = False
 
     def remains(self) -> Primitive:
-        """What stays of one that was made for a single node when that is freed: its name."""
+        """The same primitive without its data, for a freed node whose primitive was made for it alone."""
         return _remains(self.name, self.outputs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -105,7 +105,7 @@ class Primitive:
 
 
 def _flat(nested: Any) -> Iterator[Any]:
-    """What lies in nested lists."""
+    """The elements of nested lists, one after another."""
     for part in nested:
         yield from _flat(part) if isinstance(part, list) else (part,)
 
@@ -218,7 +218,7 @@ def primitive(
 
 
 def overrides(*functions: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Say that a primitive, or a composition of primitives, stands for these NumPy functions.
+    """Register a primitive, or a composition of primitives, as the derivative-aware form of these NumPy functions.
 
     Example:
         >>> import numpy as np
@@ -236,5 +236,5 @@ def overrides(*functions: Callable[..., Any]) -> Callable[[Any], Any]:
 
 
 def without_gradient(*functions: Callable[..., Any]) -> None:
-    """Say that these NumPy functions look at values or shapes only: on Tensors they give plain results."""
+    """Register NumPy functions that look at values or shapes only: on Tensors they return plain results."""
     PLAIN.update(functions)

@@ -29,7 +29,7 @@ ADD, MULTIPLY, TANH = Operation("add"), Operation("multiply"), Operation("tanh")
 
 
 class Scalar(NumberNode):
-    """One number in the graph.
+    """A number in the graph.
 
     Args:
         data: the number.

@@ -1,4 +1,4 @@
-"""Where in a model a value is made: the layer, the time step, the module; and whether it is recorded at all.
+"""The place in a model where a value is made: layer, time step, module; and the switch for recording.
 
 Every node of a graph carries the scope that was current when it was created, so pictures, explanations and error
 messages never have to guess it from the shape of the graph afterwards. The state is per thread.
@@ -15,7 +15,7 @@ from .texts import printable
 
 
 class Scope(NamedTuple):
-    """Where a value was made.
+    """The place in a model where a value was made.
 
     Attributes:
         layer: which layer of a stack (0, 1, ...), or a name ("encoder"); nested ones are joined by dots.
@@ -46,7 +46,7 @@ class Scope(NamedTuple):
 
 
 class Label(NamedTuple):
-    """What a value is to the model, said when the value was made.
+    """The role of a value in a model, noted when the value was made.
 
     Attributes:
         role: "input", "output", "state" or "value" (a gate, or anything else that ``named`` was called on).
@@ -65,7 +65,7 @@ NOWHERE = Scope()
 
 
 class Context(threading.local):
-    """What the current thread is doing: whether operations are recorded, and in which scope."""
+    """The state of the current thread: whether operations are recorded, and in which scope."""
 
     recording: bool = True
     scope: Scope = NOWHERE

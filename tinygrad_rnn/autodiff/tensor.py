@@ -172,7 +172,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         return constant(self._data, self.name)
 
     def __reduce__(self) -> Any:
-        """How ``copy.copy``, ``copy.deepcopy`` and other processes make a leaf like this one."""
+        """Copy a leaf for ``copy.copy``, ``copy.deepcopy`` and other processes."""
         if not self.is_leaf:
             raise RuntimeError(
                 f"this Tensor is the result of {self.op.name}, and a graph isn't copied: copy .detach(), or its leaves"
@@ -207,7 +207,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         return f"tensor({text}{extras})"
 
     def __format__(self, spec: str) -> str:
-        """One number is written as a number, as in f"{loss:.4f}"; a text holds no gradient."""
+        """The value as text: a single number takes a format, as in f"{loss:.4f}". Text carries no gradient."""
         return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
 
     # --- gradients ---------------------------------------------------------------------------------------------------
@@ -424,16 +424,16 @@ class Tensor(InPlaceOperators, ArrayNode):
     # --- methods, as ndarrays have them ------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any, order: str = "C") -> Tensor:
-        """As ``np.reshape``; the shape as one tuple or as several ints."""
+        """The elements in another shape, given as one tuple or as several ints; see ``np.reshape``."""
         to = shape[0] if len(shape) == 1 else shape
         return apply(reshape, (self, to)) if order == "C" else call(np.reshape, (self, to, order), NO_KEYWORDS)
 
     def transpose(self, *axes: Any) -> Tensor:
-        """As ``np.transpose``; the axes as one tuple or as several ints."""
+        """The same elements with the axes in another order, given as one tuple or as several ints."""
         return apply(transpose, (self, (axes[0] if len(axes) == 1 else axes) or None))
 
     def flatten(self, order: str = "C") -> Tensor:
-        """All elements in one axis."""
+        """The elements in a single axis."""
         return self.reshape(self.size, order=order)
 
     def astype(self, dtype: Any, *, copy: bool = True) -> Tensor:

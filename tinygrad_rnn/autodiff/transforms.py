@@ -46,7 +46,7 @@ def _as_tensor(x: Any) -> Tensor:
 
 
 def _one_number(y: Any) -> Tensor:
-    """What ``grad`` starts from: the result of the function, which has to be one number."""
+    """The result of a function that ``grad`` differentiates, checked to be one number."""
     if not isinstance(y, (Tensor, np.ndarray, np.number, int, float)):
         raise TypeError(
             f"grad(): the function gives a {type(y).__name__}, not one number. Return the number; has_aux=True of "
@@ -72,7 +72,7 @@ def _own_number(a: Any) -> Any:
 
 
 class _Run:
-    """One run of a function on fresh leaves, with the graph that it left."""
+    """A run of a function on fresh leaves, with the graph that it left."""
 
     def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], keywords: dict[str, Any]):
         if traces and context.trace is not None:

@@ -54,7 +54,7 @@ def leaves(tree: Any) -> list[Any]:
 
 
 def paths(tree: Any, prefix: str = "") -> Iterator[str]:
-    """What the leaves are called, from left to right: keys, fields and places, joined by dots.
+    """The names of the leaves, from left to right: keys, fields and places, joined by dots.
 
     Example:
         >>> from tinygrad_rnn.autodiff.trees import paths

@@ -75,7 +75,7 @@ def _new_value(name: str) -> Callable[[Any, Any], Any]:
 
 
 class ReadOnlyArray(np.ndarray[Any, Any]):
-    """What ``.data`` hands out: an array that can't be written to, so that ``p.data -= step`` rebinds the data.
+    """A read-only array, as ``.data`` returns it: ``p.data -= step`` then rebinds the data.
 
     Python evaluates that as ``p.data = p.data.__isub__(step)``. Whatever NumPy computes from it is a plain array.
     """

@@ -1,4 +1,4 @@
-"""From sequences to batches: one-hot rows, padding, batches, and places in the data that can be saved.
+"""Sequences as batches: one-hot rows, padding, batches, and places in the data that can be saved.
 
 This room stands alone: it imports NumPy and nothing of the engine. Text and vocabularies are in the room ``language``.
 

@@ -39,21 +39,21 @@ class Batches(Epochs):
             ``input_sequences=False``, N vectors (one-to-many), an array (N, ...).
         targets: N targets: one for each example, of shape (...), or, with
             ``target_sequences=True``, a sequence for each, of shape (S_n, ...).
-        batch_size: How many examples make a batch; None for all of them. The last batch of an
+        batch_size: how many examples make a batch; None for all of them. The last batch of an
             epoch may have fewer.
-        rng: A generator (or a seed) that shuffles the examples anew for every epoch; None leaves
+        rng: a generator (or a seed) that shuffles the examples anew for every epoch; None leaves
             them in order.
-        input_sequences: Whether the inputs are sequences.
-        target_sequences: Whether the targets are sequences.
-        bucketed: Whether to put sequences of similar length together, so that little is padded:
+        input_sequences: whether the inputs are sequences.
+        target_sequences: whether the targets are sequences.
+        bucketed: whether to put sequences of similar length together, so that little is padded:
             inputs or, if these aren't sequences, targets.
-        padding: What fills up short inputs.
-        target_padding: What fills up short target sequences, such as a loss's ``ignore_index``.
-        batch_first: Whether batches are (B, T, ...) instead of (T, B, ...).
-        drop_last: Whether to leave out a last batch that isn't full.
+        padding: what fills up short inputs.
+        target_padding: what fills up short target sequences, such as a loss's ``ignore_index``.
+        batch_first: whether batches are (B, T, ...) instead of (T, B, ...).
+        drop_last: whether to leave out a last batch that isn't full.
 
     Raises:
-        ValueError: If there are no examples, not as many targets as inputs, or fewer examples
+        ValueError: if there are no examples, not as many targets as inputs, or fewer examples
             than one full batch where a full one is asked for; or if sequences of similar length are
             asked for where neither inputs nor targets are sequences.
 
@@ -111,7 +111,7 @@ class Batches(Epochs):
         return whole + (rest > 0 and not self.drop_last)
 
     def step_counts(self) -> set[int]:
-        """How many steps long the inputs of a batch may be; of inputs that aren't sequences the targets."""
+        """The possible numbers of steps of the inputs in a batch; of the targets, if the inputs aren't sequences."""
         sequences = self.inputs if self.input_sequences else self.targets if self.target_sequences else []
         return {len(np.asarray(sequence)) for sequence in sequences}
 
@@ -183,17 +183,17 @@ class StreamBatches(Epochs):
     batch of an epoch may be shorter than T.
 
     Args:
-        symbols: The text as numbers, shape (N,): from a vocabulary, or mapped from a file.
+        symbols: the text as numbers, shape (N,): from a vocabulary, or mapped from a file.
         batch_size: B, how many streams run side by side.
         steps: T, how many symbols of each stream a batch holds.
-        rng: A generator (or a seed) that makes every epoch begin at another one of the first T
+        rng: a generator (or a seed) that makes every epoch begin at another one of the first T
             symbols, so that the text is cut at other places; None always begins at the first.
-        batch_first: Whether batches are (B, T) instead of (T, B).
-        drop_last: Whether to leave out a last batch of fewer than T steps.
+        batch_first: whether batches are (B, T) instead of (T, B).
+        drop_last: whether to leave out a last batch of fewer than T steps.
 
     Raises:
-        TypeError: If the symbols aren't whole numbers.
-        ValueError: If they aren't one sequence, or are too few for one batch.
+        TypeError: if the symbols aren't whole numbers.
+        ValueError: if they aren't one sequence, or are too few for one batch.
 
     Example:
         >>> stream = StreamBatches(np.arange(13), batch_size=2, steps=3)
@@ -253,7 +253,7 @@ class StreamBatches(Epochs):
         return whole + (rest > 0 and not self.drop_last)
 
     def step_counts(self) -> set[int]:
-        """How many steps long a batch may be: the last one of an epoch is shorter."""
+        """The possible numbers of steps of a batch: the last batch of an epoch is shorter."""
         rest = 0 if self.drop_last else self._stream_length % self.steps
         return {self.steps, rest} if rest else {self.steps}
 

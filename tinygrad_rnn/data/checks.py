@@ -10,8 +10,8 @@ def whole_number(name: str, value: Any, minimum: int = 1) -> int:
     """The argument called ``name`` as an ``int``, at least ``minimum``.
 
     Raises:
-        TypeError: If it isn't a whole number (``True`` isn't one, nor is ``2.0``).
-        ValueError: If it is smaller than ``minimum``.
+        TypeError: if it isn't a whole number (``True`` isn't one, nor is ``2.0``).
+        ValueError: if it is smaller than ``minimum``.
     """
     try:
         if isinstance(value, bool):

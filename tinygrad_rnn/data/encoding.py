@@ -1,4 +1,4 @@
-"""One-hot rows for the indices of symbols."""
+"""The encoding of symbols as one-hot rows."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def one_hot(indices: npt.ArrayLike, size: int, dtype: npt.DTypeLike = np.float32
     """A row of zeros with a one at each index.
 
     Args:
-        indices: Whole numbers from 0 to ``size - 1``, of any shape (...).
-        size: The length of a row.
-        dtype: The dtype of the result.
+        indices: whole numbers from 0 to ``size - 1``, of any shape (...).
+        size: the length of a row.
+        dtype: the dtype of the result.
 
     Returns:
         An array of shape (..., size).
 
     Raises:
-        TypeError: If the indices aren't whole numbers.
-        ValueError: If one of them is out of range.
+        TypeError: if the indices aren't whole numbers.
+        ValueError: if one of them is out of range.
 
     Example:
         >>> one_hot([2, 0], 3)

@@ -21,14 +21,14 @@ Array = npt.NDArray[Any]
 
 
 class Batch(NamedTuple):
-    """What one update of the parameters learns from.
+    """A batch: the data of one update of the parameters.
 
     Attributes:
-        inputs: Shape (T, B, ...), time first; (B, T, ...) with ``batch_first``. One vector per example is (B, ...).
-        targets: Of sequences (T, B, ...) likewise; of one answer per example (B, ...).
-        lengths: How many steps of each input are real, shape (B,); None if all are, or if there are no steps.
-        target_lengths: The same for targets that are sequences.
-        continues: Whether these sequences go on where those of the batch before ended, so that the
+        inputs: shape (T, B, ...), time first; (B, T, ...) with ``batch_first``. One vector per example is (B, ...).
+        targets: of sequences (T, B, ...) likewise; of one answer per example (B, ...).
+        lengths: how many steps of each input are real, shape (B,); None if all are, or if there are no steps.
+        target_lengths: the same for targets that are sequences.
+        continues: whether these sequences go on where those of the batch before ended, so that the
             state should be carried over (detached). If not, start from a fresh state.
     """
 
@@ -43,15 +43,15 @@ class Epochs(ABC):
     """Batches that can be gone through again and again, and resumed in the middle.
 
     A ``for`` loop goes through what is left of the current epoch: all of it at first, and after a
-    ``break`` or :meth:`load_state_dict` the batches that were not yet handed out. There is one
+    ``break`` or ``load_state_dict`` the batches that were not yet handed out. There is one
     place, so one loop at a time. ``len`` is the number of batches in a whole epoch.
 
     Args:
-        rng: The generator that shuffles, or a seed for one; None leaves the order as it is.
+        rng: the generator that shuffles, or a seed for one; None leaves the order as it is.
 
     Attributes:
-        epoch: How many epochs are over.
-        position: How many batches of the current epoch have been handed out.
+        epoch: how many epochs are over.
+        position: how many batches of the current epoch have been handed out.
     """
 
     def __init__(self, rng: np.random.Generator | int | None) -> None:
@@ -107,13 +107,13 @@ class Epochs(ABC):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to the place that :meth:`state_dict` was taken at; what follows is the same batches.
+        """Go to the place that ``state_dict`` was taken at; what follows is the same batches.
 
         Args:
-            state: What ``state_dict`` gave, of the same data and options.
+            state: what ``state_dict`` gave, of the same data and options.
 
         Raises:
-            ValueError: If it isn't such a state, or one of other data or options. Nothing has
+            ValueError: if it isn't such a state, or one of other data or options. Nothing has
                 changed then.
         """
         epoch, position, seed = self._checked(state)
@@ -153,11 +153,11 @@ class Epochs(ABC):
     # ------------------------------------------------------------------ what the kinds define
     @abstractmethod
     def __len__(self) -> int:
-        """How many batches an epoch has."""
+        """The number of batches in an epoch."""
 
     @abstractmethod
     def step_counts(self) -> set[int]:
-        """How many steps long the inputs of a batch may be."""
+        """The possible numbers of steps of the inputs in a batch."""
 
     @abstractmethod
     def _arrange(self, rng: np.random.Generator | None) -> None:
@@ -169,7 +169,7 @@ class Epochs(ABC):
 
     @abstractmethod
     def _description(self) -> dict[str, Any]:
-        """What a saved place must agree with: the sizes of the data, and the options."""
+        """The sizes of the data and the options, with which a saved place must agree."""
 
 
 _SEEDS = 2**63

@@ -116,7 +116,7 @@ def _pair(data: Any) -> tuple[Any, Any]:
 
 
 def _is_example(one: Any) -> bool:
-    """Whether this is an input and its target."""
+    """Return True for a pair of an input and its target."""
     return isinstance(one, tuple) and len(one) == 2 and hasattr(one[0], "__len__")
 
 

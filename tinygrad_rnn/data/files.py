@@ -21,8 +21,8 @@ def open_to_read(path: str | os.PathLike[str]) -> BinaryIO:
     before it is opened.
 
     Raises:
-        OSError: If there is no such file or it may not be read.
-        ValueError: If the path isn't that of a regular file.
+        OSError: if there is no such file or it may not be read.
+        ValueError: if the path isn't that of a regular file.
     """
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):

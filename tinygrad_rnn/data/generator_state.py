@@ -15,10 +15,10 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(rng: np.random.Generator, state: Any) -> None:
-    """Put a generator into a state that :func:`generator_state` gave, or leave it as it is and raise.
+    """Put a generator into a state that ``generator_state`` gave, or leave it as it is and raise.
 
     Raises:
-        ValueError: If it is no state of a generator of this kind.
+        ValueError: if it is no state of a generator of this kind.
     """
     kind = type(rng.bit_generator)
     try:

@@ -77,7 +77,7 @@ def _check_directory(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, also: Also) -> npt.NDArray[Any]:
-    """One array; its header has to agree with the size of the member before memory is taken for it."""
+    """An array from an archive; its header has to agree with the size of the member before memory is taken for it."""
     name = f"its member {member.filename!r:.60}"
     with archive.open(member) as file:
         shape, is_by_columns, dtype = _read_header(file, name)

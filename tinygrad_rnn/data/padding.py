@@ -25,17 +25,17 @@ def pad(
 
     Args:
         sequences: B arrays of shapes (T_b, ...), alike but for their lengths T_b, which may be 0.
-        value: What fills up the short ones.
-        length: How many steps T the result has; by default as many as the longest sequence.
-        batch_first: Whether the result is (B, T, ...) instead of (T, B, ...).
-        dtype: The dtype of the result; by default the one that NumPy gives their concatenation.
+        value: what fills up the short ones.
+        length: how many steps T the result has; by default as many as the longest sequence.
+        batch_first: whether the result is (B, T, ...) instead of (T, B, ...).
+        dtype: the dtype of the result; by default the one that NumPy gives their concatenation.
 
     Returns:
         ``(padded, lengths)``: an array (T, B, ...), and the lengths T_b, of shape (B,).
 
     Raises:
-        TypeError: If they aren't sequences of numbers.
-        ValueError: If there are no sequences, if their shapes don't go together, if one is longer
+        TypeError: if they aren't sequences of numbers.
+        ValueError: if there are no sequences, if their shapes don't go together, if one is longer
             than ``length``, or if ``value`` can't be represented in the dtype.
 
     Example:
@@ -67,18 +67,18 @@ def pad(
 
 
 def unpad(padded: Array, lengths: npt.ArrayLike, *, batch_first: bool = False) -> list[Array]:
-    """Take the sequences out of a padded array: what :func:`pad` put in.
+    """Take the sequences out of a padded array: what ``pad`` put in.
 
     Args:
-        padded: An array (T, B, ...).
-        lengths: The lengths of its sequences, of shape (B,).
-        batch_first: Whether ``padded`` is (B, T, ...).
+        padded: an array (T, B, ...).
+        lengths: the lengths of its sequences, of shape (B,).
+        batch_first: whether ``padded`` is (B, T, ...).
 
     Returns:
         B arrays of shapes (T_b, ...); they are views of ``padded``.
 
     Raises:
-        ValueError: If the lengths don't fit the array.
+        ValueError: if the lengths don't fit the array.
     """
     rows = padded if batch_first else padded.swapaxes(0, 1)
     counts = np.asarray(lengths)

@@ -18,17 +18,17 @@ def train_validation_split(
     mapped. With one, examples are chosen at random; the order inside each part is kept.
 
     Args:
-        *data: One or several sequences or arrays of equal length (inputs, targets, ...), split
+        *data: one or several sequences or arrays of equal length (inputs, targets, ...), split
             alike along their first axes.
-        validation: Which fraction to set aside, between 0 and 1.
-        rng: A generator (or a seed) that chooses what is set aside.
+        validation: which fraction to set aside, between 0 and 1.
+        rng: a generator (or a seed) that chooses what is set aside.
 
     Returns:
         ``[train, validation]`` for each of the data, one after the other, each of the kind that
         went in (an array for an array, a list for a list).
 
     Raises:
-        ValueError: If there are no data, if their lengths differ, or if a part would be empty.
+        ValueError: if there are no data, if their lengths differ, or if a part would be empty.
 
     Example:
         >>> train, validation = train_validation_split(np.arange(10), validation=0.2)

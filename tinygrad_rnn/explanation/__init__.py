@@ -1,4 +1,4 @@
-"""What happens to a gradient on its way back through time, for any cell.
+"""Explanations of a gradient on its way back through time, for any cell.
 
 ``bptt_terms``, ``state_jacobian`` and ``state_jacobians``, ``gradients``, ``gradient_flow`` and ``saturation`` read a
 recorded graph and return arrays, or numbers that print themselves as tables; the ``plot_...`` functions draw them.

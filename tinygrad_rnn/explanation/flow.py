@@ -1,4 +1,4 @@
-"""How much of a gradient arrives at each step: vanishing, stable or exploding, and at what rate.
+"""The size of the gradient that arrives at each step: vanishing, stable or exploding, and at what rate.
 
 Source: Bengio, Simard and Frasconi, "Learning long-term dependencies with gradient descent is difficult" (1994);
 Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013).
@@ -53,7 +53,7 @@ class Flow(Tabular):
 
     @property
     def name(self) -> str:
-        """What it is called in tables: "h", or "h of layer 1"."""
+        """The name in tables: "h", or "h of layer 1"."""
         return self.component if self.layer is None else f"{self.component} of layer {self.layer}"
 
     def table(self) -> Table:
@@ -175,7 +175,7 @@ def _states(landmarks: Landmarks, layer: Layer, component: str) -> dict[int, Nod
 
 
 def _last_entered(landmarks: Landmarks, layer: Layer, entries: Mapping[int, Any]) -> int:
-    """Of the steps that have a loss term the one that the layer took last; its state need not be behind the loss."""
+    """The last step that the layer took, of those with a loss term; its state need not be behind the loss."""
     taken = {node.scope.outermost_step: node.serial for node in landmarks.nodes if node.scope.layer == layer}
     own = {step: serial for step, serial in taken.items() if step in entries}
     return max(own, key=own.__getitem__) if own else max(entries)  # type: ignore[return-value]

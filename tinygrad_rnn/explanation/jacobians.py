@@ -1,4 +1,4 @@
-"""How a state depends on an earlier one: ∂s_t/∂s_k, its size over all pairs of steps, and what bounds it.
+"""The derivative of a state by an earlier one, ∂s_t/∂s_k: its size over all pairs of steps, and its bounds.
 
     ∂s_t/∂s_k = ∂s_t/∂s_{t-1} · ∂s_{t-1}/∂s_{t-2} · ... · ∂s_{k+1}/∂s_k
 
@@ -87,7 +87,7 @@ class StateJacobians(Tabular):
     steps: np.ndarray
 
     def table(self, what: str = "spectral") -> Table:
-        """One of the triangles, "spectral", "frobenius" or "bound"; of many steps ten, evenly spread."""
+        """A table of one of the triangles: "spectral", "frobenius" or "bound"; at most ten steps, evenly spread."""
         values = getattr(self, what)
         shown = np.unique(np.linspace(0, len(values) - 1, 10).round().astype(int))
         header = ["", *(f"k={self.order[k]}" for k in shown)]
@@ -194,7 +194,7 @@ def _factors(states: Sequence[Sequence[Any]]) -> tuple[list[np.ndarray], int]:
 
 
 def _shared_axes(parts: Sequence[Any]) -> int:
-    """How many leading axes can be those of a batch: all parts have them, and one part at least has an axis more."""
+    """The number of leading axes that can be a batch's: all parts have them, and one part at least has an axis more."""
     count = min(min(part.ndim for part in parts), max(part.ndim for part in parts) - 1)
     while count > 0 and len({part.shape[:count] for part in parts}) > 1:
         count -= 1
@@ -202,7 +202,7 @@ def _shared_axes(parts: Sequence[Any]) -> int:
 
 
 def _are_apart(later: Sequence[Any], earlier: Sequence[Any], nodes: list[Node], batch_axes: int) -> bool:
-    """Whether no instance of a batch depends on another. The rows of a matrix that is one state do.
+    """Return True if no instance of a batch depends on another. The rows of a matrix that is one state do.
 
     Any two instances differ in a digit of their binary numbers. So for every digit a walk starts at those that have a
     1 there, and one at the others, and neither may reach the rest.

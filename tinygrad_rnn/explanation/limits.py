@@ -1,4 +1,4 @@
-"""Which units and gates are near their limits, where they hardly learn: the derivative is nearly zero there."""
+"""Units and gates near their limits, where they hardly learn: the derivative is nearly zero there."""
 
 from __future__ import annotations
 

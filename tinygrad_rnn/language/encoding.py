@@ -27,18 +27,18 @@ def encode_file(
     """Encode a text file of any size, of which little is in memory at a time.
 
     Args:
-        path: The file; see :func:`~tinygrad_rnn.language.text.stream_text` for what can be wrong
+        path: the file; see ``stream_text`` for what can be wrong
             with it.
-        vocabulary: What gives each symbol its number.
-        out: As in :func:`encode_text`.
-        encoding: Any text encoding that Python knows.
+        vocabulary: what gives each symbol its number.
+        out: as in ``encode_text``.
+        encoding: any text encoding that Python knows.
 
     Returns:
-        As :func:`encode_text` does.
+        As ``encode_text`` does.
 
     Raises:
-        OSError: If the file may not be read, or ``out`` can't be written.
-        ValueError: If the file isn't such text, or a symbol isn't in the vocabulary, and that has
+        OSError: if the file may not be read, or ``out`` can't be written.
+        ValueError: if the file isn't such text, or a symbol isn't in the vocabulary, and that has
             no ``unknown``.
     """
     return encode_text(stream_text(path, encoding), vocabulary, out=out)
@@ -55,19 +55,19 @@ def encode_text(
     With 256 symbols or fewer a symbol takes one byte, with 65,536 or fewer two, else four.
 
     Args:
-        text: One text, or its consecutive pieces, in any lengths.
-        vocabulary: What gives each symbol its number.
-        out: A file to write the numbers to (``.npy``), whole or not at all; an older one is
+        text: one text, or its consecutive pieces, in any lengths.
+        vocabulary: what gives each symbol its number.
+        out: a file to write the numbers to (``.npy``), whole or not at all; an older one is
             replaced. The array that comes back is then mapped from that file, read-only, and
-            takes no memory of its own. :func:`load_encoded` maps it again later.
+            takes no memory of its own. ``load_encoded`` maps it again later.
 
     Returns:
         An array of shape (number of symbols,) of ``uint8``, ``uint16`` or ``uint32``. (These wrap
         around in arithmetic: convert what you calculate with.)
 
     Raises:
-        OSError: If ``out`` can't be written.
-        ValueError: If a symbol isn't in the vocabulary, and that has no ``unknown``.
+        OSError: if ``out`` can't be written.
+        ValueError: if a symbol isn't in the vocabulary, and that has no ``unknown``.
     """
     dtype = _compact_dtype(vocabulary)
     pieces = [text] if isinstance(text, str) else text
@@ -87,15 +87,15 @@ def load_encoded(path: str | os.PathLike[str], vocabulary: Vocabulary) -> Array:
     """Map the numbers that ``encode_file(..., out=path)`` wrote, without reading them into memory.
 
     Args:
-        path: A ``.npy`` file.
-        vocabulary: The one that it was encoded with.
+        path: a ``.npy`` file.
+        vocabulary: the one that it was encoded with.
 
     Returns:
         A read-only array of shape (number of symbols,), mapped from the file.
 
     Raises:
-        OSError: If there is no such file or it may not be read.
-        ValueError: If the file is damaged, is something else, or holds a number that stands for
+        OSError: if there is no such file or it may not be read.
+        ValueError: if the file is damaged, is something else, or holds a number that stands for
             nothing in this vocabulary.
     """
     name = os.fspath(path)

@@ -30,21 +30,21 @@ class LanguageModel(nn.Module):
     """Predicts the next character or word of a text.
 
     Args:
-        vocabulary: The symbols; a model knows its own, so that it can read and write text.
+        vocabulary: the symbols; a model knows its own, so that it can read and write text.
         cell: "RNN", "LSTM" or "GRU"; or a cell of your own, which takes inputs of ``embedding_size`` and gives
             outputs of size ``units``.
         units: d, the size of the cell's output.
         embedding_size: n, the size of the vector that stands for a symbol.
-        executor: What runs the loop over time, compiled (see ``tinygrad_rnn.compile``): "numpy", about twice as fast as
+        executor: what runs the loop over time, compiled (see ``tinygrad_rnn.compile``): "numpy", about twice as fast as
             without; "numba", faster still, after some seconds for compiling; None: nothing, don't compile. A cell that
             can't be compiled is run as it is. Each gives the same bits every time, but not the same as the others.
-        seed: An int or a numpy.random.Generator.
-        dtype: Of the parameters.
+        seed: an int or a numpy.random.Generator.
+        dtype: of the parameters.
 
     Attributes:
         embedding: (k, n), a row for every symbol.
-        cell: The recurrent cell.
-        output: The layer from the cell's output to the logits.
+        cell: the recurrent cell.
+        output: the layer from the cell's output to the logits.
 
     Example:
         >>> from tinygrad_rnn.language import CharacterVocabulary
@@ -83,7 +83,7 @@ class LanguageModel(nn.Module):
 
         Args:
             symbols: (T, B), their numbers; (T,) without a batch.
-            state: Where the text before them left the cell; None at the beginning of a text.
+            state: where the text before them left the cell; None at the beginning of a text.
 
         Returns:
             Logits (T, B, k), and the state after the last symbol.
@@ -95,21 +95,21 @@ class LanguageModel(nn.Module):
         return self.output(ys), state
 
     def sample(self, length: int, prime: str = "", *, temperature: float = 1.0, seed: init.Seed = 0) -> str:
-        """Let the model write.
+        """Write a text, symbol by symbol, drawn from the model's predictions.
 
         Args:
-            length: How many symbols.
-            prime: A text to go on from. Without one the model is given a line end, or, if it knows none, its most
+            length: how many symbols.
+            prime: a text to go on from. Without one the model is given a line end, or, if it knows none, its most
                 frequent symbol.
             temperature: 1 draws from the probabilities as they are; less makes the model play safe, until 0 always
                 takes the likeliest symbol; more makes it adventurous.
-            seed: An int or a numpy.random.Generator.
+            seed: an int or a numpy.random.Generator.
 
         Returns:
             ``prime`` and what comes after it.
 
         Raises:
-            ValueError: A negative temperature or length, a prime that isn't in the vocabulary, or a model whose weights
+            ValueError: a negative temperature or length, a prime that isn't in the vocabulary, or a model whose weights
                 have become infinite or NaN.
         """
         if length < 0 or not temperature >= 0:
@@ -127,17 +127,17 @@ class LanguageModel(nn.Module):
         return self.vocabulary.decode([*given, *drawn])
 
     def bits_per_symbol(self, text: str | np.ndarray, *, batch_size: int = 16, steps: int = 100) -> float:
-        """How many bits the model needs for a symbol of a text: log₂ of its perplexity.
+        """The average number of bits that the model needs for a symbol of a text: log₂ of its perplexity.
 
         For characters this is the usual measure, bits per character; log₂ k would be needed without any model.
 
         Args:
-            text: A text, or the numbers of its symbols (N,).
-            batch_size: How many pieces of the text are read side by side, each from a fresh state.
-            steps: How many symbols are read at a time.
+            text: a text, or the numbers of its symbols (N,).
+            batch_size: how many pieces of the text are read side by side, each from a fresh state.
+            steps: how many symbols are read at a time.
 
         Raises:
-            ValueError: The text is too short for that, or holds symbols that aren't in the vocabulary.
+            ValueError: the text is too short for that, or holds symbols that aren't in the vocabulary.
         """
         symbols = self.vocabulary.encode(text) if isinstance(text, str) else text
         stream = StreamBatches(symbols, batch_size=batch_size, steps=steps)
@@ -148,12 +148,12 @@ class LanguageModel(nn.Module):
 
 
 class TrainedOnText(NamedTuple):
-    """What ``train_on_text`` gives.
+    """The result of ``train_on_text``.
 
     Attributes:
-        model: The trained model; ``model.sample(...)`` lets it write.
-        history: How training went.
-        validation_text: The numbers of the end of the text, which the model hasn't seen; ``model.bits_per_symbol``
+        model: the trained model; ``model.sample(...)`` lets it write.
+        history: how training went.
+        validation_text: the numbers of the end of the text, which the model hasn't seen; ``model.bits_per_symbol``
             takes them.
     """
 
@@ -180,19 +180,19 @@ def train_on_text(
     """Train a language model on a text, with everything set to what works for a small one.
 
     Args:
-        text: What to learn to write; or the numbers of its symbols (N,), mapped from a file perhaps, with the
+        text: what to learn to write; or the numbers of its symbols (N,), mapped from a file perhaps, with the
             vocabulary that they belong to.
-        vocabulary: Its symbols; by default its characters.
-        cell: As in ``LanguageModel``.
-        units: As in ``LanguageModel``.
-        embedding_size: As in ``LanguageModel``.
-        executor: As in ``LanguageModel``.
-        batch_size: How many streams through the text run side by side.
-        steps_per_batch: Through how many time steps gradients flow back.
+        vocabulary: its symbols; by default its characters.
+        cell: as in ``LanguageModel``.
+        units: as in ``LanguageModel``.
+        embedding_size: as in ``LanguageModel``.
+        executor: as in ``LanguageModel``.
+        batch_size: how many streams through the text run side by side.
+        steps_per_batch: through how many time steps gradients flow back.
         learning_rate: Adam's.
-        validation: Which fraction of the text, its end, is kept from the model.
-        seed: Everything random follows from it.
-        **limits: Passed to ``fit``: ``seconds=25``, ``steps=``, ``epochs=``, ``progress=``, ``callbacks=``...
+        validation: which fraction of the text, its end, is kept from the model.
+        seed: everything random follows from it.
+        **limits: passed to ``fit``: ``seconds=25``, ``steps=``, ``epochs=``, ``progress=``, ``callbacks=``...
 
     Returns:
         The model, the history and the text that was kept from it.

@@ -22,14 +22,14 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
     """Write a language model to a file, whole or not at all; an older file is replaced.
 
     Args:
-        model: One with an "RNN", "LSTM" or "GRU" cell as it comes by that name. (A cell of your own is code, which no
+        model: one with an "RNN", "LSTM" or "GRU" cell as it comes by that name. (A cell of your own is code, which no
             file of weights can hold: save ``model.state_dict()`` with ``nn.save_weights``, and make the model anew to
             load it.)
-        path: The file.
+        path: the file.
 
     Raises:
-        TypeError: The model has another cell, or one with options, such as peepholes.
-        OSError: The file can't be written.
+        TypeError: the model has another cell, or one with options, such as peepholes.
+        OSError: the file can't be written.
 
     Example:
         >>> import os, tempfile
@@ -60,7 +60,7 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
 
 
 def _options(cell: nn.Cell) -> dict[str, Any]:
-    """What a cell was told beside its sizes, and which parameters it has."""
+    """The options of a cell beside its sizes, and the names of its parameters."""
     return {
         name: "a parameter" if isinstance(value, nn.Parameter) else value
         for name, value in vars(cell).items()
@@ -72,11 +72,11 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
     """Read what ``save_language_model`` wrote. Nothing in the file is executed.
 
     Args:
-        path: The file.
+        path: the file.
 
     Raises:
-        ValueError: The file is damaged, or something else.
-        OSError: The file can't be read.
+        ValueError: the file is damaged, or something else.
+        OSError: the file can't be read.
     """
     tree = load_tree(path)
     if not isinstance(tree, dict) or tree.get("kind") != KIND:

@@ -30,9 +30,9 @@ def write_numbers(file: BinaryIO, parts: Iterable[npt.NDArray[Any]], dtype: np.d
     """Write an array that comes in parts; its length is known, and put in front, at the end.
 
     Args:
-        file: An empty file, open for writing.
-        parts: Arrays of shape (n,), each of ``dtype``.
-        dtype: A dtype of whole numbers.
+        file: an empty file, open for writing.
+        parts: arrays of shape (n,), each of ``dtype``.
+        dtype: a dtype of whole numbers.
     """
     file.write(_header(dtype, 0))
     length = 0
@@ -44,11 +44,11 @@ def write_numbers(file: BinaryIO, parts: Iterable[npt.NDArray[Any]], dtype: np.d
 
 
 def map_numbers(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Map the numbers that :func:`write_numbers` wrote, read-only.
+    """Map the numbers that ``write_numbers`` wrote, read-only.
 
     Raises:
-        OSError: If there is no such file or it may not be read.
-        ValueError: If it doesn't hold numbers of this dtype, or not as many as it says.
+        OSError: if there is no such file or it may not be read.
+        ValueError: if it doesn't hold numbers of this dtype, or not as many as it says.
     """
     with open_to_read(path) as file:
         header = file.read(_HEADER_BYTES)
@@ -66,7 +66,7 @@ def map_numbers(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> npt.NDArr
 
 
 def largest_number(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> int:
-    """The largest of the numbers that :func:`write_numbers` wrote, -1 if there are none.
+    """The largest of the numbers that ``write_numbers`` wrote, -1 if there are none.
 
     They are read part by part, past the map: what was once read from a map counts as memory in use.
     """

@@ -28,7 +28,7 @@ def python_documentation() -> str:
     characters of about 100 kinds; each version of Python has its own text.
 
     Raises:
-        ImportError: If this Python was installed without it.
+        ImportError: if this Python was installed without it.
 
     Example:
         >>> text = python_documentation()
@@ -52,17 +52,17 @@ def stream_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iterat
     the same text gives the same symbols everywhere. A byte order mark is no part of the text.
 
     Args:
-        path: A regular file.
-        encoding: Any text encoding that Python knows.
+        path: a regular file.
+        encoding: any text encoding that Python knows.
 
     Yields:
         Pieces of text, none of them empty. A piece may end in the middle of a word.
 
     Raises:
-        OSError: If there is no such file or it may not be read.
-        ValueError: If the file is empty, isn't in this encoding (the message names the byte), or
+        OSError: if there is no such file or it may not be read.
+        ValueError: if the file is empty, isn't in this encoding (the message names the byte), or
             isn't a regular file.
-        LookupError: If there is no such text encoding.
+        LookupError: if there is no such text encoding.
     """
     decoder = _decoder(encoding)
     one_newline = io.IncrementalNewlineDecoder(None, translate=True)
@@ -93,17 +93,17 @@ def stream_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> Iterat
 def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
     """The whole text of a file that fits in memory.
 
-    For one that doesn't, see :func:`stream_text` and
-    :func:`~tinygrad_rnn.language.encoding.encode_file`.
+    For one that doesn't, see ``stream_text`` and
+    ``encode_file``.
 
     Args:
-        path: A regular file.
-        encoding: Any text encoding that Python knows.
+        path: a regular file.
+        encoding: any text encoding that Python knows.
 
     Raises:
-        OSError: If there is no such file or it may not be read.
-        ValueError: If the file is empty, isn't in this encoding, or isn't a regular file.
-        LookupError: If there is no such text encoding.
+        OSError: if there is no such file or it may not be read.
+        ValueError: if the file is empty, isn't in this encoding, or isn't a regular file.
+        LookupError: if there is no such text encoding.
     """
     return "".join(stream_text(path, encoding))
 
@@ -129,7 +129,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
 
 
 def _undecodable(path: str | os.PathLike[str], encoding: str, offset: int, error: UnicodeDecodeError) -> str:
-    """Say where a file stops being text, and what to do."""
+    """The message for a file that isn't text: where it stops being text, and the cure."""
     message = f"{os.fspath(path)} is not {encoding.upper()} text: {error.reason} at byte {offset:,}"
     if error.start < len(error.object):
         message += f" (0x{error.object[error.start]:02X})"

@@ -31,20 +31,20 @@ _MANY = 1 << 16
 
 
 class Vocabulary(ABC):
-    """What :class:`CharacterVocabulary` and :class:`WordVocabulary` have in common.
+    """The base class of ``CharacterVocabulary`` and ``WordVocabulary``.
 
     Args:
-        symbols: Different, non-empty strings; the place of each is its number.
-        unknown: The one of them that stands for everything else. With ``None``, encoding a text
+        symbols: different, non-empty strings; the place of each is its number.
+        unknown: the one of them that stands for everything else. With ``None``, encoding a text
             that holds anything else is an error.
 
     Attributes:
-        symbols: The symbols in order.
-        unknown: The symbol for everything else, or ``None``.
+        symbols: the symbols in order.
+        unknown: the symbol for everything else, or ``None``.
 
     Raises:
-        TypeError: If a symbol isn't a string.
-        ValueError: If there are no symbols, if one is empty, too long, there twice or not
+        TypeError: if a symbol isn't a string.
+        ValueError: if there are no symbols, if one is empty, too long, there twice or not
             Unicode text, or if ``unknown`` isn't one of them.
     """
 
@@ -83,18 +83,18 @@ class Vocabulary(ABC):
         Symbols that are equally frequent stand in the order in which they first appear.
 
         Args:
-            text: One string, or several (sentences, the lines of an open file, ...). No word runs
+            text: one string, or several (sentences, the lines of an open file, ...). No word runs
                 on from one string to the next; they are taken one at a time and not kept.
-            specials: Symbols of your own that come first, such as ``"<pad>"`` and ``"<end>"``.
-            unknown: The symbol that stands for everything that isn't in the vocabulary. It comes
+            specials: symbols of your own that come first, such as ``"<pad>"`` and ``"<end>"``.
+            unknown: the symbol that stands for everything that isn't in the vocabulary. It comes
                 after the specials, unless it is one of them. None: anything else is an error.
-            min_count: Rarer symbols are left out.
-            max_size: How many symbols there may be in all, with the specials and ``unknown``; the
+            min_count: rarer symbols are left out.
+            max_size: how many symbols there may be in all, with the specials and ``unknown``; the
                 rarest are left out.
 
         Raises:
-            TypeError: If the text is something else than a string or several.
-            ValueError: If the text holds no symbols, or if symbols would be left out while there
+            TypeError: if the text is something else than a string or several.
+            ValueError: if the text holds no symbols, or if symbols would be left out while there
                 is no ``unknown`` to stand for them.
         """
         texts = _strings([text] if isinstance(text, str) else text)
@@ -115,13 +115,13 @@ class Vocabulary(ABC):
         """The vocabulary of a text file of any size, of which little is in memory at a time.
 
         Args:
-            path: The file; see :func:`~tinygrad_rnn.language.text.stream_text` for what can be wrong
+            path: the file; see ``stream_text`` for what can be wrong
                 with it.
-            encoding: Any text encoding that Python knows.
-            specials: As in :meth:`from_text`.
-            unknown: As in :meth:`from_text`.
-            min_count: As in :meth:`from_text`.
-            max_size: As in :meth:`from_text`.
+            encoding: any text encoding that Python knows.
+            specials: as in ``from_text``.
+            unknown: as in ``from_text``.
+            min_count: as in ``from_text``.
+            max_size: as in ``from_text``.
         """
         parts = cls._split(stream_text(path, encoding))
         return cls._from_parts(parts, specials, unknown, min_count, max_size)
@@ -167,8 +167,8 @@ class Vocabulary(ABC):
         """The numbers of the symbols of ``text``, of shape (number of symbols,).
 
         Raises:
-            TypeError: If ``text`` isn't a string.
-            ValueError: If it holds a symbol that isn't in the vocabulary, and ``unknown`` is None.
+            TypeError: if ``text`` isn't a string.
+            ValueError: if it holds a symbol that isn't in the vocabulary, and ``unknown`` is None.
         """
         if not isinstance(text, str):
             raise TypeError(f"encode takes a string, not {type(text).__name__}")
@@ -179,14 +179,14 @@ class Vocabulary(ABC):
         """Encode a text that comes in pieces, which may be cut in the middle of a word.
 
         Args:
-            pieces: The consecutive pieces of one text, such as
-                :func:`~tinygrad_rnn.language.text.stream_text` gives them.
+            pieces: the consecutive pieces of one text, such as
+                ``stream_text`` gives them.
 
         Yields:
             The numbers of some symbols at a time, in order.
 
         Raises:
-            ValueError: As in :meth:`encode`.
+            ValueError: as in ``encode``.
         """
         position = 0
         for part in self._split(pieces):
@@ -202,8 +202,8 @@ class Vocabulary(ABC):
         """The text that ``numbers`` (one sequence, shape (T,)) stand for.
 
         Raises:
-            TypeError: If they aren't whole numbers.
-            ValueError: If they aren't one sequence, or if one isn't that of a symbol.
+            TypeError: if they aren't whole numbers.
+            ValueError: if they aren't one sequence, or if one isn't that of a symbol.
         """
         array = np.asarray(numbers)
         if array.ndim != 1:
@@ -227,7 +227,7 @@ class Vocabulary(ABC):
         """The number of ``symbol``.
 
         Raises:
-            ValueError: If it isn't in the vocabulary (here ``unknown`` stands for nothing else).
+            ValueError: if it isn't in the vocabulary (here ``unknown`` stands for nothing else).
         """
         try:
             return self._numbers[symbol]
@@ -256,23 +256,23 @@ class Vocabulary(ABC):
 
     # ------------------------------------------------------------------ saved and loaded
     def to_bytes(self) -> bytes:
-        """The vocabulary as UTF-8 JSON with a checksum, as :meth:`save` writes it.
+        """The vocabulary as UTF-8 JSON with a checksum, as ``save`` writes it.
 
         Raises:
-            ValueError: If it is larger than what :meth:`load` would read.
+            ValueError: if it is larger than what ``load`` would read.
         """
         return vocabulary_format.to_bytes(self._content())
 
     @classmethod
     def from_bytes(cls: type[AnyVocabulary], data: bytes, source: str = "these bytes") -> AnyVocabulary:
-        """The vocabulary that :meth:`to_bytes` made ``data`` from. Nothing in it is executed.
+        """The vocabulary that ``to_bytes`` made ``data`` from. Nothing in it is executed.
 
         Args:
             data: UTF-8 JSON.
-            source: What an error should call it.
+            source: what an error should call it.
 
         Raises:
-            ValueError: If it isn't a whole, undamaged vocabulary of this kind.
+            ValueError: if it isn't a whole, undamaged vocabulary of this kind.
         """
         content = vocabulary_format.from_bytes(data, source)
         kinds: dict[str, type[Vocabulary]] = {known.kind: known for known in (CharacterVocabulary, WordVocabulary)}
@@ -292,8 +292,8 @@ class Vocabulary(ABC):
         """Write the vocabulary to ``path``, whole or not at all; an older file is replaced.
 
         Raises:
-            OSError: If it can't be written.
-            ValueError: If it is larger than what :meth:`load` would read.
+            OSError: if it can't be written.
+            ValueError: if it is larger than what ``load`` would read.
         """
         data = self.to_bytes()
         with replace_file(path) as file:
@@ -301,13 +301,13 @@ class Vocabulary(ABC):
 
     @classmethod
     def load(cls: type[AnyVocabulary], path: str | os.PathLike[str]) -> AnyVocabulary:
-        """Read a vocabulary that :meth:`save` wrote.
+        """Read a vocabulary that ``save`` wrote.
 
         ``Vocabulary.load`` reads either kind.
 
         Raises:
-            OSError: If there is no such file or it may not be read.
-            ValueError: If it is damaged or anything else than a vocabulary of this kind.
+            OSError: if there is no such file or it may not be read.
+            ValueError: if it is damaged or anything else than a vocabulary of this kind.
         """
         with open_to_read(path) as file:
             size = os.fstat(file.fileno()).st_size  # read() takes memory for all that it is asked for
@@ -350,7 +350,7 @@ class CharacterVocabulary(Vocabulary):
     """A number for every character (Unicode code point).
 
     Decoding gives back every text exactly, except where ``unknown`` stood in. A symbol of several
-    characters (``"<end>"``) is never found in a text; use its :meth:`index`.
+    characters (``"<end>"``) is never found in a text; use its ``index``.
 
     Example:
         >>> vocabulary = CharacterVocabulary.from_text("hello")
@@ -399,7 +399,7 @@ class WordVocabulary(Vocabulary):
     r"""A number for every word: whatever stands between white space.
 
     Decoding puts one space between words; line ends and longer spaces are not kept. A comma stays
-    with the word before it: :func:`~tinygrad_rnn.language.text.separate_punctuation` makes it a word.
+    with the word before it: ``separate_punctuation`` makes it a word.
 
     Example:
         >>> vocabulary = WordVocabulary.from_text(["The Forest", "The Sea", "The Fire"])

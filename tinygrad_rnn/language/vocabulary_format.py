@@ -26,7 +26,7 @@ _FIELDS = {"format", "kind", "unknown", "symbols", "sha256"}
 
 
 class Content(NamedTuple):
-    """What a vocabulary file holds: all that a vocabulary is."""
+    """The content of a vocabulary file: kind, symbols, and the symbol for unknown ones."""
 
     kind: str
     unknown: str | None
@@ -34,11 +34,11 @@ class Content(NamedTuple):
 
 
 def check_symbol(symbol: Any, number: int) -> None:
-    """Say what is wrong with a symbol, if something is.
+    """Raise an error for a symbol that no vocabulary may hold.
 
     Raises:
-        TypeError: If it isn't a string.
-        ValueError: If it is empty, too long, or can't be written as UTF-8.
+        TypeError: if it isn't a string.
+        ValueError: if it is empty, too long, or can't be written as UTF-8.
     """
     if not isinstance(symbol, str):
         raise TypeError(f"symbol number {number} must be a string, not {type(symbol).__name__}")
@@ -61,7 +61,7 @@ def to_bytes(content: Content) -> bytes:
     """A vocabulary as UTF-8 JSON.
 
     Raises:
-        ValueError: If that is more than ``MAX_BYTES``.
+        ValueError: if that is more than ``MAX_BYTES``.
     """
     fields = {"format": _FORMAT, **content._asdict(), "sha256": _checksum(content)}
     data = json.dumps(fields, ensure_ascii=False, indent=0).encode() + b"\n"
@@ -75,16 +75,16 @@ def to_bytes(content: Content) -> bytes:
 
 
 def from_bytes(data: bytes, source: str) -> Content:
-    """What :func:`to_bytes` made ``data`` from.
+    """The content of a vocabulary, read from bytes that ``to_bytes`` wrote.
 
     The symbols are strings, but not yet checked any further.
 
     Args:
         data: UTF-8 JSON.
-        source: The name of the file, for the errors.
+        source: the name of the file, for the errors.
 
     Raises:
-        ValueError: If ``data`` isn't a vocabulary, is too large, or is damaged.
+        ValueError: if ``data`` isn't a vocabulary, is too large, or is damaged.
     """
     if len(data) > MAX_BYTES:
         raise ValueError(f"{source} is not a vocabulary: it has more than {MAX_BYTES:,} bytes")
@@ -122,7 +122,7 @@ def _check_structure(data: bytes) -> None:
     """Turn away lists of lists: an empty one takes twenty times as much memory as it has characters.
 
     Raises:
-        ValueError: If there are more than a vocabulary has.
+        ValueError: if there are more than a vocabulary has.
     """
     if data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS:
         return

@@ -6,7 +6,7 @@ beside the lines that compute them. ``forward`` returns a trace of every interme
 imports the autodiff engine; that independence is what makes agreement between the two mean
 something.
 
-Start with :mod:`tinygrad_rnn.manual.elman`.
+Start with ``manual.elman``.
 """
 
 from . import (

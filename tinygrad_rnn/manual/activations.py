@@ -30,10 +30,10 @@ class Activation(NamedTuple):
     """An elementwise function with its derivative in terms of input and of output.
 
     Attributes:
-        name: The name by which :func:`activation` finds it.
+        name: the name by which ``activation`` finds it.
         function: ``f``, from ``a`` to ``s = f(a)``.
         derivative: ``f'(a)``, from the pre-activation ``a``.
-        derivative_from_output: The same number from the activation ``s = f(a)``.
+        derivative_from_output: the same number from the activation ``s = f(a)``.
     """
 
     name: str
@@ -65,10 +65,10 @@ ACTIVATIONS = {f.name: f for f in (TANH, SIGMOID, RELU, IDENTITY)}
 
 
 def activation(name: str | Activation) -> Activation:
-    """The activation of this name; an :class:`Activation` is returned as it is.
+    """The activation of this name; an ``Activation`` is returned as it is.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: there is none of this name.
 
     Example:
         >>> tanh = activation("tanh")

@@ -1,4 +1,4 @@
-"""What every derivation needs of NumPy: products summed over instances, and shape checks.
+"""Helpers for every derivation: products summed over instances, and shape checks.
 
 Sequences are time first: ``(T, B, n)`` for a batch of ``B`` instances, or ``(T, n)`` for one
 instance. A derivation is the same in both cases, except where a parameter's gradient gathers the
@@ -20,7 +20,7 @@ def outer(x: Array, delta: Array) -> Array:
     """``xᵀ δ``, summed over the instances: the gradient of ``M`` in ``a = x M``.
 
     Args:
-        x: What stood on the left of the matrix, ``(B, p)`` or ``(p,)``.
+        x: what stood on the left of the matrix, ``(B, p)`` or ``(p,)``.
         delta: ``∂L/∂a``, ``(B, q)`` or ``(q,)``.
 
     Returns:
@@ -47,12 +47,12 @@ def sum_instances(delta: Array) -> Array:
 
 
 def outer_by_step(xs: Array, deltas: Array) -> Array:
-    """:func:`outer` at every step: ``(T, ..., p)`` and ``(T, ..., q)`` give ``(T, p, q)``."""
+    """``outer`` at every step: ``(T, ..., p)`` and ``(T, ..., q)`` give ``(T, p, q)``."""
     return np.stack([outer(x, delta) for x, delta in zip(xs, deltas, strict=True)])
 
 
 def sum_instances_by_step(deltas: Array) -> Array:
-    """:func:`sum_instances` at every step: ``(T, ..., q)`` gives ``(T, q)``."""
+    """``sum_instances`` at every step: ``(T, ..., q)`` gives ``(T, q)``."""
     return np.stack([sum_instances(delta) for delta in deltas])
 
 
@@ -60,7 +60,7 @@ def as_sequence(xs: Array, features: int, where: str) -> Array:
     """``xs`` as an array, after checking that it is a sequence of ``features`` inputs per step.
 
     Raises:
-        ValueError: It has no step or no instance, or is neither ``(T, features)`` nor
+        ValueError: it has no step or no instance, or is neither ``(T, features)`` nor
             ``(T, B, features)``.
     """
     xs = np.asarray(xs)
@@ -79,7 +79,7 @@ def as_state(state: Array | None, shape: tuple[int, ...], like: Array, where: st
     """The initial state: zeros of ``shape`` (in the dtype of ``like``) unless one is given.
 
     Raises:
-        ValueError: The given state has another shape.
+        ValueError: the given state has another shape.
     """
     if state is None:
         return np.zeros(shape, dtype=like.dtype)
@@ -90,7 +90,7 @@ def check_shape(array: Array, shape: tuple[int, ...], where: str) -> Array:
     """``array`` as an array, after checking that it has exactly this shape.
 
     Raises:
-        ValueError: It has another one.
+        ValueError: it has another one.
     """
     array = np.asarray(array)
     if array.shape != shape:

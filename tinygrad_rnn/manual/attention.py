@@ -52,9 +52,9 @@ class AdditiveScore(NamedTuple):
     """The parameters of additive scores, and their gradients.
 
     Attributes:
-        A: Decoder state to score, ``(d, q)``.
-        B: Memory to score, ``(d, q)``.
-        v: To one number, ``(q,)``.
+        A: decoder state to score, ``(d, q)``.
+        B: memory to score, ``(d, q)``.
+        v: to one number, ``(q,)``.
     """
 
     A: Array
@@ -66,12 +66,12 @@ class DecoderParams(NamedTuple):
     """The parameters of the decoder, and their gradients.
 
     Attributes:
-        U: Input to state, ``(p, d)``.
-        W: State to state, ``(d, d)``.
-        C: Context to state, ``(d, d)``.
-        V: State to output, ``(d, k)``.
-        b: Bias, ``(d,)``.
-        c: Output bias, ``(k,)``.
+        U: input to state, ``(p, d)``.
+        W: state to state, ``(d, d)``.
+        C: context to state, ``(d, d)``.
+        V: state to output, ``(d, k)``.
+        b: bias, ``(d,)``.
+        c: output bias, ``(k,)``.
     """
 
     U: Array
@@ -83,7 +83,7 @@ class DecoderParams(NamedTuple):
 
 
 class AttentionParams(NamedTuple):
-    """All parameters, and all gradients; ``score`` is None for dot-product scores."""
+    """The parameters of the network, or their gradients; ``score`` is None for dot-product scores."""
 
     encoder: HiddenParams
     decoder: DecoderParams
@@ -91,19 +91,19 @@ class AttentionParams(NamedTuple):
 
 
 class AttentionTrace(NamedTuple):
-    """What the forward pass computed; row ``t - 1`` belongs to step t, except in ``s``.
+    """The quantities of the forward pass; row ``t - 1`` belongs to step t, except in ``s``.
 
     Attributes:
-        params: The parameters.
-        encoder: The encoder's recurrence; ``encoder.s[j]`` is h_j.
-        ys: The decoder's inputs, ``(T, ..., p)``.
-        f: The activation.
-        e: Scores, ``(T, ..., S)``.
-        alpha: Attention weights, ``(T, ..., S)``.
-        r: Contexts, ``(T, ..., d)``.
-        a: Pre-activations, ``(T, ..., d)``.
-        s: Decoder states ``s_0 .. s_T``, ``(T + 1, ..., d)``.
-        output: Outputs and loss.
+        params: the parameters.
+        encoder: the encoder's recurrence; ``encoder.s[j]`` is h_j.
+        ys: the decoder's inputs, ``(T, ..., p)``.
+        f: the activation.
+        e: scores, ``(T, ..., S)``.
+        alpha: attention weights, ``(T, ..., S)``.
+        r: contexts, ``(T, ..., d)``.
+        a: pre-activations, ``(T, ..., d)``.
+        s: decoder states ``s_0 .. s_T``, ``(T + 1, ..., d)``.
+        output: outputs and loss.
     """
 
     params: AttentionParams
@@ -122,7 +122,7 @@ class AttentionBackward(NamedTuple):
     """The derivatives of the loss; row ``t - 1`` belongs to step ``t``.
 
     Attributes:
-        output: At the output layer.
+        output: at the output layer.
         dL_ds: ``∂L/∂s_t``, ``(T, ..., d)``.
         delta: ``Δ_t = ∂L/∂a_t``, ``(T, ..., d)``.
         dL_dr: ``∂L/∂r_t``, ``(T, ..., d)``.
@@ -130,8 +130,8 @@ class AttentionBackward(NamedTuple):
         dL_de: ``∂L/∂e_t``, ``(T, ..., S)``.
         dL_dh: ``∂L/∂h_j`` as far as it comes through the decoder, ``(S, ..., d)``.
         dL_dy: ``∂L/∂y_t``, by the decoder's inputs, ``(T, ..., p)``.
-        encoder: At the encoder; ``encoder.dL_ds[j-1]`` is the whole ∂L/∂h_j.
-        gradients: The gradients.
+        encoder: at the encoder; ``encoder.dL_ds[j-1]`` is the whole ∂L/∂h_j.
+        gradients: the gradients.
     """
 
     output: ReadoutBackward
@@ -158,15 +158,15 @@ def forward(
     """The forward pass, with given decoder inputs (teacher forcing).
 
     Args:
-        params: The parameters; with ``score=None`` the scores are dot products.
-        xs: The source, ``(S, B, n)`` or ``(S, n)``.
-        ys: The decoder's inputs, ``(T, B, p)`` or ``(T, p)``.
-        targets: Targets of the decoder's outputs, as in :func:`tinygrad_rnn.manual.elman.forward`.
-        f: The activation of encoder and decoder.
-        objective: Loss, output steps and reductions.
+        params: the parameters; with ``score=None`` the scores are dot products.
+        xs: the source, ``(S, B, n)`` or ``(S, n)``.
+        ys: the decoder's inputs, ``(T, B, p)`` or ``(T, p)``.
+        targets: targets of the decoder's outputs, as in ``manual.elman.forward``.
+        f: the activation of encoder and decoder.
+        objective: loss, output steps and reductions.
 
     Raises:
-        ValueError: A shape that doesn't fit.
+        ValueError: a shape that doesn't fit.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -210,7 +210,7 @@ def backward(trace: AttentionTrace) -> AttentionBackward:
     """Backpropagation through the decoder, the attention and the encoder.
 
     Raises:
-        ValueError: The forward pass had no targets.
+        ValueError: the forward pass had no targets.
     """
     decoder, score, s = trace.params.decoder, trace.params.score, trace.s
     h = trace.encoder.s[1:]
@@ -272,7 +272,7 @@ def _compared(score: AdditiveScore, s: Array, h: Array) -> Array:
 def _scores_backward(
     score: AdditiveScore | None, s: Array, h: Array, dL_de: Array
 ) -> tuple[Array, Array, AdditiveScore | None]:
-    """What reaches ``s_{t-1}``, the memory and the score's parameters through ``e_t``."""
+    """The gradients with respect to ``s_{t-1}``, the memory and the score's parameters, through ``e_t``."""
     if score is None:
         return (
             np.einsum("...j,j...d->...d", dL_de, h),  # Σ_j ∂L/∂e_tj h_j

@@ -69,9 +69,9 @@ class BatchCTC(NamedTuple):
     """CTC of a batch.
 
     Attributes:
-        instances: The variables of every instance.
-        losses: Their losses, ``(B,)``.
-        loss: The mean of the losses.
+        instances: the variables of every instance.
+        losses: their losses, ``(B,)``.
+        loss: the mean of the losses.
         dL_dz: ``∂loss/∂z``, ``(T, B, k)``; zero behind the end of each instance.
     """
 
@@ -85,15 +85,15 @@ def ctc(z: Array, labels: Sequence[int] | Array, blank: int = 0) -> CTCTrace:
     """Loss and gradient of one instance.
 
     Args:
-        z: What the network says, before softmax, ``(T, k)``.
-        labels: The target, classes in ``0..k-1`` without the blank; it may be empty.
-        blank: The class that stands for "no label".
+        z: what the network says, before softmax, ``(T, k)``.
+        labels: the target, classes in ``0..k-1`` without the blank; it may be empty.
+        blank: the class that stands for "no label".
 
     Returns:
         Everything that the derivation names.
 
     Raises:
-        ValueError: A shape, a label or a blank that doesn't fit.
+        ValueError: a shape, a label or a blank that doesn't fit.
 
     Example:
         Two steps, equal probabilities; "a" is meant by the paths ``a a``, ``a -`` and ``- a``:
@@ -133,17 +133,17 @@ def ctc_batch(
     """Loss and gradient of a batch of instances of unequal length.
 
     Args:
-        z: What the network says, before softmax, ``(T, B, k)``.
-        labels: The target of each instance, of any length.
-        lengths: How many steps of each instance count; all of them by default.
-        blank: The class that stands for "no label".
+        z: what the network says, before softmax, ``(T, B, k)``.
+        labels: the target of each instance, of any length.
+        lengths: how many steps of each instance count; all of them by default.
+        blank: the class that stands for "no label".
 
     Returns:
         The instances, the mean of their losses, and its gradient. An instance whose target needs
         more steps than it has makes the mean infinite, and contributes nothing to the gradient.
 
     Raises:
-        ValueError: Shapes, lengths or labels that don't fit.
+        ValueError: shapes, lengths or labels that don't fit.
     """
     z = np.asarray(z)
     if z.ndim != 3:
@@ -177,7 +177,7 @@ def _with_blanks(labels: Sequence[int] | Array, blank: int, k: int) -> Array:
 
 
 def _may_skip(symbols: Array, blank: int) -> Array:
-    """Whether a path may come to ``s`` from ``s - 2``: over a blank, between different labels."""
+    """A mask of the places ``s`` that a path may reach from ``s - 2``: over a blank, between different labels."""
     may = np.zeros(len(symbols), dtype=bool)
     may[2:] = (symbols[2:] != blank) & (symbols[2:] != symbols[:-2])
     return may
@@ -192,7 +192,7 @@ def _shifted(log: Array, by: int) -> Array:
 
 
 def _step(log: Array, skips: Array) -> Array:
-    """One move along ``l'``: stay, go on, or skip a blank."""
+    """The log probabilities after one move along ``l'``: stay, go on, or skip a blank."""
     skipped = np.where(skips, _shifted(log, 2), -np.inf)
     return np.logaddexp(np.logaddexp(log, _shifted(log, 1)), skipped)
 

@@ -18,10 +18,10 @@ Every step uses the same parameters, so their gradients are sums over the steps:
 - ``∂L/∂U = Σ_t x_tᵀ Δ_t``
 - ``∂L/∂W = Σ_t s_{t-1}ᵀ Δ_t``
 - ``∂L/∂b = Σ_t Δ_t``
-- ``∂L/∂V``, ``∂L/∂c``: see :mod:`tinygrad_rnn.manual.readout`
+- ``∂L/∂V``, ``∂L/∂c``: see ``manual.readout``
 
 Sources: the article "Under The Hood of Neural Networks. Part 2: Recurrent" (its letters, and those of other articles,
-are translated in :mod:`tinygrad_rnn.manual.letters`); Elman, "Finding Structure in Time" (1990);
+are translated in ``manual.letters``); Elman, "Finding Structure in Time" (1990);
 Goodfellow, Bengio and Courville, "Deep Learning", section 10.2.2.
 
 Shapes: ``x_t`` is ``(B, n)`` or ``(n,)``, ``s_t`` is ``(B, d)`` or ``(d,)``, ``o_t`` is ``(B, k)``
@@ -51,11 +51,11 @@ class ElmanParams(NamedTuple):
     """The parameters, and, field by field, their gradients.
 
     Attributes:
-        U: Input to hidden, ``(n, d)``.
-        W: Hidden to hidden, ``(d, d)``.
-        V: Hidden to output, ``(d, k)``.
-        b: Hidden bias, ``(d,)``.
-        c: Output bias, ``(k,)``.
+        U: input to hidden, ``(n, d)``.
+        W: hidden to hidden, ``(d, d)``.
+        V: hidden to output, ``(d, k)``.
+        b: hidden bias, ``(d,)``.
+        c: output bias, ``(k,)``.
     """
 
     U: Array
@@ -74,7 +74,7 @@ class HiddenParams(NamedTuple):
 
 
 class HasHiddenParams(Protocol):
-    """Whatever has ``U``, ``W`` and ``b``: :class:`ElmanParams` or :class:`HiddenParams`."""
+    """Parameters that include ``U``, ``W`` and ``b``: ``ElmanParams`` or ``HiddenParams``."""
 
     @property
     def U(self) -> Array:
@@ -90,14 +90,14 @@ class HasHiddenParams(Protocol):
 
 
 class HiddenTrace(NamedTuple):
-    """What the recurrence computed.
+    """The quantities of the recurrence.
 
     Attributes:
-        params: Whatever holds ``U``, ``W`` and ``b``.
-        xs: Inputs ``x_1 .. x_T``, ``(T, ..., n)``.
-        f: The activation.
-        a: Pre-activations ``a_1 .. a_T``, ``(T, ..., d)``: ``a[t-1]`` is a_t.
-        s: States ``s_0 .. s_T``, ``(T + 1, ..., d)``: ``s[t]`` is s_t, ``s[0]`` the initial one.
+        params: whatever holds ``U``, ``W`` and ``b``.
+        xs: inputs ``x_1 .. x_T``, ``(T, ..., n)``.
+        f: the activation.
+        a: pre-activations ``a_1 .. a_T``, ``(T, ..., d)``: ``a[t-1]`` is a_t.
+        s: states ``s_0 .. s_T``, ``(T + 1, ..., d)``: ``s[t]`` is s_t, ``s[0]`` the initial one.
     """
 
     params: HasHiddenParams
@@ -115,7 +115,7 @@ class HiddenBackward(NamedTuple):
         delta: ``Δ_t = ∂L/∂a_t``, ``(T, ..., d)``.
         dL_ds0: ``∂L/∂s_0``, ``(..., d)``.
         dL_dx: ``∂L/∂x_t``, ``(T, ..., n)``.
-        contributions: The steps' contributions to the gradients, each ``(T, *parameter shape)``.
+        contributions: the steps' contributions to the gradients, each ``(T, *parameter shape)``.
     """
 
     dL_ds: Array
@@ -167,8 +167,8 @@ class ElmanBackward(NamedTuple):
         delta: ``Δ_t = ∂L/∂a_t``, ``(T, ..., d)``.
         dL_ds0: ``∂L/∂s_0``, ``(..., d)``.
         dL_dx: ``∂L/∂x_t``, ``(T, ..., n)``.
-        contributions: The steps' contributions to the gradients, each ``(T, *parameter shape)``.
-        gradients: Their sums over the steps.
+        contributions: the steps' contributions to the gradients, each ``(T, *parameter shape)``.
+        gradients: their sums over the steps.
     """
 
     dL_dz: Array
@@ -196,15 +196,15 @@ def forward(
         params: ``U``, ``W``, ``V``, ``b``, ``c``.
         xs: ``x_1 .. x_T``, ``(T, B, n)`` or ``(T, n)``.
         targets: ``y_t`` at the ``m`` output steps, ``(m, B, k)`` or ``(m, k)``; None for no loss.
-        s0: The initial state, ``(B, d)`` or ``(d,)``; zeros by default.
-        f: The activation of the state.
-        objective: Loss, output steps and reductions.
+        s0: the initial state, ``(B, d)`` or ``(d,)``; zeros by default.
+        f: the activation of the state.
+        objective: loss, output steps and reductions.
 
     Returns:
-        Every intermediate quantity, for :func:`backward`.
+        Every intermediate quantity, for ``backward``.
 
     Raises:
-        ValueError: A shape that doesn't fit, an unknown name, or a step outside ``1..T``.
+        ValueError: a shape that doesn't fit, an unknown name, or a step outside ``1..T``.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -224,13 +224,13 @@ def backward(trace: ElmanTrace) -> ElmanBackward:
     """Backpropagation through time.
 
     Args:
-        trace: What :func:`forward` returned, with targets.
+        trace: what ``forward`` returned, with targets.
 
     Returns:
         The gradients and every derivative on the way to them.
 
     Raises:
-        ValueError: The forward pass had no targets.
+        ValueError: the forward pass had no targets.
     """
     output = readout.backward(trace.output)
     hidden = hidden_backward(trace.hidden, output.dLt_ds)
@@ -262,13 +262,13 @@ def hidden_forward(
         params: ``U`` (n, d), ``W`` (d, d), ``b`` (d,).
         xs: ``(T, B, n)`` or ``(T, n)``.
         s0: ``(B, d)`` or ``(d,)``; zeros by default.
-        f: The activation.
+        f: the activation.
 
     Returns:
         Pre-activations and states.
 
     Raises:
-        ValueError: A shape that doesn't fit.
+        ValueError: a shape that doesn't fit.
     """
     U, W, b = params.U, params.W, params.b
     n, d = U.shape
@@ -288,7 +288,7 @@ def hidden_backward(trace: HiddenTrace, dLt_ds: Array) -> HiddenBackward:
     """BPTT through the recurrence.
 
     Args:
-        trace: What :func:`hidden_forward` returned.
+        trace: what ``hidden_forward`` returned.
         dLt_ds: ``∂L_t/∂s_t``, what reaches each state from above, ``(T, ..., d)``.
 
     Returns:
@@ -324,10 +324,10 @@ def random_params(n: int, d: int, k: int, rng: np.random.Generator) -> ElmanPara
     equation 16), the "Xavier initialization" of the article "Updating parameters and RNN training".
 
     Args:
-        n: Size of an input.
-        d: Size of the state.
-        k: Size of an output.
-        rng: The source of randomness.
+        n: size of an input.
+        d: size of the state.
+        k: size of an output.
+        rng: the source of randomness.
 
     Returns:
         float64 parameters.

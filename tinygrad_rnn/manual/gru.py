@@ -61,10 +61,10 @@ class GRUParams(NamedTuple):
     """The parameters, and, field by field, their gradients; gates in the order r, z, n.
 
     Attributes:
-        U: Input to gates, ``(n, 3d)``.
-        W: State to gates, ``(d, 3d)``.
-        b: Bias, ``(3d,)``.
-        b_hn: The bias inside the reset product, ``(d,)``; only with reset after the product, and
+        U: input to gates, ``(n, 3d)``.
+        W: state to gates, ``(d, 3d)``.
+        b: bias, ``(3d,)``.
+        b_hn: the bias inside the reset product, ``(d,)``; only with reset after the product, and
             None for none.
     """
 
@@ -75,16 +75,16 @@ class GRUParams(NamedTuple):
 
 
 class GRUTrace(NamedTuple):
-    """What the forward pass computed; row ``t - 1`` belongs to step t, except in ``h``.
+    """The quantities of the forward pass; row ``t - 1`` belongs to step t, except in ``h``.
 
     Attributes:
-        params: The parameters.
-        reset: Where the reset gate stands.
-        xs: Inputs, ``(T, ..., n)``.
-        r: Reset gates, ``(T, ..., d)``.
-        z: Update gates, ``(T, ..., d)``.
-        n: Candidates, ``(T, ..., d)``.
-        h: States ``h_0 .. h_T``, ``(T + 1, ..., d)``: ``h[t]`` is h_t.
+        params: the parameters.
+        reset: where the reset gate stands.
+        xs: inputs, ``(T, ..., n)``.
+        r: reset gates, ``(T, ..., d)``.
+        z: update gates, ``(T, ..., d)``.
+        n: candidates, ``(T, ..., d)``.
+        h: states ``h_0 .. h_T``, ``(T + 1, ..., d)``: ``h[t]`` is h_t.
     """
 
     params: GRUParams
@@ -107,8 +107,8 @@ class GRUBackward(NamedTuple):
         delta: ``Δ_t``, by the gates' arguments, ``(T, ..., 3d)``.
         dL_dh0: ``∂L/∂h_0``, ``(..., d)``.
         dL_dx: ``∂L/∂x_t``, ``(T, ..., n)``.
-        contributions: The steps' contributions to the gradients, each ``(T, *parameter shape)``.
-        gradients: Their sums over the steps.
+        contributions: the steps' contributions to the gradients, each ``(T, *parameter shape)``.
+        gradients: their sums over the steps.
     """
 
     dL_dh: Array
@@ -128,15 +128,15 @@ def forward(params: GRUParams, xs: Array, h0: Array | None = None, *, reset: Res
     Args:
         params: ``U``, ``W``, ``b`` and, with reset after the product, ``b_hn``.
         xs: ``(T, B, n)`` or ``(T, n)``.
-        h0: Initial state, ``(B, d)`` or ``(d,)``; zeros by default.
+        h0: initial state, ``(B, d)`` or ``(d,)``; zeros by default.
         reset: ``"after"`` or ``"before"`` the product with ``W_n``.
 
     Returns:
         Every gate and state. An output layer and a loss go on top of ``trace.h[1:]``:
-        :mod:`tinygrad_rnn.manual.readout`.
+        ``manual.readout``.
 
     Raises:
-        ValueError: A shape that doesn't fit, or a ``b_hn`` where there is none.
+        ValueError: a shape that doesn't fit, or a ``b_hn`` where there is none.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -166,7 +166,7 @@ def backward(trace: GRUTrace, dLt_dh: Array) -> GRUBackward:
     """Backpropagation through time.
 
     Args:
-        trace: What :func:`forward` returned.
+        trace: what ``forward`` returned.
         dLt_dh: ``∂L_t/∂h_t``, what reaches each state from above, ``(T, ..., d)``. What acts on
             the final state belongs into its last row.
 
@@ -174,7 +174,7 @@ def backward(trace: GRUTrace, dLt_dh: Array) -> GRUBackward:
         The gradients and every derivative on the way to them.
 
     Raises:
-        ValueError: A shape that doesn't fit.
+        ValueError: a shape that doesn't fit.
     """
     h, after = trace.h, trace.reset == "after"
     dLt_dh = check_shape(dLt_dh, h[1:].shape, "GRU: dLt_dh")
@@ -228,7 +228,7 @@ def _product(params: GRUParams, h: Array) -> Array:
 
 
 def _contributions(trace: GRUTrace, delta: Array) -> GRUParams:
-    """What each step contributes to the gradients."""
+    """The contribution of each step to the gradients."""
     before = trace.h[:-1]  # h_{t-1}
     delta_r, delta_z, delta_n = np.split(delta, 3, axis=-1)
     if trace.reset == "after":

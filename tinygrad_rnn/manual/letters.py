@@ -30,16 +30,16 @@ from .elman import ElmanParams
 
 
 class Notation(NamedTuple):
-    """How an article writes the parameters of an Elman network.
+    """The letters of an article for the parameters of an Elman network.
 
     Attributes:
-        article: Its title.
-        U: Its name for the matrix from input to hidden.
-        W: Its name for the matrix from hidden to hidden.
-        V: Its name for the matrix from hidden to output.
-        b: Its name for the hidden bias; None where it has none.
-        c: Its name for the output bias; None where it has none.
-        columns: Whether its vectors are columns, so that its matrices are the transposes of ours.
+        article: its title.
+        U: its name for the matrix from input to hidden.
+        W: its name for the matrix from hidden to hidden.
+        V: its name for the matrix from hidden to output.
+        b: its name for the hidden bias; None where it has none.
+        c: its name for the output bias; None where it has none.
+        columns: whether its vectors are columns, so that its matrices are the transposes of ours.
     """
 
     article: str
@@ -72,8 +72,8 @@ def to_letters(params: ElmanParams, notation: Notation) -> dict[str, Array]:
     """Parameters, or their gradients, in the letters and the orientation of an article.
 
     Args:
-        params: In our letters. Axes in front of a parameter's own (of steps or of loss components) stay in front.
-        notation: The article's.
+        params: in our letters. Axes in front of a parameter's own (of steps or of loss components) stay in front.
+        notation: the article's.
 
     Returns:
         The arrays by the article's names. A bias that the article doesn't have is left out.
@@ -96,14 +96,14 @@ def from_letters(arrays: Mapping[str, Array], notation: Notation) -> ElmanParams
     """Parameters, or their gradients, in our letters and orientation.
 
     Args:
-        arrays: By the article's names.
-        notation: The article's.
+        arrays: by the article's names.
+        notation: the article's.
 
     Returns:
         In our letters, with zeros for a bias that the article doesn't have.
 
     Raises:
-        KeyError: An array is missing, or one has a name that the article doesn't use.
+        KeyError: an array is missing, or one has a name that the article doesn't use.
     """
     names = {ours: getattr(notation, ours) for ours in ElmanParams._fields}
     expected = {name for name in names.values() if name is not None}

@@ -31,8 +31,8 @@ def lines(back: Backward) -> dict[str, Array]:
     """Every derivative of a backward pass by its name, in the order of the derivation.
 
     Args:
-        back: What ``backward`` of :mod:`~tinygrad_rnn.manual.elman`, :mod:`~tinygrad_rnn.manual.lstm` or
-            :mod:`~tinygrad_rnn.manual.gru` returned.
+        back: what ``backward`` of ``elman``, ``lstm`` or
+            ``gru`` returned.
 
     Returns:
         ``"dL/dh[t]"`` and so on for t = T..1, with ``"delta[t]"`` for Δ_t; then ``"dL/dh[0]"``; then ``"dL/dW"`` and

@@ -18,7 +18,7 @@ The one-sided cross-entropy is that of the article "Under The Hood of Neural Net
 Recurrent": it rewards an output near 1 where the target is 1 and ignores all others.
 
 Each loss is a sum over the ``k`` output components, ``ℓ = Σᵢ ℓᵢ``. The article "Updating parameters
-and RNN training" keeps them apart, so :class:`Loss` offers the components too.
+and RNN training" keeps them apart, so ``Loss`` offers the components too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Loss(NamedTuple):
     """The loss of one time step, as a function of the output pre-activation ``z`` and target ``y``.
 
     Attributes:
-        name: The name by which :func:`loss_function` finds it.
+        name: the name by which ``loss_function`` finds it.
         output: ``f_o``, from ``z`` to the output ``o``, both ``(..., k)``.
         components: ``ℓᵢ(z, y)``, ``(..., k)``; their sum over ``i`` is the loss.
         gradient: ``∂ℓ/∂z``, ``(..., k)``.
@@ -124,7 +124,7 @@ def mean_squared_error(output: str | Activation = IDENTITY) -> Loss:
     """The mean squared error after any elementwise output function.
 
     Args:
-        output: ``f_o``, by name or as an :class:`~tinygrad_rnn.manual.activations.Activation`.
+        output: ``f_o``, by name or as an ``Activation``.
 
     Returns:
         ``ℓ = (1/k) Σᵢ (oᵢ - yᵢ)²`` with ``o = f_o(z)`` over ``k`` components.
@@ -152,10 +152,10 @@ LOSSES = {
 
 
 def loss_function(name: str | Loss) -> Loss:
-    """The loss of this name; a :class:`Loss` is returned as it is.
+    """The loss of this name; a ``Loss`` is returned as it is.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: there is none of this name.
     """
     if isinstance(name, Loss):
         return name
@@ -168,14 +168,14 @@ def one_hot(classes: Array, k: int) -> Array:
     """Class numbers as target vectors: 1 at the class, 0 elsewhere.
 
     Args:
-        classes: Integers in ``0..k-1``, of any shape.
-        k: The number of classes.
+        classes: integers in ``0..k-1``, of any shape.
+        k: the number of classes.
 
     Returns:
         ``classes.shape + (k,)``, float64.
 
     Raises:
-        ValueError: A class lies outside ``0..k-1``.
+        ValueError: a class lies outside ``0..k-1``.
 
     Example:
         >>> one_hot(np.array([2, 0]), 3)

@@ -56,10 +56,10 @@ class LSTMParams(NamedTuple):
     """The parameters, and, field by field, their gradients; gates in the order i, f, g, o.
 
     Attributes:
-        U: Input to gates, ``(n, 4d)``.
-        W: Hidden to gates, ``(d, 4d)``.
-        b: Bias, ``(4d,)``.
-        P: Peepholes ``p_i, p_f, p_o`` as rows, ``(3, d)``; None without peepholes.
+        U: input to gates, ``(n, 4d)``.
+        W: hidden to gates, ``(d, 4d)``.
+        b: bias, ``(4d,)``.
+        P: peepholes ``p_i, p_f, p_o`` as rows, ``(3, d)``; None without peepholes.
     """
 
     U: Array
@@ -69,17 +69,17 @@ class LSTMParams(NamedTuple):
 
 
 class LSTMTrace(NamedTuple):
-    """What the forward pass computed; row ``t - 1`` belongs to step t, except in ``h`` and ``c``.
+    """The quantities of the forward pass; row ``t - 1`` belongs to step t, except in ``h`` and ``c``.
 
     Attributes:
-        params: The parameters.
-        xs: Inputs, ``(T, ..., n)``.
-        i: Input gates, ``(T, ..., d)``.
-        f: Forget gates, ``(T, ..., d)``.
-        g: Candidates, ``(T, ..., d)``.
-        o: Output gates, ``(T, ..., d)``.
-        c: Cell states ``c_0 .. c_T``, ``(T + 1, ..., d)``: ``c[t]`` is c_t.
-        h: Hidden states ``h_0 .. h_T``, ``(T + 1, ..., d)``: ``h[t]`` is h_t.
+        params: the parameters.
+        xs: inputs, ``(T, ..., n)``.
+        i: input gates, ``(T, ..., d)``.
+        f: forget gates, ``(T, ..., d)``.
+        g: candidates, ``(T, ..., d)``.
+        o: output gates, ``(T, ..., d)``.
+        c: cell states ``c_0 .. c_T``, ``(T + 1, ..., d)``: ``c[t]`` is c_t.
+        h: hidden states ``h_0 .. h_T``, ``(T + 1, ..., d)``: ``h[t]`` is h_t.
     """
 
     params: LSTMParams
@@ -106,8 +106,8 @@ class LSTMBackward(NamedTuple):
         dL_dh0: ``∂L/∂h_0``, ``(..., d)``.
         dL_dc0: ``∂L/∂c_0``, ``(..., d)``.
         dL_dx: ``∂L/∂x_t``, ``(T, ..., n)``.
-        contributions: The steps' contributions to the gradients, each ``(T, *parameter shape)``.
-        gradients: Their sums over the steps.
+        contributions: the steps' contributions to the gradients, each ``(T, *parameter shape)``.
+        gradients: their sums over the steps.
     """
 
     dL_dh: Array
@@ -130,15 +130,15 @@ def forward(params: LSTMParams, xs: Array, h0: Array | None = None, c0: Array | 
     Args:
         params: ``U``, ``W``, ``b`` and, with peepholes, ``P``.
         xs: ``(T, B, n)`` or ``(T, n)``.
-        h0: Initial hidden state, ``(B, d)`` or ``(d,)``; zeros by default.
-        c0: Initial cell state, of the same shape; zeros by default.
+        h0: initial hidden state, ``(B, d)`` or ``(d,)``; zeros by default.
+        c0: initial cell state, of the same shape; zeros by default.
 
     Returns:
         Every gate and state. An output layer and a loss go on top of ``trace.h[1:]``:
-        :mod:`tinygrad_rnn.manual.readout`.
+        ``manual.readout``.
 
     Raises:
-        ValueError: A shape that doesn't fit.
+        ValueError: a shape that doesn't fit.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -173,7 +173,7 @@ def backward(trace: LSTMTrace, dLt_dh: Array, dL_dcT: Array | None = None) -> LS
     """Backpropagation through time.
 
     Args:
-        trace: What :func:`forward` returned.
+        trace: what ``forward`` returned.
         dLt_dh: ``∂L_t/∂h_t``, what reaches each hidden state from above, ``(T, ..., d)``. What
             acts on the final hidden state belongs into its last row.
         dL_dcT: ``∂L/∂c_T``, where something acts on the final cell state, ``(..., d)``.
@@ -182,7 +182,7 @@ def backward(trace: LSTMTrace, dLt_dh: Array, dL_dcT: Array | None = None) -> LS
         The gradients and every derivative on the way to them.
 
     Raises:
-        ValueError: A shape that doesn't fit.
+        ValueError: a shape that doesn't fit.
     """
     h, c, W = trace.h, trace.c, trace.params.W
     P = np.zeros_like(c, shape=(3, c.shape[-1])) if trace.params.P is None else trace.params.P
@@ -232,7 +232,7 @@ def backward(trace: LSTMTrace, dLt_dh: Array, dL_dcT: Array | None = None) -> LS
 
 
 def _contributions(trace: LSTMTrace, delta: Array) -> LSTMParams:
-    """What each step contributes to the gradients."""
+    """The contribution of each step to the gradients."""
     peepholes = None
     if trace.params.P is not None:
         delta_i, delta_f, _, delta_o = np.split(delta, 4, axis=-1)

@@ -36,10 +36,10 @@ class Paths(NamedTuple):
         dLt_ds: ``∂L_t/∂s_t``, ``(T, ..., d)``; zero at steps without a loss.
         step_jacobians: ``∂s_t/∂s_{t-1}``, ``(T, ..., d, d)``.
         chains: ``∂s_t/∂s_k``, ``(T, T, ..., d, d)``; zero where k > t, the identity where k = t.
-        terms: For each of ``U``, ``W``, ``b`` the terms, summed over the instances,
+        terms: for each of ``U``, ``W``, ``b`` the terms, summed over the instances,
             ``(T, T, *parameter shape)``; zero where k > t.
-        norms: Their Frobenius norms, ``(T, T)``.
-        gradients: Their sums.
+        norms: their Frobenius norms, ``(T, T)``.
+        gradients: their sums.
     """
 
     dLt_ds: Array
@@ -54,16 +54,16 @@ def sum_over_paths(trace: ElmanTrace) -> Paths:
     """The gradient of an Elman network as the sum of its paths.
 
     Every product is formed as it is written, Jacobian by Jacobian; for T steps that is of the order
-    of T² matrix products. :func:`tinygrad_rnn.manual.elman.backward` gives the same sums with T.
+    of T² matrix products. ``manual.elman.backward`` gives the same sums with T.
 
     Args:
-        trace: What :func:`tinygrad_rnn.manual.elman.forward` returned, with targets.
+        trace: what ``manual.elman.forward`` returned, with targets.
 
     Returns:
         The table and all of its factors.
 
     Raises:
-        ValueError: The forward pass had no targets.
+        ValueError: the forward pass had no targets.
 
     Example:
         >>> from tinygrad_rnn.manual import worked_example
@@ -111,8 +111,8 @@ def explicit_derivatives(trace: HiddenTrace, k: int) -> HiddenParams:
     ``f'(a_k)[m] · x[p]`` where ``q = m``, and 0 elsewhere.
 
     Args:
-        trace: What :func:`tinygrad_rnn.manual.elman.hidden_forward` returned.
-        k: The step, from 1.
+        trace: what ``manual.elman.hidden_forward`` returned.
+        k: the step, from 1.
 
     Returns:
         For each of ``U``, ``W``, ``b`` the tensor, ``(..., d, *parameter shape)``.
@@ -145,7 +145,7 @@ def format_norms(paths: Paths, name: str) -> str:
     """The norms of the terms of one parameter as a text table, a row for each loss.
 
     Args:
-        paths: What :func:`sum_over_paths` returned.
+        paths: what ``sum_over_paths`` returned.
         name: ``"U"``, ``"W"`` or ``"b"``.
     """
     norms = getattr(paths.norms, name)

@@ -10,7 +10,7 @@ an output:
 
 and backwards:
 
-- ``∂L/∂z_t = ∂L_t/∂z_t``          from :mod:`tinygrad_rnn.manual.losses`
+- ``∂L/∂z_t = ∂L_t/∂z_t``          from ``manual.losses``
 - ``∂L/∂V = Σ_t s_tᵀ ∂L/∂z_t``
 - ``∂L/∂c = Σ_t ∂L/∂z_t``
 - ``∂L_t/∂s_t = ∂L/∂z_t Vᵀ``       what the recurrence goes on from
@@ -34,11 +34,11 @@ Reduction = Literal["sum", "mean"]
 
 
 class Objective(NamedTuple):
-    """What a network is asked for: a loss, the steps that have one, and how they are added up.
+    """The objective of a network: a loss, the steps that have one, and how they are added up.
 
     Attributes:
-        loss: One of :data:`tinygrad_rnn.manual.losses.LOSSES`, or its name.
-        steps: The steps that have an output: ``None`` for every step, ``"last"`` for the last one
+        loss: one of ``manual.losses.LOSSES``, or its name.
+        steps: the steps that have an output: ``None`` for every step, ``"last"`` for the last one
             (many-to-one), or a list of steps, counted from 1.
         over_time: ``"sum"`` or ``"mean"`` of the losses of the steps.
         over_instances: ``"mean"`` or ``"sum"`` of the losses of the instances of a batch.
@@ -54,19 +54,19 @@ DEFAULT_OBJECTIVE = Objective()
 
 
 class ReadoutTrace(NamedTuple):
-    """What the output layer computed; ``m`` is the number of steps that have an output.
+    """The quantities of the output layer; ``m`` is the number of steps that have an output.
 
     Attributes:
         V: ``(d, k)``.
         states: ``s_1 .. s_T``, ``(T, ..., d)``.
         targets: ``y_t`` at the output steps, ``(m, ..., k)``, or None.
-        loss_function: The loss.
-        steps: The output steps, counted from 1.
-        scale: The factor of each ``ℓ(o_t, y_t)`` in the loss ``L``.
-        z: Output pre-activations, ``(m, ..., k)``.
-        o: Outputs, ``(m, ..., k)``.
-        L: The loss of each output step, reduced over the instances, ``(m,)``; or None.
-        loss: The loss, or None without targets.
+        loss_function: the loss.
+        steps: the output steps, counted from 1.
+        scale: the factor of each ``ℓ(o_t, y_t)`` in the loss ``L``.
+        z: output pre-activations, ``(m, ..., k)``.
+        o: outputs, ``(m, ..., k)``.
+        L: the loss of each output step, reduced over the instances, ``(m,)``; or None.
+        loss: the loss, or None without targets.
     """
 
     V: Array
@@ -87,7 +87,7 @@ class ReadoutBackward(NamedTuple):
     Attributes:
         dL_dz: ``∂L/∂z_t``, ``(T, ..., k)``; zero at steps without an output.
         V: ``s_tᵀ ∂L/∂z_t``, the step's contribution to ``∂L/∂V``, ``(T, d, k)``.
-        c: Its contribution to ``∂L/∂c``, ``(T, k)``.
+        c: its contribution to ``∂L/∂c``, ``(T, k)``.
         dLt_ds: ``∂L_t/∂s_t``, through the step's own output only, ``(T, ..., d)``.
     """
 
@@ -105,10 +105,10 @@ def forward(V: Array, c: Array, states: Array, targets: Array | None, objective:
         c: ``(k,)``.
         states: ``(T, B, d)`` or ``(T, d)``.
         targets: ``(m, B, k)`` or ``(m, k)``, one row for each output step; None for no loss.
-        objective: Which steps have an output, and what is asked of it.
+        objective: which steps have an output, and what is asked of it.
 
     Raises:
-        ValueError: A shape, a step or a reduction that doesn't fit.
+        ValueError: a shape, a step or a reduction that doesn't fit.
     """
     loss = loss_function(objective.loss)
     T, d = len(states), states.shape[-1]
@@ -134,7 +134,7 @@ def backward(trace: ReadoutTrace) -> ReadoutBackward:
     """The derivatives of the loss at the output layer, and what it hands to the recurrence.
 
     Raises:
-        ValueError: The forward pass had no targets.
+        ValueError: the forward pass had no targets.
     """
     if trace.targets is None:
         raise ValueError("backward: the forward pass had no targets, so there is no loss")

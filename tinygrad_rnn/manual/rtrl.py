@@ -6,7 +6,7 @@ The derivatives of the state with respect to every parameter are tensors. They a
     ``∂s_t/∂θ = ∂⁺s_t/∂θ + ∂s_t/∂s_{t-1} · ∂s_{t-1}/∂θ``,    ``∂s_0/∂θ = 0``
 
 with the explicit derivative ``∂⁺s_t/∂θ`` and the Jacobian ``∂s_t/∂s_{t-1}`` of
-:mod:`tinygrad_rnn.manual.paths`. The loss of a step is a sum over the components ``i`` of its
+``manual.paths``. The loss of a step is a sum over the components ``i`` of its
 output, ``L_t = Σ_i L_{t,i}``. Kept apart, they give every parameter a loss gradient with one axis
 more than the parameter, in front:
 
@@ -45,7 +45,7 @@ class RTRL(NamedTuple):
             shape)``; ``ds.W[t]`` is ∂s_t/∂W.
         loss_gradients: ``∂L_{t,i}/∂θ`` for each output step and component, summed over the
             instances: ``(m, k, *parameter shape)``.
-        gradients: Their sums over steps and components.
+        gradients: their sums over steps and components.
     """
 
     ds: HiddenParams
@@ -57,13 +57,13 @@ def rtrl(trace: ElmanTrace) -> RTRL:
     """The gradient of an Elman network by forward accumulation.
 
     Args:
-        trace: What :func:`tinygrad_rnn.manual.elman.forward` returned, with targets.
+        trace: what ``manual.elman.forward`` returned, with targets.
 
     Returns:
         The tensors of every step, and the gradients.
 
     Raises:
-        ValueError: The forward pass had no targets.
+        ValueError: the forward pass had no targets.
 
     Example:
         >>> from tinygrad_rnn.manual import worked_example
@@ -107,8 +107,8 @@ def update(params: ElmanParams, loss_gradients: ElmanParams, learning_rate: floa
     """``θ := θ - α Σ_t Σ_i ∂L_{t,i}/∂θ``, the update of the article.
 
     Args:
-        params: The parameters ``θ``.
-        loss_gradients: ``∂L_{t,i}/∂θ``, as in :class:`RTRL`.
+        params: the parameters ``θ``.
+        loss_gradients: ``∂L_{t,i}/∂θ``, as in ``RTRL``.
         learning_rate: ``α``.
 
     Returns:

@@ -17,7 +17,7 @@ comes back from each:
 - ``Δ_t = ∂L/∂a_t = ∂L/∂s_t ∘ f'(a_t)``
 
 with terms beyond ``T`` absent. The gradients are sums over the steps: ``∂L/∂U``, ``∂L/∂W`` and
-``∂L/∂b`` as in :mod:`tinygrad_rnn.manual.elman`, and ``∂L/∂M_j = Σ_t s_{t-lag_j}ᵀ Δ_t``.
+``∂L/∂b`` as in ``manual.elman``, and ``∂L/∂M_j = Σ_t s_{t-lag_j}ᵀ Δ_t``.
 
 Note that by addition the state isn't ``f(a)`` any more, so that ``f'`` must be taken from ``a``.
 
@@ -48,10 +48,10 @@ class SkipParams(NamedTuple):
     """The parameters, and, field by field, their gradients.
 
     Attributes:
-        U: Input to hidden, ``(n, d)``.
-        W: Previous state to hidden, ``(d, d)``.
-        b: Bias, ``(d,)``.
-        M: Older states to hidden, one matrix for each lag, ``(number of lags, d, d)``; None for
+        U: input to hidden, ``(n, d)``.
+        W: previous state to hidden, ``(d, d)``.
+        b: bias, ``(d,)``.
+        M: older states to hidden, one matrix for each lag, ``(number of lags, d, d)``; None for
             skip connections by addition.
     """
 
@@ -62,15 +62,15 @@ class SkipParams(NamedTuple):
 
 
 class SkipTrace(NamedTuple):
-    """What the forward pass computed.
+    """The quantities of the forward pass.
 
     Attributes:
-        params: The parameters.
-        lags: How far each skip connection reaches back.
-        xs: Inputs, ``(T, ..., n)``.
-        f: The activation.
-        a: Pre-activations, ``(T, ..., d)``: ``a[t-1]`` is a_t.
-        states: All states, the given ones first, ``(H + T, ..., d)`` with the longest reach ``H``:
+        params: the parameters.
+        lags: how far each skip connection reaches back.
+        xs: inputs, ``(T, ..., n)``.
+        f: the activation.
+        a: pre-activations, ``(T, ..., d)``: ``a[t-1]`` is a_t.
+        states: all states, the given ones first, ``(H + T, ..., d)`` with the longest reach ``H``:
             ``states[H - 1 + t]`` is s_t, and ``states[H - 1]`` is s_0.
     """
 
@@ -101,8 +101,8 @@ class SkipBackward(NamedTuple):
         delta: ``Δ_t = ∂L/∂a_t``, ``(T, ..., d)``.
         dL_dhistory: ``∂L/∂s_{1-H} .. ∂L/∂s_0``, for the given states, ``(H, ..., d)``.
         dL_dx: ``∂L/∂x_t``, ``(T, ..., n)``.
-        contributions: The steps' contributions to the gradients, each ``(T, *parameter shape)``.
-        gradients: Their sums over the steps.
+        contributions: the steps' contributions to the gradients, each ``(T, *parameter shape)``.
+        gradients: their sums over the steps.
     """
 
     dL_ds: Array
@@ -126,17 +126,17 @@ def forward(
     Args:
         params: ``U``, ``W``, ``b``, and ``M`` for skip connections by matrices.
         xs: ``(T, B, n)`` or ``(T, n)``.
-        lags: How far back each skip connection reaches; lag 2 is the state before the previous one.
-        history: The states before the first step in order of time, the last one s_0:
+        lags: how far back each skip connection reaches; lag 2 is the state before the previous one.
+        history: the states before the first step in order of time, the last one s_0:
             ``(H, ..., d)`` with ``H = max(1, *lags)``. Zeros by default.
-        f: The activation.
+        f: the activation.
 
     Returns:
         Pre-activations and states. An output layer and a loss go on top of ``trace.s[1:]``:
-        :mod:`tinygrad_rnn.manual.readout`.
+        ``manual.readout``.
 
     Raises:
-        ValueError: A shape that doesn't fit, or a lag below 1.
+        ValueError: a shape that doesn't fit, or a lag below 1.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -180,14 +180,14 @@ def backward(trace: SkipTrace, dLt_ds: Array) -> SkipBackward:
     """Backpropagation through time, along all connections.
 
     Args:
-        trace: What :func:`forward` returned.
+        trace: what ``forward`` returned.
         dLt_ds: ``∂L_t/∂s_t``, what reaches each state from above, ``(T, ..., d)``.
 
     Returns:
         The gradients and every derivative on the way to them.
 
     Raises:
-        ValueError: A shape that doesn't fit.
+        ValueError: a shape that doesn't fit.
     """
     U, W, _, M = trace.params
     dLt_ds = check_shape(dLt_ds, trace.a.shape, "skip connections: dLt_ds")

@@ -18,7 +18,7 @@ sees both:
 Backward, ``∂L_t/∂[→s_t, ←s_t]`` is cut in two. Each direction does its own BPTT; that of ``←`` runs
 from step 1 to step T, against its own time.
 
-Either is :mod:`tinygrad_rnn.manual.elman` used twice.
+Either is ``manual.elman`` used twice.
 
 Sources: El Hihi and Bengio, "Hierarchical recurrent neural networks for long-term dependencies"
 (1995), for stacks; Schuster and Paliwal, "Bidirectional recurrent neural networks" (1997).
@@ -47,10 +47,10 @@ class TwoLayerParams(NamedTuple):
     """The parameters, and, field by field, their gradients.
 
     Attributes:
-        lower: Of the lower layer: ``U¹`` (n, d₁), ``W¹`` (d₁, d₁), ``b¹`` (d₁,).
-        upper: Of the upper layer: ``U²`` (d₁, d₂), ``W²`` (d₂, d₂), ``b²`` (d₂,).
-        V: Upper state to output, ``(d₂, k)``.
-        c: Output bias, ``(k,)``.
+        lower: of the lower layer: ``U¹`` (n, d₁), ``W¹`` (d₁, d₁), ``b¹`` (d₁,).
+        upper: of the upper layer: ``U²`` (d₁, d₂), ``W²`` (d₂, d₂), ``b²`` (d₂,).
+        V: upper state to output, ``(d₂, k)``.
+        c: output bias, ``(k,)``.
     """
 
     lower: HiddenParams
@@ -80,10 +80,10 @@ class BidirectionalParams(NamedTuple):
     """The parameters, and, field by field, their gradients.
 
     Attributes:
-        forwards: Of the recurrence that reads forward: ``U→`` (n, d), ``W→`` (d, d), ``b→`` (d,).
-        backwards: Of the one that reads backward, with its own size of state d'.
-        V: Both states to output, those that read forward first, ``(d + d', k)``.
-        c: Output bias, ``(k,)``.
+        forwards: of the recurrence that reads forward: ``U→`` (n, d), ``W→`` (d, d), ``b→`` (d,).
+        backwards: of the one that reads backward, with its own size of state d'.
+        V: both states to output, those that read forward first, ``(d + d', k)``.
+        c: output bias, ``(k,)``.
     """
 
     forwards: HiddenParams
@@ -112,11 +112,11 @@ class BidirectionalBackward(NamedTuple):
     """The backward pass: the derivatives at the output and in both directions, and the gradients.
 
     Attributes:
-        output: At the output layer.
-        forwards: At the recurrence that reads forward.
-        backwards: At the one that reads backward, in its own time: row 0 belongs to step T.
+        output: at the output layer.
+        forwards: at the recurrence that reads forward.
+        backwards: at the one that reads backward, in its own time: row 0 belongs to step T.
         dL_dx: ``∂L/∂x_t``, through both, ``(T, ..., n)``.
-        gradients: The gradients.
+        gradients: the gradients.
     """
 
     output: ReadoutBackward
@@ -137,14 +137,14 @@ def two_layers_forward(
     """The forward pass of a stack of two layers, from zero states.
 
     Args:
-        params: The parameters.
+        params: the parameters.
         xs: ``(T, B, n)`` or ``(T, n)``.
-        targets: As in :func:`tinygrad_rnn.manual.elman.forward`.
-        f: The activation of both layers.
-        objective: Loss, output steps and reductions.
+        targets: as in ``manual.elman.forward``.
+        f: the activation of both layers.
+        objective: loss, output steps and reductions.
 
     Raises:
-        ValueError: A shape that doesn't fit, an unknown name, or a step outside ``1..T``.
+        ValueError: a shape that doesn't fit, an unknown name, or a step outside ``1..T``.
     """
     lower = hidden_forward(params.lower, xs, f=f)
     upper = hidden_forward(params.upper, lower.s[1:], f=f)
@@ -156,7 +156,7 @@ def two_layers_backward(trace: TwoLayerTrace) -> TwoLayerBackward:
     """BPTT through a stack of two layers, the upper one first.
 
     Raises:
-        ValueError: The forward pass had no targets.
+        ValueError: the forward pass had no targets.
     """
     output = readout.backward(trace.output)
     upper = hidden_backward(trace.upper, output.dLt_ds)
@@ -185,14 +185,14 @@ def bidirectional_forward(
     """The forward pass in both directions, from zero states.
 
     Args:
-        params: The parameters.
+        params: the parameters.
         xs: ``(T, B, n)`` or ``(T, n)``.
-        targets: As in :func:`tinygrad_rnn.manual.elman.forward`.
-        f: The activation of both directions.
-        objective: Loss, output steps and reductions.
+        targets: as in ``manual.elman.forward``.
+        f: the activation of both directions.
+        objective: loss, output steps and reductions.
 
     Raises:
-        ValueError: A shape that doesn't fit, an unknown name, or a step outside ``1..T``.
+        ValueError: a shape that doesn't fit, an unknown name, or a step outside ``1..T``.
     """
     xs = np.asarray(xs)
     forwards = hidden_forward(params.forwards, xs, f=f)
@@ -206,7 +206,7 @@ def bidirectional_backward(trace: BidirectionalTrace) -> BidirectionalBackward:
     """BPTT in both directions, each against its own time.
 
     Raises:
-        ValueError: The forward pass had no targets.
+        ValueError: the forward pass had no targets.
     """
     output = readout.backward(trace.output)
     d = trace.forwards.a.shape[-1]

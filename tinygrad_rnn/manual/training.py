@@ -26,12 +26,12 @@ from .readout import DEFAULT_OBJECTIVE, Objective
 
 
 class Training(NamedTuple):
-    """What training did.
+    """The result of training.
 
     Attributes:
-        params: The parameters after the last update.
-        losses: The loss before each update, and that of ``params`` as the last one.
-        converged: Whether the last loss is below the threshold.
+        params: the parameters after the last update.
+        losses: the loss before each update, and that of ``params`` as the last one.
+        converged: whether the last loss is below the threshold.
     """
 
     params: ElmanParams
@@ -53,20 +53,20 @@ def train(
     """Gradient descent on an Elman network until its loss falls below a threshold.
 
     Args:
-        params: The parameters to start from.
+        params: the parameters to start from.
         xs: ``(T, B, n)`` or ``(T, n)``.
-        targets: As in :func:`tinygrad_rnn.manual.elman.forward`.
+        targets: as in ``manual.elman.forward``.
         learning_rate: ``α``.
-        threshold: Training ends when the loss is below it.
-        max_updates: Training also ends after so many updates.
-        f: The activation of the state.
-        objective: Loss, output steps and reductions.
+        threshold: training ends when the loss is below it.
+        max_updates: training also ends after so many updates.
+        f: the activation of the state.
+        objective: loss, output steps and reductions.
 
     Returns:
         The trained parameters, the loss at every update, and whether the threshold was reached.
 
     Raises:
-        FloatingPointError: The loss became infinite or NaN, with the update at which it did.
+        FloatingPointError: the loss became infinite or NaN, with the update at which it did.
 
     Example:
         A network with a state of size 4 learns the task of the worked example, 1, 3, 5 into 5, 3, 1:

@@ -11,7 +11,7 @@ gradient is cut: the state that the window starts from counts as a constant. In 
 Where ``k1`` doesn't divide ``T``, the last window lacks the steps after ``T``, and nothing else.
 
 and every window adds ``Σ_t x_tᵀ Δ_t``, ``Σ_t s_{t-1}ᵀ Δ_t`` and ``Σ_t Δ_t`` to the gradients of
-``U``, ``W`` and ``b``. In the table ``[t, k]`` of :mod:`tinygrad_rnn.manual.paths`, the terms that
+``U``, ``W`` and ``b``. In the table ``[t, k]`` of ``manual.paths``, the terms that
 remain are those with ``k > e - k2``, where ``e`` is the first multiple of ``k1`` that isn't below
 ``t``. The output layer has no path through time, so that its gradients stay whole.
 
@@ -35,14 +35,14 @@ from .elman import ElmanParams, ElmanTrace, HiddenParams, HiddenTrace, hidden_ba
 
 
 class Window(NamedTuple):
-    """One propagation back.
+    """A single propagation back, over a window of steps.
 
     Attributes:
-        steps: The window's steps, counted from 1: ``e - k2 + 1 .. e``, as far as they exist.
-        losses: Those of them whose losses are taken in: ``e - k1 + 1 .. e``, as far as they exist.
+        steps: the window's steps, counted from 1: ``e - k2 + 1 .. e``, as far as they exist.
+        losses: those of them whose losses are taken in: ``e - k1 + 1 .. e``, as far as they exist.
         dL_ds: ``∂L/∂s_t`` in the window, ``(len(steps), ..., d)``.
         delta: ``Δ_t`` in the window, ``(len(steps), ..., d)``.
-        gradients: What the window adds to the gradients of ``U``, ``W``, ``b``.
+        gradients: what the window adds to the gradients of ``U``, ``W``, ``b``.
     """
 
     steps: range
@@ -66,15 +66,15 @@ def backward(trace: ElmanTrace, k1: int, k2: int) -> TruncatedBackward:
     starts from other parameters each time.
 
     Args:
-        trace: What :func:`tinygrad_rnn.manual.elman.forward` returned, with targets.
-        k1: After how many steps the losses are propagated back.
-        k2: Through how many steps; at least ``k1``.
+        trace: what ``manual.elman.forward`` returned, with targets.
+        k1: after how many steps the losses are propagated back.
+        k2: through how many steps; at least ``k1``.
 
     Returns:
         Every window, and the gradients.
 
     Raises:
-        ValueError: The forward pass had no targets, or not ``1 ≤ k1 ≤ k2``.
+        ValueError: the forward pass had no targets, or not ``1 ≤ k1 ≤ k2``.
 
     Example:
         >>> from tinygrad_rnn.manual import worked_example

@@ -5,12 +5,12 @@ which it shall answer 5, 3, 1. The article computes the loss (3.30), the gradien
 loss and of their sum, one update with learning rate 0.5, and the new loss (1.36), and prints all
 of it to two decimals.
 
-:data:`PRINTED` lists those numbers, each under the name of the quantity that the formulas give;
-:func:`computed` gives the same quantities. They agree, but for the slips that
-:mod:`tinygrad_rnn.manual.worked_example_slips` lists.
+``PRINTED`` lists those numbers, each under the name of the quantity that the formulas give;
+``computed`` gives the same quantities. They agree, but for the slips that
+``manual.worked_example_slips`` lists.
 
 The article's letters ``W_s, U, W_o, B_s, B_o, I_t`` are our ``U, W, V, b, c, x_t`` (see
-:mod:`tinygrad_rnn.manual.letters`). Its loss is the one-sided cross-entropy ``L_t = -Σ y_t log o_t`` after a sigmoid.
+``manual.letters``). Its loss is the one-sided cross-entropy ``L_t = -Σ y_t log o_t`` after a sigmoid.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ LEARNING_RATE = 0.5
 
 
 class Printed(NamedTuple):
-    """One quantity as the article prints it.
+    """A quantity as the article prints it.
 
     Attributes:
-        name: The quantity's name in :func:`computed`.
-        value: The printed numbers, with two decimals.
+        name: the quantity's name in ``computed``.
+        value: the printed numbers, with two decimals.
     """
 
     name: str
@@ -62,8 +62,8 @@ def run(params: ElmanParams = PARAMS, steps: tuple[int, ...] = OUTPUT_STEPS) -> 
     """Forward and backward pass of the example.
 
     Args:
-        params: The parameters; the article's by default.
-        steps: The output steps whose losses count: ``(4,)`` gives the gradients of ``L_4`` alone.
+        params: the parameters; the article's by default.
+        steps: the output steps whose losses count: ``(4,)`` gives the gradients of ``L_4`` alone.
 
     Returns:
         The two passes.
@@ -120,7 +120,7 @@ def computed() -> dict[str, Array]:
 
 
 def agrees(printed: Array, value: Array) -> bool:
-    """Whether a number, rounded to two decimals, is the printed one (0.00 and -0.00 are one)."""
+    """Return True if a number, rounded to two decimals, is the printed one (0.00 and -0.00 are the same)."""
     return bool(np.array_equal(np.round(value, 2), printed))
 
 

@@ -6,7 +6,7 @@ or a factor too many. Each slip is listed with what the formulas give, both eval
 article's numbers.
 
 Source: "Under The Hood of Neural Networks. Part 2: Recurrent", in its own letters ``W_s, U, W_o,
-B_s, B_o, I_t``; see :mod:`tinygrad_rnn.manual.worked_example`.
+B_s, B_o, I_t``; see ``manual.worked_example``.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from .worked_example import INPUTS, PARAMS, TARGETS, computed, run
 
 
 class Slip(NamedTuple):
-    """One place where the article and its formulas part.
+    """A place where the article and its formulas differ.
 
     Attributes:
-        where: The line of the article.
-        article_prints: What stands there.
-        formulas_give: What belongs there.
-        why: What happened.
-        as_printed: The printed line, evaluated on the article's numbers; None where it can't be
+        where: the line of the article.
+        article_prints: what stands there.
+        formulas_give: what belongs there.
+        why: what happened.
+        as_printed: the printed line, evaluated on the article's numbers; None where it can't be
             evaluated (it multiplies shapes that don't fit).
-        correct: The right line, evaluated on the same numbers.
+        correct: the right line, evaluated on the same numbers.
     """
 
     where: str
@@ -42,7 +42,7 @@ class Slip(NamedTuple):
 
 
 def slips() -> tuple[Slip, ...]:
-    """All slips, in the order in which the article prints them."""
+    """The slips of the article, in the order in which it prints them."""
     return (*_slips_in_formulas(), *_slips_in_numbers())
 
 

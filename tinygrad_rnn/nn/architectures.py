@@ -27,7 +27,7 @@ from .through_time import along_batch, checked_lengths
 
 
 def last_output(layer: Recurrent, output: Any, lengths: Any = None) -> Any:
-    """What a recurrent layer gave last: forward at each sequence's end, in reverse at its beginning.
+    """The last output of a recurrent layer: forward at each sequence's end, in reverse at its beginning.
 
     Args:
         layer: the layer.
@@ -83,7 +83,7 @@ class ManyToOne(Module):
         return self.readout(self._pooled(output, lengths))
 
     def _pooled(self, output: Any, lengths: Any) -> Any:
-        """One vector for each sequence, (B, d)."""
+        """A vector for each sequence, (B, d)."""
         if self.pool == "last":
             return last_output(self.layer, output, lengths)
         if lengths is None:
@@ -152,7 +152,7 @@ class OneToMany(Module):
         return self.decoder.begin(np.tanh(self.bridge(vector)))
 
     def forward(self, vector: Any, target: Any) -> Any:
-        """What it would say next, given each beginning of the target (teacher forcing).
+        """The decoder's outputs after each beginning of the target (teacher forcing).
 
         Args:
             vector: (B, m).
@@ -234,7 +234,7 @@ class EncoderDecoder(Module):
         return state, None if attention is None else attention.memory(output, lengths)
 
     def forward(self, source: Any, target: Any, lengths: Any = None, *, sampling: float = 0.0) -> Any:
-        """What it would write next, given each beginning of the target (teacher forcing).
+        """The logits of the next symbol after each beginning of the target (teacher forcing).
 
         Args:
             source: (S, B) symbols, or (S, B, n) without an embedding.
@@ -270,7 +270,7 @@ class EncoderDecoder(Module):
 
 
 def teacher_forcing(step: int, k: float) -> float:
-    """How often a decoder in training is given the target, by inverse sigmoid decay: ``k / (k + exp(step / k))``.
+    """The probability that a decoder in training is given the target: ``k / (k + exp(step / k))``.
 
     Scheduled sampling begins with the target (almost) always and ends with the model's own words:
     ``model(source, target, sampling=1 - teacher_forcing(step, k=500))``.

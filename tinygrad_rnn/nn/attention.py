@@ -21,7 +21,7 @@ from .through_time import along_batch, checked_lengths
 
 
 class Memory(NamedTuple):
-    """What attention looks at.
+    """The memory that attention looks at.
 
     Attributes:
         values: h, (S, B, m), zeros in the padding.
@@ -51,11 +51,11 @@ class Attention(Module):
         return Memory(values, self.keys_of(values), valid)
 
     def keys_of(self, values: Any) -> Any:
-        """What queries are compared with, (S, B, q); subclasses write it."""
+        """The keys that queries are compared with, (S, B, q); subclasses write it."""
         raise TypeError(f"{type(self).__name__} has no keys_of() method")
 
     def scores(self, query: Any, keys: Any) -> Any:
-        """How well a query (B, d) goes with each key, (S, B); subclasses write it."""
+        """The scores of a query (B, d) against each key, (S, B); subclasses write it."""
         raise TypeError(f"{type(self).__name__} has no scores() method")
 
     def forward(self, query: Any, memory: Memory) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""How a model meets a batch, and what it predicts for examples: arrays in, arrays out."""
+"""Calls of a model on batches and examples: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def batch_axis(prediction_of: Callable[[int], Any]) -> int:
 
 
 def batch_first(model: Any) -> bool:
-    """Whether a model takes batches with the examples first, as a layer in it was made with ``batch_first=True``."""
+    """Return True if a model takes examples first, because a layer in it was made with ``batch_first=True``."""
     return any(getattr(module, "batch_first", False) for module in model.modules())
 
 
@@ -93,7 +93,7 @@ def dtype_of(model: Any) -> Any:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """In evaluation mode, and back in the mode that the model was in."""
+    """A context in which a model is in evaluation mode; its earlier mode returns afterwards."""
     was_training = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""What models need to know of compiled cells. The compiler is imported only where something is compiled."""
+"""Helpers for models with compiled cells. The compiler is imported only where something is compiled."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class CompiledCell(Protocol):
 
 
 def is_compiled(cell: Any) -> TypeGuard[CompiledCell]:
-    """Whether a cell was compiled."""
+    """Return True if a cell was compiled."""
     return hasattr(cell, "over_time")
 
 
 def is_traced(a: Any) -> bool:
-    """Whether something stands for an array of a function that is being compiled, and has no values to look at."""
+    """Return True for an array of a function that is being compiled: it has no values to look at."""
     return context.trace is not None and isinstance(a, Tensor)
 
 
@@ -56,7 +56,7 @@ def compiled(layer: Any, executor: str, fallback: Any = False) -> Any:
 
 
 def uncompiled(value: Any) -> Any:
-    """What was compiled, once or more often; anything else as it is.
+    """The object before it was compiled, once or more often; anything else as it is.
 
     Whoever asks for the class of a cell or a module asks with this, or asks for what it does: a compiled one is of
     another class.

@@ -1,4 +1,4 @@
-"""From a model that says what may come next to whole sequences: greedily, or by beam search.
+"""Decoding: whole sequences from a model that predicts the next symbol, greedily or by beam search.
 
 Both know of a model only ``step(symbols, state)``, which gives logits of the next symbols and the new state.
 """

@@ -48,7 +48,7 @@ class Linear(Module):
         self.b = Parameter(init.uniform((outputs,), rng, bound, dtype)) if bias else None
 
     def describe(self) -> str:
-        """What it takes, for error messages."""
+        """The expected input, for error messages."""
         n, k = self.W.shape
         return f"Linear({n}, {k}) takes x of shape (..., {n})."
 
@@ -147,7 +147,7 @@ class LayerNorm(Module):
         self.b = Parameter(np.zeros(units, dtype))
 
     def describe(self) -> str:
-        """What it takes, for error messages."""
+        """The expected input, for error messages."""
         d = len(self.g)
         return f"LayerNorm({d}) takes x of shape (..., {d})."
 
@@ -159,7 +159,7 @@ class LayerNorm(Module):
 
 
 class Dropout(Module):
-    """In training, zeroes each element with probability p and scales the others by 1/(1-p); otherwise does nothing.
+    """Dropout: in training, zero each element with probability p and scale the others by 1/(1-p).
 
     Args:
         p: the probability.

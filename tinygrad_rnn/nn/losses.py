@@ -52,7 +52,7 @@ def reduced(values: Any, reduction: str, count: Any = None, time_axis: int = 0) 
 
 
 class _Counting:
-    """Which of the single losses count: all, or those up to each sequence's length.
+    """The choice of the single losses that count: all, or those up to each sequence's length.
 
     Args:
         shape: of what is compared, (T, B, ...).
@@ -69,7 +69,7 @@ class _Counting:
             self.valid = valid.T if batch_first else valid
 
     def only(self, wanted: np.ndarray) -> None:
-        """Of those, count only these."""
+        """Restrict the count to the losses that ``wanted`` selects."""
         if is_traced(wanted) or not wanted.all():
             self.valid = wanted if self.valid is None else along_batch(self.valid, wanted) & wanted
 
@@ -300,7 +300,7 @@ def nll(
 
 
 def _chosen(values: Any, target: Any) -> Any:
-    """Of (..., k), for each index in (...) the value there."""
+    """The values (...) at the indices of ``target`` in the last axis of ``values`` (..., k)."""
     return values[(*np.indices(target.shape, sparse=True), target)]
 
 
@@ -466,7 +466,7 @@ def perplexity(loss: Any) -> Any:
 
 
 def bits_per_character(loss: Any) -> Any:
-    """How many bits a model needs for a character: ``loss / log 2``.
+    """The number of bits that a model needs for a character: ``loss / log 2``.
 
     Args:
         loss: the mean cross-entropy of a character, in nats.

@@ -73,7 +73,7 @@ class Module:
     training: bool = True
 
     def forward(self, *args: Any, **keywords: Any) -> Any:
-        """What the module computes; subclasses write it."""
+        """Compute the module's result; subclasses write it."""
         raise TypeError(f"{type(self).__name__} has no forward() method: write what it computes")
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
@@ -131,19 +131,19 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """All parameters, each once, as ``(path, parameter)``: ``("cell.W", ...)``."""
+        """The parameters, each once, as ``(path, parameter)``: ``("cell.W", ...)``."""
         yield from _unique(_walk(self, prefix, Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
-        """All parameters, each once."""
+        """The parameters, each once."""
         return (parameter for _, parameter in self.named_parameters())
 
     def named_generators(self, prefix: str = "") -> Iterator[tuple[str, np.random.Generator]]:
-        """All random generators (dropout has one), each once, as ``(path, generator)``: a checkpoint needs them."""
+        """The random generators (dropout has one), each once, as ``(path, generator)``: a checkpoint needs them."""
         yield from _unique(_walk(self, prefix, np.random.Generator))
 
     def num_parameters(self) -> int:
-        """How many numbers there are to learn."""
+        """The number of values to learn."""
         return sum(parameter.size for parameter in self.parameters())
 
     def zero_grad(self) -> None:
@@ -152,13 +152,13 @@ class Module:
             parameter.grad = None
 
     def train(self, mode: bool = True) -> Any:
-        """Say that the module is being trained (or not); gives the module itself."""
+        """Set the module to training mode, or to evaluation mode; return the module itself."""
         for module in self.modules():
             module.training = mode
         return self
 
     def eval(self) -> Any:
-        """Say that the module is being used, not trained; gives the module itself."""
+        """Set the module to evaluation mode; return the module itself."""
         return self.train(False)
 
     # --- state in and out --------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ class Module:
 
 
 class _StandsFor:
-    """What a module that was rebuilt as a tree remembers: whose parameters it had, and what took their place."""
+    """A record of a module that was rebuilt as a tree: the module of the parameters, and the values in their places."""
 
     __slots__ = ("origin", "values")
 
@@ -280,7 +280,7 @@ def _qualify(part: Any, attribute: str) -> None:
 
 
 def _holds_parameters(value: Any) -> bool:
-    """Whether it is an object of a plain class with parameters among its attributes."""
+    """Return True for an object of a plain class with parameters among its attributes."""
     if isinstance(value, (FunctionType, type)):
         return False
     return any(isinstance(part, Parameter) for part in getattr(value, "__dict__", {}).values())

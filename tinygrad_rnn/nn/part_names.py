@@ -1,4 +1,4 @@
-"""What a user's cell calls the parts of a state that is a tuple: ``h, c = state`` in its code, or ``return h, (h, c)``.
+"""Names of the parts of a state that is a tuple, read from a user's cell: ``h, c = state`` or ``return h, (h, c)``.
 
 Read off the cell's byte code, which is there for lambdas and in notebooks as well. Where it doesn't say, there is no
 name; nothing is run.
@@ -17,7 +17,7 @@ DEEPEST = 4  # how many functions that hand on to the next are followed
 
 
 class _Code(NamedTuple):
-    """What the code of a cell says.
+    """The names that the code of a cell gives to the parts of its state.
 
     Attributes:
         taken: what the parts of the state that comes in are called.
@@ -33,7 +33,7 @@ class _Code(NamedTuple):
 
 
 def part_names(cell: Any, count: int) -> tuple[str, ...] | None:
-    """What a cell's code calls the parts of its state; None if it doesn't say.
+    """The names in a cell's code for the parts of its state; None if it has none.
 
     Args:
         cell: a function of an input and a state, or an object that is called so.
@@ -82,7 +82,7 @@ def _is_name(name: str) -> bool:
 
 @cache
 def _said(code: CodeType, place: int) -> _Code:
-    """What code says of the parts of its argument in a place."""
+    """The names in some code for the parts of its argument in a place."""
     if place >= code.co_argcount:
         return _Code((), (), None, 0)
     state = code.co_varnames[place]

@@ -195,7 +195,7 @@ class Recurrent(Module):
         return (output, state, insides) if return_states else (output, state)
 
     def _run(self, cell: Any, xs: Any, state: Any, valid: Any, reverse: bool) -> tuple[Any, Any]:
-        """One cell over the whole sequence."""
+        """Run a cell over the whole sequence."""
         if valid is None and self.in_one_go:
             return unroll(cell, xs, state, reverse=reverse)
         inputs, state, steps = prepared(uncompiled(cell), xs, state, None)
@@ -214,17 +214,17 @@ class Recurrent(Module):
         return _masked(ys, valid), state
 
     def cells(self) -> list[Any]:
-        """All cells, in the order of the states: lower layers first, forward before reverse."""
+        """The cells, in the order of the states: lower layers first, forward before reverse."""
         return [cell for layer in self.layers for cell, _ in _directions(layer)]
 
     @property
     def in_one_go(self) -> bool:
-        """Whether it goes through time in one loop, neither truncated nor with checkpoints."""
+        """True if the layer goes through time in one loop, neither truncated nor with checkpoints."""
         return self.truncate is None and self.checkpoint_every is None
 
     @property
     def bidirectional(self) -> bool:
-        """Whether the last layer goes through time in both directions."""
+        """True if the last layer goes through time in both directions."""
         return isinstance(self.layers[-1], tuple)
 
     @property
@@ -259,7 +259,7 @@ def _directions(layer: Layer) -> list[tuple[Any, bool]]:
 
 
 def _is_count(n: Any) -> bool:
-    """Whether it is a whole number from 1."""
+    """Return True for a whole number from 1."""
     return isinstance(n, (int, np.integer)) and bool(n >= 1)
 
 
@@ -269,5 +269,5 @@ def _masked(tree: Any, valid: Any) -> Any:
 
 
 def _value_masked(values: Any, valid: Any) -> Any:
-    """What was named in the steps, zero where there is padding, if it has something for each sequence."""
+    """The values named in the steps, zero where there is padding, if they have a row for each sequence."""
     return values if valid is None or np.shape(values)[:2] != valid.shape else _masked(values, valid)

@@ -18,7 +18,7 @@ from .unroll import Noisy, one_step, unroll
 
 
 class Saying(NamedTuple):
-    """What a decoder gives at a step; by these names it goes into pictures.
+    """The values of a decoder at a step, by the names that pictures show.
 
     Attributes:
         logits: of the next symbols, (B, k).
@@ -108,7 +108,7 @@ class Decoder(Module):
         return hidden_of(self.cell, state)
 
     def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Saying, Any]:
-        """One step.
+        """Run a step of the decoder.
 
         Args:
             symbols: (B,), those before.
@@ -131,7 +131,7 @@ class Decoder(Module):
         return Saying(self.readout(y), weights), state
 
     def _draw(self, state: Any, steps: int) -> Any:
-        """What the cell draws before the loop; None if it draws nothing."""
+        """The random numbers of the cell, drawn before the loop; None if it draws none."""
         if not hasattr(self.cell, "draw"):
             return None
         return self.cell.draw(self._first_input(self._hidden(state)), state, steps)
@@ -143,7 +143,7 @@ class Decoder(Module):
     def forward(
         self, target: Any, state: Any, memory: Memory | None = None, *, sampling: float = 0.0
     ) -> tuple[Any, Any, Any]:
-        """What it would write next, given each beginning of the target (teacher forcing).
+        """The logits of the next symbol after each beginning of the target (teacher forcing).
 
         Args:
             target: (T, B), symbols.
@@ -211,7 +211,7 @@ class Decoder(Module):
         return best
 
     def _stepper(self, memory: Memory | None) -> Step:
-        """One step as the searches want it."""
+        """The decoder's step as a function, in the form that the searches call."""
 
         def step(symbols: np.ndarray, state: Any) -> tuple[Any, Any]:
             noise = tree_map(lambda a: a[0], self._draw(state, 1))

@@ -16,14 +16,14 @@ from .recurrent import Recurrent
 
 
 class _Stack(Recurrent):
-    """What ``RNN``, ``LSTM`` and ``GRU`` have in common: cells of one kind, with states in PyTorch's layout.
+    """The common base of ``RNN``, ``LSTM`` and ``GRU``: cells of one kind, with states in PyTorch's layout.
 
     A state is one array for all layers and directions, (num_layers · num_directions, B, d), lower layers first, forward
     before reverse.
     """
 
     def describe(self) -> str:
-        """What it takes, for error messages."""
+        """The expected input, for error messages."""
         n = self.cells()[0].inputs
         batch = f"(B, T, {n})" if self.batch_first else f"(T, B, {n})"
         return f"{type(self).__name__} takes x of shape {batch} or (T, {n})."
@@ -31,7 +31,7 @@ class _Stack(Recurrent):
     def forward(
         self, x: Any, state: Any = None, *, lengths: Any = None, return_states: bool = False
     ) -> tuple[Any, ...]:
-        """As ``Recurrent.forward``, with states (num_layers · num_directions, B, d)."""
+        """Run the layer; states are (num_layers · num_directions, B, d), else as ``Recurrent.forward``."""
         if np.ndim(x) not in (2, 3) or (np.ndim(x) == 2 and lengths is not None):
             padded = ", and a padded batch if it gets lengths" if lengths is not None else ""
             raise ValueError(f"x has shape {np.shape(x)}. {self.describe().removesuffix('.')}{padded}.")

@@ -145,7 +145,7 @@ class Masked:
         self.cell = self.stands_for = cell
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """One step of the cell inside, for the sequences that have one."""
+        """Run a step of the cell inside, for the sequences that reach it."""
         x, valid = x
         y, after = one_step(self.cell, x, state)
         kept = tree_map(lambda new, old: np.where(along_batch(valid, new), new, old), after, state)
@@ -193,7 +193,7 @@ def collected(wanted: bool = True) -> Iterator[dict[str, dict[int, Any]]]:
 
 
 def by_step(found: dict[str, dict[int, Any]], steps: int) -> dict[str, Any]:
-    """What was collected, as one array (T, ...) for each name.
+    """The collected values, as one array (T, ...) for each name.
 
     Raises:
         ValueError: a name was not given in every step.

@@ -37,7 +37,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Translation(NamedTuple):
-    """How the parameters of one kind of module are written in PyTorch.
+    """The correspondence between the parameters of a kind of module and PyTorch's.
 
     Attributes:
         out: from a module to arrays by PyTorch's names.
@@ -113,7 +113,7 @@ def _gru_into(cell: Any, arrays: Arrays) -> Arrays:
 
 
 def _suffixes(stack: Any) -> Iterator[tuple[str, str, Any]]:
-    """For each cell of an RNN, LSTM or GRU: its own path, PyTorch's suffix, and the cell."""
+    """The cells of an RNN, LSTM or GRU, each with its own path and PyTorch's suffix."""
     for number, layer in enumerate(stack.layers):
         if isinstance(layer, tuple):
             yield f"layers.{number}.0", f"_l{number}", uncompiled(layer[0])

@@ -20,7 +20,7 @@ Cell = Callable[[Any, Any], Any]
 
 
 class Noisy(NamedTuple):
-    """What a cell gets as its input if it has a method ``draw(x, state, steps)``, which draws noise before the loop.
+    """An input together with noise, for a cell with a method ``draw(x, state, steps)``, which draws before the loop.
 
     ``draw`` gets the first input, the initial state and the number of steps, and gives an array (steps, ...), or a tree
     of such, or None: arrays that nobody will change. So the cell itself stays a function of what it is given.
@@ -274,7 +274,7 @@ def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skippe
 
 
 def one_step(cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
-    """One step of any cell: its output and its state, also if it gives one array that is both.
+    """The output and the state of one step of any cell, also of a cell that returns one array as both.
 
     Raises:
         TypeError: it gives something else.
@@ -292,7 +292,7 @@ def one_step(cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
 
 
 def state_names(state: Any) -> list[str]:
-    """What the components of a state are called: "h" if it is one array, else by field, key or place."""
+    """The names of the components of a state: "h" if it is one array, else by field, key or place."""
     return ["h"] if children(state) is None else list(paths(state))
 
 
@@ -322,7 +322,7 @@ def _paths(tree: Any, names: Sequence[str] | None) -> Sequence[str]:
 
 
 def _given_name(value: Any) -> str | None:
-    """What the cell has called a value in this step by ``named``; None if nothing."""
+    """The name that the cell gave a value in this step by ``named``; None without one."""
     for node in _nodes(value)[:1]:
         for label in reversed(node.labels):
             if label.role == "value" and (label.layer, label.step) == (context.scope.layer, context.scope.step):
@@ -341,7 +341,7 @@ def _call_alike(before: Any, after: Any, names: Sequence[str] | None) -> None:
 
 
 def _call(value: Any, role: str, step: int | None, name: str) -> None:
-    """Give the labels that a value has by its role at a step of the current layer another name."""
+    """Rename the labels that a value has by its role at a step of the current layer."""
 
     def called(label: Label) -> Label:
         if (label.role, label.layer, label.step) != (role, context.scope.layer, step):

@@ -150,7 +150,7 @@ def _from_safetensors(entry: Mapping[str, Any]) -> np.ndarray:
 
 
 def _is_short_float(dtype: np.dtype[Any]) -> bool:
-    """Whether it is what bfloat16 is in an .npz file, two bytes without a type: NumPy has no name for it."""
+    """Return True for the dtype of bfloat16 in an .npz file, two bytes without a type: NumPy has no name for it."""
     return dtype == np.dtype("V2")
 
 

@@ -1,4 +1,4 @@
-"""How a parameter changes: the update rules, each in a few lines, as PyTorch has them."""
+"""The update rules, each in a few lines, as PyTorch has them."""
 
 from __future__ import annotations
 

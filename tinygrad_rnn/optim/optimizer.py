@@ -1,4 +1,4 @@
-"""What optimisers have in common: groups of parameters, the step, and a state that can be saved.
+"""The base class of optimisers: groups of parameters, the step, and a state that can be saved.
 
 An update rebinds a parameter's data; it never writes into an array. So a graph recorded before the update still has the
 values that it was recorded with, and its backward pass is right.
@@ -58,7 +58,7 @@ class Optimizer:
 
     @property
     def name(self) -> str:
-        """What errors call it."""
+        """The name of the optimiser in error messages."""
         return type(self).__name__
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
@@ -130,7 +130,7 @@ class Optimizer:
     # --- state in and out --------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on later: "state" by the parameter's number, and "param_groups" with the numbers.
+        """The state needed to go on later: "state" by the parameter's number, and "param_groups" with the numbers.
 
         Everything in it is a copy: arrays, numbers, lists and dicts.
         """
@@ -181,5 +181,5 @@ class Optimizer:
 
 
 def _are_numbers(value: Any) -> bool:
-    """Whether this is a number, or an array of them."""
+    """Return True for a number, or an array of numbers."""
     return np.asarray(value).dtype.kind in "biuf"

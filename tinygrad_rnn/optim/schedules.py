@@ -1,4 +1,4 @@
-"""How the learning rate changes as training goes on.
+"""Schedules of the learning rate over the course of training.
 
 A schedule is a rule, ``rate(base, n)``: the learning rate after n steps of the schedule, from the one that the
 optimiser began with. ``schedule.step()`` counts and sets the rate of every group.
@@ -47,7 +47,7 @@ class Schedule:
             group["lr"] = self.rate(group["initial_lr"], self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is needed to go on later."""
+        """The state needed to go on later."""
         return {"last_epoch": self.last_epoch}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ class ExponentialLR(Schedule):
 
 
 class CosineAnnealingLR(Schedule):
-    """From the base rate down to ``eta_min`` along half a cosine, in ``T_max`` steps; then up again.
+    """A learning rate that falls from the base to ``eta_min`` along half a cosine, in ``T_max`` steps, and rises again.
 
     Args:
         optimizer: whose rates.
@@ -191,7 +191,7 @@ class LinearLR(Schedule):
 
 
 class SequentialLR(Schedule):
-    """One schedule after another: warm-up, then cosine, for instance.
+    """A sequence of schedules, one after another: warm-up, then cosine, for instance.
 
     Args:
         optimizer: whose rates.
@@ -298,7 +298,7 @@ class ReduceLROnPlateau:
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """What is needed to go on later."""
+        """The state needed to go on later."""
         return {name: getattr(self, name) for name in ("best", "bad_steps", "resting", "last_epoch")}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:

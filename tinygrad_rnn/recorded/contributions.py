@@ -1,4 +1,4 @@
-"""What each time step contributes to the gradient of a parameter, from one observed backward walk."""
+"""The contribution of each time step to the gradient of a parameter, from one observed backward walk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Contributions:
         return np.asarray(sum(self.steps.values(), np.zeros(())))
 
     def add(self, step: int | None, c: np.ndarray) -> None:
-        """One more contribution."""
+        """Add a contribution of a step."""
         self.magnitude += float(np.max(np.abs(c), initial=0.0))
         self.steps[step] = self.steps[step] + c if step in self.steps else c
 

@@ -1,4 +1,4 @@
-"""Which columns of a parameter belong to which gate, read from the labels that a cell gives its gates."""
+"""The columns of a parameter that belong to each gate, read from the labels that a cell gives its gates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .landmarks import Landmarks, between, label_of
 
 
 def gate_columns(landmarks: Landmarks, parameter: Tensor, steps: int = 8) -> dict[str, np.ndarray]:
-    """For each labelled value of a step, the columns of a parameter that it is computed from directly.
+    """The columns of a parameter from which each labelled value of a step is computed directly.
 
     Directly means: not through another labelled value, nor through a state. The columns are those in which the gradient
     of the value isn't zero, at one of the first ``steps`` steps at least (zeros in an input hide a column).
@@ -50,7 +50,7 @@ def gate_columns(landmarks: Landmarks, parameter: Tensor, steps: int = 8) -> dic
 
 
 def _columns(gate: Any, parameter: Tensor) -> np.ndarray:
-    """Where in the last axis of a parameter the gradient of one gate isn't zero."""
+    """The places in the last axis of a parameter where the gradient of one gate isn't zero."""
 
     def is_own(node: Node) -> bool:
         return not node.labels and node.scope.step in (gate.scope.step, None)

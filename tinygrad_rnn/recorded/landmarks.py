@@ -1,4 +1,4 @@
-"""What a model has named in a recorded graph: states, outputs, gates, by step and layer.
+"""The named values of a model in a recorded graph: states, outputs, gates, by step and layer.
 
 Everything here reads the scopes and labels that were written when the nodes were made; nothing is guessed from the
 shape of the graph.
@@ -84,7 +84,7 @@ class Landmarks:
         return list(self._states)
 
     def state_components(self, layer: Layer) -> list[str]:
-        """What the state of a layer consists of: ["h"], or ["h", "c"]."""
+        """The components of a layer's state: ["h"], or ["h", "c"]."""
         return list(self._states[layer])
 
     def order(self, layer: Layer) -> list[int]:
@@ -109,7 +109,7 @@ class Landmarks:
         return order[place] if 0 <= place < len(order) else None
 
     def names(self, step: int | None) -> list[str]:
-        """What has a name at a step."""
+        """The names that values have at a step."""
         return sorted({name for name, at in self._labelled if at == step})
 
 

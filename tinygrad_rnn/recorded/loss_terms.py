@@ -27,7 +27,7 @@ class _Entries(Observer):
 
 
 def entering_cotangents(loss: Node) -> dict[int, dict[Node, Any]]:
-    """With what the backward walk from a loss enters each step, by step: the node and its cotangent from outside.
+    """The cotangents that enter each step from a loss, by step and node.
 
     Args:
         loss: a recorded loss. If it was made inside a step itself, that is the only entry.

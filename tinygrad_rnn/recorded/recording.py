@@ -80,7 +80,7 @@ class Recording:
         return {name: np.array(leaf._data) for name, leaf in self.parameters.items()}
 
     def is_used_in_a_step(self, name: str) -> bool:
-        """Whether a time step reads this parameter itself."""
+        """Return True if a time step reads this parameter itself."""
         leaf = self.parameters[name]
         return any(leaf is given for node in self.nodes if node.scope.step is not None for given in node.inputs)
 
@@ -109,7 +109,7 @@ class Recording:
 
     @cached_property
     def stopped(self) -> dict[Node, Change]:
-        """How to run again what reads a detached value, so that the value follows what it was detached from.
+        """The changes that make detached values follow their sources when the recording is run again.
 
         A detached Tensor shares its array with the Tensor that it was made of; where that is part of the recording, the
         two are known to be one.
@@ -157,7 +157,7 @@ def _terms(loss: Any) -> dict[int, Tensor]:
 
 
 def _total(loss: Any) -> Any:
-    """One number from a loss, which may come as a list of terms or a dict of them by step."""
+    """The total of a loss, which may come as a list of terms or a dict of them by step."""
     parts = _terms(loss)
     return sum(parts.values()) if parts else loss
 

@@ -117,7 +117,7 @@ def _replay_expanding(roots: Sequence[Node], values: Mapping[Node, Any]) -> dict
 
 
 def _expansion(node: Any, known: Mapping[Node, Any]) -> Any:
-    """What a node stands for, recorded from the new values of its inputs."""
+    """The nodes that a node stands for, recorded from the new values of its inputs."""
     inputs = {given: known[given] for given in node.inputs if isinstance(given, Node) and given in known}
     results = node.op.expand()
     new = _replay_expanding([y for y in results if y.requires_grad], inputs)
@@ -126,7 +126,7 @@ def _expansion(node: Any, known: Mapping[Node, Any]) -> Any:
 
 
 def run_again(node: Any, known: Mapping[Node, Any]) -> Any:
-    """One recorded operation, on the new values of its arguments; on the old ones where there are no new ones.
+    """The result of a recorded operation on the new values of its arguments, or the old values where none is new.
 
     What is recorded anew keeps its constants as the Tensors that they were, since these may bear labels (x_t, s_0).
     """

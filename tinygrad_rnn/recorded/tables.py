@@ -87,7 +87,7 @@ def in_markdown(text: str) -> str:
 
 
 class Tabular:
-    """What shows itself as a table: printed, in a shell, and in a notebook. Subclasses write ``table``."""
+    """A base for results that are shown as a table: printed, in a shell, in a notebook. Subclasses write ``table``."""
 
     def table(self) -> Table:
         """The table."""

@@ -1,4 +1,4 @@
-"""What the report shows, found by the functions that users call; nothing here knows of HTML."""
+"""The contents of the report, found by the functions that users call; nothing here depends on HTML."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def study_example() -> Example:
 
 
 class CellFlow(NamedTuple):
-    """How the gradient fares in one cell.
+    """The gradient's flow through one cell.
 
     Attributes:
         cell: its name, "LSTM".
@@ -112,7 +112,7 @@ def _cells(seed: int) -> list[tuple[str, str, Any]]:
 
 
 class Learned(NamedTuple):
-    """What a model learned from a text.
+    """The result of learning from a text.
 
     Attributes:
         source: where the text is from.

@@ -108,7 +108,7 @@ Jacobians out as the formula is written. They differ by {example.apart:.0e} at m
 
 
 def article_slips(example: Example) -> str:
-    """Where the article's lines differ from its formulas."""
+    """The lines of the article that differ from its formulas."""
     rows = "".join(
         f"<tr><td>{escape(slip.where)}</td><td>{escape(slip.article_prints)}</td><td>{escape(slip.formulas_give)}</td>"
         f"<td>{escape(slip.why)}</td></tr>"
@@ -123,7 +123,7 @@ meets when one checks it by hand. Here they are, in its own letters, with what i
 
 
 def gradient_flows(flows: Sequence[CellFlow]) -> str:
-    """How far a gradient gets in an RNN, an LSTM and a GRU."""
+    """The reach of a gradient in an RNN, an LSTM and a GRU."""
     curves = [
         Curve(
             f"{found.cell}, {found.setting}",
@@ -187,7 +187,7 @@ a paragraph there, it goes on:</p>
 
 
 def reading() -> str:
-    """What to do next."""
+    """Suggestions for what to do next."""
     return """
 <p>Check a derivation of your own, look at your own network, train on your own text:</p>
 <pre><code>tinygrad-rnn compare my_bptt.py:backward     # called with U, W, V, b, c, the inputs and the targets above

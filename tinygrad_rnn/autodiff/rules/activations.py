@@ -14,12 +14,12 @@ from .special import erf
 
 
 def is_object_array(x: Any) -> bool:
-    """Whether x holds Python objects (Scalars), not numbers."""
+    """Return True if x is an array of Python objects (Scalars), not of numbers."""
     return isinstance(x, np.ndarray) and x.dtype.kind == "O"
 
 
 def _element_method(x: Any, name: str) -> Any:
-    """What NumPy does for its own functions on an object array: call each element's method of that name."""
+    """A function that calls each element's method of that name, as NumPy's own functions do on object arrays."""
     return np.frompyfunc(lambda element: getattr(element, name)(), 1, 1)(x)
 
 
@@ -104,7 +104,7 @@ def relu(x: Any) -> Any:
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """Where x is positive x itself, elsewhere ``negative_slope * x``; the derivative at 0 is ``negative_slope``.
+    """The input x where it is positive, elsewhere ``negative_slope * x``; the derivative at 0 is ``negative_slope``.
 
     Args:
         x: Tensor or array.
@@ -125,7 +125,7 @@ def _exponential_below_0(x: Any) -> Any:
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """Where x is positive x itself, elsewhere ``alpha * (exp(x) - 1)``; the derivative at 0 is ``alpha``.
+    """The input x where it is positive, elsewhere ``alpha * (exp(x) - 1)``; the derivative at 0 is ``alpha``.
 
     Args:
         x: Tensor or array.

@@ -1,4 +1,4 @@
-"""What an axis means: the one place where axes are counted from the front, and refused in NumPy's own words."""
+"""The meaning of an axis argument: counted from the front, or refused with NumPy's own error."""
 
 from __future__ import annotations
 

@@ -81,15 +81,15 @@ class ComplexTensor(NDArrayOperatorsMixin):
         return np.conjugate(self)
 
     def reshape(self, *shape: Any) -> Any:
-        """As ``np.reshape``; the shape as one tuple or as several ints."""
+        """The numbers in another shape, given as one tuple or as several ints; see ``np.reshape``."""
         return np.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """As ``np.sum``."""
+        """The sum along axes; see ``np.sum``."""
         return np.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """As ``np.mean``."""
+        """The mean along axes; see ``np.mean``."""
         return np.mean(self, axis=axis, keepdims=keepdims)
 
     def __len__(self) -> int:

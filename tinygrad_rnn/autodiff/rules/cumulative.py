@@ -122,7 +122,7 @@ if hasattr(np, "cumulative_sum"):  # NumPy 2.1
 
 
 def _beside(a: Any, more: Any, axis: int) -> Any:
-    """What is to stand beside an array along an axis: an array, or one number for every row."""
+    """The values to put beside an array along an axis: an array as it is, or a number repeated for every row."""
     return more if np.ndim(more) else np.broadcast_to(more, _one_long(a.shape, axis))
 
 

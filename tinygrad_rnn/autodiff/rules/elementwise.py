@@ -162,7 +162,7 @@ fabs = row(np.fabs, lambda ans, x: np.sign(x))
 
 
 def _share(g: Any, mine: Any, other: Any, wins: Any) -> Any:
-    """All of g to the winner; half to each of two equals."""
+    """The share of a cotangent that goes to one of two arguments: all to the chosen one, half to each of two equals."""
     return masked(g, wins) + masked(g / 2, mine == other)
 
 

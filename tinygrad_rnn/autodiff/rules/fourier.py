@@ -50,7 +50,7 @@ def _to_real(rows: Any, n: int, axis: int, norm: Norm) -> Any:
 
 
 def _weights(n: int, axis: int, rows: Any, inside: float) -> Any:
-    """What each frequency of a half spectrum counts: all but the first and, of even n, the last stand for two."""
+    """The weight of each frequency of a half spectrum: ``inside``, but 1 for the first and, if n is even, the last."""
     weights = np.full(n // 2 + 1, inside, rows.dtype)
     weights[0] = 1
     if n % 2 == 0:

@@ -19,7 +19,7 @@ from .parts import Parts
 
 
 def is_basic(index: Any) -> bool:
-    """Whether an index selects a view (ints, slices, None, ...), so that no element can be selected twice."""
+    """Return True if an index selects a view (ints, slices, None, ...), so that no element can be selected twice."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer)) for part in parts)
 
@@ -137,7 +137,7 @@ def _updated(x: Any, value: Any, index: Any) -> Any:
 
 
 def _that_stay(shape: tuple[int, ...], selected: tuple[int, ...], index: Any) -> Any:
-    """For each value that is written, whether it stays: where an index names an element twice, the last one does."""
+    """A mask of the written values that remain: where an index names an element twice, the last value does."""
     order = np.reshape(np.arange(math.prod(selected)), selected)
     return updated(np.zeros(shape, order.dtype), order, index)[index] == order
 

@@ -14,7 +14,7 @@ from ..registry import linear_in_all, overrides
 
 
 def is_list_of_arrays(a: Any) -> bool:
-    """Whether it is a list (of lists, ...) with something in it that speaks NumPy's protocol, such as a Tensor."""
+    """Return True for a list, nested or not, that holds something with NumPy's protocol, such as a Tensor."""
     return isinstance(a, (list, tuple)) and any(_has_a_say(part) or is_list_of_arrays(part) for part in a)
 
 
@@ -23,7 +23,7 @@ def _has_a_say(a: Any) -> bool:
 
 
 def from_list(a: Any) -> Any:
-    """What NumPy makes of a list where it takes an array: one array; anything else as it is."""
+    """The array that NumPy would make of a list; anything else as it is."""
     return np.stack([from_list(part) for part in a]) if isinstance(a, (list, tuple)) else a
 
 

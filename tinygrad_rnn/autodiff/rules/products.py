@@ -126,7 +126,7 @@ def matrix_power(a: Any, n: int) -> Any:
 
 
 def cheapest_order(sizes: list[int]) -> dict[tuple[int, int], int]:
-    """Where to split a chain of matrix products, for each part (i, j) of it, so that the fewest numbers are multiplied.
+    """The cheapest order of a chain of matrix products: where to split each part (i, j) of it.
 
     Args:
         sizes: matrix i has the shape (sizes[i], sizes[i + 1]).

@@ -16,12 +16,12 @@ WRITTEN_OUT = 2**12  # elements up to which an array of equal elements is writte
 
 
 def restore(g: Any, axis: Axis, keepdims: bool) -> Any:
-    """Give a reduced array its axes back, with size 1, so that it broadcasts against what it was reduced from."""
+    """Restore the axes of a reduced array, with size 1, so that it broadcasts against the array it was reduced from."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 
 def size_along(x: Any, axis: Axis) -> int:
-    """How many elements a reduction along ``axis`` takes together."""
+    """The number of elements that a reduction along ``axis`` takes together."""
     if axis is None:
         return int(x.size)
     return math.prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
@@ -97,7 +97,7 @@ def _min(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _extremes(ans: Any, a: Any, axis: Axis, keepdims: bool) -> tuple[Any, Any]:
-    """Which elements are the extreme one, and how many share that; a NaN, if there is one, is the extreme."""
+    """A mask of the elements that equal the extreme one, and their number; a NaN, if there is one, is the extreme."""
     chosen = (a == restore(ans, axis, keepdims)) | (a != a)
     return chosen, np.sum(chosen, axis=axis, keepdims=True).astype(a.dtype)
 
@@ -123,7 +123,7 @@ def _prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _products_of_others(a: Any, axis: Axis) -> Any:
-    """For each element the product of all others that are reduced with it: right with any number of zeros.
+    """The product, for each element, of all others that are reduced with it; correct with any number of zeros.
 
     It is the product of all that come before times the product of all that come after; nothing is divided.
     """
@@ -158,7 +158,7 @@ def _masked(a: Any, where: Any, otherwise: Any) -> Any:
 
 
 def count_along(a: Any, axis: Axis, keepdims: bool, where: Any, less: float = 0) -> Any:
-    """How many elements a reduction takes, less a correction: a number, or an array of them where a mask chooses."""
+    """The number of elements in a reduction, less a correction: a number, or an array where a mask chooses."""
     if where is True:
         return builtins.max(size_along(a, axis) - less, 0)
     counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims)

@@ -1,4 +1,4 @@
-"""What recurrent cells have in common, and what a cell may offer beyond its one step."""
+"""The base class of recurrent cells, and the methods that a cell may offer beyond its one step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Cell(Module):
         return self.units
 
     def describe(self) -> str:
-        """What it takes, for error messages."""
+        """The expected input, for error messages."""
         n, d = self.inputs, self.units
         return f"{type(self).__name__}({n}, {d}) takes x of shape (B, {n}) or ({n},)."
 

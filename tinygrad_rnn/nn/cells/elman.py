@@ -267,7 +267,7 @@ class SkipRNNCell(Cell):
         self.b = weight((units,), rng, units, dtype) if bias else None
 
     def initial_state(self, x: Any) -> dict[str, Any]:
-        """As many states as the longest lag needs: "h" is the newest, "h-1" the one before it, and so on; all zeros."""
+        """The initial states, all zeros, for every lag up to the longest: "h" is the newest, "h-1" the one before."""
         return {name: self.zeros(x, self.units) for name in self._names()}
 
     def _names(self) -> list[str]:

@@ -28,7 +28,7 @@ class LSTMState(NamedTuple):
 
 
 def unchanged(a: Any) -> Any:
-    """What stands in the place of a normalisation where there is none."""
+    """The identity, in the place of a normalisation."""
     return a
 
 
@@ -110,7 +110,7 @@ class LSTMCell(Cell):
             self.b.data = self.b.data + init.forget_bias(units, forget_bias, "fgo" if coupled else "ifgo", dtype)
 
     def describe(self) -> str:
-        """What it takes, for error messages."""
+        """The expected input, for error messages."""
         n, d, p = self.inputs, self.units, self.outputs
         return (
             f"LSTMCell({n}, {d}) takes x of shape (B, {n}) or ({n},), and a state (h, c) of shapes (B, {p}) and "

@@ -29,7 +29,7 @@ class Wrapper(Cell):
                 setattr(self, size, getattr(cell, size))
 
     def describe(self) -> str:
-        """What it takes, for error messages."""
+        """The expected input, for error messages."""
         return self.cell.describe() if hasattr(self.cell, "describe") else ""
 
     @property
@@ -38,11 +38,11 @@ class Wrapper(Cell):
         return self.cell.outputs
 
     def initial_state(self, x: Any) -> Any:
-        """As the cell inside begins."""
+        """The initial state of the cell inside."""
         return initial_state_of(self.cell, x)
 
     def draw(self, x: Any, state: Any, steps: int) -> Any:
-        """What the cell inside draws, before the loop."""
+        """The random numbers of the cell inside, drawn before the loop."""
         return self.cell.draw(x, state, steps) if hasattr(self.cell, "draw") else None
 
     def on_hidden(self, f: Callable[[Any], Any], state: Any) -> Any:
@@ -67,7 +67,7 @@ class ResidualCell(Wrapper):
     """
 
     def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """One step of the cell inside, and a way around it."""
+        """Run a step of the cell inside, and add its input to its output."""
         y, state = one_step(self.cell, x, state)
         x = x.x if isinstance(x, Noisy) else x
         if np.shape(x) != np.shape(y):
@@ -126,12 +126,12 @@ class LayerNormCell(Wrapper):
         self.of_state = LayerNorm(units, eps=eps, dtype=dtype)
 
     def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """One step of the cell inside."""
+        """Run a step of the cell inside on the normalised input and hidden state."""
         return one_step(self.cell, on_input(self.of_input, x), on_hidden(self.of_state, state))
 
 
 class DropoutNoise(NamedTuple):
-    """What a ``DropoutCell`` draws.
+    """The random numbers of a ``DropoutCell``.
 
     Attributes:
         x_mask: what x is multiplied with, the same at every step; None for nothing.
@@ -184,7 +184,7 @@ class DropoutCell(Wrapper):
         return DropoutNoise(x_mask, h_mask, super().draw(x, state, steps))
 
     def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """One step of the cell inside."""
+        """Run a step of the cell inside, with dropout."""
         x, (x_mask, h_mask, inner) = x
         x = x if x_mask is None else x * x_mask
         state = state if h_mask is None else on_hidden(lambda h: h * h_mask, state)
@@ -192,7 +192,7 @@ class DropoutCell(Wrapper):
 
 
 class ZoneoutNoise(NamedTuple):
-    """What a ``ZoneoutCell`` draws.
+    """The random numbers of a ``ZoneoutCell``.
 
     Attributes:
         kept: for each component of the state, how much of the old value is kept: 0 or 1 in training, else p.
@@ -232,7 +232,7 @@ class ZoneoutCell(Wrapper):
         self.generator = init.generator(seed)
 
     def draw(self, x: Any, state: Any, steps: int) -> ZoneoutNoise:
-        """For each component of the state, what is kept of it at each step: (steps, B, d)."""
+        """The masks of the components of the state that are kept at each step: (steps, B, d)."""
         kept = [self._kept(name, leaf, steps) for name, leaf in zip(state_names(state), leaves(state))]
         return ZoneoutNoise(unflatten(state, iter(kept)), super().draw(x, state, steps))
 
@@ -245,7 +245,7 @@ class ZoneoutCell(Wrapper):
         return drawn.astype(leaf.dtype if leaf.dtype.kind == "f" else np.float64)
 
     def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """One step of the cell inside, of which part is not taken."""
+        """Run a step of the cell inside, and keep some units of the state as they were."""
         x, (kept, inner) = x
         y, after = one_step(self.cell, x if inner is None else Noisy(x, inner), state)
         mixed = tree_map(lambda k, old, new: k * old + (1 - k) * new, kept, state, after)
@@ -279,7 +279,7 @@ class StackedCell(Cell):
             self.units = self.cells[-1].units
 
     def describe(self) -> str:
-        """What it takes, for error messages."""
+        """The expected input, for error messages."""
         return self.cells[0].describe() if hasattr(self.cells[0], "describe") else ""
 
     @property
@@ -288,11 +288,11 @@ class StackedCell(Cell):
         return self.cells[-1].outputs
 
     def initial_state(self, x: Any) -> tuple[Any, ...]:
-        """As each cell begins, for a first input of its own size."""
+        """The initial states of the cells, each for a first input of its own size."""
         return tuple(initial_state_of(cell, first) for cell, first in zip(self.cells, self._alike(x)))
 
     def draw(self, x: Any, state: Any, steps: int) -> tuple[Any, ...] | None:
-        """What each cell draws, before the loop; None if none does."""
+        """The random numbers of each cell, drawn before the loop; None if no cell draws any."""
         drawn = tuple(
             cell.draw(first, before, steps) if hasattr(cell, "draw") else None
             for cell, first, before in zip(self.cells, self._alike(x), state)
@@ -304,12 +304,12 @@ class StackedCell(Cell):
         return tuple(on_hidden_of(cell, f, part) for cell, part in zip(self.cells, state))
 
     def _alike(self, x: Any) -> list[Any]:
-        """For each cell something of the shape of its first input."""
+        """An array for each cell with the shape of its first input."""
         sizes = [getattr(cell, "inputs", None) for cell in self.cells]
         return [x if n is None else np.zeros((*np.shape(x)[:-1], n), np.float32) for n in sizes]
 
     def forward(self, x: Any, state: Any) -> tuple[Any, tuple[Any, ...]]:
-        """One step of each cell."""
+        """Run a step of each cell."""
         y, drawn = x if isinstance(x, Noisy) else Noisy(x, [None] * len(self.cells))
         after = []
         for number, (cell, noise, before) in enumerate(zip(self.cells, drawn, state)):
@@ -328,7 +328,7 @@ def on_input(f: Callable[[Any], Any], x: Any) -> Any:
 
 
 def has_hidden(state: Any) -> bool:
-    """Whether it is clear which component of a state is the hidden one."""
+    """Return True if it is clear which component of a state is the hidden one."""
     return children(state) is None or "h" in paths(state)
 
 
