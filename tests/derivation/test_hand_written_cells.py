@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from held_to_autograd import RNG, assert_right, random
 
 import tinygrad_rnn as tr
+from tests.derivation.held_to_autograd import RNG, assert_right, random
 from tinygrad_rnn import nn
 from tinygrad_rnn.derivation import WrongDerivation, adjoints
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .entries import Entry, Unit
 from .expressions import (
     OF_MANY,
     Apply,
     Constant,
     Data,
     During,
-    Entry,
     Expression,
     Number,
     Parameter,
@@ -25,7 +25,6 @@ from .expressions import (
     Rows,
     Stack,
     Sum,
-    Unit,
     indexed_operands,
     is_open,
     settled,

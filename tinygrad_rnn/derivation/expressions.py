@@ -296,41 +296,6 @@ class During(Expression):
         return During(tuple(t - by for t in self.steps), self.inner.shifted(by)) if by else self
 
 
-class Unit(Expression):
-    """1 in the entry that an equation is about, 0 elsewhere: the direction in which a parameter or a state is moved.
-
-    Args:
-        by: the parameter, by name, or the state.
-        shape: of it.
-    """
-
-    def __init__(self, by: Any, shape: Shape) -> None:
-        self.by = by
-        self.shape = shape
-
-    @cached_property
-    def key(self) -> Any:
-        """What is moved."""
-        return "unit", self.by if isinstance(self.by, str) else id(self.by)
-
-
-class Entry(Expression):
-    """The entry of an array that an equation is about."""
-
-    def __init__(self, inner: Expression) -> None:
-        self.operands = (inner,)
-        self.shape = ()
-
-    @cached_property
-    def key(self) -> Any:
-        """The array."""
-        return "entry", self.operands[0].key
-
-    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same entry of another array."""
-        return Entry(operands[0])
-
-
 # --- making and reading ----------------------------------------------------------------------------------------------
 
 

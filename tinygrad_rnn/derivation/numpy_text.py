@@ -12,12 +12,12 @@ from ..autodiff.registry import OVERRIDES
 from ..autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
 from ..compiler.graph.trace import stop_gradient
 from .absence import reads_zeros
+from .entries import Entry, Unit
 from .expressions import (
     Apply,
     Constant,
     Data,
     During,
-    Entry,
     Expression,
     Number,
     Operand,
@@ -28,7 +28,6 @@ from .expressions import (
     Stack,
     Step,
     Steps,
-    Unit,
 )
 from .recognising import one_hot
 
@@ -151,13 +150,13 @@ class NumpyWriter:
 
     def _alone(self, e: Expression, steps: Steps) -> str:
         """An expression where no statement can run before it."""
-        before, self.before = self.before, []
-        was_inside, self._is_inside = self._is_inside, True
-        text = self.write(e, steps)
-        self._is_inside = was_inside
-        if self.before:
-            raise NotWritable("a sum over steps of pieces that are put in places")
-        self.before = before
+        (before, self.before), (was_inside, self._is_inside) = (self.before, []), (self._is_inside, True)
+        try:
+            text = self.write(e, steps)
+            if self.before:
+                raise NotWritable("a sum over steps of pieces that are put in places")
+        finally:
+            self.before, self._is_inside = before, was_inside
         return text
 
     def _rows(self, e: Rows) -> str:

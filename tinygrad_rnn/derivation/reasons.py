@@ -7,7 +7,8 @@ from typing import Any
 
 from ..autodiff.rules import activations, elementwise, reductions, shape
 from .arithmetic import is_negative, is_product, is_sum
-from .expressions import Apply, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum, Unit
+from .entries import Unit
+from .expressions import Apply, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum
 from .quantities import Quantity, Sensitivity
 from .reading import parts
 from .recognising import one_hot

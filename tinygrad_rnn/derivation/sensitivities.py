@@ -13,18 +13,8 @@ from typing import Any
 from ..autodiff.rules import elementwise, reductions
 from ..autodiff.rules.shape import broadcast_to
 from .adjoints import active, adjoints, over_steps, uses
-from .expressions import (
-    Apply,
-    Entry,
-    Expression,
-    Number,
-    Parameter,
-    Reference,
-    Shape,
-    Stack,
-    Sum,
-    Unit,
-)
+from .entries import Entry, Unit
+from .expressions import Apply, Expression, Number, Parameter, Reference, Shape, Stack, Sum
 from .grain import references
 from .numpy_text import NotWritable
 from .quantities import Equation, Quantity, Sensitivity
@@ -236,7 +226,6 @@ class Moved:
         if found is None:
             raise NotWritable(f"{expression.name} has no forward rule that can be written in lines")
         return found
-
 
     def _in_place(self, expression: Apply, number: int, moved: Expression) -> Expression:
         """A linear operation of how one operand moves."""

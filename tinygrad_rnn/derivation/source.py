@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..autodiff.rules import indexing
 from ..autodiff.texts import printable
 from .absence import zeros_beyond
 from .arithmetic import is_sum
-from .expressions import Apply, Data, During, Expression, Parameter, Reference, Step, Steps, Sum, Unit
+from .entries import Unit
+from .expressions import Apply, Data, During, Expression, Parameter, Reference, Step, Steps, Sum
 from .grain import ACTIVATIONS
+from .line_breaks import broken, wrapped
 from .lines import Line
 from .loops import Loop, program, straight
 from .numpy_text import INFIX, NotWritable, NumpyWriter
@@ -26,7 +28,6 @@ from .text import TextWriter, common_last_step
 
 WIDTH = 116
 MOST_LETTERS = 40  # of a name, in a variable
-INDENTED = "#     "
 TAKEN = ("np", "t", "T", "sum", "len", "range", "locals")
 TEMPORARY = re.compile(r"(term|whole|shifted)_\d+")  # what ``numpy_text`` calls variables of its own
 
@@ -247,15 +248,36 @@ class Source:
             if not any(isinstance(part, (Reference, Parameter, Data, Unit)) for part in parts(expression)):
                 return
             depth, name = self._each_entry(depth, line), f"{name}[{self.names['loop over', 'entry']}]"
-        terms = _terms_of(expression)
+        sums: list[Expression] = [t for t in _terms_of(expression) if not line.steps and self._is_long_sum(t)]
+        terms = [term for term in _terms_of(expression) if term not in sums]
         placed: list[Any] = [term for term in terms if _is_put(term)]
         rest = [term for term in terms if not _is_put(term)]
+        if sums and rest:  # to be added to, too
+            placed, rest, sums = [], [], [*terms, *sums]
         if rest and not _is_fresh(total(rest), line):  # nothing may be added to an array that is another's, too
             placed, rest = [], terms
         value = self.writer.write(total(rest), steps) if rest else self._zeros_for(line)
         self._commented(depth, f"{name} = {value}", line)
         for term in placed:
-            self._rows(depth, self.writer.put(name, term, steps))
+            placing = self.writer.put(name, term, steps)
+            before, self.writer.before = self.writer.before, []
+            self._rows(depth, [*before, *placing])
+        for term in sums:
+            if not self._is_long_sum(term):
+                self._add(depth, line, steps, term)
+                continue
+            self._say(depth, f"for t in {self.writer.range(term.steps)}:")
+            self._add(depth + 1, line, term.steps, term.inner)
+
+    def _is_long_sum(self, term: Expression) -> TypeGuard[Sum]:
+        """Whether it is a sum over steps that takes statements, so that no expression can hold it."""
+        if not isinstance(term, Sum):
+            return False
+        try:
+            self.writer.write(term)
+        except NotWritable:
+            return True
+        return False
 
     def _each_entry(self, depth: int, line: Line) -> int:
         """A loop over the entries that a line is about."""
@@ -287,7 +309,7 @@ class Source:
         if len(rows) == 1 and len(rows[0]) + len(comment) + 4 * depth + 2 <= WIDTH:
             self._rows(depth, [f"{rows[0]}  {comment}"])
             return
-        for piece in _wrapped(comment, WIDTH - 4 * depth):
+        for piece in wrapped(comment, WIDTH - 4 * depth):
             self._say(depth, piece)
         self._rows(depth, rows)
 
@@ -330,69 +352,3 @@ def _quoted(name: str) -> str:
 
 def _escape(c: str) -> str:
     return f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\U{ord(c):08x}"
-
-
-def _wrapped(comment: str, width: int) -> list[str]:
-    rows = []
-    while len(comment) > width:
-        place = comment.rfind(" ", 0, width)
-        if place < len(INDENTED):  # one long word
-            break
-        rows.append(comment[:place])
-        comment = INDENTED + comment[place + 1 :]
-    return [*rows, comment]
-
-
-def broken(statement: str, width: int) -> list[str]:
-    """A statement that is too long, broken after the commas of its outermost brackets, or before its signs."""
-    if len(statement) <= width or "  # " in statement:
-        return [statement]
-    opening = next((i for i, c in enumerate(statement) if c in "([{" and _closes_at_end(statement, i)), None)
-    if opening is not None:
-        end = _closing(statement, opening)
-        pieces = _split(statement[opening + 1 : end])
-        if len(pieces) > 1:
-            rows = _filled_rows(pieces, width - 4)
-            return [statement[: opening + 1], *(f"    {row}" for row in rows), statement[end:]]
-    target, equals, value = statement.partition(" = ")
-    terms = _split(value, " + ")
-    if equals and len(terms) > 1:
-        rows = _filled_rows([terms[0], *(f"+ {term}" for term in terms[1:])], width - 4)
-        return [f"{target} = (", *(f"    {row}" for row in rows), ")"]
-    return [statement]
-
-
-def _filled_rows(pieces: list[str], width: int) -> list[str]:
-    """Pieces in rows that are as full as they may be."""
-    rows = [pieces[0]]
-    for piece in pieces[1:]:
-        if len(rows[-1]) + len(piece) < width:
-            rows[-1] += f" {piece}"
-        else:
-            rows.append(piece)
-    return rows
-
-
-def _closes_at_end(statement: str, opening: int) -> bool:
-    return _closing(statement, opening) >= len(statement) - 12
-
-
-def _closing(statement: str, opening: int) -> int:
-    depth = 0
-    for i in range(opening, len(statement)):
-        depth += (statement[i] in "([{") - (statement[i] in ")]}")
-        if not depth:
-            return i
-    return len(statement)
-
-
-def _split(text: str, at: str = ",") -> list[str]:
-    """The pieces between outermost commas, each with its comma; or between other signs, without them."""
-    pieces, depth, begin = [], 0, 0
-    for i, c in enumerate(text):
-        depth += (c in "([{") - (c in ")]}")
-        if not depth and text.startswith(at, i):
-            pieces.append(text[begin : i + len(at)].strip() if at == "," else text[begin:i])
-            begin = i + len(at)
-    last = text[begin:].strip()
-    return [*pieces, last] if last else pieces

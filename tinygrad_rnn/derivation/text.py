@@ -11,12 +11,12 @@ import numpy as np
 from ..autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
 from ..autodiff.texts import printable
 from .absence import follows_from_absence
+from .entries import Entry, Unit
 from .expressions import (
     Apply,
     Constant,
     Data,
     During,
-    Entry,
     Expression,
     Number,
     Operand,
@@ -27,7 +27,6 @@ from .expressions import (
     Step,
     Steps,
     Sum,
-    Unit,
 )
 from .lines import Line
 from .quantities import Quantity

@@ -1,0 +1,43 @@
+"""Entries: what an equation says that is about one entry of a parameter, or of a state."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from .expressions import Expression, Shape
+
+
+class Unit(Expression):
+    """1 in the entry that an equation is about, 0 elsewhere: the direction in which a parameter or a state is moved.
+
+    Args:
+        by: the parameter, by name, or the state.
+        shape: of it.
+    """
+
+    def __init__(self, by: Any, shape: Shape) -> None:
+        self.by = by
+        self.shape = shape
+
+    @cached_property
+    def key(self) -> Any:
+        """What is moved."""
+        return "unit", self.by if isinstance(self.by, str) else id(self.by)
+
+
+class Entry(Expression):
+    """The entry of an array that an equation is about."""
+
+    def __init__(self, inner: Expression) -> None:
+        self.operands = (inner,)
+        self.shape = ()
+
+    @cached_property
+    def key(self) -> Any:
+        """The array."""
+        return "entry", self.operands[0].key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same entry of another array."""
+        return Entry(operands[0])

@@ -1,0 +1,72 @@
+"""Rows of Python that fit: long statements and comments broken where a person breaks them."""
+
+from __future__ import annotations
+
+INDENTED = "#     "
+
+
+def wrapped(comment: str, width: int) -> list[str]:
+    """A comment that is too long as several rows, further ones indented."""
+    rows = []
+    while len(comment) > width:
+        place = comment.rfind(" ", 0, width)
+        if place < len(INDENTED):  # one long word
+            break
+        rows.append(comment[:place])
+        comment = INDENTED + comment[place + 1 :]
+    return [*rows, comment]
+
+
+def broken(statement: str, width: int) -> list[str]:
+    """A statement that is too long, broken after the commas of its outermost brackets, or before its signs."""
+    if len(statement) <= width or "  # " in statement:
+        return [statement]
+    opening = next((i for i, c in enumerate(statement) if c in "([{" and _closes_at_end(statement, i)), None)
+    if opening is not None:
+        end = _closing(statement, opening)
+        pieces = _split(statement[opening + 1 : end])
+        if len(pieces) > 1:
+            rows = _filled_rows(pieces, width - 4)
+            return [statement[: opening + 1], *(f"    {row}" for row in rows), statement[end:]]
+    target, equals, value = statement.partition(" = ")
+    terms = _split(value, " + ")
+    if equals and len(terms) > 1:
+        rows = _filled_rows([terms[0], *(f"+ {term}" for term in terms[1:])], width - 4)
+        return [f"{target} = (", *(f"    {row}" for row in rows), ")"]
+    return [statement]
+
+
+def _filled_rows(pieces: list[str], width: int) -> list[str]:
+    """Pieces in rows that are as full as they may be."""
+    rows = [pieces[0]]
+    for piece in pieces[1:]:
+        if len(rows[-1]) + len(piece) < width:
+            rows[-1] += f" {piece}"
+        else:
+            rows.append(piece)
+    return rows
+
+
+def _closes_at_end(statement: str, opening: int) -> bool:
+    return _closing(statement, opening) >= len(statement) - 12
+
+
+def _closing(statement: str, opening: int) -> int:
+    depth = 0
+    for i in range(opening, len(statement)):
+        depth += (statement[i] in "([{") - (statement[i] in ")]}")
+        if not depth:
+            return i
+    return len(statement)
+
+
+def _split(text: str, at: str = ",") -> list[str]:
+    """The pieces between outermost commas, each with its comma; or between other signs, without them."""
+    pieces, depth, begin = [], 0, 0
+    for i, c in enumerate(text):
+        depth += (c in "([{") - (c in ")]}")
+        if not depth and text.startswith(at, i):
+            pieces.append(text[begin : i + len(at)].strip() if at == "," else text[begin:i])
+            begin = i + len(at)
+    last = text[begin:].strip()
+    return [*pieces, last] if last else pieces
