@@ -89,6 +89,13 @@ def elman_numbers():
     )
 
 
+def film(path):
+    """Backpropagation through time as a film: forward step by step, then back, and the gradients appear."""
+    loss = elman_loss(3, inputs=1, units=2, outputs=1)
+    title = "The forward and the backward pass of an Elman network over three time steps"
+    tr.animate(loss, path, level="gate", gradients=True, title=title)
+
+
 def paths():
     """The sum over paths: all ways by which the loss of step 4 reaches W, and the terms that they add up to."""
     return tr.draw(elman_loss(4), highlight=(4, "W"), title="The paths from the loss of step 4 to W")
@@ -202,7 +209,16 @@ PICTURES = (
 )
 
 
+FILMS = (film,)
 PLOTS = (losses, states, gates, terms, flow, attention)
+
+
+def filmed(make):
+    """A film as SVG."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.svg"
+        make(path)
+        return path.read_text("utf-8")
 
 
 def plotted(make):
@@ -221,7 +237,7 @@ def plotted(make):
 def index():
     """The page that shows them all."""
     parts = ["# Gallery", "Each picture is a function of a few lines in [`gallery.py`](../gallery.py), by its name."]
-    for title, functions in (("Graphs", PICTURES), ("Plots", PLOTS)):
+    for title, functions in (("Graphs", PICTURES), ("Films", FILMS), ("Plots", PLOTS)):
         parts.append(f"## {title}")
         parts += [f"![{make.__doc__}]({make.__name__}.svg)\n\n`{make.__name__}`: {make.__doc__}" for make in functions]
     return "\n\n".join(parts) + "\n"
@@ -230,8 +246,9 @@ def index():
 def files():
     """Every file of the gallery, by name."""
     pictures = {f"{make.__name__}.svg": make().svg for make in PICTURES}
+    films = {f"{make.__name__}.svg": filmed(make) for make in FILMS}
     plots = {f"{make.__name__}.svg": plotted(make) for make in PLOTS}
-    return {**pictures, **plots, "README.md": index()}
+    return {**pictures, **films, **plots, "README.md": index()}
 
 
 def main(arguments=None):

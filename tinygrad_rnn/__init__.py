@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from .deployment import export_onnx
     from .derivation import derive
     from .training import fit
-    from .viz import draw
+    from .viz import animate, draw
 
 __version__ = "0.1.0"
 
 # What is imported when it is first asked for: name -> (room, name in the room, or None for the room itself).
 _ON_DEMAND: dict[str, tuple[str, str | None]] = {
+    "animate": ("viz", "animate"),
     "compare": ("comparison", "compare"),
     "compile": ("compiler", "compile"),
     "data": ("data", None),
@@ -56,6 +57,7 @@ _ON_DEMAND: dict[str, tuple[str, str | None]] = {
 
 __all__ = [
     *_engine,
+    "animate",
     "autodiff",
     "compare",
     "compile",

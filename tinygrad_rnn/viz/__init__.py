@@ -5,9 +5,10 @@ The way of a picture, a room for each stage: ``reading`` takes in the recorded g
 ``formats`` write that as SVG, DOT (and by Graphviz), JSON or text.
 """
 
+from .animation import animate
 from .drawing import draw
 from .picture import Picture
 from .plots import plot_attention, plot_gates, plot_losses, plot_states
 from .reading.paths import highlight
 
-__all__ = ["Picture", "draw", "highlight", "plot_attention", "plot_gates", "plot_losses", "plot_states"]
+__all__ = ["Picture", "animate", "draw", "highlight", "plot_attention", "plot_gates", "plot_losses", "plot_states"]

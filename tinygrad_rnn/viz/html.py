@@ -33,7 +33,9 @@ MOST_STEPS = 60  # more than these stay elided on the page too
 MOST_TERM_STEPS = 40  # a table of T² terms is made up to here
 
 
-def to_html(graph: Graph, options: Options, equations: dict[int, list[Equation]], title: str) -> str:
+def to_html(
+    graph: Graph, options: Options, equations: dict[int, list[Equation]], title: str, film: float | None = None
+) -> str:
     """The page.
 
     Args:
@@ -41,6 +43,7 @@ def to_html(graph: Graph, options: Options, equations: dict[int, list[Equation]]
         options: how it was drawn.
         equations: those of each lane.
         title: what it is called.
+        film: how many seconds each step is shown, in a page that plays by itself.
     """
     steps = [step for step in graph.steps() if step > 0]
     middle = views.hidden_steps(graph)
@@ -64,6 +67,7 @@ def to_html(graph: Graph, options: Options, equations: dict[int, list[Equation]]
     folded = [step for run in middle for step in run if len(steps) <= MOST_STEPS and not options.is_rolled]
     data["middle"] = folded
     data["folded"] = folded if options.elide else []
+    data["film"] = film
     data["followed"] = list(options.highlight) if options.highlight else None
     return _page(to_svg(scene, marked=True), data, title)
 
@@ -223,8 +227,7 @@ paths, plus and minus zoom, comma and full stop go through the passes.">
 <p id="followed"></p>
 <ol id="terms"></ol>
 <p>Choose a step's loss and a parameter above, or click them. Click <kbd>t = 1</kbd> to fold a step.
-Drag, scroll or use the
-small map to get about; <kbd>0</kbd> leads back.</p>
+Drag, scroll or use the small map to get about; <kbd>0</kbd> leads back.</p>
 </aside>
 <script id="data" type="application/json">{_in_script(data)}</script>
 <script>

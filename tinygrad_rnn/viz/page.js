@@ -241,7 +241,7 @@ find("out").addEventListener("click", () => zoom(1.25));
 find("fit").addEventListener("click", fit);
 let untouched = true; // until someone does something, the page opens again whenever it gets another size
 for (const kind of ["pointerdown", "wheel", "keydown"]) window.addEventListener(kind, () => (untouched = false), true);
-new ResizeObserver(() => { drawMap(); (untouched ? home : show)(); }).observe(stage);
+new ResizeObserver(() => { drawMap(); (!untouched ? show : data.film ? fit : home)(); }).observe(stage);
 
 // What is wider than the stage has its name in the middle of what one sees of it; a layer has it at the left.
 const wide = [...boxes.values()].filter((box) => box.querySelector("rect").width.baseVal.value > 300);
@@ -353,8 +353,10 @@ function showFrame(number) {
     element.classList.toggle("later", after);
     element.classList.toggle("now", step !== null && (step === frame.forward || step === frame.backward));
     const flows = element.tagName === "path" && data.flows.includes(Number(element.dataset.e ?? -1));
-    const reached = frame.backward !== undefined && (step === null ? isBand(element) : step >= frame.backward);
+    const reached = frame.backward !== undefined && (step === null ? isBand(element) : Math.max(step, data.steps[0]) >= frame.backward);
     element.classList.toggle("flows", flows && reached);
+    const summed = data.parameterOf[element.dataset.v] === undefined ? reached : frame.backward <= Math.min(...data.steps);
+    element.classList.toggle("unflowed", frames[0] !== frame && !summed); // numbers appear when the pass comes to them
   }
   showPartialSums(frame.backward);
   follow(frame);
@@ -393,11 +395,14 @@ function play() {
   if (timer) return stop();
   if (Number(slider.value) === frames.length - 1) showFrame(0);
   find("play").textContent = "❚❚ pause";
+  let waited = 0;
   timer = setInterval(() => {
-    const next = Number(slider.value) + 1;
-    showFrame(next);
-    if (next === frames.length - 1) stop();
-  }, 900);
+    const isOver = Number(slider.value) === frames.length - 1;
+    if (isOver && (waited += 1) < 3) return; // a film stays at its end for a while, and begins again
+    waited = 0;
+    showFrame(isOver ? 0 : Number(slider.value) + 1);
+    if (Number(slider.value) === frames.length - 1 && !data.film) stop();
+  }, 1000 * (data.film ?? 0.9));
 }
 function move(by) {
   stop();
@@ -511,6 +516,11 @@ setTheme(dark.matches ? "dark" : "light");
 fold();
 showFrame(0);
 home();
+if (data.film) {
+  document.documentElement.classList.add("film");
+  fit();
+  if (!window.matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+}
 if (data.followed) {
   [find("loss").value, find("parameter").value] = data.followed;
   followPaths();

@@ -81,7 +81,15 @@ class Picture:
     @property
     def html(self) -> str:
         """The picture as a page to explore: zoom, hover, play forward and backward, follow paths, fold steps."""
-        return to_html(self._whole, self._options, self.equations, self.scene.title)
+        return self.page()
+
+    def page(self, film: float | None = None) -> str:
+        """The page to explore, or one that plays by itself.
+
+        Args:
+            film: how many seconds each step is shown, in a page that plays; None for one to explore.
+        """
+        return to_html(self._whole, self._options, self.equations, self.scene.title, film)
 
     def save(self, path: str | os.PathLike[str], renderer: str | None = None, time_limit: float = 60.0) -> Path:
         """Write the picture to a file; its ending says how: .svg, .png, .pdf, .dot, .html, .json or .txt.

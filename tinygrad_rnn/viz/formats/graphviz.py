@@ -16,7 +16,7 @@ import sys
 from ...autodiff.extras import pip_install
 
 TIME_LIMIT = 60.0  # seconds
-PIXELS = ["-Gdpi=144"]  # of a PNG: two for each point, sharp on a projector
+DOTS_PER_INCH = 144.0  # of a PNG: two for each point, sharp on a projector
 PYGRAPHVIZ = (
     "import sys, warnings; warnings.simplefilter('ignore'); import pygraphviz; "
     "graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode()); "
@@ -40,13 +40,14 @@ def renderers() -> list[tuple[str, list[str]]]:
     return found
 
 
-def render(dot: str, kind: str, time_limit: float = TIME_LIMIT) -> bytes:
+def render(dot: str, kind: str, time_limit: float = TIME_LIMIT, dpi: float = DOTS_PER_INCH) -> bytes:
     """Render a DOT text.
 
     Args:
         dot: the text.
         kind: "svg", "png", "pdf" or what else Graphviz writes.
         time_limit: in seconds, for each renderer that is tried.
+        dpi: how many pixels 72 points are, in a PNG.
 
     Raises:
         NoRenderer: none is installed.
@@ -55,7 +56,7 @@ def render(dot: str, kind: str, time_limit: float = TIME_LIMIT) -> bytes:
     problems = []
     for name, command in renderers():
         command = [*command[:-1], f"-T{kind}"] if command[-1] == "-T" else [*command, kind]
-        command += PIXELS if kind == "png" else []
+        command += [f"-Gdpi={dpi:g}"] if kind == "png" else []
         try:
             return _run(command, dot.encode(), time_limit)
         except RuntimeError as problem:

@@ -7,6 +7,7 @@ bytes depend on the scene alone.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from ..scene import LINE_HEIGHT, SHIFTED_SIZE, Box, Dot, Label, Panel, Path, Point, Scene, shifts
@@ -25,7 +26,51 @@ def to_svg(scene: Scene, marked: bool = False) -> str:
         scene: what to draw.
         marked: give every element its step, vertex and edge as ``data-`` attributes, for a program to find.
     """
-    body = "\n".join(_Writer(marked).parts(scene))
+    return _document("\n".join(_Writer(marked).parts(scene)), scene)
+
+
+def to_film(shots: Sequence[Scene], seconds: float, last_stays: int = 1) -> str:
+    """Scenes that differ in looks alone, shown one after the other, for ever: by CSS, so no program is needed.
+
+    What is the same in all of them stands once. Where nothing moves (on paper, for readers who want no motion), one
+    sees the last.
+
+    Args:
+        shots: the scenes; each has the same parts.
+        seconds: how long each is shown.
+        last_stays: for how many of these times the last one is.
+    """
+    frames = [_Writer(False).parts(shot) for shot in shots]
+    count = len(frames)
+    runs: set[tuple[int, int]] = set()
+    body = []
+    for variants in zip(*frames):
+        start = 0
+        for end in range(1, count + 1):
+            if end < count and variants[end] == variants[start]:
+                continue
+            if (start, end) == (0, count):
+                body.append(variants[0])
+            elif variants[start]:
+                runs.add((start, end))
+                body.append(f'<g class="from{start}to{end}">{variants[start]}</g>')
+            start = end
+    length = count - 1 + last_stays
+    rules = []
+    for start, end in sorted(runs):
+        hidden, shown = "{visibility:hidden}", "{visibility:visible}"
+        steps = f"0%{hidden}" * (start > 0) + f"{100 * start / length:.3f}%{shown}"
+        steps += f"{100 * end / length:.3f}%{hidden}" * (end < count)
+        place, name = f".{OWN}film .from{start}to{end}", f"{OWN}{start}to{end}"
+        rules.append(f"@keyframes {name}{{{steps}}}{place}{{animation:{name} {length * seconds:g}s step-end infinite}}")
+        rules += [f"{place}{hidden}"] * (end < count)
+    still = f"@media (prefers-reduced-motion:reduce){{.{OWN}film g{{animation:none!important}}}}"
+    style = "<style>" + "\n".join([*rules, still]) + "</style>"
+    return _document("\n".join([style, f'<g class="{OWN}film">', *body, "</g>"]), shots[-1])
+
+
+def _document(body: str, scene: Scene) -> str:
+    """A complete SVG document around what is drawn."""
     name = class_name(body)
     width, height = round(scene.width), round(scene.height)
     head = (

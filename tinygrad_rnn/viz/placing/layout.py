@@ -144,7 +144,7 @@ class _Layout:
             y += line.size * LINE_HEIGHT
             kind = "tap" if line.tone else "elided-title"
             x, baseline = self.plan.column_of(i).middle, y - line.size * 0.32
-            label = Label(line.text, x, baseline, line.size, "middle", kind, dimmed=not vertex.lit)
+            label = Label(line.text, x, baseline, line.size, "middle", kind, vertex.step, dimmed=not vertex.lit)
             self.scene.labels.append(label)
 
     # --- parameters --------------------------------------------------------------------------------------------------
