@@ -25,6 +25,7 @@ from ..compiler.runtime import threads
 from ..nn import Module
 
 T = TypeVar("T")
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class RankFailed(RuntimeError):
@@ -60,6 +61,10 @@ class Alone:
 
     def check_same(self, facts: Callable[[], Mapping[str, str]]) -> None:
         """Raise ValueError, by name, if the ranks differ in what they were begun with."""
+
+    def agreed(self, error: ErrorT) -> ErrorT:
+        """Return the error, noted as one that every rank raises."""
+        return error
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -97,6 +102,11 @@ class Ranks(Alone):
         self._flat: dict[np.dtype[Any], np.ndarray] = {}
         self._agreed: BaseException | None = None  # an error that all ranks have heard of
 
+    def agreed(self, error: ErrorT) -> ErrorT:
+        """Return the error, noted as one that every rank raises: ``together`` then ends no process for it."""
+        self._agreed = error
+        return error
+
     def gather(self, work: Callable[[], T]) -> list[T]:
         """The results that ``work`` has on each rank, in their order.
 
@@ -112,8 +122,7 @@ class Ranks(Alone):
         said = self._communicator.allgather((result, text))
         failed = [f"rank {i} of {self.size} failed:\n{text}" for i, (_, text) in enumerate(said) if text is not None]
         if failed:
-            self._agreed = RankFailed("\n".join(failed)) if error is None else error
-            raise self._agreed
+            raise self.agreed(RankFailed("\n".join(failed)) if error is None else error)
         return [result for result, _ in said]
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
@@ -138,11 +147,12 @@ class Ranks(Alone):
         """Raise RuntimeError if the ranks no longer have the same weights, bit for bit."""
         digest = digest_of([parameter.data for parameter in model.parameters()])
         if len(set(self.gather(lambda: digest))) > 1:
-            self._agreed = RuntimeError(
-                "the processes of this run no longer have the same weights, bit for bit. Do callbacks change the model "
-                "on one rank alone, or does it draw random numbers that fit doesn't know of (generators=)?"
+            raise self.agreed(
+                RuntimeError(
+                    "the processes of this run no longer have the same weights, bit for bit. Do callbacks change the "
+                    "model on one rank alone, or does it draw random numbers that fit doesn't know of (generators=)?"
+                )
             )
-            raise self._agreed
 
     def check_same(self, facts: Callable[[], Mapping[str, str]]) -> None:
         """Raise ValueError, by name, if the ranks differ in what they were begun with.
@@ -154,12 +164,13 @@ class Ranks(Alone):
         for name, own in by_rank[0].items():
             for rank, others in enumerate(by_rank):
                 if others.get(name) != own:
-                    self._agreed = ValueError(
-                        f"the processes of this run differ in {name}: {own} on rank 0, {others.get(name)} on rank "
-                        f"{rank}. Have all of them make the same model, optimiser and data, from the same seeds and "
-                        "files."
+                    raise self.agreed(
+                        ValueError(
+                            f"the processes of this run differ in {name}: {own} on rank 0, {others.get(name)} on rank "
+                            f"{rank}. Have all of them make the same model, optimiser and data, from the same seeds "
+                            "and files."
+                        )
                     )
-                    raise self._agreed
 
     @contextmanager
     def together(self) -> Iterator[None]:

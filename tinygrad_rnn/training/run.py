@@ -310,7 +310,7 @@ class Run:
         state = self.state_dict()
         problem = self.ranks.gather(lambda: self._written(state))[0]
         if problem is not None:
-            raise problem
+            raise self.ranks.agreed(problem)
         self._saved_step = self.step
 
     def _written(self, state: dict[str, Any]) -> OSError | None:
