@@ -231,6 +231,7 @@ def test_settings_of_another_kind(run: Path, name: str) -> None:
         "words": bool,
         "cell": str,
         "learning_rate": float,
+        "dropout": (float, int),
         "clip_norm": (float, int, type(None)),
         "validation": float,
     }

@@ -24,7 +24,8 @@ def add_to(commands: Any) -> None:
         description="Print how many bits a trained model needs for each character (or word) of a text.",
     )
     parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
-    parser.add_argument("text", nargs="?", metavar="FILE", help="UTF-8 text (default: what was kept from the model)")
+    parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: what was kept from the model)")
+    o.add_encoding(parser)
     o.add_json(parser)
     parser.set_defaults(run=run)
 
@@ -32,7 +33,7 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the figure."""
     model, folder = read_model(options.model)
-    symbols = kept_text(model, folder) if options.text is None else text_of(options.text, model)
+    symbols = kept_text(model, folder) if options.text is None else text_of(options.text, options.encoding, model)
     with threadpool_limits(limits=1):
         bits = bits_per_symbol(model, symbols)
     perplexity = float(np.exp2(bits)) if bits < 1024 else math.inf  # of a model that has diverged, say
@@ -50,10 +51,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def text_of(path: str, model: LanguageModel) -> np.ndarray:
+def text_of(path: str, encoding: str | None, model: LanguageModel) -> np.ndarray:
     """A text in the model's numbers."""
     try:
-        return encode_file(path, model.vocabulary)
+        return encode_file(path, model.vocabulary, encoding=encoding or "utf-8")
     except (OSError, ValueError) as error:
         o.unreadable(path, error)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
+import encodings.aliases
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from ..autodiff.texts import printable
@@ -15,11 +19,36 @@ MOST = 10**15
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints take one line, which says where to read on."""
+    """A parser whose complaints take one line, which says what was meant perhaps, and where to read on."""
+
+    def parse_known_args(self, *given: Any, **keywords: Any) -> Any:
+        """Parse arguments; the command that they are given to, which knows its options, refuses what is left over."""
+        found, unknown = super().parse_known_args(*given, **keywords)
+        if unknown:
+            options = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+            hints = {word: close for word in unknown if (close := _closest(word.partition("=")[0], options))}
+            said = "".join(f"; did you mean {close} for {word}?" for word, close in hints.items())
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{said}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what isn't among the choices, and name the one that comes closest."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            close = _closest(str(value), [str(choice) for choice in action.choices or ()])
+            raise argparse.ArgumentError(
+                action, f"{error.message}; did you mean {close}?" if close else error.message
+            ) from None
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2."""
         self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
+
+
+def _closest(word: str, known: list[str]) -> str | None:
+    spelt = {one.lower(): one for one in known}
+    return next((spelt[close] for close in difflib.get_close_matches(word.lower(), spelt, n=1)), None)
 
 
 def whole(least: int, most: float = math.inf) -> Any:
@@ -76,9 +105,36 @@ def fraction(text: str) -> float:
     return value
 
 
+def probability(text: str) -> float:
+    """The type of an option that takes a number from 0 up to but not including 1."""
+    value = not_negative(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text} makes no sense; give a number from 0 up to but not including 1")
+    return value
+
+
 def not_negative(text: str) -> float:
     """The type of an option that takes 0 or a number above it."""
-    return 0.0 if text.strip() == "0" else positive(text)
+    with contextlib.suppress(ValueError):
+        if float(text) == 0:
+            return 0.0
+    return positive(text)
+
+
+def encoding(text: str) -> str:
+    """The type of an option that names the encoding of a text file."""
+    try:
+        "".encode(text)
+    except LookupError as error:
+        close = _closest(text.lower().replace("-", "_"), [*encodings.aliases.aliases, "utf_8", "utf_16", "utf_32"])
+        hint = f"; did you mean {close.replace('_', '-')}?" if close else ", such as utf-8, utf-16 or cp1252"
+        raise argparse.ArgumentTypeError(f"{in_one_line(error)}{hint}") from None
+    return text
+
+
+def add_encoding(parser: argparse.ArgumentParser) -> None:
+    """``--encoding``."""
+    parser.add_argument("--encoding", type=encoding, metavar="NAME", help="of the text file (default: utf-8)")
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +176,7 @@ def unreadable(path: str, error: Exception) -> NoReturn:
     """Complain of a text that can't be read."""
     if isinstance(error, OSError):
         raise Complaint(f"can't read {path}: {error.strerror or error}. Give the path of a text file.") from None
-    complain(error)
+    raise Complaint(re.sub(r"encoding='([\w-]+)'", r"--encoding \1", in_one_line(error))) from None
 
 
 def in_one_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -35,13 +36,25 @@ def add_to(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what it writes."""
     model, _ = read_model(options.model)
+    strange = model.vocabulary.strange(options.prime)
+    if strange and model.vocabulary.unknown is not None:
+        said = f"the model doesn't know these {model.vocabulary.kind} of --prime, and reads them as unknown ones"
+        warnings.warn(f"{said}: {' '.join(map(repr, strange))}", stacklevel=1)
     try:
         with threadpool_limits(limits=1):
             text = model.sample(options.length, options.prime, temperature=options.temperature, seed=options.seed)
     except ValueError as error:  # a prime that the model doesn't know, a model whose weights are none
         o.complain(error)
     if options.json:
-        o.print_json({"text": text, "prime": options.prime, "temperature": options.temperature, "seed": options.seed})
+        o.print_json(
+            {
+                "text": text,
+                "prime": options.prime,
+                "temperature": options.temperature,
+                "seed": options.seed,
+                "unknown": strange,
+            }
+        )
     else:
         print(text)
     return 0

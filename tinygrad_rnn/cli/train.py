@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -33,14 +34,15 @@ FOLDER = "tinygrad_rnn_model"
 STARTED_TOGETHER = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE")  # what MPICH, Intel MPI and Open MPI set
 EPOCHS = 5
 SETTINGS: dict[str, Any] = {
-    "words": False, "max_size": 20_000, "cell": "LSTM", "units": 128, "embedding": 64, "batch": 32,
-    "steps_per_batch": 50, "learning_rate": 5e-3, "clip_norm": None, "validation": 0.05, "threads": 1, "seed": 0,
+    "words": False, "max_size": 20_000, "cell": "LSTM", "layers": 1, "units": 128, "embedding": 64, "dropout": 0.0,
+    "batch": 32, "steps_per_batch": 50, "learning_rate": 5e-3, "clip_norm": None, "validation": 0.05, "threads": 1,
+    "seed": 0,
 }  # fmt: skip
 """What a run is begun with, by default. It is kept in the folder, for a run that goes on may change none of it."""
 TYPES: dict[str, Callable[[str], Any]] = {
-    "max_size": o.whole(2), "units": o.size, "embedding": o.size, "batch": o.size, "steps_per_batch": o.size,
-    "learning_rate": o.positive, "clip_norm": o.positive, "validation": o.fraction, "threads": o.threads,
-    "seed": o.whole(0),
+    "max_size": o.whole(2), "layers": o.whole(1, 100), "units": o.size, "embedding": o.size, "dropout": o.probability,
+    "batch": o.size, "steps_per_batch": o.size, "learning_rate": o.positive, "clip_norm": o.positive,
+    "validation": o.fraction, "threads": o.threads, "seed": o.whole(0),
 }  # fmt: skip
 """What makes sense of those that are numbers, be they given as words or found in the folder."""
 
@@ -53,7 +55,8 @@ def add_to(commands: Any) -> None:
         description="Train a language model on a text file, or on the documentation inside Python. The run is saved "
         "every minute, at the end and on Ctrl-C; --resume goes on with it, bit for bit as if it had never stopped.",
     )
-    parser.add_argument("text", nargs="?", metavar="FILE", help="UTF-8 text (default: Python's own documentation)")
+    parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: Python's own documentation)")
+    o.add_encoding(parser)
     parser.add_argument("--out", metavar="FOLDER", help=f"the run's folder (default: {FOLDER}, or the next free one)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder --out")
     o.add_quiet(parser)
@@ -62,6 +65,8 @@ def add_to(commands: Any) -> None:
     limits.add_argument("--epochs", type=o.count, help=f"so many times through the text (default: {EPOCHS})")
     limits.add_argument("--steps", type=o.count, help="so many batches")
     limits.add_argument("--seconds", type=o.positive, help="so long")
+    curve = "a point of the validation curve after so many batches (default: after each epoch)"
+    limits.add_argument("--validate-every", type=o.count, metavar="STEPS", help=curve)
     add_settings(parser.add_argument_group("the model and how it learns, settled when the run begins"))
     parser.set_defaults(run=run)
 
@@ -77,8 +82,10 @@ def add_settings(group: Any) -> None:
     group.add_argument("--words", action="store_true", default=None, help="learn words instead of characters")
     add("max_size", "at most so many different symbols; the rarest become one")
     add("cell", "the recurrent cell", choices=list(CELLS))
+    add("layers", "so many of them, each reading what the one below it says")
     add("units", "the size of its state")
     add("embedding", "the size of the vector that stands for a symbol")
+    add("dropout", "the part of what goes into and out of each layer that is dropped while it learns")
     add("batch", "streams through the text, side by side")
     add("steps_per_batch", "time steps that gradients flow back through")
     add("learning_rate", "Adam's")
@@ -112,15 +119,18 @@ Prepared = tuple[TrainingFolder, dict[str, Any], Vocabulary, np.ndarray]
 def prepare(options: argparse.Namespace, held: ExitStack) -> Prepared:
     """The folder of a run, held, with its settings, its vocabulary and its text as numbers."""
     asked = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
+    if options.encoding and options.text is None:
+        raise Complaint("--encoding is that of a text FILE, and none is named.")
     if options.resume:
         folder = folder_of_a_run(options.out)
         held.enter_context(folder.held())
         return folder, *resumed(folder, options.text, asked)
     settings = SETTINGS | asked
-    vocabulary = vocabulary_of(options.text, settings)
+    encoding = options.encoding or "utf-8"
+    vocabulary = vocabulary_of(options.text, encoding, settings)
     folder = TrainingFolder(output_folder(options.out, FOLDER, overwrite=False))
     held.enter_context(folder.held())
-    return folder, settings, vocabulary, begun(folder, settings, vocabulary, options.text)
+    return folder, settings, vocabulary, begun(folder, settings, vocabulary, options.text, encoding)
 
 
 def communicator_of_this_job() -> Any:
@@ -155,7 +165,9 @@ def train(
                 checkpoints=folder.checkpoints,
                 resume=options.resume,
                 callbacks=[lambda run: model.append(run.model) if not model else None],
-                progress=False if options.quiet or options.json else None,
+                progress=False if options.quiet or options.json else None if sys.stderr.isatty() else "lines",
+                validate=True,
+                validate_every=options.validate_every,
                 communicator=communicator,
                 **limits(options),
                 **as_keywords(settings),
@@ -163,7 +175,7 @@ def train(
             if not first:
                 return 0
             folder.save_model(trained.model)
-            folder.save_losses(trained.history)
+            folder.save_losses(trained.history, vocabulary.kind)
             tell(folder, trained, bits_per_symbol(trained.model, trained.validation_text), options)
     except TrainingInterrupted as interrupt:
         if first:
@@ -180,19 +192,24 @@ def train(
     return 0
 
 
-def vocabulary_of(text: str | None, settings: dict[str, Any]) -> Vocabulary:
+def vocabulary_of(text: str | None, encoding: str, settings: dict[str, Any]) -> Vocabulary:
     """The symbols of a text."""
     kind, unknown = (WordVocabulary, "<unknown>") if settings["words"] else (CharacterVocabulary, "\ufffd")
-    make = kind.from_file if text is not None else kind.from_text
+    options: dict[str, Any] = {"unknown": unknown, "max_size": settings["max_size"]}
+    vocabulary: Vocabulary
     try:
-        source = text if text is not None else python_documentation()
-        vocabulary: Vocabulary = make(source, unknown=unknown, max_size=settings["max_size"])
+        if text is None:
+            vocabulary = kind.from_text(python_documentation(), **options)
+        else:
+            vocabulary = kind.from_file(text, encoding=encoding, **options)
     except (OSError, ValueError, ImportError) as error:
         o.unreadable(str(text), error)
     return vocabulary
 
 
-def begun(folder: TrainingFolder, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None) -> np.ndarray:
+def begun(
+    folder: TrainingFolder, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, encoding: str
+) -> np.ndarray:
     """A run that begins in a folder: its text as numbers."""
     if folder.holds_a_run:
         raise Complaint(
@@ -201,7 +218,7 @@ def begun(folder: TrainingFolder, settings: dict[str, Any], vocabulary: Vocabula
     # One batch to train on, and two symbols to validate on: that one may predict the other.
     batch = settings["batch"] * settings["steps_per_batch"] + 1
     shortest = 1 + max(int(batch / (1 - settings["validation"])), int(2 / settings["validation"]))
-    return folder.begin(settings, vocabulary, text, shortest)
+    return folder.begin(settings, vocabulary, text, encoding, shortest)
 
 
 def folder_of_a_run(given: str | None) -> TrainingFolder:
@@ -219,6 +236,8 @@ def resumed(
 ) -> tuple[dict[str, Any], Vocabulary, np.ndarray]:
     """A run that goes on, just as it was begun: its settings, its vocabulary, its text as numbers."""
     settings, vocabulary, symbols = folder.read()
+    if isinstance(settings, dict):
+        settings = {"layers": 1, "dropout": 0.0, **settings}  # what runs of before there were these had
     if not sound(settings):
         raise Complaint(f"{folder.settings} is damaged, or of another version: begin a run anew, with another --out.")
     changed = [f"--{name.replace('_', '-')}" for name, value in asked.items() if value != settings[name]]
@@ -261,7 +280,7 @@ def save_unfinished(folder: TrainingFolder, model: list[LanguageModel], history:
     """Keep the model of a run that didn't reach its end: one can sample from it all the same."""
     for unfinished in model:
         folder.save_model(unfinished)
-        folder.save_losses(history)
+        folder.save_losses(history, unfinished.vocabulary.kind)
 
 
 def tell(folder: TrainingFolder, trained: Any, bits: float, options: argparse.Namespace) -> None:
@@ -279,6 +298,7 @@ def tell(folder: TrainingFolder, trained: Any, bits: float, options: argparse.Na
             "stopped": history.stopped,
             "loss": history.smoothed,
             "bits_per_symbol": bits,
+            "validation": [[step, loss / math.log(2)] for step, loss in history.validation],
         }
         o.print_json(found)
         return
@@ -286,4 +306,5 @@ def tell(folder: TrainingFolder, trained: Any, bits: float, options: argparse.Na
     print(f"On text that it hasn't seen: {bits:.3f} bits for each of its {kind[:-1]}s")
     print(f"The model: {folder.model}")
     if not options.quiet:
+        print(f"Its curves: {folder.curves}")
         print(f"Let it write: tinygrad-rnn sample {folder.path}")

@@ -7,6 +7,8 @@
 ``checkpoints/``   where the run is, for ``train --resume``
 ``model.tree``     the trained model, for ``sample`` and ``eval``
 ``losses.csv``     the loss of every step, for a plot
+``validation.csv`` the loss on text that the model doesn't learn from, at the end of each epoch
+``losses.html``    both as curves
 ``lock``           kept by the process that trains, so that no other begins or goes on with a run here meanwhile
 =================  ==================================================================================================
 """
@@ -21,9 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.texts import printable
 from ..data.files import open_to_read, replace_file
 from ..language import LanguageModel, Vocabulary, encode_file, encode_text, load_encoded, python_documentation
 from ..language.model_file import load_language_model, save_language_model
+from ..report.pages import curves_page
 from ..training import History
 from ..training.folder_lock import NAME as LOCK_NAME
 from ..training.folder_lock import FolderLock
@@ -44,6 +48,8 @@ class TrainingFolder:
         self.checkpoints = path / "checkpoints"
         self.model = path / "model.tree"
         self.losses = path / "losses.csv"
+        self.validation = path / "validation.csv"
+        self.curves = path / "losses.html"
         self.lock = path / LOCK_NAME
 
     @property
@@ -64,13 +70,16 @@ class TrainingFolder:
         finally:
             lock.release()
 
-    def begin(self, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, shortest: int) -> np.ndarray:
+    def begin(
+        self, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, encoding: str, shortest: int
+    ) -> np.ndarray:
         """Write down what a run is to do, and its text as numbers.
 
         Args:
             settings: its options.
             vocabulary: that of the text.
             text: the path of the text; None for Python's documentation.
+            encoding: that of the file.
             shortest: how many symbols it has to have.
 
         Returns:
@@ -82,7 +91,7 @@ class TrainingFolder:
         if text is None:
             symbols = encode_text(python_documentation(), vocabulary, out=self.text)
         else:
-            symbols = encode_file(text, vocabulary, out=self.text)
+            symbols = encode_file(text, vocabulary, out=self.text, encoding=encoding)
         if len(symbols) < shortest:
             self.text.unlink()
             with contextlib.suppress(OSError):  # it may hold something of the user's
@@ -124,11 +133,15 @@ class TrainingFolder:
         """Write the model."""
         save_language_model(model, self.model)
 
-    def save_losses(self, history: History) -> None:
-        """Write the loss of every step, all sittings together, as comma-separated values under a line of names."""
-        with replace_file(self.losses) as file:
-            file.write(b"step,loss\n")
-            file.writelines(b"%d,%a\n" % row for row in enumerate(history.losses.tolist(), start=1))
+    def save_losses(self, history: History, kind: str) -> None:
+        """Write the loss of every step, and of every validation, as comma-separated values and as a page of both."""
+        steps = enumerate(history.losses.tolist(), start=1)
+        for path, rows in ((self.losses, steps), (self.validation, iter(history.validation))):
+            with replace_file(path) as file:
+                file.write(b"step,loss\n")
+                file.writelines(b"%d,%a\n" % row for row in rows)
+        with replace_file(self.curves) as file:
+            file.write(curves_page(history, f"The run in {printable(self.path.name)}", kind).encode())
 
 
 def read_model(given: str) -> tuple[LanguageModel, TrainingFolder]:

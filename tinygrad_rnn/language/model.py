@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import nn
+from ..autodiff import scope
 from ..autodiff.scope import no_grad
 from ..compiler import compile
 from ..data import StreamBatches, train_validation_split
@@ -35,6 +37,10 @@ class LanguageModel(nn.Module):
             outputs of size ``units``.
         units: d, the size of the cell's output.
         embedding_size: n, the size of the vector that stands for a symbol.
+        layers: how many cells stand on each other, each reading the outputs of the one below. (A cell of your own is
+            one; ``nn.StackedCell`` makes one of several.)
+        dropout: in training, the probability with which an element that goes into a layer, or out of the last, is
+            dropped. Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization" (2014).
         executor: what runs the loop over time, compiled (see ``tinygrad_rnn.compile``): "numpy", about twice as fast as
             without; "numba", faster still, after some seconds for compiling; None: nothing, don't compile. A cell that
             can't be compiled is run as it is. Each gives the same bits every time, but not the same as the others.
@@ -43,7 +49,7 @@ class LanguageModel(nn.Module):
 
     Attributes:
         embedding: (k, n), a row for every symbol.
-        cell: the recurrent cell.
+        cell: the recurrent cell; a ``StackedCell`` of several layers.
         output: the layer from the cell's output to the logits.
 
     Example:
@@ -63,6 +69,8 @@ class LanguageModel(nn.Module):
         *,
         units: int = 128,
         embedding_size: int = 64,
+        layers: int = 1,
+        dropout: float = 0.0,
         executor: str | None = "numpy",
         seed: init.Seed = None,
         dtype: Any = np.float32,
@@ -71,12 +79,19 @@ class LanguageModel(nn.Module):
         if isinstance(cell, str):
             if cell not in CELLS:
                 raise ValueError(f"LanguageModel: cell {cell!r} is not one of {', '.join(CELLS)}; or pass a cell")
-            cell = CELLS[cell](embedding_size, units, seed=rng, dtype=dtype)
+            sizes = [embedding_size, *[units] * (layers - 1)]
+            stack = [CELLS[cell](size, units, seed=rng, dtype=dtype) for size in sizes]
+            cell = stack[0] if layers == 1 else nn.StackedCell(stack)
+        elif layers != 1:
+            raise ValueError("LanguageModel: layers= is for a cell by name; stack your own by nn.StackedCell")
         self.vocabulary = vocabulary
         self.embedding = nn.Parameter(rng.normal(size=(len(vocabulary), embedding_size)).astype(dtype))
         self.cell = cell
         self.output = nn.Linear(units, len(vocabulary), seed=rng, dtype=dtype)
-        self._whole_loop = cell if executor is None else compile(cell, fallback=_warn, executor=executor)
+        self.dropout = nn.Dropout(dropout, seed=rng.spawn(1)[0]) if dropout else nn.Sequential()
+        self._loops = self._layers
+        if executor is not None:
+            self._loops = [compile(layer, fallback=_warn, executor=executor) for layer in self._layers]
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
         """Read symbols and predict, after each, the next one.
@@ -88,11 +103,24 @@ class LanguageModel(nn.Module):
         Returns:
             Logits (T, B, k), and the state after the last symbol.
         """
-        return self._read(self._whole_loop, symbols, state)
+        return self._read(self._loops, symbols, state)
 
-    def _read(self, cell: Any, symbols: Any, state: Any) -> tuple[Any, Any]:
-        ys, state = nn.unroll(cell, self.embedding[symbols], state)
-        return self.output(ys), state
+    @property
+    def _layers(self) -> list[Any]:
+        """The cells, the lowest first. Each goes through all of time before the next one does."""
+        return self.cell.cells if type(self.cell) is nn.StackedCell else [self.cell]
+
+    def _read(self, layers: Sequence[Any], symbols: Any, state: Any) -> tuple[Any, Any]:
+        stacked = type(self.cell) is nn.StackedCell
+        before = state if stacked and state is not None else [state] * len(layers)
+        after = []
+        ys = self.dropout(self.embedding[symbols])
+        for number, (layer, start) in enumerate(zip(layers, before)):
+            with scope(layer=number if stacked else None):
+                ys, end = nn.unroll(layer, ys, start)
+            ys = self.dropout(ys)
+            after.append(end)
+        return self.output(ys), tuple(after) if stacked else after[0]
 
     def sample(self, length: int, prime: str = "", *, temperature: float = 1.0, seed: init.Seed = 0) -> str:
         """Write a text, symbol by symbol, drawn from the model's predictions.
@@ -121,7 +149,7 @@ class LanguageModel(nn.Module):
         state = None
         with no_grad():
             for _ in range(length):
-                logits, state = self._read(self.cell, following, state)  # one step is no loop worth compiling
+                logits, state = self._read(self._layers, following, state)  # one step is no loop worth compiling
                 drawn.append(_draw(np.asarray(logits)[-1], temperature, rng))
                 following = np.array(drawn[-1:])
         return self.vocabulary.decode([*given, *drawn])
@@ -173,7 +201,10 @@ def train_on_text(
     batch_size: int = 32,
     steps_per_batch: int = 50,
     learning_rate: float = 5e-3,
+    layers: int = 1,
+    dropout: float = 0.0,
     validation: float = 0.05,
+    validate: bool = False,
     seed: int = 0,
     **limits: Any,
 ) -> TrainedOnText:
@@ -190,7 +221,11 @@ def train_on_text(
         batch_size: how many streams through the text run side by side.
         steps_per_batch: through how many time steps gradients flow back.
         learning_rate: Adam's.
+        layers: as in ``LanguageModel``.
+        dropout: as in ``LanguageModel``.
         validation: which fraction of the text, its end, is kept from the model.
+        validate: whether to validate on it after each epoch, or so many steps (``validate_every=``). The model then
+            gets the best weights.
         seed: everything random follows from it.
         **limits: passed to ``fit``: ``seconds=25``, ``steps=``, ``epochs=``, ``progress=``, ``callbacks=``...
 
@@ -210,11 +245,24 @@ def train_on_text(
         vocabulary = CharacterVocabulary.from_text(text)
     symbols = vocabulary.encode(text) if isinstance(text, str) else text
     rng = np.random.default_rng(seed)
-    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, executor=executor, seed=rng)
+    model = LanguageModel(
+        vocabulary,
+        cell,
+        units=units,
+        embedding_size=embedding_size,
+        layers=layers,
+        dropout=dropout,
+        executor=executor,
+        seed=rng,
+    )
     train, held_out = train_validation_split(symbols, validation=validation)
     stream = StreamBatches(train, batch_size=batch_size, steps=steps_per_batch, rng=rng)
     optimizer = Adam(model.parameters(), lr=learning_rate)
-    options: dict[str, Any] = {"executor": executor, "whole_step": True, "unit": vocabulary.kind, **limits}
+    whole_step = not dropout and not limits.get("metrics")  # random numbers and metrics have no place in one
+    options: dict[str, Any] = {"executor": executor, "whole_step": whole_step, "unit": vocabulary.kind, **limits}
+    if validate:
+        streams = max(1, min(16, (len(held_out) - 1) // 100))
+        options["validation"] = StreamBatches(held_out, batch_size=streams, steps=min(100, len(held_out) - 1))
     history = fit(model, stream, nn.cross_entropy, optimizer, **options)
     return TrainedOnText(model, history, held_out)
 

@@ -43,8 +43,9 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
         True
     """
     cell = uncompiled(model.cell)
-    names = [name for name, kind in CELLS.items() if type(cell) is kind]
-    if not names or _options(cell) != _options(type(cell)(cell.inputs, cell.units)):
+    cells = cell.cells if type(cell) is nn.StackedCell else [cell]
+    names = [name for name, kind in CELLS.items() if all(type(one) is kind for one in cells)]
+    if not names or any(_options(one) != _options(type(one)(one.inputs, one.units)) for one in cells):
         option = " with options of its own" if names else ""
         raise TypeError(
             f"save_language_model: a {type(cell).__name__}{option} is not one of {', '.join(CELLS)}; save "
@@ -91,12 +92,25 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
 def _rebuilt(cell: str, vocabulary: Vocabulary, weights: Mapping[str, Any]) -> LanguageModel:
     """The model, no larger than its weights: their shapes are held to each other before any memory is taken."""
     symbols, embedding_size = weights["embedding"].shape
-    units = len(weights["cell.W"])
-    fits = len(weights["output.W"]) == units and len(weights["cell.U"]) == embedding_size
-    if symbols != len(vocabulary) or not fits or min(weights["cell.W"].shape[1], weights["cell.U"].shape[1]) < units:
+    layers = (
+        1 if "cell.W" in weights else sum(path.endswith(".W") and path.startswith("cell.cells.") for path in weights)
+    )
+    prefixes = ["cell"] if "cell.W" in weights else [f"cell.cells.{i}" for i in range(layers)]
+    units = len(weights[f"{prefixes[0]}.W"])
+    fits = symbols == len(vocabulary) and len(weights["output.W"]) == units
+    for size, prefix in zip([embedding_size] + [units] * (len(prefixes) - 1), prefixes):
+        U, W = weights[f"{prefix}.U"], weights[f"{prefix}.W"]
+        fits = fits and len(U) == size and len(W) == units and min(W.shape[1], U.shape[1]) >= units
+    if not fits:
         raise ValueError("the sizes of its weights don't fit together")
     dtype = weights["embedding"].dtype
-    model = LanguageModel(vocabulary, cell, units=units, embedding_size=embedding_size, dtype=dtype)
+    options: dict[str, Any] = {
+        "units": units,
+        "embedding_size": embedding_size,
+        "layers": len(prefixes),
+        "dtype": dtype,
+    }
+    model = LanguageModel(vocabulary, cell, **options)
     model.load_state_dict(weights)
     model.eval()
     return model

@@ -198,6 +198,20 @@ class Vocabulary(ABC):
             yield numbers
             position += len(part)
 
+    def strange(self, text: str) -> list[str]:
+        """Return the symbols of a text that aren't in the vocabulary, each once, in the order in which they come.
+
+        Args:
+            text: A text.
+
+        Example:
+            >>> CharacterVocabulary("abc").strange("back up")
+            ['k', ' ', 'u', 'p']
+        """
+        return [
+            symbol for symbol in dict.fromkeys(s for part in self._split([text]) for s in part) if symbol not in self
+        ]
+
     def decode(self, numbers: npt.ArrayLike) -> str:
         """The text that ``numbers`` (one sequence, shape (T,)) stand for.
 

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 
+import numpy as np
+
 from .. import __version__
 from ..comparison import Report
+from ..training import History
+from ..viz.plots import smoothed
 from . import sections
+from .charts import Curve, line_chart
 from .findings import CellFlow, Example, Learned
 
 SCRIPT = """
@@ -75,6 +80,33 @@ def comparison_page(report: Report, title: str = "A derivation, checked") -> str
         f"{f'<ul>{sentences}</ul>' if sentences else ''}\n"
         + "".join(f'<div class="scroll">{table.html(marked=("agrees", "differs"))}</div>\n' for table in tables),
     )
+
+
+def curves_page(history: History, title: str, kind: str) -> str:
+    """The losses of a training run as one HTML document: of every step, and of text that it didn't learn from.
+
+    Args:
+        history: the run.
+        title: what stands above the curves.
+        kind: what the model reads: "characters" or "words".
+    """
+    bits = np.log(2)
+    steps = np.arange(1, history.step + 1)
+    curves = [
+        Curve("", steps, history.losses / bits, "c0 faint"),
+        Curve("learned from, running mean", steps, smoothed(history.losses, 0.9) / bits, "c0"),
+    ]
+    if history.validation:
+        at, losses = np.array(history.validation).T
+        curves.append(Curve("validation", at, losses / bits, "c1"))
+    chart = line_chart(
+        curves,
+        x_label="training step",
+        y_label=f"bits per {kind[:-1]}",
+        description=f"The loss over {history.step:,} training steps",
+    )
+    table = history.table().html()
+    return _document(title, "", f"<h1>{escape(title)}</h1><figure>{chart}</figure><section>{table}</section>")
 
 
 def _document(title: str, links: str, content: str) -> str:

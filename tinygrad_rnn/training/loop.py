@@ -67,7 +67,7 @@ def fit(
     predict: Predict = call_model,
     executor: str | None = "numpy",
     whole_step: bool = False,
-    progress: bool | None = None,
+    progress: bool | str | None = None,
     unit: str = "steps",
     accumulate: int = 1,
     communicator: Any = None,
@@ -124,7 +124,8 @@ def fit(
             loops: faster the smaller the model is. What the model does besides computing (it prints, it stores values)
             then happens while it is traced and not at every step. A model that can't be compiled, as it draws random
             numbers or looks at the lengths of padded sequences, runs as without.
-        progress: Whether to show a progress bar; by default on a terminal only.
+        progress: Whether to show a progress bar; by default on a terminal only. "lines" writes a line every few seconds
+            instead, for a log.
         unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
 
         accumulate: In how many parts to compute each batch, one after the other: as many times less memory for

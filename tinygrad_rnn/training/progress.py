@@ -11,20 +11,22 @@ from .history import History
 from .limits import Limits
 
 REFRESH_SECONDS = 0.1
+LINE_SECONDS = 3.0
+"""How often a line is written where there is no terminal to draw a bar on."""
 
 
 class Progress:
-    """A progress bar on standard error.
+    """A progress bar on standard error, or a line there every few seconds.
 
     Args:
         history: The run to show.
         limits: When it ends: so many steps, or else a time.
         epoch_steps: How many steps an epoch has.
         unit: What is counted per second: "steps", or what the inputs are ("characters").
-        show: Whether to show anything; by default only on a terminal.
+        show: Whether to show a bar; by default only on a terminal. "lines": lines instead.
     """
 
-    def __init__(self, history: History, limits: Limits, epoch_steps: int, unit: str, show: bool | None) -> None:
+    def __init__(self, history: History, limits: Limits, epoch_steps: int, unit: str, show: bool | str | None) -> None:
         self.history = history
         self.unit = unit
         self.by_time = limits.total_steps(epoch_steps) is None and limits.seconds is not None
@@ -34,11 +36,13 @@ class Progress:
         self._next_refresh = 0.0
 
     def __enter__(self) -> Progress:
-        if self.show:
+        self._seen_before = self._counted()
+        self._seconds_before = self.history.seconds
+        if self.show == "lines":
+            self._next_refresh = time.monotonic() + LINE_SECONDS
+        elif self.show:
             from tqdm.auto import tqdm
 
-            self._seen_before = self._counted()
-            self._seconds_before = self.history.seconds
             self.bar = tqdm(
                 total=self.total,
                 initial=self._done(),
@@ -58,7 +62,12 @@ class Progress:
     def update(self) -> None:
         """Show where the run is, but not so often that showing costs time."""
         now = time.monotonic()
-        if self.bar is None or now < self._next_refresh:
+        if not self.show or now < self._next_refresh:
+            return
+        if self.bar is None:
+            self._next_refresh = now + LINE_SECONDS
+            done = f"{self._done() / self.total:.0%}, " if self.total else ""
+            print(f"training: {done}{self.text()}", file=sys.stderr, flush=True)
             return
         self._next_refresh = now + REFRESH_SECONDS
         self.bar.n = min(self._done(), self.total or sys.maxsize)
@@ -69,7 +78,8 @@ class Progress:
         """The loss and the rate, in words."""
         elapsed = self.history.seconds - self._seconds_before
         rate = (self._counted() - self._seen_before) / elapsed if elapsed > 0 else 0.0
-        return f"step {self.history.step:,}, loss {self.history.smoothed:.4f}, {rate:,.0f} {self.unit}/s"
+        validated = f", validation {self.history.validation[-1][1]:.4f}" if self.history.validation else ""
+        return f"step {self.history.step:,}, loss {self.history.smoothed:.4f}{validated}, {rate:,.0f} {self.unit}/s"
 
     def _done(self) -> float:
         return round(self.history.seconds, 1) if self.by_time else self.history.step

@@ -1,0 +1,41 @@
+"""``completion``: a script by which a shell completes commands and options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..autodiff.extras import pip_install
+from .places import Complaint
+
+SHELLS = ("bash", "zsh", "fish")
+WHERE = {
+    "bash": "tinygrad-rnn completion bash > ~/.local/share/bash-completion/completions/tinygrad-rnn",
+    "zsh": "tinygrad-rnn completion zsh > ~/.zfunc/_tinygrad-rnn, with fpath+=~/.zfunc before compinit in ~/.zshrc",
+    "fish": "tinygrad-rnn completion fish > ~/.config/fish/completions/tinygrad-rnn.fish",
+}
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "completion",
+        help="a script by which bash, zsh or fish completes commands",
+        description="Print a script by which a shell completes commands and options. Keep it where the shell looks: "
+        + "; ".join(WHERE.values())
+        + ".",
+    )
+    parser.add_argument("shell", choices=SHELLS, help="the shell that it is for")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it."""
+    try:
+        import shtab
+    except ImportError:
+        raise Complaint(f"the script is written by shtab: {pip_install('completion')}.") from None
+    from . import build_parser
+
+    print(shtab.complete(build_parser(), options.shell))
+    return 0
