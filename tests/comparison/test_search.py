@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.comparison.planted import composed, gated, kept, plain  # noqa: F401  (they register their networks)
+from tests.comparison.planted import composed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401  (they register their networks)
 from tests.comparison.planted.common import NETWORKS
 from tinygrad_rnn.comparison.measures import Tolerance
 from tinygrad_rnn.comparison.search import Search

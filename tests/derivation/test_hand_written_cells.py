@@ -492,3 +492,19 @@ def test_values_that_decide_how_many_steps_there_are():
         return np.sum(h)
 
     assert_right(loss, {"U": UWB["U"] * 2, "W": UWB["W"]}, [XS[:, 0]])
+
+
+def test_rows_taken_by_number_in_a_plain_loop_are_rows_by_an_array_of_numbers():
+    """Not a line for each word: ``E[word]`` at each step, and what comes back is put at the words' places."""
+
+    def loss(p, source, target):
+        h, total = np.zeros(3), 0.0
+        for word, wanted in zip(source, target):
+            h = np.tanh(p["E"][word] + h @ p["W"])
+            total = total - np.log(tr.softmax(h @ p["V"])[wanted])
+        return total
+
+    source, target = np.array([1, 0, 1, 3, 3]), np.array([0, 2, 2, 1, 0])
+    p = {"E": random(4, 3), "W": random(3, 3), "V": random(3, 4)}
+    assert_right(loss, p, [source, target])
+    assert "∂L/∂E = Σ_t put(Δ_t at [source_t])" in str(tr.derive(loss, p, [source, target]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -97,6 +98,10 @@ def _by_size(sizes: Sizes) -> dict[str, float]:
         total = f", the sum over the {what} for their mean" if what else ""
         found[f"1/{letter} ({letter} = {size}{mean})"] = 1 / size
         found[f"{letter} ({letter} = {size}{total})"] = float(size)
+    others = {n for array in sizes.recording.data for n in np.shape(array)} - {1, 2, *lengths.values()}
+    for n in sorted(others):
+        found[f"1/{n}, the length of an axis of the data"] = 1 / n
+        found[f"{n}, the length of an axis of the data"] = float(n)
     for a, b in itertools.combinations(lengths, 2):
         found[f"1/({a} {b}) ({a} = {lengths[a]}, {b} = {lengths[b]})"] = 1 / (lengths[a] * lengths[b])
     return found
@@ -195,11 +200,29 @@ def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolera
             for phrase, changed in mistake.changes(sizes, row.name, sizes.right[row.name], row.manual):
                 if tolerance.equal(changed, row.manual):
                     found.setdefault((mistake.name, phrase), []).append(row.name)
+                    if mistake.name != Factor.name:  # a factor may be that of several sizes; else the first will do
+                        break
     for (mistake_name, phrase), names in found.items():
         several = "your gradients equal" if len(names) > 1 else "your gradient equals"
         phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
         sentence = f"{', '.join(names)}: {several} {phrase}."
         yield Diagnosis(mistake_name, tuple(names), sentence, len(names) == len(wrong))
+
+
+def in_one_sentence(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
+    """Factors that are equal here said together: 1/2, which is 1/B as well as 1/k."""
+    found: dict[tuple[str, ...], list[Diagnosis]] = {}
+    for one in diagnoses:
+        found.setdefault((one.mistake, *one.parameters) if one.mistake == Factor.name else (one.sentence,), []).append(
+            one
+        )
+    joined = []
+    for alike in found.values():
+        head, _, first = alike[0].sentence.rstrip(".").partition(" times ")
+        others = [one.sentence.rstrip(".").partition(" times ")[2] for one in alike[1:]]
+        said = f"{head} times {', or '.join([first, *others])}." if others else alike[0].sentence
+        joined.append(replace(alike[0], sentence=said))
+    return joined
 
 
 def _arrangements(right: np.ndarray, given: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:

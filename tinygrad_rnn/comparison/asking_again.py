@@ -24,7 +24,7 @@ from .report import DIFFERS, Diagnosis
 from .rows import compare_rows
 
 Axis = tuple[int, int]  # which array, which of its axes
-MOST_TRIALS = 3000
+MOST_TRIALS = 500
 MOST_AXES = 7  # that belong to one size
 
 NOBODY_TO_ASK = (

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation, derive
+from ..derivation.editing import Bench
 from ..recorded.recording import Recording
-from .arrays import changed_arrays, misshapen
+from .arrays import changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart
 from .claims import Claims
 from .measures import Tolerance
@@ -25,6 +26,7 @@ from .telling_apart import Judge
 from .wording import Words
 from .wrong_line import explain_line
 
+BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
 # and from where on there is no search without one.
@@ -116,16 +118,30 @@ class _Case:
         if not self.wrong:
             return [], []
         by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
-        by_itself, notes = told_apart(self.recording, self.manual, by_itself, self.tolerance)
         alone = [one for one in by_itself if one.complete]
         if alone and len(self.wrong) == 1:
-            return alone, notes
+            alone, notes = told_apart(self.recording, self.manual, alone, self.tolerance)
+            alone = in_one_sentence(alone)
+            return alone, notes if len(alone) > 1 else []
+        by_itself, notes = in_one_sentence(by_itself), []
+        alone = [one for one in by_itself if one.complete]
         if self.derivation is None:
             return alone or by_itself, [*notes, self._derived[1]]
         found, said = self._searched(self.derivation, usual_alone=bool(alone))
+        if not alone and not any(one.complete for one in found):
+            found, said = self._searched_beside_a_convention(self.derivation) or (found, said)
         if any(one.complete for one in found):
             return [one for one in found if one.complete], said
         return alone or _covering([*by_itself, *found], self.wrong), [*notes, *said]
+
+    def _searched_beside_a_convention(self, derivation: Derivation) -> tuple[list[Diagnosis], list[str]] | None:
+        """What the search finds of a derivation that takes 0 for the derivative at a kink, and has a slip besides."""
+        kinks = Bench(derivation).kinks()
+        if not kinks or time.perf_counter() > self.deadline:
+            return None
+        found, said = self._searched(derivation.with_lines({kink.line: kink.expression for kink in kinks}), False)
+        found = [replace(one, sentence=f"{one.sentence[:-1]}{BESIDE_A_CONVENTION}") for one in found if one.complete]
+        return (found, said) if found else None
 
     def _searched(self, derivation: Derivation, usual_alone: bool) -> tuple[list[Diagnosis], list[str]]:
         """What the search over edits finds."""

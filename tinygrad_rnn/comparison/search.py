@@ -42,7 +42,7 @@ class Search:
         derivation: the right one.
         wrong: the gradients to be explained, by the names that lines give to parameters.
         right: the names of the gradients that have to stay as they are.
-        equal: whether two arrays are equal.
+        equal: whether two arrays are equal, beside a third that says how large such arrays are.
         deadline: when to stop, by ``time.perf_counter``.
         usual_alone: whether only the usual edits are of interest, since there is another explanation.
         untried: what there was no time for.
@@ -51,7 +51,7 @@ class Search:
     derivation: Derivation
     wrong: Mapping[str, np.ndarray]
     right: frozenset[str]
-    equal: Callable[[np.ndarray, np.ndarray], bool]
+    equal: Callable[..., bool]
     deadline: float
     usual_alone: bool = False
     bench: Bench = field(init=False)
@@ -142,11 +142,13 @@ class Search:
     def _explains_all(self, edits: Edits) -> bool:
         try:
             run = self.bench.run(edits)
-            return all(self.equal(run.gradient(name), given) for name, given in self.wrong.items()) and self._spares(
-                run
-            )
+            return all(self._gives(run, name) for name in self.wrong) and self._spares(run)
         except Exception:  # an edit that can't be run can't have been made
             return False
+
+    def _gives(self, run: EditedRun, name: str) -> bool:
+        """Whether a run gives what was handed in."""
+        return self.equal(run.gradient(name), self.wrong[name], self.bench.gradient(name))
 
     def _spares(self, run: EditedRun) -> bool:
         """Whether the right gradients stay right."""
@@ -160,7 +162,7 @@ class Search:
         try:
             run = self.bench.run(edits)
             touched = [name for name in self.wrong if name in run.touched]
-            hits = tuple(name for name in touched if self.equal(run.gradient(name), self.wrong[name]))
+            hits = tuple(name for name in touched if self._gives(run, name))
             return hits if hits and self._spares(run) else ()
         except Exception:  # an edit that can't be run can't have been made
             return ()

@@ -7,7 +7,6 @@ don't, the manual side knows which it is: a function is asked again, at these va
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,18 +37,22 @@ class Judge:
     ) -> None:
         self.derivation, self.recording, self.manual = derivation, recording, manual
         self.names, self.tolerance = list(names), tolerance
-        rng = np.random.default_rng(0)
-        self.values = {
-            name: value + 0.3 * (np.std(value) or 0.5) * rng.normal(size=value.shape)
-            for name, value in derivation.parameters.items()
-        }
+        self.bench, self.values = self._elsewhere()
         self._asked: dict[str, np.ndarray] | None = None
         self._has_asked = False
 
-    @cached_property
-    def bench(self) -> Bench:
-        """The right run at other values of the parameters."""
-        return Bench(self.derivation, self.values)
+    def _elsewhere(self) -> tuple[Bench, dict[str, np.ndarray]]:
+        """The right run at other values of the parameters, and these; none at a kink, where conventions differ."""
+        for far in (0.3, 0.1, 0.03, 0.01):
+            rng = np.random.default_rng(0)
+            values = {
+                name: value + far * (np.std(value) or 0.5) * rng.normal(size=value.shape)
+                for name, value in self.derivation.parameters.items()
+            }
+            bench = Bench(self.derivation, values)
+            if not bench.kinks():
+                break
+        return bench, values
 
     def first_that_stand(self, stages: Iterable[list[Explanation]]) -> tuple[list[Explanation], list[str]]:
         """The explanations of the first stage of the search at which some stand; and what is to be said of them."""
@@ -71,7 +74,7 @@ class Judge:
         conventions = [kind for kind in kinds if all(edit.is_convention for edit in kind[0].edits)]
         asked = self._ask()
         if asked is not None:
-            left = [one for one, gradients in kinds if all(self._equal(gradients[n], asked[n]) for n in one.names)]
+            left = [one for one, gradients in kinds if all(self._equal(n, gradients[n], asked[n]) for n in one.names)]
             said = f"Of {len(kinds)} mistakes that fit, {len(left)} still did at other values of the parameters."
             if not left and conventions:
                 left = [one for one, _ in conventions][:1]
@@ -90,10 +93,10 @@ class Judge:
             return None
 
     def _same(self, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
-        return all(self._equal(a[name], b[name]) for name in self.names)
+        return all(self._equal(name, a[name], b[name]) for name in self.names)
 
-    def _equal(self, a: np.ndarray, b: np.ndarray) -> bool:
-        return Tolerance(max(self.tolerance.relative, 1e-8)).equal(a, b)
+    def _equal(self, name: str, a: np.ndarray, b: np.ndarray) -> bool:
+        return Tolerance(max(self.tolerance.relative, 1e-8)).equal(a, b, beside=self.bench.gradient(name))
 
     def _ask(self) -> dict[str, np.ndarray] | None:
         """What the manual side says at other values; None if it can't be asked, or the lines don't hold there."""
@@ -112,7 +115,9 @@ class Judge:
         if recording.function is not None:
             again = record(recording.function, recording.arguments(self.values), recording.data)
             own = self.derivation.names
-            if not all(self._equal(self.bench.gradient(own[name]), g) for name, g in again.gradients().items()):
+            if not all(
+                self._equal(own[name], self.bench.gradient(own[name]), g) for name, g in again.gradients().items()
+            ):
                 return None  # another branch is taken there
         else:
             again = recording

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, cached_property, partial
 from typing import Any
 
@@ -121,6 +123,14 @@ class Derivation:
         if self.begins_outside:
             found = [line for line in found if line.quantity is not self.loss]
         return sorted(found, key=lambda line: line.kind != "forward" or not _is_start(line))
+
+    def with_lines(self, new: Mapping[Line, Expression]) -> Derivation:
+        """The same derivation with other right-hand sides for some lines."""
+        other = copy.copy(self)
+        other.lines = [replace(line, expression=new[line]) if line in new else line for line in self.lines]
+        other.__dict__.pop("_values", None)
+        other.__dict__.pop("_program", None)
+        return other
 
     def evaluate(
         self, parameters: Mapping[str, Any] | None = None, edits: Mapping[Line, Expression] | None = None

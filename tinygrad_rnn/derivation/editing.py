@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .edits import Edit
+from .edits import Edit, is_kink
 from .evaluate import Run, Running, compiled
-from .expressions import Reference
+from .expressions import Expression, Reference
 from .lines import Line
+from .making import zeros
 from .quantities import Quantity
-from .reading import parts
+from .reading import parts, replaced
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -73,6 +74,20 @@ class Bench:
         ]
         visits.sort(key=lambda visit: visit[0])
         return [(line, t, self._functions[line]) for _, line, t in visits]
+
+    def kinks(self) -> list[Edit]:
+        """The lines at a kink of whose function some values are, with the derivative 0 there: relu'(0) = 0."""
+        found = []
+        for line in self.lines:
+            here = [part for part in parts(line.expression) if is_kink(part) and self._ever(part.operands[0], line)]
+            if here and line.kind != "forward":
+                without = replaced(line.expression, lambda p, here=here: zeros(p.shape) if p in here else None)  # type: ignore[misc]
+                found.append(Edit(line, without, "the derivative at the kink is 0", is_convention=True))
+        return found
+
+    def _ever(self, condition: Expression, line: Line) -> bool:
+        function = compiled(condition)
+        return any(np.any(function(self.right, t)) for t in line.steps or (None,))
 
     @cached_property
     def readers(self) -> dict[Quantity, set[Line]]:

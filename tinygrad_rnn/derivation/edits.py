@@ -127,10 +127,15 @@ def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
 def _is_at_a_kink(expression: Expression, path: Path) -> bool:
     """Whether a place stands under the condition that two values are equal."""
     for i in path:
-        if isinstance(expression, Apply) and expression.name == "where" and _compares_equal(expression.operands[0]):
+        if is_kink(expression):
             return True
         expression = expression.operands[i]
-    return isinstance(expression, Apply) and expression.name == "where" and _compares_equal(expression.operands[0])
+    return is_kink(expression)
+
+
+def is_kink(part: Expression) -> bool:
+    """Whether a part is there only where two values are equal: the derivative at a kink."""
+    return isinstance(part, Apply) and part.name == "where" and _compares_equal(part.operands[0])
 
 
 def _speaks_of_a_kink(expression: Expression) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from ..autodiff.rules import elementwise, log_probabilities, reductions
@@ -30,6 +31,14 @@ def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
         if not _speaks_of_backward(factor):
             inner = factor.operands[1] if _is_one_minus(factor) else one_minus(factor)
             yield with_operand(part, i, inner), "{} stands where {} belongs", (inner, factor)
+
+
+def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
+    """Two factors of several left out: 2 and w of 2 w."""
+    whole = part.operands if is_product(part) else ()
+    for i, j in itertools.combinations(range(len(whole)), 2) if len(whole) > 2 else ():
+        rest = times(*(factor for k, factor in enumerate(whole) if k not in (i, j)))
+        yield broadcast(rest, part.shape), "{} and {} were left out", (whole[i], whole[j])
 
 
 def groups_left_out(part: Expression, line: Line, hand: Hand) -> Found:

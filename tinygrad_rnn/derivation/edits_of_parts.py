@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .edits_of_factors import (
     factors_of,
+    factors_together,
     factors_too_many,
     groups_left_out,
     groups_of,
@@ -13,7 +14,15 @@ from .edits_of_factors import (
     softmax_of_the_loss,
     softmaxes,
 )
-from .edits_of_terms import differences, inside_of_terms, terms_of, terms_together, terms_too_many, whole_lines
+from .edits_of_terms import (
+    differences,
+    exchanges,
+    inside_of_terms,
+    terms_of,
+    terms_together,
+    terms_too_many,
+    whole_lines,
+)
 from .edits_of_values import (
     blocks,
     choices,
@@ -34,8 +43,8 @@ KINDS = (
         factors_of, groups_left_out, terms_of, differences, transposes, other_parameters, functions, choices, quotients,
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
     ),
-    (groups_of, slopes, references_to_others, other_data, blocks, slices, inside_of_terms, constants),
+    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, inside_of_terms, constants),
     (factors_too_many,),
 )  # fmt: skip
-WHOLE = ((whole_lines,), (), (lines_times_something, terms_too_many, forgotten_masks))
+WHOLE = ((whole_lines,), (exchanges,), (lines_times_something, terms_too_many, forgotten_masks))
 PLAIN = (*KINDS[0], references_to_others, blocks)

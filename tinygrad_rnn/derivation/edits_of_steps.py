@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.rules import elementwise, indexing
+from .absence import follows_from_absence
 from .arithmetic import is_sum
 from .edits_of_uses import Switched
 from .expressions import (
@@ -26,39 +27,12 @@ from .expressions import (
 )
 from .hand import Hand
 from .lines import Line
+from .making import zeros
+from .misplaced import Elsewhere, Mask, Put, PutInTurn, Rolled, Row
+from .reading import parts, replaced, total
 
 Found = Iterator[tuple[Any, ...]]
 LONGEST_PIECE = 4
-
-
-class Elsewhere(Reference):
-    """A quantity at a step that is found in an unusual way, such as counted from the end.
-
-    Args:
-        quantity: which.
-        shift: how many steps away it should be.
-        step_for: the step that is meant, from the one at which it is read.
-        name: in words.
-    """
-
-    def __init__(self, quantity: Any, shift: int, step_for: Callable[[int], int], name: str) -> None:
-        super().__init__(quantity, shift)
-        self.step_for, self.name = step_for, name
-
-    def shifted(self, by: int) -> Expression:
-        """The same, read from another step."""
-        step_for = self.step_for
-        return Elsewhere(self.quantity, (self.shift or 0) + by, lambda t: step_for(t + by), self.name) if by else self
-
-    @property
-    def key(self) -> Any:
-        """The quantity and how it is found."""
-        return "elsewhere", id(self.quantity), self.shift, self.name
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is looked up in a run."""
-        quantity, step_for = self.quantity, self.step_for
-        return lambda run, t: run.values[quantity][step_for(t)]
 
 
 def steps_beside(part: Expression, line: Line, hand: Hand) -> Found:
@@ -71,6 +45,20 @@ def derivatives_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """The same of derivatives."""
     if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
         yield from _beside(part, line)
+
+
+def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term of derivatives that exist at some steps alone, taken a step earlier or later, where these exist."""
+    if isinstance(part, During) and follows_from_absence(part):
+        for reference in {
+            p for p in parts(part.inner) if isinstance(p, Reference) and p.quantity.adjoint_of is not None
+        }:
+            for by in (-1, 1):
+                shift = (reference.shift or 0) + by
+                steps = tuple(t for t in line.steps if t + shift in reference.quantity.steps)
+                new = Reference(reference.quantity, shift)
+                inner = replaced(part.inner, lambda p, old=reference, new=new: new if p == old else None)  # type: ignore[misc]
+                yield During(steps, inner), "{} stands where {} belongs", (new, reference)
 
 
 def _beside(part: Reference, line: Line) -> Found:
@@ -124,46 +112,6 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
         )
 
 
-class Row(Expression):
-    """A row of an array that is found in an unusual way; zeros where there is none."""
-
-    def __init__(self, of: Expression, row_for: Callable[[int], int | None], name: str) -> None:
-        self.operands = (of,)
-        self.shape = of.shape[1:]
-        self.dtype = of.dtype
-        self.row_for, self.name = row_for, name
-
-    @property
-    def key(self) -> Any:
-        """The array and how the row is found."""
-        return "row", self.name, self.operands[0].key
-
-    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same row of another array."""
-        return Row(operands[0], self.row_for, self.name)
-
-    def shifted(self, by: int) -> Expression:
-        """The row of another step."""
-        row_for = self.row_for
-        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}")
-
-    def written(self, writer: Any) -> tuple[str, int]:
-        """The array, and which row of it."""
-        return f"{writer.write(self.operands[0])}[{self.name}]", 4
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is looked up in a run."""
-        from .evaluate import compiled
-
-        of, row_for, shape = compiled(self.operands[0]), self.row_for, self.shape
-
-        def run_row(run: Any, t: Any) -> Any:
-            row = row_for(t)
-            return np.zeros(shape) if row is None else of(run, t)[row]
-
-        return run_row
-
-
 def _row_of(part: Apply, row_for: Callable[[int], int | None], name: str, length: int) -> Row:
     return Row(part.operands[0], row_for, name)
 
@@ -200,6 +148,9 @@ def _fewer(steps: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
     yield steps[:-1], "without the last step"
     yield steps[-1:], "only the last step"
     yield steps[:1], "only the first step"
+    for k in range(2, min(len(steps) - 1, LONGEST_PIECE + 1)):
+        yield steps[k:], f"without the first {k} steps"
+        yield steps[:-k], f"without the last {k} steps"
     for t in steps[1:-1][:8]:
         yield tuple(s for s in steps if s != t), f"without step {t}"
 
@@ -242,62 +193,15 @@ def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
         yield apply(indexing.getitem, part, index=slice(None, None, -1)), "the rows of {} in reverse", (part,)
 
 
+def rows_of_derivatives(part: Expression, line: Line, hand: Hand) -> Found:
+    """Some of the steps left out of a derivative of all steps, where a gradient reads it."""
+    if line.kind == "gradient" and isinstance(part, Reference) and part.shift is part.at is None:
+        yield from first_steps(part, line, hand)
+
+
 def _counted_from_one(what: str) -> str:
-    head, _, number = what.rpartition(" ")
-    return f"{head} {int(number) + 1}" if number.isdigit() else what
-
-
-class Rolled(Expression):
-    """The rows of an array, each a place further, with zeros where none is left."""
-
-    def __init__(self, of: Expression, by: int, wraps: bool = False) -> None:
-        self.operands = (of,)
-        self.shape, self.dtype, self.by, self.wraps = of.shape, of.dtype, by, wraps
-
-    @property
-    def key(self) -> Any:
-        """The array and how far."""
-        return "rolled", self.by, self.wraps, self.operands[0].key
-
-    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same of another array."""
-        return Rolled(operands[0], self.by, self.wraps)
-
-    def written(self, writer: Any) -> tuple[str, int]:
-        """The array, and how far its rows have moved."""
-        return f"shifted({writer.write(self.operands[0])}, {self.by:+d})", 4
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is computed in a run."""
-        from .evaluate import compiled
-
-        of, by, wraps = compiled(self.operands[0]), self.by, self.wraps
-
-        def rolled(run: Any, t: Any) -> Any:
-            rows = np.asarray(of(run, t))
-            if wraps:
-                return np.roll(rows, by, axis=0)
-            none = np.zeros_like(rows[:1])
-            return np.concatenate([none, rows[:-1]] if by > 0 else [rows[1:], none])
-
-        return rolled
-
-
-class Mask(Constant):
-    """An array of zeros and ones, with a name.
-
-    Args:
-        array: it.
-        name: in words.
-    """
-
-    def __init__(self, array: np.ndarray, name: str) -> None:
-        super().__init__(array)
-        self.name = name
-
-    def written(self, writer: Any) -> tuple[str, int]:
-        """Its name."""
-        return self.name, 4
+    head, _, number = what.rpartition(" step ")
+    return f"{head} step {int(number) + 1}" if number.isdigit() else what
 
 
 def puts(part: Expression, line: Line, hand: Hand) -> Found:
@@ -333,55 +237,20 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
                 yield new, "{} stands where {} belongs", (other, place)
 
 
-class Put(Expression):
-    """Rows put into their places in another way than added up."""
+def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """= for += where each step adds to a row: a row that comes again is overwritten, or what was there before."""
+    terms = part.operands if is_sum(part) else (part,)
+    for i, term in enumerate(terms):
+        if _puts_a_row(term):
+            rest = total([*terms[:i], *terms[i + 1 :]]) if len(terms) > 1 else zeros(part.shape)
+            for turn, order in ((1, ""), (-1, ", from the last step to the first")):
+                what = f"= for +={order}: a place that comes again is overwritten, in {{}}"
+                yield PutInTurn(term, rest, turn), what, (term,)  # type: ignore[arg-type]
 
-    def __init__(self, of: Apply, how: str) -> None:
-        self.of, self.how = of, how
-        self.operands = of.operands
-        self.shape, self.dtype = of.shape, of.dtype
 
-    @property
-    def key(self) -> Any:
-        """What is put, and how."""
-        return "put", self.how, self.of.key
-
-    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """Something else, put in the same way."""
-        return Put(self.of.with_operands(operands), self.how)  # type: ignore[arg-type]
-
-    def written(self, writer: Any) -> tuple[str, int]:
-        """What is put, and how."""
-        return f"put({writer.write(self.of)}, {self.how})", 4
-
-    def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is computed in a run."""
-        from .evaluate import compiled
-
-        pieces, how, shape = list(map(compiled, self.operands)), self.how, self.shape
-
-        def put(run: Any, t: Any) -> Any:
-            piece, place, *others = (np.asarray(part(run, t)) for part in pieces)
-            if others or place.dtype.kind not in "iu":
-                raise ValueError("put: one index")
-            result = np.zeros(shape)
-            if how == "last":
-                result[place] = piece
-            elif how == "first":
-                result[place[::-1]] = piece[::-1]
-            elif how.startswith("shifted"):
-                np.add.at(result, np.roll(place, -int(how.split()[1])), piece)
-            else:
-                np.add.at(result, place, piece)
-                if how == "all":
-                    result = np.zeros(shape) + result.sum(axis=0)
-                else:
-                    there = np.any(piece.reshape(len(place), -1) != 0, axis=1)
-                    count = np.maximum(np.bincount(place[there], minlength=shape[0]), 1)
-                    result = result / count.reshape(-1, *[1] * (len(shape) - 1))
-            return result
-
-        return put
+def _puts_a_row(term: Expression) -> bool:
+    inner = term.inner if isinstance(term, Sum) else None
+    return isinstance(inner, Apply) and inner.operation is indexing.assemble and len(inner.operands) == 2
 
 
 def _flat(setting: Any) -> Iterator[Any]:
@@ -392,5 +261,9 @@ def _flat(setting: Any) -> Iterator[Any]:
         yield setting
 
 
-KINDS = ((steps_beside, rows_beside, sums_over_steps, terms_at_steps, puts), (derivatives_beside,), ())
+KINDS = (
+    (steps_beside, rows_beside, sums_over_steps, terms_at_steps, puts, puts_over_steps),
+    (derivatives_beside, terms_beside, rows_of_derivatives),
+    (),
+)
 WHOLE = ((), (first_steps,), ())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ..autodiff.rules import elementwise
 from .arithmetic import is_product, is_sum, negative
-from .expressions import Apply, During, Expression, Number, Reference, apply
+from .expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from .hand import Hand
 from .lines import Line
 from .making import ONE, TWO, Found, broadcast, over, times, unwrapped, with_operand
-from .reading import parts, total
+from .reading import parts, replaced, total
 
 
 def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
@@ -17,9 +19,10 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
         return
     terms = part.operands
     for i, term in enumerate(terms):
+        yield broadcast(total([*terms[:i], *terms[i + 1 :]]), part.shape), "the term {} was left out", (_inner(term),)
+    for i, term in enumerate(terms):
         inner, again = unwrapped(term)
         rest = total([*terms[:i], *terms[i + 1 :]])
-        yield broadcast(rest, part.shape), "the term {} was left out", (inner,)
         yield with_operand(part, i, again(negative(inner))), "the term {} has the other sign", (inner,)
         yield with_operand(part, i, again(times(TWO, inner))), "the term {} was taken twice", (inner,)
         yield with_operand(part, i, again(times(Number(0.5), inner))), "the term {} was halved", (inner,)
@@ -132,6 +135,19 @@ def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
         for reference in [p for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None]:
             if reference.shape == part.shape and reference.quantity is not line.quantity:
                 yield reference, "{} alone", (reference,)
+
+
+def exchanges(part: Expression, line: Line, hand: Hand) -> Found:
+    """Two parameters, or two quantities, of a line in each other's place."""
+    found = dict.fromkeys(p for p in parts(part) if isinstance(p, (Parameter, Reference)) and p.shape)
+    for a, b in itertools.combinations(found, 2):
+        if type(a) is type(b) and a.shape == b.shape:
+            new = replaced(part, lambda p, places={a: b, b: a}: places.get(p))  # type: ignore[misc]
+            yield new, "{} and {} stand in each other's place", (a, b)
+
+
+def _inner(term: Expression) -> Expression:
+    return unwrapped(term)[0]
 
 
 def _moves_back(term: Expression) -> bool:

@@ -126,6 +126,8 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
         return
     yield inner, "{} stands where {} belongs", (inner, part)
     yield part.with_operands((part,)), "{} stands where {} belongs", (part.with_operands((part,)), part)
+    for slope in (times(part, one_minus(part)), one_minus(part), one_minus(apply(elementwise.square, part))):
+        yield slope, "{} stands where {} belongs", (slope, part)
     for other in (elementwise.tanh, activations.logistic, elementwise.square):
         if other is not part.operation:
             new = apply(other, inner)

@@ -10,10 +10,11 @@ import numpy as np
 
 from ..autodiff.rules import elementwise, shape
 from .edits import Edit
-from .edits_of_steps import Mask, Rolled
 from .expressions import Apply, Expression, Reference, apply
 from .hand import Hand
 from .lines import Line
+from .making import ONE, broadcast
+from .misplaced import Mask, Rolled
 from .reading import replaced
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ def everywhere(derivation: Derivation, hand: Hand, edits: Callable[[Line], list[
             if other != parameter and other.shape == parameter.shape:
                 yield from _exchanged(derivation, parameter, other, "{} stands where {} belongs, everywhere")
     for array in hand.data:
+        if array.name in hand.masks:
+            yield from _exchanged(
+                derivation, array, broadcast(ONE, array.shape), "the mask {1} was left out, everywhere"
+            )
         for by in (-1, 1):
             for rolled in (Rolled(array, by), Rolled(array, by, wraps=True)) if array.ndim else ():
                 what = "the rows of {} a step too " + ("late" if by > 0 else "early") + ", everywhere"

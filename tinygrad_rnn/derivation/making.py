@@ -42,3 +42,8 @@ def unwrapped(term: Expression) -> tuple[Expression, Any]:
     if isinstance(term, During):
         return term.inner, lambda new: During(term.steps, new)
     return term, lambda new: new
+
+
+def zeros(to: tuple[int, ...]) -> Expression:
+    """Zeros of a shape."""
+    return broadcast(Number(0.0), to)

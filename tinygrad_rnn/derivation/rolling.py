@@ -93,6 +93,7 @@ class Rolling:
             operands_of, settings_of = chosen
         rows = self._rows(group, operands_of)
         settings_of = _common_settings(settings_of, [item.step or 0 for item in group])
+        rows, settings_of = self._places_as_data(group, rows, settings_of)
         common = all(settings is settings_of[0] for settings in settings_of)
         found: dict[Any, tuple[list[int], Item, Any, dict[str, Any]]] = {}
         for item, operands, settings in zip(group, rows, settings_of):
@@ -118,6 +119,26 @@ class Rolling:
         operands = [[*given, item] for given, item in zip(operands_of, items)]
         settings = [{**s, "index": Operand(len(given))} for s, given in zip(settings_of, operands_of)]
         return operands, settings
+
+    def _places_as_data(self, group: list[Item], rows: Any, settings_of: Any) -> tuple[Any, Any]:
+        """Places that differ from step to step (``E[word]`` in a plain loop), as rows of an array of them."""
+        indices = [settings.get("index") for settings in settings_of]
+        whole = [index if type(index) is tuple else (index,) for index in indices]
+        if group[0].op is not indexing.getitem or len(set(map(len, whole))) > 1:
+            return rows, settings_of
+        new, taken = [], list(rows)
+        for column in zip(*whole):
+            if _are_alike([{"index": place} for place in column]):
+                new.append(column[0])
+            elif all(type(place) is int for place in column):
+                places = [self.sequences.constant(np.asarray(place)) for place in column]
+                found = self.sequences.rows(places, [item.step or 0 for item in group])
+                new.append(Operand(len(taken[0])))
+                taken = [(*row, place) for row, place in zip(taken, found)]
+            else:
+                return rows, settings_of
+        index = tuple(new) if type(indices[0]) is tuple else new[0]
+        return taken, [{**settings_of[0], "index": index}] * len(taken)
 
     def _rows(self, group: list[Item], operands_of: Sequence[list[Any]]) -> list[tuple[Expression, ...]]:
         """The operands of each Item; sums may have more terms at some steps than at others."""

@@ -1,52 +1,64 @@
-"""Print which planted slips ``tr.compare`` names: ``python -m tests.comparison.planted [-q] [part of a name ...]``."""
+"""Print which planted slips are named: ``python -m tests.comparison.planted [-q] [-2] [part of a name ...]``.
+
+``-q`` prints what isn't named alone; ``-2`` plants two slips at once.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 import traceback
+from collections import Counter
 
-from tests.comparison.planted import composed, gated, kept, plain  # noqa: F401  (they register their networks)
-from tests.comparison.planted.common import NETWORKS
+from tests.comparison.planted import composed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401
+from tests.comparison.planted.common import NETWORKS, Network
+
+PAIRS = 5  # of each network
 
 
-def main(wanted: list[str], quiet: bool) -> None:
-    seconds, named, tracebacks, total = [], 0, 0, 0
+def main(wanted: list[str], quiet: bool, two: bool) -> None:
+    """Plant each slip, and print what is said of it."""
+    seconds: list[float] = []
+    counts: Counter[str] = Counter()
     for network in NETWORKS.values():
         if wanted and not any(word in network.name for word in wanted):
             continue
         if not network.compare().agrees:
-            print(f"!! {network.name}: the right derivation disagrees")
-            print(network.compare())
-        for slip in network.slips():
-            start = time.perf_counter()
-            total += 1
-            try:
-                report = network.compare(slip)
-            except Exception:
-                tracebacks += 1
-                print(f"{network.name} | {slip} | TRACEBACK")
-                traceback.print_exc(limit=-3)
-                continue
-            seconds.append(time.perf_counter() - start)
-            complete = [one.sentence for one in report.diagnoses if one.complete]
-            named += bool(complete)
-            if report.agrees:
-                print(f"{network.name} | {slip} | AGREES (no slip?)")
-            elif not complete:
-                print(
-                    f"{network.name} | {slip} | {seconds[-1]:.2f} s | NOT NAMED",
-                    *[f"({one.sentence})" for one in report.diagnoses],
-                )
-            elif not quiet:
-                print(f"{network.name} | {slip} | {seconds[-1]:.2f} s |", *complete, sep="\n      ")
+            counts["right ones refused"] += 1
+            print(f"!! {network.name}: the right derivation disagrees", network.compare(), sep="\n")
+        for slip in network.pairs(PAIRS) if two else network.slips():
+            counts[_tried(network, slip, quiet, seconds)] += 1
     seconds.sort()
+    total = max(len(seconds), 1)
     print(
-        f"{total} slips in {len(NETWORKS)} networks: {named} named ({named / max(total, 1):.0%}), "
-        f"{tracebacks} tracebacks, "
-        f"median {seconds[len(seconds) // 2]:.2f} s, longest {seconds[-1]:.2f} s"
+        f"{total} slips: {counts['named']} named ({counts['named'] / total:.0%}), {dict(counts)}, "
+        f"median {seconds[total // 2]:.2f} s, longest {seconds[-1]:.2f} s"
     )
 
 
+def _tried(network: Network, slip: str, quiet: bool, seconds: list[float]) -> str:
+    """What becomes of one slip, in a word."""
+    start = time.perf_counter()
+    try:
+        report = network.compare(slip)
+    except Exception:
+        print(f"{network.name} | {slip} | TRACEBACK")
+        traceback.print_exc(limit=-3)
+        return "tracebacks"
+    finally:
+        seconds.append(time.perf_counter() - start)
+    complete = [one.sentence for one in report.diagnoses if one.complete]
+    said = f"{network.name} | {slip} | {seconds[-1]:.2f} s |"
+    if report.agrees:
+        print(said, "AGREES (no slip?)")
+        return "agree"
+    if not complete:
+        print(said, "NOT NAMED", *[f"({one.sentence})" for one in report.diagnoses])
+        return "not named"
+    if not quiet:
+        print(said, *complete, sep="\n      ")
+    return "named"
+
+
 if __name__ == "__main__":
-    main([word for word in sys.argv[1:] if word != "-q"], "-q" in sys.argv)
+    main([word for word in sys.argv[1:] if word not in ("-q", "-2")], "-q" in sys.argv, "-2" in sys.argv)

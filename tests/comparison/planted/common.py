@@ -7,6 +7,7 @@ value, so that only the one that is needed is computed.)
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +16,18 @@ import numpy as np
 
 import tinygrad_rnn as tr
 
+AND = " and "  # between the names of two slips that are made at once
+
 
 class Slip:
-    """The one slip that is made."""
+    """The slip that is made, or the two."""
 
     def __init__(self, name: str | None = None) -> None:
-        self.name, self.places = name, {}
+        self.names, self.places = (name or "").split(AND), {}
 
     def __call__(self, name: str, right: Any, wrong: Any) -> Any:
         self.places[name] = None
-        chosen = wrong if name == self.name else right
+        chosen = wrong if name in self.names else right
         return chosen() if callable(chosen) else chosen
 
 
@@ -55,6 +58,17 @@ class Network:
         slip = Slip()
         self.by_hand(slip, self.parameters, *self.data)
         return list(slip.places)
+
+    def pairs(self, count: int) -> list[str]:
+        """Some pairs of slips that can be made at once and both show."""
+        every = list(itertools.combinations(self.slips(), 2))
+        chosen = [every[i] for i in np.random.default_rng(len(every)).permutation(len(every))[: 3 * count]]
+        return [AND.join(pair) for pair in chosen if self._both_show(*pair)][:count]
+
+    def _both_show(self, one: str, other: str) -> bool:
+        """Whether two slips together give something else than each of them."""
+        both, *alone = (self.manual(name)(self.parameters, *self.data) for name in (AND.join((one, other)), one, other))
+        return all(any(np.max(np.abs(both[name] - g[name])) > 1e-6 for name in both) for g in alone)
 
     def compare(self, name: str | None = None, **options: Any) -> Any:
         """What ``compare`` reports of a slip."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.comparison.planted import composed, gated, kept, plain  # noqa: F401  (they register their networks)
+from tests.comparison.planted import composed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401  (they register their networks)
 from tests.comparison.planted.common import NETWORKS
 
 NAMES = sorted(NETWORKS)
@@ -20,6 +20,8 @@ UNNAMED = {
     "residual": {"slope of the skip"},
     "layer norm": {"variance for deviation"},
     "lengths": {"mask forgotten in db"},
+    "normed residual": {"gain left out", "1/r for r"},
+    "radial units": {"h for v"},
     "chunks": {"target of the step after", "slope left out of the carry"},
     "oscillator": {"dv for dx"},
     "elman in one matrix": {"h after in dW"},
