@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def recorded(options: argparse.Namespace) -> Any:
-    """What is to be drawn: of a named network its loss, of the user's code what it names or gives."""
+    """The value to draw: the loss of a named network, or the value that the user's code names or returns."""
     if options.what in BY_NAME:
         fixed = options.what == "worked-example"
         if fixed and options.steps is not None:

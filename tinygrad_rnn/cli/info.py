@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def gathered() -> dict[str, Any]:
-    """What ``--json`` prints."""
+    """The facts that ``--json`` prints."""
     blas = [
         {"library": pool["internal_api"], "version": pool["version"], "threads": pool["num_threads"]}
         for pool in threadpool_info()

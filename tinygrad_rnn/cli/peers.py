@@ -9,7 +9,7 @@ import numpy as np
 
 
 def torch_is_there() -> bool:
-    """Whether PyTorch is installed."""
+    """Return True if PyTorch is installed."""
     return importlib.util.find_spec("torch") is not None
 
 

@@ -1,4 +1,4 @@
-"""Where the command line writes, and its promise never to write over a file of the user's."""
+"""Output places of the command line, which never writes over a file of the user's."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def module_and_name(reference: str) -> tuple[ModuleType, str]:
 
 
 def found(reference: str) -> Any:
-    """What a reference names.
+    """The object that a reference names.
 
     Raises:
         Complaint: it isn't there.
@@ -50,7 +50,7 @@ def found(reference: str) -> Any:
 
 
 def given_by(reference: str) -> Any:
-    """What a reference names or, if that is a function without arguments, what it gives.
+    """The object that a reference names or, for a function without arguments, its result.
 
     Raises:
         Complaint: it isn't there, or the function raises; says on which line.

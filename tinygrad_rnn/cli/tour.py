@@ -39,7 +39,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Give the tour; 1 if the gradients should not agree."""
+    """Run the tour; return 1 if the gradients disagree."""
     text = read(options.text)
     folder = output_folder(options.out, FOLDER, options.overwrite)
     report, picture, table, sample = claim(folder, FILES, options.overwrite)
@@ -114,6 +114,6 @@ def write(path: Path, text: str) -> None:
 
 
 def someone_is_watching() -> bool:
-    """Whether this runs in a terminal on a desktop that a person looks at, rather than in a script or on a server."""
+    """Return True in a terminal on a desktop that a person looks at, False in a script or on a server."""
     desktop = sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return bool(sys.stdout.isatty() and desktop and not os.environ.get("CI"))

@@ -1,4 +1,4 @@
-"""One call of a compiled function, as a node of the graph: a primitive that stands for all that it does.
+"""The node of a compiled call in the graph: a primitive that stands for everything the call does.
 
 Its backward pass runs generated code. Whoever wants to see inside, or to differentiate once more, expands it into the
 graph that the function itself records.
@@ -21,7 +21,7 @@ from .executable import Executable, Run
 
 
 class Call(Primitive):
-    """One call.
+    """A call of a compiled function.
 
     Args:
         executable: what runs.

@@ -20,7 +20,7 @@ StateOf = Callable[[Batch], Any]
 
 
 class Carried:
-    """What is carried.
+    """The state that a model carries from batch to batch, for each part of a batch.
 
     Args:
         sharing: how batches are cut.

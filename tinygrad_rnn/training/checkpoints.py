@@ -19,7 +19,7 @@ TEMPORARY = re.compile(r"\.step-[0-9]{1,15}\.checkpoint\.[0-9a-f]+\.tmp")
 
 
 class Checkpoints:
-    """Where, and how often, a training run saves itself.
+    """The folder in which a training run saves itself, and how often it does.
 
     Args:
         folder: A folder of the run's own; made if it isn't there.
@@ -82,7 +82,7 @@ class Checkpoints:
             self._lock = None
 
     def due(self, step: int) -> bool:
-        """Whether to save after this step."""
+        """Return True if the run should save itself after this step."""
         if self.every is not None:
             return step % self.every == 0
         return time.monotonic() - self._last_time >= self.seconds
@@ -122,7 +122,7 @@ class Checkpoints:
         return None
 
     def empty(self) -> bool:
-        """Whether there are no checkpoints."""
+        """Return True if there are no checkpoints."""
         return not self._found()
 
     def path_of(self, step: int) -> Path:

@@ -1,4 +1,4 @@
-"""What ``fit`` is asked for, by name or as an object: data, losses, optimisers, metrics. Anything else is refused."""
+"""The arguments of ``fit``, by name or as an object: data, losses, optimisers, metrics. Anything else is refused."""
 
 from __future__ import annotations
 

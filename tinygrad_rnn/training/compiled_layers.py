@@ -18,7 +18,7 @@ more memory and time than they save."""
 
 
 def many_lengths(*data: Epochs | None) -> str | None:
-    """Why data have too many lengths for plans, or None; of these alone, so that a resumed run gives the same bits."""
+    """The reason why data have too many lengths for plans, or None; it depends on the data alone, for resuming."""
     lengths = set().union(*(part.step_counts() for part in data if part is not None))
     if len(lengths) <= _MOST_LENGTHS:
         return None
@@ -43,7 +43,7 @@ def layers_in_one_go(model: Module) -> list[tuple[str, Recurrent]]:
 
 @contextmanager
 def compiled_layers(model: Module, executor: str | None, history: History) -> Iterator[None]:
-    """Let the recurrent layers of a model run their loops over time compiled inside; afterwards they are as they were.
+    """A context in which the recurrent layers of a model run their loops compiled; afterwards they are as before.
 
     A cell that can't be compiled, and one that goes through time in pieces (``truncate``, ``checkpoint_every``), runs
     as it is.
@@ -69,7 +69,7 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
 
 @contextmanager
 def as_written(model: Module) -> Iterator[None]:
-    """Let the recurrent layers of a model run uncompiled inside: for a look that isn't worth a plan."""
+    """A context in which the recurrent layers of a model run uncompiled: for a look that isn't worth a plan."""
     before = [(layer, layer.layers) for _, layer in layers_in_one_go(model)]
     try:
         for layer, cells in before:

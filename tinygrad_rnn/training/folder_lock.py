@@ -1,4 +1,4 @@
-"""One run to a folder: a lock that the system takes away when the process that holds it ends, however it ends."""
+"""A lock on the folder of a run; the system releases it when the process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FolderLock:
             self._file.write(f"process {os.getpid()}\n".encode())
 
     def release(self) -> None:
-        """Let others have the folder. The file stays: to remove it could take the lock from one who just got it."""
+        """Release the folder. The file stays: removing it could take the lock from a process that just got it."""
         self._file.close()
 
 

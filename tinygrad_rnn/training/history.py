@@ -1,4 +1,4 @@
-"""What a training run has done so far, step by step; it can be plotted, saved, and found again."""
+"""The history of a training run, step by step; it can be plotted, saved, and found again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class History:
 
     @property
     def step(self) -> int:
-        """How many batches have been learned from."""
+        """The number of batches learned from."""
         return len(self._losses)
 
     @property
@@ -82,12 +82,12 @@ class History:
 
     @property
     def epoch_ended(self) -> bool:
-        """Whether the last step was the last of its epoch."""
+        """True if the last step was the last of its epoch."""
         return bool(self.epochs) and self.epochs[-1] == self.step
 
     @property
     def validated(self) -> bool:
-        """Whether the model was validated after the last step."""
+        """True if the model was validated after the last step."""
         return bool(self.validation) and self.validation[-1][0] == self.step
 
     @property
@@ -111,7 +111,7 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """How long the run took."""
+        """The duration of the run."""
         running = 0.0 if self._resumed_at is None else time.perf_counter() - self._resumed_at
         return self._seconds_before + running
 
@@ -201,7 +201,7 @@ class History:
         return pandas.DataFrame(columns, index=pandas.Index(steps, name="step"))
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, as arrays and plain numbers."""
+        """The history as arrays and plain numbers."""
         return {
             "losses": self.losses,
             "smoothed": self.smoothed,

@@ -1,4 +1,4 @@
-"""When a training run ends."""
+"""The limits at which a training run ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .history import History
 
 
 class Limits(NamedTuple):
-    """How long to train; whatever comes first ends the run. All count from the run's beginning, through interruptions.
+    """The limits of a run; the first one reached ends it. All count from the run's beginning, through interruptions.
 
     Attributes:
         epochs: So many times through the data.
@@ -25,7 +25,7 @@ class Limits(NamedTuple):
     threshold: float | None = None
 
     def check(self) -> None:
-        """Say what is wrong with them, if something is.
+        """Raise ValueError if there is no limit, or one that makes no sense.
 
         Raises:
             ValueError: There is none, or one that makes no sense.
@@ -38,13 +38,13 @@ class Limits(NamedTuple):
                 raise ValueError(f"fit: {name}={limit} makes no sense; use a positive number")
 
     def converged(self, history: History) -> str | None:
-        """Why no further update is wanted: the loss is small enough. None if it isn't."""
+        """The reason for no further update: the loss is small enough. None if it isn't."""
         if self.threshold is None or not history.epoch_ended or not history.epoch_losses[-1] < self.threshold:
             return None
         return f"the loss, {history.epoch_losses[-1]:.4g}, is below the threshold of {self.threshold:g}"
 
     def reached(self, history: History, seconds: float) -> str | None:
-        """Which limit is reached after so many seconds, in words; None if none is."""
+        """The limit that is reached after so many seconds, in words; None if none is."""
         if self.steps is not None and history.step >= self.steps:
             return f"{history.step:,} steps are done"
         if self.epochs is not None and len(history.epochs) >= self.epochs:
@@ -54,7 +54,7 @@ class Limits(NamedTuple):
         return None
 
     def total_steps(self, epoch_steps: int) -> int | None:
-        """How many steps there will be at most, if that is known."""
+        """The largest possible number of steps, if it is known."""
         totals = [] if self.steps is None else [self.steps]
         if self.epochs is not None:
             totals.append(self.epochs * epoch_steps)

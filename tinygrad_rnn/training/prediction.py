@@ -1,4 +1,4 @@
-"""How a model meets a batch: its prediction, the state that it carries on, and its loss."""
+"""A model's work on a batch: its prediction, the state that it carries on, and its loss."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def loss_of(loss: Loss, prediction: Any, batch: Batch) -> Any:
 
 
 def keywords_for(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
-    """What a loss or a metric is told by name: the lengths of padded targets, if it asks for them."""
+    """The keywords of a loss or a metric for a batch: the lengths of padded targets, if it asks for them."""
     padded = batch.target_lengths is not None and "lengths" in parameters_of(function)
     return {"lengths": batch.target_lengths} if padded else {}
 
@@ -118,12 +118,12 @@ def _unmoved(data: Iterable[Batch]) -> Iterator[None]:
 
 
 def count_targets(batch: Batch) -> int:
-    """How many targets a batch has, without the padding."""
+    """The number of targets in a batch, without the padding."""
     return int(np.size(batch.targets) if batch.target_lengths is None else batch.target_lengths.sum())
 
 
 def count_inputs(batch: Batch) -> int:
-    """How many time steps of input a batch has, without the padding; a vector for a whole sequence counts as one."""
+    """The number of input steps in a batch, without the padding; a vector for a whole sequence counts as one."""
     if batch.lengths is not None:
         return int(batch.lengths.sum())
     one_to_many = batch.target_lengths is not None

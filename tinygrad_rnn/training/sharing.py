@@ -27,7 +27,7 @@ SAMPLE = 8  # how many columns the check of the shares looks at
 
 
 class Part(NamedTuple):
-    """Some columns of a batch.
+    """A part of a batch: some of its columns.
 
     Attributes:
         batch: the columns.
@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 
 class Sharing:
-    """How batches are cut.
+    """The division of batches among processes and parts.
 
     Args:
         data: where the batches come from.
@@ -60,7 +60,7 @@ class Sharing:
 
     @property
     def is_whole(self) -> bool:
-        """Whether this process computes whole batches in one go."""
+        """True if this process computes whole batches in one go."""
         return self.parts == 1
 
     def of(self, batch: Batch) -> list[Part]:
@@ -112,12 +112,12 @@ class Sharing:
 
 
 def is_checked(step: int) -> bool:
-    """Whether the shares are checked at a step: at 1, 2, 4, 8, ..."""
+    """Return True for a step at which the shares are checked: 1, 2, 4, 8, ..."""
     return step & (step - 1) == 0
 
 
 def weight_of(loss: Loss, batch_axis: int) -> Weight:
-    """What a batch counts for, by the keywords that a loss was given with ``functools.partial``."""
+    """The weight of a batch, by the keywords that a loss was given with ``functools.partial``."""
     keywords = loss.keywords if isinstance(loss, partial) else {}
     if keywords.get("reduction") == "sum":
         return summed
@@ -140,12 +140,12 @@ def _count_but(ignored: int, batch_axis: int, batch: Batch) -> int:
 
 
 def columns_of(batch: Batch, axes: tuple[int, int]) -> int:
-    """How many sequences stand side by side in a batch."""
+    """The number of sequences side by side in a batch."""
     return int(np.shape(leaves(batch.inputs)[0])[axes[0]])
 
 
 def columns(batch: Batch, axes: tuple[int, int], part: slice) -> Batch:
-    """Some of the sequences of a batch."""
+    """A part of the sequences of a batch."""
     cut_inputs, cut_targets = (partial(_cut, axis, part) for axis in axes)
     lengths, target_lengths = (None if a is None else a[part] for a in (batch.lengths, batch.target_lengths))
     inputs, targets = tree_map(cut_inputs, batch.inputs), tree_map(cut_targets, batch.targets)
@@ -194,7 +194,7 @@ def with_leaves(like: Any, arrays: Sequence[np.ndarray]) -> Any:
 def facts_of(
     model: Module, optimizer: Optimizer, data: Epochs, validation: Epochs | None, *settings: Any
 ) -> dict[str, str]:
-    """What the processes of a run must be begun with alike, each in a short text."""
+    """The settings in which the processes of a run must agree, each as a short text."""
     groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
     return {
         "the version of tinygrad_rnn": sys.modules[__name__.partition(".")[0]].__version__,

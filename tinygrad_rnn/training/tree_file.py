@@ -124,7 +124,7 @@ def load_tree(path: str | os.PathLike[str]) -> Any:
 
 
 def _parts_of(header: bytes) -> int:
-    """At most how many values JSON has, found without reading it."""
+    """An upper bound on the number of values in JSON, found without reading it."""
     return header.count(b",") + header.count(b"[") + header.count(b"{")
 
 

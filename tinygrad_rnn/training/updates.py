@@ -1,4 +1,4 @@
-"""What stands between gradients and an update: clipping, and the pace of learning."""
+"""The steps between gradients and an update: clipping, and the learning rate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .history import History
 
 
 class Clipping(NamedTuple):
-    """How gradients are cut down before an update.
+    """The clipping of gradients before an update.
 
     Attributes:
         norm: The largest norm of all of them together; None for any.
@@ -29,7 +29,7 @@ class Clipping(NamedTuple):
 
 
 class Pace(NamedTuple):
-    """How the learning rate changes.
+    """The change of the learning rate during training.
 
     Attributes:
         schedule: The schedule; None leaves the rate alone.

@@ -66,7 +66,7 @@ class Validation:
         self.without_improvement = 0
 
     def due(self, history: History) -> bool:
-        """Whether it is time."""
+        """Return True if it is time to validate."""
         return history.epoch_ended if self.every is None else history.step % self.every == 0
 
     def validate(self, model: Module, history: History, ranks: Alone) -> None:
@@ -88,13 +88,13 @@ class Validation:
             self.without_improvement += 1
 
     def gave_up(self) -> str | None:
-        """Why training should end, if it should."""
+        """The reason why training should end; None if it should go on."""
         if self.patience is None or self.without_improvement < self.patience:
             return None
         return f"the validation loss has not improved {self.without_improvement} times in a row"
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it is, for a checkpoint."""
+        """The state of validation, for a checkpoint."""
         return {
             "best_loss": self.best_loss,
             "best_weights": self.best_weights,

@@ -1,4 +1,4 @@
-"""One function of machine code in the making, and the elements that it computes.
+"""A function of machine code while it is written, and the elements that it computes.
 
 - ``addresses``: where the elements of a Value lie: in which array, and how to count in it.
 - ``expressions``: what is done with each, in the language of generated code.

@@ -1,4 +1,4 @@
-"""Where generated machine code finds the elements of a Value: an array, and how to count in it.
+"""Addresses of a Value's elements in generated machine code: an array, and the indices into it.
 
 A view (a gate's slice of a product, a row of a sequence) has no array of its own, only another way to count.
 """
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all of an array, element by element."""
+        """True if the place is all of an array, element by element."""
         return self.indices_of is _same and self.lead is None
 
     def at(self, indices: Indices) -> str:
@@ -50,7 +50,7 @@ def _same(indices: Indices) -> Indices:
 
 
 def whole(array: str, sizes: Sequence[int], lead: str | None = None) -> Place:
-    """All elements of an array, or of those with this first index."""
+    """The place that covers an array, or the part of it with this first index."""
     return Place(array, lead, _same, tuple(sizes))
 
 
@@ -95,7 +95,7 @@ def _counted(indices: Indices, axis: int | None, start: int, step: int) -> str:
 
 
 def _offset(place: Place, index: tuple[object, ...], counted: list[tuple[int | None, int, int]]) -> int | None:
-    """Where the matrix of a part begins, if all rows are taken and adjacent columns."""
+    """The offset of the matrix of a part, if all rows are taken and adjacent columns; else None."""
     plain = all(isinstance(part, slice) for part in index) and not place.transposed and counted
     if not plain or place.offset is None or any(start or step != 1 for _, start, step in counted[:-1]):
         return None

@@ -1,4 +1,4 @@
-"""How machine code computes each elementwise operation: an expression of numbers, in the language of generated code.
+"""Expressions that compute elementwise operations on single numbers, in the language of generated code.
 
 A value without an expression here has no machine-code form; the step that holds it runs on NumPy.
 """
@@ -146,7 +146,7 @@ WHOLE = {elementwise.negative, elementwise.absolute, elementwise.maximum, elemen
 
 
 def has_expression(value: Value) -> bool:
-    """Whether machine code knows the operation, on numbers of these types."""
+    """Return True if machine code has the operation on numbers of these types."""
     if value.op not in BINARY and value.op not in UNARY and value.op not in OTHERS:
         return False
     floats = {a.dtype for a in value.args if isinstance(a, Value) and a.dtype.kind == "f"}
@@ -167,7 +167,7 @@ def has_expression(value: Value) -> bool:
 
 
 def _has_whole_expression(value: Value) -> bool:
-    """Whether machine code knows an operation on whole numbers of 64 bits, and perhaps on others besides."""
+    """Return True if machine code has the operation on 64-bit integers, and perhaps on others besides."""
     dtypes = {a.dtype for a in value.args if isinstance(a, Value)}
     if any(dtype.kind == "i" and dtype != np.int64 for dtype in dtypes):
         return False
@@ -184,5 +184,5 @@ def number(a: Any, real: str) -> str:
 
 
 def number_type(dtype: np.dtype) -> str:
-    """What generated code calls the type of numbers."""
+    """The name of a number's type in generated code."""
     return "f64" if dtype == np.float64 else "f32"

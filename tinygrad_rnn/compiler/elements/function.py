@@ -31,7 +31,7 @@ class NoMachineCode(Exception):
 
 
 class MachineCode:
-    """One function in the making.
+    """A function of machine code while it is written.
 
     Args:
         writer: of the calling function.
@@ -72,7 +72,7 @@ class MachineCode:
         return [*self.before, f"{self.writer.named(run_rows)}({name}, {self.rows}, {passed})"]
 
     def compiled(self, source: str) -> str:
-        """What the calling function calls a function of this source."""
+        """The name, in the calling function, of the function compiled from this source."""
         from ..runtime.cache import compiled_function  # only now: numba is an extra
 
         return self.writer.named(compiled_function(source), "loop")
@@ -80,19 +80,19 @@ class MachineCode:
     # --- what is passed to it ----------------------------------------------------------------------------------------
 
     def argument(self, passed: str) -> str:
-        """What the function calls something that is passed to it."""
+        """The parameter name for an outer expression."""
         return self._arguments.setdefault(passed, f"a{len(self._arguments)}")
 
     def passed(self, argument: str) -> str:
-        """What is passed to the function for one of its arguments."""
+        """The outer expression of a parameter."""
         return next(passed for passed, name in self._arguments.items() if name == argument)
 
     def size(self, n: int) -> str:
-        """What the function calls the length of an axis that is passed to it."""
+        """The parameter name for the length of an axis."""
         return self._sizes.setdefault(n, f"n{len(self._sizes)}")
 
     def is_buffer(self, name: str) -> bool:
-        """Whether the calling function has a buffer of this name."""
+        """Return True if the calling function has a buffer of this name."""
         return name in self.writer.buffers or name in self._buffers
 
     def buffer(self, name: str, sizes: tuple[int, ...], dtype: object) -> str:
@@ -108,11 +108,11 @@ class MachineCode:
 
     @property
     def is_in_loop(self) -> bool:
-        """Whether lines come to stand inside of a loop over time."""
+        """True while lines are written inside of a loop over time."""
         return bool(self._depth)
 
     def line(self, text: str) -> None:
-        """One more line, at the current depth."""
+        """Add a line, at the current depth."""
         self._lines.append(self._depth + text)
 
     @contextmanager

@@ -30,24 +30,24 @@ REDUCTIONS_WITHOUT_GRADIENT = {np.argmax, np.argmin, np.any, np.all, np.count_no
 
 
 def acts_by_element(op: Any) -> bool:
-    """Whether an operation treats every element alike, with broadcasting."""
+    """Return True if an operation treats every element alike, with broadcasting."""
     return isinstance(op, np.ufunc) or getattr(op, "by_element", False) or op in ALSO_BY_ELEMENT
 
 
 def multiplications(product: Value) -> int:
-    """How many multiplications a matrix product takes."""
+    """The number of multiplications in a matrix product."""
     return product.size * int(product.args[0].shape[-1])
 
 
 def is_view(value: Value) -> bool:
-    """Whether a Value only looks at its first operand in another way."""
+    """Return True if a Value is a view of its first operand."""
     if value.op is indexing.getitem:
         return indexing.is_basic(value.args[1])
     return value.op in REARRANGES or value.op is indexing.output
 
 
 def has_several_results(value: Value) -> bool:
-    """Whether a Value is a tuple of arrays, from which others select."""
+    """Return True if a Value is a tuple of arrays, from which others select."""
     return bool(getattr(value.op, "outputs", False))
 
 
@@ -122,7 +122,7 @@ def _typical(value: Value) -> np.ndarray:
 
 
 def example(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """What an operation gives for arguments like these."""
+    """An example of the result of an operation on arguments like these."""
     stand_in = dummy if op in REARRANGES or op is indexing.getitem else _typical
     with np.errstate(all="ignore"):
         return run(op, substitute(args, stand_in), substitute(keywords, stand_in))

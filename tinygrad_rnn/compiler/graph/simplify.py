@@ -1,4 +1,4 @@
-"""What needn't be recorded: operations that change nothing, and those for which there is a shorter way.
+"""Simplifications while recording: operations that change nothing, and shorter ways for others.
 
 A transpose of a transpose is what was there before; of several reshapes the last counts; a sum of a sum is one sum.
 """
@@ -116,7 +116,7 @@ def as_concatenation(made: Made, pieces: tuple[Any, ...], indices: Any, whole: t
 
 
 def part_of_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """For an index that takes a contiguous part of one axis and all of the others: (axis, start, stop)."""
+    """The (axis, start, stop) of an index that takes a contiguous part of one axis and all of the others; else None."""
     index = index if isinstance(index, tuple) else (index,)
     if index.count(Ellipsis) == 1:
         at = index.index(Ellipsis)
@@ -129,7 +129,7 @@ def part_of_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | N
 
 
 def piece_of(whole: Value, index: Any) -> Value | None:
-    """What was put into a concatenation, if the index takes out just that."""
+    """The piece of a concatenation that an index takes out; None if it isn't exactly one."""
     part = part_of_axis(index, whole.shape)
     axis, starts = whole.keywords["axis"], whole.keywords["starts"]
     if part is None or axis is None or part[0] != axis % whole.ndim:

@@ -94,7 +94,7 @@ def label(value: Value) -> str:
 
 
 def name_of_operation(value: Value) -> str:
-    """What the operation is called that makes a Value."""
+    """The name of the operation that makes a Value."""
     name: str | None = getattr(value.op, "name", None)
     return value.op.__name__ if name is None else name
 
@@ -105,7 +105,7 @@ def new_input(shape: tuple[int, ...], dtype: Any, kind: Kind, name: str = "") ->
 
 
 def is_constant(value: Value) -> bool:
-    """Whether its elements are known already."""
+    """Return True if a Value's elements are known already."""
     return value.array is not None
 
 
@@ -144,7 +144,7 @@ def in_order(
     stop: Callable[[Node], bool] = lambda node: False,
     parents: Callable[[Node], Iterable[Node]] = operands,  # type: ignore[assignment]  # of Values, unless told otherwise
 ) -> list[Node]:
-    """All that ``roots`` are made of, each after its operands; nothing beyond a value at which to stop.
+    """The ancestors of ``roots`` up to ``stop``, each after its operands; the roots included.
 
     Args:
         roots: where to begin. They come last.
@@ -166,7 +166,7 @@ def in_order(
 
 
 class Dependence:
-    """Whether Values are made of any of these.
+    """A test for Values that depend on given ones.
 
     Args:
         sources: these Values. What they are made of in turn makes no difference.
@@ -180,7 +180,7 @@ class Dependence:
         self._known = dict.fromkeys(self.sources, True)
 
     def __call__(self, value: Any) -> bool:
-        """Say it of one Value; of anything else it is false."""
+        """Return True if a Value depends on them; False for anything but a Value."""
         if not isinstance(value, Value):
             return False
         for v in in_order([value], stop=lambda v: v in self._known):

@@ -1,4 +1,4 @@
-"""What a trace takes for granted, and what a traced function may not do.
+"""Guards: the things that a trace takes for granted, and the things that a traced function may not do.
 
 - ``argument_form``: the form of arguments; those of one form share a plan.
 - ``names_in_code``: the variables and attributes that a function's code mentions.

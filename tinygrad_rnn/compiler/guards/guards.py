@@ -1,4 +1,4 @@
-"""What a trace took for granted: the attributes of models and of their classes, and what functions close over.
+"""Guards of a trace: attributes of models and of their classes, and the variables that functions close over.
 
 A trace follows the Python code of a function once, and with it whatever that code looked at: which activation an
 attribute names, whether a model is training, which Parameters it holds. If one of those is replaced by something else,
@@ -52,7 +52,7 @@ NEVER_WRITTEN = (tuple, frozenset, *VIEWS)
 
 
 class Guards:
-    """What some things depend on, as it was when this was made.
+    """The things that a traced function depends on, as they were when this was made.
 
     Args:
         things: functions, modules, or any objects that are called or looked at.
@@ -82,14 +82,14 @@ class Guards:
         self._checks = [kind.changed for kind in self.watched]
 
     def changed(self) -> bool:
-        """Whether something has been replaced since."""
+        """Return True if something has been replaced since."""
         for has_changed in self._checks:  # noqa: SIM110  # a generator would cost as much as the checks
             if has_changed():
                 return True
         return False
 
     def put_back(self) -> None:
-        """Have variables, attributes and containers hold again what they held."""
+        """Restore variables, attributes and containers."""
         for kind in self.watched:
             kind.put_back()
 
@@ -193,7 +193,7 @@ class Guards:
 
 
 def _called(thing: Any) -> Where:
-    """Where something is that has no name of its own there: an object is called by its type."""
+    """The place of a thing without a name of its own: the name of its type."""
     return (thing.__name__ if isinstance(thing, (types.FunctionType, type)) else type(thing).__name__,)
 
 
@@ -218,7 +218,7 @@ def _parts(thing: Any) -> Iterator[Read]:
 
 
 def _slots(base: type) -> list[str]:
-    """What a user's class has slots for; private ones by the names that they have outside of it."""
+    """The names of the slots of a user's class, private ones mangled."""
     has_some = "__slots__" in vars(base) and not is_of_library(base)
     return [name for name, part in vars(base).items() if has_some and isinstance(part, types.MemberDescriptorType)]
 
@@ -235,5 +235,5 @@ def _refill(container: Any, elements: list[Any]) -> None:
 
 
 def _inherit(thing: type, bases: tuple[type, ...], order: list[type]) -> None:
-    """Give a class its bases again, from which the order follows in which attributes are looked for."""
+    """Restore the bases of a class; the order of attribute lookup follows from them."""
     thing.__bases__ = bases

@@ -1,4 +1,4 @@
-"""What code mentions by name, and whose code it is: what users wrote may change, what was installed doesn't."""
+"""Names mentioned in code, and its owner: users' code may change, an installed library's doesn't."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def mentions(code: types.CodeType) -> Mentions:
 
 
 def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Some code, and that of the functions that it makes."""
+    """Some code, and the code of the functions inside it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

@@ -1,4 +1,4 @@
-"""What a function changes itself, such as a count of its calls: compiled, it would stand still.
+"""Side effects of a function, such as counting its calls: compiled, the count would stand still.
 
 The first time that a function is run it may make what it keeps, a table say. From then on it has to leave all as it
 finds it: what it does to its surroundings isn't part of the program, and what it finds there decides its branches.

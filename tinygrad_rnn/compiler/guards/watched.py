@@ -1,4 +1,4 @@
-"""What is watched, by kind: each remembers what it saw, knows whether that has changed, and can put it back.
+"""The kinds of watched things: each remembers what it saw, can tell a change, and can undo it.
 
 They are asked at each call of a compiled function. So they compare by identity, in plain loops: a generator would cost
 as much as what it compares.
@@ -21,19 +21,19 @@ CONTENT = attrgetter("cell_contents")
 
 
 class Watched(Protocol):
-    """One kind of thing that is watched."""
+    """A kind of thing that is watched."""
 
     def __len__(self) -> int: ...
 
     def changed(self) -> bool:
-        """Whether something has been replaced since."""
+        """Return True if something has been replaced since."""
 
     def put_back(self) -> None:
-        """Have everything hold again what it held."""
+        """Restore the earlier things."""
 
 
 def same(now: Sequence[Any], before: Sequence[Any]) -> bool:
-    """Whether these are the same things, in the same order."""
+    """Return True for the same things in the same order."""
     return len(now) == len(before) and all(map(is_, now, before))
 
 
@@ -55,7 +55,7 @@ class Names:
         return NOTHING
 
     def changed(self) -> bool:
-        """Whether a name stands for something else."""
+        """Return True if a name stands for something else."""
         for space, name, thing in self._held.values():
             if space.get(name, NOTHING) is not thing:
                 return True
@@ -65,7 +65,7 @@ class Names:
         return False
 
     def put_back(self) -> None:
-        """Have names stand for what they stood for."""
+        """Restore the earlier values of the names."""
         for space, name, thing in self._held.values():
             if space.get(name, NOTHING) is not thing:
                 space[name] = thing
@@ -91,7 +91,7 @@ class Functions:
         return self._functions[-1][1]
 
     def changed(self) -> bool:
-        """Whether a function has other code, or other defaults."""
+        """Return True if a function has other code, or other defaults."""
         for function, (code, defaults, keyword_defaults) in self._functions:
             if (
                 function.__code__ is not code
@@ -102,7 +102,7 @@ class Functions:
         return False
 
     def put_back(self) -> None:
-        """Give functions their code and their defaults again."""
+        """Restore the code and the defaults of the functions."""
         for function, parts in self._functions:
             for name, part in zip(self.PARTS, parts):
                 if getattr(function, name) is not part:
@@ -126,21 +126,21 @@ class Closures:
         return self._held[-1]
 
     def changed(self) -> bool:
-        """Whether a variable holds something else."""
+        """Return True if a variable holds something else."""
         try:
             return not all(map(is_, map(CONTENT, self._cells), self._held))
         except ValueError:  # a variable is empty
             return not same(list(map(_content, self._cells)), self._held)
 
     def put_back(self) -> None:
-        """Have variables hold what they held."""
+        """Restore the earlier values of the variables."""
         for cell, thing in zip(self._cells, self._held):
             if _content(cell) is not thing:
                 set_attribute(cell, "cell_contents", thing)
 
 
 class Types:
-    """Of which class things are: that can be replaced, too."""
+    """The classes of things, which can be replaced, too."""
 
     def __init__(self) -> None:
         self._things: list[Any] = []
@@ -156,18 +156,18 @@ class Types:
         return self._types[-1]
 
     def changed(self) -> bool:
-        """Whether something is of another class."""
+        """Return True if something is of another class."""
         return not all(map(is_, map(type, self._things), self._types))
 
     def put_back(self) -> None:
-        """Have things be of the class that they were of."""
+        """Restore the classes of the things."""
         for thing, kind in zip(self._things, self._types):
             if type(thing) is not kind:
                 set_attribute(thing, "__class__", kind)
 
 
 class Entries(NamedTuple):
-    """What a dict holds, or attributes.
+    """The entries of a dict, or the attributes of an object.
 
     Attributes:
         mapping: the dict.
@@ -184,7 +184,7 @@ class Entries(NamedTuple):
     owner: type | None
 
     def put_back(self) -> None:
-        """Have the dict hold what it held."""
+        """Restore the entries of the dict."""
         entries = dict(zip(self.keys, self.values))
         if self.owner is not None:
             for name in {*self.mapping, *entries}:
@@ -219,7 +219,7 @@ class Mappings:
         return self._all[-1]
 
     def changed(self) -> bool:
-        """Whether a dict holds something else, or in another order."""
+        """Return True if a dict holds something else, or in another order."""
         try:
             for mapping, keys, now, values, _ in self._all:
                 if list(mapping) != keys or not all(map(is_, now, values)):
@@ -229,14 +229,14 @@ class Mappings:
         return False
 
     def put_back(self) -> None:
-        """Have dicts hold what they held, in the order that it had."""
+        """Restore the entries of the dicts, in their earlier order."""
         for entries in self._all:
             if not (same(list(entries.mapping), entries.keys) and same(list(entries.now), entries.values)):
                 entries.put_back()
 
 
 class Parts:
-    """What else a thing holds, as a list that a function reads: elements, slots, the parts of a method."""
+    """Other parts of a thing, as a list that a function reads: elements, slots, the parts of a method."""
 
     def __init__(self) -> None:
         self._all: list[tuple[Read, list[Any], Write | None]] = []
@@ -250,7 +250,7 @@ class Parts:
         return self._all[-1][1]
 
     def changed(self) -> bool:
-        """Whether a function gives something else."""
+        """Return True if a function returns something else."""
         for read, before, _ in self._all:
             now = read()
             if len(now) != len(before) or not all(map(is_, now, before)):
@@ -282,7 +282,7 @@ class Buffers:
         return self._all[-1][1]
 
     def changed(self) -> bool:
-        """Whether a byte is another."""
+        """Return True if a byte differs."""
         return any(_bytes_of(buffer) != before for buffer, before in self._all)
 
     def put_back(self) -> None:

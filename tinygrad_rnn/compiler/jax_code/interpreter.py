@@ -59,7 +59,7 @@ class Interpreter:
         return lifted(self.of(value))
 
     def _loop(self, loop: Loop) -> None:
-        """All steps as one scan. The state and sums over time are carried; what is wanted at each step is stacked."""
+        """Run all steps as one scan: state and sums over time are carried, values wanted at each step are stacked."""
         results = self.results[loop]
         body = loop.body(results)
         rows, _ = loop.inputs(results)

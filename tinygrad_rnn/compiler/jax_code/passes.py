@@ -17,7 +17,7 @@ from .interpreter import Interpreter
 
 
 class Passes(NamedTuple):
-    """Both passes.
+    """The forward and the backward pass.
 
     Attributes:
         forward: of the inputs, one after the other: the outputs; what the backward pass reads; and whether all indices
@@ -51,7 +51,7 @@ def passes_of(program: Program) -> Passes:
 
 
 def _read_later(program: Program, order: list[Step]) -> list[Value]:
-    """What the backward pass reads of the forward pass, inputs among them."""
+    """The Values of the forward pass that the backward pass reads, inputs among them."""
     read = [v for step in order for v in program.reads(step)]
     made = {*order, *program.cotangents}
     return list(

@@ -29,7 +29,7 @@ def watched() -> Iterator[list[Any]]:
 
 
 def all_hold(conditions: list[Any]) -> Any:
-    """One boolean for all conditions."""
+    """A single boolean for all conditions."""
     result = jnp.asarray(True)
     for condition in conditions:
         result = result & condition

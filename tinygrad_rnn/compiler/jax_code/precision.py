@@ -17,7 +17,7 @@ import numpy as np
 
 @contextmanager
 def as_numpy_computes() -> Iterator[None]:
-    """Let JAX compute with NumPy's types inside, and with all their digits.
+    """A context in which JAX computes with NumPy's types and with all their digits.
 
     Who has set ``jax_default_matmul_precision`` keeps what he has set.
     """

@@ -32,7 +32,7 @@ SHORTER_POWERS: dict[Any, Any] = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1
 
 
 class NoJaxForm(CannotCompile):
-    """There is no JAX form of an operation that is known here."""
+    """The error for an operation without a known JAX form."""
 
 
 def no_form(name: str, why: str = "") -> NoJaxForm:
@@ -88,7 +88,7 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
         return lifted(_namesake(function)(*plain(args), **plain(keywords)))
 
     def __pow__(self, exponent: Any) -> Any:
-        """As ndarray's: with some exponents it is another function, which differs at -0.0 and -inf."""
+        """The power, as ndarray computes it: special exponents are other functions, which differ at -0.0 and -inf."""
         shorter = None if isinstance(exponent, StandIn) else SHORTER_POWERS.get(exponent)
         is_root = shorter in (np.sqrt, np.reciprocal)
         return np.power(self, exponent) if shorter is None or (is_root and self.dtype.kind != "f") else shorter(self)
@@ -100,11 +100,11 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
         return len(self.array)
 
     def astype(self, dtype: Any, copy: bool = True) -> StandIn:
-        """As ndarray's."""
+        """The same numbers in another dtype; see ``ndarray.astype``."""
         return StandIn(self.array.astype(dtype))
 
     def reshape(self, *shape: Any) -> StandIn:
-        """As ndarray's."""
+        """The same numbers in another shape; see ``ndarray.reshape``."""
         return StandIn(self.array.reshape(*shape))
 
     def copy(self) -> StandIn:
@@ -126,7 +126,7 @@ def run(op: Any, args: Any, keywords: Any) -> Any:
 
 
 def plain(tree: Any) -> Any:
-    """What StandIns stand for, also inside tuples, lists and dicts."""
+    """The arrays that StandIns stand for, also inside tuples, lists and dicts."""
     return _replaced(tree, lambda a: a.array)
 
 

@@ -27,7 +27,7 @@ from .rewriting import simplified_step, with_others_outside
 def split(
     trace: Trace, loop: Loop, results: Sequence[LoopResult], outside: Mapping[Value, Value], lifts_elements: bool
 ) -> dict[Value, Value]:
-    """What takes the place of the results of a loop, after fission.
+    """The Values that take the place of a loop's results after fission.
 
     Args:
         trace: where to record.
@@ -87,11 +87,11 @@ class _Fission:
     # --- what stands where -------------------------------------------------------------------------------------------
 
     def _inside(self, roots: Sequence[Value]) -> list[Value]:
-        """What has to be computed in each step for these, in order."""
+        """The Values that have to be computed in each step for these roots, in order."""
         return in_order(roots, stop=lambda v: v in self._befores or not self._moves(v) or self._leaves_early(v))
 
     def _leaves_early(self, value: Value) -> bool:
-        """Whether a Value is hoisted. Machine code has the cheap ones for nothing inside."""
+        """Return True if a Value is hoisted. In machine code the cheap ones cost nothing inside, and stay."""
         is_cheap = value not in self._slices and (acts_by_element(value.op) or is_view(value))
         if is_cheap and not self._lifts_elements:
             return False
@@ -142,7 +142,7 @@ class _Fission:
         return self._over[value]
 
     def _stays_whole(self, value: Value) -> bool:
-        """Whether a Value is computed inside though it could leave, rather than what it is made of.
+        """Return True if a Value is computed inside although it could leave, so that its operands needn't.
 
         So are one of several outputs, and parts that the loop computes anyway and can write side by side at once.
         """

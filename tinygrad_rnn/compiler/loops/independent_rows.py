@@ -15,7 +15,7 @@ from .loop import Loop, LoopResult
 
 
 def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
-    """How many rows a loop computes independently of each other: the length of the first axis of all that it computes.
+    """The number of rows that a loop computes independently: the length of the first axis of all that it computes.
 
     Returns:
         0 if some row depends on another one, or might.
@@ -30,7 +30,7 @@ def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
 
 
 def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
-    """Whether each row of a Value needs only the same row of the operands that are computed inside, too.
+    """Return True if each row of a Value needs only the same row of the operands computed inside.
 
     All of them have equally many rows; what else an operation reads is there already, and may be read anywhere.
     """

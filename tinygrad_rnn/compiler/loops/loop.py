@@ -21,7 +21,7 @@ How = Literal["rows", "sum", "last"]
 
 
 class Carried(NamedTuple):
-    """One component of the state.
+    """A component of the state.
 
     Attributes:
         start: its value before the first step, from outside.
@@ -118,15 +118,15 @@ class Loop:
     # --- what it takes -----------------------------------------------------------------------------------------------
 
     def body(self, results: Iterable[LoopResult]) -> list[Value]:
-        """What has to be computed in each step for these results, in order."""
+        """The Values that have to be computed in each step for these results, in order."""
         return in_order(self.ends(results), stop=lambda v: v in self.moves.sources or not self.moves(v))
 
     def ends(self, results: Iterable[LoopResult]) -> list[Value]:
-        """What a step is computed for: the state after it, and what results are made of."""
+        """The ends of a step: the state after it, and the Values that results are made of."""
         return [*(c.after for c in self.carried), *(r.inner for r in results if r.how != "last")]
 
     def inputs(self, results: Sequence[LoopResult]) -> tuple[list[Value], list[Value]]:
-        """What the body reads and doesn't make, apart from the state: rows of sequences, and Values from outside."""
+        """The inputs of the body apart from the state: rows of sequences, and Values from outside."""
         body = self.body(results)
         made = {*body, *self.befores}
         read = [*(v for value in body for v in operands(value)), *self.ends(results)]

@@ -1,4 +1,4 @@
-"""From one step to all steps: the over-time form of operations.
+"""The over-time form of operations: a single operation for all steps at once.
 
 An operation on the arrays of one time step can often be run once, on arrays with a time axis in front, instead of T
 times: elementwise functions as they are, a product with a weight as one product of T·B rows. The table below says how.

@@ -39,7 +39,7 @@ def simplified_step(trace: Trace, roots: list[Value], states: Sequence[Value], i
 
 
 def step_values(roots: list[Value], moves: Dependence) -> list[Value]:
-    """What a step computes for these roots, each Value after its operands."""
+    """The Values that a step computes for these roots, each after its operands."""
     return in_order(roots, stop=lambda v: v in moves.sources or not moves(v))
 
 

@@ -1,4 +1,4 @@
-"""Where the arrays of a loop lie (buffer assignment): decided here, as data, and only written out by each executor.
+"""The storage of a loop's arrays (buffer assignment): decided here, as data, and written out by each executor.
 
 A state lies in one array of T+1 rows if somebody reads it afterwards, so that a step writes its result straight to
 where the next one reads it, and where the gradient of a weight finds all of them; otherwise two buffers take turns.
@@ -33,7 +33,7 @@ class State(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether all states lie in one array of T+1 rows; if not, two buffers take turns."""
+        """True if all states lie in one array of T+1 rows; False if two buffers take turns."""
         return self.before is not None or self.after is not None
 
 

@@ -38,7 +38,7 @@ class Folds:
         self._code, self._placement = code, placement
 
     def fold(self, value: Value) -> None:
-        """One of ``FOLDS``."""
+        """Write one of the ``FOLDS``."""
         (a,) = value.args
         axes = reduced_axes(value)
         if a.size == 0 or a.dtype != value.dtype:
@@ -56,7 +56,7 @@ class Folds:
         self._code.kernel("fold", lines)
 
     def probabilities(self, value: Value) -> None:
-        """One of ``PROBABILITIES``: less the largest element, so that no exponential is too large.
+        """Write one of the ``PROBABILITIES``, less the largest element, so that no exponential is too large.
 
         Of the sum for a logarithm, the largest, which counts 1, is left out, and the others go to ``log1p``.
         """

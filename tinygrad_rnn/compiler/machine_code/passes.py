@@ -32,7 +32,7 @@ class Elements:
         self._computed = 0
 
     def compute(self, values: Mapping[Value, None]) -> None:
-        """One pass that computes elementwise Values of one shape, in this order."""
+        """Write a pass that computes elementwise Values of one shape, in this order."""
         sizes = next(iter(values)).shape
         indices = _indices(len(sizes))
         names: dict[Value, str] = {}

@@ -32,7 +32,7 @@ class Pieces:
         }
 
     def write(self, value: Value) -> None:
-        """One of the operations in ``of``, to its home."""
+        """Write one of the operations in ``of``, to its home."""
         self._code.kernel("pieces", self.of[value.op](value))
 
     def _assemble(self, value: Value) -> list[str]:
@@ -84,7 +84,7 @@ class Pieces:
 
 
 def _part(value: Value, home: Place, index: Any) -> Place:
-    """Where a part of a Value lies."""
+    """The place of a part of a Value."""
     index = index if isinstance(index, tuple) else (index,)
     place = sliced(home, value.shape, index) if indexing.is_basic(index) else None
     if place is None or value.dtype.kind != "f":

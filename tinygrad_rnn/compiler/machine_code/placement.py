@@ -1,4 +1,4 @@
-"""Where the Values of a function of machine code lie: in its arguments, in arrays of its own, or as parts of others.
+"""The places of Values in a function of machine code: its arguments, arrays of its own, or parts of others.
 
 A Value that is a state, a row of a result and a part of a concatenation is written to all three places as soon as it is
 computed, and read from the first. One that is read in the same pass alone, and wanted nowhere, lies nowhere.
@@ -50,7 +50,7 @@ class Placement:
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def place_of(self, value: Value) -> Place:
-        """Where a Value is read from."""
+        """The place that a Value is read from."""
         if value not in self.homes:
             place = None
             if value.op is shape.broadcast_to:  # what only repeats something smaller isn't written out
@@ -68,21 +68,21 @@ class Placement:
         return whole(self._code.argument(name), value.shape)
 
     def view(self, value: Value) -> None:
-        """Have a view read where that lies which it views."""
+        """Read a view from its base, with other indices."""
         place = viewed(value, self.place_of(value.args[0])) or self._reshaped(value)
         if place is None:
             raise NoMachineCode(f"{name_of_operation(value)} of this form")
         self.homes[value] = place
 
     def _reshaped(self, value: Value) -> Place | None:
-        """All of an array in another shape: passed a second time, since it is the same memory."""
+        """The place of an array in another shape: passed a second time, since it is the same memory."""
         place = self.place_of(value.args[0])
         if value.op is not shape.reshape or not place.is_whole:
             return None
         return whole(self._code.argument(f"{self.passed(place)}.reshape({value.shape!r})"), value.shape)
 
     def passed(self, place: Place) -> str:
-        """What is passed for the array of a place, which has to be all of it."""
+        """The outer expression for the array of a place, which has to be all of it."""
         if not place.is_whole:
             raise NoMachineCode("a part of an array that is read afterwards")
         return self._code.passed(place.array)
@@ -90,11 +90,11 @@ class Placement:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def is_wanted(self, value: Value, computed: Set[Value]) -> bool:
-        """Whether a Value has to be written: to a certain place, or since not only these, computed with it, read it."""
+        """Return True if a Value has to be written: to a certain place, or because later Values read it, too."""
         return value in self.kept or value in self.writes or not self.users.get(value, set()) <= computed
 
     def home(self, value: Value) -> Place:
-        """Where a Value that is made here is read from: an array of its own, if it has to be nowhere else."""
+        """The place that a computed Value is read from: an array of its own, if no other place is required."""
         if value not in self.writes:
             array = self._code.numbered_buffer("temporary", value.shape, value.dtype)
             self.writes[value] = [whole(array, value.shape)]
@@ -102,11 +102,11 @@ class Placement:
         return self.homes[value]
 
     def write_to(self, place: Place, value: Value) -> None:
-        """Have a Value written to a place as soon as it is computed."""
+        """Register a place to which a Value is written as soon as it is computed."""
         self.writes.setdefault(value, []).append(place)
 
     def join(self, value: Value, computed: Container[Value] = ()) -> None:
-        """Have parts lie side by side.
+        """Place the parts of a concatenation side by side.
 
         Args:
             value: the whole.

@@ -162,7 +162,7 @@ class Matrix(NamedTuple):
 
     @property
     def text(self) -> str:
-        """How it is passed."""
+        """The outer expression for this operand."""
         return f"{self.array}, {self.start}, {self.row}, {self.column}"
 
 
@@ -191,7 +191,7 @@ def factors(product: Value) -> tuple[Value, Value, bool]:
 
 
 def goes_by_tiles(product: Value, inside: bool) -> bool:
-    """Whether a product, inside of a loop over time or not, is large, and at least as wide as one vector."""
+    """Return True for a large product that is at least as wide as one vector; the bound is another inside of a loop."""
     is_plain = product.ndim > 0 and all(a.ndim <= 2 for a in product.args)
     is_wide = is_plain and vectors_for(product.shape[-1], product.dtype.itemsize) > 0
     small = thresholds.SMALL_PRODUCT_INSIDE if inside else thresholds.SMALL_PRODUCT

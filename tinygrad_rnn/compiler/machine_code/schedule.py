@@ -1,4 +1,4 @@
-"""In which order Values are written as machine code: so that as much as possible runs in one pass."""
+"""The order in which Values are written as machine code: as much as possible runs in one pass."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 
 
 def _only_multiplies(value: Value, placement: Placement) -> bool:
-    """Whether it is a transposed matrix that needn't be copied: the left factors of a product are read one by one."""
+    """Return True for a transposed matrix that needn't be copied: the left factors of a product are read one by one."""
     return (
         value.op is shape.transpose
         and value.ndim == 2
@@ -80,7 +80,7 @@ def _only_multiplies(value: Value, placement: Placement) -> bool:
 
 
 def _name(writer: Writer, placement: Placement, value: Value) -> str:
-    """What others call a Value that the function computes."""
+    """The name that other functions use for a Value that the function computes."""
     if value not in writer.names:
         is_seen = is_view(value)
         base = _name(writer, placement, value.args[0]) if is_seen else ""

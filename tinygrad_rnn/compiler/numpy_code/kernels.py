@@ -1,4 +1,4 @@
-"""How NumPy computes each operation into an array that is already there: lines of Python, for generated code.
+"""NumPy kernels: lines of Python that compute each operation into an array that is already there.
 
 ``statements(value, out, args)`` gives the lines that leave ``value`` in ``out``. Operations that only look at an array
 in another way (views) have an expression instead; whatever is in neither table is run as it is and copied.
@@ -138,7 +138,7 @@ def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
 
 
 def is_written_out(a: Any) -> bool:
-    """Whether a constant can stand in generated code as it is. NumPy's own numbers can't: they have types.
+    """Return True for a constant that can stand in generated code as a literal; NumPy's own numbers can't.
 
     Nor can a string: no text that was given to a program becomes a part of its source.
     """

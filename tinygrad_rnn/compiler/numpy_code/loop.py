@@ -87,7 +87,7 @@ class LoopWriter:
             self._passing(state, name)
 
     def _kept(self, state: State, name: str) -> None:
-        """All states in one array, the start first (or, for a loop that runs backwards, last)."""
+        """Keep all states in one array, the start first (or, in a loop that runs backwards, last)."""
         start = state.carried.start
         array = self._buffer(f"all_{name}", start, (self.loop.steps + 1,))
         first, end = ("-1", "0") if self.loop.backwards else ("0", "-1")
@@ -130,13 +130,13 @@ class LoopWriter:
                     self.turning.add(name)
 
     def _sums_and_copies(self) -> list[str]:
-        """What stands at the end of a step."""
+        """The lines at the end of a step: sums and copies."""
         sums = [(self.writer.names[result], self._operand(result.inner)) for result in self.storage.sums]
         copies = [f"copyto({self.slots[slot]}, {self._operand(value)})" for slot, value in self._copies()]
         return [*(f"add({name}, {value}, out={name})" for name, value in sums), *copies]
 
     def _copies(self) -> list[tuple[Slot, Value]]:
-        """What is computed once and wanted in several places, and what is wanted without being computed."""
+        """The copies of Values wanted in several places, or wanted without being computed."""
         others = [(slot, value) for value, slots in self.storage.writes.items() for slot in slots[1:]]
         return [*((slot, value) for slot, value in others if isinstance(slot, (State, LoopResult))), *self.storage.late]
 

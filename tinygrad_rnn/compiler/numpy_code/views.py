@@ -47,7 +47,7 @@ class Views(ast.NodeTransformer):
         return ast.Name(name, ast.Load()) if name is not None else self.generic_visit(node)
 
     def _name(self, node: ast.expr) -> str | None:
-        """What a view of a buffer is called; None for anything else."""
+        """The name of a view of a buffer; None for anything else."""
         if not _selects(node):
             return None
         buffer, *others = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)} - {SHARES_IF_IT_CAN}
@@ -65,7 +65,7 @@ class Views(ast.NodeTransformer):
 
 
 def _selects(node: ast.expr) -> bool:
-    """Whether an expression does nothing to some array but to look at it in another way."""
+    """Return True if an expression only looks at an array in another way."""
     if isinstance(node, ast.Name):
         return True
     if isinstance(node, ast.Subscript):

@@ -217,7 +217,7 @@ class _LoopBackward:
         return Loop(name, self.loop.steps, states, self.sequences, not self.loop.backwards)
 
     def contributions(self) -> list[tuple[Value, Value]]:
-        """What the loop reads from outside, each with its cotangent."""
+        """The outer Values that the loop reads, each with its cotangent."""
         inner, back, trace = self.inner, self.backward, self.trace
         made = [(self.loop.slices[v], back.over(trace, inner[v])) for v in self.slices if v in inner]
         made += [(v, back.total(trace, inner[v])) for v in self.fixed if v in inner]

@@ -1,4 +1,4 @@
-"""To what a gradient flows from some of a program's results: what isn't reached gets none at all, rather than zeros.
+"""The reach of gradients from some of a program's results: inputs that aren't reached get none, rather than zeros.
 
 A backward pass is written once, for all results. In a call it may begin at a few of them, and the others count as zero.
 """
@@ -34,7 +34,7 @@ def _differentiated(value: Value) -> set[Value]:
 
 
 def _through_loop(loop: Loop, results: list[LoopResult]) -> set[Value]:
-    """What a loop reads from outside and is reached from these results of it: step by step, from the last."""
+    """The outer Values of a loop that gradients of these results reach: step by step, from the last."""
     after = {c.before: c.after for c in loop.carried}
     body = set(loop.body(results))
     at_each_step = {result.inner for result in results if result.how != "last"}
@@ -53,7 +53,7 @@ def _through_loop(loop: Loop, results: list[LoopResult]) -> set[Value]:
 
 
 def _through_step(loop: Loop, body: set[Value], roots: set[Value]) -> tuple[frozenset[Value], set[Value]]:
-    """What is reached in one step: states before it, and Values from outside."""
+    """The states before a step, and the Values from outside, that gradients reach in it."""
     states: set[Value] = set()
     outside: set[Value] = set()
     seen: set[Value] = set()

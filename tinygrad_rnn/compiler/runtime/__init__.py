@@ -1,4 +1,4 @@
-"""What generated code calls while it runs.
+"""Functions that generated code calls while it runs.
 
 - ``tiles``: how many rows of a product go together;
   ``threads``, ``blas``: rows and large products on threads of our own.

@@ -29,7 +29,7 @@ _before = 1
 
 @contextmanager
 def single_threaded() -> Iterator[int]:
-    """Have products run on the threads that ask for them, until the last of those who want that has left.
+    """A context in which products run on the calling threads; it holds until the last of several callers leaves.
 
     Returns:
         On how many they would run otherwise.
@@ -60,7 +60,7 @@ def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
 
 
 def _begin_in_child() -> None:
-    """Of the threads that wanted it, a child process has none."""
+    """Reset the count of threads in a child process, which has none of them."""
     global _users
     if _users:
         _users = 0
@@ -74,7 +74,7 @@ if hasattr(os, "register_at_fork"):  # not while another thread holds the lock: 
 
 @functools.cache
 def _thread_functions() -> tuple[Callable[[], int], Callable[[int], Any]]:
-    """How to ask OpenBLAS for its number of threads, and how to set it; functions that do nothing if it isn't there."""
+    """The functions that get and set OpenBLAS' number of threads; without OpenBLAS they do nothing."""
     for path in _libraries():
         try:
             library = ctypes.CDLL(str(path))

@@ -1,4 +1,4 @@
-"""How numba compiles generated source, and where what it compiled is kept.
+"""Compilation of generated source by numba, and the cache for compiled code.
 
 numba keeps machine code beside the source, so the generated source is written to a file: in the user's cache folder,
 under a name that is a digest of all that the machine code depends on. What lies there is run, and is taken only if
@@ -168,6 +168,6 @@ def _file(name: str, source: bytes) -> Path:
 
 
 def _depends_on() -> list[str]:
-    """What else compiled code depends on: the functions that are compiled into it, and who compiles."""
+    """The other things on which compiled code depends: the functions compiled into it, and the compiler."""
     sources = [Path(__file__).with_name(f"{name}.py").read_text("utf-8") for name in COMPILED_IN]
     return [numba.__version__, np.__version__, *sources]

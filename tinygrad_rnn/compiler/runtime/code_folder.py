@@ -1,4 +1,4 @@
-"""Where generated code is kept: a folder of the user's own, and nothing in it that somebody else could have written.
+"""The folder for generated code: the user's own, without anything that somebody else could have written.
 
 What lies there is run: the pickles in which numba keeps machine code. So it isn't enough that we can write to the
 folder. It has to be ours, closed to others, and no link to elsewhere; so has each file in it. On Windows, where files
@@ -57,18 +57,18 @@ def _make(folder: Path) -> None:
 
 
 def is_trusted_folder(folder: Path) -> bool:
-    """Whether only we can change what lies in a folder, or put another one in its place."""
+    """Return True if only this user can change the contents of a folder, or replace it."""
     above = folder.parent.resolve()
     return _is_ours_alone(folder, stat.S_ISDIR) and all(map(_is_safe_above, (above, *above.parents)))
 
 
 def is_trusted_file(path: Path) -> bool:
-    """Whether a file is ours alone, and goes by no other name."""
+    """Return True if a file is this user's alone, and has no other name."""
     return _is_ours_alone(path, stat.S_ISREG) and path.lstat().st_nlink == 1
 
 
 def _is_ours_alone(path: Path, is_of_kind: Callable[[int], bool]) -> bool:
-    """Whether it is the thing itself, no link to it, belongs to us, and nobody else can write to it."""
+    """Return True if a path is no link, belongs to this user, and nobody else can write to it."""
     status = path.lstat()
     if not HAS_OWNERS:
         return is_of_kind(status.st_mode)
@@ -76,7 +76,7 @@ def _is_ours_alone(path: Path, is_of_kind: Callable[[int], bool]) -> bool:
 
 
 def _is_safe_above(folder: Path) -> bool:
-    """Whether a folder above ours belongs to us or to root, and not everybody can exchange what is in it.
+    """Return True if a folder above ours belongs to this user or to root, and others can't exchange its contents.
 
     A group may write to it, as some systems have it by default: what one of the group put in the place of our folder
     would be theirs.
@@ -90,7 +90,7 @@ def _is_safe_above(folder: Path) -> bool:
 
 
 def is_kept(path: Path, content: bytes) -> bool:
-    """Whether a file has this content, and can be trusted to keep it."""
+    """Return True if a file has this content, and can be trusted to keep it."""
     try:
         return is_trusted_file(path) and path.stat().st_size == len(content) and path.read_bytes() == content
     except FileNotFoundError:

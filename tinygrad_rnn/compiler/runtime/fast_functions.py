@@ -85,7 +85,7 @@ def sigmoid32(x: Any) -> Any:
 
 @inline
 def exp64(x: Any) -> Any:
-    """As ``exp32``, with a quotient of polynomials."""
+    """The exponential in double precision, by a quotient of polynomials; see ``exp32``."""
     x = f64(710.0) if x > f64(710.0) else x
     x = f64(-746.0) if x < f64(-746.0) else x
     n = (x * f64(1.4426950408889634073599) + f64(6755399441055744.0)) - f64(6755399441055744.0)
@@ -102,7 +102,7 @@ def exp64(x: Any) -> Any:
 
 @inline
 def tanh64(x: Any) -> Any:
-    """As ``tanh32``."""
+    """The hyperbolic tangent in double precision; see ``tanh32``."""
     size = abs(x)
     z = x * x
     p = (f64(-9.64399179425052238628e-1) * z + f64(-9.92877231001918586564e1)) * z + f64(-1.61468768441708447952e3)
@@ -116,5 +116,5 @@ def tanh64(x: Any) -> Any:
 
 @inline
 def sigmoid64(x: Any) -> Any:
-    """As ``sigmoid32``."""
+    """The sigmoid in double precision; see ``sigmoid32``."""
     return f64(1.0) / (f64(1.0) + exp64(-x))

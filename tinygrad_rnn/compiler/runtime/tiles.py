@@ -1,4 +1,4 @@
-"""How large the tiles are in which products go (see ``tiled_product``): what this processor's registers hold."""
+"""The size of the tiles of products (see ``tiled_product``), by the registers of this processor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TILE_ROWS = 4
 
 @cache
 def vector_registers() -> tuple[int, int]:
-    """How many bytes a vector register holds, and how many vectors wide a tile may be."""
+    """The number of bytes in a vector register, and the largest width of a tile in vectors."""
     from llvmlite.binding import get_host_cpu_features
 
     features = get_host_cpu_features()
@@ -21,7 +21,7 @@ def vector_registers() -> tuple[int, int]:
 
 
 def vectors_for(columns: int, itemsize: int) -> int:
-    """How many vectors wide tiles are for a matrix of so many columns; 0 if it is too narrow for any."""
+    """The width of tiles, in vectors, for a matrix of so many columns; 0 if it is too narrow for any."""
     size, most = vector_registers()
     return next((v for v in (4, 2, 1) if v <= most and v * size <= columns * itemsize), 0)
 
