@@ -22,7 +22,7 @@ COMMANDS = ("tour", "train", "sample", "evaluate", "export", "draw", "derive", "
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """The parser of all commands and their options."""
     parser = Parser(
         prog="tinygrad-rnn",
         description="Recurrent networks in plain NumPy: differentiated, drawn, checked by hand, trained. "
@@ -100,7 +100,7 @@ def _flush() -> None:
 
 
 def _drop_output() -> None:
-    """Give up what can't be printed: Python would try, and complain, once more at its exit."""
+    """Discard output that can't be printed, so that Python doesn't try, and complain, again at exit."""
     try:
         _flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""What the commands' options have in common: one-line errors, numbers that make sense, the same words everywhere."""
+"""Shared parts of the commands' options: one-line errors, numbers that make sense, the same words everywhere."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ def resumed(
 
 
 def sound(settings: Any) -> bool:
-    """Whether these are settings that a run can have been begun with."""
+    """Return True for settings that a run can have been begun with."""
     if not isinstance(settings, dict) or settings.keys() != SETTINGS.keys():
         return False
     if settings["cell"] not in list(CELLS) or not isinstance(settings["words"], bool):
@@ -264,7 +264,7 @@ def sound(settings: Any) -> bool:
 
 
 def limits(options: argparse.Namespace) -> dict[str, Any]:
-    """How long to train."""
+    """The limits of training, as options for ``fit``."""
     given = {name: getattr(options, name) for name in ("epochs", "steps", "seconds")}
     return given if any(given.values()) else {"epochs": EPOCHS}
 

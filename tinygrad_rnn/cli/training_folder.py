@@ -54,7 +54,7 @@ class TrainingFolder:
 
     @property
     def holds_a_run(self) -> bool:
-        """Whether a run was begun here."""
+        """True if a run was begun here."""
         return self.settings.exists()
 
     @contextlib.contextmanager
@@ -165,7 +165,7 @@ def read_model(given: str) -> tuple[LanguageModel, TrainingFolder]:
 
 
 def bits_per_symbol(model: LanguageModel, symbols: np.ndarray) -> float:
-    """How many bits the model needs for a symbol of a text, read side by side in a few pieces if it is long.
+    """The bits that the model needs for a symbol of a text; a long text is read in a few pieces side by side.
 
     Raises:
         Complaint: the text is too short to say.

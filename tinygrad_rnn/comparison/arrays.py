@@ -23,7 +23,7 @@ class ArrayMistake(Protocol):
     name: str
 
     def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """What the mistake makes of the right array.
+        """The arrays that the mistake makes of the right array.
 
         Args:
             sizes: of the network.
@@ -136,7 +136,7 @@ class Exchanged:
     name = "exchanged"
 
     def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """That of every other parameter."""
+        """The array of every other parameter of the same shape."""
         for other, gradient in sizes.right.items():
             if other != name and gradient.shape == right.shape and gradient.any():
                 yield f"the right gradient of {other}: the two were exchanged, or one was taken for the other", gradient
@@ -252,7 +252,7 @@ def _in_blocks(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def misshapen(right: np.ndarray, given: np.ndarray, tolerance: Tolerance) -> str | None:
-    """What an array of the wrong shape is, if it is the right one in disguise."""
+    """A description of an array of the wrong shape that is the right one in disguise; None otherwise."""
     if given.T.shape == right.shape and tolerance.equal(given.T, right):
         return "the transpose of the right one"
     for axis in range(given.ndim):

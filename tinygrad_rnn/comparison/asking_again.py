@@ -36,7 +36,7 @@ NOBODY_TO_ASK = (
 def told_apart(
     recording: Recording, manual: Any, diagnoses: Sequence[Diagnosis], tolerance: Tolerance
 ) -> tuple[list[Diagnosis], list[str]]:
-    """Of several mistakes that fit, those that still fit where no two sizes are equal.
+    """The mistakes that still fit where no two sizes are equal, of several that fit.
 
     Args:
         recording: the loss; its function is asked again.
@@ -134,7 +134,7 @@ def _groups(arrays: Mapping[int, np.ndarray], axes: Sequence[Axis], runs: Any) -
 
 
 def _company(arrays: Mapping[int, np.ndarray], first: Axis, rest: Sequence[Axis]) -> Iterator[tuple[Axis, ...]]:
-    """Which other axes may belong to the same size: none, one, two, ... of those whose sizes are multiples."""
+    """The sets of other axes that may belong to the same size: none, one, two, ... of those with multiples of it."""
     size = arrays[first[0]].shape[first[1]]
     related = [(i, j) for i, j in rest if arrays[i].shape[j] % size == 0 or size % arrays[i].shape[j] == 0]
     for count in range(min(len(related), MOST_AXES - 1) + 1):
@@ -156,7 +156,7 @@ def _grown(arrays: Mapping[int, np.ndarray], growth: Mapping[Axis, int]) -> dict
 
 
 def _longer(array: np.ndarray, axis: int, more: int, rng: np.random.Generator) -> np.ndarray:
-    """One axis longer: probabilities by zeros, so that they stay such; real numbers by new ones; others repeated."""
+    """An array with one axis longer: probabilities by zeros, so that they stay such; real numbers by new ones."""
     shape = (*array.shape[:axis], more, *array.shape[axis + 1 :])
     if array.dtype.kind == "f" and np.allclose(array.sum(axis=axis), 1):
         added = np.zeros(shape, array.dtype)

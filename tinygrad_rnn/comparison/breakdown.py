@@ -24,7 +24,7 @@ LENGTHS = 8  # how many lengths of a sequence to try
 def breakdown(
     recording: Recording, manual: Any, claims: Claims, rows: Sequence[Row], tolerance: Tolerance
 ) -> tuple[list[Table], list[str]]:
-    """Where the gradients part.
+    """Tables of the places where the gradients differ.
 
     By gate and unit this is read from the gradients themselves. By step and by loss term it needs what the derivation
     says of them: the lines ``dL/dW[3]`` (what step 3 contributes) and ``dL4/dW`` (the gradient of L_4 alone), or a
@@ -114,7 +114,7 @@ def _by_unit(landmarks: Landmarks, recording: Recording, row: Row) -> dict[str, 
 
 
 def _table(aspect: str, errors: Mapping[str, Mapping[str, float]]) -> list[Table]:
-    """One table for one aspect: the parameters down, the places across."""
+    """A table for one aspect: the parameters down, the places across."""
     if not errors:
         return []
     places = list(dict.fromkeys(place for found in errors.values() for place in found))

@@ -24,7 +24,7 @@ from .pytorch_names import translated
 
 
 class Claim(NamedTuple):
-    """What the manual side says of one parameter.
+    """A claim of the manual side on one parameter.
 
     Attributes:
         gradient: the array, in the parameter's shape; None if there is none that could be compared.
@@ -38,7 +38,7 @@ class Claim(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """All that the manual side says.
+    """The claims of the manual side.
 
     Attributes:
         gradients: a claim for each parameter, in the recording's order.
@@ -54,7 +54,7 @@ class Claims(NamedTuple):
 
 
 def read_claims(manual: Any, recording: Recording) -> Claims:
-    """What the manual side says of each parameter of a recording."""
+    """Read the claims of the manual side on each parameter of a recording."""
     try:
         given = evaluated(manual, recording, recording.values())
     except Exception as error:
@@ -166,7 +166,7 @@ def matched(given: Mapping[str, Any], recording: Recording, unmatched: Callable[
 
 
 def is_line(name: str) -> bool:
-    """Whether a name is that of a line of a derivation: "delta[4]", "dL/ds[3]", "L4: dL/dW"."""
+    """Return True for the name of a line of a derivation: "delta[4]", "dL/ds[3]", "L4: dL/dW"."""
     return "[" in name or "/d" in name or "/∂" in name or ":" in name
 
 

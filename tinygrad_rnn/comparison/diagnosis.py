@@ -1,4 +1,4 @@
-"""What went wrong: the edits of the derivation, and of its results, that give the numbers that were handed in."""
+"""The diagnosis: the edits of the derivation, and of its results, that give the numbers that were handed in."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class _Case:
         return self._derived[0]
 
     def explained(self) -> tuple[list[Diagnosis], list[str]]:
-        """What explains the wrong gradients: a change of one array, an edit, another network, two edits."""
+        """The explanations of the wrong gradients: a change of one array, an edit, another network, two edits."""
         if not self.wrong:
             return [], []
         by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
@@ -144,7 +144,7 @@ class _Case:
         return (found, said) if found else None
 
     def _searched(self, derivation: Derivation, usual_alone: bool) -> tuple[list[Diagnosis], list[str]]:
-        """What the search over edits finds."""
+        """The explanations that the search over edits finds."""
         names = derivation.names
         right = frozenset(names[row.name] for row in self.rows if row.verdict == AGREES)
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}

@@ -77,13 +77,13 @@ def called_as_parameters(given: Mapping[str, Any], names: list[str]) -> dict[str
 
 
 def is_object(manual: Any) -> bool:
-    """Whether something is an object with ``forward`` and ``backward``, and no module of derivations."""
+    """Return True for an object with ``forward`` and ``backward`` that is no module of derivations."""
     has_both = callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None))
     return has_both and not isinstance(manual, (ModuleType, type))
 
 
 def run_object(manual: Any, parameters: Any, data: tuple[Any, ...], names: list[str]) -> Any:
-    """What an object's ``forward`` and then ``backward`` give: as a result, or as attributes (``dW``, ``grads``)."""
+    """Run an object's ``forward``, then ``backward``; gradients may be a result, or attributes (``dW``, ``grads``)."""
     manual.forward(*_as_many(manual.forward, (parameters, *data), data))
     given = manual.backward(*_as_many(manual.backward, (), data))
     if given is not None:

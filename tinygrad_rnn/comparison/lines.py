@@ -60,7 +60,7 @@ class Request(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where in the recording a line's number stands.
+    """The place of a line's number in the recording.
 
     Attributes:
         nodes: the nodes whose cotangents (or values), side by side, are what the line names.
@@ -76,7 +76,7 @@ class Place(NamedTuple):
 
 
 def read_line(name: str) -> Request | None:
-    """What a line's name asks for; None if it isn't the name of a line.
+    """The request in a line's name; None if it isn't the name of a line.
 
     Example:
         >>> read_line("dL/ds[3]")
@@ -151,7 +151,7 @@ class _Cotangents(Observer):
 
 
 class Book:
-    """What a recording, opened, says under each line's name."""
+    """A recording as a book, opened at each line's name."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -159,14 +159,14 @@ class Book:
         self._cotangents: dict[int | None, dict[Node, np.ndarray]] = {}
 
     def read(self, name: str) -> Request:
-        """What a line's name asks for."""
+        """The request in a line's name."""
         request = read_line(name)
         if request is None:
             raise KeyError(f"{name!r} is not the name of a line, such as delta[4], dL/ds[3] or dL/dW")
         return request
 
     def place(self, request: Request) -> Place:
-        """Where it stands.
+        """The place of a request in the recording.
 
         Raises:
             KeyError: there is no such value.
@@ -203,7 +203,7 @@ class Book:
         return self.landmarks.find(components[0][1], step, components[0][0], "state") if len(components) == 1 else None
 
     def _pre_activation(self, step: int, layer: Any) -> list[Any]:
-        """What the state's activation was applied to; or, side by side, what the gates' activations were applied to."""
+        """The arguments of the state's activation or, side by side, of the gates' activations."""
         state = self._only_state(step, layer)
         if state is not None and state.op is not None and state.op.name in ACTIVATIONS:
             return [state.inputs[0]]

@@ -1,4 +1,4 @@
-"""How far apart two arrays are, and where in a recording the first NaN stands."""
+"""The distance between two arrays, and the place of the first NaN in a recording."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ class Tolerance(NamedTuple):
     decimals: int | None = None
 
     def accepts(self, absolute: float, relative: float) -> bool:
-        """Whether a difference of this size is none."""
+        """Return True for a difference that is small enough."""
         if self.decimals is not None and absolute <= 0.5 * 10.0**-self.decimals * (1 + 1e-9):
             return True
         return relative <= self.relative
 
     def equal(self, a: np.ndarray, b: np.ndarray, beside: np.ndarray | None = None) -> bool:
-        """Whether two arrays of the same shape are equal; never where a NaN is.
+        """Return True if two arrays of the same shape are equal; never where a NaN is.
 
         Args:
             a: the one.
@@ -89,7 +89,7 @@ class _FirstNaN(Observer):
 
 
 def first_nan(recording: Recording) -> str:
-    """Where in a recorded loss the first NaN stands: in its forward pass, else in its backward pass; or empty."""
+    """The place of the first NaN in a recorded loss: in its forward pass, else in its backward pass; or empty."""
     for node in reversed(recording.nodes):
         if _has_nan(node._data):  # type: ignore[attr-defined]
             return f"the forward pass has its first NaN in {place(node)}"

@@ -18,12 +18,12 @@ from ..recorded.loss_terms import entering_cotangents
 
 
 def derives_a_layer(module: Any) -> bool:
-    """Whether a module's ``backward`` asks for what reaches the states from above."""
+    """Return True if a module's ``backward`` takes the gradient that reaches the states from above."""
     return "dLt_dh" in inspect.signature(module.backward).parameters
 
 
 def run_layer(module: Any, parameters: Any, loss: Node) -> Any:
-    """What ``module.backward`` gives for the one layer of a recorded loss.
+    """Run ``module.backward`` for the one layer of a recorded loss.
 
     Args:
         module: ``manual.lstm``, ``manual.gru``, or one with the same two functions.

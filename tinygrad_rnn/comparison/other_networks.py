@@ -69,7 +69,7 @@ class Network:
         self.leaves: dict[Node, str] = {leaf: name for name, leaf in self.recording.parameters.items()}
 
     def is_recurrent(self, node: Any, argument: int) -> bool:
-        """Whether an edge leads from a step to a state of the step before it."""
+        """Return True for an edge from a step to a state of the step before it."""
         for label in getattr(node.inputs[argument], "labels", ()):
             is_state = label.role == "state" and node.scope.step is not None
             if is_state and self.landmarks.step_after(label.layer, label.step) == node.scope.step:
@@ -108,7 +108,7 @@ def _through_what_is_stopped(network: Network) -> Iterator[Candidate]:
 
 
 class _ByLag(Observer):
-    """What reaches the parameters, by how many steps lie between a loss and the step that contributes."""
+    """The contributions to the parameters, by the number of steps between a loss and the contributing step."""
 
     def __init__(self, network: Network, t: int) -> None:
         self.network, self.t = network, t
@@ -177,7 +177,7 @@ def _reset_on_the_other_side(network: Network) -> Iterator[Candidate]:
 
 
 def _gates_of(node: Any) -> list[int]:
-    """Which arguments of a product, element by element, inside a step, are the result of a sigmoid."""
+    """The arguments of an elementwise product, inside a step, that are the result of a sigmoid."""
     if node.op is None or node.op.name != "multiply" or node.scope.step is None or len(node.edges or ()) != 2:
         return []
     return [i for i in (0, 1) if node.inputs[i].op is not None and node.inputs[i].op.name == "sigmoid"]
@@ -291,7 +291,7 @@ def _last(network: Network, ends: Mapping[Any, Any], starts: Mapping[Any, Any]) 
 
 
 def _ends(network: Network) -> dict[Any, Any]:
-    """For each component of each layer's initial state the last state; none for one that is learnt."""
+    """The last state for each component of each layer's initial state; none for one that is learnt."""
     found = {}
     marks = network.landmarks
     for layer in marks.layers():

@@ -1,4 +1,4 @@
-"""Who is right when two gradients disagree: finite differences of the loss itself, which know no derivative.
+"""The referee between two gradients that disagree: finite differences of the loss itself.
 
 A small loss is asked for each element of a gradient. Of a large one every evaluation is dear, so it is asked for one
 derivative along a direction that crosses all that disagrees: four evaluations settle every parameter.
@@ -32,7 +32,7 @@ Evaluate = Callable[[Arrays], float]
 
 
 class _Point(NamedTuple):
-    """Where the loss is differentiated.
+    """The point at which the loss is differentiated.
 
     Attributes:
         evaluate: the loss at other values of its parameters.
@@ -127,7 +127,7 @@ def by_elements(row: Row, limit: int, point: _Point) -> Ruling:
     allowed = 10 * EPS * abs(point.loss) / step
 
     def near(gradient: np.ndarray) -> bool:
-        """On the scale of the whole parameter: rounding in the loss doesn't know small elements."""
+        """Return True for a value near a gradient, on the scale of the whole parameter."""
         rtol = max(RTOL, 100 * float(np.finfo(gradient.dtype).eps), step * step * 100)
         scale = float(np.max(np.abs(numeric), initial=0.0))
         return bool(np.all(np.abs(gradient.ravel()[elements] - numeric) <= ATOL + allowed + rtol * scale))
@@ -140,7 +140,7 @@ def _alone(row: Row, point: _Point) -> Ruling:
 
 
 def _jointly(point: _Point, rows: Sequence[Row]) -> list[Ruling]:
-    """One derivative along a direction in all these parameters: where the two differ, and somewhere besides."""
+    """The rulings by one derivative along a direction in all these parameters: where the two differ, and beyond."""
     along = {row.name: _direction(row, seed) for seed, row in enumerate(rows)}
     at = [
         point.evaluate({**point.values, **{name: point.values[name] + m * STEP_ALONG * u for name, u in along.items()}})

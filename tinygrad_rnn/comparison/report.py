@@ -1,4 +1,4 @@
-"""What a comparison found, as data, and as text, Markdown, HTML and plain dicts."""
+"""The report of a comparison, as data, and as text, Markdown, HTML and plain dicts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Ruling(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One parameter.
+    """A row of the report: a parameter.
 
     Attributes:
         name: the parameter.
@@ -92,7 +92,7 @@ class Row:
 
     @property
     def sentence(self) -> str:
-        """What is wrong, and who is right; empty where all is well."""
+        """A sentence on the mistake, and who is right; empty where all is well."""
         parts = [self.problem] if self.problem else []
         if self.ruling is not None and self.verdict != AGREES:
             parts.append(self.ruling.sentence)
@@ -119,7 +119,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Line:
-    """One named line of the derivation.
+    """A named line of the derivation.
 
     Attributes:
         name: as it was given, "delta[4]".
@@ -163,7 +163,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``compare`` returns. It prints itself, in notebooks as well; it is true if everything agrees.
+    """The report that ``compare`` returns. It prints itself, in notebooks as well; it is true if everything agrees.
 
     Attributes:
         rows: one for each parameter.
@@ -183,7 +183,7 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether every gradient was there and equal, and no line was wrong."""
+        """True if every gradient was there and equal, and no line was wrong."""
         return all(row.verdict == AGREES for row in self.rows) and self.first_wrong_line is None
 
     def __bool__(self) -> bool:
@@ -205,7 +205,7 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One sentence."""
+        """A summary in one sentence."""
         wrong = [row.name for row in self.rows if row.verdict != AGREES]
         if wrong:
             return f"{len(self.rows) - len(wrong)} of {len(self.rows)} gradients agree; look at {', '.join(wrong)}."
@@ -246,7 +246,7 @@ class Report:
         return Table("Line by line", ["line", "largest error", "relative", "verdict", ""], rows)
 
     def sentences(self) -> list[str]:
-        """What is to be said besides the tables."""
+        """The sentences that accompany the tables."""
         said = [f"{row.name}: {row.sentence}." for row in self.rows if row.sentence]
         if self.first_wrong_line is not None:
             said.append(f"The first wrong line is {self.first_wrong_line.name}.")
@@ -256,14 +256,14 @@ class Report:
         return [*said, *self.notes]
 
     def tables(self) -> list[Table]:
-        """All tables, in the order in which they are read."""
+        """The tables, in the order in which they are read."""
         lines = [] if all(line.verdict == AGREES for line in self.lines) else [self.line_table()]
         return [self.table(), *lines, *self.breakdown]
 
     # --- rendered ----------------------------------------------------------------------------------------------------
 
     def text(self) -> str:
-        """For a terminal."""
+        """The report for a terminal."""
         sentences = "\n".join(map(printable, self.sentences()))
         parts = [printable(self.summary), *(table.text() for table in self.tables()), sentences]
         return "\n\n".join(part for part in parts if part)
@@ -274,13 +274,13 @@ class Report:
         return f"<Report: {printable(self.summary)}>"
 
     def markdown(self) -> str:
-        """For a document."""
+        """The report as Markdown, for a document."""
         bullets = "\n".join(f"- {in_markdown(sentence)}" for sentence in self.sentences())
         parts = [in_markdown(self.summary), *(table.markdown() for table in self.tables()), bullets]
         return "\n\n".join(part for part in parts if part)
 
     def html(self) -> str:
-        """For a page: a ``<section>``, everything escaped."""
+        """The report for a web page: a ``<section>``, everything escaped."""
         sentences = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in self.sentences())
         parts = [f"<p>{html.escape(self.summary)}</p>", *(table.html() for table in self.tables())]
         parts += [f"<ul>\n{sentences}\n</ul>"] if sentences else []
@@ -290,7 +290,7 @@ class Report:
     _repr_markdown_ = markdown
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as dicts, lists, numbers and texts, ready for JSON."""
+        """The report as dicts, lists, numbers and texts, ready for JSON."""
         return {
             "agrees": self.agrees,
             "summary": self.summary,

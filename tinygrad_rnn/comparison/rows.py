@@ -17,7 +17,7 @@ from .report import AGREES, DIFFERS, NAN, NOTHING, Row
 def compare_rows(
     recording: Recording, claims: Claims, gradients: Mapping[str, np.ndarray], tolerance: Tolerance
 ) -> list[Row]:
-    """One row for each parameter.
+    """The rows of the report, one for each parameter.
 
     Args:
         recording: the loss.

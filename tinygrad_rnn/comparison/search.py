@@ -66,7 +66,7 @@ class Search:
     # --- one edit ----------------------------------------------------------------------------------------------------
 
     def usual(self) -> Iterator[list[Explanation]]:
-        """What explains all wrong gradients, stage by stage: one edit of the usual ones."""
+        """The explanations of all wrong gradients, stage by stage: one edit of the usual ones."""
         yield self._fitting(self._singles(0), "usual edits")
         yield self._fitting(one_instance(self.derivation, self.wrong), "one instance of the batch")
         if not self.usual_alone:
@@ -82,7 +82,7 @@ class Search:
         yield self._fitting(self._forward(), "edits of the forward pass")
 
     def partial(self) -> list[Explanation]:
-        """What explains some of the wrong gradients: for each of these the first."""
+        """The first explanation of each wrong gradient that has one."""
         found: dict[frozenset[str], Explanation] = {}
         for one in self._partial:
             found.setdefault(frozenset(one.names), one)
@@ -124,7 +124,7 @@ class Search:
                 yield from ((edit,) for edit in self._common(line))
 
     def _fitting(self, candidates: Iterable[Edits], what: str) -> list[Explanation]:
-        """Those that explain all wrong gradients, and leave the others alone."""
+        """The candidates that explain all wrong gradients, and leave the others alone."""
         found = []
         for edits in candidates:
             if self._is_late(what):
@@ -151,7 +151,7 @@ class Search:
         return self.equal(run.gradient(name), self.wrong[name], self.bench.gradient(name))
 
     def _spares(self, run: EditedRun) -> bool:
-        """Whether the right gradients stay right."""
+        """Return True if the right gradients stay right."""
         touched = [name for name in self.right if name in run.touched]
         return all(self.equal(run.gradient(name), self.bench.gradient(name)) for name in touched)
 
@@ -190,7 +190,7 @@ class Search:
         return []
 
     def _different(self, explanations: Iterable[Explanation]) -> list[Explanation]:
-        """One of each kind of explanation that gives the same gradients everywhere."""
+        """The explanations without those that give the same gradients everywhere as an earlier one."""
         found: list[Explanation] = []
         seen: list[dict[str, np.ndarray]] = []
         for one in explanations:

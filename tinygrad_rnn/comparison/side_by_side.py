@@ -102,7 +102,7 @@ SINGLE = "The manual numbers are float32's, though they came as float64: they ar
 
 
 def _shows_single_precision(given: Sequence[np.ndarray], gradients: Sequence[np.ndarray]) -> bool:
-    """Whether arrays of float64 hold nothing that float32 couldn't, and the right ones do."""
+    """Return True if arrays of float64 hold only values of float32, while the right ones hold others."""
 
     def is_single(arrays: Sequence[np.ndarray]) -> bool:
         with np.errstate(over="ignore"):

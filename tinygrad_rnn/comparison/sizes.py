@@ -1,4 +1,4 @@
-"""What a network is sized by, and which columns of its parameters belong to which gate."""
+"""The sizes of a network, and the columns of its parameters that belong to each gate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sizes:
 
     @cached_property
     def gates(self) -> dict[str, dict[str, np.ndarray]]:
-        """For each parameter the columns of each gate."""
+        """The columns of each gate, for each parameter."""
         return {name: gate_columns(self.landmarks, leaf) for name, leaf in self.recording.parameters.items()}
 
     @cached_property

@@ -22,7 +22,7 @@ MOST_SHOWN = 4
 
 
 class Judge:
-    """Which explanations stand at other values of the parameters.
+    """A judge of explanations: it tests them at other values of the parameters.
 
     Args:
         derivation: the right one.
@@ -63,7 +63,7 @@ class Judge:
         return [], []
 
     def told_apart(self, found: Sequence[Explanation]) -> tuple[list[Explanation], list[str]]:
-        """One of each kind that stands."""
+        """The explanations that stand, one of each kind."""
         if not found:
             return [], []
         kinds: list[tuple[Explanation, dict[str, np.ndarray]]] = []
@@ -99,7 +99,7 @@ class Judge:
         return Tolerance(max(self.tolerance.relative, 1e-8)).equal(a, b, beside=self.bench.gradient(name))
 
     def _ask(self) -> dict[str, np.ndarray] | None:
-        """What the manual side says at other values; None if it can't be asked, or the lines don't hold there."""
+        """The claims of the manual side at other values; None if it can't be asked, or the lines don't hold there."""
         if not self._has_asked:
             self._has_asked = True
             try:

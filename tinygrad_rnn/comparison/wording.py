@@ -31,13 +31,13 @@ class Words:
         return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete)
 
     def _distinct(self, edits: Sequence[Edit]) -> list[Edit]:
-        """One of each kind: the same edit in several lines is said once."""
+        """The edits without repetition: the same edit in several lines is said once."""
         return list({(edit.what, tuple(map(self.writer.write, edit.of))): edit for edit in reversed(edits)}.values())[
             ::-1
         ]
 
     def cause(self, edit: Edit) -> str:
-        """One edit: the line, what stands there now, and what happened."""
+        """The description of an edit: the line, what stands there now, and what happened."""
         line = edit.line
         before = self.writer.line(line)
         after = f"{self.writer.left(line)} = {self.writer.write(edit.expression)}"

@@ -33,7 +33,7 @@ def explain_line(
     tolerance: Tolerance,
     deadline: float,
 ) -> list[Diagnosis]:
-    """What gives the numbers of a wrong line: a change of the array, another line's numbers, or an edit.
+    """The explanations of a wrong line: a change of the array, another line's numbers, or an edit.
 
     Args:
         recording: the loss.

@@ -1,4 +1,4 @@
-"""From a graph that was read to a scene with everything on it, as the options ask for."""
+"""The composition of a picture: a graph that was read becomes a scene with everything that the options ask for."""
 
 from __future__ import annotations
 

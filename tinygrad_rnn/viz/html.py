@@ -93,7 +93,7 @@ def inline(page: str, svg: str, title: str) -> str:
 
 
 def _data(shown: Composed, options: Options) -> dict[str, Any]:
-    """What the page needs to know beyond the picture."""
+    """The data that the page needs beyond the picture."""
     graph, measured = shown.graph, shown.measured or Measured()
     untimed = [vertex.lane is not None and not graph.lanes[vertex.lane].timed for vertex in graph.vertices]
     columns = [panel for panel in shown.scene.panels if panel.kind == "column" and not options.is_rolled]
@@ -118,7 +118,7 @@ def _data(shown: Composed, options: Options) -> dict[str, Any]:
 
 
 def _partial_sums(graph: Graph, measured: Measured, parameters: Mapping[str, int]) -> list[dict[str, Any]]:
-    """For each parameter its gradient as it grows from the last step back to the first."""
+    """The gradient of each parameter as it grows from the last step back to the first."""
     steps = [step for step in reversed(graph.steps()) if step > 0]
     found = []
     for name, i in parameters.items():

@@ -1,4 +1,4 @@
-"""What was asked of a picture."""
+"""The options of a picture."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Options(NamedTuple):
 
     @property
     def is_rolled(self) -> bool:
-        """Whether one step stands for all; layers have no steps, so their view is."""
+        """True if one step stands for all; layers have no steps, so their view is rolled."""
         return self.view == "rolled" or self.level == "layer"
 
     @property
     def needs_gradients(self) -> bool:
-        """Whether a backward walk has to be observed."""
+        """True if a backward walk has to be observed."""
         return self.gradients or self.color == "gradient"
 
     @property
     def shows_equations(self) -> bool:
-        """Whether the equations of the cells are written below."""
+        """True if the equations of the cells are written below."""
         return self.formulas or self.level in ("cell", "layer")

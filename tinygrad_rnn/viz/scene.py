@@ -1,4 +1,4 @@
-"""What a picture is made of once everything has its place: panels, boxes, paths, labels, dots.
+"""The parts of a picture once everything has its place: panels, boxes, paths, labels, dots.
 
 One scene, several writers: DOT for Graphviz, and SVG of our own. So nothing here knows of a file format. Coordinates
 are points, x to the right and y downward.
@@ -32,7 +32,7 @@ LINE_HEIGHT = 1.28  # from line to line, as a multiple of the font size
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """How wide a text is set, in points; rather a little more than less."""
+    """The width of a text, in points; rather a little more than less."""
     units = sum(CHARACTER_WIDTHS.get(character, OTHER_WIDTH) for character in text)
     return units * size / 1000 * (1.08 if bold else 1.02)
 
@@ -59,7 +59,7 @@ def shifts(text: str) -> list[tuple[str, int]]:
 
 @dataclass
 class Line:
-    """One line of text in a box; ``tone`` is "gradient" for what belongs to the backward pass."""
+    """A line of text in a box; ``tone`` is "gradient" for what belongs to the backward pass."""
 
     text: str
     size: float = 12
@@ -141,7 +141,7 @@ class Label:
 
     @property
     def bold(self) -> bool:
-        """Whether it names what stands below."""
+        """True if the label names what stands below it."""
         return self.kind in ("heading", "elided-title", "again-title")
 
 
@@ -161,7 +161,7 @@ class Panel:
 
 @dataclass
 class Dot:
-    """Where a tap leaves its bus."""
+    """A dot where a tap leaves its bus."""
 
     name: str
     x: float
@@ -174,7 +174,7 @@ class Dot:
 
 @dataclass
 class Scene:
-    """Everything, from back to front."""
+    """The scene: everything in a picture, from back to front."""
 
     width: float = 0
     height: float = 0
@@ -220,7 +220,7 @@ def rising(start: Point, end: Point) -> list[Point]:
 
 
 def joined(*parts: list[Point]) -> list[Point]:
-    """One path from parts of which each begins where the one before ended."""
+    """A single path from parts, each of which begins where the one before ended."""
     path = list(parts[0])
     for part in parts[1:]:
         path += part[1:]

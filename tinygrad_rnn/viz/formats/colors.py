@@ -17,7 +17,7 @@ class Colors(NamedTuple):
 
 
 class Paper(NamedTuple):
-    """Everything that is not a box."""
+    """The colours of everything that is not a box."""
 
     paper: str
     ink: str
@@ -30,7 +30,7 @@ class Paper(NamedTuple):
 
 
 class Palette(NamedTuple):
-    """All colours of a picture."""
+    """The colours of a picture."""
 
     paper: Paper
     kinds: dict[str, Colors]

@@ -25,7 +25,7 @@ PYGRAPHVIZ = (
 
 
 class NoRenderer(RuntimeError):
-    """There is no Graphviz to render with."""
+    """The error for a missing Graphviz."""
 
 
 def renderers() -> list[tuple[str, list[str]]]:

@@ -177,7 +177,7 @@ class _Writer:
         self.marked = marked
 
     def parts(self, scene: Scene) -> list[str]:
-        """All elements, from back to front."""
+        """The elements of the picture, from back to front."""
         parts = [element for panel in scene.panels for element in self.panel(panel)]
         parts += map(self.path, scene.paths)
         parts += map(self.dot, scene.dots)

@@ -1,1 +1,1 @@
-"""Where everything in a picture lies."""
+"""The layout of a picture: a place for everything in it."""

@@ -1,4 +1,4 @@
-"""What belongs where: the lane, the row and the column of every vertex, and what kind of way each edge takes.
+"""The lane, the row and the column of every vertex, and the kind of way that each edge takes.
 
 All of it follows from the graph; where rows and columns are on the page is the ground plan's business.
 """
@@ -17,7 +17,7 @@ Numbered = list[tuple[int, Edge]]
 
 @dataclass
 class Column:
-    """One time step on the page.
+    """A time step on the page.
 
     Attributes:
         x: the middle of each key and wire of the template; empty for the initial state and for what was elided.
@@ -44,7 +44,7 @@ class Column:
 
 
 class Places:
-    """Which row, column and lane the parts of a graph belong to.
+    """The row, column and lane of each part of a graph.
 
     Args:
         graph: what is to be drawn.
@@ -71,7 +71,7 @@ class Places:
     # --- what belongs where ------------------------------------------------------------------------------------------
 
     def key(self, i: int) -> Key:
-        """What a vertex is to its lane, with the lane."""
+        """The key of a vertex in its lane, with the lane."""
         vertex = self.graph.vertices[i]
         return (vertex.lane, vertex.key)
 
@@ -88,7 +88,7 @@ class Places:
         return self.columns[self.graph.vertices[i].step or 0]
 
     def distance(self, edge: Edge) -> int:
-        """How many columns to the right an edge goes."""
+        """The number of columns that an edge goes to the right."""
         source, target = self.graph.vertices[edge.source], self.graph.vertices[edge.target]
         return self.place_of[target.step or 0] - self.place_of[source.step or 0]
 
@@ -101,7 +101,7 @@ class Places:
         return 1 if self.distance(edge) <= 0 else -1
 
     def is_outermost(self, i: int, key: Hashable, side: int) -> bool:
-        """Whether nothing stands between a vertex and the channel on a side."""
+        """Return True if nothing stands between a vertex and the channel on a side."""
         vertex = self.graph.vertices[i]
         if vertex.kind == "elided":
             return True
@@ -111,7 +111,7 @@ class Places:
         return bool(row) and row[-1 if side > 0 else 0] == self.end_key(i, key)
 
     def enters_sideways(self, edge: Edge) -> bool:
-        """Whether an edge from another step arrives at the side of its target, not from below.
+        """Return True if an edge from another step arrives at the side of its target, not from below.
 
         The initial state of a layer that runs back in time would meet what its first step hands on at the same side.
         """

@@ -1,4 +1,4 @@
-"""What is written in a box, and how large that makes it."""
+"""The text in each box, and the size that it needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME_EVERY = 500.0  # points: a wide box has its name as often
 
 
 def box_lines(vertex: Vertex) -> list[Line]:
-    """What is written in the box of a vertex."""
+    """The lines in the box of a vertex."""
     if vertex.kind == "elided":
         return [Line(vertex.title, 13, bold=True), *vertex.lines]
     index = "ₜ" if vertex.last_step is not None else subscript(vertex.step)

@@ -1,4 +1,4 @@
-"""Which way arrows point: forward, as values are computed; backward, as gradients flow; or both, side by side."""
+"""The direction of arrows: forward, as values are computed; backward, as gradients flow; or both, side by side."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def natural(title: str) -> tuple[str, tuple[int, ...]]:
 
 
 class Plan(Places):
-    """Where the parts of a graph belong.
+    """The ground plan: the place of each part of a graph.
 
     Args:
         graph: what is to be drawn.
@@ -79,11 +79,11 @@ class Plan(Places):
         self._set_rows()
 
     def channel_x(self, edge: Edge) -> float:
-        """Where in a channel the line of an edge is, from the channel's left end."""
+        """The distance of an edge's line from the left end of its channel."""
         return 15 + self.line_distance[bool(self.distance(edge))] * self.channel[self.line(edge)]
 
     def _size_boxes(self, lines: list[list[Line]]) -> None:
-        """What has the same key has the same size, so that rows align; the initial state stands apart."""
+        """Give boxes with the same key the same size, so that rows align; the initial state stands apart."""
         largest: dict[Key, tuple[float, float]] = {}
         places = [(self.key(i), self.graph.vertices[i].step == 0) for i in range(len(lines))]
         for place, text in zip(places, lines):
@@ -95,7 +95,7 @@ class Plan(Places):
     # --- within a step, and outside all steps ------------------------------------------------------------------------
 
     def _extents(self, members: Iterable[int]) -> dict[Key, Extent]:
-        """How much room each key needs, with what is written beside its taps."""
+        """The room that each key needs, with the text beside its taps."""
         extents: dict[Key, Extent] = {}
         for i in members:
             half = self.sizes[i][0] / 2

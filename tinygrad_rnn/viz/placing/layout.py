@@ -1,4 +1,4 @@
-"""From the ground plan to the scene: every box, line and label gets its coordinates.
+"""The layout: from the ground plan to a scene in which every box, line and label has its coordinates.
 
 A line is vertical or horizontal in a place that the plan reserved for lines, or climbs from one row to the next along
 the template's wires; so none crosses a box. ``dot`` would search for such a drawing for minutes, since a shared weight
@@ -34,7 +34,7 @@ from .step_template import Template
 
 
 def place(graph: Graph, taps: dict[int, list[str]] | None = None, rolled: bool = False) -> Scene:
-    """Give everything in a graph its place.
+    """Place everything in a graph.
 
     Args:
         graph: what to draw.
@@ -127,7 +127,7 @@ class _Layout:
         self.scene.boxes.append(box)
 
     def _write_elided(self, i: int, top: float, bottom: float) -> None:
-        """What is told of elided steps, where no line of a parameter runs through it: as near the middle as can be."""
+        """Write the note on elided steps where no line of a parameter runs through it, as near the middle as can be."""
         lines, vertex = self.lines[i], self.graph.vertices[i]
         written = {edge.source: len(self.taps.get(n, ())) for n, edge in self.plan.tapped.get(i, ())}
         free, start = [], top
@@ -188,7 +188,7 @@ class _Layout:
                 self._draw_tap(i, n, edge, y)
 
     def _assign_taps(self) -> None:
-        """Where taps arrive at a box: on its right half, side by side."""
+        """Assign the points where taps arrive at a box: on its right half, side by side."""
         self.tap_x: dict[int, float] = {}
         for target, taps in self.plan.tapped.items():
             box = self.boxes[target]
@@ -243,7 +243,7 @@ class _Layout:
         return {wire: bands.x[wire] for wire in bands.route(lower, upper)}
 
     def _assign_ports(self) -> None:
-        """Where edges arrive at a box from below: side by side, in the order of where they come from."""
+        """Assign the points where edges arrive at a box from below: side by side, in the order of their sources."""
         arriving: dict[int, list[tuple[float, int]]] = {}
         for n, edge in self.plan.inner + self.plan.band + self.plan.past:
             if self.boxes[edge.target].kind != "elided" and edge.target not in self.plan.bars:
@@ -260,7 +260,7 @@ class _Layout:
                 self.port[n] = box.x + box.width * (left + room * (place + 0.5) / len(found))
 
     def _comes_from(self, edge: Edge) -> float:
-        """Where an edge comes from, in the row below its target."""
+        """The horizontal position of an edge's source, in the row below its target."""
         plan = self.plan
         if edge.source in plan.rails:
             return plan.rail_x
@@ -281,7 +281,7 @@ class _Layout:
         self.scene.paths.append(path)
 
     def _draw_straight(self, n: int, edge: Edge) -> None:
-        """To or from what was elided, at its right end; taps have the left one."""
+        """Draw an edge to or from elided steps, at their right end; taps have the left one."""
         source, target = self.boxes[edge.source], self.boxes[edge.target]
         elided = target if target.kind == "elided" else source
         x = elided.x + elided.width / 2 - ELIDED_INSET
@@ -335,7 +335,7 @@ class _Layout:
         self._draw_rising(n, edge, plan.template, column.x, lower, upper)
 
     def _draw_past(self, n: int, edge: Edge) -> None:
-        """From what belongs to no step, past all steps of a layer above it, at the right of them."""
+        """Draw an edge from outside of all steps past them, to a layer above, at their right."""
         plan = self.plan
         source, target = self.boxes[edge.source], self.boxes[edge.target]
         x = plan.rail_x + CHANNEL_LINE * plan.rails[edge.source]
@@ -349,7 +349,7 @@ class _Layout:
         self._edge(n, edge, "flow", rounded(points))
 
     def _draw_across(self, n: int, edge: Edge) -> None:
-        """What a step hands to another: out of the box sideways, along a channel, into the other box."""
+        """Draw an edge from a step to another: out of the box sideways, along a channel, into the other box."""
         plan = self.plan
         source, target = self.boxes[edge.source], self.boxes[edge.target]
         direction, side = plan.direction(edge), plan.entry_side(edge)

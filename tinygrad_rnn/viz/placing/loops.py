@@ -28,12 +28,12 @@ def nested(spans: Mapping[Hashable, tuple[int, int]]) -> dict[Hashable, int]:
 
 
 def begins(edge: Edge, source: Vertex, target: Vertex) -> bool:
-    """Whether an edge is the beginning of a layer's state: from no step, or from the last step of another layer."""
+    """Return True if an edge begins a layer's state: it comes from no step, or from another layer's last step."""
     return source.step == 0 or (source.lane != target.lane and edge.count == 1 and edge.delay == 1 - last_step(source))
 
 
 def name(edge: Edge, source: Vertex, target: Vertex) -> str:
-    """What a line is called: by how many steps later the value is used, and how often that happens.
+    """The name of a line: after how many steps the value is used, and how often that happens.
 
     The beginning of a state is called by the one step that uses it: the first or (where time runs backward) the last.
     """
@@ -65,7 +65,7 @@ class Run(NamedTuple):
 
     @property
     def height(self) -> float:
-        """How long that part is."""
+        """The height of that part."""
         return self.upright[1][1] - self.upright[0][1]
 
 

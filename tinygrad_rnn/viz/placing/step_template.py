@@ -1,4 +1,4 @@
-"""How one time step is arranged; every column of the picture is a copy of it.
+"""The arrangement of one time step; every column of the picture is a copy of it.
 
 The classic layered drawing (Sugiyama, Tagawa and Toda 1981), on a small graph: the step's operations, each once,
 whatever the number of steps. Rows: an operation stands directly below what it is used for. An edge that passes a row
@@ -27,7 +27,7 @@ class Wire(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """How far an item reaches to the left and to the right of its middle."""
+    """The reach of an item to the left and to the right of its middle."""
 
     left: float
     right: float
@@ -92,7 +92,7 @@ def levels_from_below(
 
 
 class Template:
-    """One step: where each key stands.
+    """The template of a step: the place of each key.
 
     Args:
         rows: the row of each key, from the bottom.
@@ -215,7 +215,7 @@ class Template:
                     self.x[key] -= (left + right) / 2
 
     def _wish(self, key: Key, neighbours: Sequence[Key]) -> float:
-        """Where an item would like to be: in the middle of its neighbours."""
+        """The preferred position of an item: the middle of its neighbours."""
         if not neighbours:
             return self.x[key]
         return sum(self.x[n] for n in neighbours) / len(neighbours)
@@ -248,7 +248,7 @@ class Template:
             self.x[key] = place + offset
 
     def _crossings(self) -> int:
-        """How many pairs of edges cross, over all rows; not counted where there is too much to count."""
+        """The number of pairs of edges that cross, over all rows; not counted where there is too much to count."""
         if len(self.rows) > MOST_ORDERED:
             return 0
         place = {key: i for keys in self.order.values() for i, key in enumerate(keys)}

@@ -1,1 +1,1 @@
-"""From a recorded graph to the graph of a picture: what is in it, its views, its gradients, its paths."""
+"""The reading of a recorded graph for a picture: what is in it, its views, its gradients, its paths."""

@@ -22,7 +22,7 @@ MISSING = "not computed"
 
 @dataclass
 class Measured:
-    """What a backward walk found.
+    """The measurements of a backward walk.
 
     Attributes:
         adjoint: the gradient at each vertex, by index; those that no gradient reached are absent.
@@ -73,7 +73,7 @@ class _Collector(Observer):
             self.found.contribution[n] = c if before is None else before + c
 
     def result(self) -> Measured:
-        """All of it, with what arrived in parts put together."""
+        """The measurements, with what arrived in parts put together."""
         for n, c in self.found.contribution.items():
             if isinstance(c, Parts):
                 node, argument = self.graph.edges[n].uses[0]
@@ -110,7 +110,7 @@ def single_root(graph: Graph) -> Node | None:
 
 
 def contributions_from(start: Node, g: Any, uses: Iterable[tuple[Node, int]]) -> dict[tuple[Node, int], Any]:
-    """What a cotangent at one node contributes at some uses further back."""
+    """The contributions that a cotangent at one node makes at some uses further back."""
     wanted = set(uses)
     found: dict[tuple[Node, int], Any] = {}
 

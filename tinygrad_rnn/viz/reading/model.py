@@ -35,7 +35,7 @@ KINDS = {"state": "state", "output": "output", "value": "gate", "input": "input"
 
 @dataclass(slots=True)
 class Vertex:
-    """One thing to draw: a recorded value, a leaf, a constant, or (in a quotient) many of them.
+    """A thing to draw: a recorded value, a leaf, a constant, or (in a quotient) many of them.
 
     Attributes:
         kind: "parameter", "input", "state", "output", "gate", "operation", "loss", "constant", "cell" or "elided".
@@ -123,7 +123,7 @@ class Lane:
 
 @dataclass
 class Graph:
-    """What there is to draw, in the order of recording."""
+    """The graph to draw, in the order of recording."""
 
     vertices: list[Vertex]
     edges: list[Edge]
@@ -132,7 +132,7 @@ class Graph:
 
     @property
     def of_numbers(self) -> bool:
-        """Whether every box is one number."""
+        """True if every box is one number."""
         return any(isinstance(node, Scalar) for vertex in self.vertices for node in vertex.nodes[-1:])
 
     def steps(self) -> list[int]:
@@ -202,7 +202,7 @@ class _Reader:
         return not node.labels and node not in self.roots
 
     def _followed(self, node: Any) -> Any:
-        """What a value really is: an unlabelled index into a stack is what it selects."""
+        """The value behind an unlabelled index into a stack; any other value as it is."""
         while node in self.wires and self._is_mere_wire(node):
             node = self.wires[node]
         return node
@@ -344,7 +344,7 @@ class _Reader:
 
 @dataclass
 class _Run:
-    """One pass of a layer over its steps; a step that comes again begins another one."""
+    """A pass of a layer over its steps; a step that comes again begins another pass."""
 
     lane: int
     current: int
@@ -356,7 +356,7 @@ class _Run:
 
 
 def assign_keys(vertices: list[Vertex], edges: list[Edge], lanes: list[Lane]) -> None:
-    """Say of each vertex what it is to its lane, in words that are the same at every step.
+    """Assign a key to each vertex: its part in its lane, in words that are the same at every step.
 
     In a cell a labelled value is known by its label, and what it was made of by its place on the way there: step 1, of
     which a part may be constant, then still lines up with the others. What inherited its step is known by how it was
@@ -414,12 +414,12 @@ def main_label(node: Node) -> Label | None:
 
 
 def label_title(label: Label) -> str:
-    """What a label calls a value; the parts of a tuple, which have numbers for names, get a letter by their role."""
+    """The title that a label gives; numbered parts of a tuple get a letter by their role."""
     return f"{ROLE_LETTERS[label.role]}[{label.name}]" if label.name.isdigit() else printable(label.name)
 
 
 def _title(node: Node) -> str:
-    """What a node is called: by the label that fits best, else by its own name."""
+    """The title of a node: the label that fits best, else its own name."""
     label = main_label(node)
     return label_title(label) if label else printable(node.name or "")
 
@@ -450,12 +450,12 @@ def _lane_title(scope: Any) -> str:
 
 
 def _joins(node: Node) -> bool:
-    """Whether it puts the values of several steps side by side."""
+    """Return True if a node puts the values of several steps side by side."""
     return node.op.name in ("stack", "concatenate") and len(node.edges or ()) > 1
 
 
 def selected_from_stack(node: Node) -> Any:
-    """What an integer index into a stack along the first axis selects, if that is what the node is."""
+    """The value that an integer index selects from a stack along the first axis; None for other nodes."""
     if node.op is None or node.op.name != "getitem" or not isinstance(node.inputs[1], (int, np.integer)):
         return None
     stack = node.inputs[0]
@@ -466,7 +466,7 @@ def selected_from_stack(node: Node) -> Any:
 
 
 def _is_operand(node: Node, argument: int) -> bool:
-    """Whether an argument is a value that takes part, not a setting such as an axis."""
+    """Return True for an argument that is a value, not a setting such as an axis."""
     rules = getattr(node.op, "vjps", None)
     return not isinstance(rules, list) or (argument < len(rules) and rules[argument] is not None)
 

@@ -19,7 +19,7 @@ from .symbols import number, subscript
 
 
 class Highlight(NamedTuple):
-    """What to follow: the loss of a time step, back to a parameter.
+    """The paths to follow: from the loss of a time step back to a parameter.
 
     Attributes:
         loss_term: the step t of L_t, counted from 1.
@@ -47,14 +47,14 @@ class Term(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a loss term begins: a vertex, and the gradient that the loss has there."""
+    """The start of a loss term: a vertex, and the gradient that the loss has there."""
 
     vertex: int
     gradient: Any
 
 
 def highlight(loss_term: int, parameter: str) -> Highlight:
-    """What ``draw(..., highlight=...)`` is to follow: the paths from a step's loss to a parameter.
+    """The value of ``draw(..., highlight=...)`` that shows the paths from a step's loss to a parameter.
 
     Args:
         loss_term: the step t of L_t, counted from 1.
@@ -114,7 +114,7 @@ def _numbered(titles: Mapping[int, str]) -> dict[str, int]:
 
 
 def loss_terms(graph: Graph, measured: Measured) -> dict[int, list[Start]]:
-    """Where the loss of each step begins.
+    """The starts of each step's loss.
 
     It is the last value that was computed outside the cells from that step alone. Where the loss is computed from all
     outputs at once, the gradient of step t's loss is what arrives at the output of step t.
@@ -177,7 +177,7 @@ def term_lines(wanted: Highlight, found: list[Term]) -> list[str]:
 
 
 def state_name(graph: Graph, leaf: int) -> str:
-    """What the state of the layer that uses a parameter is called; empty if it is not used in a layer."""
+    """The name of the state of the layer that uses a parameter; empty if no layer does."""
     lanes = {graph.vertices[edge.target].lane for edge in graph.edges if edge.source == leaf}
     lanes = {lane for lane in lanes if lane is not None and graph.lanes[lane].is_cell}
     names = {vertex.title for vertex in graph.vertices if vertex.kind == "state" and vertex.lane in lanes}
@@ -194,7 +194,7 @@ def _formula(wanted: Highlight, step: int | None, state: str) -> str:
 
 
 def _neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
-    """For each vertex those that use it, and those that it uses."""
+    """The neighbours of each vertex: those that use it, and those that it uses."""
     users: list[list[int]] = [[] for _ in graph.vertices]
     used: list[list[int]] = [[] for _ in graph.vertices]
     for edge in graph.edges:

@@ -1,4 +1,4 @@
-"""How an operation is written in a box: ``+``, ``@``, ``× 0.5``, ``[2]``; and how numbers are written beside it."""
+"""The symbols of operations in boxes (``+``, ``@``, ``× 0.5``, ``[2]``), and the numbers beside them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _index_part(part: Any) -> str:
 
 
 def operation_symbol(name: str, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> str:
-    """What is written in the box of an operation, with the plain numbers that took part."""
+    """The text in the box of an operation, with the plain numbers that took part."""
     symbol = SYMBOLS.get(name, name)
     if name == "getitem":
         return index_text(inputs[1])

@@ -118,7 +118,7 @@ def _states_of(vertex: Vertex) -> list[Any]:
 
 
 def rolled(graph: Graph) -> Graph:
-    """All steps as one; what went from one step to a later one is a loop. The initial state stays outside."""
+    """The rolled graph: all steps as one; an edge to a later step is a loop. The initial state stays outside."""
     if not any(lane.timed for lane in graph.lanes):
         return graph
     groups: list[Hashable] = [
@@ -177,7 +177,7 @@ def _merged_gate(group: Hashable, found: list[Vertex]) -> Vertex:
 
 
 def _cells(graph: Graph) -> list[Hashable]:
-    """All operations of one lane and step."""
+    """The operations of one lane and step."""
     return [
         ("cell", vertex.lane, vertex.step) if vertex.symbol and vertex.lane is not None else i
         for i, vertex in enumerate(graph.vertices)

@@ -1,1 +1,1 @@
-"""What is written on a picture: numbers, formulas, colours of norms."""
+"""The text and colours on a picture: numbers, formulas, colours of norms."""

@@ -1,4 +1,4 @@
-"""What is written on a picture beyond names and operations: numbers, gradients, formulas, colours, a legend."""
+"""The marks on a picture beyond names and operations: numbers, gradients, formulas, colours, a legend."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def write_derivatives(graph: Graph) -> None:
 
 
 def write_hints(graph: Graph, measured: Measured | None, equations: dict[int, list[Equation]]) -> list[str]:
-    """For each vertex what is told of it on request: its name, formula, value, gradient and local derivative."""
+    """The hint for each vertex, shown on request: its name, formula, value, gradient and local derivative."""
     formulas = {(lane, eq.left.name): eq.text() for lane, found in equations.items() for eq in found}
     return [
         _hint(i, vertex, measured, formulas.get((vertex.lane or 0, vertex.title), ""))

@@ -85,21 +85,21 @@ class Equation(NamedTuple):
     right: Expression
 
     def text(self) -> str:
-        """As plain text: ``h = tanh(x U + h' W + b)``."""
+        """The equation as plain text: ``h = tanh(x U + h' W + b)``."""
         return f"{TEXT.write(self.left)} = {TEXT.write(self.right)}"
 
     def latex(self) -> str:
-        r"""As LaTeX: ``h_{t} = \tanh\left(x_{t} U + h_{t-1} W + b\right)``."""
+        r"""The equation as LaTeX: ``h_{t} = \tanh\left(x_{t} U + h_{t-1} W + b\right)``."""
         return f"{LATEX.write(self.left)} = {LATEX.write(self.right)}"
 
     def mathml(self) -> str:
-        """As a MathML element."""
+        """The equation as a MathML element."""
         inside = f"{MATHML.write(self.left)}<mo>=</mo>{MATHML.write(self.right)}"
         return f'<math xmlns="http://www.w3.org/1998/Math/MathML" display="block"><mrow>{inside}</mrow></math>'
 
 
 def local_derivative(operation: str) -> str:
-    """How an operation takes the gradient of its result back to its arguments."""
+    """The formula by which an operation takes the gradient of its result back to its arguments."""
     return LOCAL_DERIVATIVES.get(operation, GENERAL_DERIVATIVE)
 
 
@@ -197,7 +197,7 @@ class _Equations:
 
 
 def _last_part(name: str) -> str:
-    """What a qualified name ends in: "W" of "layers.0.W"."""
+    """The last part of a qualified name: "W" of "layers.0.W"."""
     return name.rpartition(".")[2]
 
 

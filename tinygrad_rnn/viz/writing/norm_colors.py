@@ -19,7 +19,7 @@ SPECIAL = {"0": "#ffffff", "NaN": "#f7c6d9", "∞": "#f9d4b8", MISSING: "#e6e9ec
 
 
 class GradientScale:
-    """From norms to colours.
+    """A scale from norms to colours.
 
     Args:
         norms: the norms that occur; the scale spans those that are finite and not zero.

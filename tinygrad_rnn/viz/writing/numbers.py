@@ -48,7 +48,7 @@ def gradient_lines(g: Any) -> list[str]:
 
 
 def contribution_lines(c: Any) -> list[str]:
-    """What one step adds to a parameter's gradient, for the side of its tap."""
+    """The lines beside a tap: the contribution of one step to a parameter's gradient."""
     array = np.asarray(c, dtype=np.float64)
     if array.size <= MOST_NUMBERS:
         return _rows(array)
