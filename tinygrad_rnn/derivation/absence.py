@@ -14,7 +14,7 @@ from .reading import parts
 
 
 def follows_from_absence(term: During) -> bool:
-    """Whether a term is missing just where what it speaks of doesn't exist: delta at T + 1."""
+    """Return True if a term is missing only where its quantities don't exist: delta at T + 1."""
     for reference, steps in references(term.inner, term.steps):
         quantity = reference.quantity
         if quantity.adjoint_of is not None and reference.shift:
@@ -29,7 +29,7 @@ def _first(quantity: Quantity, shift: int) -> set[int]:
 
 
 def reads_zeros(term: During, steps: Steps) -> bool:
-    """Whether a term is 0 by itself where it is missing: all else that it speaks of is there."""
+    """Return True if a missing term would be 0 anyway, because all its other quantities exist."""
     if not follows_from_absence(term):
         return False
     missing = tuple(t for t in steps if t not in term.steps)
@@ -41,7 +41,7 @@ def reads_zeros(term: During, steps: Steps) -> bool:
 
 
 def _has_rows(part: Expression, steps: Steps) -> bool:
-    """Whether an array has rows for these steps, if it is read by them."""
+    """Return True if an array has rows for these steps, provided that they read it."""
     if not isinstance(part, Apply) or part.operation is not indexing.getitem or not part.operands[0].shape:
         return True
     index = part.settings["index"]

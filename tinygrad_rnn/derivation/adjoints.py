@@ -33,7 +33,7 @@ Target = Any  # a Quantity, or the name of a parameter
 
 
 class Term:
-    """What a target gets from one use of it.
+    """The contribution to a target from one use of it.
 
     Attributes:
         steps: of the target; none where that has no steps.
@@ -124,7 +124,7 @@ def uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
 def _find_steps(
     quantities: list[Quantity], derivative: dict[Target, Quantity], exists: dict[Target, set[int | None]]
 ) -> None:
-    """At which steps the loss depends on each quantity: a walk from the last value to the first."""
+    """Find the steps at which the loss depends on each quantity, by a walk from the last value to the first."""
     visits = sorted(((q.order[t], t, q) for q in quantities for t in q.order), key=lambda v: v[0], reverse=True)
     read = {id(e): list(uses(e.expression)) for q in quantities for e in q.equations}
     for _, t, quantity in visits:
@@ -151,7 +151,7 @@ def _add_terms(
     exists: dict[Target, set[int | None]],
     terms: dict[Target, list[Term]],
 ) -> None:
-    """What the operands of an equation get through it."""
+    """Add the contributions to the operands of an equation that come through it."""
     steps = tuple(t for t in equation.steps if t in exists[consumer])
     once = not equation.steps
     if not (steps or (once and None in exists[consumer])):
@@ -172,7 +172,7 @@ def _add_terms(
 
 
 def _through(expression: Expression, number: int, g: Reference, ans: Reference) -> Expression | None:
-    """What one operand gets from the cotangent of the result, seen from the result's step."""
+    """The contribution of a result's cotangent to one operand, seen from the result's step."""
     if number < 0 or isinstance(expression, Sum):
         return g
     if isinstance(expression, Stack):
@@ -268,5 +268,5 @@ def _together(terms: list[Expression]) -> Expression:
 
 
 def _is_given(equation: Equation) -> bool:
-    """Whether the equation says that something is given, an initial state, so that nobody needs its derivative."""
+    """Return True if the equation says that something is given, an initial state: nobody needs its derivative."""
     return not any(isinstance(part, (Reference, Parameter)) for part in parts(equation.expression))

@@ -1,4 +1,4 @@
-"""One product over all steps in the place of a sum of products: the rows of all steps stand below each other."""
+"""A single product over all steps in the place of a sum of products: the rows of all steps, one below the other."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ from .reading import total
 
 
 def is_product(expression: Expression) -> bool:
-    """Whether it is a product by element."""
+    """Return True for a product by element."""
     return isinstance(expression, Apply) and expression.operation is elementwise.multiply
 
 
 def is_sum(expression: Expression) -> bool:
-    """Whether it is a sum of terms."""
+    """Return True for a sum of terms."""
     return isinstance(expression, Apply) and expression.operation is elementwise.add
 
 
 def is_negative(expression: Expression) -> bool:
-    """Whether it has a minus sign."""
+    """Return True for an expression with a minus sign."""
     return isinstance(expression, Apply) and expression.operation is elementwise.negative
 
 
@@ -80,7 +80,7 @@ def _same(a: Expression, b: Expression) -> bool:
 
 
 def is_quotient_by_number(expression: Expression) -> bool:
-    """Whether it is something over a number."""
+    """Return True for a quotient whose divisor is a number."""
     return (
         isinstance(expression, Apply)
         and expression.operation is elementwise.divide
@@ -208,7 +208,7 @@ def _terms(whole: Apply) -> Iterator[Expression]:
 
 
 def is_zero(term: Expression) -> bool:
-    """Whether it is 0, however repeated."""
+    """Return True for 0, however repeated."""
     while isinstance(term, Apply) and term.operation is shape.broadcast_to:
         term = term.operands[0]
     return isinstance(term, Number) and term.value == 0
@@ -245,7 +245,7 @@ def _signed(term: Expression) -> tuple[int, Expression]:
 
 
 def _in_common(terms: list[Expression]) -> Expression | None:
-    """What all terms have as a factor, outside the brackets."""
+    """The common factor of the terms, put outside the brackets; None without one."""
     if len(terms) < 2 or any(isinstance(term, Sum) for term in terms):
         return None
     signed = [_signed(term) for term in terms]

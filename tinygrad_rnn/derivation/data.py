@@ -74,7 +74,7 @@ class Sequences:
         return [self._found[key]] * len(column)
 
     def is_at_hand(self, places: Sequence[int], steps: Sequence[int]) -> bool:
-        """Whether whole numbers, one for each step, are a sequence that the loss was given."""
+        """Return True if whole numbers, one for each step, are a sequence that the loss was given."""
         first = min(steps)
         if max(steps) - first >= len(steps):
             return False
@@ -121,7 +121,7 @@ class Sequences:
 
 
 def _offsets(along: np.ndarray, first: np.ndarray, step: int) -> list[int]:
-    """By how much a row may be ahead of the step: what is usual first."""
+    """The possible offsets of a row from the step, the usual ones first."""
     usual = [-1, 0, 1, -2]
     found = [k - step for k in range(len(along)) if np.array_equal(along[k], first)]
     return sorted(found, key=lambda offset: usual.index(offset) if offset in usual else 10 + abs(offset))

@@ -91,7 +91,7 @@ class Bench:
 
     @cached_property
     def readers(self) -> dict[Quantity, set[Line]]:
-        """For each quantity the lines that read it."""
+        """The lines that read each quantity."""
         found: dict[Quantity, set[Line]] = {}
         for line in self.lines:
             for part in parts(line.expression):

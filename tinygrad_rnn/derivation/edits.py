@@ -22,7 +22,7 @@ Path = tuple[int, ...]
 
 
 class Change(NamedTuple):
-    """What a part of a line becomes.
+    """A change of a part of a line.
 
     Attributes:
         after: what stands there instead.
@@ -37,7 +37,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """One line with something else on its right-hand side.
+    """An edit: a line with something else on its right-hand side.
 
     Attributes:
         line: which.
@@ -59,7 +59,7 @@ class Edit:
 
     @property
     def key(self) -> Any:
-        """What the same edit has in common in two derivations of the same network."""
+        """A key that the same edit has in any derivation of the same network."""
         return self.line.name, self.line.steps[:1], self.place, self.what, tuple(map(_named, self.of)), self.steps
 
 
@@ -107,7 +107,7 @@ def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
 
 
 def changes_of(part: Expression, line: Line, place: Path, hand: Hand, ranks: Iterable[int]) -> Iterator[Change]:
-    """What a part of a line may become."""
+    """The possible changes of a part of a line."""
     for rank in ranks:
         kinds = [*edits_of_parts.KINDS[rank], *edits_of_steps.KINDS[rank]]
         kinds += [] if place else [*edits_of_parts.WHOLE[rank], *edits_of_steps.WHOLE[rank]]
@@ -116,7 +116,7 @@ def changes_of(part: Expression, line: Line, place: Path, hand: Hand, ranks: Ite
 
 
 def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """All that come, until one can't be written down for its shape."""
+    """The changes up to the first one that can't be written down for its shape."""
     while True:
         try:
             yield next(found)
@@ -125,7 +125,7 @@ def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
 
 
 def _is_at_a_kink(expression: Expression, path: Path) -> bool:
-    """Whether a place stands under the condition that two values are equal."""
+    """Return True for a place under the condition that two values are equal."""
     for i in path:
         if is_kink(expression):
             return True

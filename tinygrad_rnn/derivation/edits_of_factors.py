@@ -42,7 +42,7 @@ def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def groups_left_out(part: Expression, line: Line, hand: Hand) -> Found:
-    """All factors that are a function of one quantity (a slope) left out."""
+    """The changes that leave out all factors that are a function of one quantity (a slope)."""
     for source, group, rest in _groups(part):
         if is_product(group):
             yield broadcast(times(*rest) if rest else ONE, part.shape), _left_out(source, hand), (group,)
@@ -156,7 +156,7 @@ def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None
 
 
 def softmax_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
-    """Of p - y: the softmax forgotten (-y / p), the diagonal of its Jacobian alone (-y (1 - p))."""
+    """The mistakes in p - y: the softmax forgotten (-y / p), the diagonal of its Jacobian alone (-y (1 - p))."""
     if isinstance(part, Apply) and part.operation is elementwise.subtract:
         a, b = part.operands
         for p in parts(a):

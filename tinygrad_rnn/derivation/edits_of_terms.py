@@ -46,7 +46,7 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
-    """All terms that come from another step, left out, doubled, or at fewer steps, together."""
+    """The changes of all terms from another step together: left out, doubled, or at fewer steps."""
     if not is_sum(part):
         return
     carried = [i for i, term in enumerate(part.operands) if isinstance(term, During) and _moves_back(term)]
@@ -86,7 +86,7 @@ def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def differences(part: Expression, line: Line, hand: Hand) -> Found:
-    """One side of a difference left out, the other sign."""
+    """The changes of a difference: one side left out, or the other sign."""
     if not (isinstance(part, Apply) and part.operation is elementwise.subtract):
         return
     a, b = part.operands
@@ -151,7 +151,7 @@ def _inner(term: Expression) -> Expression:
 
 
 def _moves_back(term: Expression) -> bool:
-    """Whether a term speaks of derivatives at another step."""
+    """Return True for a term with derivatives at another step."""
     return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift for p in parts(term))
 
 

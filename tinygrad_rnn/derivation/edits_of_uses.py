@@ -34,7 +34,7 @@ class Switched(During):
         return f"{writer.within(self.inner, 1)} [{writer.steps(self.steps)}]", 0
 
     def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is computed in a run."""
+        """The function that computes it in a run."""
         from .evaluate import compiled
 
         inner, steps, zeros = compiled(self.inner), frozenset(self.steps), np.zeros(self.shape)
@@ -61,7 +61,7 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
 
 
 def _meaning(reference: Reference, line: Line) -> Expression | None:
-    """What a quantity is, as it reads from here; None if that differs from step to step."""
+    """The definition of a quantity as it reads from here; None if that differs from step to step."""
     quantity = reference.quantity
     equations = [e for e in quantity.equations if len(e.steps) > 1 or not quantity.steps] or quantity.equations
     if len(equations) != 1 or reference.at is not None or isinstance(equations[0].expression, (OverSteps, Reference)):

@@ -127,6 +127,6 @@ def alike(derivation: Derivation, edits: Callable[[Line], list[Edit]]) -> Iterat
 
 
 def form(expression: Expression) -> Any:
-    """What expressions have in common that differ by the names in them alone."""
+    """The form of an expression: equal for expressions that differ in their names only."""
     name = expression.operation if isinstance(expression, Apply) else type(expression).__name__
     return name, expression.shape, tuple(map(form, expression.operands))

@@ -55,7 +55,7 @@ class Expression:
 
     @cached_property
     def key(self) -> Any:
-        """What equal expressions have in common."""
+        """A key that equal expressions share."""
         raise NotImplementedError
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
@@ -159,7 +159,7 @@ class Reference(Expression):
         return "reference", id(self.quantity), self.shift, self.at
 
     def shifted(self, by: int) -> Expression:
-        """One that is relative moves along."""
+        """The same reference moved along, if it is relative to the step."""
         return self if self.shift is None else Reference(self.quantity, self.shift + by)
 
     def step(self, t: int | None) -> int | None:
@@ -200,7 +200,7 @@ class Apply(Expression):
         return apply(self.operation, *operands, **self.settings)
 
     def shifted(self, by: int) -> Expression:
-        """What moves with the step moves along."""
+        """The same expression with everything relative moved along."""
         if not by:
             return self
         operands = tuple(operand.shifted(by) for operand in self.operands)
@@ -209,7 +209,7 @@ class Apply(Expression):
 
     @property
     def name(self) -> str:
-        """What the operation is called."""
+        """The name of the operation."""
         return getattr(self.operation, "name", None) or self.operation.__name__
 
 
@@ -227,7 +227,7 @@ class OverSteps(Expression):
 
     @property
     def inner(self) -> Expression:
-        """What is taken at each step."""
+        """The expression that is taken at each step."""
         return self.operands[0]
 
     @cached_property
@@ -253,7 +253,7 @@ class Sum(OverSteps):
 
 
 class Stack(OverSteps):
-    """One array of what there is at several steps, time first."""
+    """An array of the values at several steps, time first."""
 
     def __init__(self, steps: Steps, inner: Expression) -> None:
         super().__init__(steps, inner)
@@ -341,14 +341,14 @@ def settled(setting: Any, t: int | None, operands: Any) -> Any:
 
 
 def is_open(setting: Any) -> bool:
-    """Whether a setting depends on the step or on an operand."""
+    """Return True for a setting that depends on the step or on an operand."""
     if isinstance(setting, (Step, Operand)):
         return True
     return isinstance(setting, tuple) and any(map(is_open, setting))
 
 
 def indexed_operands(expression: Apply) -> set[int]:
-    """Which operands are places in an index."""
+    """The numbers of the operands that are places in an index."""
     return {place.number for part in expression.settings.values() for place in _places_of_operands(part)}
 
 

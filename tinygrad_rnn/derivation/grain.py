@@ -66,7 +66,7 @@ class Grain:
         return self.quantities
 
     def _uses(self) -> dict[Quantity, list[Use]]:
-        """For each quantity the equations that read it, by which reference, and from which steps."""
+        """The uses of each quantity: the equations that read it, by which reference, and from which steps."""
         found: dict[Quantity, list[Use]] = {}
         for quantity in self.quantities:
             for equation in quantity.equations:
@@ -95,7 +95,7 @@ class Grain:
         return count == 1 and quantity not in self.arguments
 
     def _has_name(self, quantity: Quantity) -> bool:
-        """Whether the model, or the person who reads, calls it by a name."""
+        """Return True if the model, or a reader, has a name for the quantity."""
         source = quantity.adjoint_of
         if quantity.hint is not None:
             return True
@@ -199,7 +199,7 @@ def _at_steps(term: Expression, steps: Steps) -> Expression:
 
 
 def _is_well_formed(expression: Expression) -> bool:
-    """Whether terms that hold at some steps only are terms of the line, and not hidden in a product."""
+    """Return True if terms that hold at some steps only are terms of the line, not hidden in a product."""
     terms = expression.operands if _is_sum(expression) else (expression,)
     return not any(
         isinstance(part, During) for term in terms for part in parts(term.inner if isinstance(term, During) else term)
@@ -207,14 +207,14 @@ def _is_well_formed(expression: Expression) -> bool:
 
 
 def is_free(expression: Expression) -> bool:
-    """Whether it takes no time to look at."""
+    """Return True for an expression that costs no time to look at."""
     if isinstance(expression, Apply) and (expression.operation in ARRANGES or not expression.operands):
         return all(map(is_free, expression.operands))
     return isinstance(expression, (Reference, Number, Parameter, Data))
 
 
 def is_slight(expression: Expression) -> bool:
-    """Whether an expression is no more than another look at something: its row, its transpose."""
+    """Return True for an expression that is only another view of something: its row, its transpose."""
     if isinstance(expression, (Reference, Number, Parameter, Data)):
         return True
     if isinstance(expression, Stack):

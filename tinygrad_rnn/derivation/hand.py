@@ -1,4 +1,4 @@
-"""What is at hand: the values that somebody may have taken for another one of the same shape."""
+"""The values at hand: those that somebody may have taken for another one of the same shape."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Hand:
                 yield array
 
     def argument_of(self, reference: Reference) -> Expression | None:
-        """What a function was taken of to give a quantity: its pre-activation."""
+        """The argument of the function that gives a quantity: its pre-activation."""
         for equation in reference.quantity.equations[::-1]:
             inner = equation.expression
             if isinstance(inner, Apply) and len(inner.operands) == 1 and inner.operands[0].shape == inner.shape:
@@ -96,11 +96,11 @@ class Hand:
 
 
 def _fits(shape: Shape, whole: Shape) -> bool:
-    """Whether a value of a shape can be a factor of another: it is as large, or has axes of one."""
+    """Return True if a value of a shape can be a factor of another: it is as large, or has axes of one."""
     return len(shape) == len(whole) and all(a in (1, b) for a, b in zip(shape, whole))
 
 
 def _is_mask(array: np.ndarray) -> bool:
-    """Whether an array has zeros and one other number alone."""
+    """Return True for an array of zeros and one other number."""
     found = np.unique(array) if array.dtype.kind in "fb" and array.size > 1 else np.zeros(0)
     return len(found) == 2 and not found[0] and bool(found[1] > 0)

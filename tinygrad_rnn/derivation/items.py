@@ -19,7 +19,7 @@ from ..compiler.graph.trace import stop_gradient
 
 
 class Item:
-    """One value of the graph.
+    """A value of the graph.
 
     Attributes:
         op: what made it; None for a leaf.
@@ -137,7 +137,7 @@ class _Cleaning:
         return None
 
     def _taken(self, whole: Any, index: Any) -> Item | None:
-        """One of several arrays that were stacked; or all of an array."""
+        """The stacked array that an index selects, or the whole of an array; else None."""
         if isinstance(whole, Item) and takes_all(index, whole.shape):
             return whole
         if not (isinstance(whole, Item) and whole.op is shape.stacked and whole.keywords.get("axis", 0) == 0):
@@ -150,7 +150,7 @@ class _Cleaning:
         return None
 
     def _stack(self, whole: Item, inputs: tuple[Any, ...], value: np.ndarray) -> Item:
-        """Some of the arrays that were stacked, as a stack of their own."""
+        """A stack of some of the arrays that were stacked."""
         item = Item(whole.op, inputs, dict(whole.keywords), value, whole.order + 0.5)
         item.scope = whole.scope
         self.items.append(item)
@@ -158,7 +158,7 @@ class _Cleaning:
 
 
 def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
-    """Whether an index gives the array itself."""
+    """Return True for an index that gives the array itself."""
     index = index if isinstance(index, tuple) else (index,)
     if not all(isinstance(part, slice) or part is Ellipsis for part in index) or index.count(Ellipsis) > 1:
         return False

@@ -11,7 +11,7 @@ from .quantities import Quantity
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One line of a derivation: ``delta_t = dL/dh_t ∘ (1 - h_t²)`` for t = T..1.
+    """A line of a derivation: ``delta_t = dL/dh_t ∘ (1 - h_t²)`` for t = T..1.
 
     Attributes:
         quantity: what the line defines.
@@ -29,7 +29,7 @@ class Line:
 
     @property
     def name(self) -> str:
-        """What it is called: ``delta``, ``dL/dh``, ``dL/dW``."""
+        """The name of the line: ``delta``, ``dL/dh``, ``dL/dW``."""
         return self.quantity.name
 
     @property

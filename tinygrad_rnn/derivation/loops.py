@@ -1,4 +1,4 @@
-"""From lines to a program: which lines run in one loop over time, in which direction, and what runs around it."""
+"""The arrangement of lines in a program: the loops over time, their directions, and the lines around them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Loop:
 
     @property
     def steps(self) -> Steps:
-        """All steps that it takes."""
+        """The steps that the loop takes."""
         return tuple(sorted({t for line in self.lines for t in line.steps}))
 
     @property
     def quantities(self) -> set[Quantity]:
-        """What it computes."""
+        """The quantities that it computes."""
         return {line.quantity for line in self.lines}
 
     def body(self) -> Iterator[tuple[Line, Steps, Expression]]:
@@ -124,7 +124,7 @@ def _rank(line: Line, moved: list[Any]) -> int:
 
 
 def _waits(line: Line, others: list[Line]) -> bool:
-    """Whether a line reads what another one of the same step gives."""
+    """Return True if a line reads the result of another line of the same step."""
     read = {(r.quantity, t) for r, steps in references(line.expression, line.steps) if r.shift == 0 for t in steps}
     return any((other.quantity, t) in read for other in others if other is not line for t in other.steps)
 
@@ -220,7 +220,7 @@ def _can_join(first: Loop, second: Loop, between: list[Unit], units: list[Unit])
 
 
 def _take_sums(units: list[Unit]) -> None:
-    """Let sums over the steps of a loop be added up in it."""
+    """Move sums over the steps of a loop into it, as running sums."""
     for loop in [unit for unit in units if isinstance(unit, Loop)]:
         before: set[Visit] = set()
         for unit in units[: units.index(loop)]:
@@ -241,7 +241,7 @@ def _is_backward(loop: Loop) -> bool:
 
 
 def _is_there(term: Expression, loop: Loop, before: set[Visit]) -> bool:
-    """Whether all that a sum reads has been computed when the loop is at the step that reads it."""
+    """Return True if everything that a sum reads has been computed when the loop reaches the step that reads it."""
     given, direction = _gives(loop), -1 if loop.backwards else 1
     for reference, steps in references(term, ()):
         if reference.quantity.adjoint_of is None and _is_backward(loop):

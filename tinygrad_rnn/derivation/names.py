@@ -20,7 +20,7 @@ LETTERS = "uvqwmnrs"  # for what has neither a name nor a part to play
 
 
 def short_names(parameters: Iterable[str]) -> dict[str, str]:
-    """What parameters are called in lines: ``W`` for ``rnn.W``, if there is no other W."""
+    """The short names of parameters in lines: ``W`` for ``rnn.W``, if there is no other W."""
     names = list(parameters)
     last = [name.rpartition(".")[2] for name in names]
     return {name: short if last.count(short) == 1 and not short.isdigit() else name for name, short in zip(names, last)}
@@ -51,7 +51,7 @@ class Names:
             self._name_adjoint(quantity)
 
     def _own_name(self, quantity: Quantity) -> str | None:
-        """What the model or textbooks call it."""
+        """The name that the model or textbooks give a quantity."""
         if quantity is self.root:
             return "L"
         return quantity.label("state", "value", "output") or quantity.hint
@@ -152,7 +152,7 @@ def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
 
 
 def _reads_itself_earlier(quantity: Quantity, forward: list[Quantity]) -> bool:
-    """Whether a value is handed from step to step: another step of its own loop reads it."""
+    """Return True for a value that is handed from step to step: another step of its own loop reads it."""
     if not quantity.steps:
         return False
     return any(
@@ -164,7 +164,7 @@ def _reads_itself_earlier(quantity: Quantity, forward: list[Quantity]) -> bool:
 
 
 def _is_error(expression: object) -> bool:
-    """Whether it is a value less a target."""
+    """Return True for a value less a target."""
     if not isinstance(expression, Apply) or expression.operation is not elementwise.subtract:
         return False
     target = expression.operands[1]

@@ -41,7 +41,7 @@ class NotWritable(ValueError):
 
 @cache
 def numpy_names() -> dict[int, str]:
-    """For primitives that stand for a NumPy function what that is called."""
+    """The names of NumPy functions, by the primitives that stand for them."""
     found = {}
     for function, implementation in OVERRIDES.items():
         name = getattr(function, "__name__", "")
@@ -95,7 +95,7 @@ class NumpyWriter:
         return f"({', '.join(map(str, ordered))}{',' if len(ordered) == 1 else ''})"
 
     def condition(self, steps: Steps, among: Steps) -> str:
-        """That t is one of some steps, among others."""
+        """The condition that t is one of some steps, among others."""
         inside = tuple(t for t in among if t in steps)
         if len(inside) == 1:
             return f"t == {self.step(inside[0])}"
@@ -319,7 +319,7 @@ class NumpyWriter:
 
 
 def _short_axis(setting: Any) -> Any:
-    """One axis without brackets."""
+    """A single axis without brackets."""
     return setting[0] if isinstance(setting, tuple) and len(setting) == 1 and isinstance(setting[0], int) else setting
 
 

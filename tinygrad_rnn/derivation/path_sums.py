@@ -104,7 +104,7 @@ class Paths(OverSteps):
 
     @cached_property
     def key(self) -> Any:
-        """What is read."""
+        """A key made of the operands."""
         return "paths", tuple(operand.key for operand in self.operands)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
@@ -133,7 +133,7 @@ class Paths(OverSteps):
         return run_paths
 
     def written(self, writer: Any) -> tuple[str, int]:
-        """It as a piece of text."""
+        """The text of the expression, and how tightly it binds."""
         written: tuple[str, int] = writer.paths(self)
         return written
 

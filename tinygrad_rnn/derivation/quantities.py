@@ -17,14 +17,14 @@ from .expressions import Expression, Reference, Shape, Steps
 
 @dataclass
 class Equation:
-    """What a quantity is, at some steps; without steps if they are ``()``."""
+    """An equation: the definition of a quantity at some steps; without steps if they are ``()``."""
 
     steps: Steps
     expression: Expression
 
 
 class Sensitivity(NamedTuple):
-    """Which derivative a quantity of the forward mode is: of what, by what.
+    """The kind of derivative that a quantity of the forward mode is: of what, and by what.
 
     Attributes:
         of: what is differentiated.
@@ -87,7 +87,7 @@ class Quantity:
         return Reference(self, None, t)
 
     def label(self, *roles: str) -> str | None:
-        """What the model calls it in one of these roles."""
+        """The name that the model gives it in one of these roles."""
         return next((label.name for role in roles for label in self.labels if label.role == role), None)
 
     def equation_at(self, t: int | None) -> Equation | None:

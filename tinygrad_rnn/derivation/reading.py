@@ -37,7 +37,7 @@ def replaced(expression: Expression, change: Callable[[Expression], Expression |
 
 
 def moves(expression: Expression) -> bool:
-    """Whether an expression depends on the step at which it is read."""
+    """Return True for an expression that depends on the step at which it is read."""
     if isinstance(expression, OverSteps):
         return False
     if isinstance(expression, Reference):

@@ -19,12 +19,12 @@ Rule = Callable[[Apply], "Expression | None"]
 
 
 def one_hot(classes: Any, size: int) -> Any:
-    """For each class a row of zeros with a 1 in its place."""
+    """The one-hot rows of classes: zeros with a 1 in the place of each."""
     return np.eye(size)[classes]
 
 
 def meaning(expression: Expression) -> Expression:
-    """What a quantity is, if it is the same at all steps; anything else itself."""
+    """The definition of a quantity, if it is the same at all steps; anything else itself."""
     if isinstance(expression, Reference) and len(expression.quantity.equations) == 1:
         found: Expression = expression.quantity.equations[0].expression
         if expression.shift is not None:
@@ -73,7 +73,7 @@ def _probabilities(z: Expression, axis: Any) -> Expression | None:
 
 
 def name_softmaxes(quantities: list[Quantity]) -> None:
-    """Give p = softmax(z) a line beside each logsumexp(z) and log_softmax(z), whose derivatives it is in."""
+    """Add a line p = softmax(z) beside each logsumexp(z) and log_softmax(z), whose derivatives contain it."""
     for quantity in list(quantities):
         for equation in quantity.equations:
             whole = equation.expression
@@ -137,7 +137,7 @@ def _chosen(whole: Apply) -> Expression | None:
 
 
 def _counts_up(place: Any, axis: int, places: list[Expression]) -> bool:
-    """Whether an index takes every row of an axis in turn."""
+    """Return True for an index that takes every row of an axis in turn."""
     if not isinstance(place, Operand):
         return False
     array = places[place.number - 1]

@@ -172,7 +172,7 @@ class Rolling:
         return self.sequences.single(given)
 
     def _column(self, column: tuple[Any, ...], group: list[Item]) -> list[Expression]:
-        """What stands in one place of an operation, at each of its steps."""
+        """The operands in one place of an operation, at each of its steps."""
         steps = [item.step or 0 for item in group]
         places = [self.of.get(id(given)) if isinstance(given, Item) else None for given in column]
         if not any(places):
@@ -198,7 +198,7 @@ class Rolling:
         return found
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
-        """What is no quantity that most steps have so many steps away."""
+        """The expression for an operand that isn't the quantity which most steps have so many steps away."""
         if place is None:
             return self._leaf(given)
         if place[1] is not None and place[0].loop == loop:
@@ -206,7 +206,7 @@ class Rolling:
         return Reference(place[0], None, place[1])
 
     def _relative(self, given: Any, place: Place | None, t: int, target: Quantity, shift: int) -> Expression:
-        """What stands where most steps have ``target`` so many steps away."""
+        """The expression for an operand where most steps have ``target`` so many steps away."""
         if place is not None and place[0] is target and place[1] == t + shift:
             return Reference(target, shift)
         value = np.asarray(given.value if isinstance(given, Item) else given)
@@ -216,7 +216,7 @@ class Rolling:
         return self._elsewhere(given, place, t, target.loop)
 
     def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
-        """Whether something given is what a state is before its first step; if so, that is written down."""
+        """Return True if something given is a state before its first step; if so, write that down."""
         if (target, step) in self._begun:
             return self._begun[target, step] is given
         steps = [t for t in target.values if t is not None and (target, t) not in self._begun]
@@ -230,7 +230,7 @@ class Rolling:
         return True
 
     def _extend(self) -> bool:
-        """Let an equation hold at the first step, too, where its result was not recorded: of what is given alone.
+        """Extend an equation to the first step where its result was not recorded, because all operands are given.
 
         ``0.9 * h`` of an initial state is plain arithmetic, which leaves no trace but its value.
         """
@@ -259,13 +259,13 @@ class Rolling:
         return False
 
     def _takes_step(self, loop: Any, step: int) -> bool:
-        """Whether a loop takes a step of this number: anything of it was recorded there."""
+        """Return True if a loop takes a step of this number: anything of it was recorded there."""
         return any(
             q.loop == loop and step in q.order and (q, step) not in self._begun for q in self.quantities if q.steps
         )
 
     def _gives(self, expression: Expression, step: int | None, value: np.ndarray) -> bool:
-        """Whether an expression has this value at a step, as far as all that it reads is there."""
+        """Return True if an expression has this value at a step, as far as its operands are there."""
         reads = [part for part in parts(expression) if isinstance(part, Reference)]
         if not reads or not all(r.step(step) in r.quantity.values for r in reads):
             return False
@@ -303,7 +303,7 @@ class Rolling:
 
 
 def operation_key(op: Any) -> Any:
-    """What operations that do the same have in common: of one that was made for a single node the name."""
+    """A key that operations share if they do the same; for one that was made for a single node, its name."""
     return op.name if getattr(op, "is_single", False) else id(op)
 
 
@@ -320,7 +320,7 @@ def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:
 
 
 def _places(items: list[Item], model: list[Item]) -> list[int]:
-    """For each of some Items which one of the model it is like; in their order, where nothing tells."""
+    """The Item of the model that each Item corresponds to; in their order, where nothing tells."""
     free = list(range(len(model)))
     found: dict[int, int] = {}
     for depth in (4, 3, 2, 1):
@@ -334,7 +334,7 @@ def _places(items: list[Item], model: list[Item]) -> list[int]:
 
 
 def _reading(given: Any, depth: int) -> Any:
-    """What an Item is made of, some operations deep: numbers, parameters, results of which operations."""
+    """The origin of an Item, some operations deep: numbers, parameters, results of which operations."""
     if not isinstance(given, Item):
         return "number", repr(given)
     if given.op is None:
@@ -343,7 +343,7 @@ def _reading(given: Any, depth: int) -> Any:
 
 
 def _own_labels(item: Item) -> list[Label]:
-    """What the model calls a value at its own step; at later ones it may be part of a state with other names."""
+    """The labels of a value at its own step; at later ones it may be part of a state with other names."""
     return [label for label in item.labels if label.step == item.scope.step]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Run(NamedTuple):
-    """What a derivation's program computed.
+    """The values that a derivation's program computed.
 
     Attributes:
         loss: the loss; None for a layer alone.

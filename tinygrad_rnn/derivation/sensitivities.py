@@ -78,7 +78,7 @@ def held_adjoints(
 
 
 def upstream(forward: list[Quantity], of: Iterable[Quantity]) -> list[Quantity]:
-    """Some quantities and all that they are made of, in the order of the forward pass."""
+    """The ancestors of some quantities, and these themselves, in the order of the forward pass."""
     found = set(of)
     pending = list(found)
     while pending:
@@ -91,7 +91,7 @@ def upstream(forward: list[Quantity], of: Iterable[Quantity]) -> list[Quantity]:
 
 
 def _through(e: Quantity, sensitivity: Quantity) -> Expression:
-    """What a gradient gets by way of a state."""
+    """The contribution to a gradient by way of a state."""
     steps = tuple(t for t in e.steps if t in sensitivity.steps)
     shift = 0 if steps else None
     whole = Apply(elementwise.multiply, (Reference(e, shift), Reference(sensitivity, shift)), {}, e.shape)
@@ -100,14 +100,14 @@ def _through(e: Quantity, sensitivity: Quantity) -> Expression:
 
 
 def _add_to_gradient(made: Quantity, terms: list[Expression], shape: Shape) -> None:
-    """Let a gradient be about each entry, with more terms than the direct ones."""
+    """Write a gradient entry by entry, with more terms than the direct ones."""
     own = [Entry(equation.expression) if shape else equation.expression for equation in made.equations]
     made.equations = [Equation((), total([*terms, *own]))]
     made.shape, made.entries = (), shape
 
 
 class Moved:
-    """How quantities move with each entry of a parameter, or of a state of the step before.
+    """The derivatives of quantities by each entry of a parameter, or of a state of the step before.
 
     Args:
         forward: the quantities of the forward pass.
@@ -181,7 +181,7 @@ class Moved:
         return [quantity for quantity in among if quantity in self.found]
 
     def _tangents(self, expression: Expression) -> dict[int, Expression]:
-        """How the operands of an equation move, by their numbers; -1 is the whole right-hand side."""
+        """The tangents of an equation's operands, by their numbers; -1 is the whole right-hand side."""
         rules = getattr(expression.operation, "jvps", None) if isinstance(expression, Apply) else ()
         if rules is None:  # a comparison, or a number of something: it doesn't move
             return {}
@@ -203,7 +203,7 @@ class Moved:
         return Reference(self.found[used.quantity], used.shift, used.at)
 
     def _moved(self, quantity: Quantity, equation: Equation) -> Expression:
-        """How a quantity moves, by one of its equations."""
+        """The tangent of a quantity, by one of its equations."""
         expression = equation.expression
         tangents = self._tangents(expression)
         if not tangents:
@@ -244,7 +244,7 @@ def _has_no_rule(rules: Any, number: int) -> bool:
 
 
 def is_zero(expression: Expression) -> bool:
-    """Whether it is 0, in whatever shape."""
+    """Return True for 0, in whatever shape."""
     if isinstance(expression, Apply) and expression.operation is broadcast_to:
         expression = expression.operands[0]
     return isinstance(expression, Number) and not expression.value

@@ -1,4 +1,4 @@
-"""Which arguments of an operation are computed with, and which belong to the operation: an axis, a shape, an index."""
+"""Operands and settings of an operation: arguments that are computed with, and those that belong to it, as an axis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def setting_names(op: Any) -> tuple[str, ...]:
 
 
 def is_setting(op: Any, position: int, given: Any) -> bool:
-    """Whether an argument belongs to the operation, rather than being computed with."""
+    """Return True for an argument that belongs to the operation, rather than being computed with."""
     if op in (indexing.getitem, indexing.output):
         return position == 1
     if op is indexing.updated:

@@ -45,7 +45,7 @@ def simplified(expression: Expression) -> Expression:
 
 
 def _once(expression: Expression) -> Expression | None:
-    """One rule's result; None if no rule applies."""
+    """The result of one rule; None if no rule applies."""
     if isinstance(expression, Sum):
         return _summed(expression)
     if isinstance(expression, During):

@@ -1,4 +1,4 @@
-"""Which step of which loop every value belongs to.
+"""The step and the loop to which every value belongs.
 
 ``unroll`` has written the step beside each value. A loop that the user wrote out in Python says nothing of it: there,
 steps are where the same operations come again and again.
@@ -57,7 +57,7 @@ def merge_sums(items: Sequence[Item]) -> list[Item]:
 
 
 def _is_part_of(part: Item, whole: Item) -> bool:
-    """Whether one sum is no more than some terms of another."""
+    """Return True if one sum is no more than some terms of another."""
     same_place = (part.step, part.loop) == (whole.step, whole.loop)
     return part.op is elementwise.add and same_place and part.shape == whole.shape and not part.labels
 
@@ -82,7 +82,7 @@ def _as_labelled(items: Sequence[Item]) -> None:
 
 
 def _signature(item: Item) -> Any:
-    """What the values of a plain loop have in common from step to step."""
+    """A signature that the values of a plain loop share from step to step."""
     leaves = [given for given in item.inputs if isinstance(given, Item) and given.op is None]
     parameters = tuple(leaf.parameter or leaf.data for leaf in leaves if leaf.parameter or leaf.data)
     op = item.op.name if item.op.is_single else item.op
@@ -131,7 +131,7 @@ def _find_loops(items: list[Item]) -> None:
 
 
 def _reads_any(items: list[Item], places: Iterable[int], first: int, end: int, where: dict[int, int]) -> bool:
-    """Whether Items read what a stretch before them has given."""
+    """Return True if Items read the results of a stretch before them."""
     return any(first <= where.get(id(source), -1) < end for k in places for source in items[k].inputs)
 
 
@@ -152,7 +152,7 @@ def _unbroken(items: list[Item], loop: _Loop, where: dict[int, int]) -> list[_Lo
 
 
 def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
-    """Of the stretches in which a pattern comes again and again a long one: (begin, period, length).
+    """A long stretch in which a pattern repeats: (begin, period, length).
 
     The longest may be a pattern of several steps; a shorter pattern that covers half as much is the step itself.
     """
@@ -176,7 +176,7 @@ def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
 
 
 def _best_phase(items: list[Item], begin: int, period: int, length: int, where: dict[int, int]) -> tuple[int, int]:
-    """Where the first whole step begins, so that little is handed from step to step; and how many steps there are."""
+    """The start of the first whole step, chosen so that little is handed on, and the number of steps."""
     choices = []
     for first in range(begin, begin + min(length % period + 1, period)):
         count, left_over = divmod(length - (first - begin), period)

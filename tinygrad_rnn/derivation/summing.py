@@ -22,7 +22,7 @@ def sum_at_once(quantities: list[Quantity]) -> None:
 
 
 def _negate_what_is_taken_off(quantity: Quantity, quantities: list[Quantity]) -> None:
-    """Let ``loss = loss - l_t`` be a sum as well, of -l_t."""
+    """Turn ``loss = loss - l_t`` into a sum, of -l_t."""
     for equation in quantity.equations:
         whole = equation.expression
         if not (isinstance(whole, Apply) and whole.operation is elementwise.subtract and equation.steps):
@@ -89,7 +89,7 @@ def _terms(expression: Expression, shape: Shape) -> tuple[Expression, ...]:
 
 
 def _replace(quantity: Quantity, last: int, terms: list[tuple[int, Expression]], quantities: list[Quantity]) -> None:
-    """Give a running sum one equation without steps."""
+    """Replace the equations of a running sum by one without steps."""
     groups: list[tuple[Expression, list[int]]] = []
     single: list[Expression] = []
     for t, term in terms:

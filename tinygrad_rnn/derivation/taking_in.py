@@ -49,7 +49,7 @@ def _record(loss: Any, parameters: Any, data: Sequence[Any]) -> Recording:
 
 
 def _is_loss_of(function: Any, parameters: Any, data: Any) -> bool:
-    """Whether a function gives one number for an array of parameters, so that it is a loss, and not a cell."""
+    """Return True for a function that gives one number for an array of parameters: it is a loss, not a cell."""
     if isinstance(function, Module) or not isinstance(data, (tuple, list)):
         return False
     try:
@@ -109,7 +109,7 @@ def _named_leaves(surroundings: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _argument_names(function: Any, is_model: bool, count: int) -> list[str]:
-    """What a loss function calls its data."""
+    """The names that a loss function gives its data."""
     try:
         target: Callable[..., Any] = function.forward if isinstance(function, Module) else function
         names = [p.name for p in inspect.signature(target).parameters.values() if p.kind != p.VAR_POSITIONAL]

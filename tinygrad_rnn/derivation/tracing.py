@@ -78,7 +78,7 @@ class Results:
 
 
 def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression | None:
-    """What one argument of an operation gets, as an expression; None if it gets nothing.
+    """The contribution to one argument of an operation, as an expression; None if there is none.
 
     Args:
         applied: the operation on its operands.
@@ -104,7 +104,7 @@ def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expres
 
 
 def jvp(applied: Apply, tangents: Mapping[int, Expression], ans: Expression) -> Expression | None:
-    """How an operation's result moves when its operands do, as an expression; None if its rule can't be followed.
+    """The tangent of an operation's result, as an expression; None if its rule can't be followed.
 
     Args:
         applied: the operation on its operands.
@@ -139,7 +139,7 @@ class _Tracing:
         self._stands_for: dict[Value, Expression] = {}
 
     def stand_in(self, expression: Expression) -> Any:
-        """What a rule takes for an array."""
+        """The stand-in that a rule takes for an array."""
         if isinstance(expression, Number):
             return expression.value
         value = new_input(expression.shape, expression.dtype, "input")
@@ -147,7 +147,7 @@ class _Tracing:
         return tracer(value)
 
     def written(self, found: Any) -> Expression:
-        """What a rule gave, as an expression."""
+        """The result of a rule, as an expression."""
         return _written(recorded(self.trace, found), self._stands_for)
 
 
