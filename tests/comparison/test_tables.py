@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_rnn.recorded.tables import Table, compact, number
+from tinygrad_rnn.autodiff.tables import Table, compact, number
 
 TABLE = Table("A | title", ["name", "error"], [["a|b<c>", "1.0e-03"], ["W", "0"]])
 

@@ -15,9 +15,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import nn
+from ..autodiff.tables import Table
 from ..compiler import compile
 from ..language.model import CELLS
-from ..recorded.tables import Table
 from . import options as o
 from .peers import torch_is_there, torch_step
 

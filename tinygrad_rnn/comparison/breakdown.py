@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.tables import Table, number
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
 from ..recorded.recording import Recording, record
-from ..recorded.tables import Table, number
 from .claims import Claims, as_mapping, evaluated, matched, plain_array
 from .lines import read_line
 from .measures import Tolerance

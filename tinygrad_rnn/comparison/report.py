@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.tables import Table, compact, in_markdown, number
 from ..autodiff.texts import printable
-from ..recorded.tables import Table, compact, in_markdown, number
 
 AGREES, DIFFERS, NAN, NOTHING = "agrees", "differs", "NaN", "can't compare"
 

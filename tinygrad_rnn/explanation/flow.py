@@ -14,13 +14,13 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.scope import enable_grad
+from ..autodiff.tables import Table, Tabular, number
 from ..autodiff.tensor import Tensor
 from ..nn.module import Module
 from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.loss_terms import entering_cotangents, walk_from_step
 from ..recorded.norm import norm
 from ..recorded.replay import expanded
-from ..recorded.tables import Table, Tabular, number
 
 VANISHING, STABLE, EXPLODING = "vanishing", "stable", "exploding"
 

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import Node, backward_walk
+from ..autodiff.tables import Table, Tabular, number
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer, between
 from ..recorded.replay import expanded
-from ..recorded.tables import Table, Tabular, number
 
 
 def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import Node
+from ..autodiff.tables import Table, Tabular
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.replay import expanded
-from ..recorded.tables import Table, Tabular
 
 # For each activation, whether a value is within a margin of its limits.
 NEAR_LIMIT: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import ancestors
+from ..autodiff.tables import Table, Tabular, number
 from ..autodiff.tensor import Tensor
 from ..recorded.contributions import contributions_by_step
 from ..recorded.replay import expanded
-from ..recorded.tables import Table, Tabular, number
 
 
 @dataclass(frozen=True, repr=False)

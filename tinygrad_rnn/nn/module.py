@@ -21,6 +21,7 @@ from ..autodiff.tensor import Tensor, make_leaf
 from ..autodiff.texts import printable
 from .calling import predictions
 from .compiled_cells import uncompiled
+from .summary import Summary, summary
 
 
 class Parameter(Tensor):
@@ -145,6 +146,24 @@ class Module:
     def num_parameters(self) -> int:
         """The number of values to learn."""
         return sum(parameter.size for parameter in self.parameters())
+
+    def summary(self, *inputs: Any) -> Summary:
+        """Return the layers of the model as a table: their parameters' shapes, and how many there are, with the count.
+
+        Args:
+            *inputs: what ``forward`` takes, if the shapes that go in and come out are to be shown.
+
+        Example:
+            >>> import numpy as np
+            >>> from tinygrad_rnn import nn
+            >>> nn.ManyToOne(nn.LSTM(3, 8), outputs=2).summary(np.zeros((7, 5, 3)))
+            ManyToOne: (7, 5, 3) → (5, 2)
+            layer           kind      shapes                          count                where         parameters
+            layer.layers.0  LSTMCell  U (3, 32), W (8, 32), b (32,)   4·(n·d + d·d + d)    n = 3, d = 8         384
+            readout         Linear    W (8, 2), b (2,)                d·k + k              d = 8, k = 2          18
+            all                                                                                                 402
+        """
+        return summary(self, inputs)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.extras import pip_install
-from ..recorded.tables import Table
+from ..autodiff.tables import Table
 
 MEMORY = 0.98
 """How much of the smoothed loss is kept from step to step: it looks back over some fifty steps."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..autodiff.texts import printable
+from .texts import printable
 
 
 class Table(NamedTuple):
