@@ -108,7 +108,7 @@ class ArrayNode(Node):
     def _free(self) -> None:
         self.inputs = self._arrays = ()
         self.knot = self.edges = None
-        if self.op.is_single:  # a loss that is kept mustn't keep the loop that it came from
+        if self.op.is_single:  # else a loss that the user keeps would keep the whole loop in memory
             self.op = self.op.remains()
 
 

@@ -13,7 +13,7 @@ rules, knows what a Tensor is. In return a rule keeps to four habits: it calls o
 shapes, dtypes and keywords, never on values; it assigns into nothing; and it leaves un-broadcasting and dtypes to the
 backward pass, which settles both in one place.
 
-Three forms, one of them in two sizes, suffice:
+There are four ways to declare one:
 
     elementwise(f, *derivatives)      one derivative per argument; 1, -1 and 0 stand for themselves
     linear(f, *transposes)            linear in each argument: the jvp is f itself, applied to the tangent

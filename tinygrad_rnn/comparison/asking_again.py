@@ -45,7 +45,7 @@ def told_apart(
         tolerance: up to what difference two arrays are equal.
 
     Returns:
-        The mistakes that are left, all of them if nobody can be asked; and a sentence about that.
+        The mistakes that remain (all of them, if there is no function to ask), and sentences on what was done.
     """
     doubtful = [
         one for one in diagnoses if sum(set(one.parameters) == set(other.parameters) for other in diagnoses) > 1

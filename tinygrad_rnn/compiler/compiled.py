@@ -132,7 +132,7 @@ class Compiled:
     def _plan(
         self, key: Any, function: Callable[..., Any], args: Any, arrays: list[Any], things: list[Any]
     ) -> Plan | None:
-        """The plan for arguments of this form; None where there can't be one and the function is to run as it is."""
+        """The plan for arguments of this form, or None where the function runs uncompiled."""
         if self._guards.changed():
             self._plans.clear()
             self._guards = Guards(self.function)
@@ -166,7 +166,7 @@ class Compiled:
         return plan
 
     def _executable(self, key: Any, plan: Plan, inputs: Sequence[Any]) -> Executable | None:
-        """That for the gradients that are wanted now; None if it is refused."""
+        """The executable for the gradients wanted by this call, or None if compiling was refused."""
         recording = context.recording
         wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
         try:
@@ -192,10 +192,10 @@ class Compiled:
             warnings.warn(f"compile: {name} runs by NumPy, because {why}", UserWarning, stacklevel=2)
 
     def _settle(self, plan: Plan | None = None) -> None:
-        """Take things as the function itself has left them.
+        """Snapshot the guards again, so that the function's own changes don't count as the user's.
 
         Args:
-            plan: what it was traced for, if it was traced.
+            plan: the plan for which the function was traced, if it was.
         """
         if plan is not None:
             plan.guards = Guards(*plan.guards.things)
@@ -204,7 +204,7 @@ class Compiled:
             self._plans = {key: plan for key, plan in self._plans.items() if plan is None}
 
     def _as_it_is(self, eager: Eager, args: tuple[Any, ...]) -> Any:
-        """The function's result, uncompiled. What it changes thereby is no reason to try again to compile it."""
+        """Run the function uncompiled. Its own changes do not trigger another attempt to compile it."""
         result = eager(*args)
         with self._lock:
             if self._guards.changed():
@@ -215,7 +215,7 @@ class Compiled:
         return getattr(self.function, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy makes plans of its own, for the parameters that it has, and tells nobody what it does."""
+        """Copy the function without its plans: a copy makes its own, for its own parameters."""
         return type(self), (self.function, self.executor, bool(self.fallback))
 
     def __repr__(self) -> str:
@@ -234,8 +234,8 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
             ``unroll``. Its Tensors are read at each call. Plain arrays that it uses, and what its Python code decides,
             are taken as they are when it is traced: to change such an array later, make a Tensor of it and set its
             ``data``. An attribute or a variable that is replaced by something else is noticed; a count, which the
-            function itself changes at each call, is refused. What isn't noticed: the environment, files, what installed
-            packages hold, the elements of arrays, where an iterator is.
+            function itself changes at each call, is refused. What isn't noticed
+            is listed in docs/speed.md, "What can't be compiled".
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
             disk (where there can be none, NumPy runs it, and a warning says why); "auto" for NumPy until machine code,
             which a thread makes meanwhile where numba is installed, is ready. The two round differently in the last

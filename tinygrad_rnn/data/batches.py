@@ -24,8 +24,8 @@ from .epochs import Array, Batch, Epochs
 from .padding import pad
 
 _POOL = 100
-"""So many batches' worth of examples are sorted by length together when bucketed: enough to find
-examples of like length, few enough that each epoch puts other examples together."""
+"""The number of batches whose examples are sorted by length together when bucketed: enough to find examples of like
+length, few enough that each epoch puts other examples together."""
 
 
 class Batches(Epochs):

@@ -12,10 +12,10 @@ class Limits(NamedTuple):
     """The limits of a run; the first one reached ends it. All count from the run's beginning, through interruptions.
 
     Attributes:
-        epochs: So many times through the data.
-        steps: So many batches.
-        seconds: So long.
-        threshold: Until the mean loss of an epoch is below it. (Where one batch is all of the data, as in the
+        epochs: the number of times through the data.
+        steps: the number of batches.
+        seconds: the duration.
+        threshold: the mean loss of an epoch below which training ends. (Where one batch is all of the data, as in the
             articles, that is the loss.)
     """
 

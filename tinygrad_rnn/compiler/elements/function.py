@@ -1,9 +1,9 @@
-"""Machine code, as text: one function in the making, in Python that numba compiles.
+"""Machine code as text: a function while it is written, in Python that numba compiles.
 
-It consists of kernels, which are functions of their own, and of lines that call them. What they compute, others say;
-here is what any of them needs: what is passed to the function, what that is called inside, and loops over axes. The
-text depends on the last axis of arrays, but on no other size, and names are numbered as they come: so the same model
-finds its machine code again, in another process and for another batch.
+It consists of kernels, which are functions of their own, and of lines that call them. Other modules decide what the
+kernels compute. This one keeps the arguments, their names inside, and loops over axes. The text depends on the length
+of an array's last axis, but on no other size, and names are numbered in the order of their first use. So the same model
+finds its machine code again, in another process and for another batch size.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ class MachineCode:
         return name in self.writer.buffers or name in self._buffers
 
     def buffer(self, name: str, sizes: tuple[int, ...], dtype: object) -> str:
-        """A new array; what the function calls it."""
+        """Add a new array; return its parameter name."""
         self._buffers[name] = Buffer(sizes, dtype)
         return self.argument(name)
 
     def numbered_buffer(self, kind: str, sizes: tuple[int, ...], dtype: object) -> str:
-        """A new array that nobody else has a name for; what the function calls it."""
+        """Add a new array under a name that nothing else has; return its parameter name."""
         return self.buffer(f"{kind}_{len(self.writer.buffers) + len(self._buffers)}", sizes, dtype)
 
     # --- lines -------------------------------------------------------------------------------------------------------

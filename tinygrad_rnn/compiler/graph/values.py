@@ -1,7 +1,8 @@
-"""Values: what a compiled program is made of. Each says by which operation it comes from which others.
+"""Values, of which a compiled program is made. Each knows its operation and its operands.
 
-A program is nothing but its results: whatever they don't lead back to isn't part of it, so nothing has to be deleted.
-Values never change, and one that is made a second time is the first again (see ``trace``).
+A program is given by its results: a Value from which no result is computed isn't part of it, so nothing has to be
+deleted. Values never change, and a Value that is recorded a second time is the first one again (hash-consing: this is
+how common subexpressions are eliminated; see ``trace``).
 """
 
 from __future__ import annotations

@@ -32,16 +32,16 @@ DRAWS = (
 
 
 def without_draws(run: Callable[[], Result], generators: Sequence[Any]) -> Result:
-    """Return the result of a function, unless it draws random numbers, be it to decide a branch.
+    """Return the result of a function. Raise CannotCompile if it draws random numbers, even only to choose a branch.
 
-    Generators that it has drawn from are put back; those that others have drawn from meanwhile are left alone.
+    The generators that it has drawn from are restored; those from which another thread has drawn are left alone.
 
     Args:
         run: the function. It is run again if a shared generator has moved.
-        generators: those that it can reach.
+        generators: the generators that it can reach.
 
     Raises:
-        CannotCompile: it draws some.
+        CannotCompile: the function draws random numbers.
     """
     reachable = {id(generator) for generator in generators}
     watched = [*generators, *(g for g in SHARED if id(g) not in reachable)]

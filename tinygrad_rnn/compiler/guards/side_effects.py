@@ -1,7 +1,7 @@
 """Side effects of a function, such as counting its calls: compiled, the count would stand still.
 
-The first time that a function is run it may make what it keeps, a table say. From then on it has to leave all as it
-finds it: what it does to its surroundings isn't part of the program, and what it finds there decides its branches.
+On its first run a function may create something that it keeps, such as a table. On later runs it must leave everything
+unchanged: a change of its surroundings isn't part of the program, and its branches depend on what it finds there.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ CHANGES = (
 
 @contextmanager
 def nothing_changed(things: Sequence[Any]) -> Iterator[None]:
-    """Refuse it if what some things use is changed meanwhile. A Tensor that takes another's place is no change.
+    """A context that raises CannotCompile if something that ``things`` use changes; a replaced Tensor is no change.
 
     Args:
-        things: as of ``Guards``.
+        things: functions and models, as ``Guards`` takes them.
 
     Raises:
         CannotCompile: something was changed.

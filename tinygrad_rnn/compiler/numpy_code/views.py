@@ -38,7 +38,7 @@ class Views(ast.NodeTransformer):
         self._names: dict[str, str] = {}
 
     def taken_out(self, lines: list[str]) -> list[str]:
-        """These lines, with the names of views where these were."""
+        """The lines, with each view replaced by its name."""
         return ast.unparse(self.visit(ast.parse("\n".join(lines)))).splitlines()
 
     def visit(self, node: ast.AST) -> Any:

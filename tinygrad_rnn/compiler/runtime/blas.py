@@ -1,6 +1,6 @@
-"""NumPy's BLAS on threads of ours: it is told to use one, and gets a part of the rows from each of them.
+"""NumPy's BLAS on our own threads: OpenBLAS is set to one thread, and each of ours gives it a part of the rows.
 
-Where NumPy comes with another library than OpenBLAS, that does as it likes.
+Where NumPy comes with another library than OpenBLAS, nothing is set, and that library chooses its threads.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def single_threaded() -> Iterator[int]:
     """A context in which products run on the calling threads; it holds until the last of several callers leaves.
 
     Returns:
-        On how many they would run otherwise.
+        The number of threads that they would run on otherwise.
     """
     global _users, _before
     get, put = _thread_functions()

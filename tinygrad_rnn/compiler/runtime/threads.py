@@ -1,7 +1,7 @@
-"""Threads of our own, which share rows that know nothing of each other, and meet once, at the end.
+"""A thread pool that divides independent rows among its threads; the threads meet once, at the end.
 
-One that has nothing to do sleeps. BLAS's own stay busy for milliseconds after each product, waiting for the next, and
-so keep a core from everybody else; and if one of them has no core, the others wait for it, doing nothing.
+An idle thread of the pool sleeps. BLAS' own threads stay busy for milliseconds after each product, waiting for the
+next, and so keep a core from every other process; and if one of them has no core, the others wait for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _most: int | None = None  # of threads that this process may use at a time; None
 
 @contextmanager
 def at_most(count: int) -> Iterator[None]:
-    """Use no more threads inside: other processes have a share of the cores, too."""
+    """A context that limits the number of threads, because other processes have a share of the cores."""
     global _most
     before, _most = _most, count
     try:
@@ -76,7 +76,7 @@ def _thread_count() -> int:
 
 
 def _as_here(handling: Any, program: Callable[..., Any], *arguments: Any) -> None:
-    """Run a program on another thread, which has an ``np.errstate`` of its own, with the one of those who asked."""
+    """Run a program on another thread with the ``np.errstate`` of the calling thread."""
     with np.errstate(**handling):
         program(*arguments)
 

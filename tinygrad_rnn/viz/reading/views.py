@@ -1,8 +1,8 @@
-"""Every view is a quotient of one graph: vertices that a view doesn't tell apart become one.
+"""Views of a graph. Every view is a quotient of the one graph: vertices that it doesn't tell apart become one.
 
 ``level`` says what is told apart within a step (operations, gates, cells) or whether steps are at all (layers);
 ``rolled`` makes all steps one, and then an edge from one step to a later one is a loop; ``elided`` makes the steps in
-the middle one. Edges between what became one vanish, all others keep the recorded uses that they stand for. So a
+the middle one. Edges inside of a merged vertex vanish; all others keep the recorded uses that they stand for. So a
 gradient that is measured on a view is a sum over the very contributions of the full graph.
 """
 

@@ -189,7 +189,7 @@ class _Equations:
         return Operation(node.op.name, tuple(arguments), detail)
 
     def _named_or_whole(self, i: int, head: int, depth: int) -> Expression:
-        """A value from elsewhere by its name; one of another step that has none by what it is."""
+        """A value from another step: its name, or an ellipsis if it has none."""
         vertex = self.graph.vertices[i]
         if vertex.title or i in self.names or not vertex.symbol:
             return self._symbol(i, head)
