@@ -93,7 +93,7 @@ if not TYPE_CHECKING:  # else a type checker would take every name for one that 
 
 
 def _unknown(name: str) -> str:
-    """What is said of a name that there isn't; what begins with an underscore is asked for by programs."""
+    """The error message for a missing name; short for names with an underscore, which programs ask for."""
     if name.startswith("_"):
         return f"module {__name__!r} has no attribute {name!r}"
     rooms = ["nn", "optim", "explanation", "viz", "training", "data", "language", "manual"]

@@ -47,7 +47,7 @@ class Executable(ABC):
         """What runs, as text."""
 
     def start(self, used: tuple[bool, ...]) -> Start:
-        """How the backward pass begins.
+        """The start of the backward pass.
 
         Args:
             used: for each output whether a cotangent has arrived there.
@@ -77,7 +77,7 @@ class Run(Protocol):
 
 
 class Start(NamedTuple):
-    """How a backward pass begins, if cotangents have arrived at some of the outputs only.
+    """The start of a backward pass, also if cotangents have arrived at some of the outputs only.
 
     Attributes:
         zeros: for each output the cotangent that stands for none; None where one has arrived. Not to be written to.
@@ -151,7 +151,7 @@ class GeneratedExecutable(Executable):
 
 
 def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """What takes, of all that is given, what goes by these names."""
+    """A function that picks the values with these names."""
     places = [given.index(name) for name in names]
     return itemgetter(*places) if len(places) > 1 else lambda values: tuple([values[i] for i in places])
 

@@ -1,4 +1,4 @@
-"""From a traced function to generated code: the passes, in their order, and the choice of an executor.
+"""The passes from a traced function to generated code, in their order, and the choice of an executor.
 
     program = traced(function, arguments)          # once for each form of arguments (``plans``)
     program = fissioned(program)

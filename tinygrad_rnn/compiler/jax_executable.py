@@ -47,7 +47,7 @@ class JaxExecutable(Executable):
         self._trace()
 
     def _trace(self) -> None:
-        """Have JAX trace it now, so that what has no form there is refused before anything runs."""
+        """Trace with JAX at once, so that an operation without a JAX form is refused before anything runs."""
         with as_numpy_computes():
             _, saved, _ = self.forward.eval_shape(*map(_form, self.program.inputs))
             if self.backward is not None:
@@ -58,7 +58,7 @@ class JaxExecutable(Executable):
         return JaxRun(self, inputs)
 
     def source(self) -> str:
-        """Both passes in JAX's notation."""
+        """The two passes in JAX's notation."""
         inputs, cotangents = (tuple(map(_form, values)) for values in (self.program.inputs, self.program.cotangents))
         with as_numpy_computes():
             texts = [str(jax.make_jaxpr(self.forward)(*inputs))]
@@ -69,7 +69,7 @@ class JaxExecutable(Executable):
 
 
 class JaxRun:
-    """One call.
+    """A call of a program in JAX.
 
     Attributes:
         inputs: what it was given.

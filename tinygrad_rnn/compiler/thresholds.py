@@ -1,4 +1,4 @@
-"""From where on another way is the faster one: all numbers by which the compiler chooses, on one page.
+"""The thresholds at which another way becomes faster: all numbers by which the compiler chooses, on one page.
 
 None of them changes what is computed, only how fast, or how much memory is kept. All were chosen on one machine, the
 two-core AMD EPYC with AVX-512 of ``benchmarks/RESULTS.md``, with NumPy's wheel (OpenBLAS) and numba, by the rows of

@@ -26,7 +26,7 @@ Axes = Mapping[str, Sequence[str | None]]
 
 
 class Exported(NamedTuple):
-    """What was written.
+    """The result of an export.
 
     Attributes:
         inputs: name -> shape; T and B where these are free.
@@ -118,7 +118,7 @@ def _evaluating(function: Any) -> Iterator[None]:
 
 
 def input_names(function: Callable[..., Any], arguments: tuple[Any, ...]) -> list[str]:
-    """What the inputs are called: by the parameters of the function, with the keys of trees."""
+    """The names of the inputs: the parameters of the function, with the keys of trees."""
     signature = inspect.signature(function.forward if isinstance(function, Module) else function)
     parameters = [name for name, p in signature.parameters.items() if p.kind is not p.VAR_KEYWORD]
     found = []
@@ -129,7 +129,7 @@ def input_names(function: Callable[..., Any], arguments: tuple[Any, ...]) -> lis
 
 
 def output_names(program: Program, given: Sequence[str] | None) -> list[str]:
-    """What the outputs are called."""
+    """The names of the outputs."""
     count = len(program.outputs)
     if given is not None:
         if len(given) != count:
@@ -147,7 +147,7 @@ def output_names(program: Program, given: Sequence[str] | None) -> list[str]:
 
 
 def weight_names(function: Any) -> dict[int, str]:
-    """What parameters are called, by the identity of each."""
+    """The names of parameters, by the identity of each."""
     return {id(p): name for name, p in function.named_parameters()} if isinstance(function, Module) else {}
 
 
@@ -157,7 +157,7 @@ def weight_names(function: Any) -> dict[int, str]:
 def axes_of(
     function: Any, names: Sequence[str], arguments: tuple[Any, ...], given: Axes | None
 ) -> list[tuple[str | None, ...]]:
-    """For each input what its axes are: "T", "B", or None for a length that stays."""
+    """The axes of each input: "T", "B", or None for a length that stays."""
     arrays = leaves(arguments)
     if given is not None:
         unknown = given.keys() - set(names)

@@ -19,7 +19,7 @@ class NoOnnxForm(ValueError):
 
 
 class Graph:
-    """One graph; the body of a Scan is one inside another, which sees what is outside.
+    """A graph; the body of a Scan is a graph inside another, which sees what is outside.
 
     Args:
         outer: the graph around it.
@@ -86,7 +86,7 @@ class Graph:
         return self._once("length", number, computed)
 
     def _once(self, word: str, key: Any, make: Callable[[Graph], str]) -> str:
-        """What is made in the outermost graph, where every graph sees it, the first time that it is asked for."""
+        """A value in the outermost graph, where every graph sees it, made the first time that it is asked for."""
         main = self.main
         if (word, key) not in main._made:
             main._made[word, key] = make(main)

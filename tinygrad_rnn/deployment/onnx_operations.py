@@ -32,7 +32,7 @@ REDUCED = {"max": "ReduceMax", "mean": "ReduceMean", "min": "ReduceMin", "prod":
 
 
 class Operation(NamedTuple):
-    """One operation of a program, with what its nodes are made of.
+    """An operation of a program, with the material for its nodes.
 
     Attributes:
         value: its result.
@@ -148,7 +148,7 @@ def _isfinite(graph: Graph, op: Operation) -> str:
 
 @writes("clip")
 def _clip(graph: Graph, op: Operation) -> str:
-    """By two nodes: ONNX's Clip takes single numbers for bounds."""
+    """The nodes of a clip: two, because ONNX's Clip takes single numbers for bounds."""
     a, low, high = op.args
     name = op.operand(a)
     name = name if low is None else graph.node("Max", [name, op.operand(low)])
@@ -198,7 +198,7 @@ def _ones_like(graph: Graph, op: Operation) -> str:
 
 @writes("transpose", "swapaxes", "moveaxis")
 def _transpose(graph: Graph, op: Operation) -> str:
-    """In which order the axes come is seen where NumPy puts them: on an array whose axes have lengths of their own."""
+    """The node of a transposition; the order of axes is read off a NumPy array whose axes have distinct lengths."""
     axes = np.empty(range(2, 2 + op.args[0].ndim), bool)
     moved = op.value.op.forward(axes, *op.args[1:], **op.keywords)
     return graph.node("Transpose", [op.operand(op.args[0])], perm=[length - 2 for length in moved.shape])

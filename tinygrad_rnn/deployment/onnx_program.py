@@ -56,7 +56,7 @@ class ProgramWriter:
         return self.graph.cast(name, dtype) if mixed else name  # ONNX's operands have one type
 
     def info(self, name: str, value: Value) -> Any:
-        """What ONNX wants to know of an input or output: its name, type and lengths."""
+        """The description of an input or output for ONNX: its name, type and lengths."""
         from onnx import helper
 
         lengths = [str(n) if isinstance(n, Size) else n for n in self.sized.shape(value)]

@@ -1,4 +1,4 @@
-"""Which whole numbers in a program follow the sizes of its arguments.
+"""The whole numbers in a program that follow the sizes of its arguments.
 
 A program is traced for arguments of one size, and every length in it is a number. Traced again with other numbers of
 steps and sequences, the same program has other lengths: what was 35 for T = 7 and B = 5, and 143 for T = 11 and B = 13,
@@ -90,7 +90,7 @@ class Sized:
         return tuple(self.number(*lengths) for lengths in zip(*(v.shape for v in self._alike.get(value, (value,)))))
 
     def steps(self, loop: Loop) -> int | Size:
-        """How many steps a loop has."""
+        """The number of steps of a loop."""
         return self.number(*(same.steps for same in self._alike.get(loop, (loop,))))
 
     def arguments(self, value: Value) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -337,7 +337,7 @@ class Derivation:
 
 
 def _differences(mine: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """By how much gradients differ, each relative to its size; where it cancels to 0, to a fraction of the largest."""
+    """The differences of gradients, relative to their sizes; where one cancels to 0, to a fraction of the largest."""
     sizes = {name: float(np.max(np.abs(value), initial=0.0)) for name, value in right.items()}
     least = 1e-3 * max(sizes.values(), default=0.0) or 1e-30
     found = {}
@@ -348,12 +348,12 @@ def _differences(mine: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]
 
 
 def _tolerance(gradient: np.ndarray) -> float:
-    """How far a gradient of this precision may be from another."""
+    """The tolerance for gradients of this precision."""
     return max(1e-10, 1e4 * float(np.finfo(gradient.dtype).eps)) if gradient.dtype.kind == "f" else 1e-10
 
 
 def _is_start(line: Line) -> bool:
-    """Whether it says what a state is before the first step."""
+    """Return True for a line that gives a state before the first step."""
     return len(line.steps) == 1 and len(line.quantity.equations) > 1 and not any(map(moves, parts(line.expression)))
 
 

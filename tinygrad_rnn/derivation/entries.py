@@ -22,7 +22,7 @@ class Unit(Expression):
 
     @cached_property
     def key(self) -> Any:
-        """What is moved."""
+        """A key made of the moved parts."""
         return "unit", self.by if isinstance(self.by, str) else id(self.by)
 
 

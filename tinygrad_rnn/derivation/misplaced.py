@@ -39,7 +39,7 @@ class Elsewhere(Reference):
         return "elsewhere", id(self.quantity), self.shift, self.name
 
     def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is looked up in a run."""
+        """The function that looks it up in a run."""
         quantity, step_for = self.quantity, self.step_for
         return lambda run, t: run.values[quantity][step_for(t)]
 
@@ -72,7 +72,7 @@ class Row(Expression):
         return f"{writer.write(self.operands[0])}[{self.name}]", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is looked up in a run."""
+        """The function that looks it up in a run."""
         of, row_for, shape = compiled(self.operands[0]), self.row_for, self.shape
 
         def run_row(run: Any, t: Any) -> Any:
@@ -103,7 +103,7 @@ class Rolled(Expression):
         return f"shifted({writer.write(self.operands[0])}, {self.by:+d})", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is computed in a run."""
+        """The function that computes it in a run."""
         of, by, wraps = compiled(self.operands[0]), self.by, self.wraps
 
         def rolled(run: Any, t: Any) -> Any:
@@ -161,7 +161,7 @@ class PutInTurn(Expression):
         return f"overwritten({writer.write(self.operands[1])}, {writer.write(self.of)})", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is computed in a run."""
+        """The function that computes it in a run."""
         piece, place = map(compiled, self.of.inner.operands)
         onto, steps, shape = compiled(self.operands[1]), self.of.steps[:: self.turn], self.shape
 
@@ -184,7 +184,7 @@ class Put(Expression):
 
     @property
     def key(self) -> Any:
-        """What is put, and how."""
+        """A key made of the value and the way it is put."""
         return "put", self.how, self.of.key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
@@ -192,11 +192,11 @@ class Put(Expression):
         return Put(self.of.with_operands(operands), self.how)  # type: ignore[arg-type]
 
     def written(self, writer: Any) -> tuple[str, int]:
-        """What is put, and how."""
+        """The text of the value and the way it is put."""
         return f"put({writer.write(self.of)}, {self.how})", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
-        """How it is computed in a run."""
+        """The function that computes it in a run."""
         pieces, how, shape = list(map(compiled, self.operands)), self.how, self.shape
 
         def put(run: Any, t: Any) -> Any:

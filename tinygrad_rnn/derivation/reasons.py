@@ -20,7 +20,7 @@ SLOPES = {elementwise.tanh: "tanh' = 1 - {}²", activations.logistic: "σ' = {} 
 
 
 def reasons(quantity: Quantity, expression: Expression, forward: list[Quantity], last: int | None) -> tuple[str, ...]:
-    """Why the derivative by something is what its line says.
+    """The reasons for the form of a derivative's line.
 
     Args:
         quantity: the derivative.
@@ -79,7 +79,7 @@ def _user(term: Expression, writer: TextWriter) -> str:
 
 
 def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
-    """Which rule a part of an expression comes from."""
+    """The rules from which the parts of an expression come."""
     if not isinstance(part, Apply):
         return
     if is_product(part):
@@ -113,7 +113,7 @@ def _slope(whole: Expression, writer: TextWriter) -> Iterator[str]:
 
 
 def _is_result_of(operation: Any, result: Expression) -> bool:
-    """Whether a quantity is what an operation gives."""
+    """Return True if a quantity is the result of an operation."""
     if not isinstance(result, Reference):
         return False
     meanings = [equation.expression for equation in result.quantity.equations]
@@ -145,6 +145,6 @@ def _is_summed_over(part: Expression) -> bool:
 
 
 def _is_penalised(term: Expression, name: str) -> bool:
-    """Whether a term speaks of the parameter, and of nothing that was computed from others."""
+    """Return True for a term made of the parameter alone."""
     found: list[Any] = [p for p in parts(term) if isinstance(p, (Parameter, Reference, During))]
     return bool(found) and all(isinstance(p, Parameter) and p.name == name for p in found)

@@ -165,7 +165,7 @@ class Source:
                 self._statement(1, unit, (), unit.expression)
 
     def _straight(self, lines: list[Line]) -> None:
-        """All steps written out, where no loop has them in order."""
+        """Write out all steps, where no loop has them in order."""
         stepped = list(dict.fromkeys(line.quantity for line in lines if line.steps))
         self._assign([self.names[quantity] for quantity in stepped], ["{}"] * len(stepped))
         for line, t in straight(lines):
@@ -319,7 +319,7 @@ class Source:
 
 
 def _is_fresh(expression: Expression, line: Line) -> bool:
-    """Whether an expression gives a whole array of its own at each step."""
+    """Return True for an expression that gives a whole new array at each step."""
     made = isinstance(expression, Apply) and (expression.operation in INFIX or expression.operation in ACTIVATIONS)
     return made and expression.shape == line.shape and not any(isinstance(p, During) for p in parts(expression))
 

@@ -410,12 +410,12 @@ def common_last_step(lines: Iterable[Line]) -> int | None:
 
 
 def equation(line: Line) -> str:
-    """One line."""
+    """The text of a line."""
     return TextWriter().line(line)
 
 
 def written(lines: Sequence[Line], columns: bool = False) -> str:
-    """All lines, under headings: forward, backward, gradients; with vectors as rows or as columns."""
+    """The text of all lines, under headings: forward, backward, gradients; with vectors as rows or as columns."""
     last = common_last_step(lines)
     writer = TextWriter(last, columns)
     text: list[str] = []

@@ -34,7 +34,7 @@ class Layer(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many numbers it learns."""
+        """The number of values to learn."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
     @property
@@ -49,7 +49,7 @@ class Layer(NamedTuple):
         return " + ".join(text if gates == 1 else f"{gates}·{bracketed[gates]}" for gates, text in sums.items())
 
     def _in_letters(self, name: str, shape: tuple[int, ...]) -> tuple[int, list[str]]:
-        """How many gates a parameter serves, and its shape for one of them, in letters."""
+        """The number of gates that a parameter serves, and its shape for one of them, in letters."""
         letters, gates = [], 1
         for axis, size in enumerate(shape):
             wanted = self._letter(name, axis, len(shape))

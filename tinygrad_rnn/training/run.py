@@ -63,7 +63,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 class Report(NamedTuple):
-    """What a process tells the others of its part of a step.
+    """The report of a process on its part of a step, for the others.
 
     Attributes:
         loss: The losses of its parts, each times its share.
@@ -146,12 +146,12 @@ class Run:
 
     @property
     def step(self) -> int:
-        """How many batches have been learned from."""
+        """The number of batches learned from."""
         return self.history.step
 
     @property
     def stopped(self) -> bool:
-        """Whether the run has ended."""
+        """True if the run has ended."""
         return self.history.stopped is not None
 
     @property
@@ -191,7 +191,7 @@ class Run:
             self.model.load_state_dict(self.validation.best_weights)
 
     def _learn_from(self, batch: Batch, interrupt: DelayedInterrupt) -> list[Report]:
-        """One step: forward and backward pass of each part, sums over all parts, update."""
+        """Take a step: forward and backward pass of each part, sums over all parts, update."""
         reports = self.ranks.gather(lambda: self._compute(batch, interrupt))
         loss = sum(report.loss for report in reports)
         if not math.isfinite(loss):
@@ -335,7 +335,7 @@ class Run:
                 )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the rest of the run depends on, as arrays, numbers, strings, lists and dicts.
+        """The state on which the rest of the run depends, as arrays, numbers, strings, lists and dicts.
 
         All processes of a run ask for it together, and get the same.
         """
@@ -406,7 +406,7 @@ class Run:
             self.draw_apart()
 
     def draw_apart(self) -> None:
-        """Let the generators of each process but the first draw other numbers: each has other columns of a batch."""
+        """Make the generators of every process but the first draw other numbers: each has other columns of a batch."""
         for number, rng in enumerate(self.generators if self.ranks.rank else []):
             seed = np.random.SeedSequence([self.ranks.rank, number, int(rng.integers(2**31))])
             rng.bit_generator.state = type(rng.bit_generator)(seed).state

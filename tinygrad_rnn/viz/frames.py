@@ -15,7 +15,7 @@ END = float("inf")
 
 
 class Frame(NamedTuple):
-    """How far the two passes have come.
+    """The progress of the two passes.
 
     Attributes:
         text: what the frame says.
@@ -62,7 +62,7 @@ def shots(scene: Scene, graph: Graph, measured: Measured | None) -> Iterator[Sce
 
 
 class _Shot:
-    """One frame of a picture."""
+    """A frame of a film."""
 
     def __init__(self, scene: Scene, graph: Graph, measured: Measured, frame: Frame) -> None:
         self.whole, self.graph, self.measured, self.frame = scene, graph, measured, frame
@@ -70,7 +70,7 @@ class _Shot:
         self.first = min((panel.step for panel in scene.panels if panel.step is not None), default=END)
 
     def scene(self) -> Scene:
-        """All of it, with a caption below."""
+        """The whole scene, with a caption below."""
         whole = self.whole
         caption = Label(self.frame.text, 18, whole.height + 16, 15, "start", "heading")
         return replace(
@@ -87,13 +87,13 @@ class _Shot:
         return self.graph.edges[edge].target if edge >= 0 else -1
 
     def is_later(self, step: int | None, vertex: int) -> bool:
-        """Whether the forward pass hasn't come to it."""
+        """Return True if the forward pass hasn't reached it."""
         if vertex >= 0 and self.untimed[vertex]:
             return self.frame.forward != END
         return step is not None and step > self.frame.forward
 
     def has_gradient(self, step: int | None, vertex: int) -> bool:
-        """Whether the backward pass has come to it: to a parameter when all steps have added their parts."""
+        """Return True if the backward pass has reached it; for a parameter, when all steps have added their parts."""
         backward = self.frame.backward
         if backward is None:
             return False

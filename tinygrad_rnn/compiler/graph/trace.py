@@ -92,7 +92,7 @@ def tracer(value: Value) -> Tracer:
 
 
 class Trace:
-    """What has been recorded so far.
+    """The record of a function's operations so far.
 
     Attributes:
         captured: the Value of each Tensor that the function uses and that was there before.
@@ -234,7 +234,7 @@ def recorded(trace: Trace, a: Any) -> Value:
 
 
 def _shape_of(a: Any) -> Any:
-    """What may be seen of an argument by who looks at shapes: its array, or one like it."""
+    """An argument as far as its shape can be seen: its array, or an array like it."""
     value = a._data if isinstance(a, Tensor) else a
     return dummy(value) if isinstance(value, Value) else value
 

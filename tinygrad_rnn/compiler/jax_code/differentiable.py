@@ -46,7 +46,7 @@ def without_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
 
 
 def _checked(found: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-    """What a forward pass has found: the outputs, NaN if an index pointed past the end, and what it saved."""
+    """The outputs of a forward pass, NaN if an index pointed past the end, and the values that it saved."""
     outputs, saved, in_range = found
     if isinstance(in_range, jax.core.Tracer) or not places.as_bool(in_range):
         outputs = tuple(jnp.where(in_range, y, jnp.nan) if y.dtype.kind == "f" else y for y in outputs)

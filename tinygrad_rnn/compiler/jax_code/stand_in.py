@@ -108,7 +108,7 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
         return StandIn(self.array.reshape(*shape))
 
     def copy(self) -> StandIn:
-        """As ndarray's."""
+        """A copy; see ``ndarray.copy``."""
         return StandIn(self.array)
 
     # --- what is refused ---------------------------------------------------------------------------------------------

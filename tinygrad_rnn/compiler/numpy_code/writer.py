@@ -67,7 +67,7 @@ class Writer:
         return f"{self.named(getattr(value.op, 'forward', value.op))}({', '.join(arguments)})"
 
     def operand(self, a: Any, inside: Mapping[Value, str] = NOTHING) -> str:
-        """How an argument is written.
+        """An argument as it is written in the code.
 
         Args:
             a: the argument.
@@ -123,7 +123,7 @@ def as_tuple(parts: Iterable[str]) -> str:
 
 
 def is_word(text: str) -> bool:
-    """Whether a text is nothing but a name in small ASCII letters, which can stand in code as it is."""
+    """Return True for a name in small ASCII letters, which can stand in code as it is."""
     return re.fullmatch("[a-z][a-z0-9_]*", text) is not None and not keyword.iskeyword(text)
 
 

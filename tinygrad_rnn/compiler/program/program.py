@@ -21,7 +21,7 @@ Results = Mapping[Loop, "list[LoopResult]"]
 
 @dataclass(frozen=True, repr=False)
 class Program:
-    """What to compute: all that ``outputs`` and ``gradients`` are made of. It never changes; passes give new ones.
+    """A program: its outputs and gradients, and all that they are made of. It never changes; passes return new ones.
 
     Whoever reads one (an executor, a printer) goes through ``forward_order()`` and ``backward_order()``: Values, each
     after its operands, and Loops, each once, after all that they read. A ``LoopResult`` is computed by its Loop.
@@ -47,7 +47,7 @@ class Program:
 
     @cached_property
     def results(self) -> Results:
-        """What is wanted of each loop, forward and backward."""
+        """The wanted results of each loop, forward and backward."""
         return results_in([*self.outputs, *self.gradients.values()])
 
     def forward_order(self) -> list[Step]:
@@ -55,7 +55,7 @@ class Program:
         return in_order_of_computing(self.outputs, self.results)
 
     def backward_order(self) -> list[Step]:
-        """Those that only the backward pass needs, likewise."""
+        """The steps that only the backward pass needs, in order."""
         forward = set(self.forward_order())
         both = in_order_of_computing([*self.outputs, *self.gradients.values()], self.results)
         return [step for step in both if step not in forward]
@@ -92,7 +92,7 @@ class Program:
 
 
 def results_in(roots: Iterable[Value]) -> dict[Loop, list[LoopResult]]:
-    """All results of loops that some Values are made of, by loop, in the order in which they were asked for."""
+    """The results of loops among the ancestors of some Values, by loop, in the order in which they were asked for."""
     found: dict[Loop, list[LoopResult]] = {}
     for value in in_order(roots, parents=lambda v: v.op.reads([v]) if isinstance(v, LoopResult) else operands(v)):
         if isinstance(value, LoopResult):
@@ -101,7 +101,7 @@ def results_in(roots: Iterable[Value]) -> dict[Loop, list[LoopResult]]:
 
 
 def in_order_of_computing(roots: Iterable[Value], results: Results) -> list[Step]:
-    """All that some Values are made of: Values, and each Loop once, after all that they read.
+    """The steps that compute some Values: Values, and each Loop once, after all that they read.
 
     Args:
         roots: these Values.

@@ -1,4 +1,4 @@
-"""From a function to a program: run on tracers, twice, so that one that does something else each time is found out."""
+"""Tracing: a function becomes a program. It is run twice, to find out if it does something else each time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _trace_once(function: Callable[..., Any], arguments: Any) -> Program:
 
 
 def _reason(error: BaseException) -> BaseException:
-    """Why a trace failed: a Tensor's own words, also where NumPy, which asked it, made another error of them."""
+    """The reason of a failed trace: a Tensor's own error, also where NumPy replaced it by another."""
     cause = error.__cause__ or error.__context__
     while cause is not None and not isinstance(cause, NotOnTensors):
         cause = cause.__cause__ or cause.__context__
