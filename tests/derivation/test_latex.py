@@ -109,20 +109,12 @@ def test_no_name_is_obeyed(name: str, katex: Path) -> None:
 
 @pytest.mark.parametrize("make", DERIVATIONS.values(), ids=DERIVATIONS)
 def test_a_page_is_well_formed_and_needs_no_script(make: Any) -> None:
-    pytest.importorskip("latex2mathml")
     derivation = make()
     page = derivation.html()
     root = ET.fromstring(re.sub(r"<meta[^>]*>|<!DOCTYPE html>", "", page).replace("&nbsp;", " "))
     equations = [e for e in root.iter() if e.tag.endswith("math")]
     assert len(equations) >= len(derivation.lines)
     assert "<script" not in page
-
-
-def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "latex2mathml", None)
-    monkeypatch.setitem(__import__("sys").modules, "latex2mathml.converter", None)
-    with pytest.raises(ImportError, match=r'pip install "tinygrad_rnn\[math\]"'):
-        tr.derive(BY_NAME["elman"]().loss).html()
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

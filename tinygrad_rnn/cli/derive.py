@@ -38,7 +38,7 @@ def add_to(commands: Any) -> None:
     for name, about in (
         ("latex", "as LaTeX"),
         ("markdown", "as Markdown, with equations in LaTeX"),
-        ("html", "as a page (needs the extra math)"),
+        ("html", "as a page"),
         ("source", "as a NumPy function"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="text", help=about)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..derivation.edits import Edit
-from ..derivation.text import TextWriter, common_last_step
+from ..derivation.text import common_last_step
+from ..derivation.writer import TextWriter
 from .report import Diagnosis
 
 

@@ -320,9 +320,6 @@ class Derivation:
             columns: as in ``text``.
             style: as in ``text``.
             products: as in ``text``.
-
-        Raises:
-            ImportError: latex2mathml, the extra ``math``, isn't installed.
         """
         return html(self.in_style(style, products).lines, columns)
 

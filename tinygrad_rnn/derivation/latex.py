@@ -5,31 +5,13 @@ Names come from users, so each is written letter by letter: what LaTeX would obe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from ..autodiff.rules import elementwise, indexing, linalg, reductions, shape
-from .absence import follows_from_absence
-from .expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Step, Steps
 from .lines import Line
-from .quantities import Quantity
-from .recognising import one_hot
-from .text import (
-    ATOM,
-    BY_ELEMENT,
-    COMPARISONS,
-    KINDS,
-    LOOKS,
-    MATRIX,
-    POWER,
-    SUM,
-    Piece,
-    TextWriter,
-    common_last_step,
-    entry,
-)
+from .notation import ATOM, BY_ELEMENT, Notation, Piece
+from .text import common_last_step, notes, sections
+from .writer import TextWriter
 
 GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta", "θ": "theta",
@@ -42,167 +24,112 @@ ESCAPED = {
     "$": r"\$", "~": r"\sim ", "'": "'", " ": r"\ ",
 }  # fmt: skip
 NAMED = {"tanh", "exp", "log", "sin", "cos", "max", "min", "sinh", "cosh"}  # LaTeX has a command of that name
-SIGNS = {"≥": r"\ge", "≤": r"\le", "≠": r"\ne", "and": r"\wedge", "or": r"\vee"}
 
 
-class LatexWriter(TextWriter):
-    """Writes expressions as LaTeX.
+SIGNS = {
+    "∘": r"\odot", "⊗": r"\otimes", "·": r"\cdot", "⋯": r"\cdots", "≥": r"\ge", "≤": r"\le", "≠": r"\ne",
+    "and": r"\wedge", "or": r"\vee",
+}  # fmt: skip
 
-    Args:
-        last: the last step, which is written T; None where the loops have none in common.
-        columns: whether vectors are written as columns.
-    """
 
-    # --- names -------------------------------------------------------------------------------------------------------
+class Latex(Notation):
+    r"""LaTeX: ``\Delta_{t} = \frac{\partial L}{\partial h_{t}} \odot \left(1 - {h_{t}}^{2}\right)``."""
 
-    DOT, DOTS = r" \cdot ", r" \cdots "
+    has_bars = True
 
-    def ratio(self, of: str, by: str, direct: bool = False) -> str:
+    def name(self, base: str, mark: str = "", step: str = "") -> str:
+        """A name; its mark stands above, in brackets."""
+        above = f"^{{({name(mark)})}}" if mark else ""
+        return f"{name(base)}{above}{self._below(step)}"
+
+    def _below(self, step: str) -> str:
+        return f"_{{{step.replace('..', ':')}}}" if step else ""
+
+    def number(self, text: str) -> Piece:
+        """A number that is not negative."""
+        mantissa, e, exponent = text.partition("e")
+        return (rf"{mantissa} \cdot 10^{{{int(exponent)}}}", BY_ELEMENT) if e else (text, ATOM)
+
+    def plain(self, text: str) -> str:
+        """Words, steps, indices."""
+        if text == "·":
+            return r"\cdot"
+        if text == "...":
+            return r"\dots"
+        if text.startswith(("t = ", "k = ")):
+            return text.replace("..", r", \dots, ")
+        if text.startswith("t in "):
+            return rf"t \in \{{{text[6:-1]}\}}"
+        return text if re.fullmatch(r"[-+\w:, ]*", text, re.ASCII) and "_" not in text else rf"\text{{{escaped(text)}}}"
+
+    def derivative(self, of: str, by: str, direct: bool = False) -> str:
         """The derivative of something by something."""
         return rf"\frac{{\partial{'^{+}' if direct else ''} {of}}}{{\partial {by}}}"
 
-    def vector(self, quantities: Sequence[Quantity], step: str) -> str:
-        """Some quantities of one step as one."""
-        if len(quantities) == 1:
-            return super().vector(quantities, step)
-        return rf"\left({', '.join(self._indexed(q.base, q.mark, '') for q in quantities)}\right)_{{{step}}}"
-
-    def sum_to(self, letter: str, first: str, last: str) -> str:
-        """The sign of a sum over another number than the step."""
-        return rf"\sum_{{{letter}={first}}}^{{{last}}}"
-
-    def entry_of(self, array: Expression) -> str:
-        """The entry of an array that a line is about."""
-        return rf"\left({self.write(array)}\right)_{{{entry(array.shape)}}}"
-
-    def _indexed(self, base: str, mark: str, step: str) -> str:
-        above = f"^{{({name(mark)})}}" if mark else ""
-        return f"{name(base)}{above}" + (f"_{{{step}}}" if step else "")
-
-    def steps(self, steps: Steps) -> str:
-        """Several steps: t = 1, …, T."""
-        if len(steps) == 1:
-            return f"t = {self.step_name(steps[0])}"
-        if steps == tuple(range(steps[0], steps[-1] + 1)):
-            return rf"t = {self.step_name(steps[0])}, \dots, {self.step_name(steps[-1])}"
-        return rf"t \in \{{{', '.join(map(self.step_name, steps))}\}}"
-
-    # --- expressions -------------------------------------------------------------------------------------------------
-
-    def within(self, expression: Expression, binding: int) -> str:
-        """An expression as part of another, in brackets if it holds together less tightly."""
-        text, own = self.piece(expression)
-        return text if own >= binding else rf"\left({text}\right)"
-
-    def piece(self, e: Expression) -> Piece:
-        """An expression, and how tightly it holds together."""
-        return (name(e.name), ATOM) if isinstance(e, (Parameter, Data)) else super().piece(e)
-
-    def _number(self, value: Any) -> Piece:
-        text, binding = super()._number(value)
-        mantissa, e, exponent = text.partition("e")
-        return (rf"{mantissa} \cdot 10^{{{int(exponent)}}}", BY_ELEMENT) if e else (text, binding)
-
-    def _constant(self, array: np.ndarray) -> str:
-        text = super()._constant(array)
-        return text if text == "I" else r"\cdot" if text == "·" else rf"\text{{{text.replace('...', '…')}}}"
-
-    TO = ":"
+    def equals(self, left: str, right: str) -> str:
+        """An equation, with ``&`` before the sign that lines are aligned at."""
+        return f"{left} &= {right}"
 
     def bracketed(self, text: str) -> str:
+        """In round brackets."""
+        return rf"\left({text}\right)"
+
+    def listed(self, parts: Sequence[str], mark: str = ", ") -> str:
         """In square brackets."""
-        return rf"\left[{text}\right]"
+        return rf"\left[{mark.join(parts)}\right]"
 
-    def _sum_sign(self, steps: Steps) -> str:
-        if self.last is not None and steps == tuple(range(1, self.last + 1)):
-            return r"\sum_{t=1}^{T}"
-        return rf"\sum_{{{self.steps(steps)}}}"
+    def infix(self, sign: str, parts: Sequence[str]) -> str:
+        """Parts with a sign between them."""
+        return (f" {SIGNS.get(sign, sign)} " if sign else r"\, ").join(parts)
 
-    def applied(self, e: Apply) -> Piece:
-        """An operation."""
-        operation, operands = e.operation, e.operands
-        if operation is elementwise.divide:
-            return rf"\frac{{{self.write(operands[0])}}}{{{self.write(operands[1])}}}", POWER
-        if operation in (elementwise.square, elementwise.power_by_number):
-            exponent = 2 if operation is elementwise.square else e.settings["exponent"]
-            return f"{{{self.within(operands[0], ATOM)}}}^{{{exponent}}}", POWER
-        if operation is linalg.matmul:
-            first, second = self.in_order(operands)
-            return rf"{self.within(first, MATRIX)}\, {self.within(second, POWER)}", MATRIX
-        if operation is np.outer:
-            first, second = self.in_order(operands)
-            return rf"{self.within(first, POWER)} \otimes {self.within(second, POWER)}", MATRIX
-        if operation is shape.transpose and not e.settings.get("axes"):
-            return rf"{{{self.within(operands[0], ATOM)}}}^{{\top}}", POWER
-        if operation is elementwise.sqrt:
-            return rf"\sqrt{{{self.write(operands[0])}}}", ATOM
-        if operation is elementwise.absolute:
-            return rf"\left|{self.write(operands[0])}\right|", ATOM
-        return super().applied(e)
+    def fraction(self, above: str, below: str) -> str:
+        """A quotient."""
+        return rf"\frac{{{above}}}{{{below}}}"
 
-    def _added(self, terms: Sequence[Expression]) -> str:
-        text = ""
-        for term in terms:
-            inner = term.inner if isinstance(term, During) else term
-            written = self.within(inner, SUM)
-            if isinstance(term, During) and not follows_from_absence(term):
-                written = rf"{self.within(inner, BY_ELEMENT)}\, [{self.steps(term.steps)}]"
-            text += written if not text else f" - {written[1:]}" if written.startswith("-") else f" + {written}"
-        return text
+    def power(self, base: str, exponent: str) -> str:
+        """A power; the exponent ``T`` is a transpose."""
+        return f"{{{base}}}^{{{TRANSPOSED if exponent == 'T' else exponent}}}"
 
-    def _multiplied(self, operands: Sequence[Expression]) -> str:
-        numbers = [self.within(o, ATOM) for o in operands if isinstance(o, Number)]
-        others = [self.within(o, MATRIX) for o in operands if not isinstance(o, Number)]
-        return r"\, ".join([*numbers, *([r" \odot ".join(others)] if others else [])])
+    def taken(self, array: str, index: str) -> str:
+        """A part of an array."""
+        return f"{{{array}}}_{{[{index}]}}"
 
-    def _called(self, e: Apply) -> Piece:
-        """An operation that is written as a function, an index or a condition."""
-        operation, operands = e.operation, e.operands
-        if operation in LOOKS or (operation is shape.reshape and operands[0].shape == ()):
-            return self.piece(operands[0])
-        if operation is indexing.getitem:
-            return self._indexing(e)
-        if operation in (shape.joined, shape.stacked):
-            down = operation is shape.stacked or self.is_below(e)
-            return rf"\left[{('; ' if down else ', ').join(map(self.write, operands))}\right]", ATOM
-        if operation is elementwise.where:
-            return self._where(operands)
-        word = "onehot" if operation is one_hot else getattr(operation, "name", None) or operation.__name__
-        if word in COMPARISONS:
-            sign = SIGNS.get(COMPARISONS[word], COMPARISONS[word])
-            return f" {sign} ".join(self.within(o, BY_ELEMENT) for o in operands), SUM
-        is_sum = operation is reductions.sum and e.settings.get("axis") in (0, (0,)) and not e.settings.get("keepdims")
-        if is_sum and len(operands[0].shape) == 2:
-            return rf"\sum_{{\text{{rows}}}} {self.within(operands[0], BY_ELEMENT)}", BY_ELEMENT
-        arguments = [self.write(o) for o in operands if not (isinstance(o, Number) and o.value is None)]
-        settings = [] if word == "onehot" else [rf"\text{{{escaped(setting)}}}" for setting in self._settings(e)]
-        return rf"{function(word)}\left({', '.join([*arguments, *settings])}\right)", ATOM
+    def call(self, function: str, arguments: Sequence[str]) -> str:
+        """A function of something."""
+        if function == "sqrt":
+            return rf"\sqrt{{{arguments[0]}}}"
+        if function == "abs":
+            return rf"\left|{arguments[0]}\right|"
+        return rf"{function_name(function)}\left({', '.join(arguments)}\right)"
 
-    def _where(self, operands: Sequence[Expression]) -> Piece:
-        condition, chosen, other = operands
-        if isinstance(other, Number) and other.value == 0:
-            return rf"{self.within(chosen, MATRIX)} \odot \left[{self.write(condition)}\right]", BY_ELEMENT
-        cases = rf"{self.write(chosen)} & {self.write(condition)} \\ {self.write(other)} & \text{{otherwise}}"
-        return rf"\begin{{cases}} {cases} \end{{cases}}", ATOM
+    def sum_over(self, what: str, inner: str) -> str:
+        """A sum, over all steps, certain ones, or rows."""
+        if what == "t":
+            return rf"\sum_{{t=1}}^{{T}} {inner}"
+        letter, is_range, ends = what.partition(" = ")
+        if is_range and letter == "k":
+            first, _, last = ends.partition("..")
+            return rf"\sum_{{k={first}}}^{{{last}}} {inner}"
+        below = rf"\text{{{what}}}" if what.isalpha() else self.plain(what)
+        return rf"\sum_{{{below}}} {inner}"
 
-    def _indexing(self, e: Apply) -> Piece:
-        inner, index = e.operands[0], e.settings["index"]
-        if isinstance(index, Step) and index.sign == 1:
-            step = self.moving_step(index.offset + 1)
-            if isinstance(inner, Data):
-                return self.rows_of(inner, step), ATOM
-            if isinstance(inner, Reference) and inner.shift is None and inner.at is None:
-                return self.symbol(inner.quantity, step), ATOM
-            return rf"{{{self.within(inner, ATOM)}}}_{{[{step}]}}", ATOM
-        return rf"{{{self.within(inner, ATOM)}}}_{{[{self._index(index, e.operands)}]}}", ATOM
+    def during(self, term: str, steps: str) -> str:
+        """A term that is there at certain steps."""
+        return rf"{term}\, [{self.plain(steps)}]"
 
-    def _index(self, index: Any, operands: Sequence[Expression]) -> str:
-        return r"\dots" if index is Ellipsis else super()._index(index, operands)
+    def cases(self, chosen: str, condition: str, other: str) -> str:
+        """One of two values."""
+        return rf"\begin{{cases}} {chosen} & {condition} \\ {other} & \text{{otherwise}} \end{{cases}}"
 
-    def line(self, line: Line) -> str:
-        """A line, with ``&`` before the sign that lines are aligned at."""
-        left, _, right = super().line(line).partition(" = ")
-        return f"{left} &= {right}"
+
+TRANSPOSED = r"\top"
+LATEX = Latex()
+
+
+class LatexWriter(TextWriter):
+    """Writes expressions as LaTeX."""
+
+    notation = LATEX
 
 
 def name(text: str) -> str:
@@ -233,49 +160,36 @@ def escaped(text: str) -> str:
     return "".join(signs.get(c, f"\\{c}" if c in "{}_%#&$" else c if c.isprintable() else "?") for c in text)
 
 
-def function(word: str) -> str:
+def function_name(word: str) -> str:
     """What a function is called."""
-    if word == "sigmoid":
+    if word == "σ":
         return r"\sigma"
     return rf"\{word}" if word in NAMED else rf"\operatorname{{{escaped(word)}}}"
 
 
 def latex(lines: Sequence[Line], columns: bool = False) -> str:
-    """All lines as three ``align*`` environments, each under a comment that says what it holds."""
-    blocks = []
-    for title, rows in sections(lines, columns):
-        body = " \\\\\n".join(f"{equation} && {when}" if when else equation for equation, when, _ in rows)
+    """All lines as ``align*`` environments, one for each part, under a comment that says what it holds."""
+    writer, blocks = LatexWriter(common_last_step(lines), columns), []
+    for title, chosen in sections(lines):
+        rows = [(writer.line(line), _when(writer, line)) for line in chosen]
+        body = " \\\\\n".join(f"{equation} && {when}" if when else equation for equation, when in rows)
         blocks.append(f"% {title}\n\\begin{{align*}}\n{body}\n\\end{{align*}}")
     return "\n\n".join(blocks)
 
 
 def markdown(lines: Sequence[Line], columns: bool = False) -> str:
     """All lines as Markdown: a heading for each part, an equation for each line, and why it is so."""
-    text: list[str] = []
-    for title, rows in sections(lines, columns):
-        text.append(f"### {title}")
-        for equation, when, why in rows:
-            shown = equation.replace(" &= ", " = ", 1) + (rf" \qquad {when}" if when else "")
-            text.append(f"$$\n{shown}\n$$" + (f"\n\n{why}" if why else ""))
-    return "\n\n".join(text) + "\n"
-
-
-def sections(lines: Sequence[Line], columns: bool = False) -> list[tuple[str, list[tuple[str, str, str]]]]:
-    """For each part of a derivation its title and its rows: equation, steps, reasons."""
     writer = LatexWriter(common_last_step(lines), columns)
-    sections = []
-    for kind, title in KINDS.items():
-        rows = []
-        for line in (line for line in lines if line.kind == kind):
-            when = _direction(writer, line.steps, kind == "backward") if line.steps else ""
-            rows.append((writer.line(line), when, "; ".join(line.why)))
-        if rows:
-            sections.append((title, rows))
-    return sections
+    text: list[str] = []
+    for title, chosen in sections(lines):
+        text.append(f"### {title}")
+        for line in chosen:
+            when, why = _when(writer, line), "; ".join(line.why)
+            shown = writer.line(line).replace(" &= ", " = ", 1) + (rf" \qquad {when}" if when else "")
+            text.append(f"$$\n{shown}\n$$" + (f"\n\n{why}" if why else ""))
+    return "\n\n".join([*text, *notes(lines)]) + "\n"
 
 
-def _direction(writer: LatexWriter, steps: Steps, backwards: bool) -> str:
-    text = writer.steps(steps)
-    if backwards and len(steps) > 1 and steps == tuple(range(steps[0], steps[-1] + 1)):
-        return rf"t = {writer.step_name(steps[-1])}, \dots, {writer.step_name(steps[0])}"
-    return text
+def _when(writer: LatexWriter, line: Line) -> str:
+    """The steps for which a line holds."""
+    return writer.steps(line.steps, line.kind == "backward") if line.steps else ""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from ..autodiff.extras import pip_install
-from .latex import sections
+from ..autodiff.texts import printable
 from .lines import Line
+from .mathml import MathMLWriter, math
+from .text import common_last_step, notes, sections
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
 table { border-collapse: collapse; width: 100%; }
 td { padding: 0.35rem 0.8rem; border-top: 1px solid #d7dce1; vertical-align: middle; }
+td math { text-align: left; margin-left: 0; }
 td.why { color: #4d5a68; font-size: 0.9em; min-width: 16rem; }
 math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", math; }
 @media (prefers-color-scheme: dark) { body { background: #12181f; color: #e6ebf0; } td.why { color: #a9b4c0; } }
@@ -20,23 +22,17 @@ math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Ca
 
 
 def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation") -> str:
-    """All lines as a page: a table for each part, with an equation, its steps and its reasons in each row.
-
-    Raises:
-        ImportError: latex2mathml isn't installed.
-    """
-    try:
-        from latex2mathml.converter import convert
-    except ImportError:
-        raise ImportError(f"html() writes MathML by latex2mathml: {pip_install('math')}") from None
+    """All lines as a page: a table for each part, with an equation, its steps and its reasons in each row."""
+    writer = MathMLWriter(common_last_step(lines), columns)
     parts = []
-    for heading, rows in sections(lines, columns):
-        cells = [
-            f"<tr><td>{convert(equation.replace(' &= ', ' = ', 1))}</td><td>{convert(when) if when else ''}</td>"
-            f'<td class="why">{escape(why)}</td></tr>'
-            for equation, when, why in rows
-        ]
-        parts.append(f"<h2>{heading}</h2>\n<table>\n" + "\n".join(cells) + "\n</table>")
+    for heading, chosen in sections(lines):
+        rows = []
+        for line in chosen:
+            when = math(writer.steps(line.steps, line.kind == "backward")) if line.steps else ""
+            why = escape(printable("; ".join(line.why)))
+            rows.append(f'<tr><td>{math(writer.line(line))}</td><td>{when}</td><td class="why">{why}</td></tr>')
+        parts.append(f"<h2>{heading}</h2>\n<table>\n" + "\n".join(rows) + "\n</table>")
+    parts += [f"<p>{escape(note)}</p>" for note in notes(lines)]
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     body = f"<h1>{escape(title)}</h1>\n" + "\n".join(parts)
     top = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>'

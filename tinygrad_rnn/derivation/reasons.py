@@ -12,8 +12,8 @@ from .expressions import Apply, During, Expression, Number, Parameter, Reference
 from .quantities import Quantity, Sensitivity
 from .reading import parts
 from .recognising import one_hot
-from .text import TextWriter
 from .tracing import Vjp
+from .writer import TextWriter
 
 # Whose derivative is recognised by the result: how it is written, with the result for {}.
 SLOPES = {elementwise.tanh: "tanh' = 1 - {}²", activations.logistic: "σ' = {} ∘ (1 - {})"}

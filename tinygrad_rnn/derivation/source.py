@@ -24,7 +24,8 @@ from .numpy_text import INFIX, NotWritable, NumpyWriter
 from .path_rows import over_paths, path_rows
 from .quantities import Quantity
 from .reading import fixed, parts, total
-from .text import TextWriter, common_last_step
+from .text import common_last_step
+from .writer import TextWriter
 
 WIDTH = 116
 MOST_LETTERS = 40  # of a name, in a variable

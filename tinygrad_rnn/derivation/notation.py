@@ -1,0 +1,109 @@
+"""The signs in which expressions are written: as plain text here, with LaTeX and MathML beside it.
+
+A writer says what stands where; a notation says how that looks. What a writer hands over as ``step`` is plain:
+``t-1``, ``1..T``, ``t = T``; each notation knows how to set it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+# How tightly a piece holds together: a sum, a product by element, a quotient, a matrix product, a power, a name.
+SUM, BY_ELEMENT, MATRIX, POWER, ATOM = range(5)
+Piece = tuple[str, int]
+
+SUPERSCRIPTS = dict(zip("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+class Notation:
+    """Plain text: ``Δ_t = ∂L/∂h_t ∘ (1 - h_t²)``.
+
+    Attributes:
+        minus: the sign that a negative piece begins with.
+        has_bars: whether a fraction's bar says what belongs together, without brackets.
+    """
+
+    minus = "-"
+    has_bars = False
+
+    # --- names and numbers -------------------------------------------------------------------------------------------
+
+    def name(self, base: str, mark: str = "", step: str = "") -> str:
+        """A name, with a mark that tells it from others and the step at which it is read."""
+        if mark and all(c in SUPERSCRIPTS for c in mark):  # in brackets, for it is no exponent
+            mark = f"⁽{''.join(SUPERSCRIPTS[c] for c in mark)}⁾"
+        elif mark:
+            mark = f"^{mark}"
+        return f"{base}{mark}{self._below(step)}"
+
+    def _below(self, step: str) -> str:
+        return "" if not step else f"_{step}" if len(step) == 1 else f"_{{{step}}}"
+
+    def vector(self, names: Sequence[str], step: str) -> str:
+        """Several names of one step as one."""
+        return f"{self.bracketed(', '.join(names))}{self._below(step)}"
+
+    def number(self, text: str) -> Piece:
+        """A number that is not negative."""
+        return text, ATOM
+
+    def plain(self, text: str) -> str:
+        """Words, steps, indices: anything that is no name."""
+        return text
+
+    def derivative(self, of: str, by: str, direct: bool = False) -> str:
+        """The derivative of something by something."""
+        return f"∂{'⁺' if direct else ''}{of}/∂{by}"
+
+    def equals(self, left: str, right: str) -> str:
+        """An equation."""
+        return f"{left} = {right}"
+
+    # --- operations --------------------------------------------------------------------------------------------------
+
+    def bracketed(self, text: str) -> str:
+        """In round brackets."""
+        return f"({text})"
+
+    def listed(self, parts: Sequence[str], mark: str = ", ") -> str:
+        """In square brackets."""
+        return f"[{mark.join(parts)}]"
+
+    def infix(self, sign: str, parts: Sequence[str]) -> str:
+        """Parts with a sign between them: +, -, ∘, ⊗, ·, ⋯, a comparison, or "" for a matrix product."""
+        return (f" {sign} " if sign else " ").join(parts)
+
+    def fraction(self, above: str, below: str) -> str:
+        """A quotient."""
+        return f"{above} / {below}"
+
+    def power(self, base: str, exponent: str) -> str:
+        """A power; the exponent ``T`` is a transpose."""
+        return base + {"2": "²", "T": "ᵀ"}.get(exponent, f"^{exponent}")
+
+    def taken(self, array: str, index: str) -> str:
+        """A part of an array."""
+        return f"{array}[{index}]"
+
+    def entry(self, array: str, place: str) -> str:
+        """One entry of an array, in brackets."""
+        return f"{self.bracketed(array)}_{{{place}}}"
+
+    def call(self, function: str, arguments: Sequence[str]) -> str:
+        """A function of something."""
+        return f"{function}({', '.join(arguments)})"
+
+    def sum_over(self, what: str, inner: str) -> str:
+        """A sum, over all steps (``t``), certain ones, or rows."""
+        return f"Σ_{what if what.isalpha() else f'{{{what}}}'} {inner}"
+
+    def during(self, term: str, steps: str) -> str:
+        """A term that is there at certain steps."""
+        return f"{term} [{steps}]"
+
+    def cases(self, chosen: str, condition: str, other: str) -> str:
+        """One of two values."""
+        return self.call("where", [condition, chosen, other])
+
+
+TEXT = Notation()
