@@ -23,7 +23,7 @@ class Item:
 
     Attributes:
         op: what made it; None for a leaf.
-        inputs: Items, and what is no array.
+        inputs: items, and what is no array.
         keywords: of the operation.
         value: the recorded value.
         scope: where it was made.

@@ -136,10 +136,6 @@ def _lines(unit: Unit) -> list[Line]:
     return unit.lines if isinstance(unit, Loop) else [unit]
 
 
-def _computes(unit: Unit) -> set[Quantity]:
-    return {line.quantity for line in _lines(unit)}
-
-
 def _gives(unit: Unit) -> set[Visit]:
     """The values that a unit computes: of which quantity, at which step."""
     return {(line.quantity, t) for line in _lines(unit) for t in line.steps or (None,)}

@@ -202,7 +202,7 @@ class Vocabulary(ABC):
         """Return the symbols of a text that aren't in the vocabulary, each once, in the order in which they come.
 
         Args:
-            text: A text.
+            text: a text.
 
         Example:
             >>> CharacterVocabulary("abc").strange("back up")

@@ -22,13 +22,13 @@ class Checkpoints:
     """The folder in which a training run saves itself, and how often it does.
 
     Args:
-        folder: A folder of the run's own; made if it isn't there.
-        every: Save after every so many steps; None: by time.
-        seconds: Without ``every``, save when so many seconds have passed since the last time.
-        keep: How many of the newest to keep.
+        folder: a folder of the run's own; made if it isn't there.
+        every: save after every so many steps; None: by time.
+        seconds: without ``every``, save when so many seconds have passed since the last time.
+        keep: how many of the newest to keep.
 
     Raises:
-        ValueError: A number that makes no sense.
+        ValueError: a number that makes no sense.
 
     Example:
         >>> import tempfile
@@ -55,7 +55,7 @@ class Checkpoints:
         """Take the folder for this run.
 
         Raises:
-            OSError: The folder can't be made or written to, or another run has it.
+            OSError: the folder can't be made or written to, or another run has it.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ class Checkpoints:
         """Write the checkpoint of a step, then remove those that are too many.
 
         Raises:
-            OSError: It can't be written. The older ones are all still there.
+            OSError: it can't be written. The older ones are all still there.
         """
         self._last_time = time.monotonic()  # also of an attempt that fails: the next one waits its time
         save_tree(tree, self.path_of(step))
@@ -105,8 +105,8 @@ class Checkpoints:
         A damaged one gets another name, with a warning, and the one before it is taken.
 
         Raises:
-            ValueError: There are some, but all are damaged.
-            OSError: One can't be read.
+            ValueError: there are some, but all are damaged.
+            OSError: one can't be read.
         """
         problems = []
         for step, path in self._found():

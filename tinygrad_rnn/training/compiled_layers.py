@@ -49,9 +49,9 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
     as it is.
 
     Args:
-        model: The model.
-        executor: As in ``tinygrad_rnn.compile``; None: compile nothing.
-        history: Is told which cells aren't compiled, and why.
+        model: the model.
+        executor: as in ``tinygrad_rnn.compile``; None: compile nothing.
+        history: is told which cells aren't compiled, and why.
     """
     if executor is None:
         yield

@@ -20,16 +20,16 @@ def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = c
     same batches every time.
 
     Args:
-        model: The model.
-        data: Batches; or inputs and targets, ``(X, y)``, as ``fit`` takes them.
+        model: the model.
+        data: batches; or inputs and targets, ``(X, y)``, as ``fit`` takes them.
         loss: ``loss(prediction, targets)``, a mean over the targets; or its name.
-        predict: How the model is called.
+        predict: how the model is called.
 
     Returns:
         The mean over all targets: a batch counts for as many targets as it has.
 
     Raises:
-        ValueError: There are no batches, or the data don't stand at the beginning of an epoch.
+        ValueError: there are no batches, or the data don't stand at the beginning of an epoch.
     """
     batches = as_batches(model, data, predict) if type(data) in (tuple, list) and not _are_batches(data) else data
     criterion = as_loss(loss, batch_first=batches is not data and batch_first(model))

@@ -16,11 +16,11 @@ class FolderLock:
     """Holds a folder for this run alone, from when it is made until ``release()``.
 
     Args:
-        folder: An existing folder.
+        folder: an existing folder.
 
     Raises:
-        BlockingIOError: Another run holds it.
-        OSError: The lock file can't be written.
+        BlockingIOError: another run holds it.
+        OSError: the lock file can't be written.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -21,19 +21,19 @@ class History:
     """The record of a run.
 
     Args:
-        metrics: The names of what is measured beside the loss.
+        metrics: the names of what is measured beside the loss.
 
     Attributes:
-        step: How many batches have been learned from. Steps are counted from 1: ``losses[0]`` is that of step 1.
-        epochs: The step at which each finished epoch ended.
-        epoch_losses: The mean loss of each finished epoch, every batch weighted by what it holds.
+        step: how many batches have been learned from. Steps are counted from 1: ``losses[0]`` is that of step 1.
+        epochs: the step at which each finished epoch ended.
+        epoch_losses: the mean loss of each finished epoch, every batch weighted by what it holds.
         validation: ``(step, loss)`` for each time that the model was validated.
-        epoch_metrics: The means of each metric over each finished epoch, by name.
+        epoch_metrics: the means of each metric over each finished epoch, by name.
         validation_metrics: ``(step, value)`` of each metric for each time that the model was validated, by name.
-        symbols: How many inputs (characters, words, time steps) have been seen.
-        seconds: How long it took, the time before an interruption included.
-        stopped: Why it ended, in words; None while it is going on.
-        not_compiled: Why parts of the model ran as they are though they were to be compiled, by part, in words.
+        symbols: how many inputs (characters, words, time steps) have been seen.
+        seconds: how long it took, the time before an interruption included.
+        stopped: why it ended, in words; None while it is going on.
+        not_compiled: why parts of the model ran as they are though they were to be compiled, by part, in words.
 
     Example:
         >>> history = History()
@@ -127,10 +127,10 @@ class History:
         """Take down a step.
 
         Args:
-            loss: Its loss.
-            symbols: How many inputs it saw.
-            weight: What it counts for in the mean of its epoch.
-            metrics: The values of the metrics, in the order of their names.
+            loss: its loss.
+            symbols: how many inputs it saw.
+            weight: what it counts for in the mean of its epoch.
+            metrics: the values of the metrics, in the order of their names.
         """
         self._losses.append(loss)
         for values, value in zip(self._metrics.values(), metrics, strict=True):
@@ -153,13 +153,13 @@ class History:
         """Draw the loss of every step, smoothed too, and the validation loss.
 
         Args:
-            ax: Matplotlib axes to draw on; new ones by default.
+            ax: matplotlib axes to draw on; new ones by default.
 
         Returns:
             The axes.
 
         Raises:
-            ImportError: Matplotlib isn't installed.
+            ImportError: matplotlib isn't installed.
         """
         if ax is None:
             try:

@@ -14,7 +14,7 @@ class DelayedInterrupt:
     Signals belong to the main thread; in any other this does nothing.
 
     Attributes:
-        requested: Whether Ctrl-C was pressed.
+        requested: whether Ctrl-C was pressed.
     """
 
     def __init__(self) -> None:

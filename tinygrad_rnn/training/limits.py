@@ -28,7 +28,7 @@ class Limits(NamedTuple):
         """Raise ValueError if there is no limit, or one that makes no sense.
 
         Raises:
-            ValueError: There is none, or one that makes no sense.
+            ValueError: there is none, or one that makes no sense.
         """
         if all(limit is None for limit in self):
             raise ValueError("fit: say when to stop: epochs=, steps=, seconds= or threshold=")

@@ -25,16 +25,16 @@ def predict(model: Module, batch: Any, state: Any = None) -> Any:
     the padded sequences are; one that has a parameter ``target`` gets the targets, for teacher forcing.
 
     Args:
-        model: The model.
-        batch: What it predicts from; or examples, an array or a list of sequences.
-        state: The state to start from.
+        model: the model.
+        batch: what it predicts from; or examples, an array or a list of sequences.
+        state: the state to start from.
 
     Returns:
         ``(prediction, state)``; the state is None if the model has none to carry on. For examples, the predictions
         alone, as ``model.predict`` gives them.
 
     Raises:
-        ValueError: The batch is padded and the model takes no ``lengths``.
+        ValueError: the batch is padded and the model takes no ``lengths``.
     """
     return call_with(model, batch, state) if isinstance(batch, Batch) else model.predict(batch)
 
@@ -43,7 +43,7 @@ def loss_of(loss: Loss, prediction: Any, batch: Batch) -> Any:
     """The loss of a prediction: ``loss(prediction, targets)``, told ``lengths=`` of padded targets if it asks for them.
 
     Raises:
-        ValueError: It isn't one number.
+        ValueError: it isn't one number.
     """
     value = loss(prediction, batch.targets, **keywords_for(loss, batch))
     if np.size(value) != 1:
@@ -76,12 +76,12 @@ def totals_of(
     """The sums of the loss and the metrics of some parts of all batches, and how many targets all batches have.
 
     Args:
-        model: The model.
-        data: Batches.
-        loss: As in ``evaluate``.
-        predict: As in ``evaluate``.
-        parts_of: The parts of a batch that are to be computed, each with its share in the batch's loss.
-        measured: Gives the metrics of the last prediction.
+        model: the model.
+        data: batches.
+        loss: as in ``evaluate``.
+        predict: as in ``evaluate``.
+        parts_of: the parts of a batch that are to be computed, each with its share in the batch's loss.
+        measured: gives the metrics of the last prediction.
     """
     totals = np.zeros(1 + len(measured()))
     weight = 0.0

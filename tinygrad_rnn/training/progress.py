@@ -19,11 +19,11 @@ class Progress:
     """A progress bar on standard error, or a line there every few seconds.
 
     Args:
-        history: The run to show.
-        limits: When it ends: so many steps, or else a time.
-        epoch_steps: How many steps an epoch has.
-        unit: What is counted per second: "steps", or what the inputs are ("characters").
-        show: Whether to show a bar; by default only on a terminal. "lines": lines instead.
+        history: the run to show.
+        limits: when it ends: so many steps, or else a time.
+        epoch_steps: how many steps an epoch has.
+        unit: what is counted per second: "steps", or what the inputs are ("characters").
+        show: whether to show a bar; by default only on a terminal. "lines": lines instead.
     """
 
     def __init__(self, history: History, limits: Limits, epoch_steps: int, unit: str, show: bool | str | None) -> None:

@@ -54,15 +54,15 @@ def save_tree(tree: Any, path: str | os.PathLike[str]) -> None:
     """Write a tree to a file, whole or not at all: an older file is replaced in one step, when all is on the disk.
 
     Args:
-        tree: Nested dicts (with strings or whole numbers as keys), lists and tuples of arrays, numbers, strings and
+        tree: nested dicts (with strings or whole numbers as keys), lists and tuples of arrays, numbers, strings and
             None.
-        path: The file.
+        path: the file.
 
     Raises:
-        TypeError: There is something else in the tree; the message says where.
-        ValueError: Without its arrays, the tree takes more than ``MAX_HEADER_BYTES``, or has more than ``MAX_PARTS``
+        TypeError: there is something else in the tree; the message says where.
+        ValueError: without its arrays, the tree takes more than ``MAX_HEADER_BYTES``, or has more than ``MAX_PARTS``
             values.
-        OSError: The file can't be written.
+        OSError: the file can't be written.
 
     Example:
         >>> import os, tempfile
@@ -93,11 +93,11 @@ def load_tree(path: str | os.PathLike[str]) -> Any:
     """Read what ``save_tree`` wrote. The arrays are new ones, that may be written to.
 
     Args:
-        path: The file.
+        path: the file.
 
     Raises:
-        ValueError: The file is damaged, or something else altogether.
-        OSError: The file can't be read.
+        ValueError: the file is damaged, or something else altogether.
+        OSError: the file can't be read.
     """
     with open_to_read(path) as file:
         size = os.fstat(file.fileno()).st_size

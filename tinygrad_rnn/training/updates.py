@@ -13,8 +13,8 @@ class Clipping(NamedTuple):
     """The clipping of gradients before an update.
 
     Attributes:
-        norm: The largest norm of all of them together; None for any.
-        value: The largest absolute value of each element; None for any.
+        norm: the largest norm of all of them together; None for any.
+        value: the largest absolute value of each element; None for any.
     """
 
     norm: float | None = None
@@ -32,8 +32,8 @@ class Pace(NamedTuple):
     """The change of the learning rate during training.
 
     Attributes:
-        schedule: The schedule; None leaves the rate alone.
-        by: What it counts: "step" or "epoch". ``ReduceLROnPlateau`` counts neither: it looks at each validation loss
+        schedule: the schedule; None leaves the rate alone.
+        by: what it counts: "step" or "epoch". ``ReduceLROnPlateau`` counts neither: it looks at each validation loss
             or, in a run without validation, at the mean loss of each epoch.
     """
 

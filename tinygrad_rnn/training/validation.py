@@ -21,19 +21,19 @@ class Validation:
     """Evaluates a model now and then, and remembers its best weights.
 
     Args:
-        data: What to validate on.
-        loss: As in ``fit``.
-        predict: As in ``fit``.
-        metrics: What else to measure.
-        weight: As in ``fit``.
-        every: After how many steps; None: after each epoch.
-        patience: Early stopping: end the run when so many validations in a row bring no improvement.
-        min_improvement: By how much the loss must fall below the best one so far to count as an improvement.
+        data: what to validate on.
+        loss: as in ``fit``.
+        predict: as in ``fit``.
+        metrics: what else to measure.
+        weight: as in ``fit``.
+        every: after how many steps; None: after each epoch.
+        patience: early stopping: end the run when so many validations in a row bring no improvement.
+        min_improvement: by how much the loss must fall below the best one so far to count as an improvement.
 
     Attributes:
-        best_loss: The lowest validation loss so far.
-        best_weights: The model's ``state_dict()`` at that time; None before the first validation.
-        without_improvement: How many validations have gone by since.
+        best_loss: the lowest validation loss so far.
+        best_weights: the model's ``state_dict()`` at that time; None before the first validation.
+        without_improvement: how many validations have gone by since.
     """
 
     def __init__(
