@@ -50,9 +50,10 @@ def rendered_without_error(katex: Path, texts: list[str]) -> None:
     assert json.loads(done.stdout) == []
 
 
-def equations(derivation: Any) -> list[str]:
-    blocks = [re.sub(r"^%.*\n", "", block) for block in derivation.latex().split("\n\n")]
-    return blocks + re.findall(r"\$\$\n(.*?)\n\$\$", derivation.markdown(), re.DOTALL)
+def equations(written: Any, **form: Any) -> list[str]:
+    """All LaTeX of a derivation, or of a worksheet."""
+    blocks = [re.sub(r"^%.*\n", "", block) for block in written.latex(**form).split("\n\n")]
+    return blocks + re.findall(r"\$\$\n(.*?)\n\$\$", written.markdown(**form), re.DOTALL)
 
 
 def odd(p: Any) -> Any:
@@ -87,7 +88,22 @@ def test_every_line_is_rendered(make: Any, katex: Path) -> None:
     derivation = make()
     texts = equations(derivation)
     assert len(texts) == len({line.kind for line in derivation.lines}) + len(derivation.lines)
-    rendered_without_error(katex, texts)
+    rendered_without_error(katex, [*texts, *equations(derivation, columns=True)])
+
+
+@pytest.mark.parametrize("style", ["recursion", "sums", "rtrl"])
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
+def test_every_style_is_rendered(name: str, style: str, katex: Path) -> None:
+    derivation = tr.derive(BY_NAME[name]().loss)
+    products = ["by step", "over all steps"] if style == "recursion" else ["by step"]
+    for form in [{"style": style, "products": p, "columns": c} for p in products for c in (False, True)]:
+        rendered_without_error(katex, equations(derivation, **form))
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "worked-example"])
+def test_every_blank_is_rendered(name: str, katex: Path) -> None:
+    for blanks in (1, 1.0):
+        rendered_without_error(katex, equations(tr.derive(BY_NAME[name]().loss).worksheet(blanks, hints=True)))
 
 
 def test_elman_reads_as_in_a_textbook() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, partial
 from typing import Any
@@ -39,6 +39,7 @@ from .steps import merge_sums, number_steps
 from .summing import sum_at_once
 from .taking_in import taken_in
 from .text import written
+from .worksheet import Worksheet
 
 Function = Callable[..., dict[str, Any]]
 Named = Mapping[str, Any]
@@ -322,6 +323,19 @@ class Derivation:
             products: as in ``text``.
         """
         return html(self.in_style(style, products).lines, columns)
+
+    def worksheet(
+        self, blanks: float | str | Iterable[str] = 0.5, seed: int = 0, *, hints: bool = False
+    ) -> Worksheet:
+        """Return the derivation with some right-hand sides blank, as an exercise that marks itself.
+
+        Args:
+            blanks: how many lines of the backward pass are blank, as a number (3) or a share (0.5); or their names,
+                those of forward lines too.
+            seed: which lines these are; the same seed gives the same worksheet.
+            hints: show the reasons of blank lines.
+        """
+        return Worksheet(self, blanks, seed, hints)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

@@ -17,7 +17,7 @@ from .quantities import Quantity
 from .reading import parts, replaced
 
 if TYPE_CHECKING:
-    from .derivation import Derivation
+    from .derived import Derived
 
 Visit = tuple[Line, "int | None", Run]
 
@@ -47,7 +47,7 @@ class Bench:
         parameters: other values than the recorded ones, by the name that lines give them.
     """
 
-    def __init__(self, derivation: Derivation, parameters: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(self, derivation: Derived, parameters: Mapping[str, np.ndarray] | None = None) -> None:
         self.derivation = derivation
         values = derivation.parameters if parameters is None else parameters
         self.parameters = {derivation.names[name]: value for name, value in values.items()}

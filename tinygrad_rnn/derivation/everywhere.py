@@ -18,12 +18,12 @@ from .misplaced import Mask, Rolled
 from .reading import replaced
 
 if TYPE_CHECKING:
-    from .derivation import Derivation
+    from .derived import Derived
 
 MOST_ALIKE = 6
 
 
-def everywhere(derivation: Derivation, hand: Hand, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
+def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
     """Every such edit: of parameters, of quantities of the forward pass, and of lines that are alike.
 
     Args:
@@ -60,14 +60,14 @@ def everywhere(derivation: Derivation, hand: Hand, edits: Callable[[Line], list[
             yield from _exchanged_quantity(derivation, here, instead)
 
 
-def _exchanged(derivation: Derivation, before: Expression, after: Expression, what: str) -> Iterator[tuple[Edit, ...]]:
+def _exchanged(derivation: Derived, before: Expression, after: Expression, what: str) -> Iterator[tuple[Edit, ...]]:
     def change(part: Expression) -> Expression | None:
         return after if part == before else None
 
     yield from _changed(derivation, change, what, (after, before))
 
 
-def _exchanged_quantity(derivation: Derivation, before: Reference, after: Expression) -> Iterator[tuple[Edit, ...]]:
+def _exchanged_quantity(derivation: Derived, before: Reference, after: Expression) -> Iterator[tuple[Edit, ...]]:
     def change(part: Expression) -> Expression | None:
         if isinstance(part, Reference) and part.quantity is before.quantity:
             return after.shifted(part.shift) if part.shift else after
@@ -77,7 +77,7 @@ def _exchanged_quantity(derivation: Derivation, before: Reference, after: Expres
 
 
 def _changed(
-    derivation: Derivation, change: object, what: str, of: tuple[Expression, ...]
+    derivation: Derived, change: object, what: str, of: tuple[Expression, ...]
 ) -> Iterator[tuple[Edit, ...]]:
     edits = []
     for line in derivation.lines:
@@ -89,7 +89,7 @@ def _changed(
         yield tuple(edits)
 
 
-def one_instance(derivation: Derivation, names: Iterable[str]) -> Iterator[tuple[Edit, ...]]:
+def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Edit, ...]]:
     """The last or the first instance of a batch alone, in the gradients of some parameters."""
     wanted = set(names)
     lines = [line for line in derivation.lines if line.kind == "gradient" and line.quantity.adjoint_of in wanted]
@@ -109,7 +109,7 @@ def one_instance(derivation: Derivation, names: Iterable[str]) -> Iterator[tuple
             yield tuple(edits)
 
 
-def alike(derivation: Derivation, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
+def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
     """The same edit in all lines of one form: of two layers, of two pieces of a sequence."""
     groups: dict[Any, list[Line]] = {}
     for line in derivation.lines:

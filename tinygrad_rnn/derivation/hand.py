@@ -12,7 +12,7 @@ from .expressions import Apply, Data, Expression, Parameter, Reference, Shape
 from .quantities import Quantity
 
 if TYPE_CHECKING:
-    from .derivation import Derivation
+    from .derived import Derived
 
 
 class Hand:
@@ -25,7 +25,7 @@ class Hand:
         sizes: numbers that one may divide by, with what they count.
     """
 
-    def __init__(self, derivation: Derivation) -> None:
+    def __init__(self, derivation: Derived) -> None:
         self.forward = [q for q in derivation.forward if q is not derivation.loss]
         self.backward = [q for q in derivation.backward if isinstance(q.adjoint_of, Quantity)]
         self.parameters = [

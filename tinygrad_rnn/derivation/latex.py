@@ -121,8 +121,14 @@ class Latex(Notation):
         """One of two values."""
         return rf"\begin{{cases}} {chosen} & {condition} \\ {other} & \text{{otherwise}} \end{{cases}}"
 
+    def blank(self, number: int) -> str:
+        """A right-hand side that is left out, as a box."""
+        return rf"\boxed{{\quad \text{{({number})}} \quad}}"
+
 
 TRANSPOSED = r"\top"
+
+
 LATEX = Latex()
 
 

@@ -132,6 +132,10 @@ class MathML(Notation):
         table = "".join(f"<mtr><mtd>{row(value)}</mtd><mtd>{row(when)}</mtd></mtr>" for value, when in rows)
         return row(operator("{"), f"<mtable>{table}</mtable>")
 
+    def blank(self, number: int) -> str:
+        """A right-hand side that is left out, as a box."""
+        return f'<mtext style="border: 1px solid; border-radius: 3px; padding: 0.1em 2em">({number})</mtext>'
+
 
 MATHML = MathML()
 

@@ -105,5 +105,9 @@ class Notation:
         """One of two values."""
         return self.call("where", [condition, chosen, other])
 
+    def blank(self, number: int) -> str:
+        """A right-hand side that is left out, with a number to call it by."""
+        return f"____({number})____"
+
 
 TEXT = Notation()

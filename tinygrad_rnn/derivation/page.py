@@ -21,8 +21,8 @@ math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Ca
 """
 
 
-def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation") -> str:
-    """All lines as a page: a table for each part, with an equation, its steps and its reasons in each row."""
+def fragment(lines: Sequence[Line], columns: bool = False) -> str:
+    """All lines as a part of a page: a table for each part, with an equation, its steps and its reasons in each row."""
     writer = MathMLWriter(common_last_step(lines), columns)
     parts = []
     for heading, chosen in sections(lines):
@@ -32,8 +32,12 @@ def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation"
             why = escape(printable("; ".join(line.why)))
             rows.append(f'<tr><td>{math(writer.line(line))}</td><td>{when}</td><td class="why">{why}</td></tr>')
         parts.append(f"<h2>{heading}</h2>\n<table>\n" + "\n".join(rows) + "\n</table>")
-    parts += [f"<p>{escape(note)}</p>" for note in notes(lines)]
+    return "\n".join([*parts, *(f"<p>{escape(note)}</p>" for note in notes(lines))])
+
+
+def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation") -> str:
+    """All lines as a page of its own."""
+    body = f"<h1>{escape(title)}</h1>\n{fragment(lines, columns)}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    body = f"<h1>{escape(title)}</h1>\n" + "\n".join(parts)
     top = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>'
     return f"{top}\n<body>\n{body}\n</body></html>\n"

@@ -1,0 +1,81 @@
+"""What people type for the signs of a derivation, as Python text: ``∂L/∂h_{t+1} ∘ (1 - h_t²)`` is no Python yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+SIGNS = {"∘": "*", "⊙": "*", "·": "*", "×": "*", "−": "-", "²": "**2", "³": "**3", "ᵀ": ".T", "_{": "_[", "}": "]"}
+HINTS = {
+    "⊗": "write an outer product as np.outer(a, b)",
+    "∂": "there is no such derivative here",
+    "..": "write all steps out, as sum(... for t in range(1, T + 1))",
+}
+LEFT_SIDE = re.compile(r"\s*[^=<>!()]*[^=<>!()\s]\s*\+?=(?!=)\s*")
+
+
+class Typed(NamedTuple):
+    """An answer as Python text.
+
+    Attributes:
+        text: in Python.
+        origin: for each character of the text, its place in what was typed.
+        typed: what was typed.
+    """
+
+    text: str
+    origin: list[int]
+    typed: str
+
+    def column(self, place: int) -> int:
+        """The column in what was typed, from 1, of a place in the Python text."""
+        inside = self.origin[min(place, len(self.origin) - 1)] if self.origin else 0
+        return inside + 1
+
+
+def as_python(typed: str, symbols: Mapping[str, str]) -> Typed:
+    """An answer as Python text, without its left side if it has one.
+
+    Args:
+        typed: what was typed.
+        symbols: how names are printed that aren't Python, and what they are called in Python.
+
+    Example:
+        >>> as_python("Δ_t = ∂L/∂h_t ∘ (1 - h_t²)", {"∂L/∂h": "dL_dh"}).text
+        'dL_dh_t * (1 - h_t**2)'
+    """
+    left = LEFT_SIDE.match(typed)
+    begin = left.end() if left is not None else len(typed) - len(typed.lstrip())
+    known = {**symbols, **SIGNS, "\n": " ", "\r": " "}
+    pattern = _any_of(known)
+    text, origin, place = "", [], begin
+    while place < len(typed):
+        found = pattern.match(typed, place)
+        new = known[found.group()] if found else typed[place]
+        text += new
+        origin += [place] * len(new)
+        place = found.end() if found else place + 1
+    return Typed(text.rstrip(), [*origin[: len(text.rstrip())], len(typed.rstrip())], typed)
+
+
+def _any_of(signs: Iterable[str]) -> re.Pattern[str]:
+    """Any of some signs, the longest that fits; none begins or ends within a word."""
+    longest_first = sorted(signs, key=len, reverse=True)
+    begins, ends = r"(?<![\w.])", r"(?![^\W_])"
+    return re.compile(
+        "|".join(
+            (begins if s[0].isalnum() and len(s) > 1 else "")
+            + re.escape(s)
+            + (ends if s[0] not in SIGNS and s[-1].isalnum() else "")
+            for s in longest_first
+        )
+    )
+
+
+def hint(text: str) -> str:
+    """What to write instead of a sign in a text that Python can't read; "" if nothing is known."""
+    found = next((advice for sign, advice in HINTS.items() if sign in text), "")
+    if not found and re.search(r"[\w\])]\s+[\w(]", text):
+        found = "write a matrix product with @, a product by element with *"
+    return found
