@@ -10,16 +10,24 @@ import tinygrad_rnn as tr
 
 HERE = Path(__file__).parent
 
-SLOW = {
-    *("autodiff/test_backward.py", "autodiff/test_peers.py", "autodiff/test_random_graphs.py"),
-    *("benchmarks/test_harness.py", "benchmarks/test_processes.py", "benchmarks/test_training_tasks.py"),
-    *("cli/test_consoles_and_disks.py", "cli/test_hostile_input.py", "cli/test_tour.py", "cli/test_train.py"),
-    *("compiler/test_catalogue.py", "compiler/test_cells.py", "compiler/test_compiled.py", "compiler/test_errors.py"),
-    *("compiler/test_jax.py", "compiler/test_loops_together.py", "compiler/test_machine_code.py"),
-    *("examples/test_gallery.py", "examples/test_notebooks.py", "examples/test_pages.py"),
-    *("manual/test_against_autograd.py", "manual/test_combinations.py", "nn/test_twin_training.py"),
-    *("report/test_in_a_browser.py", "training/test_against_torch.py", "training/test_memory.py"),
-    *("training/test_resume.py", "training/test_shared_runs.py", "training/test_whole_step.py", "viz/test_page.py"),
+SLOW = {  # folder -> its test_*.py, without the beginning and the end
+    "autodiff": "backward peers random_graphs",
+    "benchmarks": "harness processes training_tasks",
+    "cli": "consoles_and_disks hostile_input tour train",
+    "comparison/planted": "planted",
+    "comparison": "breakdown diagnosis names search",
+    "compiler": "catalogue cells code_folder compiled errors guards jax loops_together machine_code machine_operations "
+    "names other_numbas together",
+    "data": "encoding",
+    "derivation": "latex",
+    "examples": "gallery notebooks pages",
+    "manual": "against_autograd attention combinations lstm_and_gru",
+    "nn": "architectures cells twin_training",
+    "programs": "random_programs",
+    "project": "docs hostile_files types",
+    "report": "in_a_browser report",
+    "training": "against_torch compiled_layers language memory resume shared_runs whole_step",
+    "viz": "bad_input in_a_notebook layout long_pictures page",
 }
 
 
@@ -31,6 +39,7 @@ def same_numbers_in_every_order() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow."""
+    slow = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}
     for item in items:
-        if item.path.is_relative_to(HERE) and item.path.relative_to(HERE).as_posix() in SLOW:
+        if item.path in slow:
             item.add_marker(pytest.mark.slow)
