@@ -11,24 +11,25 @@ import tinygrad_rnn as tr
 HERE = Path(__file__).parent
 
 SLOW = {  # folder -> its test_*.py, without the beginning and the end
-    "autodiff": "backward peers random_graphs",
+    "autodiff": "axes backward peers random_graphs",
     "benchmarks": "harness processes training_tasks",
     "cli": "consoles_and_disks hostile_input tour train",
     "comparison/planted": "planted",
     "comparison": "breakdown diagnosis names search",
     "compiler": "catalogue cells code_folder compiled errors guards jax loops_together machine_code machine_operations "
     "names other_numbas together",
-    "data": "encoding",
     "derivation": "latex",
     "examples": "gallery notebooks pages",
+    "language": "encoding language",
     "manual": "against_autograd attention combinations lstm_and_gru",
     "nn": "architectures cells twin_training",
     "programs": "random_programs",
     "project": "docs hostile_files types",
     "report": "in_a_browser report",
-    "training": "against_torch compiled_layers language memory resume shared_runs whole_step",
+    "training": "against_torch compiled_layers memory resume shared_runs whole_step",
     "viz": "bad_input in_a_notebook layout long_pictures page",
 }
+SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,6 @@ def same_numbers_in_every_order() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is slow."""
-    slow = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}
     for item in items:
-        if item.path in slow:
+        if item.path in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
