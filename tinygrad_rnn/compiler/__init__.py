@@ -14,13 +14,16 @@ Each room stands on those before it; with the first two read, the idea is unders
 - ``elements``: one function of machine code in the making, and how it finds and computes an element.
 - ``machine_code``: the executor that writes loops for numba; what stands around them is still NumPy's.
 - ``jax_code``: the executor that runs a program on JAX.
+- ``sizes``: one program for arguments of all lengths, read off three examples.
 
 And what users call:
 
 - ``generate``: the passes in their order, the choice of an executor, and the functions that it writes.
 - ``executable``: these functions with their arrays; ``jax_executable``: a program on JAX, called in the same way.
 - ``graph_node``: one call, as a node of the recorded graph.
-- ``report``: a plan as text; ``plans``: one plan for each form of arguments; ``compiled``: ``compile`` itself.
+- ``report``: a plan as text; ``plans``: what is kept of a function for arguments of one form and size.
+- ``sized_plan``: a plan for arguments of all sizes, with its ``sized_executable``; ``families``: when there is one.
+- ``compiled``: ``compile`` itself.
 - ``for_jax``: ``to_jax``, for programs in JAX.
 """
 

@@ -15,6 +15,7 @@ from ..autodiff.scope import context
 from ..autodiff.tensor import Tensor, apply
 from . import thresholds
 from .executable import Executable
+from .families import Family
 from .graph_node import Call
 from .guards.argument_form import form_of
 from .guards.guards import Guards
@@ -22,6 +23,8 @@ from .guards.random_numbers import without_draws
 from .guards.side_effects import difference
 from .loops.traced_loop import unroll_traced
 from .plans import Plan
+from .sized_plan import PlanAt, Request, SizedPlan
+from .sizes.reading import DependsOnSize
 
 Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
@@ -44,7 +47,8 @@ class Compiled:
         self.function = function
         self.executor = executor
         self.fallback = fallback
-        self._plans: dict[Any, Plan | None] = {}  # None for one that runs as it is: refused, or of Scalars
+        self._plans: dict[Any, Plan | PlanAt | None] = {}  # None for one that runs as it is: refused, or of Scalars
+        self._families: dict[Any, Family] = {}
         self._guards = Guards(function)
         self._has_warned = False
         self._lock = threading.RLock()  # for threads that share it
@@ -69,15 +73,16 @@ class Compiled:
             <BLANKLINE>
             3 buffers, 512 B in all, kept from call to call
         """
-        return [plan for plan in self._plans.values() if plan is not None]
+        plans = (plan.plan if isinstance(plan, PlanAt) else plan for plan in self._plans.values())
+        return list(dict.fromkeys(plan for plan in plans if plan is not None))
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         """The function's result."""
         if context.trace is not None:
             return self.function(*args, **keywords)
         if keywords:
-            return self._run(self._by_name, "by name", (args, keywords), self._by_name)
-        return self._run(self.function, "call", args, self.function)
+            return self._run(lambda steps: self._by_name, "by name", (args, keywords), self._by_name)
+        return self._run(lambda steps: self.function, "call", args, self.function)
 
     def _by_name(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         return self.function(*args, **keywords)
@@ -99,21 +104,37 @@ class Compiled:
             The outputs of all steps, (T, ...), and the state after the last.
         """
 
-        def function(xs: Any, state: Any) -> Any:
-            return unroll_traced(step, xs, state, steps, reverse)
+        def function(steps: int) -> Callable[..., Any]:
+            return lambda xs, state: unroll_traced(step, xs, state, steps, reverse)
 
-        return self._run(function, (steps, reverse), (xs, state), eager)
+        return self._run(function, "forwards" if not reverse else "backwards", (xs, state), eager, steps)
 
-    def _run(self, function: Callable[..., Any], what: Any, args: tuple[Any, ...], eager: Eager) -> Any:
+    def _run(
+        self,
+        function: Callable[[int], Callable[..., Any]],
+        what: str,
+        args: tuple[Any, ...],
+        eager: Eager,
+        steps: int | None = None,
+    ) -> Any:
+        """Run the plan for these arguments.
+
+        Args:
+            function: gives what is to be traced, for a number of steps.
+            what: what it does, in a word.
+            args: its arguments.
+            eager: the same step by step.
+            steps: how many steps, if a cell is to run over a sequence, the first of the arguments.
+        """
         if context.anomaly is not None:
             return eager(*args)
         arrays: list[Any] = []
+        lengths: list[int] = [] if steps is None else [steps]
         things: list[Any] = []
-        key = (what, form_of(args, arrays, things))
+        form = (what, form_of(args, arrays, lengths, things))
+        request = Request(form, tuple(lengths), function, args, things, steps is not None)
         with self._lock:
-            plan = self._plan(key, function, args, arrays, things)
-            inputs = arrays if plan is None else (*arrays, *plan.captured)
-            executable = None if plan is None else self._executable(key, plan, inputs)
+            plan, inputs, executable = self._ready(request, arrays)
         if plan is None or executable is None:
             return self._as_it_is(eager, args)
         call = Call(executable, args, inputs, eager)
@@ -129,29 +150,78 @@ class Compiled:
         finally:
             del failure  # whose traceback holds this frame, and so the arrays of the call
 
-    def _plan(
-        self, key: Any, function: Callable[..., Any], args: Any, arrays: list[Any], things: list[Any]
-    ) -> Plan | None:
-        """The plan for arguments of this form, or None where the function runs uncompiled."""
+    def _ready(
+        self, request: Request, arrays: list[Any]
+    ) -> tuple[Plan | PlanAt | None, Sequence[Any], Executable | None]:
+        """The plan for a request, what it runs on, and what runs; None where the function is to run as it is."""
+        plan = self._plan(request, arrays)
+        if plan is None:
+            return None, arrays, None
+        inputs = (*arrays, *plan.captured)
+        try:
+            return plan, inputs, self._executable(request, plan, inputs)
+        except DependsOnSize as why:  # its gradient does, or its machine code
+            self._families[request.form].close(str(why))
+            del self._plans[request.form, request.lengths]
+            return self._ready(request, arrays)
+
+    def _plan(self, request: Request, arrays: list[Any]) -> Plan | PlanAt | None:
+        """The plan for a request, or None where the function runs uncompiled."""
         if self._guards.changed():
-            self._plans.clear()
+            self._forget()
             self._guards = Guards(self.function)
+        key = request.form, request.lengths
         plan = self._plans.pop(key, UNKNOWN)
         if plan is not UNKNOWN and (plan is None or not plan.guards.changed()):
             self._plans[key] = plan  # the last used stands last
             return plan
         by_scalars = any(a.dtype == object for a in arrays)
-        self._plans[key] = plan = None if by_scalars else self._planned(function, args, Guards(*things))
+        self._plans[key] = plan = None if by_scalars else self._found_or_made(request)
         if len(self._plans) > thresholds.MOST_PLANS:
             del self._plans[next(iter(self._plans))]
         return plan
 
-    def _planned(self, function: Callable[..., Any], args: tuple[Any, ...], guards: Guards) -> Plan | None:
-        """A new plan; None if there can't be one."""
+    def _found_or_made(self, request: Request) -> Plan | PlanAt | None:
+        """The plan for arguments of all lengths, if there is one; if not, a new one."""
+        family = self._families.setdefault(request.form, Family())
+        found = None if self.executor == "jax" else family.plan(request, self._sized_plan)
+        guards = Guards(*request.things)
+        if found is not None:
+            self._leave_to(found.plan, request.form)
+            if self._guards.changed() or found.guards.changed():  # a Tensor that it stores
+                self._settle(found.plan)
+            return found
+        if self._guards.changed():
+            self._guards.put_back()
+        plan = self._planned(request, guards)
+        if plan is not None:
+            family.has_own(request.lengths, plan)
+        return plan
+
+    def _leave_to(self, plan: SizedPlan, form: Any) -> None:
+        """Drop what one plan for all lengths takes the place of: those that were for some of them."""
+        for key, other in list(self._plans.items()):
+            if key[0] == form and isinstance(other, PlanAt) and other.plan is not plan:
+                del self._plans[key]
+
+    def _sized_plan(self, request: Request, forms: Sequence[tuple[int, ...]], taken: set[int]) -> SizedPlan:
+        things = request.things
+        return SizedPlan(
+            request, forms, taken, self.executor, Guards(*things), [self.function, *things], self._runs_by_numpy
+        )
+
+    def _planned(self, request: Request, guards: Guards) -> Plan | None:
+        """A new plan, for arguments of these lengths; None if there can't be one."""
+        steps = request.lengths[0] if request.over_time else 0
         try:
             plan = without_draws(
                 lambda: Plan(
-                    function, args, self.executor, guards, [self.function, *guards.things], self._runs_by_numpy
+                    request.function(steps),
+                    request.args,
+                    self.executor,
+                    guards,
+                    [self.function, *guards.things],
+                    self._runs_by_numpy,
                 ),
                 [*self._guards.generators, *guards.generators],
             )
@@ -165,7 +235,7 @@ class Compiled:
         self._settle(plan)
         return plan
 
-    def _executable(self, key: Any, plan: Plan, inputs: Sequence[Any]) -> Executable | None:
+    def _executable(self, request: Request, plan: Plan | PlanAt, inputs: Sequence[Any]) -> Executable | None:
         """The executable for the gradients wanted by this call, or None if compiling was refused."""
         recording = context.recording
         wanted = tuple([recording and isinstance(a, Tensor) and a.requires_grad for a in inputs])
@@ -177,8 +247,12 @@ class Compiled:
             if not self.fallback:
                 raise
             self._runs_as_it_is(why)
-            self._plans[key] = None
+            self._plans[request.form, request.lengths] = None
             return None
+
+    def _forget(self) -> None:
+        self._plans.clear()
+        self._families.clear()
 
     def _runs_as_it_is(self, why: NotOnTensors) -> None:
         if callable(self.fallback):
@@ -202,6 +276,7 @@ class Compiled:
         before, self._guards = self._guards, Guards(self.function)
         if difference(before.spelled, self._guards.spelled):  # then plans of what it was before are out of date
             self._plans = {key: plan for key, plan in self._plans.items() if plan is None}
+            self._families.clear()
 
     def _as_it_is(self, eager: Eager, args: tuple[Any, ...]) -> Any:
         """Run the function uncompiled. Its own changes do not trigger another attempt to compile it."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,25 +18,42 @@ from .program.program import Program
 from .program.reach import reached_from
 from .runtime.failures import MachineCodeFailed
 
+Same = TypeVar("Same", bound="Executable")
+
 
 class Executable(ABC):
     """A program, ready to run.
 
     Args:
         program: what is computed.
+        output_shapes: the shapes of what it gives, if these are others than the program's.
+        other: the same program for arguments of other sizes, of which it takes over what holds for all.
 
     Attributes:
         program: as given.
+        outputs: the shape and dtype of everything that it gives.
         notes: what its user should know of how it runs.
         buffers: the arrays that are kept from call to call; None where that is another's business.
     """
 
     buffers: Sequence[Buffer] | None = None
 
-    def __init__(self, program: Program) -> None:
+    def __init__(
+        self,
+        program: Program,
+        output_shapes: Sequence[tuple[int, ...]] | None = None,
+        other: Executable | None = None,
+    ) -> None:
         self.program = program
+        shapes = [v.shape for v in program.outputs] if output_shapes is None else output_shapes
+        self.outputs = [(shape, v.dtype) for shape, v in zip(shapes, program.outputs)]
         self.notes: list[str] = []
         self._starts: dict[tuple[bool, ...], Start] = {}
+        self._places: dict[tuple[bool, ...], list[int | None]] = {} if other is None else other._places
+
+    def at(self: Same, sizes: tuple[int, ...]) -> Same:
+        """Itself: it is for arguments of certain sizes."""
+        return self
 
     @abstractmethod
     def run(self, inputs: Sequence[np.ndarray]) -> Run:
@@ -53,12 +70,17 @@ class Executable(ABC):
             used: for each output whether a cotangent has arrived there.
         """
         if used not in self._starts:
+            zeros = [None if is_used else np.zeros(*form) for form, is_used in zip(self.outputs, used)]
+            self._starts[used] = Start(zeros, self._places_of_gradients(used))
+        return self._starts[used]
+
+    def _places_of_gradients(self, used: tuple[bool, ...]) -> list[int | None]:
+        if used not in self._places:
             program = self.program
-            zeros = [None if is_used else np.zeros(v.shape, v.dtype) for v, is_used in zip(program.outputs, used)]
             reached = reached_from([v for v, is_used in zip(program.outputs, used) if is_used])
             places = {v: i for i, v in enumerate(program.gradients) if v in reached}
-            self._starts[used] = Start(zeros, [places.get(v) for v in program.inputs])
-        return self._starts[used]
+            self._places[used] = [places.get(v) for v in program.inputs]
+        return self._places[used]
 
 
 class Run(Protocol):
@@ -89,21 +111,29 @@ class Start(NamedTuple):
 
 
 class GeneratedExecutable(Executable):
-    """A program with generated functions, and the workspaces that wait to be used again.
+    """A program with generated functions, and the memory that waits to be used again.
 
-    A workspace holds what a forward pass saves, so it belongs to one call until its backward pass is done or not wanted
-    any more. Then the next call takes it: nothing is allocated, and its memory is in the caches.
+    Memory holds what a forward pass saves, so it belongs to one call until its backward pass is done or not wanted any
+    more. Then the next call takes it: nothing is allocated, and it is in the processor's caches.
 
     Args:
         program: what is computed.
         code: its functions and buffers.
+        output_shapes: as of ``Executable``.
+        other: as of ``Executable``; they share their memory.
 
     Attributes:
         code: as given.
     """
 
-    def __init__(self, program: Program, code: Code) -> None:
-        super().__init__(program)
+    def __init__(
+        self,
+        program: Program,
+        code: Code,
+        output_shapes: Sequence[tuple[int, ...]] | None = None,
+        other: GeneratedExecutable | None = None,
+    ) -> None:
+        super().__init__(program, output_shapes, other)
         self.code = code
         self.buffers = list(code.buffers.values())
         self.notes = [f"a loop calls NumPy at each step, because {why}" for why in dict.fromkeys(code.left_to_numpy)]
@@ -112,15 +142,15 @@ class GeneratedExecutable(Executable):
         if self.code.backward is not None:
             given += [*map(label, program.cotangents), *self.code.saved]
             self._given_backward = _selection(self.code.backward.given, given)
-        self._waiting: list[Workspace] = []
+        self._waiting: list[Memory] = [] if other is None else other._waiting
 
     def run(self, inputs: Sequence[np.ndarray]) -> GeneratedRun:
         """Compute the outputs."""
         try:
-            workspace = self._waiting.pop()
+            memory = self._waiting.pop()
         except IndexError:  # asking first whether one waits would let another thread take it in between
-            workspace = Workspace(self.code)
-        return GeneratedRun(self, workspace, inputs)
+            memory = Memory()
+        return GeneratedRun(self, memory, inputs)
 
     def source(self) -> str:
         """The generated functions: calls of NumPy, and loops."""
@@ -138,16 +168,16 @@ class GeneratedExecutable(Executable):
             with np.errstate(all="ignore"):
                 run = self.run(inputs)
                 if self.code.backward is not None and threading.main_thread().is_alive():
-                    run.gradients([np.zeros(v.shape, v.dtype) for v in self.program.cotangents])
+                    run.gradients([np.zeros(shape, dtype) for shape, dtype in self.outputs])
         except MachineCodeFailed:
             raise
         except Exception:  # such as a singular matrix; not yet of interest
             return
 
-    def take_back(self, workspace: Workspace) -> None:
-        """Keep a workspace for the next call, unless enough are kept already."""
+    def take_back(self, memory: Memory) -> None:
+        """Keep memory for the next call, unless enough is kept already."""
         if len(self._waiting) < thresholds.MOST_WAITING:
-            self._waiting.append(workspace)
+            self._waiting.append(memory)
 
 
 def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
@@ -157,29 +187,64 @@ def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence
 
 
 class Workspace:
-    """The buffers of one call, and what the functions are given of them."""
+    """The buffers of one call, and what the functions are given of them.
+
+    Args:
+        code: the functions.
+        arrays: the arrays of their buffers, by name.
+    """
 
     __slots__ = ("backward", "forward")
 
-    def __init__(self, code: Code) -> None:
-        arrays = {name: buffer.allocated() for name, buffer in code.buffers.items()}
-        arrays |= {name: view.of(arrays[view.buffer]) for name, view in code.views.items()}
-        self.forward = [arrays[name] for name in code.forward.kept]
-        self.backward = [] if code.backward is None else [arrays[name] for name in code.backward.kept]
+    def __init__(self, code: Code, arrays: Mapping[str, np.ndarray]) -> None:
+        numbers = code.numbers.values()
+        views = {name: view.of(arrays[view.buffer], *numbers) for name, view in code.views.items()}
+        kept: dict[str, Any] = {**arrays, **views, **code.numbers}
+        self.forward = [kept[name] for name in code.forward.kept]
+        self.backward = [] if code.backward is None else [kept[name] for name in code.backward.kept]
+
+
+class Memory:
+    """The arrays of one call. They grow with the arguments, and are used again for smaller ones."""
+
+    __slots__ = ("_arrays", "_workspaces")
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}  # flat, by the name of the buffer
+        self._workspaces: dict[tuple[int, ...], Workspace] = {}  # by the sizes for which they were made
+
+    def workspace(self, code: Code) -> Workspace:
+        """What the functions are given, at the sizes that the code is for."""
+        try:
+            return self._workspaces[code.sizes]
+        except KeyError:
+            if len(self._workspaces) >= thresholds.MOST_SIZES:
+                self._workspaces.clear()
+            arrays = {name: self._array(name, buffer) for name, buffer in code.buffers.items()}
+            workspace = self._workspaces[code.sizes] = Workspace(code, arrays)
+            return workspace
+
+    def _array(self, name: str, buffer: Buffer) -> np.ndarray:
+        size, found = buffer.size, self._arrays.get(name)
+        if found is None or len(found) < size:
+            self._workspaces.clear()  # they would keep the smaller arrays alive
+            found = self._arrays[name] = Buffer((size,), buffer.dtype).allocated()
+        return found[:size].reshape(buffer.shape)
 
 
 class GeneratedRun:
-    """One call: what it was given, what it gave, and its workspace until it is gone.
+    """One call: what it was given, what it gave, and its memory until it is gone.
 
     Attributes:
         inputs: what it was given.
         outputs: what the program gave.
     """
 
-    __slots__ = ("_executable", "_saved", "_workspace", "inputs", "outputs")
+    __slots__ = ("_executable", "_memory", "_saved", "_workspace", "inputs", "outputs")
 
-    def __init__(self, executable: GeneratedExecutable, workspace: Workspace, inputs: Sequence[np.ndarray]) -> None:
-        self._executable, self._workspace, self.inputs = executable, workspace, inputs
+    def __init__(self, executable: GeneratedExecutable, memory: Memory, inputs: Sequence[np.ndarray]) -> None:
+        self._executable, self._memory, self.inputs = executable, memory, inputs
+        workspace = self._workspace = memory.workspace(executable.code)
         run = executable.code.forward.run
         self.outputs, self._saved = run(*workspace.forward, *executable._given_forward(inputs))
 
@@ -193,4 +258,4 @@ class GeneratedRun:
         return found
 
     def __del__(self) -> None:
-        self._executable.take_back(self._workspace)
+        self._executable.take_back(self._memory)

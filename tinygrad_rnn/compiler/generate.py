@@ -32,24 +32,27 @@ from .program.program import Program, Step
 Executor = Callable[[Writer, "list[Step]", Iterable[Value]], "list[str]"]
 
 
-def generate(program: Program, wanted: Sequence[bool] = (), machine_code: bool = False) -> tuple[Program, Code]:
+def generate(
+    program: Program, wanted: Sequence[bool] = (), machine_code: bool = False, any_size: bool = False
+) -> tuple[Program, Code]:
     """The program that runs for a traced one, and its functions.
 
     Args:
         program: what ``traced`` gave.
         wanted: for each of its inputs, whether the gradient is wanted.
         machine_code: whether loops become machine code; and all of it, if it is small.
+        any_size: whether this is one of several examples, of which functions for arguments of all sizes will be made.
 
     Raises:
         NoMachineCode: nothing of it can be machine code.
     """
     program = scheduled(program, wanted, lifts_elements=not machine_code)
     if not machine_code:
-        return program, written(program, executor.lines_for)
+        return program, written(program, executor.lines_for, any_size)
     try:
-        return program, written(program, whole_program.lines_for)
+        return program, written(program, whole_program.lines_for, any_size)
     except NoMachineCode:
-        return program, written(program, loops_and_passes.lines_for)
+        return program, written(program, loops_and_passes.lines_for, any_size)
 
 
 def scheduled(program: Program, wanted: Sequence[bool], lifts_elements: bool) -> Program:
@@ -64,17 +67,18 @@ def scheduled(program: Program, wanted: Sequence[bool], lifts_elements: bool) ->
     return fissioned(differentiated(program, wanted), lifts_elements) if any(wanted) else program
 
 
-def written(program: Program, lines_for: Executor) -> Code:
+def written(program: Program, lines_for: Executor, any_size: bool = False) -> Code:
     """The functions of a program, as an executor writes them.
 
     Args:
         program: what to compute.
         lines_for: the executor.
+        any_size: as of ``generate``.
 
     Raises:
         NoMachineCode: it can't write something.
     """
-    writer = Writer(program)
+    writer = Writer(program, any_size)
     order = program.backward_order()
     read_later = [v for step in order for v in program.reads(step)]
     forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import importlib.util
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,9 +21,12 @@ from .generate import generate
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
+from .program.program import Program
 from .program.tracing import traced
 from .report import described
 from .runtime.failures import MachineCodeFailed
+from .sized_executable import SizedExecutable
+from .sizes.reading import DependsOnSize
 
 THREAD = "tinygrad_rnn compiler"
 Made = TypeVar("Made")
@@ -41,9 +45,9 @@ class Plan:
         by_numpy: is told why there is no machine code, where there was to be some.
 
     Attributes:
-        program: what the function does, as it was traced.
         captured: the Tensors that the function uses besides its arguments.
         packed: makes of a tuple of results the tree that the function gives.
+        why_fixed: why it is for arguments of these lengths alone, where it was tried to make one for all.
 
     Raises:
         CannotCompile: it can't be traced.
@@ -60,40 +64,56 @@ class Plan:
     ) -> None:
         self.guards = guards
         self._watched = watched
-        stand_ins = tree_map(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a, args)
-        self.program = traced(function, stand_ins, watched)
-        self.captured = self.program.captured
-        self.packed = packer(self.program.result)
+        self._program = self._traced(function, args)
+        self.captured = self._program.captured
+        self.packed = packer(self._program.result)
         self._executor = executor
-        self._executables: dict[tuple[bool, ...], Executable] = {}
+        self._executables: dict[tuple[bool, ...], Executable | SizedExecutable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
         self._say_by_numpy = by_numpy
         self._by_numpy: dict[tuple[bool, ...], str] = {}  # why, though machine code was asked for
+        self.why_fixed = ""
 
-    def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:
+    @property
+    def program(self) -> Program:
+        """What the function does, as it was traced."""
+        return self._program
+
+    def _traced(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Program:
+        return traced(function, stand_ins(args), self._watched)
+
+    def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...] = ()) -> Executable:
         """The best that there is so far, for gradients of these inputs.
 
         Args:
             wanted: for each input whether its gradient is wanted.
             inputs: Tensors and arrays.
+            sizes: their free lengths, if the plan is for arguments of many sizes.
         """
         executable = self._executables.get(wanted)
         if executable is None:
-            executable = self._executables[wanted] = self._made(wanted, inputs)
+            executable = self._executables[wanted] = self._made(wanted, inputs, sizes)
         if self._executor == "auto":
             calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
             if calls == thresholds.CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
-                self._improve(wanted, inputs)
-        return executable
+                self._improve(wanted, inputs, sizes)
+        return executable.at(sizes)
 
     def __str__(self) -> str:
         """What is computed where, for each set of gradients wanted so far."""
-        texts = []
-        for wanted, executable in self._executables.items():
-            why = self._by_numpy.get(wanted)
-            notes = [*([] if why is None else [f"by NumPy, because {why}"]), *executable.notes]
-            texts.append("\n".join([*notes, described(executable.program, executable.buffers)]))
-        return "\n\n".join(texts)
+        head = f"for these lengths alone, because {self.why_fixed}\n\n" if self.why_fixed else ""
+        return head + "\n\n".join(self._described(wanted) for wanted in self._executables)
+
+    def _described(self, wanted: tuple[bool, ...]) -> str:
+        why = self._by_numpy.get(wanted)
+        program, executable = self._shown(wanted)
+        notes = [*([] if why is None else [f"by NumPy, because {why}"]), *executable.notes]
+        return "\n".join([*notes, described(program, executable.buffers)])
+
+    def _shown(self, wanted: tuple[bool, ...]) -> tuple[Program, Executable]:
+        """What is printed: the program that runs, and what runs it."""
+        executable = self._executables[wanted].at(())
+        return executable.program, executable
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -116,19 +136,21 @@ class Plan:
                 multiply(tanh_1, 2, out=multiply_0)
                 return ((array(multiply_0),), ())
         """
-        return "\n\n\n".join(executable.source() for executable in self._executables.values())
+        return "\n\n\n".join(self._shown(wanted)[1].source() for wanted in self._executables)
 
-    def _made(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:
+    def _made(
+        self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]
+    ) -> Executable | SizedExecutable:
         if self._executor == "jax":
             from .jax_executable import on_jax  # only now: JAX is an extra
 
-            return self._without_effects(lambda: on_jax(self.program, wanted), wanted)
+            return self._without_effects(lambda: on_jax(self._program, wanted), wanted)
         if self._executor == "numba":
             try:
                 executable = self._generated(wanted, machine_code=True)
-                executable.try_out([_data(a) for a in inputs])
+                executable.at(sizes).try_out([_data(a) for a in inputs])
                 return executable
-            except NotOnTensors:
+            except (NotOnTensors, DependsOnSize):
                 raise
             except Exception as error:  # numba changes, and may fail in ways that nobody knows beforehand
                 self._give_up(wanted, error)
@@ -136,14 +158,16 @@ class Plan:
 
     def _give_up(self, wanted: tuple[bool, ...], error: Exception) -> None:
         """Leave it to NumPy, and say why: which operation has no machine code, or what is wrong with numba."""
-        expected = isinstance(error, (NoMachineCode, MachineCodeFailed))
+        expected = isinstance(error, (NoMachineCode, MachineCodeFailed, DependsOnSize))
         self._by_numpy[wanted] = str(error if expected else MachineCodeFailed(error))
-        if self._executor == "numba" or not isinstance(error, NoMachineCode):
+        if self._executor == "numba" or not isinstance(error, (NoMachineCode, DependsOnSize)):
             self._say_by_numpy(self._by_numpy[wanted])
 
-    def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> GeneratedExecutable:
-        made = self._without_effects(lambda: generate(self.program, wanted, machine_code), wanted)
-        return GeneratedExecutable(*made)
+    def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> GeneratedExecutable | SizedExecutable:
+        return self._without_effects(lambda: self._compiled(wanted, machine_code), wanted)
+
+    def _compiled(self, wanted: tuple[bool, ...], machine_code: bool) -> GeneratedExecutable | SizedExecutable:
+        return GeneratedExecutable(*generate(self._program, wanted, machine_code))
 
     def _without_effects(self, make: Callable[[], Made], wanted: tuple[bool, ...]) -> Made:
         """What is made of the program, perhaps by gradients of the user's own: they may change nothing, nor draw."""
@@ -152,7 +176,7 @@ class Plan:
         with nothing_changed(self._watched):
             return without_draws(make, Guards(*self._watched).generators)
 
-    def _improve(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> None:
+    def _improve(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]) -> None:
         """Have a thread make machine code, which later calls then use."""
         try:
             better = self._generated(wanted, machine_code=True)
@@ -165,13 +189,32 @@ class Plan:
 
         def make() -> None:
             try:
-                better.try_out(copies)
+                better.at(sizes).try_out(copies)
             except Exception as error:
                 self._give_up(wanted, error)
             else:
                 self._executables[wanted] = better
 
         threading.Thread(target=make, name=THREAD).start()
+
+
+def stand_ins(args: tuple[Any, ...], lengths: Iterable[int] | None = None) -> tuple[Any, ...]:
+    """Arguments in which arrays stand for any of their shape, and take no memory.
+
+    Args:
+        args: the arguments.
+        lengths: the lengths of all their axes, if these are to be others.
+    """
+    remaining = None if lengths is None else iter(lengths)
+
+    def stand_in(a: Any) -> Any:
+        if not _is_array(a):
+            return a
+        shape = a.shape if remaining is None else tuple(islice(remaining, a.ndim))
+        return np.broadcast_to(np.zeros((), a.dtype), shape)
+
+    made: tuple[Any, ...] = tree_map(stand_in, args)
+    return made
 
 
 def _is_array(a: Any) -> bool:

@@ -14,7 +14,13 @@ from __future__ import annotations
 # Plans of one function: each keeps buffers of its own, and data of many lengths would fill the memory.
 MOST_PLANS = 32
 
-# Workspaces of one program that wait to be used again: as many calls as a training step in windows may have under way.
+# Times that a plan for arguments of all lengths is made anew, since other lengths differ than those that did before.
+MOST_SIZED_PLANS = 8
+
+# Sizes of arguments for which the memory of a call keeps its views; to make them anew takes microseconds.
+MOST_SIZES = 256
+
+# Memory that waits to be used again: for as many calls of one program as a training step in windows may have under way.
 MOST_WAITING = 32
 
 # Calls from which machine code is made with executor="auto": a function that is called once isn't worth seconds.

@@ -15,11 +15,12 @@ from ..autodiff.tensor import Tensor
 from ..autodiff.trees import children, leaves, paths, tree_map
 from ..compiler.program.program import Program
 from ..compiler.program.tracing import traced
+from ..compiler.sizes.programs import Sized
+from ..compiler.sizes.reading import DependsOnSize
 from ..data.files import replace_file
 from ..nn import Module
 from .onnx_graph import IR_VERSION, OPSET, Graph, NoOnnxForm
 from .onnx_program import ProgramWriter
-from .sizes import DependsOnSize, Sized
 
 OTHER_SIZES = {"T": (11, 17), "B": (13, 19)}  # what the function is traced for besides the example
 Axes = Mapping[str, Sequence[str | None]]

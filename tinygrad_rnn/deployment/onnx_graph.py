@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .sizes import Counted, Filled, Size
+from ..compiler.sizes.reading import Counted, Filled, Size
 
 OPSET = 18
 IR_VERSION = 9
@@ -75,15 +75,16 @@ class Graph:
             return self.constant(np.array([number], np.int64))
 
         def computed(graph: Graph) -> str:
-            names = [graph.size_names[name] for name in number.names]
-            product = reduce(lambda a, b: graph.node("Mul", [a, b]), names)
+            terms = [graph._more(graph.size_names[name], shift) for name, shift in number.shifted()]
+            product = reduce(lambda a, b: graph.node("Mul", [a, b]), terms)
             if number.factor != 1:
                 product = graph.node("Mul", [product, graph.constant(np.array([number.factor], np.int64))])
-            if number.offset:
-                product = graph.node("Add", [product, graph.constant(np.array([number.offset], np.int64))])
-            return product
+            return graph._more(product, number.offset)
 
         return self._once("length", number, computed)
+
+    def _more(self, length: str, more: int) -> str:
+        return self.node("Add", [length, self.constant(np.array([more], np.int64))]) if more else length
 
     def _once(self, word: str, key: Any, make: Callable[[Graph], str]) -> str:
         """A value in the outermost graph, where every graph sees it, made the first time that it is asked for."""

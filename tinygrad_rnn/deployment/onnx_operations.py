@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..compiler.graph.values import Value
+from ..compiler.sizes.reading import Size
 from .onnx_graph import Graph, NoOnnxForm
-from .sizes import Size
 
 INT64 = np.iinfo(np.int64)
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..compiler.graph.values import Value, name_of_operation
 from ..compiler.loops.loop import Loop, LoopResult
+from ..compiler.sizes.programs import Sized
+from ..compiler.sizes.reading import Size
 from .onnx_graph import Graph
 from .onnx_operations import Operation, nodes_of
-from .sizes import Size, Sized
 
 
 class ProgramWriter:

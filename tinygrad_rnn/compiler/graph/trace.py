@@ -253,19 +253,14 @@ def _is_mask(part: Any) -> bool:
     return isinstance(part, np.ndarray) and part.dtype == np.bool_ and part.ndim > 0
 
 
-def identity(tree: Any, of_value: Callable[[Value], int] = id) -> Any:
-    """A key under which equal arguments are found: numbers by value and type, Values by themselves.
-
-    Args:
-        tree: an argument.
-        of_value: the number that stands for a Value.
-    """
+def identity(tree: Any) -> Any:
+    """A key under which equal arguments are found: numbers by value and type, Values by themselves."""
     if isinstance(tree, (tuple, list)):
-        return ("tuple", *(identity(part, of_value) for part in tree))
+        return ("tuple", *map(identity, tree))
     if isinstance(tree, dict):
-        return tuple(sorted((key, identity(part, of_value)) for key, part in tree.items()))
+        return tuple(sorted((key, identity(part)) for key, part in tree.items()))
     if isinstance(tree, slice):
         return ("slice", tree.start, tree.stop, tree.step)
     if isinstance(tree, Value):
-        return of_value(tree)
+        return id(tree)
     return (type(tree).__name__, repr(tree))

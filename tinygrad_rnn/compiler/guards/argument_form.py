@@ -1,4 +1,4 @@
-"""The form of arguments: what a plan depends on of them. Arguments of one form share a plan."""
+"""The form of arguments: what a plan depends on of them, apart from the lengths of axes."""
 
 from __future__ import annotations
 
@@ -27,20 +27,23 @@ class Itself:
         return isinstance(other, Itself) and other.thing is self.thing
 
 
-def form_of(a: Any, arrays: list[Any], things: list[Any]) -> Any:
-    """What a plan depends on: the shape and dtype of an array, the form of a tree, anything else by itself.
+def form_of(a: Any, arrays: list[Any], lengths: list[int], things: list[Any]) -> Any:
+    """What a plan depends on: the axes and the dtype of an array, the form of a tree, anything else by itself.
 
     Args:
         a: an argument, or a tree of arguments.
         arrays: gets the arrays in it.
+        lengths: gets the lengths of all their axes.
         things: gets what may hold anything: models, settings.
     """
     if isinstance(a, Tensor):
         arrays.append(a)
-        return a._data.shape, a._data.dtype, True
+        lengths += a._data.shape
+        return a._data.ndim, a._data.dtype, True
     if isinstance(a, np.ndarray):
         arrays.append(a)
-        return a.shape, a.dtype, False
+        lengths += a.shape
+        return a.ndim, a.dtype, False
     kind = a.__class__
     if kind in COMPARED:
         return kind, a
@@ -49,8 +52,8 @@ def form_of(a: Any, arrays: list[Any], things: list[Any]) -> Any:
     if isinstance(a, np.generic):
         return kind, a.dtype, a.tobytes()
     if isinstance(a, dict):
-        return (dict, *[(key, form_of(part, arrays, things)) for key, part in a.items()])
-    forms = [form_of(part, arrays, things) for part in children(a) or ()]
+        return (dict, *[(key, form_of(part, arrays, lengths, things)) for key, part in a.items()])
+    forms = [form_of(part, arrays, lengths, things) for part in children(a) or ()]
     if isinstance(a, (tuple, list)):
         return kind, tuple(forms)
     things.append(a._tree_origin() if hasattr(a, "_tree_origin") else a)

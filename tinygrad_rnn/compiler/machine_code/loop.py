@@ -89,7 +89,7 @@ class MachineLoop:
             earlier, later = ("[1:]", "[:-1]") if backwards else ("[:-1]", "[1:]")
         else:
             passed, length = f"turns_{name}", 2
-            first, end = "0", str(steps % 2)
+            first, end = "0", f"{steps} % 2"
             here, there, earlier, later = "s % 2", "1 - s % 2", "", ""
         array = self.code.buffer(passed, (length, *start.shape), start.dtype)
         self._start(passed, first, start)

@@ -47,11 +47,15 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     for step in order:
         if isinstance(step, Loop):
             lines += LoopWriter(writer, step).lines()
-        elif is_ours and step in outside and step.ndim == 2 and multiplications(step) > thresholds.SHARED_PRODUCT:
+        elif is_ours and step in outside and step.ndim == 2 and _may_be_large(writer, step):
             lines.append(_shared_product(writer, step))
         elif step.op is not None:
             lines += writer.straight(step)
     return _on_one_thread(writer, lines) if is_ours else lines
+
+
+def _may_be_large(writer: Writer, product: Value) -> bool:
+    return writer.any_size or multiplications(product) > thresholds.SHARED_PRODUCT
 
 
 def _shared_product(writer: Writer, value: Value) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,12 @@ class Buffer(NamedTuple):
     @property
     def nbytes(self) -> int:
         """Its size in memory."""
-        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+        return self.size * np.dtype(self.dtype).itemsize
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return math.prod(self.shape)
 
     def allocated(self) -> np.ndarray:
         """A new array; its elements are whatever was there."""
@@ -31,12 +37,12 @@ class View(NamedTuple):
     Attributes:
         buffer: the name of that buffer.
         text: as it was written.
-        of: makes it of the buffer's array.
+        of: makes it of the buffer's array, and of the code's numbers.
     """
 
     buffer: str
     text: str
-    of: Callable[[np.ndarray], np.ndarray]
+    of: Callable[..., np.ndarray]
 
 
 class Function(NamedTuple):
@@ -44,7 +50,7 @@ class Function(NamedTuple):
 
     Attributes:
         source: its text.
-        kept: the names of its first parameters: buffers and views, the same ones at many calls.
+        kept: the names of its first parameters: buffers, views and numbers, the same ones at many calls.
         given: the names of its other parameters, which are new at each call.
         run: the function itself.
     """
@@ -65,6 +71,9 @@ class Code(NamedTuple):
         backward: gives the gradients; None for a program without.
         saved: the names of what ``forward`` hands to ``backward`` besides buffers.
         left_to_numpy: why loops of machine code call NumPy at their steps, for each that does.
+        numbers: what functions that serve arguments of many sizes are given to know the sizes, by name: lengths, and
+            constants that follow them.
+        sizes: for which sizes it is, of those that its functions serve.
     """
 
     buffers: dict[str, Buffer]
@@ -73,3 +82,5 @@ class Code(NamedTuple):
     backward: Function | None
     saved: list[str]
     left_to_numpy: list[str]
+    numbers: Mapping[str, Any] = MappingProxyType({})
+    sizes: tuple[int, ...] = ()

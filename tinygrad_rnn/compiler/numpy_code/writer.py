@@ -29,17 +29,20 @@ class Writer:
 
     Args:
         program: what is computed.
+        any_size: whether functions for arguments of all sizes will be made of this, so that it is better not to choose
+            by sizes.
 
     Attributes:
         program: as given.
+        any_size: as given.
         names: what each Value is called, once it has been made.
         buffers: the arrays to be allocated, by name.
         globals: what else the text refers to.
         left_to_numpy: why loops of machine code call NumPy at their steps, for each that does.
     """
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, any_size: bool = False) -> None:
+        self.program, self.any_size = program, any_size
         self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
         self._called = {label(v): v.name for v in program.inputs if v.name}  # what the user calls the inputs
         self.buffers: dict[str, Buffer] = {}

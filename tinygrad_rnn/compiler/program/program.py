@@ -6,14 +6,15 @@ import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 from ...autodiff.tensor import Tensor
-from ..graph.trace import Trace, identity
-from ..graph.values import Value, in_order, name_of_operation, operands
+from ...autodiff.trees import paths
+from ..graph.trace import Trace
+from ..graph.values import Value, in_order, operands
 from ..loops.loop import Loop, LoopResult
 from .printing import Printer
+from .spelling import Spelling
 
 Step = Value | Loop
 Results = Mapping[Loop, "list[LoopResult]"]
@@ -78,17 +79,21 @@ class Program:
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def spelled_out(self) -> list[Any]:
-        """All that the program does, so that two of them can be compared: each Value by its number."""
-        numbers: dict[Value, int] = {}
-        lines: list[Any] = [[id(tensor) for tensor in self.captured]]
+        """All that the program does, so that two of them can be compared, or what differs read off: one flat list.
+
+        In it, each Value goes by its number, lengths are whole numbers, and arrays and other numbers are Elements.
+        """
+        spelling = Spelling()
+        spelling.add(*(str(id(tensor)) for tensor in self.captured))
         for value in self.inputs:
-            _spell(value, numbers, lines)
+            spelling.value(value)
         for step in self.forward_order():
             if isinstance(step, Loop):
-                _spell_loop(step, self.results[step], numbers, lines)
+                spelling.loop(step, self.results[step])
             else:
-                _spell(step, numbers, lines)
-        return [*lines, [numbers[v] for v in self.outputs]]
+                spelling.value(step)
+        spelling.tree(self.outputs)
+        return [*spelling.parts, *paths(self.result)]
 
 
 def results_in(roots: Iterable[Value]) -> dict[Loop, list[LoopResult]]:
@@ -114,25 +119,3 @@ def in_order_of_computing(roots: Iterable[Value], results: Results) -> list[Step
         return [step.op] if isinstance(step, LoopResult) else operands(step)
 
     return [step for step in in_order(list[Step](roots), parents=parents) if not isinstance(step, LoopResult)]
-
-
-def _spell(value: Value, numbers: dict[Value, int], lines: list[Any]) -> None:
-    """Give a Value its number, and add a line for it."""
-    if value in numbers:
-        return
-    name = "" if value.op is None else name_of_operation(value)
-    made_of = identity((value.args, value.keywords), numbers.__getitem__)
-    elements = None if value.array is None else sha256(value.array.tobytes()).digest()
-    numbers[value] = len(numbers)
-    lines.append([name, made_of, value.shape, value.dtype.str, elements])
-
-
-def _spell_loop(loop: Loop, results: list[LoopResult], numbers: dict[Value, int], lines: list[Any]) -> None:
-    parts = [*loop.slices, *loop.slices.values(), *(v for c in loop.carried for v in (c.start, c.before))]
-    for value in (*(v for v in parts if v not in loop.slices or v.op is None), *loop.body(results)):
-        _spell(value, numbers, lines)
-    parts += [c.after for c in loop.carried]
-    lines.append([loop.steps, loop.backwards, [numbers[v] for v in parts]])
-    for result in results:
-        lines.append([result.how, numbers[result.inner]])
-        _spell(result, numbers, lines)

@@ -28,9 +28,9 @@ def traced(function: Callable[..., Any], arguments: Any, watched: Sequence[Any] 
         CannotCompile: it asks for a value, or changes something or does something else each time, or gives something
             else than arrays.
     """
-    program = _trace_once(function, arguments)
+    program = traced_once(function, arguments)
     with nothing_changed(watched):
-        again = _trace_once(function, arguments)
+        again = traced_once(function, arguments)
     if program.spelled_out() != again.spelled_out():
         raise CannotCompile(
             "this function did something else when it was run a second time: it draws random numbers inside, or "
@@ -41,7 +41,8 @@ def traced(function: Callable[..., Any], arguments: Any, watched: Sequence[Any] 
     return program
 
 
-def _trace_once(function: Callable[..., Any], arguments: Any) -> Program:
+def traced_once(function: Callable[..., Any], arguments: Any) -> Program:
+    """The program of a function that is known to do the same whenever it is run; arguments as of ``traced``."""
     trace = Trace()
     inputs: list[Value] = []
 

@@ -1,0 +1,82 @@
+"""Calls of one function whose arguments differ in their lengths alone, and the one plan that may serve them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ..autodiff.errors import NotOnTensors
+from . import thresholds
+from .plans import Plan
+from .sized_plan import PlanAt, Request, SizedPlan
+from .sizes.reading import DependsOnSize
+
+Make = Callable[[Request, Sequence["tuple[int, ...]"], "set[int]"], SizedPlan]
+
+
+class Family:
+    """Arguments of one form, apart from their lengths.
+
+    The first that are met get a plan of their own, since most functions are called with one size only. With the second
+    a plan is made for all; lengths that haven't differed so far are fixed in it, until they do.
+
+    Attributes:
+        why_none: why there is no plan for all; "" if there is one, or none was made so far.
+    """
+
+    def __init__(self) -> None:
+        self.why_none = ""
+        self._forms: list[tuple[int, ...]] = []
+        self._taken: set[int] = set()
+        self._plan: SizedPlan | None = None
+        self._made = 0
+        self._alone: set[tuple[int, ...]] = set()
+
+    def has_own(self, lengths: tuple[int, ...], plan: Plan) -> None:
+        """Take note of a plan for arguments of certain lengths alone."""
+        if self._forms:
+            plan.why_fixed = self.why_none
+        else:
+            self._forms.append(lengths)
+        self._taken |= {n for v in plan.program.inputs for n in v.shape}
+
+    def plan(self, request: Request, make: Make) -> PlanAt | None:
+        """The plan for all, at the lengths of a request; None if these need one of their own.
+
+        Args:
+            request: what is to be run.
+            make: makes a plan.
+        """
+        lengths = request.lengths
+        if not self._forms or lengths in self._alone:
+            return None
+        try:
+            plan = self._fitting(request, make)
+            if plan is not None and plan.serves(lengths):
+                return plan.at(lengths)
+            why = "it does something else with arguments of other lengths"
+        except (DependsOnSize, NotOnTensors) as error:
+            why = str(error)
+        except Exception as error:  # the function fails, with arguments of lengths that aren't the caller's
+            why = f"with arguments of other lengths, {type(error).__name__}: {error}"
+        if not self.why_none:
+            self.why_none = why
+        self._alone.add(lengths)
+        return None
+
+    def close(self, why: str) -> None:
+        """Make no plan for all any more."""
+        self.why_none, self._plan, self._made = why, None, thresholds.MOST_SIZED_PLANS
+
+    def _fitting(self, request: Request, make: Make) -> SizedPlan | None:
+        """The plan for all; a new one if it isn't for arguments like these, or is out of date."""
+        plan = self._plan
+        if plan is None or not plan.fits(request.lengths):
+            if self._made >= thresholds.MOST_SIZED_PLANS or request.lengths in self._forms:
+                return None
+            self._made += 1
+            self._forms.append(request.lengths)
+        elif not plan.guards.changed():
+            return plan
+        self._plan = None
+        self._plan = make(request, self._forms, self._taken)
+        return self._plan

@@ -1,0 +1,9 @@
+"""One program for arguments of all sizes: which numbers in it follow the lengths of axes, and what it is at others.
+
+A program is traced for arguments of certain sizes, and every length in it is a number. Nothing says where that number
+comes from. So the function is traced for three sizes, and what differs between the programs follows the sizes.
+
+- ``reading``: a number that follows sizes, read off its values at several sizes.
+- ``programs``: programs side by side, and what the one is like that they are all examples of.
+- ``code``: generated functions side by side, and from them the functions that take sizes as arguments.
+"""

@@ -1,0 +1,68 @@
+"""Which lengths of arguments are free: those that have differed so far, the same where they were always equal."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+
+SPREAD = (0, 17, 38)  # even and odd, and apart: what is rounded, to eight say, doesn't follow such sizes
+
+
+class Axes:
+    """The free lengths among the lengths of all axes of all arguments.
+
+    Args:
+        forms: these lengths, as they were at several calls.
+
+    Attributes:
+        names: what the free lengths are called.
+
+    Example:
+        >>> from tinygrad_rnn.compiler.sizes.axes import Axes
+        >>> axes = Axes([(7, 2, 3, 7), (9, 5, 3, 9)])
+        >>> axes.names, axes.of((4, 1, 3, 4)), axes.of((4, 1, 3, 5)), axes.lengths((8, 6))
+        (('n0', 'n1'), (4, 1), None, (8, 6, 3, 8))
+    """
+
+    def __init__(self, forms: Sequence[tuple[int, ...]]) -> None:
+        self._form = forms[-1]
+        columns = list(zip(*forms))
+        free = dict.fromkeys(column for column in columns if len(set(column)) > 1)
+        order = {column: i for i, column in enumerate(free)}
+        self._groups = [order.get(column) for column in columns]
+        self.names = tuple(f"n{i}" for i in range(len(free)))
+        self._largest = [max(column) for column in free]
+
+    def of(self, form: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The free lengths, of those of all axes; None if others than these differ, or what was equal is not."""
+        sizes = tuple(form[self._groups.index(i)] for i in range(len(self.names)))
+        return sizes if self.lengths(sizes) == form else None
+
+    def lengths(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """The lengths of all axes, of the free ones."""
+        return tuple([n if i is None else sizes[i] for n, i in zip(self._form, self._groups)])
+
+    def places(self, size: int) -> list[int]:
+        """Where among the lengths of all axes a free one stands."""
+        return [place for place, i in enumerate(self._groups) if i == size]
+
+    def examples(self, taken: Iterable[int], attempt: int = 0) -> dict[str, tuple[int, ...]]:
+        """Three lengths for each free one, none of which is equal to anything else in the program.
+
+        Args:
+            taken: what is in the program: lengths that aren't free.
+            attempt: how many others were tried before, all smaller.
+        """
+        seen = {*taken, *(n for n, i in zip(self._form, self._groups) if i is None)}
+        found: dict[str, tuple[int, ...]] = {}
+        for name, largest in zip(self.names, self._largest):
+            numbers = tuple(_unlike(seen, max(largest, 5) * 2**attempt + more) for more in SPREAD)
+            seen |= {near for n in numbers for near in (n - 1, n, n + 1)}
+            found[name] = numbers
+        return found
+
+
+def _unlike(seen: Container[int], n: int) -> int:
+    """The next number that is neither one of these nor beside one."""
+    while any(near in seen for near in (n - 1, n, n + 1)):
+        n += 1
+    return n

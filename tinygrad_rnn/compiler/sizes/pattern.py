@@ -1,0 +1,49 @@
+"""What a function does at all sizes: a pattern that is read off three programs, and that any other has to be like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..program.program import Program
+from ..program.spelling import Elements
+from .following import FollowingReader, formula, made
+from .reading import DependsOnSize, together
+
+
+class Pattern:
+    """What several programs have in common.
+
+    Args:
+        programs: the same function, traced for arguments of several sizes.
+        sizes: those sizes, by name: one number for each program.
+
+    Raises:
+        DependsOnSize: they differ in more than in numbers that follow the sizes.
+    """
+
+    def __init__(self, programs: Sequence[Program], sizes: Mapping[str, Sequence[int]]) -> None:
+        self._reader = FollowingReader(sizes)
+        self._parts: list[Any] = []
+        self._following: dict[int, Any] = {}
+        for place, parts in enumerate(together(*(program.spelled_out() for program in programs))):
+            self._parts.append(parts[0])
+            if any(part != parts[0] for part in parts):
+                self._following[place] = self._read(parts)
+        self._formula = formula(sizes, self._following.values())
+
+    def matches(self, program: Program, sizes: Sequence[int]) -> bool:
+        """Whether a program is the one of arguments of these sizes."""
+        expected = list(self._parts)
+        for (place, found), value in zip(self._following.items(), self._formula(*sizes)):
+            made_of = made(found, value)
+            expected[place] = Elements(made_of) if isinstance(self._parts[place], Elements) else made_of
+        return expected == program.spelled_out()
+
+    def _read(self, parts: Sequence[Any]) -> Any:
+        if all(isinstance(part, Elements) for part in parts):
+            return self._reader.array(*(part.array for part in parts))
+        if all(type(part) is int for part in parts):
+            return self._reader.number(*parts)
+        words = sorted({part for part in parts if isinstance(part, str)})
+        raise DependsOnSize(f"it does something else for larger arguments: {' or '.join(words)}")
