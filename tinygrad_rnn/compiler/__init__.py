@@ -19,10 +19,11 @@ Each room stands on those before it; with the first two read, the idea is unders
 And what users call:
 
 - ``generate``: the passes in their order, the choice of an executor, and the functions that it writes.
-- ``executable``: these functions with their arrays; ``jax_executable``: a program on JAX, called in the same way.
+- ``executable``: these functions with their arrays; ``jax_executable``: a program on JAX, called in the same way;
+  ``sized_executable``: functions for arguments of all sizes.
 - ``graph_node``: one call, as a node of the recorded graph.
 - ``report``: a plan as text; ``plans``: what is kept of a function for arguments of one form and size.
-- ``sized_plan``: a plan for arguments of all sizes, with its ``sized_executable``; ``families``: when there is one.
+- ``sized_plan``: a plan for arguments of all sizes; ``families``: when there is one.
 - ``compiled``: ``compile`` itself.
 - ``for_jax``: ``to_jax``, for programs in JAX.
 """

@@ -1,6 +1,7 @@
 """Programs, and the passes over them: what an executor is given to write, and whoever else reads what a function does.
 
 - ``printing``: a program as text, as ``print(program)`` shows it.
+- ``spelling``: a program as one flat list, by which two are compared.
 - ``program``: a program: inputs, outputs and gradients, and the order in which its Values and Loops are computed.
 - ``tracing``: ``traced(function, arguments)``, the program of a function.
 - ``fission``: ``fissioned(program)``, which leaves only to a loop what its recurrence needs.

@@ -4,6 +4,9 @@ A program is traced for arguments of certain sizes, and every length in it is a 
 comes from. So the function is traced for three sizes, and what differs between the programs follows the sizes.
 
 - ``reading``: a number that follows sizes, read off its values at several sizes.
-- ``programs``: programs side by side, and what the one is like that they are all examples of.
+- ``following``: floats and constant arrays that do, and the formulas that compute all of it.
+- ``axes``: which lengths of arguments are free, and examples of them.
+- ``pattern``: what a function does at all sizes, for comparison with what it does at one.
 - ``code``: generated functions side by side, and from them the functions that take sizes as arguments.
+- ``programs``: the Values of programs side by side, for an exporter.
 """
