@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from ..recorded.recording import Recording
 from .arrays import changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart
 from .claims import Claims
+from .isolating import isolated_pairs
 from .measures import Tolerance
 from .other_networks import other_networks
 from .referee import seconds_of
@@ -155,7 +157,8 @@ class _Case:
             others = self._of_other_networks()
             if others:
                 return others[:1], []
-            found, notes = judge.first_that_stand(search.rare())
+            stages = itertools.chain(search.rare(), isolated_pairs(search, judge.witness), search.rarest())
+            found, notes = judge.first_that_stand(stages)
             found = found or search.partial()
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,12 +11,14 @@ import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..derivation.editing import Bench, EditedRun
-from ..derivation.edits import Edit, edits_of, edits_of_uses
+from ..derivation.edits import Edit, edits_of, edits_of_edited, edits_of_uses
 from ..derivation.everywhere import everywhere, one_instance
 from ..derivation.hand import Hand
 from ..derivation.lines import Line
 
 Edits = tuple[Edit, ...]
+ISOLATED = "edits that show where a parameter is zero"
+MOST_TWOS = 8000
 MOST_FIRSTS = 40  # edits that explain a part, each of which is held while a second one is looked for
 
 
@@ -45,6 +48,7 @@ class Search:
         equal: whether two arrays are equal, beside a third that says how large such arrays are.
         deadline: when to stop, by ``time.perf_counter``.
         usual_alone: whether only the usual edits are of interest, since there is another explanation.
+        at: other values of the parameters than the recorded ones, by the parameters' own names.
         untried: what there was no time for.
     """
 
@@ -54,11 +58,12 @@ class Search:
     equal: Callable[..., bool]
     deadline: float
     usual_alone: bool = False
+    at: Mapping[str, np.ndarray] | None = None
     bench: Bench = field(init=False)
     untried: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bench = Bench(self.derivation)
+        self.bench = Bench(self.derivation, self.at)
         self.hand = Hand(self.derivation)
         self._partial: list[Explanation] = []
         self._edits: dict[tuple[Line, int], list[Edit]] = {}
@@ -74,12 +79,37 @@ class Search:
             yield self._fitting(everywhere(self.derivation, self.hand, self._common), "the same edit in several lines")
 
     def rare(self) -> Iterator[list[Explanation]]:
-        """The same with edits that are rare, and then with two edits together."""
+        """The same with edits that are rare, and two edits of which one explains a part."""
         yield self._fitting(self._singles(2), "rare edits")
+        yield self.pairs(0)
+
+    def rarest(self) -> Iterator[list[Explanation]]:
+        """What is left: another pair, an edit where a line is read, of one step alone, of the forward pass."""
         yield self._fitting(self._uses(), "edits of what a line reads")
-        yield self.pairs()
+        yield self.pairs(1)
         yield self._fitting(self._at_ends(), "edits at the first or last step alone")
         yield self._fitting(self._forward(), "edits of the forward pass")
+        yield self._fitting(itertools.islice(self._twos(), MOST_TWOS), "two edits that reach the same gradients")
+
+    def singles(self, ranks: Iterable[int]) -> list[Explanation]:
+        """One edit, of the first of these ranks that has one."""
+        stages = (self._fitting(self._singles(rank), ISOLATED) for rank in ranks)
+        return next((found for found in stages if found), [])
+
+    def elsewhere(self, at: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray]) -> Search | None:
+        """The same search at other values of the parameters; None if nothing is wrong there.
+
+        Args:
+            at: the values.
+            given: the gradients that the manual side has there.
+        """
+        other = replace(self, at=at)
+        right = {name: other.bench.gradient(name) for name in given}
+        wrong = {name: g for name, g in given.items() if not self.equal(g, right[name], right[name])}
+        if not wrong:
+            return None
+        other.wrong, other.right, other._edits = wrong, frozenset(given.keys() - wrong.keys()), self._edits
+        return other
 
     def partial(self) -> list[Explanation]:
         """The first explanation of each wrong gradient that has one."""
@@ -107,6 +137,15 @@ class Search:
     def _singles(self, rank: int) -> Iterator[Edits]:
         for line in self._lines():
             yield from ((edit,) for edit in self.edits(line, rank))
+
+    def _twos(self) -> Iterator[Edits]:
+        """Any two of the usual edits, of lines that all wrong gradients depend on: of two lines, then of one."""
+        lines = self._lines()
+        for one, other in itertools.combinations(lines, 2):
+            yield from itertools.product(self.edits(one, 0), self.edits(other, 0))
+        for line in lines:
+            for edit in self.edits(line, 0):
+                yield from ((both,) for both in edits_of_edited(edit, self.hand, 0))
 
     def _uses(self) -> Iterator[Edits]:
         for line in self._lines():
@@ -167,27 +206,46 @@ class Search:
         except Exception:  # an edit that can't be run can't have been made
             return ()
 
-    def pairs(self) -> list[Explanation]:
-        """Two edits: one that explains a part, and with it another that explains the rest."""
-        if len(self.wrong) > 1:
-            for rank in (0, 1):
-                for line in self._lines(all_wrong=False):
-                    for edit in self.edits(line, rank):
-                        if self._is_late("two edits together"):
-                            return []
-                        hits = self._some((edit,))
-                        if hits:
-                            self._partial.append(Explanation((edit,), hits, False))
-        firsts = sorted(self._partial, key=lambda one: -len(one.names))
+    def pairs(self, rank: int) -> list[Explanation]:
+        """Two edits: one of a rank that explains a part, and with it another that explains the rest."""
+        for edits in self._firsts(rank) if len(self.wrong) > 1 else ():
+            if self._is_late("two edits together"):
+                return []
+            hits = self._some(edits)
+            if hits:
+                self._partial.append(Explanation(edits, hits, False))
+        return self.with_a_second(sorted(self._partial, key=lambda one: -len(one.names)))
+
+    def _firsts(self, rank: int) -> Iterator[Edits]:
+        for line in self._lines(all_wrong=False):
+            yield from ((edit,) for edit in self.edits(line, rank))
+        if rank:
+            yield from everywhere(self.derivation, self.hand, self._common)
+
+    def with_a_second(self, firsts: Iterable[Explanation]) -> list[Explanation]:
+        """Another edit beside one of those that are held, so that the two explain all.
+
+        Args:
+            firsts: what to hold; the gradients that one explains are to stay as it gives them.
+        """
         for first in self._different(firsts)[:MOST_FIRSTS]:
-            rest = set(self.wrong) - set(first.names)
-            lines = [line for line in self._lines(all_wrong=False) if self.bench.reached(line) >= rest]
-            lines.sort(key=lambda line: len(self.bench.reached(line) - rest))
-            seconds = ((*first.edits, edit) for rank in (0, 1) for line in lines for edit in self.edits(line, rank))
-            found = self._fitting((two for two in seconds if two[0].line is not two[-1].line), "two edits together")
+            found = self._fitting(self._beside(first), "two edits together")
             if found:
                 return found
         return []
+
+    def _beside(self, first: Explanation) -> Iterator[Edits]:
+        done = set(first.names) or self.bench.reached(first.edits[-1].line)
+        rest = set(self.wrong) - done
+        lines = [line for line in self._lines(all_wrong=False) if self.bench.reached(line) >= rest]
+        lines.sort(key=lambda line: len(self.bench.reached(line) - rest))
+        held = [edit.line for edit in first.edits]
+        for rank in (0, 1):
+            for line in lines:
+                if line not in held:
+                    yield from ((*first.edits, edit) for edit in self.edits(line, rank))
+            for edit in first.edits[-1:]:
+                yield from ((*first.edits[:-1], both) for both in edits_of_edited(edit, self.hand, rank))
 
     def _different(self, explanations: Iterable[Explanation]) -> list[Explanation]:
         """The explanations without those that give the same gradients everywhere as an earlier one."""

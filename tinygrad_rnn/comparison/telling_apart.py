@@ -13,10 +13,10 @@ import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..derivation.editing import Bench
-from ..recorded.recording import Recording, record
-from .claims import as_mapping, evaluated, matched, plain_array
+from ..recorded.recording import Recording
 from .measures import Tolerance
 from .search import Explanation
+from .witness import Witness
 
 MOST_SHOWN = 4
 
@@ -36,7 +36,8 @@ class Judge:
         self, derivation: Derivation, recording: Recording, manual: Any, names: Iterable[str], tolerance: Tolerance
     ) -> None:
         self.derivation, self.recording, self.manual = derivation, recording, manual
-        self.names, self.tolerance = list(names), tolerance
+        self.names, self.tolerance = list(names), Tolerance(max(tolerance.relative, 1e-8))
+        self.witness = Witness(derivation, recording, manual, self.tolerance)
         self.bench, self.values = self._elsewhere()
         self._asked: dict[str, np.ndarray] | None = None
         self._has_asked = False
@@ -96,35 +97,10 @@ class Judge:
         return all(self._equal(name, a[name], b[name]) for name in self.names)
 
     def _equal(self, name: str, a: np.ndarray, b: np.ndarray) -> bool:
-        return Tolerance(max(self.tolerance.relative, 1e-8)).equal(a, b, beside=self.bench.gradient(name))
+        return self.tolerance.equal(a, b, beside=self.bench.gradient(name))
 
     def _ask(self) -> dict[str, np.ndarray] | None:
         """The claims of the manual side at other values; None if it can't be asked, or the lines don't hold there."""
         if not self._has_asked:
-            self._has_asked = True
-            try:
-                self._asked = self._answer()
-            except Exception:  # whatever a function of the user's does at values that it wasn't written for
-                self._asked = None
+            self._has_asked, self._asked = True, self.witness.at(self.values, self.bench)
         return self._asked
-
-    def _answer(self) -> dict[str, np.ndarray] | None:
-        manual, recording = self.manual, self.recording
-        if not callable(manual) and not callable(getattr(manual, "backward", None)):
-            return None
-        if recording.function is not None:
-            again = record(recording.function, recording.arguments(self.values), recording.data)
-            own = self.derivation.names
-            if not all(
-                self._equal(own[name], self.bench.gradient(own[name]), g) for name, g in again.gradients().items()
-            ):
-                return None  # another branch is taken there
-        else:
-            again = recording
-        given = evaluated(manual, again, self.values)
-        found = matched(as_mapping(getattr(given, "gradients", given), again), again, lambda *_: None)
-        arrays = {self.derivation.names[name]: plain_array(value) for name, value in found.items()}
-        here = evaluated(manual, recording, recording.values())
-        before = matched(as_mapping(getattr(here, "gradients", here), recording), recording, lambda *_: None)
-        changes = any(not np.array_equal(plain_array(before[name]), plain_array(found[name])) for name in found)
-        return arrays if changes else None  # a function that gives the same numbers anywhere says nothing more

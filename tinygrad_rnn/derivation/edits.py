@@ -8,7 +8,7 @@ shape that is at hand, taken at another step, for other steps. (``editing`` runs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from . import edits_of_parts, edits_of_steps
@@ -83,6 +83,20 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
             seen.add(expression)
             convention = _is_at_a_kink(line.expression, place) or any(map(_speaks_of_a_kink, change.of))
             yield Edit(line, expression, change.what, change.of, place, None, convention)
+
+
+def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
+    """A second edit of a line that has one already, with both.
+
+    Args:
+        edit: the first.
+        hand: what else could stand in the line.
+        rank: of the second, as for ``edits_of``.
+    """
+    for second in edits_of(replace(edit.line, expression=edit.expression), hand, rank):
+        if second.expression != edit.line.expression:
+            what, of = f"{edit.what}; and {second.what}", edit.of + second.of
+            yield replace(second, line=edit.line, what=what, of=of, steps=edit.steps)
 
 
 def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:

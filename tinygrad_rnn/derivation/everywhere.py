@@ -10,10 +10,10 @@ import numpy as np
 
 from ..autodiff.rules import elementwise, shape
 from .edits import Edit
-from .expressions import Apply, Expression, Reference, apply
+from .expressions import Apply, Expression, Number, Reference, apply
 from .hand import Hand
 from .lines import Line
-from .making import ONE, broadcast
+from .making import ONE, broadcast, times
 from .misplaced import Mask, Rolled
 from .reading import replaced
 
@@ -58,6 +58,8 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
         others += list(hand.like(here))
         for instead in others:
             yield from _exchanged_quantity(derivation, here, instead)
+        for factor in (2.0, 0.5, -1.0):
+            yield from _exchanged_quantity(derivation, here, times(Number(factor), here))
 
 
 def _exchanged(derivation: Derived, before: Expression, after: Expression, what: str) -> Iterator[tuple[Edit, ...]]:

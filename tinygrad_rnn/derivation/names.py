@@ -123,7 +123,6 @@ class Names:
             quantity.base = "delta"
             quantity.name = f"delta_{source.mark}" if source.mark else "delta"
 
-
     def _name_sensitivity(self, quantity: Quantity) -> None:
         of, by, direct = quantity.sensitivity  # type: ignore[misc]
         for source in (of, by):

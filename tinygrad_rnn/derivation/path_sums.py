@@ -145,7 +145,6 @@ class Paths(OverSteps):
         return found
 
 
-
 def _contracted(sensitivity: Any, g: Any) -> Any:
     """A row times a Jacobian: over the axes of what was differentiated, which come last."""
     return np.tensordot(sensitivity, g, np.ndim(g))

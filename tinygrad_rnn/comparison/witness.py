@@ -1,0 +1,71 @@
+"""The manual side as a witness: what it says at other values of the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..derivation.derivation import Derivation
+from ..derivation.editing import Bench
+from ..recorded.recording import Recording, record
+from .claims import as_mapping, evaluated, matched, plain_array
+from .measures import Tolerance
+
+
+class Witness:
+    """A manual side that can be asked again, if it is a function.
+
+    Args:
+        derivation: the right one.
+        recording: what it was read off.
+        manual: the manual side.
+        tolerance: up to what difference two arrays are equal.
+    """
+
+    def __init__(self, derivation: Derivation, recording: Recording, manual: Any, tolerance: Tolerance) -> None:
+        self.derivation, self.recording, self.manual, self.tolerance = derivation, recording, manual, tolerance
+
+    def at(self, values: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.ndarray] | None:
+        """Its gradients, by their names in lines; None if it can't be asked, or the lines don't hold there.
+
+        Args:
+            values: of the parameters, by their own names.
+            bench: a run of the lines at these values.
+        """
+        try:
+            return self._at(values, bench) if self._here is not None and self._holds(values, bench) else None
+        except Exception:  # whatever a function of the user's does at values that it wasn't written for
+            return None
+
+    @cached_property
+    def _here(self) -> dict[str, np.ndarray] | None:
+        """What it says at the recorded values; None if it is no function."""
+        is_function = callable(self.manual) or callable(getattr(self.manual, "backward", None))
+        return self._gradients(self.recording, self.recording.values()) if is_function else None
+
+    def _at(self, values: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.ndarray] | None:
+        found = self._gradients(self._again(values), values)
+        changes = any(not np.array_equal(self._here[name], g) for name, g in found.items()) if self._here else False
+        return found if changes else None  # a function that gives the same numbers anywhere says nothing more
+
+    def _again(self, values: Mapping[str, np.ndarray]) -> Recording:
+        function = self.recording.function
+        if function is None:
+            return self.recording
+        return record(function, self.recording.arguments(values), self.recording.data)
+
+    def _holds(self, values: Mapping[str, np.ndarray], bench: Bench) -> bool:
+        """Whether the lines give the gradients there: not where another branch is taken."""
+        if self.recording.function is None:
+            return True
+        own = self.derivation.names
+        right = {own[name]: gradient for name, gradient in self._again(values).gradients().items()}
+        return all(self.tolerance.equal(bench.gradient(name), g, beside=g) for name, g in right.items())
+
+    def _gradients(self, recording: Recording, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        given = evaluated(self.manual, recording, values)
+        found = matched(as_mapping(getattr(given, "gradients", given), recording), recording, lambda *_: None)
+        return {self.derivation.names[name]: plain_array(value) for name, value in found.items()}
