@@ -3,18 +3,22 @@
 ``<!-- source: tinygrad_rnn.module.name -->`` in a page becomes the source of that function, class, method or
 assignment, without its docstring, which stands in the API reference; several names of one module become one block.
 ``<!-- functions -->`` becomes the table of functions that differentiate, with the order to which the tests check each.
-Each example becomes a page, and so does the gallery.
+Each example becomes a page, and so do the gallery, the notebooks, as they run, and the list of changes. The pages to
+explore and the report of the tour are made when the site is.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 SOURCE = re.compile(r"^<!-- source: ([\w. ]+) -->$", flags=re.MULTILINE)
@@ -24,13 +28,32 @@ EXAMPLES = ROOT / "examples"
 GALLERY = "examples/gallery"
 
 
+def beside(name: str) -> ModuleType:
+    """A module that stands beside this one, which is in no package."""
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+NOTEBOOKS = beside("notebooks").Notebooks()
+
+
+@cache
+def made_once() -> dict[str, str]:
+    """What takes seconds to make, and is the same as long as the code is."""
+    return {**NOTEBOOKS.pages(), **beside("live").pages()}
+
+
 def on_files(files: Any, config: Any) -> Any:
-    """Add the examples, the gallery and its pictures."""
+    """Add the examples, the gallery and its pictures, the notebooks, what is there to explore, and the changes."""
     from mkdocs.structure.files import File
 
     for path in sorted((ROOT / GALLERY).glob("*.svg")):
         files.append(File.generated(config, f"gallery/{path.name}", abs_src_path=str(path)))
-    for name, content in pages_of_examples().items():
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8").replace("# Changelog", "# What's new", 1)
+    for name, content in {**pages_of_examples(), **made_once(), "whats-new.md": changes}.items():
         files.append(File.generated(config, name, content=content))
     return files
 
@@ -39,7 +62,7 @@ def pages_of_examples() -> dict[str, str]:
     """What stands in ``examples``, as pages by their place in the site."""
     index = (EXAMPLES / "README.md").read_text("utf-8")
     index = index.replace("(gallery/README.md)", "(../gallery.md)").replace(".py)", ".md)")
-    index = re.sub(r"\[(\w+\.ipynb)\]\([^)]*\)", r"`notebooks/\1`", index)
+    index = re.sub(r"\(notebooks/(\w+)\.ipynb\)", r"(../notebooks/\1.md)", index)
     gallery = (EXAMPLES / "gallery" / "README.md").read_text("utf-8")
     gallery = gallery.replace("../gallery.py", "examples/gallery.md")
     gallery = re.sub(r"\]\((\w+\.svg)\)", r"](gallery/\1)", gallery)
@@ -59,8 +82,14 @@ def page_of_example(path: Path) -> str:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in source and tables; find examples and pictures, which a page names by their place in the repository."""
     markdown = markdown.replace("../examples/README.md", "examples/index.md")
+    markdown = markdown.replace(f"../../{GALLERY}/", "../gallery/")  # from the pages of the tutorial
     markdown = markdown.replace(f"../{GALLERY}/README.md", "gallery.md").replace(f"../{GALLERY}/", "gallery/")
     return with_functions(with_source(markdown))
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Put in its place what Markdown was not to touch."""
+    return NOTEBOOKS.finished(html)
 
 
 def with_source(markdown: str) -> str:

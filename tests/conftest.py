@@ -24,10 +24,10 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "manual": "against_autograd attention combinations lstm_and_gru",
     "nn": "architectures cells twin_training",
     "programs": "random_programs",
-    "project": "docs hostile_files types",
+    "project": "docs hostile_files site types",
     "report": "in_a_browser report",
     "training": "against_torch compiled_layers memory resume shared_runs whole_step",
-    "viz": "bad_input in_a_notebook layout long_pictures page",
+    "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view",
 }
 SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}
 
