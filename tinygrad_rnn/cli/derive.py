@@ -10,8 +10,9 @@ from ..derivation import derive
 from ..derivation.derivation import STYLES
 from ..report.networks import BY_NAME, Recorded
 from . import options as o
+from . import worksheet
 from .places import Complaint, refuse_to_replace
-from .references import found, users_code
+from .references import found, module_and_name, users_code
 
 FORMS: dict[str, Any] = {
     "text": lambda derivation, columns: derivation.text(columns=columns),
@@ -28,8 +29,9 @@ def add_to(commands: Any) -> None:
         "derive",
         help="backpropagation through time, written out",
         description=f"Write out backpropagation through time of {', '.join(BY_NAME)}; or of module:name (or "
-        "file.py:name): a loss that your code recorded, or a function loss(parameters, *data) beside which "
-        "parameters, and data if there is any, stand in the same file.",
+        "file.py:name): a loss that your code recorded, a function loss(parameters, *data) beside which "
+        "parameters, and data if there is any, stand in the same file; or a cell, beside which xs stands, and state "
+        "if it has no initial one.",
     )
     parser.add_argument("what", metavar="NETWORK", help=f"{', '.join(BY_NAME)}, or module:name")
     parser.add_argument("--steps", type=o.whole(1, 10_000), help="time steps (of a named network)")
@@ -40,6 +42,7 @@ def add_to(commands: Any) -> None:
         ("markdown", "as Markdown, with equations in LaTeX"),
         ("html", "as a page"),
         ("source", "as a NumPy function"),
+        ("notebook", "a worksheet as a notebook"),
     ):
         form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="text", help=about)
     parser.add_argument(
@@ -57,30 +60,45 @@ def add_to(commands: Any) -> None:
         help="one product over all steps for each weight, in place of one a step",
     )
     parser.add_argument("--columns", action="store_true", help="with vectors as columns, as most articles have them")
+    worksheet.add_to(parser)
     parser.add_argument("--out", metavar="FILE", help="where to (default: standard output)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Derive it, and print or write it."""
+    """Derive it, and print or write it; 1 if answers are marked, and some are wrong."""
     if options.out is not None:
         refuse_to_replace([Path(options.out)], options.overwrite)
+    answers = worksheet.answers_in(options.answers) if options.answers else None
+    status = 0
     try:
-        text = FORMS[options.form](derivation_of(options).in_style(options.style, options.products), options.columns)
+        derivation = derivation_of(options).in_style(options.style, options.products)
+        if answers is not None:
+            marks = worksheet.sheet_of(derivation, options, answers).check(answers)
+            text, status = str(marks), 0 if marks.all_right else 1
+        elif worksheet.is_wanted(options):
+            text = worksheet.written(worksheet.sheet_of(derivation, options), options)
+        else:
+            text = FORMS[options.form](derivation, options.columns)
     except ImportError as error:
         raise Complaint(str(error)) from None
-    except (TypeError, ValueError, RuntimeError) as error:
-        o.complain(error)
-    if options.out is None:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        o.complain(ValueError(*error.args) if isinstance(error, KeyError) else error)
+    deliver(text, options.out)
+    return status
+
+
+def deliver(text: str, out: str | None) -> None:
+    """Print a text, or write it to a file."""
+    if out is None:
         print(text.rstrip("\n"))
-        return 0
+        return
     try:
-        Path(options.out).write_text(text, encoding="utf-8")
+        Path(out).write_text(text.rstrip("\n") + "\n", encoding="utf-8")
     except OSError as error:
-        raise Complaint(f"can't write {options.out}: {error.strerror or error}.") from None
-    print(options.out)
-    return 0
+        raise Complaint(f"can't write {out}: {error.strerror or error}.") from None
+    print(out)
 
 
 def derivation_of(options: argparse.Namespace) -> Any:
@@ -93,17 +111,22 @@ def derivation_of(options: argparse.Namespace) -> Any:
         return derive(BY_NAME[options.what](**keywords, **({} if fixed else {"seed": options.seed})).loss)
     if ":" not in options.what:
         raise Complaint(f"there is no network {options.what!r}; there are {', '.join(BY_NAME)}, and module:name.")
-    what = found(options.what)
-    place = options.what.rpartition(":")[0]
-    with users_code(f"{options.what} raised"):
+    return derived(options.what)
+
+
+def derived(reference: str) -> Any:
+    """The derivation of what a reference names: a recorded loss, a loss with its parameters, a cell with its inputs.
+
+    Args:
+        reference: ``module:name`` or ``file.py:name``.
+    """
+    what = found(reference)
+    module, _ = module_and_name(reference)
+    with users_code(f"{reference} raised"):
         if not callable(what):
             return derive(what.loss if isinstance(what, Recorded) else what)
-        try:
-            parameters = found(f"{place}:parameters")
-        except Complaint:
-            return derive(what())
-        try:
-            data = found(f"{place}:data")
-        except Complaint:
-            data = ()
-        return derive(what, parameters, data)
+        if hasattr(module, "parameters"):
+            return derive(what, module.parameters, getattr(module, "data", ()))
+        if hasattr(module, "xs"):
+            return derive(what, module.xs, getattr(module, "state", None))
+        return derive(what())

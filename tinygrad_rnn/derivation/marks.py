@@ -37,7 +37,7 @@ class Mark:
         return self.verdict == "right"
 
     def __str__(self) -> str:
-        typed = f"{self.answer.strip()} -- " if isinstance(self.answer, str) and self.answer.strip() else ""
+        typed = f"{' '.join(self.answer.split())} -- " if isinstance(self.answer, str) and self.answer.strip() else ""
         return f"{'✓' if self.is_right else '✗'} {self.shown} = {typed}{self.sentence}"
 
 
