@@ -137,7 +137,7 @@ class _Case:
         return alone or _covering([*by_itself, *found], self.wrong), [*notes, *said]
 
     def _searched_beside_a_convention(self, derivation: Derivation) -> tuple[list[Diagnosis], list[str]] | None:
-        """What the search finds of a derivation that takes 0 for the derivative at a kink, and has a slip besides."""
+        """The explanations of a derivation with a mistake that also takes 0 for the derivative at a kink."""
         kinks = Bench(derivation).kinks()
         if not kinks or time.perf_counter() > self.deadline:
             return None

@@ -186,7 +186,7 @@ class Search:
             return False
 
     def _gives(self, run: EditedRun, name: str) -> bool:
-        """Whether a run gives what was handed in."""
+        """Return True if a run gives the numbers that were handed in."""
         return self.equal(run.gradient(name), self.wrong[name], self.bench.gradient(name))
 
     def _spares(self, run: EditedRun) -> bool:

@@ -61,7 +61,7 @@ class Executable(ABC):
 
     @abstractmethod
     def source(self) -> str:
-        """What runs, as text."""
+        """The generated code, as text."""
 
     def start(self, used: tuple[bool, ...]) -> Start:
         """The start of the backward pass.
@@ -84,7 +84,7 @@ class Executable(ABC):
 
 
 class Run(Protocol):
-    """One call.
+    """A call of an executable.
 
     Attributes:
         inputs: what it was given.
@@ -214,7 +214,7 @@ class Memory:
         self._workspaces: dict[tuple[int, ...], Workspace] = {}  # by the sizes for which they were made
 
     def workspace(self, code: Code) -> Workspace:
-        """What the functions are given, at the sizes that the code is for."""
+        """The workspace that the functions are given, at the sizes that the code is for."""
         try:
             return self._workspaces[code.sizes]
         except KeyError:
@@ -233,7 +233,7 @@ class Memory:
 
 
 class GeneratedRun:
-    """One call: what it was given, what it gave, and its memory until it is gone.
+    """A call: its inputs and outputs, and its memory until that is given back.
 
     Attributes:
         inputs: what it was given.

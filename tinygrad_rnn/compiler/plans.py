@@ -76,7 +76,7 @@ class Plan:
 
     @property
     def program(self) -> Program:
-        """What the function does, as it was traced."""
+        """The traced program of the function."""
         return self._program
 
     def _traced(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Program:
@@ -100,7 +100,7 @@ class Plan:
         return executable.at(sizes)
 
     def __str__(self) -> str:
-        """What is computed where, for each set of gradients wanted so far."""
+        """The plan as text: the storage and the order of the program, for each set of gradients wanted so far."""
         head = f"for these lengths alone, because {self.why_fixed}\n\n" if self.why_fixed else ""
         return head + "\n\n".join(self._described(wanted) for wanted in self._executables)
 
@@ -111,7 +111,7 @@ class Plan:
         return "\n".join([*notes, described(program, executable.buffers)])
 
     def _shown(self, wanted: tuple[bool, ...]) -> tuple[Program, Executable]:
-        """What is printed: the program that runs, and what runs it."""
+        """The program that runs, and its executable, for printing."""
         executable = self._executables[wanted].at(())
         return executable.program, executable
 
@@ -170,14 +170,14 @@ class Plan:
         return GeneratedExecutable(*generate(self._program, wanted, machine_code))
 
     def _without_effects(self, make: Callable[[], Made], wanted: tuple[bool, ...]) -> Made:
-        """What is made of the program, perhaps by gradients of the user's own: they may change nothing, nor draw."""
+        """Call ``make`` on the program; gradients written by the user may neither change anything nor draw numbers."""
         if not any(wanted):
             return make()
         with nothing_changed(self._watched):
             return without_draws(make, Guards(*self._watched).generators)
 
     def _improve(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]) -> None:
-        """Have a thread make machine code, which later calls then use."""
+        """Start a thread that makes machine code, which later calls then use."""
         try:
             better = self._generated(wanted, machine_code=True)
         except NotOnTensors:

@@ -1,4 +1,4 @@
-"""One program for arguments of all sizes: its functions are made once, and called with the sizes."""
+"""A program for arguments of all sizes: its functions are made once, and called with the sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One plan for arguments of all sizes."""
+"""A plan for arguments of all sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTEMPTS = 3
 
 
 class Request(NamedTuple):
-    """What is to be run.
+    """A request for a program to run.
 
     Attributes:
         form: the form of the arguments, apart from their lengths.
@@ -43,7 +43,7 @@ class Request(NamedTuple):
     over_time: bool
 
     def program(self, lengths: tuple[int, ...]) -> Program:
-        """What the function does with arguments of these lengths."""
+        """The program for arguments of these lengths."""
         return traced_once(self.function(lengths[0] if self.over_time else 0), self.arguments(lengths))
 
     def unseen(self) -> set[int]:
@@ -108,7 +108,7 @@ class SizedPlan(Plan):
             return without_draws(lambda: [self._request.program(form) for form in forms], self._generators)
 
     def _not_seen_by_cells(self, lengths: tuple[int, ...]) -> tuple[int | None, int]:
-        """Which size is nothing but the number of steps, and how many steps were taken before the loop."""
+        """The size that is only the number of steps, and the number of steps taken before the loop."""
         unseen = self._request.unseen()
         for i in range(len(self._axes.names)):
             places = self._axes.places(i)
@@ -117,11 +117,11 @@ class SizedPlan(Plan):
         return None, 0
 
     def fits(self, lengths: tuple[int, ...]) -> bool:
-        """Whether arguments of these lengths differ in nothing but what is free."""
+        """Return True if arguments of these lengths differ only in free lengths."""
         return self._axes.of(lengths) is not None
 
     def serves(self, lengths: tuple[int, ...]) -> bool:
-        """Whether the function does with arguments of these lengths what was predicted."""
+        """Return True if the function's program at these lengths is the predicted one."""
         sizes = self._axes.of(lengths)
         if sizes is None or 0 in sizes:
             return False
@@ -167,11 +167,11 @@ class SizedPlan(Plan):
 
     @property
     def program(self) -> Program:
-        """What the function does with arguments of the last new size."""
+        """The program for arguments of the last new size."""
         return self._request.program(self._last)
 
     def __str__(self) -> str:
-        """What is computed where, with arguments of the last new size."""
+        """The plan as text, with arguments of the last new size."""
         arrays = [a for a in leaves(self._request.arguments(self._last)) if hasattr(a, "shape")]
         shapes = ", ".join(str(a.shape) for a in arrays)
         return f"for arguments of all lengths; here for those of shapes {shapes}\n\n{super().__str__()}"
@@ -193,7 +193,7 @@ class PlanAt:
 
     @property
     def guards(self) -> Guards:
-        """Those of the plan."""
+        """The guards of the plan."""
         return self.plan.guards
 
     def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> Executable:

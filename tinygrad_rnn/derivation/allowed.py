@@ -1,4 +1,4 @@
-"""What may stand in an answer: functions and signs, values by step, and how large a result may become."""
+"""The limits of an answer: its functions and signs, values by step, and the size of a result."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _flat(values: Any) -> Iterator[Any]:
 
 
 def too_large(function: Any, values: tuple[Any, ...]) -> bool:
-    """Whether a result may have more elements than anyone needs."""
+    """Return True if a result may have more elements than anyone needs."""
     name = getattr(function, "__name__", "")
     sizes = [v.size for v in _flat(values) if isinstance(v, np.ndarray)]
     if function is range:

@@ -81,7 +81,7 @@ class Answer:
 
 
 class _Computing:
-    """One pass through an answer."""
+    """A pass through an answer."""
 
     def __init__(self, typed: Typed, names: Mapping[str, Any]) -> None:
         self.typed = typed

@@ -1,4 +1,4 @@
-"""What of a derivation its editors and markers read."""
+"""The parts of a derivation that its editors and markers read."""
 
 from __future__ import annotations
 

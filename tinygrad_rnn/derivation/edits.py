@@ -148,7 +148,7 @@ def _is_at_a_kink(expression: Expression, path: Path) -> bool:
 
 
 def is_kink(part: Expression) -> bool:
-    """Whether a part is there only where two values are equal: the derivative at a kink."""
+    """Return True for a part that exists only where two values are equal: the derivative at a kink."""
     return isinstance(part, Apply) and part.name == "where" and _compares_equal(part.operands[0])
 
 

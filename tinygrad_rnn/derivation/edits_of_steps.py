@@ -194,7 +194,7 @@ def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def rows_of_derivatives(part: Expression, line: Line, hand: Hand) -> Found:
-    """Some of the steps left out of a derivative of all steps, where a gradient reads it."""
+    """The changes that leave out some steps of a derivative of all steps, where a gradient reads it."""
     if line.kind == "gradient" and isinstance(part, Reference) and part.shift is part.at is None:
         yield from first_steps(part, line, hand)
 

@@ -71,11 +71,11 @@ class Latex(Notation):
         return f"{left} &= {right}"
 
     def bracketed(self, text: str) -> str:
-        """In round brackets."""
+        """The text in round brackets."""
         return rf"\left({text}\right)"
 
     def listed(self, parts: Sequence[str], mark: str = ", ") -> str:
-        """In square brackets."""
+        """The parts in square brackets."""
         return rf"\left[{mark.join(parts)}\right]"
 
     def infix(self, sign: str, parts: Sequence[str]) -> str:
@@ -118,7 +118,7 @@ class Latex(Notation):
         return rf"{term}\, [{self.plain(steps)}]"
 
     def cases(self, chosen: str, condition: str, other: str) -> str:
-        """One of two values."""
+        """A choice between two values."""
         return rf"\begin{{cases}} {chosen} & {condition} \\ {other} & \text{{otherwise}} \end{{cases}}"
 
     def blank(self, number: int) -> str:
@@ -167,14 +167,14 @@ def escaped(text: str) -> str:
 
 
 def function_name(word: str) -> str:
-    """What a function is called."""
+    """The LaTeX name of a function."""
     if word == "σ":
         return r"\sigma"
     return rf"\{word}" if word in NAMED else rf"\operatorname{{{escaped(word)}}}"
 
 
 def latex(lines: Sequence[Line], columns: bool = False) -> str:
-    """All lines as ``align*`` environments, one for each part, under a comment that says what it holds."""
+    """The derivation as ``align*`` environments, one for each part, under a comment with its title."""
     writer, blocks = LatexWriter(common_last_step(lines), columns), []
     for title, chosen in sections(lines):
         rows = [(writer.line(line), _when(writer, line)) for line in chosen]
@@ -184,7 +184,7 @@ def latex(lines: Sequence[Line], columns: bool = False) -> str:
 
 
 def markdown(lines: Sequence[Line], columns: bool = False) -> str:
-    """All lines as Markdown: a heading for each part, an equation for each line, and why it is so."""
+    """The derivation as Markdown: a heading for each part, an equation for each line, with its reason."""
     writer = LatexWriter(common_last_step(lines), columns)
     text: list[str] = []
     for title, chosen in sections(lines):

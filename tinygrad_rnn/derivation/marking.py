@@ -61,7 +61,7 @@ class Marker:
 
     @cached_property
     def symbols(self) -> dict[str, str]:
-        """How names are printed that aren't Python, and what an answer calls them."""
+        """The printed names that aren't Python, each with its name in an answer."""
         found = {}
         for line in self.lines:
             name = self.source.names[line.quantity]
@@ -92,7 +92,7 @@ class Marker:
         return found
 
     def _names(self, draw: Draw, line: Line, t: int | None) -> dict[str, Any]:
-        """What each name of an answer stands for, at one step."""
+        """The values of an answer's names, at one step."""
         found: dict[str, Any] = {"t": t, "T": self.last}
         for name, whole in self.rows.items():
             called = f"row_of_{whole}" if whole.startswith("dL_d") else name
@@ -113,7 +113,7 @@ class Marker:
 
     @cached_property
     def _followers(self) -> dict[Place, set[Place]]:
-        """What is computed from each value, directly."""
+        """The values that are computed directly from each value."""
         found: dict[Place, set[Place]] = {}
         for line in self.lines:
             for t in line.steps or (None,):
@@ -122,7 +122,7 @@ class Marker:
         return found
 
     def follows(self, place: Place, origin: Place) -> bool:
-        """Whether a value is computed from another one, or is that one."""
+        """Return True if a value is computed from another one, or is that one."""
         return place in self._following(origin)
 
     def _following(self, origin: Place) -> set[Place]:
@@ -139,7 +139,7 @@ class Marker:
     # --- marks -----------------------------------------------------------------------------------------------------
 
     def mark(self, line: Line, title: str, answer: Any, deadline: float) -> Mark:
-        """What is to be said of an answer.
+        """The mark for an answer.
 
         Args:
             line: which line it is for.
@@ -309,7 +309,7 @@ def _by_step(line: Line, values: Any) -> list[list[Any]]:
 
 
 def _close(value: Any, right: Any) -> bool:
-    """Whether two values are equal but for rounding."""
+    """Return True if two values are equal up to rounding."""
     size = float(np.max(np.abs(right), initial=0.0))
     return bool(np.all(np.abs(value - right) <= CLOSE * size + 1e-13))  # False where one is no number
 
@@ -319,7 +319,7 @@ def _at(t: int | None) -> str:
 
 
 def _of_shape(array: np.ndarray, right: np.ndarray, where: str) -> str:
-    """What is to be said of a value of another shape."""
+    """The comment on a value of another shape."""
     said = f"{where}it gives shape {array.shape}; the line has {right.shape}"
     return said + ("; transposed, it is right" if array.T.shape == right.shape and _close(array.T, right) else "")
 

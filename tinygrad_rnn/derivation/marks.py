@@ -12,7 +12,7 @@ from .edits import Edit
 
 @dataclass(frozen=True)
 class Mark:
-    """What is to be said of one answer.
+    """A mark: the comment on one answer.
 
     Attributes:
         name: the blank.
@@ -33,7 +33,7 @@ class Mark:
 
     @property
     def is_right(self) -> bool:
-        """Whether the answer gives the line's values."""
+        """True if the answer gives the line's values."""
         return self.verdict == "right"
 
     def __str__(self) -> str:
@@ -46,12 +46,12 @@ class Marks(list[Mark]):
 
     @property
     def right(self) -> int:
-        """How many are right."""
+        """The number of right answers."""
         return sum(mark.is_right for mark in self)
 
     @property
     def all_right(self) -> bool:
-        """Whether all are right."""
+        """True if all answers are right."""
         return self.right == len(self)
 
     def of(self, name: str) -> Mark:

@@ -79,11 +79,11 @@ class MathML(Notation):
         return f"{left}{operator('=')}{right}"
 
     def bracketed(self, text: str) -> str:
-        """In round brackets."""
+        """The text in round brackets."""
         return row(operator("("), text, operator(")"))
 
     def listed(self, parts: Sequence[str], mark: str = ", ") -> str:
-        """In square brackets."""
+        """The parts in square brackets."""
         return row(operator("["), operator(mark.strip()).join(parts), operator("]"))
 
     def infix(self, sign: str, parts: Sequence[str]) -> str:
@@ -105,7 +105,7 @@ class MathML(Notation):
         return f"<msub>{row(array)}{row(opening, index, closing)}</msub>"
 
     def entry(self, array: str, place: str) -> str:
-        """One entry of an array, in brackets."""
+        """An entry of an array, in brackets."""
         return f"<msub>{self.bracketed(array)}{row(self.plain(place))}</msub>"
 
     def call(self, function: str, arguments: Sequence[str]) -> str:
@@ -127,7 +127,7 @@ class MathML(Notation):
         return term + self.listed([self.plain(steps)])
 
     def cases(self, chosen: str, condition: str, other: str) -> str:
-        """One of two values."""
+        """A choice between two values."""
         rows = ((chosen, condition), (other, "<mtext>otherwise</mtext>"))
         table = "".join(f"<mtr><mtd>{row(value)}</mtd><mtd>{row(when)}</mtd></mtr>" for value, when in rows)
         return row(operator("{"), f"<mtable>{table}</mtable>")

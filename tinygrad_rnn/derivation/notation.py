@@ -62,11 +62,11 @@ class Notation:
     # --- operations --------------------------------------------------------------------------------------------------
 
     def bracketed(self, text: str) -> str:
-        """In round brackets."""
+        """The text in round brackets."""
         return f"({text})"
 
     def listed(self, parts: Sequence[str], mark: str = ", ") -> str:
-        """In square brackets."""
+        """The parts in square brackets."""
         return f"[{mark.join(parts)}]"
 
     def infix(self, sign: str, parts: Sequence[str]) -> str:
@@ -86,7 +86,7 @@ class Notation:
         return f"{array}[{index}]"
 
     def entry(self, array: str, place: str) -> str:
-        """One entry of an array, in brackets."""
+        """An entry of an array, in brackets."""
         return f"{self.bracketed(array)}_{{{place}}}"
 
     def call(self, function: str, arguments: Sequence[str]) -> str:
@@ -102,7 +102,7 @@ class Notation:
         return f"{term} [{steps}]"
 
     def cases(self, chosen: str, condition: str, other: str) -> str:
-        """One of two values."""
+        """A choice between two values."""
         return self.call("where", [condition, chosen, other])
 
     def blank(self, number: int) -> str:

@@ -22,7 +22,7 @@ math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Ca
 
 
 def fragment(lines: Sequence[Line], columns: bool = False) -> str:
-    """All lines as a part of a page: a table for each part, with an equation, its steps and its reasons in each row."""
+    """The derivation as a part of a page: a table for each part; a row has an equation, its steps and its reasons."""
     writer = MathMLWriter(common_last_step(lines), columns)
     parts = []
     for heading, chosen in sections(lines):
@@ -36,7 +36,7 @@ def fragment(lines: Sequence[Line], columns: bool = False) -> str:
 
 
 def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation") -> str:
-    """All lines as a page of its own."""
+    """The derivation as a page of its own."""
     body = f"<h1>{escape(title)}</h1>\n{fragment(lines, columns)}"
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
     top = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>'

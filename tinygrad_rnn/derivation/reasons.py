@@ -38,7 +38,7 @@ def reasons(quantity: Quantity, expression: Expression, forward: list[Quantity],
 
 
 def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> Iterator[str]:
-    """By how many paths something acts on the loss."""
+    """The number of paths by which something acts on the loss, in words."""
     source = quantity.adjoint_of
     if quantity.sensitivity is not None:
         yield from _ways(quantity.sensitivity, quantity.steps, expression, writer)
@@ -52,7 +52,7 @@ def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> It
 
 
 def _ways(sensitivity: Sensitivity, steps: Steps, expression: Expression, writer: TextWriter) -> Iterator[str]:
-    """How something acts on a value: by itself, and through others."""
+    """The ways in which something acts on a value: by itself, and through others."""
     ways = []
     for part in parts(expression):
         if isinstance(part, Unit):

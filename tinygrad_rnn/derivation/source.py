@@ -146,7 +146,7 @@ class Source:
                 self._say(depth, row)
 
     def _unit(self, part: Unit) -> None:
-        """All directions in which something is moved, one for each of its entries."""
+        """Write the directions in which something is moved, one for each of its entries."""
         name, shape = self.names["unit", part.by], part.shape
         self._say(1, f"{name} = np.eye({math.prod(shape)}).reshape({2 * shape})  # in each entry 1 there, 0 elsewhere")
 
@@ -225,7 +225,7 @@ class Source:
                     self._statement(depth, line, inside, expression, within=bool(moved))
 
     def _place(self, loop: Loop, item: tuple[Line, Steps, Expression]) -> tuple[Any, Steps]:
-        """Where a statement of a loop stands: in which loop over entries, and for which steps."""
+        """The place of a loop's statement: the loop over entries, and the steps."""
         line, steps, _ = item
         sensitivity = line.quantity.sensitivity if line.quantity.entries else None
         return sensitivity and (sensitivity.by,), tuple(t for t in loop.steps if t in steps)
@@ -271,7 +271,7 @@ class Source:
             self._add(depth + 1, line, term.steps, term.inner)
 
     def _is_long_sum(self, term: Expression) -> TypeGuard[Sum]:
-        """Whether it is a sum over steps that takes statements, so that no expression can hold it."""
+        """Return True for a sum over steps that needs statements, because no expression can hold it."""
         if not isinstance(term, Sum):
             return False
         try:

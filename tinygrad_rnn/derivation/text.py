@@ -48,7 +48,7 @@ def sections(lines: Sequence[Line]) -> Iterator[tuple[str, list[Line]]]:
 
 
 def notes(lines: Sequence[Line]) -> list[str]:
-    """What has to be said of signs that some lines have."""
+    """The notes on signs that some lines have."""
     found = []
     everything = [part for line in lines for part in parts(line.expression)]
     if any(isinstance(part, Apply) and isinstance(part.operation, Vjp) for part in everything):

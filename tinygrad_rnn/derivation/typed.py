@@ -1,4 +1,4 @@
-"""What people type for the signs of a derivation, as Python text: ``∂L/∂h_{t+1} ∘ (1 - h_t²)`` is no Python yet."""
+"""Typed derivations as Python text: people type signs such as ``∂L/∂h_{t+1} ∘ (1 - h_t²)``, which isn't Python yet."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _any_of(signs: Iterable[str]) -> re.Pattern[str]:
 
 
 def hint(text: str) -> str:
-    """What to write instead of a sign in a text that Python can't read; "" if nothing is known."""
+    """A hint for a sign that Python can't read; "" if nothing is known."""
     found = next((advice for sign, advice in HINTS.items() if sign in text), "")
     if not found and re.search(r"[\w\])]\s+[\w(]", text):
         found = "write a matrix product with @, a product by element with *"

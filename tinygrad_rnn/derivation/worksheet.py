@@ -50,7 +50,7 @@ class Blank(Expression):
         return "blank", self.number
 
     def written(self, writer: Any) -> tuple[str, int]:
-        """How it is shown: a line or a box to write in, with its number."""
+        """The text of a blank: a line or a box to write in, with its number."""
         return writer.notation.blank(self.number), ATOM
 
 
@@ -185,7 +185,7 @@ class Worksheet:
         return {name: self._solution(line) for name, line in self.blanks.items()}
 
     def _could_be_asked(self, line: Line) -> bool:
-        """Whether a line of the backward pass can be answered in one expression."""
+        """Return True if a line of the backward pass can be answered in one expression."""
         return line.kind != "forward" and self._expression(line) is not None
 
     def _solution(self, line: Line) -> str:
@@ -212,7 +212,7 @@ class Worksheet:
         return {self._name(key): answer for key, answer in answers.items()}
 
     def _name(self, key: Any) -> str:
-        """Which blank is meant by a number, its name, or its name as it is printed or as a variable."""
+        """The name of the blank that is meant by a number, its name, or its name as it is printed or as a variable."""
         names = list(self.blanks)
         if isinstance(key, (int, np.integer)) and 1 <= key <= len(names):
             return names[int(key) - 1]
@@ -250,7 +250,7 @@ def _names_of(lines: Sequence[Line]) -> dict[Line, str]:
 
 
 def _chosen(names: Mapping[Line, str], could_be_asked: Callable[[Line], bool], blanks: Any, seed: int) -> set[Line]:
-    """Which lines are left blank: by name, or so many of those of the backward pass."""
+    """The lines that are left blank: by name, or a number of those of the backward pass."""
     writable = [line for line in names if not line.quantity.entries and not hasattr(line.expression, "written")]
     if not isinstance(blanks, (int, float, np.number)):
         asked = [blanks] if isinstance(blanks, str) else list(blanks)

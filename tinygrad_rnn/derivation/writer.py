@@ -1,4 +1,4 @@
-"""What stands where in an equation: row vectors, brackets where they are needed, terms with their steps."""
+"""The writing of equations: row vectors, brackets where they are needed, terms with their steps."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class TextWriter:
     # --- names -------------------------------------------------------------------------------------------------------
 
     def symbol(self, quantity: Quantity, step: str = "") -> str:
-        """What a quantity is called, at a step."""
+        """The symbol of a quantity, at a step."""
         if quantity.sensitivity is not None:
             return self._sensitivity(quantity, step)
         source = quantity.adjoint_of
@@ -99,7 +99,7 @@ class TextWriter:
         return (inner if single else self._sum(e.steps, inner)), BY_ELEMENT
 
     def _vector(self, quantities: Sequence[Quantity], step: str) -> str:
-        """Some quantities of one step as one."""
+        """The text of several quantities of one step as one vector."""
         if len(quantities) == 1:
             return self.notation.name(quantities[0].base, quantities[0].mark, step)
         return self.notation.vector([self.notation.name(q.base, q.mark) for q in quantities], step)
@@ -280,7 +280,7 @@ class TextWriter:
             yield f"{self.write(piece)}{self.notation.plain(' at ')}{place}"
 
     def _is_below(self, e: Apply) -> bool:
-        """Whether the parts of a concatenation stand below each other."""
+        """Return True if the parts of a concatenation stand below each other."""
         return (e.settings["axis"] in (0, -len(e.shape)) and len(e.shape) > 1) != self.columns
 
     def _where(self, operands: Sequence[Expression]) -> Piece:
@@ -320,7 +320,7 @@ class TextWriter:
     # --- lines -------------------------------------------------------------------------------------------------------
 
     def left(self, line: Line) -> str:
-        """What a line defines."""
+        """The left-hand side of a line."""
         if not line.steps:
             return self.symbol(line.quantity)
         return self.symbol(line.quantity, self.step_name(line.steps[0]) if len(line.steps) == 1 else "t")
@@ -354,7 +354,7 @@ def before(step: str) -> str:
 
 
 def _settings(e: Apply) -> list[str]:
-    """What of the settings a reader needs."""
+    """The settings that a reader needs."""
     usual: dict[str, Any] = {"axis": -1 if e.operation in SOFTMAXES else None, "keepdims": False, "optimize": False}
     hidden = ("starts", "shape", "indices")
     shown = {k: v for k, v in e.settings.items() if k not in hidden and v != usual.get(k, "unusual")}
@@ -367,11 +367,11 @@ SOFTMAXES = {log_probabilities.softmax_of, log_probabilities.log_softmax_of, log
 
 
 def _is_over_rows(e: Apply) -> bool:
-    """Whether it is the sum of the rows of a matrix."""
+    """Return True for the sum of the rows of a matrix."""
     rows = e.operation is reductions.sum and e.settings.get("axis") in (0, (0,)) and not e.settings.get("keepdims")
     return rows and len(e.operands[0].shape) == 2
 
 
 def row_name(name: str) -> str:
-    """What the rows of an array are called: those of ``xs`` are x."""
+    """The name of an array's rows: those of ``xs`` are x."""
     return name[:-1] if len(name) == 2 and name.endswith("s") else name

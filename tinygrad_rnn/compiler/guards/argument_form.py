@@ -28,7 +28,7 @@ class Itself:
 
 
 def form_of(a: Any, arrays: list[Any], lengths: list[int], things: list[Any]) -> Any:
-    """What a plan depends on: the axes and the dtype of an array, the form of a tree, anything else by itself.
+    """The form of an argument, on which a plan depends: an array's axes and dtype, a tree's form, else the value.
 
     Args:
         a: an argument, or a tree of arguments.

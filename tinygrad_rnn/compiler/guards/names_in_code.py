@@ -78,7 +78,7 @@ def mentions(code: types.CodeType) -> Mentions:
 
 
 def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Some code, and the code of the functions inside it."""
+    """The code object itself, and those of the functions inside it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

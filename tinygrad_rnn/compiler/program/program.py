@@ -79,7 +79,7 @@ class Program:
         return f"<pre>{html.escape(str(self))}</pre>"
 
     def spelled_out(self) -> list[Any]:
-        """All that the program does, so that two of them can be compared, or what differs read off: one flat list.
+        """The whole program as one flat list, so that two programs can be compared, or their differences read off.
 
         In it, each Value goes by its number, lengths are whole numbers, and arrays and other numbers are Elements.
         """

@@ -39,7 +39,7 @@ class Elements:
 
 
 class Spelling:
-    """What has been spelled out so far.
+    """The spelling of a program, as far as it has been written.
 
     Attributes:
         parts: words, lengths and other whole numbers, and Elements.
@@ -54,7 +54,7 @@ class Spelling:
         self.parts += parts
 
     def value(self, value: Value) -> None:
-        """Give a Value its number, and add what it is made of."""
+        """Number a Value, and add its operation and operands."""
         if value in self._numbers:
             return
         self.add("" if value.op is None else name_of_operation(value))

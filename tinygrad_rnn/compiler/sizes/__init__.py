@@ -1,4 +1,4 @@
-"""One program for arguments of all sizes: which numbers in it follow the lengths of axes, and what it is at others.
+"""Programs for arguments of all sizes: the numbers in them that follow the lengths of axes, and their values.
 
 A program is traced for arguments of certain sizes, and every length in it is a number. Nothing says where that number
 comes from. So the function is traced for three sizes, and what differs between the programs follows the sizes.

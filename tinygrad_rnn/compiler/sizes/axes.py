@@ -1,4 +1,4 @@
-"""Which lengths of arguments are free: those that have differed so far, the same where they were always equal."""
+"""The free lengths of arguments: those that have differed so far, the same where they were always equal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Axes:
         return tuple([n if i is None else sizes[i] for n, i in zip(self._form, self._groups)])
 
     def places(self, size: int) -> list[int]:
-        """Where among the lengths of all axes a free one stands."""
+        """The places of a free length among the lengths of all axes."""
         return [place for place, i in enumerate(self._groups) if i == size]
 
     def examples(self, taken: Iterable[int], attempt: int = 0) -> dict[str, tuple[int, ...]]:

@@ -54,7 +54,7 @@ class SizedCode:
 
     @property
     def lengths(self) -> dict[str, str]:
-        """What the names of numbers stand for."""
+        """The expressions that the names of numbers stand for."""
         return {name: text(number) for name, number in self._texts.numbers.items()}
 
     def at(self, sizes: tuple[int, ...]) -> Code:
@@ -73,7 +73,7 @@ class SizedCode:
         )
 
     def _made(self, name: str, found: Any, value: Any) -> Any:
-        """What stands for a name; of a constant array that grows, the largest so far is kept, and parts of it taken."""
+        """The object for a name; of a constant array that grows, the largest so far is kept, and parts of it taken."""
         if not isinstance(found, Filled):
             return made(found, value)
         size, largest = math.prod(value), self._filled.get(name)
@@ -167,7 +167,7 @@ class _SideBySide:
         return ast.Name(name, ast.Load())
 
     def _same_thing(self, name: str, things: Sequence[Any]) -> None:
-        """What a name stands for that is no parameter: a function of NumPy or ours, or a constant."""
+        """Check a name that is no parameter: it must stand for the same function everywhere, or for a constant."""
         first = things[0]
         if name in self.numbers or all(thing is first for thing in things):
             return

@@ -1,4 +1,4 @@
-"""What follows the sizes besides lengths: floats, and constant arrays; and the formulas that compute all of it."""
+"""Followers of the sizes other than lengths: floats and constant arrays, and the formulas that compute them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class FollowingReader(Reader):
 
 
 def follows(found: Any) -> bool:
-    """Whether there is something in it that follows the sizes."""
+    """Return True if something in it follows the sizes."""
     if isinstance(found, (Size, Typed, Filled, Counted, Everywhere, Numbered)):
         return True
     if isinstance(found, slice):
@@ -106,7 +106,7 @@ def text(found: Any) -> str:
 
 
 def made(found: Any, value: Any) -> Any:
-    """What code is given, of the value of its expression."""
+    """The object that code is given for the value of its expression."""
     if isinstance(found, Typed):
         return found.kind(value)
     if isinstance(found, Filled):

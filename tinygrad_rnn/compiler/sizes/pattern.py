@@ -1,4 +1,4 @@
-"""What a function does at all sizes: a pattern that is read off three programs, and that any other has to be like."""
+"""The pattern of a program at all sizes: read off three programs, and compared with any other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .reading import DependsOnSize, together
 
 
 class Pattern:
-    """What several programs have in common.
+    """The common pattern of several programs.
 
     Args:
         programs: the same function, traced for arguments of several sizes.
@@ -33,7 +33,7 @@ class Pattern:
         self._formula = formula(sizes, self._following.values())
 
     def matches(self, program: Program, sizes: Sequence[int]) -> bool:
-        """Whether a program is the one of arguments of these sizes."""
+        """Return True if a program is the one for arguments of these sizes."""
         expected = list(self._parts)
         for (place, found), value in zip(self._following.items(), self._formula(*sizes)):
             made_of = made(found, value)

@@ -50,7 +50,7 @@ class Size(NamedTuple):
 
 
 class Share(NamedTuple):
-    """One divided by a length, as a mean has it.
+    """The reciprocal of a length, as in a mean.
 
     Attributes:
         size: the length.
@@ -155,7 +155,7 @@ class Reader:
         return first
 
     def setting(self, *settings: Any) -> Any:
-        """Anything else that differs.
+        """Read any other setting that differs.
 
         Raises:
             DependsOnSize: always; whoever knows more overrides it.
