@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -129,7 +131,9 @@ WAYS = {
     "percent d": lambda loss: "%d" % loss,  # noqa: UP031
     "in a list": lambda loss: np.asarray([loss], dtype=float),
     "as an array": lambda loss: np.asarray(loss),
-    "round": lambda loss: round(float(loss), 2),
+    "round": lambda loss: round(loss, 2),
+    "round to a whole number": round,
+    "math": math.sqrt,
 }
 
 

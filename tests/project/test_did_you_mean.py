@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.autodiff.did_you_mean import FROM_TORCH, IN_PLACE, OWN
+from tinygrad_rnn.autodiff.did_you_mean import FROM_TORCH, IN_PLACE, IN_ROOMS, OWN
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,9 @@ from tinygrad_rnn.autodiff.did_you_mean import FROM_TORCH, IN_PLACE, OWN
         ("gradient_flow", r"it is tr\.explanation\.gradient_flow"),
         ("tensr", r"did you mean tr\.tensor\?"),
         ("value_and_grads", r"did you mean tr\.value_and_grad\?"),
+        ("save", r"nn\.save_weights\(model\.state_dict\(\), path\)"),
+        ("float32", r"write np\.float32$"),
+        ("CrossEntropyLoss", r"write nn\.cross_entropy\(logits, classes\)"),
         ("quite_another_thing", r"tinygrad_rnn has no 'quite_another_thing'$"),
     ],
 )
@@ -51,6 +55,9 @@ def test_the_package_says_how_to_write_it(name, said):
         ("sub_", r"no_grad.*x -= other"),
         ("zero_", r"no_grad.*x\[\.\.\.\] = 0"),
         ("requires_grad_", r"x\.requires_grad = True"),
+        ("detch", r"did you mean x\.detach\?"),
+        ("shap", r"did you mean x\.shape\?"),
+        ("zero_grad", r"x\.grad = None"),
         ("no_such_thing", r"a Tensor has no attribute 'no_such_thing'$"),
     ],
 )
@@ -59,6 +66,35 @@ def test_a_tensor_says_how_to_write_it(name, said):
         with pytest.raises(AttributeError, match=said):
             getattr(x, name)
         assert not hasattr(x, name)
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "said"),
+    [
+        ("nn", "LSTN", r"did you mean nn\.LSTM\?"),
+        ("nn", "ReLU", r"write tr\.relu\(x\)"),
+        ("nn", "functional", r"nn\.cross_entropy, tr\.relu, np\.tanh"),
+        ("optim", "Adm", r"did you mean optim\.Adam\?"),
+        ("optim", "lr_scheduler", r"optim\.StepLR"),
+        ("training", "CsvLogger", r"did you mean training\.CSVLogger\?"),
+        ("explanation", "gradient_flows", r"did you mean explanation\.gradient_flow\?"),
+        ("viz", "drawn", r"did you mean viz\.draw\?"),
+        ("data", "DataLoader", r"data\.Batches"),
+        ("data", "Batchs", r"did you mean data\.Batche?s?\?"),
+        ("language", "LanguageModels", r"did you mean language\.LanguageModel\?"),
+        ("nn", "quite_another_thing", r"no attribute 'quite_another_thing'$"),
+    ],
+)
+def test_a_room_says_how_to_write_it(room, name, said):
+    with pytest.raises(AttributeError, match=said):
+        getattr(getattr(tr, room), name)
+    assert not hasattr(getattr(tr, room), name)
+
+
+@pytest.mark.parametrize("written", IN_ROOMS.values())
+def test_what_stands_for_pytorchs_names_is_there(written):
+    for room, name in re.findall(r"\b(nn|optim|data|tr|np)\.(\w+)", written):
+        assert hasattr({"tr": tr, "np": np}.get(room) or getattr(tr, room), name), written
 
 
 def test_only_what_is_not_there_is_in_the_tables():

@@ -47,6 +47,48 @@ with tr.no_grad():
 U.data -= 0.1
 print(float(total), total.item(), U.grad.shape, tr.draw(np.sum(xs @ U)).svg)
 """
+ANNOTATED_TENSORS = """
+import numpy as np
+import tinygrad_rnn as tr
+
+U = tr.tensor(np.ones((3, 4)), requires_grad=True)
+
+
+def cell(x: tr.Tensor, h: tr.Tensor) -> tr.Tensor:
+    return np.tanh(x @ U + h)
+
+
+def gated(x: tr.Tensor, h: tr.Tensor) -> tuple[tr.Tensor, tr.Tensor]:
+    z = tr.sigmoid(x @ U)
+    h = z * h + (1 - z) * np.exp(np.concatenate([x, x], axis=-1)[..., :4])
+    return h, h
+
+
+def loss(y: tr.Tensor) -> tr.Tensor:
+    return np.mean(np.square(np.where(y > 0, y, 0)))
+
+
+def which(y: tr.Tensor) -> tr.Array:
+    return np.argmax(y), np.isnan(y)
+
+
+x, h = tr.tensor(np.ones((2, 3))), tr.tensor(np.zeros((2, 4)))
+loss(gated(x, cell(x, h))[0]).backward()
+assert isinstance(cell(x, h), tr.Tensor) and isinstance(loss(h), tr.Tensor)
+"""
+WRONG_TENSORS = """
+import numpy as np
+import tinygrad_rnn as tr
+
+
+def cell(x: tr.Tensor) -> str:
+    return np.tanh(x)
+
+
+def largest(x: tr.Tensor) -> tr.Tensor:
+    return np.argmax(x)
+"""
+PLUGIN = "[mypy]\nplugins = tinygrad_rnn.mypy_plugin\n"
 WRONG = """
 import tinygrad_rnn as tr
 
@@ -60,9 +102,13 @@ tr.zeros(3)
 def strict(tmp_path):
     pytest.importorskip("mypy")
 
-    def checked(source):
+    def checked(source, settings=""):
         (tmp_path / "users.py").write_text(source, "utf-8")
-        command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "users.py"]
+        if settings:
+            (tmp_path / "users.ini").write_text(settings, "utf-8")
+        config = "users.ini" if settings else ""
+        options = ["--strict", "--follow-imports=silent", f"--config-file={config}"]
+        command = [sys.executable, "-m", "mypy", *options, "users.py"]
         done = subprocess.run(
             command, cwd=tmp_path, env={**os.environ, "MYPYPATH": str(ROOT)}, capture_output=True, text=True
         )
@@ -75,6 +121,13 @@ def test_users_code_is_clean_in_strict_mode(strict, tmp_path):
     assert "Success: no issues found" in strict(USERS_CODE)
     code = (tmp_path / "users.py").read_text("utf-8")
     exec(compile(code, "users.py", "exec"), {})  # and it runs
+
+
+def test_cells_of_tensors_are_clean_with_the_plugin(strict, tmp_path):
+    assert "Success: no issues found" in strict(ANNOTATED_TENSORS, PLUGIN)
+    exec(compile(ANNOTATED_TENSORS, "users.py", "exec"), {})
+    said = strict(WRONG_TENSORS, PLUGIN)
+    assert 'got "Tensor", expected "str"' in said and "users.py:11: error" in said
 
 
 def test_what_is_not_there_is_found_by_the_checker(strict):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +26,7 @@ FROM_TORCH = {
     "from_numpy": "tr.tensor(array)",
     "gather": "np.take_along_axis({x}, indices, axis)",
     "index_select": "np.take({x}, indices, axis)",
+    "load": "nn.load_weights(path), or training.load_tree(path)",
     "long": "{x}.astype(int)",
     "masked_fill": "np.where(mask, value, {x})",
     "mm": "{x} @ other",
@@ -33,10 +37,14 @@ FROM_TORCH = {
     "rand": "np.random.default_rng(0).random(shape)",
     "randn": "np.random.default_rng(0).normal(size=shape)",
     "rsqrt": "1 / np.sqrt({x})",
+    "save": "nn.save_weights(model.state_dict(), path), or training.save_tree(tree, path)",
     "scatter": "tr.index_update({x}, index, values)",
     "scatter_add": "tr.index_add({x}, index, values)",
+    "stack": "np.stack([a, b], axis=0)",
     "t": "{x}.T",
     "to": "{x}.astype(dtype)",
+    "Variable": "tr.tensor(array, requires_grad=True)",
+    "device": "nothing: arrays are on the CPU",
     "type": "{x}.astype(dtype)",
     "unsqueeze": "np.expand_dims({x}, axis), or {x}[None]",
     "view": "{x}.reshape(shape)",
@@ -50,6 +58,35 @@ IN_PLACE = {
     "mul_": "{x} *= other",
     "sub_": "{x} -= other",
     "zero_": "{x}[...] = 0",
+}
+# What PyTorch has in its rooms, and what does the same here.
+IN_ROOMS = {
+    "BCELoss": "nn.binary_cross_entropy(probabilities, target)",
+    "BCEWithLogitsLoss": "nn.binary_cross_entropy_with_logits(logits, target)",
+    "CTCLoss": "nn.ctc(...)",
+    "CrossEntropyLoss": "nn.cross_entropy(logits, classes)",
+    "DataLoader": "data.Batches(inputs, targets, batch_size=32, rng=0), or hand (X, y) to tr.fit",
+    "Dataset": "a pair of arrays or lists (X, y)",
+    "GELU": "tr.gelu(x)",
+    "HuberLoss": "nn.huber(prediction, target)",
+    "L1Loss": "nn.l1(prediction, target)",
+    "LeakyReLU": "tr.leaky_relu(x)",
+    "LogSoftmax": "tr.log_softmax(x)",
+    "MSELoss": "nn.mse(prediction, target)",
+    "ModuleDict": "a plain dict of modules as an attribute",
+    "ModuleList": "a plain list of modules as an attribute",
+    "NLLLoss": "nn.nll(log_probabilities, classes)",
+    "ParameterDict": "a plain dict of Parameters as an attribute",
+    "ParameterList": "a plain list of Parameters as an attribute",
+    "ReLU": "tr.relu(x)",
+    "SiLU": "tr.silu(x)",
+    "Sigmoid": "tr.sigmoid(x)",
+    "Softmax": "tr.softmax(x)",
+    "Softplus": "tr.softplus(x)",
+    "Tanh": "np.tanh(x)",
+    "functional": "the functions themselves: nn.cross_entropy, tr.relu, np.tanh",
+    "lr_scheduler": "the schedules in tr.optim: optim.StepLR(optimizer, 10)",
+    "utils": "optim.clip_grad_norm_(parameters, 1.0), optim.clip_grad_value_(parameters, 0.5)",
 }
 # Functions of an array that the package has, since NumPy hasn't.
 OWN = (
@@ -70,8 +107,14 @@ OWN = (
 NEEDS_NO_TENSOR = ("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "array", "asarray")
 
 
-def method(name: str) -> str:
-    """The error for an attribute that a Tensor hasn't, with the way to write it."""
+@lru_cache(maxsize=256)  # some libraries ask again and again whether a Tensor has a name of theirs
+def method(name: str, kind: type) -> str:
+    """The error for an attribute that a Tensor hasn't, with the way to write it.
+
+    Args:
+        name: what was asked for.
+        kind: the Tensor's class.
+    """
     said = f"a Tensor has no attribute {name!r}"
     if name in IN_PLACE:
         return f"{said}: in tr.no_grad(), for a leaf that requires a gradient, write {IN_PLACE[name].format(x='x')}"
@@ -81,9 +124,34 @@ def method(name: str) -> str:
         return f"{said}: write tr.{name}(x)"
     if name in FROM_TORCH:
         return f"{said}: write {FROM_TORCH[name].format(x='x')}"
+    if name == "zero_grad":
+        return f"{said}: write x.grad = None, or model.zero_grad() for all parameters"
     if callable(getattr(np, name, None)):
         return f"{said}: NumPy's own functions take Tensors; write np.{name}(x)"
-    return said
+    close = difflib.get_close_matches(name, [one for one in dir(kind) if not one.startswith("_")], n=1)
+    return f"{said}: did you mean x.{close[0]}?" if close else said
+
+
+def of_room(room: str, known: Iterable[str]) -> Callable[[str], Any]:
+    """Return what a room does with a name that it hasn't: its module's ``__getattr__``.
+
+    Args:
+        room: the module's name.
+        known: the names that it offers.
+    """
+
+    def missing(name: str) -> Any:
+        said = f"module {room!r} has no attribute {name!r}"
+        if not name.startswith("_"):
+            short = room.rpartition(".")[2]
+            close = difflib.get_close_matches(name, list(known), n=1)
+            if name in IN_ROOMS:
+                said += f": write {IN_ROOMS[name]}"
+            elif close:
+                said += f": did you mean {short}.{close[0]}?"
+        raise AttributeError(said, name=name, obj=sys.modules.get(room))
+
+    return missing
 
 
 def function(name: str, known: Iterable[str], rooms: Iterable[tuple[str, Iterable[str]]]) -> str:
@@ -95,11 +163,15 @@ def function(name: str, known: Iterable[str], rooms: Iterable[tuple[str, Iterabl
         rooms: its rooms, and what each offers.
     """
     said = f"tinygrad_rnn has no {name!r}"
+    if name in IN_ROOMS:
+        return f"{said}: write {IN_ROOMS[name]}"
     for room, offered in rooms:
         if name in offered:
             return f"{said}: it is tr.{room}.{name}"
     if name in FROM_TORCH:
         return f"{said}: write {FROM_TORCH[name].format(x='x')}"
+    if isinstance(getattr(np, name, None), type):
+        return f"{said}: types are NumPy's; write np.{name}"
     if callable(getattr(np, name, None)):
         example = f"np.{name}(...)" if name in NEEDS_NO_TENSOR else f"np.{name}(x)"
         wrapped = f", or tr.tensor({example}, requires_grad=True)" if name in NEEDS_NO_TENSOR else ""

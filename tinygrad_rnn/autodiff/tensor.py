@@ -189,7 +189,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
                 raise AttributeError(f"a Tensor has no attribute {name!r}")
-            raise AttributeError(did_you_mean.method(name), name=name, obj=self)
+            raise AttributeError(did_you_mean.method(name, type(self)), name=name, obj=self)
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
@@ -208,7 +208,12 @@ class Tensor(InPlaceOperators, ArrayNode):
 
     def __format__(self, spec: str) -> str:
         """The value as text: a single number takes a format, as in f"{loss:.4f}". Text carries no gradient."""
-        return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
+        if spec and self.size != 1:
+            raise TypeError(
+                f"a Tensor of shape {self.shape} takes no format {spec!r}: one number does, such as x.mean() or x[0]; "
+                "np.array2string(x.numpy(), precision=3) writes them all"
+            )
+        return format(self.item(), spec) if spec else super().__format__(spec)
 
     # --- gradients ---------------------------------------------------------------------------------------------------
 
@@ -289,6 +294,9 @@ class Tensor(InPlaceOperators, ArrayNode):
 
     def __index__(self) -> int:
         return self._plain("use as an index").__index__()
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(float(self._plain("round()")), digits)
 
     def __complex__(self) -> complex:
         raise errors.complex_refused("complex()")

@@ -8,7 +8,13 @@ To read it, go by ``side_by_side`` (``compare`` itself), ``recording`` and ``cla
 ``mistakes``, and ``diagnosis``.
 """
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from .report import Diagnosis, Line, Report, Row
 from .side_by_side import compare
 
 __all__ = ["Diagnosis", "Line", "Report", "Row", "compare"]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

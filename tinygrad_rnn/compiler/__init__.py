@@ -28,8 +28,14 @@ And what users call:
 - ``for_jax``: ``to_jax``, for programs in JAX.
 """
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from ..autodiff.errors import CannotCompile
 from .compiled import Compiled, compile
 from .for_jax import to_jax
 
 __all__ = ["CannotCompile", "Compiled", "compile", "to_jax"]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

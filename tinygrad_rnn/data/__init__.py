@@ -6,6 +6,7 @@ Read on in ``encoding`` (symbols as one-hot rows), ``padding``, ``epochs`` (a pl
 ``batches``.
 """
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -45,4 +46,9 @@ if not TYPE_CHECKING:  # else a type checker would take every name for one that 
     def __getattr__(name: str) -> Any:
         if name in _MOVED:
             return getattr(importlib.import_module("..language", __name__), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        said = f"module {__name__!r} has no attribute {name!r}"
+        if name in ("DataLoader", "Dataset"):
+            said += ": write data.Batches(inputs, targets, batch_size=32, rng=0), or hand (X, y) to tr.fit"
+        elif close := difflib.get_close_matches(name, __all__, n=1):
+            said += f": did you mean data.{close[0]}?"
+        raise AttributeError(said, name=name)

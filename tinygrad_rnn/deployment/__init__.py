@@ -6,7 +6,13 @@
 - ``export``: ``export_onnx``.
 """
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from .export import Exported, export_onnx
 from .onnx_graph import NoOnnxForm
 
 __all__ = ["Exported", "NoOnnxForm", "export_onnx"]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

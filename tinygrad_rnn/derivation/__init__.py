@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from .derivation import Derivation, WrongDerivation, derive
 from .lines import Line
 from .numpy_text import NotWritable
 
 __all__ = ["Derivation", "Line", "NotWritable", "WrongDerivation", "derive"]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

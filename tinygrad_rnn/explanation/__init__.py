@@ -4,6 +4,9 @@
 recorded graph and return arrays, or numbers that print themselves as tables; the ``plot_...`` functions draw them.
 """
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from .adjoints import gradients
 from .flow import Flow, GradientFlow, gradient_flow
 from .jacobians import StateJacobians, spectral_radius, state_jacobian, state_jacobians
@@ -29,3 +32,6 @@ __all__ = [
     "state_jacobian",
     "state_jacobians",
 ]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

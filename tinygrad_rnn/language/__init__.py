@@ -6,6 +6,9 @@ Read on in ``text`` (where text comes from), ``vocabulary`` (text to numbers and
 size as an array), ``model`` (the model, and its training) and ``model_file`` (a trained model in one file).
 """
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from .encoding import encode_file, encode_text, load_encoded
 from .model import LanguageModel, train_on_text
 from .model_file import load_language_model, save_language_model
@@ -28,3 +31,6 @@ __all__ = [
     "stream_text",
     "train_on_text",
 ]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

@@ -10,6 +10,9 @@ generator, which starts from a fixed seed (``tr.manual_seed`` sets another): a s
 differ. To make one part of a model again by itself, give it a seed of its own.
 """
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from . import init
 from .architectures import EncoderDecoder, ManyToMany, ManyToOne, OneToMany, last_output, teacher_forcing
 from .attention import AdditiveAttention, Attention, DotProductAttention, Memory
@@ -113,3 +116,6 @@ __all__ = [
     "to_torch_state_dict",
     "unroll",
 ]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

@@ -1,5 +1,8 @@
 """Optimisers and what goes with them, with PyTorch's names, defaults and update rules."""
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from .clipping import clip_grad_norm_, clip_grad_value_
 from .methods import SGD, Adagrad, Adam, AdamW, RMSprop
 from .optimizer import Optimizer
@@ -32,3 +35,6 @@ __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
 ]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)

@@ -9,6 +9,7 @@ room ``language``.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..autodiff import did_you_mean
 from .checkpoints import Checkpoints
 from .evaluation import evaluate
 from .history import History
@@ -50,4 +51,4 @@ if not TYPE_CHECKING:  # else a type checker would take every name for one that 
     def __getattr__(name: str) -> Any:
         if name in _MOVED:
             return getattr(importlib.import_module("..language", __name__), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return did_you_mean.of_room(__name__, __all__)(name)

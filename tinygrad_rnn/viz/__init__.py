@@ -5,6 +5,9 @@ The way of a picture, a room for each stage: ``reading`` takes in the recorded g
 ``formats`` write that as SVG, DOT (and by Graphviz), JSON or text.
 """
 
+from typing import TYPE_CHECKING
+
+from ..autodiff import did_you_mean
 from .animation import animate
 from .drawing import draw
 from .picture import Picture
@@ -12,3 +15,6 @@ from .plots import plot_attention, plot_gates, plot_losses, plot_states
 from .reading.paths import highlight
 
 __all__ = ["Picture", "animate", "draw", "highlight", "plot_attention", "plot_gates", "plot_losses", "plot_states"]
+
+if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+    __getattr__ = did_you_mean.of_room(__name__, __all__)
