@@ -19,6 +19,7 @@ _WIDTHS = {
     "GOQ": 778, "mM": 833, "%": 889, "W": 944, "@": 1015, "…—": 1000,
 }  # fmt: skip
 OTHER_WIDTH = 600
+WIDER_FONTS = 1.14  # what stands in for Helvetica where that is missing (DejaVu Sans, Verdana), as a multiple
 SHIFTED_SIZE = 0.75  # of an index below or above the line, as a share of the text's size
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+−=()aehijklmnoprstuvx"))
 SUPERSCRIPTS = dict(zip("ᵀ⁺⁻⁰¹⁴⁵⁶⁷⁸⁹", "T+−01456789"))  # "²" and "³" are in every font

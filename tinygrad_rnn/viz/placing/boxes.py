@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ..reading.model import Vertex
 from ..reading.symbols import subscript
-from ..scene import LINE_HEIGHT, SMALL, Box, Label, Line, text_width
+from ..scene import LINE_HEIGHT, SMALL, WIDER_FONTS, Box, Label, Line, text_width
 
 PADDING = 9.0
-WIDER_FONTS = 1.14  # what stands in for Helvetica where that is missing (DejaVu Sans, Verdana)
 NAME_EVERY = 500.0  # points: a wide box has its name as often
 
 

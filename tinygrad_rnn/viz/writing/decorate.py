@@ -10,7 +10,7 @@ from ...autodiff.graph import Node
 from ..reading.gradients import MISSING, Measured, norm
 from ..reading.model import Graph, Vertex
 from ..reading.symbols import number, subscript
-from ..scene import SMALL, Box, Label, Line, Scene, text_width
+from ..scene import SMALL, WIDER_FONTS, Box, Label, Line, Scene, text_width
 from .formulas import Equation, describe_operation
 from .norm_colors import GradientScale, ink_on
 from .numbers import contribution_lines, gradient_lines, value_lines
@@ -156,7 +156,7 @@ def add_legend(scene: Scene, kinds: Iterable[str]) -> None:
     shown = [kind for kind in KIND_NAMES if kind in present]
     x, y = 18.0, scene.height + 4
     for kind in shown:
-        width = 24 + text_width(KIND_NAMES[kind], SMALL) + 12
+        width = 24 + text_width(KIND_NAMES[kind], SMALL) * WIDER_FONTS + 10
         if x > 18 and x + width > scene.width:
             x, y = 18.0, y + 18
         scene.boxes.append(Box(f"key{kind}", kind, x + 9, y, 18, 11, []))
@@ -171,7 +171,7 @@ def add_scale(scene: Scene, scale: GradientScale) -> None:
     y = scene.height + 8
     heading = "norm of the gradient"
     scene.labels.append(Label(heading, 18, y + 4, SMALL, "start", "note"))
-    x = 18 + text_width(heading, SMALL) + 12
+    x = 18 + text_width(heading, SMALL) * WIDER_FONTS + 10
     for n in range(swatches):
         share = n / (swatches - 1)
         fill, value = scale.at(share), 10 ** (scale.low + (scale.high - scale.low) * share)
