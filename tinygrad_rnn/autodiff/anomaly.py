@@ -79,7 +79,7 @@ def _a(found: str) -> str:
 
 
 class Watch(Observer):
-    """Looks at each result as it is recorded, and at each contribution as it is handed back."""
+    """An observer that checks each result when it is recorded, and each contribution when it is passed back."""
 
     def __init__(self) -> None:
         self._lines: dict[int, Line] = {}  # by serial number
@@ -136,7 +136,7 @@ class Watch(Observer):
             )
 
     def _walk_inside(self, node: Any) -> None:
-        """Walk through what a node stands for, if it stands for many."""
+        """Walk through the nodes that a node stands for, if it stands for many."""
         if not hasattr(node.op, "expand"):
             return
         cotangents = self._cotangent if isinstance(self._cotangent, tuple) else (self._cotangent,)

@@ -21,7 +21,7 @@ DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial"
 
 
 def as_taken(function: Any, implementation: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Arguments and keywords for what stands for a function.
+    """The arguments and keywords in the form that the function's replacement takes.
 
     Args:
         function: the NumPy function.

@@ -46,7 +46,7 @@ FALLBACK = (
 
 
 class NotOnTensors(TypeError):
-    """Something that arrays can do and Tensors can't. The message says what to write instead."""
+    """The error for an operation of arrays that Tensors don't have. The message says what to write instead."""
 
 
 class CannotCompile(NotOnTensors):

@@ -189,10 +189,10 @@ class Observer:
     """An observer of a backward walk, for pictures, explanations and comparisons. Subclasses override its methods."""
 
     def cotangent(self, node: Node, g: Any) -> None:
-        """The cotangent of a node is complete: ``g`` is the gradient of the root with respect to it."""
+        """See the complete cotangent of a node: ``g`` is the gradient of the root with respect to it."""
 
     def contribution(self, node: Node, argument: int, c: Any) -> None:
-        """``node`` hands ``c`` to ``node.inputs[argument]``, whose cotangent is the sum of such contributions.
+        """See a contribution: ``node`` passes ``c`` to ``node.inputs[argument]``, whose cotangent is the sum of these.
 
         Where it comes in parts (an index contributes pieces), ``c`` is a ``Parts``; ``c.assembled(shape)`` writes it
         out.
@@ -350,7 +350,7 @@ def forward_walk(tangents: dict[Node, Any], nodes: list[Node]) -> dict[Node, Any
 
 
 def named(name: str, value: Any, role: str = "value") -> Any:
-    """Label a value, a gate for instance, with the current layer and time step; it comes back unchanged.
+    """Label a value, a gate for instance, with the current layer and time step; return it unchanged.
 
     Pictures, per-gate tables and comparisons find it by that label. Plain arrays pass through untouched, so a cell that
     labels its gates still runs on them.

@@ -83,7 +83,7 @@ watches: list[Any] = []  # likewise for every detect_anomaly
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Record nothing: results need no gradient, whatever their inputs. Also works as a decorator.
+    """Switch recording off: results need no gradient, even if their inputs do. Also works as a decorator.
 
     Example:
         >>> import tinygrad_rnn as tr

@@ -593,7 +593,7 @@ def _several(op: Primitive, args: Any, edges: Any, arrays: Any, keywords: Any, r
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Run what stands for a NumPy function when a Tensor is among its arguments."""
+    """Run the replacement of a NumPy function when a Tensor is among its arguments."""
     implementation = function if function.__class__ is Primitive else OVERRIDES.get(function)
     if keywords and function is not implementation:
         keywords = {k: without_lists(function, v) for k, v in keywords.items()}

@@ -1,4 +1,4 @@
-"""Text that comes from users or their files, as it is shown to people."""
+"""Text from users or their files, prepared for display."""
 
 from __future__ import annotations
 

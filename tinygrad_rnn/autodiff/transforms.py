@@ -113,7 +113,7 @@ class _Run:
         ]
 
     def close(self) -> None:
-        """Make constants of the leaves of this run's own: nobody can ask for their gradients any more."""
+        """Turn this run's own leaves into constants: nobody can ask for their gradients any more."""
         for leaf in self.targets:
             leaf.requires_grad = leaf.requires_grad and not leaf.is_leaf
 

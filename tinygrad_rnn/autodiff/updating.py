@@ -1,4 +1,4 @@
-"""Updating a leaf by hand: the in-place operators, and the array that ``.data`` hands out.
+"""Updates of a leaf by hand: the in-place operators, and the array that ``.data`` returns.
 
 An update never writes into an array that a graph may hold. It computes a new one and rebinds the leaf's data to it, so
 the backward pass of an earlier forward pass still sees the values of that pass.

@@ -91,7 +91,7 @@ def compared(options: argparse.Namespace) -> Report:
 
 
 def part(module: Any, name: str, otherwise: Any = None) -> Any:
-    """Something that stands beside the derivation, or that a function there gives."""
+    """A part of the user's file beside the derivation, or the result of a function there."""
     if not hasattr(module, name) and otherwise is None:
         raise Complaint(f"the derivation's module has a loss but no {name!r}: add a dict of arrays of that name.")
     value = getattr(module, name, otherwise)

@@ -29,7 +29,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the file, and say what it takes and gives."""
+    """Write the file, and print its inputs and outputs."""
     model, _ = read_model(options.model)
     if Path(options.out).exists():
         raise Complaint(f"{options.out} is there already; name a new file.")

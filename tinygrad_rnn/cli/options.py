@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         return found, unknown
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse what isn't among the choices, and name the one that comes closest."""
+        """Refuse a value that isn't among the choices, and name the closest one."""
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:

@@ -1,4 +1,4 @@
-"""``module:name`` and ``file.py:name``: how a command is told of something in the user's own code."""
+"""References such as ``module:name`` and ``file.py:name``, by which a command finds an object in the user's code."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def given_by(reference: str) -> Any:
 
 @contextlib.contextmanager
 def users_code(what_failed: str) -> Iterator[None]:
-    """Run the user's code: whatever it raises is a complaint that names the line.
+    """Run the user's code; an exception in it becomes a complaint that names the line.
 
     ``sys.exit()`` is no exception to that: a derivation that leaves with status 0 must not look like one that agrees.
     """

@@ -72,7 +72,7 @@ def add_to(commands: Any) -> None:
 
 
 def add_settings(group: Any) -> None:
-    """Declare what a run is begun with. None stands for the default, so that a run that goes on sees what was asked."""
+    """Declare the settings of a run. None stands for the default, so that a resumed run knows what was asked."""
 
     def add(name: str, about: str, **keywords: Any) -> None:
         default = SETTINGS[name]
@@ -96,7 +96,7 @@ def add_settings(group: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Train, save the model, and say how well it does on text that it hasn't seen.
+    """Train, save the model, and print its loss on text that it hasn't seen.
 
     Started by ``mpiexec``, all processes train one model. The first one has the folder and the word.
     """

@@ -1,4 +1,4 @@
-"""Mistakes that show in an array itself, whatever it is the derivative by: sign, transposed, a factor."""
+"""Mistakes that show in an array itself, without its derivation: a sign, a transpose, a factor."""
 
 from __future__ import annotations
 

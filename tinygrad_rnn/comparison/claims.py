@@ -152,7 +152,7 @@ def _flat(given: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def matched(given: Mapping[str, Any], recording: Recording, unmatched: Callable[[str, Any], None]) -> dict[str, Any]:
-    """Entries by the full name of their parameter; "W" stands for "cell.W" where no other name ends so."""
+    """Entries by the full name of their parameter; "W" stands for "cell.W" if no other name ends in W."""
     found = {}
     for name, value in given.items():
         ending = [p for p in recording.parameters if p.endswith(f".{name}")]

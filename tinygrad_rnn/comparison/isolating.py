@@ -1,4 +1,4 @@
-"""Two slips at once, taken apart: with a parameter at zero, what goes through it can't show.
+"""Two mistakes at once, isolated: with a parameter at zero, everything that passes through it vanishes.
 
 With W = 0 nothing comes back from the step after, so a slip there has no effect, and the other one is alone. What
 explains the gradients there is held, and the second one is looked for at the recorded values.

@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
 
 
 def other_networks(recording: Recording) -> Iterator[Candidate]:
-    """Every such network, with its gradients."""
+    """The other networks that a gradient may belong to, with their gradients."""
     network = Network(recording)
     for kind in (_through_what_is_stopped, _truncated, _not_reset, _reset_on_the_other_side, _gates_in_another_order):
         try:
@@ -126,7 +126,7 @@ class _ByLag(Observer):
 
 
 def _truncated(network: Network) -> Iterator[Candidate]:
-    """Every loss looks back so many steps only."""
+    """Networks in which the gradient of each loss is truncated after some steps."""
     T = network.landmarks.steps
     if not 1 < T <= MOST_STEPS:
         return

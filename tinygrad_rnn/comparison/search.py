@@ -24,7 +24,7 @@ MOST_FIRSTS = 40  # edits that explain a part, each of which is held while a sec
 
 @dataclass(frozen=True)
 class Explanation:
-    """Edits that give the numbers that were handed in.
+    """An explanation: edits that give the numbers that were handed in.
 
     Attributes:
         edits: together.
@@ -39,7 +39,7 @@ class Explanation:
 
 @dataclass
 class Search:
-    """Looks for edits of a derivation that give certain gradients.
+    """A search for edits of a derivation that give certain gradients.
 
     Attributes:
         derivation: the right one.

@@ -31,7 +31,7 @@ def compare(
     referee: str = "auto",
     seconds: float | None = None,
 ) -> Report:
-    """Hold gradients derived by hand against autograd's, and say where they part.
+    """Compare gradients derived by hand with autograd's, and report where they differ.
 
     Args:
         autograd: the loss, as a function ``loss(parameters, *data)``, as a Module that gives it when called with the

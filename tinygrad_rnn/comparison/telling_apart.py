@@ -1,4 +1,4 @@
-"""Telling apart edits that give the same numbers here, by asking for other numbers.
+"""A test between edits that give the same numbers here: the user's function is run at other values.
 
 Edits that agree at other values of the parameters are one mistake said in two ways; the first is kept. Of those that
 don't, the manual side knows which it is: a function is asked again, at these values.

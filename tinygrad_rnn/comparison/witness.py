@@ -42,7 +42,7 @@ class Witness:
 
     @cached_property
     def _here(self) -> dict[str, np.ndarray] | None:
-        """What it says at the recorded values; None if it is no function."""
+        """The claims at the recorded values; None if there is no function to run."""
         is_function = callable(self.manual) or callable(getattr(self.manual, "backward", None))
         return self._gradients(self.recording, self.recording.values()) if is_function else None
 
@@ -58,7 +58,7 @@ class Witness:
         return record(function, self.recording.arguments(values), self.recording.data)
 
     def _holds(self, values: Mapping[str, np.ndarray], bench: Bench) -> bool:
-        """Whether the lines give the gradients there: not where another branch is taken."""
+        """Return True if the lines give the gradients there; they don't where another branch is taken."""
         if self.recording.function is None:
             return True
         own = self.derivation.names

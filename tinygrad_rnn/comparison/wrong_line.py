@@ -98,7 +98,7 @@ def _edits_that_give(
     tolerance: Tolerance,
     deadline: float,
 ) -> Iterator[Edit]:
-    """Edits that give a line's numbers: those of the line itself before those of lines that it follows from."""
+    """The edits that give a line's numbers: first those of the line itself, then those of lines before it."""
     bench, hand = Bench(derivation), Hand(derivation)
     upstream = [
         line for line in derivation.lines if line.kind != "forward" and quantity in bench.downstream([line.quantity])

@@ -157,7 +157,7 @@ class Plan:
         return self._generated(wanted, machine_code=False)
 
     def _give_up(self, wanted: tuple[bool, ...], error: Exception) -> None:
-        """Leave it to NumPy, and say why: which operation has no machine code, or what is wrong with numba."""
+        """Leave a program to NumPy, and say why: the operation without machine code, or the failure of numba."""
         expected = isinstance(error, (NoMachineCode, MachineCodeFailed, DependsOnSize))
         self._by_numpy[wanted] = str(error if expected else MachineCodeFailed(error))
         if self._executor == "numba" or not isinstance(error, (NoMachineCode, DependsOnSize)):
@@ -199,7 +199,7 @@ class Plan:
 
 
 def stand_ins(args: tuple[Any, ...], lengths: Iterable[int] | None = None) -> tuple[Any, ...]:
-    """Arguments in which arrays stand for any of their shape, and take no memory.
+    """Arguments in which each array stands for any array of its shape, and takes no memory.
 
     Args:
         args: the arguments.

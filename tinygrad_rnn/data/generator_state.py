@@ -15,7 +15,7 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(rng: np.random.Generator, state: Any) -> None:
-    """Put a generator into a state that ``generator_state`` gave, or leave it as it is and raise.
+    """Put a generator into a state from ``generator_state``; raise, and leave it unchanged, if the state is wrong.
 
     Raises:
         ValueError: if it is no state of a generator of this kind.

@@ -59,7 +59,7 @@ def read_npz(file: BinaryIO, also: Also = lambda dtype: False) -> dict[str, npt.
 
 
 def _check_directory(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Hold what the directory says to the size of the file."""
+    """Check the directory's claims against the size of the file."""
     names = [member.filename for member in members]
     for member in members:
         if not member.filename.endswith(".npy"):

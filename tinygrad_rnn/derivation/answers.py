@@ -1,4 +1,4 @@
-"""Right-hand sides that somebody typed, computed without running them: a whitelist of names, signs and functions.
+"""Typed right-hand sides, computed without being run as code: a whitelist of names, signs and functions.
 
 The text is parsed, never compiled. What is computed is bounded in steps and in size, so that an answer from anyone can
 be marked.

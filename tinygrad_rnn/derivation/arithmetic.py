@@ -98,7 +98,7 @@ def _un_repeated(factor: Expression, whole: Apply, others: list[Expression]) -> 
 
 
 def _squared(found: list[Expression]) -> list[Expression]:
-    """Factors that come twice as a square."""
+    """The factors, with equal pairs of them as squares."""
     squares: list[Expression] = []
     for factor in found:
         if factor in squares:

@@ -78,7 +78,7 @@ def slopes(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
-    """Slopes of all kinds, at all values that are at hand."""
+    """The slopes of all kinds, at all values that are at hand."""
     at: list[Expression] = [
         source,
         *(Reference(source.quantity, source.shift + by) for by in (-1, 1) if source.shift is not None),

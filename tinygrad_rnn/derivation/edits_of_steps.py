@@ -205,7 +205,7 @@ def _counted_from_one(what: str) -> str:
 
 
 def puts(part: Expression, line: Line, hand: Hand) -> Found:
-    """= for += where rows are put in their places; each place's sum divided by how often it comes."""
+    """Assignment for addition where rows are put in their places; each sum divided by its number of terms."""
     if not (isinstance(part, Apply) and part.operation is indexing.assemble):
         return
     if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
@@ -238,7 +238,7 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
-    """= for += where each step adds to a row: a row that comes again is overwritten, or what was there before."""
+    """Assignment for addition where each step adds to a row: repeated rows, or the rows before, are overwritten."""
     terms = part.operands if is_sum(part) else (part,)
     for i, term in enumerate(terms):
         if _puts_a_row(term):

@@ -41,7 +41,7 @@ def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
-    """Another value of the same shape, where a quantity stands."""
+    """References to another value of the same shape in the place of a quantity."""
     if not isinstance(part, Reference):
         return
     argument = hand.argument_of(part)

@@ -1,4 +1,4 @@
-"""Entries: what an equation says that is about one entry of a parameter, or of a state."""
+"""Entries: the form of an equation for one entry of a parameter, or of a state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items: a recorded graph, cleaned of what nobody would write down.
+"""Items: a recorded graph without the operations that nobody would write down.
 
 Between the recording and the derivation: operations that change nothing are gone, what is taken out of a stack *is*
 what was put in, and a value through which no gradient flows knows where it comes from.

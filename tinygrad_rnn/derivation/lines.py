@@ -1,4 +1,4 @@
-"""Lines: a derivation as data, for whoever writes it, runs it, or alters it."""
+"""Lines: a derivation as data, which others write, run or edit."""
 
 from __future__ import annotations
 

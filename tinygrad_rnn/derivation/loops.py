@@ -59,7 +59,7 @@ def _terms(expression: Expression) -> tuple[Expression, ...]:
 
 
 def program(lines: list[Line]) -> list[Unit]:
-    """Lines as loops and single statements, in an order in which each comes after what it reads.
+    """The program of lines: loops and single statements, each after the values that it reads.
 
     Raises:
         NotWritable: there is none, as where a loop waits for something that waits for the loop.
@@ -119,7 +119,7 @@ def _in_step_order(group: list[Line]) -> list[Line]:
 
 
 def _rank(line: Line, moved: list[Any]) -> int:
-    """Lines that are derivatives by the same thing stand together."""
+    """The rank of a line, so that derivatives by the same quantity stand together."""
     return moved.index(line.quantity.sensitivity and line.quantity.sensitivity.by)
 
 
@@ -179,7 +179,7 @@ def _in_order(units: list[Unit]) -> list[Unit]:
 
 
 def _fused(units: list[Unit]) -> list[Unit]:
-    """Loops in the same direction as one, where no step reads what comes later."""
+    """The loops in the same direction joined into one, where no step reads a later value."""
     while True:
         for i, first in enumerate(units):
             for j in range(i + 1, len(units)):

@@ -1,4 +1,4 @@
-"""Marking: whether an answer gives the values of a line, and if not, which slip gives those that it has."""
+"""Marking: a check of an answer against a line's values, and a search for the mistake in a wrong answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RANKS = 3
 
 
 class Marker:
-    """Marks answers to the lines of a derivation, with the right values of all other lines at hand.
+    """A marker of answers to the lines of a derivation, with the right values of all other lines at hand.
 
     Args:
         derivation: which.
@@ -289,7 +289,7 @@ def _with_names(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]
 
 
 def _by_step(line: Line, values: Any) -> list[list[Any]]:
-    """Values that were handed in: in a dict by step, or in one array with the steps first, in ascending order."""
+    """The values of an answer by step: given in a dict, or in one array with the steps first, in ascending order."""
     if not line.steps:
         return [[values]]
     if isinstance(values, Mapping):

@@ -1,4 +1,4 @@
-"""Reasons: why a line of the backward pass is as it is, in words."""
+"""Reasons, in words, for the form of each line of the backward pass."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _ways(sensitivity: Sensitivity, steps: Steps, expression: Expression, writer
 
 
 def _user(term: Expression, writer: TextWriter) -> str:
-    """Through what a term has come: what it speaks of the derivative of."""
+    """The quantity through which a term has come: the one whose derivative is in it."""
     for part in parts(term):
         if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
             used = part.quantity.adjoint_of

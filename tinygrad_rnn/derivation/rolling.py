@@ -377,7 +377,7 @@ def _index(index: Any, operands: list[Any], constant: Callable[[np.ndarray], Ite
 
 
 def _common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:
-    """Settings of one operation at its steps, in which numbers that move along with the step say so."""
+    """The settings of an operation at its steps; numbers that move along with the step are marked as such."""
     if _are_alike(settings):
         return [settings[0]] * len(settings)
     for sign in (1, -1):

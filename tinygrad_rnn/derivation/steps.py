@@ -21,7 +21,7 @@ LONGEST_STEP = 600  # operations in one step of a plain loop
 
 
 def number_steps(items: Sequence[Item]) -> None:
-    """Write step and loop into Items, which come in the order of recording."""
+    """Write step and loop into Items, which are in the order of recording."""
     _as_labelled(items)
     plain: list[Item] = []
     for item in [*items, None]:

@@ -131,7 +131,7 @@ def jvp(applied: Apply, tangents: Mapping[int, Expression], ans: Expression) -> 
 
 
 class _Tracing:
-    """Runs a rule on stand-ins for expressions."""
+    """A run of a rule on stand-ins for expressions."""
 
     def __init__(self) -> None:
         self.trace = Trace()

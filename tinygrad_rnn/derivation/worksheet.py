@@ -129,7 +129,7 @@ class Worksheet:
         return {"nbformat": 4, "nbformat_minor": 4, "metadata": about, "cells": cells}
 
     def save(self, path: str | Path, **keywords: Any) -> None:
-        """Write the worksheet to a file; its ending says how: .txt, .md, .tex, .html or .ipynb.
+        """Write the worksheet to a file, in the format of its ending: .txt, .md, .tex, .html or .ipynb.
 
         Args:
             path: of the file.
@@ -160,7 +160,7 @@ class Worksheet:
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def check(self, answers: Mapping[Any, Any] | Sequence[Any], *, seconds: float = 5.0) -> Marks:
-        """Mark each blank by the values that its answer gives, at all steps, with the recorded numbers and others.
+        """Mark each blank by the values of its answer, at all steps, with the recorded numbers and others.
 
         A blank is marked with the right values of all other lines, so that one slip costs one mark.
 

@@ -76,7 +76,7 @@ def bptt_terms(
     parameter: Tensor,
     reduce: Callable[[np.ndarray], Any] | None = None,
 ) -> BPTTTerms:
-    """Every contribution to the gradient of a parameter, by the loss term that it comes from and the step it goes to.
+    """The contributions to the gradient of a parameter, by the loss term and the step of each.
 
     One backward walk for each loss term; ``.grad`` isn't touched, and the graph stays.
 

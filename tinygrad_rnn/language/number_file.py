@@ -27,7 +27,7 @@ _BEGINNING = np.lib.format.magic(1, 0) + (_HEADER_BYTES - 10).to_bytes(2, "littl
 
 
 def write_numbers(file: BinaryIO, parts: Iterable[npt.NDArray[Any]], dtype: np.dtype[Any]) -> None:
-    """Write an array that comes in parts; its length is known, and put in front, at the end.
+    """Write an array that arrives in parts; its length is put in front at the end, when it is known.
 
     Args:
         file: an empty file, open for writing.

@@ -1,4 +1,4 @@
-"""Vocabularies: which number stands for which character or word.
+"""Vocabularies: the numbers of characters or words.
 
 A network sees numbers, a reader sees text; a vocabulary goes from one to the other and back. It
 never changes once it is made. Its order is that of the text it was made from, so the same text
@@ -176,7 +176,7 @@ class Vocabulary(ABC):
         return np.concatenate(parts) if parts else np.empty(0, np.int64)
 
     def encode_stream(self, pieces: Iterable[str]) -> Iterator[npt.NDArray[np.int64]]:
-        """Encode a text that comes in pieces, which may be cut in the middle of a word.
+        """Encode a text that arrives in pieces, which may be cut in the middle of a word.
 
         Args:
             pieces: the consecutive pieces of one text, such as
@@ -335,11 +335,11 @@ class Vocabulary(ABC):
     @classmethod
     @abstractmethod
     def _split(cls, pieces: Iterable[str]) -> Iterator[Sequence[str]]:
-        """Cut a text that comes in pieces into symbols, some at a time."""
+        """Cut a text that arrives in pieces into symbols, some at a time."""
 
     @classmethod
     def _count(cls, counts: Counter[str], part: Sequence[str]) -> None:
-        """Count some symbols; new ones come behind the others, in the order in which they appear."""
+        """Count some symbols; new ones follow the others, in the order in which they appear."""
         counts.update(part)
 
     @abstractmethod

@@ -99,7 +99,7 @@ def check_shape(array: Array, shape: tuple[int, ...], where: str) -> Array:
 
 
 def check_steps(steps: Sequence[int], length: int, where: str) -> tuple[int, ...]:
-    """Time steps, counted from 1, after checking that they exist and come in order.
+    """The time steps, counted from 1, after checking that they exist and are in order.
 
     Raises:
         ValueError: None are given, they repeat or go backwards, or one lies outside ``1..length``.

@@ -222,7 +222,7 @@ def backward(trace: GRUTrace, dLt_dh: Array) -> GRUBackward:
 
 
 def _product(params: GRUParams, h: Array) -> Array:
-    """``h W_n + b_hn``, what the reset gate is multiplied with when it comes after the product."""
+    """The product ``h W_n + b_hn``, which the reset gate multiplies when it comes after the product."""
     W_n = np.split(params.W, 3, axis=1)[2]
     return h @ W_n if params.b_hn is None else h @ W_n + params.b_hn
 

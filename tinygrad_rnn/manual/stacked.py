@@ -1,4 +1,4 @@
-"""Two layers and two directions by hand: how recurrences are put together.
+"""Two layers and two directions by hand: the composition of recurrences.
 
 **A stack of two layers.** The states of the lower layer are the inputs of the upper one:
 

@@ -1,4 +1,4 @@
-"""Whole models by what goes in and what comes out: one vector or a sequence of them.
+"""Whole models, by their inputs and outputs: one vector or a sequence of them.
 
 ==========================  ==============================  ==========================================================
 many to one                 ``ManyToOne``                   a phrase to a colour, frames to a class, a review to a mood
@@ -50,7 +50,7 @@ def last_output(layer: Recurrent, output: Any, lengths: Any = None) -> Any:
 
 
 class ManyToOne(Module):
-    """Reads a sequence, then says one thing: a recurrent layer and a linear one on top of its last output.
+    """A model that reads a sequence and gives one output: a recurrent layer, and a linear layer on its last output.
 
     Args:
         layer: RNN, LSTM, GRU or Recurrent.

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: the loss of a sequence of labels when nobody says when each occurs.
+"""Connectionist temporal classification: the loss of a sequence of labels without given times.
 
 At each step the network names a class, one of them blank. A path of such names means the labels that remain when
 repetitions are merged and then blanks removed. The loss is ``-log p(target)``, where p adds up all paths that mean the

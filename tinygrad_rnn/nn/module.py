@@ -292,7 +292,7 @@ def _walk(value: Any, path: str, kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def _qualify(part: Any, attribute: str) -> None:
-    """Put the name of an attribute before the names that the parameters inside it have by where they stand."""
+    """Prefix the default names of the parameters inside an attribute with the attribute's name."""
     for path, parameter in _walk(part, attribute, Parameter):
         if parameter.name and path.endswith(f".{parameter.name}"):
             parameter.name = path

@@ -30,7 +30,7 @@ class Saying(NamedTuple):
 
 
 class Decoder(Module):
-    """Writes a sequence: the symbol before, embedded, goes into a cell, whose output says what comes next.
+    """A decoder, which writes a sequence: the symbol before, embedded, enters a cell, whose output predicts the next.
 
     With attention it also looks at a memory at every step. In Bahdanau's order it looks before the cell's step, with
     the old hidden state, and the context goes into the cell beside the symbol. In Luong's it looks after it, with the

@@ -331,7 +331,7 @@ def _given_name(value: Any) -> str | None:
 
 
 def _call_alike(before: Any, after: Any, names: Sequence[str] | None) -> None:
-    """Call the parts of the initial state what those of the states are called that the cell gives."""
+    """Give the parts of the initial state the names of the parts of the states that the cell returns."""
     if len(leaves(before)) == len(leaves(after)):
         paths_of_parts: Sequence[str | None] = _paths(after, names) if names else [None] * len(leaves(after))
         for old, new, path in zip(leaves(before), leaves(after), paths_of_parts):

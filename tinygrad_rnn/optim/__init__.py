@@ -1,4 +1,4 @@
-"""Optimisers and what goes with them, with PyTorch's names, defaults and update rules."""
+"""Optimisers, clipping and schedules, with PyTorch's names, defaults and update rules."""
 
 from typing import TYPE_CHECKING
 

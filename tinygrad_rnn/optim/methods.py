@@ -211,7 +211,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with the weight decay beside the gradient, not in it: ``w`` shrinks by ``lr · λ · w`` whatever that is.
+    """Adam with decoupled weight decay: ``w`` shrinks by ``lr · λ · w`` beside the gradient step.
 
     Args:
         parameters: what to update, or groups; see ``Optimizer``.

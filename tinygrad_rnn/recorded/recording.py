@@ -65,7 +65,7 @@ class Recording:
         self.nodes = ancestors([self.loss])
 
     def _undo_updates(self) -> None:
-        """Put leaves with the values of forward time in the place of those that were updated since."""
+        """Replace leaves that were updated since by leaves with the values of forward time."""
         before = replaced_since(ancestors([self.loss]))
         if before:
             old = {leaf: tensor(value, leaf.requires_grad, name=leaf.name) for leaf, value in before.items()}
@@ -163,7 +163,7 @@ def _total(loss: Any) -> Any:
 
 
 def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> Recording:
-    """Make a recording of whatever stands on the autograd side.
+    """Make a recording from any form of the autograd side.
 
     Args:
         autograd: a function ``loss(parameters, *data)``; a Module that gives its loss when called with the data; or a

@@ -54,7 +54,7 @@ value and its gradient, or follow the paths from the loss of one step to a param
 
 
 def three_ways(example: Example) -> str:
-    """Autograd, the formulas by hand, finite differences, and what the article prints."""
+    """The three ways to the gradient (autograd, by hand, finite differences) beside the article's printed numbers."""
     printed = {entry.name: entry.value for entry in article.PRINTED}
     rows = []
     for row in example.comparison.rows:

@@ -219,7 +219,7 @@ class History:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up what ``state_dict()`` gave; the run that it describes goes on."""
+        """Restore a history that ``state_dict()`` returned, so that the run can continue."""
         measured = state.get("metrics", {})
         if measured.keys() != self._metrics.keys():
             raise ValueError(f"its metrics are {list(measured)}, where this run has {list(self._metrics)}")

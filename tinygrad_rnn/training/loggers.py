@@ -1,4 +1,4 @@
-"""Callbacks that write down how a run goes, for other programs to read: CSV, and TensorBoard's event files."""
+"""Loggers: callbacks that write the course of a run for other programs, as CSV or as TensorBoard's event files."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class CSVLogger(Logger):
             writer.writerow(row)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on after the last row before a checkpoint; rows that came later are taken away, for they come again."""
+        """Continue after the last row before a checkpoint; later rows are removed: they will come again."""
         super().load_state_dict(state)
         if self.path.exists():
             with open(self.path, encoding="utf-8", newline="") as file:

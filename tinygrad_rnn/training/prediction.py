@@ -101,7 +101,7 @@ def totals_of(
 
 @contextmanager
 def _unmoved(data: Iterable[Batch]) -> Iterator[None]:
-    """Put data back to the place where they stand, which must be the beginning of an epoch."""
+    """Return the data to their present place, which must be the beginning of an epoch."""
     if not isinstance(data, Epochs):
         yield
         return

@@ -1,4 +1,4 @@
-"""Validation: how the model does on data it doesn't learn from, the best weights so far, and when to give up."""
+"""Validation: the model's loss on data it doesn't learn from, the best weights so far, and early stopping."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def passes(scene: Scene, has_gradient: bool) -> list[Frame]:
 
 
 def shots(scene: Scene, graph: Graph, measured: Measured | None) -> Iterator[Scene]:
-    """Each frame as a scene: what isn't computed yet stands back, and where a gradient has flowed its arrow is turned.
+    """The frames as scenes: values not computed yet are pale, and arrows turn where a gradient has flowed.
 
     Args:
         scene: the picture.

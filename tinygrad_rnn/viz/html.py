@@ -238,6 +238,6 @@ Drag, scroll or use the small map to get about; <kbd>0</kbd> leads back.</p>
 
 
 def _in_script(data: Any) -> str:
-    """Data as JSON in which nothing ends a ``<script>``, or begins what would hide its end: no "<" stands in it."""
+    """Data as JSON that can't end a ``<script>`` or hide its end: it contains no "<"."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})

@@ -92,7 +92,7 @@ class Picture:
         return to_html(self._whole, self._options, self.equations, self.scene.title, film)
 
     def save(self, path: str | os.PathLike[str], renderer: str | None = None, time_limit: float = 60.0) -> Path:
-        """Write the picture to a file; its ending says how: .svg, .png, .pdf, .dot, .html, .json or .txt.
+        """Write the picture to a file, in the format of its ending: .svg, .png, .pdf, .dot, .html, .json or .txt.
 
         PNG and PDF are rendered by Graphviz: the system's, or the one that comes with pygraphviz. SVG is written by the
         project itself, unless asked otherwise: the same bytes on every machine, a title and a description on each

@@ -1,4 +1,4 @@
-"""Complex numbers as pairs of real arrays: what a Fourier transform gives, on its way to something real again.
+"""Complex numbers as pairs of real arrays: results of Fourier transforms, on their way to real numbers again.
 
 A Tensor holds real numbers. A transform of one is complex, and what is done with it is mostly little: a filter is
 multiplied with it, it is transformed back, its size or its phase is taken. So it stands for itself as a pair of
@@ -18,7 +18,7 @@ from ..registry import OVERRIDES, Primitive, name_of
 
 
 class ComplexTensor(NDArrayOperatorsMixin):
-    """Complex numbers, as two arrays: what ``np.fft`` gives for a Tensor.
+    """Complex numbers, as two arrays: the result of ``np.fft`` for a Tensor.
 
     It takes arithmetic, products, ``np.abs``, ``np.angle``, ``np.conj``, ``np.exp``, the transforms of ``np.fft`` and
     what rearranges or sums elements; ``real`` and ``imag`` lead back to Tensors. As an argument of ``tr.grad`` and its

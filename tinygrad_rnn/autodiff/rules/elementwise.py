@@ -133,7 +133,7 @@ angle = overrides(np.angle)(elementwise(lambda z, deg=False: np.angle(z, deg), 0
 
 @overrides(np.real_if_close)
 def real_if_close(a: Any, tol: float = 100) -> Any:
-    """np.real_if_close: a real array as it is."""
+    """np.real_if_close: a real array unchanged."""
     return np.positive(a)
 
 
@@ -143,7 +143,7 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def masked(g: Any, mask: Any) -> Any:
-    """G where the mask holds, and 0 elsewhere, whatever g is there.
+    """The values of g where the mask holds, and 0 elsewhere, even where g is infinite or NaN.
 
     It is ``np.where(mask, g, 0)``, as which it is recorded. On plain arrays it picks bits, in a fortieth of the time if
     the mask is irregular: ``np.where`` branches for each element.

@@ -175,7 +175,7 @@ def ifft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Norm = None) -> Com
 
 @overrides(np.fft.rfft)
 def rfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> ComplexTensor:
-    """np.fft.rfft: of real numbers, the half of the spectrum that says all."""
+    """np.fft.rfft: the half of the spectrum that determines the whole, for real numbers."""
     return _of_real_array(a, [n], _negative([axis], np.ndim(a)), norm)
 
 

@@ -77,7 +77,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
 
 @overrides(np.roll)
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
-    """np.roll: shifted, and what leaves at one end comes in at the other."""
+    """np.roll: shifted elements; those that leave at one end enter at the other."""
     if axis is None:
         return np.reshape(roll(np.ravel(a), shift, 0), a.shape)
     axes = [one_axis(i, a.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))]
@@ -206,6 +206,6 @@ upper = overrides(np.triu)(
 
 @overrides(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
-    """np.sort; equal elements keep their order, whatever ``kind`` says, so the gradient of each is its own."""
+    """np.sort; equal elements keep their order for every ``kind``, so the gradient of each is its own."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, one_axis(axis, a.ndim))
     return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable"), axis=axis)

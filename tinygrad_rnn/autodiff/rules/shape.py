@@ -78,7 +78,7 @@ cast = linear(lambda a, dtype: a.astype(dtype), lambda g, ans, a, dtype: g, None
 
 
 def astype(a: Any, dtype: Any) -> Any:
-    """a, with its elements as another dtype; the cotangent goes back as a's own."""
+    """The array with its elements in another dtype; the cotangent gets the array's own dtype again."""
     return cast(a, np.dtype(dtype))
 
 
@@ -155,7 +155,7 @@ if hasattr(np, "matrix_transpose"):  # NumPy 2
 
 @overrides(np.full_like)
 def full_like(a: Any, fill_value: Any, dtype: Any = None, shape: Any = None) -> Any:
-    """np.full_like; the gradient goes to what it is filled with."""
+    """np.full_like; the gradient goes to the fill value."""
     dtype = (np.result_type(a) if hasattr(a, "dtype") else np.asarray(a).dtype) if dtype is None else dtype
     filling = fill_value.astype(dtype) if hasattr(fill_value, "astype") else np.asarray(fill_value, dtype)
     return np.broadcast_to(filling, np.shape(a) if shape is None else shape)

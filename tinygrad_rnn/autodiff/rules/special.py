@@ -1,4 +1,4 @@
-"""Special functions: one that NumPy lacks, and one whose derivatives have to be told from their limits."""
+"""Special functions: ``erf``, which NumPy lacks, and ``sinc``, whose derivatives at 0 are limits."""
 
 from __future__ import annotations
 

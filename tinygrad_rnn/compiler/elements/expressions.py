@@ -92,7 +92,7 @@ _smaller = _choice("{0} < {1} or {0} != {0}")
 
 
 def _clip(value: Value, real: str, x: str, low: str, high: str) -> str:
-    """Bounds that cross give the upper one, and one that is NaN gives NaN, as in NumPy."""
+    """The expression of a clip; as in NumPy, crossed bounds give the upper one, and a NaN bound gives NaN."""
     x = x if value.args[1] is None else _larger(value, real, x, low)
     return x if value.args[2] is None else _smaller(value, real, x, high)
 

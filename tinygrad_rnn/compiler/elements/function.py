@@ -141,7 +141,7 @@ class MachineCode:
         return [*nest, *(depth + line for line in lines)]
 
     def bounds(self, n: int, axis: int = 0, is_last: bool = False) -> str:
-        """Between which indices of an axis a loop goes: of the first axis, perhaps only over a part."""
+        """The first and the last index of a loop along an axis; the first axis may be divided among threads."""
         if axis == 0 and self.rows:
             return "first, last"
         if is_last and n in thresholds.SHORT_AXIS:

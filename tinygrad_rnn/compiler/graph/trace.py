@@ -1,4 +1,4 @@
-"""Tracing: run a function on stand-ins for arrays, and keep what it did as Values.
+"""Tracing: run a function on stand-ins for arrays, and keep its operations as Values.
 
 A ``Tracer`` is a Tensor without elements. Wherever one goes, the operations that it meets are recorded and not run;
 Tensors that they meet are *captured*, as inputs of the program, and plain arrays become constants of it. What is

@@ -202,7 +202,7 @@ def _element(key: Any) -> str:
 
 
 def _parts(thing: Any) -> Iterator[Read]:
-    """Functions that give what an object holds elsewhere than in its dict, at the moment when they are called."""
+    """Functions that return the things that an object holds elsewhere than in its dict."""
     if isinstance(thing, types.MethodType):
         yield lambda: [thing.__self__, thing.__func__]
     elif isinstance(thing, (staticmethod, classmethod)):

@@ -38,7 +38,7 @@ def same(now: Sequence[Any], before: Sequence[Any]) -> bool:
 
 
 class Names:
-    """Variables of modules, by name. Those that aren't there may come, and hide a builtin function, say."""
+    """Variables of modules, by name. A missing name may appear later, and hide a builtin function, for instance."""
 
     def __init__(self) -> None:
         self._held: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}
@@ -245,7 +245,7 @@ class Parts:
         return len(self._all)
 
     def watch(self, read: Read, write: Write | None = None) -> list[Any]:
-        """Watch what a function gives, which another may write; what it gives now."""
+        """Watch the result of a function that another function can restore; return the present result."""
         self._all.append((read, read(), write))
         return self._all[-1][1]
 
@@ -304,7 +304,7 @@ def methods_of(mapping: Any) -> Any:
 
 
 def set_attribute(owner: Any, name: str, thing: Any) -> None:
-    """Set an attribute, or delete it where there was NOTHING, whatever the owner makes of assignments."""
+    """Set an attribute, or delete it where there was NOTHING, even if the owner customises assignment."""
     base = type if isinstance(owner, type) else object
     if thing is NOTHING:
         base.__delattr__(owner, name)

@@ -1,4 +1,4 @@
-"""Rows of a batch that know nothing of each other: each part of them goes through a whole loop on a thread of its own.
+"""Independent rows of a batch: each part of them goes through a whole loop on a thread of its own.
 
 So threads meet once, at the end, and not at every step. A row's numbers don't depend on who computes it (see
 ``runtime.tiled_product``), so what loops compute is the same, bit for bit, with any number of threads.

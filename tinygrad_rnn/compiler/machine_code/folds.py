@@ -1,4 +1,4 @@
-"""Machine code for what goes along axes: the largest and the smallest, any and all, products, softmax and its like."""
+"""Machine code for operations along axes: maximum and minimum, any and all, products, softmax and similar ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROBABILITIES = (log_probabilities.softmax_of, log_probabilities.shares, *LOGARI
 
 
 class Folds:
-    """Writes what goes along axes.
+    """A writer of operations along axes.
 
     Args:
         code: where to.

@@ -1,4 +1,4 @@
-"""Machine code that goes over elements: passes, copies, sums.
+"""Machine code for passes over elements, copies and sums.
 
 Elementwise operations of one shape run together, one pass over the elements for all of them, with what lies between in
 registers.
@@ -20,7 +20,7 @@ from .placement import Placement
 
 
 class Elements:
-    """Writes what goes over elements.
+    """A writer of passes over elements.
 
     Args:
         code: where to.

@@ -55,7 +55,7 @@ class Products:
     # --- small -------------------------------------------------------------------------------------------------------
 
     def _small(self, value: Value) -> None:
-        """Row by row: to each, rows of the matrix are added, some at a time; with a vector, one number comes of it."""
+        """A small product, row by row: rows of the matrix are added to each; with a vector it gives one number."""
         a, b = value.args
         left, right, out = self._placement.place_of(a), self._placement.place_of(b), self._placement.home(value)
         rows, columns = (["i0"] if a.ndim == 2 else []), (["j"] if b.ndim == 2 else [])

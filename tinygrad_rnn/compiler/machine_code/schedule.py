@@ -17,7 +17,7 @@ from .products import Products
 
 
 class Schedule:
-    """Writes Values as they get ready: whatever isn't elementwise first, then all that fits into one pass.
+    """A writer of Values in the order in which they get ready: others first, then all that fit into one pass.
 
     Args:
         code: where to.
@@ -93,7 +93,7 @@ class Schedule:
         self.elements.accumulate(value)
 
     def _hand_on(self, value: Value) -> None:
-        """Bring a Value that stands in its home to all other places where it is wanted."""
+        """Copy a Value from its home to all other places where it is wanted."""
         for place in self.placement.writes[value][1:]:
             self.elements.copy(place, value)
         self.elements.accumulate(value)

@@ -1,4 +1,4 @@
-"""Loops of which an operation has no machine code: NumPy runs it, and calls machine code for what stands around it.
+"""Loops with an operation that has no machine code: NumPy runs it, and calls machine code for the rest of the step.
 
 Elementwise operations that follow each other at a step are one pass, and one call.
 """

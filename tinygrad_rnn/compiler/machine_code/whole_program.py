@@ -1,4 +1,4 @@
-"""Small programs as machine code from end to end: what stands around the loops, too.
+"""Small programs as machine code from end to end, with the operations around the loops.
 
 Where a whole training step takes microseconds, so does each call of NumPy. A forward or backward pass then becomes one
 function, called once. Large programs gain nothing by that, and leave what isn't in a loop to NumPy.

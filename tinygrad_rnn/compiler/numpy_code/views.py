@@ -15,7 +15,7 @@ SHARES_IF_IT_CAN = "ascontiguousarray"
 
 
 class Views(ast.NodeTransformer):
-    """Takes such views out of lines, and gives them names.
+    """A transformer that takes views out of lines, and gives them names.
 
     Args:
         buffers: by name.

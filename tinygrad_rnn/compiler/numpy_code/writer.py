@@ -1,4 +1,4 @@
-"""Generated functions, as text: what everything in them is called, and the lines that stand outside of loops.
+"""Generated functions as text: the names of everything in them, and the lines outside of loops.
 
 Each executor writes its loops with a ``Writer`` at hand. What isn't in a loop is a call of NumPy in all of them.
 """
@@ -131,7 +131,7 @@ def is_word(text: str) -> bool:
 
 
 def numbered_last(names: Iterable[str]) -> list[str]:
-    """Names in order: by their words, and then by their numbers. Two processes give them in the same order."""
+    """The names in order, by their words and then by their numbers: the same order in every process."""
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in NUMBER.split(name)])
 
 

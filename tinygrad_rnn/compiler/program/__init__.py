@@ -1,4 +1,4 @@
-"""Programs, and the passes over them: what an executor is given to write, and whoever else reads what a function does.
+"""Programs, and the passes over them, for executors and for other readers of what a function does.
 
 - ``printing``: a program as text, as ``print(program)`` shows it.
 - ``spelling``: a program as one flat list, by which two are compared.

@@ -19,7 +19,7 @@ HOW = {"rows": "{} at each step", "sum": "the sum of {} over all steps", "last":
 
 
 class Printer:
-    """Names Values as they come, and says how each is made.
+    """A printer that numbers Values in their order and writes how each is made.
 
     Args:
         results: what is wanted of each loop.

@@ -47,7 +47,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder, and those above it, for nobody but us: ``mkdir(parents=True)`` leaves these open."""
+    """Make a folder, and those above it, for this user alone: ``mkdir(parents=True)`` leaves these open."""
     for path in (*reversed(folder.parents), folder):
         if not path.exists():
             path.mkdir(mode=0o700, exist_ok=True)
@@ -98,7 +98,7 @@ def is_kept(path: Path, content: bytes) -> bool:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, which nobody else can read, so that another process sees all of it or none."""
+    """Write a file that nobody else can read; another process sees either all of it or nothing."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:

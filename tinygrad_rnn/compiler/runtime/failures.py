@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class MachineCodeFailed(Exception):
-    """numba can't compile something; the message says why, in its words.
+    """The error for code that numba can't compile; the message has numba's own reason.
 
     Args:
         error: what it raised.

@@ -42,7 +42,7 @@ def tile(rows: int, vectors: int) -> Any:
 
 
 def _generate_tile(rows: int, vectors: int, context: Any, builder: Any, signature: Any, args: Any) -> None:
-    """Write a tile in LLVM's language, where vectors stay in registers: numba has none, and LLVM finds no such loop.
+    """Write a tile in LLVM's language, where vectors stay in registers; numba has no vectors.
 
     For each k, a row of the panel is read once, and each row of the tile adds to its sums that row times a[row, k].
     """

@@ -51,7 +51,7 @@ class Wrapper(Cell):
 
 
 class ResidualCell(Wrapper):
-    """Adds the input to the output, ``y + x``, so that a stack of such cells has a way around each.
+    """A cell that adds its input to its output, ``y + x``, so that gradients can bypass each cell of a stack.
 
     Args:
         cell: any cell whose output has the size of its input.
@@ -76,7 +76,7 @@ class ResidualCell(Wrapper):
 
 
 class LayerNormCell(Wrapper):
-    """Normalises what goes into the cell: the input, and the hidden state before it is used again.
+    """A cell that normalises its input, and the hidden state before it is used again.
 
     Each with a gain and a bias of its own. Of a state with several components that is the one called h, so an LSTM's
     memory c stays untouched.
@@ -323,7 +323,7 @@ class StackedCell(Cell):
 
 
 def on_input(f: Callable[[Any], Any], x: Any) -> Any:
-    """Apply a function to the input, past the noise that may come with it."""
+    """Apply a function to the input, leaving noise beside it unchanged."""
     return x._replace(x=f(x.x)) if isinstance(x, Noisy) else f(x)
 
 

@@ -190,7 +190,7 @@ class Template:
             self.order[r] = [key if isinstance(key, Wire) else next(kept) for key in self.order[r]]
 
     def _centre(self) -> None:
-        """Parts that nothing joins and that share no row (layers that run one after the other) stand in line."""
+        """Align parts that are not connected and share no row (layers that run one after the other)."""
         part: dict[Key, int] = {}
         found: list[list[Key]] = []
         for start in self.x:

@@ -141,7 +141,7 @@ class Graph:
 
 
 def read(roots: list[Node]) -> Graph:
-    """Read everything that ``roots`` were made of. A node that stands for many (a compiled loop) is read as those.
+    """Read the graph behind ``roots``. A node that stands for many (a compiled loop) is read as these.
 
     Raises:
         RuntimeError: the graph was freed by a ``backward()``.
@@ -320,7 +320,7 @@ class _Reader:
         self.vertices.append(Vertex(kind, title, "", step, self.lane_of[user], None, [value]))
 
     def _settle_sources(self) -> None:
-        """Leaves stand where they are used; what several steps share stands in the margin."""
+        """Place leaves where they are used, and values shared by several steps in the margin."""
         steps_of: dict[int, set[int | None]] = {}
         lane_of: dict[int, int] = {}
         for edge in self.edges:
