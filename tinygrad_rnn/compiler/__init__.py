@@ -9,7 +9,7 @@ Each room stands on those before it; with the first two read, the idea is unders
 - ``loops``: the loop over time. What can be batched over time is hoisted or moved behind it (loop fission).
 - ``guards``: what a trace takes for granted, and what a traced function may not do.
 - ``program``: a traced function together with its backward pass, which is a loop again.
-- ``runtime``: what generated code calls while it runs.
+- ``runtime``: what generated code calls while it runs (``machine_cache`` leads to a file of it by an earlier name).
 - ``numpy_code``: the executor that writes calls of NumPy.
 - ``elements``: one function of machine code in the making, and how it finds and computes an element.
 - ``machine_code``: the executor that writes loops for numba; what stands around them is still NumPy's.
