@@ -11,16 +11,18 @@ from .tasks import elman
 
 FUSED, FLOOR = "PyTorch, hand-fused layer", "matrix products alone"
 CELL, LOSS = "tinygrad_rnn, numba", "tinygrad_rnn, numba, loss in the plan"
+ON_JAX, JAX = "tinygrad_rnn, JAX, loss in the plan", "JAX lax.scan"
 
 OURS = [
     Contender("tinygrad_rnn, NumPy", "benchmarks.contenders.compiled_numpy"),
     Contender(CELL, "benchmarks.contenders.compiled_numba"),
     Contender(LOSS, "benchmarks.contenders.compiled_loss"),
+    Contender(ON_JAX, "benchmarks.contenders.compiled_jax"),
 ]
 PEERS = [
     Contender("PyTorch, hand-written cell", "benchmarks.contenders.pytorch_recurrent"),
     Contender("PyTorch, torch.compile", "benchmarks.contenders.pytorch_compile"),
-    Contender("JAX lax.scan", "benchmarks.contenders.jax_recurrent"),
+    Contender(JAX, "benchmarks.contenders.jax_recurrent"),
     Contender(
         "JAX lax.scan, one thread",
         "benchmarks.contenders.jax_recurrent",
@@ -66,6 +68,8 @@ def goals_table(case: Case, results: Sequence[Result]) -> str:
         aims += [(CELL, best, peers[best], cell_goal), (LOSS, best, peers[best], loss_goal)]
     if FUSED in seconds:
         aims.append((CELL, FUSED, seconds[FUSED], AGAINST_FUSED.get(size)))
+    if JAX in seconds:
+        aims.append((ON_JAX, JAX, seconds[JAX], None if size == "S" else 0.75))
     if FLOOR in seconds:
         aims.append((CELL, FLOOR, seconds[FLOOR], None if size == "S" else 1.15))
     rows = [

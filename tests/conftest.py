@@ -17,7 +17,7 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "comparison/planted": "planted",
     "comparison": "breakdown diagnosis names search",
     "compiler": "catalogue cells code_folder compiled errors guards jax loops_together machine_code machine_operations "
-    "names other_numbas together",
+    "names other_numbas to_jax together",
     "derivation": "latex",
     "examples": "gallery notebooks pages",
     "language": "encoding language",
@@ -26,7 +26,7 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "programs": "random_programs",
     "project": "docs hostile_files site types",
     "report": "in_a_browser report",
-    "training": "against_torch compiled_layers memory resume shared_runs whole_step",
+    "training": "against_torch compiled_layers memory on_device resume shared_runs whole_step",
     "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view",
 }
 SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}

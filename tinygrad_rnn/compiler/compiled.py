@@ -6,7 +6,7 @@ import importlib.util
 import threading
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.errors import NotOnTensors
@@ -30,6 +30,20 @@ Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
 EXECUTORS = ("numpy", "numba", "auto", "jax")
 UNKNOWN: Any = object()
+
+
+class Prepared(NamedTuple):
+    """A call that may be made.
+
+    Attributes:
+        plan: the plan for the form of its arguments.
+        executable: what runs.
+        inputs: what it runs on: the arrays among the arguments, and the Tensors that the function uses besides.
+    """
+
+    plan: Plan | PlanAt
+    executable: Executable
+    inputs: tuple[Any, ...]
 
 
 class Compiled:
@@ -128,15 +142,10 @@ class Compiled:
         """
         if context.anomaly is not None:
             return eager(*args)
-        arrays: list[Any] = []
-        lengths: list[int] = [] if steps is None else [steps]
-        things: list[Any] = []
-        form = (what, form_of(args, arrays, lengths, things))
-        request = Request(form, tuple(lengths), function, args, things, steps is not None)
-        with self._lock:
-            plan, inputs, executable = self._ready(request, arrays)
-        if plan is None or executable is None:
+        found = self._prepared(function, what, args, steps)
+        if found is None:
             return self._as_it_is(eager, args)
+        plan, executable, inputs = found
         call = Call(executable, args, inputs, eager)
         try:
             results = apply(call, tuple(inputs))
@@ -149,6 +158,22 @@ class Compiled:
             raise failure
         finally:
             del failure  # whose traceback holds this frame, and so the arrays of the call
+
+    def prepared(self, *args: Any) -> Prepared | None:
+        """What would run for these arguments; None if they would be given to the function as it is."""
+        return self._prepared(lambda steps: self.function, "call", args)
+
+    def _prepared(
+        self, function: Callable[[int], Callable[..., Any]], what: str, args: tuple[Any, ...], steps: int | None = None
+    ) -> Prepared | None:
+        arrays: list[Any] = []
+        lengths: list[int] = [] if steps is None else [steps]
+        things: list[Any] = []
+        form = (what, form_of(args, arrays, lengths, things))
+        request = Request(form, tuple(lengths), function, args, things, steps is not None)
+        with self._lock:
+            plan, inputs, executable = self._ready(request, arrays)
+        return None if plan is None or executable is None else Prepared(plan, executable, tuple(inputs))
 
     def _ready(
         self, request: Request, arrays: list[Any]

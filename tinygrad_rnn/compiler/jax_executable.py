@@ -35,13 +35,18 @@ class JaxExecutable(Executable):
     Args:
         program: what is computed.
 
+    Attributes:
+        passes: both passes, for who puts them into a larger function of JAX.
+        forward: the forward pass, compiled.
+        backward: the backward pass, compiled; None for a program without.
+
     Raises:
         CannotCompile: an operation has no form in JAX.
     """
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        passes = passes_of(program)
+        self.passes = passes = passes_of(program)
         self.forward = jax.jit(passes.forward)
         self.backward = None if passes.backward is None else jax.jit(passes.backward)
         self._trace()

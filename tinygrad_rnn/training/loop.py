@@ -67,6 +67,7 @@ def fit(
     predict: Predict = call_model,
     executor: str | None = "numpy",
     whole_step: bool = False,
+    devices: int | None = None,
     progress: bool | str | None = None,
     unit: str = "steps",
     accumulate: int = 1,
@@ -118,12 +119,15 @@ def fit(
         predict: How the model is called with a batch and a state; see ``training.predict``.
         executor: What runs the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
             ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
-            after some seconds for compiling; None: nothing, don't compile. A cell that can't be compiled runs as it is,
-            and so do all where the data have more than 16 lengths, as each needs a plan of its own.
+            after some seconds for compiling; "jax", on JAX's devices; None: nothing, don't compile. A cell that can't
+            be compiled runs as it is, and so do all where the data have more than 16 lengths, as each needs a plan of
+            its own.
         whole_step: Whether to compile the model and its loss as one function, so that nothing eager is left around the
             loops: faster the smaller the model is. What the model does besides computing (it prints, it stores values)
             then happens while it is traced and not at every step. A model that can't be compiled, as it draws random
-            numbers or looks at the lengths of padded sequences, runs as without.
+            numbers or looks at the lengths of padded sequences, runs as without. With "jax" the weights and the
+            optimiser's state stay on the device: a step moves a batch there, and three numbers back.
+        devices: With "jax" and ``whole_step``: on how many of JAX's devices to compute the parts of each batch.
         progress: Whether to show a progress bar; by default on a terminal only. "lines" writes a line every few seconds
             instead, for a log.
         unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
@@ -181,6 +185,7 @@ def fit(
     def begin() -> Run:
         check_numbers(numbers)
         limits.check()
+        _check_devices(devices, executor, whole_step, ranks.size)
         check_model(model)
         _check(predict, schedule_by, validation, patience, resume, checkpoints)
         batches = as_batches(model, data, predict, batch_size, shuffled=True)
@@ -203,6 +208,7 @@ def fit(
             limits=limits,
             predict=predict,
             step_executor=executor if whole_step and not many_lengths(batches, unseen) else None,
+            devices=devices,
             clipping=Clipping(clip_norm, clip_value),
             pace=Pace(as_schedule(schedule, updating), schedule_by),
             validation=None if unseen is None else Validation(unseen, criterion, predict, **every),
@@ -211,7 +217,7 @@ def fit(
             callbacks=as_callbacks(callbacks),
             generators=generators,
             ranks=ranks,
-            sharing=Sharing(batches, ranks.rank, ranks.size, accumulate, weight, criterion),
+            sharing=Sharing(batches, ranks.rank, ranks.size, accumulate * (devices or 1), weight, criterion),
         )
 
     with ranks.together(), ExitStack() as stack:
@@ -274,6 +280,18 @@ def _check(
         raise ValueError("fit: patience= counts validations; pass validation= data too")
     if resume and checkpoints is None:
         raise ValueError("fit: resume=True needs the folder to resume from; pass checkpoints= too")
+
+
+def _check_devices(devices: int | None, executor: str | None, whole_step: bool, processes: int) -> None:
+    """Refuse several devices where none would be used."""
+    if devices is None:
+        return
+    if devices < 1:
+        raise ValueError(f"fit: devices={devices}: it needs one at least")
+    if executor != "jax" or not whole_step:
+        raise ValueError('fit: devices= are JAX\'s; pass executor="jax" and whole_step=True, too')
+    if processes > 1:
+        raise ValueError("fit: devices= and communicator= both share out batches; use one of them")
 
 
 def _check_parameters(model: Module, optimizer: Optimizer) -> None:

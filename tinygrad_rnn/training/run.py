@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from ..autodiff import stop_gradient
+from ..autodiff.errors import NotOnTensors
 from ..autodiff.scope import no_grad
+from ..autodiff.trees import tree_map
 from ..data import Batch, Epochs
 from ..data.generator_state import generator_state, restore_generator
 from ..nn import Module
@@ -20,7 +22,7 @@ from ..nn.calling import evaluating
 from ..optim import Optimizer
 from .carried import Carried
 from .checkpoints import Checkpoints
-from .compiled_layers import as_written
+from .compiled_layers import as_written, say_not_compiled
 from .history import History
 from .interrupts import DelayedInterrupt
 from .limits import Limits
@@ -31,7 +33,10 @@ from .ranks import Alone
 from .sharing import Sharing, is_checked
 from .updates import Clipping, Pace
 from .validation import Validation
-from .whole_step import compiled_step
+from .whole_step import CompiledStep
+
+if TYPE_CHECKING:
+    from .on_device import Losses, OnDevice
 
 
 class TrainingDiverged(FloatingPointError):
@@ -104,6 +109,7 @@ class Run:
         limits: Limits,
         predict: Predict,
         step_executor: str | None = None,
+        devices: int | None = None,
         clipping: Clipping = Clipping(),  # noqa: B008 (it can't be changed)
         pace: Pace = Pace(),  # noqa: B008
         validation: Validation | None = None,
@@ -133,14 +139,20 @@ class Run:
             )
         self.metrics = Metrics({}) if metrics is None else metrics
         self.history = History(self.metrics.names)
-        self._loss_and_state = (
-            partial(loss_and_state, model, loss, self.metrics.watching(predict))
-            if step_executor is None
-            else compiled_step(model, loss, predict, step_executor, self.history)
+        self._loss_and_state: Callable[[Batch, Any], Any] = partial(
+            loss_and_state, model, loss, self.metrics.watching(predict)
         )
         self.ranks = Alone() if ranks is None else ranks
         self.sharing = Sharing(data, 0, 1, 1, None, loss) if sharing is None else sharing
         self.carried = Carried(self.sharing, self.ranks, self._state_after)
+        self._on_device: OnDevice | None = None
+        self._losses: Losses | None = None  # of the batch in hand, if its gradients are on the device
+        if step_executor is not None:
+            self._loss_and_state = step = CompiledStep(model, loss, predict, step_executor, self.history)
+            if step_executor == "jax" and self.ranks.size == 1:
+                from .on_device import OnDevice  # only now: JAX is an extra
+
+                self._on_device = OnDevice(model, optimizer, clipping, step, devices or 1)
         self._saved_step: int | None = None
         self._weights_before: list[tuple[Any, np.ndarray]] = []
 
@@ -157,7 +169,7 @@ class Run:
     @property
     def state(self) -> Any:
         """The state carried to the next batch of a stream (of the first part that this process computes), or None."""
-        return self.carried.states[0] if self.carried.states else None
+        return _on_host(self.carried.states[0]) if self.carried.states else None
 
     def stop(self, reason: str) -> None:
         """End the run after this step: all of its processes, though one alone asks for it."""
@@ -183,6 +195,7 @@ class Run:
                         self._save_or_warn()
         finally:
             self.history.stop_clock()
+            self._to_host()
             for callback in self.callbacks:
                 if hasattr(callback, "close"):
                     callback.close()
@@ -204,21 +217,30 @@ class Run:
             trained = [any(got) for got in zip(*(report.with_gradient for report in reports))]
             self._update([p for p, is_trained in zip(self.model.parameters(), trained) if is_trained])
         if self.validation is not None and self.validation.due(self.history):
+            self._to_host()
             self.validation.validate(self.model, self.history, self.ranks)
         self.pace.advance(self.history, validating=self.validation is not None)
         if self.callbacks:
+            self._to_host(gradients=True)
             reasons = self.ranks.gather(self._call_back)
             self.history.stopped = next((reason for reason in reasons if reason is not None), None)
         return reports
 
     def _compute(self, batch: Batch, interrupt: DelayedInterrupt) -> Report:
         """The losses and gradients of the parts of a batch that this process has."""
-        if is_checked(self.step + 1):
+        if is_checked(self.step + 1) and not self.sharing.is_whole:
+            self._to_host()
             self.sharing.check(batch, self._loss_aside)
         parts = self.sharing.of(batch)
+        befores = self.carried.into(batch, parts)
+        self._losses = None if self._on_device is None else self._on_device.compute(parts, befores)
+        if self._losses is not None:
+            return self._reported(batch, interrupt, self._losses.states, self._losses.loss, [])
+        self._to_host()
         states, total, metrics = [], 0.0, np.zeros(len(self.metrics.names))
         self.optimizer.zero_grad()
-        for (part, share), before in zip(parts, self.carried.into(batch, parts)):
+        self.model.zero_grad()  # also parameters that the optimiser leaves as they are
+        for (part, share), before in zip(parts, map(_on_host, befores)):
             loss, state = self._loss_and_state(part, before)
             states.append(stop_gradient(state))
             value = float(loss.item())
@@ -226,12 +248,17 @@ class Run:
             metrics += share * np.array(self.metrics.values)
             if math.isfinite(value):
                 loss.backward(None if share == 1 else np.full(loss.shape, share, loss.dtype), keep=False)
+        return self._reported(batch, interrupt, states, total, metrics.tolist())
+
+    def _reported(
+        self, batch: Batch, interrupt: DelayedInterrupt, states: list[Any], loss: float, metrics: list[float]
+    ) -> Report:
         self.carried.states = [] if all(state is None for state in states) else states
         save = self.checkpoints is not None and self.checkpoints.due(self.step + 1)
         if save or self.carried.states:
             self.carried.learn_axes(batch)
         with_gradient = [parameter.grad is not None for parameter in self.model.parameters()]
-        return Report(total, metrics.tolist(), with_gradient, self.history.seconds, interrupt.requested, save)
+        return Report(loss, metrics, with_gradient, self.history.seconds, interrupt.requested, save)
 
     def _call_back(self) -> str | None:
         for callback in self.callbacks:
@@ -239,6 +266,10 @@ class Run:
         return self.history.stopped
 
     def _update(self, trained: list[Any]) -> None:
+        if self._on_device is not None and self._losses is not None:
+            if self._losses.finite and self._updated_on_device(self._on_device):
+                return
+            self._to_host(gradients=True)
         self.ranks.sum_gradients(trained)
         for path, parameter in self.model.named_parameters():
             if parameter.grad is not None and not np.isfinite(parameter.grad).all():
@@ -247,6 +278,22 @@ class Run:
         self._weights_before = [(parameter, parameter.data) for parameter in self.model.parameters()]
         self.clipping.clip(self.model)
         self.optimizer.step()
+
+    def _updated_on_device(self, device: OnDevice) -> bool:
+        """Let the device update the weights; False if it can't, and from now on the host does."""
+        try:
+            device.update()
+        except NotOnTensors as why:
+            say_not_compiled(self.history, "the optimiser", why)
+            device.to_host(gradients=True)
+            self._on_device = self._losses = None
+            return False
+        return True
+
+    def _to_host(self, gradients: bool = False) -> None:
+        """Bring the model and the optimiser up to date, if their numbers are on a device."""
+        if self._on_device is not None:
+            self._on_device.to_host(gradients)
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -277,6 +324,9 @@ class Run:
 
     def _diverged(self, what: str) -> NoReturn:
         """Put the weights back to where the loss was finite the last time."""
+        if self._on_device is not None:
+            self._weights_before = self._on_device.weights_before() or self._weights_before
+            self._to_host()
         for parameter, before in self._weights_before:
             parameter.data = before
         self.history.stopped = f"diverged: {what}"
@@ -306,6 +356,7 @@ class Run:
         """Write a checkpoint, unless that of this step is there. All ranks come here together; the first one writes."""
         if self.checkpoints is None or self._saved_step == self.step:
             return
+        self._to_host()
         self.ranks.check_alike(self.model)
         state = self.state_dict()
         problem = self.ranks.gather(lambda: self._written(state))[0]
@@ -413,6 +464,11 @@ class Run:
 
     def _callbacks_with_state(self) -> list[Any]:
         return [callback for callback in self.callbacks if hasattr(callback, "state_dict")]
+
+
+def _on_host(state: Any) -> Any:
+    """A carried state with arrays of NumPy's in place of a device's."""
+    return tree_map(lambda a: np.array(a) if hasattr(a, "devices") else a, state)
 
 
 def endless(data: Epochs) -> Iterator[Batch]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..compiler import compile
+from ..compiler.compiled import Prepared
 from ..data import Batch
 from ..nn import Module
 from .compiled_layers import say_not_compiled
@@ -16,9 +16,7 @@ from .history import History
 from .prediction import Loss, Predict, loss_and_state
 
 
-def compiled_step(
-    model: Module, loss: Loss, predict: Predict, executor: str, history: History
-) -> Callable[[Batch, Any], Any]:
+class CompiledStep:
     """``loss_and_state`` of a batch and a state, compiled; what can't be compiled runs as it is.
 
     Models look at lengths, and a plan has to be right for all values of an array. Where all lengths are the same, they
@@ -31,14 +29,24 @@ def compiled_step(
         executor: As in ``tinygrad_rnn.compile``.
         history: Is told if it isn't compiled, and why.
     """
-    said = partial(say_not_compiled, history, "the whole step")
-    step = compile(partial(_step, model, loss, predict), executor=executor, fallback=said)
 
-    def of_batch(batch: Batch, state: Any) -> Any:
-        plain = batch._replace(lengths=None, target_lengths=None)
-        return step(plain, _in_short(batch.lengths), _in_short(batch.target_lengths), state)
+    def __init__(self, model: Module, loss: Loss, predict: Predict, executor: str, history: History) -> None:
+        self.eager = partial(loss_and_state, model, loss, predict)
+        said = partial(say_not_compiled, history, "the whole step")
+        self._compiled = compile(partial(_step, model, loss, predict), executor=executor, fallback=said)
 
-    return of_batch
+    def __call__(self, batch: Batch, state: Any) -> Any:
+        """The loss, and the state that the model carries on."""
+        return self._compiled(*_arguments(batch, state))
+
+    def prepared(self, batch: Batch, state: Any) -> Prepared | None:
+        """What would run; None if it isn't compiled."""
+        return self._compiled.prepared(*_arguments(batch, state))
+
+
+def _arguments(batch: Batch, state: Any) -> tuple[Any, ...]:
+    plain = batch._replace(lengths=None, target_lengths=None)
+    return plain, _in_short(batch.lengths), _in_short(batch.target_lengths), state
 
 
 def _step(

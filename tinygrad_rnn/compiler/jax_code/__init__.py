@@ -11,4 +11,5 @@ saw.
 - ``interpreter``: all Values of a program, on JAX arrays; a loop is one ``lax.scan``.
 - ``passes``: the forward and the backward pass of a program, as functions of JAX.
 - ``differentiable``: both as one function for JAX programs.
+- ``training``: a step of training, on one device or several.
 """

@@ -44,6 +44,10 @@ def no_form(name: str, why: str = "") -> NoJaxForm:
     )
 
 
+def _method(name: str) -> Callable[..., Any]:
+    return lambda self, *args, **keywords: getattr(np, name)(self, *args, **keywords)
+
+
 class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
     """Stands for a JAX array.
 
@@ -110,6 +114,11 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
     def copy(self) -> StandIn:
         """A copy; see ``ndarray.copy``."""
         return StandIn(self.array)
+
+    # As ndarray's: NumPy's functions of these names.
+    sum, mean, max, min, prod, any, all, ravel, squeeze, swapaxes = (
+        _method(name) for name in ["sum", "mean", "max", "min", "prod", "any", "all", "ravel", "squeeze", "swapaxes"]
+    )
 
     # --- what is refused ---------------------------------------------------------------------------------------------
 
