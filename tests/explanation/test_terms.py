@@ -117,3 +117,12 @@ def test_what_is_no_loss_term_is_refused():
         bptt_terms([1.0], p.W)
     with pytest.raises(TypeError, match="leaf"):
         bptt_terms(losses, p.W * 2)
+
+
+def test_a_whole_loss_is_a_term_by_itself():
+    W = tr.tensor([[0.5]], requires_grad=True, name="W")
+    ys, _ = tr.unroll(lambda x, h: np.tanh(x + h @ W), np.ones((3, 1)), state=np.ones(1))
+    whole = tr.explanation.bptt_terms(np.sum(ys), W)
+    each = tr.explanation.bptt_terms([np.sum(y) for y in ys], W)
+    np.testing.assert_allclose(whole.terms.sum(axis=0), each.terms.sum(axis=0))
+    assert len(whole.terms) == 1

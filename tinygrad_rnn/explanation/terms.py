@@ -72,7 +72,7 @@ def _norms(terms: np.ndarray, leading: int) -> np.ndarray:
 
 
 def bptt_terms(
-    loss_terms: Sequence[Tensor] | Mapping[int, Tensor],
+    loss_terms: Tensor | Sequence[Tensor] | Mapping[int, Tensor],
     parameter: Tensor,
     reduce: Callable[[np.ndarray], Any] | None = None,
 ) -> BPTTTerms:
@@ -81,7 +81,8 @@ def bptt_terms(
     One backward walk for each loss term; ``.grad`` isn't touched, and the graph stays.
 
     Args:
-        loss_terms: L_1, L_2, ..., one number each, recorded; or a dict of them by time step.
+        loss_terms: L_1, L_2, ..., one number each, recorded; or a dict of them by time step; or a whole loss, which is
+            then the only term.
         parameter: a leaf that they were made of.
         reduce: what to keep of each term, ``np.linalg.norm`` for instance, instead of all of it: there are T² terms,
             each as large as the parameter.
@@ -105,6 +106,8 @@ def bptt_terms(
         L_2  1.8e-02  1.8e-01        0
         L_3  1.8e-03  1.8e-02  1.8e-01
     """
+    if isinstance(loss_terms, Tensor) and loss_terms.ndim == 0:
+        loss_terms = [loss_terms]
     named = dict(loss_terms) if isinstance(loss_terms, Mapping) else dict(enumerate(loss_terms, start=1))
     if not named or not all(isinstance(term, Tensor) for term in named.values()):
         raise TypeError("bptt_terms: pass the loss terms as a list of Tensors, one number each: [L_1, L_2, ...]")
