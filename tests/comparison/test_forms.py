@@ -92,8 +92,23 @@ LAYOUTS = {
     "the right one with its gates stacked along a new first axis": lambda W: np.stack(np.split(W, 4, axis=1)),
     "the right one in the shape (24,)": np.ravel,
     "the right one transposed, in the shape (1, 8, 3)": lambda W: W.T[None],
-    "the right one transposed, with its blocks in the order 1, 2, 4, 3": lambda W: (
+    "the right one transposed, with its blocks of columns in the order 1, 2, 4, 3": lambda W: (
         np.concatenate([np.split(W, 4, axis=1)[i] for i in (0, 1, 3, 2)], axis=1).T
+    ),
+    "the right one with its gates stacked along a new first axis, each transposed": lambda W: np.stack(
+        [part.T for part in np.split(W, 4, axis=1)]
+    ),
+    "the right one with its gates stacked along a new axis in the middle": lambda W: W.reshape(3, 4, 2),
+    "the right one with its gates stacked along a new last axis": lambda W: np.stack(np.split(W, 4, axis=1), axis=-1),
+    "the right one with its gates stacked along a new first axis, with its blocks of columns in the order 1, 2, 4, 3": (
+        lambda W: np.stack(np.split(W, 4, axis=1))[[0, 1, 3, 2]]
+    ),
+    "the right one with its 4 gates interleaved, unit by unit": lambda W: np.stack(
+        np.split(W, 4, axis=1), axis=-1
+    ).reshape(3, 8),
+    "the right one transposed, in the shape (24,)": lambda W: W.T.ravel(),
+    "the right one with its blocks of columns in the order 4, 3, 2, 1": lambda W: np.concatenate(
+        np.split(W, 4, axis=1)[::-1], axis=1
     ),
     "the right one with its blocks of columns in the order 2, 1, 3, 4": lambda W: np.concatenate(
         [np.split(W, 4, axis=1)[i] for i in (1, 0, 2, 3)], axis=1
@@ -108,8 +123,24 @@ def test_a_layout_is_said_in_words(words: str) -> None:
 
 
 def test_a_bias_as_a_row_is_said_to_be_one() -> None:
-    (one,) = compare(loss, {**right(), "b": right()["b"][None]}, P).diagnoses
-    assert one.sentence.startswith("b: your gradient equals the right one")
+    for shape in ((1, 8), (8, 1), (1, 1, 8)):
+        (one,) = compare(loss, {**right(), "b": right()["b"].reshape(shape)}, P).diagnoses
+        assert one.sentence == f"b: your gradient equals the right one in the shape {shape}."
+
+
+def test_several_gradients_in_one_array_are_taken_for_these() -> None:
+    """As of W over [1, x]: the bias is a row of the same matrix."""
+    both = np.concatenate([right()["W"], right()["b"][None]])
+    report = compare(loss, {"theta": both}, P)
+    assert report.agrees and "theta is taken for W, b, one below the other." in str(report)
+    assert not compare(loss, {"theta": both * (1 + 1e-3)}, P).agrees
+
+
+def test_a_gradient_in_pieces_is_put_together() -> None:
+    gates = dict(zip(("W_i", "W_f", "W_g", "W_o"), np.split(right()["W"], 4, axis=1)))
+    report = compare(loss, {**gates, "b": right()["b"]}, P)
+    assert report.agrees and "W_i, W_f, W_g, W_o are taken for W, in pieces." in str(report)
+    assert "There is no parameter 'W_o'" in str(compare(loss, {**gates, "W_o": 2 * gates["W_o"], "b": right()["b"]}, P))
 
 
 @pytest.mark.parametrize("at_zero", [0.0, 1.0])

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from ..recorded.recording import Recording
+from .layouts import BLOCKS, in_blocks, layouts
 from .measures import Tolerance
 from .report import Diagnosis, Row
 from .sizes import Sizes
@@ -116,8 +117,12 @@ class PermutedGates:
         """Every other order."""
         columns = sizes.gates.get(name, {})
         if not columns:
-            for said, taken in _in_blocks(right):
-                yield f"the right one with its blocks of columns in the order {said}", taken
+            for said, taken in in_blocks(right):
+                yield f"the right one {said}", taken
+            for count in BLOCKS:
+                if right.ndim and right.shape[-1] % count == 0:
+                    mixed = np.stack(np.split(right, count, axis=-1), axis=-1).reshape(right.shape)
+                    yield f"the right one with its {count} gates interleaved, unit by unit", mixed
         places = [np.flatnonzero(mask) for mask in columns.values()]
         if len({len(place) for place in places}) != 1 or sum(map(len, places)) != right.shape[-1]:
             return
@@ -225,42 +230,16 @@ def in_one_sentence(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
     return joined
 
 
-def _arrangements(right: np.ndarray, given: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """An array of another shape, arranged as the right one is, in all ways that people arrange it."""
-    if given.size != right.size:
-        return
-    yield f"in the shape {given.shape}", given.reshape(right.shape)
-    yield f"transposed, in the shape {given.shape}", given.reshape(right.shape[::-1]).T
-    if given.ndim == right.ndim + 1 and right.ndim:
-        yield "with its gates stacked along a new first axis", np.concatenate(list(given), axis=-1)
-        yield "with its rows in parts along a new first axis", np.concatenate(list(given), axis=0)
-        parts = [part.T for part in given]
-        yield "with its gates stacked along a new first axis, each transposed", np.concatenate(parts, axis=-1)
-    if given.ndim == 2 and given.T.shape == right.shape:
-        for order, mixed in _in_blocks(given.T):
-            yield f"transposed, with its blocks in the order {order}", mixed
-
-
-def _in_blocks(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """An array with the blocks of its last axis, as many as there are gates in the usual cells, in other orders."""
-    for count in (2, 3, 4):
-        if array.ndim and array.shape[-1] % count == 0:
-            blocks = np.split(array, count, axis=-1)
-            for order in itertools.permutations(range(count)):
-                if list(order) != sorted(order):
-                    yield ", ".join(str(i + 1) for i in order), np.concatenate([blocks[i] for i in order], axis=-1)
-
-
 def misshapen(right: np.ndarray, given: np.ndarray, tolerance: Tolerance) -> str | None:
     """A description of an array of the wrong shape that is the right one in disguise; None otherwise."""
     if given.T.shape == right.shape and tolerance.equal(given.T, right):
         return "the transpose of the right one"
     for axis in range(given.ndim):
         summed = given.sum(axis=axis)
-        if summed.shape == right.shape and tolerance.equal(summed, right):
+        if given.shape[axis] > 1 and summed.shape == right.shape and tolerance.equal(summed, right):
             return f"the right one before its sum over axis {axis} (instances or steps), of length {given.shape[axis]}"
-    for how, turned in _arrangements(right, given):
-        if turned.shape == right.shape and tolerance.equal(turned, right):
+    for how, arranged in layouts(right, given.shape):
+        if tolerance.equal(arranged.reshape(given.shape), given):
             return f"the right one {how}"
     if given.ndim == right.ndim and given.shape[1:] == right.shape[1:] and len(given) == len(right) + 1:
         for place, rest in (("last", given[:-1]), ("first", given[1:])):

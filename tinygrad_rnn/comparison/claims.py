@@ -7,7 +7,6 @@ shape, a name, an exception) is written down for that parameter, and the rest is
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -44,12 +43,14 @@ class Claims(NamedTuple):
         gradients: a claim for each parameter, in the recording's order.
         lines: named intermediates ("delta[4]", "dL/ds[3]"), in the order given.
         by_step: for some parameters what each step contributes, by step.
-        notes: what was given and fits nowhere.
+        strangers: what was given under names that no parameter has.
+        notes: what else is to be said.
     """
 
     gradients: dict[str, Claim]
     lines: dict[str, Any]
     by_step: dict[str, dict[int, np.ndarray]]
+    strangers: dict[str, Any]
     notes: list[str]
 
 
@@ -59,10 +60,10 @@ def read_claims(manual: Any, recording: Recording) -> Claims:
         given = evaluated(manual, recording, recording.values())
     except Exception as error:
         problem = f"the manual function raised {type(error).__name__}: {error}"
-        return Claims({name: Claim(None, problem) for name in recording.parameters}, {}, {}, [])
+        return Claims({name: Claim(None, problem) for name in recording.parameters}, {}, {}, {}, [])
     lines: dict[str, Any] = {}
     by_step: dict[str, dict[int, np.ndarray]] = {}
-    notes: list[str] = []
+    strangers: dict[str, Any] = {}
     if hasattr(given, "gradients"):
         if hasattr(given, "delta"):
             lines.update(lines_of_derivation(given))
@@ -72,11 +73,7 @@ def read_claims(manual: Any, recording: Recording) -> Claims:
         given = given.gradients
 
     def unmatched(name: str, value: Any) -> None:
-        if is_line(name):
-            lines[name] = value
-        else:
-            near = difflib.get_close_matches(name, list(recording.parameters), 1)
-            notes.append(f"There is no parameter {name!r}{f'; did you mean {near[0]!r}?' if near else '.'}")
+        (lines if is_line(name) else strangers)[name] = value
 
     arrays = matched(as_mapping(given, recording), recording, unmatched)
     for name in recording.parameters:  # a total may be handed in as the last line of the derivation
@@ -84,7 +81,8 @@ def read_claims(manual: Any, recording: Recording) -> Claims:
         if name not in arrays and total is not None:
             arrays[name] = total
     shapes = {name: leaf.shape for name, leaf in recording.parameters.items()}
-    return Claims({name: _claim(name, arrays, shape) for name, shape in shapes.items()}, lines, by_step, notes)
+    claims = {name: _claim(name, arrays, shape) for name, shape in shapes.items()}
+    return Claims(claims, lines, by_step, strangers, [])
 
 
 def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:

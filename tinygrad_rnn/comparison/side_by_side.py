@@ -11,6 +11,7 @@ from ..recorded.recording import Recording, record
 from .breakdown import breakdown
 from .claims import read_claims
 from .diagnosis import diagnose
+from .joined import told_by_their_numbers
 from .lines import compare_lines
 from .measures import Tolerance, default_tolerance, first_nan
 from .referee import Referee
@@ -81,6 +82,7 @@ def compare(
     single = tolerance is None and _shows_single_precision(given, list(gradients.values()))
     tolerance = 1e-4 if single else tolerance
     limit = Tolerance(default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance, decimals)
+    claims = told_by_their_numbers(claims, gradients, limit)
     rows = compare_rows(recording, claims, gradients, limit)
     rows, said = _refereed(recording, rows, referee)
     lines = compare_lines(recording, claims.lines, limit)

@@ -324,9 +324,7 @@ class Derivation:
         """
         return html(self.in_style(style, products).lines, columns)
 
-    def worksheet(
-        self, blanks: float | str | Iterable[str] = 0.5, seed: int = 0, *, hints: bool = False
-    ) -> Worksheet:
+    def worksheet(self, blanks: float | str | Iterable[str] = 0.5, seed: int = 0, *, hints: bool = False) -> Worksheet:
         """Return the derivation with some right-hand sides blank, as an exercise that marks itself.
 
         Args:

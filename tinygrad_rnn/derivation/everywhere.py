@@ -78,9 +78,7 @@ def _exchanged_quantity(derivation: Derived, before: Reference, after: Expressio
     yield from _changed(derivation, change, "{} stands where {} belongs, everywhere", (after, before))
 
 
-def _changed(
-    derivation: Derived, change: object, what: str, of: tuple[Expression, ...]
-) -> Iterator[tuple[Edit, ...]]:
+def _changed(derivation: Derived, change: object, what: str, of: tuple[Expression, ...]) -> Iterator[tuple[Edit, ...]]:
     edits = []
     for line in derivation.lines:
         if line.kind != "forward":
