@@ -1,4 +1,4 @@
-"""Is a gradient right? Held against central differences, or against the complex step."""
+"""Checks of gradients against central differences, or against the complex step."""
 
 from __future__ import annotations
 

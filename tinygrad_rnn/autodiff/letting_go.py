@@ -25,7 +25,7 @@ class _Dropped(threading.local):
 
 
 class Knot:
-    """Holds what a node was made of, and lets go of it when nothing else is being freed.
+    """A knot, which holds the inputs of a node and frees them when nothing else is being freed.
 
     Args:
         held: the inputs of a node.

@@ -11,7 +11,7 @@ from .report import Diagnosis
 
 
 class Words:
-    """Says what edits are, in the words of their derivation.
+    """The wording of edits, in the words of their derivation.
 
     Args:
         lines: of the derivation.

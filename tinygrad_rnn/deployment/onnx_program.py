@@ -16,7 +16,7 @@ from .onnx_operations import Operation, nodes_of
 
 
 class ProgramWriter:
-    """Writes the steps of a program into a graph.
+    """A writer of a program's steps into a graph.
 
     Args:
         sized: the program.

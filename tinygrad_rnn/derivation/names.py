@@ -27,7 +27,7 @@ def short_names(parameters: Iterable[str]) -> dict[str, str]:
 
 
 class Names:
-    """Gives every quantity a name of its own.
+    """The names of quantities, each one different.
 
     Args:
         forward: the quantities of the forward pass that have lines.

@@ -29,7 +29,7 @@ CELLS = {"RNN": nn.RNNCell, "LSTM": nn.LSTMCell, "GRU": nn.GRUCell}
 
 
 class LanguageModel(nn.Module):
-    """Predicts the next character or word of a text.
+    """A model that predicts the next character or word of a text.
 
     Args:
         vocabulary: the symbols; a model knows its own, so that it can read and write text.

@@ -125,7 +125,7 @@ class ManyToMany(Module):
 
 
 class OneToMany(Module):
-    """Says a sequence about one vector: the vector makes the first state of a decoder.
+    """A model that makes a sequence from one vector, which gives the first state of a decoder.
 
     Args:
         size: m, the size of the vector.
@@ -179,7 +179,7 @@ class OneToMany(Module):
 
 
 class EncoderDecoder(Module):
-    """Turns a sequence into another, of a length of its own: an encoder reads all of it, then a decoder writes.
+    """A model that turns a sequence into another, of its own length: an encoder reads it, then a decoder writes.
 
     The decoder's first state is made of the encoder's last output; with attention it looks at all outputs, at every
     step.

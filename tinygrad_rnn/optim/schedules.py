@@ -82,7 +82,7 @@ class LambdaLR(Schedule):
 
 
 class StepLR(Schedule):
-    """Multiplies the rate by ``gamma`` every ``step_size`` steps.
+    """A schedule that multiplies the rate by ``gamma`` every ``step_size`` steps.
 
     Args:
         optimizer: whose rates.
@@ -108,7 +108,7 @@ class StepLR(Schedule):
 
 
 class ExponentialLR(Schedule):
-    """Multiplies the rate by ``gamma`` at every step.
+    """A schedule that multiplies the rate by ``gamma`` at every step.
 
     Args:
         optimizer: whose rates.
@@ -221,7 +221,7 @@ class SequentialLR(Schedule):
 
 
 class ReduceLROnPlateau:
-    """Lowers the rate when a measured quantity (the validation loss) has stopped getting better.
+    """A schedule that lowers the rate when a measured quantity (the validation loss) stops improving.
 
     Args:
         optimizer: whose rates.

@@ -13,7 +13,7 @@ NAME = "lock"
 
 
 class FolderLock:
-    """Holds a folder for this run alone, from when it is made until ``release()``.
+    """A lock that holds a folder for this run alone, from its creation until ``release()``.
 
     Args:
         folder: an existing folder.

@@ -56,7 +56,7 @@ class Logger:
 
 
 class CSVLogger(Logger):
-    """Writes a row for each epoch into a CSV file, as it ends.
+    """A logger that writes a row for each epoch into a CSV file, as the epoch ends.
 
     The columns are "step", "epoch", "seconds", "learning_rate", "loss", each metric and, in a run with validation,
     "validation_loss" and "validation_" with each metric; empty where nothing was validated. A run that is resumed goes
@@ -112,7 +112,7 @@ class CSVLogger(Logger):
 
 
 class TensorBoardLogger(Logger):
-    """Writes the loss, the metrics and the learning rate into event files, which ``tensorboard --logdir`` shows.
+    """A logger of loss, metrics and learning rate in event files, which ``tensorboard --logdir`` shows.
 
     A curve of training and one of validation stand in one picture: "loss/training" beside "loss/validation".
 

@@ -101,7 +101,7 @@ def totals_of(
 
 @contextmanager
 def _unmoved(data: Iterable[Batch]) -> Iterator[None]:
-    """Return the data to their present place, which must be the beginning of an epoch."""
+    """A context that puts data back to their present place, which must be the beginning of an epoch."""
     if not isinstance(data, Epochs):
         yield
         return

@@ -448,7 +448,7 @@ class Run:
         self._saved_step = self.step
 
     def _load_generators(self, state: Mapping[str, Any]) -> None:
-        """Each process goes on with its own noise; with other processes than before, all but the first begin anew."""
+        """Load the generators of each process; with other processes than before, all but the first begin anew."""
         every = [state["generators"], *state.get("generators_of_other_processes", [])]
         same = len(every) == self.ranks.size
         for rng, saved in zip(self.generators, every[self.ranks.rank if same else 0], strict=True):

@@ -18,7 +18,7 @@ from .sharing import Sharing, Weight
 
 
 class Validation:
-    """Evaluates a model now and then, and remembers its best weights.
+    """The validation of a model now and then, with a memory of its best weights.
 
     Args:
         data: what to validate on.

@@ -49,7 +49,7 @@ def _method(name: str) -> Callable[..., Any]:
 
 
 class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
-    """Stands for a JAX array.
+    """A stand-in for a JAX array.
 
     Attributes:
         array: that array; inside a traced function JAX's own tracer.

@@ -15,7 +15,7 @@ from .schedule import Schedule
 
 
 class MachineLoop:
-    """Writes one loop.
+    """A writer of one loop.
 
     Args:
         schedule: where to.

@@ -15,7 +15,7 @@ from .placement import Placement
 
 
 class Pieces:
-    """Writes what puts pieces together.
+    """A writer of operations that put pieces together.
 
     Args:
         code: where to.

@@ -24,7 +24,7 @@ from .schedule import Schedule
 
 
 class SteppedLoop(LoopWriter):
-    """Writes one loop."""
+    """A writer of one loop."""
 
     def __init__(self, writer: Writer, loop: Loop) -> None:
         super().__init__(writer, loop)

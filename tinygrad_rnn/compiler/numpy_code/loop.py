@@ -21,7 +21,7 @@ from .writer import Writer
 
 
 class LoopWriter:
-    """Writes one loop."""
+    """A writer of one loop."""
 
     def __init__(self, writer: Writer, loop: Loop) -> None:
         self.writer, self.loop = writer, loop

@@ -85,7 +85,7 @@ def _table(cells: Iterable[str]) -> str:
 
 
 class _Writer:
-    """Writes one statement at a time; Graphviz's y points up, and its sizes are inches."""
+    """A writer of single statements; Graphviz's y points up, and its sizes are inches."""
 
     def __init__(self, height: float, plain: bool) -> None:
         self.height = height

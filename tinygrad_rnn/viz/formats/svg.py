@@ -171,7 +171,7 @@ def _markers(name: str) -> str:
 
 
 class _Writer:
-    """Writes one element at a time."""
+    """A writer of single elements."""
 
     def __init__(self, marked: bool) -> None:
         self.marked = marked

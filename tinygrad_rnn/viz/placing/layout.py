@@ -45,7 +45,7 @@ def place(graph: Graph, taps: dict[int, list[str]] | None = None, rolled: bool =
 
 
 class _Layout:
-    """Fills a scene by a plan."""
+    """The layout of a picture: it fills a scene by a plan."""
 
     def __init__(self, graph: Graph, taps: dict[int, list[str]], rolled: bool) -> None:
         self.graph = graph

@@ -38,7 +38,7 @@ class Measured:
 
 
 class _Collector(Observer):
-    """Keeps what belongs to a vertex or an edge of the picture, and drops the rest at once."""
+    """A collector of what belongs to a vertex or an edge of the picture; the rest is dropped at once."""
 
     def __init__(self, graph: Graph) -> None:
         self.found = Measured()

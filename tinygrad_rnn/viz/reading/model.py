@@ -155,7 +155,7 @@ def read(roots: list[Node]) -> Graph:
 
 
 class _Reader:
-    """Reads a graph: first where each node belongs, then a vertex for each, then their keys."""
+    """A reader of graphs: first where each node belongs, then a vertex for each, then their keys."""
 
     def __init__(self, nodes: list[Node], roots: list[Node]) -> None:
         self.nodes = nodes
