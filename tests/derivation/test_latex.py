@@ -131,6 +131,10 @@ def test_a_page_is_well_formed_and_needs_no_script(make: Any) -> None:
     equations = [e for e in root.iter() if e.tag.endswith("math")]
     assert len(equations) >= len(derivation.lines)
     assert "<script" not in page
+    elements = [e for equation in equations for e in equation.iter()]
+    rows = [e for e in elements if e.tag.rpartition("}")[2] not in ("mi", "mn", "mo", "mtext")]
+    assert not any((e.text or "").strip() for e in rows)  # a browser shows letters in rows of elements nowhere
+    assert not any((e.tail or "").strip() for e in elements if not e.tag.endswith("math"))
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,10 +97,16 @@ def test_what_comes_from_the_text_is_no_markup(html, learned):
     assert html.count("<script>") == 1
 
 
+def test_the_derivation_stands_in_it_line_by_line(html, example):
+    section = html[html.index('<section id="derivation"') : html.index('<section id="gradients"')]
+    assert section.count("<math") >= len(example.derivation.lines)
+    assert "h<sub>t</sub> is used by z<sub>t</sub> and by a<sub>t+1</sub>: two paths, added" in section
+
+
 def test_every_section_can_be_gone_to(html):
     found = checked(html)
     links = re.findall(r'<a href="#([^"]+)"', html)
-    assert len(links) == 7 and set(links) <= set(found.ids)
+    assert len(links) == 8 and set(links) <= set(found.ids)
 
 
 def test_the_figures_are_those_of_the_article(example, html):

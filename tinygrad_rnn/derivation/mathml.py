@@ -64,7 +64,7 @@ class MathML(Notation):
             elif number:
                 found.append(f"<mn>{number}</mn>")
             elif sign:
-                found.append(operator("…" if sign.startswith("..") else sign))
+                found += map(operator, {"..": ",…,", "...": "…"}.get(sign, sign))
             elif other:
                 found.append(f"<mtext>{escape(printable(other))}</mtext>")
         return "".join(found)

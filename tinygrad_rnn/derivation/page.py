@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -14,24 +15,32 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
 table { border-collapse: collapse; width: 100%; }
 td { padding: 0.35rem 0.8rem; border-top: 1px solid #d7dce1; vertical-align: middle; }
-td math { text-align: left; margin-left: 0; }
+td math { display: inline math; math-style: normal; }
 td.why { color: #4d5a68; font-size: 0.9em; min-width: 16rem; }
 math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", math; }
 @media (prefers-color-scheme: dark) { body { background: #12181f; color: #e6ebf0; } td.why { color: #a9b4c0; } }
 """
 
+STEP = re.compile(r"_(?:\{(t[+-]\d+)\}|(t|T|\d+)(?![A-Za-z0-9_]))")  # in words
 
-def fragment(lines: Sequence[Line], columns: bool = False) -> str:
-    """The derivation as a part of a page: a table for each part; a row has an equation, its steps and its reasons."""
+
+def fragment(lines: Sequence[Line], columns: bool = False, heading: str = "h2") -> str:
+    """The derivation as a part of a page: a table for each part; a row has an equation, its steps and its reasons.
+
+    Args:
+        lines: of the derivation.
+        columns: write vectors as columns.
+        heading: the element of the heading above each part.
+    """
     writer = MathMLWriter(common_last_step(lines), columns)
     parts = []
-    for heading, chosen in sections(lines):
+    for title, chosen in sections(lines):
         rows = []
         for line in chosen:
             when = math(writer.steps(line.steps, line.kind == "backward")) if line.steps else ""
-            why = escape(printable("; ".join(line.why)))
+            why = STEP.sub(r"<sub>\1\2</sub>", escape(printable("; ".join(line.why))))
             rows.append(f'<tr><td>{math(writer.line(line))}</td><td>{when}</td><td class="why">{why}</td></tr>')
-        parts.append(f"<h2>{heading}</h2>\n<table>\n" + "\n".join(rows) + "\n</table>")
+        parts.append(f'<{heading}>{title}</{heading}>\n<table class="derivation">\n' + "\n".join(rows) + "\n</table>")
     return "\n".join([*parts, *(f"<p>{escape(note)}</p>" for note in notes(lines))])
 
 

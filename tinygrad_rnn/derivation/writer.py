@@ -71,9 +71,10 @@ class TextWriter:
         if source is None or quantity.base == "delta":
             return self.notation.name("Δ" if quantity.base == "delta" else quantity.base, quantity.mark, step)
         if isinstance(source, str):
-            return self.notation.derivative("L", self.notation.name(source, "", entry(quantity.entries)))
-        of = self.notation.name(source.base, source.mark, step)
-        return self.notation.derivative(self.notation.name("L"), of, quantity.direct)
+            by = self.notation.name(source, "", entry(quantity.entries))
+        else:
+            by = self.notation.name(source.base, source.mark, step)
+        return self.notation.derivative(self.notation.name("L"), by, quantity.direct)
 
     def _sensitivity(self, quantity: Quantity, step: str) -> str:
         of, by, direct = quantity.sensitivity  # type: ignore[misc]

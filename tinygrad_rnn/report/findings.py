@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import nn
 from ..comparison import Report, compare
+from ..derivation import Derivation, derive
 from ..explanation import BPTTTerms, Flow, bptt_terms, gradient_flow, spectral_radius
 from ..language import CharacterVocabulary, LanguageModel, train_on_text
 from ..manual import worked_example as article
@@ -29,6 +30,7 @@ class Example(NamedTuple):
     Attributes:
         network: it, recorded.
         picture: it, unrolled.
+        derivation: backpropagation through time of it, written out.
         comparison: its gradients: autograd, by hand, finite differences.
         terms: the terms that add up to ``∂L/∂W``, from the recorded graph.
         apart: the largest difference between these and the terms by hand (``manual.paths``).
@@ -38,6 +40,7 @@ class Example(NamedTuple):
 
     network: Recorded
     picture: Picture
+    derivation: Derivation
     comparison: Report
     terms: BPTTTerms
     apart: float
@@ -46,7 +49,7 @@ class Example(NamedTuple):
 
 
 def study_example() -> Example:
-    """Draw, compare and take apart the article's worked example."""
+    """Draw, derive, compare and take apart the article's worked example."""
     network = worked_example()
     trace, back = article.run()
     terms = bptt_terms(network.terms, network.parameters["W"])
@@ -54,6 +57,7 @@ def study_example() -> Example:
     return Example(
         network,
         draw(network.loss, title="1, 3, 5 in; 5, 3, 1 out"),
+        derive(network.loss),
         compare(network.loss, back, referee="always"),
         terms,
         float(np.max(np.abs(terms.terms - by_hand))),

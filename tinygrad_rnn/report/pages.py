@@ -40,6 +40,7 @@ def page(example: Example, flows: Sequence[CellFlow], learned: Learned) -> str:
     """
     parts = [
         ("network", "A network, unrolled", "The graph", sections.network(example)),
+        ("derivation", "Backpropagation through time, written out", "Derivation", sections.derivation(example)),
         ("gradients", "Three ways to the same gradient", "Gradients", sections.three_ways(example)),
         ("paths", "A gradient is a sum over paths", "Paths", sections.paths(example)),
         ("slips", "What the article prints", "Slips", sections.article_slips(example)),

@@ -7,6 +7,7 @@ from html import escape
 
 import numpy as np
 
+from ..derivation.page import fragment
 from ..manual import worked_example as article
 from ..viz.plots import smoothed
 from .charts import Curve, line_chart
@@ -51,6 +52,18 @@ NumPy:</p>
 column for each step, and each parameter once, with a tap at every use. Play the two passes, point at a node to see its
 value and its gradient, or follow the paths from the loss of one step to a parameter.</p>
 <iframe class="explore" title="The unrolled graph, to explore" srcdoc="{escape(example.picture.html)}"></iframe>"""
+
+
+def derivation(example: Example) -> str:
+    """Backpropagation through time of the worked example, written out."""
+    return f"""
+<p>What a person writes down for this network, the engine writes, too: it reads the equations off the recorded graph and
+applies the rules of calculus to them, each equation once and not once a step. Beside each line stands why it is so.
+Vectors are rows, as in the code; ⊙ multiplies element by element, and Δ is the derivative by what goes into tanh.</p>
+<div class="scroll">{fragment(example.derivation.lines, heading="h3")}</div>
+<p>Run as a NumPy program of its own (<code>derivation.source()</code>), these lines give autograd's gradients. Try it
+yourself: <code>tinygrad-rnn derive worked-example --worksheet</code> leaves some of them blank, and marks what you fill
+in.</p>"""
 
 
 def three_ways(example: Example) -> str:
