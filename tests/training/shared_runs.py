@@ -93,6 +93,12 @@ RUNS: dict[str, Any] = {
         nn.cross_entropy,
         {"validation": tags(rng=None, batch_size=7), "patience": 2, "min_improvement": 0.05},
     ),
+    "a pair with metrics": lambda: (
+        nn.init.manual_seed(0) or tagger(),
+        (SEQUENCES, CLASSES),
+        "cross_entropy",
+        {"batch_size": 15, "metrics": ["accuracy", "cross_entropy"], "validation": (SEQUENCES[:11], CLASSES[:11])},
+    ),
     "threshold": lambda: (adder(), sums(), nn.mse, {"threshold": 1.5}),
 }
 
@@ -112,6 +118,8 @@ def train_all(folder: Path, communicator: Any = None) -> None:
         weights, history = train(name, communicator)
         kept |= {f"{name}/weights": weights, f"{name}/losses": history.losses, f"{name}/epochs": history.epoch_losses}
         kept[f"{name}/validation"] = np.array(history.validation)
+        kept[f"{name}/metrics"] = np.array(list(history.metrics.values()))
+        kept[f"{name}/validated metrics"] = np.array(list(history.validation_metrics.values()))
         kept[f"{name}/stopped"] = np.array(history.stopped)
     np.savez(folder / f"rank{rank}of{1 if communicator is None else communicator.size}.npz", **kept)
 

@@ -52,7 +52,7 @@ def test_the_weights_of_one_process(trained: dict[int, list[Any]], name: str, ra
     (alone,), shared = trained[1], trained[ranks]
     for other in shared[1:]:
         np.testing.assert_array_equal(other[f"{name}/weights"], shared[0][f"{name}/weights"])
-    for what in ("weights", "losses", "epochs", "validation"):
+    for what in ("weights", "losses", "epochs", "validation", "metrics", "validated metrics"):
         got, expected = shared[0][f"{name}/{what}"], alone[f"{name}/{what}"]
         assert got.shape == expected.shape, what
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12, err_msg=what)
