@@ -21,29 +21,29 @@ def equations(loss):
 
 def test_the_elman_cell():
     (equation,) = equations(elman(3)[0])
-    assert equation.text() == "h = tanh(x U + h' W + b)"
-    assert equation.latex() == r"h_{t} = \tanh\left(x_{t} U + h_{t-1} W + b\right)"
+    assert equation.text() == "h_t = tanh(x_t U + h_{t-1} W + b)"
+    assert equation.latex() == r"h_{t} = \tanh\left(x_{t}\, U + h_{t-1}\, W + b\right)"
     ET.fromstring(equation.mathml())
     assert "<msub><mi>h</mi><mrow><mi>t</mi><mo>−</mo><mn>1</mn></mrow></msub>" in equation.mathml()
 
 
 def test_the_lstm_names_what_its_gates_share():
     found = [equation.text() for equation in equations(built_in(tr.nn.LSTMCell(3, 2)))]
-    assert found[0] == "a = x U + h' W + b"
-    gates = {"i = σ(a[0:2])", "f = σ(a[2:4])", "g = tanh(a[4:6])", "o = σ(a[6:8])"}
-    assert set(found[1:-1]) == gates | {"c = f ⊙ c' + i ⊙ g"}
-    assert found[-1] == "h = o ⊙ tanh(c)"
+    assert found[0] == "a_t = x_t U + h_{t-1} W + b"
+    gates = {"i_t = σ(a_t[:2])", "f_t = σ(a_t[2:4])", "g_t = tanh(a_t[4:6])", "o_t = σ(a_t[6:8])"}
+    assert set(found[1:-1]) == gates | {"c_t = f_t ∘ c_{t-1} + i_t ∘ g_t"}
+    assert found[-1] == "h_t = o_t ∘ tanh(c_t)"
 
 
 def test_the_gru():
     found = [equation.text() for equation in equations(built_in(tr.nn.GRUCell(3, 2)))]
-    assert found[-1] == "h = (1 − z) ⊙ n + z ⊙ h'"
+    assert found[-1] == "h_t = (1 - z_t) ∘ n_t + z_t ∘ h_{t-1}"
 
 
-def test_older_states_have_more_primes():
+def test_older_states_say_how_old_they_are():
     (equation,) = equations(skipping())
-    assert equation.text() == "last = tanh(x + last' W + last'' K)"
-    assert r"\mathrm{last}_{t-2} K" in equation.latex()
+    assert equation.text() == "last_t = tanh(x_t + last_{t-1} W + last_{t-2} K)"
+    assert r"\mathit{last}_{t-2}\, K" in equation.latex()
 
 
 def test_brackets_are_where_they_are_needed():
@@ -54,7 +54,7 @@ def test_brackets_are_where_they_are_needed():
 
     ys, _ = tr.unroll(cell, np.ones((3, 2)), state=np.zeros(2))
     (equation,) = equations(ys.sum())
-    assert equation.text() == "h = (a + b) h' · 2 − (x − (a − b) x) / (a[0] + 1)^2"
+    assert equation.text() == "h_t = 2 (a + b) h_{t-1} - (x_t - (a - b) x_t) / (a[0] + 1)²"
 
 
 def bracketed():
@@ -69,10 +69,10 @@ def bracketed():
 
 def test_the_same_in_latex():
     (equation,) = equations(bracketed())
-    assert equation.text() == "h = (a + b_1) h' · (−2) − log(x − (a − b_1) x) / (a[0] + 1)^2"
-    numerator = r"\log\left(x_{t} - \left(a - \mathrm{b\_1}\right) x_{t}\right)"
-    fraction = rf"\frac{{{numerator}}}{{{{\left(a[0] + 1\right)}}^{{2}}}}"
-    product = r"\left(a + \mathrm{b\_1}\right) h_{t-1} \cdot \left(-2\right)"
+    assert equation.text() == "h_t = (-2) (a + b_1) h_{t-1} - log(x_t - (a - b_1) x_t) / (a[0] + 1)²"
+    numerator = r"\log\left(x_{t} - \left(a - \mathit{b\_1}\right)\, x_{t}\right)"
+    fraction = rf"\frac{{{numerator}}}{{{{\left({{a}}_{{[0]}} + 1\right)}}^{{2}}}}"
+    product = r"\left(-2\right)\, \left(a + \mathit{b\_1}\right)\, h_{t-1}"
     assert equation.latex() == f"h_{{t}} = {product} - {fraction}"
 
 
@@ -89,7 +89,7 @@ def test_the_same_in_mathml():
     root = ET.fromstring(equation.mathml())
     space = "{http://www.w3.org/1998/Math/MathML}"
     read = "".join(root.itertext()).replace("\u2062", " ").replace("\u2061", "")
-    assert read == "ht=(a+b_1) ht−1·(−2)−log(xt−(a−b_1) xt)(a[0]+1)2"
+    assert read == "ht=(−2) (a+b_1) ht−1−log(xt−(a−b_1) xt)(a[0]+1)2"
     (fraction,) = root.iter(f"{space}mfrac")
     above, below = fraction
     assert "".join(above.itertext()).startswith("log") and below[0].tag == f"{space}msup"
@@ -105,14 +105,14 @@ def test_what_is_too_deep_to_read_ends_in_dots():
         return h * w
 
     (equation,) = equations(tr.unroll(cell, np.ones((3, 2)), state=np.zeros(2))[0].sum())
-    assert equation.text().startswith("h = tanh(tanh(") and "(… + x) + x)" in equation.text()
-    assert r"\left(\dots + x_{t}\right)" in equation.latex() and "<mn>…</mn>" in equation.mathml()
+    assert equation.text().startswith("h_t = tanh(tanh(") and "(… + x_t) + x_t)" in equation.text()
+    assert r"\left(\dots + x_{t}\right)" in equation.latex() and "<mi>…</mi>" in equation.mathml()
     assert len(equation.text()) < 200
 
 
 def test_notes_below_the_picture():
     picture = draw(elman(3)[0], formulas=True)
-    assert "h = tanh(x U + h' W + b)" in [label.text for label in picture.scene.labels]
+    assert "h_t = tanh(x_t U + h_{t-1} W + b)" in [label.text for label in picture.scene.labels]
     (box,) = [box for box in picture.scene.boxes if box.lines and box.lines[0].text == "h₂"]
     assert box.lines[-1].text == "∂y/∂a = 1 − y²"
 

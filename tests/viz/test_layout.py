@@ -213,7 +213,7 @@ def test_svg_names_and_describes_every_node():
     assert len(groups) == len(picture.graph.vertices)
     described = {group.find(f"{SVG}title").text: group.find(f"{SVG}desc").text for group in groups}
     assert "local derivative: ∂y/∂a = 1 − y²" in described["h₂ = tanh"]
-    assert "h = tanh(x U + h' W + b)" in described["h₂ = tanh"]
+    assert "h_t = tanh(x_t U + h_{t-1} W + b)" in described["h₂ = tanh"]
     assert "gradient: " in described["W"] and "not computed" not in described["W"]
 
 

@@ -48,7 +48,7 @@ def test_formulas_are_those_of_the_short_picture(level):
         return [label.text for label in picture.scene.labels if label.kind == "formula"]
 
     assert derivatives(short) == derivatives(long)
-    assert equations(short) == equations(long) and "h = o ⊙ tanh(c)" in equations(long)
+    assert equations(short) == equations(long) and "h_t = o_t ∘ tanh(c_t)" in equations(long)
 
 
 def test_elided_cells_have_the_gradient_norms_of_their_states_too():
@@ -83,4 +83,4 @@ def test_the_command_draws_formulas_of_many_steps(tmp_path):
 
     out = tmp_path / "cell.svg"
     assert main(["draw", "lstm", "--steps=12", "--level=cell", "--formulas", f"--out={out}"]) == 0
-    assert "h = o ⊙ tanh(c)" in out.read_text("utf-8")
+    assert "h_t = o_t ∘ tanh(c_t)" in out.read_text("utf-8")

@@ -66,7 +66,7 @@ def test_titles_formulas_and_constants_look_alike_in_both():
     root = ET.fromstring(render.render(picture.dot, "svg"))
     texts = [(text.text, text.get("font-style"), text.get("font-family")) for text in root.iter(f"{SPACE}text")]
     assert {title for title, style, _ in texts if style == "italic"} == {"layer 0 · RNNCell", "layer 1 · RNNCell"}
-    assert {title for title, _, family in texts if family == "serif"} == {"h = tanh(x U + h' W + b)"}
+    assert {title for title, _, family in texts if family == "serif"} == {"h_t = tanh(x_t U + h_{t-1} W + b)"}
     style = re.search(r"<style>(.*?)</style>", draw(elman(2)[0]).svg, flags=re.S)[1]
     assert not re.search(r"\} ?\.p\w+ \.constant\{", style)  # the lines of constants are dashed, not their boxes
 

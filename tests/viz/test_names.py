@@ -37,7 +37,7 @@ def test_an_output_and_a_state_are_called_what_the_cell_calls_them():
     loss = np.sum(os)
     picture = draw(loss, level="cell")
     assert titles(draw(loss), "state") == {"s"} and titles(draw(loss), "output") == {"o"}
-    assert "s = tanh(x + s' W)" in [label.text for label in picture.scene.labels]
+    assert "s_t = tanh(x_t + s_{t-1} W)" in [label.text for label in picture.scene.labels]
     flow = gradient_flow(loss)
     assert flow["s"].steps.tolist() == [0, 1, 2, 3, 4]
     assert gradients(loss, at="s").shape == gradients(loss, at="o").shape == (4, 2)
@@ -144,7 +144,7 @@ def test_parameters_are_called_by_where_they_stand():
 
 def test_equations_keep_the_letters_of_a_layer():
     loss = np.sum(nn.RNN(2, 3, seed=0)(np.ones((3, 1, 2), np.float32))[0])
-    assert "h = tanh(x U + h' W + b)" in [label.text for label in draw(loss, level="cell").scene.labels]
+    assert "h_t = tanh(x_t U + h_{t-1} W + b)" in [label.text for label in draw(loss, level="cell").scene.labels]
     assert draw(loss, highlight=(3, "W")).terms and draw(loss, highlight=(3, "layers.0.W")).terms
 
 

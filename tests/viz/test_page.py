@@ -100,7 +100,8 @@ def test_pointing_at_a_node_tells_of_it(visit):
     page = visit(draw(elman(T)[0]))
     page.locator("g.state[data-t='3']").hover()
     told = page.locator("#details").inner_text()
-    for part in ("h₃ = tanh", "h = tanh(x U + h' W + b)", "value: ", "gradient: ", "local derivative: ∂y/∂a = 1 − y²"):
+    equation = "h_t = tanh(x_t U + h_{t-1} W + b)"
+    for part in ("h₃ = tanh", equation, "value: ", "gradient: ", "local derivative: ∂y/∂a = 1 − y²"):
         assert part in told
 
 

@@ -233,7 +233,7 @@ def test_a_notebook_gets_svg_and_text(picture):
 
 def test_json_has_the_whole_graph(picture):
     document = json.loads(draw(elman(2)[0], gradients=True).json)
-    assert document["equations"] == ["h = tanh(x U + h' W + b)"]
+    assert document["equations"] == ["h_t = tanh(x_t U + h_{t-1} W + b)"]
     leaf = next(node for node in document["nodes"] if node["name"] == "W")
     taps = [edge["contribution"]["numbers"] for edge in document["edges"] if edge["source"] == leaf["id"]]
     assert len(taps) == 2

@@ -55,7 +55,7 @@ def test_a_cell_is_one_box_with_its_equations_below():
     picture = draw(built_in(tr.nn.GRUCell(3, 2), T=4), level="cell")
     assert kinds(picture)["cell"] == 4
     written = [label.text for label in picture.scene.labels if label.kind == "formula"]
-    assert "h = (1 − z) ⊙ n + z ⊙ h'" in written
+    assert "h_t = (1 - z_t) ∘ n_t + z_t ∘ h_{t-1}" in written
 
 
 def test_layers_have_lanes_and_titles():

@@ -8,9 +8,10 @@ from typing import Any
 
 from ..derivation import derive
 from ..derivation.derivation import STYLES
-from ..report.networks import BY_NAME, Recorded
+from ..report.networks import Recorded
 from . import options as o
 from . import worksheet
+from .networks import NAMES, add_network, named_loss
 from .places import Complaint, refuse_to_replace
 from .references import found, module_and_name, users_code
 
@@ -28,14 +29,12 @@ def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "derive",
         help="backpropagation through time, written out",
-        description=f"Write out backpropagation through time of {', '.join(BY_NAME)}; or of module:name (or "
+        description=f"Write out backpropagation through time of {NAMES}; or of module:name (or "
         "file.py:name): a loss that your code recorded, a function loss(parameters, *data) beside which "
         "parameters, and data if there is any, stand in the same file; or a cell, beside which xs stands, and state "
         "if it has no initial one.",
     )
-    parser.add_argument("what", metavar="NETWORK", help=f"{', '.join(BY_NAME)}, or module:name")
-    parser.add_argument("--steps", type=o.whole(1, 10_000), help="time steps (of a named network)")
-    o.add_seed(parser)
+    add_network(parser)
     form = parser.add_mutually_exclusive_group()
     for name, about in (
         ("latex", "as LaTeX"),
@@ -103,15 +102,8 @@ def deliver(text: str, out: str | None) -> None:
 
 def derivation_of(options: argparse.Namespace) -> Any:
     """The derivation of a named network, or of what the user's code has."""
-    if options.what in BY_NAME:
-        fixed = options.what == "worked-example"
-        if fixed and options.steps is not None:
-            raise Complaint("the worked example has six steps, no more and no fewer; leave out --steps.")
-        keywords = {} if options.steps is None else {"steps": options.steps}
-        return derive(BY_NAME[options.what](**keywords, **({} if fixed else {"seed": options.seed})).loss)
-    if ":" not in options.what:
-        raise Complaint(f"there is no network {options.what!r}; there are {', '.join(BY_NAME)}, and module:name.")
-    return derived(options.what)
+    loss = named_loss(options)
+    return derive(loss) if loss is not None else derived(options.what)
 
 
 def derived(reference: str) -> Any:

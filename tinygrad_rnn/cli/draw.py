@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..report.networks import BY_NAME, Recorded
+from ..report.networks import Recorded
 from ..viz import Picture, draw
 from ..viz.drawing import CHOICES
 from ..viz.picture import FORMATS
 from . import options as o
+from .networks import NAMES, add_network, named_loss
 from .places import Complaint, refuse_to_replace
 from .references import given_by
 
@@ -20,12 +21,10 @@ def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "draw",
         help="a picture of a network, unrolled",
-        description=f"Draw one of {', '.join(BY_NAME)}; or module:name (or file.py:name): a loss that your code "
+        description=f"Draw one of {NAMES}; or module:name (or file.py:name): a loss that your code "
         "recorded, or a function without arguments that gives one.",
     )
-    parser.add_argument("what", metavar="NETWORK", help=f"{', '.join(BY_NAME)}, or module:name")
-    parser.add_argument("--steps", type=o.whole(1, 10_000), help="time steps (of a named network)")
-    o.add_seed(parser)
+    add_network(parser)
     parser.add_argument("--level", choices=CHOICES["level"], default="op", help="what one box is (default: op)")
     parser.add_argument("--view", choices=CHOICES["view"], default="unrolled", help="(default: unrolled)")
     parser.add_argument("--direction", choices=CHOICES["direction"], default="forward", help="(default: forward)")
@@ -79,14 +78,9 @@ def run(options: argparse.Namespace) -> int:
 
 def recorded(options: argparse.Namespace) -> Any:
     """The value to draw: the loss of a named network, or the value that the user's code names or returns."""
-    if options.what in BY_NAME:
-        fixed = options.what == "worked-example"
-        if fixed and options.steps is not None:
-            raise Complaint("the worked example has six steps, no more and no fewer; leave out --steps.")
-        keywords = {} if options.steps is None else {"steps": options.steps}
-        return BY_NAME[options.what](**keywords, **({} if fixed else {"seed": options.seed})).loss
-    if ":" not in options.what:
-        raise Complaint(f"there is no network {options.what!r}; there are {', '.join(BY_NAME)}, and module:name.")
+    loss = named_loss(options)
+    if loss is not None:
+        return loss
     given = given_by(options.what)
     return given.loss if isinstance(given, Recorded) else given
 

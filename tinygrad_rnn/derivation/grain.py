@@ -79,7 +79,8 @@ class Grain:
     def _is_written_in(self, quantity: Quantity, uses: list[Use]) -> bool:
         count = len(uses)
         expressions = [equation.expression for equation in quantity.equations]
-        if not quantity.steps and any(steps for _, _, steps in uses) and not all(map(is_free, expressions)):
+        takes_no_time = all(map(is_free, expressions)) or (count == 1 and all(map(_has_rows, expressions)))
+        if not quantity.steps and any(steps for _, _, steps in uses) and not takes_no_time:
             return False  # computed once, it is not to be computed at each step
         if all(isinstance(e, (Reference, Number)) for e in expressions) and not self._has_name(quantity):
             return True
@@ -211,6 +212,16 @@ def is_free(expression: Expression) -> bool:
     if isinstance(expression, Apply) and (expression.operation in ARRANGES or not expression.operands):
         return all(map(is_free, expression.operands))
     return isinstance(expression, (Reference, Number, Parameter, Data))
+
+
+def _has_rows(expression: Expression) -> bool:
+    """Whether it is a stack of values times a number: each step can take its row."""
+    if isinstance(expression, Stack):
+        return isinstance(expression.inner, Reference)
+    others = [operand for operand in expression.operands if not isinstance(operand, Number)]
+    scales = (elementwise.multiply, elementwise.divide, elementwise.negative)
+    is_scaled = isinstance(expression, Apply) and expression.operation in scales and len(others) == 1
+    return is_scaled and _has_rows(others[0])
 
 
 def is_slight(expression: Expression) -> bool:

@@ -145,6 +145,8 @@ def name(text: str) -> str:
         >>> print(name("W"), name("W_hh"), name("σ"), name("x²"))
         W \mathit{W\_hh} \sigma \mathit{x^{2}}
     """
+    if text == "…":
+        return r"\dots"
     if len(text) == 1 and (text in GREEK or (text.isascii() and text.isalnum())):
         return rf"\{GREEK[text]}" if text in GREEK else text
     return rf"\mathit{{{''.join(map(_letter, text))}}}"

@@ -100,7 +100,7 @@ def write_derivatives(graph: Graph) -> None:
 
 def write_hints(graph: Graph, measured: Measured | None, equations: dict[int, list[Equation]]) -> list[str]:
     """The hint for each vertex, shown on request: its name, formula, value, gradient and local derivative."""
-    formulas = {(lane, eq.left.name): eq.text() for lane, found in equations.items() for eq in found}
+    formulas = {(lane, eq.name): eq.text() for lane, found in equations.items() for eq in found}
     return [
         _hint(i, vertex, measured, formulas.get((vertex.lane or 0, vertex.title), ""))
         for i, vertex in enumerate(graph.vertices)
