@@ -17,7 +17,7 @@ import numpy as np
 from ..autodiff.foreign import as_numpy
 from ..manual.lines import lines as lines_of_derivation
 from ..recorded.recording import Recording
-from .forms import called_as_parameters, is_object, run_object, unpacked
+from .forms import called_as_parameters, is_object, named_arguments, run_object, unpacked
 from .one_layer import derives_a_layer, run_layer
 from .pytorch_names import translated
 
@@ -98,6 +98,9 @@ def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray
         return manual
     if not inspect.signature(manual).parameters:
         return manual()
+    by_name = named_arguments(manual, values, recording.data)
+    if by_name is not None:
+        return manual(**by_name)
     return manual(recording.arguments(values), *recording.data)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.comparison.planted import composed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401  (they register their networks)
+from tests.comparison.planted import composed, dressed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401  (they register their networks)
 from tests.comparison.planted.common import NETWORKS
 
 NAMES = sorted(NETWORKS)
@@ -13,6 +13,12 @@ NAMES = sorted(NETWORKS)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_right_derivation_agrees(name):
     assert NETWORKS[name].compare().agrees
+
+
+@pytest.mark.parametrize("name", dressed.DRESSES)
+def test_a_right_derivation_in_unusual_dress_is_accepted(name):
+    report = dressed.compare(name)
+    assert report.agrees and not report.diagnoses
 
 
 # Slips that no small edit of the lines gives: two things at once, or a line that nobody would write.
