@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,16 @@ def test_the_slip_that_it_tells_of_is_found() -> None:
 def test_the_pictures_are_there() -> None:
     paths = re.findall(r'<img src="([^"]+)"', README)
     assert paths and all((ROOT / path).is_file() for path in paths)
+
+
+def test_the_film_of_the_tour_is_small_whole_and_loads_nothing() -> None:
+    film = (ROOT / "docs" / "tour.svg").read_bytes()
+    assert len(film) < 2_000_000
+    root = ET.fromstring(film)
+    words = re.sub(r"\s", "", "".join(root.itertext()))  # a terminal's film places word by word
+    assert "All5gradientsagree" in words and "report.html" in words  # from the first lines to the last
+    links = {value for part in root.iter() for name, value in part.attrib.items() if name.endswith("href")}
+    assert all(link.startswith("#") for link in links) and b"url(http" not in film and b"@import" not in film
 
 
 @pytest.mark.parametrize(("marker", "ends_with"), [("main job", "-m tinygrad_rnn"), ("tests", "-m pytest -n auto")])
