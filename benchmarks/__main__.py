@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import compiled, distributed, drawing, eager, engine, growth, learning, memory, primitives, training
+from . import compiled, distributed, drawing, eager, engine, growth, learning, lengths, memory, primitives, training
 from .harness import Effort
 from .report import machine
 
@@ -14,6 +14,7 @@ SUITES = {
     "primitives": primitives,
     "compiled": compiled,
     "growth": growth,
+    "lengths": lengths,
     "distributed": distributed,
     "training": training,
     "learning": learning,

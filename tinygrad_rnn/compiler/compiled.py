@@ -202,20 +202,26 @@ class Compiled:
             return plan
         by_scalars = any(a.dtype == object for a in arrays)
         self._plans[key] = plan = None if by_scalars else self._found_or_made(request)
-        if len(self._plans) > thresholds.MOST_PLANS:
-            del self._plans[next(iter(self._plans))]
+        self._drop_the_oldest()
         return plan
+
+    def _drop_the_oldest(self) -> None:
+        """Keep no more plans than there may be; what stands for one plan at some sizes is small."""
+        for is_small, most in ((False, thresholds.MOST_PLANS), (True, thresholds.MOST_SIZES)):
+            keys = [key for key, plan in self._plans.items() if isinstance(plan, PlanAt) == is_small]
+            for key in keys[: max(0, len(keys) - most)]:
+                del self._plans[key]
 
     def _found_or_made(self, request: Request) -> Plan | PlanAt | None:
         """The plan for arguments of all lengths, if there is one; if not, a new one."""
         family = self._families.setdefault(request.form, Family())
         found = None if self.executor == "jax" else family.plan(request, self._sized_plan)
-        guards = Guards(*request.things)
         if found is not None:
             self._leave_to(found.plan, request.form)
             if self._guards.changed() or found.guards.changed():  # a Tensor that it stores
                 self._settle(found.plan)
             return found
+        guards = Guards(*request.things)
         if self._guards.changed():
             self._guards.put_back()
         plan = self._planned(request, guards)

@@ -13,18 +13,19 @@ from ..nn.compiled_cells import compiled, uncompiled
 from .history import History
 
 _MOST_LENGTHS = 16
-"""A plan is made for batches of one shape, and keeps its buffers: for data of more lengths than this, plans would cost
-more memory and time than they save."""
+"""JAX compiles for one length at a time: for data of more lengths than this, that would take longer than it saves."""
 
 
-def many_lengths(*data: Epochs | None) -> str | None:
-    """The reason why data have too many lengths for plans, or None; it depends on the data alone, for resuming."""
+def many_lengths(executor: str | None, *data: Epochs | None) -> str | None:
+    """Why data have too many lengths for JAX, or None; of these alone, so that a resumed run gives the same bits."""
+    if executor != "jax":
+        return None
     lengths = set().union(*(part.step_counts() for part in data if part is not None))
     if len(lengths) <= _MOST_LENGTHS:
         return None
     return (
-        f"batches have {len(lengths)} different lengths, and each would need a plan of its own. Pad them to at most "
-        f"{_MOST_LENGTHS}, or pass executor=None"
+        f"batches have {len(lengths)} different lengths, and JAX would compile it for each. Pad them to at most "
+        f'{_MOST_LENGTHS}, or pass executor="numpy" or "numba", which serve all lengths at once'
     )
 
 

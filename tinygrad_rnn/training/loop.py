@@ -120,8 +120,8 @@ def fit(
         executor: What runs the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
             ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
             after some seconds for compiling; "jax", on JAX's devices; None: nothing, don't compile. A cell that can't
-            be compiled runs as it is, and so do all where the data have more than 16 lengths, as each needs a plan of
-            its own.
+            be compiled runs as it is. One plan serves batches of all lengths; on JAX each length needs one of its own,
+            so data of more than 16 lengths run as they are there.
         whole_step: Whether to compile the model and its loss as one function, so that nothing eager is left around the
             loops: faster the smaller the model is. What the model does besides computing (it prints, it stores values)
             then happens while it is traced and not at every step. A model that can't be compiled, as it draws random
@@ -207,7 +207,7 @@ def fit(
             updating,
             limits=limits,
             predict=predict,
-            step_executor=executor if whole_step and not many_lengths(batches, unseen) else None,
+            step_executor=executor if whole_step and not many_lengths(executor, batches, unseen) else None,
             devices=devices,
             clipping=Clipping(clip_norm, clip_value),
             pace=Pace(as_schedule(schedule, updating), schedule_by),
@@ -226,8 +226,8 @@ def fit(
         settings = (limits, run.clipping, schedule_by, validate_every, patience, min_improvement)
         how = (executor, whole_step, accumulate, resume, run.metrics.names)
         ranks.check_same(lambda: facts_of(model, run.optimizer, run.data, unseen, *settings, *how))
-        lengths = many_lengths(run.data, unseen)
-        if lengths and executor and (whole_step or layers_in_one_go(model)):
+        lengths = many_lengths(executor, run.data, unseen)
+        if lengths and (whole_step or layers_in_one_go(model)):
             say_not_compiled(run.history, "the model", lengths)
         model.train()
         stack.enter_context(compiled_layers(model, None if lengths else executor, run.history))

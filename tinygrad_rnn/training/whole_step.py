@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.trees import leaves
 from ..compiler import compile
 from ..compiler.compiled import Prepared
 from ..data import Batch
@@ -15,12 +16,14 @@ from .compiled_layers import say_not_compiled
 from .history import History
 from .prediction import Loss, Predict, loss_and_state
 
+TIME_FIRST, BATCH_FIRST = "time first", "batch first"  # all sequences of a batch are as long as its shape says
+
 
 class CompiledStep:
     """``loss_and_state`` of a batch and a state, compiled; what can't be compiled runs as it is.
 
-    Models look at lengths, and a plan has to be right for all values of an array. Where all lengths are the same, they
-    are no more than two plain numbers, by which a plan can go.
+    Models look at lengths, and a plan has to be right for all values of an array. Where all sequences are as long as
+    their batch, which its shape says, lengths need not be an array.
 
     Args:
         model: The model.
@@ -46,22 +49,32 @@ class CompiledStep:
 
 def _arguments(batch: Batch, state: Any) -> tuple[Any, ...]:
     plain = batch._replace(lengths=None, target_lengths=None)
-    return plain, _in_short(batch.lengths), _in_short(batch.target_lengths), state
+    return plain, _in_short(batch.lengths, batch.inputs), _in_short(batch.target_lengths, batch.targets), state
 
 
 def _step(
     model: Module, loss: Loss, predict: Predict, batch: Batch, lengths: Any, target_lengths: Any, state: Any
 ) -> Any:
-    batch = batch._replace(lengths=_written_out(lengths), target_lengths=_written_out(target_lengths))
+    batch = batch._replace(
+        lengths=_written_out(lengths, batch.inputs), target_lengths=_written_out(target_lengths, batch.targets)
+    )
     return loss_and_state(model, loss, predict, batch, state)
 
 
-def _in_short(lengths: np.ndarray | None) -> Any:
-    """Lengths that are all the same as (how many, how long); others as they are."""
+def _in_short(lengths: np.ndarray | None, sequences: Any) -> Any:
+    """Lengths that are all those of the batch in a word, others that are the same as (how many, how long)."""
     if lengths is None or not lengths.size or lengths.min() != lengths.max():
         return lengths
-    return lengths.size, int(lengths[0])
+    short = lengths.size, int(lengths[0])
+    return next((word for word in (TIME_FIRST, BATCH_FIRST) if short == _of_shape(sequences, word)), short)
 
 
-def _written_out(lengths: Any) -> Any:
-    return np.full(*lengths) if isinstance(lengths, tuple) else lengths
+def _written_out(lengths: Any, sequences: Any) -> Any:
+    short = _of_shape(sequences, lengths) if isinstance(lengths, str) else lengths
+    return np.full(*short) if isinstance(short, tuple) else short
+
+
+def _of_shape(sequences: Any, word: str) -> tuple[int, ...]:
+    """How many sequences there are in a batch, (T, B, ...) or (B, T, ...), or a tree of such, and how long it is."""
+    first, second = (*np.shape(leaves(sequences)[0]), 0, 0)[:2]
+    return (second, first) if word == TIME_FIRST else (first, second)

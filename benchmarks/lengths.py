@@ -1,0 +1,72 @@
+"""Batches of many lengths: what they cost beside as many time steps at one length.
+
+`python -m benchmarks.lengths LSTM numpy` trains on 1,000 batches whose lengths run from 1 to 200 in a process of its
+own, and on as many of the one length that has the same number of steps, and prints a line of JSON: CPU seconds of both.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+import tinygrad_rnn as tr
+
+from .harness import Effort
+from .processes import child_environment, run_json
+from .report import duration, table
+
+EXECUTORS = ("numpy", "numba")
+CELLS = {"RNN": tr.nn.RNNCell, "LSTM": tr.nn.LSTMCell}
+COUNT, LONGEST = 1_000, 200
+BATCH, FEATURES, UNITS = 16, 32, 64
+FIRST = 10  # batches that don't count: they make the plan
+
+
+def measure(cell: str, executor: str) -> dict[str, float]:
+    """CPU seconds of training on batches of many lengths, and of one."""
+    rng = np.random.default_rng(0)
+    many = [int(n) for n in rng.permutation(np.resize(np.arange(1, LONGEST + 1), COUNT))]
+    same = [sum(many) // COUNT] * COUNT
+    return {"many": _seconds(cell, executor, many), "one": _seconds(cell, executor, same)}
+
+
+def _seconds(name: str, executor: str, lengths: Sequence[int]) -> float:
+    cell = CELLS[name](FEATURES, UNITS, seed=0)
+    compiled = tr.compile(cell, executor=executor)
+    xs = np.random.default_rng(0).normal(size=(LONGEST, BATCH, FEATURES)).astype(np.float32)
+
+    def step(length: int) -> None:
+        ys, _ = tr.unroll(compiled, xs[:length])
+        np.mean(ys * ys).backward()
+        cell.zero_grad()
+
+    for length in lengths[:FIRST]:
+        step(length)
+    began = time.process_time()
+    for length in lengths:
+        step(length)
+    return time.process_time() - began
+
+
+def run(effort: Effort, wanted: str = "") -> str:
+    """Measure the cells whose name contains `wanted`; Markdown."""
+    rows = []
+    for cell in CELLS:
+        for executor in EXECUTORS if wanted in cell else ():
+            print(f"lengths: {cell}, {executor}", file=sys.stderr)
+            found = run_json(["-m", "benchmarks.lengths", cell, executor], child_environment(effort.threads))
+            ratio = f"{found['many'] / found['one']:.2f}"
+            rows.append([cell, executor, duration(found["many"]), duration(found["one"]), ratio])
+    if not rows:
+        return ""
+    header = ["cell", "executor", f"lengths 1 to {LONGEST}", "one length", "ratio"]
+    what = f"{COUNT:,} batches of {BATCH} sequences, {UNITS} units; CPU time of both, after the first {FIRST} batches."
+    return f"{what}\n\n{table(header, rows)}\n"
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*sys.argv[1:])))
