@@ -24,6 +24,7 @@ PAGES = sorted(path for folder in ("docs", "docs/tutorial") for path in (ROOT / 
 MADE = {"examples/index.md", "gallery.md", "whats-new.md"} | {
     f"notebooks/{path.stem}.md" for path in (ROOT / "examples" / "notebooks").glob("*.ipynb")
 }
+NEEDS = {"scale": ("mpi4py", "onnx", "jax")}  # extras that a page shows
 BLOCK = re.compile(r"^( *)```(python|pycon)\n(.*?)^\1```", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -46,6 +47,8 @@ def blocks(page: Path) -> Iterator[tuple[int, str, str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for library in NEEDS.get(page.stem, ()):
+        pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}
     for line, kind, code in blocks(page):
