@@ -33,12 +33,12 @@ class TensorPlugin(Plugin):
     """Says Tensor where NumPy's hints say Any, if one of the arguments is a Tensor."""
 
     def get_function_hook(self, fullname: str) -> Callable[[FunctionContext], Type] | None:
-        """For functions: ``np.mean``, ``tr.sigmoid``."""
+        """The hook for functions: ``np.mean``, ``tr.sigmoid``."""
         known = fullname.startswith(("numpy.", RULES)) and fullname.rpartition(".")[2] not in PLAIN
         return _of_function if known else None
 
     def get_method_hook(self, fullname: str) -> Callable[[MethodContext], Type] | None:
-        """For ufuncs, which are objects that are called, ``np.tanh``; and for ``x @ U`` and ``x[0]``."""
+        """The hook for ufuncs, which are called as objects (``np.tanh``), and for ``x @ U`` and ``x[0]``."""
         if fullname.startswith(UFUNCS) and fullname.endswith(".__call__"):
             return _of_ufunc
         owner, _, name = fullname.rpartition(".")

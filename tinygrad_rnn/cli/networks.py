@@ -1,4 +1,4 @@
-"""Which network a command is about: one of the report's, by name, or what stands in the user's own code."""
+"""The network that a command is about: one of the report's, by name, or one in the user's own code."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def is_wanted(options: argparse.Namespace) -> bool:
-    """Whether it is about a worksheet at all."""
+    """Return True if the options ask for a worksheet."""
     return bool(options.worksheet or options.answers or options.solutions or options.form == "notebook")
 
 

@@ -84,7 +84,7 @@ class Search:
         yield self.pairs(0)
 
     def rarest(self) -> Iterator[list[Explanation]]:
-        """What is left: another pair, an edit where a line is read, of one step alone, of the forward pass."""
+        """The remaining explanations: other pairs, edits where a line is read, of one step, of the forward pass."""
         yield self._fitting(self._uses(), "edits of what a line reads")
         yield self.pairs(1)
         yield self._fitting(self._at_ends(), "edits at the first or last step alone")
@@ -92,7 +92,7 @@ class Search:
         yield self._fitting(itertools.islice(self._twos(), MOST_TWOS), "two edits that reach the same gradients")
 
     def singles(self, ranks: Iterable[int]) -> list[Explanation]:
-        """One edit, of the first of these ranks that has one."""
+        """The single edits, of the first of these ranks that has any."""
         stages = (self._fitting(self._singles(rank), ISOLATED) for rank in ranks)
         return next((found for found in stages if found), [])
 

@@ -160,7 +160,7 @@ class Compiled:
             del failure  # whose traceback holds this frame, and so the arrays of the call
 
     def prepared(self, *args: Any) -> Prepared | None:
-        """What would run for these arguments; None if they would be given to the function as it is."""
+        """The executable that would run for these arguments; None if the function would run uncompiled."""
         return self._prepared(lambda steps: self.function, "call", args)
 
     def _prepared(

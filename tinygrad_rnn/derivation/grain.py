@@ -215,7 +215,7 @@ def is_free(expression: Expression) -> bool:
 
 
 def _has_rows(expression: Expression) -> bool:
-    """Whether it is a stack of values times a number: each step can take its row."""
+    """Return True for a stack of values times a number: each step can take its row."""
     if isinstance(expression, Stack):
         return isinstance(expression.inner, Reference)
     others = [operand for operand in expression.operands if not isinstance(operand, Number)]

@@ -77,66 +77,66 @@ def fit(
     """Train a model.
 
     Args:
-        model: The model, called as ``predict`` says.
-        data: Inputs and targets, ``(X, y)``: X is a list of sequences (T_n, n), padded if they differ in length, an
+        model: the model, called as ``predict`` says.
+        data: inputs and targets, ``(X, y)``: X is a list of sequences (T_n, n), padded if they differ in length, an
             array (N, T, n), or (N, n) of vectors; y holds a target for each, or a sequence of them. They are made into
             batches of ``batch_size``, time first, and shuffled anew for every epoch. Or ``data.Batches`` or
             ``data.StreamBatches``, where the state is carried, detached, from batch to batch: truncated BPTT.
         loss: ``loss(prediction, targets)``, one number: a mean over the targets; or its name, such as "cross_entropy".
-        optimizer: The optimiser of the model's parameters; or the name of one, such as "adam".
-        lr: The learning rate of an optimiser that is named; by default its own.
-        batch_size: How many examples of ``(X, y)`` one update learns from; 32 by default.
-        epochs: Stop after so many times through the data. This and the other limits count from the run's beginning,
+        optimizer: the optimiser of the model's parameters; or the name of one, such as "adam".
+        lr: the learning rate of an optimiser that is named; by default its own.
+        batch_size: how many examples of ``(X, y)`` one update learns from; 32 by default.
+        epochs: stop after so many times through the data. This and the other limits count from the run's beginning,
             through all interruptions.
-        steps: Stop after so many batches.
-        seconds: Stop after so long.
-        threshold: Stop when the mean loss of an epoch is below this.
-        clip_norm: Scale the gradients down before each update if the norm of all together is larger.
-        clip_value: Cut every element of the gradients to this absolute value.
-        schedule: A schedule of the optimiser's learning rate, or a function that makes one of the optimiser.
+        steps: stop after so many batches.
+        seconds: stop after so long.
+        threshold: stop when the mean loss of an epoch is below this.
+        clip_norm: scale the gradients down before each update if the norm of all together is larger.
+        clip_value: cut every element of the gradients to this absolute value.
+        schedule: a schedule of the optimiser's learning rate, or a function that makes one of the optimiser.
             ``ReduceLROnPlateau`` looks at each validation loss or, without validation, at the mean loss of each epoch;
             all others count steps.
         schedule_by: "epoch" if the schedule is to count epochs instead of steps.
-        validation: Batches to validate on, or a pair ``(X, y)``. At the end the model gets the weights with the lowest
+        validation: batches to validate on, or a pair ``(X, y)``. At the end the model gets the weights with the lowest
             validation loss.
-        validate_every: Validate after so many steps; by default after each epoch.
-        patience: Early stopping: stop when so many validations in a row bring no improvement.
-        min_improvement: By how much the validation loss must fall to count as an improvement.
-        metrics: What else to measure of every batch, and in validation: functions of ``(prediction, targets)`` by name,
+        validate_every: validate after so many steps; by default after each epoch.
+        patience: early stopping: stop when so many validations in a row bring no improvement.
+        min_improvement: by how much the validation loss must fall to count as an improvement.
+        metrics: what else to measure of every batch, and in validation: functions of ``(prediction, targets)`` by name,
             such as ``{"accuracy": training.accuracy}``, or names, such as "accuracy". Like a loss, each is a mean over
             the targets, and is told ``lengths=`` if it asks. See ``History.metrics``.
-        checkpoints: A folder to save the run in, every minute, at the end and on Ctrl-C; or ``Checkpoints``, which say
+        checkpoints: a folder to save the run in, every minute, at the end and on Ctrl-C; or ``Checkpoints``, which say
             how often.
-        resume: Go on from the newest whole checkpoint in that folder, if there is one. The weights will be, bit for
+        resume: go on from the newest whole checkpoint in that folder, if there is one. The weights will be, bit for
             bit, those of a run that was never interrupted, if ``executor`` is the same and the model itself gives the
             same bits every time. (A cell compiled with ``executor="auto"`` doesn't: it changes over to machine code
             whenever that is ready.)
-        callbacks: Functions called with the run after every step, such as ``CSVLogger`` and ``TensorBoardLogger``;
+        callbacks: functions called with the run after every step, such as ``CSVLogger`` and ``TensorBoardLogger``;
             ``run.stop("why")`` ends it. What has a ``state_dict`` and a ``load_state_dict`` is saved with the run; what
             has a ``close`` is closed at its end.
-        generators: Random generators that your own code draws from while it trains, to be saved with the run. Those of
+        generators: random generators that your own code draws from while it trains, to be saved with the run. Those of
             the data, and those that are attributes of the model's modules, are saved anyway.
-        predict: How the model is called with a batch and a state; see ``training.predict``.
-        executor: What runs the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
+        predict: how the model is called with a batch and a state; see ``training.predict``.
+        executor: what runs the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
             ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
             after some seconds for compiling; "jax", on JAX's devices; None: nothing, don't compile. A cell that can't
             be compiled runs as it is. One plan serves batches of all lengths; on JAX each length needs one of its own,
             so data of more than 16 lengths run as they are there.
-        whole_step: Whether to compile the model and its loss as one function, so that nothing eager is left around the
+        whole_step: whether to compile the model and its loss as one function, so that nothing eager is left around the
             loops: faster the smaller the model is. What the model does besides computing (it prints, it stores values)
             then happens while it is traced and not at every step. A model that can't be compiled, as it draws random
             numbers or looks at the lengths of padded sequences, runs as without. With "jax" the weights and the
             optimiser's state stay on the device: a step moves a batch there, and three numbers back.
-        devices: With "jax" and ``whole_step``: on how many of JAX's devices to compute the parts of each batch.
-        progress: Whether to show a progress bar; by default on a terminal only. "lines" writes a line every few seconds
+        devices: with "jax" and ``whole_step``: on how many of JAX's devices to compute the parts of each batch.
+        progress: whether to show a progress bar; by default on a terminal only. "lines" writes a line every few seconds
             instead, for a log.
-        unit: What the progress bar counts per second: "steps", or what the inputs are, such as "characters".
+        unit: what the progress bar counts per second: "steps", or what the inputs are, such as "characters".
 
-        accumulate: In how many parts to compute each batch, one after the other: as many times less memory for
+        accumulate: in how many parts to compute each batch, one after the other: as many times less memory for
             activations, the same update to rounding.
         communicator: mpi4py's, such as ``MPI.COMM_WORLD``: its processes share each batch, and make the same update as
             one process would, to rounding; see docs/scale.md. What draws random numbers draws others on each.
-        weight: What a batch counts for if it is put together from parts: how many targets its loss is a mean over, a
+        weight: what a batch counts for if it is put together from parts: how many targets its loss is a mean over, a
             function of a ``Batch``. By default all targets but the padding and, for a
             ``functools.partial(loss, ignore_index=...)``, those that are ignored.
 
@@ -148,15 +148,15 @@ def fit(
             something can't be compiled, and why (``History.not_compiled`` keeps it, too).
 
     Raises:
-        TrainingDiverged: The loss or a gradient became infinite or NaN; the model has the last good weights.
+        TrainingDiverged: the loss or a gradient became infinite or NaN; the model has the last good weights.
         TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the step in hand was finished first.
-        FileExistsError: The folder holds checkpoints of an earlier run, and ``resume`` wasn't asked for.
-        OSError: The folder can't be written to, or another run has it; or the disk was full at the end.
-        TypeError: The model, the data, the loss, the optimiser or a metric is something else.
-        ValueError: Something else doesn't fit: no limit, a name that there isn't, an optimiser of other parameters, a
+        FileExistsError: the folder holds checkpoints of an earlier run, and ``resume`` wasn't asked for.
+        OSError: the folder can't be written to, or another run has it; or the disk was full at the end.
+        TypeError: the model, the data, the loss, the optimiser or a metric is something else.
+        ValueError: something else doesn't fit: no limit, a name that there isn't, an optimiser of other parameters, a
             checkpoint of another run, damaged checkpoints alone; a loss that parts of a batch don't add up to;
             processes that were begun with different models, data or settings.
-        RankFailed: Another process of the run failed.
+        RankFailed: another process of the run failed.
 
     Example:
         >>> import numpy as np

@@ -27,7 +27,7 @@ MOST_NUMBERS = 64  # such as learning rates, that wait on the device to be used 
 
 
 class Losses(NamedTuple):
-    """What was computed of a batch.
+    """The results of a batch.
 
     Attributes:
         loss: the losses of its parts, each times its share.
@@ -259,7 +259,7 @@ class OnDevice:
         return [call.prepared.plan.packed([found.numbers, *row])[1] for call, row in zip(calls, rows)]
 
     def _explain(self, parts: Sequence[Part], before: Sequence[Any]) -> None:
-        """Let the operation that was given an index out of range say so itself."""
+        """Run the step on the host, where the operation with an index out of range raises its own error."""
         self.to_host()
         for (batch, _), state in zip(parts, before):
             self.step.eager(batch, tree_map(_on_host, state))
@@ -267,7 +267,7 @@ class OnDevice:
 
 
 def devices_of(count: int) -> list[Any]:
-    """So many of JAX's devices.
+    """The first ``count`` of JAX's devices.
 
     Raises:
         ValueError: there are fewer.

@@ -43,7 +43,7 @@ class TrainingDiverged(FloatingPointError):
     """The loss or a gradient became infinite or NaN. The model has the last weights that gave a finite loss, if any.
 
     Attributes:
-        history: What was done until then.
+        history: what was done until then.
     """
 
     on_all_ranks = True
@@ -57,7 +57,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     """Ctrl-C was pressed; the step in hand was finished first, and a checkpoint written if the run keeps any.
 
     Attributes:
-        history: What was done until then.
+        history: what was done until then.
     """
 
     on_all_ranks = True
@@ -71,12 +71,12 @@ class Report(NamedTuple):
     """The report of a process on its part of a step, for the others.
 
     Attributes:
-        loss: The losses of its parts, each times its share.
-        metrics: The metrics of its parts, likewise.
-        with_gradient: Which parameters got a gradient.
-        seconds: How long the run has taken, by its clock.
-        interrupted: Whether Ctrl-C was pressed there.
-        save: Whether it is time for a checkpoint.
+        loss: the losses of its parts, each times its share.
+        metrics: the metrics of its parts, likewise.
+        with_gradient: which parameters got a gradient.
+        seconds: how long the run has taken, by its clock.
+        interrupted: whether Ctrl-C was pressed there.
+        save: whether it is time for a checkpoint.
     """
 
     loss: float
@@ -91,12 +91,12 @@ class Run:
     """A training run while it goes on: what callbacks get to see. ``fit`` makes it.
 
     Attributes:
-        model: The model.
-        data: The batches.
-        optimizer: The optimiser.
-        history: What was done so far.
-        validation: The best weights so far, if there is validation.
-        ranks: The processes that share the run; ``ranks.rank`` is the number of this one.
+        model: the model.
+        data: the batches.
+        optimizer: the optimiser.
+        history: what was done so far.
+        validation: the best weights so far, if there is validation.
+        ranks: the processes that share the run; ``ranks.rank`` is the number of this one.
     """
 
     def __init__(
@@ -280,7 +280,7 @@ class Run:
         self.optimizer.step()
 
     def _updated_on_device(self, device: OnDevice) -> bool:
-        """Let the device update the weights; False if it can't, and from now on the host does."""
+        """Update the weights on the device. Return False if that isn't possible; from then on the host does it."""
         try:
             device.update()
         except NotOnTensors as why:
@@ -408,7 +408,7 @@ class Run:
         """Go on from what ``state_dict`` gave; if anything in it doesn't fit, nothing has changed.
 
         Raises:
-            ValueError: It is the state of another run: another model, optimiser, other data or other options.
+            ValueError: it is the state of another run: another model, optimiser, other data or other options.
         """
         before = self.state_dict()
         try:

@@ -26,11 +26,11 @@ class CompiledStep:
     their batch, which its shape says, lengths need not be an array.
 
     Args:
-        model: The model.
-        loss: As in ``fit``.
-        predict: As in ``fit``.
-        executor: As in ``tinygrad_rnn.compile``.
-        history: Is told if it isn't compiled, and why.
+        model: the model.
+        loss: as in ``fit``.
+        predict: as in ``fit``.
+        executor: as in ``tinygrad_rnn.compile``.
+        history: is told if it isn't compiled, and why.
     """
 
     def __init__(self, model: Module, loss: Loss, predict: Predict, executor: str, history: History) -> None:
@@ -43,7 +43,7 @@ class CompiledStep:
         return self._compiled(*_arguments(batch, state))
 
     def prepared(self, batch: Batch, state: Any) -> Prepared | None:
-        """What would run; None if it isn't compiled."""
+        """The executable that would run; None if it isn't compiled."""
         return self._compiled.prepared(*_arguments(batch, state))
 
 

@@ -21,7 +21,7 @@ EVERYWHERE, APART = PartitionSpec(), PartitionSpec(AXIS)
 
 
 class Found(NamedTuple):
-    """What a part of a batch gives.
+    """The results of a part of a batch.
 
     Attributes:
         numbers: three numbers: the loss, times its share; how many devices found an index out of range; and how many a

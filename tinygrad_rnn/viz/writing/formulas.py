@@ -80,15 +80,15 @@ class Equation(NamedTuple):
     right: Expression
 
     def text(self) -> str:
-        """As plain text: ``h_t = tanh(x_t U + h_{t-1} W + b)``."""
+        """The equation as plain text: ``h_t = tanh(x_t U + h_{t-1} W + b)``."""
         return self._written(TextWriter())
 
     def latex(self) -> str:
-        r"""As LaTeX: ``h_{t} = \tanh\left(x_{t}\, U + h_{t-1}\, W + b\right)``."""
+        r"""The equation as LaTeX: ``h_{t} = \tanh\left(x_{t}\, U + h_{t-1}\, W + b\right)``."""
         return self._written(LatexWriter())
 
     def mathml(self) -> str:
-        """As a MathML element."""
+        """The equation as a MathML element."""
         return math(self._written(MathMLWriter(), "<mo>=</mo>"))
 
     def _written(self, writer: TextWriter, sign: str = " = ") -> str:
@@ -214,7 +214,7 @@ def _operation_on_arrays(op: Any, settings: dict[str, Any]) -> Any:
 
 
 def _last_part(name: str) -> str:
-    """What a qualified name ends in: "W" of "layers.0.W"."""
+    """The last part of a qualified name: "W" of "layers.0.W"."""
     return name.rpartition(".")[2]
 
 
