@@ -17,7 +17,7 @@ _MOST_LENGTHS = 16
 
 
 def many_lengths(executor: str | None, *data: Epochs | None) -> str | None:
-    """Why data have too many lengths for JAX, or None; of these alone, so that a resumed run gives the same bits."""
+    """The reason why data have too many lengths for JAX, or None; it depends on the data alone, for resuming."""
     if executor != "jax":
         return None
     lengths = set().union(*(part.step_counts() for part in data if part is not None))

@@ -75,6 +75,6 @@ def _written_out(lengths: Any, sequences: Any) -> Any:
 
 
 def _of_shape(sequences: Any, word: str) -> tuple[int, ...]:
-    """How many sequences there are in a batch, (T, B, ...) or (B, T, ...), or a tree of such, and how long it is."""
+    """The number of sequences in a batch, (T, B, ...) or (B, T, ...), or in a tree of batches, and its length."""
     first, second = (*np.shape(leaves(sequences)[0]), 0, 0)[:2]
     return (second, first) if word == TIME_FIRST else (first, second)
