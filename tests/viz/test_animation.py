@@ -209,3 +209,28 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
 def test_what_has_no_film_is_refused(tmp_path, name, choices, words):
     with pytest.raises(ValueError, match=words):
         tr.animate(elman(2)[0], tmp_path / name, **choices)
+
+
+def test_a_picture_can_be_filmed_as_it_is(tmp_path):
+    loss = elman(2)[0]
+    picture = draw(loss, level="gate", gradients=True)
+    one = tr.animate(picture, tmp_path / "one.svg").read_bytes()
+    assert one == tr.animate(loss, tmp_path / "other.svg", level="gate", gradients=True).read_bytes()
+    with pytest.raises(TypeError, match="level for a picture that is drawn already"):
+        tr.animate(picture, tmp_path / "one.svg", level="op")
+
+
+def test_the_command_makes_films(tmp_path, capsys):
+    from tinygrad_rnn.cli import main
+
+    out = tmp_path / "elman.svg"
+    assert main(["draw", "elman", "--film", "--level=gate", f"--out={out}"]) == 0
+    assert "@keyframes" in out.read_text("utf-8")
+    for words, said in (
+        (["--film", "--view=rolled", f"--out={tmp_path / 'a.svg'}"], "no time to go through"),
+        (["--film", f"--out={tmp_path / 'a.png'}"], "ends in none of .svg, .html, .gif, .mp4"),
+        ([f"--out={tmp_path / 'a.gif'}"], "with --film it can"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            raise SystemExit(main(["draw", "elman", *words]))
+        assert stopped.value.code == 2 and said in capsys.readouterr().err

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..report.networks import Recorded
-from ..viz import Picture, draw
+from ..viz import Picture, animate, draw
+from ..viz.animation import FORMATS as FILMS
 from ..viz.drawing import CHOICES
 from ..viz.picture import FORMATS
 from . import options as o
@@ -35,6 +36,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--formulas", action="store_true", help="write local derivatives and equations")
     parser.add_argument("--highlight", metavar="T,NAME", help="only the paths from the loss of step T to a parameter")
     parser.add_argument("--title", help="what the picture is called")
+    parser.add_argument("--film", action="store_true", help=f"the two passes as a film: .{', .'.join(FILMS)}")
     parser.add_argument("--out", metavar="FILE", help=f"where to: .{', .'.join(FORMATS)} (default: NETWORK.svg)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     parser.add_argument("--quiet", action="store_true", help="don't say where it was written")
@@ -45,8 +47,10 @@ def run(options: argparse.Namespace) -> int:
     """Draw it."""
     name = options.what.rpartition(":")[2] or "picture"
     path = Path(options.out or f"{name}.svg")
-    if path.suffix[1:].lower() not in FORMATS:
-        raise Complaint(f"--out {path} ends in none of .{', .'.join(FORMATS)}.")
+    formats = FILMS if options.film else FORMATS
+    if path.suffix[1:].lower() not in formats:
+        hint = " (with --film it can)" if path.suffix[1:].lower() in FILMS else ""
+        raise Complaint(f"--out {path} ends in none of .{', .'.join(formats)}{hint}.")
     refuse_to_replace([path], options.overwrite)
     highlight = highlighted(options.highlight)
     what = recorded(options)
@@ -68,8 +72,11 @@ def run(options: argparse.Namespace) -> int:
         except (TypeError, ValueError, RuntimeError) as error:
             o.complain(error)
     try:
-        what.save(path)
-    except RuntimeError as error:  # no Graphviz to render with
+        if options.film:
+            animate(what, path)
+        else:
+            what.save(path)
+    except (ImportError, RuntimeError, ValueError) as error:  # no Graphviz, Pillow or ffmpeg; a rolled view as a film
         o.complain(error)
     if not options.quiet:
         print(path)

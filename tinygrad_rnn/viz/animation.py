@@ -31,7 +31,7 @@ def animate(x: Any, path: str | os.PathLike[str], *, seconds: float = 0.9, **cho
     """Film the forward pass step by step, then the backward pass: arrows turn as the gradient flows back.
 
     Args:
-        x: as for ``draw``: the loss, say, before ``backward()`` frees the graph.
+        x: as for ``draw``: the loss, say; or a picture of it.
         path: the file; its ending says what it becomes: .svg or .html (both play in any browser; the page can be
             stopped), .gif or .mp4.
         seconds: how long each step is shown.
@@ -41,6 +41,7 @@ def animate(x: Any, path: str | os.PathLike[str], *, seconds: float = 0.9, **cho
         The path.
 
     Raises:
+        TypeError: choices for a picture that is drawn already.
         ValueError: another ending; a rolled view, which has no time to go through.
         ImportError: a GIF without Pillow.
         RuntimeError: frames without Graphviz; an MP4 without ffmpeg. Says what to install.
@@ -60,9 +61,13 @@ def animate(x: Any, path: str | os.PathLike[str], *, seconds: float = 0.9, **cho
         raise ValueError(f"animate: {path.name} ends in none of .{', .'.join(FORMATS)}")
     if not seconds > 0:
         raise ValueError(f"animate: seconds={seconds!r} for each step; it takes more than none")
-    if choices.get("view") == "rolled" or choices.get("level") == "layer":
+    if isinstance(x, Picture) and choices:
+        raise TypeError(
+            f"animate: {', '.join(choices)} for a picture that is drawn already. Pass what it shows instead."
+        )
+    picture = x if isinstance(x, Picture) else draw(x, **choices)
+    if picture.is_rolled:
         raise ValueError("animate: a rolled view shows one step for all, so there is no time to go through in it")
-    picture = draw(x, **choices)
     content = {"svg": _svg, "html": _page, "gif": _gif, "mp4": _mp4}[kind](picture, seconds)
     with replace_file(path) as file:
         file.write(content)

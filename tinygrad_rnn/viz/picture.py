@@ -54,6 +54,11 @@ class Picture:
         self._options = options
 
     @property
+    def is_rolled(self) -> bool:
+        """Whether one step stands for all."""
+        return self._options.is_rolled
+
+    @property
     def svg(self) -> str:
         """The picture as SVG, by the project's own writer."""
         return to_svg(self.scene)
