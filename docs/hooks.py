@@ -2,6 +2,8 @@
 
 ``<!-- source: tinygrad_rnn.module.name -->`` in a page becomes the source of that function, class, method or
 assignment, without its docstring, which stands in the API reference; several names of one module become one block.
+``<!-- derivation: lstm -->`` becomes the derivation of that network, with equations as MathML, and
+``<!-- worksheet: elman delta dL/dW -->`` one of which these lines are blank.
 ``<!-- functions -->`` becomes the table of functions that differentiate, with the order to which the tests check each.
 Each example becomes a page, and so do the gallery, the notebooks, as they run, and the list of changes. The pages to
 explore and the report of the tour are made when the site is.
@@ -22,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 SOURCE = re.compile(r"^<!-- source: ([\w. ]+) -->$", flags=re.MULTILINE)
+DERIVATION = re.compile(r"^<!-- (derivation|worksheet): ([\w-]+) ?(.*) -->$", flags=re.MULTILINE)
 FUNCTIONS = "<!-- functions -->"
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -84,7 +87,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     markdown = markdown.replace("../examples/README.md", "examples/index.md")
     markdown = markdown.replace(f"../../{GALLERY}/", "../gallery/")  # from the pages of the tutorial
     markdown = markdown.replace(f"../{GALLERY}/README.md", "gallery.md").replace(f"../{GALLERY}/", "gallery/")
-    return with_functions(with_source(markdown))
+    return with_functions(with_derivations(with_source(markdown)))
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -95,6 +98,22 @@ def on_page_content(html: str, **_: Any) -> str:
 def with_source(markdown: str) -> str:
     """The page with the source that it asks for."""
     return SOURCE.sub(lambda match: f"```python\n{source_of(match[1])}\n```", markdown)
+
+
+def with_derivations(markdown: str) -> str:
+    """The page with the derivations and worksheets that it asks for."""
+    return DERIVATION.sub(_derivation, markdown)
+
+
+def _derivation(match: re.Match[str]) -> str:
+    from tinygrad_rnn import derive
+    from tinygrad_rnn.derivation.page import fragment
+    from tinygrad_rnn.report.networks import BY_NAME
+
+    kind, network, blanks = match.groups()
+    written = derive(BY_NAME[network]().loss)
+    lines = written.lines if kind == "derivation" else written.worksheet(blanks.split()).lines
+    return f'<div class="derivation">\n{fragment(lines, heading="h4")}\n</div>'
 
 
 def with_functions(markdown: str) -> str:

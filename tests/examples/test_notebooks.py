@@ -18,6 +18,15 @@ SHOWS = {
         "Its sum is the gradient: True",
         "L = 1.36",
     ],
+    "derive_your_own_cell": [
+        "∂L/∂h_t = ∂L/∂e [t = T] + 0.7 ∂L/∂h_{t+1} + (Δ_{t+1} Wᵀ)[:3]",
+        "def derivative(W, b",
+        "<math",
+        "✗ ∂L/∂h_t = ",
+        "the term 0.7 ∂L/∂h_{t+1} was left out",
+        "only the last step in the sum of Δ_t",
+        "2 of 4 right.",
+    ],
     "why_gradients_vanish": [
         "w = 0.9: ∂s_50/∂s_0 = 0.005154",
         "w = 1.9: ∂s_50/∂s_0 = 8.663e+13",

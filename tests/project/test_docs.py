@@ -92,6 +92,18 @@ def test_every_page_is_in_the_navigation() -> None:
     assert listed == written | MADE
 
 
+def test_derivations_on_pages_have_equations():
+    """Each is one block of HTML, which Markdown doesn't touch; a worksheet has the blanks that it asks for."""
+    hooks = load("hooks")
+    asked = [found[0] for page in PAGES for found in hooks.DERIVATION.finditer(page.read_text(encoding="utf-8"))]
+    assert len(asked) >= 2
+    for text in asked:
+        html = hooks.with_derivations(text)
+        assert html.startswith("<div") and "\n\n" not in html
+        assert html.count("<math") > 10
+    assert "(2)</mtext>" in hooks.with_derivations("<!-- worksheet: elman delta dL/dW -->")
+
+
 def test_every_example_becomes_a_page() -> None:
     pages = load("hooks").pages_of_examples()
     index = pages.pop("examples/index.md")

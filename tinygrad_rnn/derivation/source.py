@@ -17,6 +17,7 @@ from .arithmetic import is_sum
 from .entries import Unit
 from .expressions import Apply, Data, During, Expression, Parameter, Reference, Step, Steps, Sum
 from .grain import ACTIVATIONS
+from .latex import GREEK
 from .line_breaks import broken, wrapped
 from .lines import Line
 from .loops import Loop, program, straight
@@ -335,7 +336,7 @@ def _is_put(expression: Expression) -> bool:
 
 def _identifier(name: str, taken: Iterable[str]) -> str:
     """A name as a Python variable in ASCII that isn't taken, whatever is in it: the text of a derivation is run."""
-    plain = re.sub(r"\W", "_", name, flags=re.ASCII)[:MOST_LETTERS]
+    plain = re.sub(r"\W", "_", "".join(GREEK.get(c, c) for c in name), flags=re.ASCII)[:MOST_LETTERS]
     if not plain or plain[0].isdigit() or plain.startswith("__"):
         plain = f"w_{plain}"
     if keyword.iskeyword(plain) or plain in TAKEN or TEMPORARY.fullmatch(plain):

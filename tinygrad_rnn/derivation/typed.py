@@ -60,17 +60,14 @@ def as_python(typed: str, symbols: Mapping[str, str]) -> Typed:
 
 
 def _any_of(signs: Iterable[str]) -> re.Pattern[str]:
-    """Any of some signs, the longest that fits; none begins or ends within a word."""
-    longest_first = sorted(signs, key=len, reverse=True)
-    begins, ends = r"(?<![\w.])", r"(?![^\W_])"
-    return re.compile(
-        "|".join(
-            (begins if s[0].isalnum() and len(s) > 1 else "")
-            + re.escape(s)
-            + (ends if s[0] not in SIGNS and s[-1].isalnum() else "")
-            for s in longest_first
-        )
-    )
+    """A pattern of the signs, the longest that fits; a name neither begins nor ends within a word."""
+    return re.compile("|".join(map(_pattern, sorted(signs, key=len, reverse=True))))
+
+
+def _pattern(sign: str) -> str:
+    begins = r"(?<![\w.])" if sign[0].isalnum() and sign not in SIGNS else ""
+    ends = r"(?![^\W_])" if sign[-1].isalnum() and sign not in SIGNS else ""
+    return begins + re.escape(sign) + ends
 
 
 def hint(text: str) -> str:
