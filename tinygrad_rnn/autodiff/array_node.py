@@ -1,6 +1,6 @@
 """A node that holds an array: how the rules of primitives are applied to it, and what may go into it.
 
-This is what a Tensor is to the walks of ``graph``; what it is to users stands in ``tensor``.
+The walks of ``graph`` see a Tensor as this class; its interface for users is in ``tensor``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .rules.reductions import sum_to_shape
 from .rules.shape import astype
 from .texts import printable
 
-# Arguments that can't change behind the graph's back, and go into a node as they are.
+# Types of arguments that can't change afterwards, so they enter a node without a copy.
 IMMUTABLE = frozenset(
     {float, int, bool, str, slice, type(None), type(Ellipsis), type, np.float64, np.float32, np.int64, np.bool_}
 )
@@ -31,12 +31,12 @@ class ArrayNode(Node):
 
     __slots__ = ("_arrays", "_data", "_keywords")
 
-    _data: Any  # the value: an ndarray; a tuple of them in the hidden node of an operation with several results
+    _data: Any  # the value: an ndarray, or a tuple of them in the hidden node of an operation with several results
     _arrays: Any  # the arguments as they were at forward time, as plain arrays
     _keywords: dict[str, Any]
 
     def _pull_back(self, g: Any) -> list[Any]:
-        """Apply the vjp rules; a Tensor as cotangent means: to Tensors, so that the rules are recorded in turn."""
+        """Apply the vjp rules: to arrays or, if the cotangent is a Tensor, to Tensors, so that they are recorded."""
         ans, args = self._data, self._arrays
         if g.__class__ is not ndarray:
             g = self._settled(g)
@@ -46,7 +46,7 @@ class ArrayNode(Node):
         if vjps.__class__ is not list:
             found = vjps(edges, g, ans, *args, **keywords)
             return [None if c is None else conformed(c, inputs[i]._data, self, i) for i, c in zip(edges, found)]
-        # The commonest shape is spelled out below: passing *args on costs as much as a small product.
+        # The most frequent case is written out: passing *args on costs as much as a small product.
         plain_pair = not keywords and len(args) == 2
         a, b = args if plain_pair else (None, None)
         contributions = []
@@ -89,7 +89,7 @@ class ArrayNode(Node):
         return self.inputs
 
     def _settled(self, g: Any) -> Any:
-        """The sum of the contributions to this node, all there: what arrived in parts is put together."""
+        """The complete cotangent of this node: contributions that arrived in parts are put together."""
         if isinstance(g, Outputs):
             return g.assembled((len(self._data),))
         return conformed(g.assembled(self._data.shape), self._data) if isinstance(g, Parts) else g
@@ -120,7 +120,7 @@ def value_of(a: Any) -> Any:
 
 
 def owned(a: Any, op: Primitive) -> Any:
-    """A constant on its way into a node: copied, so that what the caller does to it later can't reach the graph."""
+    """A constant for a node: a copy, so that later changes by the caller don't reach the graph."""
     if isinstance(a, tuple) and not any(isinstance(part, (list, np.ndarray)) for part in a):
         return a
     if isinstance(a, tuple):
@@ -167,13 +167,13 @@ def is_recorded(g: Any) -> bool:
 
 
 def conformed(c: Any, value: Any, made_by: Any = None, argument: int = 0) -> Any:
-    """A contribution in the shape and dtype of the value it belongs to: the only place that sees to it.
+    """A contribution in the shape and dtype of its value; no other place changes these.
 
-    What was broadcast is summed. Nothing is reshaped: the right number of elements in a wrong shape is a mistake.
+    Broadcast axes are summed. Nothing is reshaped: the right number of elements in a wrong shape is a mistake.
 
     Args:
-        c: the contribution, as a rule gave it.
-        value: what has the shape and dtype.
+        c: the contribution, as a rule returned it.
+        value: the value with the right shape and dtype.
         made_by: the node or the Value whose rule it was, for the error.
         argument: the index of the argument, for the error.
 

@@ -26,15 +26,15 @@ class Node:
     """A value in the graph, with how it was made. Tensor and Scalar are nodes.
 
     Attributes:
-        requires_grad: whether a gradient is wanted for it, or for something that it was made of.
-        grad: where the backward pass leaves the gradient of a leaf.
-        name: what the user calls it.
+        requires_grad: True if a gradient is wanted for it, or for one of its ancestors.
+        grad: the gradient of a leaf, after a backward pass.
+        name: the user's name for it.
         serial: its place in the order of recording.
-        op: what made it; None for a leaf.
+        op: the operation that made it; None for a leaf.
         inputs: the arguments of ``op``, nodes and constants.
-        edges: which of them lead to something that requires a gradient; None once the graph has been freed.
+        edges: the numbers of the inputs that require a gradient; None once the graph has been freed.
         scope: the layer and time step in which it was made.
-        labels: what it is to the model (output, state h, gate f, ...).
+        labels: its roles in the model (output, state h, gate f, ...).
     """
 
     __slots__ = (
@@ -50,20 +50,20 @@ class Node:
     edges: Sequence[int] | None
     scope: Scope
     labels: tuple[Label, ...]
-    knot: Any  # of some nodes: where a chain that is dropped comes apart; see ``letting_go``
+    knot: Any  # set for some nodes only: a place where a long chain comes apart when it is freed; see ``letting_go``
 
     __hash__ = object.__hash__
 
     def _pull_back(self, g: Any) -> Sequence[Any]:
-        """The cotangent of this node, taken back along its edges: a contribution for each, None where there is none."""
+        """The contributions of this node's cotangent to its inputs: one for each edge, None where there is none."""
         raise NotImplementedError
 
     def _push_forward(self, tangents: list[Any]) -> Any:
-        """The tangents of the inputs (None where there is none), taken forward to this node."""
+        """The tangent of this node, from the tangents of its inputs (None where an input has none)."""
         raise NotImplementedError
 
     def _own(self, g: Any) -> Any:
-        """The cotangent of this node as a value that nothing else shares, to be handed out."""
+        """A copy of this node's cotangent that nothing else shares, for the user."""
         return g
 
     def _seed(self, gradient: Any) -> Any:
@@ -120,7 +120,7 @@ def initialise(node: Node, requires_grad: bool, name: str | None = None) -> None
     node.labels = ()
 
 
-# Results of operations that are to get their gradient, too, by their serial numbers: Tensors have an == of their own.
+# The results of operations whose gradient is kept, by serial number: a Tensor can't be a key, because of its own ==.
 retaining: weakref.WeakValueDictionary[int, Node] = weakref.WeakValueDictionary()
 
 
@@ -130,11 +130,11 @@ def retained(nodes: Iterable[Node]) -> set[Node]:
 
 
 class Spent(tuple[int, ...]):
-    """The edges of a node in a graph whose gradients have been taken: it is still there, but only to be looked at."""
+    """The edges of a node in a graph whose gradients have been taken: it is kept, but only to be looked at."""
 
 
 def freed_graph(node: Node) -> RuntimeError:
-    """The error for a walk through a graph that is no longer there."""
+    """The error for a walk through a graph that was freed."""
     where = f" ({node.op.name} at {node.scope})" if str(node.scope) else f" ({node.op.name})"
     return RuntimeError(
         f"the graph behind this value was freed by an earlier backward(){where}. For another gradient run the forward "
@@ -147,9 +147,9 @@ def ancestors(roots: Iterable[Node], stop: Container[Node] = (), spent: bool = T
     """The ancestors of ``roots`` that lead to something that requires a gradient, latest first; the roots included.
 
     Args:
-        roots: where to begin.
-        stop: nodes that are not to be looked behind.
-        spent: whether a graph whose gradients have been taken will do, since this is only to look at it.
+        roots: the nodes to begin with.
+        stop: nodes whose own inputs are not visited.
+        spent: True to accept a graph whose gradients have been taken, because it is only looked at.
 
     Raises:
         RuntimeError: part of the graph was freed, or is spent.
@@ -200,12 +200,12 @@ class Observer:
 
 
 def observe_backward(root: Node, observer: Observer, gradient: Any = None) -> dict[Node, Any]:
-    """Walk backward from ``root`` for an observer. Looking doesn't touch: no ``.grad`` changes, nothing is freed.
+    """Walk backward from ``root`` for an observer. Nothing changes: no ``.grad`` is set, nothing is freed.
 
     Args:
         root: a Tensor or a Scalar.
-        observer: is told of everything.
-        gradient: the cotangent to start with; may be left out where there is one number.
+        observer: its methods are called with every cotangent and contribution.
+        gradient: the cotangent to start with; may be left out for a single number.
 
     Returns:
         The cotangent of every leaf that requires a gradient.
@@ -271,10 +271,10 @@ def backward_walk(
         cotangents: the cotangent of each root, where the walk starts.
         nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
         targets: the nodes whose cotangents are wanted; the walk does not go beyond them. By default all leaves.
-        also: nodes on the way whose cotangents are wanted besides; the walk goes on behind them.
+        also: further nodes whose cotangents are wanted; the walk continues beyond them.
         free: forget each node's inputs on the way, so that memory falls as the walk proceeds.
         spend: mark each node as spent on the way: it stays to be looked at.
-        observer: told of every cotangent and every contribution, in the order of the walk.
+        observer: sees every cotangent and every contribution, in the order of the walk.
 
     Returns:
         The cotangent of each target that was reached.
@@ -308,7 +308,7 @@ def backward_walk(
             total += contribution
             return total
         total = total + contribution
-        if not (recorded and isinstance(total, np.ndarray)):  # zeros of step functions, which may meet Tensors
+        if not (recorded and isinstance(total, np.ndarray)):  # a step function's zero: a Tensor may follow
             summed.add(node)
         return total
 

@@ -1,8 +1,8 @@
 """The graph after ``backward()``: a large one is freed, a small one is kept to be looked at.
 
-Memory is what a graph costs, so a large one is freed on the way. A small one costs next to nothing, and whoever calls
-``backward()`` first and draws afterwards finds it still there: the graph of the latest ``backward()`` of a thread stays
-as long as its loss does, until the next ``backward()``. It is spent, that is, no gradient can be taken of it again.
+A large graph costs memory, so it is freed during the walk. A small one costs next to nothing, and a user may call
+``backward()`` first and draw afterwards: so the graph of a thread's latest ``backward()`` stays as long as its loss
+does, until the next ``backward()``. It is spent, that is, no gradient can be taken of it again.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def gradients_of(root: Node, cotangent: Any, retain: bool, keep: bool | None, wa
 def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
     """Return True if the graph of a ``backward()`` stays to be looked at after its walk.
 
-    The small graph that an earlier ``backward()`` had left, if it is still there, is freed.
+    The small graph that an earlier ``backward()`` left is freed, if it still exists.
 
     Args:
-        root: where the walk begins.
-        nodes: all that it visits.
-        keep: what the caller wants; None to keep small graphs.
+        root: the node where the walk begins.
+        nodes: the nodes that it visits.
+        keep: the caller's wish; None to keep small graphs.
     """
     before = None if _latest.root is None else _latest.root()
     _latest.root = None
@@ -85,7 +85,7 @@ def _is_small(nodes: Sequence[Node]) -> bool:
 
 
 def _free_spent(root: Node) -> None:
-    """Free what is spent of the graph behind a node."""
+    """Free the spent part of the graph behind a node."""
     stack = [root]
     while stack:
         node = stack.pop()

@@ -1,9 +1,9 @@
 """Freeing a long chain of nodes piece by piece, so that the stack of a small thread is enough.
 
-Whoever drops the last node of a chain has Python free it, then what it alone kept alive, and so on, each inside of the
-one before. Python bounds how deep that goes, but in versions 3.12 and 3.13 only at ten thousand objects, for which the
-stack of a thread may be too small. So here and there in the graph is a **knot**, which holds a node's inputs as well:
-what is dropped comes as far as the next knots, and from these on it is freed in turn.
+When the last node of a chain is dropped, Python frees it, then its inputs, and so on, each call inside of the one
+before. Python limits this depth, but in versions 3.12 and 3.13 only at ten thousand objects, for which the stack of a
+thread may be too small. So here and there in the graph is a **knot**, which holds a node's inputs as well: freeing
+proceeds to the next knots, and from these on it continues one after another.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Picture:
 
     @property
     def is_rolled(self) -> bool:
-        """Whether one step stands for all."""
+        """True if one step stands for all."""
         return self._options.is_rolled
 
     @property
