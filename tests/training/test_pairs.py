@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn, optim, training
 from tinygrad_rnn.data import Batch, Batches
+from tinygrad_rnn.training.choices import as_metrics
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(70, 6, 3)).astype(np.float32)  # N = 70, T = 6
@@ -190,6 +191,14 @@ def test_a_run_with_metrics_goes_on_from_its_checkpoint(tmp_path: Any) -> None:
         )
 
 
+def test_metrics_in_a_list_have_the_names_of_their_functions() -> None:
+    def positive(prediction: Any, targets: Any) -> Any:
+        return np.mean(prediction > 0)
+
+    assert list(as_metrics([training.accuracy, positive, "nll"])) == ["accuracy", "positive", "nll"]
+    assert as_metrics(positive) == {"positive": positive}
+
+
 def test_accuracy_counts_what_counts() -> None:
     scores = np.array([[[2.0, 1.0], [0.0, 1.0]], [[0.0, 3.0], [5.0, 1.0]]])  # T = B = 2; classes 0, 1; 1, 0
     target = np.array([[0, 1], [0, 0]])
@@ -254,6 +263,11 @@ def test_what_is_refused(words: str, change: dict[str, Any]) -> None:
     asked: dict[str, Any] = {"model": to_one(), "data": (X, CLASSES), "loss": "cross_entropy", "epochs": 1, **change}
     with pytest.raises((TypeError, ValueError), match=words):
         tr.fit(**asked)
+
+
+def test_parameters_that_were_not_asked_for() -> None:
+    with pytest.raises(TypeError, match=r"Adam takes parameters, not a function.*model\.parameters\(\), called"):
+        optim.Adam(to_one().parameters)
 
 
 def test_what_is_pytorchs_is_refused() -> None:

@@ -9,6 +9,7 @@ import encodings.aliases
 import json
 import math
 import re
+import sys
 from typing import Any, NoReturn
 
 from ..autodiff.texts import printable
@@ -152,6 +153,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """``--quiet``."""
     parser.add_argument("--quiet", action="store_true", help="no progress bar, and no word more than the result")
+
+
+def progress(quiet: bool) -> bool | str | None:
+    """How a command shows how far it is: a bar on a terminal, a line every few seconds elsewhere, or nothing."""
+    if quiet or sys.stderr is None:  # as it is where there is no console
+        return False
+    return None if sys.stderr.isatty() else "lines"
 
 
 def print_json(found: Any) -> None:

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     # One thread: a model this small gains little from two, and loses much to them where the machine is busy.
     with threadpool_limits(limits=1):
         flows = study_flows(options.seed)
-        progress = False if options.quiet else None
+        progress = o.progress(options.quiet)
         learned = learn(text, source, seed=options.seed, seconds=options.seconds, progress=progress)
     tell_learned(learned)
     write(sample, learned.after)

@@ -165,7 +165,7 @@ def train(
                 checkpoints=folder.checkpoints,
                 resume=options.resume,
                 callbacks=[lambda run: model.append(run.model) if not model else None],
-                progress=False if options.quiet or options.json else None if sys.stderr.isatty() else "lines",
+                progress=o.progress(options.quiet or options.json),
                 validate=True,
                 validate_every=options.validate_every,
                 communicator=communicator,

@@ -45,6 +45,8 @@ class Optimizer:
         self.state: dict[Tensor, dict[str, Any]] = {}
         if hasattr(parameters, "parameters"):
             raise TypeError(f"{self.name} takes parameters, not a module: pass module.parameters()")
+        if callable(parameters):
+            raise TypeError(f"{self.name} takes parameters, not a function: pass model.parameters(), called")
         given: list[Any] = [parameters] if isinstance(parameters, Tensor) else list(parameters)
         if not given:
             raise ValueError(f"{self.name}: no parameters to update")

@@ -141,7 +141,7 @@ class Learned(NamedTuple):
     after: str
 
 
-def learn(text: str, source: str, *, seed: int, seconds: float, progress: bool | None) -> Learned:
+def learn(text: str, source: str, *, seed: int, seconds: float, progress: bool | str | None) -> Learned:
     """Train a character model on a text and let it write, before and after.
 
     Args:
@@ -149,7 +149,7 @@ def learn(text: str, source: str, *, seed: int, seconds: float, progress: bool |
         source: what the text is called.
         seed: everything random follows from it.
         seconds: how long to train.
-        progress: whether to show a bar; None: on a terminal.
+        progress: whether to show a bar; None: on a terminal; "lines": lines instead.
     """
     model, history, unseen = train_on_text(text, seconds=seconds, seed=seed, progress=progress)
     untrained = LanguageModel(CharacterVocabulary.from_text(text), seed=np.random.default_rng(seed))

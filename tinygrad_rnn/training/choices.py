@@ -127,7 +127,7 @@ def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
     """Return metric functions by name.
 
     Args:
-        given: such a dict, whose functions can be named; or one name or several of ``METRICS``; or None.
+        given: such a dict, whose functions can be named; or one or several functions, or names of ``METRICS``; or None.
         batch_first: as in ``as_loss``.
 
     Raises:
@@ -136,10 +136,10 @@ def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
     """
     if given is None:
         return {}
-    if isinstance(given, str):
+    if isinstance(given, str) or callable(given):
         given = [given]
-    if isinstance(given, (list, tuple)) and all(isinstance(one, str) for one in given):
-        given = {name: name for name in given}
+    if isinstance(given, (list, tuple)) and all(isinstance(one, str) or callable(one) for one in given):
+        given = {one if isinstance(one, str) else getattr(one, "__name__", type(one).__name__): one for one in given}
     if not isinstance(given, Mapping):
         raise TypeError(
             'fit: metrics is a dict from names to functions of (prediction, targets), such as {"accuracy": '
