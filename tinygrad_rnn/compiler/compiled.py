@@ -69,7 +69,7 @@ class Compiled:
 
     @property
     def plans(self) -> list[Plan]:
-        """The plans made so far, one for each form of arguments; ``print`` shows what one does where.
+        """The plans made so far; ``print`` shows what one does where, and whether for all lengths or for some alone.
 
         Example:
             >>> import numpy as np
