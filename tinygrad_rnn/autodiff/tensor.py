@@ -4,9 +4,9 @@ A Tensor *is* a node of the graph. It speaks NumPy's own protocols, ``__array_uf
 model is written in plain NumPy: ``np.tanh(x @ U + h @ W + b)`` runs unchanged on ndarrays, where it is just NumPy,
 and on Tensors, where every operation is also recorded. There is no wrapped namespace to import.
 
-Who owns what: ``tensor(a)`` copies, constants that enter an operation are copied, and a result belongs to its node. An
-array that a node holds is never written to afterwards; an update *rebinds* a parameter's data to a new array. That is
-why the backward pass always sees the values of the forward pass.
+Ownership: ``tensor(a)`` copies, constants that enter an operation are copied, and a result belongs to its node. Nobody
+writes to an array that a node holds; an update *rebinds* a parameter's data to a new array. So the backward pass always
+sees the values of the forward pass.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from .rules.shape import astype, reshape, swapaxes, transpose
 from .scope import context, traces, watches
 from .updating import InPlaceOperators, read_only
 
-# What a cell is given and returns: an ndarray, a Tensor, or an object array of Scalars, for the same code runs on each.
-# To type checkers that is anything, since NumPy's own hints say ndarray where a Tensor comes out.
+# each. To type checkers it is Any, because NumPy's own hints say ndarray where a Tensor is returned.
+# each. To type checkers it is Any, because NumPy's own hints say ndarray where the result is a Tensor.
 Array: TypeAlias = Any
 
 NO_KEYWORDS: dict[str, Any] = {}
@@ -57,7 +57,7 @@ bare_object = object.__new__
 
 ONE, OTHER = EVERY
 
-# ``np.add.reduce`` and its like, which NumPy's own Python code prefers, by the functions that they are.
+# The functions that ``np.add.reduce`` and its like are equal to; NumPy's own Python code calls these.
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.add: np.sum,
     np.multiply: np.prod,
@@ -228,8 +228,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         """Add the gradient of this Tensor to the ``.grad`` of every leaf that it was made of and that requires one.
 
         Args:
-            gradient: the cotangent to start with, of the same shape; may be left out for a Tensor with one element,
-                where it is 1.
+            gradient: the cotangent to start with, of the same shape; 1 by default for a Tensor with one element.
             retain_graph: retain the graph for another ``backward()``; by default it is freed on the way, or kept.
             create_graph: record the backward pass too, so that the gradients can be differentiated; retains the graph.
             keep: keep the graph to be looked at (by ``draw``, ``compare``, ``explanation``) as long as this Tensor.

@@ -156,7 +156,7 @@ def add_quiet(parser: argparse.ArgumentParser) -> None:
 
 
 def progress(quiet: bool) -> bool | str | None:
-    """How a command shows how far it is: a bar on a terminal, a line every few seconds elsewhere, or nothing."""
+    """The progress display of a command: a bar on a terminal, a line every few seconds elsewhere, or nothing."""
     if quiet or sys.stderr is None:  # as it is where there is no console
         return False
     return None if sys.stderr.isatty() else "lines"

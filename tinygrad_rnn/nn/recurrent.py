@@ -38,16 +38,16 @@ class Recurrent(Module):
         cells: one cell; or a list of layers, the lowest first. A layer is a cell or, to go through time in both
             directions, a pair of cells, forward and reverse, whose outputs are joined along the last axis. Or, with
             ``inputs``, a function that makes a cell from the size of its inputs, called once for each cell.
-        inputs: n, the size of what the lowest layer takes, if the cells are to be made.
-        num_layers: how many layers of cells to make.
-        bidirectional: whether each is to go through time in both directions.
+        inputs: n, the size of the lowest layer's input, if ``cells`` is a function.
+        num_layers: the number of layers to make.
+        bidirectional: True if each layer goes through time in both directions.
         dropout: the probability with which an output of any layer but the last is zeroed in training.
-        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: k, for truncated BPTT: no gradient flows from a step past the one at which its chunk of k steps began.
             Or ``(k1, k2)``: the outputs of every k1 steps look back through the last k2.
-        checkpoint_every: k, for long sequences: of every k steps only outputs and final state are kept, and the rest is
-            computed again in the backward pass. With k near √T the memory beside inputs and outputs grows with √T, for
-            one more forward pass.
+        checkpoint_every: k, for long sequences: only the outputs and the final state of every k steps are kept, and the
+            rest is computed again in the backward pass. With k near √T the memory beside inputs and outputs grows with
+            √T, for one more forward pass.
         executor: "numpy", "numba" or "auto", to run the loops over time compiled, as with ``tinygrad_rnn.compile``.
         seed: for dropout: an int, a numpy.random.Generator, or None for the package's own.
 

@@ -61,12 +61,12 @@ class RNN(_Stack):
     Args:
         inputs: n, the size of x.
         units: d, the size of the state.
-        num_layers: L, how many layers stand one on the other.
+        num_layers: L, the number of layers on top of each other.
         activation: "tanh", "relu", "sigmoid", or any function.
-        bias: whether there are biases.
-        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        bias: True for biases.
+        bidirectional: True if each layer also goes through time in reverse; outputs are then (T, B, 2d).
         dropout: the probability with which an output of any layer but the last is zeroed in training.
-        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
         executor: for more speed, as in ``Recurrent``.
@@ -122,16 +122,16 @@ class LSTM(_Stack):
     Args:
         inputs: n, the size of x.
         units: d, the size of the state.
-        num_layers: L, how many layers stand one on the other.
-        bias: whether there are biases.
-        peepholes: whether the gates see the cell state.
+        num_layers: L, the number of layers on top of each other.
+        bias: True for biases.
+        peepholes: True if the gates see the cell state.
         projection: the size of a linear projection of the hidden state; None for none.
-        coupled: whether the input gate is 1 - f.
+        coupled: True if the input gate is 1 - f.
         forget_bias: added to the forget gate's bias at the start.
-        norm: what normalises products and cell state, such as ``nn.LayerNorm``; None for nothing.
-        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        norm: the normalisation of products and cell state, such as ``nn.LayerNorm``; None for none.
+        bidirectional: True if each layer also goes through time in reverse; outputs are then (T, B, 2d).
         dropout: the probability with which an output of any layer but the last is zeroed in training.
-        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
         executor: for more speed, as in ``Recurrent``.
@@ -199,12 +199,12 @@ class GRU(_Stack):
     Args:
         inputs: n, the size of x.
         units: d, the size of the state.
-        num_layers: L, how many layers stand one on the other.
-        bias: whether there are biases.
-        reset: whether the reset gate stands "after" or "before" the product.
-        bidirectional: whether each layer also goes through time in reverse; outputs are then (T, B, 2d).
+        num_layers: L, the number of layers on top of each other.
+        bias: True for biases.
+        reset: the place of the reset gate, "after" or "before" the product.
+        bidirectional: True if each layer also goes through time in reverse; outputs are then (T, B, 2d).
         dropout: the probability with which an output of any layer but the last is zeroed in training.
-        batch_first: whether x and output are (B, T, ...) instead of (T, B, ...). States never are.
+        batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
         truncate: for truncated BPTT, as in ``Recurrent``.
         checkpoint_every: for less memory, as in ``Recurrent``.
         executor: for more speed, as in ``Recurrent``.

@@ -22,12 +22,12 @@ Cell = Callable[[Any, Any], Any]
 class Noisy(NamedTuple):
     """An input together with noise, for a cell with a method ``draw(x, state, steps)``, which draws before the loop.
 
-    ``draw`` gets the first input, the initial state and the number of steps, and gives an array (steps, ...), or a tree
-    of such, or None: arrays that nobody will change. So the cell itself stays a function of what it is given.
+    ``draw`` takes the first input, the initial state and the number of steps, and returns an array (steps, ...), a tree
+    of such arrays, or None; nobody may change the arrays. So the cell itself stays a function of its arguments.
 
     Attributes:
         x: the input of this step.
-        noise: what was drawn for this step.
+        noise: the random numbers for this step.
     """
 
     x: Any
@@ -40,24 +40,24 @@ def unroll(
     """Run a cell over a sequence.
 
     Args:
-        cell: ``y, state = cell(x, state)``. A function that gives one array is a cell whose output is its state. A
-            compiled one runs the whole loop as generated code; one that has an ``unroll`` method of its own is asked.
+        cell: ``y, state = cell(x, state)``. A function that returns a single array is a cell whose output is its state.
+            A compiled cell runs the whole loop as generated code; a cell's own ``unroll`` method is used if it has one.
         xs: the inputs, (T, ...): an ndarray or a Tensor, or an object array of Scalars; ``xs[t-1]`` is the input at
-            time step t. A tuple, NamedTuple or dict of such gives the cell a tuple, NamedTuple or dict. None for a
-            cell without inputs, which then needs ``steps``.
-        state: the state before the first step, an array or a tuple, NamedTuple or dict of arrays. None asks
-            ``cell.initial_state(x)`` for one.
-        steps: how many steps to take; by default the length of ``xs``.
+            time step t. With a tuple, NamedTuple or dict of these, the cell gets a tuple, NamedTuple or dict. None for
+            a cell without inputs, which then needs ``steps``.
+        state: the state before the first step, an array or a tuple, NamedTuple or dict of arrays. None for
+            ``cell.initial_state(x)``.
+        steps: the number of steps; by default the length of ``xs``.
         reverse: go from the last step to the first; ``ys`` stays in the order of ``xs``, and so do the numbers of the
             steps.
 
     Returns:
-        ``(ys, state)``: the outputs of all steps as one Tensor (T, ...), or a tree of such if each output is a tree;
-        and the state after the last.
+        ``(ys, state)``: the outputs of all steps as one Tensor (T, ...), or a tree of Tensors if each output is a tree;
+        and the state after the last step.
 
     Raises:
-        TypeError: the cell has no initial state and none was given; or it gives something else than an array or a pair;
-            or it is no cell.
+        TypeError: the cell has no initial state and none was given; or it returns something other than an array or a
+            pair; or it is not a cell.
         ValueError: neither ``xs`` nor ``steps``; more steps than inputs; ``xs`` has no axis of time.
 
     Everything that is recorded inside a step carries its number, counted from 1 as in the articles; outputs and the
