@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
 from tests.comparison.planted import composed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401  (they register their networks)
 from tests.comparison.planted.common import NETWORKS
-from tinygrad_rnn.comparison.measures import Tolerance
-from tinygrad_rnn.comparison.search import Search
-from tinygrad_rnn.derivation.editing import Bench
-from tinygrad_rnn.derivation.edits import edits_of
-from tinygrad_rnn.derivation.hand import Hand
+from tests.comparison.planted.found_again import TEN, found_again
 
-TEN = ["elman in rows", "elman in columns", "elman in one matrix", "jordan", "stacked", "both directions", "leaky",
-       "residual", "embedding", "learnt beginning"]  # fmt: skip
-EVERY = 9  # of the edits of a line, so many apart
+EVERY = 9  # of the edits of a line, so many apart; ``python -m tests.comparison.planted -e`` takes all
 
 
 @pytest.mark.parametrize("name", TEN)
 def test_an_edit_is_found_again_from_its_gradients(name):
-    network = NETWORKS[name]
-    derivation = tr.derive(network.loss, network.parameters, network.data)
-    bench, hand, equal = Bench(derivation), Hand(derivation), Tolerance(1e-9).equal
-    tried, found = 0, 0
-    with np.errstate(all="ignore"):
-        for line in derivation.lines:
-            for edit in list(edits_of(line, hand, 0))[::EVERY] if line.kind != "forward" else ():
-                try:
-                    run = bench.run([edit])
-                    given = {one: run.gradient(one) for one in run.touched}
-                except Exception:  # an edit that can't be run can't be made
-                    continue
-                wrong = {
-                    one: g for one, g in given.items() if not equal(g, bench.gradient(one)) and np.isfinite(g).all()
-                }
-                if not wrong:
-                    continue
-                tried += 1
-                right = frozenset(bench.shapes) - set(wrong)
-                search = Search(derivation, wrong, right, equal, time.perf_counter() + 60)
-                found += any(search.usual())
+    found, tried = found_again(NETWORKS[name], EVERY)
     print(f"{name}: {found} of {tried} edits found again")
     assert tried > 20 and found == tried
 
@@ -66,10 +38,10 @@ def elman(p, transpose, slope, sign, before):
 XS = np.random.default_rng(0).normal(size=(4, 2))
 SLIPS = {
     (0, 0, 1, 1): ("W stands where its transpose belongs", "1 - h_t² was left out"),
-    (1, 0, -1, 1): ("with the other sign", "1 - h_t² was left out"),
+    (1, 0, -1, 1): ("the other sign", "1 - h_t² was left out"),
     (1, 0, 1, 0): ("1 - h_t² was left out", "h_t stands where h_{t-1} belongs"),
     (0, 1, 1, 0): ("W stands where its transpose belongs", "h_t stands where h_{t-1} belongs"),
-    (1, 1, -1, 0): ("with the other sign", "h_t stands where h_{t-1} belongs"),
+    (1, 1, -1, 0): ("the other sign", "h_t stands where h_{t-1} belongs"),
 }
 
 

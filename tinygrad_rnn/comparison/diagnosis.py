@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation, derive
-from ..derivation.editing import Bench
+from ..derivation.editing import Bench, has_kinks
 from ..recorded.recording import Recording
 from .arrays import changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart
@@ -138,7 +138,7 @@ class _Case:
 
     def _searched_beside_a_convention(self, derivation: Derivation) -> tuple[list[Diagnosis], list[str]] | None:
         """The explanations of a derivation with a mistake that also takes 0 for the derivative at a kink."""
-        kinks = Bench(derivation).kinks()
+        kinks = Bench(derivation).kinks() if has_kinks(derivation.lines) else []
         if not kinks or time.perf_counter() > self.deadline:
             return None
         found, said = self._searched(derivation.with_lines({kink.line: kink.expression for kink in kinks}), False)

@@ -146,6 +146,11 @@ class Bench:
         return np.broadcast_to(np.asarray(value), self.shapes[name])
 
 
+def has_kinks(lines: Iterable[Line]) -> bool:
+    """Whether a line says what the derivative is at a kink."""
+    return any(is_kink(part) for line in lines for part in parts(line.expression))
+
+
 class EditedRun:
     """The numbers of an edited derivation.
 

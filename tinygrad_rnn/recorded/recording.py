@@ -85,7 +85,12 @@ class Recording:
         return any(leaf is given for node in self.nodes if node.scope.step is not None for given in node.inputs)
 
     def gradients(self) -> dict[str, np.ndarray]:
-        """The gradient by each parameter, from one backward walk; zeros where the loss doesn't depend on it."""
+        """The gradient by each parameter, copied; zeros where the loss doesn't depend on it."""
+        return {name: np.array(gradient) for name, gradient in self._gradients.items()}
+
+    @cached_property
+    def _gradients(self) -> dict[str, np.ndarray]:
+        """The gradients, from one backward walk: a comparison asks for them several times."""
         reached = observe_backward(self.loss, Observer())
         return {
             name: np.asarray(reached[leaf]) if leaf in reached else np.zeros_like(leaf._data)

@@ -1,6 +1,6 @@
-"""Print which planted slips are named: ``python -m tests.comparison.planted [-q] [-2] [part of a name ...]``.
+"""Print which planted slips are named: ``python -m tests.comparison.planted [-q] [-2] [-e] [part of a name ...]``.
 
-``-q`` prints what isn't named alone; ``-2`` plants two slips at once.
+``-q`` prints what isn't named alone; ``-2`` plants two slips at once; ``-e`` edits ten derivations in every way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 
 from tests.comparison.planted import composed, dressed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401
 from tests.comparison.planted.common import NETWORKS, Network
+from tests.comparison.planted.found_again import TEN, found_again
 
 PAIRS = 5  # of each network
 
@@ -39,6 +40,17 @@ def main(wanted: list[str], quiet: bool, two: bool) -> None:
     )
 
 
+def edit_everything(wanted: list[str]) -> None:
+    """Apply every edit to every line of ten derivations, and print how many are named again."""
+    total, named = 0, 0
+    for name in TEN:
+        if not wanted or any(word in name for word in wanted):
+            found, tried = found_again(NETWORKS[name], ranks=(0, 1))
+            print(f"{name}: {found} of {tried} edits", flush=True)
+            total, named = total + tried, named + found
+    print(f"{named} of {total} edits are named, or an equivalent one ({named / max(total, 1):.1%})")
+
+
 def _tried(network: Network, slip: str, quiet: bool, seconds: list[float]) -> str:
     """What becomes of one slip, in a word."""
     start = time.perf_counter()
@@ -64,4 +76,8 @@ def _tried(network: Network, slip: str, quiet: bool, seconds: list[float]) -> st
 
 
 if __name__ == "__main__":
-    main([word for word in sys.argv[1:] if word not in ("-q", "-2")], "-q" in sys.argv, "-2" in sys.argv)
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    if "-e" in sys.argv:
+        edit_everything(words)
+    else:
+        main(words, "-q" in sys.argv, "-2" in sys.argv)
