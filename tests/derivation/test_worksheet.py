@@ -161,6 +161,7 @@ WRONG_FORMS = {
     "h_t ⊗ dL_dh": "np.outer",
     "dL_dg * (1 - h**2)": "column 1: there is no 'dL_dg' here; did you mean dL_d",
     "dL_dh @ V": r"column 1: 'dL_dh @ V' of shapes \(3,\) and \(3, 2\)|shape \(2,\); the line has \(3,\)",
+    "dL_dh @ V.T": r"column 1: 'dL_dh @ V.T' of shapes \(3,\) and \(2, 3\): the inner sizes differ; transpose one",
     "W": r"shape \(3, 3\); the line has \(3,\)",
     "np.load('x')": "column 1: np.load can't stand in an answer",
     "h['x']": "column 3: 'x' is no number|column 3: \"'x'\" is no number",
@@ -292,6 +293,7 @@ def test_the_notebook_is_valid_and_runs() -> None:
 def test_marks_show_themselves() -> None:
     marks = ELMAN.worksheet(["delta", "dL/dW"]).check({"delta": "∂L/∂h_t", "dL/dW": "Σ_t(<script>)"})
     assert str(marks).splitlines()[-1] == "0 of 2 right."
+    assert str(ELMAN.worksheet(["delta"]).check({})) == "✗ Δ_t: left blank\n0 of 1 right."
     assert "<script>" not in marks._repr_html_()
     assert repr(marks) == "<marks: 0 of 2 right>"
     with pytest.raises(KeyError, match="there are delta, dL/dW"):

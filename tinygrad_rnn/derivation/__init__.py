@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from ..autodiff import did_you_mean
 from .derivation import Derivation, WrongDerivation, derive
 from .lines import Line
+from .marks import Mark, Marks
 from .numpy_text import NotWritable
+from .worksheet import Worksheet
 
-__all__ = ["Derivation", "Line", "NotWritable", "WrongDerivation", "derive"]
+__all__ = ["Derivation", "Line", "Mark", "Marks", "NotWritable", "Worksheet", "WrongDerivation", "derive"]
 
 if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
     __getattr__ = did_you_mean.of_room(__name__, __all__)

@@ -210,7 +210,8 @@ class _Computing:
             raise
         except Exception as error:  # whatever NumPy says of such values
             shapes = " and ".join(str(np.shape(v)) for v in values if not isinstance(v, (list, tuple, str)))
-            raise self.error(node, f"{self.text(node)!r} of shapes {shapes}: {error}") from None
+            said = "the inner sizes differ; transpose one with .T" if function is operator.matmul else str(error)
+            raise self.error(node, f"{self.text(node)!r} of shapes {shapes}: {said}") from None
         if isinstance(found, int) and not isinstance(found, bool) and abs(found) > LARGEST_INTEGER:
             return float(found)
         return found

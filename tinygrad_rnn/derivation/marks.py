@@ -37,8 +37,8 @@ class Mark:
         return self.verdict == "right"
 
     def __str__(self) -> str:
-        typed = f"{' '.join(self.answer.split())} -- " if isinstance(self.answer, str) and self.answer.strip() else ""
-        return f"{'✓' if self.is_right else '✗'} {self.shown} = {typed}{self.sentence}"
+        typed = " ".join(self.answer.split()) if isinstance(self.answer, str) else ""
+        return f"{'✓' if self.is_right else '✗'} {self.shown}{f' = {typed} --' if typed else ':'} {self.sentence}"
 
 
 class Marks(list[Mark]):
