@@ -47,8 +47,8 @@ from .rules.shape import astype, reshape, swapaxes, transpose
 from .scope import context, traces, watches
 from .updating import InPlaceOperators, read_only
 
-# each. To type checkers it is Any, because NumPy's own hints say ndarray where a Tensor is returned.
-# each. To type checkers it is Any, because NumPy's own hints say ndarray where the result is a Tensor.
+# The arguments and results of a cell: an ndarray, a Tensor, or an object array of Scalars; the same code runs on each.
+# To type checkers it is Any, because NumPy's own hints say ndarray where the result is a Tensor.
 Array: TypeAlias = Any
 
 NO_KEYWORDS: dict[str, Any] = {}
