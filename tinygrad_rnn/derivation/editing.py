@@ -147,7 +147,7 @@ class Bench:
 
 
 def has_kinks(lines: Iterable[Line]) -> bool:
-    """Return True for a line that says what the derivative is at a kink."""
+    """Return True if one of the lines defines the derivative at a kink."""
     return any(is_kink(part) for line in lines for part in parts(line.expression))
 
 

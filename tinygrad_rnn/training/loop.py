@@ -79,83 +79,82 @@ def fit(
     Args:
         model: the model, called as ``predict`` says.
         data: inputs and targets, ``(X, y)``: X is a list of sequences (T_n, n), padded if they differ in length, an
-            array (N, T, n), or (N, n) of vectors; y holds a target for each, or a sequence of them. They are made into
-            batches of ``batch_size``, time first, and shuffled anew for every epoch. Or ``data.Batches`` or
+            array (N, T, n), or (N, n) of vectors; y holds a target for each, or a sequence of targets. They become
+            batches of ``batch_size``, time first, and are shuffled for every epoch. Or ``data.Batches`` or
             ``data.StreamBatches``, where the state is carried, detached, from batch to batch: truncated BPTT.
         loss: ``loss(prediction, targets)``, one number: a mean over the targets; or its name, such as "cross_entropy".
         optimizer: the optimiser of the model's parameters; or the name of one, such as "adam".
-        lr: the learning rate of an optimiser that is named; by default its own.
-        batch_size: how many examples of ``(X, y)`` one update learns from; 32 by default.
-        epochs: stop after so many times through the data. This and the other limits count from the run's beginning,
-            through all interruptions.
-        steps: stop after so many batches.
-        seconds: stop after so long.
+        lr: the learning rate of an optimiser given by name; by default the optimiser's own.
+        batch_size: the number of examples of ``(X, y)`` in a batch; 32 by default.
+        epochs: stop after this number of passes through the data. This and the other limits count from the run's
+            beginning, through all interruptions.
+        steps: stop after this number of batches.
+        seconds: stop after this time.
         threshold: stop when the mean loss of an epoch is below this.
-        clip_norm: scale the gradients down before each update if the norm of all together is larger.
-        clip_value: cut every element of the gradients to this absolute value.
-        schedule: a schedule of the optimiser's learning rate, or a function that makes one of the optimiser.
+        clip_norm: the largest norm of all gradients together; larger ones are scaled down before the update.
+        clip_value: the largest absolute value of each element of the gradients.
+        schedule: a schedule of the optimiser's learning rate, or a function that makes one for the optimiser.
             ``ReduceLROnPlateau`` looks at each validation loss or, without validation, at the mean loss of each epoch;
             all others count steps.
-        schedule_by: "epoch" if the schedule is to count epochs instead of steps.
+        schedule_by: "epoch" if the schedule counts epochs instead of steps.
         validation: batches to validate on, or a pair ``(X, y)``. At the end the model gets the weights with the lowest
             validation loss.
-        validate_every: validate after so many steps; by default after each epoch.
-        patience: early stopping: stop when so many validations in a row bring no improvement.
-        min_improvement: by how much the validation loss must fall to count as an improvement.
-        metrics: what else to measure of every batch, and in validation: functions of ``(prediction, targets)`` by name,
+        validate_every: the number of steps between validations; by default an epoch.
+        patience: the number of validations in a row without improvement after which training stops.
+        min_improvement: the smallest decrease of the validation loss that counts as an improvement.
+        metrics: further measures of every batch, and in validation: functions of ``(prediction, targets)`` by name,
             such as ``{"accuracy": training.accuracy}``, or names, such as "accuracy". Like a loss, each is a mean over
-            the targets, and is told ``lengths=`` if it asks. See ``History.metrics``.
-        checkpoints: a folder to save the run in, every minute, at the end and on Ctrl-C; or ``Checkpoints``, which say
-            how often.
-        resume: go on from the newest whole checkpoint in that folder, if there is one. The weights will be, bit for
+            the targets, and gets ``lengths=`` if it has that parameter. See ``History.metrics``.
+        checkpoints: a folder to save the run in, every minute, at the end and on Ctrl-C; or ``Checkpoints``, for
+            another interval.
+        resume: continue from the newest complete checkpoint in that folder, if any. The weights will be, bit for
             bit, those of a run that was never interrupted, if ``executor`` is the same and the model itself gives the
-            same bits every time. (A cell compiled with ``executor="auto"`` doesn't: it changes over to machine code
-            whenever that is ready.)
+            same bits every time. (A cell compiled with ``executor="auto"`` doesn't: it switches to machine code
+            as soon as that is ready.)
         callbacks: functions called with the run after every step, such as ``CSVLogger`` and ``TensorBoardLogger``;
-            ``run.stop("why")`` ends it. What has a ``state_dict`` and a ``load_state_dict`` is saved with the run; what
-            has a ``close`` is closed at its end.
+            ``run.stop("why")`` ends it. A callback with ``state_dict`` and ``load_state_dict`` is saved with the run; a
+            callback with ``close`` is closed at its end.
         generators: random generators that your own code draws from while it trains, to be saved with the run. Those of
             the data, and those that are attributes of the model's modules, are saved anyway.
         predict: how the model is called with a batch and a state; see ``training.predict``.
-        executor: what runs the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
+        executor: the executor of the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
             ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
-            after some seconds for compiling; "jax", on JAX's devices; None: nothing, don't compile. A cell that can't
-            be compiled runs as it is. One plan serves batches of all lengths; on JAX each length needs one of its own,
-            so data of more than 16 lengths run as they are there.
-        whole_step: whether to compile the model and its loss as one function, so that nothing eager is left around the
-            loops: faster the smaller the model is. What the model does besides computing (it prints, it stores values)
-            then happens while it is traced and not at every step. A model that can't be compiled, as it draws random
-            numbers or looks at the lengths of padded sequences, runs as without. With "jax" the weights and the
+            after some seconds for compiling; "jax", on JAX's devices; None: don't compile. A cell that can't
+            be compiled runs as it is. One plan serves batches of all lengths; on JAX each length needs its own plan,
+            so data with more than 16 lengths run uncompiled there.
+        whole_step: True to compile model and loss as one function, so that nothing eager is left around the
+            loops: the smaller the model, the larger the gain. Side effects of the model (printing, storing values)
+            then happen during tracing and not at every step. A model that can't be compiled, because it draws random
+            numbers or looks at the lengths of padded sequences, runs as without this. With "jax" the weights and the
             optimiser's state stay on the device: a step moves a batch there, and three numbers back.
-        devices: with "jax" and ``whole_step``: on how many of JAX's devices to compute the parts of each batch.
-        progress: whether to show a progress bar; by default on a terminal only. "lines" writes a line every few seconds
+        devices: with "jax" and ``whole_step``: the number of JAX's devices that compute the parts of each batch.
+        progress: True for a progress bar; by default on a terminal only. "lines" writes a line every few seconds
             instead, for a log.
-        unit: what the progress bar counts per second: "steps", or what the inputs are, such as "characters".
-
-        accumulate: in how many parts to compute each batch, one after the other: as many times less memory for
-            activations, the same update to rounding.
+        unit: the unit that the progress bar counts per second: "steps", or a name for the inputs, such as "characters".
+        accumulate: k, the number of parts in which each batch is computed, one after the other: a k-th of the memory
+            for activations, the same update up to rounding.
         communicator: mpi4py's, such as ``MPI.COMM_WORLD``: its processes share each batch, and make the same update as
-            one process would, to rounding; see docs/scale.md. What draws random numbers draws others on each.
-        weight: what a batch counts for if it is put together from parts: how many targets its loss is a mean over, a
-            function of a ``Batch``. By default all targets but the padding and, for a
+            one process would, up to rounding; see docs/scale.md. Each process draws different random numbers.
+        weight: the weight of a part of a batch, a function of a ``Batch``: the number of targets that its loss is a
+            mean over. By default all targets but the padding and, for a
             ``functools.partial(loss, ignore_index=...)``, those that are ignored.
 
     Returns:
-        What was done.
+        The history of the run.
 
     Warns:
-        UserWarning: Parts of the model would draw the same random numbers, as they were made with the same seed; or
-            something can't be compiled, and why (``History.not_compiled`` keeps it, too).
+        UserWarning: parts of the model would draw the same random numbers, because they were made with the same seed;
+            or something can't be compiled, with the reason (``History.not_compiled`` keeps it, too).
 
     Raises:
         TrainingDiverged: the loss or a gradient became infinite or NaN; the model has the last good weights.
-        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the step in hand was finished first.
+        TrainingInterrupted: Ctrl-C (a KeyboardInterrupt); the current step was finished first.
         FileExistsError: the folder holds checkpoints of an earlier run, and ``resume`` wasn't asked for.
         OSError: the folder can't be written to, or another run has it; or the disk was full at the end.
-        TypeError: the model, the data, the loss, the optimiser or a metric is something else.
-        ValueError: something else doesn't fit: no limit, a name that there isn't, an optimiser of other parameters, a
-            checkpoint of another run, damaged checkpoints alone; a loss that parts of a batch don't add up to;
-            processes that were begun with different models, data or settings.
+        TypeError: the model, the data, the loss, the optimiser or a metric has the wrong type.
+        ValueError: something else is wrong: no limit, an unknown name, an optimiser of other parameters, a checkpoint
+            of another run, only damaged checkpoints; a loss whose parts don't add up to the whole; processes that were
+            started with different models, data or settings.
         RankFailed: another process of the run failed.
 
     Example:
