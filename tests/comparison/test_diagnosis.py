@@ -180,18 +180,18 @@ def test_with_another_activation():
 
 
 IN_LSTM = {
-    "cell-state path left out": ("the term ∂L/∂h⁽¹⁾_{t+1} ∘ f_{t+1} was left out",),
+    "cell-state path left out": ("the term ∂L/∂c_{t+1} ∘ f_{t+1} was left out",),
     "hidden-state path left out": ("the term Δ_{t+1} Wᵀ was left out",),
     "tanh of c left out": ("1 - u_t² was left out",),
     "forget gate's derivative left out": ("the derivative of sigmoid, f_t ∘ (1 - f_t), was left out",),
-    "c_t for c_{t-1} in the forget gate": ("h⁽¹⁾_t stands where h⁽¹⁾_{t-1} belongs",),
+    "c_t for c_{t-1} in the forget gate": ("c_t stands where c_{t-1} belongs",),
     "gates i, f, o, g": ("gates in the order i, f, o, g",),
 }
 
 
 @pytest.mark.parametrize("mistake", IN_LSTM)
 def test_a_mistake_in_the_users_own_lstm_is_named(mistake):
-    """Its state is a plain tuple, so its components are called by their places, 0 and 1."""
+    """Its state is a plain tuple, whose parts are called as its code calls them, h and c."""
     manual = lambda p, xs: derivations.lstm(p, xs, mistake=mistake)  # noqa: E731
     found = diagnoses(lstm_loss, manual, LSTM, (XS,))
     named(found, *IN_LSTM[mistake])
@@ -204,7 +204,7 @@ def test_and_in_the_ready_made_one(mistake):
     cell.load_state_dict(LSTM)
     wrong = derivations.lstm(LSTM, XS, mistake=mistake)
     found = diagnoses(np.sum(tr.unroll(cell, XS)[0] ** 2), wrong, cell, ())
-    named(found, *(word.replace("h⁽¹⁾_", "c_") for word in IN_LSTM[mistake]))
+    named(found, *IN_LSTM[mistake])
 
 
 def test_the_reset_gate_on_the_other_side_of_the_product():
