@@ -344,3 +344,20 @@ def test_an_answer_stands_alone() -> None:
     ):
         with pytest.raises(Unreadable, match="column"):
             Answer(text).value(names)
+
+
+@pytest.mark.parametrize("answer", ["dL_dh * (u > 0)", "dL_dh * (u >= 0)", "dL_dh * (h > 0)"])
+def test_another_convention_at_a_kink_is_right(answer: str) -> None:
+    def loss(p: Any, xs: Any) -> Any:
+        h = np.zeros(2)
+        for x in xs:
+            h = np.maximum(x @ p["U"] + h @ p["W"], 0)
+        return np.sum((h - 1) ** 2)
+
+    xs = random(4, 3)
+    xs[0] = 0  # where u is 0
+    sheet = tr.derive(loss, {"U": random(3, 2), "W": np.eye(2)}, [xs]).worksheet(["dL/du"])
+    mark = sheet.check([answer])[0]
+    assert mark.is_right
+    assert "by another convention at a kink" in mark.sentence
+    assert not sheet.check(["dL_dh"]).all_right
