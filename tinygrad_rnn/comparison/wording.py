@@ -42,8 +42,7 @@ class Words:
         line = edit.line
         before = self.writer.line(line)
         after = f"{self.writer.left(line)} = {self.writer.write(edit.expression)}"
-        what = edit.what.format(*map(self.writer.write, edit.of))
-        at = {None: "", "first": ", at the first step alone", "last": ", at the last step alone"}[edit.steps]
+        what = edit.said(self.writer.write)
         if len(after) > 3 * len(before) + 60 or after == before:
-            return f"line `{before}`: yours is what one gets when {what}{at}"
-        return f"line `{before}`: yours is what one gets with `{after}`: {what}{at}"
+            return f"line `{before}`: yours is what one gets when {what}"
+        return f"line `{before}`: yours is what one gets with `{after}`: {what}"

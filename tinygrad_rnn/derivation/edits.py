@@ -57,6 +57,11 @@ class Edit:
     steps: str | None = None
     is_convention: bool = False
 
+    def said(self, write: Callable[[Expression], str]) -> str:
+        """What happened, in words, with the expressions as a writer has them."""
+        at = "" if self.steps is None else f", at the {self.steps} step alone"
+        return self.what.format(*map(write, self.of)) + at
+
     @property
     def key(self) -> Any:
         """A key that the same edit has in any derivation of the same network."""

@@ -198,18 +198,16 @@ class Marker:
             other = "; it has values that are no numbers" if broken else ""
             return Mark(title, shown, "wrong", f"wrong{places}{other}", answer)
         if slip.is_convention:
-            return Mark(title, shown, "right", f"right, by another convention at a kink: {self._said(slip)}", answer)
-        return Mark(title, shown, "wrong", f"wrong{places}: {self._said(slip)}", answer, slip)
+            return Mark(
+                title, shown, "right", f"right, by another convention at a kink: {slip.said(self.writer.write)}", answer
+            )
+        return Mark(title, shown, "wrong", f"wrong{places}: {slip.said(self.writer.write)}", answer, slip)
 
     def _places(self, wrong: set[int | None], line: Line) -> str:
         if len(wrong) == len(line.steps or (None,)):
             return ""
         steps = tuple(sorted(t for t in wrong if t is not None))
         return f" at {self.writer.steps(steps)} alone" if len(steps) == 1 else f" at {self.writer.steps(steps)}"
-
-    def _said(self, edit: Edit) -> str:
-        what = edit.what.format(*map(self.writer.write, edit.of))
-        return what + {None: "", "first": ", at the first step alone", "last": ", at the last step alone"}[edit.steps]
 
     def _slips(self, line: Line, given: list[list[np.ndarray]], deadline: float) -> Iterator[Edit]:
         """The edits of the line that give an answer's values, the usual ones first."""
