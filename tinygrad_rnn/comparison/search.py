@@ -81,11 +81,11 @@ class Search:
     def rare(self) -> Iterator[list[Explanation]]:
         """The same with edits that are rare, and two edits of which one explains a part."""
         yield self._fitting(self._singles(2), "rare edits")
+        yield self._fitting(self._uses(), "edits of what a line reads")
         yield self.pairs(0)
 
     def rarest(self) -> Iterator[list[Explanation]]:
         """The remaining explanations: other pairs, edits where a line is read, of one step, of the forward pass."""
-        yield self._fitting(self._uses(), "edits of what a line reads")
         yield self.pairs(1)
         yield self._fitting(self._at_ends(), "edits at the first or last step alone")
         yield self._fitting(self._forward(), "edits of the forward pass")

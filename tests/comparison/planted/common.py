@@ -16,7 +16,7 @@ import numpy as np
 
 import tinygrad_rnn as tr
 
-AND = " and "  # between the names of two slips that are made at once
+AND = " & "  # between the names of two slips that are made at once
 
 
 class Slip:
