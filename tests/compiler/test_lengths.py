@@ -293,3 +293,14 @@ def test_memory_is_that_of_the_longest():
     (memory,) = executable.at((59,))._waiting
     kept = sum(array.nbytes for array in memory._arrays.values())
     assert kept == sum(buffer.nbytes for buffer in executable.at((59,)).code.buffers.values())
+
+
+@pytest.mark.parametrize("name", ["mean", "softmax over time", "times a share"])
+def test_machine_code_serves_all_lengths(name):
+    pytest.importorskip("numba")
+    function = FUNCTIONS[name]
+    compiled = tr.compile(function, executor="numba")
+    for steps, rows in [(5, 3), (7, 2), (8, 4), (1, 1), (6, 6), (30, 2)]:
+        assert_agrees(function, compiled, batch(steps, rows), (U, W, V, b), 1e-11)
+    assert len(compiled.plans) <= 2, [plan.why_fixed for plan in compiled.plans]
+    assert not any("by NumPy" in str(plan) for plan in compiled.plans)

@@ -16,7 +16,7 @@ can be machine code as a whole; ``machine_code.loops_and_passes`` writes all oth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from .elements.function import NoMachineCode
 from .graph.values import Value
@@ -33,7 +33,7 @@ Executor = Callable[[Writer, "list[Step]", Iterable[Value]], "list[str]"]
 
 
 def generate(
-    program: Program, wanted: Sequence[bool] = (), machine_code: bool = False, any_size: bool = False
+    program: Program, wanted: Sequence[bool] = (), machine_code: bool = False, fixed: Container[int] | None = None
 ) -> tuple[Program, Code]:
     """The program that runs for a traced one, and its functions.
 
@@ -41,18 +41,19 @@ def generate(
         program: what ``traced`` gave.
         wanted: for each of its inputs, whether the gradient is wanted.
         machine_code: whether loops become machine code; and all of it, if it is small.
-        any_size: whether this is one of several examples, of which functions for arguments of all sizes will be made.
+        fixed: if this is one of several examples, of which functions for arguments of all sizes will be made, the
+            lengths in it that don't follow the sizes.
 
     Raises:
         NoMachineCode: nothing of it can be machine code.
     """
     program = scheduled(program, wanted, lifts_elements=not machine_code)
     if not machine_code:
-        return program, written(program, executor.lines_for, any_size)
+        return program, written(program, executor.lines_for, fixed)
     try:
-        return program, written(program, whole_program.lines_for, any_size)
+        return program, written(program, whole_program.lines_for, fixed)
     except NoMachineCode:
-        return program, written(program, loops_and_passes.lines_for, any_size)
+        return program, written(program, loops_and_passes.lines_for, fixed)
 
 
 def scheduled(program: Program, wanted: Sequence[bool], lifts_elements: bool) -> Program:
@@ -67,18 +68,18 @@ def scheduled(program: Program, wanted: Sequence[bool], lifts_elements: bool) ->
     return fissioned(differentiated(program, wanted), lifts_elements) if any(wanted) else program
 
 
-def written(program: Program, lines_for: Executor, any_size: bool = False) -> Code:
+def written(program: Program, lines_for: Executor, fixed: Container[int] | None = None) -> Code:
     """The functions of a program, as an executor writes them.
 
     Args:
         program: what to compute.
         lines_for: the executor.
-        any_size: as of ``generate``.
+        fixed: as of ``generate``.
 
     Raises:
         NoMachineCode: it can't write something.
     """
-    writer = Writer(program, any_size)
+    writer = Writer(program, fixed)
     order = program.backward_order()
     read_later = [v for step in order for v in program.reads(step)]
     forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])

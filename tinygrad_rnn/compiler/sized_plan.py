@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..autodiff.trees import leaves
 from .executable import Executable
-from .generate import generate
+from .generate import generate, scheduled
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
@@ -16,7 +16,7 @@ from .program.program import Program
 from .program.tracing import traced_once
 from .sized_executable import SizedExecutable
 from .sizes.axes import Axes
-from .sizes.pattern import Pattern
+from .sizes.pattern import Pattern, lengths_that_stay
 from .sizes.reading import DependsOnSize
 
 ATTEMPTS = 3
@@ -152,7 +152,8 @@ class SizedPlan(Plan):
                 sizes = self._axes.examples(self._taken, attempt)
                 programs = self._retraced([self._axes.lengths(each) for each in zip(*sizes.values())])
             try:
-                made = [generate(program, wanted, machine_code, any_size=True) for program in programs]
+                fixed = lengths_that_stay([scheduled(program, wanted, not machine_code) for program in programs])
+                made = [generate(program, wanted, machine_code, fixed) for program in programs]
                 return SizedExecutable(made, sizes)
             except DependsOnSize as error:
                 failure = failure or error

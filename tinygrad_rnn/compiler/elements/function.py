@@ -144,9 +144,17 @@ class MachineCode:
         """The first and the last index of a loop along an axis; the first axis may be divided among threads."""
         if axis == 0 and self.rows:
             return "first, last"
-        if is_last and n in thresholds.SHORT_AXIS:
-            return f"0, {self.size(n)} & -{n & -n}"
-        return f"0, {n if is_last else self.size(n)}"
+        if not is_last or not self.is_written(n):
+            return f"0, {self.size(n)}"
+        return f"0, {self.size(n)} & -{n & -n}" if n in thresholds.SHORT_AXIS else f"0, {n}"
+
+    def is_written(self, n: int) -> bool:
+        """Whether a length may be written out: LLVM then knows it, but it has to be the same for all arguments."""
+        return self.writer.fixed is None or n in self.writer.fixed
+
+    def written(self, n: int) -> str:
+        """A length, written out if it may be."""
+        return str(n) if self.is_written(n) else self.size(n)
 
 
 def _function(decorator: str, name: str, parameters: list[str], lines: list[str]) -> str:

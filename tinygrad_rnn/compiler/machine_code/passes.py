@@ -18,6 +18,8 @@ from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
 from .placement import Placement
 
+LARGEST_LENGTH = 2**40
+
 
 class Elements:
     """A writer of passes over elements.
@@ -48,7 +50,8 @@ class Elements:
             return loads.setdefault(element, f"x{len(loads)}_{self._computed}")
 
         for v in values:
-            text = expression(v, [_operand(name(a), a, v) if isinstance(a, Value) else _constant(a, v) for a in v.args])
+            args = [_operand(name(a), a, v) if isinstance(a, Value) else self._constant(a, v) for a in v.args]
+            text = expression(v, args)
             self._computed += 1
             names[v] = f"v{self._computed}"
             lines.append(f"{names[v]} = {text}")
@@ -58,6 +61,19 @@ class Elements:
             stores += [f"{place.at(indices)} += {names[v]}" for place in self._placement.sums.get(v, [])]
         lines = [*(f"{x} = {element}" for element, x in loads.items()), *lines, *stores]
         self._code.kernel("elements", self._code.nest(sizes, lines))
+
+    def _constant(self, a: object, user: Value) -> str:
+        """An operand that is no Value; one that may follow the sizes of the arguments is passed, or made of what is."""
+        written = _constant(a, user)
+        kind, has_kind, _ = written.partition("(")
+        if self._code.writer.fixed is None or not has_kind or not isinstance(a, (int, float, np.number)):
+            return written
+        number = float(a)
+        if 1 < number < LARGEST_LENGTH and number.is_integer() and not self._code.is_written(int(number)):
+            return f"{kind}({self._code.size(int(number))})"
+        if 1 / LARGEST_LENGTH < number < 1 and not self._code.is_written(length := round(1 / number)):
+            return f"{kind}(1.0 / {self._code.size(length)})" if 1.0 / length == number else written
+        return written
 
     def copy(self, place: Place, value: Value) -> None:
         """Write a Value to a second place."""
@@ -86,7 +102,9 @@ class Elements:
             kept = [index for i, index in enumerate(indices) if i not in axes]
         source, home = self._placement.place_of(a).at(indices), self._placement.home(value)
         real = number_type(value.dtype)
-        scale = f" * {real}({value.size / a.size!r})" if value.op is reductions.mean else ""
+        count = a.size // value.size
+        share = f"{1 / count!r}" if self._code.is_written(count) else f"1.0 / {self._code.size(count)}"
+        scale = f" * {real}({share})" if value.op is reductions.mean else ""
         if counts:
             lines = [
                 *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = 0"]),

@@ -60,8 +60,8 @@ class Products:
         left, right, out = self._placement.place_of(a), self._placement.place_of(b), self._placement.home(value)
         rows, columns = (["i0"] if a.ndim == 2 else []), (["j"] if b.ndim == 2 else [])
         target = out.at([*rows, *columns])
-        real, depth, last = number_type(value.dtype), a.shape[-1], b.shape[-1]
-        inner = str(depth) if self._code.is_in_loop else self._code.size(depth)
+        real, depth, last = number_type(value.dtype), a.shape[-1], self._code.written(b.shape[-1])
+        inner = self._code.written(depth) if self._code.is_in_loop else self._code.size(depth)
         if columns:
             unrolled = thresholds.UNROLLED
             block = range(unrolled)
@@ -145,6 +145,8 @@ class Products:
         """A place as a part of a flat array."""
         if place.offset is None:
             raise NoMachineCode("a large product of elements that don't lie in rows")
+        if not self._code.is_written(place.sizes[-1]):
+            raise NoMachineCode("a large product with rows as long as the arguments")
         flat = self._code.argument(f"{self._code.passed(place.array)}.reshape(-1)")
         start, length = str(place.offset), place.sizes[-1]
         if place.lead:

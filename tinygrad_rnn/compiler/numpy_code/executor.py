@@ -55,7 +55,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 
 
 def _may_be_large(writer: Writer, product: Value) -> bool:
-    return writer.any_size or multiplications(product) > thresholds.SHARED_PRODUCT
+    return writer.fixed is not None or multiplications(product) > thresholds.SHARED_PRODUCT
 
 
 def _shared_product(writer: Writer, value: Value) -> str:

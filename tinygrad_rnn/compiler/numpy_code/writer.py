@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from ..graph.shapes import has_several_results, is_view
@@ -29,20 +29,20 @@ class Writer:
 
     Args:
         program: what is computed.
-        any_size: whether functions for arguments of all sizes will be made of this, so that it is better not to choose
-            by sizes.
+        fixed: where functions for arguments of all sizes will be made of this, the lengths that don't follow the sizes;
+            it is better not to choose by others, nor to write them where they can be passed.
 
     Attributes:
         program: as given.
-        any_size: as given.
+        fixed: as given.
         names: what each Value is called, once it has been made.
         buffers: the arrays to be allocated, by name.
         globals: what else the text refers to.
         left_to_numpy: why loops of machine code call NumPy at their steps, for each that does.
     """
 
-    def __init__(self, program: Program, any_size: bool = False) -> None:
-        self.program, self.any_size = program, any_size
+    def __init__(self, program: Program, fixed: Container[int] | None = None) -> None:
+        self.program, self.fixed = program, fixed
         self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
         self._called = {label(v): v.name for v in program.inputs if v.name}  # what the user calls the inputs
         self.buffers: dict[str, Buffer] = {}

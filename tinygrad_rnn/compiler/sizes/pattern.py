@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..graph.values import Value
+from ..loops.loop import Loop
 from ..program.program import Program
 from ..program.spelling import Elements
 from .following import FollowingReader, formula, made
@@ -47,3 +49,18 @@ class Pattern:
             return self._reader.number(*parts)
         words = sorted({part for part in parts if isinstance(part, str)})
         raise DependsOnSize(f"it does something else for larger arguments: {' or '.join(words)}")
+
+
+def lengths_that_stay(programs: Iterable[Program]) -> frozenset[int]:
+    """The lengths of axes that are in all of these programs: those that don't follow the sizes."""
+    found = [frozenset(n for value in _values(program) for n in value.shape) for program in programs]
+    return frozenset.intersection(*found)
+
+
+def _values(program: Program) -> Iterator[Value]:
+    yield from (*program.inputs, *program.cotangents)
+    for step in (*program.forward_order(), *program.backward_order()):
+        if isinstance(step, Loop):
+            yield from (*step.body(program.results[step]), *step.befores, *step.slices)
+        else:
+            yield step
