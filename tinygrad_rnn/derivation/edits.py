@@ -58,7 +58,7 @@ class Edit:
     is_convention: bool = False
 
     def said(self, write: Callable[[Expression], str]) -> str:
-        """What happened, in words, with the expressions as a writer has them."""
+        """The description of the edit in words, with its expressions as a writer prints them."""
         at = "" if self.steps is None else f", at the {self.steps} step alone"
         return self.what.format(*map(write, self.of)) + at
 
