@@ -149,7 +149,7 @@ class MachineCode:
         return f"0, {self.size(n)} & -{n & -n}" if n in thresholds.SHORT_AXIS else f"0, {n}"
 
     def is_written(self, n: int) -> bool:
-        """Whether a length may be written out: LLVM then knows it, but it has to be the same for all arguments."""
+        """Return True if a length may be a literal: LLVM then knows it, but it must be the same for all arguments."""
         return self.writer.fixed is None or n in self.writer.fixed
 
     def written(self, n: int) -> str:
