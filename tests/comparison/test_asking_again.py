@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -48,14 +49,14 @@ def test_a_factor_is_named_though_all_sizes_are_equal(letter, factor):
     report = compare(loss, manual, PARAMS, (XS, YS), referee="never")
     assert len(report.diagnoses) == 1
     assert f"times 1/{letter} ({letter} = 3" in report.diagnoses[0].sentence
-    assert "sizes all differ" in str(report)
+    assert ", or 1/" not in report.diagnoses[0].sentence  # the letters that equal sizes hide were told apart
 
 
 def test_without_functions_to_ask_all_that_fit_are_listed():
     right = derivations.elman(PARAMS, XS, YS)
     report = compare(loss, {**right, "W": right["W"] / 3}, PARAMS, (XS, YS), referee="never")
-    assert {one.sentence.split("times ")[1][:3] for one in report.diagnoses} == {"1/T", "1/B", "1/n", "1/d"}
-    assert "could be asked again" in str(report)
+    (diagnosis,) = report.diagnoses  # one sentence for a factor that may stand for four sizes
+    assert set(re.findall(r"1/(\w) \(", diagnosis.sentence)) == set("TBnd")
 
 
 def test_sizes_that_belong_together_grow_together():
