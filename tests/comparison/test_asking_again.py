@@ -50,6 +50,7 @@ def test_a_factor_is_named_though_all_sizes_are_equal(letter, factor):
     assert len(report.diagnoses) == 1
     assert f"times 1/{letter} ({letter} = 3" in report.diagnoses[0].sentence
     assert ", or 1/" not in report.diagnoses[0].sentence  # the letters that equal sizes hide were told apart
+    assert "sizes all differ" in str(report)
 
 
 def test_without_functions_to_ask_all_that_fit_are_listed():
@@ -57,6 +58,7 @@ def test_without_functions_to_ask_all_that_fit_are_listed():
     report = compare(loss, {**right, "W": right["W"] / 3}, PARAMS, (XS, YS), referee="never")
     (diagnosis,) = report.diagnoses  # one sentence for a factor that may stand for four sizes
     assert set(re.findall(r"1/(\w) \(", diagnosis.sentence)) == set("TBnd")
+    assert "could be asked again" in str(report)
 
 
 def test_sizes_that_belong_together_grow_together():

@@ -123,8 +123,7 @@ class _Case:
         alone = [one for one in by_itself if one.complete]
         if alone and len(self.wrong) == 1:
             alone, notes = told_apart(self.recording, self.manual, alone, self.tolerance)
-            alone = in_one_sentence(alone)
-            return alone, notes if len(alone) > 1 else []
+            return in_one_sentence(alone), notes
         by_itself, notes = in_one_sentence(by_itself), []
         alone = [one for one in by_itself if one.complete]
         if self.derivation is None:
