@@ -11,22 +11,22 @@ import tinygrad_rnn as tr
 HERE = Path(__file__).parent
 
 SLOW = {  # folder -> its test_*.py, without the beginning and the end
-    "autodiff": "axes backward peers random_graphs",
+    "autodiff": "axes backward catalogue cotangent_shapes letting_go log_probabilities peers random_graphs",
     "benchmarks": "harness processes training_tasks",
-    "cli": "consoles_and_disks hostile_input tour train",
+    "cli": "consoles_and_disks first_hour hostile_input tour train",
     "comparison/planted": "planted",
     "comparison": "breakdown diagnosis names search",
-    "compiler": "catalogue cells code_folder compiled errors guards jax loops_together machine_code machine_operations "
-    "names other_numbas to_jax together",
-    "derivation": "latex",
+    "compiler": "catalogue cells code_folder compiled errors guards jax lengths loops_together machine_code "
+    "machine_operations names other_numbas special_values to_jax together tracing",
+    "derivation": "cells latex styles",
     "examples": "gallery notebooks pages",
     "language": "encoding language",
-    "manual": "against_autograd attention combinations lstm_and_gru",
-    "nn": "architectures cells twin_training",
+    "manual": "against_autograd attention combinations elman lstm_and_gru paths_and_rtrl",
+    "nn": "architectures cells recurrent twin_training",
     "programs": "random_programs",
     "project": "docs hostile_files site types",
     "report": "in_a_browser report",
-    "training": "against_torch compiled_layers memory on_device resume shared_runs whole_step",
+    "training": "against_torch compiled_layers memory on_device pairs prediction resume shared_runs whole_step",
     "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view",
 }
 SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}
