@@ -71,6 +71,17 @@ def test_titles_formulas_and_constants_look_alike_in_both():
     assert not re.search(r"\} ?\.p\w+ \.constant\{", style)  # the lines of constants are dashed, not their boxes
 
 
+def summed_step_by_step():
+    """An Elman network whose loss adds one term a step: a short loop beside the line that brings the first term."""
+    loss, W = 0, tr.tensor(np.eye(3), requires_grad=True, name="W")
+    ys, _ = tr.unroll(lambda x, h: (np.tanh(x + h @ W) @ W, np.tanh(x + h @ W)), np.ones((9, 3)), state=np.zeros(3))
+    for t in range(1, 10):
+        with tr.scope(step=t):
+            term = tr.named("L", np.sum(np.square(ys[t - 1] - tr.tensor(np.ones(3), name="target"))))
+            loss = term if t == 1 else loss + term
+    return loss
+
+
 # --- rolled -----------------------------------------------------------------------------------------------------------
 
 ROLLED = {
@@ -79,6 +90,7 @@ ROLLED = {
     "gru": lambda: built_in(tr.nn.GRUCell(3, 2)),
     "stacked": stacked,
     "skipping": skipping,
+    "summed step by step": summed_step_by_step,
     "bidirectional": bidirectional,
     "attending": attending,
     "encoder_decoder": encoder_decoder,
@@ -97,14 +109,26 @@ def test_each_delay_stands_at_its_own_line(name, level):
     path_of = {path.edge: path for path in scene.paths if path.kind in ("carry", "initial")}
     labels = [label for label in scene.labels if label.kind == "loop"]
     assert labels
-    for label in labels:
-        own = [x for x, top, bottom in upright(path_of[label.edge]) if top - 8 <= label.y - 3 <= bottom + 8]
+    for label in labels:  # round corners take four points off each end
+        own = [x for x, top, bottom in upright(path_of[label.edge]) if top - 9 <= label.y - 3 <= bottom + 9]
         distance = min(label.x - x for x in own)
         assert 0 < distance <= 6
         for path in scene.paths:  # nothing else runs through it, or between it and its line
             for x, top, bottom in upright(path):
                 if top < label.y - 3 < bottom:
                     assert not label.x - distance + 0.5 < x < label.x + text_width(label.text, label.size)
+
+
+@pytest.mark.parametrize("name", ROLLED)
+def test_no_line_strikes_a_label_out(name):
+    scene = draw(ROLLED[name](), view="rolled").scene
+    level = [(a, b) for path in scene.paths for a, b in pairwise(path.points) if abs(a[1] - b[1]) < 0.01]
+    for label in scene.labels:
+        if label.kind == "loop":
+            right = label.x + text_width(label.text, label.size)
+            for a, b in level:
+                across = min(a[0], b[0]) < right and max(a[0], b[0]) > label.x
+                assert not (across and label.y - 7 < a[1] < label.y + 1)
 
 
 @pytest.mark.parametrize("name", ROLLED)

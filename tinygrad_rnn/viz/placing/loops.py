@@ -96,7 +96,8 @@ def labels(runs: Iterable[Run], buses: Iterable[Path]) -> list[Label]:
         taken = [a[1] for a, b in level if min(a[0], b[0]) < right and max(a[0], b[0]) > x + 1]
         taken += [b.y - 3 for b in placed if b.x < right and b.x + text_width(b.text, SMALL) > x]
         middle = (top + bottom) / 2
-        offsets = sorted(range(-int((bottom - top) / 2), int((bottom - top) / 2) + 1, 3), key=abs)
+        reach = int((bottom - top) / 2) + 8  # beside a short line there may be no room, but a little above or below
+        offsets = sorted(range(-reach, reach + 1, 3), key=abs)
         free = [middle + by for by in offsets if all(abs(middle + by - y) >= CLEAR for y in taken)]
         y = (free or [middle])[0] + 3
         placed.append(Label(run.text, x + BESIDE, y, SMALL, "start", kind, edge=run.number))
