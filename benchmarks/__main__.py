@@ -6,6 +6,7 @@ import argparse
 
 from . import compiled, distributed, drawing, eager, engine, growth, learning, lengths, memory, primitives, training
 from .harness import Effort
+from .processors import EMULATED, emulate
 from .report import machine
 
 SUITES = {
@@ -30,10 +31,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=Effort.rounds, help="turns (%(default)s)")
     parser.add_argument("--seconds", type=float, default=Effort.seconds, help="length of a turn (%(default)s)")
     parser.add_argument("--threads", type=int, default=Effort.threads, help="for each contender (%(default)s)")
+    parser.add_argument("--processor", choices=EMULATED, help="emulate one with other vector registers than this one")
     arguments = parser.parse_args()
     unknown = set(arguments.suites) - SUITES.keys()
     if unknown:
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    if arguments.processor:
+        emulate(arguments.processor)
     effort = Effort(arguments.rounds, arguments.seconds, arguments.threads)
     print(f"# Benchmarks\n\n{machine(effort)}")
     for name in arguments.suites or SUITES:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from .processors import emulation
+
 ROOT = Path(__file__).parents[1]
 
 # What users have set for BLAS, OpenMP and malloc would decide the result: a kernel pinned by
@@ -30,10 +32,15 @@ THREAD_COUNTS = (
 def child_environment(threads: int, extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a measured process: the parent's, with thread counts and nothing else set.
 
-    It has to be right before the process starts, since libraries read it when they are loaded.
+    It has to be right before the process starts, since libraries read it when they are loaded. If another processor is
+    emulated, the settings for that are there as well; flags of which both it and ``extra`` have some are put together.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(DROPPED)}
-    return {**kept, **dict.fromkeys(THREAD_COUNTS, str(threads)), **(extra or {})}
+    environment = {**kept, **dict.fromkeys(THREAD_COUNTS, str(threads)), **emulation()}
+    for name, value in (extra or {}).items():
+        has_flags = name == "XLA_FLAGS" and name in emulation()
+        environment[name] = f"{environment[name]} {value}" if has_flags else value
+    return environment
 
 
 def run_json(arguments: Sequence[str], environment: Mapping[str, str]) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .harness import Case, Effort, Result
 from .processes import DROPPED
+from .processors import registers
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
@@ -32,8 +33,9 @@ def duration(seconds: float) -> str:
 def machine(effort: Effort) -> str:
     """Where and how it was measured."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    kind = f" with {registers()}" if registers() else ""
     facts = [
-        f"{processor()}{vectors()}, {cores} cores, {platform.system()}, Python {platform.python_version()}",
+        f"{processor()}{kind}, {cores} cores, {platform.system()}, Python {platform.python_version()}",
         f"load average when it began: {os.getloadavg()[0]:.2f}",
         f"threads for each contender: {effort.threads}; rounds: {effort.rounds}, {effort.seconds:g} s each",
         "dropped from the environment: "
@@ -50,17 +52,6 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def vectors() -> str:
-    """The kind of the processor's vector registers, on which ratios hang; "" if it isn't known."""
-    try:
-        from llvmlite.binding import get_host_cpu_features
-    except ImportError:
-        return ""
-    features = get_host_cpu_features()
-    kinds = {"avx512f": "AVX-512", "avx2": "AVX2", "neon": "NEON"}
-    return next((f" with {kind}" for feature, kind in kinds.items() if features.get(feature)), "")
 
 
 def case_table(case: Case, results: Sequence[Result], baseline: str) -> str:

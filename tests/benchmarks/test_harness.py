@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.harness import Arrays, Case, Contender, Effort, Result, contest, deviation
 from benchmarks.processes import Worker, WorkerError, child_environment
-from benchmarks.report import case_table, duration, vectors
+from benchmarks.report import case_table, duration
 from benchmarks.tasks import SIZES, chain, elman, elman_answer
 
 SHORT = Effort(rounds=2, seconds=0.001)
@@ -164,13 +164,3 @@ def test_deviation_is_relative_to_the_largest_element(tmp_path: Path) -> None:
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("features", "said"),
-    [({"avx512f": True, "avx2": True}, " with AVX-512"), ({"avx512f": False, "avx2": True}, " with AVX2"), ({}, "")],
-)
-def test_the_kind_of_vector_registers_is_said(monkeypatch, features, said):
-    binding = pytest.importorskip("llvmlite.binding")
-    monkeypatch.setattr(binding, "get_host_cpu_features", lambda: features)
-    assert vectors() == said
