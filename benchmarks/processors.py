@@ -6,6 +6,7 @@ processor: its caches, its memory, how many instructions it runs at a time.
 
 from __future__ import annotations
 
+import importlib
 import os
 
 REGISTERS = {
@@ -64,6 +65,5 @@ def _features() -> dict[str, bool]:
 
 def _wide_in_numpy() -> list[str]:
     """What NumPy calls AVX-512, of that for which it has code: the names changed with NumPy 2.4."""
-    from numpy._core._multiarray_umath import __cpu_dispatch__
-
-    return [name for name in __cpu_dispatch__ if name == "X86_V4" or name.startswith("AVX512")]
+    core = importlib.import_module("numpy._core._multiarray_umath")
+    return [name for name in core.__cpu_dispatch__ if name == "X86_V4" or name.startswith("AVX512")]

@@ -1,21 +1,27 @@
 """A thread pool that divides independent rows among its threads; the threads meet once, at the end.
 
-An idle thread of the pool sleeps. BLAS' own threads stay busy for milliseconds after each product, waiting for the
-next, and so keep a core from every other process; and if one of them has no core, the others wait for it.
+A training step of a millisecond is divided several times, so handing on a part may take but microseconds: parts wait in
+a queue, and how they ended in another. An idle thread of the pool sleeps. BLAS' own threads stay busy for milliseconds
+after each product, waiting for the next, and so keep a core from every other process; and if one of them has no core,
+the others wait for it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import numpy as np
 
 from .tiles import TILE_ROWS
+
+Ends = SimpleQueue["BaseException | None"]
+Parts = SimpleQueue["tuple[Ends, Any, Callable[..., Any], tuple[Any, ...]]"]
 
 _most: int | None = None  # of threads that this process may use at a time; None for as many as are asked for
 
@@ -43,17 +49,16 @@ def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: A
     tiles = -(-rows // TILE_ROWS)
     parts = max(1, min(tiles, threads, _most or threads))
     cuts = [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
-    handling = np.geterr()
-    others = [
-        _pool(threads - 1).submit(_as_here, handling, program, *arguments, cuts[i], cuts[i + 1])
-        for i in range(1, parts)
-    ]
+    ends: Ends = SimpleQueue()
+    for i in range(1, parts):
+        _pool(threads - 1).put((ends, np.geterr(), program, (*arguments, cuts[i], cuts[i + 1])))
     try:
         program(*arguments, 0, cuts[1])
-    finally:
-        wait(others)  # if it failed, too: they write to arrays that the next call may use
-    for other in others:
-        other.result()
+    finally:  # if it failed, too: the others write to arrays that the next call may use
+        failures = [ends.get() for _ in range(1, parts)]
+    for failure in failures:
+        if failure is not None:
+            raise failure
 
 
 def run_rows(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
@@ -75,15 +80,29 @@ def _thread_count() -> int:
     return count
 
 
-def _as_here(handling: Any, program: Callable[..., Any], *arguments: Any) -> None:
-    """Run a program on another thread with the ``np.errstate`` of the calling thread."""
-    with np.errstate(**handling):
-        program(*arguments)
-
-
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "tinygrad_rnn rows")
+def _pool(threads: int) -> Parts:
+    """The queue from which so many threads take the parts that they carry out."""
+    parts: Parts = SimpleQueue()
+    for _ in range(threads):
+        Thread(target=_serve, args=(parts,), name="tinygrad_rnn rows", daemon=True).start()
+    return parts
+
+
+def _serve(parts: Parts) -> None:
+    while True:
+        _carry_out(*parts.get())  # nothing of a part is kept here while this waits for the next
+
+
+def _carry_out(ends: Ends, handling: Any, program: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Run a program on this thread with the ``np.errstate`` of the calling thread, and say when it ends, and how."""
+    try:
+        with np.errstate(**handling):
+            program(*arguments)
+    except BaseException as failure:
+        ends.put(failure)
+    else:
+        ends.put(None)
 
 
 if hasattr(os, "register_at_fork"):
