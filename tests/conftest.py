@@ -1,8 +1,10 @@
-"""What all tests share: the seed, and which files take seconds (``-m "not slow"`` leaves these out while one edits)."""
+"""What all tests share: the seed, a cache of code, which files take seconds (``-m "not slow"`` leaves these out)."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +32,22 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view",
 }
 SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled code with what else pytest keeps: all processes share it, and the user's cache is left alone."""
+    if hasattr(config, "cache") and not hasattr(config, "workerinput"):  # the others inherit it
+        os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("code"))
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("jax"))
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let a process take whole files, as long as it can: what a file imports, compiles or trains is then made once."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.option.dist == "load" else None
 
 
 @pytest.fixture(autouse=True)

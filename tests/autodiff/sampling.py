@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +47,15 @@ def on(*functions: Any, analytic: bool = False, order: int = 2) -> Callable[...,
             SAMPLES.append(Sample(functions, f"{label(functions[0])}-{i}", f, arrays, analytic, order))
 
     return add
+
+
+def by_function(samples: Iterable[Sample]) -> dict[str, dict[str, Sample]]:
+    """The samples in groups: of each function, by names of their own."""
+    groups: dict[str, dict[str, Sample]] = {}
+    for sample in samples:
+        group = groups.setdefault(label(sample.functions[0]), {})
+        group[f"{sample.name}, {len(group)}"] = sample
+    return groups
 
 
 def real(*shape: int, seed: int = 0) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.cases import in_groups
 from tinygrad_rnn.autodiff.promotion import NUMPY_1
 
 # What is asked of every function: one axis (or several), of an array of this shape.
@@ -91,10 +92,11 @@ if not NUMPY_1:
     OF_SEVERAL["vector_norm, kept"] = lambda x, axis: np.linalg.vector_norm(x, axis=axis, keepdims=True)
     OF_SEVERAL["vector_norm of order 3"] = lambda x, axis: np.linalg.vector_norm(x, axis=axis, ord=3)
 
-CASES = [
-    *((name, f, axis) for name, f in OF_ONE.items() for axis in ONE),
-    *((name, f, axis) for name, f in OF_SEVERAL.items() for axis in SEVERAL),
-]
+CASES = {
+    name: {f"{axis!r} of a {shape}": (name, f, axis, shape) for axis in axes for shape in ARRAYS}
+    for functions, axes in ((OF_ONE, ONE), (OF_SEVERAL, SEVERAL))
+    for name, f in functions.items()
+}
 
 
 def outcome(f: Function, x: Any, axis: Any) -> Any:
@@ -115,9 +117,9 @@ NO_ANSWER = {
 }
 
 
-@pytest.mark.parametrize("shape", ARRAYS)
-@pytest.mark.parametrize(("name", "f", "axis"), CASES, ids=[f"{name}-{axis}" for name, _, axis in CASES])
-def test_results_gradients_and_errors_are_numpys(name: str, f: Function, axis: Any, shape: str) -> None:
+@in_groups("case", CASES)
+def test_results_gradients_and_errors_are_numpys(case: tuple[str, Function, Any, str]) -> None:
+    name, f, axis, shape = case
     if not NO_ANSWER.isdisjoint({(name, shape), (name, str(axis))}):
         pytest.skip("NumPy has no answer to hold on to")
     x = ARRAYS[shape]

@@ -12,13 +12,14 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.autodiff.samples import SAMPLES, Sample
-from tests.autodiff.sampling import label
+from tests.autodiff.sampling import by_function, label
+from tests.cases import in_groups
 from tinygrad_rnn.autodiff.catalogue import markdown, primitives, rows
 from tinygrad_rnn.autodiff.graph import ancestors
 from tinygrad_rnn.autodiff.promotion import NUMPY_1
 from tinygrad_rnn.autodiff.registry import OVERRIDES, PLAIN
 
-each = pytest.mark.parametrize("sample", SAMPLES, ids=[f"{s.name}-{i}" for i, s in enumerate(SAMPLES)])
+each = in_groups("sample", by_function(SAMPLES))
 
 
 def rng_for(sample: Sample) -> np.random.Generator:
@@ -122,9 +123,7 @@ def test_gradient_by_central_differences(sample: Sample) -> None:
     assert tr.gradcheck(sample.f, sample.inputs, rtol=2e-6, atol=2e-7)
 
 
-@pytest.mark.parametrize(
-    "sample", [s for s in SAMPLES if s.analytic], ids=[f"{s.name}-{i}" for i, s in enumerate(SAMPLES) if s.analytic]
-)
+@in_groups("sample", by_function(s for s in SAMPLES if s.analytic))
 def test_gradient_by_complex_step(sample: Sample) -> None:
     assert tr.gradcheck(sample.f, sample.inputs, method="complex")
 
@@ -171,7 +170,7 @@ UNASKED = {np.full_like, np.select, np.array, "lists", "complex results"}
 SEVERAL = [s for s in SAMPLES if len(s.inputs) > 1 and not UNASKED & set(s.functions)]
 
 
-@pytest.mark.parametrize("sample", SEVERAL, ids=[f"{s.name}-{i}" for i, s in enumerate(SEVERAL)])
+@in_groups("sample", by_function(SEVERAL))
 def test_second_order_by_each_argument_the_others_held_constant(sample: Sample) -> None:
     f, v = weighted(sample), directions(sample)
     whole = tr.grad(f, argnums=tuple(range(len(sample.inputs))))

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
@@ -287,6 +287,7 @@ def test_two_mistakes_in_two_gradients_are_both_named():
 # --- where none fits -------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=20)  # each is a whole search, which takes a second
 @given(st.sampled_from("UWVbc"), st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1e-2, 1.0, 100.0]))
 def test_a_gradient_that_is_simply_wrong_gets_no_diagnosis(name, seed, size):
     right = derivations.elman(ELMAN, XS, YS)

@@ -11,19 +11,15 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.autodiff.samples import SAMPLES
+from tests.autodiff.sampling import by_function
+from tests.cases import in_groups
 from tests.compiler.agreement import DEFAULT, assert_equal
 
 # With numba's compiler turned off, machine code runs as Python, and costs no time to make.
 EXECUTORS = ["numpy", "numba"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else [DEFAULT]
 STEPS = 3
 
-each = pytest.mark.parametrize("sample", SAMPLES, ids=[f"{s.name}-{i}" for i, s in enumerate(SAMPLES)])
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Machine code isn't left in the user's cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+each = in_groups("sample", by_function(SAMPLES))
 
 
 def values_and_gradients(f, inputs):

@@ -4,13 +4,13 @@ import importlib.util
 import marshal
 import os
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tinygrad_rnn as tr
+from tests.compiler.new_process import generated, nothing_compiled_yet
 from tinygrad_rnn.compiler.runtime import code_folder
 
 posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have neither owners nor modes")
@@ -182,24 +182,22 @@ def test_a_file_that_others_may_have_written_isnt_kept(tmp_path, spoil):
     assert not code_folder.is_kept(path, b"a")
 
 
-RUN = """
-import os, sys, numpy as np, tinygrad_rnn as tr
-os.umask(int(sys.argv[1], 8))
-y = tr.compile(lambda x: np.tanh(x) * 2 + 1, executor="numba")(np.ones((40, 60)))
-assert np.allclose(y.data, np.tanh(1) * 2 + 1)
-loops = [m.program for name, m in sys.modules.items() if name.startswith("tinygrad_rnn_generated")]
-print(len(loops), sum(sum(loop.stats().cache_hits.values()) for loop in loops))
-"""
-
-
-def run(cache, umask="22", **environment):
-    """How many functions of machine code another process ran, and how many of them it found."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), **environment}
-    command = [sys.executable, "-c", RUN, umask]
-    root = Path(__file__).parents[2]
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
+def run(cache, umask=0o22, **environment):
+    """How many functions of machine code another process would run, and how many of them it would find."""
+    numba = pytest.importorskip("numba")
+    if numba.config.DISABLE_JIT:
+        pytest.skip("nothing is compiled")
+    with nothing_compiled_yet(cache, **environment):
+        numba.config.reload_config()
+        before = os.umask(umask)
+        try:
+            y = tr.compile(lambda x: np.tanh(x) * 2 + 1, executor="numba")(np.ones((40, 60)))
+        finally:
+            os.umask(before)
+        assert np.allclose(y.data, np.tanh(1) * 2 + 1)
+        loops = [module.program for module in generated().values()]
+    numba.config.reload_config()
+    return len(loops), sum(sum(loop.stats().cache_hits.values()) for loop in loops)
 
 
 class Planted:
@@ -219,20 +217,30 @@ def machine_code(cache):
 @posix
 @pytest.mark.parametrize("spoil", SPOILT)
 def test_machine_code_that_others_may_have_written_isnt_run(tmp_path, spoil):
-    pytest.importorskip("numba")
     cache, mark = tmp_path / "cache", tmp_path / "mark"
-    assert run(cache) == ["1", "0"]
-    assert run(cache) == ["1", "1"]
+    assert run(cache) == (1, 0)
+    assert run(cache) == (1, 1)
     for path in machine_code(cache):
         path.write_bytes(pickle.dumps(Planted(mark)))
         spoil(path)
-    assert run(cache) == ["1", "0"]
+    assert run(cache) == (1, 0)
     assert not mark.exists()
-    assert run(cache) == ["1", "1"]  # it was made anew
+    assert run(cache) == (1, 1)  # it was made anew
+
+
+@pytest.mark.parametrize(
+    ("pattern", "damage"),
+    [("*.py", b"nonsense ="), ("*.nbi", b"nonsense"), ("*.nbc", b""), ("*.nbi", b"\x80\x04.")],
+)
+def test_damaged_files_are_made_anew(tmp_path, pattern, damage):
+    run(tmp_path)
+    (path,) = tmp_path.rglob(pattern)
+    path.write_bytes(damage)
+    assert run(tmp_path)[0] == 1
+    assert run(tmp_path) == (1, 1)
 
 
 def test_a_pyc_beside_generated_code_isnt_run(tmp_path):
-    pytest.importorskip("numba")
     cache, mark = tmp_path / "cache", tmp_path / "mark"
     run(cache)
     (source,) = (cache / "tinygrad_rnn").glob("*.py")
@@ -241,34 +249,31 @@ def test_a_pyc_beside_generated_code_isnt_run(tmp_path):
     header = importlib.util.MAGIC_NUMBER + (0).to_bytes(4, "little")
     header += int(source.stat().st_mtime).to_bytes(4, "little") + len(text).to_bytes(4, "little")
     Path(importlib.util.cache_from_source(str(source))).write_bytes(header + marshal.dumps(planted))
-    assert run(cache) == ["1", "1"]
+    assert run(cache) == (1, 1)
     assert not mark.exists()
 
 
 @posix
-@pytest.mark.parametrize("umask", ["2", "0", "77"])
+@pytest.mark.parametrize("umask", [0o2, 0, 0o77])
 def test_machine_code_is_kept_whatever_the_umask(tmp_path, umask):
-    pytest.importorskip("numba")
-    assert run(tmp_path, umask) == ["1", "0"]
-    assert run(tmp_path, umask) == ["1", "1"]
+    assert run(tmp_path, umask) == (1, 0)
+    assert run(tmp_path, umask) == (1, 1)
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in machine_code(tmp_path))
 
 
 @posix
 def test_numbas_own_folder_is_trusted_only_if_it_is_ours_alone(tmp_path):
-    pytest.importorskip("numba")
     kept = tmp_path / "numba"
-    for expected in ("0", "1"):
-        assert run(tmp_path, NUMBA_CACHE_DIR=str(kept)) == ["1", expected]
+    for expected in (0, 1):
+        assert run(tmp_path, NUMBA_CACHE_DIR=str(kept)) == (1, expected)
     (inner,) = kept.iterdir()
     inner.chmod(0o777)
     for _ in range(2):
-        assert run(tmp_path, NUMBA_CACHE_DIR=str(kept)) == ["1", "0"]
+        assert run(tmp_path, NUMBA_CACHE_DIR=str(kept)) == (1, 0)
 
 
 def test_a_full_disk_or_a_folder_that_can_only_be_read_is_no_failure(tmp_path, monkeypatch):
     pytest.importorskip("numba")
-    import tinygrad_rnn as tr
     from tinygrad_rnn.compiler.runtime import cache
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

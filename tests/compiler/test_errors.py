@@ -160,10 +160,9 @@ FAILURES = {
 
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 @pytest.mark.parametrize("name", FAILURES)
-def test_failures_are_named_as_without(name, executor, tmp_path, monkeypatch):
+def test_failures_are_named_as_without(name, executor):
     """Also with a plan that has run before; which runs again afterwards."""
     pytest.importorskip("numba") if executor == "numba" else None
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     make, bad, good, text = FAILURES[name]
     run = make(lambda f: f)
     compiled = make(lambda f: tr.compile(f, executor=executor))

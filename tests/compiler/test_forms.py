@@ -148,8 +148,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_cells_of_every_form(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_cells_of_every_form(name):
     cell, xs, state, parameters, tolerance, options = CASES[name]
     with np.errstate(all="ignore"):
         assert_compiled_agrees(cell, xs, state, list(parameters), tolerance, executor=EXECUTOR, **options)

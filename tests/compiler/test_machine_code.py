@@ -33,14 +33,6 @@ def parameter(*shape, seed=0):
     return nn.Parameter(0.5 * normal(*shape, seed=seed))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory):
-    """A cache folder of these tests' own, and NumPy forbidden: what can't be machine code has to fail here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def uses_machine_code(compiled):
     functions = [
         function
@@ -403,16 +395,6 @@ def test_the_cache_knows_what_machine_code_is_made_of():
         found.add(name)
         waiting |= set(re.findall(r"^ *from \.(\w+) import", (folder / f"{name}.py").read_text("utf-8"), re.M)) - found
     assert found == set(machine_cache.COMPILED_IN)
-
-
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
-def test_damaged_files_are_made_anew(tmp_path):
-    programs_and_compilations(tmp_path)
-    for pattern, damage in ("*.py", b"nonsense ="), ("*.nbi", b"nonsense"), ("*.nbc", b""), ("*.nbi", b"\x80\x04."):
-        for path in tmp_path.rglob(pattern):
-            path.write_bytes(damage)
-        assert programs_and_compilations(tmp_path)[0] == 2
-        assert programs_and_compilations(tmp_path) == (2, 0)
 
 
 def test_a_plan_says_why_there_is_no_machine_code():

@@ -70,11 +70,6 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp()))
-
-
 @pytest.mark.parametrize("name", CELLS if numba.config.DISABLE_JIT else sorted(COMPILED))
 def test_a_step_with_it(name):
     cell, xs, state = CELLS[name]

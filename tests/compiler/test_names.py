@@ -17,13 +17,6 @@ from tinygrad_rnn import nn
 IDENTIFIER = re.compile(r"[a-z]+(_[a-z0-9]+)*")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def tensor(name, *shape, seed=0):
     return tr.tensor(0.5 * normal(*shape, seed=seed), requires_grad=True, name=name)
 

@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_equal, everything
+from tests.compiler.new_process import nothing_compiled_yet
 from tests.compiler.test_compiled import wait_for_machine_code
 from tinygrad_rnn import data, nn, optim, training
 
@@ -30,14 +31,10 @@ def elman(x, h):
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept(tmp_path, monkeypatch):
+def nothing_kept(tmp_path):
     """Neither on disk nor in this process: all code is made anew."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
-        monkeypatch.delitem(sys.modules, name)
-    yield
-    for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
-        del sys.modules[name]
+    with nothing_compiled_yet(tmp_path):
+        yield
 
 
 def assert_right(compiled, cell=elman):
