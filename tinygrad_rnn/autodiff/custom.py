@@ -74,6 +74,7 @@ class _Custom:
             return [None if i < n else next(found) for i in wanted]
 
         op = Primitive(self._name, lambda *a: a[0] if n == 1 else a[:n], past_values, push_forward, outputs=n != 1)
+        op.passes_on = n
         results = apply(op, (*values, *(given[i] for i in active)))
         return unflatten(result, iter([results] if n == 1 else results))
 

@@ -61,9 +61,10 @@ class Primitive:
         by_element: True if it acts on each element by itself; the compiler may then run many steps at once.
         is_linear: True if it was declared linear, so that its jvp is the function itself.
         is_single: True if it was made for one node, and holds what belongs to that.
+        passes_on: how many of its arguments it gives back as they are, if it is there for its rules alone.
     """
 
-    __slots__ = ("by_element", "forward", "is_linear", "is_single", "jvps", "name", "outputs", "vjps")
+    __slots__ = ("by_element", "forward", "is_linear", "is_single", "jvps", "name", "outputs", "passes_on", "vjps")
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class Primitive:
         self.jvps = jvps
         self.outputs = outputs
         self.by_element = self.is_linear = self.is_single = False
+        self.passes_on = 0
 
     def remains(self) -> Primitive:
         """The same primitive without its data, for a freed node whose primitive was made for it alone."""

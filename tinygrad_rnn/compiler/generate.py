@@ -64,8 +64,9 @@ def scheduled(program: Program, wanted: Sequence[bool], lifts_elements: bool) ->
         wanted: for each of its inputs, whether the gradient is wanted.
         lifts_elements: whether cheap operations leave loops, too; who computes them in the loop for nothing says no.
     """
-    program = fissioned(program, lifts_elements)
-    return fissioned(differentiated(program, wanted), lifts_elements) if any(wanted) else program
+    if not any(wanted):
+        return fissioned(program, lifts_elements, keeps_rules=False)
+    return fissioned(differentiated(fissioned(program, lifts_elements), wanted), lifts_elements, keeps_rules=False)
 
 
 def written(program: Program, lines_for: Executor, fixed: Container[int] | None = None) -> Code:

@@ -24,6 +24,14 @@ def is_basic(index: Any) -> bool:
     return all(part is None or part is Ellipsis or isinstance(part, (int, slice, np.integer)) for part in parts)
 
 
+def selected_shape(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
+    """The shape of what an index selects; an array of whole numbers in it may be anything that has a shape."""
+    parts = index if isinstance(index, tuple) else (index,)
+    known = (np.zeros(a.shape, a.dtype) if hasattr(a, "shape") and a.dtype.kind in "iu" else a for a in parts)
+    selected: tuple[int, ...] = np.broadcast_to(False, shape)[tuple(known)].shape
+    return selected
+
+
 LONG_ROW = 8  # elements from which rows are worth sorting
 
 
@@ -136,10 +144,10 @@ def _updated(x: Any, value: Any, index: Any) -> Any:
     return result
 
 
-def _that_stay(shape: tuple[int, ...], selected: tuple[int, ...], index: Any) -> Any:
+def _that_stay(g: Any, selected: tuple[int, ...], index: Any) -> Any:
     """A mask of the written values that remain: where an index names an element twice, the last value does."""
     order = np.reshape(np.arange(math.prod(selected)), selected)
-    return updated(np.zeros(shape, order.dtype), order, index)[index] == order
+    return updated((g != g).astype(order.dtype), order, index)[index] == order
 
 
 def _update_to_x(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
@@ -149,7 +157,7 @@ def _update_to_x(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
 def _update_to_value(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
     written = g[index]
     if not is_basic(index):
-        written = np.where(_that_stay(np.shape(x), written.shape, index), written, 0)
+        written = np.where(_that_stay(g, written.shape, index), written, 0)
     too_many = np.ndim(value) - written.ndim  # axes of length 1, which NumPy allows in front
     return np.reshape(written, (1,) * too_many + written.shape) if too_many > 0 else written
 
@@ -198,14 +206,19 @@ def index_add(x: Any, index: Any, value: Any) -> Any:
     """
     shape = np.shape(x)
     index = _kept_index(index)
-    if isinstance(value, (int, float)):
-        value = np.full((), value, np.result_type(x, value))
-    value = np.broadcast_to(value, np.broadcast_to(0, shape)[index].shape)
-    return x + assemble(value, indices=(index,), shape=shape)
+    dtype = np.result_type(x, value)
+    x, value = (a.astype(dtype) if hasattr(a, "astype") else np.asarray(a, dtype) for a in (x, value))
+    value = np.broadcast_to(value, selected_shape(shape, index))
+    return assemble(x, value, indices=(Ellipsis, index), shape=shape)
 
 
 def _kept_index(index: Any) -> Any:
-    """An index, its arrays copied (and lists made arrays): the graph keeps it, and the caller may change his."""
+    """An index, its arrays copied (and lists made arrays): the graph keeps it, and the caller may change his.
+
+    A Tensor's array never changes; while a function is traced for the compiler, it is what stands for one.
+    """
     if isinstance(index, tuple):
         return tuple(map(_kept_index, index))
-    return index if is_basic(index) else np.array(index)
+    if is_basic(index):
+        return index
+    return index._data if hasattr(index, "_data") else np.array(index)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from ...autodiff.rules import indexing, shape
+from ..graph.shapes import order_of_axes
 from ..graph.values import Value
 
 Indices = list[str]
@@ -63,11 +62,7 @@ def row(place: Place) -> Place:
 
 def sliced(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> Place | None:
     """The place of a basic index (ints, slices, None) into a Value of shape ``of``."""
-    if any(part is Ellipsis for part in index):
-        at = next(i for i, part in enumerate(index) if part is Ellipsis)
-        used = sum(part is not None for part in index) - 1
-        index = (*index[:at], *(slice(None),) * (len(of) - used), *index[at + 1 :])
-    index = (*index, *(slice(None),) * (len(of) - sum(part is not None for part in index)))
+    index = _spelled_out(index, len(of))
     counted: list[tuple[int | None, int, int]] = []  # for each axis of the whole: (axis of the part, start, step)
     axis = dimension = 0
     for part in index:
@@ -85,6 +80,50 @@ def sliced(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> Plac
         return place.indices_of([_counted(indices, axis, start, step) for axis, start, step in counted])
 
     return place._replace(indices_of=back, offset=_offset(place, index, counted))
+
+
+def _spelled_out(index: tuple[object, ...], ndim: int) -> tuple[object, ...]:
+    """An index with a part for each of the axes, and for each new one."""
+    missing = ndim - sum(part is not None and part is not Ellipsis for part in index)
+    at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
+    return (*index[:at], *(slice(None),) * missing, *index[at + 1 :])
+
+
+def chosen(
+    place: Place, of: tuple[int, ...], index: tuple[object, ...], element: Callable[[Value, Indices, int], str]
+) -> Place:
+    """The place of an index with arrays of whole numbers in it, into a Value of shape ``of``.
+
+    As in NumPy, their axes stand where they stood, together; and in front, if a slice comes between two of them.
+
+    Args:
+        place: that of the whole.
+        of: its shape.
+        index: ints, slices, None, and arrays, as Values.
+        element: gives the text of an element of such an array: a place along an axis of this length.
+    """
+    index = _spelled_out(index, len(of))
+    counts = [i for i, part in enumerate(index) if not (part is None or isinstance(part, slice))]
+    ndim = max(part.ndim if isinstance(part, Value) else 0 for part in index)
+    first = counts[0] if counts == list(range(counts[0], counts[-1] + 1)) else 0
+
+    def back(indices: Indices) -> Indices:
+        shared, others = indices[first : first + ndim], iter([*indices[:first], *indices[first + ndim :]])
+        found: Indices = []
+        for part in index:
+            length = of[len(found)] if len(found) < len(of) else 0
+            if part is None:
+                next(others)
+            elif isinstance(part, slice):
+                start, _, step = part.indices(length)
+                found.append(_counted([next(others)], 0, start, step))
+            elif isinstance(part, Value):
+                found.append(element(part, aligned(shared, part.shape), length))
+            else:
+                found.append(str(int(part) % length))  # type: ignore[call-overload]
+        return place.indices_of(found)
+
+    return place._replace(indices_of=back, offset=None, transposed=False)
 
 
 def _counted(indices: Indices, axis: int | None, start: int, step: int) -> str:
@@ -127,11 +166,8 @@ def viewed(value: Value, place: Place) -> Place | None:
 
 
 def _reordered(place: Place, value: Value) -> Place:
-    """Axes in another order, which is seen on an array whose axes have lengths of their own."""
-    base = value.args[0]
-    lengths = tuple(range(2, base.ndim + 2))
-    probe = np.broadcast_to(np.empty((), bool), lengths)
-    order = [lengths.index(n) for n in value.op.forward(probe, *value.args[1:], **value.keywords).shape]
+    """The place of a Value whose axes stand in another order."""
+    base, order = value.args[0], order_of_axes(value)
 
     def back(indices: Indices) -> Indices:
         return place.indices_of([indices[order.index(axis)] for axis in range(base.ndim)])

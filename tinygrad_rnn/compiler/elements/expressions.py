@@ -21,13 +21,14 @@ BINARY = {
     elementwise.add: "+", elementwise.subtract: "-", elementwise.multiply: "*", elementwise.divide: "/",
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
     np.logical_and: "and", np.logical_or: "or", np.logical_xor: "!=",
+}  # fmt: skip
+BITS = {np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^"}  # of whole numbers; of conditions, they are logic
+OF_CONDITIONS = {
     np.bitwise_and: "and", np.bitwise_or: "or", np.bitwise_xor: "!=",
+    elementwise.multiply: "and", elementwise.add: "or", elementwise.minimum: "and", elementwise.maximum: "or",
 }  # fmt: skip
 COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
-LOGIC = {
-    np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
-    np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert,
-}  # fmt: skip
+LOGIC = {np.logical_and, np.logical_or, np.logical_xor, np.logical_not}
 
 # Those of numba, which keep NumPy's zeros, infinities and NaN; its sign, floor_divide and remainder don't.
 OF_NUMBA = """
@@ -53,22 +54,36 @@ UNARY = {
     activations.log_logistic: f"(-{SOFTPLUS.replace('{1}', '(-{1})')})",
     special.error_function: "f{0}(erf({1}))",
     np.logical_not: "(not {1})",
-    np.invert: "(not {1})",
+    np.invert: "(~{1})",
     **{getattr(elementwise, name): f"np.{name}({{1}})" for name in OF_NUMBA.split()},
     **{test: f"np.{test.__name__}({{1}})" for test in TESTS},
 }
 
 
 def expression(value: Value, args: list[str]) -> str | None:
-    """The expression of an elementwise Value of numbers that have these names; None if there is none."""
-    if not has_expression(value):
+    """The expression of an elementwise Value of numbers that have these names; None if there is none.
+
+    The numbers are of the type in which the Value is computed (``computed_in``).
+    """
+    computed = computed_in(value)
+    if computed is None:
         return None
-    bits = "64" if value.dtype == np.float64 else "32"
-    if value.op in BINARY:
-        return f"({args[0]} {BINARY[value.op]} {args[1]})"
-    if value.op in UNARY:
-        return UNARY[value.op].format(bits, args[0])
-    return OTHERS[value.op](value, f"f{bits}", *args)
+    if value.op is shape.cast:
+        return converted(args[0], value.args[0].dtype, value.dtype)
+    if computed.kind == "b" and value.op in OF_CONDITIONS:
+        return f"({args[0]} {OF_CONDITIONS[value.op]} {args[1]})"
+    if computed.kind == "b" and value.op is np.invert:
+        return f"(not {args[0]})"
+    if value.op in BINARY or value.op in BITS:
+        text = f"({args[0]} {BINARY.get(value.op) or BITS[value.op]} {args[1]})"
+    elif value.op in UNARY:
+        text = UNARY[value.op].format("64" if computed == np.float64 else "32", args[0])
+    elif value.op in DIVIDES and computed.kind == "i":
+        text = DIVIDES[value.op].format(*args)
+    else:
+        text = OTHERS[value.op](value, number_type(computed), *args)
+    is_narrow = value.dtype.kind in "iu" and value.dtype != np.int64
+    return converted(text, np.dtype(np.int64), value.dtype) if is_narrow else text
 
 
 def _power(value: Value, real: str, x: str) -> str:
@@ -136,46 +151,91 @@ OTHERS: dict[Any, Expression] = {
     log_probabilities.logaddexp: _of_two("logaddexp"),
     log_probabilities.logaddexp2: _of_two("logaddexp2"),
     elementwise.where: lambda value, real, condition, x, y: f"({x} if {condition} else {y})",
-    shape.cast: lambda value, real, x, *dtype: f"{real}({x})",
+}
+DIVIDES = {
+    elementwise.floor_divide: "(i64(0) if {1} == 0 else {0} // {1})",
+    elementwise.remainder: "(i64(0) if {1} == 0 else {0} % {1})",
 }
 
 
-MIXED = {elementwise.add, elementwise.subtract, elementwise.multiply, elementwise.divide, elementwise.where}
-WHOLE = {elementwise.negative, elementwise.absolute, elementwise.maximum, elementwise.minimum, elementwise.square,
-         elementwise.remainder, elementwise.floor_divide, np.remainder, np.floor_divide}  # fmt: skip
+ARITHMETIC = {elementwise.add, elementwise.subtract, elementwise.multiply}
+# What is done with whole numbers, too, in 64 bits; a result of fewer is wrapped, as NumPy's.
+WHOLE = {
+    *ARITHMETIC, elementwise.where, elementwise.negative, elementwise.absolute, elementwise.square,
+    elementwise.maximum, elementwise.minimum, elementwise.clipped, stop_gradient, np.invert, *DIVIDES, *BITS,
+}  # fmt: skip
+TYPES = set(map(np.dtype, ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "f4", "f8")))
+CONDITION, WHOLE_NUMBER = np.dtype(bool), np.dtype(np.int64)
 
 
 def has_expression(value: Value) -> bool:
     """Return True if machine code has the operation on numbers of these types."""
-    if value.op not in BINARY and value.op not in UNARY and value.op not in OTHERS:
-        return False
-    floats = {a.dtype for a in value.args if isinstance(a, Value) and a.dtype.kind == "f"}
-    kinds = {a.dtype.kind for a in value.args if isinstance(a, Value)}
-    if value.op is shape.cast:
-        return kinds <= {"f", "b", "i"} and value.dtype in (np.float32, np.float64)
-    if "i" in kinds:
-        return _has_whole_expression(value)
-    if not kinds <= {"f", "b"} or len(floats) > 1:
-        return False
-    if value.op in TESTS:
-        return kinds == {"f"}
-    if value.op in COMPARISONS:
-        return "f" in kinds and "b" not in kinds
-    if value.op in LOGIC:
-        return kinds == {"b"}
-    return value.dtype in (np.float32, np.float64) and floats <= {value.dtype}
+    return computed_in(value) is not None
 
 
-def _has_whole_expression(value: Value) -> bool:
-    """Return True if machine code has the operation on 64-bit integers, and perhaps on others besides."""
-    dtypes = {a.dtype for a in value.args if isinstance(a, Value)}
-    if any(dtype.kind == "i" and dtype != np.int64 for dtype in dtypes):
-        return False
-    if value.op in COMPARISONS:
-        return not any(dtype.kind == "b" for dtype in dtypes)
-    if value.op in MIXED:
-        return value.dtype in (np.int64, np.float64) and np.float32 not in dtypes
-    return value.op in WHOLE and value.dtype == np.int64 and not any(dtype.kind == "f" for dtype in dtypes)
+def computed_in(value: Value) -> np.dtype | None:
+    """The type to which an elementwise operation converts its operands, as NumPy does; None without machine code.
+
+    It is a float's, bool, or int64, which stands for all whole numbers.
+    """
+    op = value.op
+    if op is shape.cast:
+        return value.args[0].dtype if {value.args[0].dtype, value.dtype} <= TYPES else None
+    if not any(op in table for table in (BINARY, UNARY, OTHERS, BITS)):
+        return None
+    dtypes = [a.dtype for a in value.args if isinstance(a, (Value, np.generic))]
+    if not {value.dtype, *dtypes} <= TYPES:
+        return None
+    if op in LOGIC:
+        return CONDITION
+    if op in COMPARISONS:
+        return _common(dtypes, [a for a in value.args if not isinstance(a, (Value, np.generic))])
+    if op in TESTS:
+        return dtypes[0] if dtypes[0].kind == "f" else np.dtype(np.float64)
+    if value.dtype.kind == "f":
+        return value.dtype
+    if value.dtype.kind == "b":
+        is_one = op in OF_CONDITIONS or op in (np.invert, elementwise.where, stop_gradient)
+        return CONDITION if is_one and set(dtypes) <= {CONDITION} else None
+    is_power = op is elementwise.power_by_number and value.keywords["exponent"] in range(1, thresholds.LARGEST_POWER)
+    return WHOLE_NUMBER if op in WHOLE or is_power else None
+
+
+def operand_type(user: Value, place: int) -> np.dtype:
+    """The type in which an elementwise operation that has an expression takes the operand in this place."""
+    computed = computed_in(user)
+    assert computed is not None
+    return CONDITION if user.op is elementwise.where and place == 0 else computed
+
+
+def _common(dtypes: list[np.dtype], numbers: list[Any]) -> np.dtype:
+    """The type in which numbers of these types are compared; Python's own numbers take that of the others."""
+    dtype = np.result_type(*dtypes)
+    if dtype.kind == "f":
+        return dtype
+    if any(isinstance(a, float) for a in numbers):
+        return np.dtype(np.float64)
+    return CONDITION if dtype.kind == "b" and all(isinstance(a, bool) for a in numbers) else WHOLE_NUMBER
+
+
+def converted(text: str, old: np.dtype, new: np.dtype) -> str:
+    """The expression of a number of one type as one of another."""
+    if old == new:
+        return text
+    if new.kind == "b":
+        return f"({text} != 0)"
+    if new.kind == "f":
+        real = number_type(new)
+        return f"({real}(1.0) if {text} else {real}(0.0))" if old.kind == "b" else f"{real}({text})"
+    whole = text if old == WHOLE_NUMBER else f"i64({text})"
+    return whole if new == WHOLE_NUMBER else f"np.{new.name}({whole})"
+
+
+def literal(a: Any, dtype: np.dtype) -> str:
+    """The text of a constant as a number of a type."""
+    if dtype.kind == "b":
+        return str(bool(a))
+    return f"i64({int(a)})" if dtype.kind in "iu" else number(a, number_type(dtype))
 
 
 def number(a: Any, real: str) -> str:

@@ -9,7 +9,7 @@ finds its machine code again, in another process and for another batch size.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ...autodiff.texts import printable
@@ -123,20 +123,30 @@ class MachineCode:
         yield
         self._depth = outside
 
-    def kernel(self, kind: str, lines: list[str]) -> None:
-        """A function of these lines, and a call of it."""
+    def kernel(self, kind: str, lines: list[str], reorders: bool = False) -> None:
+        """A function of these lines, and a call of it.
+
+        Args:
+            kind: what to call it.
+            lines: its text.
+            reorders: whether what it adds up may be added in any order, as vectors.
+        """
         known = {"t", "s", "first", "last", *self._arguments.values(), *self._sizes.values()}
         words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
         parameters = [word for word in words if word in known]
         name = f"{kind}_{len(self._kernels) + 1}"
-        self._kernels.append(_function("kernel", name, parameters, lines))
+        self._kernels.append(_function("summing" if reorders else "kernel", name, parameters, lines))
         self.line(f"{name}({', '.join(parameters)})")
 
     def nest(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
         """Lines inside loops over all axes, with indices i0, i1, ..."""
+        return self.nest_along(sizes, range(len(sizes)), lines)
+
+    def nest_along(self, sizes: tuple[int, ...], axes: Sequence[int], lines: list[str]) -> list[str]:
+        """Lines inside loops over some axes, in this order, with indices i0, i1, ... that tell which axis it is."""
         nest, depth = [], ""
-        for axis, n in enumerate(sizes):
-            nest.append(f"{depth}for i{axis} in range({self.bounds(n, axis, axis == len(sizes) - 1)}):")
+        for axis in axes:
+            nest.append(f"{depth}for i{axis} in range({self.bounds(sizes[axis], axis, axis == len(sizes) - 1)}):")
             depth += "    "
         return [*nest, *(depth + line for line in lines)]
 

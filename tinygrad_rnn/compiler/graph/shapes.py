@@ -6,6 +6,7 @@ is run on dummies.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,17 @@ def acts_by_element(op: Any) -> bool:
     return isinstance(op, np.ufunc) or getattr(op, "by_element", False) or op in ALSO_BY_ELEMENT
 
 
+def letters_of(value: Value) -> tuple[list[str], str]:
+    """The axes of the factors and of the product, as in an einsum."""
+    if value.op is linalg.contraction:
+        return linalg.explicit_subscripts(value.keywords["subscripts"], [a.shape for a in value.args])
+    a, b = value.args
+    stack = string.ascii_lowercase[: max(a.ndim, b.ndim, 2) - 2]
+    left = stack[len(stack) + 2 - a.ndim :] + "yx" if a.ndim > 1 else "x"
+    right = stack[len(stack) + 2 - b.ndim :] + "xz" if b.ndim > 1 else "x"
+    return [left, right], stack + "y" * (a.ndim > 1) + "z" * (b.ndim > 1)
+
+
 def multiplications(product: Value) -> int:
     """The number of multiplications in a matrix product."""
     return product.size * int(product.args[0].shape[-1])
@@ -44,6 +56,13 @@ def is_view(value: Value) -> bool:
     if value.op is indexing.getitem:
         return indexing.is_basic(value.args[1])
     return value.op in REARRANGES or value.op is indexing.output
+
+
+def order_of_axes(value: Value) -> list[int]:
+    """For each axis of a transposed Value, which one of its operand it is: seen where all lengths differ."""
+    lengths = tuple(range(2, value.args[0].ndim + 2))
+    probe = np.broadcast_to(np.empty((), bool), lengths)
+    return [lengths.index(n) for n in run(value.op, (probe, *value.args[1:]), value.keywords).shape]
 
 
 def has_several_results(value: Value) -> bool:
@@ -215,8 +234,7 @@ def _getitem(a: Any, index: Any) -> Found | None:
         raise errors.length_by_values("an index by a condition, a[a > 0],")
     if not isinstance(a, Value) or indexing.is_basic(index):
         return None
-    ints = substitute(index, lambda v: np.zeros(v.shape, v.dtype))
-    return dummy(a)[ints].shape, a.dtype
+    return indexing.selected_shape(a.shape, index), a.dtype
 
 
 RULES: dict[Any, Callable[..., Any]] = {

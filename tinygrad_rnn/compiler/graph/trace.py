@@ -21,7 +21,7 @@ from ...autodiff.graph import initialise, next_serial
 from ...autodiff.rules import indexing, linalg
 from ...autodiff.scope import context, enable_grad, traces
 from ...autodiff.tensor import NO_KEYWORDS, Tensor
-from .shapes import dummy, example, has_several_results, inferred, name_of, run
+from .shapes import REDUCTIONS_WITHOUT_GRADIENT, dummy, example, has_several_results, inferred, name_of, run
 from .simplify import simplified
 from .values import Value, is_constant, values_in
 
@@ -174,6 +174,9 @@ class Trace:
             return function(*map(_shape_of, args), **keywords)
         if function in LENGTH_BY_VALUES:
             raise errors.length_by_values(f"np.{function.__name__}")
+        if function in REDUCTIONS_WITHOUT_GRADIENT and len(args) == 2:  # one form for both ways to write it
+            a, axis = args
+            return self.record(function, (a,), {"axis": axis, **keywords})
         return self.record(function, args, keywords)
 
     # --- making values -------------------------------------------------------------------------------------------

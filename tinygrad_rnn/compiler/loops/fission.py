@@ -20,12 +20,18 @@ from ..graph.shapes import acts_by_element, is_view
 from ..graph.trace import Trace
 from ..graph.values import Value, in_order, operands, values_in
 from .loop import How, Loop, LoopResult
-from .over_time import outer_factors, over_time, product_over_time, sum_over_time
+from .lowering import factors_of, lower, product_over_time
+from .over_time import over_time, sum_over_time
 from .rewriting import simplified_step, with_others_outside
 
 
 def split(
-    trace: Trace, loop: Loop, results: Sequence[LoopResult], outside: Mapping[Value, Value], lifts_elements: bool
+    trace: Trace,
+    loop: Loop,
+    results: Sequence[LoopResult],
+    outside: Mapping[Value, Value],
+    lifts_elements: bool,
+    keeps_rules: bool,
 ) -> dict[Value, Value]:
     """The Values that take the place of a loop's results after fission.
 
@@ -35,8 +41,10 @@ def split(
         results: what is wanted of it.
         outside: what has taken the place of Values that it reads.
         lifts_elements: whether cheap operations are hoisted, too.
+        keeps_rules: as of ``lowered``.
     """
     ends = with_others_outside(trace, loop.ends(results), loop.moves, outside)
+    ends = lower(trace, ends, loop.moves, keeps_rules)
     ends = simplified_step(trace, ends, [c.before for c in loop.carried], list(loop.slices))
     carried = [c._replace(start=outside.get(c.start, c.start), after=v) for c, v in zip(loop.carried, ends)]
     slices = {v: outside.get(sequence, sequence) for v, sequence in loop.slices.items()}
@@ -160,9 +168,10 @@ class _Fission:
             return self._trace.made(value.op, (a, b), {})
         if value.op in (elementwise.negative, shape.transpose, shape.reshape):
             return self._trace.made(value.op, (self.total(value.args[0]), *value.args[1:]), value.keywords)
-        factors = outer_factors(value)
-        if factors is not None and all(map(self._moves, factors)):
-            return product_over_time(self._trace, self.over(factors[0]), self.over(factors[1]))
+        found = factors_of(value)
+        if found is not None and all(self._moves(factor.value) for factor in found[0]):
+            at_all_steps = [self.over(factor.value) for factor in found[0]]
+            return product_over_time(self._trace, value, *found, at_all_steps)
         if value.op is indexing.assemble:
             return self._assembled_total(value)
         if value.nbytes <= sum(a.nbytes for a in operands(value) if self._moves(a)):

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...autodiff.rules import indexing, linalg, reductions, shape
-from ..graph.shapes import acts_by_element
-from ..graph.values import Value, values_in
+import numpy as np
+
+from ...autodiff.rules import cumulative, indexing, linalg, shape
+from ..graph.shapes import (
+    ALONG_AXES,
+    REDUCTIONS,
+    REDUCTIONS_WITHOUT_GRADIENT,
+    acts_by_element,
+    letters_of,
+    order_of_axes,
+)
+from ..graph.values import Value, operands
 from .loop import Loop, LoopResult
+
+ALONG_ONE_AXIS = {shape.joined, shape.stacked, cumulative.running_sum, cumulative.running_product}
 
 
 def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
@@ -26,7 +37,7 @@ def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
     rows = computed[0].shape[0] if computed and computed[0].ndim else 0
     if rows < 2 or any(v.shape[:1] != (rows,) for v in computed):
         return 0
-    return rows if all(_keeps_rows(v, [a for a in values_in(v.args) if a in made]) for v in body) else 0
+    return rows if all(_keeps_rows(v, [a for a in operands(v) if a in made]) for v in body) else 0
 
 
 def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
@@ -39,15 +50,59 @@ def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
     if value.op in (shape.reshape, shape.expand_dims, shape.squeeze):
         return True
     if value.op is indexing.getitem:
-        index = value.args[1]
-        first = index[0] if isinstance(index, tuple) and index else index
-        return first is Ellipsis or first == slice(None)
-    if value.op is linalg.matmul:
-        return value.ndim == 2 and inside == [value.args[0]]
-    if value.op is shape.joined:
-        return value.keywords["axis"] is not None and value.keywords["axis"] % value.ndim > 0
-    if value.op in (reductions.sum, reductions.mean):
+        base, index = value.args
+        return _stays_in_rows(index, inside, may_be_anywhere=base not in inside)
+    if value.op is indexing.updated:
+        _, new, index = value.args
+        return _is_aligned(value, new, index, inside) and _stays_in_rows(index, inside)
+    if value.op is indexing.assemble:
+        parts = [*zip(value.args, value.keywords["indices"])]
+        return all(_is_aligned(value, a, i, inside) and _stays_in_rows(i, inside) for a, i in parts)
+    if value.op in (linalg.matmul, linalg.contraction):
+        terms, result = letters_of(value)
+        return all(term[:1] == result[:1] for term, a in zip(terms, value.args) if a in inside)
+    if value.op in (shape.transpose, shape.swapaxes, shape.moveaxis):
+        return order_of_axes(value)[0] == 0
+    if value.op in ALONG_ONE_AXIS:
+        axis = value.keywords.get("axis", value.args[1] if len(value.args) > 1 else 0)
+        return axis is not None and axis % value.ndim > 0
+    if value.op in REDUCTIONS | ALONG_AXES | REDUCTIONS_WITHOUT_GRADIENT:
         (a,), axis = value.args, value.keywords.get("axis")
         axes = axis if isinstance(axis, tuple) else (axis,)
         return axis is not None and all(i % a.ndim > 0 for i in axes)
     return False
+
+
+def _is_aligned(whole: Value, piece: object, index: object, inside: Sequence[Value]) -> bool:
+    """Return True if the first axis of a piece is that of the part where it belongs."""
+    return piece not in inside or len(indexing.selected_shape(whole.shape, index)) == getattr(piece, "ndim", 0)
+
+
+def _stays_in_rows(index: object, inside: Sequence[Value], may_be_anywhere: bool = False) -> bool:
+    """Return True if what an index selects for each row of the result lies in the same row of the whole.
+
+    Its arrays, if there are any, stand together behind the first axis; or one of them counts the rows.
+
+    Args:
+        index: any index.
+        inside: what is computed by rows.
+        may_be_anywhere: whether the whole is there already; then only the index itself is computed by rows.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    arrays = [part for part in parts if isinstance(part, Value)]
+    first = parts[0] if parts else slice(None)
+    if not arrays:
+        return first is Ellipsis or first == slice(None)
+    ndim, places = max(a.ndim for a in arrays), [isinstance(part, Value) for part in parts]
+    if isinstance(first, slice):
+        together = places[places.index(True) : len(places) - places[::-1].index(True)]
+        return first == slice(None) and all(together) and not any(a in inside for a in arrays)
+    if not isinstance(first, Value) or places != sorted(places, reverse=True):
+        return False
+    return all(a.ndim == ndim for a in arrays if a in inside) and (may_be_anywhere or _counts_rows(first, ndim))
+
+
+def _counts_rows(index: Value, ndim: int) -> bool:
+    """Return True for 0, 1, 2, ... along the first axis."""
+    is_column = index.ndim == ndim and index.size == index.shape[0]
+    return is_column and index.array is not None and np.array_equal(index.array.ravel(), np.arange(index.size))

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
+from ...autodiff.rules import indexing, linalg, reductions, shape
 from ...autodiff.scope import context
 from ..graph.shapes import ALONG_AXES, REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element
 from ..graph.trace import Trace, Tracer, tracer
@@ -181,34 +181,6 @@ RULES: dict[Any, Rule] = {
 
 
 # --- sums over time --------------------------------------------------------------------------------------------------
-
-
-def outer_factors(step: Value) -> tuple[Value, Value] | None:
-    """The rows A and G of a product AᵀG, as the gradient of a weight is at one step; or of an outer product a gᵀ."""
-    if step.op is linalg.matmul:
-        a, g = step.args
-        if isinstance(a, Value) and a.op is shape.transpose and a.ndim == 2 and g.ndim == 2:
-            return a.args[0], g
-    if step.op is elementwise.multiply:
-        a, g = step.args
-        if isinstance(a, Value) and isinstance(g, Value) and a.op is g.op is shape.expand_dims and step.ndim == 2:
-            (a, first), (g, second) = (_expanded(a), _expanded(g))
-            if (first % 2, second % 2) == (1, 0):
-                return a, g
-    return None
-
-
-def _expanded(value: Value) -> tuple[Value, int]:
-    axis = value.args[1] if len(value.args) > 1 else value.keywords["axis"]
-    return value.args[0], axis
-
-
-def product_over_time(trace: Trace, a: Value, g: Value) -> Value:
-    """The sum over all steps of AᵀG: one product of T·B rows."""
-    with trace.recording():
-        product = _as_rows(tracer(a)).T @ _as_rows(tracer(g))
-    value: Value = product._data
-    return value
 
 
 def sum_over_time(trace: Trace, a: Value) -> Value:

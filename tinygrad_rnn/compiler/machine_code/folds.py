@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,19 +10,22 @@ import numpy as np
 from ...autodiff.rules import log_probabilities, reductions
 from .. import thresholds
 from ..elements.addresses import Place, whole
-from ..elements.expressions import number_type
+from ..elements.expressions import CONDITION, TYPES, converted, literal, number_type
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value
 from .placement import Placement
 
-# What each begins with, and how an element x goes into a result y. A NaN stays.
+# How an element x goes into a result y; what it begins with stands in ``_start``. A NaN stays.
 FOLDS = {
-    reductions.max: ("{real}(-np.inf)", "{y} if {y} >= {x} or {y} != {y} else {x}"),
-    reductions.min: ("{real}(np.inf)", "{y} if {y} <= {x} or {y} != {y} else {x}"),
-    reductions.prod: ("{real}(1.0)", "{y} * {x}"),
-    np.any: ("False", "{y} or {x}"),
-    np.all: ("True", "{y} and {x}"),
+    reductions.max: "y if y >= x or y != y else x",
+    reductions.min: "y if y <= x or y != y else x",
+    reductions.prod: "y * x",
+    np.any: "y or x",
+    np.all: "y and x",
+    np.count_nonzero: "y + i64(1) if x else y",
 }
+PLACES = {np.argmax: ">", np.argmin: "<"}
+OF_CONDITIONS = {np.any, np.all, np.count_nonzero}
 LOGARITHMS = (log_probabilities.log_sum_exp, log_probabilities.log_softmax_of)
 PROBABILITIES = (log_probabilities.softmax_of, log_probabilities.shares, *LOGARITHMS)
 
@@ -39,21 +43,35 @@ class Folds:
 
     def fold(self, value: Value) -> None:
         """Write one of the ``FOLDS``."""
-        (a,) = value.args
-        axes = reduced_axes(value)
-        if a.size == 0 or a.dtype != value.dtype:
-            raise NoMachineCode(f"a reduction of {a.dtype} with {a.size} elements")
-        start, step = FOLDS[value.op]
+        a, axes, keepdims = _reduction(value)
+        taken = CONDITION if value.op in OF_CONDITIONS else value.dtype
         indices = [f"i{axis}" for axis in range(a.ndim)]
-        source = self._placement.place_of(a).at(indices)
+        source = converted(self._placement.place_of(a).at(indices), a.dtype, taken)
         home = self._placement.home(value)
-        result = home.at(left_over(indices, axes, bool(value.keywords.get("keepdims"))))
+        result = home.at(left_over(indices, axes, keepdims))
         begun = home.at([f"i{axis}" for axis in range(value.ndim)])
         lines = [
-            *self._code.nest(value.shape, [f"{begun} = {start.format(real=number_type(value.dtype))}"]),
-            *self._code.nest(a.shape, [f"x = {source}", f"y = {result}", f"{result} = {step.format(x='x', y='y')}"]),
+            *self._code.nest(value.shape, [f"{begun} = {_start(value)}"]),
+            *self._code.nest(a.shape, [f"x = {source}", f"y = {result}", f"{result} = {FOLDS[value.op]}"]),
         ]
         self._code.kernel("fold", lines)
+
+    def place(self, value: Value) -> None:
+        """Write one of the ``PLACES``: where along an axis, or among all elements, the first largest or smallest is.
+
+        As in NumPy, a NaN is larger and smaller than all.
+        """
+        a, axes, keepdims = _reduction(value)
+        indices = [f"i{axis}" for axis in range(a.ndim)]
+        source = self._placement.place_of(a).at(indices)
+        result = self._placement.home(value).at(left_over(indices, axes, keepdims))
+        first = self._placement.place_of(a).at(left_over(indices, axes, keepdims=True))
+        better = f"x {PLACES[value.op]} y or (x != x and y == y)"
+        search = ["k += 1", f"x = {source}", f"if {better}:", "    y = x", "    n = k"]
+        outer = [axis for axis in range(a.ndim) if axis not in axes]
+        inner = self._code.nest_along(a.shape, sorted(axes), search)
+        body = ["k = i64(-1)", "n = i64(0)", f"y = {first}", *inner, f"{result} = n"]
+        self._code.kernel("place", self._code.nest_along(a.shape, outer, body))
 
     def probabilities(self, value: Value) -> None:
         """Write one of the ``PROBABILITIES``, less the largest element, so that no exponential is too large.
@@ -61,7 +79,9 @@ class Folds:
         Of the sum for a logarithm, the largest, which counts 1, is left out, and the others go to ``log1p``.
         """
         (a,) = value.args
-        if not 0 < a.size <= thresholds.SMALL_SUM or a.dtype != value.dtype or a.dtype not in (np.float32, np.float64):
+        count = a.size // max(math.prod(n for i, n in enumerate(a.shape) if i not in reduced_axes(value)), 1)
+        is_real = a.dtype == value.dtype and a.dtype in (np.float32, np.float64)
+        if not 0 < count <= thresholds.SMALL_SUM or a.size == 0 or not is_real:
             raise NoMachineCode(f"a {value.op.name} of {a.dtype} with {a.size} elements")
         axes, real = reduced_axes(value), number_type(a.dtype)
         indices = [f"i{axis}" for axis in range(a.ndim)]
@@ -95,6 +115,27 @@ class Folds:
 
     def _temporary(self, kind: str, shape: tuple[int, ...], dtype: np.dtype) -> Place:
         return whole(self._code.numbered_buffer(kind, shape, dtype), shape)
+
+
+def _reduction(value: Value) -> tuple[Value, set[int], bool]:
+    """The operand of a reduction, its axes, and whether they are kept as axes of length 1."""
+    (a,) = value.args
+    if a.size == 0 or not {a.dtype, value.dtype} <= TYPES or not value.keywords.keys() <= {"axis", "keepdims"}:
+        raise NoMachineCode(f"a reduction of {a.dtype} with {a.size} elements")
+    return a, reduced_axes(value), bool(value.keywords.get("keepdims"))
+
+
+def _start(value: Value) -> str:
+    """What a fold begins with."""
+    if value.op not in (reductions.max, reductions.min):
+        return literal(value.op in (reductions.prod, np.all), value.dtype)
+    is_max = value.op is reductions.max
+    if value.dtype.kind == "f":
+        return literal(-np.inf if is_max else np.inf, value.dtype)
+    if value.dtype.kind == "b":
+        return str(not is_max)
+    limits = np.iinfo(value.dtype)
+    return literal(limits.min if is_max else limits.max, value.dtype)
 
 
 def reduced_axes(value: Value) -> set[int]:

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, reductions, shape
+from ...autodiff.rules import reductions
 from .. import thresholds
 from ..elements.addresses import Place, aligned
-from ..elements.expressions import expression, number, number_type
+from ..elements.expressions import TYPES, converted, expression, literal, number_type, operand_type
 from ..elements.function import MachineCode, NoMachineCode
-from ..graph.values import Value, operands
+from ..graph.values import Value
 from .placement import Placement
 
 LARGEST_LENGTH = 2**40
@@ -50,7 +50,11 @@ class Elements:
             return loads.setdefault(element, f"x{len(loads)}_{self._computed}")
 
         for v in values:
-            args = [_operand(name(a), a, v) if isinstance(a, Value) else self._constant(a, v) for a in v.args]
+            types = [operand_type(v, i) for i in range(len(v.args))]
+            args = [
+                converted(name(a), a.dtype, dtype) if isinstance(a, Value) else self._constant(a, dtype)
+                for a, dtype in zip(v.args, types)
+            ]
             text = expression(v, args)
             self._computed += 1
             names[v] = f"v{self._computed}"
@@ -62,11 +66,15 @@ class Elements:
         lines = [*(f"{x} = {element}" for element, x in loads.items()), *lines, *stores]
         self._code.kernel("elements", self._code.nest(sizes, lines))
 
-    def _constant(self, a: object, user: Value) -> str:
+    def _constant(self, a: object, dtype: np.dtype) -> str:
         """An operand that is no Value; one that may follow the sizes of the arguments is passed, or made of what is."""
-        written = _constant(a, user)
+        if not isinstance(a, (bool, np.bool_, int, float, np.number)):
+            if a is None or isinstance(a, (type, np.dtype)):  # a bound that isn't there, the type of a cast
+                return "None"
+            raise NoMachineCode(f"the constant {a!r}")
+        written = literal(a, dtype)
         kind, has_kind, _ = written.partition("(")
-        if self._code.writer.fixed is None or not has_kind or not isinstance(a, (int, float, np.number)):
+        if self._code.writer.fixed is None or not has_kind:
             return written
         number = float(a)
         if 1 < number < LARGEST_LENGTH and number.is_integer() and not self._code.is_written(int(number)):
@@ -93,8 +101,8 @@ class Elements:
         (a,) = value.args
         axis = value.keywords.get("axis")
         axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
-        counts = a.dtype.kind == "b" and value.dtype == np.int64 and value.op is reductions.sum
-        if not 0 < a.size <= thresholds.SMALL_SUM or not (counts or (a.dtype == value.dtype and a.dtype.kind == "f")):
+        count = a.size // max(value.size, 1)
+        if not 0 < count <= thresholds.SMALL_SUM or not {a.dtype, value.dtype} <= TYPES:
             raise NoMachineCode("a sum of many elements, or of none")
         indices = _indices(a.ndim)
         kept = ["0" if i in axes else index for i, index in enumerate(indices)]
@@ -102,55 +110,19 @@ class Elements:
             kept = [index for i, index in enumerate(indices) if i not in axes]
         source, home = self._placement.place_of(a).at(indices), self._placement.home(value)
         real = number_type(value.dtype)
-        count = a.size // value.size
         share = f"{1 / count!r}" if self._code.is_written(count) else f"1.0 / {self._code.size(count)}"
         scale = f" * {real}({share})" if value.op is reductions.mean else ""
-        if counts:
-            lines = [
-                *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = 0"]),
-                *self._code.nest(a.shape, [f"{home.at(kept)} += {source}"]),
-            ]
-        elif value.size == 1:
-            summed = self._code.nest(a.shape, [f"x += f64({source})"])
+        term = converted(source, a.dtype, value.dtype)
+        if value.size == 1 and value.dtype.kind == "f":
+            summed = self._code.nest(a.shape, [f"x += f64({term})"])
             lines = ["x = f64(0.0)", *summed, f"{home.at(kept)} = {real}(x){scale}"]
         else:
             lines = [
-                *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = {real}(0.0)"]),
-                *self._code.nest(a.shape, [f"{home.at(kept)} += {source}{scale}"]),
+                *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = {literal(0, value.dtype)}"]),
+                *self._code.nest(a.shape, [f"{home.at(kept)} += {term}{scale}"]),
             ]
         self._code.kernel("sum", lines)
 
 
 def _indices(ndim: int) -> list[str]:
     return [f"i{axis}" for axis in range(ndim)]
-
-
-def _operand(text: str, a: Value, user: Value) -> str:
-    """An operand as its user takes it: conditions that it computes with are numbers."""
-    is_choice = user.op is elementwise.where and user.args[0] is a
-    if a.dtype.kind == "b" and user.dtype.kind == "f" and not is_choice:
-        real = _real(user)
-        return f"({real}(1.0) if {text} else {real}(0.0))"
-    return f"i64({text})" if a.dtype.kind == "b" and user.dtype.kind == "i" and not is_choice else text
-
-
-def _constant(a: object, user: Value) -> str:
-    """An operand that is no Value, as a number of the right type."""
-    if a is None or user.op is shape.cast:  # the type is that of the result
-        return "None"
-    if isinstance(a, (bool, np.bool_)):
-        return str(bool(a))
-    if not isinstance(a, (int, float, np.number)):
-        raise NoMachineCode(f"the constant {a!r}")
-    if (
-        isinstance(a, (int, np.integer))
-        and user.dtype.kind in "ib"
-        and all(v.dtype.kind != "f" for v in operands(user))
-    ):
-        return f"i64({int(a)})"
-    return number(a, _real(user))
-
-
-def _real(user: Value) -> str:
-    """The type of the numbers that an operation computes with."""
-    return number_type(next((v.dtype for v in (user, *operands(user)) if v.dtype.kind == "f"), user.dtype))

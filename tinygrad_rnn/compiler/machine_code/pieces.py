@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import cumulative, indexing, shape
-from ..elements.addresses import Place, aligned, sliced
-from ..elements.expressions import number, number_type
+from ..elements.addresses import Place, aligned, chosen, sliced, whole
+from ..elements.expressions import TYPES, WHOLE_NUMBER, converted, literal
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, name_of_operation
 from .placement import Placement
+
+RUNNING = {cumulative.running_sum: "+", cumulative.running_product: "*"}
 
 
 class Pieces:
@@ -24,11 +26,13 @@ class Pieces:
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
+        self._counted: dict[Value, str] = {}  # constant indices with negative places in them, counted from the front
         self.of: dict[Any, Any] = {
+            indexing.getitem: self._gather,
             indexing.assemble: self._assemble,
             indexing.updated: self._update,
             shape.stacked: self._stack,
-            cumulative.running_sum: self._running_sum,
+            **dict.fromkeys(RUNNING, self._running),
         }
 
     def write(self, value: Value) -> None:
@@ -38,11 +42,19 @@ class Pieces:
     def _assemble(self, value: Value) -> list[str]:
         """Zeros, to which each piece is added in its place."""
         home, indices = self._placement.home(value), _indices(value.shape)
-        lines = self._code.nest(value.shape, [f"{home.at(indices)} = {number(0, number_type(value.dtype))}"])
+        lines = self._code.nest(value.shape, [f"{home.at(indices)} = {literal(0, value.dtype)}"])
         for piece, index in zip(value.args, value.keywords["indices"]):
-            place, own = _part(value, home, index), _indices(piece.shape)
-            lines += self._code.nest(piece.shape, [f"{place.at(own)} += {self._placement.place_of(piece).at(own)}"])
+            place, own = self._part(value, home, index)
+            term = self._placement.place_of(piece).at(aligned(_indices(own), piece.shape))
+            lines += self._code.nest(own, [f"{place.at(_indices(own))} += {term}"])
         return lines
+
+    def _gather(self, value: Value) -> list[str]:
+        """The elements at places that an array of whole numbers tells."""
+        base, index = value.args
+        place, _ = self._part(base, self._placement.place_of(base), index)
+        indices = _indices(value.shape)
+        return self._code.nest(value.shape, [f"{self._placement.home(value).at(indices)} = {place.at(indices)}"])
 
     def _stack(self, value: Value) -> list[str]:
         home = self._placement.home(value)
@@ -51,8 +63,9 @@ class Pieces:
         for i, piece in enumerate(value.args):
             if not isinstance(piece, Value):
                 raise NoMachineCode("a stack of Tensors and numbers")
-            place, own = _part(value, home, (*(slice(None),) * axis, i)), _indices(piece.shape)
-            lines += self._code.nest(piece.shape, [f"{place.at(own)} = {self._placement.place_of(piece).at(own)}"])
+            place, own = self._part(value, home, (*(slice(None),) * axis, i))
+            term = self._placement.place_of(piece).at(_indices(own))
+            lines += self._code.nest(own, [f"{place.at(_indices(own))} = {term}"])
         return lines
 
     def _update(self, value: Value) -> list[str]:
@@ -62,34 +75,48 @@ class Pieces:
         if not isinstance(before, Value):
             raise NoMachineCode(f"{name_of_operation(value)} of this form")
         lines = self._code.nest(value.shape, [f"{home.at(indices)} = {self._placement.place_of(before).at(indices)}"])
-        place = _part(value, home, index)
-        written = np.broadcast_to(np.empty((), bool), value.shape)[index].shape
+        place, written = self._part(value, home, index)
         own = _indices(written)
         if not isinstance(new, Value):
-            text = number(new, number_type(value.dtype))
+            text = literal(new, value.dtype)
         elif new.ndim > len(written):
             raise NoMachineCode(f"{name_of_operation(value)} of this form")
         else:
-            text = self._placement.place_of(new).at(aligned(own, new.shape))
+            text = converted(self._placement.place_of(new).at(aligned(own, new.shape)), new.dtype, value.dtype)
         return lines + self._code.nest(written, [f"{place.at(own)} = {text}"])
 
-    def _running_sum(self, value: Value) -> list[str]:
+    def _running(self, value: Value) -> list[str]:
+        """A running sum or product: each element, and the result of the one before it."""
         a = value.args[0]
         axis = (value.args[1] if len(value.args) > 1 else value.keywords["axis"]) % a.ndim
         home, indices = self._placement.home(value), _indices(a.shape)
-        before = [f"{index} - 1" if i == axis else index for i, index in enumerate(indices)]
-        source = self._placement.place_of(a).at(indices)
-        step = f"{source} + {home.at(before)} if {indices[axis]} > 0 else {source}"
+        before = home.at([f"{index} - 1" if i == axis else index for i, index in enumerate(indices)])
+        source = converted(self._placement.place_of(a).at(indices), a.dtype, value.dtype)
+        step = f"{source} {RUNNING[value.op]} {before} if {indices[axis]} > 0 else {source}"
         return self._code.nest(a.shape, [f"{home.at(indices)} = {step}"])
 
+    def _part(self, value: Value, place: Place, index: Any) -> tuple[Place, tuple[int, ...]]:
+        """The place of a part of a Value that lies in a place, and the shape of the part."""
+        index = index if isinstance(index, tuple) else (index,)
+        if not {value.dtype, *(part.dtype for part in index if isinstance(part, Value))} <= TYPES:
+            raise NoMachineCode(f"an index into elements of type {value.dtype}")
+        shape = indexing.selected_shape(value.shape, index)
+        part = sliced(place, value.shape, index) if indexing.is_basic(index) else None
+        return part or chosen(place, value.shape, index, self._place_along), shape
 
-def _part(value: Value, home: Place, index: Any) -> Place:
-    """The place of a part of a Value."""
-    index = index if isinstance(index, tuple) else (index,)
-    place = sliced(home, value.shape, index) if indexing.is_basic(index) else None
-    if place is None or value.dtype.kind != "f":
-        raise NoMachineCode(f"{name_of_operation(value)} of this form")
-    return place
+    def _place_along(self, index: Value, indices: list[str], length: int) -> str:
+        """The text of an element of an index: a place along an axis, checked and counted from the front."""
+        if index.array is None:
+            element = converted(self._placement.place_of(index).at(indices), index.dtype, WHOLE_NUMBER)
+            return f"place_along({element}, {self._code.written(length)})"
+        if index.size and not -length <= np.min(index.array) <= np.max(index.array) < length:
+            raise NoMachineCode("an index that is out of bounds")  # NumPy says it
+        if not np.any(index.array < 0):
+            return self._placement.place_of(index).at(indices)
+        if index not in self._counted:
+            counted = np.remainder(index.array, length)
+            self._counted[index] = self._code.argument(self._code.writer.named(counted))
+        return whole(self._counted[index], index.shape).at(indices)
 
 
 def _indices(sizes: tuple[int, ...]) -> list[str]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Set
 
-import numpy as np
-
 from ...autodiff.rules import shape
 from ..elements.addresses import Place, sliced, viewed, whole
+from ..elements.expressions import TYPES
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, name_of_operation, operands
 from ..loops.storage import parts_of
@@ -60,26 +59,35 @@ class Placement:
 
     def _outside(self, value: Value) -> Place:
         """A Value from outside, as an array whose elements lie one after another."""
-        if value.dtype.kind not in "fb" and value.dtype != np.int64:
+        if value.dtype not in TYPES:
             raise NoMachineCode(f"elements of type {value.dtype}")
         name = self._code.writer.operand(value)
         if not self._code.is_buffer(name):
             name = f"ascontiguousarray({name})" if value.ndim else f"asarray({name})"
         return whole(self._code.argument(name), value.shape)
 
-    def view(self, value: Value) -> None:
-        """Read a view from its base, with other indices."""
-        place = viewed(value, self.place_of(value.args[0])) or self._reshaped(value)
-        if place is None:
+    def view(self, value: Value) -> bool:
+        """Read a view from its base, with other indices; return False if that has to be copied first."""
+        base = self.place_of(value.args[0])
+        place = viewed(value, base)
+        if place is None and value.op is shape.reshape and base.is_whole:
+            place = self._reshaped(value, base)
+        if place is None and value.op is not shape.reshape:
             raise NoMachineCode(f"{name_of_operation(value)} of this form")
-        self.homes[value] = place
+        if place is not None:
+            self.homes[value] = place
+        return place is not None
 
-    def _reshaped(self, value: Value) -> Place | None:
+    def copied(self, value: Value) -> Place:
+        """A new array for the elements of a Value that is reshaped, of which it is the home."""
+        base = value.args[0]
+        place = whole(self._code.numbered_buffer("temporary", base.shape, base.dtype), base.shape)
+        self.homes[value] = self._reshaped(value, place)
+        return place
+
+    def _reshaped(self, value: Value, base: Place) -> Place:
         """The place of an array in another shape: passed a second time, since it is the same memory."""
-        place = self.place_of(value.args[0])
-        if value.op is not shape.reshape or not place.is_whole:
-            return None
-        return whole(self._code.argument(f"{self.passed(place)}.reshape({value.shape!r})"), value.shape)
+        return whole(self._code.argument(f"{self.passed(base)}.reshape({value.shape!r})"), value.shape)
 
     def passed(self, place: Place) -> str:
         """The outer expression for the array of a place, which has to be all of it."""

@@ -5,8 +5,6 @@ What computes tiles, and packs matrices for them, is in ``runtime.tiled_product`
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +15,9 @@ from ..elements.addresses import Place
 from ..elements.expressions import number_type
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import multiplications
-from ..graph.values import Value, name_of_operation
+from ..graph.values import Value
 from ..runtime.tiles import panels_shape, vectors_for
+from .contractions import Contractions
 from .placement import Placement
 
 
@@ -32,15 +31,15 @@ class Products:
 
     def __init__(self, code: MachineCode, placement: Placement) -> None:
         self._code, self._placement = code, placement
+        self._contractions = Contractions(code, placement)
         self._panels: dict[tuple[Value, bool], str] = {}  # matrices that were packed ahead of a loop
 
     def compute(self, value: Value) -> None:
         """Write a product to its home."""
-        if len(value.args) != 2 or {a.dtype for a in value.args} != {value.dtype}:
-            raise NoMachineCode(f"a product of {len(value.args)} factors, or of several types")
-        a, b = value.args
-        if value.op is linalg.contraction or a.ndim > 2 or b.ndim > 2:
-            self._contracted(value, *_letters(value))
+        if value.op is linalg.contraction or any(a.ndim > 2 for a in value.args):
+            self._contractions.compute(value)
+        elif {a.dtype for a in value.args} != {value.dtype}:
+            raise NoMachineCode("a product of several types")
         elif goes_by_tiles(value, self._code.is_in_loop):
             self._tiled(value)
         else:
@@ -89,27 +88,6 @@ class Products:
             header = f"for i0 in range({self._code.bounds(a.shape[0], is_last=not columns)}):"
             lines = [header, *(f"    {line}" for line in lines)]
         self._code.kernel("product", lines)
-
-    def _contracted(self, value: Value, terms: Sequence[str], result: str) -> None:
-        """A sum of products over all axes that the result doesn't have."""
-        sizes: dict[str, int] = {}
-        for term, a in zip(terms, value.args):
-            for letter, n in zip(term, a.shape):
-                sizes[letter] = n if n != 1 else sizes.get(letter, 1)
-        order = dict.fromkeys([*result, *sorted(sizes)])
-        if math.prod(sizes.values()) > thresholds.SMALL_PRODUCT:
-            raise NoMachineCode(f"a large {name_of_operation(value)}")
-        names = {letter: f"i{axis}" for axis, letter in enumerate(order)}
-        factors = [
-            self._placement.place_of(a).at([names[letter] if n != 1 else "0" for letter, n in zip(term, a.shape)])
-            for term, a in zip(terms, value.args)
-        ]
-        target = self._placement.home(value).at([names[letter] for letter in result])
-        lines = [
-            *self._code.nest(value.shape, [f"{target} = {number_type(value.dtype)}(0.0)"]),
-            *self._code.nest(tuple(sizes[letter] for letter in order), [f"{target} += {' * '.join(factors)}"]),
-        ]
-        self._code.kernel("contraction", lines)
 
     # --- by tiles ----------------------------------------------------------------------------------------------------
 
@@ -173,17 +151,6 @@ PACK = """
 def program(b, start, row, column, columns, panels):
     pack(b, start, row, column, columns, panels)
 """
-
-
-def _letters(value: Value) -> tuple[list[str], str]:
-    """The axes of both factors and of the product, as in an einsum."""
-    a, b = value.args
-    if value.op is linalg.contraction:
-        return linalg.explicit_subscripts(value.keywords["subscripts"], [a.shape, b.shape])
-    stack = "abcdefgh"[: max(a.ndim, b.ndim, 2) - 2]
-    left = stack[len(stack) + 2 - a.ndim :] + "ik" if a.ndim > 1 else "k"
-    right = stack[len(stack) + 2 - b.ndim :] + "kj" if b.ndim > 1 else "k"
-    return [left, right], stack + "i" * (a.ndim > 1) + "j" * (b.ndim > 1)
 
 
 def factors(product: Value) -> tuple[Value, Value, bool]:

@@ -9,7 +9,7 @@ from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view
 from ..graph.values import Value, name_of_operation, operands
-from .folds import FOLDS, PROBABILITIES, Folds
+from .folds import FOLDS, PLACES, PROBABILITIES, Folds
 from .passes import Elements
 from .pieces import Pieces
 from .placement import Placement
@@ -62,7 +62,8 @@ class Schedule:
 
     def _write_alone(self, value: Value) -> None:
         if is_view(value):
-            self.placement.view(value)
+            if not self.placement.view(value):
+                self.elements.copy(self.placement.copied(value), value.args[0])
         elif value.op is shape.joined:
             self._join(value)
         elif value.op in self.pieces.of:
@@ -76,6 +77,9 @@ class Schedule:
             self._hand_on(value)
         elif value.op in FOLDS:
             self.folds.fold(value)
+            self._hand_on(value)
+        elif value.op in PLACES:
+            self.folds.place(value)
             self._hand_on(value)
         elif value.op in PROBABILITIES:
             self.folds.probabilities(value)

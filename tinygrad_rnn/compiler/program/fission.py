@@ -8,15 +8,17 @@ from typing import Any
 from ..graph.values import Value, operands, substitute
 from ..loops.fission import split
 from ..loops.loop import Loop
+from ..loops.lowering import lowered
 from .program import Program, in_order_of_computing
 
 
-def fissioned(program: Program, lifts_elements: bool = True) -> Program:
+def fissioned(program: Program, lifts_elements: bool = True, keeps_rules: bool = True) -> Program:
     """The same program, where only what a recurrence needs is left in each loop.
 
     Args:
         program: any program; of one that was split already, what has been added since is split.
         lifts_elements: whether cheap operations leave loops, too.
+        keeps_rules: whether the program will be differentiated, and needs derivatives of the user's own.
     """
     trace = program.trace
     new: dict[Value, Value] = {}
@@ -26,7 +28,9 @@ def fissioned(program: Program, lifts_elements: bool = True) -> Program:
 
     for step in in_order_of_computing([*program.outputs, *program.gradients.values()], program.results):
         if isinstance(step, Loop):
-            new |= split(trace, step, program.results[step], new, lifts_elements)
+            new |= split(trace, step, program.results[step], new, lifts_elements, keeps_rules)
+        elif (simpler := lowered(trace, step, current, keeps_rules)) is not None:
+            new[step] = simpler
         elif any(new.get(v, v) is not v for v in operands(step)):
             new[step] = trace.made(step.op, current(step.args), current(step.keywords))
     outputs = [new.get(v, v) for v in program.outputs]

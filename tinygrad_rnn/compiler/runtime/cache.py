@@ -39,8 +39,9 @@ import numpy as np
 from tinygrad_rnn.compiler.runtime.fast_functions import (
     exp32, exp64, f32, f64, i64, sigmoid32, sigmoid64, tanh32, tanh64
 )
-from tinygrad_rnn.compiler.runtime.cache import entry, kernel
+from tinygrad_rnn.compiler.runtime.cache import entry, kernel, summing
 from tinygrad_rnn.compiler.runtime.division import floor_divide32, floor_divide64, remainder
+from tinygrad_rnn.compiler.runtime.places import place_along
 from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, multiply_4, pack
 
 
@@ -48,12 +49,13 @@ from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, 
 '''
 
 # All that it imports, also by way of others: what is compiled into it, or decides how.
-COMPILED_IN = ("cache", "code_folder", "division", "failures", "fast_functions", "tiled_product", "tiles")
+COMPILED_IN = ("cache", "code_folder", "division", "failures", "fast_functions", "places", "tiled_product", "tiles")
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+IN_ANY_ORDER = {**OPTIONS, "fastmath": {"contract", "reassoc", "nsz"}}
 
 
-def kernel(function: Any) -> Any:
+def kernel(function: Any, options: Any = OPTIONS) -> Any:
     """Compile a part of a loop that calls nothing, and has every array that it writes to from one argument alone.
 
     To know that there are no aliases, LLVM would have to compare all pairs of ten arrays, and doesn't vectorise. numba
@@ -61,7 +63,7 @@ def kernel(function: Any) -> Any:
     """
     if config.DISABLE_JIT:
         return function
-    compiled = numba.njit(**OPTIONS)(function)
+    compiled = numba.njit(**options)(function)
     compiler: Any = getattr(compiled, "_compiler", None)
     customise = getattr(compiler, "_customize_flags", None)
     if customise is None:  # another numba, which calls it otherwise: slower, and right all the same
@@ -75,6 +77,11 @@ def kernel(function: Any) -> Any:
 
     compiler._customize_flags = customised
     return compiled
+
+
+def summing(function: Any) -> Any:
+    """Compile a part of a loop as ``kernel`` does, in which LLVM may add up in any order, and so as vectors."""
+    return kernel(function, IN_ANY_ORDER)
 
 
 def entry(function: Any) -> Any:
@@ -91,7 +98,9 @@ def entry(function: Any) -> Any:
         nonlocal compiled, may_be_kept
         try:
             compiled(*arguments)
-        except Exception as error:  # of numba: machine code itself raises nothing
+        except IndexError:  # of ``place_along``
+            raise
+        except Exception as error:  # of numba: machine code itself raises nothing else
             if not may_be_kept:
                 raise MachineCodeFailed(error) from error
             compiled, may_be_kept = numba.njit(**OPTIONS)(function), False

@@ -1,0 +1,97 @@
+"""Machine code for sums of products over axes: stacks of matrices, dots, and what an einsum asks for beyond products.
+
+There are three orders in which such a sum can run, and which is fast depends on how the numbers lie in memory. Rows of
+one factor are added up where its last axis is that of the result; a sum along the last axis of both factors is kept in
+registers; and anything else goes number by number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .. import thresholds
+from ..elements.expressions import number_type
+from ..elements.function import MachineCode, NoMachineCode
+from ..graph.shapes import letters_of
+from ..graph.values import Value
+from .placement import Placement
+
+
+class _Term(NamedTuple):
+    """An element of an array, as text; and the letter of the axis along which its neighbours in memory lie."""
+
+    text: str
+    last: str
+
+
+class Contractions:
+    """A writer of sums of products of one or two factors.
+
+    Args:
+        code: where to.
+        placement: where the factors and results lie.
+    """
+
+    def __init__(self, code: MachineCode, placement: Placement) -> None:
+        self._code, self._placement = code, placement
+
+    def compute(self, value: Value) -> None:
+        """Write a sum of products to its home."""
+        terms, result = letters_of(value)
+        if {a.dtype for a in value.args} != {value.dtype} or value.dtype.kind != "f":
+            raise NoMachineCode("a product of several types")
+        sizes: dict[str, int] = {}
+        for term, a in zip(terms, value.args):
+            for letter, n in zip(term, a.shape):
+                sizes[letter] = n if n != 1 else sizes.get(letter, 1)
+        names = {letter: f"i{axis}" for axis, letter in enumerate(dict.fromkeys([*result, *sorted(sizes)]))}
+        factors = []
+        for term, a in zip(terms, value.args):
+            indices = [names[letter] if n != 1 else "0" for letter, n in zip(term, a.shape)]
+            factors.append(_term(self._placement.place_of(a).at(indices), names))
+        target = _term(self._placement.home(value).at([names[letter] for letter in result]), names)
+        inner = [letter for letter in names if letter not in result]
+        lengths = tuple(sizes[letter] for letter in names)
+        axes = {letter: axis for axis, letter in enumerate(names)}
+        zero = f"{number_type(value.dtype)}(0.0)"
+        moving = [factor for factor in factors if target.last and factor.last == target.last]
+        if len(inner) == 1 and moving and all(f is moving[0] or names[target.last] not in f.text for f in factors):
+            outer = [axes[letter] for letter in result if letter != target.last]
+            lines = self._rows(target, factors, axes[inner[0]], axes[target.last], lengths, zero)
+            self._code.kernel("product", self._code.nest_along(lengths, outer, lines))
+            return
+        product = " * ".join(factor.text for factor in factors)
+        along = [axes[letter] for letter in inner]
+        summed = self._code.nest_along(lengths, along, [f"x += {product}"])
+        lines = [f"x = {zero}", *summed, f"{target.text} = x"]
+        self._code.kernel("dot", self._code.nest_along(lengths, range(len(result)), lines), reorders=True)
+
+    def _rows(
+        self, target: _Term, factors: Sequence[_Term], k: int, j: int, lengths: tuple[int, ...], zero: str
+    ) -> list[str]:
+        """Rows of one factor, each times a number of the other, added up: several before the sum is written."""
+        unrolled, row = thresholds.UNROLLED, f"i{j}"
+        moving = next(factor for factor in factors if factor.last == target.last)
+        others = [factor for factor in factors if factor is not moving]
+        at = lambda text, place: text.replace(f"i{k}", place)  # noqa: E731
+        number = lambda place: " * ".join(at(other.text, place) for other in others) or "1"  # noqa: E731
+        length, width = self._code.bounds(lengths[k], k).partition(", ")[2], self._code.bounds(lengths[j], j, True)
+        products = " + ".join(f"x{u} * {at(moving.text, f'(i{k} + {u})')}" for u in range(unrolled))
+        return [
+            f"for {row} in range({width}):",
+            f"    {target.text} = {zero}",
+            f"for i{k} in range(0, {length} - {length} % {unrolled}, {unrolled}):",
+            *(f"    x{u} = {number(f'(i{k} + {u})')}" for u in range(unrolled)),
+            f"    for {row} in range({width}):",
+            f"        {target.text} += {products}",
+            f"for i{k} in range({length} - {length} % {unrolled}, {length}):",
+            f"    x = {number(f'i{k}')}",
+            f"    for {row} in range({width}):",
+            f"        {target.text} += x * {moving.text}",
+        ]
+
+
+def _term(text: str, names: dict[str, str]) -> _Term:
+    last = text.rpartition("[")[2].rstrip("]").rpartition(", ")[2]
+    return _Term(text, next((letter for letter, name in names.items() if name == last), ""))
