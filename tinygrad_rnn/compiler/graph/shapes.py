@@ -59,7 +59,7 @@ def is_view(value: Value) -> bool:
 
 
 def order_of_axes(value: Value) -> list[int]:
-    """For each axis of a transposed Value, which one of its operand it is: seen where all lengths differ."""
+    """The axes of the operand of a transpose, in the order in which it puts them: seen where all lengths differ."""
     lengths = tuple(range(2, value.args[0].ndim + 2))
     probe = np.broadcast_to(np.empty((), bool), lengths)
     return [lengths.index(n) for n in run(value.op, (probe, *value.args[1:]), value.keywords).shape]

@@ -126,7 +126,7 @@ def _reduction(value: Value) -> tuple[Value, set[int], bool]:
 
 
 def _start(value: Value) -> str:
-    """What a fold begins with."""
+    """The number that a fold begins with."""
     if value.op not in (reductions.max, reductions.min):
         return literal(value.op in (reductions.prod, np.all), value.dtype)
     is_max = value.op is reductions.max

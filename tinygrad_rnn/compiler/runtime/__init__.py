@@ -3,7 +3,7 @@
 - ``tiles``: how many rows of a product go together;
   ``threads``, ``blas``: rows and large products on threads of our own.
 - ``fast_functions``: exp, tanh and sigmoid that vectorise; ``tiled_product``: products in tiles.
-- ``division``: whole quotients and remainders as NumPy has them.
+- ``division``: whole quotients and remainders as NumPy has them; ``places``: indices, checked as NumPy checks them.
 - ``failures``: what is said when machine code can't be made;
   ``code_folder``: where generated text and machine code are kept; ``cache``: how numba compiles that text.
 """
