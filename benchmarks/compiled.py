@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .cell_tasks import TASKS, cells
 from .gated_tasks import gated
 from .harness import Case, Contender, Effort, Result, contest
 from .report import case_table, contender_table, table
@@ -30,6 +31,12 @@ PEERS = [
     ),
     Contender("PyTensor scan", "benchmarks.contenders.pytensor_scan"),
 ]
+# For cells beyond the gated ones: JAX, each in the faster of two ways to write it.
+CELLS = [
+    Contender(LOSS, "benchmarks.contenders.compiled_cells"),
+    Contender(JAX, "benchmarks.contenders.jax_cells"),
+    Contender("JAX, the other way", "benchmarks.contenders.jax_cells_other"),
+]
 REFERENCES = [
     Contender(FUSED, "benchmarks.contenders.pytorch_fused"),
     Contender(FLOOR, "benchmarks.contenders.matrix_products", floor=True),
@@ -45,11 +52,14 @@ AGAINST_FUSED = {"S": 0.9, "L": 0.9}
 
 
 def cases() -> list[Case]:
-    return [case for size in "SML" for case in (elman(size, goals={}), gated("lstm", size), gated("gru", size))]
+    gates = [case for size in "SML" for case in (elman(size, goals={}), gated("lstm", size), gated("gru", size))]
+    return [*gates, *cells()]
 
 
 def contenders(case: Case) -> list[Contender]:
     """Who takes part: all but those who would need minutes."""
+    if case.task in TASKS:
+        return CELLS
     everyone = [*OURS, *PEERS, *REFERENCES]
     return [c for c in everyone if not (case.name.endswith("L") and c.label in SLOW_TO_COMPILE)]
 
@@ -57,8 +67,9 @@ def contenders(case: Case) -> list[Contender]:
 def goals_table(case: Case, results: Sequence[Result]) -> str:
     """What was aimed at, as ratios of medians, and what came of it."""
     seconds = {r.contender.label: r.median for r in results if r.seconds}
-    peers = {c.label: seconds[c.label] for c in PEERS if c.label in seconds}
-    size = case.name[-1]
+    is_cell = case.task in TASKS
+    peers = {c.label: seconds[c.label] for c in (CELLS[1:] if is_cell else PEERS) if c.label in seconds}
+    size = "M" if is_cell else case.name[-1]
     cell_goal, loss_goal = AGAINST_PEERS[size]
     if size == "L" and case.task != "elman":
         cell_goal = loss_goal = GATED_AT_L
