@@ -17,7 +17,6 @@ from ..recorded.recording import Recording
 from .arrays import changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart
 from .claims import Claims
-from .isolating import isolated_pairs
 from .measures import Tolerance
 from .other_networks import other_networks
 from .referee import seconds_of
@@ -25,6 +24,7 @@ from .report import AGREES, DIFFERS, Diagnosis, Line, Row
 from .search import Search
 from .shorter import shortened
 from .telling_apart import Judge
+from .together import Together
 from .wording import Words
 from .wrong_line import explain_line
 
@@ -149,16 +149,25 @@ class _Case:
         names = derivation.names
         right = frozenset(names[row.name] for row in self.rows if row.verdict == AGREES)
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
-        search = Search(derivation, given, right, self.tolerance.equal, self.deadline, usual_alone)
+        search = Search(derivation, given, right, self.tolerance, self.deadline, usual_alone)
         judge = Judge(derivation, self.recording, self.manual, given.keys(), self.tolerance)
         found, notes = judge.first_that_stand(search.usual())
         if not found and not usual_alone:
             others = self._of_other_networks()
             if others:
                 return others[:1], []
-            stages = itertools.chain(search.rare(), isolated_pairs(search, judge.witness), search.rarest())
+            together = Together(search, judge.witness)
+            stages = itertools.chain(
+                search.rare(),
+                together.two(0),
+                together.two(1),
+                search.rarest(),
+                together.hidden(),
+                together.two(2),
+                together.three(),
+            )
             found, notes = judge.first_that_stand(stages)
-            found = found or search.partial()
+            found = found or together.partial()
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]
         if search.untried and not any(one.complete for one in found):

@@ -72,6 +72,20 @@ class Tolerance(NamedTuple):
             return True
         return beside is not None and absolute <= ROUNDING * float(np.max(np.abs(beside), initial=0.0))
 
+    def elements(self, a: np.ndarray, b: np.ndarray, beside: np.ndarray) -> np.ndarray:
+        """Which elements of two arrays are equal, on the scale of the arrays.
+
+        Args:
+            a: the one.
+            b: the other.
+            beside: an array of the same kind, as for ``equal``.
+        """
+        scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
+        allowed = max(self.relative * scale, ROUNDING * float(np.max(np.abs(beside), initial=0.0)))
+        if self.decimals is not None:
+            allowed = max(allowed, 0.5 * 10.0**-self.decimals * (1 + 1e-9))
+        return np.asarray(np.abs(a - b) <= allowed)
+
 
 def default_tolerance(*arrays: np.ndarray) -> float:
     """1e-9 in float64; 1e-4 as soon as float32 is among them; 1e-2 with float16."""

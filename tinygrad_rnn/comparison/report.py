@@ -11,6 +11,7 @@ import numpy as np
 
 from ..autodiff.tables import Table, compact, in_markdown, number
 from ..autodiff.texts import printable
+from ..derivation.edits import Edit
 
 AGREES, DIFFERS, NAN, NOTHING = "agrees", "differs", "NaN", "can't compare"
 
@@ -149,16 +150,19 @@ class Diagnosis:
         parameters: which gradients it explains.
         sentence: it in words, with the step and the formula.
         complete: whether it explains every gradient that is wrong, by itself or with the others in the report.
+        edits: of the derivation's lines, which give these gradients; none where an array by itself shows the mistake.
     """
 
     mistake: str
     parameters: tuple[str, ...]
     sentence: str
     complete: bool = True
+    edits: tuple[Edit, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The diagnosis as texts."""
-        return {**vars(self), "parameters": list(self.parameters)}
+        texts = {name: value for name, value in vars(self).items() if name != "edits"}
+        return {**texts, "parameters": list(self.parameters)}
 
 
 @dataclass(frozen=True)

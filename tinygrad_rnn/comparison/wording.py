@@ -29,7 +29,7 @@ class Words:
         if any(edit.is_convention for edit in edits):
             said += " (a convention at a kink, where the derivative jumps: not a mistake)"
         mistake = "; ".join(edit.what.replace("{}", "").strip(" ,:") for edit in self._distinct(edits))
-        return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete)
+        return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete, tuple(edits))
 
     def _distinct(self, edits: Sequence[Edit]) -> list[Edit]:
         """The edits without repetition: the same edit in several lines is said once."""

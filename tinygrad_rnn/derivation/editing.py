@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,11 +44,18 @@ class Bench:
 
     Args:
         derivation: which.
-        parameters: other values than the recorded ones, by the name that lines give them.
+        parameters: other values than the recorded ones, by their own names.
+        data: other arrays than the recorded ones, by name.
     """
 
-    def __init__(self, derivation: Derived, parameters: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        derivation: Derived,
+        parameters: Mapping[str, np.ndarray] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
         self.derivation = derivation
+        self.data = derivation.data if data is None else data
         values = derivation.parameters if parameters is None else parameters
         self.parameters = {derivation.names[name]: value for name, value in values.items()}
         self.shapes = {derivation.names[name]: value.shape for name, value in values.items()}
@@ -56,8 +63,8 @@ class Bench:
         self._functions = {line: compiled(line.expression) for line in self.lines}
         self._known = {q: set(q.steps) | ({None} if not q.steps else set()) for q in self._quantities()}
         self._visits = self._in_order()
-        self._reached: dict[frozenset[Quantity], tuple[list[Line], list[Visit]]] = {}
-        self.right = Running(self.parameters, derivation.data)
+        self._reached: dict[frozenset[Quantity], _Plan] = {}
+        self.right = Running(self.parameters, self.data)
         for quantity, known in self._known.items():
             self.right.values[quantity] = Values(quantity, known)
         for line, t, function in self._visits:
@@ -110,6 +117,24 @@ class Bench:
                     waiting.append(line.quantity)
         return found
 
+    def upstream(self, quantity: Quantity) -> set[Quantity]:
+        """The quantities that one depends on, and it itself."""
+        found, waiting = {quantity}, [quantity]
+        while waiting:
+            new = self._read.get(waiting.pop(), set()) - found
+            found |= new
+            waiting += new
+        return found
+
+    @cached_property
+    def _read(self) -> dict[Quantity, set[Quantity]]:
+        """The quantities that the lines of each quantity read."""
+        found: dict[Quantity, set[Quantity]] = {}
+        for quantity, lines in self.readers.items():
+            for line in lines:
+                found.setdefault(line.quantity, set()).add(quantity)
+        return found
+
     def reached(self, line: Line) -> set[str]:
         """The parameters whose gradients depend on a line, by the name in lines."""
         return {q.adjoint_of for q in self.downstream([line.quantity]) if isinstance(q.adjoint_of, str)}
@@ -120,12 +145,17 @@ class Bench:
         """A run with these lines edited; gradients are computed when they are asked for."""
         return EditedRun(self, edits)
 
-    def _plan(self, starts: frozenset[Quantity]) -> tuple[list[Line], list[Visit]]:
+    def _plan(self, starts: frozenset[Quantity]) -> _Plan:
         if starts not in self._reached:
             touched = self.downstream(starts)
-            gradients = [line for line in self.lines if line.kind == "gradient" and line.quantity in touched]
             visits = [visit for visit in self._visits if visit[0].quantity in touched and visit[0].kind != "gradient"]
-            self._reached[starts] = gradients, visits
+            behind = {
+                str(line.quantity.adjoint_of): (line, touched & self.upstream(line.quantity))
+                for line in self.lines
+                if line.kind == "gradient" and line.quantity in touched
+            }
+            order = sorted(behind, key=lambda name: sum(visit[0].quantity in behind[name][1] for visit in visits))
+            self._reached[starts] = _Plan(visits, {name: behind[name] for name in order})
         return self._reached[starts]
 
     def gradient(self, name: str) -> np.ndarray:
@@ -151,25 +181,49 @@ def has_kinks(lines: Iterable[Line]) -> bool:
     return any(is_kink(part) for line in lines for part in parts(line.expression))
 
 
-class EditedRun:
-    """The numbers of an edited derivation.
+class _Plan(NamedTuple):
+    """The part of a run that edits may change.
 
     Attributes:
-        touched: the parameters whose gradients may have changed, by their names in lines.
+        visits: of its lines that aren't gradients, in order.
+        gradients: the line of each gradient, and the quantities between the edits and it; those first that take the
+            fewest visits.
+    """
+
+    visits: list[Visit]
+    gradients: dict[str, tuple[Line, set[Quantity]]]
+
+
+class EditedRun:
+    """The numbers of an edited derivation, each computed when it is asked for.
+
+    Attributes:
+        touched: the parameters whose gradients may have changed, by their names in lines; the cheapest first.
     """
 
     def __init__(self, bench: Bench, edits: Sequence[Edit]) -> None:
         self.bench = bench
-        starts = frozenset(edit.line.quantity for edit in edits)
-        self._gradients, visits = bench._plan(starts)
-        self.touched = {line.quantity.adjoint_of for line in self._gradients}
+        plan = bench._plan(frozenset(edit.line.quantity for edit in edits))
+        self.touched = plan.gradients
         self._edited = {edit.line: (compiled(edit.expression), edit.steps) for edit in edits}
-        self.running = Running(bench.parameters, bench.derivation.data)
-        self.running.values = dict(bench.right.values)
-        for quantity in {visit[0].quantity for visit in visits}:
-            self.running.values[quantity] = Values(quantity, bench._known[quantity])
-        for line, t, function in visits:
-            self.running.values[line.quantity][t] = self._function(line, t, function)(self.running, t)
+        self._plan, self._waiting = plan, plan.visits
+        self._begin()
+
+    def _begin(self) -> None:
+        self.running = Running(self.bench.parameters, self.bench.data)
+        self.running.values = dict(self.bench.right.values)
+        for quantity in {visit[0].quantity for visit in self._plan.visits}:
+            self.running.values[quantity] = Values(quantity, self.bench._known[quantity])
+
+    def _visit(self, among: set[Quantity] | None = None) -> None:
+        """Compute the values of these quantities that haven't been, or of all."""
+        visits, self._waiting = self._waiting, []
+        for visit in visits:
+            line, t, right = visit
+            if among is None or line.quantity in among:
+                self.running.values[line.quantity][t] = self._function(line, t, right)(self.running, t)
+            else:
+                self._waiting.append(visit)
 
     def _function(self, line: Line, t: int | None, right: Run) -> Run:
         if line not in self._edited:
@@ -182,10 +236,18 @@ class EditedRun:
         """The gradient of a parameter, by its name in lines."""
         if name not in self.touched:
             return self.bench.gradient(name)
-        (line,) = (line for line in self._gradients if line.quantity.adjoint_of == name)
-        function: Callable[[Any, Any], Any] = self._function(line, None, self.bench._functions[line])
-        return self.bench._shaped(name, function(self.running, None))
+        line, behind = self.touched[name]
+        function = self._function(line, None, self.bench._functions[line])
+        try:
+            self._visit(behind)
+            return self.bench._shaped(name, function(self.running, None))
+        except NotYet:  # an edited line may read what the right one doesn't
+            self._begin()
+            self._waiting = self._plan.visits
+            self._visit()
+            return self.bench._shaped(name, function(self.running, None))
 
     def value(self, quantity: Quantity, t: int | None) -> Any:
         """The value of a line."""
+        self._visit()
         return self.running.values[quantity][t]

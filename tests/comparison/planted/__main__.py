@@ -13,6 +13,7 @@ from collections import Counter
 from tests.comparison.planted import composed, dressed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401
 from tests.comparison.planted.common import NETWORKS, Network
 from tests.comparison.planted.found_again import TEN, found_again
+from tests.comparison.planted.fresh import derivations_kept, false_names
 
 PAIRS = 5  # of each network
 
@@ -35,7 +36,8 @@ def main(wanted: list[str], quiet: bool, two: bool) -> None:
     seconds.sort()
     total = max(len(seconds), 1)
     print(
-        f"{total} slips: {counts['named']} named ({counts['named'] / total:.0%}), {dict(counts)}, "
+        f"{total} slips: {counts['named']} named ({counts['named'] / total:.0%}), {counts['false']} falsely, "
+        f"{dict(counts)}, "
         f"median {seconds[total // 2]:.2f} s, longest {seconds[-1]:.2f} s"
     )
 
@@ -52,10 +54,11 @@ def edit_everything(wanted: list[str]) -> None:
 
 
 def _tried(network: Network, slip: str, quiet: bool, seconds: list[float]) -> str:
-    """What becomes of one slip, in a word."""
+    """What becomes of one slip, in a word; a name is true if other numbers bear it out."""
     start = time.perf_counter()
     try:
-        report = network.compare(slip)
+        with derivations_kept() as derivations:
+            report = network.compare(slip)
     except Exception:
         print(f"{network.name} | {slip} | TRACEBACK")
         traceback.print_exc(limit=-3)
@@ -70,6 +73,10 @@ def _tried(network: Network, slip: str, quiet: bool, seconds: list[float]) -> st
     if not complete:
         print(said, "NOT NAMED", *[f"({one.sentence})" for one in report.diagnoses])
         return "not named"
+    refuted = false_names(report, network, slip, derivations)
+    if refuted:
+        print(said, "FALSE", *[one.sentence for one in refuted], sep="\n      ")
+        return "false"
     if not quiet:
         print(said, *complete, sep="\n      ")
     return "named"

@@ -28,7 +28,7 @@ def found_again(network: Network, every: int = 1, ranks: Iterable[int] = (0,)) -
         ranks: of the edits: 0 the usual ones, 1 others, 2 rare ones.
     """
     derivation = tr.derive(network.loss, network.parameters, network.data)
-    bench, hand, equal = Bench(derivation), Hand(derivation), Tolerance(1e-9).equal
+    bench, hand, tolerance = Bench(derivation), Hand(derivation), Tolerance(1e-9)
     tried, found = 0, 0
     lines = [line for line in derivation.lines if line.kind != "forward"]
     with np.errstate(all="ignore"):
@@ -39,11 +39,13 @@ def found_again(network: Network, every: int = 1, ranks: Iterable[int] = (0,)) -
             except Exception:  # an edit that can't be run can't be made
                 continue
             right = {name: bench.gradient(name) for name in given}
-            wrong = {n: g for n, g in given.items() if not equal(g, right[n], right[n]) and np.isfinite(g).all()}
+            wrong = {
+                n: g for n, g in given.items() if not tolerance.equal(g, right[n], right[n]) and np.isfinite(g).all()
+            }
             if wrong:
                 tried += 1
                 search = Search(
-                    derivation, wrong, frozenset(bench.shapes) - set(wrong), equal, time.perf_counter() + 60
+                    derivation, wrong, frozenset(bench.shapes) - set(wrong), tolerance, time.perf_counter() + 60
                 )
                 found += any(search.usual())
     return found, tried

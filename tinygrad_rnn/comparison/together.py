@@ -1,0 +1,268 @@
+"""The search for several mistakes at once: one is held that explains a part, and the rest is looked for beside it.
+
+Two mistakes seldom hide each other everywhere. One shows alone in a gradient that the other doesn't reach, in the
+columns of one gate, or where a parameter is zero: with W = 0 nothing comes back from the step after. So an edit is
+judged by the elements that it explains, there and here; those that explain most, and spoil nothing, are held.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ..derivation.editing import Bench
+from ..derivation.edits import edits_of_edited
+from ..derivation.lines import Line
+from .measures import Tolerance
+from .search import Edits, Explanation, Search
+from .witness import Witness
+
+SEVERAL = "several edits together"
+MOST_TOGETHER = 4
+MOST_HELD = 24  # edits that are held in turn
+MOST_OF_THREE = 4
+MOST_TRIED = 20000  # pairs of edits that show nowhere without each other
+Off = Mapping[str, np.ndarray]  # which elements of each gradient aren't explained
+
+
+class Situation:
+    """Values of the parameters for which the manual side's gradients are known.
+
+    Args:
+        bench: runs of the lines there.
+        given: the gradients of the manual side, by their names in lines.
+        tolerance: up to what difference two numbers are equal.
+    """
+
+    def __init__(self, bench: Bench, given: Mapping[str, np.ndarray], tolerance: Tolerance) -> None:
+        self.bench, self.given, self.tolerance = bench, given, tolerance
+        self.off: Off = {name: self._differs(bench.gradient(name), name) for name in given}
+
+    def _differs(self, gradient: np.ndarray, name: str) -> np.ndarray:
+        return ~self.tolerance.elements(gradient, self.given[name], beside=self.bench.gradient(name))
+
+    def left(self, edits: Edits, before: Off) -> Off | None:
+        """The elements that these edits leave unexplained; None if they spoil one that was explained before."""
+        try:
+            run = self.bench.run(edits)
+            after = dict(before)
+            for name in run.touched:
+                if name in before:
+                    after[name] = self._differs(run.gradient(name), name)
+                    if np.any(after[name] & ~before[name]):
+                        return None
+        except Exception:  # an edit that can't be run can't have been made
+            return None
+        return after
+
+    def is_explained(self, edits: Edits) -> bool:
+        """Return True if these edits give all that is wrong."""
+        try:
+            run = self.bench.run(edits)
+            reaches = all(name in run.touched for name, off in self.off.items() if off.any())
+            touched = [name for name in run.touched if name in self.off]
+            return reaches and not any(np.any(self._differs(run.gradient(name), name)) for name in touched)
+        except Exception:  # edits that can't be run can't have been made
+            return False
+
+    def effect(self, edits: Edits) -> bytes:
+        """The gradients with these edits, to seven digits."""
+        run = self.bench.run(edits)
+        found = []
+        for name, given in self.given.items():
+            scale = np.max(np.abs(given), initial=0.0) or 1.0
+            found.append(np.round(run.gradient(name) / scale, 7) + 0.0)
+        return b"".join(array.tobytes() for array in found)
+
+
+def situations(search: Search, witness: Witness) -> Iterator[Situation]:
+    """The situation that was recorded, and those with one parameter at zero, if the manual side can be asked there."""
+    recorded = {**{name: search.bench.gradient(name) for name in search.right}, **search.wrong}
+    yield Situation(search.bench, recorded, search.tolerance)
+    values = search.derivation.parameters
+    for name, value in sorted(values.items(), key=lambda item: -item[1].ndim):
+        at = {**values, name: np.zeros_like(value)}
+        bench = Bench(search.derivation, at)
+        given = witness.at(at, bench)
+        if given is not None:
+            there = Situation(bench, given, search.tolerance)
+            if count(there.off):
+                yield there
+
+
+def count(off: Off) -> int:
+    """The number of elements that aren't explained."""
+    return sum(map(np.count_nonzero, off.values()))
+
+
+class _Part(NamedTuple):
+    """Edits that explain a part.
+
+    Attributes:
+        left: the share of the wrong elements that they leave, summed over the situations.
+        number: of the parts that were found before.
+        edits: together.
+        off: what they leave unexplained in each situation.
+    """
+
+    left: float
+    number: int
+    edits: Edits
+    off: tuple[Off, ...]
+
+
+class Together:
+    """A search for several edits that explain all.
+
+    Args:
+        search: for single edits.
+        witness: the manual side.
+    """
+
+    def __init__(self, search: Search, witness: Witness) -> None:
+        self.search, self.witness = search, witness
+        self._found: list[_Part] = []
+        self._alike: dict[bytes, list[Edits]] = {}  # edits that spoil nothing, by their effect in one situation
+
+    @cached_property
+    def _places(self) -> list[Situation]:
+        """The situations; the recorded one first."""
+        return list(situations(self.search, self.witness))
+
+    @cached_property
+    def _smallest(self) -> Situation:
+        """The situation in which the fewest elements are wrong."""
+        return min(self._places, key=lambda place: count(place.off))
+
+    @cached_property
+    def _nothing(self) -> _Part:
+        return _Part(0.0, 0, (), tuple(place.off for place in self._places))
+
+    def two(self, rank: int) -> Iterator[list[Explanation]]:
+        """The explanations by edits that each explain a part, and by two of which one does.
+
+        Args:
+            rank: of the edits that explain a part.
+        """
+        parts = self._parts(self._nothing, rank)
+        self._found = sorted([*self._found, *parts], key=lambda part: part[:2])
+        yield from self._joined()
+        for part in self._different(parts):
+            yield self.search.fitting(self._one_more(part), SEVERAL)
+
+    def hidden(self) -> Iterator[list[Explanation]]:
+        """The explanations by two edits that show nowhere without each other."""
+        yield self.search.fitting(itertools.islice(self._two_of_one_line(), MOST_TRIED), SEVERAL)
+        yield self.search.fitting(self._two_of_two_lines(), SEVERAL)
+
+    def three(self) -> Iterator[list[Explanation]]:
+        """The explanations by three edits, each of which explains a part of what the others leave."""
+        for part in self._different(self._found)[:MOST_OF_THREE]:
+            for more in self._different(self._parts(part, 0))[:MOST_OF_THREE]:
+                yield self.search.fitting(self._one_more(more), SEVERAL)
+
+    def partial(self) -> list[Explanation]:
+        """The first explanation of each wrong gradient that has one."""
+        found: dict[str, Explanation] = {}
+        for part in self._found:
+            for name in self.search.wrong:
+                if not part.off[0][name].any():
+                    found.setdefault(name, Explanation(part.edits, (name,), False))
+        return list(found.values())
+
+    def _parts(self, held: _Part, rank: int) -> list[_Part]:
+        """The edits that explain more beside what is held, and spoil nothing in any situation; the best first."""
+        found: list[_Part] = []
+        wrong = {name for off in held.off for name, elements in off.items() if elements.any()}
+        candidates = self._beside(held, rank, self.search.lines_that_reach(wrong, all_of_them=False))
+        if not held.edits and rank == 1:
+            candidates = itertools.chain(candidates, self.search.in_several_lines())
+        for edits in candidates:
+            if self.search.is_late(SEVERAL):
+                break
+            off = self._off(edits, held.off)
+            if off is not None and any(count(new) < count(old) for new, old in zip(off, held.off)):
+                found.append(_Part(self._left(off), len(found), edits, off))
+            elif off is not None and not held.edits and len(edits) == 1:
+                self._keep(edits)
+        return sorted(found, key=lambda part: part[:2])
+
+    def _off(self, edits: Edits, before: tuple[Off, ...]) -> tuple[Off, ...] | None:
+        """What edits leave unexplained in each situation; None if they spoil something."""
+        after = []
+        for place, off in zip(self._places, before):
+            left = place.left(edits, off)
+            if left is None:
+                return None
+            after.append(left)
+        return tuple(after)
+
+    def _left(self, off: tuple[Off, ...]) -> float:
+        return sum(count(left) / count(place.off) for left, place in zip(off, self._places))
+
+    def _joined(self) -> Iterator[list[Explanation]]:
+        """The explanations by parts that were found apart from each other, as many as it takes."""
+        for first in self._different(self._found):
+            edits, off = first.edits, first.off
+            for part in self._found:
+                if len(edits) < MOST_TOGETHER and count(off[0]) and part.edits[0].line not in [e.line for e in edits]:
+                    both = self._off((*edits, *part.edits), off)
+                    if both is not None and self._left(both) < self._left(off):
+                        edits, off = (*edits, *part.edits), both
+            if len(edits) > 1 and not count(off[0]):
+                yield [Explanation(edits, tuple(self.search.wrong))]
+
+    def _one_more(self, held: _Part) -> Iterator[Edits]:
+        """Another edit beside those that are held, of a line on which all depends that they leave."""
+        lines = self.search.lines_that_reach({name for name, off in held.off[0].items() if off.any()})
+        for rank in (0, 1):
+            yield from self._beside(held, rank, lines)
+
+    def _beside(self, held: _Part, rank: int, lines: Iterable[Line]) -> Iterator[Edits]:
+        edited = [edit.line for edit in held.edits]
+        for line in lines:
+            if line not in edited:
+                yield from ((*held.edits, edit) for edit in self.search.edits(line, rank))
+        for edit in held.edits[-1:]:
+            yield from ((*held.edits[:-1], both) for both in edits_of_edited(edit, self.search.hand, rank))
+
+    def _different(self, parts: list[_Part]) -> list[_Part]:
+        """The parts without those that give the same gradients everywhere as an earlier one."""
+        found: dict[bytes, _Part] = {}
+        for part in parts:
+            found.setdefault(self._places[0].effect(part.edits), part)
+            if len(found) == MOST_HELD:
+                break
+        return list(found.values())
+
+    # --- two edits that show nowhere without each other --------------------------------------------------------------
+
+    def _keep(self, edits: Edits) -> None:
+        """Keep edits that spoil nothing and may be half of an explanation: they change something."""
+        effect = self._smallest.effect(edits)
+        if effect != self._smallest.effect(()):
+            self._alike.setdefault(effect, []).append(edits)
+
+    def _two_of_two_lines(self) -> Iterator[Edits]:
+        """Two edits that together explain the smallest situation; usual ones first."""
+        groups = list(self._alike.values())
+        pairs = ((groups[i], groups[total - i]) for total in range(2 * len(groups)) for i in _halves(total, groups))
+        for one, other in itertools.islice(pairs, MOST_TRIED):
+            if self.search.is_late(SEVERAL):
+                return
+            if one[0][0].line is not other[0][0].line and self._smallest.is_explained((*one[0], *other[0])):
+                yield from ((*a, *b) for a in one for b in other)
+
+    def _two_of_one_line(self) -> Iterator[Edits]:
+        for alike in self._alike.values():
+            for (edit,) in alike:
+                yield from ((both,) for both in edits_of_edited(edit, self.search.hand, 0))
+
+
+def _halves(total: int, groups: list[list[Edits]]) -> range:
+    """The smaller of two different places in a list that add up to a total."""
+    return range(max(0, total - len(groups) + 1), (total + 1) // 2)
