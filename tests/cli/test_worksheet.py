@@ -87,7 +87,6 @@ def test_a_notebook_makes_its_derivation_again(
 BAD = {
     ("--blanks", "nope"): "no line 'nope' that could be blank; there are h[0], a",
     ("--blanks", "99"): "number of lines from 1 to 8",
-    ("--columns",): "leave out --columns",
     ("--source",): "leave out --source",
     ("--answers", "missing.txt"): "missing.txt",
 }

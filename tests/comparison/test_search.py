@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.comparison.planted import composed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401  (they register their networks)
-from tests.comparison.planted.common import NETWORKS
+from tests.comparison.planted.everything import NETWORKS
 from tests.comparison.planted.found_again import TEN, found_again
 
 EVERY = 9  # of the edits of a line, so many apart; ``python -m tests.comparison.planted -e`` takes all

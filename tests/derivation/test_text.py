@@ -125,3 +125,43 @@ def test_classes_without_a_batch_are_data_of_each_step(of, classes):
     run = derivation.run(data=dict(zip(("xs", "classes"), moved)))
     for name, right in tr.grad(loss)(p, *moved).items():
         np.testing.assert_allclose(run.gradients[name], right, rtol=1e-10, atol=1e-13)
+
+
+def sigma(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def test_functions_that_are_written_out_are_called_by_their_names():
+    """A sigmoid, a softplus and a softmax written in NumPy are the functions that a person sees in them."""
+
+    def loss(p, xs, ys):
+        def step(x, h):
+            z = sigma(h @ p["Wz"])
+            return z * h + (1 - z) * np.tanh(x @ p["U"])
+
+        hs, _ = tr.unroll(step, xs, np.zeros((B, D)))
+        e = np.exp(hs @ p["V"])
+        weight = e / np.sum(e, axis=-1, keepdims=True)
+        o = hs @ p["v"]
+        return np.mean(np.log(1 + np.exp(o)) - ys * o) + np.sum(weight**2)
+
+    p = {"U": random(N, D), "Wz": random(D, D), "V": random(D, 4), "v": random(D)}
+    lines = lines_of(tr.derive(loss, p, [random(T, B, N), random(T, B)]))
+    assert "u_t = σ(a_t)" in lines
+    assert any("= softmax(" in line for line in lines) and any("softplus(" in line for line in lines)
+    assert any(line.endswith("∘ u_t ∘ (1 - u_t)") for line in lines)
+    assert not any("exp(" in line for line in lines)
+
+
+@pytest.mark.parametrize("batch", [(), (B,)])
+def test_a_batch_is_spoken_of_where_there_is_one(batch):
+    def loss(p, xs):
+        hs, _ = tr.unroll(
+            lambda x, h: np.tanh(p["alpha"] * (x @ p["U"]) + h @ p["W"] + p["b"]), xs, np.zeros((*batch, D))
+        )
+        return np.sum(hs**2)
+
+    p = {"U": random(N, D), "W": random(D, D), "alpha": random(), "b": random(D)}
+    reasons = {line.name: line.why for line in tr.derive(loss, p, [random(T, *batch, N)]).lines}
+    assert any("broadcast over the batch" in why for why in reasons["dL/db"]) == bool(batch)
+    assert "alpha was broadcast: summed" in reasons["dL/dalpha"]

@@ -362,3 +362,27 @@ def test_another_convention_at_a_kink_is_right(answer: str) -> None:
     assert mark.is_right
     assert "by another convention at a kink" in mark.sentence
     assert not sheet.check(["dL_dh"]).all_right
+
+
+def test_answers_with_vectors_as_columns_are_marked():
+    """Matrices are the transposes of those in the code then: W h, δ hᵀ, the batch along the second axis."""
+    answers = {
+        "delta": "0.3 * (1 - u[t] ** 2) * dL_dh[t]",
+        "dL/dW": "sum(delta[t] @ h[t - 1].T for t in range(1, T + 1))",
+        "dL/db": "sum(delta[t].sum(axis=1) for t in range(1, T + 1))",
+        "dL/dV": "dL_dz @ h[T].T",
+    }
+    derivation = DERIVATIONS["leaky"]
+    marks = derivation.worksheet(list(answers), columns=True).check(answers)
+    assert [mark.verdict for mark in marks] == ["right"] * len(answers), list(marks)
+    values = derivation.run().values["delta"]
+    sheet = derivation.worksheet(["delta"], columns=True)
+    assert [mark.verdict for mark in sheet.check({"delta": {t: value.T for t, value in values.items()}})] == ["right"]
+
+
+def test_slips_with_vectors_as_columns_are_named_in_columns():
+    sheet = DERIVATIONS["leaky"].worksheet(["dL/dW"], columns=True)
+    (mark,) = sheet.check({"dL/dW": "sum(delta[t] @ h[t].T for t in range(1, T + 1))"})
+    assert "h_t" in mark.sentence and "belongs" in mark.sentence
+    (mark,) = sheet.check({"dL/dW": "sum(h[t - 1] @ delta[t].T for t in range(1, T + 1))"})
+    assert "transposed" in mark.sentence

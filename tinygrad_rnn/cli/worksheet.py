@@ -36,12 +36,10 @@ def is_wanted(options: argparse.Namespace) -> bool:
 
 def sheet_of(derivation: Any, options: argparse.Namespace, answers: Any = None) -> Any:
     """The worksheet; where answers are given and no blanks are named, these are what is answered."""
-    if options.columns:
-        raise Complaint("answers are marked with vectors as rows, as in the code; leave out --columns.")
     if options.form == "source":
         raise Complaint("a worksheet is text, --latex, --markdown, --html or --notebook; leave out --source.")
     blanks = list(answers) if answers is not None and options.blanks == 0.5 else options.blanks
-    return derivation.worksheet(blanks, options.seed)
+    return derivation.worksheet(blanks, options.seed, columns=options.columns)
 
 
 def written(sheet: Any, options: argparse.Namespace) -> str:

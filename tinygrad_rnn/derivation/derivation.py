@@ -29,7 +29,7 @@ from .path_sums import over_paths
 from .quantities import Quantity
 from .reading import moves, parts
 from .reasons import reasons
-from .recognising import name_softmaxes
+from .recognising import name_functions, name_softmaxes
 from .rolling import Rolling
 from .running import Run, function_of
 from .sensitivities import real_time
@@ -93,6 +93,7 @@ class Derivation:
         number_steps(items)
         rolling = Rolling(merge_sums(items), {self._apart.get(name, name): a for name, a in given.items()}, taken)
         sum_at_once(rolling.quantities)
+        name_functions(rolling.quantities)
         name_softmaxes(rolling.quantities)
         self.loss, _ = rolling.of[id(root)]
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
@@ -324,7 +325,14 @@ class Derivation:
         """
         return html(self.in_style(style, products).lines, columns)
 
-    def worksheet(self, blanks: float | str | Iterable[str] = 0.5, seed: int = 0, *, hints: bool = False) -> Worksheet:
+    def worksheet(
+        self,
+        blanks: float | str | Iterable[str] = 0.5,
+        seed: int = 0,
+        *,
+        hints: bool = False,
+        columns: bool = False,
+    ) -> Worksheet:
         """Return the derivation with some right-hand sides blank, as an exercise that marks itself.
 
         Args:
@@ -332,8 +340,9 @@ class Derivation:
                 those of forward lines too.
             seed: which lines these are; the same seed gives the same worksheet.
             hints: show the reasons of blank lines.
+            columns: as in ``text``; answers have vectors as columns, too, and the transposes of all matrices.
         """
-        return Worksheet(self, blanks, seed, hints)
+        return Worksheet(self, blanks, seed, hints, columns)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from ..autodiff.rules import elementwise, log_probabilities, reductions
+from ..autodiff.rules import activations, elementwise, log_probabilities, reductions
 from .arithmetic import is_product, is_sum, negative
 from .expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply
 from .hand import Hand
@@ -151,8 +151,12 @@ def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None
             square = apply(elementwise.square, value)
             yield from (one_minus(square), times(value, one_minus(value)), one_minus(value))
             yield one_minus(apply(elementwise.square, apply(elementwise.tanh, value)))
+            sigmoid = apply(activations.logistic, value)
+            yield times(sigmoid, one_minus(sigmoid))
         else:
             yield one_minus(value)
+    if shift is not None:
+        yield from hand.rows(part.shape, shift)
 
 
 def softmax_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
@@ -185,11 +189,15 @@ def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
     shift = 0 if line.steps else None
     for value in hand.values(part.shape, shift):
         yield times(part, value), "{} is a factor too many", (value,)
+        if any(p == value for p in parts(part)):
+            yield over(part, value), "{} was left out of all terms", (value,)
         if isinstance(value, Reference):
+            sigmoid = apply(activations.logistic, value)
             for slope in (
                 one_minus(apply(elementwise.square, value)),
                 times(value, one_minus(value)),
                 one_minus(value),
+                times(sigmoid, one_minus(sigmoid)),
             ):
                 yield times(part, slope), "{} is a factor too many", (slope,)
             if shift == 0:

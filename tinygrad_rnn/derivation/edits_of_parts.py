@@ -15,6 +15,7 @@ from .edits_of_factors import (
     softmaxes,
 )
 from .edits_of_terms import (
+    brackets,
     differences,
     exchanges,
     inside_of_terms,
@@ -32,6 +33,7 @@ from .edits_of_values import (
     masks,
     other_data,
     other_parameters,
+    powers,
     references_to_others,
     slices,
     sums_over_axes,
@@ -43,7 +45,8 @@ KINDS = (
         factors_of, groups_left_out, terms_of, differences, transposes, other_parameters, functions, choices, quotients,
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
     ),
-    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, inside_of_terms, constants),
+    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, inside_of_terms, constants,
+     powers, brackets),
     (factors_too_many,),
 )  # fmt: skip
 WHOLE = ((whole_lines,), (exchanges,), (lines_times_something, terms_too_many, forgotten_masks))

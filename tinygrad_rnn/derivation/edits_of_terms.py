@@ -73,6 +73,27 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
         yield total([*rest, new]), "the terms {} " + what, (inner,)
 
 
+def brackets(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor of one term taken for a factor of the whole sum."""
+    if not is_sum(part):
+        return
+    for i, term in enumerate(part.operands):
+        inner, _ = unwrapped(term)
+        for factor in inner.operands if is_product(inner) else ():
+            others = [
+                again(times(factor, other))
+                for other, again in map(unwrapped, (*part.operands[:i], *part.operands[i + 1 :]))
+            ]
+            yield (
+                broadcast(total([*others, term]), part.shape),
+                "{} is a factor of all terms, not of {} alone",
+                (
+                    factor,
+                    inner,
+                ),
+            )
+
+
 def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:
     """A term that doesn't belong there: another derivative of the same shape."""
     if line.kind != "backward":

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from ..autodiff.rules import activations, elementwise, indexing, joining, linalg, reductions, shape
+from ..autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
 from .expressions import Apply, Constant, Data, Expression, Number, Parameter, Reference, Step, apply
 from .hand import Hand
 from .lines import Line
@@ -132,6 +132,17 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
         if other is not part.operation:
             new = apply(other, inner)
             yield new, "{} stands where {} belongs", (new, part)
+    if part.operation is activations.logistic and part.ndim:
+        softmax = Apply(log_probabilities.softmax_of, (inner,), {"axis": -1}, part.shape)
+        yield softmax, "{} stands where {} belongs", (softmax, part)
+
+
+def powers(part: Expression, line: Line, hand: Hand) -> Found:
+    """The square or the root of a value in its place: a deviation for a variance."""
+    if isinstance(part, Reference) and part.quantity.adjoint_of is None:
+        for operation in (elementwise.square, elementwise.sqrt):
+            new = apply(operation, part)
+            yield new, "{} stands where {} belongs", (new, part)
 
 
 def constants(part: Expression, line: Line, hand: Hand) -> Found:
@@ -166,12 +177,11 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
         one = apply(indexing.getitem, inner, index=index)
         if not part.settings.get("keepdims"):
             yield one, f"the {which} instance of {{}} alone, not their sum", (inner,)
-    if len(axes) == 1 and inner.ndim == 2:
-        yield (
-            apply(reductions.sum, inner, **{**part.settings, "axis": (1 - axes[0] % 2,)}),
-            "the sum over the other axis of {}",
-            (inner,),
-        )
+    for other in range(inner.ndim) if len(axes) == 1 else ():
+        if other != axes[0] % inner.ndim:
+            for keepdims in (bool(part.settings.get("keepdims")), True):
+                summed = apply(reductions.sum, inner, **{**part.settings, "axis": (other,), "keepdims": keepdims})
+                yield summed, "the sum over the other axis of {}", (inner,)
 
 
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:

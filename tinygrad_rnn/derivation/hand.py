@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .expressions import Apply, Data, Expression, Parameter, Reference, Shape
+from ..autodiff.rules import indexing
+from .expressions import Apply, Data, Expression, Parameter, Reference, Shape, Step
 from .quantities import Quantity
 
 if TYPE_CHECKING:
@@ -76,6 +77,13 @@ class Hand:
         for array in self.data:
             if array.shape and array.dtype.kind == "f" and array.shape in (shape, shape[-1:]):
                 yield array
+
+    def rows(self, shape: Shape, shift: int) -> Iterator[Expression]:
+        """The rows of the data at a step that can be a factor of a value of this shape: a weight, a mask."""
+        for array in self.data:
+            row = array.shape[1:]
+            if array.shape[:1] == (self.T,) and array.dtype.kind == "f" and row in ((), shape, shape[-1:]):
+                yield Apply(indexing.getitem, (array,), {"index": Step(shift - 1)}, row)
 
     def argument_of(self, reference: Reference) -> Expression | None:
         """The argument of the function that gives a quantity: its pre-activation."""

@@ -41,13 +41,14 @@ class Marker:
     Args:
         derivation: which.
         seed: of the numbers that answers are tried at, besides the recorded ones.
+        columns: whether answers have vectors as columns: all matrices are then the transposes of those in the lines.
     """
 
-    def __init__(self, derivation: Derived, seed: int = 0) -> None:
-        self.derivation = derivation
+    def __init__(self, derivation: Derived, seed: int = 0, columns: bool = False) -> None:
+        self.derivation, self.columns = derivation, columns
         self.lines = derivation.lines
         self.last = common_last_step(self.lines)
-        self.writer = TextWriter(self.last)
+        self.writer = TextWriter(self.last, columns)
         self.source = Source(self.lines, derivation.names.values(), derivation.data, derivation.loss)
         self.seed = seed
         self.hand = Hand(derivation)
@@ -97,10 +98,10 @@ class Marker:
         for name, whole in self.rows.items():
             called = f"row_of_{whole}" if whole.startswith("dL_d") else name
             rows = draw.arrays[whole]
-            found[called] = AtSteps(name, tuple(range(1, len(rows) + 1)), _row_of(rows))
+            found[called] = AtSteps(name, tuple(range(1, len(rows) + 1)), self._row_of(rows))
         for name, array in draw.arrays.items():
             if name in self.source.names:
-                found[self.source.names[name]] = array
+                found[self.source.names[name]] = self.turned(array)
         for quantity in dict.fromkeys(other.quantity for other in self.lines):
             if quantity.entries:
                 continue
@@ -108,6 +109,14 @@ class Marker:
             at = _Reading(self, draw, quantity, (line.quantity, t))
             found[name] = AtSteps(name, quantity.steps, at) if quantity.steps else Once(at)
         return {**{sign: found[name] for sign, name in self.others.items() if name in found}, **found}
+
+    def turned(self, value: Any) -> Any:
+        """A value of the lines as answers have it, or the other way round: transposed where vectors are columns."""
+        return value.T if self.columns and np.ndim(value) > 1 else value
+
+    def _row_of(self, rows: np.ndarray) -> Callable[[int], Any]:
+        """The row of an array for a step; zeros where there is none."""
+        return lambda t: self.turned(rows[t - 1] if 0 < t <= len(rows) else np.zeros_like(rows[0]))
 
     # --- what may be read ------------------------------------------------------------------------------------------
 
@@ -166,7 +175,7 @@ class Marker:
         elif callable(answer):
             function = _with_names(answer)
         else:
-            return _by_step(line, answer)
+            return _by_step(line, answer, self.turned(np.empty(line.shape)).shape)
         return [[function(self._names(draw, line, t)) for t in line.steps or (None,)] for draw in self.draws]
 
     def _compared(self, line: Line, title: str, answer: Any, given: list[list[Any]], deadline: float) -> Mark:
@@ -183,9 +192,10 @@ class Marker:
                     return Mark(
                         title, shown, "unreadable", f"{_at(t)}it gives {type(value).__name__}, no numbers", answer
                     )
-                if array.shape != line.shape and array.ndim:
-                    return Mark(title, shown, "wrong shape", _of_shape(array, right, _at(t)), answer)
-                of_draw.append(np.broadcast_to(array, line.shape))
+                wanted = self.turned(right)
+                if array.shape != wanted.shape and array.ndim:
+                    return Mark(title, shown, "wrong shape", _of_shape(array, wanted, _at(t)), answer)
+                of_draw.append(self.turned(np.broadcast_to(array, wanted.shape)))
                 if not _close(of_draw[-1], right):
                     wrong.add(t)
             arrays.append(of_draw)
@@ -247,7 +257,7 @@ class _Reading:
             is_itself = (self.quantity, t) == self.origin
             raise Circular(f"{name}{step} {'is what this line gives' if is_itself else 'is computed from this line'}; "
                            "begin with what was known before")  # fmt: skip
-        return self.draw.running.values[self.quantity][t]
+        return self.marker.turned(self.draw.running.values[self.quantity][t])
 
 
 def _read(expression: Expression, t: int | None) -> Iterator[Place]:
@@ -260,11 +270,6 @@ def _read(expression: Expression, t: int | None) -> Iterator[Place]:
     elif not isinstance(expression, During) or t in expression.steps:
         for operand in expression.operands:
             yield from _read(operand, t)
-
-
-def _row_of(rows: np.ndarray) -> Callable[[int], Any]:
-    """The row of an array for a step; zeros where there is none."""
-    return lambda t: rows[t - 1] if 0 < t <= len(rows) else np.zeros_like(rows[0])
 
 
 def _with_names(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
@@ -286,7 +291,7 @@ def _with_names(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]
     return called
 
 
-def _by_step(line: Line, values: Any) -> list[list[Any]]:
+def _by_step(line: Line, values: Any, shape: tuple[int, ...]) -> list[list[Any]]:
     """The values of an answer by step: given in a dict, or in one array with the steps first, in ascending order."""
     if not line.steps:
         return [[values]]
@@ -296,10 +301,10 @@ def _by_step(line: Line, values: Any) -> list[list[Any]]:
             raise Unreadable(f"there is no value for step {missing[0]}; hand in a dict with a value for each step")
         return [[values[t] for t in line.steps]]
     array = np.asarray(values)
-    if len(line.steps) == 1 and array.shape == line.shape:
+    if len(line.steps) == 1 and array.shape == shape:
         return [[array]]
-    if array.shape != (len(line.steps), *line.shape):
-        whole = (len(line.steps), *line.shape)
+    whole = (len(line.steps), *shape)
+    if array.shape != whole:
         raise Unreadable(
             f"an array of all steps has shape {whole}, in the order of the steps; this one has {array.shape}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..autodiff.rules import activations, elementwise, reductions, shape
+from ..autodiff.rules import activations, elementwise, linalg, reductions, shape
 from .arithmetic import is_negative, is_product, is_sum
 from .entries import Unit
 from .expressions import Apply, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum
@@ -128,20 +128,36 @@ def _of_parameter(name: str, expression: Expression, forward: list[Quantity], wr
     if any(isinstance(part, Rows) for part in parts(expression)):
         yield f"{name} is used at each step: with the rows of all steps below each other, all is added up at once"
     for term in inner:
-        if not any(isinstance(part, Rows) for part in parts(term)) and any(map(_is_summed_over, parts(term))):
-            yield (
-                f"{name} was broadcast over the batch: summed"
-                if isinstance(term, Sum)
-                else f"{name} was broadcast: summed"
-            )
+        summed = [] if any(isinstance(part, Rows) for part in parts(term)) else list(_summed_over(term))
+        if summed:
+            over = " over the batch" if isinstance(term, Sum) and _batches(forward).issuperset(summed) else ""
+            yield f"{name} was broadcast{over}: summed"
     if len(terms) > 1:
         yield f"{name} is used in {len(terms)} places: added"
     if any(_is_penalised(term, name) for term in inner):
         yield f"the loss has a term of {name} itself"
 
 
-def _is_summed_over(part: Expression) -> bool:
-    return isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("axis") is not None
+def _summed_over(term: Expression) -> Iterator[tuple[int, ...]]:
+    """The lengths of the axes that each sum in a term is over."""
+    for part in parts(term):
+        if isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("axis") is not None:
+            axis = part.settings["axis"]
+            axes = axis if isinstance(axis, tuple) else (axis,)
+            yield tuple(part.operands[0].shape[a] for a in axes)
+
+
+def _batches(forward: list[Quantity]) -> set[tuple[int, ...]]:
+    """The sizes of batches: how many rows, or columns, are multiplied by a parameter at once."""
+    products = [
+        part.operands
+        for quantity in forward
+        for equation in quantity.equations
+        for part in parts(equation.expression)
+        if isinstance(part, Apply) and part.operation is linalg.matmul
+    ]
+    rows = {(a.shape[0],) for a, b in products if isinstance(b, Parameter) and a.ndim == 2}
+    return rows | {(b.shape[1],) for a, b in products if isinstance(a, Parameter) and b.ndim == 2}
 
 
 def _is_penalised(term: Expression, name: str) -> bool:

@@ -8,10 +8,10 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from ..autodiff.rules import elementwise, indexing, log_probabilities, reductions, shape
+from ..autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions, shape
 from ..compiler.graph.simplify import part_of_axis
 from .arithmetic import product, repeated
-from .expressions import Apply, Constant, Expression, Number, Operand, Reference
+from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply
 from .quantities import Equation, Quantity
 from .reading import total
 
@@ -95,6 +95,67 @@ def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
     p.order = {t: order + 0.125 for t, order in z.order.items()}
     z.softmax = p
     quantities.insert(quantities.index(z) + 1, p)
+
+
+# --- functions written out --------------------------------------------------------------------------------------------
+
+
+def name_functions(quantities: list[Quantity]) -> None:
+    """Call functions that are written out by their names: ``1 / (1 + exp(-a))`` is σ(a)."""
+    for quantity in quantities:
+        for equation in quantity.equations:
+            for written_out in (_logistic, _soft_rectifier, _normalised):
+                found = written_out(equation.expression)
+                if found is not None and found.shape == quantity.shape:
+                    equation.expression = found
+
+
+def _logistic(whole: Expression) -> Expression | None:
+    """The function σ, if this is it: ``1 / (1 + exp(-a))``."""
+    if not _is(whole, elementwise.divide) or whole.operands[0] != Number(1):
+        return None
+    power = _exponent(meaning(whole.operands[1]))
+    power = None if power is None else meaning(power)
+    is_negative = power is not None and _is(power, elementwise.negative)
+    return apply(activations.logistic, power.operands[0]) if power is not None and is_negative else None
+
+
+def _soft_rectifier(whole: Expression) -> Expression | None:
+    """The function softplus, if this is it: ``log(1 + exp(a))``."""
+    if not isinstance(whole, Apply) or whole.operation not in (elementwise.log, elementwise.log1p):
+        return None
+    inner = meaning(whole.operands[0])
+    if whole.operation is elementwise.log1p:
+        power = inner.operands[0] if _is(inner, elementwise.exp) else None
+    else:
+        power = _exponent(inner)
+    return None if power is None else apply(activations.soft_rectifier, power)
+
+
+def _exponent(whole: Expression) -> Expression | None:
+    """The exponent x of ``1 + exp(x)``."""
+    for one, other in (whole.operands, whole.operands[::-1]) if _is(whole, elementwise.add) else ():
+        inner = meaning(other)
+        if one == Number(1) and _is(inner, elementwise.exp):
+            return inner.operands[0]
+    return None
+
+
+def _normalised(whole: Expression) -> Expression | None:
+    """The softmax, if this is it: ``exp(z) / sum(exp(z))`` along an axis."""
+    if not _is(whole, elementwise.divide):
+        return None
+    above, below = meaning(whole.operands[0]), whole.operands[1]
+    while isinstance(below, Apply) and below.operation in (shape.expand_dims, shape.reshape):
+        below = meaning(below.operands[0])
+    below = meaning(below)
+    if not _is(above, elementwise.exp) or not _is(below, reductions.sum) or meaning(below.operands[0]) != above:
+        return None
+    axis = below.settings.get("axis")
+    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+    if not isinstance(axis, int) or (axis % whole.ndim and not below.settings.get("keepdims")):
+        return None
+    return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": axis}, whole.shape)
 
 
 def _sum_of_one_hot(whole: Apply) -> Expression | None:

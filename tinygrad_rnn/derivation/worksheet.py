@@ -64,9 +64,14 @@ class Worksheet:
     """
 
     def __init__(
-        self, derivation: Derived, blanks: float | str | Iterable[str] = 0.5, seed: int = 0, hints: bool = False
+        self,
+        derivation: Derived,
+        blanks: float | str | Iterable[str] = 0.5,
+        seed: int = 0,
+        hints: bool = False,
+        columns: bool = False,
     ) -> None:
-        self.derivation = derivation
+        self.derivation, self.columns = derivation, columns
         self.seed = seed
         names = _names_of(derivation.lines)
         chosen = _chosen(names, self._could_be_asked, blanks, seed)
@@ -81,21 +86,21 @@ class Worksheet:
 
     @cached_property
     def _marker(self) -> Marker:
-        return Marker(self.derivation, self.seed)
+        return Marker(self.derivation, self.seed, self.columns)
 
     # --- showing it --------------------------------------------------------------------------------------------------
 
     def text(self) -> str:
         """Return the worksheet as text, as ``print`` shows it."""
-        return written(self.lines)
+        return written(self.lines, self.columns)
 
     def latex(self) -> str:
         """Return the worksheet as LaTeX; blanks are boxes with numbers."""
-        return latex(self.lines)
+        return latex(self.lines, self.columns)
 
     def markdown(self) -> str:
         """Return the worksheet as Markdown, with equations in LaTeX."""
-        return markdown(self.lines)
+        return markdown(self.lines, self.columns)
 
     def html(self, title: str = "Worksheet") -> str:
         """Return the worksheet as a page of its own, with equations as MathML.
@@ -103,7 +108,7 @@ class Worksheet:
         Args:
             title: of the page.
         """
-        return html(self.lines, title=title)
+        return html(self.lines, self.columns, title=title)
 
     def notebook(self, setup: str | None = None, title: str = "Worksheet") -> dict[str, Any]:
         """Return the worksheet as a notebook (format 4), with a cell for the answers and one that marks them.
@@ -112,7 +117,8 @@ class Worksheet:
             setup: code that makes the variable ``derivation``; by default a cell says that it has to be made.
             title: the heading.
         """
-        remake = f"worksheet = derivation.worksheet(blanks={list(self.blanks)!r}, seed={self.seed!r})"
+        columns = ", columns=True" if self.columns else ""
+        remake = f"worksheet = derivation.worksheet(blanks={list(self.blanks)!r}, seed={self.seed!r}{columns})"
         first = setup or "# Make `derivation` here, as by tr.derive(loss, parameters, data), before you go on."
         rows = ["answers = {"]
         rows += [f'    {name!r}: "",  # ({i}) {self._marker.writer.left(line)}, {line.shape}'
@@ -155,7 +161,7 @@ class Worksheet:
         return f"<worksheet of {len(self.lines)} lines, {len(self.blanks)} of them blank>"
 
     def _repr_html_(self) -> str:
-        return fragment(self.lines)
+        return fragment(self.lines, self.columns)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
@@ -189,7 +195,7 @@ class Worksheet:
         return line.kind != "forward" and self._expression(line) is not None
 
     def _solution(self, line: Line) -> str:
-        return self._expression(line) or self._marker.writer.line(line).partition(" = ")[2]
+        return (not self.columns and self._expression(line)) or self._marker.writer.line(line).partition(" = ")[2]
 
     def _expression(self, line: Line) -> str | None:
         """The right-hand side as one expression of NumPy; None if there is none."""

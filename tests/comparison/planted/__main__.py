@@ -10,8 +10,9 @@ import time
 import traceback
 from collections import Counter
 
-from tests.comparison.planted import composed, dressed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401
-from tests.comparison.planted.common import NETWORKS, Network
+from tests.comparison.planted import dressed
+from tests.comparison.planted.common import Network
+from tests.comparison.planted.everything import NETWORKS
 from tests.comparison.planted.found_again import TEN, found_again
 from tests.comparison.planted.fresh import derivations_kept, false_names
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.comparison.planted import composed, dressed, gated, kept, plain, shapes_and_rates, systems, units  # noqa: F401  (they register their networks)
-from tests.comparison.planted.common import NETWORKS
+from tests.comparison.planted import dressed
+from tests.comparison.planted.everything import NETWORKS
 from tests.comparison.planted.fresh import derivations_kept, false_names
 
 NAMES = sorted(NETWORKS)
@@ -32,6 +32,7 @@ UNNAMED = {
     "chunks": {"target of the step after", "slope left out of the carry"},
     "oscillator": {"dv for dx"},
     "elman in one matrix": {"h after in dW"},
+    "mean and spread": {"deviation for variance", "slope and mask exchanged for their sum"},
     "learnt beginning": {"h0 with a slope", "h0 by the first loss alone"},
 }
 

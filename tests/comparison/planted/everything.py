@@ -1,0 +1,12 @@
+"""All networks into which slips are planted: importing this registers them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from tests.comparison.planted.common import NETWORKS
+
+for _name in ("plain", "gated", "kept", "composed", "systems", "units", "shapes_and_rates", "heads_and_delays"):
+    import_module(f"tests.comparison.planted.{_name}")
+
+__all__ = ["NETWORKS"]
