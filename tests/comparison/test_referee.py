@@ -72,6 +72,18 @@ def test_a_loss_that_changes_from_call_to_call_is_said_to():
     assert "The loss changes from call to call" in str(report) and "pass it in data" in str(report)
 
 
+def test_a_loss_that_hardly_changes_from_call_to_call_is_said_to_as_well():
+    """Differences over steps of 1e-6 show what is far below the loss itself."""
+    rng = np.random.default_rng(0)
+
+    def loss(p):
+        return np.sum((XS @ p["U"]) ** 2) + 1e-9 * rng.normal()
+
+    report = compare(loss, {"U": VALUES["U"]}, {"U": VALUES["U"]})
+    assert sentences(report) == [RIGHT]
+    assert "The loss changes from call to call" in str(report)
+
+
 def test_a_function_of_tensors_alone_is_run_again_from_its_recording():
     loss = lambda p: np.sum(p["U"].detach() * p["U"])  # noqa: E731
     report = compare(loss, {"U": 3 * VALUES["U"]}, {"U": VALUES["U"]})

@@ -73,7 +73,7 @@ class Tolerance(NamedTuple):
         return beside is not None and absolute <= ROUNDING * float(np.max(np.abs(beside), initial=0.0))
 
     def elements(self, a: np.ndarray, b: np.ndarray, beside: np.ndarray) -> np.ndarray:
-        """Which elements of two arrays are equal, on the scale of the arrays.
+        """A mask of the elements of two arrays that are equal, on the scale of the arrays.
 
         Args:
             a: the one.
@@ -84,7 +84,7 @@ class Tolerance(NamedTuple):
         allowed = max(self.relative * scale, ROUNDING * float(np.max(np.abs(beside), initial=0.0)))
         if self.decimals is not None:
             allowed = max(allowed, 0.5 * 10.0**-self.decimals * (1 + 1e-9))
-        return np.asarray(np.abs(a - b) <= allowed)
+        return np.asarray(np.abs(a - b) <= allowed) if np.isfinite(allowed) else np.equal(a, b)
 
 
 def default_tolerance(*arrays: np.ndarray) -> float:

@@ -63,17 +63,17 @@ class Referee:
         """The loss as the user's function gives it; as it was recorded, where that gives something else each time."""
         evaluate = self.recording.evaluate
         try:
-            now = evaluate(values)
+            now, again = evaluate(values), evaluate(values)
         except Exception:  # a function that needs Tensors, or that can be called only once
             return self.held
-        if self.recording.function is not None and abs(now - self.held.loss) > 1e-6 * max(1e-3, abs(self.held.loss)):
-            again = evaluate(values)
-            if again != now:
-                self.notes.append(
-                    f"The loss changes from call to call ({self.held.loss:.6g}, {now:.6g}, {again:.6g}), so no two of "
-                    "them have the same gradient: draw what is random (a dropout mask) before, and pass it in data."
-                )
-                return self.held
+        if again != now and np.isfinite(now):
+            digits = 6 if abs(again - now) > 1e-5 * abs(now) else 15
+            calls = ", ".join(f"{loss:.{digits}g}" for loss in (self.held.loss, now, again))
+            self.notes.append(
+                f"The loss changes from call to call ({calls}), so no two of them have the same gradient: draw what is "
+                "random (a dropout mask) before, and pass it in data."
+            )
+            return self.held
         return _Point(evaluate, values, now)
 
     def rule(self, rows: Sequence[Row]) -> list[Row]:

@@ -192,7 +192,7 @@ class Together:
         return sorted(found, key=lambda part: part[:2])
 
     def _off(self, edits: Edits, before: tuple[Off, ...]) -> tuple[Off, ...] | None:
-        """What edits leave unexplained in each situation; None if they spoil something."""
+        """The elements that edits leave unexplained in each situation; None if they spoil something."""
         after = []
         for place, off in zip(self._places, before):
             left = place.left(edits, off)

@@ -49,7 +49,7 @@ class Hand:
     def sizes(self) -> list[int]:
         """Lengths of axes, the number of steps, and products of two of them."""
         single = {self.T, *(n for q in self.forward for n in q.shape), *(n for p in self.parameters for n in p.shape)}
-        single.discard(1)
+        single -= {0, 1}
         return sorted(single | {a * b for a in single for b in single})
 
     def like(self, reference: Reference) -> Iterator[Reference]:
