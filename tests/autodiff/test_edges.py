@@ -396,10 +396,10 @@ def test_means_of_integers_and_booleans_under_a_mask(f: Any) -> None:
     assert np.allclose(np.mean(tr.tensor(mask), where=where).data, np.mean(mask, where=where))
 
 
-@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 20), (5, 4, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(5,), (5, 3), (5, 20), (5, 4, 3), (5, 300)], ids=str)
 @pytest.mark.parametrize("index", [np.array([3, -1, 3, 0, -2, 3]), np.array([[1, 4], [-1, 1]]), np.array([], int)])
 def test_rows_that_are_looked_up_more_than_once_get_the_sum(shape: tuple[int, ...], index: np.ndarray) -> None:
-    """Embeddings: long rows are sorted first, short ones are not, and both are what np.add.at adds."""
+    """Embeddings: long rows are sorted first, very long ones summed apart; all are what np.add.at adds."""
     x = tr.tensor(real(*shape), requires_grad=True)
     g = real(*x.data[index].shape)
     np.sum(x[index] * g).backward()

@@ -33,6 +33,7 @@ def selected_shape(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
 
 
 LONG_ROW = 8  # elements from which rows are worth sorting
+VERY_LONG_ROW = 256  # elements from which equal indices are worth a sum of their own
 
 
 def _assemble(*pieces: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
@@ -48,13 +49,21 @@ def _assemble(*pieces: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) ->
 
 
 def _add_rows(whole: Any, index: Any, rows: Any) -> None:
-    """``np.add.at(whole, index, rows)``, with equal indices sorted together: several times as fast for long rows."""
+    """``np.add.at(whole, index, rows)``, with equal indices sorted together: several times as fast for long rows.
+
+    ``np.add.reduceat`` goes down one column after another. Of very long rows, those of one index are summed apart.
+    """
     places = index.astype(np.intp).ravel() % len(whole)  # counted from the front, in a type that can hold them
     order = np.argsort(places, kind="stable")
     places = places[order]
     starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
     rows = np.broadcast_to(rows, index.shape + whole.shape[1:]).reshape(len(places), *whole.shape[1:])
-    whole[places[starts]] += np.add.reduceat(rows[order], starts, axis=0)
+    rows = rows[order]
+    if rows[0].size < VERY_LONG_ROW:
+        whole[places[starts]] += np.add.reduceat(rows, starts, axis=0)
+        return
+    for place, group in zip(places[starts], np.split(rows, starts[1:])):
+        whole[place] += np.add.reduce(group, axis=0)
 
 
 assemble = linear_in_all(

@@ -77,12 +77,27 @@ def _matmul(steps: int, step: Value, args: Any, moving: Any) -> Any:
     if not moving[1]:
         if b.ndim > 2:
             return None
-        return np.reshape(_as_rows(a) @ b, (steps, *step.shape))
+        return np.reshape(_rows_times(a, b), (steps, *step.shape))
     if not moving[0]:  # W h: (hᵀ Wᵀ)ᵀ, where that needs no copy
         return np.reshape(b @ a.T, (steps, *step.shape)) if b.ndim == 2 and a.ndim == 2 else None
     if a.ndim < 3 or b.ndim < 3 or a.ndim != b.ndim:
         return None
     return a @ b
+
+
+def _rows_times(a: Any, b: Any) -> Any:
+    """All rows times a matrix; those of an embedding, if more are looked up than it has, are multiplied before that.
+
+    A row that nobody looks up counts as zero: if it holds infinities or NaN, they must not reach the matrix's gradient.
+    """
+    value = a._data
+    table, index = value.args if isinstance(value, Value) and value.op is indexing.getitem else (value, None)
+    if not isinstance(index, Value) or index.dtype.kind not in "iu" or table.ndim != 2 or index.size <= table.shape[0]:
+        return _as_rows(a) @ b
+    table, index = tracer(table), tracer(index)
+    once = np.ones(index.shape, table.dtype)
+    times = _record(indexing.assemble, [once], {"indices": (index,), "shape": table.shape[:1]})
+    return (np.where((times > 0)[:, None], table, 0) @ b)[index]
 
 
 def _later(axis: Any, ndim: int) -> Any:
