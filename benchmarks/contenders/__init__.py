@@ -11,6 +11,8 @@ the gradients as the library gives them. `use_threads(count)` is called first, w
 - `lstm(x, U, W, b)` and `gru(x, U, W, b, b_hn)`: the same with gates (i, f, g, o; r, z, n with the reset after the
   product), from zeros.
 - `language(text, E, U, W, b, V, c)`: `text[:-1]` through the embedding E, an LSTM (U, W, b; gates i, f, g, o) from
-  zeros, and the output layer (V, c); the loss is the mean cross-entropy of `text[1:]`. The step ends with an update by
-  Adam with a learning rate of 0.
+  zeros, and the output layer (V, c); the loss is the mean cross-entropy of `text[1:]`. The step ends with gradients
+  clipped to the norm `CLIP_NORM`, and an update by Adam with a learning rate of 0.
 """
+
+CLIP_NORM = 1e3  # above the norm of any gradient here, so that each has one right answer

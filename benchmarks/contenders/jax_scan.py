@@ -5,6 +5,8 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from . import CLIP_NORM
+
 PACKAGES = ("jax", "jaxlib")
 
 
@@ -32,6 +34,8 @@ def language(text, E, U, W, b, V, c):
     @jax.jit
     def update(p, means, squares, t, lr):
         loss, gradients = jax.value_and_grad(loss_of)(p)
+        norm = jnp.sqrt(sum(jnp.sum(jnp.square(g)) for g in gradients.values()))
+        gradients = {name: g * jnp.minimum(1.0, CLIP_NORM / (norm + 1e-6)) for name, g in gradients.items()}
         moved = {name: adam(p[name], gradients[name], means[name], squares[name], t, lr) for name in p}
         p, means, squares = ({name: parts[i] for name, parts in moved.items()} for i in range(3))
         return loss, gradients, p, means, squares

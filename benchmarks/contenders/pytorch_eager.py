@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from . import CLIP_NORM
+
 PACKAGES = ("torch",)
 
 
@@ -63,6 +65,7 @@ def language(text, E, U, W, b, V, c):
         logits = torch.stack(hs) @ V + c
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), text[1:].flatten())
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), CLIP_NORM)
         optimizer.step()
         return loss.item(), {name: parameter.grad for name, parameter in parameters.items()}
 

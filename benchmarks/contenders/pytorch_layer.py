@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from . import CLIP_NORM
 from .pytorch_eager import use_threads
 
 __all__ = ["PACKAGES", "language", "use_threads"]
@@ -19,13 +20,15 @@ def language(text, E, U, W, b, V, c):
     weights = {"weight_ih_l0": U.T, "weight_hh_l0": W.T, "bias_ih_l0": b, "bias_hh_l0": 0 * b}
     lstm.load_state_dict({name: torch.tensor(a) for name, a in weights.items()})
     output.load_state_dict({"weight": torch.tensor(V.T), "bias": torch.tensor(c)})
-    optimizer = torch.optim.Adam([*embedding.parameters(), *lstm.parameters(), *output.parameters()], lr=0.0)
+    parameters = [*embedding.parameters(), *lstm.parameters(), *output.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=0.0)
 
     def step():
         optimizer.zero_grad()
         hs, _ = lstm(embedding(text[:-1]))
         loss = torch.nn.functional.cross_entropy(output(hs).flatten(0, 1), text[1:].flatten())
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         optimizer.step()
         gradients = {
             "E": embedding.weight.grad,

@@ -7,6 +7,8 @@ import numpy as np
 import tinygrad_rnn as tr
 from tinygrad_rnn.language import CharacterVocabulary, LanguageModel
 
+from . import CLIP_NORM
+
 PACKAGES = ("numpy",)
 
 tr.keep_freed_memory()  # as docs/speed.md tells whoever writes a training loop
@@ -60,6 +62,7 @@ def language(text, E, U, W, b, V, c, executor=None, loss_inside=False):
     for name, value in {"E": E, "U": U, "W": W, "b": b, "V": V, "c": c}.items():
         parameters[name].data = value
     optimizer = tr.optim.Adam(model.parameters(), lr=0.0)
+    optimizer.executor = "numba" if executor == "numba" else "numpy"
 
     def loss_of(inputs, targets):
         logits, _ = model(inputs)
@@ -72,6 +75,7 @@ def language(text, E, U, W, b, V, c, executor=None, loss_inside=False):
         optimizer.zero_grad()
         loss = loss_of(text[:-1], text[1:])
         loss.backward()
+        tr.optim.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
         return loss.item(), {name: parameter.grad for name, parameter in parameters.items()}
 

@@ -45,7 +45,7 @@ def clip_grad_norm_(
             "lower the learning rate, or clip earlier"
         )
     scale = min(1.0, max_norm / (total + 1e-6)) if total == total else total
-    for parameter in found:
+    for parameter in found if scale != 1 else []:
         parameter.grad = np.asarray(_values(parameter.grad) * scale)
     return total
 

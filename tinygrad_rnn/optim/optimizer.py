@@ -7,13 +7,17 @@ values that it was recorded with, and its backward pass is right.
 from __future__ import annotations
 
 import copy
+import importlib.util
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from ..autodiff.extras import pip_install
 from ..autodiff.tensor import Tensor
 from ..autodiff.texts import printable
+from .one_pass import OnePass
 
 Group = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Group]
@@ -30,6 +34,9 @@ class Optimizer:
     Attributes:
         param_groups: the groups, dicts of "params" and every option; a schedule changes their "lr".
         state: what is remembered for each parameter.
+        executor: "numpy", which runs ``updated`` as it is written; set to "numba", everything that it does becomes one
+            pass of machine code through each parameter, with the same results to rounding. ``fit`` sets it while it
+            trains, if that is the executor of the model.
 
     Raises:
         ValueError: nothing to update; a parameter in two groups; an option that makes no sense.
@@ -43,6 +50,7 @@ class Optimizer:
         self.defaults = options
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
+        self.executor = "numpy"
         if hasattr(parameters, "parameters"):
             raise TypeError(f"{self.name} takes parameters, not a module: pass module.parameters()")
         if callable(parameters):
@@ -106,6 +114,7 @@ class Optimizer:
         Raises:
             ValueError: a gradient that was set by hand has another shape than its parameter.
         """
+        in_one_pass = self._in_one_pass()
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
@@ -115,8 +124,25 @@ class Optimizer:
                             f"{type(self).__name__}: the gradient of {parameter.name or 'a parameter'}, of shape "
                             f"{parameter.shape}, has the shape {np.shape(g)}: broadcasting it would hide a mistake"
                         )
+                    is_first = parameter not in self.state  # then there is nothing to remember yet
                     state = self.state.setdefault(parameter, {})
-                    parameter.data = self.updated(parameter.numpy(), g, state, group)
+                    if in_one_pass is None or is_first or not in_one_pass.update(parameter, g, state, group):
+                        parameter.data = self.updated(parameter.numpy(), g, state, group)
+
+    def _in_one_pass(self) -> OnePass | None:
+        """The machine code for a step, if it is asked for."""
+        if self.executor not in ("numpy", "numba"):
+            raise ValueError(f"{self.name}: executor is 'numpy' or 'numba', not {self.executor!r}")
+        if self.executor == "numpy":
+            return None
+        if importlib.util.find_spec("numba") is None:
+            raise ImportError(f'{self.name}: executor="numba" makes machine code with numba: {pip_install("jit")}')
+        self._one_pass.begin()
+        return self._one_pass
+
+    @cached_property
+    def _one_pass(self) -> OnePass:
+        return OnePass(self.updated, is_pure=type(self).updated.__module__.startswith(f"{__package__}."))
 
     def updated(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any], group: Group) -> np.ndarray:
         """The new value of one parameter; subclasses write it.
@@ -174,6 +200,10 @@ class Optimizer:
         self.state = state
         for group, options in zip(self.param_groups, saved["param_groups"]):
             group.update({option: value for option, value in options.items() if option != "params"})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return everything but machine code, which a copy makes anew."""
+        return {name: value for name, value in vars(self).items() if name != "_one_pass"}
 
     def __repr__(self) -> str:
         groups = "; ".join(

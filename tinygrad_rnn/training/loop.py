@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -119,9 +120,9 @@ def fit(
         predict: how the model is called with a batch and a state; see ``training.predict``.
         executor: the executor of the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
             ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
-            after some seconds for compiling; "jax", on JAX's devices; None: don't compile. A cell that can't
-            be compiled runs as it is. One plan serves batches of all lengths; on JAX each length needs its own plan,
-            so data with more than 16 lengths run uncompiled there.
+            after some seconds for compiling, also in the optimiser's update; "jax", on JAX's devices; None: don't
+            compile. A cell that can't be compiled runs as it is. One plan serves batches of all lengths; on JAX each
+            length needs its own plan, so data with more than 16 lengths run uncompiled there.
         whole_step: True to compile model and loss as one function, so that nothing eager is left around the
             loops: the smaller the model, the larger the gain. Side effects of the model (printing, storing values)
             then happen during tracing and not at every step. A model that can't be compiled, because it draws random
@@ -230,10 +231,22 @@ def fit(
             say_not_compiled(run.history, "the model", lengths)
         model.train()
         stack.enter_context(compiled_layers(model, None if lengths else executor, run.history))
+        stack.enter_context(_updating_by(run.optimizer, executor))
         if checkpoints is None or not _resumed(checkpoints, run, resume, stack):
             run.draw_apart()
         run.train(Progress(run.history, limits, len(run.data), unit, progress if ranks.rank == 0 else False))
     return run.history
+
+
+@contextmanager
+def _updating_by(optimizer: Optimizer, executor: str | None) -> Iterator[None]:
+    """A context in which an optimiser updates by machine code, if the model runs by it."""
+    before = optimizer.executor
+    optimizer.executor = "numba" if executor == "numba" and importlib.util.find_spec("numba") else before
+    try:
+        yield
+    finally:
+        optimizer.executor = before
 
 
 def _resumed(checkpoints: Checkpoints, run: Run, resume: bool, stack: ExitStack) -> bool:

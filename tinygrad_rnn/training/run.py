@@ -272,7 +272,7 @@ class Run:
             self._to_host(gradients=True)
         self.ranks.sum_gradients(trained)
         for path, parameter in self.model.named_parameters():
-            if parameter.grad is not None and not np.isfinite(parameter.grad).all():
+            if parameter.grad is not None and not _is_finite(parameter.grad):
                 self._diverged(f"the gradient of {path} holds infinite numbers or NaN at step {self.step}")
         # An update rebinds a parameter's data, so the array that was there before stays what it was.
         self._weights_before = [(parameter, parameter.data) for parameter in self.model.parameters()]
@@ -469,6 +469,12 @@ class Run:
 def _on_host(state: Any) -> Any:
     """A carried state with arrays of NumPy's in place of a device's."""
     return tree_map(lambda a: np.array(a) if hasattr(a, "devices") else a, state)
+
+
+def _is_finite(gradient: Any) -> bool:
+    """Return True if there is neither NaN nor infinity in a gradient: its sum of squares, which is quick, says it."""
+    flat = np.ravel(gradient)
+    return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
 
 
 def endless(data: Epochs) -> Iterator[Batch]:

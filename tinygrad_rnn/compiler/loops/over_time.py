@@ -86,7 +86,7 @@ def _matmul(steps: int, step: Value, args: Any, moving: Any) -> Any:
 
 
 def _rows_times(a: Any, b: Any) -> Any:
-    """All rows times a matrix; those of an embedding, if more are looked up than it has, are multiplied before that.
+    """The product of all rows and a matrix: of a table's rows, before they are looked up, if more are than it has.
 
     A row that nobody looks up counts as zero: if it holds infinities or NaN, they must not reach the matrix's gradient.
     """

@@ -1,0 +1,251 @@
+"""Updates in one pass: what a rule does to whole arrays, done element by element in machine code.
+
+NumPy goes through memory once for every operation of a rule, some fourteen times for Adam's. So the rule is run on
+stand-ins, which record its operations, at every step anew: its numbers (the learning rate, the powers of Adam's betas)
+change. The recorded operations, in their order, become one loop. So the results are those of the rule to rounding:
+where a product is added to something, machine code may round once instead of twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..autodiff.tensor import Tensor
+
+SHARED = 2**18  # elements from which a second thread brings more than it costs
+LONG_ROW = 64  # elements from which a row is worth a loop
+
+CHOICE = "({{0}} if {{0}} {} {{1}} or {{0}} != {{0}} else {{1}})"  # NaN stays, as in NumPy
+EXPRESSIONS = {
+    np.add: "({} + {})", np.subtract: "({} - {})", np.multiply: "({} * {})", np.divide: "({} / {})",
+    np.negative: "(-{})", np.absolute: "abs({})", np.square: "({0} * {0})", np.sqrt: "np.sqrt({})",
+    np.maximum: CHOICE.format(">"), np.minimum: CHOICE.format("<"),
+}  # fmt: skip
+
+
+class NotByElement(TypeError):
+    """A rule does something that isn't recorded: it is to run on arrays, as it is written."""
+
+
+class Recording:
+    """The operations of a rule, in their order.
+
+    Attributes:
+        lines: the operations as text; ``a0`` is a given array, ``c0`` a number, ``v0`` a result.
+        numbers: what the numbers are this time.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.numbers: list[float] = []
+
+    def operation(self, function: Any, *operands: Any) -> Recorded:
+        """The stand-in for what a function gives for arrays and numbers, element by element."""
+        if function not in EXPRESSIONS:
+            raise NotByElement(function.__name__)
+        name = f"v{len(self.lines)}"
+        self.lines.append(f"{name} = {EXPRESSIONS[function].format(*map(self._name, operands))}")
+        return Recorded(self, name)
+
+    def _name(self, operand: Any) -> str:
+        if isinstance(operand, Recorded):
+            return operand.name
+        if type(operand) not in (int, float):  # NumPy's own numbers would change the type of the result
+            raise NotByElement(f"a {type(operand).__name__}")
+        self.numbers.append(operand)
+        return f"c{len(self.numbers) - 1}"
+
+
+def _operator(function: Any, *, reflected: bool = False) -> Callable[[Recorded, Any], Recorded]:
+    if reflected:
+        return lambda self, other: self.recording.operation(function, other, self)
+    return lambda self, other: self.recording.operation(function, self, other)
+
+
+class Recorded:
+    """A stand-in for an array. What would look at its elements, or at its form, isn't there.
+
+    Args:
+        recording: where to record.
+        name: its name there.
+    """
+
+    __slots__ = ("name", "recording")
+
+    def __init__(self, recording: Recording, name: str) -> None:
+        self.recording, self.name = recording, name
+
+    __add__, __radd__ = _operator(np.add), _operator(np.add, reflected=True)
+    __sub__, __rsub__ = _operator(np.subtract), _operator(np.subtract, reflected=True)
+    __mul__, __rmul__ = _operator(np.multiply), _operator(np.multiply, reflected=True)
+    __truediv__, __rtruediv__ = _operator(np.divide), _operator(np.divide, reflected=True)
+
+    def __neg__(self) -> Recorded:
+        return self.recording.operation(np.negative, self)
+
+    def __abs__(self) -> Recorded:
+        return self.recording.operation(np.absolute, self)
+
+    def __pow__(self, exponent: Any) -> Recorded:
+        if exponent not in (2, 0.5):
+            raise NotByElement("a power")
+        return self.recording.operation(np.square if exponent == 2 else np.sqrt, self)
+
+    def __array_ufunc__(self, function: Any, method: str, *operands: Any, **keywords: Any) -> Recorded:
+        if method != "__call__" or keywords:
+            raise NotByElement(method)
+        return self.recording.operation(function, *operands)
+
+    def _refused(self, *args: Any) -> Any:
+        raise NotByElement("a look at elements")
+
+    __bool__ = __float__ = __int__ = __len__ = __iter__ = __array__ = _refused
+    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _refused
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Change(NamedTuple):
+    """The change that a rule makes to a parameter, recorded.
+
+    Attributes:
+        value: the name of the new value.
+        state: what is remembered from now on: stand-ins for arrays, all else as it is.
+        recording: the operations.
+    """
+
+    value: str
+    state: dict[str, Any]
+    recording: Recording
+
+    @property
+    def remembered(self) -> dict[str, str]:
+        """The names of the arrays that are remembered."""
+        return {name: a.name for name, a in self.state.items() if isinstance(a, Recorded)}
+
+
+Rule = Callable[[Any, Any, dict[str, Any], dict[str, Any]], Any]
+
+
+class OnePass:
+    """The updates of an optimiser, each in one pass of machine code.
+
+    Args:
+        rule: the optimiser's ``updated``.
+        is_pure: whether it depends on its arguments alone, so that parameters with the same options have the same.
+    """
+
+    def __init__(self, rule: Rule, is_pure: bool) -> None:
+        self._rule, self._is_pure = rule, is_pure
+        self._is_by_element = True
+        self._changes: dict[Any, Change] = {}  # of the step in hand
+        self._programs: dict[Any, Any] = {}
+
+    def begin(self) -> None:
+        """Begin a step, with other numbers than the last."""
+        self._changes.clear()
+
+    def update(self, parameter: Tensor, gradient: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> bool:
+        """Give a parameter its new value, and the state what is to be remembered.
+
+        Returns:
+            False, and nothing is changed, if the rule has to run on arrays: if these have other types or layouts than
+            usual, or it doesn't go element by element.
+        """
+        memory = {name: a for name, a in state.items() if type(a) not in (int, float)}
+        given = [parameter._data, gradient, *memory.values()]
+        if not _are_alike(given):
+            return False
+        change = self._change(state, tuple(memory), group)
+        if change is None:
+            return False
+        remembered = change.remembered
+        arrays = {f"a{i}": a for i, a in enumerate(given)}
+        made = [name for name in dict.fromkeys((change.value, *remembered.values())) if name not in arrays]
+        arrays = {**{name: np.empty(parameter.shape, parameter.dtype) for name in made}, **arrays}
+        if not self._run(change.recording, made, arrays):
+            return False
+        parameter._data = arrays[change.value]
+        state.update({name: arrays[remembered[name]] if name in remembered else a for name, a in change.state.items()})
+        return True
+
+    def _change(self, state: dict[str, Any], memory: tuple[str, ...], group: dict[str, Any]) -> Change | None:
+        """The change that the rule makes with such a state; None if it has to run on arrays."""
+        key = id(group), memory, tuple([a for name, a in state.items() if name not in memory])
+        if key in self._changes or not self._is_by_element:
+            return self._changes.get(key)
+        recording = Recording()
+        value, gradient, *others = [Recorded(recording, f"a{i}") for i in range(2 + len(memory))]
+        after = {**state, **dict(zip(memory, others))}
+        try:
+            new = self._rule(value, gradient, after, group)
+        except Exception:  # run on arrays, it says itself what is wrong, if anything is
+            new = None
+        if not isinstance(new, Recorded):
+            self._is_by_element = False
+            return None
+        change = Change(new.name, after, recording)
+        if self._is_pure:
+            self._changes[key] = change
+        return change
+
+    def _run(self, recording: Recording, made: list[str], arrays: dict[str, np.ndarray]) -> bool:
+        """Run the operations on arrays by their names: those to be made, and those that are given.
+
+        Returns:
+            False if there can be no machine code.
+        """
+        from ..compiler.runtime.failures import MachineCodeFailed  # only now: who asks for no machine code
+        from ..compiler.runtime.threads import run_rows  # needs no compiler
+
+        first = next(iter(arrays.values()))
+        key = first.dtype, tuple(recording.lines), tuple(arrays)
+        if key not in self._programs:
+            self._programs[key] = _compiled(recording, made, list(arrays))
+        columns = first.shape[-1] if first.shape[-1] >= LONG_ROW else first.size
+        rows = first.size // columns
+        passed = [
+            np.array(recording.numbers, first.dtype),
+            *(a.reshape(rows, columns) for a in arrays.values()),
+            columns,
+        ]
+        try:
+            if first.size < SHARED:
+                self._programs[key](*passed, 0, rows)
+            else:
+                run_rows(self._programs[key], rows, *passed)
+        except MachineCodeFailed:
+            self._is_by_element = False
+        return self._is_by_element
+
+
+def _are_alike(arrays: list[Any]) -> bool:
+    """Return True for arrays of one form that lie in memory row by row."""
+    first = arrays[0]
+    return (
+        first.size
+        and first.ndim
+        and all(
+            isinstance(a, np.ndarray) and a.shape == first.shape and a.dtype == first.dtype and a.flags.c_contiguous
+            for a in arrays
+        )
+    )
+
+
+def _compiled(recording: Recording, made: list[str], names: list[str]) -> Any:
+    """The function of the numbers, arrays with these names, how many columns these have, and a range of rows."""
+    from ..compiler.runtime.cache import compiled_function  # only now: numba is an extra
+
+    parameters = ", ".join(["numbers", *(f"all_{name}" for name in names), "columns", "first", "last"])
+    lines = [
+        *(f"c{i} = numbers[{i}]" for i in range(len(recording.numbers))),
+        "for i0 in range(first, last):",
+        "    for i1 in range(0, columns):",
+        *(f"        {name} = all_{name}[i0, i1]" for name in names if name not in made),
+        *(f"        {line}" for line in recording.lines),
+        *(f"        all_{name}[i0, i1] = {name}" for name in made),
+    ]
+    kernel = f"@kernel\ndef kernel_1({parameters}):\n" + "".join(f"    {line}\n" for line in lines)
+    return compiled_function(f"{kernel}\n\n@entry\ndef program({parameters}):\n    kernel_1({parameters})\n")
