@@ -25,6 +25,7 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "language": "encoding language",
     "manual": "against_autograd attention combinations elman lstm_and_gru paths_and_rtrl",
     "nn": "architectures cells recurrent twin_training",
+    "peers": "onnx_nodes torch_samples",
     "programs": "random_programs",
     "project": "docs hostile_files site types",
     "report": "in_a_browser report",

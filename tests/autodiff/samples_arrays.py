@@ -223,6 +223,11 @@ on(np.take_along_axis)(
     (lambda x: np.take_along_axis(x, np.array([4, 0, 4]), axis=None), [real(2, 3)]),
     (lambda x: np.take_along_axis(x, np.array([[1, 0, 1]]), axis=0), [real(2, 3)]),
 )
+on(np.compress)(
+    (lambda x: np.compress([True, False, True], x), [real(2, 3)]),
+    (lambda x: np.compress([False, True], x, axis=1), [real(2, 3)]),
+)
+on(np.extract)((lambda x: np.extract(x > 0, x), [real(2, 3)]))
 on(np.delete)(
     (lambda x: np.delete(x, 1), [real(2, 3)]),
     (lambda x: np.delete(x, [0, -1], axis=1), [real(2, 3)]),

@@ -92,6 +92,8 @@ BINARY_REAL: dict[Any, tuple[Callable[..., np.ndarray], Callable[..., np.ndarray
     np.floor_divide: (real, real),
     np.remainder: (real, real),
     np.fmod: (real, real),
+    np.copysign: (real, real),
+    np.heaviside: (real, real),
     np.arctan2: (real, real),
     np.hypot: (real, real),
     np.logaddexp: (real, real),

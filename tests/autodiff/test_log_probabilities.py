@@ -289,3 +289,14 @@ def test_ctc_against_every_single_path(labels: tuple[int, ...], offset: float, d
     assert_last_digits(dtype(by_hand.loss), expected, 10, scale=1)
     assert_last_digits(leaf.grad[:, 0], gradient, 60, scale=1)
     assert_last_digits(by_hand.dL_dz, gradient, 60, scale=1)
+
+
+@pytest.mark.parametrize("axis", [1, (1, 2)])
+def test_the_logarithm_of_a_sum_of_none_is_minus_infinity(axis):
+    x = tr.tensor(np.zeros((2, 0, 4), np.float32), requires_grad=True)
+    result = tr.logsumexp(x, axis=axis)
+    assert result.shape == np.zeros((2, 0, 4)).sum(axis).shape
+    assert result.dtype == np.float32
+    assert np.all(result.numpy() == -np.inf)
+    np.sum(result).backward()
+    assert x.grad.shape == x.shape

@@ -23,7 +23,7 @@ NAMES_OF_ONE = """
 """
 NAMES_OF_TWO = """
     add subtract multiply divide power maximum minimum fmax fmin floor_divide remainder fmod hypot arctan2 logaddexp
-    logaddexp2 less less_equal greater greater_equal equal not_equal
+    logaddexp2 copysign heaviside less less_equal greater greater_equal equal not_equal
 """
 
 ONE = {name: getattr(np, name) for name in NAMES_OF_ONE.split()}

@@ -29,7 +29,7 @@ UNARY = [
 ]  # fmt: skip
 BINARY = [
     "{a} + {b}", "{a} - {b}", "{a} * {b}", "{a} / ({b} * {b} + 1.0)", "np.arctan2({a}, {b} * {b} + 1.0)",
-    "np.logaddexp({a}, {b})", "np.hypot({a}, {b} + 5.0)", "({a} * {a} + 1.0) ** np.tanh({b})",
+    "np.logaddexp({a}, {b})", "np.hypot({a}, {b} + 5.0)", "np.copysign({a}, {b})", "({a} * {a} + 1.0) ** np.tanh({b})",
     "np.maximum({a}, {b})", "np.minimum({a}, {b})", "np.where({a} > {b}, {a}, {b} * 0.5)", "np.fmax({a}, {b})",
 ]  # fmt: skip
 WHOLE = [
@@ -55,7 +55,8 @@ ALONG = [
     "np.lib.stride_tricks.sliding_window_view({a}, 1, axis={i})",
     "np.take_along_axis({a}, np.argsort({a}, axis={i}), axis={i})", "{a}[0]", "{a}[-1:]", "{a}[::-1]",
     "{a}[..., None]", "{a}[np.array([0, 0])]", "{a}[{a}.shape[0] // 2 :]", "tr.index_update({a}, 0, 0.5)",
-    "tr.index_add({a}, 0, {a}[-1])", "np.delete({a}, 0, axis={i}) if {n} > 1 else {a}", "np.pad({a}, 1)",
+    "tr.index_add({a}, 0, {a}[-1])", "np.delete({a}, 0, axis={i}) if {n} > 1 else {a}",
+    "np.compress([True], {a}, axis={i})", "np.pad({a}, 1)",
     "np.pad({a}, 1, mode='edge')",
 ]  # fmt: skip
 MATRICES = [

@@ -305,6 +305,8 @@ def _chosen(values: Any, target: Any) -> Any:
 
 
 def _class_weights(weight: Any, logits: Any) -> np.ndarray:
+    if isinstance(weight, Tensor) and weight.requires_grad:
+        raise TypeError("weight: how much each class counts is a constant, and gets no gradient: pass weight.numpy()")
     weight, k = np.asarray(weight, logits.dtype), np.shape(logits)[-1]
     if weight.shape != (k,):
         raise ValueError(f"weight: one number for each of {k} classes is needed, ({k},), not {weight.shape}")

@@ -71,6 +71,8 @@ hypot = row(np.hypot, *_per_length)
 # --- rounding: steps have derivative 0, and what is left over has that of its argument -------------------------------
 
 sign = row(np.sign, 0)
+heaviside = row(np.heaviside, 0, lambda ans, x, at_zero: x == 0)
+copysign = row(np.copysign, lambda ans, x, y: np.copysign(1, x) * np.copysign(1, y), 0)
 floor = row(np.floor, 0)
 ceil = row(np.ceil, 0)
 trunc = row(np.trunc, 0)

@@ -144,6 +144,20 @@ def delete(arr: Any, obj: Any, axis: int | None = None) -> Any:
     return take(arr, np.delete(np.arange(arr.shape[axis]), obj), axis)
 
 
+@overrides(np.compress)
+def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
+    """np.compress: the elements where a list of conditions holds, along an axis or of the flattened array."""
+    if np.ndim(condition) != 1:
+        raise ValueError(f"compress: condition must be a 1-d array, not of shape {np.shape(condition)}")
+    return take(a, np.flatnonzero(condition), axis)
+
+
+@overrides(np.extract)
+def extract(condition: Any, arr: Any) -> Any:
+    """np.extract: the elements of the flattened array where a condition holds."""
+    return take(arr, np.flatnonzero(condition))
+
+
 # --- what assignment would do ----------------------------------------------------------------------------------------
 
 

@@ -68,14 +68,18 @@ def _others(weights: Any, axis: Axis) -> Any:
 
 
 def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    shifted, largest = _shifted(_numbers(a), axis)
-    total = _log_sum(shifted, axis) + largest
+    a = _numbers(a)
+    if a.size == 0:
+        total = np.full_like(np.sum(a, axis=axis, keepdims=True), -np.inf)  # the logarithm of a sum of none
+    else:
+        shifted, largest = _shifted(a, axis)
+        total = _log_sum(shifted, axis) + largest
     return total if keepdims else np.squeeze(total, axis=axis)[()]
 
 
 def _shares(a: Any, axis: Axis = None) -> Any:
     """softmax(a); 0 where every element is -inf."""
-    weights = np.exp(_shifted(a, axis)[0])
+    weights = np.exp(a if np.size(a) == 0 else _shifted(a, axis)[0])
     total = np.sum(weights, axis=axis, keepdims=True)
     return weights / np.where(total == 0, 1, total)
 

@@ -133,6 +133,10 @@ def _of_two(name: str) -> Expression:
     return lambda value, real, x, y: f"np.{name}({x}, {y})"
 
 
+def _step(value: Value, real: str, x: str, at_zero: str) -> str:
+    return f"({real}(0) if {x} < 0 else {real}(1) if {x} > 0 else {at_zero} if {x} == 0 else {x})"
+
+
 OTHERS: dict[Any, Expression] = {
     elementwise.power_by_number: _power,
     elementwise.maximum: _larger,
@@ -146,6 +150,8 @@ OTHERS: dict[Any, Expression] = {
     elementwise.floor_divide: lambda value, real, x, y: f"floor_divide{real[1:]}({x}, {y})",
     elementwise.remainder: lambda value, real, x, y: f"remainder({x}, {y})",
     elementwise.fmod: _of_two("fmod"),
+    elementwise.copysign: _of_two("copysign"),
+    elementwise.heaviside: _step,
     elementwise.hypot: _of_two("hypot"),
     elementwise.arctan2: _of_two("arctan2"),
     log_probabilities.logaddexp: _of_two("logaddexp"),
