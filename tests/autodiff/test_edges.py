@@ -248,7 +248,7 @@ def test_a_batch_of_zero_rows(f: Any) -> None:
 
 def test_a_reduction_over_nothing_that_numpy_refuses_names_the_op() -> None:
     t = tr.tensor(np.zeros((0, 3)), requires_grad=True)
-    for f, name in ((np.max, "max"), (np.min, "min"), (tr.logsumexp, "logsumexp")):
+    for f, name in ((np.max, "max"), (np.min, "min")):
         with pytest.raises(ValueError, match=rf"^{name}: .*\(0, 3\)"):
             f(t)
 
