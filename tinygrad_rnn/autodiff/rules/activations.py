@@ -23,13 +23,20 @@ def _element_method(x: Any, name: str) -> Any:
     return np.frompyfunc(lambda element: getattr(element, name)(), 1, 1)(x)
 
 
+def exponential(x: Any) -> Any:
+    """The exponentials of an array that nobody else holds, written over it: a new array costs time, too."""
+    return np.exp(x, out=x) if type(x) is np.ndarray else np.exp(x)
+
+
 def _sigmoid(x: Any) -> Any:
     if is_object_array(x):
         return _element_method(x, "sigmoid")
     if array_of(x).dtype.kind in "bui":  # whose negatives may be none, and exponentials of half precision
         x = array_of(x).astype(np.float64)
     with np.errstate(over="ignore"):  # 1 / inf is the right 0; and both tails keep their digits
-        return 1 / (1 + np.exp(-x))
+        denominator = exponential(-x)
+        denominator += 1
+        return np.divide(1, denominator, out=denominator) if type(denominator) is np.ndarray else 1 / denominator
 
 
 def _relu(x: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import elementwise, overrides, primitive
-from .activations import is_object_array, sigmoid
+from .activations import exponential, is_object_array, sigmoid
 from .arrays import array_of
 from .axes import Axis, reduced_axes
 from .joining import without_lists
@@ -29,35 +29,51 @@ def _numbers(a: Any) -> Any:
     return a.astype(np.float64) if a.dtype.kind in "bui" else a
 
 
-def _shifted(a: Any, axis: Axis) -> tuple[Any, Any]:
-    """A less its largest element along the axes, and that element; where it isn't finite, 0 is taken away."""
-    largest = np.max(a, axis=axis, keepdims=True)
+def _rows(a: Any, axis: Axis) -> Any:
+    """A view of an array in which the axes to reduce are one, the last; None where its memory has another order."""
+    if type(a) is not np.ndarray or a.dtype.kind == "O" or not a.flags.c_contiguous:
+        return None
+    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    reduced = math.prod(a.shape[i] for i in axes)
+    at_end = axes == tuple(range(a.ndim - len(axes), a.ndim))
+    return a.reshape(a.size // reduced, reduced) if at_end and reduced > 1 else None
+
+
+def _largest(a: Any, axis: Axis) -> tuple[Any, Any]:
+    """The largest element along the axes, which are kept, and its places among the rows of `_rows`, where there are."""
+    rows = _rows(a, axis)
+    if rows is None:
+        return np.max(a, axis=axis, keepdims=True), None
+    places = np.arange(len(rows)), np.argmax(rows, axis=-1)  # both at once: argmax takes no longer than max
+    reduced = a.ndim if axis is None else len(axis) if isinstance(axis, tuple) else 1
+    return rows[places].reshape(a.shape[: a.ndim - reduced] + (1,) * reduced), places
+
+
+def _shifted(a: Any, axis: Axis) -> tuple[Any, Any, Any]:
+    """A less its largest element along the axes (less 0 if that isn't finite); what was taken away; its places."""
+    largest, places = _largest(a, axis)
     if not is_object_array(a):
         largest = np.where(np.isfinite(largest), largest, 0)
     with np.errstate(over="ignore"):  # what is too far below to be told is -inf
-        return a - largest, largest
+        return a - largest, largest, places
 
 
-def _log_sum(shifted: Any, axis: Axis) -> Any:
-    """log(sum(exp(shifted))) with the axes kept, where the largest element along them is 0."""
+def _log_sum(shifted: Any, axis: Axis, places: Any) -> Any:
+    """log(sum(exp(shifted))) with the axes kept, where the largest element along them, at these places, is 0."""
     weights = np.exp(shifted)
     if is_object_array(weights):
         return np.log(np.sum(weights, axis=axis, keepdims=True))
     with np.errstate(divide="ignore"):  # -inf is the answer where every element is -inf
-        return np.log1p(_others(weights, axis))
+        return np.log1p(_others(weights, axis, places))
 
 
-def _others(weights: Any, axis: Axis) -> Any:
+def _others(weights: Any, axis: Axis, places: Any) -> Any:
     """The sum of weights less 1, the largest of them, with the axes kept; -1 where all weights are 0.
 
     The largest is left out rather than subtracted from the sum, which may have rounded the others away.
     """
-    axes = tuple(range(weights.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    reduced = math.prod(weights.shape[i] for i in axes)
-    at_end = axes == tuple(range(weights.ndim - len(axes), weights.ndim))
-    if at_end and reduced > 1 and type(weights) is np.ndarray and weights.flags.c_contiguous:
-        rows = weights.reshape(weights.size // reduced, reduced)
-        rows[np.arange(len(rows)), np.argmax(rows, axis=-1)] -= 1
+    if places is not None:
+        weights.reshape(len(places[0]), -1)[places] -= 1
         return np.sum(weights, axis=axis, keepdims=True)
     largest = weights == 1
     rest = np.sum(weights - largest, axis=axis, keepdims=True)
@@ -72,8 +88,8 @@ def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if a.size == 0:
         total = np.full_like(np.sum(a, axis=axis, keepdims=True), -np.inf)  # the logarithm of a sum of none
     else:
-        shifted, largest = _shifted(a, axis)
-        total = _log_sum(shifted, axis) + largest
+        shifted, largest, places = _shifted(a, axis)
+        total = _log_sum(shifted, axis, places) + largest
     return total if keepdims else np.squeeze(total, axis=axis)[()]
 
 
@@ -86,8 +102,7 @@ def _shares(a: Any, axis: Axis = None) -> Any:
 
 def _softmax_along(v: Any, ans: Any, a: Any, axis: Axis = None) -> Any:
     """The Jacobian of softmax is symmetric, so this is both its vjp and its jvp."""
-    weighted = ans * v
-    return weighted - ans * np.sum(weighted, axis=axis, keepdims=True)
+    return ans * (v - np.sum(ans * v, axis=axis, keepdims=True))
 
 
 shares = primitive(_shares, [_softmax_along], [_softmax_along], name="softmax")
@@ -129,8 +144,9 @@ def _softmax(a: Any, axis: Axis = None) -> Any:
     if a.size == 0:
         return np.exp(a)
     with np.errstate(over="ignore"):
-        weights = np.exp(a - np.max(a, axis=axis, keepdims=True))
-    return weights / np.sum(weights, axis=axis, keepdims=True)
+        weights = exponential(a - _largest(a, axis)[0])
+    weights /= np.sum(weights, axis=axis, keepdims=True)
+    return weights
 
 
 softmax_of = primitive(_softmax, [_softmax_along], [_softmax_along], name="softmax")
@@ -140,8 +156,8 @@ def _log_softmax(a: Any, axis: Axis = None) -> Any:
     a = _numbers(a)
     if a.size == 0:
         return np.exp(a)
-    shifted, _ = _shifted(a, axis)
-    shifted -= _log_sum(shifted, axis)  # an array of our own; another one would cost as much as the exponentials
+    shifted, _, places = _shifted(a, axis)
+    shifted -= _log_sum(shifted, axis, places)  # an array of our own: another costs as much as the exponentials
     return shifted
 
 
