@@ -165,3 +165,24 @@ def test_the_value_at_a_kink_is_a_convention_and_no_mistake(at_zero: float, aske
 
     (one,) = compare(of_relu, by_hand if asked else by_hand(values), values).diagnoses
     assert "a convention at a kink" in one.sentence and "not a mistake" in one.sentence
+
+
+@pytest.mark.parametrize("biases", [("bias",), ("from_input", "from_state")])
+@pytest.mark.parametrize("n", [2, 3])
+def test_pytorchs_layout_of_weights_that_have_names_of_their_own(biases, n):
+    """Its names say which weight is meant, and its shapes which of ours."""
+    rng = np.random.default_rng(0)
+    xs = rng.normal(size=(4, 5, n))
+    p = {"kernel": rng.normal(size=(n, 3)), "recurrent": rng.normal(size=(3, 3)), **{b: np.zeros(3) for b in biases}}
+
+    def loss(p, xs):
+        step = lambda x, h: np.tanh(x @ p["kernel"] + h @ p["recurrent"] + sum(p[b] for b in biases))  # noqa: E731
+        return np.sum(tr.unroll(step, xs, np.zeros((5, 3)))[0] ** 2)
+
+    right = tr.grad(loss)(p, xs)
+    given = {"weight_ih_l0": right["kernel"].T, "weight_hh_l0": right["recurrent"].T}
+    given |= {"bias_ih_l0": right[biases[0]], "bias_hh_l0": right[biases[-1]]}
+    report = tr.compare(loss, given, p, (xs,))
+    assert report.agrees and not report.notes
+    wrong = {**given, "weight_hh_l0": right["recurrent"]}
+    assert [row.name for row in tr.compare(loss, wrong, p, (xs,)).rows if row.verdict != "agrees"] == ["recurrent"]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..derivation.derivation import Derivation, derive
+from ..derivation.derivation import Derivation
 from ..derivation.editing import Bench, has_kinks
 from ..recorded.recording import Recording
 from .arrays import changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart
 from .claims import Claims
+from .deriving import derived
 from .measures import Tolerance
 from .other_networks import other_networks
 from .referee import seconds_of
@@ -31,8 +32,8 @@ from .wrong_line import explain_line
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
-# and from where on there is no search without one.
-DEAR, TOO_DEAR = 3e-3, 0.05
+# from where on not for long, and from where on there is no search without one.
+DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05
 TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
 
@@ -78,7 +79,7 @@ def diagnose(
             wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
         elif cost > TOO_DEAR:
             return found, [TOO_LARGE]
-        elif seconds is None:
+        if seconds is None and (short is None or cost > LONG):
             limit = SECONDS_OF_A_LARGE_ONE
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
         case = _Case(recording, manual, rows, wrong, tolerance, time.perf_counter() + limit)
@@ -203,30 +204,3 @@ def _covering(diagnoses: Sequence[Diagnosis], wrong: Sequence[Row]) -> list[Diag
     explained = {name for one in first.values() for name in one.parameters}
     complete = explained >= {row.name for row in wrong}
     return [replace(one, complete=complete) for one in first.values()]
-
-
-def derived(recording: Recording) -> tuple[Derivation | None, str]:
-    """The derivation of a recorded loss; None, and why, if there is none."""
-    problem = ""
-    if recording.function is not None:  # run anew, all of its data are followed from the first step on
-        try:
-            found = derive(recording.function, recording.arguments(recording.values()), recording.data, check=False)
-            if _agree(found.gradients(), recording.gradients()):
-                return found, ""
-        except Exception as error:
-            problem = str(error)
-    try:
-        found = derive(recording, check=False)
-        if _agree(found.gradients(), recording.gradients()):
-            return found, ""
-        problem = "its lines give other gradients than autograd"
-    except Exception as error:
-        problem = str(error) or problem
-    return (
-        None,
-        f"There is no search for the mistake: the derivation of this loss could not be written down ({problem}).",
-    )
-
-
-def _agree(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
-    return all(np.allclose(a[name], b[name], rtol=1e-6, atol=1e-8, equal_nan=True) for name in b)

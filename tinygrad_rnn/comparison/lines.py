@@ -10,6 +10,7 @@ How lines are called:
     dL/dW[3]    what step 3 contributes to it
     s[3], a[3]  the values themselves, of the forward pass; a is the pre-activation of the state
     L4: ...     any of these, for the loss term L_4 alone; dL4/ds[3] is the same as L4: dL/ds[3]
+    delta_f[4]  and further letters of the loss's derivation, as ``tr.derive`` prints them: Δ^f[4], dL/du[4], u[4]
 
 ``∂`` may stand for ``d`` and ``Δ`` for ``delta``; ``layer 1: ...`` says whose. A value that was labelled outside the
 steps with one row for each of them (``named("z", states @ V + c)``) is found by its row.
@@ -19,17 +20,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.tensor import Tensor
+from ..derivation.quantities import Quantity
+from ..derivation.writer import TextWriter
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
 from ..recorded.recording import Recording
 from .claims import plain_array
+from .deriving import derived
 from .measures import Tolerance, distance
 from .report import AGREES, DIFFERS, NAN, NOTHING, Line
 
@@ -88,11 +93,11 @@ def read_line(name: str) -> Request | None:
     if match is None:
         return None
     part = match.groupdict()
-    is_delta = part["name"] in DELTAS
+    is_delta = part["name"] in DELTAS or part["name"].startswith(("delta_", "Δ"))
     term = part["term"] or part["inner"]
     layer = int(part["layer"]) if (part["layer"] or "").isdigit() else part["layer"]
     return Request(
-        "delta" if is_delta else part["name"],
+        "delta" if part["name"] in DELTAS else part["name"],
         None if part["step"] is None else int(part["step"]),
         layer,
         None if term is None else int(term),
@@ -114,7 +119,7 @@ def compare_lines(recording: Recording, given: Mapping[str, Any], tolerance: Tol
     """
     if not given:
         return []
-    book = Book(recording.opened)
+    book = Book(recording)
     entries = []
     for position, (name, value) in enumerate(given.items()):
         try:
@@ -151,10 +156,14 @@ class _Cotangents(Observer):
 
 
 class Book:
-    """A recording as a book, opened at each line's name."""
+    """A recording as a book, opened at each line's name.
+
+    Args:
+        recording: the loss.
+    """
 
     def __init__(self, recording: Recording) -> None:
-        self.recording = recording
+        self.closed, self.recording = recording, recording.opened
         self.landmarks = Landmarks([self.recording.loss])
         self._cotangents: dict[int | None, dict[Node, np.ndarray]] = {}
 
@@ -177,11 +186,54 @@ class Book:
             leaf = self.recording.parameters[matching[0]]
             if step is None or self.landmarks.find(name, step, layer) is None:
                 return Place(leaf=leaf, step=step)
-        if step is None:
-            raise KeyError(f"say at which step: {name}[t]")
-        if name in ("delta", "a") and self.landmarks.find(name, step, layer) is None:
-            return Place(self._pre_activation(step, layer))
-        return self._labelled(name, step, layer)
+        try:
+            if step is None:
+                raise KeyError(f"say at which step: {name}[t]")
+            if name in ("delta", "a") and self.landmarks.find(name, step, layer) is None:
+                return Place(self._pre_activation(step, layer))
+            return self._labelled(name, step, layer)
+        except KeyError:
+            place = self._by_letter(request) if layer is None else None
+            if place is None:
+                raise
+            return place
+
+    @cached_property
+    def _letters(self) -> dict[str, tuple[Quantity, Mapping[Any, Any]]]:
+        """The letters of the loss's derivation: the quantity that each is about, and the letter's own values."""
+        derivation, _ = derived(self.closed)
+        found: dict[str, tuple[Quantity, Mapping[Any, Any]]] = {}
+        if derivation is not None:
+            values = derivation.evaluate()
+            for quantity in dict.fromkeys(line.quantity for line in derivation.lines):
+                source = quantity if quantity.adjoint_of is None else quantity.adjoint_of
+                for letter in (quantity.name, TextWriter(None).symbol(quantity)):
+                    if isinstance(source, Quantity):
+                        found.setdefault(letter.replace("∂", "d"), (source, values[quantity]))
+        return found
+
+    def _by_letter(self, request: Request) -> Place | None:
+        """The place of a value that the loss's derivation has a letter for; None if there is none."""
+        is_delta = request.name.startswith(("delta", "Δ"))
+        letter = f"dL/d{request.name}" if request.is_derivative and not is_delta else request.name
+        if letter not in self._letters:
+            return None
+        source, values = self._letters[letter]
+        row = None if request.step is None else request.step - 1
+        for step, of_it in ((request.step, None), (None, row)):
+            for node in self._nodes_like(source.values.get(step)):
+                place = Place([node], row=of_it)
+                if of_it is not None and not (source.shape and source.shape[0] == self.landmarks.steps > of_it >= 0):
+                    continue
+                expected = np.broadcast_to(0.0 if values.get(step) is None else values[step], source.shape)
+                expected = expected if of_it is None else expected[of_it]
+                if np.allclose(self.look_up(request, place), expected, rtol=1e-7, atol=1e-12):
+                    return place
+        return None
+
+    def _nodes_like(self, value: np.ndarray | None) -> list[Any]:
+        """The recorded values that are equal to one."""
+        return [] if value is None else [node for node in self.landmarks.nodes if np.array_equal(node._data, value)]  # type: ignore[attr-defined]
 
     def _labelled(self, name: str, step: int, layer: Any) -> Place:
         node = self.landmarks.find(name, step, layer)

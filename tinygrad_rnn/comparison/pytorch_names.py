@@ -2,7 +2,7 @@
 
 PyTorch multiplies by transposed matrices and adds two biases, so ``weight_ih_l0`` is ``U`` transposed, ``weight_hh_l0``
 is ``W`` transposed, and the gradient of ``b`` is that of either bias; in a GRU the last third of ``bias_hh_l0`` is
-``b_hn``.
+``b_hn``. Where the parameters have other names than these, the first of the right shape is meant.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from ..autodiff.array_node import value_of
 
@@ -43,7 +45,13 @@ def translated(given: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[
             continue
         path = f"layers.{match['layer']}." if several or both_ways else ""
         path += f"{int(bool(match['reverse']))}." if both_ways else ""
-        found.update({f"{path}{own}": array for own, array in _own(match, value, parameters).items()})
+        for own, array in _own(match, value, parameters).items():
+            called = f"{path}{own}"
+            if not any(name == called or name.endswith(f".{called}") for name in parameters):
+                like_it = (p for p, leaf in parameters.items() if p not in given and np.shape(leaf) == array.shape)
+                called = next((p for p in like_it if p not in found), called)
+            if own != "second bias" or called in parameters:
+                found[called] = array
     return found
 
 
@@ -53,5 +61,7 @@ def _own(match: re.Match[str], value: Any, parameters: Mapping[str, Any]) -> dic
         return {MATRICES[match["of"]]: value.T}
     if match["of"] == "ih":
         return {"b": value}
-    has_own_bias = any(name.rpartition(".")[2] == "b_hn" for name in parameters)
-    return {"b_hn": value[2 * len(value) // 3 :]} if has_own_bias else {}
+    own = {name.rpartition(".")[2] for name in parameters}
+    if "b_hn" in own:
+        return {"b_hn": value[2 * len(value) // 3 :]}
+    return {} if "b" in own else {"second bias": value}

@@ -43,7 +43,7 @@ def explain_line(
         tolerance: up to what difference two arrays are equal.
         deadline: when to stop searching.
     """
-    book = Book(recording.opened)
+    book = Book(recording)
     request = book.read(name)
     place = book.place(request)
     right, array = book.look_up(request, place), plain_array(given[name])
@@ -84,7 +84,7 @@ def _quantity_of(derivation: Derivation, nodes: Any, step: int | None) -> Quanti
     value = np.asarray(nodes[0]._data)
     for quantity in derivation.backward:
         source = quantity.adjoint_of
-        is_there = isinstance(source, Quantity) and step in source.values and step in quantity.steps
+        is_there = isinstance(source, Quantity) and step in source.values and step in (quantity.steps or (None,))
         if is_there and source.shape == value.shape and np.array_equal(source.values[step], value):
             return quantity
     return None
