@@ -2,8 +2,9 @@
 
 BLAS packs its matrices at every call. For the few rows of one time step that costs as much as multiplying, and the
 weights are the same at each step. So they are packed before the loop, into *panels* of as many columns as a tile has,
-which then lie in memory in the order in which they are read. A tile is four rows of a few vectors; every element of it
-is summed from the first factor to the last, so a row gives the same numbers wherever it stands and whoever computes it.
+which then lie in memory in the order in which they are read. A tile is a few rows of a few vectors (see ``tiles``);
+every element of it is summed from the first factor to the last, so a row gives the same numbers wherever it stands and
+whoever computes it.
 
 Source: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008, where the
 tile is the inner kernel and the panel is the packed B.
@@ -20,6 +21,8 @@ from numba.np.arrayobj import make_array
 
 from .tiles import TILE_ROWS, vector_registers
 
+INTEGER, CHOICE = ir.IntType(64), ir.IntType(32)
+
 
 def tile(rows: int, vectors: int) -> Any:
     """A function that computes one tile of C = A B.
@@ -33,7 +36,13 @@ def tile(rows: int, vectors: int) -> Any:
     @intrinsic
     def compute(typing_context, a, a_start, a_row, a_column, panel, depth, c, c_start, c_row):  # type: ignore[no-untyped-def]
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            _generate_tile(rows, vectors, context, builder, signature, args)
+            def elements(i: int, start: Any) -> Any:
+                return builder.gep(make_array(signature.args[i])(context, builder, args[i]).data, [start])
+
+            _, a_start, a_row, a_column, _, depth, _, c_start, c_row = args
+            left, right, out = elements(0, a_start), elements(4, ir.Constant(INTEGER, 0)), elements(6, c_start)
+            lanes = vector_registers().size * 8 // signature.args[0].dtype.bitwidth
+            write_tile(builder, (rows, vectors, lanes), (left, a_row, a_column), right, depth, (out, c_row))
             return context.get_dummy_value()
 
         return types.void(a, a_start, a_row, a_column, panel, depth, c, c_start, c_row), generate
@@ -41,39 +50,49 @@ def tile(rows: int, vectors: int) -> Any:
     return compute
 
 
-def _generate_tile(rows: int, vectors: int, context: Any, builder: Any, signature: Any, args: Any) -> None:
+def write_tile(
+    builder: ir.IRBuilder,
+    sizes: tuple[int, int, int],
+    a: tuple[Any, Any, Any],
+    panel: Any,
+    depth: Any,
+    c: tuple[Any, Any],
+) -> None:
     """Write a tile in LLVM's language, where vectors stay in registers; numba has no vectors.
 
     For each k, a row of the panel is read once, and each row of the tile adds to its sums that row times a[row, k].
+
+    Args:
+        builder: where to.
+        sizes: of the tile: its rows, the vectors in each, the numbers in a vector.
+        a: the first element of the tile's rows of A, and how far apart rows and columns lie.
+        panel: its first element.
+        depth: how many products to sum.
+        c: the first element of the tile, and how far apart its rows lie.
     """
-    integer, choice = ir.IntType(64), ir.IntType(32)
-    real = context.get_value_type(signature.args[0].dtype)
-    itemsize = signature.args[0].dtype.bitwidth // 8
-    lanes = vector_registers()[0] // itemsize
+    rows, vectors, lanes = sizes
+    real = panel.type.pointee
+    itemsize = 4 if isinstance(real, ir.FloatType) else 8
     vector = ir.VectorType(real, lanes)
 
-    def elements(i: int, start: Any) -> Any:
-        return builder.gep(make_array(signature.args[i])(context, builder, args[i]).data, [start])
-
     def vector_at(pointer: Any, i: int) -> Any:
-        return builder.bitcast(builder.gep(pointer, [ir.Constant(integer, i * lanes)]), vector.as_pointer())
+        return builder.bitcast(builder.gep(pointer, [ir.Constant(INTEGER, i * lanes)]), vector.as_pointer())
 
     def repeated(number: Any) -> Any:
         undefined = ir.Constant(vector, ir.Undefined)
-        one = builder.insert_element(undefined, number, ir.Constant(choice, 0))
-        return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(choice, lanes), [0] * lanes))
+        one = builder.insert_element(undefined, number, ir.Constant(CHOICE, 0))
+        return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(CHOICE, lanes), [0] * lanes))
 
-    _, a_start, a_row, a_column, _, depth, _, c_start, c_row = args
-    a, panel, c = elements(0, a_start), elements(4, ir.Constant(integer, 0)), elements(6, c_start)
-    left = [builder.gep(a, [builder.mul(a_row, ir.Constant(integer, r))]) for r in range(rows)]
+    first, a_row, a_column = a
+    left = [builder.gep(first, [builder.mul(a_row, ir.Constant(INTEGER, r))]) for r in range(rows)]
     before, body, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
     builder.branch(body)
 
     builder.position_at_end(body)
-    k = builder.phi(integer)
-    k.add_incoming(ir.Constant(integer, 0), before)
+    k = builder.phi(INTEGER)
+    k.add_incoming(ir.Constant(INTEGER, 0), before)
     sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
-    panel_row = builder.gep(panel, [builder.mul(k, ir.Constant(integer, vectors * lanes))])
+    panel_row = builder.gep(panel, [builder.mul(k, ir.Constant(INTEGER, vectors * lanes))])
     right = [builder.load(vector_at(panel_row, i), align=itemsize) for i in range(vectors)]
     summed = []
     for r in range(rows):
@@ -83,13 +102,13 @@ def _generate_tile(rows: int, vectors: int, context: Any, builder: Any, signatur
         for s, new in zip(sums[r], summed[r]):
             s.add_incoming(ir.Constant(vector, [0.0] * lanes), before)
             s.add_incoming(new, body)
-    following = builder.add(k, ir.Constant(integer, 1))
+    following = builder.add(k, ir.Constant(INTEGER, 1))
     k.add_incoming(following, body)
     builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
 
     builder.position_at_end(after)
     for r in range(rows):
-        row = builder.gep(c, [builder.mul(c_row, ir.Constant(integer, r))])
+        row = builder.gep(c[0], [builder.mul(c[1], ir.Constant(INTEGER, r))])
         for i in range(vectors):
             builder.store(summed[r][i], vector_at(row, i), align=itemsize)
 
@@ -107,7 +126,8 @@ def _plain_tile(rows: int) -> Any:
 
 def multiplier(vectors: int) -> Any:
     """A function that multiplies rows by a packed matrix, with tiles of so many vectors."""
-    four, one = tile(TILE_ROWS, vectors), tile(1, vectors)
+    most_rows = vector_registers().most_rows
+    most, four, one = tile(most_rows, vectors), tile(TILE_ROWS, vectors), tile(1, vectors)
 
     @njit(nogil=True, error_model="numpy")
     def multiply(a, start, a_row, a_column, panels, c, c_start, c_row, columns, first, last):  # type: ignore[no-untyped-def]
@@ -116,6 +136,10 @@ def multiplier(vectors: int) -> Any:
         for p in range(count):
             to = c_start + min(p * width, columns - width)  # the last panel may overlap the one before it
             row = first
+            if most_rows > TILE_ROWS:
+                while row + most_rows <= last and last - row != 2 * TILE_ROWS:  # 8 rows are 4 and 4, not 6, 1 and 1
+                    most(a, start + row * a_row, a_row, a_column, panels[p], depth, c, to + row * c_row, c_row)
+                    row += most_rows
             while row + TILE_ROWS <= last:
                 four(a, start + row * a_row, a_row, a_column, panels[p], depth, c, to + row * c_row, c_row)
                 row += TILE_ROWS

@@ -1,32 +1,85 @@
-"""The size of the tiles of products (see ``tiled_product``), by the registers of this processor."""
+"""The size of the tiles of products (see ``tiled_product``), by the vector registers that LLVM compiles for.
+
+A tile needs registers for its sums, for a row of the panel and for a factor. It needs many sums: the next product may
+be added to one only when the last has been, four or five cycles later, and two are begun in each cycle. So there are
+16 sums where there are 32 registers, and 12, as far as rows go, where there are 16.
+"""
 
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
-TILE_ROWS = 4
+TILE_ROWS = 4  # threads divide rows by these
+
+# Enough for LLVM to show the widest registers that it uses, whatever made it choose them.
+PROBE = """
+define void @double({type}* %a) {{
+  %x = load {type}, {type}* %a
+  %y = fadd {type} %x, %x
+  store {type} %y, {type}* %a
+  ret void
+}}
+""".format(type="<16 x float>")
+
+
+class Registers(NamedTuple):
+    """The vector registers of a kind of processor.
+
+    Attributes:
+        size: of one, in bytes.
+        number: how many there are.
+    """
+
+    size: int
+    number: int
+
+    @property
+    def most_vectors(self) -> int:
+        """The largest width of a tile, in vectors."""
+        return 4 if self.number >= 32 else 2
+
+    @property
+    def most_rows(self) -> int:
+        """The largest number of rows of a tile."""
+        return TILE_ROWS if self.number >= 32 else 6
+
+
+def registers_of(triple: str, processor: str, features: str) -> Registers:
+    """The registers that LLVM uses for a target: what its assembly for a vector of 64 bytes names.
+
+    Args:
+        triple: the architecture, as ``x86_64-unknown-linux-gnu``.
+        processor: its name in LLVM.
+        features: what it can do beyond, or cannot, as ``+avx2,-avx512f``.
+    """
+    from llvmlite import binding
+
+    module = binding.parse_assembly(f'target triple = "{triple}"{PROBE}')
+    target = binding.Target.from_triple(triple).create_target_machine(cpu=processor, features=features)
+    assembly = target.emit_assembly(module)
+    if "zmm" in assembly:
+        return Registers(64, 32)
+    if "ymm" in assembly:
+        return Registers(32, 16)
+    return Registers(16, 32 if triple.startswith(("aarch64", "arm64")) else 16)
 
 
 @cache
-def vector_registers() -> tuple[int, int]:
-    """The number of bytes in a vector register, and the largest width of a tile in vectors."""
-    from llvmlite.binding import get_host_cpu_features
+def vector_registers() -> Registers:
+    """The registers of the processor that numba compiles for: this one, or the one that NUMBA_CPU_NAME names."""
+    from numba.core.registry import cpu_target
 
-    features = get_host_cpu_features()
-    if features.get("avx512f"):
-        return 64, 4  # 16 of 32 registers for the tile
-    if features.get("avx2"):
-        return 32, 2  # 8 of 16
-    return 16, 4 if features.get("neon") else 2
+    return registers_of(*cpu_target.target_context.codegen().magic_tuple())
 
 
 def vectors_for(columns: int, itemsize: int) -> int:
     """The width of tiles, in vectors, for a matrix of so many columns; 0 if it is too narrow for any."""
-    size, most = vector_registers()
+    size, most = vector_registers().size, vector_registers().most_vectors
     return next((v for v in (4, 2, 1) if v <= most and v * size <= columns * itemsize), 0)
 
 
 def panels_shape(depth: int, columns: int, itemsize: int) -> tuple[int, int, int]:
     """The shape of a packed (depth, columns) matrix: panels, rows, columns of a panel."""
-    width = vectors_for(columns, itemsize) * vector_registers()[0] // itemsize
+    width = vectors_for(columns, itemsize) * vector_registers().size // itemsize
     return -(-columns // width), depth, width
