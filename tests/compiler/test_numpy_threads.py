@@ -52,13 +52,11 @@ def test_where_a_loop_has_large_products_all_is_left_to_blas(monkeypatch: pytest
 def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, three_threads: list[int]) -> None:
     monkeypatch.setattr(thresholds, "SHARED_PRODUCT", B * d * 4 * d)  # of a step, and fewer than of all steps
     rows: list[tuple[int, int]] = []
-    in_parts = threads.in_parts
-    monkeypatch.setattr(blas, "in_parts", lambda count, program, rows_, *a: (
-        rows.append((count, rows_)), in_parts(count, program, rows_, *a)
-    ))  # fmt: skip
+    cuts_of = threads.cuts_of
+    monkeypatch.setattr(blas, "cuts_of", lambda rows_, count: (rows.append((count, rows_)), cuts_of(rows_, count))[1])
     forward, backward = sources(agrees())
     assert forward.count("shared_") == 1 and backward.count("shared_") == 3
-    assert (3, T * B) in rows and (3, n) in rows and (3, d) in rows
+    assert (3, T * B) in rows and (1, n) in rows and (1, d) in rows  # which have no second tile of rows
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
@@ -93,3 +91,15 @@ def test_a_failure_waits_for_the_other_threads(failing: int) -> None:
     with pytest.raises(ValueError, match="failed"):
         threads.in_parts(2, program, 30)
     assert len(done) == 1
+
+
+def test_products_and_sums_together_are_those_alone(three_threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thresholds, "SHARED_PRODUCT", -1)
+    rng = np.random.default_rng(3)
+    x, h, delta = rng.normal(size=(20, 5)), rng.normal(size=(20, 17)), rng.normal(size=(4, 5, 33))
+    rows = delta.reshape(20, 33)
+    d_U, d_W, d_b = np.full((5, 33), np.nan), np.full((17, 33), np.nan), np.full(33, np.nan)
+    blas.together([(x.T, rows, d_U), (h.T, rows, d_W)], [(delta, d_b)])
+    np.testing.assert_allclose(d_U, x.T @ rows, rtol=1e-12)
+    np.testing.assert_allclose(d_W, h.T @ rows, rtol=1e-12)
+    np.testing.assert_array_equal(d_b, delta.sum((0, 1)))

@@ -3,21 +3,24 @@
 A loop with an operation that has none runs by NumPy, with machine code for the elementwise work of its steps.
 
 Of elementwise operations, NumPy would read and write whole sequences once for every one; in one pass they go through
-memory once. All else, the large products before and after the loops above all, is NumPy's.
+memory once. All else, the large products before and after the loops above all, is NumPy's; products that can wait for
+each other, as those that give the gradients of weights, are divided among threads together, since threads that sleep
+in between take time to wake.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ...autodiff.rules import linalg, reductions
 from .. import thresholds
 from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
-from ..numpy_code.writer import Writer
+from ..numpy_code.writer import Writer, as_tuple
 from ..program.program import Step
-from ..runtime.blas import matmul
+from ..runtime.blas import matmul, together
 from .loop import MachineLoop
 from .schedule import Schedule
 from .stepped_loop import SteppedLoop
@@ -32,16 +35,20 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
         kept: what is read afterwards.
     """
     writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
-    passes = ElementPasses(writer, order, kept)
+    writer.globals["together"] = together
+    passes, products = ElementPasses(writer, order, kept), Products(writer)
     lines: list[str] = []
     for step in order:
+        needed = step.reads(writer.program.results[step]) if isinstance(step, Loop) else operands(step)
+        lines += products.before(needed)
         if isinstance(step, Loop):
-            lines += passes.before(step.reads(writer.program.results[step]))
+            lines += passes.before(needed)
             lines += _loop(writer, step)
         elif not passes.takes(step):
-            lines += passes.before(operands(step))
-            lines += writer.straight(step) if step.op is not None else []
-    return [*lines, *passes.flush()]
+            lines += passes.before(needed)
+            if step.op is not None and not products.takes(step):
+                lines += writer.straight(step)
+    return [*lines, *products.flush(), *passes.flush()]
 
 
 def _loop(writer: Writer, loop: Loop) -> list[str]:
@@ -52,6 +59,53 @@ def _loop(writer: Writer, loop: Loop) -> list[str]:
         writer.left_to_numpy.append(str(why))
         return SteppedLoop(writer, loop).lines()
     return code.call()
+
+
+class Products:
+    """Collects products of matrices, and sums over rows, until somebody needs their results.
+
+    Args:
+        writer: of the calling function.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.waiting: list[Value] = []
+
+    def takes(self, value: Value) -> bool:
+        """Collect a Value, if it is a product or a sum to be computed together with others."""
+        is_product = value.op is linalg.matmul and all(a.ndim == 2 for a in value.args)
+        is_one = is_product or (bool(self.waiting) and _is_sum_over_rows(value))
+        if is_one:
+            self.waiting.append(value)
+            self.writer.add_buffer(value)
+        return is_one
+
+    def before(self, needed: Sequence[Value]) -> list[str]:
+        """The lines that have to stand before what needs these Values, or a view of them."""
+        return self.flush() if any(v in needed for v in self.waiting) else []
+
+    def flush(self) -> list[str]:
+        """The lines that compute everything collected so far."""
+        values, self.waiting = self.waiting, []
+        if not values:
+            return []
+        written = {v: as_tuple([*map(self.writer.operand, v.args), self.writer.names[v]]) for v in values}
+        products = [text for v, text in written.items() if v.op is linalg.matmul]
+        sums = [text for v, text in written.items() if v.op is reductions.sum]
+        if not sums and len(products) == 1:
+            return [f"matmul{products[0]}"]
+        return [f"together({as_tuple(products)}, {as_tuple(sums)})"]
+
+
+def _is_sum_over_rows(value: Value) -> bool:
+    """Return True for a sum over all axes but the last."""
+    if value.op is not reductions.sum or value.ndim != 1 or value.keywords.get("keepdims"):
+        return False
+    (a,) = value.args
+    axes = value.keywords.get("axis")
+    axes = axes if isinstance(axes, tuple) else (axes,)
+    return a.dtype == value.dtype and None not in axes and sorted(i % a.ndim for i in axes) == list(range(a.ndim - 1))
 
 
 class ElementPasses:

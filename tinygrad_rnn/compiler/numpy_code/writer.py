@@ -58,8 +58,13 @@ class Writer:
         if lines is None:
             call = self.call(value)
             return [f"{name} = {call if has_several_results(value) else f'asarray({call})'}"]
-        self.buffers[name] = Buffer(value.shape, value.dtype)
+        self.add_buffer(value)
         return lines
+
+    def add_buffer(self, value: Value) -> None:
+        """Add an array of its own for a Value."""
+        name = self.names[value] = label(value)
+        self.buffers[name] = Buffer(value.shape, value.dtype)
 
     def call(self, value: Value, inside: Mapping[Value, str] = NOTHING) -> str:
         """An operation without a kernel, as a call of its own function."""

@@ -9,7 +9,7 @@ import ctypes
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 
 from .. import thresholds
-from .threads import in_parts
+from .threads import at_once, cuts_of, threads_for
+
+Product = tuple[np.ndarray, np.ndarray, np.ndarray]
+Sum = tuple[np.ndarray, np.ndarray]
 
 # The names under which builds of OpenBLAS with 64-bit integers export it; NumPy's wheels have no other.
 SPELLINGS = ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_")
@@ -52,11 +55,34 @@ def single_threaded() -> Iterator[int]:
 
 def matmul(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
     """A product on one thread; or, if it is large, on as many as BLAS would use, but on ours."""
-    with single_threaded() as count:
-        if a.ndim == 2 and out.ndim == 2 and a.size * out.shape[1] > thresholds.SHARED_PRODUCT:
-            in_parts(count, lambda first, last: np.matmul(a[first:last], b, out=out[first:last]), len(a))
-        else:
+    if a.ndim == 2 and out.ndim == 2:
+        together([(a, b, out)])
+    else:
+        with single_threaded():
             np.matmul(a, b, out=out)
+
+
+def together(products: Sequence[Product], sums: Sequence[Sum] = ()) -> None:
+    """Products of matrices, and sums over rows; if they are large, each thread computes a part of every one.
+
+    Args:
+        products: two factors each, and where the product goes.
+        sums: an array each, and where the sum over all axes but the last goes.
+    """
+    with single_threaded() as count:
+        is_large = sum([a.size * out.shape[1] for a, _, out in products]) > thresholds.SHARED_PRODUCT
+        parts = threads_for(count, max([len(a) for a, _, _ in products])) if is_large else 1
+        at_once([(_part, (products, sums, i, parts)) for i in range(parts)])
+
+
+def _part(products: Sequence[Product], sums: Sequence[Sum], i: int, parts: int) -> None:
+    """Compute one of so many parts of each product and each sum."""
+    for a, b, out in products:
+        first, last = cuts_of(len(a), parts)[i : i + 2]
+        np.matmul(a[first:last], b, out=out[first:last])
+    for a, out in sums:
+        first, last = cuts_of(len(out), parts)[i : i + 2]
+        np.add.reduce(a[..., first:last], axis=tuple(range(a.ndim - 1)), out=out[first:last])
 
 
 def _begin_in_child() -> None:

@@ -1,6 +1,6 @@
 """A thread pool that divides independent rows among its threads; the threads meet once, at the end.
 
-A training step of a millisecond is divided several times, so handing on a part may take but microseconds: parts wait in
+A training step of a millisecond is divided several times, so handing on a part may take but microseconds: tasks wait in
 a queue, and how they ended in another. An idle thread of the pool sleeps. BLAS' own threads stay busy for milliseconds
 after each product, waiting for the next, and so keep a core from every other process; and if one of them has no core,
 the others wait for it.
@@ -9,9 +9,10 @@ the others wait for it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -20,8 +21,9 @@ import numpy as np
 
 from .tiles import TILE_ROWS
 
+Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
 Ends = SimpleQueue["BaseException | None"]
-Parts = SimpleQueue["tuple[Ends, Any, Callable[..., Any], tuple[Any, ...]]"]
+Tasks = SimpleQueue["tuple[Ends, Any, Task]"]
 
 _most: int | None = None  # of threads that this process may use at a time; None for as many as are asked for
 
@@ -46,16 +48,31 @@ def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: A
         rows: how many there are.
         arguments: for the program.
     """
+    cuts = cuts_of(rows, threads_for(threads, rows))
+    at_once([(program, (*arguments, first, last)) for first, last in pairwise(cuts)])
+
+
+def threads_for(threads: int, rows: int) -> int:
+    """The number of threads that there is work for: each has a tile of rows at least."""
+    return max(1, min(-(-rows // TILE_ROWS), threads, _most or threads))
+
+
+def cuts_of(rows: int, parts: int) -> list[int]:
+    """The rows at which so many parts begin and end, in whole tiles."""
     tiles = -(-rows // TILE_ROWS)
-    parts = max(1, min(tiles, threads, _most or threads))
-    cuts = [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
+    return [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
+
+
+def at_once(tasks: Sequence[Task]) -> None:
+    """Carry out tasks, the first on this thread, each other on one of its own; return when all have ended."""
     ends: Ends = SimpleQueue()
-    for i in range(1, parts):
-        _pool(threads - 1).put((ends, np.geterr(), program, (*arguments, cuts[i], cuts[i + 1])))
+    for task in tasks[1:]:
+        _pool(len(tasks) - 1).put((ends, np.geterr(), task))
+    program, arguments = tasks[0]
     try:
-        program(*arguments, 0, cuts[1])
+        program(*arguments)
     finally:  # if it failed, too: the others write to arrays that the next call may use
-        failures = [ends.get() for _ in range(1, parts)]
+        failures = [ends.get() for _ in tasks[1:]]
     for failure in failures:
         if failure is not None:
             raise failure
@@ -81,21 +98,22 @@ def _thread_count() -> int:
 
 
 @cache
-def _pool(threads: int) -> Parts:
-    """The queue from which so many threads take the parts that they carry out."""
-    parts: Parts = SimpleQueue()
+def _pool(threads: int) -> Tasks:
+    """The queue from which so many threads take tasks."""
+    tasks: Tasks = SimpleQueue()
     for _ in range(threads):
-        Thread(target=_serve, args=(parts,), name="tinygrad_rnn rows", daemon=True).start()
-    return parts
+        Thread(target=_serve, args=(tasks,), name="tinygrad_rnn rows", daemon=True).start()
+    return tasks
 
 
-def _serve(parts: Parts) -> None:
+def _serve(tasks: Tasks) -> None:
     while True:
-        _carry_out(*parts.get())  # nothing of a part is kept here while this waits for the next
+        _carry_out(*tasks.get())  # nothing of a task is kept here while this waits for the next
 
 
-def _carry_out(ends: Ends, handling: Any, program: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Run a program on this thread with the ``np.errstate`` of the calling thread, and say when it ends, and how."""
+def _carry_out(ends: Ends, handling: Any, task: Task) -> None:
+    """Carry out a task with the ``np.errstate`` of the thread that gave it, and say when it ends, and how."""
+    program, arguments = task
     try:
         with np.errstate(**handling):
             program(*arguments)
