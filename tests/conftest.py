@@ -41,6 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("code"))
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("jax"))
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # hundreds of processes would compile the package's sources
+            os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("pyc"))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -26,7 +26,7 @@ def test_gate_and_unit_are_read_from_the_gradient():
     wrong = back.gradients._asdict()
     wrong["W"] = wrong["W"].copy()
     wrong["W"][:, 3 + 2] *= 1.5  # forget gate, unit 2
-    report = compare(loss, wrong, cell)
+    report = compare(loss, wrong, cell, seconds=0.1)  # which mistake it is, no catalogue knows
     assert "W parts first at gate f, unit 2." in str(report)
     by_gate, by_unit = titles(report)["Largest error by gate"], titles(report)["Largest error by unit"]
     assert by_gate.header == ["", "i", "f", "g", "o"] and by_unit.header == ["", "0", "1", "2"]
@@ -39,7 +39,7 @@ def test_the_step_is_read_from_the_contributions_of_a_backward_pass():
     contributions = back.contributions._replace(W=back.contributions.W.copy())
     contributions.W[1] += 1.0  # step 2
     gradients = back.gradients._replace(W=contributions.W.sum(axis=0))
-    report = compare(loss, back._replace(contributions=contributions, gradients=gradients), cell)
+    report = compare(loss, back._replace(contributions=contributions, gradients=gradients), cell, seconds=0.1)
     assert "W parts first at step 2." in str(report)
     by_step = titles(report)["Largest error by step k"]
     assert by_step.header == ["", "4", "3", "2", "1"]

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,21 @@ from tinygrad_rnn.report.networks import BY_NAME
 RNG = np.random.default_rng(0)
 XS = RNG.normal(size=(4, 2, 3))
 RENDER = """
-const katex = require(process.argv[1]), failed = [];
-for (const text of JSON.parse(require('fs').readFileSync(0, 'utf8'))) {
-  try { katex.renderToString(text, {displayMode: true, throwOnError: true, strict: 'ignore'}); }
-  catch (error) { failed.push([text, error.message]); }
-}
-console.log(JSON.stringify(failed));
+const katex = require(process.argv[1]);
+require('readline').createInterface({input: process.stdin}).on('line', (line) => {
+  const failed = [];
+  for (const text of JSON.parse(line)) {
+    try { katex.renderToString(text, {displayMode: true, throwOnError: true, strict: 'ignore'}); }
+    catch (error) { failed.push([text, error.message]); }
+  }
+  console.log(JSON.stringify(failed));
+});
 """
 
 
 @pytest.fixture(scope="session")
-def katex(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The renderer, which npm brings."""
+def katex(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The renderer, which npm brings: a process that answers a line of texts with a line of those that failed."""
     if shutil.which("npm") is None:
         pytest.skip("KaTeX comes by npm")
     folder = tmp_path_factory.mktemp("katex")
@@ -41,13 +45,15 @@ def katex(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, capture_output=True, timeout=120)
     if done.returncode:
         pytest.skip("npm can't bring KaTeX here")
-    return folder / "node_modules" / "katex"
+    command, pipe = ["node", "-e", RENDER, str(folder / "node_modules" / "katex")], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
 
 
-def rendered_without_error(katex: Path, texts: list[str]) -> None:
-    command = ["node", "-e", RENDER, str(katex)]
-    done = subprocess.run(command, input=json.dumps(texts), capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == []
+def rendered_without_error(katex: Any, texts: list[str]) -> None:
+    katex.stdin.write(json.dumps(texts) + "\n")
+    katex.stdin.flush()
+    assert json.loads(katex.stdout.readline()) == []
 
 
 def equations(written: Any, **form: Any) -> list[str]:
@@ -84,7 +90,7 @@ DERIVATIONS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("make", DERIVATIONS.values(), ids=DERIVATIONS)
-def test_every_line_is_rendered(make: Any, katex: Path) -> None:
+def test_every_line_is_rendered(make: Any, katex: Any) -> None:
     derivation = make()
     texts = equations(derivation)
     assert len(texts) == len({line.kind for line in derivation.lines}) + len(derivation.lines)
@@ -93,7 +99,7 @@ def test_every_line_is_rendered(make: Any, katex: Path) -> None:
 
 @pytest.mark.parametrize("style", ["recursion", "sums", "rtrl"])
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru"])
-def test_every_style_is_rendered(name: str, style: str, katex: Path) -> None:
+def test_every_style_is_rendered(name: str, style: str, katex: Any) -> None:
     derivation = tr.derive(BY_NAME[name]().loss)
     products = ["by step", "over all steps"] if style == "recursion" else ["by step"]
     for form in [{"style": style, "products": p, "columns": c} for p in products for c in (False, True)]:
@@ -101,7 +107,7 @@ def test_every_style_is_rendered(name: str, style: str, katex: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru", "worked-example"])
-def test_every_blank_is_rendered(name: str, katex: Path) -> None:
+def test_every_blank_is_rendered(name: str, katex: Any) -> None:
     for blanks in (1, 1.0):
         rendered_without_error(katex, equations(tr.derive(BY_NAME[name]().loss).worksheet(blanks, hints=True)))
 
@@ -117,7 +123,7 @@ NAMES += ["a\nb", "{", "}", '"""', "\r#"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_name_is_obeyed(name: str, katex: Path) -> None:
+def test_no_name_is_obeyed(name: str, katex: Any) -> None:
     derivation = tr.derive(lambda p: np.sum(np.tanh(p[name])), {name: np.ones(2)})
     assert r"\input" not in derivation.latex()
     rendered_without_error(katex, equations(derivation))

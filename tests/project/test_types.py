@@ -99,7 +99,8 @@ tr.zeros(3)
 
 
 @pytest.fixture
-def strict(tmp_path):
+def strict(tmp_path, pytestconfig):
+    """What mypy says of a source; of the package it has read, it keeps what it found, with and without its plugin."""
     pytest.importorskip("mypy")
 
     def checked(source, settings=""):
@@ -107,7 +108,8 @@ def strict(tmp_path):
         if settings:
             (tmp_path / "users.ini").write_text(settings, "utf-8")
         config = "users.ini" if settings else ""
-        options = ["--strict", "--follow-imports=silent", f"--config-file={config}"]
+        kept = pytestconfig.cache.mkdir("mypy-with-plugin" if settings else "mypy")
+        options = ["--strict", "--follow-imports=silent", f"--config-file={config}", f"--cache-dir={kept}"]
         command = [sys.executable, "-m", "mypy", *options, "users.py"]
         done = subprocess.run(
             command, cwd=tmp_path, env={**os.environ, "MYPYPATH": str(ROOT)}, capture_output=True, text=True

@@ -20,8 +20,8 @@ SYMBOLS = VOCABULARY.encode(TEXT)
 class NoisyModel(LanguageModel):
     """A language model with noise on its outputs, from a generator of its own; its state is a NamedTuple."""
 
-    def __init__(self, vocabulary: CharacterVocabulary) -> None:
-        super().__init__(vocabulary, "LSTM", units=6, embedding_size=4, seed=1)
+    def __init__(self, vocabulary: CharacterVocabulary, **options: Any) -> None:
+        super().__init__(vocabulary, "LSTM", units=6, embedding_size=4, seed=1, **options)
         self.rng = np.random.default_rng(2)
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:

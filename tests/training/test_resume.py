@@ -57,8 +57,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return last_checkpoint(folder)
 
 
-# Steps 11 and 22 end an epoch; 7, 14 and 21 are validated.
-@pytest.mark.parametrize("stop", range(STEPS + 1))
+# Steps 11 and 22 end an epoch; 7, 14 and 21 are validated: just before, there, and just after.
+@pytest.mark.parametrize("stop", [0, 1, 6, 7, 8, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25])
 def test_a_resumed_run_is_bit_for_bit_the_same(stop: int, tmp_path: Path, uninterrupted: dict) -> None:
     run(tmp_path, steps=stop)
     model, history = run(tmp_path, steps=STEPS, resume=True)
@@ -229,7 +229,7 @@ def test_a_checkpoint_made_to_mislead_is_refused_or_runs(
     folder = tmp_path_factory.mktemp("strange")
     place = data.draw(st.sampled_from(leaves_of(whole)))
     save_tree(replaced(whole, place, data.draw(STRANGE)), folder / "step-00000009.checkpoint")
-    model, stream = NoisyModel(VOCABULARY), batches(seed=9)
+    model, stream = NoisyModel(VOCABULARY, executor=None), batches(seed=9)  # to compile it would take most of the time
     weights, start = model.state_dict(), stream.state_dict()
     try:
         run(folder, steps=11, resume=True, model=model, data=stream)
