@@ -91,7 +91,7 @@ RUNS: dict[str, Any] = {
         tagger(),
         tags(),
         nn.cross_entropy,
-        {"validation": tags(rng=None, batch_size=7), "patience": 2, "min_improvement": 0.05},
+        {"validation": tags(rng=None, batch_size=7), "patience": 2, "min_improvement": 0.05, "steps": 40},
     ),
     "a pair with metrics": lambda: (
         nn.init.manual_seed(0) or tagger(),
@@ -99,14 +99,14 @@ RUNS: dict[str, Any] = {
         "cross_entropy",
         {"batch_size": 15, "metrics": ["accuracy", "cross_entropy"], "validation": (SEQUENCES[:11], CLASSES[:11])},
     ),
-    "threshold": lambda: (adder(), sums(), nn.mse, {"threshold": 1.5}),
+    "threshold": lambda: (adder(), sums(), nn.mse, {"threshold": 1.5, "steps": 40}),
 }
 
 
 def train(name: str, communicator: Any = None, **more: Any) -> tuple[np.ndarray, Any]:
     model, data, loss, options = RUNS[name]()
     optimizer = optim.Adam(model.parameters(), lr=0.01, weight_decay=0.01)
-    options = {"steps": 40, "executor": None, "communicator": communicator, **options, **more}
+    options = {"steps": 15, "executor": None, "communicator": communicator, **options, **more}
     history = fit(model, data, loss, optimizer, **options)
     return np.concatenate([p.data.ravel() for p in model.parameters()]), history
 
