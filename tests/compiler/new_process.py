@@ -6,23 +6,27 @@ import sys
 import pytest
 
 
-def generated():
-    """The modules of generated code that this process has, by name."""
-    return {name: module for name, module in sys.modules.items() if name.startswith("tinygrad_rnn_generated")}
-
-
 @contextlib.contextmanager
-def nothing_compiled_yet(cache, **environment):
-    """This process, without the machine code that it has; what it makes meanwhile it forgets at the end."""
-    known = generated()
+def nothing_compiled_yet(folder, **environment):
+    """This process, without the machine code that it has; what it makes meanwhile it forgets at the end.
+
+    Yields:
+        A list to which each text is added that is translated anew.
+    """
+    cache = pytest.importorskip("tinygrad_rnn.compiler.runtime.cache")
+    made, make = [], cache.engine.machine_code
+
+    def counted(source, form, name):
+        made.append(source)
+        return make(source, form, name)
+
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"XDG_CACHE_HOME": str(cache), **environment}.items():
+        for name, value in {"XDG_CACHE_HOME": str(folder), **environment}.items():
             patch.setenv(name, value)
-        for name in known:
+        for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
+            patch.delitem(sys.modules, name)
+        patch.setattr(cache, "_functions", {})
+        patch.setattr(cache.engine, "machine_code", counted)
+        yield made
+        for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
             del sys.modules[name]
-        try:
-            yield
-        finally:
-            for name in generated():
-                del sys.modules[name]
-            sys.modules.update(known)

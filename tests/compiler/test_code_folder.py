@@ -1,16 +1,12 @@
 """Generated code is kept where nobody else can write, and taken from nowhere else."""
 
-import importlib.util
-import marshal
 import os
-import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.new_process import generated, nothing_compiled_yet
+from tests.compiler.new_process import nothing_compiled_yet
 from tinygrad_rnn.compiler.runtime import code_folder
 
 posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have neither owners nor modes")
@@ -182,75 +178,48 @@ def test_a_file_that_others_may_have_written_isnt_kept(tmp_path, spoil):
     assert not code_folder.is_kept(path, b"a")
 
 
-def run(cache, umask=0o22, **environment):
+def run(folder, umask=0o22, **environment):
     """How many functions of machine code another process would run, and how many of them it would find."""
     numba = pytest.importorskip("numba")
     if numba.config.DISABLE_JIT:
         pytest.skip("nothing is compiled")
-    with nothing_compiled_yet(cache, **environment):
-        numba.config.reload_config()
+    from tinygrad_rnn.compiler.runtime import cache
+
+    with nothing_compiled_yet(folder, **environment) as made:
         before = os.umask(umask)
         try:
             y = tr.compile(lambda x: np.tanh(x) * 2 + 1, executor="numba")(np.ones((40, 60)))
         finally:
             os.umask(before)
         assert np.allclose(y.data, np.tanh(1) * 2 + 1)
-        loops = [module.program for module in generated().values()]
-    numba.config.reload_config()
-    return len(loops), sum(sum(loop.stats().cache_hits.values()) for loop in loops)
-
-
-class Planted:
-    """What makes a folder when it is unpickled."""
-
-    def __init__(self, mark):
-        self.mark = mark
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.mark),)
+        return len(cache._functions), len(cache._functions) - len(made)
 
 
 def machine_code(cache):
-    return sorted((cache / "tinygrad_rnn" / "__pycache__").glob("*.nb?"))
+    return sorted((cache / "tinygrad_rnn").glob("*.machine_code"))
 
 
 @posix
 @pytest.mark.parametrize("spoil", SPOILT)
 def test_machine_code_that_others_may_have_written_isnt_run(tmp_path, spoil):
-    cache, mark = tmp_path / "cache", tmp_path / "mark"
+    cache = tmp_path / "cache"
     assert run(cache) == (1, 0)
     assert run(cache) == (1, 1)
     for path in machine_code(cache):
-        path.write_bytes(pickle.dumps(Planted(mark)))
         spoil(path)
     assert run(cache) == (1, 0)
-    assert not mark.exists()
     assert run(cache) == (1, 1)  # it was made anew
 
 
 @pytest.mark.parametrize(
-    ("pattern", "damage"),
-    [("*.py", b"nonsense ="), ("*.nbi", b"nonsense"), ("*.nbc", b""), ("*.nbi", b"\x80\x04.")],
+    "damaged", [lambda code: b"", lambda code: b"nonsense", lambda code: code[:-1], lambda code: code[:40] + code[41:]]
 )
-def test_damaged_files_are_made_anew(tmp_path, pattern, damage):
+def test_damaged_files_are_made_anew(tmp_path, damaged):
     run(tmp_path)
-    (path,) = tmp_path.rglob(pattern)
-    path.write_bytes(damage)
-    assert run(tmp_path)[0] == 1
+    (path,) = machine_code(tmp_path)
+    path.write_bytes(damaged(path.read_bytes()))
+    assert run(tmp_path) == (1, 0)
     assert run(tmp_path) == (1, 1)
-
-
-def test_a_pyc_beside_generated_code_isnt_run(tmp_path):
-    cache, mark = tmp_path / "cache", tmp_path / "mark"
-    run(cache)
-    (source,) = (cache / "tinygrad_rnn").glob("*.py")
-    text = source.read_bytes()
-    planted = compile(f"import os; os.mkdir({str(mark)!r})", str(source), "exec")
-    header = importlib.util.MAGIC_NUMBER + (0).to_bytes(4, "little")
-    header += int(source.stat().st_mtime).to_bytes(4, "little") + len(text).to_bytes(4, "little")
-    Path(importlib.util.cache_from_source(str(source))).write_bytes(header + marshal.dumps(planted))
-    assert run(cache) == (1, 1)
-    assert not mark.exists()
 
 
 @posix
@@ -259,17 +228,6 @@ def test_machine_code_is_kept_whatever_the_umask(tmp_path, umask):
     assert run(tmp_path, umask) == (1, 0)
     assert run(tmp_path, umask) == (1, 1)
     assert all(path.stat().st_mode & 0o777 == 0o600 for path in machine_code(tmp_path))
-
-
-@posix
-def test_numbas_own_folder_is_trusted_only_if_it_is_ours_alone(tmp_path):
-    kept = tmp_path / "numba"
-    for expected in (0, 1):
-        assert run(tmp_path, NUMBA_CACHE_DIR=str(kept)) == (1, expected)
-    (inner,) = kept.iterdir()
-    inner.chmod(0o777)
-    for _ in range(2):
-        assert run(tmp_path, NUMBA_CACHE_DIR=str(kept)) == (1, 0)
 
 
 def test_a_full_disk_or_a_folder_that_can_only_be_read_is_no_failure(tmp_path, monkeypatch):
@@ -285,6 +243,72 @@ def test_a_full_disk_or_a_folder_that_can_only_be_read_is_no_failure(tmp_path, m
         write(path, content)
 
     monkeypatch.setattr(cache, "write_whole", fails_there)
+    monkeypatch.setattr(cache, "_functions", {})
     a = np.full((41, 61), 3.0)
     np.testing.assert_allclose(tr.compile(lambda x: np.cos(x) * 3 - 1, executor="numba")(a).data, np.cos(a) * 3 - 1)
-    assert not list((tmp_path / "tinygrad_rnn").glob("*.py"))
+    assert not machine_code(tmp_path)
+
+
+# --- how much is kept ------------------------------------------------------------------------------------------------
+
+
+def kept(folder, *names):
+    """Entries of 1,000 bytes each, the first of which was used last."""
+    for age, name in enumerate(names):
+        path = folder / f"program_{name * 24}.machine_code"
+        path.write_bytes(bytes(1000))
+        os.utime(path, (10**9 - age, 10**9 - age))
+
+
+def names(folder):
+    return [entry.paths[0].name.partition("_")[2][0] for entry in code_folder.entries(folder)]
+
+
+def test_beyond_the_limit_the_oldest_use_goes_first(folder, monkeypatch):
+    kept(folder, *"abcd")
+    assert names(folder) == list("abcd")
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE_MIB", str(2500 / 2**20))
+    code_folder.keep_within_limit(folder)
+    assert names(folder) == list("ab")
+    os.utime(folder / f"program_{'b' * 24}.machine_code")  # it is used again
+    kept(folder, *"ac")
+    code_folder.keep_within_limit(folder)
+    assert names(folder) == list("ba")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("", 2**28),
+        ("1", 2**20),
+        ("0", 0),
+        ("0.5", 2**19),
+        ("-3", 0),
+        ("much", 2**28),
+        ("nan", 2**28),
+        ("1e9", 10**9 * 2**20),
+    ],
+)
+def test_the_limit_is_what_the_environment_says(monkeypatch, text, limit):
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE_MIB", text)
+    assert code_folder.limit() == limit
+
+
+def test_what_isnt_machine_code_is_left_alone(folder, monkeypatch):
+    (folder / "notes.txt").write_text("mine")
+    kept(folder, "a")
+    monkeypatch.setenv("TINYGRAD_RNN_CACHE_MIB", "0")
+    code_folder.keep_within_limit(folder)
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["notes.txt"]
+
+
+def test_use_is_noted_and_new_machine_code_takes_the_place_of_old(tmp_path):
+    run(tmp_path)
+    (path,) = machine_code(tmp_path)
+    os.utime(path, (10**9, 10**9))
+    assert run(tmp_path) == (1, 1)
+    assert path.stat().st_mtime > 10**9
+    assert run(tmp_path, TINYGRAD_RNN_CACHE_MIB="0") == (1, 1)
+    path.unlink()
+    assert run(tmp_path, TINYGRAD_RNN_CACHE_MIB="0") == (1, 0)
+    assert not machine_code(tmp_path)

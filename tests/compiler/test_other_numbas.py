@@ -16,7 +16,9 @@ from tinygrad_rnn import data, nn, optim, training
 
 numba = pytest.importorskip("numba")
 
-from tinygrad_rnn.compiler.runtime import cache  # noqa: E402
+from tinygrad_rnn.compiler.runtime import by_numba, cache  # noqa: E402
+from tinygrad_rnn.compiler.runtime.llvm_code import engine  # noqa: E402
+from tinygrad_rnn.compiler.runtime.llvm_code.numbers import NotTranslated  # noqa: E402
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -71,6 +73,23 @@ class Hiding:
         return getattr(self._thing, name)
 
 
+def left_to_numba(monkeypatch):
+    """Let nothing have a translation."""
+
+    def machine_code(source, form, name):
+        raise NotTranslated("anything")
+
+    monkeypatch.setattr(engine, "machine_code", machine_code)
+
+
+def test_numba_compiles_what_has_no_translation(monkeypatch):
+    left_to_numba(monkeypatch)
+    compiled = tr.compile(elman, executor="numba")
+    assert assert_right(compiled) == []
+    assert all("by NumPy" not in str(plan) for plan in compiled.plans)
+    assert any(name.startswith("tinygrad_rnn_generated") for name in sys.modules)
+
+
 @pytest.mark.parametrize(
     ("where", "name"),
     [("_compiler", "_customize_flags"), ("_cache", "load_overload"), ("_cache", "save_overload"), ("_cache", "flush")],
@@ -87,7 +106,8 @@ def test_machine_code_without_a_private_place(where, name, monkeypatch):
 
         return decorated
 
-    monkeypatch.setattr(cache, "numba", Replaced(njit))
+    left_to_numba(monkeypatch)
+    monkeypatch.setattr(by_numba, "numba", Replaced(njit))
     compiled = tr.compile(elman, executor="numba")
     assert assert_right(compiled) == []
     assert all("by NumPy" not in str(plan) for plan in compiled.plans)
@@ -97,11 +117,20 @@ def broken_decorator(monkeypatch):
     def njit(**options):
         raise AttributeError("no such thing any more")
 
-    monkeypatch.setattr(cache, "numba", Replaced(njit))
+    left_to_numba(monkeypatch)
+    monkeypatch.setattr(by_numba, "numba", Replaced(njit))
 
 
 def broken_when_called(monkeypatch):
-    monkeypatch.setattr(cache, "HEADER", cache.HEADER + "tanh64 = object()\n")
+    left_to_numba(monkeypatch)
+    monkeypatch.setattr(by_numba, "HEADER", by_numba.HEADER + "tanh64 = object()\n")
+
+
+def broken_translation(monkeypatch):
+    def parse_assembly(text):
+        raise RuntimeError("LLVM IR parsing error")
+
+    monkeypatch.setattr(engine.llvm, "parse_assembly", parse_assembly)
 
 
 def broken_in_the_backward_pass(monkeypatch):
@@ -128,12 +157,14 @@ def no_source_written(monkeypatch):
     def write_whole(path, source):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(cache, "write_whole", write_whole)
+    left_to_numba(monkeypatch)
+    monkeypatch.setattr(by_numba, "write_whole", write_whole)
 
 
 BROKEN = {
     broken_decorator: "AttributeError: no such thing any more",
     broken_when_called: "TypingError",
+    broken_translation: "RuntimeError: LLVM IR parsing error",
     broken_in_the_backward_pass: "RuntimeError: out of registers",
     broken_import: "ModuleNotFoundError|ImportError",
     no_source_written: "Read-only file system",
@@ -145,7 +176,7 @@ def test_numpy_runs_what_numba_cannot_compile(breaks, monkeypatch):
     breaks(monkeypatch)
     compiled = tr.compile(elman, executor="numba")
     (said,) = assert_right(compiled)
-    reason = rf"by NumPy, because numba failed \(.*({BROKEN[breaks]})"
+    reason = rf"by NumPy, because (numba|LLVM) failed \(.*({BROKEN[breaks]})"
     assert re.search(rf"compile: elman runs {reason}", said)
     assert re.search(reason, str(compiled.plans[0]))
 
@@ -163,9 +194,9 @@ def test_numpy_goes_on_where_machine_code_was_to_come(breaks, monkeypatch):
 
 
 def test_an_operation_without_a_form_is_named_in_the_plan():
-    compiled = tr.compile(lambda x, h: (x, np.cumprod(h @ W, axis=-1)), executor="numba")
+    compiled = tr.compile(lambda x, h: (x, np.sort(h @ W, axis=-1)), executor="numba")
     assert assert_right(compiled, compiled.function) == []
-    assert "because there is no machine code for cumprod\n" in str(compiled.plans[0])
+    assert "because there is no machine code for argsort\n" in str(compiled.plans[0])
 
 
 # --- no numba at all -------------------------------------------------------------------------------------------------

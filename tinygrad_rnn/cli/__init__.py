@@ -17,7 +17,10 @@ from .options import Parser, in_one_line
 from .places import Complaint
 
 CHECK_FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
-COMMANDS = ("tour", "train", "sample", "evaluate", "export", "draw", "derive", "compare", "bench", "info", "completion")
+COMMANDS = (
+    "tour", "train", "sample", "evaluate", "export", "draw", "derive", "compare", "bench", "info", "cache",
+    "completion",
+)  # fmt: skip
 """A module for each; ``add_to(commands)`` declares the command, and sets the function that runs it."""
 
 

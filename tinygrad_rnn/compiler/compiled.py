@@ -22,13 +22,14 @@ from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import difference
 from .loops.traced_loop import unroll_traced
-from .plans import Plan
+from .plans import Plan, switching_call
 from .sized_plan import PlanAt, Request, SizedPlan
 from .sizes.reading import DependsOnSize
 
 Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
 EXECUTORS = ("numpy", "numba", "auto", "jax")
+_AUTO_AT = '; "auto:20" would be for machine code from the 20th call on'
 UNKNOWN: Any = object()
 
 
@@ -345,8 +346,9 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
             disk (where there can be none, NumPy runs it, and a warning says why); "auto" for NumPy until machine code,
             which a thread makes meanwhile where numba is installed, is ready. The two round differently in the last
-            digits, so with "auto" a run can't be repeated bit for bit. "jax" runs it on JAX's first device, a GPU or
-            TPU if there is one; see docs/scale.md for what differs there.
+            digits, so with "auto" a run can't be repeated bit for bit; with "auto:20" it can: each plan then
+            runs on NumPy for 19 calls, and from the 20th on as machine code, for which it waits. "jax" runs it on
+            JAX's first device, a GPU or TPU if there is one; see docs/scale.md for what differs there.
         fallback: run it as it is where it can't be compiled, instead of raising; a function is called then with the
             error that would have been raised, such as ``fallback=print``. Errors of its own are raised all the same.
 
@@ -368,8 +370,9 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         >>> np.allclose(ys.data, tr.unroll(cell, xs)[0].data)
         True
     """
-    if executor not in EXECUTORS:
-        raise ValueError(f"compile: executor is one of {', '.join(map(repr, EXECUTORS))}, not {executor!r}")
+    if executor not in EXECUTORS and switching_call(executor) is None:
+        names, hint = ", ".join(map(repr, EXECUTORS)), _AUTO_AT if ":" in executor else ""
+        raise ValueError(f"compile: executor is one of {names}, not {executor!r}{hint}")
     if executor == "numba" and importlib.util.find_spec("numba") is None:
         raise ImportError(f'compile(executor="numba") makes machine code with numba: {pip_install("jit")}')
     if executor == "jax" and importlib.util.find_spec("jax") is None:

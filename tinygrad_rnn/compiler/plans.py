@@ -39,7 +39,7 @@ class Plan:
         function: what to trace.
         args: arguments of the form.
         executor: "numpy", "numba", "jax", or "auto": NumPy at once, and machine code, which a thread makes meanwhile,
-            when it is ready.
+            when it is ready; or, with "auto:20", from the 20th call on.
         guards: what the plan depends on besides the function, which ``compiled`` watches.
         watched: all that the function may look at, or change, besides arrays.
         by_numpy: is told why there is no machine code, where there was to be some.
@@ -70,6 +70,8 @@ class Plan:
         self._executor = executor
         self._executables: dict[tuple[bool, ...], Executable | SizedExecutable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
+        self._switches_at = switching_call(executor)
+        self._coming: dict[tuple[bool, ...], Coming] = {}
         self._say_by_numpy = by_numpy
         self._by_numpy: dict[tuple[bool, ...], str] = {}  # why, though machine code was asked for
         self.why_fixed = ""
@@ -93,11 +95,28 @@ class Plan:
         executable = self._executables.get(wanted)
         if executable is None:
             executable = self._executables[wanted] = self._made(wanted, inputs, sizes)
-        if self._executor == "auto":
-            calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
-            if calls == thresholds.CALLS_BEFORE_MACHINE_CODE and importlib.util.find_spec("numba"):
-                self._improve(wanted, inputs, sizes)
+        if self._switches_at is not None:
+            executable = self._best_at_this_call(self._switches_at, wanted, inputs, sizes)
         return executable.at(sizes)
+
+    def _best_at_this_call(
+        self, switches_at: int, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]
+    ) -> Executable | SizedExecutable:
+        """What runs a call with the executor "auto": NumPy, or machine code once it is ready, or from its call on."""
+        calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
+        begins_at = min(thresholds.CALLS_BEFORE_MACHINE_CODE, switches_at or thresholds.CALLS_BEFORE_MACHINE_CODE)
+        if calls == begins_at and importlib.util.find_spec("numba"):
+            self._improve(wanted, inputs, sizes)
+        coming = self._coming.get(wanted)
+        if coming is not None and (not switches_at or calls >= switches_at):
+            if switches_at:
+                coming.thread.join()
+            is_over = not coming.thread.is_alive()
+            if coming.executable is not None:
+                self._executables[wanted] = coming.executable
+            if is_over:
+                del self._coming[wanted]
+        return self._executables[wanted]
 
     def __str__(self) -> str:
         """The plan as text: the storage and the order of the program, for each set of gradients wanted so far."""
@@ -193,9 +212,34 @@ class Plan:
             except Exception as error:
                 self._give_up(wanted, error)
             else:
-                self._executables[wanted] = better
+                coming.executable = better
 
-        threading.Thread(target=make, name=THREAD).start()
+        coming = self._coming[wanted] = Coming(threading.Thread(target=make, name=THREAD))
+        coming.thread.start()
+
+
+class Coming:
+    """Machine code that a thread makes.
+
+    Args:
+        thread: the thread.
+
+    Attributes:
+        thread: as given.
+        executable: what it has made; None until it is ready.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self.thread = thread
+        self.executable: GeneratedExecutable | SizedExecutable | None = None
+
+
+def switching_call(executor: str) -> int | None:
+    """The call from which "auto:20" uses machine code: 20; 0 for "auto", which does when it is ready; else None."""
+    name, colon, call = executor.partition(":")
+    if name != "auto" or (colon and not (call.isascii() and call.isdigit() and int(call))):
+        return None
+    return int(call) if colon else 0
 
 
 def stand_ins(args: tuple[Any, ...], lengths: Iterable[int] | None = None) -> tuple[Any, ...]:

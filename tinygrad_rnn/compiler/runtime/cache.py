@@ -1,182 +1,122 @@
-"""Compilation of generated source by numba, and the cache for compiled code.
+"""Machine code for generated text, made once for each form of arguments and kept on disk.
 
-numba keeps machine code beside the source, so the generated source is written to a file: in the user's cache folder,
-under a name that is a digest of all that the machine code depends on. What lies there is run, and is taken only if
-nobody else could have written it (see ``code_folder``); all else is made anew.
+What is kept is named by a digest of all that it depends on: the text, which has the structure of a program but neither
+the number of its steps nor that of its rows; the types of its arguments; the processor; and what translates it. It is
+run, so it is taken only if nobody else could have written it (see ``code_folder``), and made anew if it is damaged.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
-import sys
+import os
+import threading
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numba
-import numpy as np
-from numba import config
+from llvmlite.binding import llvm_version_info
 
-from .code_folder import (
-    cache_folder,
-    close_to_others,
-    is_kept,
-    is_trusted_folder,
-    remove_untrusted,
-    temporary_folder,
-    write_whole,
-)
+from .code_folder import cache_folder, is_trusted_file, keep_within_limit, write_whole
 from .failures import MachineCodeFailed
+from .llvm_code import engine
+from .llvm_code.entry import HEAD, OTHER_FORM, OUT_OF_BOUNDS, form_of
+from .llvm_code.numbers import NotTranslated
+from .llvm_code.translator import LIBRARY
+from .tiles import processor
 
-HEADER = '''"""Generated: a loop over time as machine code."""
+SUFFIX = ".machine_code"
+DIGEST_BYTES = 32
 
-from math import erf
-
-import numpy as np
-
-from tinygrad_rnn.compiler.runtime.fast_functions import (
-    exp32, exp64, f32, f64, i64, sigmoid32, sigmoid64, tanh32, tanh64
-)
-from tinygrad_rnn.compiler.runtime.cache import entry, kernel, summing
-from tinygrad_rnn.compiler.runtime.division import floor_divide32, floor_divide64, remainder
-from tinygrad_rnn.compiler.runtime.places import place_along
-from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, multiply_4, pack
+_functions: dict[str, Callable[..., Any]] = {}  # of this process, by digest
+_lock = threading.RLock()
 
 
-
-'''
-
-# All that it imports, also by way of others: what is compiled into it, or decides how.
-COMPILED_IN = ("cache", "code_folder", "division", "failures", "fast_functions", "places", "tiled_product", "tiles")
-
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-IN_ANY_ORDER = {**OPTIONS, "fastmath": {"contract", "reassoc", "nsz"}}
-
-
-def kernel(function: Any, options: Any = OPTIONS) -> Any:
-    """Compile a part of a loop that calls nothing, and has every array that it writes to from one argument alone.
-
-    To know that there are no aliases, LLVM would have to compare all pairs of ten arrays, and doesn't vectorise. numba
-    has a flag that promises it, but no option to set that.
-    """
-    if config.DISABLE_JIT:
-        return function
-    compiled = numba.njit(**options)(function)
-    compiler: Any = getattr(compiled, "_compiler", None)
-    customise = getattr(compiler, "_customize_flags", None)
-    if customise is None:  # another numba, which calls it otherwise: slower, and right all the same
-        return compiled
-
-    def customised(flags: Any) -> Any:
-        flags = customise(flags)
-        with contextlib.suppress(AttributeError):
-            flags.noalias = True
-        return flags
-
-    compiler._customize_flags = customised
-    return compiled
-
-
-def summing(function: Any) -> Any:
-    """Compile a part of a loop as ``kernel`` does, in which LLVM may add up in any order, and so as vectors."""
-    return kernel(function, IN_ANY_ORDER)
-
-
-def entry(function: Any) -> Any:
-    """Compile what is called from Python, and keep it on disk where that can be done.
+def compiled_function(source: str) -> Callable[..., None]:
+    """The function ``program`` of generated text; it becomes machine code when it is first called.
 
     Returns:
-        The function, which raises ``MachineCodeFailed`` if numba can't compile it.
+        The function, which raises ``MachineCodeFailed`` if there can be no machine code.
     """
-    if config.DISABLE_JIT:
-        return function
-    compiled, may_be_kept = _kept_on_disk(function), True
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):  # generated text then runs as Python
+        return _by_numba(source)
+    current: Callable[..., Any] = _unknown
+    made: dict[Any, Callable[..., Any]] = {}
 
     def run(*arguments: Any) -> None:
-        nonlocal compiled, may_be_kept
-        try:
-            compiled(*arguments)
-        except IndexError:  # of ``place_along``
-            raise
-        except Exception as error:  # of numba: machine code itself raises nothing else
-            if not may_be_kept:
-                raise MachineCodeFailed(error) from error
-            compiled, may_be_kept = numba.njit(**OPTIONS)(function), False
-            run(*arguments)
+        result = current(*arguments)
+        if result:
+            if result == OUT_OF_BOUNDS:
+                raise IndexError("an index inside of a compiled loop is out of bounds for its axis")
+            run_in_another_form(arguments)
 
-    run.stats = lambda: compiled.stats  # type: ignore[attr-defined]
+    def run_in_another_form(arguments: tuple[Any, ...]) -> None:
+        nonlocal current
+        try:
+            form = form_of(arguments)
+            if form not in made:
+                made[form] = _function(source, form)
+        except MachineCodeFailed:
+            raise
+        except Exception as error:  # llvmlite changes
+            raise MachineCodeFailed(error, "LLVM") from error
+        current = made[form]
+        run(*arguments)
+
     return run
 
 
-def _kept_on_disk(function: Any) -> Any:
-    """A function that numba compiles and keeps. What can't be read is compiled anew, what can't be written isn't kept.
+def _unknown(*arguments: Any) -> int:
+    return OTHER_FORM
 
-    That files are whole, and nobody else's, is seen to where numba reads and writes them. With a numba that has no such
-    places, nothing is kept.
-    """
-    uncached = numba.njit(**OPTIONS)(function)
+
+def _by_numba(source: str) -> Callable[..., Any]:
+    from .by_numba import compiled_function  # only now: importing numba takes a third of a second
+
+    return compiled_function(source)
+
+
+def _function(source: str, form: Any) -> Callable[..., Any]:
+    """The function for arguments of one form: of this process, from disk, or new."""
+    if form is None:
+        return _by_numba(source)
+    digest = hashlib.sha256("\n".join([source, repr(form), _depends_on()]).encode()).hexdigest()
+    name = f"program_{digest[:24]}"
+    with _lock:
+        if name not in _functions:
+            path = cache_folder() / (name + SUFFIX)
+            code = _kept(path)
+            if code is None:
+                try:
+                    code = engine.machine_code(source, form, name)
+                except NotTranslated:
+                    return _by_numba(source)
+                _keep(path, code)
+            _functions[name] = engine.loaded(code, form, name)
+        return _functions[name]
+
+
+def _kept(path: Path) -> bytes | None:
+    """The machine code in a file; None if there is none, it is damaged, or somebody else could have written it."""
     try:
-        compiled = numba.njit(cache=True, **OPTIONS)(function)
-        folder, beginning = Path(compiled.stats.cache_path), function.__module__
-        if not is_trusted_folder(folder):  # it is elsewhere if NUMBA_CACHE_DIR says so
-            return uncached
-        remove_untrusted(folder, beginning)
-        cache = compiled._cache
-        load, save, forget = cache.load_overload, cache.save_overload, cache.flush
-    except (OSError, RuntimeError, AttributeError):  # no folder that numba would write to, or another numba
-        return uncached
-
-    def load_if_whole(*arguments: Any) -> Any:
-        try:
-            return load(*arguments)
-        except Exception:  # unpickling what is damaged can raise anything
-            forget()
-            return None
-
-    def save_if_possible(*arguments: Any) -> None:
-        with contextlib.suppress(OSError):  # a full disk
-            save(*arguments)
-            close_to_others(folder, beginning)  # the umask may let a group write
-
-    cache.load_overload, cache.save_overload = load_if_whole, save_if_possible
-    return compiled
+        content = path.read_bytes() if is_trusted_file(path) else b""
+        os.utime(path)  # what was used last stays longest
+    except OSError:
+        return None
+    digest, code = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    return code if code and hashlib.sha256(code).digest() == digest else None
 
 
-def compiled_function(source: str) -> Any:
-    """The function ``program`` of generated source; numba compiles it when it is first called, if it hasn't before."""
-    return load(HEADER + source).program
+def _keep(path: Path, code: bytes) -> None:
+    with contextlib.suppress(OSError):  # a full disk, a folder that can only be read
+        write_whole(path, hashlib.sha256(code).digest() + code)
+        keep_within_limit(path.parent)
 
 
-def load(source: str) -> ModuleType:
-    """A module of generated source: from the cache if it was compiled before, and put there if not."""
-    digest = hashlib.sha256("\n".join([source, *_depends_on()]).encode()).hexdigest()[:24]
-    name = f"tinygrad_rnn_generated_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    path = _file(name, source.encode())
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    exec(compile(source, path, "exec"), vars(module))  # rather than what is on disk, or a .pyc that lies there
-    sys.modules[name] = module
-    return module
-
-
-def _file(name: str, source: bytes) -> Path:
-    """A file with this source, in which numba's cache sees what machine code belongs to: kept, if it can be."""
-    path = cache_folder() / f"{name}.py"
-    try:
-        if not is_kept(path, source):
-            write_whole(path, source)
-    except OSError:  # a full disk, a folder that can only be read
-        path = temporary_folder() / path.name
-        write_whole(path, source)
-    return path
-
-
-def _depends_on() -> list[str]:
-    """The other things on which compiled code depends: the functions compiled into it, and the compiler."""
-    sources = [Path(__file__).with_name(f"{name}.py").read_text("utf-8") for name in COMPILED_IN]
-    return [numba.__version__, np.__version__, *sources]
+@cache
+def _depends_on() -> str:
+    """What machine code depends on besides its text: the processor, LLVM, Python's objects, and what translates it."""
+    here = Path(__file__).parent
+    sources = [here / f"{name}.py" for name in (*LIBRARY, "tiles")] + sorted((here / "llvm_code").glob("*.py"))
+    return "\n".join([*processor(), str(llvm_version_info), str(HEAD), *(path.read_text("utf-8") for path in sources)])

@@ -1,8 +1,10 @@
 """The folder for generated code: the user's own, without anything that somebody else could have written.
 
-What lies there is run: the pickles in which numba keeps machine code. So it isn't enough that we can write to the
-folder. It has to be ours, closed to others, and no link to elsewhere; so has each file in it. On Windows, where files
-have no mode, the folder lies in the user's profile, which others can't write to.
+What lies there is run: machine code, and the pickles in which numba keeps its own. So it isn't enough that we can write
+to the folder. It has to be ours, closed to others, and no link to elsewhere; so has each file in it. On Windows, where
+files have no mode, the folder lies in the user's profile, which others can't write to.
+
+It doesn't grow beyond a limit: what was used longest ago is deleted first.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 HAS_OWNERS = hasattr(os, "getuid")
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 KEPT = {".nbi", ".nbc"}  # what numba reads
+LIMIT_VARIABLE, LIMIT_MIB = "TINYGRAD_RNN_CACHE_MIB", 256.0
+DIGEST = re.compile("[0-9a-f]{24}")
 
 
 def cache_folder() -> Path:
@@ -126,3 +132,60 @@ def close_to_others(folder: Path, beginning: str) -> None:
 
 def _machine_code_files(folder: Path, beginning: str) -> Iterator[Path]:
     return (path for path in folder.iterdir() if path.name.startswith(beginning) and path.suffix in KEPT)
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """The files of one generated function.
+
+    Attributes:
+        paths: the files.
+        size: their bytes.
+        used: when they were last used, in seconds since the epoch.
+    """
+
+    paths: list[Path]
+    size: int
+    used: float
+
+
+def entries(folder: Path) -> list[Entry]:
+    """What is kept in a cache folder, from what was used last to what was used longest ago."""
+    found: dict[str, list[Path]] = {}
+    for path in [*folder.glob("*"), *folder.glob("__pycache__/*")]:
+        digest = DIGEST.search(path.name)
+        if digest is not None:
+            found.setdefault(digest.group(), []).append(path)
+    made = []
+    for paths in found.values():
+        with contextlib.suppress(FileNotFoundError):  # another process deletes it
+            states = [path.lstat() for path in paths]
+            made.append(Entry(paths, sum(s.st_size for s in states), max(s.st_mtime for s in states)))
+    return sorted(made, key=lambda entry: entry.used, reverse=True)
+
+
+def limit() -> int:
+    """The bytes that a cache folder may hold: what the environment says, in MiB, or 256 MiB."""
+    try:
+        mebibytes = float(os.environ.get(LIMIT_VARIABLE, ""))
+    except ValueError:
+        mebibytes = LIMIT_MIB
+    return int(max(0.0, min(mebibytes, 2.0**40)) * 2**20) if mebibytes == mebibytes else int(LIMIT_MIB * 2**20)
+
+
+def keep_within_limit(folder: Path) -> None:
+    """Delete what was used longest ago, until the rest is within the limit."""
+    size, most = 0, limit()
+    for entry in entries(folder):
+        size += entry.size
+        if size > most:
+            delete(entry)
+
+
+def delete(entry: Entry) -> None:
+    """Delete an entry. Where it is in use, it goes on there, and is made anew elsewhere."""
+    for path in entry.paths:
+        with contextlib.suppress(OSError):  # another process did, or holds it open, as only Windows minds
+            path.unlink()

@@ -21,23 +21,28 @@ def remainder(x: Any, y: Any) -> Any:
     return rest + y if (y < 0) != (rest < 0) else rest
 
 
-def quotient(one: Any) -> Any:
-    """Return the function floor(x / y) for numbers of the type of ``one``."""
-
-    @inline
-    def floor_divide(x: Any, y: Any) -> Any:
-        if y == 0:
-            return x / y
-        rest = np.fmod(x, y)
-        exact = (x - rest) / y
-        if rest != 0 and (y < 0) != (rest < 0):
-            exact = exact - one
-        if exact == 0:
-            return np.copysign(exact, x / y)
-        whole = np.floor(exact)
-        return whole + one if exact - whole > 0.5 else whole
-
-    return floor_divide
+@inline
+def floor_divide(x: Any, y: Any, one: Any) -> Any:
+    """Return floor(x / y); ``one`` has the type of the numbers."""
+    if y == 0:
+        return x / y
+    rest = np.fmod(x, y)
+    exact = (x - rest) / y
+    if rest != 0 and (y < 0) != (rest < 0):
+        exact = exact - one
+    if exact == 0:
+        return np.copysign(exact, x / y)
+    whole = np.floor(exact)
+    return whole + one if exact - whole > 0.5 else whole
 
 
-floor_divide32, floor_divide64 = quotient(f32(1)), quotient(f64(1))
+@inline
+def floor_divide32(x: Any, y: Any) -> Any:
+    """Return floor(x / y)."""
+    return floor_divide(x, y, f32(1))
+
+
+@inline
+def floor_divide64(x: Any, y: Any) -> Any:
+    """Return floor(x / y)."""
+    return floor_divide(x, y, f64(1))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 
 class MachineCodeFailed(Exception):
-    """The error for code that numba can't compile; the message has numba's own reason.
+    """The error for code that LLVM or numba can't compile; the message has their own reason.
 
     Args:
-        error: what it raised.
+        error: what was raised.
+        compiler: by which of them.
     """
 
-    def __init__(self, error: BaseException) -> None:
+    def __init__(self, error: BaseException, compiler: str = "numba") -> None:
         lines = str(error).strip().splitlines() or [""]
-        super().__init__(f"numba failed ({type(error).__name__}: {lines[0]})")
+        super().__init__(f"{compiler} failed ({type(error).__name__}: {lines[0]})")

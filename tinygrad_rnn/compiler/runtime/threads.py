@@ -79,7 +79,7 @@ def at_once(tasks: Sequence[Task]) -> None:
 
 
 def run_rows(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
-    """Run machine code on all rows, on as many threads as numba would use.
+    """Run machine code on all rows, on as many threads as it may use.
 
     Args:
         program: takes the arguments, the first of its rows, and the one after its last.
@@ -89,12 +89,14 @@ def run_rows(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
     in_parts(_thread_count(), program, rows, *arguments)
 
 
+@cache
 def _thread_count() -> int:
     """The environment's NUMBA_NUM_THREADS, or the number of cores that this process may use."""
-    from numba import config
-
-    count: int = config.NUMBA_NUM_THREADS
-    return count
+    try:
+        return max(1, int(os.environ["NUMBA_NUM_THREADS"]))
+    except (KeyError, ValueError):
+        pass
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

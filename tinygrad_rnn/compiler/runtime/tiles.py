@@ -7,6 +7,7 @@ be added to one only when the last has been, four or five cycles later, and two 
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import NamedTuple
 
@@ -55,6 +56,8 @@ def registers_of(triple: str, processor: str, features: str) -> Registers:
     """
     from llvmlite import binding
 
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
     module = binding.parse_assembly(f'target triple = "{triple}"{PROBE}')
     target = binding.Target.from_triple(triple).create_target_machine(cpu=processor, features=features)
     assembly = target.emit_assembly(module)
@@ -66,11 +69,23 @@ def registers_of(triple: str, processor: str, features: str) -> Registers:
 
 
 @cache
-def vector_registers() -> Registers:
-    """The registers of the processor that numba compiles for: this one, or the one that NUMBA_CPU_NAME names."""
-    from numba.core.registry import cpu_target
+def processor() -> tuple[str, str, str]:
+    """The architecture, processor and features that LLVM compiles for: those at hand, or of NUMBA_CPU_NAME, as numba."""
+    from llvmlite import binding
 
-    return registers_of(*cpu_target.target_context.codegen().magic_tuple())
+    name = os.environ.get("NUMBA_CPU_NAME", "")
+    features = os.environ.get("NUMBA_CPU_FEATURES", "" if name.lower() == "generic" else None)
+    return (
+        binding.get_process_triple(),
+        name or binding.get_host_cpu_name(),
+        binding.get_host_cpu_features().flatten() if features is None else features,
+    )
+
+
+@cache
+def vector_registers() -> Registers:
+    """The registers of the processor that LLVM compiles for."""
+    return registers_of(*processor())
 
 
 def vectors_for(columns: int, itemsize: int) -> int:

@@ -1,0 +1,52 @@
+"""``cache``: where machine code is kept, and how much of it; ``--clear`` deletes it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..compiler.runtime import code_folder
+from . import options as o
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command and its options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "cache",
+        help="the machine code that is kept on disk",
+        description="Print the folder in which machine code is kept, its size, its limit, and the number of entries.",
+        epilog=f"The environment variable {code_folder.LIMIT_VARIABLE} sets the limit in MiB "
+        f"({code_folder.LIMIT_MIB:g} by default). Beyond it, what was used longest ago is deleted first.",
+    )
+    parser.add_argument("--clear", action="store_true", help="delete all of it; it is made anew when it is needed")
+    o.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it, and delete it if that is asked for."""
+    folder = code_folder.cache_folder()
+    entries = code_folder.entries(folder)
+    size = sum(entry.size for entry in entries)
+    if options.clear:
+        for entry in entries:
+            code_folder.delete(entry)
+    if options.json:
+        o.print_json(
+            {
+                "folder": str(folder),
+                "entries": len(entries),
+                "bytes": size,
+                "limit": code_folder.limit(),
+                "cleared": options.clear,
+            }
+        )
+        return 0
+    print(f"folder: {folder}")
+    did = "deleted" if options.clear else "kept"
+    print(f"{did}: {len(entries)} entries, {_mebibytes(size)} (limit {_mebibytes(code_folder.limit())})")
+    return 0
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,92 @@
+"""LLVM: it makes machine code of a translation, for the processor at hand, and loads machine code that was kept."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+from ..tiles import processor
+from .entry import Form, addresses, write_entry
+from .translator import Translation
+
+METH_FASTCALL = 0x80
+_lock = threading.Lock()
+_kept_alive: list[Any] = []  # what Python's function objects point to
+
+
+class Method(ctypes.Structure):
+    """A function of C as Python's ``PyMethodDef`` describes it."""
+
+    _fields_ = (("name", ctypes.c_char_p), ("run", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+
+
+class Machine(NamedTuple):
+    """What makes machine code, and what runs it."""
+
+    target: Any
+    engine: Any
+
+
+@cache
+def machine() -> Machine:
+    """LLVM for this processor."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple, name, features = processor()
+    target = llvm.Target.from_triple(triple).create_target_machine(
+        cpu=name,
+        features=features,
+        opt=3,
+        reloc="static" if triple.startswith("x86") else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )
+    return Machine(target, llvm.create_mcjit_compiler(llvm.parse_assembly(""), target))
+
+
+def machine_code(source: str, form: Form, name: str) -> bytes:
+    """Machine code for a text, as the bytes of an object file.
+
+    Raises:
+        NotTranslated: something in it has no translation.
+    """
+    module = ir.Module(name)
+    module.triple = llvm.get_process_triple()
+    write_entry(Translation(source, module), form, name)
+    with _lock:
+        target = machine().target
+        module.data_layout = str(target.target_data)
+        parsed = llvm.parse_assembly(str(module))
+        options = llvm.create_pipeline_tuning_options(speed_level=3)
+        options.loop_vectorization = options.slp_vectorization = True
+        passes = llvm.create_pass_builder(target, options)
+        passes.getModulePassManager().run(parsed, passes)
+        made: bytes = target.emit_object(parsed)
+    return made
+
+
+def loaded(code: bytes, form: Form, name: str) -> Callable[..., int]:
+    """The function in an object file, for arguments of this form; it gives 1 for others, and has done nothing then.
+
+    Raises:
+        RuntimeError: it isn't there.
+    """
+    with _lock:
+        engine = machine().engine
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        address = engine.get_function_address(name)
+    if not address:
+        raise RuntimeError("no machine code")
+    method, bound = Method(name.encode(), address, METH_FASTCALL, None), addresses(form)
+    _kept_alive.append((method, bound))
+    create = ctypes.pythonapi.PyCFunction_NewEx
+    create.restype, create.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+    made: Callable[..., int] = create(ctypes.addressof(method), bound, None)
+    return made
