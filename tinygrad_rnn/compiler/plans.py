@@ -102,7 +102,7 @@ class Plan:
     def _best_at_this_call(
         self, switches_at: int, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]
     ) -> Executable | SizedExecutable:
-        """What runs a call with the executor "auto": NumPy, or machine code once it is ready, or from its call on."""
+        """The executable for a call with "auto": NumPy, or machine code once it is ready, or from its call on."""
         calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
         begins_at = min(thresholds.CALLS_BEFORE_MACHINE_CODE, switches_at or thresholds.CALLS_BEFORE_MACHINE_CODE)
         if calls == begins_at and importlib.util.find_spec("numba"):

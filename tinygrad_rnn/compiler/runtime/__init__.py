@@ -2,8 +2,10 @@
 
 - ``tiles``: how many rows of a product go together;
   ``threads``, ``blas``: rows and large products on threads of our own.
+- ``llvm_code``: generated text translated to LLVM's language.
 - ``fast_functions``: exp, tanh and sigmoid that vectorise; ``tiled_product``: products in tiles.
 - ``division``: whole quotients and remainders as NumPy has them; ``places``: indices, checked as NumPy checks them.
 - ``failures``: what is said when machine code can't be made;
-  ``code_folder``: where generated text and machine code are kept; ``cache``: how numba compiles that text.
+  ``code_folder``: where machine code is kept; ``by_numba``: how numba compiles text that has no translation;
+  ``cache``: machine code, made once and kept.
 """

@@ -116,7 +116,7 @@ def _keep(path: Path, code: bytes) -> None:
 
 @cache
 def _depends_on() -> str:
-    """What machine code depends on besides its text: the processor, LLVM, Python's objects, and what translates it."""
+    """The other things on which machine code depends: the processor, LLVM, Python's objects, what translates it."""
     here = Path(__file__).parent
     sources = [here / f"{name}.py" for name in (*LIBRARY, "tiles")] + sorted((here / "llvm_code").glob("*.py"))
     return "\n".join([*processor(), str(llvm_version_info), str(HEAD), *(path.read_text("utf-8") for path in sources)])

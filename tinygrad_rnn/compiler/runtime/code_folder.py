@@ -152,7 +152,7 @@ class Entry(NamedTuple):
 
 
 def entries(folder: Path) -> list[Entry]:
-    """What is kept in a cache folder, from what was used last to what was used longest ago."""
+    """The entries of a cache folder, from the one used last to the one used longest ago."""
     found: dict[str, list[Path]] = {}
     for path in [*folder.glob("*"), *folder.glob("__pycache__/*")]:
         digest = DIGEST.search(path.name)

@@ -70,7 +70,7 @@ def registers_of(triple: str, processor: str, features: str) -> Registers:
 
 @cache
 def processor() -> tuple[str, str, str]:
-    """The architecture, processor and features that LLVM compiles for: those at hand, or of NUMBA_CPU_NAME, as numba."""
+    """The architecture, processor and features that LLVM compiles for: those at hand, or of NUMBA_CPU_NAME."""
     from llvmlite import binding
 
     name = os.environ.get("NUMBA_CPU_NAME", "")

@@ -40,7 +40,7 @@ class Array(NamedTuple):
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """What a function that is given such an array has to know beforehand."""
+        """The properties of an array for which a function is written."""
         return self.kind, tuple([stride is ONE for stride in self.strides])
 
     def at(self, builder: Builder, indices: Sequence[Number]) -> Array:

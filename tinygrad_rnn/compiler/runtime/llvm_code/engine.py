@@ -27,7 +27,7 @@ class Method(ctypes.Structure):
 
 
 class Machine(NamedTuple):
-    """What makes machine code, and what runs it."""
+    """The parts of LLVM that make machine code, and that load it."""
 
     target: Any
     engine: Any

@@ -58,7 +58,7 @@ def form_of(args: Sequence[Any]) -> Form | None:
 
 
 def addresses(form: Form) -> np.ndarray:
-    """What the function is bound to."""
+    """The addresses to which the function is bound."""
     functions = [ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value for name in OF_PYTHON]
     dtypes = {kind: id(dtype) for dtype, kind in KINDS.items()}
     return np.array(

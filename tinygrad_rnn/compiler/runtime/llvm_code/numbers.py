@@ -134,7 +134,7 @@ def negative(builder: Builder, a: Number) -> Number:
 
 
 def compared(builder: Builder, op: type[ast.cmpop], a: Number, b: Number) -> Number:
-    """Whether two numbers compare so; nothing compares with NaN, which differs from everything."""
+    """The result of a comparison; nothing compares with NaN, which differs from everything."""
     if op not in COMPARISONS:
         raise NotTranslated(op.__name__)
     a, b = alike(builder, a, b)
@@ -152,7 +152,7 @@ def chosen(builder: Builder, condition: Number, a: Number, b: Number) -> Number:
 
 
 def truth(condition: Number) -> Any:
-    """What holds a condition."""
+    """The value of LLVM's that holds a condition."""
     if condition.kind != "bool":
         raise NotTranslated("a number as a condition")
     return condition.value

@@ -94,7 +94,7 @@ class Translation:
 
 
 def _passed(a: Operand) -> list[Any]:
-    """What of an argument is passed."""
+    """The values of LLVM's that are passed for an argument."""
     if isinstance(a, Number):
         return [a.value]
     return [a.pointer, *a.shape, *(stride for stride in a.strides if not isinstance(stride, ir.Constant))]
@@ -149,7 +149,7 @@ class Body:
         return None
 
     def _returned(self, node: ast.If, rest: Sequence[ast.stmt]) -> Number | None:
-        """What is returned on the one way, or by the rest."""
+        """The number that is returned on the one way, or by the rest."""
         found: Number | None = self._either(node.test, lambda: self.write(node.body), lambda: self.write(rest))
         return found
 
@@ -332,7 +332,7 @@ class Body:
         return chosen(self.builder, self.number(node.test), self.number(node.body), self.number(node.orelse))
 
     def _either(self, test: ast.expr, one: Any, other: Any) -> Any:
-        """What one branch gives or the other; only one is run."""
+        """The number that one branch gives, or the other; only one is run."""
         builder, condition = self.builder, truth(self.number(test))
         blocks = [builder.append_basic_block(name) for name in ("then", "otherwise", "both")]
         builder.cbranch(condition, *blocks[:2])
