@@ -5,6 +5,9 @@ two-core AMD EPYC with AVX-512 of ``benchmarks/RESULTS.md``, with NumPy's wheel 
 ``python -m benchmarks compiled``: Elman networks and LSTMs from S (B=1, d=16, T=20) to L. On another machine they may
 lie elsewhere; near its threshold, either way is about as fast. Work is counted in multiplications of a matrix product,
 arrays in elements.
+
+The tiles of products aren't among these numbers: they follow the processor's registers (``runtime.tiles``). They were
+measured with AVX2 as well, and are faster than BLAS in loops of all these sizes; so no size sends a loop to BLAS.
 """
 
 from __future__ import annotations
