@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ..derivation.derivation import Derivation, derive
 from ..derivation.editing import Bench
-from ..derivation.edits import Edit, edits_of
+from ..derivation.edits import Edit, edits_that_fit
 from ..derivation.hand import Hand
 from ..derivation.quantities import Quantity
 from ..recorded.recording import Recording
@@ -99,19 +98,16 @@ def _edits_that_give(
     deadline: float,
 ) -> Iterator[Edit]:
     """The edits that give a line's numbers: first those of the line itself, then those of lines before it."""
-    bench, hand = Bench(derivation), Hand(derivation)
+    bench = Bench(derivation)
     upstream = [
         line for line in derivation.lines if line.kind != "forward" and quantity in bench.downstream([line.quantity])
     ]
-    for line in sorted(upstream, key=lambda line: line.quantity is not quantity):
-        for edit in edits_of(line, hand):
-            if time.perf_counter() > deadline:
-                return
-            try:
-                if tolerance.equal(np.broadcast_to(bench.run([edit]).value(quantity, step), given.shape), given):
-                    yield edit
-            except Exception:  # an edit that can't be run can't have been made
-                continue
+
+    def gives(edit: Edit) -> bool:
+        return tolerance.equal(np.broadcast_to(bench.run([edit]).value(quantity, step), given.shape), given)
+
+    lines = sorted(upstream, key=lambda line: line.quantity is not quantity)
+    return edits_that_fit(lines, Hand(derivation), gives, deadline)
 
 
 def _mixed_up(book: Book, name: str, request: Request, wrong: np.ndarray, tolerance: Tolerance) -> Iterator[str]:

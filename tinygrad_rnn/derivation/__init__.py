@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..autodiff import did_you_mean
-from .derivation import Derivation, WrongDerivation, derive
+from .checking import WrongDerivation
+from .derivation import Derivation, derive
 from .lines import Line
 from .marks import Mark, Marks
 from .numpy_text import NotWritable

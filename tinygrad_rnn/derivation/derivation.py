@@ -16,6 +16,7 @@ from ..autodiff.tensor import Tensor
 from ..recorded.recording import Recording
 from .adjoints import adjoints
 from .all_steps import all_at_once
+from .checking import WrongDerivation, differences, tolerance_of
 from .evaluate import Values, evaluate
 from .expressions import Expression
 from .grain import Grain
@@ -49,10 +50,6 @@ Named = Mapping[str, Any]
 STYLES: dict[str, Callable[..., list[Quantity]]] = {"recursion": adjoints, "sums": over_paths, "rtrl": real_time}
 
 PRODUCTS = ("by step", "over all steps")
-
-
-class WrongDerivation(AssertionError):
-    """A derivation's own lines don't give the gradients that autograd gives: a fault of this package."""
 
 
 class Derivation:
@@ -121,7 +118,7 @@ class Derivation:
                 why: tuple[str, ...] = ()
                 if quantity.adjoint_of is not None or quantity.sensitivity is not None:
                     why = reasons(quantity, equation.expression, self.forward, last)
-                found.append(Line(quantity, _kind(quantity), equation.steps, equation.expression, why))
+                found.append(Line(quantity, quantity.kind, equation.steps, equation.expression, why))
         if self.begins_outside:
             found = [line for line in found if line.quantity is not self.loss]
         return sorted(found, key=lambda line: line.kind != "forward" or not _is_start(line))
@@ -165,8 +162,8 @@ class Derivation:
                 run = self._run_text(source, function, self._called({}), self.data)
             except (LookupError, NameError, TypeError, ValueError, ArithmeticError):  # a loop that isn't in order
                 continue
-            errors = _differences(run.gradients, right)
-            if all(error <= _tolerance(right[name]) for name, error in errors.items()):
+            errors = differences(run.gradients, right)
+            if all(error <= tolerance_of(right[name]) for name, error in errors.items()):
                 return source, function
         raise NotWritable("the lines of this derivation don't run as a program of NumPy; evaluate() runs them")
 
@@ -257,8 +254,8 @@ class Derivation:
         with contextlib.suppress(NotWritable):
             _ = self._program  # which is held against the lines
         mine, right = self.gradients(self._values), self.recording.gradients()
-        for name, error in _differences(mine, right).items():
-            if error > _tolerance(right[name]) and np.all(np.isfinite(right[name])):
+        for name, error in differences(mine, right).items():
+            if error > tolerance_of(right[name]) and np.all(np.isfinite(right[name])):
                 raise WrongDerivation(
                     f"derive: the line dL/d{self.names[name]} gives another gradient than autograd (relative "
                     f"difference {error:.1e}). This is a fault in the derivation, which must not be trusted; please "
@@ -354,33 +351,9 @@ class Derivation:
         return f"<derivation of {len(self.lines)} lines>"
 
 
-def _differences(mine: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The differences of gradients, relative to their sizes; where one cancels to 0, to a fraction of the largest."""
-    sizes = {name: float(np.max(np.abs(value), initial=0.0)) for name, value in right.items()}
-    least = 1e-3 * max(sizes.values(), default=0.0) or 1e-30
-    found = {}
-    for name, value in right.items():
-        difference = np.abs(np.nan_to_num(mine[name]) - np.nan_to_num(value))
-        found[name] = float(np.max(difference, initial=0.0)) / max(sizes[name], least)
-    return found
-
-
-def _tolerance(gradient: np.ndarray) -> float:
-    """The tolerance for gradients of this precision."""
-    return max(1e-10, 1e4 * float(np.finfo(gradient.dtype).eps)) if gradient.dtype.kind == "f" else 1e-10
-
-
 def _is_start(line: Line) -> bool:
     """Return True for a line that gives a state before the first step."""
     return len(line.steps) == 1 and len(line.quantity.equations) > 1 and not any(map(moves, parts(line.expression)))
-
-
-def _kind(quantity: Quantity) -> str:
-    if quantity.sensitivity is not None:
-        return "sensitivity"
-    if quantity.adjoint_of is None:
-        return "forward"
-    return "gradient" if isinstance(quantity.adjoint_of, str) else "backward"
 
 
 def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = True) -> Derivation:

@@ -7,6 +7,8 @@ shape that is at hand, taken at another step, for other steps. (``editing`` runs
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -19,6 +21,7 @@ from .lines import Line
 from .reading import at, parts, places, put
 
 Path = tuple[int, ...]
+RANKS = 3
 
 
 class Change(NamedTuple):
@@ -78,7 +81,7 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
     """
     seen = {line.expression}
     for place, part in places(line.expression):
-        for change in changes_of(part, line, place, hand, range(3) if rank is None else (rank,)):
+        for change in changes_of(part, line, place, hand, range(RANKS) if rank is None else (rank,)):
             try:
                 expression = put(line.expression, place, change.after)
             except Exception:  # no such shapes: nobody can have written it
@@ -123,6 +126,26 @@ def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
                     if expression not in seen and expression.shape == line.expression.shape:
                         seen.add(expression)
                         yield Edit(line, expression, what, of, place)
+
+
+def edits_that_fit(lines: Iterable[Line], hand: Hand, fits: Callable[[Edit], bool], deadline: float) -> Iterator[Edit]:
+    """The edits of lines that fit, line by line, the usual ones first, until the time is over.
+
+    Args:
+        lines: which.
+        hand: what else could stand in them.
+        fits: whether an edit gives what it should; an error means that nobody can have made it.
+        deadline: when to stop, by ``time.perf_counter``.
+    """
+    for line, rank in itertools.product(lines, range(RANKS)):
+        for edit in itertools.chain(edits_of(line, hand, rank), edits_of_uses(line, hand) if rank == 1 else ()):
+            if time.perf_counter() > deadline:
+                return
+            try:
+                if fits(edit):
+                    yield edit
+            except Exception:  # an edit that can't be run can't have been made
+                continue
 
 
 def changes_of(part: Expression, line: Line, place: Path, hand: Hand, ranks: Iterable[int]) -> Iterator[Change]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
@@ -15,7 +14,7 @@ import numpy as np
 from .allowed import AtSteps, Circular, Once, Unreadable
 from .answers import Answer
 from .draws import Draw, draws
-from .edits import Edit, edits_of, edits_of_uses
+from .edits import Edit, edits_that_fit
 from .evaluate import compiled
 from .expressions import Data, During, Expression, OverSteps, Reference, Step
 from .hand import Hand
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 Place = tuple[Quantity, "int | None"]
 CLOSE = 1e-7  # of a value, how much two right ways to compute it may differ
-RANKS = 3
 
 
 class Marker:
@@ -202,7 +200,8 @@ class Marker:
         if not wrong:
             return Mark(title, shown, "right", "right", answer)
         places = self._places(wrong, line)
-        slip = next(self._slips(line, arrays, deadline), None)
+        slips = edits_that_fit([line], self.hand, lambda edit: self._gives(edit, arrays), deadline)
+        slip = next(slips, None)
         if slip is None:
             broken = any(not np.all(np.isfinite(a)) for of_draw in arrays for a in of_draw)
             other = "; it has values that are no numbers" if broken else ""
@@ -219,28 +218,16 @@ class Marker:
         steps = tuple(sorted(t for t in wrong if t is not None))
         return f" at {self.writer.steps(steps)} alone" if len(steps) == 1 else f" at {self.writer.steps(steps)}"
 
-    def _slips(self, line: Line, given: list[list[np.ndarray]], deadline: float) -> Iterator[Edit]:
-        """The edits of the line that give an answer's values, the usual ones first."""
-        for rank in range(RANKS):
-            for edit in (*edits_of(line, self.hand, rank), *(edits_of_uses(line, self.hand) if rank == 1 else ())):
-                if time.perf_counter() > deadline:
-                    return
-                if self._gives(edit, line, given):
-                    yield edit
-
-    def _gives(self, edit: Edit, line: Line, given: list[list[np.ndarray]]) -> bool:
-        steps = line.steps or (None,)
-        try:
-            with np.errstate(all="ignore"):
-                right, edited = compiled(line.expression), compiled(edit.expression)
-                for draw, values in zip(self.draws, given):
-                    for t, value in zip(steps, values):
-                        is_end = edit.steps is None or t == (steps[0] if edit.steps == "first" else steps[-1])
-                        found = (edited if is_end else right)(draw.running, t)
-                        if not _close(value, np.broadcast_to(0.0 if found is None else found, line.shape)):
-                            return False
-        except Exception:  # an edit that can't be run can't have been made
-            return False
+    def _gives(self, edit: Edit, given: list[list[np.ndarray]]) -> bool:
+        """Return True if an edit of a line gives an answer's values."""
+        line, steps = edit.line, edit.line.steps or (None,)
+        edited = compiled(edit.expression)
+        with np.errstate(all="ignore"):
+            for draw, values in zip(self.draws, given):
+                for t, value in zip(steps, values):
+                    found = edited(draw.running, t)
+                    if not _close(value, np.broadcast_to(0.0 if found is None else found, line.shape)):
+                        return False
         return True
 
 

@@ -82,6 +82,15 @@ class Quantity:
         """The steps at which it has a value; none where it has no steps."""
         return tuple(sorted(t for equation in self.equations for t in equation.steps))
 
+    @property
+    def kind(self) -> str:
+        """The part of a derivation that it belongs to: forward, backward, gradient or sensitivity."""
+        if self.sensitivity is not None:
+            return "sensitivity"
+        if self.adjoint_of is None:
+            return "forward"
+        return "gradient" if isinstance(self.adjoint_of, str) else "backward"
+
     def at(self, t: int | None) -> Reference:
         """The reference to it at one step."""
         return Reference(self, None, t)

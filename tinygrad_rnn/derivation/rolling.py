@@ -26,14 +26,13 @@ from .expressions import (
     Parameter,
     Reference,
     Stack,
-    Step,
     Steps,
     setting_key,
 )
 from .items import Item
 from .quantities import Equation, Quantity
 from .reading import parts
-from .settings import is_setting, setting_names
+from .settings import are_alike, common_settings, from_step, is_setting, setting_names
 
 # What an input of a value is, seen from its step: an Expression, or (quantity, step) still to be put as a reference.
 Place = tuple[Quantity, int | None]
@@ -88,12 +87,10 @@ class Rolling:
         if group[0].step is None:
             once = [self._once(given) for given in operands_of[0]]
             return [Equation((), self._apply(group[0], once, settings_of[0]))]
-        chosen = self._chosen_places(group, operands_of, settings_of)
-        if chosen is not None:
-            operands_of, settings_of = chosen
+        if group[0].op is indexing.getitem:
+            operands_of, settings_of = self._places_as_data(group, operands_of, settings_of)
         rows = self._rows(group, operands_of)
-        settings_of = _common_settings(settings_of, [item.step or 0 for item in group])
-        rows, settings_of = self._places_as_data(group, rows, settings_of)
+        settings_of = common_settings(settings_of, [item.step or 0 for item in group])
         common = all(settings is settings_of[0] for settings in settings_of)
         found: dict[Any, tuple[list[int], Item, Any, dict[str, Any]]] = {}
         for item, operands, settings in zip(group, rows, settings_of):
@@ -101,44 +98,34 @@ class Rolling:
             found.setdefault(key, ([], item, operands, settings))[0].append(item.step or 0)
         return [Equation(tuple(sorted(steps)), self._apply(item, list(o), s)) for steps, item, o, s in found.values()]
 
-    def _chosen_places(
+    def _places_as_data(
         self, group: list[Item], operands_of: Sequence[list[Any]], settings_of: Sequence[dict[str, Any]]
-    ) -> tuple[list[list[Any]], list[dict[str, Any]]] | None:
-        """Operands and settings in which the place that each step takes of its own value, ``p_t[k_t]``, is data."""
-        places: list[Any] = [settings.get("index") for settings in settings_of]
-        if group[0].op is not indexing.getitem or not all(type(place) is int for place in places):
-            return None
-        of_steps = all(isinstance(operands[0], Item) and operands[0].step is not None for operands in operands_of)
-        steps = [item.step or 0 for item in group]
-        if len(group) < 2 or not of_steps or not self.sequences.is_at_hand(places, steps):
-            if len(set(places)) == 1 or _are_alike([{"index": _moving(k, t)} for k, t in zip(places, steps)]):
-                return None
-            if _are_alike([{"index": _moving(k, t, -1)} for k, t in zip(places, steps)]) or not of_steps:
-                return None
-        items = [Item(None, (), {}, np.asarray(place), -1) for place in places]
-        operands = [[*given, item] for given, item in zip(operands_of, items)]
-        settings = [{**s, "index": Operand(len(given))} for s, given in zip(settings_of, operands_of)]
-        return operands, settings
-
-    def _places_as_data(self, group: list[Item], rows: Any, settings_of: Any) -> tuple[Any, Any]:
-        """Places that differ from step to step (``E[word]`` in a plain loop), as rows of an array of them."""
-        indices = [settings.get("index") for settings in settings_of]
+    ) -> tuple[Sequence[list[Any]], Sequence[dict[str, Any]]]:
+        """Operands and settings in which places that differ from step to step (``E[word]``, ``p_t[k_t]``) are data."""
+        indices = [settings["index"] for settings in settings_of]
         whole = [index if type(index) is tuple else (index,) for index in indices]
-        if group[0].op is not indexing.getitem or len(set(map(len, whole))) > 1:
-            return rows, settings_of
-        new, taken = [], list(rows)
-        for column in zip(*whole):
-            if _are_alike([{"index": place} for place in column]):
-                new.append(column[0])
-            elif all(type(place) is int for place in column):
-                places = [self.sequences.constant(np.asarray(place)) for place in column]
-                found = self.sequences.rows(places, [item.step or 0 for item in group])
-                new.append(Operand(len(taken[0])))
-                taken = [(*row, place) for row, place in zip(taken, found)]
+        if len(set(map(len, whole))) > 1:
+            return operands_of, settings_of
+        steps, given, columns = [item.step or 0 for item in group], list(map(list, operands_of)), []
+        for places in zip(*whole):
+            if self._is_data(places, steps, given, len(whole[0]) == 1):
+                for operands, place in zip(given, places):
+                    operands.append(Item(None, (), {}, np.asarray(place), -1))
+                columns.append(tuple(Operand(len(operands) - 1) for operands in given))
             else:
-                return rows, settings_of
-        index = tuple(new) if type(indices[0]) is tuple else new[0]
-        return taken, [{**settings_of[0], "index": index}] * len(taken)
+                columns.append(places)
+        new = [place if type(index) is tuple else place[0] for index, place in zip(indices, zip(*columns))]
+        return given, [{**settings, "index": index} for settings, index in zip(settings_of, new)]
+
+    def _is_data(self, places: Sequence[Any], steps: list[int], given: Sequence[list[Any]], is_all: bool) -> bool:
+        """Return True for places that follow from no step; or that are all at hand as data, of a value of its step."""
+        if len(places) < 2 or not all(type(place) is int for place in places):
+            return False
+        of_steps = all(isinstance(operands[0], Item) and operands[0].step is not None for operands in given)
+        if is_all and of_steps and self.sequences.is_at_hand(list(places), steps):
+            return True
+        by_step = ([{"index": from_step(k, t, sign)} for k, t in zip(places, steps)] for sign in (1, -1))
+        return len(set(places)) > 1 and not any(map(are_alike, by_step))
 
     def _rows(self, group: list[Item], operands_of: Sequence[list[Any]]) -> list[tuple[Expression, ...]]:
         """The operands of each Item; sums may have more terms at some steps than at others."""
@@ -374,34 +361,6 @@ def _index(index: Any, operands: list[Any], constant: Callable[[np.ndarray], Ite
         operands.append(index if isinstance(index, Item) else constant(array))
         return Operand(len(operands) - 1)
     return int(index) if isinstance(index, np.integer) else index
-
-
-def _common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:
-    """The settings of an operation at its steps; numbers that move along with the step are marked as such."""
-    if _are_alike(settings):
-        return [settings[0]] * len(settings)
-    for sign in (1, -1):
-        moving = [{name: _moving(part, t, sign) for name, part in s.items()} for s, t in zip(settings, steps)]
-        if _are_alike(moving):
-            return [moving[0]] * len(settings)
-    return settings
-
-
-def _are_alike(settings: Sequence[dict[str, Any]]) -> bool:
-    if not any(settings):
-        return True
-    try:
-        return all(s == settings[0] for s in settings)
-    except ValueError:  # arrays, which have to be looked at
-        return all(setting_key(s) == setting_key(settings[0]) for s in settings)
-
-
-def _moving(setting: Any, t: int, sign: int = 1) -> Any:
-    if isinstance(setting, int) and not isinstance(setting, bool):
-        return Step(setting - sign * t, sign)
-    if isinstance(setting, tuple) and not isinstance(setting, Operand):
-        return tuple(_moving(part, t, sign) for part in setting)
-    return setting
 
 
 def _as_run(operands: Sequence[Expression]) -> tuple[Quantity, Steps] | None:

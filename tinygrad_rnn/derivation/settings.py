@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from ..autodiff.rules import indexing
+from .expressions import Operand, Step, setting_key
 from .items import Item
 
 
@@ -29,3 +31,33 @@ def is_setting(op: Any, position: int, given: Any) -> bool:
         return False
     rules = getattr(op, "vjps", None)
     return isinstance(rules, (list, tuple)) and 0 < position < len(rules) and rules[position] is None
+
+
+def common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:
+    """The settings of an operation at its steps; numbers that move along with the step are marked as such."""
+    if are_alike(settings):
+        return [settings[0]] * len(settings)
+    for sign in (1, -1):
+        moved = [{name: from_step(part, t, sign) for name, part in s.items()} for s, t in zip(settings, steps)]
+        if are_alike(moved):
+            return [moved[0]] * len(settings)
+    return settings
+
+
+def are_alike(settings: Sequence[dict[str, Any]]) -> bool:
+    """Return True if the settings of several steps are the same."""
+    if not any(settings):
+        return True
+    try:
+        return all(s == settings[0] for s in settings)
+    except ValueError:  # arrays, which have to be looked at
+        return all(setting_key(s) == setting_key(settings[0]) for s in settings)
+
+
+def from_step(setting: Any, t: int, sign: int = 1) -> Any:
+    """The setting with its numbers counted from the step: t + 1 where it was 5 at step 4."""
+    if isinstance(setting, int) and not isinstance(setting, bool):
+        return Step(setting - sign * t, sign)
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        return tuple(from_step(part, t, sign) for part in setting)
+    return setting
