@@ -1,15 +1,19 @@
-"""Memory against the length of the sequence, with and without `checkpoint_every`.
+"""Memory against the length of the sequence, with and without `checkpoint_every`; and of a large layer, beside PyTorch.
 
 `python -m benchmarks.memory 1000 31` takes one training step over 1,000 time steps in a process of its own, and prints
-a line of JSON; 0 in the second place is for no checkpoints.
+a line of JSON; 0 in the second place is for no checkpoints. `python -m benchmarks.memory layer numba plan 10` takes the
+steps of the large layer, with a checkpoint every ten.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +23,17 @@ from .report import duration, table
 
 LENGTHS = (100, 1_000, 10_000, 100_000)
 BATCH, FEATURES, UNITS = 8, 16, 32
+LAYER_UNITS, LAYER_BATCH, LAYER_STEPS = 512, 64, 100
+LAYERS = [
+    ("PyTorch nn.LSTM", "torch", "layer", 0),
+    ("tinygrad_rnn, numba, loss in the plan", "numba", "plan", 0),
+    ("tinygrad_rnn, numba", "numba", "layer", 0),
+    ("tinygrad_rnn, loss in the plan", "numpy", "plan", 0),
+    ("tinygrad_rnn", "numpy", "layer", 0),
+    ("tinygrad_rnn, numba, loss in the plan, checkpoint_every=10", "numba", "plan", 10),
+    ("tinygrad_rnn, numba, checkpoint_every=10", "numba", "layer", 10),
+    ("tinygrad_rnn, loss in the plan, checkpoint_every=10", "numpy", "plan", 10),
+]
 
 
 def measure(steps: int, every: int) -> dict[str, float]:
@@ -37,8 +52,89 @@ def measure(steps: int, every: int) -> dict[str, float]:
     return {"bytes": peak_bytes() - before, "seconds": seconds}
 
 
+def measure_layer(library: str, what: str, every: str) -> dict[str, float]:
+    """The most memory that training steps of the large layer take beyond what is in use after steps of few time steps.
+
+    Args:
+        library: "torch", or an executor of ours.
+        what: whether the "layer" alone is compiled, or a "plan" has the loss in it.
+        every: the steps between checkpoints, "0" for none.
+    """
+    step = _torch_step() if library == "torch" else _own_step(library, what, int(every))
+    for steps in (11, 12, 13):  # so that what is made once is made
+        step(steps)
+    before = peak_bytes()
+    began = time.perf_counter()
+    for _ in range(3):
+        step(LAYER_STEPS)
+    return {"bytes": peak_bytes() - before, "seconds": (time.perf_counter() - began) / 3}
+
+
+def _torch_step() -> Callable[[int], None]:
+    import torch
+
+    layer = torch.nn.LSTM(LAYER_UNITS, LAYER_UNITS)
+
+    def step(steps: int) -> None:
+        layer.zero_grad()
+        layer(torch.ones(steps, LAYER_BATCH, LAYER_UNITS))[0].square().mean().backward()
+
+    return step
+
+
+def _own_step(executor: str, what: str, every: int) -> Callable[[int], None]:
+    import tinygrad_rnn as tr
+
+    options: dict[str, Any] = {"checkpoint_every": every or None, "executor": None if what == "plan" else executor}
+    layer = tr.nn.LSTM(LAYER_UNITS, LAYER_UNITS, **options)
+
+    def loss(xs: Any) -> Any:
+        return np.mean(np.square(layer(xs)[0]))
+
+    run = tr.compile(loss, executor=executor) if what == "plan" else loss
+
+    def step(steps: int) -> None:
+        layer.zero_grad()
+        run(np.ones((steps, LAYER_BATCH, LAYER_UNITS), np.float32)).backward()
+
+    return step
+
+
+def _layers(effort: Effort) -> str:
+    """The table of the large layer."""
+    found: list[tuple[str, Any]] = []
+    for label, *arguments in LAYERS:
+        if importlib.util.find_spec(str(arguments[0])) is None:
+            continue
+        print(f"memory: {label}", file=sys.stderr)
+        command = ["-m", "benchmarks.memory", "layer", *map(str, arguments)]
+        found.append((label, run_json(command, child_environment(effort.threads))))
+    peer = dict(found).get(LAYERS[0][0])
+    rows = [
+        [
+            label,
+            f"{each['bytes'] / 1e6:,.0f} MB",
+            f"{each['bytes'] / peer['bytes']:.2f}" if peer else "",
+            duration(each["seconds"]),
+        ]
+        for label, each in found
+    ]
+    about = (
+        f"A training step of an LSTM layer, B={LAYER_BATCH} n=d={LAYER_UNITS} T={LAYER_STEPS}, float32, after steps of "
+        "T=11 to 13: the peak of three steps beyond the peak until then."
+    )
+    header = ["", "memory", f"/ {LAYERS[0][0]}", "forward and backward"]
+    return f"### Memory of a layer\n\n{about}\n\n{table(header, rows)}\n"
+
+
 def run(effort: Effort, wanted: str = "") -> str:
-    """Measure the lengths whose number contains `wanted`; Markdown."""
+    """Measure the lengths whose number contains `wanted`, and the layer if "layer" does; Markdown."""
+    layers = _layers(effort) if wanted in "layer" else ""
+    return "\n".join(part for part in (_lengths(effort, wanted), layers) if part)
+
+
+def _lengths(effort: Effort, wanted: str) -> str:
+    """The table of the lengths whose number contains `wanted`."""
     rows = []
     for steps in LENGTHS:
         if wanted not in str(steps):
@@ -61,4 +157,5 @@ def run(effort: Effort, wanted: str = "") -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(*map(int, sys.argv[1:]))))
+    arguments = sys.argv[1:]
+    print(json.dumps(measure_layer(*arguments[1:]) if arguments[0] == "layer" else measure(*map(int, arguments))))

@@ -17,6 +17,7 @@ from tinygrad_rnn.autodiff.trees import leaves
 from tinygrad_rnn.manual import elman, truncated
 from tinygrad_rnn.manual.elman import ElmanParams
 from tinygrad_rnn.manual.readout import Objective
+from tinygrad_rnn.nn.compiled_cells import compiled
 
 N, D, B, T = 3, 2, 4, 6
 LENGTHS = np.array([6, 3, 0, 1])
@@ -270,20 +271,42 @@ def test_checkpoints_change_no_value_and_no_gradient(make: Any, k: int, lengths:
         np.testing.assert_allclose(got, reference, rtol=0, atol=1e-12)
 
 
-def test_checkpoints_with_noise_in_the_cell() -> None:
+@every_layer
+@pytest.mark.parametrize("k", [1, 4, 9])
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("executor", ["numpy", "numba"])
+def test_checkpoints_of_compiled_cells_change_nothing_either(make: Any, k: int, lengths: Any, executor: str) -> None:
+    if executor == "numba":
+        pytest.importorskip("numba")
+    layer, xs = make(), batch_of()
+    expected = results(layer, xs, lengths)
+    layer.checkpoint_every = k
+    layer.layers = [compiled(cells, executor) for cells in layer.layers]
+    for got, reference in zip(results(layer, xs, lengths), expected, strict=True):
+        np.testing.assert_allclose(got, reference, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("executor", [None, "numpy"])
+def test_checkpoints_with_noise_in_the_cell(executor: str | None) -> None:
     def gradients(k: int | None) -> list[np.ndarray]:
         cell = nn.ZoneoutCell(nn.DropoutCell(nn.GRUCell(N, D, seed=0, dtype=np.float64), seed=1), 0.3, seed=2)
-        layer = nn.Recurrent(cell, checkpoint_every=k)
+        layer = nn.Recurrent(cell, checkpoint_every=k, executor=executor)
         return results(layer, batch_of(), LENGTHS)
 
     for got, expected in zip(gradients(2), gradients(None), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
 
 
-def test_checkpoints_keep_memory_at_the_root_of_the_steps() -> None:
+@pytest.mark.parametrize("executor", [None, "numpy", "numba"])
+def test_checkpoints_keep_memory_at_the_root_of_the_steps(executor: str | None) -> None:
+    if executor == "numba":
+        pytest.importorskip("numba")
+
     def peak(steps: int, k: int | None) -> int:
-        layer = nn.LSTM(4, 32, checkpoint_every=k)
+        layer = nn.LSTM(4, 32, checkpoint_every=k, executor=executor)
         xs = np.zeros((steps, 8, 4), np.float32)
+        if executor is not None:  # to have it compiled
+            np.sum(layer(xs[:15])[1].h).backward()
         tracemalloc.start()
         np.sum(layer(xs)[1].h).backward()
         _, most = tracemalloc.get_traced_memory()

@@ -57,9 +57,17 @@ def test_compiled_by_itself_with_the_same_losses() -> None:
     np.testing.assert_allclose(compiled, plain, rtol=1e-10)
 
 
-@pytest.mark.parametrize("layer", [{"truncate": 2}, {"checkpoint_every": 2}])
-def test_layers_that_go_through_time_in_pieces_stay_as_they_are(layer: dict[str, int]) -> None:
-    assert trained(data([5, 3]), layer=layer)[1] == {False}
+def test_layers_whose_graph_is_cut_on_the_way_stay_as_they_are() -> None:
+    assert trained(data([5, 3]), layer={"truncate": 2})[1] == {False}
+
+
+def test_layers_with_checkpoints_are_compiled_with_the_same_losses() -> None:
+    batches = [data([5, 3, 7]) for _ in range(2)]
+    batches[1].inputs, batches[1].targets = batches[0].inputs, batches[0].targets
+    compiled, seen = trained(batches[0], layer={"checkpoint_every": 2})
+    plain, _ = trained(batches[1], executor=None)
+    assert seen == {True}
+    np.testing.assert_allclose(compiled, plain, rtol=1e-10)
 
 
 def test_data_of_many_lengths_are_compiled_with_the_same_losses() -> None:

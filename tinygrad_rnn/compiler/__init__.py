@@ -21,6 +21,7 @@ And what users call:
 - ``generate``: the passes in their order, the choice of an executor, and the functions that it writes.
 - ``executable``: these functions with their arrays; ``jax_executable``: a program on JAX, called in the same way;
   ``sized_executable``: functions for arguments of all sizes.
+- ``checkpointed``: a loop with checkpoints, whose steps between two of them are a program of their own.
 - ``graph_node``: one call, as a node of the recorded graph.
 - ``report``: a plan as text; ``plans``: what is kept of a function for arguments of one form and size.
 - ``sized_plan``: a plan for arguments of all sizes; ``families``: when there is one.

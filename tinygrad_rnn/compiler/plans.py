@@ -64,10 +64,10 @@ class Plan:
     ) -> None:
         self.guards = guards
         self._watched = watched
+        self._executor = executor
         self._program = self._traced(function, args)
         self.captured = self._program.captured
         self.packed = packer(self._program.result)
-        self._executor = executor
         self._executables: dict[tuple[bool, ...], Executable | SizedExecutable] = {}
         self._calls: dict[tuple[bool, ...], int] = {}
         self._switches_at = switching_call(executor)
@@ -82,7 +82,8 @@ class Plan:
         return self._program
 
     def _traced(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Program:
-        return traced(function, stand_ins(args), self._watched)
+        executor = None if self._executor == "jax" else self._executor
+        return traced(function, stand_ins(args), self._watched, executor)
 
     def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...] = ()) -> Executable:
         """The best that there is so far, for gradients of these inputs.

@@ -107,10 +107,10 @@ class Recurrent(Module):
                 "its own way"
             )
         if executor is not None:
-            if not self.in_one_go:
+            if truncate is not None:
                 raise ValueError(
-                    f"executor={executor!r}: a compiled loop runs in one go, and this layer goes in pieces "
-                    f"(truncate={truncate}, checkpoint_every={checkpoint_every})"
+                    f"executor={executor!r}: a compiled loop goes through all of its steps, and this layer cuts the "
+                    f"graph on the way (truncate={truncate})"
                 )
             self.layers = [compiled(layer, executor) for layer in self.layers]
 
@@ -210,7 +210,7 @@ class Recurrent(Module):
             assert self.checkpoint_every is not None
             order = in_order(steps, reverse)
             pieces, state = take_checkpointed_steps(cell, inputs, state, order, self.checkpoint_every)
-            ys = np.concatenate(pieces[::-1] if reverse else pieces)
+            ys = pieces[0] if len(pieces) == 1 else np.concatenate(pieces[::-1] if reverse else pieces)
         return _masked(ys, valid), state
 
     def cells(self) -> list[Any]:

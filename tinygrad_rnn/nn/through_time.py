@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary
 
@@ -12,7 +13,7 @@ import numpy as np
 from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, context
 from ..autodiff.trees import leaves, tree_map
-from .compiled_cells import is_compiled
+from .compiled_cells import is_compiled, uncompiled
 from .unroll import Cell, label_start, one_step, stacked, take_steps
 
 # --- truncated backpropagation through time --------------------------------------------------------------------------
@@ -48,23 +49,34 @@ def take_checkpointed_steps(cell: Cell, inputs: Any, state: Any, order: range, e
     """Take steps, and keep of every few of them no more than their outputs and the state at their end.
 
     What lies between is computed again in the backward pass. With ``every`` near √T, about √T states are there at any
-    time instead of T, for one more forward pass.
+    time instead of T, for one more forward pass. A compiled cell runs these few steps as one call, and the next ones in
+    the same memory.
 
     Returns:
         The outputs in pieces, one array for several steps, in the order in which they were taken; and the final state.
 
     Source: Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost" (2016).
     """
+    reverse, plain = order.step < 0, uncompiled(cell)
+    if context.trace is not None:
+        from ..compiler.checkpointed import unroll_checkpointed  # only now: who compiles nothing shouldn't pay for it
+
+        ys, state = unroll_checkpointed(partial(one_step, plain), inputs, state, len(order), reverse, every)
+        return [ys], state
     label_start(state)
-    reverse = order.step < 0
     pieces = []
     for start in range(0, len(order), every):
         numbers = order[start : start + every]
         first, last = min(numbers), max(numbers)
 
-        def chunk(inputs: Any, state: Any, numbers: range = numbers, skipped: int = first - 1) -> tuple[Any, Any]:
-            outputs, state = take_steps(cell, inputs, state, numbers, skipped)
+        def one_by_one(inputs: Any, state: Any, numbers: range = numbers, skipped: int = first - 1) -> tuple[Any, Any]:
+            outputs, state = take_steps(plain, inputs, state, numbers, skipped)
             return stacked(outputs, reverse), state
+
+        def chunk(inputs: Any, state: Any, steps: int = len(numbers), eager: Any = one_by_one) -> tuple[Any, Any]:
+            if not is_compiled(cell):
+                return eager(inputs, state)
+            return cell.over_time(inputs, state, steps, reverse, partial(one_step, plain), eager)
 
         # Each chunk is given its own inputs, so that what it hands back is as long as they are, not as the sequence.
         own = tree_map(lambda a: a[first - 1 : last], inputs)  # noqa: B023

@@ -36,18 +36,17 @@ def say_not_compiled(history: History, what: str, why: object) -> None:
         warnings.warn(f"fit: {what} isn't compiled: {why}", UserWarning, stacklevel=2)
 
 
-def layers_in_one_go(model: Module) -> list[tuple[str, Recurrent]]:
+def layers_to_compile(model: Module) -> list[tuple[str, Recurrent]]:
     """The recurrent layers that can be compiled, with their paths."""
     found = [(path, module) for path, module in model.named_modules() if isinstance(module, Recurrent)]
-    return [(path, layer) for path, layer in found if layer.in_one_go]
+    return [(path, layer) for path, layer in found if layer.truncate is None]
 
 
 @contextmanager
 def compiled_layers(model: Module, executor: str | None, history: History) -> Iterator[None]:
     """A context in which the recurrent layers of a model run their loops compiled; afterwards they are as before.
 
-    A cell that can't be compiled, and one that goes through time in pieces (``truncate``, ``checkpoint_every``), runs
-    as it is.
+    A cell that can't be compiled, and one whose graph is cut on the way (``truncate``), runs as it is.
 
     Args:
         model: the model.
@@ -57,7 +56,7 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
     if executor is None:
         yield
         return
-    before = [(path, layer, layer.layers) for path, layer in layers_in_one_go(model)]
+    before = [(path, layer, layer.layers) for path, layer in layers_to_compile(model)]
     try:
         for path, layer, cells in before:
             said = partial(say_not_compiled, history, f"layer {path}" if path else "the layer")
@@ -71,7 +70,7 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
 @contextmanager
 def as_written(model: Module) -> Iterator[None]:
     """A context in which the recurrent layers of a model run uncompiled: for a look that isn't worth a plan."""
-    before = [(layer, layer.layers) for _, layer in layers_in_one_go(model)]
+    before = [(layer, layer.layers) for _, layer in layers_to_compile(model)]
     try:
         for layer, cells in before:
             layer.layers = [

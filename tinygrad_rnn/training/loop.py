@@ -26,7 +26,7 @@ from .choices import (
     check_model,
     check_numbers,
 )
-from .compiled_layers import compiled_layers, layers_in_one_go, many_lengths, say_not_compiled
+from .compiled_layers import compiled_layers, layers_to_compile, many_lengths, say_not_compiled
 from .history import History
 from .limits import Limits
 from .metrics import Metrics
@@ -227,7 +227,7 @@ def fit(
         how = (executor, whole_step, accumulate, resume, run.metrics.names)
         ranks.check_same(lambda: facts_of(model, run.optimizer, run.data, unseen, *settings, *how))
         lengths = many_lengths(executor, run.data, unseen)
-        if lengths and (whole_step or layers_in_one_go(model)):
+        if lengths and (whole_step or layers_to_compile(model)):
             say_not_compiled(run.history, "the model", lengths)
         model.train()
         stack.enter_context(compiled_layers(model, None if lengths else executor, run.history))

@@ -94,13 +94,19 @@ def tracer(value: Value) -> Tracer:
 class Trace:
     """The record of a function's operations so far.
 
+    Args:
+        executor: for what the trace is made: "numpy", "numba" or "auto", of which loops may call programs of their own;
+            None for readers that know the operations alone.
+
     Attributes:
+        executor: as given.
         captured: the Value of each Tensor that the function uses and that was there before.
         inside: the functions with rules of their own that are being traced.
         in_step: whether a cell is being traced, whose steps will be a loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, executor: str | None = None) -> None:
+        self.executor = executor
         self.captured: dict[Tensor, Value] = {}
         self.inside: set[Any] = set()
         self.in_step = False

@@ -16,21 +16,24 @@ from ..guards.side_effects import nothing_changed
 from .program import Program
 
 
-def traced(function: Callable[..., Any], arguments: Any, watched: Sequence[Any] = ()) -> Program:
+def traced(
+    function: Callable[..., Any], arguments: Any, watched: Sequence[Any] = (), executor: str | None = None
+) -> Program:
     """The program of a function, which is run on tracers.
 
     Args:
         function: takes the arguments, and gives an array or a tree of arrays.
         arguments: a tuple; the arrays in it (or in trees in it) become inputs of the program, all else is fixed.
         watched: what it may look at, or change, besides the arrays.
+        executor: as of ``Trace``.
 
     Raises:
         CannotCompile: it asks for a value, or changes something or does something else each time, or gives something
             else than arrays.
     """
-    program = traced_once(function, arguments)
+    program = traced_once(function, arguments, executor)
     with nothing_changed(watched):
-        again = traced_once(function, arguments)
+        again = traced_once(function, arguments, executor)
     if program.spelled_out() != again.spelled_out():
         raise CannotCompile(
             "this function did something else when it was run a second time: it draws random numbers inside, or "
@@ -41,9 +44,9 @@ def traced(function: Callable[..., Any], arguments: Any, watched: Sequence[Any] 
     return program
 
 
-def traced_once(function: Callable[..., Any], arguments: Any) -> Program:
+def traced_once(function: Callable[..., Any], arguments: Any, executor: str | None = None) -> Program:
     """The program of a function that is known to do the same whenever it is run; arguments as of ``traced``."""
-    trace = Trace()
+    trace = Trace(executor)
     inputs: list[Value] = []
 
     def stand_in(a: Any) -> Any:
