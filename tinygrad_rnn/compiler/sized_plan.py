@@ -42,9 +42,9 @@ class Request(NamedTuple):
     things: Sequence[Any]
     over_time: bool
 
-    def program(self, lengths: tuple[int, ...]) -> Program:
-        """The program for arguments of these lengths."""
-        return traced_once(self.function(lengths[0] if self.over_time else 0), self.arguments(lengths))
+    def program(self, lengths: tuple[int, ...], executor: str) -> Program:
+        """The program for arguments of these lengths, for an executor."""
+        return traced_once(self.function(lengths[0] if self.over_time else 0), self.arguments(lengths), executor)
 
     def unseen(self) -> set[int]:
         """The places, among the lengths, that a cell doesn't see: the number of steps, and first axes of sequences."""
@@ -105,7 +105,8 @@ class SizedPlan(Plan):
     def _retraced(self, forms: Sequence[tuple[int, ...]]) -> list[Program]:
         """The programs for arguments of these lengths. Nothing may be changed, and nothing drawn."""
         with nothing_changed(self._watched):
-            return without_draws(lambda: [self._request.program(form) for form in forms], self._generators)
+            programs = lambda: [self._request.program(form, self._executor) for form in forms]  # noqa: E731
+            return without_draws(programs, self._generators)
 
     def _not_seen_by_cells(self, lengths: tuple[int, ...]) -> tuple[int | None, int]:
         """The size that is only the number of steps, and the number of steps taken before the loop."""
@@ -169,7 +170,7 @@ class SizedPlan(Plan):
     @property
     def program(self) -> Program:
         """The program for arguments of the last new size."""
-        return self._request.program(self._last)
+        return self._request.program(self._last, self._executor)
 
     def __str__(self) -> str:
         """The plan as text, with arguments of the last new size."""
