@@ -17,19 +17,14 @@ def default_executor():
     keywords["executor"] = before
 
 
-ABOUT_GENERATED_CODE = {  # workspaces, the text of plans, failures of it: not of a program on JAX
-    "test_sums_are_put_in_an_order_in_which_more_can_leave",
-    "test_a_failure_of_generated_code_alone_is_raised",
-    "test_a_failure_holds_no_arrays_once_it_is_dealt_with",
-    "test_many_graphs_at_once_leave_few_workspaces_behind",
-}
-
-
 def pytest_collection_modifyitems(items):
-    """Leave out what another executor than NumPy's can't be asked."""
+    """Leave out what is about other executors than the one that the run tries."""
     for item in items:
-        if DEFAULT == "jax" and getattr(item, "originalname", "") in ABOUT_GENERATED_CODE:
-            item.add_marker(pytest.mark.skip(reason="about generated code"))
+        for marker in item.iter_markers("only_for"):
+            if DEFAULT not in marker.args:
+                item.add_marker(
+                    pytest.mark.skip(reason=f"only for {' and '.join(marker.args)}: {marker.kwargs['reason']}")
+                )
 
 
 def checked(a_pass):

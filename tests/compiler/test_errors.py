@@ -180,6 +180,7 @@ def test_a_failure_says_nothing_of_generated_code():
     assert isinstance(failure.__cause__, IndexError)
 
 
+@pytest.mark.only_for("numpy", "numba", reason="it makes generated code fail")
 def test_a_failure_of_generated_code_alone_is_raised(monkeypatch):
     compiled = tr.compile(np.tanh)
     compiled(xs)
@@ -192,6 +193,7 @@ def test_a_failure_of_generated_code_alone_is_raised(monkeypatch):
         compiled(xs)
 
 
+@pytest.mark.only_for("numpy", "numba", reason="it makes generated code fail")
 @pytest.mark.parametrize("bad", [wrong, symbols], ids=["fails without, too", "fails compiled alone"])
 def test_a_failure_holds_no_arrays_once_it_is_dealt_with(bad, monkeypatch):
     compiled = tr.compile(lambda i: table[i])

@@ -89,14 +89,14 @@ def test_what_a_function_has(monkeypatch):
     def cell(x, h, *, scale=2.0):
         return sum([activation(a) for a in (x, h)]) * scale * cell.gain * settings.scale * Settings.scale
 
-    cell.gain = 3.0
+    cell.gain = 0.03  # so small that the loop doesn't enlarge what executors round differently
     settings.scale = 1.5
     monkeypatch.setitem(sys.modules, settings.__name__, settings)
     compiled = tr.compile(cell)
     assert_same_as_eager(compiled)
     for change in (
         lambda: monkeypatch.setitem(globals(), "activation", np.sin),  # only the comprehension mentions it
-        lambda: setattr(cell, "gain", 4.0),
+        lambda: setattr(cell, "gain", 0.04),
         lambda: setattr(cell, "__kwdefaults__", {"scale": 5.0}),
         lambda: cell.__kwdefaults__.update(scale=6.0),
         lambda: monkeypatch.setattr(settings, "scale", 2.5),

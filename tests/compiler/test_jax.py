@@ -19,6 +19,7 @@ from tests.compiler.small import B, T, W, d, normal, with_gradients
 from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.errors import CannotCompile
 from tinygrad_rnn.autodiff.registry import elementwise
+from tinygrad_rnn.compiler import thresholds
 
 jax = pytest.importorskip("jax")
 stand_in = pytest.importorskip("tinygrad_rnn.compiler.jax_code.stand_in")
@@ -124,6 +125,22 @@ def test_an_index_past_the_end_is_an_error(bad):
         outside(symbols)
 
 
+@pytest.mark.parametrize("of", [np.linalg.inv, np.linalg.cholesky, lambda a: np.linalg.solve(a, np.ones(2))])
+def test_a_matrix_that_has_no_inverse_is_an_error(of):
+    """In a loop or not; and a NaN that was given comes back, as NumPy has it."""
+    fast, step = tr.compile(of, executor="jax"), tr.compile(lambda a, h: h + np.sum(of(a)), executor="jax")
+    good, bad = 2 * np.eye(2), np.array([[1.0, 1.0], [1.0, 1.0]]) - np.eye(2) * (of is np.linalg.cholesky)
+    for _ in range(2):
+        np.testing.assert_allclose(fast(good).data, of(good))
+        tr.unroll(step, np.stack([good, good]), np.zeros(()))
+        with pytest.raises(np.linalg.LinAlgError):
+            fast(bad)
+        with pytest.raises(np.linalg.LinAlgError):
+            tr.unroll(step, np.stack([good, bad]), np.zeros(()))
+    if of is np.linalg.inv:
+        assert np.isnan(fast(np.full((2, 2), np.nan)).data).all()
+
+
 @pytest.mark.parametrize("f", [
     lambda n, x: n * x, lambda n, x: np.where(x > 0, n, x), lambda n, x: np.concatenate([n, x]), lambda n, x: n / 2,
     lambda n, x: np.stack([n, x]).sum(axis=0), lambda n, x: n.sum(), lambda n, x: np.mean(n), lambda n, x: n + 1.5,
@@ -185,3 +202,68 @@ def test_jax_is_imported_only_where_it_is_used():
         "tr.compile(np.tanh, executor='jax')(np.ones(2)); assert 'jax' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- memory that is used again ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large_arrays(monkeypatch):
+    """Let arrays of every size be room for the next call."""
+    monkeypatch.setattr(thresholds, "SMALLEST_ROOM", 1)
+
+
+def readout(xs, h):
+    ys, last = tr.unroll(cell, xs, h)
+    return ys, np.exp(ys), last
+
+
+def test_calls_overwrite_no_arrays_of_others(large_arrays):
+    """Outputs and gradients stay what they were, whatever runs after; and runs under way don't share their room."""
+    fast = tr.compile(readout, executor="jax")
+    given = [(normal(T, B, d, seed=seed), normal(B, d, seed=seed)) for seed in range(4)]
+
+    def outputs_of(f, xs, h):
+        xs, h = (tr.tensor(a, requires_grad=True) for a in (xs, h))
+        return f(xs, h), [xs, h]
+
+    def gradients(outputs, leaves):
+        sum(np.sum(y * y) for y in outputs).backward()
+        return [leaf.grad for leaf in leaves]
+
+    expected = []
+    for arguments in given:
+        outputs, leaves = outputs_of(readout, *arguments)
+        expected.append(([y.data for y in outputs], gradients(outputs, leaves)))
+    under_way = [outputs_of(fast, *arguments) for arguments in given]
+    kept = [[y.data for y in outputs] for outputs, _ in under_way]
+    found = [gradients(*one) for one in under_way]
+    del under_way
+    for arguments in given[::-1]:  # in the room of those that have ended
+        gradients(*outputs_of(fast, *arguments))
+    for (outputs, gradient), ys, gs in zip(expected, kept, found, strict=True):
+        for a, b in zip([*ys, *gs], [*outputs, *gradient], strict=True):
+            np.testing.assert_allclose(a, b, 1e-12, 1e-14)
+
+
+def test_large_arrays_are_those_of_the_call_before(large_arrays):
+    fast = tr.compile(readout, executor="jax")
+    xs, h = tr.tensor(normal(T, B, d), requires_grad=True), normal(B, d)
+
+    def places():
+        np.sum(fast(xs, h)[1]).backward()
+        (room,) = fast.prepared(xs, h).executable._waiting
+        return sorted(a.unsafe_buffer_pointer() for a in [*room.forward, *room.backward])
+
+    assert places() and places() == places()
+
+
+def test_after_a_failure_the_next_call_is_right(large_arrays):
+    table = nn.Parameter(normal(7, d))
+    fast = tr.compile(lambda x, h: tr.unroll(lambda x, h: np.tanh(table[x] + h @ W), x, h)[0], executor="jax")
+    symbols, h = np.array([[0, 6], [1, 2], [3, 3]]), normal(2, d)
+    expected = fast(symbols, h).numpy()
+    for _ in range(2):
+        with pytest.raises(IndexError):
+            fast(symbols + 7, h)
+        np.testing.assert_array_equal(fast(symbols, h).numpy(), expected)

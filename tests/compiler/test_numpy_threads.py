@@ -12,6 +12,8 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.compiler import thresholds
 from tinygrad_rnn.compiler.runtime import blas, threads
 
+pytestmark = pytest.mark.only_for("numpy", reason="it counts the threads of NumPy's BLAS")
+
 n, d, B, T = 3, 4, 9, 5
 
 

@@ -35,7 +35,7 @@ def to_jax(
 
     Returns:
         The new function. Types are those that JAX has: set ``jax_enable_x64`` for float64. Where an index points past
-        the end of an axis, all results are NaN.
+        the end of an axis, or a matrix has no inverse, all results are NaN.
 
     Raises:
         ImportError: JAX isn't installed.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from . import thresholds
 from .executable import Executable
 from .generate import scheduled
 from .jax_code import places
@@ -32,13 +33,17 @@ def on_jax(program: Program, wanted: Sequence[bool]) -> JaxExecutable:
 class JaxExecutable(Executable):
     """A program on JAX's first device.
 
+    XLA takes new memory for each call. Of a CPU the system has to clear the pages of large arrays before they are
+    written, which takes as long as a fifth of an LSTM's step. So each pass is given the room that an earlier one has
+    left: its large arrays, which XLA may overwrite.
+
     Args:
         program: what is computed.
 
     Attributes:
         passes: both passes, for who puts them into a larger function of JAX.
-        forward: the forward pass, compiled.
-        backward: the backward pass, compiled; None for a program without.
+        forward: the forward pass, compiled; it takes room first.
+        backward: the backward pass, likewise; None for a program without.
 
     Raises:
         CannotCompile: an operation has no form in JAX.
@@ -47,16 +52,31 @@ class JaxExecutable(Executable):
     def __init__(self, program: Program) -> None:
         super().__init__(program)
         self.passes = passes = passes_of(program)
-        self.forward = jax.jit(passes.forward)
-        self.backward = None if passes.backward is None else jax.jit(passes.backward)
+        self.forward = _in_room(passes.forward)
+        self.backward = None if passes.backward is None else _in_room(passes.backward)
+        self._waiting: list[Room] = []
         self._trace()
 
     def _trace(self) -> None:
         """Trace with JAX at once, so that an operation without a JAX form is refused before anything runs."""
         with as_numpy_computes():
-            _, saved, _ = self.forward.eval_shape(*map(_form, self.program.inputs))
+            made = self.forward.eval_shape((), *map(_form, self.program.inputs))
+            self._forms = Room(large(made.saved, made.series), ())
             if self.backward is not None:
-                self.backward.eval_shape(tuple(map(_form, self.program.cotangents)), saved)
+                back = self.backward.eval_shape((), tuple(map(_form, self.program.cotangents)), made.saved)
+                self._forms = self._forms._replace(backward=large(back.series))
+
+    def room(self) -> Room:
+        """The room of an earlier call, or new room."""
+        try:
+            return self._waiting.pop()
+        except IndexError:  # asking first whether one waits would let another thread take it in between
+            return Room(*([np.empty(form.shape, form.dtype) for form in forms] for forms in self._forms))
+
+    def take_back(self, room: Room) -> None:
+        """Keep room for the next call, unless enough is kept already."""
+        if len(self._waiting) < thresholds.MOST_WAITING:
+            self._waiting.append(room)
 
     def run(self, inputs: Sequence[np.ndarray]) -> JaxRun:
         """Compute the outputs."""
@@ -66,11 +86,35 @@ class JaxExecutable(Executable):
         """The two passes in JAX's notation."""
         inputs, cotangents = (tuple(map(_form, values)) for values in (self.program.inputs, self.program.cotangents))
         with as_numpy_computes():
-            texts = [str(jax.make_jaxpr(self.forward)(*inputs))]
-            if self.backward is not None:
-                _, saved, _ = self.forward.eval_shape(*inputs)
-                texts.append(str(jax.make_jaxpr(self.backward)(cotangents, saved)))
+            texts = [str(jax.make_jaxpr(self.passes.forward)(*inputs))]
+            if self.passes.backward is not None:
+                saved = jax.eval_shape(self.passes.forward, *inputs).saved
+                texts.append(str(jax.make_jaxpr(self.passes.backward)(cotangents, saved)))
         return "\n\n".join(texts)
+
+
+class Room(NamedTuple):
+    """Large arrays that may be overwritten.
+
+    Attributes:
+        forward: for the forward pass.
+        backward: for the backward pass.
+    """
+
+    forward: Sequence[Any]
+    backward: Sequence[Any]
+
+
+def large(*arrays: Iterable[Any]) -> list[Any]:
+    """The large ones among arrays, or what is large on a CPU: other devices have memory of their own that waits."""
+    if jax.default_backend() != "cpu":
+        return []
+    return [a for some in arrays for a in some if a.size * a.dtype.itemsize >= thresholds.SMALLEST_ROOM]
+
+
+def _in_room(a_pass: Callable[..., Any]) -> Any:
+    """A pass, compiled, that takes room before its arguments, and puts its own large arrays there."""
+    return jax.jit(lambda room, *args: a_pass(*args), donate_argnums=0, keep_unused=True)
 
 
 class JaxRun:
@@ -81,26 +125,36 @@ class JaxRun:
         outputs: what the program gave.
 
     Raises:
-        IndexError: an index pointed past the end of an axis.
+        IndexError: an index pointed past the end of an axis, or a matrix was singular.
     """
 
-    __slots__ = ("_backward", "_saved", "inputs", "outputs")
+    __slots__ = ("_executable", "_room", "_saved", "inputs", "outputs")
 
     def __init__(self, executable: JaxExecutable, inputs: Sequence[np.ndarray]) -> None:
-        self.inputs = inputs
-        self._backward: Callable[..., Any] | None = executable.backward
+        self._executable, self.inputs = executable, inputs
+        self._room: Room | None = None  # while a pass writes there, which may fail
+        room = executable.room()
         with as_numpy_computes():
-            outputs, self._saved, in_range = executable.forward(*inputs)
+            self._saved, series, outputs, in_range = executable.forward(room.forward, *inputs)
+        self._room = room._replace(forward=large(self._saved, series))
         if not places.as_bool(in_range):
-            raise IndexError("an index is out of range")
+            raise IndexError("an index is out of range, or a matrix is singular")
         self.outputs = tuple(map(np.asarray, outputs))
 
     def gradients(self, cotangents: Sequence[Any]) -> tuple[np.ndarray, ...]:
         """The gradients, in the order of ``program.gradients``, from a cotangent for each output."""
-        if self._backward is None:  # the outputs depend on nothing whose gradient is wanted
+        backward = self._executable.backward
+        if backward is None:  # the outputs depend on nothing whose gradient is wanted
             return ()
+        room, self._room = self._room or self._executable.room(), None
         with as_numpy_computes():
-            return tuple(map(np.array, self._backward(tuple(cotangents), self._saved)))
+            series, gradients = backward(room.backward, tuple(cotangents), self._saved)
+            self._room = room._replace(backward=large(series))
+            return tuple(map(np.array, gradients))
+
+    def __del__(self) -> None:
+        if self._room is not None:
+            self._executable.take_back(self._room)
 
 
 def _form(value: Any) -> jax.ShapeDtypeStruct:

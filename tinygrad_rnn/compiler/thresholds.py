@@ -26,6 +26,9 @@ MOST_SIZES = 256
 # Memory that waits to be used again: for as many calls of one program as a training step in windows may have under way.
 MOST_WAITING = 32
 
+# Bytes from which arrays of a program on JAX are room for its next call. The C library keeps the pages of smaller ones.
+SMALLEST_ROOM = 2**20
+
 # Calls from which machine code is made with executor="auto": a function that is called once isn't worth seconds.
 CALLS_BEFORE_MACHINE_CODE = 2
 

@@ -263,7 +263,7 @@ class OnDevice:
         self.to_host()
         for (batch, _), state in zip(parts, before):
             self.step.eager(batch, tree_map(_on_host, state))
-        raise IndexError("an index is out of range")
+        raise IndexError("an index is out of range, or a matrix is singular")
 
 
 def devices_of(count: int) -> list[Any]:

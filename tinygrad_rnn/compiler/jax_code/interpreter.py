@@ -23,11 +23,16 @@ class Interpreter:
     Args:
         results: what is wanted of each loop.
         known: the arrays of inputs, and of whatever else is there already.
+
+    Attributes:
+        known: the same, and the arrays of what has been computed.
+        series: the Values with a row for each step that loops have read or written, inputs among them.
     """
 
     def __init__(self, results: Results, known: dict[Value, Any]) -> None:
         self.results = results
         self.known = dict(known)
+        self.series: list[Value] = []
 
     def of(self, value: Value) -> Any:
         """The array of a Value (a tuple of arrays, where an operation has several results)."""
@@ -88,3 +93,4 @@ class Interpreter:
         self.known |= dict(zip(sums, totals))
         self.known |= dict(zip(stacks, stacked))
         self.known |= {result: states[result.inner] for result in results if result.how == "last"}
+        self.series += [*(loop.slices[v] for v in rows), *stacks]

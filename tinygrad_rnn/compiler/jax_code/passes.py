@@ -16,18 +16,44 @@ from . import places
 from .interpreter import Interpreter
 
 
+class Forward(NamedTuple):
+    """The results of a forward pass. Who gives room for the first two finds them there: JAX fills it in order.
+
+    Attributes:
+        saved: what the backward pass reads.
+        series: what else loops have read or written at all steps. Nobody needs it, but it may be the largest.
+        outputs: those of the program.
+        in_range: whether all indices were in range.
+    """
+
+    saved: tuple[Any, ...]
+    series: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    in_range: Any
+
+
+class Backward(NamedTuple):
+    """The results of a backward pass.
+
+    Attributes:
+        series: as of ``Forward``.
+        gradients: those of the program, in order.
+    """
+
+    series: tuple[Any, ...]
+    gradients: tuple[Any, ...]
+
+
 class Passes(NamedTuple):
     """The forward and the backward pass.
 
     Attributes:
-        forward: of the inputs, one after the other: the outputs; what the backward pass reads; and whether all indices
-            were in range.
-        backward: of the cotangents of the outputs, and what the backward pass reads: the gradients. None for a program
-            without.
+        forward: of the inputs, one after the other.
+        backward: of the cotangents of the outputs, and what the forward pass saved. None for a program without.
     """
 
-    forward: Callable[..., tuple[Any, Any, Any]]
-    backward: Callable[[Any, Any], tuple[Any, ...]] | None
+    forward: Callable[..., Forward]
+    backward: Callable[[Any, Any], Backward] | None
 
 
 def passes_of(program: Program) -> Passes:
@@ -35,19 +61,28 @@ def passes_of(program: Program) -> Passes:
     order = program.backward_order()
     saved = _read_later(program, order)
 
-    def forward(*inputs: Any) -> tuple[Any, Any, Any]:
+    def forward(*inputs: Any) -> Forward:
         interpreter = Interpreter(program.results, dict(zip(program.inputs, inputs)))
         with places.watched() as conditions:
             interpreter.run(program.forward_order())
-        outputs = tuple(map(interpreter.of, program.outputs))
-        return outputs, tuple(map(interpreter.of, saved)), places.all_hold(conditions)
+        outputs, kept = (tuple(map(interpreter.of, values)) for values in (program.outputs, saved))
+        returned = {*program.inputs, *program.outputs, *saved}
+        return Forward(kept, _others(interpreter, returned), outputs, places.all_hold(conditions))
 
-    def backward(cotangents: Any, kept: Any) -> tuple[Any, ...]:
+    def backward(cotangents: Any, kept: Any) -> Backward:
         interpreter = Interpreter(program.results, dict(zip([*program.cotangents, *saved], [*cotangents, *kept])))
         interpreter.run(order)
-        return tuple(map(interpreter.of, program.gradients.values()))
+        gradients = list(program.gradients.values())
+        returned = {*program.cotangents, *saved, *gradients}
+        return Backward(_others(interpreter, returned), tuple(map(interpreter.of, gradients)))
 
     return Passes(forward, backward if program.gradients else None)
+
+
+def _others(interpreter: Interpreter, returned: set[Value]) -> tuple[Any, ...]:
+    """The arrays of series that aren't returned anyway."""
+    series = dict.fromkeys(v for v in interpreter.series if v not in returned and not is_constant(v))
+    return tuple(map(interpreter.of, series))
 
 
 def _read_later(program: Program, order: list[Step]) -> list[Value]:

@@ -1,7 +1,7 @@
 """Indices that point past the end of an axis. NumPy raises IndexError; JAX, which can't, takes some other element.
 
 So wherever an index is known only when a program runs, the program also computes whether all of them are in range.
-Whoever runs it looks at that one boolean.
+Whoever runs it looks at that one boolean. A matrix that has no inverse, or no Cholesky factor, is told by it, too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def all_hold(conditions: list[Any]) -> Any:
 
 
 def note(condition: Any) -> None:
-    """Note a condition under which indices are in range."""
+    """Note a condition under which indices are in range, or a matrix has an inverse."""
     found = _found.get()
     if found is not None:
         found.append(condition)

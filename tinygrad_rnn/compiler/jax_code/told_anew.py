@@ -10,7 +10,7 @@ import numpy as np
 
 from ...autodiff.rules import indexing, linalg
 from . import places
-from .stand_in import TOLD_ANEW, StandIn, plain
+from .stand_in import COMMON_TYPE, TOLD_ANEW, StandIn, plain
 
 
 def _getitem(x: Any, index: Any) -> StandIn:
@@ -53,8 +53,23 @@ def _upper(m: Any, k: int = 0) -> Any:
     return np.where(np.tri(m.shape[-2:][0], m.shape[-1], k - 1, bool), np.zeros_like(m), m)
 
 
+def _checked(function: Any) -> Any:
+    """A function of matrices that raises LinAlgError in NumPy where JAX's has numbers that aren't finite."""
+
+    def run(*matrices: Any) -> StandIn:
+        arrays = [jnp.asarray(plain(a)) for a in matrices]
+        result = function(*arrays)
+        places.note(jnp.isfinite(result).all() | ~jnp.stack([jnp.isfinite(a).all() for a in arrays]).all())
+        return StandIn(result)
+
+    return run
+
+
 TOLD_ANEW.update(
     {
+        np.linalg.inv: _checked(jnp.linalg.inv),
+        np.linalg.cholesky: _checked(jnp.linalg.cholesky),
+        np.linalg.solve: lambda a, b: _checked(jnp.linalg.solve)(*COMMON_TYPE[np.linalg.solve](a, b)),
         np.tril: _lower,
         np.triu: _upper,
         indexing.getitem: _getitem,

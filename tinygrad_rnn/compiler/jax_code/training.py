@@ -50,10 +50,10 @@ def loss_and_gradients(
     def run(parameters: Any, others: Any, share: Any) -> Found:
         some, rest = iter(parameters), iter(others)
         inputs = [next(some if is_one else rest) for is_one in is_parameter]
-        outputs, saved, in_range = passes.forward(*inputs)
+        saved, _, outputs, in_range = passes.forward(*inputs)
         loss = outputs[0]
         cotangents = [jnp.full(loss.shape, share, loss.dtype), *map(jnp.zeros_like, outputs[1:])]
-        found = () if passes.backward is None else passes.backward(cotangents, saved)
+        found = () if passes.backward is None else passes.backward(cotangents, saved).gradients
         gradients = [found[place] for place in places]
         finite = jnp.all(jnp.stack([jnp.isfinite(g).all() for g in gradients])) if gradients else True
         numbers = [loss.sum() * share, jnp.logical_not(in_range), jnp.logical_not(finite)]
