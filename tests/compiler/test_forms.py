@@ -166,4 +166,5 @@ def test_a_cell_without_a_state():
 
     ys, state = tr.unroll(tr.compile(Stateless()), XS)
     assert state is None
-    np.testing.assert_array_equal(ys.data, np.tanh(XS))
+    same = np.testing.assert_allclose if DEFAULT == "jax" else np.testing.assert_array_equal  # its tanh is another
+    same(ys.data, np.tanh(XS))

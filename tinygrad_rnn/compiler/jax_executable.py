@@ -13,7 +13,7 @@ from .executable import Executable
 from .generate import scheduled
 from .jax_code import places
 from .jax_code.passes import passes_of
-from .jax_code.precision import as_numpy_computes
+from .jax_code.precision import as_jax_has_it, as_numpy_computes
 from .program.program import Program
 
 
@@ -84,8 +84,10 @@ class JaxExecutable(Executable):
 
     def source(self) -> str:
         """The two passes in JAX's notation."""
-        inputs, cotangents = (tuple(map(_form, values)) for values in (self.program.inputs, self.program.cotangents))
         with as_numpy_computes():
+            inputs, cotangents = (
+                tuple(map(_form, values)) for values in (self.program.inputs, self.program.cotangents)
+            )
             texts = [str(jax.make_jaxpr(self.passes.forward)(*inputs))]
             if self.passes.backward is not None:
                 saved = jax.eval_shape(self.passes.forward, *inputs).saved
@@ -135,7 +137,8 @@ class JaxRun:
         self._room: Room | None = None  # while a pass writes there, which may fail
         room = executable.room()
         with as_numpy_computes():
-            self._saved, series, outputs, in_range = executable.forward(room.forward, *inputs)
+            arrays = [np.asarray(a, as_jax_has_it(a.dtype)) for a in inputs]
+            self._saved, series, outputs, in_range = executable.forward(room.forward, *arrays)
         self._room = room._replace(forward=large(self._saved, series))
         if not places.as_bool(in_range):
             raise IndexError("an index is out of range, or a matrix is singular")
@@ -158,4 +161,4 @@ class JaxRun:
 
 
 def _form(value: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(value.shape, value.dtype)
+    return jax.ShapeDtypeStruct(value.shape, as_jax_has_it(value.dtype))

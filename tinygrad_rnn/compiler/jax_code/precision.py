@@ -35,5 +35,5 @@ def _with_64_bits() -> AbstractContextManager[Any]:
 
 
 def as_jax_has_it(dtype: Any) -> np.dtype[Any]:
-    """The type by which JAX stands for one of NumPy's now: itself with 64 bits, or the narrower one."""
-    return np.dtype(jax.dtypes.canonicalize_dtype(dtype))
+    """The type by which JAX stands for one of NumPy's now: with 64 bits or 32, and its bytes in the machine's order."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(np.dtype(dtype).newbyteorder("=")))

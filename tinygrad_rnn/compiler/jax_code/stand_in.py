@@ -20,6 +20,7 @@ import numpy as np
 from ...autodiff.errors import CannotCompile
 from ...autodiff.registry import Primitive, name_of
 from . import by_element
+from .precision import as_jax_has_it
 
 # What runs in place of a primitive's forward pass, or of a function that JAX lacks.
 TOLD_ANEW: dict[Any, Callable[..., Any]] = {}
@@ -105,7 +106,7 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
 
     def astype(self, dtype: Any, copy: bool = True) -> StandIn:
         """The same numbers in another dtype; see ``ndarray.astype``."""
-        return StandIn(self.array.astype(dtype))
+        return StandIn(self.array.astype(as_jax_has_it(dtype)))
 
     def reshape(self, *shape: Any) -> StandIn:
         """The same numbers in another shape; see ``ndarray.reshape``."""
