@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from . import compiled, distributed, drawing, eager, engine, growth, learning, lengths, memory, primitives, training
+from . import (
+    compiled,
+    distributed,
+    drawing,
+    eager,
+    engine,
+    first_call,
+    growth,
+    learning,
+    lengths,
+    memory,
+    primitives,
+    training,
+)
 from .harness import Effort
 from .processors import EMULATED, emulate
 from .report import machine
@@ -14,6 +27,7 @@ SUITES = {
     "engine": engine,
     "primitives": primitives,
     "compiled": compiled,
+    "first_call": first_call,
     "growth": growth,
     "lengths": lengths,
     "distributed": distributed,

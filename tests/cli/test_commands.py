@@ -12,6 +12,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn.cli import COMMANDS, main
 from tinygrad_rnn.cli.info import EXTRAS
+from tinygrad_rnn.compiler.runtime import code_folder
 from tinygrad_rnn.report.networks import BY_NAME
 
 DERIVATION = """
@@ -207,6 +208,22 @@ def test_info_says_what_is_there(capsys):
     assert found["tinygrad_rnn"] == tr.__version__
     assert main(["info"]) == 0
     assert f"tinygrad_rnn {tr.__version__}" in capsys.readouterr().out
+
+
+def test_cache_says_what_is_kept_and_deletes_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = code_folder.cache_folder()
+    for name in "ab":
+        (folder / f"program_{name * 24}.machine_code").write_bytes(bytes(2**20))
+    (folder / "notes.txt").touch()
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out == f"folder: {folder}\nkept: 2 entries, 2.0 MiB (limit 256.0 MiB)\n"
+    assert main(["cache", "--clear", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"folder": str(folder), "entries": 2, "bytes": 2**21, "limit": 2**28, "cleared": True}
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["notes.txt"]
+    assert main(["cache"]) == 0
+    assert "kept: 0 entries" in capsys.readouterr().out
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_equal, everything
 from tinygrad_rnn import nn
 from tinygrad_rnn.compiler import CannotCompile, plans
+from tinygrad_rnn.compiler.executable import GeneratedExecutable
 from tinygrad_rnn.compiler.thresholds import CALLS_BEFORE_MACHINE_CODE, MOST_WAITING
 
 n, d, B, T = 3, 4, 2, 6
@@ -294,9 +296,35 @@ def test_numpy_starts_and_machine_code_takes_over():
     assert all("for " not in executable.code.forward.source for executable in plan._executables.values())
 
 
-def test_an_executor_that_isnt_there():
-    with pytest.raises(ValueError, match="executor"):
-        tr.compile(lstm(), executor="gpu")
+@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba makes the machine code")
+@pytest.mark.parametrize("call", [1, 2, 4])
+def test_machine_code_takes_over_at_a_certain_call(call, monkeypatch):
+    """However soon, or late, it is ready."""
+    xs, target = normal(T, B, n), normal(T, B, d)
+
+    def training(cell, delay):
+        try_out = GeneratedExecutable.try_out
+        monkeypatch.setattr(GeneratedExecutable, "try_out", lambda *a: (time.sleep(delay), try_out(*a)))
+        parameters = list(cell.function.parameters())
+        for calls in range(1, 7):
+            np.mean(np.square(tr.unroll(cell, xs)[0] - target)).backward()
+            for p in parameters:
+                p.data, p.grad = p.data - p.grad, None
+            if delay == 0:
+                wait_for_machine_code()
+            (executable,) = cell.plans[0]._executables.values()
+            assert ("for " in executable.code.forward.source) == (calls < call)
+        return [p.data for p in parameters]
+
+    soon, late = (training(tr.compile(nn.RNNCell(n, d, seed=0), executor=f"auto:{call}"), delay) for delay in (0, 0.2))
+    for a, b in zip(soon, late):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("executor", ["gpu", "auto:", "auto:0", "auto:-1", "auto:x", "numba:2"])
+def test_an_executor_that_isnt_there(executor):
+    with pytest.raises(ValueError, match="executor is one of"):
+        tr.compile(lstm(), executor=executor)
 
 
 def test_captured_tensors_may_be_asked_for_their_shape():

@@ -343,7 +343,7 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
             ``data``. An attribute or a variable that is replaced by something else is noticed; a count, which the
             function itself changes at each call, is refused. What isn't noticed
             is listed in docs/speed.md, "What can't be compiled".
-        executor: "numpy"; "numba" for loops in machine code, which takes seconds to make the first time and is kept on
+        executor: "numpy"; "numba" for loops in machine code, which takes a second to make the first time and is kept on
             disk (where there can be none, NumPy runs it, and a warning says why); "auto" for NumPy until machine code,
             which a thread makes meanwhile where numba is installed, is ready. The two round differently in the last
             digits, so with "auto" a run can't be repeated bit for bit; with "auto:20" it can: each plan then
