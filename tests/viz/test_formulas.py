@@ -110,6 +110,28 @@ def test_what_is_too_deep_to_read_ends_in_dots():
     assert len(equation.text()) < 200
 
 
+def test_parameters_are_called_as_in_the_cells_own_code():
+    """Some with what they are of and some without would look like two kinds of thing."""
+
+    class Cell(tr.nn.Module):
+        def __init__(self):
+            self.read, self.W = tr.nn.Linear(2, 3, seed=0), tr.nn.Parameter(np.eye(3, dtype=np.float32))
+
+        def forward(self, x, h):
+            h = np.tanh(self.read(x) + h @ self.W)
+            return h, h
+
+    class Model(tr.nn.Module):
+        def __init__(self):
+            self.inner, self.out = Cell(), tr.nn.Linear(3, 1, seed=0)
+
+        def forward(self, xs):
+            return np.mean(self.out(tr.unroll(self.inner, xs, np.zeros(3, np.float32))[0]) ** 2)
+
+    (equation,) = equations(Model()(np.ones((3, 2), np.float32)))
+    assert equation.text() == "h_t = tanh(x_t read.W + read.b + h_{t-1} W)"
+
+
 def test_notes_below_the_picture():
     picture = draw(elman(3)[0], formulas=True)
     assert "h_t = tanh(x_t U + h_{t-1} W + b)" in [label.text for label in picture.scene.labels]

@@ -6,7 +6,8 @@ derivation says.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import itertools
+from collections.abc import Hashable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,12 +116,12 @@ class _Equations:
             self.users[edge.source].add(edge.target)
         self.names: dict[Hashable, str] = {}
         self.quantities: dict[str, Quantity] = {}
-        self.alike: dict[tuple[int | None, str], set[str]] = {}  # parameters of a lane that end in the same name
+        read: dict[int | None, set[str]] = {}
         for edge in graph.edges:
             source = graph.vertices[edge.source]
-            if source.kind == "parameter":
-                place = graph.vertices[edge.target].lane, _last_part(source.title)
-                self.alike.setdefault(place, set()).add(source.title)
+            if source.kind == "parameter" and source.title:
+                read.setdefault(graph.vertices[edge.target].lane, set()).add(source.title)
+        self.owners = {lane: _owner(names) for lane, names in read.items()}
 
     def of_lanes(self) -> dict[int, list[Equation]]:
         """A lane's equations at the step that has most of them, a late one: the first may see the initial state."""
@@ -155,8 +156,8 @@ class _Equations:
     def _name(self, i: int, seen_from: int) -> str:
         vertex, here = self.graph.vertices[i], self.graph.vertices[seen_from]
         name = self.names.get(i) or vertex.title or vertex.kind
-        if vertex.kind == "parameter" and len(self.alike.get((here.lane, _last_part(name)), ())) == 1:
-            return _last_part(name)  # within a layer "W" says enough of "layers.0.W"
+        if vertex.kind == "parameter":  # within a layer "W" says enough of "layers.0.W", as in the cell's own code
+            return name.removeprefix(self.owners.get(here.lane, ""))
         return name
 
     def _symbol(self, i: int, seen_from: int) -> Expression:
@@ -213,9 +214,11 @@ def _operation_on_arrays(op: Any, settings: dict[str, Any]) -> Any:
     return op if isinstance(op, Primitive) else OF_ARRAYS.get(op.name, op)
 
 
-def _last_part(name: str) -> str:
-    """The last part of a qualified name: "W" of "layers.0.W"."""
-    return name.rpartition(".")[2]
+def _owner(names: Iterable[str]) -> str:
+    """The module that all these parameters are of, with its dot: "layers.0." of "layers.0.W" and "layers.0.read.b"."""
+    levels = zip(*(name.split(".")[:-1] for name in names))
+    shared = itertools.takewhile(lambda level: len(set(level)) == 1, levels)
+    return "".join(f"{level[0]}." for level in shared)
 
 
 def describe_operation(vertex: Vertex) -> str:
