@@ -31,6 +31,7 @@ from .wrong_line import explain_line
 
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
+SEARCHED = 0.95  # of the time that is granted; the rest is for what comes before and after
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
 # from where on not for long, and from where on there is no search without one.
 DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05
@@ -82,7 +83,7 @@ def diagnose(
         if seconds is None and (short is None or cost > LONG):
             limit = SECONDS_OF_A_LARGE_ONE
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
-        case = _Case(recording, manual, rows, wrong, tolerance, time.perf_counter() + limit)
+        case = _Case(recording, manual, rows, wrong, tolerance, time.perf_counter() + SEARCHED * limit)
         explained, notes = case.explained()
         if wrong_line is not None and case.derivation is not None:
             explained += explain_line(recording, case.derivation, wrong_line, claims.lines, tolerance, case.deadline)

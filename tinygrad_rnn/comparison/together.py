@@ -209,6 +209,8 @@ class Together:
         for first in self._different(self._found):
             edits, off = first.edits, first.off
             for part in self._found:
+                if self.search.is_late(SEVERAL):
+                    return
                 if len(edits) < MOST_TOGETHER and count(off[0]) and part.edits[0].line not in [e.line for e in edits]:
                     both = self._off((*edits, *part.edits), off)
                     if both is not None and self._left(both) < self._left(off):
