@@ -184,6 +184,27 @@ def test_bash_completes(tmp_path, capsys):
         assert completed in done.stdout.split(), (words, done)
 
 
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes(tmp_path, capsys):
+    pytest.importorskip("shtab")
+    assert main(["completion", "fish"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out, encoding="utf-8")
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    for words, completed in (("tr", "train"), ("train --lay", "--layers"), ("train --cell L", "LSTM")):
+        ask = ["fish", "-c", f"source {tmp_path / 'script'}; complete -C 'tinygrad-rnn {words}'"]
+        done = subprocess.run(ask, capture_output=True, text=True, timeout=60, env=environment, check=True)
+        assert completed in done.stdout.split(), (words, done)
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_takes_its_script(capsys):
+    pytest.importorskip("shtab")
+    assert main(["completion", "zsh"]) == 0
+    script = capsys.readouterr().out
+    done = subprocess.run(["zsh", "-n", "-f"], input=script, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "") and script.startswith("#compdef tinygrad-rnn\n")
+
+
 def test_completion_names_its_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["completion", "bash"]) == 2
