@@ -18,8 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
 
+from . import thresholds
 from .elements.function import NoMachineCode
 from .graph.values import Value
+from .loops.linear import MayBeAlone
 from .machine_code import loops_and_passes, whole_program
 from .numpy_code import executor
 from .numpy_code.generated import Code
@@ -47,26 +49,41 @@ def generate(
     Raises:
         NoMachineCode: nothing of it can be machine code.
     """
-    program = scheduled(program, wanted, lifts_elements=not machine_code)
     if not machine_code:
+        program = scheduled(program, wanted, lifts_elements=True, may_be_alone=lambda state: True)
         return program, written(program, executor.lines_for, fixed)
+    small = scheduled(program, wanted, lifts_elements=False)
     try:
-        return program, written(program, whole_program.lines_for, fixed)
+        return small, written(small, whole_program.lines_for, fixed)
     except NoMachineCode:
-        return program, written(program, loops_and_passes.lines_for, fixed)
+        large = scheduled(program, wanted, lifts_elements=False, may_be_alone=lambda state: _is_narrow(state, fixed))
+        return large, written(large, loops_and_passes.lines_for, fixed)
 
 
-def scheduled(program: Program, wanted: Sequence[bool], lifts_elements: bool) -> Program:
+def _is_narrow(state: Value, fixed: Container[int] | None) -> bool:
+    """Return True if machine code computes a linear recurrence faster alone, with factors and terms of all steps."""
+    is_known = fixed is None or all(n in fixed for n in state.shape)
+    return is_known and state.size <= thresholds.WIDEST_ALONE
+
+
+def scheduled(
+    program: Program, wanted: Sequence[bool], lifts_elements: bool, may_be_alone: MayBeAlone | None = None
+) -> Program:
     """A traced program, split and differentiated.
 
     Args:
         program: what ``traced`` gave.
         wanted: for each of its inputs, whether the gradient is wanted.
         lifts_elements: whether cheap operations leave loops, too; who computes them in the loop for nothing says no.
+        may_be_alone: which states become loops of their own, if they are linear recurrences; None for none.
     """
+
+    def split(program: Program, keeps_rules: bool) -> Program:
+        return fissioned(program, lifts_elements, keeps_rules, may_be_alone)
+
     if not any(wanted):
-        return fissioned(program, lifts_elements, keeps_rules=False)
-    return fissioned(differentiated(fissioned(program, lifts_elements), wanted), lifts_elements, keeps_rules=False)
+        return split(program, keeps_rules=False)
+    return split(differentiated(split(program, keeps_rules=True), wanted), keeps_rules=False)
 
 
 def written(program: Program, lines_for: Executor, fixed: Container[int] | None = None) -> Code:

@@ -18,6 +18,7 @@ from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
+from ..numpy_code.loop import scan
 from ..numpy_code.writer import Writer, as_tuple
 from ..program.program import Step
 from ..runtime.blas import matmul, together
@@ -54,11 +55,17 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 def _loop(writer: Writer, loop: Loop) -> list[str]:
     code = MachineCode(writer)
     try:
-        MachineLoop(Schedule(code), loop).write()
+        written = MachineLoop(Schedule(code), loop)
+        written.write()
     except NoMachineCode as why:
         writer.left_to_numpy.append(str(why))
         return SteppedLoop(writer, loop).lines()
-    return code.call()
+    if loop.linear is None:
+        return code.call()
+    from ..runtime.columns import scanned  # only now: numba is an extra
+
+    *before, call = code.call()
+    return [*before, scan(writer, loop, scanned, *written.ends[0]), f"    {call}"]
 
 
 class Products:
