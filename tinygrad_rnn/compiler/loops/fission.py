@@ -60,7 +60,8 @@ def split(
         fission = _Fission(trace, part, inner if group is rest else (), lifts_elements, group.step)
         if _alike(fission.loop, loop):
             fission.loop = loop
-        slices |= {v: sequence for v, sequence in fission.computed().items() if v not in slices}
+        if group is not rest:
+            slices |= {v: sequence for v, sequence in fission.computed().items() if v not in slices}
         own = [c.before for c in group.carried]
         lasts = [result for result in results if result.how == "last" and result.inner in own]
         found |= {result: fission.loop.result(trace, "last", result.inner) for result in lasts}
