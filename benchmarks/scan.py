@@ -1,6 +1,6 @@
 """Linear recurrences over many steps: a scan beside the same plan that goes step by step.
 
-`python -m benchmarks.scan average numpy float32 64` runs one of them in a process of its own, one sequence of 10,000
+`python -m benchmarks.scan average float32 64` runs one of them in a process of its own, one sequence of 10,000
 steps, and prints a line of JSON: seconds of a forward pass and of forward and backward, with and without a scan.
 """
 
@@ -30,10 +30,10 @@ CELLS: dict[str, Callable[..., Any]] = {
     "average": lambda x, z, h, a: a * h + x,
     "gates": lambda x, z, h, a: tr.sigmoid(z) * h + (1 - tr.sigmoid(z)) * x,
 }
-CASES = list(product(CELLS, ("numpy", "numba"), ("float32", "float64"), (64, 8)))
+CASES = list(product(CELLS, ("float32", "float64"), (64, 8)))
 
 
-def measure(cell: str, executor: str, dtype: str, units: str) -> dict[str, list[float]]:
+def measure(cell: str, dtype: str, units: str) -> dict[str, list[float]]:
     """Seconds of a call without gradients and of one with; each first step by step, then by a scan."""
     rng = np.random.default_rng(0)
     xs, zs = rng.normal(size=(2, STEPS, 1, int(units))).astype(dtype)
@@ -45,7 +45,7 @@ def measure(cell: str, executor: str, dtype: str, units: str) -> dict[str, list[
         def step(z: Any, h: Any) -> Any:
             return (CELLS[cell](*z, h, a),) * 2
 
-        return tr.compile(lambda xs, zs, h: tr.unroll(step, (xs, zs), h)[0], executor=executor)
+        return tr.compile(lambda xs, zs, h: tr.unroll(step, (xs, zs), h)[0], executor="numpy")
 
     def forward(run: Callable[..., Any]) -> np.ndarray:
         with tr.no_grad():
@@ -75,13 +75,12 @@ def measure(cell: str, executor: str, dtype: str, units: str) -> dict[str, list[
     return found
 
 
-SCANS = {name: getattr(thresholds, name) for name in ("FEWEST_STEPS_TO_SCAN", "WIDEST_ALONE")}
+FEWEST = thresholds.FEWEST_STEPS_TO_SCAN
 
 
 def _allow(scans: bool) -> None:
     """Let recurrences be scans where that is meant to be faster, or nowhere."""
-    for name, number in (SCANS if scans else {"FEWEST_STEPS_TO_SCAN": STEPS + 1, "WIDEST_ALONE": 0}).items():
-        setattr(thresholds, name, number)
+    thresholds.FEWEST_STEPS_TO_SCAN = FEWEST if scans else STEPS + 1
 
 
 def _seconds(what: Callable[..., Any], run: Callable[..., Any]) -> float:
@@ -94,14 +93,12 @@ def _seconds(what: Callable[..., Any], run: Callable[..., Any]) -> float:
 def run(effort: Effort, wanted: str = "") -> str:
     """Measure the cases whose name contains `wanted`; Markdown."""
     rows = []
-    for cell, executor, dtype, units in CASES:
-        name = f"{cell}, {units} units, {executor}, {dtype}"
+    for cell, dtype, units in CASES:
+        name = f"{cell}, {units} units, {dtype}"
         if wanted not in name:
             continue
         print(f"scan: {name}", file=sys.stderr)
-        found = run_json(
-            ["-m", "benchmarks.scan", cell, executor, dtype, str(units)], child_environment(effort.threads)
-        )
+        found = run_json(["-m", "benchmarks.scan", cell, dtype, str(units)], child_environment(effort.threads))
         times = [duration(seconds) for pair in found.values() for seconds in pair]
         faster = [f"{slow / fast:.1f}" for slow, fast in found.values()]
         rows.append([name, *times[:2], faster[0], *times[2:], faster[1]])

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
 
-from . import thresholds
 from .elements.function import NoMachineCode
 from .graph.values import Value
 from .loops.linear import MayBeAlone
@@ -49,21 +48,14 @@ def generate(
     Raises:
         NoMachineCode: nothing of it can be machine code.
     """
+    alone = None if machine_code else lambda state: True  # machine code goes step by step as fast as memory allows
+    program = scheduled(program, wanted, lifts_elements=not machine_code, may_be_alone=alone)
     if not machine_code:
-        program = scheduled(program, wanted, lifts_elements=True, may_be_alone=lambda state: True)
         return program, written(program, executor.lines_for, fixed)
-    small = scheduled(program, wanted, lifts_elements=False)
     try:
-        return small, written(small, whole_program.lines_for, fixed)
+        return program, written(program, whole_program.lines_for, fixed)
     except NoMachineCode:
-        large = scheduled(program, wanted, lifts_elements=False, may_be_alone=lambda state: _is_narrow(state, fixed))
-        return large, written(large, loops_and_passes.lines_for, fixed)
-
-
-def _is_narrow(state: Value, fixed: Container[int] | None) -> bool:
-    """Return True if machine code computes a linear recurrence faster alone, with factors and terms of all steps."""
-    is_known = fixed is None or all(n in fixed for n in state.shape)
-    return is_known and state.size <= thresholds.WIDEST_ALONE
+        return program, written(program, loops_and_passes.lines_for, fixed)
 
 
 def scheduled(

@@ -70,11 +70,6 @@ UNROLLED = 8
 # Work of a whole loop over time up to which a second thread costs more than it brings: its rows aren't shared.
 SMALL_LOOP = 2**24
 
-# Elements of a state up to which a linear recurrence is a loop of its own. Its factors and terms then go through
-# memory, but they are computed for many steps at once. Measured at T = 10,000 and more: a gated average of 8 units
-# takes a third of the time so, one of 32 half, and one of 64 more than in one loop, which is as fast as memory allows.
-WIDEST_ALONE = 2**5
-
 # Elements up to which sums are added up one by one in float64; NumPy, which sums in pairs, is as precise beyond.
 SMALL_SUM = 2**15
 

@@ -31,7 +31,6 @@ class MachineLoop:
         self.results = schedule.code.writer.program.results[loop]
         self.storage = Storage(loop, self.results)
         self.slots: dict[Slot, Place] = {}
-        self.ends: list[tuple[str, str]] = []  # of each state: where the first one lies, and those after each step
 
     def write(self) -> None:
         """Write the loop."""
@@ -88,12 +87,10 @@ class MachineLoop:
             first, end = ("-1", "0") if backwards else ("0", "-1")
             here, there = ("t + 1", "t") if backwards else ("t", "t + 1")
             earlier, later = ("[1:]", "[:-1]") if backwards else ("[:-1]", "[1:]")
-            self.ends.append((f"{passed}[{first}, ...]", f"{passed}{later}"))
         else:
             passed, length = f"turns_{name}", 2
             first, end = "0", f"{steps} % 2"
             here, there, earlier, later = "s % 2", "1 - s % 2", "", ""
-            self.ends.append((f"{passed}[{first}, ...]", f"{passed}[{end}, ...]"))
         array = self.code.buffer(passed, (length, *start.shape), start.dtype)
         self._start(passed, first, start)
         for result, rows in ((state.before, earlier), (state.after, later), (state.last, f"[{end}, ...]")):

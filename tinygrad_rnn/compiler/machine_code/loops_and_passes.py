@@ -18,7 +18,6 @@ from ..elements.expressions import has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
-from ..numpy_code.loop import scan
 from ..numpy_code.writer import Writer, as_tuple
 from ..program.program import Step
 from ..runtime.blas import matmul, together
@@ -55,17 +54,11 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 def _loop(writer: Writer, loop: Loop) -> list[str]:
     code = MachineCode(writer)
     try:
-        written = MachineLoop(Schedule(code), loop)
-        written.write()
+        MachineLoop(Schedule(code), loop).write()
     except NoMachineCode as why:
         writer.left_to_numpy.append(str(why))
         return SteppedLoop(writer, loop).lines()
-    if loop.linear is None:
-        return code.call()
-    from ..runtime.columns import scanned  # only now: numba is an extra
-
-    *before, call = code.call()
-    return [*before, scan(writer, loop, scanned, *written.ends[0]), f"    {call}"]
+    return code.call()
 
 
 class Products:
