@@ -113,10 +113,7 @@ class _Fission:
         return Linear(*(fission.over(v) if self._moves(v) else v for v in linear))
 
     def computed(self) -> dict[Value, Value]:
-        """All that the loop can give other loops of the same steps: what it computes, at all steps.
-
-        Of a linear recurrence these are the states, before and after each step.
-        """
+        """The Values that the loop can give other loops, each at all steps; of a linear recurrence its states alone."""
         loop = self.loop
         inside = [c.after for c in loop.carried] if loop.linear is not None else self._recurrent
         given = [*loop.befores, *(v for v in inside if self._moves(v) and v not in self._slices)]
