@@ -114,12 +114,17 @@ def costs_of(x, y):
 
 @loss_and_gradients
 def soft_dtw(x, y):
-    def cell(above, cost):
-        passed = jnp.cumsum(cost, axis=-1)
-        begun = passed - cost + jnp.logaddexp(-above[:, 1:], -above[:, :-1])
-        top = jnp.max(begun, axis=-1, keepdims=True)
-        row = passed - top - jnp.log(jnp.cumsum(jnp.exp(begun - top), axis=-1))
-        return jnp.pad(row, ((0, 0), (1, 0)), constant_values=FAR), None
+    rows, columns, costs = len(x), len(y), costs_of(x, y)
+    row = jnp.arange(rows)
+    column = jnp.arange(rows + columns - 1)[:, None] - row
+    inside = (column >= 0) & (column < columns)
+    diagonals = jnp.where(inside[:, :, None], costs[row, :, jnp.clip(column, 0, columns - 1)], FAR).swapaxes(1, 2)
 
-    start = jnp.full((x.shape[1], len(y) + 1), FAR, x.dtype).at[:, 0].set(0)
-    return jnp.mean(jax.lax.scan(cell, start, costs_of(x, y))[0][:, -1])
+    def cell(state, cost):
+        one_before, _ = state
+        above, across = (jnp.pad(d[:, :-1], ((0, 0), (1, 0)), constant_values=FAR) for d in state)
+        here = cost - jnp.logaddexp(jnp.logaddexp(-above, -across), -one_before)
+        return (here, one_before), None
+
+    nothing = jnp.full((x.shape[1], rows), FAR, x.dtype)
+    return jnp.mean(jax.lax.scan(cell, (diagonals[0], nothing), diagonals[1:])[0][0][:, -1])

@@ -89,18 +89,20 @@ def state_space(x, U, V, a):
 
 
 def soft_dtw(x, y):
-    """Soft dynamic time warping, a row of the table at each step; along a row it is a running sum of exponentials."""
-    n = np.asarray(x.shape[-1], x.dtype)
-    costs = (np.sum(x * x, axis=-1)[:, :, None] - 2 * (x @ y.T) + np.sum(y * y, axis=-1)) / n
+    """Soft dynamic time warping, a diagonal of the table at each step: all of its elements are independent."""
+    rows, columns, far = len(x), len(y), np.asarray(FAR, x.dtype)
+    costs = (np.sum(x * x, axis=-1)[:, :, None] - 2 * (x @ y.T) + np.sum(y * y, axis=-1)) / x.shape[-1]
+    row = np.arange(rows)
+    column = np.arange(rows + columns - 1)[:, None] - row
+    inside = (column >= 0) & (column < columns)
+    diagonals = np.where(inside[:, :, None], costs[row, :, np.clip(column, 0, columns - 1)], far)
+    diagonals = np.swapaxes(diagonals, 1, 2)
 
-    def cell(cost, above):
-        from_above = np.logaddexp(-above[:, 1:], -above[:, :-1])
-        passed = np.cumsum(cost, axis=-1)
-        begun = passed - cost + from_above
-        top = np.max(begun, axis=-1, keepdims=True)
-        row = passed - top - np.log(np.cumsum(np.exp(begun - top), axis=-1))
-        return np.pad(row, ((0, 0), (1, 0)), constant_values=FAR)
+    def cell(cost, state):
+        one_before, two_before = state
+        above, across = (np.pad(d[:, :-1], ((0, 0), (1, 0)), constant_values=FAR) for d in (one_before, two_before))
+        here = cost - np.logaddexp(np.logaddexp(-above, -across), -one_before)
+        return here, (here, one_before)
 
-    start = np.full((x.shape[1], len(y) + 1), FAR, x.dtype)
-    start[:, 0] = 0
-    return np.mean(tr.unroll(cell, costs, start)[1][:, -1])
+    nothing = np.full((x.shape[1], rows), far, x.dtype)
+    return np.mean(tr.unroll(cell, diagonals[1:], (diagonals[0], nothing))[0][-1, :, -1])

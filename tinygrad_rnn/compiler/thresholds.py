@@ -23,6 +23,10 @@ MOST_SIZED_PLANS = 8
 # Sizes of arguments for which the memory of a call keeps its views; to make them anew takes microseconds.
 MOST_SIZES = 256
 
+# Elements of an array over all steps from which an elementwise operation that spreads its operands out, by at least
+# such a factor, stays in the loop and isn't kept: a hidden Markov model would keep 128 times what its states need.
+MOST_AT_ALL_STEPS, SPREAD = 2**20, 8
+
 # Memory that waits to be used again: for as many calls of one program as a training step in windows may have under way.
 MOST_WAITING = 32
 
@@ -66,6 +70,10 @@ SMALL_PRODUCT_INSIDE = 2**9
 
 # Products that such a small loop adds up before it writes: each has to wait for the one before it to be written.
 UNROLLED = 8
+
+# Work that an element of an operation along axes takes, and one of an elementwise operation, beside a multiplication in
+# tiles of a product: an exponential or two, and numbers that come from memory.
+ELEMENT_ALONG_AXES, ELEMENT = 16, 4
 
 # Work of a whole loop over time up to which a second thread costs more than it brings: its rows aren't shared.
 SMALL_LOOP = 2**24

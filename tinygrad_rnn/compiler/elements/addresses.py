@@ -185,7 +185,8 @@ def _regrouped(place: Place, old: tuple[int, ...], new: tuple[int, ...]) -> Plac
         rest = iter(indices[i] for i in kept)
         return place.indices_of(["0" if n == 1 else next(rest) for n in old])
 
-    return place._replace(indices_of=back, offset=place.offset if old == new else None)
+    keeps_rows = old == new or (old[-1:] == new[-1:] and not place.transposed)
+    return place._replace(indices_of=back, offset=place.offset if keeps_rows else None)
 
 
 def aligned(indices: Indices, shape: tuple[int, ...]) -> Indices:

@@ -32,17 +32,19 @@ LOGIC = {np.logical_and, np.logical_or, np.logical_xor, np.logical_not}
 
 # Those of numba, which keep NumPy's zeros, infinities and NaN; its sign, floor_divide and remainder don't.
 OF_NUMBA = """
-    log log2 log10 log1p exp2 expm1 sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh
+    log2 log10 exp2 expm1 sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh
     floor ceil trunc rint fabs degrees radians
 """
 TESTS = (np.isnan, np.isinf, np.isfinite, np.signbit)  # of numbers
-SOFTPLUS = "(np.log1p(exp{0}(-abs({1}))) + (f{0}(0.0) if {1} <= f{0}(0.0) else {1}))"
+SOFTPLUS = "(log1p{0}(exp{0}(-abs({1}))) + (f{0}(0.0) if {1} <= f{0}(0.0) else {1}))"
 
 # Functions of one number, by the name that generated code calls them by; {} is 32 or 64.
 UNARY = {
     activations.logistic: "sigmoid{}({})",
     elementwise.tanh: "tanh{}({})",
     elementwise.exp: "exp{}({})",
+    elementwise.log: "log{}({})",
+    elementwise.log1p: "log1p{}({})",
     elementwise.square: "({1} * {1})",
     elementwise.negative: "(-{1})",
     stop_gradient: "{1}",
@@ -154,7 +156,7 @@ OTHERS: dict[Any, Expression] = {
     elementwise.heaviside: _step,
     elementwise.hypot: _of_two("hypot"),
     elementwise.arctan2: _of_two("arctan2"),
-    log_probabilities.logaddexp: _of_two("logaddexp"),
+    log_probabilities.logaddexp: lambda value, real, x, y: f"logaddexp{real[1:]}({x}, {y})",
     log_probabilities.logaddexp2: _of_two("logaddexp2"),
     elementwise.where: lambda value, real, condition, x, y: f"({x} if {condition} else {y})",
 }

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...autodiff import errors, registry
 from ...autodiff.rules import elementwise, indexing, linalg, log_probabilities, reductions, shape
+from .. import thresholds
 from .values import Value, substitute
 
 Found = tuple[tuple[int, ...], Any]
@@ -70,6 +71,20 @@ def letters_of(value: Value) -> tuple[list[str], str]:
 def multiplications(product: Value) -> int:
     """The number of multiplications in a matrix product."""
     return product.size * int(product.args[0].shape[-1])
+
+
+def spreads_out(value: Value, moves: Callable[[Value], bool], steps: int) -> bool:
+    """Return True for an elementwise operation of a step whose results at all steps would fill the memory.
+
+    Args:
+        value: the operation.
+        moves: says of an operand whether it changes from step to step.
+        steps: how many there are.
+    """
+    if not acts_by_element(value.op) or value.size * steps <= thresholds.MOST_AT_ALL_STEPS:
+        return False
+    sizes = [a.size for a in value.args if isinstance(a, Value) and moves(a)]
+    return bool(sizes) and value.size >= thresholds.SPREAD * max(sizes)
 
 
 def is_view(value: Value) -> bool:

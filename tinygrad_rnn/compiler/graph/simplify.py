@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
-from .shapes import inferred
+from .shapes import inferred, order_of_axes
 from .values import Value
 
+ORDERS = {shape.transpose, shape.swapaxes, shape.moveaxis}
 Made = Callable[[Any, "tuple[Any, ...]", "dict[str, Any]"], Value]
 
 
@@ -37,6 +38,8 @@ def simplified(
         return a
     if op is elementwise.negative and a.op is elementwise.negative:
         return a.args[0]
+    if op in ORDERS and a.op in ORDERS and (back := _reordered_back(op, a, args, keywords)) is not None:
+        return back
     if op is shape.transpose:
         return _transposed(made, a, args, keywords)
     if op is shape.reshape:
@@ -50,6 +53,16 @@ def simplified(
     if op is linalg.matmul and a.ndim > 2 and not in_step:
         return _product_of_rows(made, a, args[1])
     return None
+
+
+def _reordered_back(op: Any, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
+    """The Value before its axes were put in another order, if they are put back."""
+    try:
+        second = order_of_axes(Value(op, args, keywords, a.shape, a.dtype))
+    except ValueError:  # there is no such order: NumPy says it later
+        return None
+    first, base = order_of_axes(a), a.args[0]
+    return base if [first[axis] for axis in second] == [*range(a.ndim)] else None
 
 
 def _transposed(made: Made, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:

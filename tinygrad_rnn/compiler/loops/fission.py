@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...autodiff.rules import elementwise, indexing, shape
-from ..graph.shapes import acts_by_element, is_view
+from .. import thresholds
+from ..graph.shapes import acts_by_element, is_view, spreads_out
 from ..graph.trace import Trace
 from ..graph.values import Value, in_order, operands, values_in
 from .linear import Group, MayBeAlone, groups
@@ -96,6 +97,7 @@ class _Fission:
         self._befores, self._slices, self._steps = loop.befores, loop.slices, loop.steps
         self._early: dict[Value, Value | None] = dict(loop.slices)
         self._over: dict[Value, Value] = {}
+        self._large: dict[Value, bool] = {}
         ends = [c.after for c in loop.carried]
         self._recurrent = set(self._inside(ends))
         read = [*(a for v in self._inside([*ends, *inner]) for a in operands(v)), *ends, *inner]
@@ -126,8 +128,13 @@ class _Fission:
         return in_order(roots, stop=lambda v: v in self._befores or not self._moves(v) or self._leaves_early(v))
 
     def _leaves_early(self, value: Value) -> bool:
-        """Return True if a Value is hoisted. In machine code the cheap ones cost nothing inside, and stay."""
-        is_cheap = value not in self._slices and (acts_by_element(value.op) or is_view(value))
+        """Return True if a Value is hoisted.
+
+        In machine code the cheap ones cost nothing inside, and stay; but not those that aren't made row by row as the
+        states are (a mask of units, the same for the whole batch): for their sake, threads couldn't share the rows.
+        """
+        is_by_rows = value.shape[:1] in {v.shape[:1] for v in self._befores}
+        is_cheap = value not in self._slices and is_by_rows and (acts_by_element(value.op) or is_view(value))
         if is_cheap and not self._lifts_elements:
             return False
         return self._hoisted(value) is not None
@@ -141,6 +148,8 @@ class _Fission:
     def _lifted(self, value: Value, lift: Callable[[Value], Value | None]) -> Value | None:
         """The Value at all steps, made of its operands at all steps; None if that can't be done."""
         args, moving = [], []
+        if self._is_of_large_ones(value):
+            return None
         if any(self._moves(v) for a in (*value.args, value.keywords) if not isinstance(a, Value) for v in values_in(a)):
             return None
         for a in value.args:
@@ -182,7 +191,19 @@ class _Fission:
         So are one of several outputs, and parts that the loop computes anyway and can write side by side at once.
         """
         is_joined_inside = value.op is shape.joined and all(a in self._recurrent for a in value.args)
-        return value.op is indexing.output or is_joined_inside
+        return value.op is indexing.output or is_joined_inside or self._is_of_large_ones(value)
+
+    def _is_of_large_ones(self, value: Value) -> bool:
+        """Return True if a Value is made of others that would fill the memory, at all steps; or is one of them.
+
+        They are what elementwise operations spread out (a state plus all transitions from it), and what those become.
+        """
+        for v in in_order([value], stop=lambda v: v in self._large or not self._moves(v)):
+            is_much = v.size * self._steps > thresholds.MOST_AT_ALL_STEPS
+            self._large[v] = spreads_out(v, self._moves, self._steps) or (
+                is_much and any(self._large.get(a, False) for a in operands(v))
+            )
+        return any(self._large.get(a, False) for a in (value, *operands(value)))
 
     def total(self, value: Value) -> Value:
         """The sum of a Value over all steps."""
@@ -201,6 +222,8 @@ class _Fission:
             return product_over_time(self._trace, value, *found, at_all_steps)
         if value.op is indexing.assemble:
             return self._assembled_total(value)
+        if self._is_of_large_ones(value):
+            return self._result("sum", value)
         if value.nbytes <= sum(a.nbytes for a in operands(value) if self._moves(a)):
             return sum_over_time(self._trace, self.over(value))
         return self._result("sum", value)

@@ -147,10 +147,12 @@ def _grouped(a: Any, term: str, groups: Sequence[str]) -> Any:
     length = lambda group: math.prod(sizes[letter] for letter in group)  # noqa: E731
     if not all(group in term for group in groups):
         return _reshaped(_transposed(a, term, "".join(groups)), [*map(length, groups)])
-    order = sorted(range(len(groups)), key=lambda i: term.index(groups[i]) if groups[i] else -1)
-    a = _reshaped(a, [length(groups[i]) for i in order])
-    back = [order.index(i) for i in range(len(groups))]
-    return a if back == sorted(back) else np.transpose(a, back)
+    present = [group for group in groups if group]
+    lying = sorted(present, key=term.index)
+    a = _reshaped(a, [*map(length, lying)])
+    order = [lying.index(group) for group in present]
+    a = a if order == sorted(order) else np.transpose(a, order)
+    return _reshaped(a, [*map(length, groups)])
 
 
 def _reshaped(a: Any, new: Sequence[int]) -> Any:

@@ -100,7 +100,7 @@ class Folds:
         if value.op in LOGARITHMS:
             add = [f"x = {weight}", f"{total} += {real}(0.0) if x == 1 else x", f"{ones} += {real}(x == 1)"]
             lines += nest(a.shape, add)
-            logarithm = f"np.log1p({total} + {ones})"
+            logarithm = f"log1p{real[1:]}({total} + {ones})"
             if value.op is log_probabilities.log_softmax_of:
                 lines += nest(a.shape, [f"{home.at(indices)} = {source} - {top} - {logarithm}"])
             else:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ...autodiff.rules import linalg, shape
+from .. import thresholds
 from ..elements.addresses import Place, row, viewed, whole
+from ..elements.expressions import has_expression
 from ..elements.function import NoMachineCode
 from ..graph.shapes import is_view, multiplications
 from ..graph.values import Value, label, operands
@@ -37,7 +39,7 @@ class MachineLoop:
         code, loop, storage = self.code, self.loop, self.storage
         if not code.starts_inside:
             code.rows = batch_of(loop, self.results)
-            code.work = loop.steps * sum(multiplications(v) for v in storage.body if v.op is linalg.matmul)
+            code.work = loop.steps * sum(map(_work, storage.body))
         self.placement.add_users(storage.body)
         self._inputs()
         for state in storage.states:
@@ -68,10 +70,13 @@ class MachineLoop:
         for v in self.storage.rows:
             self.placement.homes[v] = row(self.placement.place_of(self.loop.slices[v]))
         tiled = [v for v in body if v.op is linalg.matmul and goes_by_tiles(v, inside=True)]
+        stacks = [v for v in body if v.op in (linalg.matmul, linalg.contraction) and v.ndim > 2]
         for v in fixed:
             place = None
-            if v.op is shape.transpose and all(user in tiled for user in body if v in operands(user)):
-                place = viewed(v, self.placement.place_of(v.args[0]))  # packing reads it transposed, without a copy
+            if v.op in (shape.transpose, shape.swapaxes):
+                users = [user for user in body if v in operands(user)]
+                if all(user in tiled for user in users) or all(user in stacks for user in users):
+                    place = viewed(v, self.placement.place_of(v.args[0]))  # read as it lies, without a copy
             self.placement.homes[v] = place or self.placement.place_of(v)
         for product in tiled:
             if factors(product)[1] in fixed:
@@ -117,3 +122,14 @@ class MachineLoop:
         if result.inner not in self.storage.body or is_view(result.inner):
             raise NoMachineCode("a sum over time of something that isn't computed in the loop")
         self.placement.sums.setdefault(result.inner, []).append(whole(array, result.inner.shape))
+
+
+def _work(value: Value) -> int:
+    """The work of one operation, counted in multiplications of a large product."""
+    if value.op is linalg.matmul:
+        return multiplications(value)
+    if is_view(value):
+        return 0
+    if has_expression(value):
+        return thresholds.ELEMENT * value.size
+    return thresholds.ELEMENT_ALONG_AXES * max(v.size for v in (value, *operands(value)))

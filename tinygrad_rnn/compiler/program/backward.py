@@ -17,7 +17,7 @@ from ...autodiff.array_node import conformed
 from ...autodiff.registry import Primitive
 from ...autodiff.rules.parts import Parts
 from ...autodiff.scope import context
-from ..graph.shapes import has_several_results
+from ..graph.shapes import has_several_results, spreads_out
 from ..graph.trace import Trace, tracer
 from ..graph.values import Value, in_order, is_constant, new_input, operands
 from ..loops.loop import Carried, Loop, LoopResult
@@ -164,7 +164,9 @@ class _LoopBackward:
         self.fixed = [v for v in fixed if v in leading]
         self.carried = self._active_state(leading)
         moving = [*loop.befores, *loop.slices, *self.body]
-        self.forward_values = {v for v in moving if not has_several_results(v)}  # what can be handed over: arrays
+        self.forward_values = {  # what is handed over: arrays, unless it costs less to compute them again
+            v for v in moving if not has_several_results(v) and not spreads_out(v, loop.moves, loop.steps)
+        }
         self.sequences: dict[Value, Value] = {}
         self.cotangents = [new_input(c.after.shape, c.after.dtype, "g", c.before.name) for c in self.carried]
         self.inner = self._one_step(arrived)

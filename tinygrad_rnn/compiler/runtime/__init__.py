@@ -3,7 +3,7 @@
 - ``tiles``: how many rows of a product go together;
   ``threads``, ``blas``: rows and large products on threads of our own.
 - ``llvm_code``: generated text translated to LLVM's language.
-- ``fast_functions``: exp, tanh and sigmoid that vectorise; ``tiled_product``: products in tiles.
+- ``fast_functions``: exp, log, tanh and sigmoid that vectorise; ``tiled_product``: products in tiles.
 - ``division``: whole quotients and remainders as NumPy has them; ``places``: indices, checked as NumPy checks them.
 - ``scan``: linear recurrences by NumPy, in chunks of steps.
 - ``failures``: what is said when machine code can't be made;

@@ -1,10 +1,11 @@
-"""exp, tanh and sigmoid for machine code: a few multiplications each, and no branches.
+"""exp, log, tanh and sigmoid for machine code: a few multiplications each, and no branches.
 
 So a loop over them runs in vector registers, sixteen numbers abreast, where calls of the C library would go one by one.
 Their error is at most 3 units in the last place of the result (``MAXIMAL_ERROR``; tests measure it over
 the whole range); NaN stays NaN, overflow gives inf, and both tails of sigmoid keep their digits.
 
-Source: polynomials and argument reduction as in Moshier's Cephes library (expf.c, tanhf.c, exp.c, tanh.c).
+Source: polynomials and argument reduction as in Moshier's Cephes library (expf.c, logf.c, tanhf.c, exp.c, log.c,
+tanh.c).
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ if config.DISABLE_JIT:
         """The float with the bits of an integer of the same size."""
         return n.view(f32 if n.dtype == i32 else f64)
 
+    def bits_of_float(x: Any) -> Any:
+        """The integer of the same size with the bits of a float."""
+        return x.view(i32 if x.dtype == f32 else i64)
+
 else:
 
     @intrinsic
@@ -36,6 +41,16 @@ else:
             return builder.bitcast(args[0], context.get_value_type(result))
 
         return result(n), generate
+
+    @intrinsic
+    def bits_of_float(typing_context, x):  # type: ignore[no-untyped-def]
+        """The integer of the same size with the bits of a float."""
+        result = types.int32 if x == types.float32 else types.int64
+
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            return builder.bitcast(args[0], context.get_value_type(result))
+
+        return result(x), generate
 
 
 inline = njit(inline="never", forceinline=True, error_model="numpy", fastmath={"contract"})
@@ -118,3 +133,94 @@ def tanh64(x: Any) -> Any:
 def sigmoid64(x: Any) -> Any:
     """The sigmoid in double precision; see ``sigmoid32``."""
     return f64(1.0) / (f64(1.0) + exp64(-x))
+
+
+@inline
+def log32(x: Any) -> Any:
+    """log(x) = n log(2) + log(m), with m between the square roots of 1/2 and of 2."""
+    tiny = x < f32(1.1754944e-38)
+    y = x * f32(8388608.0) if tiny else x
+    k = bits_of_float(y)
+    n = (k - i32(0x3F3504F3)) >> i32(23)
+    m = float_of_bits(i32(k - (n << i32(23))))
+    e = f32(n) - (f32(23.0) if tiny else f32(0.0))
+    r = m - f32(1.0)
+    z = r * r
+    p = f32(7.0376836292e-2)
+    p = p * r - f32(1.1514610310e-1)
+    p = p * r + f32(1.1676998740e-1)
+    p = p * r - f32(1.2420140846e-1)
+    p = p * r + f32(1.4249322787e-1)
+    p = p * r - f32(1.6668057665e-1)
+    p = p * r + f32(2.0000714765e-1)
+    p = p * r - f32(2.4999993993e-1)
+    p = p * r + f32(3.3333331174e-1)
+    y = p * r * z + e * f32(-2.12194440e-4) - f32(0.5) * z
+    y = r + y + e * f32(0.693359375)
+    y = x if not x < f32(np.inf) else y  # infinite, or NaN
+    y = f32(np.nan) if x < f32(0.0) else y
+    return f32(-np.inf) if x == f32(0.0) else y
+
+
+@inline
+def log64(x: Any) -> Any:
+    """The logarithm in double precision; see ``log32``."""
+    tiny = x < f64(2.2250738585072014e-308)
+    y = x * f64(4503599627370496.0) if tiny else x
+    k = bits_of_float(y)
+    n = (k - i64(0x3FE6A09E667F3BCD)) >> i64(52)
+    m = float_of_bits(i64(k - (n << i64(52))))
+    e = f64(n) - (f64(52.0) if tiny else f64(0.0))
+    r = m - f64(1.0)
+    z = r * r
+    p = f64(1.01875663804580931796e-4)
+    p = p * r + f64(4.97494994976747001425e-1)
+    p = p * r + f64(4.70579119878881725854e0)
+    p = p * r + f64(1.44989225341610930846e1)
+    p = p * r + f64(1.79368678507819816313e1)
+    p = p * r + f64(7.70838733755885391666e0)
+    q = r + f64(1.12873587189167450590e1)
+    q = q * r + f64(4.52279145837532221105e1)
+    q = q * r + f64(8.29875266912776603211e1)
+    q = q * r + f64(7.11544750618563894466e1)
+    q = q * r + f64(2.31251620126765340583e1)
+    y = r * (z * p / q)
+    y = y - e * f64(2.121944400546905827679e-4) - f64(0.5) * z
+    y = r + y + e * f64(0.693359375)
+    y = x if not x < f64(np.inf) else y
+    y = f64(np.nan) if x < f64(0.0) else y
+    return f64(-np.inf) if x == f64(0.0) else y
+
+
+@inline
+def log1p32(x: Any) -> Any:
+    """log(1 + x), where the digits that are lost in the sum are made good."""
+    u = f32(1.0) + x
+    d = u - f32(1.0)
+    y = log32(u) * (x / d)
+    return x if d == f32(0.0) or not u < f32(np.inf) else y
+
+
+@inline
+def log1p64(x: Any) -> Any:
+    """log(1 + x) in double precision; see ``log1p32``."""
+    u = f64(1.0) + x
+    d = u - f64(1.0)
+    y = log64(u) * (x / d)
+    return x if d == f64(0.0) or not u < f64(np.inf) else y
+
+
+@inline
+def logaddexp32(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y)), less the larger one, so that no exponential is too large."""
+    larger = x if x > y else y
+    rest = log1p32(exp32(-abs(x - y)))
+    return x + f32(0.6931471805599453) if x == y else larger + rest
+
+
+@inline
+def logaddexp64(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y)), less the larger one, so that no exponential is too large."""
+    larger = x if x > y else y
+    rest = log1p64(exp64(-abs(x - y)))
+    return x + f64(0.6931471805599453) if x == y else larger + rest

@@ -102,6 +102,11 @@ def _float_of_bits(builder: Builder, n: Number) -> Number:
     return Number(kind, builder.bitcast(n.value, TYPES[kind]))
 
 
+def _bits_of_float(builder: Builder, x: Number) -> Number:
+    kind = "i32" if x.kind == "f32" else "i64"
+    return Number(kind, builder.bitcast(x.value, TYPES[kind]))
+
+
 def _scaled(factor: float) -> Function:
     return lambda builder, x: arithmetic(builder, ast.Mult, x, converted(builder, constant(factor), x.kind))
 
@@ -146,6 +151,7 @@ FUNCTIONS: dict[str, Function] = {
     "isfinite": _against_infinity(ast.Lt),
     "signbit": _sign_bit,
     "float_of_bits": _float_of_bits,
+    "bits_of_float": _bits_of_float,
     "degrees": _scaled(180 / math.pi),
     "radians": _scaled(math.pi / 180),
     "logaddexp": _log_of_sum("exp", math.log(2), 1.0),
