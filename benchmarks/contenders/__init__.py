@@ -10,8 +10,9 @@ the gradients as the library gives them. `use_threads(count)` is called first, w
   squares of every h.
 - `lstm(x, U, W, b)` and `gru(x, U, W, b, b_hn)`: the same with gates (i, f, g, o; r, z, n with the reset after the
   product), from zeros.
-- `attention(x, memory, U, C, W, b)`, `hmm(x, U, W)`, `hmm_scaled(x, U, W)`, `spiking(x, U, W)`, `clockwork(x, U, W, b)`,
-  `state_space(x, U, V, a)` and `soft_dtw(x, y)`: cells of other kinds, written out in `other_cells`.
+- `attention(x, memory, U, C, W, b)`, `hmm(x, U, W)`, `hmm_scaled(x, U, W)`, `spiking(x, U, W)`,
+  `clockwork(x, U, W, b)`, `state_space(x, U, V, a)` and `soft_dtw(x, y)`: cells of other kinds, written out in
+  `other_cells`.
 - `language(text, E, U, W, b, V, c)`: `text[:-1]` through the embedding E, an LSTM (U, W, b; gates i, f, g, o) from
   zeros, and the output layer (V, c); the loss is the mean cross-entropy of `text[1:]`. The step ends with gradients
   clipped to the norm `CLIP_NORM`, and an update by Adam with a learning rate of 0.
