@@ -159,7 +159,7 @@ class GeneratedExecutable(Executable):
         return renumbered("\n".join([*views, *(function.source for function in functions)]))
 
     def try_out(self, inputs: Sequence[np.ndarray]) -> None:
-        """Run once for nothing, so that numba compiles what it needs. What else fails fails again when it is needed.
+        """Run once for nothing, so that its machine code is made. What else fails fails again when it is needed.
 
         Raises:
             MachineCodeFailed: numba can't compile something.

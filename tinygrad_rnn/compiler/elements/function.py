@@ -1,4 +1,4 @@
-"""Machine code as text: a function while it is written, in Python that numba compiles.
+"""Machine code as text: a function while it is written, in Python that LLVM makes machine code of.
 
 It consists of kernels, which are functions of their own, and of lines that call them. Other modules decide what the
 kernels compute. This one keeps the arguments, their names inside, and loops over axes. The text depends on the length

@@ -1,4 +1,4 @@
-"""The executor that writes loops as text that numba makes machine code of.
+"""The executor that writes loops as text that machine code is made of.
 
 - ``placement``: which Value lies in which array (buffer assignment).
 - ``passes``: passes over elements; ``contractions``, ``products``: sums of products; ``folds``: what goes along axes;
