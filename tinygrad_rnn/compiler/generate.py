@@ -48,7 +48,7 @@ def generate(
     Raises:
         NoMachineCode: nothing of it can be machine code.
     """
-    alone = None if machine_code else lambda state: True  # machine code goes step by step as fast as memory allows
+    alone = None if machine_code else lambda state: True  # a scan was no faster in machine code
     program = scheduled(program, wanted, lifts_elements=not machine_code, may_be_alone=alone)
     if not machine_code:
         return program, written(program, executor.lines_for, fixed)
