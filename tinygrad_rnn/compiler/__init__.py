@@ -9,10 +9,10 @@ Each room stands on those before it; with the first two read, the idea is unders
 - ``loops``: the loop over time. What can be batched over time is hoisted or moved behind it (loop fission).
 - ``guards``: what a trace takes for granted, and what a traced function may not do.
 - ``program``: a traced function together with its backward pass, which is a loop again.
-- ``runtime``: what generated code calls while it runs (``machine_cache`` leads to a file of it by an earlier name).
+- ``runtime``: functions that generated code calls (``machine_cache`` is the earlier name of one of its files).
 - ``numpy_code``: the executor that writes calls of NumPy.
 - ``elements``: one function of machine code in the making, and how it finds and computes an element.
-- ``machine_code``: the executor that writes loops for numba; what stands around them is still NumPy's.
+- ``machine_code``: the executor that writes loops for numba; NumPy still computes what stands around them.
 - ``jax_code``: the executor that runs a program on JAX.
 - ``sizes``: one program for arguments of all lengths, read off three examples.
 
@@ -38,5 +38,5 @@ from .for_jax import to_jax
 
 __all__ = ["CannotCompile", "Compiled", "compile", "to_jax"]
 
-if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
+if not TYPE_CHECKING:  # else a type checker would believe that every name exists
     __getattr__ = did_you_mean.of_room(__name__, __all__)

@@ -1,4 +1,4 @@
-"""A loop over time with checkpoints, inside a plan: of every few steps no more is kept than the state before them.
+"""A loop over time with checkpoints, inside a plan: it keeps only the state before every few steps.
 
 The steps between two checkpoints are a program of their own. The plan calls it piece by piece, always in the same
 memory: forward, keeping the states; and in its backward pass from the last piece to the first, each computed again.
@@ -35,11 +35,11 @@ def unroll_checkpointed(
 ) -> tuple[Any, Any]:
     """Run a cell over a sequence inside a trace, with a checkpoint every few steps.
 
-    Where the trace isn't for a plan of NumPy's or of machine code, it is a loop without checkpoints: others know
-    nothing of memory. So it is where the state has its form only after a step.
+    The loop has no checkpoints if the trace is for another reader than NumPy or machine code, since those
+    don't manage memory; nor if the state gets its final form only in the first step.
 
     Args:
-        cell: as of ``unroll_traced``.
+        cell: as in ``unroll_traced``.
         xs: likewise.
         state: likewise.
         steps: likewise.
@@ -83,7 +83,7 @@ def _pieces(steps: int, reverse: bool, every: int) -> list[slice]:
 
 
 def _given(outputs: Sequence[Value], own: set[Value]) -> list[Value]:
-    """The Values that some others are made of in the end, besides constants and inputs of their own."""
+    """The Values on which some others depend in the end, without constants and their own inputs."""
 
     def parents(value: Value) -> list[Value]:
         return value.op.reads([value]) if isinstance(value, LoopResult) else operands(value)
@@ -98,18 +98,18 @@ def _inside(result: LoopResult) -> set[Value]:
 
 
 def _aligned(tree: Any, other: Any) -> Any:
-    """The second tree with its parts in the order of the first: those of dicts go by key."""
+    """The second tree, with the parts of its dicts in the order that they have in the first."""
     return tree_map(lambda _, a: a, tree, other)
 
 
 class CheckpointedLoop(OfKnownShapes):
-    """The operation: sequences, the state before the first step, and what else the steps read.
+    """The operation on sequences, the state before the first step, and what else the steps read.
 
-    It gives the outputs of all steps, the state after the last, and the states at the checkpoints.
+    It returns the outputs of all steps, the state after the last, and the states at the checkpoints.
 
     Args:
-        programs: the steps between two checkpoints, by their number.
-        pieces: where these are in the sequences, in the order in which they are taken.
+        programs: for a number of steps, the program that runs so many between two checkpoints.
+        pieces: the positions of these pieces in the sequences, in the order in which they run.
         sequences: how many sequences there are.
         states: how many parts the state has.
         machine_code: whether these steps become machine code.
@@ -211,7 +211,7 @@ class CheckpointedLoop(OfKnownShapes):
 
 
 def _executable(program: Program, wanted: tuple[bool, ...], machine_code: bool) -> GeneratedExecutable:
-    """A program ready to run, by machine code if that is asked for and possible."""
+    """A program ready to run, as machine code if that is asked for and possible."""
     if machine_code:
         try:
             executable = GeneratedExecutable(*generate(program, wanted, machine_code=True))

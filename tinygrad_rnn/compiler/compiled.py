@@ -38,8 +38,8 @@ class Prepared(NamedTuple):
 
     Attributes:
         plan: the plan for the form of its arguments.
-        executable: what runs.
-        inputs: what it runs on: the arrays among the arguments, and the Tensors that the function uses besides.
+        executable: the generated code that runs.
+        inputs: its inputs: the arrays among the arguments, and the other Tensors that the function uses.
     """
 
     plan: Plan | PlanAt
@@ -50,19 +50,19 @@ class Prepared(NamedTuple):
 class Compiled:
     """A compiled function; made by ``compile``.
 
-    Called, it gives what the function gives. As the cell of an ``unroll``, it stands for the whole loop over time.
+    A call returns what the function returns. As the cell of an ``unroll``, it replaces the whole loop over time.
 
     Attributes:
-        function: what was compiled.
+        function: the function that was compiled.
         executor: "numpy", "numba", "auto" or "jax".
-        fallback: whether it runs as it is where it can't be compiled, or what is told so then.
+        fallback: whether the function runs uncompiled where it can't be compiled; or a function to call with the error.
     """
 
     def __init__(self, function: Callable[..., Any], executor: str, fallback: Fallback) -> None:
         self.function = function
         self.executor = executor
         self.fallback = fallback
-        self._plans: dict[Any, Plan | PlanAt | None] = {}  # None for one that runs as it is: refused, or of Scalars
+        self._plans: dict[Any, Plan | PlanAt | None] = {}  # None if it runs uncompiled: refused, or of Scalars
         self._families: dict[Any, Family] = {}
         self._guards = Guards(function)
         self._has_warned = False
@@ -70,7 +70,7 @@ class Compiled:
 
     @property
     def plans(self) -> list[Plan]:
-        """The plans made so far; ``print`` shows what one does where, and whether for all lengths or for some alone.
+        """The plans so far; ``print`` shows what each computes where, and whether for all lengths or only for some.
 
         Example:
             >>> import numpy as np
@@ -112,7 +112,7 @@ class Compiled:
             state: a tree of arrays.
             steps: how many steps, at least 1.
             reverse: whether to go from the last step to the first.
-            step: the function, made to give a pair.
+            step: the function, wrapped so that it returns a pair.
             eager: ``eager(xs, state)`` does the same step by step.
 
         Returns:
@@ -135,11 +135,11 @@ class Compiled:
         """Run the plan for these arguments.
 
         Args:
-            function: gives what is to be traced, for a number of steps.
-            what: what it does, in a word.
+            function: returns the function to trace, for a number of steps.
+            what: a word for what it does.
             args: its arguments.
-            eager: the same step by step.
-            steps: how many steps, if a cell is to run over a sequence, the first of the arguments.
+            eager: computes the same step by step.
+            steps: the number of steps, if a cell is to run over a sequence, the first of the arguments.
         """
         if context.anomaly is not None:
             return eager(*args)
@@ -155,7 +155,7 @@ class Compiled:
         else:
             return plan.packed(results if call.outputs else (results,))
         try:
-            eager(*args)  # it fails, too, and says at which operation, in which layer and step
+            eager(*args)  # this fails too, and names the operation, the layer and the step
             raise failure
         finally:
             del failure  # whose traceback holds this frame, and so the arrays of the call
@@ -179,7 +179,7 @@ class Compiled:
     def _ready(
         self, request: Request, arrays: list[Any]
     ) -> tuple[Plan | PlanAt | None, Sequence[Any], Executable | None]:
-        """The plan for a request, what it runs on, and what runs; None where the function is to run as it is."""
+        """The plan for a request, its inputs, and its executable; None if the function is to run uncompiled."""
         plan = self._plan(request, arrays)
         if plan is None:
             return None, arrays, None
@@ -207,7 +207,7 @@ class Compiled:
         return plan
 
     def _drop_the_oldest(self) -> None:
-        """Keep no more plans than there may be; what stands for one plan at some sizes is small."""
+        """Drop the oldest plans beyond their limits: few large ones, more of those that share a plan for all sizes."""
         for is_small, most in ((False, thresholds.MOST_PLANS), (True, thresholds.MOST_SIZES)):
             keys = [key for key, plan in self._plans.items() if isinstance(plan, PlanAt) == is_small]
             for key in keys[: max(0, len(keys) - most)]:
@@ -231,7 +231,7 @@ class Compiled:
         return plan
 
     def _leave_to(self, plan: SizedPlan, form: Any) -> None:
-        """Drop what one plan for all lengths takes the place of: those that were for some of them."""
+        """Drop the plans for certain lengths that one plan for all lengths replaces."""
         for key, other in list(self._plans.items()):
             if key[0] == form and isinstance(other, PlanAt) and other.plan is not plan:
                 del self._plans[key]
@@ -332,9 +332,9 @@ class Compiled:
 def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: Fallback = False) -> Compiled:
     """Compile a cell, or any function of arrays with its loops over time, such as a whole loss.
 
-    The function is traced for each new form of its arguments: run on stand-ins that record what it does. From that come
-    a backward pass, by the same rules as always, and a plan: what doesn't need the recurrence leaves the loop over time
-    as large products, and all arrays are allocated once. The result is the same to rounding.
+    The function is traced for each new form of its arguments: it runs once on stand-ins that record what it does. From
+    this record, a backward pass is derived by the usual rules, and a plan is made: what doesn't need the recurrence
+    leaves the loop over time as large products, and all arrays are allocated once. Results are the same to rounding.
 
     Args:
         function: a cell, ``y, state = cell(x, state)``; or a function of arrays and trees of them, which calls
@@ -349,15 +349,16 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
             digits, so with "auto" a run can't be repeated bit for bit; with "auto:20" it can: each plan then
             runs on NumPy for 19 calls, and from the 20th on as machine code, for which it waits. "jax" runs it on
             JAX's first device, a GPU or TPU if there is one; see docs/scale.md for what differs there.
-        fallback: run it as it is where it can't be compiled, instead of raising; a function is called then with the
-            error that would have been raised, such as ``fallback=print``. Errors of its own are raised all the same.
+        fallback: whether to run the function uncompiled if it can't be compiled, instead of raising. If this is a
+            function, such as ``print``, it is called with the error that would have been raised. The function's own
+            errors are raised all the same.
 
     Raises:
         ValueError: there is no such executor.
-        ImportError: machine code is asked for, and numba isn't installed; or JAX, and that isn't.
-        CannotCompile: (when called) it asks for a value, as ``if h > 0`` does, draws random numbers inside, or counts
-            its calls; what it has changed is put back. It is a TypeError, as are the errors for what Tensors can't do,
-            such as ``out=``.
+        ImportError: machine code is asked for, but numba isn't installed; or JAX is asked for, but isn't installed.
+        CannotCompile: (when called) the function asks for a value, as ``if h > 0`` does, draws random numbers inside,
+            or counts its calls; its changes are undone. This is a TypeError, as are the errors for what Tensors can't
+            do, such as ``out=``.
 
     Example:
         >>> import numpy as np

@@ -25,15 +25,15 @@ class Executable(ABC):
     """A program, ready to run.
 
     Args:
-        program: what is computed.
-        output_shapes: the shapes of what it gives, if these are others than the program's.
-        other: the same program for arguments of other sizes, of which it takes over what holds for all.
+        program: the program to compute.
+        output_shapes: the shapes of its outputs, if they differ from the program's.
+        other: the same program for arguments of other sizes; this one shares whatever doesn't depend on the size.
 
     Attributes:
         program: as given.
-        outputs: the shape and dtype of everything that it gives.
-        notes: what its user should know of how it runs.
-        buffers: the arrays that are kept from call to call; None where that is another's business.
+        outputs: the shape and dtype of each output.
+        notes: remarks for the user on how it runs.
+        buffers: the arrays that are kept from call to call; None if another library manages the memory.
     """
 
     buffers: Sequence[Buffer] | None = None
@@ -52,7 +52,7 @@ class Executable(ABC):
         self._places: dict[tuple[bool, ...], list[int | None]] = {} if other is None else other._places
 
     def at(self: Same, sizes: tuple[int, ...]) -> Same:
-        """Itself: it is for arguments of certain sizes."""
+        """The executable itself: it is for arguments of certain sizes."""
         return self
 
     @abstractmethod
@@ -67,7 +67,7 @@ class Executable(ABC):
         """The start of the backward pass.
 
         Args:
-            used: for each output whether a cotangent has arrived there.
+            used: for each output, whether a cotangent has arrived there.
         """
         if used not in self._starts:
             zeros = [None if is_used else np.zeros(*form) for form, is_used in zip(self.outputs, used)]
@@ -87,8 +87,8 @@ class Run(Protocol):
     """A call of an executable.
 
     Attributes:
-        inputs: what it was given.
-        outputs: what the program gave.
+        inputs: the inputs of the call.
+        outputs: the outputs of the program.
     """
 
     inputs: Sequence[np.ndarray]
@@ -102,8 +102,8 @@ class Start(NamedTuple):
     """The start of a backward pass, also if cotangents have arrived at some of the outputs only.
 
     Attributes:
-        zeros: for each output the cotangent that stands for none; None where one has arrived. Not to be written to.
-        places: for each input where its gradient stands among those of ``Run.gradients``; None if there is none for it.
+        zeros: for each output without a cotangent the zeros that replace it, not to be written to; None for the others.
+        places: for each input the position of its gradient in ``Run.gradients``; None if it has none.
     """
 
     zeros: list[np.ndarray | None]
@@ -113,14 +113,14 @@ class Start(NamedTuple):
 class GeneratedExecutable(Executable):
     """A program with generated functions, and the memory that waits to be used again.
 
-    Memory holds what a forward pass saves, so it belongs to one call until its backward pass is done or not wanted any
-    more. Then the next call takes it: nothing is allocated, and it is in the processor's caches.
+    The memory holds what a forward pass saves, so it belongs to one call until the backward pass of that call is done
+    or no longer wanted. Then the next call takes it: nothing is allocated, and it is in the processor's caches.
 
     Args:
-        program: what is computed.
+        program: the program to compute.
         code: its functions and buffers.
-        output_shapes: as of ``Executable``.
-        other: as of ``Executable``; they share their memory.
+        output_shapes: as in ``Executable``.
+        other: as in ``Executable``; the two share their memory.
 
     Attributes:
         code: as given.
@@ -148,7 +148,7 @@ class GeneratedExecutable(Executable):
         """Compute the outputs."""
         try:
             memory = self._waiting.pop()
-        except IndexError:  # asking first whether one waits would let another thread take it in between
+        except IndexError:  # a test before the pop would let another thread take the last one in between
             memory = Memory()
         return GeneratedRun(self, memory, inputs)
 
@@ -159,7 +159,7 @@ class GeneratedExecutable(Executable):
         return renumbered("\n".join([*views, *(function.source for function in functions)]))
 
     def try_out(self, inputs: Sequence[np.ndarray]) -> None:
-        """Run once for nothing, so that its machine code is made. What else fails fails again when it is needed.
+        """Run once for nothing, so that its machine code is made. Any other failure will occur again in a real call.
 
         Raises:
             MachineCodeFailed: numba can't compile something.
@@ -171,7 +171,7 @@ class GeneratedExecutable(Executable):
                     run.gradients([np.zeros(shape, dtype) for shape, dtype in self.outputs])
         except MachineCodeFailed:
             raise
-        except Exception:  # such as a singular matrix; not yet of interest
+        except Exception:  # such as a singular matrix, which a real call will report
             return
 
     def take_back(self, memory: Memory) -> None:
@@ -187,7 +187,7 @@ def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence
 
 
 class Workspace:
-    """The buffers of one call, and what the functions are given of them.
+    """The buffers of one call, and the views of them that the functions take.
 
     Args:
         code: the functions.
@@ -214,7 +214,7 @@ class Memory:
         self._workspaces: dict[tuple[int, ...], Workspace] = {}  # by the sizes for which they were made
 
     def workspace(self, code: Code) -> Workspace:
-        """The workspace that the functions are given, at the sizes that the code is for."""
+        """The workspace that the functions take, for the sizes of this code."""
         try:
             return self._workspaces[code.sizes]
         except KeyError:
@@ -233,11 +233,11 @@ class Memory:
 
 
 class GeneratedRun:
-    """A call: its inputs and outputs, and its memory until that is given back.
+    """A call: its inputs and outputs, and its memory until the call returns it.
 
     Attributes:
-        inputs: what it was given.
-        outputs: what the program gave.
+        inputs: the inputs of the call.
+        outputs: the outputs of the program.
     """
 
     __slots__ = ("_executable", "_memory", "_saved", "_workspace", "inputs", "outputs")

@@ -16,11 +16,11 @@ Make = Callable[[Request, Sequence["tuple[int, ...]"], "set[int]"], SizedPlan]
 class Family:
     """Arguments of one form, apart from their lengths.
 
-    The first that are met get a plan of their own, since most functions are called with one size only. With the second
-    a plan is made for all; lengths that haven't differed so far are fixed in it, until they do.
+    The first arguments get a plan of their own, since most functions are called with one size only. When other lengths
+    come, one plan is made for all. Lengths that haven't differed so far are fixed in it, until they do.
 
     Attributes:
-        why_none: why there is no plan for all; "" if there is one, or none was made so far.
+        why_none: the reason why there is no plan for all; "" if there is one, or if none was tried yet.
     """
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Family:
         self._taken |= {n for v in plan.program.inputs for n in v.shape}
 
     def plan(self, request: Request, make: Make) -> PlanAt | None:
-        """The plan for all, at the lengths of a request; None if these need one of their own.
+        """The plan for all, at the lengths of a request; None if these lengths need a plan of their own.
 
         Args:
-            request: what is to be run.
+            request: the program to run.
             make: makes a plan.
         """
         lengths = request.lengths
@@ -56,7 +56,7 @@ class Family:
             why = "it does something else with arguments of other lengths"
         except (DependsOnSize, NotOnTensors) as error:
             why = str(error)
-        except Exception as error:  # the function fails, with arguments of lengths that aren't the caller's
+        except Exception as error:  # the function fails with lengths that we chose, not the caller
             why = f"with arguments of other lengths, {type(error).__name__}: {error}"
         if not self.why_none:
             self.why_none = why
@@ -64,11 +64,11 @@ class Family:
         return None
 
     def close(self, why: str) -> None:
-        """Make no plan for all any more."""
+        """Give up on a plan for all lengths."""
         self.why_none, self._plan, self._made = why, None, thresholds.MOST_SIZED_PLANS
 
     def _fitting(self, request: Request, make: Make) -> SizedPlan | None:
-        """The plan for all; a new one if it isn't for arguments like these, or is out of date."""
+        """The plan for all lengths; a new one if the old one doesn't fit these arguments, or is out of date."""
         plan = self._plan
         if plan is None or not plan.fits(request.lengths):
             if self._made >= thresholds.MOST_SIZED_PLANS or request.lengths in self._forms:

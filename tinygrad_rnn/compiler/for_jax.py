@@ -1,4 +1,4 @@
-"""``to_jax``: a function in plain NumPy, as one for programs in JAX."""
+"""``to_jax``: it turns a function in plain NumPy into a function for JAX programs."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from .program.tracing import traced
 def to_jax(
     function: Callable[..., Any], *, parameters: Mapping[str, Tensor] | None = None, own_gradient: bool = True
 ) -> Callable[..., Any]:
-    """Make a function of JAX arrays of one in plain NumPy: for ``jax.jit``, ``jax.vmap``, ``jax.grad`` and meshes.
+    """Turn a function in plain NumPy into one of JAX arrays, for ``jax.jit``, ``jax.vmap``, ``jax.grad`` and meshes.
 
-    It is traced and split as by ``compile``, whenever JAX calls it: put it into ``jax.jit``.
+    The function is traced and split as ``compile`` does it, each time that JAX calls it: so put it into ``jax.jit``.
 
     Args:
-        function: of arrays, trees of them, and settings. It gives an array or a tree of arrays.
-        parameters: Tensors that it uses, by name, which are to be an argument in JAX: the new function takes a dict of
-            arrays by these names first. Other Tensors are constants there, with the data that they have when it is
-            traced.
-        own_gradient: whether JAX takes this package's backward pass, which is faster, for its derivative. JAX can't
-            differentiate that again, nor push tangents forward; with False it differentiates what it sees by rules of
-            its own, to any order.
+        function: takes arrays, trees of arrays, and settings; returns an array or a tree of arrays.
+        parameters: Tensors that the function uses, by name, and that JAX is to pass as an argument: the first argument
+            of the new function is a dict of arrays with these names. All other Tensors become constants, with the
+            data that they have when the function is traced.
+        own_gradient: whether JAX uses this package's backward pass, which is faster, as the derivative. JAX can't
+            differentiate that again, nor push tangents forward. With False, JAX differentiates the forward pass by
+            its own rules, to any order.
 
     Returns:
-        The new function. Types are those that JAX has: set ``jax_enable_x64`` for float64. Where an index points past
-        the end of an axis, or a matrix has no inverse, all results are NaN.
+        The new function. Its types are limited to those that JAX has: set ``jax_enable_x64`` for float64. If an index
+        points past the end of an axis, or a matrix has no inverse, all results are NaN.
 
     Raises:
         ImportError: JAX isn't installed.
-        CannotCompile: (when called) as for ``compile``; or something is float64, and JAX has it switched off.
+        CannotCompile: (when called) as for ``compile``; or something is float64, which JAX has switched off.
 
     Example:
         >>> import jax
@@ -78,7 +78,7 @@ def _is_array(a: Any) -> bool:
 
 
 def _stand_in(a: Any) -> Any:
-    """An array of this form without elements of its own; anything else as it is."""
+    """An array of this form that takes no memory; anything else unchanged."""
     return np.broadcast_to(np.zeros((), a.dtype), a.shape) if _is_array(a) else a
 
 

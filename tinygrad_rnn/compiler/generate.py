@@ -5,9 +5,9 @@
     program = fissioned(differentiated(program, wanted))
     code = written(program, executor)
 
-Each pass gives a new program and leaves the old one as it is, so one trace serves calls with and without gradients, for
-NumPy and for machine code. Loops are split before they are differentiated: what has left a loop is then differentiated
-as what it has become, large products over all steps. What differentiation adds is split in turn.
+Each pass returns a new program and leaves the old one unchanged, so one trace serves calls with and without gradients,
+for NumPy and for machine code. Loops are split before they are differentiated: whatever has left a loop is then
+differentiated in its new form, as large products over all steps. What differentiation adds is split in turn.
 
 An executor is a function ``lines_for(writer, order, kept)`` that writes the lines which compute some Values and Loops.
 There are three: ``numpy_code.executor`` can write everything; ``machine_code.whole_program`` writes small programs that
@@ -39,14 +39,14 @@ def generate(
     """The program that runs for a traced one, and its functions.
 
     Args:
-        program: what ``traced`` gave.
+        program: a program from ``traced``.
         wanted: for each of its inputs, whether the gradient is wanted.
-        machine_code: whether loops become machine code; and all of it, if it is small.
-        fixed: if this is one of several examples, of which functions for arguments of all sizes will be made, the
-            lengths in it that don't follow the sizes.
+        machine_code: whether loops become machine code; a small program does so as a whole.
+        fixed: the lengths in it that don't follow the sizes, if this is one of several examples from which functions
+            for arguments of all sizes will be made.
 
     Raises:
-        NoMachineCode: nothing of it can be machine code.
+        NoMachineCode: no part of it can be machine code.
     """
     alone = None if machine_code else lambda state: True  # a scan was no faster in machine code
     program = scheduled(program, wanted, lifts_elements=not machine_code, may_be_alone=alone)
@@ -64,10 +64,10 @@ def scheduled(
     """A traced program, split and differentiated.
 
     Args:
-        program: what ``traced`` gave.
+        program: a program from ``traced``.
         wanted: for each of its inputs, whether the gradient is wanted.
-        lifts_elements: whether cheap operations leave loops, too; who computes them in the loop for nothing says no.
-        may_be_alone: which states become loops of their own, if they are linear recurrences; None for none.
+        lifts_elements: whether cheap operations leave loops, too; False for machine code, where they cost nothing.
+        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
 
     def split(program: Program, keeps_rules: bool) -> Program:
@@ -82,12 +82,12 @@ def written(program: Program, lines_for: Executor, fixed: Container[int] | None 
     """The functions of a program, as an executor writes them.
 
     Args:
-        program: what to compute.
+        program: the program to compute.
         lines_for: the executor.
-        fixed: as of ``generate``.
+        fixed: as in ``generate``.
 
     Raises:
-        NoMachineCode: it can't write something.
+        NoMachineCode: the executor can't write an operation.
     """
     writer = Writer(program, fixed)
     order = program.backward_order()

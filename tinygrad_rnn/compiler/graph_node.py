@@ -1,7 +1,7 @@
 """The node of a compiled call in the graph: a primitive that stands for everything the call does.
 
-Its backward pass runs generated code. Whoever wants to see inside, or to differentiate once more, expands it into the
-graph that the function itself records.
+Its backward pass runs generated code. To look inside, or to differentiate once more, expand it into the graph that
+the function itself records.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Call(Primitive):
     """A call of a compiled function.
 
     Args:
-        executable: what runs.
-        args: the function's arguments, trees and all.
-        inputs: what runs on: the arrays among the arguments, and the Tensors that the function uses besides.
+        executable: the executable that runs.
+        args: the function's arguments, with their trees.
+        inputs: its inputs: the arrays among the arguments, and the other Tensors that the function uses.
         eager: the function itself.
     """
 
@@ -46,7 +46,7 @@ class Call(Primitive):
         return self._run.outputs if self.outputs else self._run.outputs[0]
 
     def vjps(self, wanted: Sequence[int], g: Any, ans: Any, *args: Any) -> list[Any]:
-        """Cotangents of the inputs; recorded, if that of the result is."""
+        """The cotangents of the inputs; they are recorded if the cotangent of the result is."""
         cotangents = list(g) if self.outputs else [g]
         if isinstance(ans, Tensor):
             with resumed(ans.scope):
@@ -69,7 +69,7 @@ class Call(Primitive):
         """The results once more, as the function itself records them.
 
         Raises:
-            RuntimeError: a parameter was given other data since.
+            RuntimeError: a parameter has been given other data since the call.
         """
         arrays = () if self._run is None else self._run.inputs
         for a, array in zip(self._inputs, arrays):
@@ -96,11 +96,11 @@ class Call(Primitive):
         targets = frozenset(inputs)
         with enable_grad():
             reached = backward_walk(start, leading_to(ancestors(start, stop=targets), targets), targets=targets)
-        return [reached.pop(a, None) for a in inputs]  # where one stands twice, it has been given everything once
+        return [reached.pop(a, None) for a in inputs]  # an input that stands twice gets its whole gradient once
 
 
 def _as_given(a: Any, arrays: Iterator[np.ndarray]) -> Any:
-    """An argument as it was when the function ran: the caller may have written into his array since."""
+    """An argument as it was when the function ran: the caller may have written into the array since."""
     if not isinstance(a, (Tensor, np.ndarray)):
         return a
     array = next(arrays)

@@ -1,4 +1,4 @@
-"""A program that runs on JAX: the same calls as of generated code, with arrays that lie on JAX's device in between."""
+"""A program that runs on JAX: it is called like generated code, but keeps its arrays on JAX's device in between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def on_jax(program: Program, wanted: Sequence[bool]) -> JaxExecutable:
     """A traced program, split and differentiated, on JAX.
 
     Args:
-        program: what ``traced`` gave.
+        program: a program from ``traced``.
         wanted: for each of its inputs, whether the gradient is wanted.
 
     Raises:
@@ -33,16 +33,16 @@ def on_jax(program: Program, wanted: Sequence[bool]) -> JaxExecutable:
 class JaxExecutable(Executable):
     """A program on JAX's first device.
 
-    XLA takes new memory for each call. Of a CPU the system has to clear the pages of large arrays before they are
-    written, which takes as long as a fifth of an LSTM's step. So each pass is given the room that an earlier one has
-    left: its large arrays, which XLA may overwrite.
+    XLA takes new memory for each call. On a CPU, the system has to clear the pages of large arrays before they are
+    written, which takes as long as a fifth of an LSTM's step. So each pass gets *room* from an earlier one: its large
+    arrays, which XLA may overwrite.
 
     Args:
-        program: what is computed.
+        program: the program to compute.
 
     Attributes:
-        passes: both passes, for who puts them into a larger function of JAX.
-        forward: the forward pass, compiled; it takes room first.
+        passes: both passes, as parts for larger functions of JAX.
+        forward: the forward pass, compiled; its first argument is room.
         backward: the backward pass, likewise; None for a program without.
 
     Raises:
@@ -70,7 +70,7 @@ class JaxExecutable(Executable):
         """The room of an earlier call, or new room."""
         try:
             return self._waiting.pop()
-        except IndexError:  # asking first whether one waits would let another thread take it in between
+        except IndexError:  # a test before the pop would let another thread take the last one in between
             return Room(*([np.empty(form.shape, form.dtype) for form in forms] for forms in self._forms))
 
     def take_back(self, room: Room) -> None:
@@ -108,14 +108,14 @@ class Room(NamedTuple):
 
 
 def large(*arrays: Iterable[Any]) -> list[Any]:
-    """The large ones among arrays, or what is large on a CPU: other devices have memory of their own that waits."""
+    """The large arrays among these on a CPU, else none: other devices keep freed memory for reuse."""
     if jax.default_backend() != "cpu":
         return []
     return [a for some in arrays for a in some if a.size * a.dtype.itemsize >= thresholds.SMALLEST_ROOM]
 
 
 def _in_room(a_pass: Callable[..., Any]) -> Any:
-    """A pass, compiled, that takes room before its arguments, and puts its own large arrays there."""
+    """A compiled pass that takes room before its arguments, and writes its own large arrays there."""
     return jax.jit(lambda room, *args: a_pass(*args), donate_argnums=0, keep_unused=True)
 
 
@@ -123,8 +123,8 @@ class JaxRun:
     """A call of a program in JAX.
 
     Attributes:
-        inputs: what it was given.
-        outputs: what the program gave.
+        inputs: the inputs of the call.
+        outputs: the outputs of the program.
 
     Raises:
         IndexError: an index pointed past the end of an axis, or a matrix was singular.
@@ -134,7 +134,7 @@ class JaxRun:
 
     def __init__(self, executable: JaxExecutable, inputs: Sequence[np.ndarray]) -> None:
         self._executable, self.inputs = executable, inputs
-        self._room: Room | None = None  # while a pass writes there, which may fail
+        self._room: Room | None = None  # None while a pass writes there, since that may fail
         room = executable.room()
         with as_numpy_computes():
             arrays = [np.asarray(a, as_jax_has_it(a.dtype)) for a in inputs]

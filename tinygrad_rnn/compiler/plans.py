@@ -1,4 +1,4 @@
-"""Plans: what is kept of a compiled function for arguments of one form."""
+"""Plans: the traces and executables of a compiled function for arguments of one form."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class Plan:
     Args:
         function: what to trace.
         args: arguments of the form.
-        executor: "numpy", "numba", "jax", or "auto": NumPy at once, and machine code, which a thread makes meanwhile,
-            when it is ready; or, with "auto:20", from the 20th call on.
-        guards: what the plan depends on besides the function, which ``compiled`` watches.
-        watched: all that the function may look at, or change, besides arrays.
-        by_numpy: is told why there is no machine code, where there was to be some.
+        executor: "numpy", "numba" or "jax"; "auto" for NumPy until a thread has made the machine code; "auto:20" for
+            machine code from the 20th call on.
+        guards: the things that the plan depends on besides the function, which ``compiled`` watches.
+        watched: everything that the function may look at, or change, besides arrays.
+        by_numpy: called with the reason if machine code was asked for but can't be made.
 
     Attributes:
         captured: the Tensors that the function uses besides its arguments.
-        packed: makes of a tuple of results the tree that the function gives.
-        why_fixed: why it is for arguments of these lengths alone, where it was tried to make one for all.
+        packed: turns a tuple of results into the tree that the function returns.
+        why_fixed: the reason why this plan serves only these lengths, if a plan for all lengths was tried.
 
     Raises:
-        CannotCompile: it can't be traced.
+        CannotCompile: the function can't be traced.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Plan:
         self._switches_at = switching_call(executor)
         self._coming: dict[tuple[bool, ...], Coming] = {}
         self._say_by_numpy = by_numpy
-        self._by_numpy: dict[tuple[bool, ...], str] = {}  # why, though machine code was asked for
+        self._by_numpy: dict[tuple[bool, ...], str] = {}  # the reason, if machine code was asked for
         self.why_fixed = ""
 
     @property
@@ -86,12 +86,12 @@ class Plan:
         return traced(function, stand_ins(args), self._watched, executor)
 
     def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...] = ()) -> Executable:
-        """The best that there is so far, for gradients of these inputs.
+        """The best executable so far, for gradients of these inputs.
 
         Args:
-            wanted: for each input whether its gradient is wanted.
+            wanted: for each input, whether its gradient is wanted.
             inputs: Tensors and arrays.
-            sizes: their free lengths, if the plan is for arguments of many sizes.
+            sizes: the free lengths of the inputs, if the plan is for arguments of many sizes.
         """
         executable = self._executables.get(wanted)
         if executable is None:
@@ -103,7 +103,7 @@ class Plan:
     def _best_at_this_call(
         self, switches_at: int, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]
     ) -> Executable | SizedExecutable:
-        """The executable for a call with "auto": NumPy, or machine code once it is ready, or from its call on."""
+        """The executable for a call with "auto": NumPy's, or machine code if that is ready or its call has come."""
         calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
         begins_at = min(thresholds.CALLS_BEFORE_MACHINE_CODE, switches_at or thresholds.CALLS_BEFORE_MACHINE_CODE)
         if calls == begins_at and importlib.util.find_spec("numba"):
@@ -141,9 +141,8 @@ class Plan:
     def source(self) -> str:
         """The generated functions as text, for each set of gradients wanted so far: calls of NumPy, and loops.
 
-        Loops that are machine code are calls in it. What runs on JAX is in JAX's notation.
-        Names are made of a word and a number, counted from 0. A view of a
-        buffer is made but once, with the buffer: what it is stands in a comment.
+        A loop in machine code appears as a call. A program that runs on JAX is in JAX's notation. Names consist of a
+        word and a number, counted from 0. A view of a buffer is made only once, with the buffer; a comment shows how.
 
         Example:
             >>> import numpy as np
@@ -172,7 +171,7 @@ class Plan:
                 return executable
             except (NotOnTensors, DependsOnSize):
                 raise
-            except Exception as error:  # numba changes, and may fail in ways that nobody knows beforehand
+            except Exception as error:  # numba changes, and may fail in unforeseen ways
                 self._give_up(wanted, error)
         return self._generated(wanted, machine_code=False)
 
@@ -220,14 +219,14 @@ class Plan:
 
 
 class Coming:
-    """Machine code that a thread makes.
+    """Machine code while a thread makes it.
 
     Args:
         thread: the thread.
 
     Attributes:
         thread: as given.
-        executable: what it has made; None until it is ready.
+        executable: the finished executable; None until it is ready.
     """
 
     def __init__(self, thread: threading.Thread) -> None:
@@ -236,7 +235,7 @@ class Coming:
 
 
 def switching_call(executor: str) -> int | None:
-    """The call from which "auto:20" uses machine code: 20; 0 for "auto", which does when it is ready; else None."""
+    """The call from which machine code runs: 20 for "auto:20"; 0 for "auto": once it is ready; else None."""
     name, colon, call = executor.partition(":")
     if name != "auto" or (colon and not (call.isascii() and call.isdigit() and int(call))):
         return None
@@ -248,7 +247,7 @@ def stand_ins(args: tuple[Any, ...], lengths: Iterable[int] | None = None) -> tu
 
     Args:
         args: the arguments.
-        lengths: the lengths of all their axes, if these are to be others.
+        lengths: the new lengths of all their axes, if they are to change.
     """
     remaining = None if lengths is None else iter(lengths)
 

@@ -1,4 +1,4 @@
-"""A plan in words: what left the loop, what stayed, what was joined, and the memory and work of each part."""
+"""A plan in words: which operations left the loop, stayed or were joined, and the memory and work of each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ UNITS = ["", "k", "M", "G", "T"]
 def described(program: Program, buffers: Sequence[Buffer] | None) -> str:
     """A program, part by part.
 
-    Every line says what is computed, with its shape, the floating-point operations that it takes and the memory of its
-    result. "Outside" is computed once for all steps; under a loop stands what is left to each step.
+    Every line names an operation, with its shape, its floating-point operations and the memory of its result. Lines
+    with "outside" are computed once for all steps; the lines under a loop are computed at each step.
 
     Args:
-        program: what is computed.
+        program: the program to print.
         buffers: the arrays that are kept from call to call, if that is known.
     """
     lines = _direction("forward", program.forward_order(), program.results)

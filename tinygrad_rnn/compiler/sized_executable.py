@@ -18,7 +18,7 @@ class SizedExecutable:
 
     Args:
         made: the program and its code, for arguments of several sizes.
-        sizes: these sizes, by name: one number for each.
+        sizes: those sizes: for each name, its value in each example.
 
     Attributes:
         program: the first of these programs.
@@ -38,7 +38,7 @@ class SizedExecutable:
         self._known: dict[tuple[int, ...], GeneratedExecutable] = {}
 
     def at(self, sizes: tuple[int, ...]) -> GeneratedExecutable:
-        """The one for arguments of certain sizes: a matter of microseconds, at the first call with these."""
+        """The executable for arguments of certain sizes; making it takes microseconds, at the first call with these."""
         found = self._known.get(sizes)
         if found is None:
             if len(self._known) >= thresholds.MOST_SIZES:

@@ -28,10 +28,10 @@ class Request(NamedTuple):
     Attributes:
         form: the form of the arguments, apart from their lengths.
         lengths: the number of steps, if that is given, and the lengths of all axes of the arguments.
-        function: gives the function to trace, for a number of steps (0 if that isn't given).
+        function: returns the function to trace, for a number of steps (0 if that isn't given).
         args: its arguments.
-        things: what may hold anything, among the arguments.
-        over_time: whether it is a cell that runs over a sequence, the first of the arguments; then the first of the
+        things: the arguments that may hold anything, such as models.
+        over_time: whether the function is a cell that runs over a sequence, its first argument; then the first of the
             lengths is the number of steps.
     """
 
@@ -47,7 +47,7 @@ class Request(NamedTuple):
         return traced_once(self.function(lengths[0] if self.over_time else 0), self.arguments(lengths), executor)
 
     def unseen(self) -> set[int]:
-        """The places, among the lengths, that a cell doesn't see: the number of steps, and first axes of sequences."""
+        """The positions of lengths that a cell doesn't see: the number of steps, and the first axes of sequences."""
         ndims = [a.ndim for a in leaves(self.args[0])] if self.over_time else []
         return {1 + sum(ndims[:i]) for i in range(len(ndims))} | ({0} if self.over_time else set())
 
@@ -66,10 +66,10 @@ class SizedPlan(Plan):
         request: what to trace; its arguments are of the last of the forms.
         forms: the lengths of arguments at several calls.
         taken: lengths of what the function uses besides.
-        executor: as of ``Plan``.
-        guards: as of ``Plan``.
-        watched: as of ``Plan``.
-        by_numpy: as of ``Plan``.
+        executor: as in ``Plan``.
+        guards: as in ``Plan``.
+        watched: as in ``Plan``.
+        by_numpy: as in ``Plan``.
 
     Raises:
         DependsOnSize: it does something else for arguments of other sizes.

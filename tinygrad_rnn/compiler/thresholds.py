@@ -1,10 +1,10 @@
-"""The thresholds at which another way becomes faster: all numbers by which the compiler chooses, on one page.
+"""The thresholds at which another method becomes faster: all numbers by which the compiler chooses, on one page.
 
 None of them changes what is computed, only how fast, or how much memory is kept. All were chosen on one machine, the
 two-core AMD EPYC with AVX-512 of ``benchmarks/RESULTS.md``, with NumPy's wheel (OpenBLAS) and numba, by the rows of
 ``python -m benchmarks compiled``: Elman networks and LSTMs from S (B=1, d=16, T=20) to L. On another machine they may
-lie elsewhere; near its threshold, either way is about as fast. Work is counted in multiplications of a matrix product,
-arrays in elements.
+lie elsewhere; near its threshold, either method is about as fast. Work is counted in multiplications of a matrix
+product, arrays in elements.
 
 The tiles of products aren't among these numbers: they follow the processor's registers (``runtime.tiles``). They were
 measured with AVX2 as well, and are faster than BLAS in loops of all these sizes; so no size sends a loop to BLAS.
@@ -14,32 +14,34 @@ from __future__ import annotations
 
 # --- plans and memory ------------------------------------------------------------------------------------------------
 
-# Plans of one function: each keeps buffers of its own, and data of many lengths would fill the memory.
+# The most plans of one function: each keeps its own buffers, and data of many lengths would fill the memory.
 MOST_PLANS = 32
 
-# Times that a plan for arguments of all lengths is made anew, since other lengths differ than those that did before.
+# How often a plan for all lengths is made anew, because lengths differ now that didn't before.
 MOST_SIZED_PLANS = 8
 
-# Sizes of arguments for which the memory of a call keeps its views; to make them anew takes microseconds.
+# The number of sizes for which the memory of a call keeps its views; making them anew takes microseconds.
 MOST_SIZES = 256
 
-# Elements of an array over all steps from which an elementwise operation that spreads its operands out, by at least
-# such a factor, stays in the loop and isn't kept: a hidden Markov model would keep 128 times what its states need.
+# An elementwise operation stays in the loop, and its results aren't kept, if they would have at least this many
+# elements over all steps and this many times those of its operands: a hidden Markov model would keep 128 times its
+# states.
 MOST_AT_ALL_STEPS, SPREAD = 2**20, 8
 
-# Memory that waits to be used again: for as many calls of one program as a training step in windows may have under way.
+# The number of calls whose memory waits to be used again: a training step in windows has several calls under way.
 MOST_WAITING = 32
 
-# Bytes from which arrays of a program on JAX are room for its next call. The C library keeps the pages of smaller ones.
+# Bytes from which arrays of a program on JAX are reused by its next call. The C library keeps the pages of smaller
+# ones.
 SMALLEST_ROOM = 2**20
 
-# Calls from which machine code is made with executor="auto": a function that is called once isn't worth seconds.
+# The call from which executor="auto" makes machine code: a function that is called once isn't worth seconds.
 CALLS_BEFORE_MACHINE_CODE = 2
 
 # --- NumPy and its BLAS ----------------------------------------------------------------------------------------------
 
-# Work up to which a product outside of loops gains nothing from a second thread of ours. If something else runs on its
-# core, it waits for that: a step of 0.4 ms was seen to take 40 ms.
+# Work up to which a product outside of loops gains nothing from a second thread of ours. If another process runs on the
+# second core, the product waits for it: a step of 0.4 ms was seen to take 40 ms.
 SHARED_PRODUCT = 2**23
 
 # Work up to which a product in a loop gains nothing from BLAS's own threads. They begin at once, as they don't sleep in
@@ -63,16 +65,16 @@ SMALL_VALUE = 2**14
 # Elements from which elementwise work around loops is worth a call of machine code: it then goes through memory once.
 SMALLEST_PASS = 2**10
 
-# Work up to which a product is a loop of its own: before and after loops over time, and inside of them, where its
-# matrix is packed once for all steps, so that tiles pay from a few hundred multiplications on.
+# Work up to which a product is a plain loop: outside of loops over time, and inside of them, where its matrix is packed
+# once for all steps, so that tiles pay from a few hundred multiplications on.
 SMALL_PRODUCT = 2**15
 SMALL_PRODUCT_INSIDE = 2**9
 
-# Products that such a small loop adds up before it writes: each has to wait for the one before it to be written.
+# Products that such a plain loop adds up before it writes: each write has to wait for the one before it.
 UNROLLED = 8
 
-# Work that an element of an operation along axes takes, and one of an elementwise operation, beside a multiplication in
-# tiles of a product: an exponential or two, and numbers that come from memory.
+# The work of one element of an operation along axes, and of an elementwise operation, in multiplications of a tiled
+# product: an exponential or two, and numbers that come from memory.
 ELEMENT_ALONG_AXES, ELEMENT = 16, 4
 
 # Work of a whole loop over time up to which a second thread costs more than it brings: its rows aren't shared.
@@ -84,6 +86,6 @@ SMALL_SUM = 2**15
 # Exponents up to which a power is written out as products.
 LARGEST_POWER = 8
 
-# Lengths of a last axis that LLVM isn't told. It unrolls such a loop before it looks for vectors, and then finds none:
-# a tanh takes ten times as long. What it has to know is only the power of two by which the length can be divided.
+# Lengths of a last axis that aren't shown to LLVM. It would unroll such a loop before it looks for vectors, and then
+# find none: a tanh takes ten times as long. It only has to know the power of two that divides the length.
 SHORT_AXIS = range(4, 32)

@@ -21,7 +21,7 @@ class Place(NamedTuple):
     Attributes:
         array: the name of the array.
         lead: the first index, a time step or a turn; None if there is none.
-        indices_of: gives the other indices of the array for those of the Value.
+        indices_of: returns the other indices of the array, for those of the Value.
         sizes: the shape of the array without the first index.
         offset: if the elements lie as a matrix in rows: the column of the first one; None if they don't.
         transposed: whether rows and columns of that matrix are exchanged.
@@ -83,7 +83,7 @@ def sliced(place: Place, of: tuple[int, ...], index: tuple[object, ...]) -> Plac
 
 
 def _spelled_out(index: tuple[object, ...], ndim: int) -> tuple[object, ...]:
-    """An index with a part for each of the axes, and for each new one."""
+    """An index with one part for each of the axes and for each new axis."""
     missing = ndim - sum(part is not None and part is not Ellipsis for part in index)
     at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
     return (*index[:at], *(slice(None),) * missing, *index[at + 1 :])
@@ -94,13 +94,13 @@ def chosen(
 ) -> Place:
     """The place of an index with arrays of whole numbers in it, into a Value of shape ``of``.
 
-    As in NumPy, their axes stand where they stood, together; and in front, if a slice comes between two of them.
+    As in NumPy, the axes of these arrays stand together in their place, or in front if a slice separates two of them.
 
     Args:
-        place: that of the whole.
-        of: its shape.
+        place: the place of the whole.
+        of: the shape of the whole.
         index: ints, slices, None, and arrays, as Values.
-        element: gives the text of an element of such an array: a place along an axis of this length.
+        element: returns the text of an element of such an array, which is a place along an axis of this length.
     """
     index = _spelled_out(index, len(of))
     counts = [i for i, part in enumerate(index) if not (part is None or isinstance(part, slice))]
@@ -134,7 +134,7 @@ def _counted(indices: Indices, axis: int | None, start: int, step: int) -> str:
 
 
 def _offset(place: Place, index: tuple[object, ...], counted: list[tuple[int | None, int, int]]) -> int | None:
-    """The offset of the matrix of a part, if all rows are taken and adjacent columns; else None."""
+    """The offset of the matrix of a part, if the part has all rows and adjacent columns; else None."""
     plain = all(isinstance(part, slice) for part in index) and not place.transposed and counted
     if not plain or place.offset is None or any(start or step != 1 for _, start, step in counted[:-1]):
         return None
@@ -142,7 +142,7 @@ def _offset(place: Place, index: tuple[object, ...], counted: list[tuple[int | N
 
 
 def viewed(value: Value, place: Place) -> Place | None:
-    """The place of a view, from that of what it views; None if it isn't so simple."""
+    """The place of a view, from the place of its base; None if no such place describes it."""
     base = value.args[0]
     if value.op is indexing.getitem:
         index = value.args[1]
@@ -176,7 +176,7 @@ def _reordered(place: Place, value: Value) -> Place:
 
 
 def _regrouped(place: Place, old: tuple[int, ...], new: tuple[int, ...]) -> Place | None:
-    """Axes of length 1 put in or left out."""
+    """The place after axes of length 1 were inserted or removed."""
     kept = [i for i, n in enumerate(new) if n != 1]
     if [n for n in old if n != 1] != [new[i] for i in kept]:
         return None

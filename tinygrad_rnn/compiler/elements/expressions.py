@@ -22,7 +22,7 @@ BINARY = {
     np.less: "<", np.less_equal: "<=", np.greater: ">", np.greater_equal: ">=", np.equal: "==", np.not_equal: "!=",
     np.logical_and: "and", np.logical_or: "or", np.logical_xor: "!=",
 }  # fmt: skip
-BITS = {np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^"}  # of whole numbers; of conditions, they are logic
+BITS = {np.bitwise_and: "&", np.bitwise_or: "|", np.bitwise_xor: "^"}  # whole numbers; for conditions they are logical
 OF_CONDITIONS = {
     np.bitwise_and: "and", np.bitwise_or: "or", np.bitwise_xor: "!=",
     elementwise.multiply: "and", elementwise.add: "or", elementwise.minimum: "and", elementwise.maximum: "or",
@@ -30,7 +30,7 @@ OF_CONDITIONS = {
 COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
 LOGIC = {np.logical_and, np.logical_or, np.logical_xor, np.logical_not}
 
-# Those of numba, which keep NumPy's zeros, infinities and NaN; its sign, floor_divide and remainder don't.
+# numba's versions of these keep NumPy's zeros, infinities and NaN; its sign, floor_divide and remainder don't.
 OF_NUMBA = """
     log2 log10 exp2 expm1 sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh
     floor ceil trunc rint fabs degrees radians
@@ -63,7 +63,7 @@ UNARY = {
 
 
 def expression(value: Value, args: list[str]) -> str | None:
-    """The expression of an elementwise Value of numbers that have these names; None if there is none.
+    """The expression of an elementwise Value whose operands have these names; None if there is none.
 
     The numbers are of the type in which the Value is computed (``computed_in``).
     """
@@ -99,7 +99,7 @@ def _power(value: Value, real: str, x: str) -> str:
 
 
 def _choice(condition: str) -> Expression:
-    """The first of two numbers if a condition holds, else the second: of equals, as of zeros, the second, as NumPy."""
+    """The first of two numbers if a condition holds, else the second; the second of two equal ones, as NumPy does."""
     text = f"({{0}} if ({condition}) else {{1}})"
     return lambda value, real, x, y: text.format(x, y)
 
@@ -167,7 +167,7 @@ DIVIDES = {
 
 
 ARITHMETIC = {elementwise.add, elementwise.subtract, elementwise.multiply}
-# What is done with whole numbers, too, in 64 bits; a result of fewer is wrapped, as NumPy's.
+# Operations that whole numbers have, too, in 64 bits; a result of fewer bits is wrapped, as in NumPy.
 WHOLE = {
     *ARITHMETIC, elementwise.where, elementwise.negative, elementwise.absolute, elementwise.square,
     elementwise.maximum, elementwise.minimum, elementwise.clipped, stop_gradient, np.invert, *DIVIDES, *BITS,
@@ -184,7 +184,7 @@ def has_expression(value: Value) -> bool:
 def computed_in(value: Value) -> np.dtype | None:
     """The type to which an elementwise operation converts its operands, as NumPy does; None without machine code.
 
-    It is a float's, bool, or int64, which stands for all whole numbers.
+    The type is a float type, bool, or int64, which stands for all whole numbers.
     """
     op = value.op
     if op is shape.cast:
@@ -217,7 +217,7 @@ def operand_type(user: Value, place: int) -> np.dtype:
 
 
 def _common(dtypes: list[np.dtype], numbers: list[Any]) -> np.dtype:
-    """The type in which numbers of these types are compared; Python's own numbers take that of the others."""
+    """The type in which numbers of these types are compared; Python's own numbers take the type of the others."""
     dtype = np.result_type(*dtypes)
     if dtype.kind == "f":
         return dtype
@@ -227,7 +227,7 @@ def _common(dtypes: list[np.dtype], numbers: list[Any]) -> np.dtype:
 
 
 def converted(text: str, old: np.dtype, new: np.dtype) -> str:
-    """The expression of a number of one type as one of another."""
+    """The expression that converts a number of one type to another type."""
     if old == new:
         return text
     if new.kind == "b":
@@ -247,7 +247,7 @@ def literal(a: Any, dtype: np.dtype) -> str:
 
 
 def number(a: Any, real: str) -> str:
-    """The text of a number of a type, be it infinite or NaN."""
+    """The text of a number of a type, also if it is infinite or NaN."""
     return f"{real}({float(a)!r})".replace("inf", "np.inf").replace("nan", "np.nan")
 
 

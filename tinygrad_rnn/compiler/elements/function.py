@@ -1,4 +1,4 @@
-"""Machine code as text: a function while it is written, in Python that LLVM makes machine code of.
+"""Machine code as text: a function while it is written, in Python that LLVM compiles.
 
 It consists of kernels, which are functions of their own, and of lines that call them. Other modules decide what the
 kernels compute. This one keeps the arguments, their names inside, and loops over axes. The text depends on the length
@@ -20,10 +20,10 @@ from ..runtime.threads import run_rows
 
 
 class NoMachineCode(Exception):
-    """Something has no machine-code form.
+    """The error for something that has no machine-code form.
 
     Args:
-        what: its name.
+        what: the name of the operation.
     """
 
     def __init__(self, what: str) -> None:
@@ -34,15 +34,15 @@ class MachineCode:
     """A function of machine code while it is written.
 
     Args:
-        writer: of the calling function.
+        writer: the Writer of the calling function.
         starts_inside: whether the first states of loops are made in the function itself, too.
 
     Attributes:
         writer: as given.
         starts_inside: as given.
         before: lines for the calling function, ahead of the call.
-        rows: how many rows (of first axes) threads may share; 0 if one computes all.
-        work: how many multiplications that takes.
+        rows: the number of rows (along first axes) that threads may share; 0 if one thread computes all.
+        work: the number of multiplications that all rows take.
     """
 
     def __init__(self, writer: Writer, starts_inside: bool = False) -> None:
@@ -50,8 +50,8 @@ class MachineCode:
         self.starts_inside = starts_inside
         self.before: list[str] = []
         self.rows = self.work = 0
-        self._arguments: dict[str, str] = {}  # what is passed -> what that is called inside
-        self._sizes: dict[int, str] = {}  # likewise for lengths of axes
+        self._arguments: dict[str, str] = {}  # outer expression -> parameter name
+        self._sizes: dict[int, str] = {}  # the same for lengths of axes
         self._buffers: dict[str, Buffer] = {}
         self._kernels: list[str] = []
         self._lines: list[str] = []
@@ -117,19 +117,19 @@ class MachineCode:
 
     @contextmanager
     def loop(self, header: str) -> Iterator[None]:
-        """A loop over time, around the lines that are written meanwhile."""
+        """A context that puts a loop over time around the lines written inside it."""
         self.line(header)
         outside, self._depth = self._depth, self._depth + "    "
         yield
         self._depth = outside
 
     def kernel(self, kind: str, lines: list[str], reorders: bool = False) -> None:
-        """A function of these lines, and a call of it.
+        """Add a function with these lines, and a call of it.
 
         Args:
-            kind: what to call it.
+            kind: the beginning of its name.
             lines: its text.
-            reorders: whether what it adds up may be added in any order, as vectors.
+            reorders: whether its sums may be added up in any order, and so in vectors.
         """
         known = {"t", "s", "first", "last", *self._arguments.values(), *self._sizes.values()}
         words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
@@ -143,7 +143,7 @@ class MachineCode:
         return self.nest_along(sizes, range(len(sizes)), lines)
 
     def nest_along(self, sizes: tuple[int, ...], axes: Sequence[int], lines: list[str]) -> list[str]:
-        """Lines inside loops over some axes, in this order, with indices i0, i1, ... that tell which axis it is."""
+        """Lines inside loops over some axes, in this order; the index of axis n is named i<n>."""
         nest, depth = [], ""
         for axis in axes:
             nest.append(f"{depth}for i{axis} in range({self.bounds(sizes[axis], axis, axis == len(sizes) - 1)}):")
@@ -151,7 +151,7 @@ class MachineCode:
         return [*nest, *(depth + line for line in lines)]
 
     def bounds(self, n: int, axis: int = 0, is_last: bool = False) -> str:
-        """The first and the last index of a loop along an axis; the first axis may be divided among threads."""
+        """The bounds of a loop along an axis; the first axis may be divided among threads."""
         if axis == 0 and self.rows:
             return "first, last"
         if not is_last or not self.is_written(n):
@@ -159,7 +159,7 @@ class MachineCode:
         return f"0, {self.size(n)} & -{n & -n}" if n in thresholds.SHORT_AXIS else f"0, {n}"
 
     def is_written(self, n: int) -> bool:
-        """Return True if a length may be a literal: LLVM then knows it, but it must be the same for all arguments."""
+        """Return True if a length may be a literal. LLVM then knows it, but it must be the same for all arguments."""
         return self.writer.fixed is None or n in self.writer.fixed
 
     def written(self, n: int) -> str:

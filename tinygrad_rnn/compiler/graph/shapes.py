@@ -1,7 +1,6 @@
 """Shapes and dtypes of results, found without computing them.
 
-For the operations that make large results there is a rule. For views, and for whatever is rare, the operation itself
-is run on dummies.
+Operations with large results have a rule each. Views and rare operations run on dummies instead.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from .values import Value, substitute
 
 Found = tuple[tuple[int, ...], Any]
 
-# Operations that act by element, but are declared by what matters more: that they are linear.
+# Operations that act by element, but are declared as linear, which matters more.
 ALSO_BY_ELEMENT = {elementwise.multiply, shape.cast}
 REDUCTIONS = {reductions.sum, reductions.mean, reductions.max, reductions.min, log_probabilities.log_sum_exp}
 # Operations along some axes that keep the shape.
@@ -35,9 +34,9 @@ class OfKnownShapes(registry.Primitive):
     """A primitive with several results of known shapes and dtypes: it needn't be run to find these.
 
     Args:
-        name: as of any primitive.
+        name: as in any primitive.
         forward: likewise.
-        vjps: likewise, one rule for all arguments.
+        vjps: likewise; one rule for all arguments.
         results: the shape and dtype of each result.
 
     Attributes:
@@ -78,8 +77,8 @@ def spreads_out(value: Value, moves: Callable[[Value], bool], steps: int) -> boo
 
     Args:
         value: the operation.
-        moves: says of an operand whether it changes from step to step.
-        steps: how many there are.
+        moves: returns whether an operand changes from step to step.
+        steps: the number of steps.
     """
     if not acts_by_element(value.op) or value.size * steps <= thresholds.MOST_AT_ALL_STEPS:
         return False
@@ -95,7 +94,7 @@ def is_view(value: Value) -> bool:
 
 
 def order_of_axes(value: Value) -> list[int]:
-    """The axes of the operand of a transpose, in the order in which it puts them: seen where all lengths differ."""
+    """The order in which a transpose puts the axes of its operand; found on an array whose lengths all differ."""
     lengths = tuple(range(2, value.args[0].ndim + 2))
     probe = np.broadcast_to(np.empty((), bool), lengths)
     return [lengths.index(n) for n in run(value.op, (probe, *value.args[1:]), value.keywords).shape]
@@ -157,7 +156,7 @@ def _by_element(op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Fou
         shapes = [a.shape if isinstance(a, Value) else np.shape(a) for a in args if a is not None]
         return np.broadcast_shapes(*shapes), dtype
     except ValueError:
-        run(op, substitute(args, dummy), substitute(keywords, dummy))  # fails in the operation's own words
+        run(op, substitute(args, dummy), substitute(keywords, dummy))  # raises the operation's own error
         raise
 
 
@@ -167,7 +166,7 @@ def dummy(value: Value) -> np.ndarray:
 
 
 def _typical(value: Value) -> np.ndarray:
-    """Numbers with which most functions can do something: matrices are positive definite, indices are in range."""
+    """Numbers that most functions accept: matrices are positive definite, indices are in range."""
     if value.dtype.kind != "f":
         return np.zeros(value.shape, value.dtype)
     numbers = np.random.default_rng(0).uniform(0.5, 1.5, value.shape)

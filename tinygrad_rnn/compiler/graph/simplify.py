@@ -1,6 +1,6 @@
 """Simplifications while recording: operations that change nothing, and shorter ways for others.
 
-A transpose of a transpose is what was there before; of several reshapes the last counts; a sum of a sum is one sum.
+A transpose of a transpose is the original array; only the last of several reshapes counts; a sum of a sum is one sum.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def simplified(
     """A shorter way to the same value, or None.
 
     Args:
-        made: gives the Value of an operation, its arguments and its keywords.
-        op: the operation that was asked for.
+        made: returns the Value of an operation with these arguments and keywords.
+        op: the operation to record.
         args: its arguments.
         keywords: its keywords.
         in_step: whether a step is being recorded that will stand in a loop.
@@ -56,10 +56,10 @@ def simplified(
 
 
 def _reordered_back(op: Any, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
-    """The Value before its axes were put in another order, if they are put back."""
+    """The Value before its axes were reordered, if this operation restores their order."""
     try:
         second = order_of_axes(Value(op, args, keywords, a.shape, a.dtype))
-    except ValueError:  # there is no such order: NumPy says it later
+    except ValueError:  # there is no such order; NumPy will raise for it later
         return None
     first, base = order_of_axes(a), a.args[0]
     return base if [first[axis] for axis in second] == [*range(a.ndim)] else None
@@ -67,7 +67,7 @@ def _reordered_back(op: Any, a: Value, args: tuple[Any, ...], keywords: dict[str
 
 def _transposed(made: Made, a: Value, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value | None:
     """An order of axes is spelled out only where it is neither the old one nor its reverse."""
-    inferred(shape.transpose, args, keywords)  # NumPy says it if there is no such order
+    inferred(shape.transpose, args, keywords)  # NumPy raises if there is no such order
     axes = keywords.get("axes", args[1] if len(args) > 1 else None)
     order = list(range(a.ndim))[::-1] if axes is None else [i % a.ndim for i in axes]
     if order == sorted(order):

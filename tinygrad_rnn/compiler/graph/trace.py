@@ -1,8 +1,8 @@
 """Tracing: run a function on stand-ins for arrays, and keep its operations as Values.
 
-A ``Tracer`` is a Tensor without elements. Wherever one goes, the operations that it meets are recorded and not run;
-Tensors that they meet are *captured*, as inputs of the program, and plain arrays become constants of it. What is
-recorded a second time is the first again, and what changes nothing (a transpose of a transpose) isn't recorded.
+A ``Tracer`` is a Tensor without elements. Operations on Tracers are recorded and not run. Other Tensors in these
+operations are *captured*, as inputs of the program, and plain arrays become its constants. An operation that was
+recorded before gives the same Value again, and what changes nothing (a transpose of a transpose) isn't recorded.
 
 Whatever asks for a value (``if h > 0``, ``float(h)``) is refused: the program will run on other values.
 """
@@ -49,12 +49,12 @@ class Tracer(Tensor):
         return False
 
     def backward(self, *args: Any, **keywords: Any) -> None:
-        """Refused: it would look at values."""
+        """Raise CannotCompile: ``backward`` needs values, and a trace has none."""
         raise errors.not_inside("backward()", "call it on what the compiled function gives")
 
     @property
     def requires_grad(self) -> bool:
-        """Refused: one trace serves calls with and without gradients."""
+        """Raise CannotCompile: one trace serves calls with and without gradients."""
         raise _no_value("requires_grad")
 
     @requires_grad.setter
@@ -95,12 +95,12 @@ class Trace:
     """The record of a function's operations so far.
 
     Args:
-        executor: for what the trace is made: "numpy", "numba" or "auto", of which loops may call programs of their own;
-            None for readers that know the operations alone.
+        executor: the executor for which the trace is made: "numpy", "numba" or "auto", whose loops may call programs of
+            their own; None for readers that know only the operations.
 
     Attributes:
         executor: as given.
-        captured: the Value of each Tensor that the function uses and that was there before.
+        captured: the Value of each Tensor that the function uses and that existed before the trace.
         inside: the functions with rules of their own that are being traced.
         in_step: whether a cell is being traced, whose steps will be a loop.
     """
@@ -111,12 +111,12 @@ class Trace:
         self.inside: set[Any] = set()
         self.in_step = False
         self._known: dict[Any, Value] = {}
-        self.given: set[Value] = set()  # what loops take from sequences: what it was made of isn't there in a step
+        self.given: set[Value] = set()  # rows of sequences: a step doesn't have the operands of a sequence
         self._began = next_serial()
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Take over every operation that this thread runs on Tensors."""
+        """A context in which every operation on Tensors in this thread is recorded here."""
         before = context.trace
         context.trace = self
         traces.append(self)
@@ -133,7 +133,7 @@ class Trace:
         """An operation on Tracers, Tensors, arrays and numbers: its result, not yet computed.
 
         Raises:
-            Exception: it has none; explained as if the operation ran as it is.
+            Exception: the operation fails on such arguments; the error is explained as in an ordinary run.
         """
         if isinstance(op, registry.Primitive):
             kept = (Tensor, tuple) if op in OF_ARRAYS_ALONE else (Tensor, tuple, list)  # lists may be axes elsewhere
@@ -160,22 +160,22 @@ class Trace:
         return self.made(op, self.lowered(args), {key: self.lowered(part) for key, part in keywords.items()})
 
     def detached(self, a: Tensor) -> Tracer:
-        """The same value, through which no gradient flows."""
+        """The same value, but no gradient flows through it."""
         return tracer(self._stopped(self.lowered(a)))
 
     def _stopped(self, value: Value) -> Value:
-        """A Value, through which no gradient flows: as inside ``no_grad()``."""
+        """A copy of a Value through which no gradient flows, as inside ``no_grad()``."""
         return self.made(stop_gradient, (value,), {}) if value.dtype.kind == "f" else value
 
     def _several(self, hidden: Tracer) -> Any:
-        """The results of an operation that has several: each selects from the tuple of all."""
+        """The results of an operation with several: each one selects from the tuple of all."""
         value = hidden._data
         results = example(value.op, value.args, value.keywords)
         selected = [self.record(indexing.output, (hidden, i)) for i in range(len(results))]
         return type(results)._make(selected) if hasattr(results, "_make") else tuple(selected)
 
     def record_plain(self, function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-        """A function without a gradient: what asks for a shape is answered, all else is recorded."""
+        """The result of a function without a gradient: questions about shapes are answered, all else is recorded."""
         if function in LOOKS_AT_SHAPE:
             return function(*map(_shape_of, args), **keywords)
         if function in LENGTH_BY_VALUES:
@@ -188,7 +188,7 @@ class Trace:
     # --- making values -------------------------------------------------------------------------------------------
 
     def lowered(self, a: Any) -> Any:
-        """An argument as a Value holds it: Values for arrays, all else as it is."""
+        """An argument as a Value holds it: arrays become Values, all else is unchanged."""
         if isinstance(a, Tracer):
             if a.serial < self._began:
                 raise _outlived("use")
@@ -202,7 +202,7 @@ class Trace:
         return a
 
     def _capture(self, tensor: Tensor) -> Value:
-        if tensor.serial > self._began:  # made inside, of numbers: a constant
+        if tensor.serial > self._began:  # made inside, from numbers: a constant
             return self._constant(tensor._data)
         if tensor not in self.captured:
             self.captured[tensor] = Value(None, (), {}, tensor.shape, tensor.dtype, "captured", tensor.name or "")
@@ -214,7 +214,7 @@ class Trace:
         return self.known(key, make)
 
     def made(self, op: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Value:
-        """The Value of an operation: a new one, or one that is known already."""
+        """The Value of an operation: a new one, or the same one if it was recorded before."""
         given = bool(args) and isinstance(args[0], Value) and args[0] in self.given
         shorter = None if given else simplified(self.made, op, args, keywords, self.in_step)
         if shorter is not None:
@@ -228,14 +228,14 @@ class Trace:
         return self.known(key, lambda: Value(op, args, keywords, *inferred(op, args, keywords)))
 
     def known(self, key: Any, make: Callable[[], Value]) -> Value:
-        """The Value that goes by a key; made, if it is asked for the first time."""
+        """The Value for a key; it is made the first time that it is asked for."""
         if key not in self._known:
             self._known[key] = make()
         return self._known[key]
 
 
 def recorded(trace: Trace, a: Any) -> Value:
-    """The Value behind something that a traced function gave."""
+    """The Value behind something that a traced function returned."""
     if isinstance(a, (Tensor, np.ndarray, np.generic, float, int)):
         array = a if isinstance(a, Tensor) else np.asarray(a)
         return trace.lowered(array)
@@ -243,18 +243,18 @@ def recorded(trace: Trace, a: Any) -> Value:
 
 
 def _shape_of(a: Any) -> Any:
-    """An argument as far as its shape can be seen: its array, or an array like it."""
+    """An array with the shape of an argument: its own array, or one like it."""
     value = a._data if isinstance(a, Tensor) else a
     return dummy(value) if isinstance(value, Value) else value
 
 
 def by_places(index: Any, shape: tuple[int, ...]) -> Any:
-    """An index in which each mask, an array of booleans, is replaced by the places that it selects."""
+    """The index with each mask, an array of booleans, replaced by the places that it selects."""
     parts = index if isinstance(index, tuple) else (index,)
     if not any(_is_mask(part) for part in parts):
         return index
     if all(isinstance(part, np.ndarray) or indexing.is_basic(part) for part in parts):
-        np.broadcast_to(False, shape)[index]  # NumPy says it if a mask doesn't fit; places always would
+        np.broadcast_to(False, shape)[index]  # NumPy raises if a mask doesn't fit; places always would
     return tuple(place for part in parts for place in (np.nonzero(part) if _is_mask(part) else (part,)))
 
 

@@ -1,8 +1,8 @@
-"""Values, of which a compiled program is made. Each knows its operation and its operands.
+"""Values, the parts of a compiled program. Each knows its operation and its operands.
 
-A program is given by its results: a Value from which no result is computed isn't part of it, so nothing has to be
-deleted. Values never change, and a Value that is recorded a second time is the first one again (hash-consing: this is
-how common subexpressions are eliminated; see ``trace``).
+Its results define a program: a Value that no result depends on isn't part of it, so nothing has to be deleted.
+Values never change, and an operation that is recorded twice gives the same Value (hash-consing: this is how common
+subexpressions are eliminated; see ``trace``).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Value:
     """An array that a program will have, once it runs: its shape and dtype, and how it is made.
 
     Attributes:
-        op: a Primitive, a NumPy function, or a Loop of which it is a result; None for an input or a constant.
-        args: the operands: Values, numbers, and what else the operation takes; tuples may hold Values in turn.
+        op: a Primitive, a NumPy function, or the Loop that computes it; None for an input or a constant.
+        args: the operands: Values, numbers, and other arguments of the operation; tuples may hold Values, too.
         keywords: the operation's keywords.
         shape: the length of each axis.
         dtype: the type of the elements.
-        array: of a constant, its elements.
-        kind: what part it plays, in a word of ours. Generated code calls it by that and its number.
-        name: what the user calls it, any text. It is shown, and never becomes code.
+        array: the elements of a constant; None for any other Value.
+        kind: a word for its role. In generated code, its name is this word with its number.
+        name: the user's name for it, any text. It is shown, and never becomes code.
     """
 
     __slots__ = ("args", "array", "dtype", "keywords", "kind", "name", "op", "serial", "shape")
@@ -72,7 +72,7 @@ class Value:
 
     @property
     def nbytes(self) -> int:
-        """The memory that it takes."""
+        """The memory that it takes, in bytes."""
         return self.size * self.dtype.itemsize
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
@@ -86,8 +86,8 @@ class Value:
 def label(value: Value) -> str:
     """The identifier of a Value in generated code, unique in a process: ``input_3``, ``state_5``, ``tanh_42``.
 
-    It is made of a word of ours, or the name that NumPy gives to an operation, and of a number. No text of a user's is
-    in it: the name of a Tensor may come from a file that somebody else has written.
+    It consists of a word of ours, or NumPy's name of the operation, and a number. No text of the user's is in it: the
+    name of a Tensor may come from a file that somebody else has written.
     """
     if value.kind == "value" and value.op is not None and name_of_operation(value) in NUMPY_NAMES:
         return f"{name_of_operation(value)}_{value.serial}"
@@ -122,7 +122,7 @@ def values_in(tree: Any) -> Iterator[Value]:
 
 
 def operands(value: Value) -> list[Value]:
-    """The Values that a value is made of. A result of a loop has none: what the loop reads is told by the loop."""
+    """The operands of a Value. A result of a loop has none: ask the loop for the Values that it reads."""
     return [] if value.op is None else [*values_in(value.args), *values_in(value.keywords)]
 
 
@@ -149,7 +149,7 @@ def in_order(
 
     Args:
         roots: where to begin. They come last.
-        stop: says of a value that it is not made here; it is left out, and so is what it is made of.
+        stop: returns True for a Value that isn't computed here; it is left out, with its operands.
         parents: the operands of a value.
     """
     order: list[Node] = []
@@ -170,7 +170,7 @@ class Dependence:
     """A test for Values that depend on given ones.
 
     Args:
-        sources: these Values. What they are made of in turn makes no difference.
+        sources: these Values. Their own operands make no difference.
 
     Attributes:
         sources: as given.
@@ -181,7 +181,7 @@ class Dependence:
         self._known = dict.fromkeys(self.sources, True)
 
     def __call__(self, value: Any) -> bool:
-        """Return True if a Value depends on them; False for anything but a Value."""
+        """Return True if a Value depends on the sources; False for anything but a Value."""
         if not isinstance(value, Value):
             return False
         for v in in_order([value], stop=lambda v: v in self._known):

@@ -3,7 +3,7 @@
 - ``argument_form``: the form of arguments; those of one form share a plan.
 - ``names_in_code``: the variables and attributes that a function's code mentions.
 - ``random_numbers``: random numbers may not be drawn while a function is traced.
-- ``watched``: what is kept of a value, to see whether it changes.
-- ``guards``: their values when it was traced; a plan is stale once one of them has changed.
-- ``side_effects``: what a function may not change itself.
+- ``watched``: the records of values by which their changes are seen.
+- ``guards``: the values when a function was traced; its plan is stale once one of them has changed.
+- ``side_effects``: the things that a function may not change itself.
 """

@@ -1,4 +1,4 @@
-"""The form of arguments: what a plan depends on of them, apart from the lengths of axes."""
+"""The form of arguments: all properties that a plan depends on, except the lengths of axes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMPARED = {int, bool, str, bytes, type(None)}
 
 
 class Itself:
-    """A key that is equal to no other thing than this one, however they compare."""
+    """A key that is equal only to the key of the same object, however the objects compare."""
 
     __slots__ = ("thing",)
 
@@ -32,9 +32,9 @@ def form_of(a: Any, arrays: list[Any], lengths: list[int], things: list[Any]) ->
 
     Args:
         a: an argument, or a tree of arguments.
-        arrays: gets the arrays in it.
-        lengths: gets the lengths of all their axes.
-        things: gets what may hold anything: models, settings.
+        arrays: a list to which the arrays in it are appended.
+        lengths: a list to which the lengths of all their axes are appended.
+        things: a list to which objects that may hold anything are appended: models, settings.
     """
     if isinstance(a, Tensor):
         arrays.append(a)
@@ -48,7 +48,7 @@ def form_of(a: Any, arrays: list[Any], lengths: list[int], things: list[Any]) ->
     if kind in COMPARED:
         return kind, a
     if kind is float:
-        return kind, repr(a)  # which tells -0.0 from 0.0, and one NaN not from another
+        return kind, repr(a)  # distinguishes -0.0 from 0.0, but not one NaN from another
     if isinstance(a, np.generic):
         return kind, a.dtype, a.tobytes()
     if isinstance(a, dict):

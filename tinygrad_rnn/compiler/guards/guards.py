@@ -4,8 +4,8 @@ A trace follows the Python code of a function once, and with it whatever that co
 attribute names, whether a model is training, which Parameters it holds. If one of those is replaced by something else,
 the function has to be traced again. The values *in* Tensors don't matter: they are read at each call.
 
-A function may also change such things itself. So they are spelled out as they are at one moment, for comparison with
-another, and they can be put back.
+A function may also change such things itself. So guards hold a snapshot of them, which can be compared with a later
+one, and restored.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ class Guards:
     Attributes:
         things: as given.
         generators: the generators of random numbers among what they use.
-        spelled: all that they use: where it is, its type, and a plain value as it is. All else is a number, given where
-            it is met first, so that a Tensor or an object that is made anew at each call is no difference.
+        spelled: all that they use: its location, its type, and the value itself if it is plain. Any other object is
+            replaced by a number in the order of first use, so that a Tensor or an object that is made anew at each
+            call makes no difference.
         watched: all that they use, by kind.
     """
 
@@ -71,7 +72,7 @@ class Guards:
         self.spelled: Spelled = []
         self._names, self._functions, self._closures, self._types = Names(), Functions(), Closures(), Types()
         self._mappings, self._parts, self._buffers = Mappings(), Parts(), Buffers()
-        self._numbers: dict[int, int] = {}  # by id; the things themselves are kept above, so no id is used again
+        self._numbers: dict[int, int] = {}  # by id; the things themselves are kept alive above, so no id is reused
         self._stack: list[tuple[Where, Any]] = []
         for thing in things:
             self._find(_called(thing), thing)
@@ -112,7 +113,7 @@ class Guards:
             self._watch_function(thing)
         elif isinstance(thing, type):
             self._watch_class(thing)
-        elif hasattr(type(thing), "over_time"):  # compiled: its plans come and go, but what it compiles is what it is
+        elif hasattr(type(thing), "over_time"):  # compiled: only its function counts, not its plans
             self._watch_parts(lambda: [thing.function])
         else:
             self._watch_elements(where, thing)
@@ -152,7 +153,7 @@ class Guards:
     def _watch_object(self, where: Where, thing: Any) -> None:
         self._watch_type(thing)
         attributes = getattr(thing, "__dict__", None)
-        if isinstance(attributes, dict):  # some answer to every name, but not with a dict
+        if isinstance(attributes, dict):  # some objects answer to every name, but not with a dict
             self._watch_entries(where, attributes)
         for read in _parts(thing):
             self._watch_parts(read)
@@ -193,7 +194,7 @@ class Guards:
 
 
 def _called(thing: Any) -> Where:
-    """The place of a thing without a name of its own: the name of its type."""
+    """The location of a thing without a name of its own: the name of its type."""
     return (thing.__name__ if isinstance(thing, (types.FunctionType, type)) else type(thing).__name__,)
 
 
@@ -202,7 +203,7 @@ def _element(key: Any) -> str:
 
 
 def _parts(thing: Any) -> Iterator[Read]:
-    """Functions that return the things that an object holds elsewhere than in its dict."""
+    """Functions that return the things that an object holds outside of its dict."""
     if isinstance(thing, types.MethodType):
         yield lambda: [thing.__self__, thing.__func__]
     elif isinstance(thing, (staticmethod, classmethod)):

@@ -1,4 +1,4 @@
-"""Names mentioned in code, and its owner: users' code may change, an installed library's doesn't."""
+"""Names mentioned in code, and whose code it is: users' code may change, an installed library's doesn't."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 LIBRARIES = {"numpy", __name__.partition(".")[0]}
 STANDARD = tuple(sysconfig.get_paths()[path] for path in ("stdlib", "platstdlib"))
-INSTALLED = {"site-packages", "dist-packages"}  # of this environment, of one that it stands on, or of the user
+INSTALLED = {"site-packages", "dist-packages"}  # of this environment, of its base environment, or of the user
 
 
 def is_of_library(thing: Any) -> bool:
@@ -38,11 +38,11 @@ class Mentions(NamedTuple):
     """The names in some code, and in the functions that it makes.
 
     Attributes:
-        variables: global variables. An attribute of the same name is none: the ``loss`` of a model has nothing to do
-            with the variable that a training loop sets at each step. Only code that looks variables up by their names,
-            as ``globals()["loss"]`` does, may mean any.
+        variables: global variables. An attribute of the same name doesn't count: the ``loss`` of a model has nothing to
+            do with the variable that a training loop sets at each step. Only in code that looks variables up by their
+            names, as ``globals()["loss"]`` does, may any name be a variable.
         imports: modules that it imports.
-        parts: what it may find in modules: attributes, and texts, which may be for ``getattr``.
+        parts: names that it may look up in modules: attributes, and strings, which may be for ``getattr``.
     """
 
     variables: frozenset[str]
@@ -86,7 +86,7 @@ def _with_inner(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _constants(constants: Iterable[Any]) -> Iterator[Any]:
-    """The constants of some code, and what stands in those that are tuples."""
+    """The constants of some code, with the elements of those that are tuples."""
     for constant in constants:
         if isinstance(constant, (tuple, frozenset)):
             yield from _constants(constant)
@@ -111,7 +111,7 @@ def modules_mentioned(found: Mentions, variables: dict[str, Any]) -> list[types.
 
     Args:
         found: the names in the code.
-        variables: its global variables.
+        variables: the global variables of the code.
     """
     package = variables.get("__package__")
     paths = [path for name in sorted(found.imports) for path in (name, f"{package}.{name}")]

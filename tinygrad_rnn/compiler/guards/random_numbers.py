@@ -1,9 +1,9 @@
-"""A trace can't hold random numbers: the same ones would come at each call. A function that draws some is found here.
+"""A trace can't hold random numbers: each call would get the same ones. This module finds functions that draw some.
 
-That a generator has moved on is seen in its state. Those that a function holds or names are its own. NumPy's and
-Python's shared ones belong to everybody, though: another thread may have drawn from them. So, if one of these has
-moved, the function is run again while what runs on this thread is watched, and the draw is the function's only if code
-that ran there can have made it: code that mentions the generator, or had it in a variable.
+The state of a generator shows whether it has moved on. Generators that a function holds or names are its own. The
+shared ones of NumPy and Python belong to everybody, though: another thread may have drawn from them. So if a shared
+one has moved, the function runs again while the code on this thread is watched. The draw counts as the function's only
+if code that ran there can have made it: code that mentions the generator, or had it in a variable.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _put_back_drawn(before: list[tuple[Any, Any]], run: Callable[[], Any], reach
 def used_by(run: Callable[[], Any], generators: Sequence[Any]) -> set[int]:
     """Return which generators the code that a function runs on this thread mentions, or has in a variable, by id.
 
-    While another profiler is at work that can't be put back, the code isn't watched, and all of them count as used.
+    While another profiler is at work that can't be restored, the code isn't watched, and all generators count as used.
     """
     asked = {id(generator) for generator in generators}
     profiler: Any = sys.getprofile()
@@ -90,7 +90,7 @@ def used_by(run: Callable[[], Any], generators: Sequence[Any]) -> set[int]:
 
     sys.setprofile(look)
     try:
-        with suppress(NotOnTensors):  # which was raised before, too, and is told by who ran it then
+        with suppress(NotOnTensors):  # it was raised in the first run, too, and is reported there
             run()
     finally:
         sys.setprofile(profiler)
@@ -98,7 +98,7 @@ def used_by(run: Callable[[], Any], generators: Sequence[Any]) -> set[int]:
 
 
 def _mentioned(frame: types.FrameType) -> Iterator[Any]:
-    """Yield what code may find in variables of its module and, by attributes and imports, in modules."""
+    """Yield the things that code may find in variables of its module and, by attributes and imports, in modules."""
     found, variables = mentions(frame.f_code), frame.f_globals
     waiting = [variables[name] for name in found.variables & variables.keys()]
     waiting += [sys.modules[name] for name in found.imports & sys.modules.keys()]

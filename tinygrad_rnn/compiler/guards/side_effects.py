@@ -30,7 +30,7 @@ def nothing_changed(things: Sequence[Any]) -> Iterator[None]:
         things: functions and models, as ``Guards`` takes them.
 
     Raises:
-        CannotCompile: something was changed.
+        CannotCompile: something has changed.
     """
     before = Guards(*things).spelled
     yield
@@ -40,11 +40,11 @@ def nothing_changed(things: Sequence[Any]) -> Iterator[None]:
 
 
 def difference(before: Spelled, after: Spelled) -> str | None:
-    """The first thing that isn't the same at two moments, with both values if they are plain; None if all is.
+    """The first thing that differs between two snapshots, with both values if they are plain; None if nothing does.
 
     Args:
-        before: the ``spelled`` of the Guards of some things.
-        after: that of later Guards of the same things.
+        before: ``spelled`` of the Guards of some things.
+        after: ``spelled`` of later Guards of the same things.
     """
     missing: Any = ((), None, None)
     for (where, kind, a), (place, other, b) in zip_longest(before, after, fillvalue=missing):

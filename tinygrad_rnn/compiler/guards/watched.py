@@ -1,7 +1,7 @@
 """The kinds of watched things: each remembers what it saw, can tell a change, and can undo it.
 
-They are asked at each call of a compiled function. So they compare by identity, in plain loops: a generator would cost
-as much as what it compares.
+Every call of a compiled function asks them. So they compare by identity, in plain loops: a generator expression would
+cost as much as the comparisons.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Names:
         return len(self._held) + len(self._missing)
 
     def watch(self, space: dict[str, Any], name: str) -> Any:
-        """Watch a variable; what it holds, or NOTHING."""
+        """Watch a variable; return its value, or NOTHING."""
         if name in space:
             return self._held.setdefault((id(space), name), (space, name, space[name]))[2]
         self._missing.setdefault(id(space), (space, set()))[1].add(name)
@@ -86,7 +86,7 @@ class Functions:
         return len(self._functions)
 
     def watch(self, function: types.FunctionType) -> tuple[Any, ...]:
-        """Watch a function; its parts."""
+        """Watch a function, and return its parts."""
         self._functions.append((function, attrgetter(*self.PARTS)(function)))
         return self._functions[-1][1]
 
@@ -120,13 +120,13 @@ class Closures:
         return len(self._cells)
 
     def watch(self, cell: types.CellType) -> Any:
-        """Watch a variable; what it holds, or NOTHING."""
+        """Watch a variable; return its value, or NOTHING."""
         self._cells.append(cell)
         self._held.append(_content(cell))
         return self._held[-1]
 
     def changed(self) -> bool:
-        """Return True if a variable holds something else."""
+        """Return True if a variable now holds something else."""
         try:
             return not all(map(is_, map(CONTENT, self._cells), self._held))
         except ValueError:  # a variable is empty
@@ -150,7 +150,7 @@ class Types:
         return len(self._things)
 
     def watch(self, thing: Any) -> type:
-        """Watch the class of a thing; which it is."""
+        """Watch the class of a thing, and return it."""
         self._things.append(thing)
         self._types.append(type(thing))
         return self._types[-1]
@@ -172,9 +172,9 @@ class Entries(NamedTuple):
     Attributes:
         mapping: the dict.
         keys: its keys, in their order.
-        now: a view of what lies there at any moment.
-        values: what lay there.
-        owner: the class whose attributes they are, which can't be set there; None of all others.
+        now: a live view of the values.
+        values: the values when they were recorded.
+        owner: the class whose attributes they are, since its dict can't be written to; None for anything else.
     """
 
     mapping: Mapping[Any, Any]
@@ -190,7 +190,7 @@ class Entries(NamedTuple):
             for name in {*self.mapping, *entries}:
                 if self.mapping.get(name, NOTHING) is not entries.get(name, NOTHING):
                     set_attribute(self.owner, name, entries.get(name, NOTHING))
-        elif isinstance(self.mapping, dict):  # others only show a dict, which is put back itself
+        elif isinstance(self.mapping, dict):  # any other mapping only shows a dict, which is itself restored
             own = methods_of(self.mapping)
             for key in [key for key in self.mapping if key not in entries]:
                 own.__delitem__(self.mapping, key)
@@ -212,8 +212,8 @@ class Mappings:
         return len(self._all)
 
     def watch(self, mapping: Mapping[Any, Any], owner: type | None = None) -> Entries:
-        """Watch a dict, or the attributes of an owner; what it holds."""
-        # What lies there: some dicts, asked in their own way, give something new each time.
+        """Watch a dict, or the attributes of an owner; return what it holds."""
+        # The stored values themselves: the own methods of some dicts return something new each time.
         now = methods_of(mapping).values(mapping) if isinstance(mapping, dict) else mapping.values()
         self._all.append(Entries(mapping, list(mapping), now, list(now), owner))
         return self._all[-1]
@@ -224,7 +224,7 @@ class Mappings:
             for mapping, keys, now, values, _ in self._all:
                 if list(mapping) != keys or not all(map(is_, now, values)):
                     return True
-        except Exception:  # of other keys, which needn't say in one word whether they are equal
+        except Exception:  # comparing keys may raise, or return something other than a boolean
             return True
         return False
 
@@ -258,7 +258,7 @@ class Parts:
         return False
 
     def put_back(self) -> None:
-        """Write what there was, where that can be done."""
+        """Restore the earlier parts, where that can be done."""
         for read, before, write in self._all:
             now = read()
             if write is not None and not same(now, before):
@@ -266,7 +266,7 @@ class Parts:
 
 
 class Buffers:
-    """The bytes of things that are nothing but memory."""
+    """The bytes of objects that are plain memory, such as arrays."""
 
     KINDS = (bytearray, memoryview, array)
 
@@ -277,7 +277,7 @@ class Buffers:
         return len(self._all)
 
     def watch(self, buffer: Any) -> bytes:
-        """Watch a buffer; its bytes."""
+        """Watch a buffer, and return its bytes."""
         self._all.append((buffer, _bytes_of(buffer)))
         return self._all[-1][1]
 
@@ -286,7 +286,7 @@ class Buffers:
         return any(_bytes_of(buffer) != before for buffer, before in self._all)
 
     def put_back(self) -> None:
-        """Write the bytes that were there."""
+        """Restore the earlier bytes."""
         for buffer, before in self._all:
             if _bytes_of(buffer) == before:
                 continue
@@ -299,7 +299,7 @@ class Buffers:
 
 
 def methods_of(mapping: Any) -> Any:
-    """The type whose methods show what lies in a dict: of an ordered one in its own order."""
+    """The type whose methods show what lies in a dict; OrderedDict for an ordered one, which has its own order."""
     return OrderedDict if isinstance(mapping, OrderedDict) else dict
 
 

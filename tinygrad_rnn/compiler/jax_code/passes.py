@@ -36,7 +36,7 @@ class Backward(NamedTuple):
     """The results of a backward pass.
 
     Attributes:
-        series: as of ``Forward``.
+        series: as in ``Forward``.
         gradients: those of the program, in order.
     """
 

@@ -44,7 +44,7 @@ def split(
         results: what is wanted of it.
         outside: what has taken the place of Values that it reads.
         lifts_elements: whether cheap operations are hoisted, too.
-        keeps_rules: as of ``lowered``.
+        keeps_rules: as in ``lowered``.
         may_be_alone: which states become loops of their own, if they are linear recurrences; None for none.
     """
     ends = with_others_outside(trace, loop.ends(results), loop.moves, outside)

@@ -25,7 +25,7 @@ def traced(
         function: takes the arguments, and gives an array or a tree of arrays.
         arguments: a tuple; the arrays in it (or in trees in it) become inputs of the program, all else is fixed.
         watched: what it may look at, or change, besides the arrays.
-        executor: as of ``Trace``.
+        executor: as in ``Trace``.
 
     Raises:
         CannotCompile: it asks for a value, or changes something or does something else each time, or gives something
