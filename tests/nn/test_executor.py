@@ -36,7 +36,7 @@ def test_as_step_by_step(kind: Any, options: dict[str, Any], lengths: Any) -> No
 
 
 def test_a_layer_that_goes_in_pieces_is_not_compiled() -> None:
-    with pytest.raises(ValueError, match=r"runs in one go.*truncate=2"):
+    with pytest.raises(ValueError, match=r"all of its steps.*truncate=2"):
         nn.LSTM(3, 4, truncate=2, executor="numpy")
 
 

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,7 @@ SUFFIX = ".machine_code"
 DIGEST_BYTES = 32
 
 _functions: dict[str, Callable[..., Any]] = {}  # of this process, by digest
+_running: weakref.WeakValueDictionary[str, Callable[..., None]] = weakref.WeakValueDictionary()  # by their text
 _lock = threading.RLock()
 
 
@@ -37,10 +39,19 @@ def compiled_function(source: str) -> Callable[..., None]:
     """The function ``program`` of generated text; it becomes machine code when it is first called.
 
     Returns:
-        The function, which raises ``MachineCodeFailed`` if there can be no machine code.
+        The function, the same one for the same text as long as somebody holds it: that is how programs of several sizes
+        are found to call one function. It raises ``MachineCodeFailed`` if there can be no machine code.
     """
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):  # generated text then runs as Python
         return _by_numba(source)
+    with _lock:
+        run = _running.get(source)
+        if run is None:
+            run = _running[source] = _running_in_any_form(source)
+        return run
+
+
+def _running_in_any_form(source: str) -> Callable[..., None]:
     current: Callable[..., Any] = _unknown
     made: dict[Any, Callable[..., Any]] = {}
 
