@@ -109,7 +109,7 @@ def test_a_sequence_of_modules_goes_by_pytorch_s_names() -> None:
 
 
 def test_a_recurrent_layer_among_others_is_told_how_to_go_there() -> None:
-    with pytest.raises(TypeError, match=r"part 0, GRU, gives 2 values, .* ManyToOne or ManyToMany"):
+    with pytest.raises(TypeError, match=r"part 0, GRU, returns 2 values; .* ManyToOne or ManyToMany"):
         nn.Sequential(nn.GRU(3, 2), nn.Linear(2, 2))(np.zeros((4, 1, 3), np.float32))
 
 

@@ -119,7 +119,7 @@ def test_normalised_lstm_by_the_equations_of_its_paper() -> None:
         (lambda: nn.SkipRNNCell(N, D, []), "lags"),
         (lambda: nn.SkipRNNCell(N, D, [0, 2]), "lags"),
         (lambda: nn.SkipRNNCell(N, D, 2), "lags .* not 2"),
-        (lambda: nn.SkipRNNCell(N, D, [2], "magic"), "'matrices' or by 'addition'"),
+        (lambda: nn.SkipRNNCell(N, D, [2], "magic"), "'matrices' or 'addition'"),
         (lambda: nn.ZoneoutCell(nn.GRUCell(N, D), 1.0), "probability"),
         (lambda: nn.ZoneoutCell(nn.LSTMCell(N, D), {"h": -0.1}), "probability"),
         (lambda: nn.DropoutCell(nn.GRUCell(N, D), 1.5), "probability"),

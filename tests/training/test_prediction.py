@@ -90,7 +90,7 @@ def test_what_is_neither_a_prediction_nor_a_pair_is_refused() -> None:
 
     model = Three()
     data = Batches(np.zeros((2, 1, 1)), np.zeros((2, 1)), batch_size=None)
-    with pytest.raises(ValueError, match=r"Three gives 3 values.*predict="):
+    with pytest.raises(ValueError, match=r"Three returns 3 values.*predict="):
         fit(model, data, nn.mse, optim.SGD(model.parameters()), steps=1)
     history = fit(
         model, data, nn.mse, optim.SGD(model.parameters()), steps=1,

@@ -109,7 +109,7 @@ ENDS = {  # what happens -> what is said, the newest checkpoint
     "other settings": (r"differ in the settings: ", None),
     "other optimiser": (r"differ in the optimiser: SGD \[\{'lr': 0.1", None),
     "another loss": (r"no mean over the targets", None),
-    "shared generator": (r"give each a generator of its own", None),
+    "shared generator": (r"give the model and the data a generator each", None),
 }
 
 

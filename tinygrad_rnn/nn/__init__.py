@@ -1,13 +1,13 @@
 """Recurrent models, built from generic pieces: a cell is a few lines of NumPy, time is a loop.
 
-To read it, go by ``module`` (what a model is), ``cells`` (one step of time; none has a backward pass of its own),
-``unroll`` (the loop), ``recurrent`` (layers: any cells, in both directions, over padded batches), with ``through_time``
-beside it, and ``stacks`` (layers of cells of one kind). Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``,
+Read ``module`` first (what a model is), then ``cells`` (one step of time; none has a backward pass of its own),
+``unroll`` (the loop), ``recurrent`` (layers: any cells, in both directions, over padded batches) with
+``through_time``, and ``stacks`` (layers of cells of one kind). Then ``losses`` and ``ctc``; ``attention``, ``seq2seq``,
 ``decoding`` and ``architectures`` (whole models); ``weights`` and ``torch_weights``; ``layers`` and ``init``.
 
 Everything random takes ``seed=``: an int, or a ``numpy.random.Generator``. Without one it draws from the package's own
 generator, which starts from a fixed seed (``tr.manual_seed`` sets another): a script repeats itself, and two layers
-differ. To make one part of a model again by itself, give it a seed of its own.
+differ. To make one part of a model reproducible alone, give it its own seed.
 """
 
 from typing import TYPE_CHECKING

@@ -31,8 +31,8 @@ def last_output(layer: Recurrent, output: Any, lengths: Any = None) -> Any:
 
     Args:
         layer: the layer.
-        output: its output, time first, (T, B, d).
-        lengths: (B,), of the sequences in a padded batch.
+        output: the layer's output, time first, (T, B, d).
+        lengths: (B,), the lengths of the sequences in a padded batch.
 
     Returns:
         (B, d); zeros for a sequence without steps.
@@ -50,11 +50,11 @@ def last_output(layer: Recurrent, output: Any, lengths: Any = None) -> Any:
 
 
 class ManyToOne(Module):
-    """A model that reads a sequence and gives one output: a recurrent layer, and a linear layer on its last output.
+    """A model that reads a sequence and returns one output: a recurrent layer, and a linear layer on its last output.
 
     Args:
         layer: RNN, LSTM, GRU or Recurrent.
-        outputs: k, the size of what it says.
+        outputs: k, the size of the output.
         pool: "last" output, or the "mean" or the "max" of all.
         seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the linear layer.
@@ -97,11 +97,11 @@ class ManyToOne(Module):
 
 
 class ManyToMany(Module):
-    """Says something at each step: a recurrent layer and a linear one on top of every output.
+    """A model with an output at each step: a recurrent layer, and a linear layer on each of its outputs.
 
     Args:
         layer: RNN, LSTM, GRU or Recurrent.
-        outputs: k, the size of what it says.
+        outputs: k, the size of the output at a step.
         seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the linear layer.
 
@@ -125,11 +125,11 @@ class ManyToMany(Module):
 
 
 class OneToMany(Module):
-    """A model that makes a sequence from one vector, which gives the first state of a decoder.
+    """A model that makes a sequence from one vector, from which it computes the first state of a decoder.
 
     Args:
         size: m, the size of the vector.
-        decoder: what writes.
+        decoder: the ``Decoder`` that writes the sequence.
         seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
@@ -152,7 +152,7 @@ class OneToMany(Module):
         return self.decoder.begin(np.tanh(self.bridge(vector)))
 
     def forward(self, vector: Any, target: Any) -> Any:
-        """The decoder's outputs after each beginning of the target (teacher forcing).
+        """The decoder's outputs at each step, given the target's earlier symbols (teacher forcing).
 
         Args:
             vector: (B, m).
@@ -168,28 +168,28 @@ class OneToMany(Module):
 
         Args:
             vector: (B, m).
-            max_steps: how many symbols at most.
-            width: of the beam.
+            max_steps: the largest number of symbols.
+            width: the width of the beam.
             length_penalty: as in ``beam_search``.
 
         Returns:
-            For each vector its symbols.
+            A list of symbols for each vector.
         """
         return self.decoder.write(self._begin(vector), max_steps=max_steps, width=width, length_penalty=length_penalty)
 
 
 class EncoderDecoder(Module):
-    """A model that turns a sequence into another, of its own length: an encoder reads it, then a decoder writes.
+    """A model that turns a sequence into another of any length: an encoder reads, then a decoder writes.
 
-    The decoder's first state is made of the encoder's last output; with attention it looks at all outputs, at every
-    step.
+    The decoder's first state is computed from the encoder's last output; with attention the decoder looks at all
+    outputs of the encoder at every step.
 
     Args:
-        embedding: what is applied to the source first, such as an Embedding; None for nothing.
+        embedding: a module that is applied to the source first, such as an Embedding; None for none.
         encoder: RNN, LSTM, GRU or Recurrent, in one direction or both; time first.
-        decoder: what writes.
+        decoder: the ``Decoder`` that writes the sequence.
         seed: an int, a numpy.random.Generator, or None for the package's own.
-        dtype: of the parameters between them.
+        dtype: of the parameters between encoder and decoder.
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder for statistical machine translation"
     (2014); Sutskever, Vinyals and Le, "Sequence to sequence learning with neural networks" (2014); with attention,
@@ -221,7 +221,7 @@ class EncoderDecoder(Module):
 
         Args:
             source: (S, B) symbols, or (S, B, n) without an embedding.
-            lengths: (B,), of the sequences in a padded batch.
+            lengths: (B,), the lengths of the sequences in a padded batch.
 
         Returns:
             The decoder's first state, and its memory (None without attention).
@@ -234,14 +234,14 @@ class EncoderDecoder(Module):
         return state, None if attention is None else attention.memory(output, lengths)
 
     def forward(self, source: Any, target: Any, lengths: Any = None, *, sampling: float = 0.0) -> Any:
-        """The logits of the next symbol after each beginning of the target (teacher forcing).
+        """The logits of the next symbol at each step, given the target's earlier symbols (teacher forcing).
 
         Args:
             source: (S, B) symbols, or (S, B, n) without an embedding.
             target: (T, B), symbols; each sequence ends with the end symbol.
-            lengths: (B,), of the sources in a padded batch.
-            sampling: the probability with which a step is given what the model itself would have written, instead of
-                the target; see ``teacher_forcing``.
+            lengths: (B,), the lengths of the sources in a padded batch.
+            sampling: the probability with which a step gets a symbol drawn from the model's own prediction, instead of
+                the target's; see ``teacher_forcing``.
 
         Returns:
             Logits (T, B, k).
@@ -257,27 +257,27 @@ class EncoderDecoder(Module):
 
         Args:
             source: (S, B) symbols, or (S, B, n) without an embedding.
-            lengths: (B,), of the sources in a padded batch.
-            max_steps: how many symbols at most.
-            width: of the beam.
+            lengths: (B,), the lengths of the sources in a padded batch.
+            max_steps: the largest number of symbols.
+            width: the width of the beam.
             length_penalty: as in ``beam_search``.
 
         Returns:
-            For each source its symbols.
+            A list of symbols for each source.
         """
         state, memory = self.encode(source, lengths)
         return self.decoder.write(state, memory, max_steps=max_steps, width=width, length_penalty=length_penalty)
 
 
 def teacher_forcing(step: int, k: float) -> float:
-    """The probability that a decoder in training is given the target: ``k / (k + exp(step / k))``.
+    """The probability that a decoder in training gets the target's symbol: ``k / (k + exp(step / k))``.
 
-    Scheduled sampling begins with the target (almost) always and ends with the model's own words:
+    Scheduled sampling begins with the target's symbols (almost) always and ends with the model's own:
     ``model(source, target, sampling=1 - teacher_forcing(step, k=500))``.
 
     Args:
-        step: how many updates there were.
-        k: how slowly it falls, 1 or more.
+        step: the number of updates so far.
+        k: the slowness of the decrease, 1 or more.
 
     Source: Bengio, Vinyals, Jaitly and Shazeer, "Scheduled sampling for sequence prediction with recurrent neural
     networks" (2015), section 2.4.

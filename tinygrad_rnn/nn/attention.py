@@ -1,10 +1,10 @@
-"""Attention: at each step of a decoder, a weighted mean of all that the encoder saw, the weights learnt.
+"""Attention: at each step of a decoder, a weighted mean of all states of the encoder, with learnt weights.
 
-    e_j = score(s, h_j)           how well a query s goes with each state h_j of the memory
+    e_j = score(s, h_j)           how well a query s matches each state h_j of the memory
     α = softmax(e)                over the steps j of the memory
     r = Σ_j α_j h_j               the context
 
-What of the score depends on the memory alone, the keys, is computed once, before the loop.
+The part of the score that depends on the memory alone (the keys) is computed once, before the loop.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Memory(NamedTuple):
 
     Attributes:
         values: h, (S, B, m), zeros in the padding.
-        keys: what queries are compared with, (S, B, q).
-        valid: (S, B), where there is something; None for everywhere.
+        keys: the vectors that queries are compared with, (S, B, q).
+        valid: (S, B), False in the padding; None without padding.
     """
 
     values: Any
@@ -38,11 +38,11 @@ class Attention(Module):
     """The base of the kinds of attention. A subclass writes ``keys_of`` and ``scores``."""
 
     def memory(self, values: Any, lengths: Any = None) -> Memory:
-        """Get the states of an encoder ready to be looked at.
+        """Prepare the states of an encoder for attention.
 
         Args:
             values: (S, B, m), or (S, m) without a batch.
-            lengths: (B,), of the sequences in a padded batch; the padding gets no attention.
+            lengths: (B,), the lengths of the sequences in a padded batch; the padding gets no attention.
         """
         valid = None
         if lengths is not None:
@@ -51,26 +51,26 @@ class Attention(Module):
         return Memory(values, self.keys_of(values), valid)
 
     def keys_of(self, values: Any) -> Any:
-        """The keys that queries are compared with, (S, B, q); subclasses write it."""
+        """The keys that queries are compared with, (S, B, q); subclasses define them."""
         raise TypeError(f"{type(self).__name__} has no keys_of() method")
 
     def scores(self, query: Any, keys: Any) -> Any:
-        """The scores of a query (B, d) against each key, (S, B); subclasses write it."""
+        """The scores of a query (B, d) against each key, (S, B); subclasses define them."""
         raise TypeError(f"{type(self).__name__} has no scores() method")
 
     def forward(self, query: Any, memory: Memory) -> tuple[Any, Any]:
-        """Look at the memory.
+        """Compute the context of a query.
 
         Args:
             query: s, (B, d).
-            memory: what ``memory(values)`` gave.
+            memory: the memory that ``memory(values)`` returned.
 
         Returns:
             The context r (B, m), and the weights α (S, B).
         """
         e = self.scores(query, memory.keys)
         if memory.valid is not None:
-            e = np.where(memory.valid, e, -1e30)  # e^-1e30 is 0; where nothing is valid, the mean of zeros is 0 too
+            e = np.where(memory.valid, e, -1e30)  # e^-1e30 is 0; if nothing is valid, the mean of zeros is 0 too
         weights = named("attention", softmax(e, axis=0))
         return np.sum(np.expand_dims(weights, -1) * memory.values, axis=0), weights
 
@@ -124,9 +124,9 @@ class DotProductAttention(Attention):
     """Dot-product (Luong's) attention, ``e_j = s · h_j``; or, "general", ``e_j = s · (h_j B)``.
 
     Args:
-        query_size: d, the size of s; to be compared with h by general attention.
-        memory_size: m, the size of h. With neither size there are no parameters, and s and h are of one size.
-        scaled: whether scores are divided by √d, so that they don't grow with it.
+        query_size: d, the size of s, for general attention.
+        memory_size: m, the size of h. Without both sizes there are no parameters, and s and h have one size.
+        scaled: whether scores are divided by √d, so that they don't grow with d.
         seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameter.
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def call_with(model: Any, batch: Batch, state: Any = None) -> tuple[Any, Any]:
-    """Return a model's prediction for a batch, and the state that it carries on; see ``training.predict``."""
+    """Return a model's prediction for a batch, and the state for the next batch; see ``training.predict``."""
     asked_for = parameters_of(type(model).forward)
     keywords: dict[str, Any] = {}
     if "state" in asked_for:
@@ -29,22 +29,22 @@ def call_with(model: Any, batch: Batch, state: Any = None) -> tuple[Any, Any]:
     elif _uneven(batch.lengths):
         raise ValueError(
             f"this batch holds sequences of unequal length, padded, but forward() of {type(model).__name__} has no "
-            "parameter lengths, so padding would pass for data. Give it one, or pass predict= to fit."
+            "parameter lengths, so padding would be taken for data. Give it one, or pass predict= to fit."
         )
     result = model(batch.inputs, **keywords)
     if not isinstance(result, tuple):
         return result, None
     if len(result) != 2:
         raise ValueError(
-            f"{type(model).__name__} gives {len(result)} values; fit understands a prediction, or (prediction, state). "
-            "For anything else pass predict=, a function of (model, batch, state) that gives those two."
+            f"{type(model).__name__} returns {len(result)} values; fit takes a prediction, or (prediction, state). "
+            "For anything else pass predict=, a function of (model, batch, state) that returns those two."
         )
     prediction, state = result
     return prediction, state if "state" in asked_for else None
 
 
 def predictions(model: Any, inputs: Any, batch_size: int) -> Any:
-    """Return what a model predicts for each of some examples; see ``Module.predict``."""
+    """Return a model's predictions for examples; see ``Module.predict``."""
     from ..data import Batches
     from ..data.examples import as_inputs, first_example
 
@@ -63,10 +63,10 @@ def predictions(model: Any, inputs: Any, batch_size: int) -> Any:
 
 
 def batch_axis(prediction_of: Callable[[int], Any]) -> int:
-    """Return the axis of a prediction along which examples lie: 1 if they are sequences, as time comes first.
+    """Return the axis of a prediction along which examples lie: 1 if they are sequences, because time comes first.
 
     Args:
-        prediction_of: the prediction for so many examples.
+        prediction_of: returns the prediction for a number of examples.
 
     Raises:
         ValueError: the prediction's shape is the same for any number of examples.
@@ -107,7 +107,7 @@ def parameters_of(function: Callable[..., Any]) -> frozenset[str]:
     """The names of a function's parameters."""
     try:
         return frozenset(inspect.signature(function).parameters)
-    except (TypeError, ValueError):  # some functions written in C don't tell
+    except (TypeError, ValueError):  # some functions written in C don't have a signature
         return frozenset()
 
 

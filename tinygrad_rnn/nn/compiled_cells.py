@@ -13,7 +13,7 @@ class CompiledCell(Protocol):
     """A cell that runs its whole loop as generated code.
 
     Attributes:
-        function: what was compiled.
+        function: the function or object before compiling.
         executor: as in ``compile``.
         fallback: as in ``compile``.
     """
@@ -34,12 +34,12 @@ def is_compiled(cell: Any) -> TypeGuard[CompiledCell]:
 
 
 def is_traced(a: Any) -> bool:
-    """Return True for an array of a function that is being compiled: it has no values to look at."""
+    """Return True for an array of a function that is being compiled: it has no values yet."""
     return context.trace is not None and isinstance(a, Tensor)
 
 
 def compiled(layer: Any, executor: str, fallback: Any = False) -> Any:
-    """A cell compiled, or a pair of cells, forward and reverse; what is compiled already as it is.
+    """A cell, or a pair of cells (forward and reverse), compiled; a compiled cell is returned as it is.
 
     Args:
         layer: a cell or a pair of cells.
@@ -56,9 +56,9 @@ def compiled(layer: Any, executor: str, fallback: Any = False) -> Any:
 
 
 def uncompiled(value: Any) -> Any:
-    """The object before it was compiled, once or more often; anything else as it is.
+    """The object before it was compiled, once or several times; any other object is returned as it is.
 
-    Whoever asks for the class of a cell or a module asks with this, or asks for what it does: a compiled one is of
+    Code that asks for the class of a cell or a module uses this function, or tests for a method: a compiled object has
     another class.
     """
     while is_compiled(value):

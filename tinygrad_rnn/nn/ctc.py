@@ -1,10 +1,11 @@
 """Connectionist temporal classification: the loss of a sequence of labels without given times.
 
-At each step the network names a class, one of them blank. A path of such names means the labels that remain when
-repetitions are merged and then blanks removed. The loss is ``-log p(target)``, where p adds up all paths that mean the
-target. They are added up step by step: with blanks around every label, a path moves through the target by staying,
-going on by one, or by two, over a blank between different labels. So ``α_t(s)``, the sum over all beginnings that are
-at symbol s at step t, comes from three sums of the step before. The gradient is the engine's own.
+At each step the network predicts a class, one of which is blank. A path of such classes stands for the labels that
+remain when repetitions are merged and then blanks removed. The loss is ``-log p(target)``, where p is the sum over all
+paths that stand for the target. This sum is computed step by step: with blanks around every label, a path through the
+target stays, moves on by one symbol, or moves on by two, over a blank between different labels. So ``α_t(s)``, the sum
+over the beginnings of paths that are at symbol s at step t, is made of three sums of the step before. The gradient is
+the engine's own.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ def ctc(
     """The CTC loss of a batch, in the logarithmic domain.
 
     Args:
-        log_probabilities: (T, B, k), as ``log_softmax`` gives them, blank among the classes.
-        targets: (B, S), class indices, each row a target and then anything; or all targets one after another, (ΣS,).
-        input_lengths: (B,), how many steps of each sequence there are. What stands in the padding doesn't matter.
-        target_lengths: (B,), how many labels each target has.
-        blank: which class is blank.
+        log_probabilities: (T, B, k), as ``log_softmax`` returns them, blank among the classes.
+        targets: (B, S), class indices, each row a target and then any padding; or all targets one after another, (ΣS,).
+        input_lengths: (B,), the number of steps of each sequence. The values in the padding don't matter.
+        target_lengths: (B,), the number of labels of each target.
+        blank: the index of the class blank.
         reduction: "mean" (of the losses, each divided by the length of its target), "sum" or "none".
-        zero_infinity: whether a target that no path of so few steps can mean has loss 0 instead of inf.
+        zero_infinity: whether the loss is 0 instead of inf if the steps are too few for any path to the target.
 
     Returns:
         One number, or (B,) with "none", in nats.
@@ -88,7 +89,7 @@ def ctc(
 
 
 def _moved(alpha: Any, by: int) -> Any:
-    """The sums of the symbol one, or two, before each; -inf where there is none."""
+    """The sums of the symbol one, or two, before each; -inf if there is none."""
     nothing = np.full((len(alpha), by), -np.inf, alpha.dtype)
     return np.concatenate([nothing, alpha], axis=1)[:, : alpha.shape[1]]
 
@@ -102,7 +103,7 @@ def _at_the_end(alpha: Any, target_lengths: np.ndarray) -> Any:
 
 
 def _with_blanks(labels: np.ndarray, blank: int) -> np.ndarray:
-    """(B, S) to (B, 2S + 1): a blank before, between and after."""
+    """The targets (B, S) with a blank before, between and after the labels, (B, 2S + 1)."""
     symbols = np.full((len(labels), 2 * labels.shape[1] + 1), blank)
     symbols[:, 1::2] = labels
     return symbols

@@ -1,6 +1,6 @@
 """Decoding: whole sequences from a model that predicts the next symbol, greedily or by beam search.
 
-Both know of a model only ``step(symbols, state)``, which gives logits of the next symbols and the new state.
+Both call a model only as ``step(symbols, state)``, which returns the logits of the next symbols and the new state.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Step = Callable[[np.ndarray, Any], tuple[Any, Any]]
 
 
 class Hypothesis(NamedTuple):
-    """A sequence that a model may have meant.
+    """A sequence that a search has found, with its score.
 
     Attributes:
         symbols: the sequence, without start and end symbol.
-        log_probability: of all its symbols, the end among them if it has been reached.
-        score: what hypotheses are ranked by: ``log_probability / ((5 + length) / 6) ** length_penalty``.
+        log_probability: the sum over its symbols, including the end symbol if it has been reached.
+        score: the value for ranking, ``log_probability / ((5 + length) / 6) ** length_penalty``.
     """
 
     symbols: tuple[int, ...]
@@ -40,11 +40,11 @@ def greedy(step: Step, state: Any, *, batch: int, start: int, end: int | None, m
         state: the state to begin with.
         batch: B.
         start: the symbol to begin with.
-        end: the symbol that ends a sequence; None for none.
-        max_steps: how many steps at most.
+        end: the symbol that ends a sequence; None if no symbol does.
+        max_steps: the largest number of steps.
 
     Returns:
-        For each sequence its symbols, without start and end.
+        A list of symbols for each sequence, without start and end.
 
     Example:
         >>> import numpy as np
@@ -85,9 +85,9 @@ def beam_search(
         state: the state to begin with, a tree of arrays (1, ...): one sequence at a time.
         start: the symbol to begin with.
         end: the symbol that ends a sequence.
-        width: how many beginnings are kept. 1 is greedy search; k to the power of all steps would be exhaustive.
-        max_steps: how many symbols at most, the end among them; what isn't finished then counts as it is.
-        length_penalty: α; without it (0) short sequences have an advantage.
+        width: the number of beginnings that are kept. 1 is greedy search; k to the power of all steps is exhaustive.
+        max_steps: the largest number of symbols, with the end; a sequence that isn't finished then counts as it is.
+        length_penalty: α; with 0, short sequences have an advantage.
 
     Returns:
         At most ``width`` hypotheses, the best first.
@@ -128,7 +128,7 @@ def beam_search(
 
 
 def _largest(scores: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the largest elements that are possible at all, the largest first."""
+    """The rows and columns of the largest elements above -inf, the largest first."""
     order = np.argsort(-scores, axis=None, kind="stable")[:count]
     rows, columns = np.unravel_index(order, scores.shape)
     possible = scores[rows, columns] > -math.inf

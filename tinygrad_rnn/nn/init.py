@@ -1,8 +1,8 @@
 """Initial values of parameters, and the random generators that they are drawn from.
 
-Whoever draws random numbers takes ``seed``: a ``numpy.random.Generator``, an int that makes one, or nothing. Then it
-gets a generator of its own from the package's, which starts from a fixed seed: a script repeats itself, and two layers
-made without a seed differ.
+Functions and classes that draw random numbers take ``seed``: a ``numpy.random.Generator``, an int that makes one, or
+None. With None they get a child of the package's own generator, which starts from a fixed seed: a script repeats
+itself, and two layers made without a seed differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _package = np.random.default_rng(0)
 
 
 def manual_seed(seed: int) -> None:
-    """Set the seed of the package's own generator, from which everything is drawn that is given no seed.
+    """Set the seed of the package's own generator, which is used wherever no seed is given.
 
     Args:
         seed: any whole number from 0 on.
@@ -37,10 +37,10 @@ def manual_seed(seed: int) -> None:
 
 
 def generator(seed: Seed = None) -> np.random.Generator:
-    """The generator that a seed stands for: itself, a new one made from an int, or one of the package's children.
+    """The generator for a seed: the seed itself, a new one made from an int, or a child of the package's generator.
 
-    A child draws independently of its parent and siblings, so a dropout that is made without a seed changes no weights
-    that are drawn elsewhere.
+    A child draws independently of its parent and siblings, so making a dropout without a seed changes no weights
+    that are drawn later.
     """
     return _package.spawn(1)[0] if seed is None else np.random.default_rng(seed)
 
@@ -86,7 +86,7 @@ def he(shape: tuple[int, int], seed: Seed, gain: float = 2**0.5, dtype: Any = np
 def orthogonal(shape: tuple[int, int], seed: Seed, gain: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
     """A random matrix with orthonormal rows (or columns, if they are fewer), times ``gain``.
 
-    As the matrix between states it neither stretches nor shrinks them, so gradients take longer to vanish. Gates want
+    As the matrix between states it neither stretches nor shrinks them, so gradients take longer to vanish. Gates need
     one each, side by side: ``np.concatenate([init.orthogonal((d, d), rng) for _ in range(4)], axis=1)``.
 
     Source: Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
@@ -107,7 +107,7 @@ def orthogonal(shape: tuple[int, int], seed: Seed, gain: float = 1.0, dtype: Any
 
 
 def identity(shape: tuple[int, int], gain: float = 1.0, dtype: Any = np.float32) -> np.ndarray:
-    """The identity matrix, times ``gain``: with relu, a state that stays what it is until inputs change it (IRNN).
+    """The identity matrix, times ``gain``: with relu, a state that stays the same until inputs change it (IRNN).
 
     Source: Le, Jaitly and Hinton, "A simple way to initialize recurrent networks of rectified linear units" (2015).
 
@@ -122,12 +122,12 @@ def identity(shape: tuple[int, int], gain: float = 1.0, dtype: Any = np.float32)
 
 
 def forget_bias(units: int, value: float = 1.0, gates: str = "ifgo", dtype: Any = np.float32) -> np.ndarray:
-    """The bias of an LSTM, zero but for the forget gate's part, so that a new cell remembers.
+    """The bias of an LSTM, zero except for the forget gate's part, so that a new cell remembers.
 
     Args:
         units: d, the size of the state.
-        value: of the forget gate's bias.
-        gates: their order; "fgo" for coupled gates.
+        value: the forget gate's bias.
+        gates: the order of the gates; "fgo" for coupled gates.
         dtype: of the result.
 
     Source: Gers, Schmidhuber and Cummins, "Learning to forget" (2000); Jozefowicz, Zaremba and Sutskever, "An empirical

@@ -1,4 +1,4 @@
-"""Layers that know nothing of time."""
+"""Layers without time: each works on single vectors or elements."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Linear(Module):
 
 
 class Embedding(Module):
-    """A vector for each of a number of symbols, to be learnt: ``y = E[x]``.
+    """A learnt vector for each symbol: ``y = E[x]``.
 
     Args:
-        symbols: how many there are.
+        symbols: the number of symbols.
         units: d, the size of a vector.
-        padding_idx: a symbol whose vector starts as zeros and is never learnt: no gradient flows to it; negative
-            counts from the last; None for none. Set or loaded, it is what it is set to, as in PyTorch.
+        padding_idx: a symbol whose vector starts as zeros and is never learnt, as no gradient flows to it; a negative
+            number counts from the last symbol; None for none. You may set or load this vector, as in PyTorch.
         seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameter.
 
@@ -97,7 +97,7 @@ class Embedding(Module):
         self.E = Parameter(vectors)
 
     def forward(self, x: Any) -> Any:
-        """Look up.
+        """Look up the vectors of symbols.
 
         Args:
             x: integers, of any shape (...).
@@ -112,7 +112,7 @@ class Embedding(Module):
         x = x if is_traced(x) else np.asarray(x)
         if x.dtype.kind not in "iu":
             raise TypeError(f"Embedding({symbols}, ...) takes integers, not {x.dtype}")
-        if is_traced(x):  # to be compiled: which symbols there are isn't known, so those below 0 are put out of range
+        if is_traced(x):  # while compiling, the symbols aren't known, so numbers below 0 are moved out of range
             x = np.where(x < 0, symbols, x.astype(np.intp))
         elif x.size and (x.min() < 0 or x.max() >= symbols):
             raise IndexError(f"Embedding: symbols from {x.min()} to {x.max()}, but there are {symbols}, from 0")
@@ -183,7 +183,7 @@ class Dropout(Module):
         return x * self.mask(np.shape(x), x.dtype) if self.training and self.p else x
 
     def mask(self, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
-        """A mask to multiply with: 0 with probability p, else 1/(1-p)."""
+        """A mask of factors: 0 with probability p, else 1/(1-p)."""
         dtype = np.dtype(dtype) if np.dtype(dtype).kind == "f" else np.dtype(np.float64)
         return (self.generator.random(shape) >= self.p) / dtype.type(1 - self.p)
 
@@ -192,7 +192,7 @@ def probability(p: float, name: str) -> float:
     """The number itself, checked.
 
     Raises:
-        ValueError: it isn't in [0, 1).
+        ValueError: the number isn't in [0, 1).
     """
     if not 0 <= p < 1:
         raise ValueError(f"{name} is a probability from 0 up to but not including 1, not {p}")
@@ -203,7 +203,7 @@ class Sequential(Module):
     """Modules (or any functions) one after another.
 
     Args:
-        parts: each takes what the one before it gives.
+        parts: the modules; each takes the result of the one before it.
 
     Example:
         >>> import numpy as np
@@ -224,12 +224,12 @@ class Sequential(Module):
         return getattr(self, str(range(self.length)[number]))
 
     def forward(self, x: Any) -> Any:
-        """Args: x, what the first part takes. Returns: what the last one gives."""
+        """Args: x, the input of the first part. Returns: the output of the last one."""
         for number in range(self.length):
             if isinstance(x, tuple):
                 raise TypeError(
-                    f"Sequential: part {number - 1}, {type(self[number - 1]).__name__}, gives {len(x)} values, and the "
-                    "next takes one. A recurrent layer gives (output, state): put it into ManyToOne or ManyToMany"
+                    f"Sequential: part {number - 1}, {type(self[number - 1]).__name__}, returns {len(x)} values; the "
+                    "next takes one. A recurrent layer returns (output, state): put it into ManyToOne or ManyToMany"
                 )
             x = self[number](x)
         return x

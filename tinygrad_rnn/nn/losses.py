@@ -1,7 +1,7 @@
-"""Losses: how wrong a prediction is, as one number.
+"""Losses: the error of a prediction as one number.
 
-All take ``lengths=``, the lengths of the sequences in a padded batch: what stands in the padding, NaN included, counts
-for nothing. And all take ``reduction=``:
+All take ``lengths=``, the lengths of the sequences in a padded batch: values in the padding, NaN included, have no
+influence. And all take ``reduction=``:
 
 ==================  ===================================================================================================
 "mean"              the mean of all single losses (of those that count)
@@ -27,13 +27,13 @@ REDUCTIONS = ("mean", "sum", "none", "per_instance")
 
 
 def reduced(values: Any, reduction: str, count: Any = None, time_axis: int = 0) -> Any:
-    """Single losses as one number.
+    """The reduction of single losses to one number.
 
     Args:
         values: the single losses, 0 where they don't count.
         reduction: "mean", "sum", "none" or "per_instance".
-        count: for the mean, by how much to divide; by default how many there are.
-        time_axis: for "per_instance", which axis is time.
+        count: the divisor of the mean; by default the number of values.
+        time_axis: the axis of time, for "per_instance".
 
     Raises:
         ValueError: the reduction is none of these; or there is no axis of time.
@@ -55,9 +55,9 @@ class _Counting:
     """The choice of the single losses that count: all, or those up to each sequence's length.
 
     Args:
-        shape: of what is compared, (T, B, ...).
+        shape: the shape of prediction and target, (T, B, ...).
         lengths: (B,), or None.
-        batch_first: whether it is (B, T, ...).
+        batch_first: whether the shape is (B, T, ...).
     """
 
     def __init__(self, shape: tuple[int, ...], lengths: Any, batch_first: bool) -> None:
@@ -74,7 +74,7 @@ class _Counting:
             self.valid = wanted if self.valid is None else along_batch(self.valid, wanted) & wanted
 
     def blanked(self, a: Any) -> Any:
-        """The array with zeros where it doesn't count, so that nothing of what stood there is computed with."""
+        """The array with zeros where it doesn't count, so that the values there don't enter any computation."""
         return a if self.valid is None else np.where(along_batch(self.valid, a), a, 0)
 
     def reduced(self, values: Any, reduction: str, weights: Any = None) -> Any:
@@ -89,7 +89,7 @@ class _Counting:
 
 
 def _same_shape(prediction: Any, target: Any, name: str) -> None:
-    """Refuse what NumPy would broadcast: it would hide a mistake."""
+    """Raise ValueError if the shapes differ: broadcasting would hide a mistake."""
     if np.shape(prediction) != np.shape(target):
         cure = ""
         if np.shape(prediction) == (*np.shape(target), 1):
@@ -113,7 +113,7 @@ def mse(
         prediction: any shape; (T, B, ...) with lengths.
         target: the same shape.
         reduction: "mean", "sum", "none" or "per_instance".
-        lengths: (B,), of the sequences in a padded batch.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Raises:
@@ -137,7 +137,7 @@ def l1(prediction: Any, target: Any, reduction: str = "mean", *, lengths: Any = 
         prediction: any shape; (T, B, ...) with lengths.
         target: the same shape.
         reduction: "mean", "sum", "none" or "per_instance".
-        lengths: (B,), of the sequences in a padded batch.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Raises:
@@ -163,14 +163,14 @@ def huber(
     lengths: Any = None,
     batch_first: bool = False,
 ) -> Any:
-    """Half the squared error where it is small, in a straight line beyond: one outlier doesn't rule the sum.
+    """Half the squared error where it is small, linear beyond, so that one outlier doesn't dominate the sum.
 
     Args:
         prediction: any shape; (T, B, ...) with lengths.
         target: the same shape.
         reduction: "mean", "sum", "none" or "per_instance".
-        delta: δ, where the parabola ``e²/2`` goes over into the line ``δ (|e| - δ/2)``.
-        lengths: (B,), of the sequences in a padded batch.
+        delta: δ, the error at which the parabola ``e²/2`` passes into the line ``δ (|e| - δ/2)``.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Raises:
@@ -189,7 +189,7 @@ def huber(
         raise ValueError(f"huber: delta is a positive number, not {delta}")
     counting = _Counting(np.shape(prediction), lengths, batch_first)
     error = counting.blanked(prediction) - counting.blanked(target)
-    size = np.abs(error)  # whose slope at 0 says nothing of the parabola's curvature there
+    size = np.abs(error)  # whose slope at 0 doesn't show the parabola's curvature there
     return counting.reduced(np.where(size <= delta, error * error / 2, delta * (size - delta / 2)), reduction)
 
 
@@ -213,12 +213,12 @@ def cross_entropy(
         logits: (..., k), unnormalised log-probabilities; (T, B, k) with lengths. (Classes last; PyTorch has them
             second.)
         target: class indices (...), integers; or probabilities (..., k), which get a gradient if they are a Tensor that
-            wants one.
+            requires one.
         reduction: "mean", "sum", "none" or "per_instance".
-        weight: (k,), how much each class counts; the mean of losses by index is then a weighted one.
-        ignore_index: a target that doesn't count.
+        weight: (k,), the weight of each class; the mean of losses by index is then weighted.
+        ignore_index: a target value that is left out.
         label_smoothing: ε; the target becomes ``(1 - ε) target + ε/k``.
-        lengths: (B,), of the sequences in a padded batch.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Returns:
@@ -274,12 +274,12 @@ def nll(
     """The negative log-likelihood, ``-log_probabilities[target]``, in nats.
 
     Args:
-        log_probabilities: (..., k), as ``log_softmax`` gives them; (T, B, k) with lengths.
+        log_probabilities: (..., k), as ``log_softmax`` returns them; (T, B, k) with lengths.
         target: class indices (...), integers.
         reduction: "mean", "sum", "none" or "per_instance".
-        weight: (k,), how much each class counts; the mean is then a weighted one.
-        ignore_index: a target that doesn't count.
-        lengths: (B,), of the sequences in a padded batch.
+        weight: (k,), the weight of each class; the mean is then weighted.
+        ignore_index: a target value that is left out.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Raises:
@@ -314,12 +314,12 @@ def _class_weights(weight: Any, logits: Any) -> np.ndarray:
 
 
 def _looked_up(table: np.ndarray, target: Any) -> Any:
-    """``table[target]``, also where only a Tensor can be asked for what isn't known yet."""
+    """``table[target]``, also for indices that aren't known yet because a function is being compiled."""
     return (constant(table) if is_traced(target) else table)[target]
 
 
 def _checked_indices(name: str, scores: Any, target: Any, ignore_index: int, counting: _Counting) -> Any:
-    """Class indices that can be looked up: 0 where they don't count, which is then said."""
+    """Class indices that can be looked up, 0 where they don't count; ``counting`` then leaves these out."""
     shape = np.shape(scores)
     if target.dtype.kind not in "iu" or target.shape != shape[:-1]:
         raise ValueError(
@@ -327,7 +327,7 @@ def _checked_indices(name: str, scores: Any, target: Any, ignore_index: int, cou
         )
     counting.only(target != ignore_index)
     target = counting.blanked(target)
-    if is_traced(target):  # to be compiled: which there are isn't known, so those below 0 are put out of range
+    if is_traced(target):  # while compiling, the indices aren't known, so those below 0 are moved out of range
         return np.where(target < 0, shape[-1], target.astype(np.intp))
     if target.size and (target.min() < 0 or target.max() >= shape[-1]):
         raise ValueError(
@@ -348,12 +348,12 @@ def binary_cross_entropy(
         probabilities: any shape, from 0 to 1; (T, B, ...) with lengths.
         target: the same shape, from 0 to 1.
         reduction: "mean", "sum", "none" or "per_instance".
-        lengths: (B,), of the sequences in a padded batch.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Returns:
-        The loss in nats; a logarithm counts at least -100, as in PyTorch (-87 in float32). Where it is known, pass what
-        stood before the sigmoid to ``binary_cross_entropy_with_logits``: that loses no digits.
+        The loss in nats; a logarithm is at least -100, as in PyTorch (-87 in float32). If you have the logits (the
+        values before the sigmoid), pass them to ``binary_cross_entropy_with_logits``: that loses no digits.
 
     Raises:
         ValueError: the shapes differ, or a probability isn't one.
@@ -386,8 +386,8 @@ def binary_cross_entropy_with_logits(
         logits: any shape; (T, B, ...) with lengths.
         target: the same shape, from 0 to 1.
         reduction: "mean", "sum", "none" or "per_instance".
-        pos_weight: how much y = 1 counts; a number, or an array that goes with the last axes.
-        lengths: (B,), of the sequences in a padded batch.
+        pos_weight: the weight of y = 1; a number, or an array that broadcasts against the last axes.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Returns:
@@ -411,13 +411,13 @@ def binary_cross_entropy_with_logits(
 def one_sided_cross_entropy(
     probabilities: Any, target: Any, reduction: str = "mean", *, lengths: Any = None, batch_first: bool = False
 ) -> Any:
-    """``-Σ y log p`` over the last axis: what is 1 in the target should be likely; of the rest nothing is asked.
+    """``-Σ y log p`` over the last axis: classes that are 1 in the target should be likely; the others don't count.
 
     Args:
         probabilities: (..., k), each from 0 to 1 by itself (a sigmoid's, not a softmax's); (T, B, k) with lengths.
         target: the same shape.
         reduction: "mean" over all but the last axis, "sum", "none" or "per_instance".
-        lengths: (B,), of the sequences in a padded batch.
+        lengths: (B,), the lengths of the sequences in a padded batch.
         batch_first: whether the batch comes before time.
 
     Raises:
@@ -453,7 +453,7 @@ def _log(p: Any) -> Any:
 
 
 def perplexity(loss: Any) -> Any:
-    """Among how many equally likely symbols a model seems to choose: ``exp(loss)``.
+    """The number of equally likely symbols with the same cross-entropy: ``exp(loss)``.
 
     Args:
         loss: the mean cross-entropy of a symbol, in nats.

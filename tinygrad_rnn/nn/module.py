@@ -1,8 +1,8 @@
 """Module and Parameter: a model is an object that holds its parameters.
 
-No registration and no metaclass: the parameters of a module are the Parameters among its attributes, those of the
-modules among its attributes, and so on through lists, tuples, dicts and objects of plain classes that hold Parameters
-(a cell needs to be no module), in the order in which they were set.
+There is no registration and no metaclass. The parameters of a module are the Parameters among its attributes, those of
+the modules among its attributes, and so on through lists, tuples, dicts and objects of plain classes that hold
+Parameters (a cell needn't be a module), in the order in which they were set.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Parameter(Tensor):
     Args:
         data: the initial value. Copied.
         dtype: element type; by default that of ``data``.
-        name: what pictures and reports call it; a module names it after the attribute.
+        name: the name in pictures and reports; a module names it after the attribute.
 
     Example:
         >>> import numpy as np
@@ -42,21 +42,21 @@ class Parameter(Tensor):
     __slots__ = ()
 
     def __new__(cls, data: Any, dtype: Any = None, name: str | None = None) -> Parameter:
-        """Make the leaf; Tensor's own constructor is closed."""
+        """Make the leaf, as Tensor's own constructor can't be called."""
         return make_leaf(cls, data, True, dtype, name)
 
     def __init__(self, data: Any, dtype: Any = None, name: str | None = None) -> None:
-        pass  # made whole by __new__
+        pass  # __new__ has set everything
 
 
 class Module:
     """A part of a model: it holds parameters and other modules, and is called like a function.
 
     Write ``__init__``, which sets Parameters and modules as attributes, and ``forward``. Calling the module runs
-    ``forward`` with the module as the owner of everything recorded inside, so an error can say what it takes.
+    ``forward`` with the module as the owner of everything recorded inside, so an error can say what the module expects.
 
     Attributes:
-        training: whether it is being trained (dropout is on); see ``train()`` and ``eval()``.
+        training: True in training mode (dropout is on); see ``train()`` and ``eval()``.
 
     Example:
         >>> import numpy as np
@@ -74,11 +74,11 @@ class Module:
     training: bool = True
 
     def forward(self, *args: Any, **keywords: Any) -> Any:
-        """Compute the module's result; subclasses write it."""
+        """Compute the module's result; subclasses define it."""
         raise TypeError(f"{type(self).__name__} has no forward() method: write what it computes")
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        """Run ``forward``, as the owner of what it records."""
+        """Run ``forward``, with the module as the owner of all that it records."""
         before = context.scope
         context.scope = before._replace(owner=self)
         try:
@@ -101,16 +101,16 @@ class Module:
 
         Args:
             inputs: a list of sequences (T_n, n), padded if they differ in length; an array of them, (N, T, n); or an
-                array (N, n) of vectors. What ``fit`` takes for X.
-            batch_size: how many examples are computed at a time.
+                array (N, n) of vectors. ``fit`` takes the same for X.
+            batch_size: the number of examples computed at a time.
 
         Returns:
             An array of N predictions in the order of the examples, (N, k), or (N, T, k) if they are sequences; a list
-            of N arrays where these differ in length.
+            of N arrays if these differ in length.
 
         Raises:
-            TypeError: the inputs are something else.
-            ValueError: there are none; or they differ in length, and the model takes no ``lengths``.
+            TypeError: the inputs are none of these.
+            ValueError: there are no inputs; or they differ in length, and the model takes no ``lengths``.
 
         Example:
             >>> import numpy as np
@@ -140,7 +140,7 @@ class Module:
         return (parameter for _, parameter in self.named_parameters())
 
     def named_generators(self, prefix: str = "") -> Iterator[tuple[str, np.random.Generator]]:
-        """The random generators (dropout has one), each once, as ``(path, generator)``: a checkpoint needs them."""
+        """The random generators (dropout has one), each once, as ``(path, generator)``, for checkpoints."""
         yield from _unique(_walk(self, prefix, np.random.Generator))
 
     def num_parameters(self) -> int:
@@ -150,7 +150,7 @@ class Module:
     def summary(self, *inputs: Any) -> Summary:
         """Return the layers of the model as a table: their parameters' shapes, and how many there are, with the count.
 
-        Args:
+        *inputs: arguments of ``forward``, if the shapes of inputs and outputs are to be shown.
             *inputs: what ``forward`` takes, if the shapes that go in and come out are to be shown.
 
         Example:
@@ -183,15 +183,15 @@ class Module:
     # --- state in and out --------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The values of all parameters by path, as arrays of their own."""
+        """The values of all parameters by path, as copies."""
         return {path: np.array(parameter.data) for path, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
         """Set the parameters from arrays by path; all or, if something is wrong, none.
 
         Args:
-            state: as ``state_dict()`` gives it.
-            strict: whether every parameter must be there and nothing else.
+            state: a dict as ``state_dict()`` returns it.
+            strict: whether the dict must have every parameter and nothing else.
 
         Raises:
             ValueError: missing, unexpected or mis-shaped entries, all of them listed.
@@ -212,14 +212,14 @@ class Module:
                 parameter.data = state[path]
 
     def with_values(self, values: Mapping[str, Any]) -> Any:
-        """A module that computes the same with other arrays in the place of parameters; this one keeps its own.
+        """A copy of the module with other arrays in the place of parameters; the module itself stays unchanged.
 
         Args:
-            values: what to put in, by path as in ``state_dict()``: ndarrays (constants: no gradient is recorded for
+            values: the arrays, by path as in ``state_dict()``: ndarrays (constants: no gradient is recorded for
                 them), object arrays of Scalars, Tensors of an outer ``grad``. Parameters not named are shared.
 
         Returns:
-            The module. What was put in isn't among its ``parameters()``, unless it is a Parameter. It draws its random
+            The module. The arrays aren't among its ``parameters()``, unless they are Parameters. It draws its random
             numbers from the same generators as this one, and runs compiled cells as they were written.
 
         Raises:
@@ -314,11 +314,11 @@ def _unique(found: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def _replaced(value: Any, known: dict[int, Any]) -> Any:
-    """A copy of a module and all inside it, with what ``known`` holds by ``id`` in the place of the old parts.
+    """A copy of a module and all inside it, in which each part whose ``id`` is in ``known`` is replaced.
 
-    A part that stands in two places is copied once, so that what was shared stays shared.
+    A part that stands in two places is copied once, so that shared parts stay shared.
     """
-    value = uncompiled(value)  # a plan is for the parameters that it has seen
+    value = uncompiled(value)  # a compiled plan belongs to the parameters that it was made with
     if id(value) in known:
         return known[id(value)]
     if isinstance(value, Module) or _holds_parameters(value):

@@ -1,7 +1,7 @@
 """Names of the parts of a state that is a tuple, read from a user's cell: ``h, c = state`` or ``return h, (h, c)``.
 
-Read off the cell's byte code, which is there for lambdas and in notebooks as well. Where it doesn't say, there is no
-name; nothing is run.
+The names are read off the cell's byte code, which exists for lambdas and in notebooks as well. If it doesn't show them,
+there are none; nothing is run.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from functools import cache, partial
 from types import CodeType
 from typing import Any, NamedTuple
 
-DEEPEST = 4  # how many functions that hand on to the next are followed
+DEEPEST = 4  # the largest number of functions that are followed when each only calls the next
 
 
 class _Code(NamedTuple):
     """The names that the code of a cell gives to the parts of its state.
 
     Attributes:
-        taken: what the parts of the state that comes in are called.
-        given: what those of the state that it returns are called.
-        callee: which function the state is handed on to, if that is all that happens.
-        place: as which argument.
+        taken: the names of the parts of the incoming state.
+        given: the names of the parts of the returned state.
+        callee: the function that the code passes the state on to, if it does nothing else.
+        place: the position of the argument that gets the state.
     """
 
     taken: tuple[str, ...]
@@ -33,11 +33,11 @@ class _Code(NamedTuple):
 
 
 def part_names(cell: Any, count: int) -> tuple[str, ...] | None:
-    """The names in a cell's code for the parts of its state; None if it has none.
+    """The names in a cell's code for the parts of its state; None if the code shows none.
 
     Args:
-        cell: a function of an input and a state, or an object that is called so.
-        count: how many parts the state has.
+        cell: a function of an input and a state, or an object that is called like one.
+        count: the number of parts of the state.
 
     Example:
         >>> def cell(x, state):
@@ -64,7 +64,7 @@ def part_names(cell: Any, count: int) -> tuple[str, ...] | None:
 
 
 def _function(cell: Any) -> tuple[Any, int] | None:
-    """The Python function behind a callable, and how many of its arguments are given already."""
+    """The Python function behind a callable, and the number of its arguments that are bound already."""
     given = 0
     if isinstance(cell, partial):
         cell, given = cell.func, len(cell.args)
@@ -82,7 +82,7 @@ def _is_name(name: str) -> bool:
 
 @cache
 def _said(code: CodeType, place: int) -> _Code:
-    """The names in some code for the parts of its argument in a place."""
+    """The names in some code for the parts of one of its arguments."""
     if place >= code.co_argcount:
         return _Code((), (), None, 0)
     state = code.co_varnames[place]
@@ -91,7 +91,7 @@ def _said(code: CodeType, place: int) -> _Code:
 
 
 def _names(step: Any, kind: str) -> list[str]:
-    """The variables that an instruction loads or stores; newer Pythons do two at once."""
+    """The variables that an instruction loads or stores; newer Pythons handle two at once."""
     kinds = [part for part in step.opname.split("_") if part in ("LOAD", "STORE")]
     names = step.argval if isinstance(step.argval, tuple) else (step.argval,)
     return [str(name) for found, name in zip(kinds, names) if found == kind]
@@ -125,7 +125,7 @@ def _returned(steps: list[Any]) -> tuple[str, ...]:
 
 
 def _handed_on(steps: list[Any], state: str) -> Iterator[Any]:
-    """The function of ``lambda x, s: cell(p, x, s)``, and as which argument it gets the state."""
+    """The function of ``lambda x, s: cell(p, x, s)``, and the position of the argument that gets the state."""
     loaded: list[str] = []
     for step in steps:
         if step.opname.startswith("LOAD") and isinstance(step.argval, (str, tuple)):

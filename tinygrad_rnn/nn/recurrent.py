@@ -30,7 +30,7 @@ Layer = Any  # a cell, or a pair of cells: forward and reverse
 
 
 class Recurrent(Module):
-    """Any cell as a layer, or several as a stack of layers, over a whole sequence.
+    """A layer that runs any cell, or a stack of cells, over a whole sequence.
 
     Called as ``output, state = layer(x, state)``.
 
@@ -43,11 +43,11 @@ class Recurrent(Module):
         bidirectional: True if each layer goes through time in both directions.
         dropout: the probability with which an output of any layer but the last is zeroed in training.
         batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
-        truncate: k, for truncated BPTT: no gradient flows from a step past the one at which its chunk of k steps began.
+        truncate: k, for truncated BPTT: no gradient flows from a step to steps before its chunk of k steps.
             Or ``(k1, k2)``: the outputs of every k1 steps look back through the last k2.
-        checkpoint_every: k, for long sequences: only the outputs and the final state of every k steps are kept, and the
-            rest is computed again in the backward pass. With k near √T the memory beside inputs and outputs grows with
-            √T, for one more forward pass.
+        checkpoint_every: k, for long sequences: only the outputs, and the state after every k steps, are kept; the rest
+            is computed again in the backward pass. With k near √T the memory beside inputs and outputs grows with √T,
+            for one more forward pass.
         executor: "numpy", "numba" or "auto", to run the loops over time compiled, as with ``tinygrad_rnn.compile``.
         seed: for dropout: an int, a numpy.random.Generator, or None for the package's own.
 
@@ -60,7 +60,7 @@ class Recurrent(Module):
         >>> output.shape, lower.shape, reverse.shape
         ((7, 5, 4), (5, 4), (5, 2))
 
-        A stack of cells of one kind; they share a generator, so that no two start alike:
+        A stack of cells of one kind; they share a generator, so that each starts with other values:
 
         >>> rng = np.random.default_rng(0)
         >>> make = lambda n: tr.nn.MGUCell(n, 4, seed=rng)
@@ -115,7 +115,7 @@ class Recurrent(Module):
             self.layers = [compiled(layer, executor) for layer in self.layers]
 
     def _made(self, make_cell: Any, inputs: int, num_layers: int, bidirectional: bool) -> list[Layer]:
-        """The layers, each of new cells that take what the layer below gives."""
+        """The layers of new cells, each made for the size of the output below it."""
         if num_layers < 1:
             raise ValueError(f"{type(self).__name__}: num_layers is 1 or more, not {num_layers}")
         if isinstance(uncompiled(make_cell), (Module, list, tuple)):
@@ -151,24 +151,24 @@ class Recurrent(Module):
 
         Args:
             x: (T, B, n), or (B, T, n) with ``batch_first``; (T, n) without a batch.
-            state: the states before the first step, as they come back; None for the cells' own.
-            lengths: (B,), the lengths of the sequences in a padded batch. What stands in the padding doesn't matter,
-                not even NaN; outputs there are zero; the final state is that at each sequence's own end, which is also
-                where the reverse direction starts.
-            return_states: whether every state, and every value labelled with ``named``, is wanted too.
+            state: the states before the first step, in the form in which they are returned; None for the cells' own.
+            lengths: (B,), the lengths of the sequences in a padded batch. The values in the padding don't matter, not
+                even NaN. Outputs there are zero; the final state is the state at each sequence's own end, at which the
+                reverse direction starts.
+            return_states: True to return every state, and every value labelled with ``named``, too.
 
         Returns:
-            ``(output, state)``: the outputs of the last layer, (T, B, d), and the states after the last step: that of
-            the cell if there is one cell, else a tuple with that of each cell, lower layers first, forward before
-            reverse. With ``return_states`` also a list with, for each cell in the same order, a dict of arrays
-            (T, B, ...) by name ("h", "c", "f", ...), zero where there is padding. A named value whose first axis isn't
-            the batch comes as it is, (T, ...): it belongs to no sequence in particular.
+            ``(output, state)``: the outputs of the last layer, (T, B, d), and the state after the last step: the cell's
+            state if there is one cell, else a tuple of the states of all cells, lower layers first, forward before
+            reverse. With ``return_states`` also a list with, for each cell in the same order, a dict of arrays (T, B,
+            ...) by name ("h", "c", "f", ...), zero in the padding. A named value whose first axis isn't the batch is
+            returned as it is, (T, ...).
         """
         batched = np.ndim(x) > 2
         if self.batch_first and batched:
             x = np.swapaxes(x, 0, 1)
         if return_states and self.checkpoint_every is not None:
-            raise ValueError("return_states=True keeps everything at every step, and checkpoint_every next to nothing")
+            raise ValueError("return_states=True keeps every value, and checkpoint_every almost none; use one of them")
         lengths = None if lengths is None else checked_lengths(lengths, np.shape(x))
         valid = None
         states = self._states_in(state)
@@ -183,7 +183,7 @@ class Recurrent(Module):
             for cell, reverse in _directions(layer):
                 place = f"{number}.reverse" if reverse else number
                 if return_states:
-                    cell = uncompiled(cell)  # compiled, it would keep no more than what comes out
+                    cell = uncompiled(cell)  # compiled code keeps nothing but its outputs
                 with scope(layer=place), collected(return_states) as found:
                     y, final = self._run(cell, x, states[len(finals)], valid, reverse)
                 finals.append(final)
@@ -233,7 +233,7 @@ class Recurrent(Module):
         cells = [uncompiled(cell) for cell, _ in _directions(self.layers[-1])]
         if not all(hasattr(cell, "outputs") for cell in cells):
             raise TypeError(
-                "the size of what this layer gives isn't known, as its cell is a plain function: make it a class with "
+                "the size of this layer's output isn't known, as its cell is a plain function: make it a class with "
                 "inputs and units (nn.Cell)"
             )
         return sum(cell.outputs for cell in cells)
@@ -249,12 +249,12 @@ class Recurrent(Module):
         return list(state)
 
     def _states_out(self, states: list[Any]) -> Any:
-        """The final states, as they are handed out."""
+        """The final states in the form in which they are returned."""
         return states[0] if len(states) == 1 else tuple(states)
 
 
 def _directions(layer: Layer) -> list[tuple[Any, bool]]:
-    """The cells of a layer, each with whether it runs in reverse."""
+    """The cells of a layer, each with True if it runs in reverse."""
     return [(layer[0], False), (layer[1], True)] if isinstance(layer, tuple) else [(layer, False)]
 
 
@@ -264,10 +264,10 @@ def _is_count(n: Any) -> bool:
 
 
 def _masked(tree: Any, valid: Any) -> Any:
-    """Arrays (T, B, ...), zero where there is padding."""
+    """Arrays (T, B, ...) with zeros in the padding."""
     return tree if valid is None else tree_map(lambda a: np.where(along_batch(valid, a), a, 0), tree)
 
 
 def _value_masked(values: Any, valid: Any) -> Any:
-    """The values named in the steps, zero where there is padding, if they have a row for each sequence."""
+    """The named values of the steps, with zeros in the padding if they have a row for each sequence."""
     return values if valid is None or np.shape(values)[:2] != valid.shape else _masked(values, valid)

@@ -1,4 +1,4 @@
-"""The decoder of a sequence-to-sequence model: what writes, symbol by symbol, each given the one before it."""
+"""The decoder of a sequence-to-sequence model: it writes symbol by symbol, each from the one before."""
 
 from __future__ import annotations
 
@@ -30,29 +30,30 @@ class Saying(NamedTuple):
 
 
 class Decoder(Module):
-    """A decoder, which writes a sequence: the symbol before, embedded, enters a cell, whose output predicts the next.
+    """A decoder that writes a sequence: the last symbol is embedded and enters a cell, whose output predicts the next.
 
     With attention it also looks at a memory at every step. In Bahdanau's order it looks before the cell's step, with
-    the old hidden state, and the context goes into the cell beside the symbol. In Luong's it looks after it, with the
-    new output, and output and context together, ``tanh([y, r] V)``, say what comes next.
+    the old hidden state, and the context enters the cell beside the symbol. In Luong's order it looks after the step,
+    with the new output y, and the next symbol is predicted from output and context r together, ``tanh([y, r] V)``.
 
     Args:
-        symbols: k, how many there are.
-        cell: any cell with a hidden state: its inputs are the embedding, and the context in Bahdanau's order. Of a
-            ``StackedCell`` each begins with the same hidden state, and attention looks with that of the last.
-        attention: what to look with; None to look at nothing.
-        memory_size: m, the size of what is looked at.
+        symbols: k, the number of symbols.
+        cell: any cell with a hidden state. Its inputs are the embedding and, in Bahdanau's order, the context. The
+            cells of a ``StackedCell`` all begin with the same hidden state, and attention uses the hidden state of the
+            last cell.
+        attention: the attention; None for none.
+        memory_size: m, the size of the memory's vectors.
         look: "before" the cell's step (Bahdanau) or "after" it (Luong).
-        start: the symbol that stands before the first.
+        start: the symbol before the first one.
         end: the symbol that ends a sequence.
         seed: for the parameters and for scheduled sampling: an int, a numpy.random.Generator, or None for the
             package's own.
         dtype: of the parameters.
 
     Attributes:
-        embedding: from symbols to what the cell takes.
-        readout: from what the cell gives to logits.
-        combine: in Luong's order, from output and context to what is read out; None otherwise.
+        embedding: from symbols to the cell's inputs.
+        readout: from the cell's output to logits.
+        combine: in Luong's order, from output and context to the input of the readout; None otherwise.
 
     Example:
         >>> import numpy as np
@@ -77,15 +78,15 @@ class Decoder(Module):
         dtype: Any = np.float32,
     ) -> None:
         if look not in ("before", "after"):
-            raise ValueError(f"Decoder: it looks 'before' or 'after' the cell's step, not {look!r}")
+            raise ValueError(f"Decoder: look is 'before' or 'after' the cell's step, not {look!r}")
         if attention is not None and memory_size < 1:
-            raise ValueError("Decoder: with attention memory_size, the size of what is looked at, is needed")
+            raise ValueError("Decoder: attention needs memory_size, the size of the memory's vectors")
         self.generator = rng = init.generator(seed)
         self.cell, self.attention, self.look = cell, attention, look
         self.symbols, self.start, self.end = symbols, start, end
         sizes = [inner.outputs for inner in getattr(cell, "cells", ())]
         if len(set(sizes)) > 1:
-            raise ValueError(f"Decoder: the cells of a stack begin alike, so they need one size of output, not {sizes}")
+            raise ValueError(f"Decoder: the cells of a stack start alike, so they need one size of output, not {sizes}")
         embedded = cell.inputs - (memory_size if attention is not None and look == "before" else 0)
         if embedded < 1:
             raise ValueError(
@@ -99,22 +100,22 @@ class Decoder(Module):
         self.readout = Linear(cell.outputs, symbols, seed=rng, dtype=dtype)
 
     def begin(self, h: Any) -> Any:
-        """The state before the first step, with a given hidden state h (B, d) and zeros where there is more."""
+        """The state before the first step, with a given hidden state h (B, d) and zeros in its other components."""
         initial = self.cell.initial_state(self._first_input(h))
         return on_hidden_of(self.cell, lambda _: h, initial)
 
     def _hidden(self, state: Any) -> Any:
-        """The hidden state, of a stack that of its last cell."""
+        """The hidden state; for a stack, that of its last cell."""
         return hidden_of(self.cell, state)
 
     def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Saying, Any]:
         """Run a step of the decoder.
 
         Args:
-            symbols: (B,), those before.
-            state: of the cell.
-            memory: what to look at.
-            noise: what the cell drew for this step, if it draws (see ``Noisy``).
+            symbols: (B,), the symbols before this step.
+            state: the state of the cell.
+            memory: the memory of attention.
+            noise: the cell's random numbers for this step, if it draws any (see ``Noisy``).
 
         Returns:
             ``((logits, weights), state)``: logits (B, k) of the next symbols, and the weights (S, B) of attention or
@@ -137,19 +138,19 @@ class Decoder(Module):
         return self.cell.draw(self._first_input(self._hidden(state)), state, steps)
 
     def _first_input(self, h: Any) -> np.ndarray:
-        """Something of the shape of the cell's first input."""
+        """An array with the shape of the cell's first input."""
         return np.zeros((*np.shape(h)[:-1], self.cell.inputs), np.float32)
 
     def forward(
         self, target: Any, state: Any, memory: Memory | None = None, *, sampling: float = 0.0
     ) -> tuple[Any, Any, Any]:
-        """The logits of the next symbol after each beginning of the target (teacher forcing).
+        """The logits of the next symbol at each step, given the target's earlier symbols (teacher forcing).
 
         Args:
             target: (T, B), symbols.
-            state: as ``begin`` gives it.
-            memory: what to look at.
-            sampling: the probability with which a step is given a symbol drawn from the model's own prediction, instead
+            state: the initial state, as ``begin`` returns it.
+            memory: the memory of attention.
+            sampling: the probability with which a step gets a symbol drawn from the model's own prediction, instead
                 of the target's (scheduled sampling).
 
         Returns:
@@ -170,7 +171,7 @@ class Decoder(Module):
             said, inner = self.step(np.where(own, written, symbols), inner, memory, noise)
             return said, (inner, np.argmax(said.logits + gumbel, axis=-1))
 
-        # Drawn before the loop: the coins, and noise that makes the argmax of logits a draw from their softmax.
+        # Before the loop, draw the choices, and noise with which the argmax of logits is a draw from their softmax.
         own = self.generator.random(target.shape) < sampling
         gumbel = self.generator.gumbel(size=(*target.shape, self.symbols))
         (logits, weights), (state, _) = unroll(cell, (before, noise, own, gumbel), (state, before[0]))
@@ -182,14 +183,14 @@ class Decoder(Module):
         """The likeliest sequences, found greedily, or by beam search if ``width`` is more than 1.
 
         Args:
-            state: as ``begin`` gives it, for a batch.
-            memory: what to look at.
-            max_steps: how many symbols at most.
-            width: of the beam.
+            state: the initial state of a batch, as ``begin`` returns it.
+            memory: the memory of attention.
+            max_steps: the largest number of symbols.
+            width: the width of the beam.
             length_penalty: as in ``beam_search``.
 
         Returns:
-            For each sequence its symbols, without start and end.
+            A list of symbols for each sequence, without start and end.
         """
         batch = len(self._hidden(state))
         if width == 1:

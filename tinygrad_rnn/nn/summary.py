@@ -1,7 +1,7 @@
-"""A model in a table: its layers, the shapes of their parameters, and how many there are, counted as on paper.
+"""A model in a table: its layers, the shapes of their parameters and their number, counted as on paper.
 
 An Elman network has ``n·d + d·d + d`` parameters in its cell (U, W, b) and ``d·k + k`` in its readout (V, c). A cell
-with g gates has its own g times.
+with g gates has g times as many.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class Layer(NamedTuple):
     """A part of a model that has parameters of its own.
 
     Attributes:
-        path: where it stands: "layers.0".
+        path: its place in the model: "layers.0".
         kind: the name of its class.
-        shapes: those of its parameters by name.
-        sizes: its letters: n features of the input, d of the state, k of the output.
+        shapes: the shapes of its parameters by name.
+        sizes: the letters of its sizes: n features of the input, d of the state, k of the output.
     """
 
     path: str
@@ -70,12 +70,12 @@ class Layer(NamedTuple):
 
 
 class Summary(Tabular):
-    """The layers of a model; shows itself as a table.
+    """The layers of a model; printed as a table.
 
     Attributes:
-        layers: those that have parameters of their own.
-        parameters: how many numbers there are to learn.
-        title: the model, and what it gives for the input that was shown to it.
+        layers: the layers that have parameters of their own.
+        parameters: the number of values to learn.
+        title: the model and, if an input was given, the shapes of input and output.
     """
 
     def __init__(self, title: str, layers: list[Layer]) -> None:
@@ -126,9 +126,9 @@ def _layers(model: Any) -> Iterator[Layer]:
 
 
 def _sizes(module: Any, shapes: dict[str, tuple[int, ...]], state: int) -> dict[str, int]:
-    """The letters of a layer: of a cell by its own word, of another one with a matrix W by its shape.
+    """The letters of a layer: a cell tells its own; another layer's come from the shape of its matrix W.
 
-    What reads a state has d features.
+    A layer that reads a state has d features.
     """
     if isinstance(getattr(module, "inputs", None), int) and isinstance(getattr(module, "units", None), int):
         sizes = {"n": module.inputs, "d": module.units}

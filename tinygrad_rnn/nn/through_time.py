@@ -1,4 +1,4 @@
-"""Ways through time beyond the plain loop: BPTT truncated or with less memory, padded batches, and a look inside."""
+"""Other loops over time than the plain one: truncated BPTT, BPTT with less memory, padded batches, collected states."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .unroll import Cell, label_start, one_step, stacked, take_steps
 
 
 def take_truncated_steps(cell: Cell, inputs: Any, state: Any, order: range, k1: int, k2: int) -> tuple[list[Any], Any]:
-    """Take steps so that the losses of every ``k1`` of them look back through the last ``k2`` steps and no further.
+    """Take steps so that gradients from every ``k1`` steps flow back through the last ``k2`` steps and no further.
 
-    Each window of ``k2`` steps starts from a state that counts as a constant. Where windows overlap, the steps that
-    lead up to the window's own ``k1`` are run once more, from the state that was there: same values, another graph.
+    Each window of ``k2`` steps starts from a state that counts as a constant. If windows overlap, the steps that
+    lead up to the window's own ``k1`` are run once more, from the recorded state: same values, another graph.
 
     Source: Williams and Peng, "An efficient gradient-based algorithm for on-line training of recurrent network
     trajectories" (1990), BPTT(h; h'); the letters are those of Sutskever, "Training recurrent neural networks" (2013).
     """
     label_start(state)
-    states = {0: state}  # the first window starts from the state that was given, gradient and all
+    states = {0: state}  # the first window starts from the given state, and gradients flow to it
     outputs: list[Any] = []
     for end in range(k1, len(order) + k1, k1):
         start = max(0, end - k2)
@@ -46,20 +46,20 @@ def take_truncated_steps(cell: Cell, inputs: Any, state: Any, order: range, k1: 
 
 
 def take_checkpointed_steps(cell: Cell, inputs: Any, state: Any, order: range, every: int) -> tuple[list[Any], Any]:
-    """Take steps, and keep of every few of them no more than their outputs and the state at their end.
+    """Take steps in pieces, and keep of each piece only its outputs and the state at its end.
 
-    What lies between is computed again in the backward pass. With ``every`` near √T, about √T states are there at any
+    All else is computed again in the backward pass. With ``every`` near √T, about √T states are kept at any
     time instead of T, for one more forward pass. A compiled cell runs these few steps as one call, and the next ones in
     the same memory.
 
     Returns:
-        The outputs in pieces, one array for several steps, in the order in which they were taken; and the final state.
+        The outputs in pieces, one array for each piece, in the order of the steps taken; and the final state.
 
     Source: Chen, Xu, Zhang and Guestrin, "Training deep nets with sublinear memory cost" (2016).
     """
     reverse, plain = order.step < 0, uncompiled(cell)
     if context.trace is not None:
-        from ..compiler.checkpointed import unroll_checkpointed  # only now: who compiles nothing shouldn't pay for it
+        from ..compiler.checkpointed import unroll_checkpointed  # not needed by uncompiled models
 
         ys, state = unroll_checkpointed(partial(one_step, plain), inputs, state, len(order), reverse, every)
         return [ys], state
@@ -78,7 +78,7 @@ def take_checkpointed_steps(cell: Cell, inputs: Any, state: Any, order: range, e
                 return eager(inputs, state)
             return cell.over_time(inputs, state, steps, reverse, partial(one_step, plain), eager)
 
-        # Each chunk is given its own inputs, so that what it hands back is as long as they are, not as the sequence.
+        # Each piece gets its own inputs, so that its gradients are as long as the piece, not as the sequence.
         own = tree_map(lambda a: a[first - 1 : last], inputs)  # noqa: B023
         piece, state = checkpoint(chunk)(own, state)
         pieces.append(piece)
@@ -92,7 +92,7 @@ def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
     """The lengths of the sequences in a padded batch of shape (T, B, ...), as an array (B,).
 
     Raises:
-        ValueError: they don't fit the batch.
+        ValueError: the lengths don't fit the batch.
     """
     if len(shape) < 2:
         raise ValueError(f"lengths= are for a padded batch (T, B, ...); this one is of shape {shape}")
@@ -116,7 +116,7 @@ def along_batch(valid: Any, a: Any) -> Any:
 def without_padding(xs: Any, lengths: np.ndarray) -> tuple[Any, np.ndarray]:
     """A padded batch with each sequence's last valid input in the place of its padding (zeros if it has none).
 
-    So whatever stood there, NaN included, never reaches the cell: it is not multiplied by 0, it is gone.
+    So the values in the padding, even NaN, never reach the cell: they are replaced, not multiplied by 0.
 
     Args:
         xs: (T, B, ...).
@@ -139,7 +139,7 @@ class Padded(NamedTuple):
 
     Attributes:
         x: the inputs, (B, ...).
-        valid: (B,), which of the sequences have such a step.
+        valid: (B,), True for the sequences that have this step.
     """
 
     x: Any
@@ -147,17 +147,17 @@ class Padded(NamedTuple):
 
 
 class Masked:
-    """A cell that stands still where a sequence has ended: its state stays as it was. It takes ``Padded`` inputs.
+    """A cell that keeps its state once a sequence has ended. It takes ``Padded`` inputs.
 
-    An output that is a component of the state stays the same value as that component, so that the gradient of the loss
-    with respect to the state holds all of it, as without padding.
+    An output that is a component of the state stays the same node as that component, so that the gradient of the loss
+    with respect to the state is complete, as without padding.
     """
 
     def __init__(self, cell: Cell) -> None:
         self.cell = self.stands_for = cell
 
     def __call__(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """Run a step of the cell inside, for the sequences that reach it."""
+        """Run a step of the cell inside, for the sequences that have this step."""
         x, valid = x
         y, after = one_step(self.cell, x, state)
         kept = tree_map(lambda new, old: np.where(along_batch(valid, new), new, old), after, state)
@@ -165,11 +165,11 @@ class Masked:
         return y, kept
 
 
-_COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # masked, by what they mask
+_COMPILED: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # masked cells by the cell inside
 
 
 def masked(cell: Cell) -> Cell:
-    """The cell, standing still where a sequence has ended; of a compiled cell that is compiled too, and only once."""
+    """A cell that keeps its state once a sequence has ended; for a compiled cell it is compiled too, only once."""
     if not is_compiled(cell):
         return Masked(cell)
     if cell not in _COMPILED:
@@ -182,10 +182,10 @@ def masked(cell: Cell) -> Cell:
 
 @contextmanager
 def collected(wanted: bool = True) -> Iterator[dict[str, dict[int, Any]]]:
-    """Collect every state and every value labelled with ``named``, by name and time step, if wanted.
+    """Collect every state and every value labelled with ``named``, by name and time step, if ``wanted``.
 
     The name of a value made in a layer within the current one is prefixed by that layer: ``0.h``. Loops inside a step
-    have steps of their own and are left out.
+    have their own steps and are left out.
     """
     found: dict[str, dict[int, Any]] = {}
     outside, within = context.scope.layer, context.scope.within
@@ -208,7 +208,7 @@ def by_step(found: dict[str, dict[int, Any]], steps: int) -> dict[str, Any]:
     """The collected values, as one array (T, ...) for each name.
 
     Raises:
-        ValueError: a name was not given in every step.
+        ValueError: a name is missing in a step.
     """
     for name, values in found.items():
         missing = [t for t in range(1, steps + 1) if t not in values]

@@ -1,6 +1,6 @@
 """Weights from and to PyTorch's layers, as plain arrays: PyTorch itself is not needed.
 
-PyTorch multiplies by transposed matrices, adds two biases where here there is one, and calls things otherwise:
+PyTorch multiplies by transposed matrices, adds two biases instead of one, and uses other names:
 
 =================  ==========================================  =====================================================
 here               PyTorch                                     between them
@@ -41,7 +41,7 @@ class Translation(NamedTuple):
 
     Attributes:
         out: from a module to arrays by PyTorch's names.
-        into: from a module and such arrays to arrays by the module's own names.
+        into: from a module and PyTorch's arrays to arrays by the module's own names.
     """
 
     out: Callable[[Any], Arrays]
@@ -68,7 +68,7 @@ def _products_into(_: Any, arrays: Arrays) -> Arrays:
 
 
 def _sum(of_input: np.ndarray, of_state: np.ndarray) -> np.ndarray:
-    """The sum of two biases, with more digits than a file of short floats has."""
+    """The sum of two biases, computed with more digits than short floats have."""
     return np.add(of_input, of_state, dtype=np.result_type(of_input, of_state, np.float64))
 
 
@@ -144,7 +144,7 @@ def _stack_into(stack: Any, arrays: Arrays) -> Arrays:
 
 
 def _renamed(**names: str) -> Translation:
-    """Parameters that are called otherwise; a name that ends in ``_T`` is also transposed."""
+    """The translation of parameters with other names; an entry that ends in ``_T`` is also transposed."""
 
     def out(module: Any) -> Arrays:
         arrays = {}
@@ -182,7 +182,7 @@ TRANSLATIONS: dict[type[Module], Translation] = {
 
 
 def _translated_parts(module: Module) -> Iterator[tuple[str, Module, Translation]]:
-    """The parts that have a translation, the outermost of them only, each with its path and a final dot."""
+    """The outermost parts that have a translation, each with its path and a final dot."""
     inside: list[str] = []
     for path, part in module.named_modules():
         prefix = f"{path}." if path else ""
@@ -193,17 +193,17 @@ def _translated_parts(module: Module) -> Iterator[tuple[str, Module, Translation
 
 
 def to_torch_state_dict(module: Module) -> Arrays:
-    """A model's parameters by the names and in the layout of PyTorch, ready for ``load_state_dict`` there.
+    """A model's parameters with PyTorch's names and layout, ready for ``load_state_dict`` there.
 
     Args:
-        module: an RNN, LSTM (with projection), GRU, one of their cells, Linear, Embedding, LayerNorm; or a model whose
-            attributes are such. Parameters of other modules go by their own names, as they are.
+        module: an RNN, LSTM (with projection), GRU, one of their cells, Linear, Embedding, LayerNorm; or a model with
+            such attributes. Parameters of other modules keep their names and layouts.
 
     Returns:
-        Arrays of their own; ``{name: torch.from_numpy(a) for name, a in ...}`` makes tensors of them.
+        Copies; ``{name: torch.from_numpy(a) for name, a in ...}`` makes tensors of them.
 
     Raises:
-        ValueError: an option that PyTorch's layer doesn't have.
+        ValueError: a layer has an option that PyTorch's doesn't have.
 
     Example:
         >>> from tinygrad_rnn import nn
@@ -224,10 +224,10 @@ def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
 
     Args:
         module: as for ``to_torch_state_dict``.
-        arrays: what ``state_dict()`` gives in PyTorch, as arrays or as tensors, of any floating-point type.
+        arrays: the result of PyTorch's ``state_dict()``, as arrays or as tensors, of any floating-point type.
 
     Raises:
-        ValueError: missing, unexpected or mis-shaped entries, all of them listed.
+        ValueError: entries are missing, unexpected or mis-shaped; all of them are listed.
 
     Example:
         >>> import numpy as np
@@ -254,4 +254,4 @@ def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
         names = translation.out(part)
         of_part = translation.into(part, {name: given[prefix + name] for name in names})
         own.update({prefix + path: array for path, array in of_part.items()})
-    module.load_state_dict({path: own[path] for path in known})  # what is shared goes by its first path
+    module.load_state_dict({path: own[path] for path in known})  # a shared parameter is named by its first path

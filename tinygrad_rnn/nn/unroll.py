@@ -23,7 +23,7 @@ class Noisy(NamedTuple):
     """An input together with noise, for a cell with a method ``draw(x, state, steps)``, which draws before the loop.
 
     ``draw`` takes the first input, the initial state and the number of steps, and returns an array (steps, ...), a tree
-    of such arrays, or None; nobody may change the arrays. So the cell itself stays a function of its arguments.
+    of such arrays, or None; nothing may change the arrays. So the cell itself stays a function of its arguments.
 
     Attributes:
         x: the input of this step.
@@ -56,9 +56,9 @@ def unroll(
         and the state after the last step.
 
     Raises:
-        TypeError: the cell has no initial state and none was given; or it returns something other than an array or a
-            pair; or it is not a cell.
-        ValueError: neither ``xs`` nor ``steps``; more steps than inputs; ``xs`` has no axis of time.
+        TypeError: the cell has no initial state and ``state`` isn't given; or it returns something other than an array
+            or a pair; or it is not a cell.
+        ValueError: neither ``xs`` nor ``steps`` is given; there are more steps than inputs; or ``xs`` has no time axis.
 
     Everything that is recorded inside a step carries its number, counted from 1 as in the articles; outputs and the
     components of the state are labelled. A loop inside a step is a layer of its own: "loop in step 2", or "words in
@@ -88,7 +88,7 @@ def unroll(
     if not steps:
         return _no_outputs(cell, inputs, state), state
     if context.trace is not None:
-        from ..compiler.loops.traced_loop import unroll_traced  # only now: who compiles nothing shouldn't pay for it
+        from ..compiler.loops.traced_loop import unroll_traced  # not needed by uncompiled models
 
         return unroll_traced(partial(one_step, cell), inputs, state, steps, reverse)
     if is_compiled(cell):
@@ -107,13 +107,13 @@ def _step_by_step(cell: Cell, steps: int, reverse: bool, inputs: Any, state: Any
 
 
 def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, Any, int]:
-    """The inputs, the initial state and the number of steps, taken in and checked, with the noise that is to be drawn.
+    """The inputs, the initial state and the number of steps, converted and checked, with the cell's noise if any.
 
     Args:
-        cell: one that isn't compiled.
+        cell: a cell that isn't compiled.
         xs: as in ``unroll``.
-        state: likewise.
-        steps: likewise.
+        state: as in ``unroll``.
+        steps: as in ``unroll``.
 
     Raises:
         As ``unroll``.
@@ -146,17 +146,17 @@ def in_order(steps: int, reverse: bool) -> range:
 
 
 def _taken_in(tree: Any, lists_are_arrays: bool = False) -> Any:
-    """The caller's arrays as Tensors, copied once, so that the steps can share them; what isn't an array as it is.
+    """The caller's arrays as Tensors, copied once, so that the steps can share them; other values stay as they are.
 
     Args:
         tree: an array or a tree of arrays.
-        lists_are_arrays: whether a list holds the numbers of one array, as among inputs; states may be lists of arrays.
+        lists_are_arrays: whether a list is one array, as it is in inputs; states may be lists of arrays.
     """
     if isinstance(tree, Tensor):
         return tree
     if isinstance(tree, np.ndarray):
         if tree.dtype.kind in "fiub":
-            return constant(np.array(tree))  # which is what tensor() would do, after more questions
+            return constant(np.array(tree))  # the same as tensor(), without its checks
         return tree if tree.dtype.hasobject else tensor(tree)
     if isinstance(tree, (np.generic, float, int)) or (lists_are_arrays and isinstance(tree, list)):
         return tensor(tree)
@@ -198,14 +198,14 @@ def _first(inputs: Any, steps: int) -> Any:
 
 
 class NoInitialState(TypeError):
-    """A cell, or one inside it, is a plain function, which knows no state to begin with."""
+    """A cell, or one inside it, is a plain function, which has no initial state."""
 
 
 def initial_state_of(cell: Cell, x: Any) -> Any:
-    """The state before the first step, of a cell that knows one, for a first input x.
+    """The state before the first step, from the cell, for a first input x.
 
     Raises:
-        NoInitialState: it doesn't.
+        NoInitialState: the cell has no initial state.
     """
     if not hasattr(cell, "initial_state"):
         name = getattr(cell, "__name__", type(cell).__name__)
@@ -217,10 +217,10 @@ def initial_state_of(cell: Cell, x: Any) -> Any:
 
 
 def _with_names(cell: Cell, state: tuple[Any, ...], x: Any) -> Any:
-    """A plain tuple as the NamedTuple that the cell's own states are, so that its parts bear their names.
+    """A plain tuple converted to the NamedTuple of the cell's own states, so that its parts have names.
 
     Raises:
-        TypeError: they are single arrays. (NumPy would take the tuple for one with an axis more.)
+        TypeError: the cell's states are single arrays. (NumPy would take the tuple for an array with one more axis.)
     """
     try:
         own = initial_state_of(cell, x)
@@ -235,17 +235,17 @@ def _with_names(cell: Cell, state: tuple[Any, ...], x: Any) -> Any:
 
 
 def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skipped: int = 0) -> tuple[list[Any], Any]:
-    """Take the steps of these numbers, one after another.
+    """Take the steps with the given numbers, one after another.
 
     Args:
         cell: any cell.
-        inputs: those of all steps, or of all but the first few.
+        inputs: the inputs of all steps, or of all but the first few.
         state: the state before the first of these steps.
         order: the numbers of the steps.
-        skipped: how many steps there are before the first of ``inputs``.
+        skipped: the number of steps before the first of ``inputs``.
 
     Returns:
-        Their outputs, in the order in which they were taken, and the state after the last.
+        The outputs, in the order in which the steps were taken, and the state after the last step.
     """
     outside = context.scope
     layer, _, owner, within, _ = of_loop(outside)
@@ -277,7 +277,7 @@ def one_step(cell: Cell, x: Any, state: Any) -> tuple[Any, Any]:
     """The output and the state of one step of any cell, also of a cell that returns one array as both.
 
     Raises:
-        TypeError: it gives something else.
+        TypeError: the cell returns something else.
     """
     result = cell(x, state)
     if isinstance(result, (Tensor, np.ndarray, np.generic)):
@@ -297,13 +297,13 @@ def state_names(state: Any) -> list[str]:
 
 
 def module_of(cell: Any) -> Any:
-    """The cell that a compiled or masked one stands for."""
+    """The cell inside a compiled or masked cell, or the cell itself."""
     cell = uncompiled(cell)
     return getattr(cell, "stands_for", cell)
 
 
 def _label(role: str, name: str, tree: Any, names: Sequence[str] | None = None) -> None:
-    """Label an array with its name, and the arrays of a tree with their own; but a name that the cell gave counts."""
+    """Label an array with its name, or the arrays of a tree with theirs; a name given by the cell takes precedence."""
     parts = [(name, tree)] if children(tree) is None else zip(_paths(tree, names), leaves(tree))
     for path, part in parts:
         named(path, part, role)
@@ -313,7 +313,7 @@ def _label(role: str, name: str, tree: Any, names: Sequence[str] | None = None) 
 
 
 def _paths(tree: Any, names: Sequence[str] | None) -> Sequence[str]:
-    """The names of a tree's leaves: by place, or by what the cell's code calls the parts of a tuple."""
+    """The names of a tree's leaves: by place, or the names in the cell's code for the parts of a tuple."""
     found = list(paths(tree))
     if names is None or not found or len(names) != len(tree):
         return found
@@ -341,7 +341,7 @@ def _call_alike(before: Any, after: Any, names: Sequence[str] | None) -> None:
 
 
 def _call(value: Any, role: str, step: int | None, name: str) -> None:
-    """Rename the labels that a value has by its role at a step of the current layer."""
+    """Rename the labels that a value has from its role at a step of the current layer."""
 
     def called(label: Label) -> Label:
         if (label.role, label.layer, label.step) != (role, context.scope.layer, step):
@@ -369,6 +369,6 @@ def stacked(outputs: list[Any], reverse: bool = False) -> Any:
 
 
 def _no_outputs(cell: Cell, inputs: Any, state: Any) -> Any:
-    """The outputs of no steps: their shape is found by one step on zeros, and they keep their tie to the parameters."""
+    """The outputs of no steps: their shape is found by one step on zeros, and they stay connected to the parameters."""
     y, _ = one_step(cell, _first(inputs, 0), state)
     return tree_map(lambda a: np.stack([a])[:0], y)

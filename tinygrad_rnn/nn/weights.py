@@ -1,7 +1,7 @@
 """Weights in files: arrays by name, as NumPy's ``.npz`` or as safetensors. Nothing is ever unpickled.
 
-``from_torch_state_dict`` takes PyTorch's weights. Those of other libraries go in by hand, once it is known how they lie
-there; d is the number of units, and ``cut`` means ``np.split(..., gates, axis)``:
+``from_torch_state_dict`` takes PyTorch's weights. Weights of other libraries are rearranged by hand; this table shows
+their layout. d is the number of units, and ``cut`` means ``np.split(..., gates, axis)``:
 
 ==============  =====================  ===========================  ==================================================
                 here                   Keras                        ONNX
@@ -43,15 +43,15 @@ FORMATS = (".npz", ".safetensors")
 
 
 def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write arrays by name to a file, whole or not at all; a file that is there is replaced.
+    """Write arrays by name to a file, whole or not at all; an existing file is replaced.
 
     Args:
-        arrays: as ``state_dict()`` gives them.
-            PyTorch tensors go, too; bfloat16 is written as float32, which holds it exactly.
-        path: its ending says the format: ``.npz`` or ``.safetensors`` (which needs the extra ``io``).
+        arrays: a dict as ``state_dict()`` returns it.
+            PyTorch tensors are accepted, too; bfloat16 is written as float32, which holds it exactly.
+        path: its ending determines the format: ``.npz`` or ``.safetensors`` (which needs the extra ``io``).
 
     Raises:
-        ValueError: another ending; or an array that isn't made of numbers.
+        ValueError: the path has another ending; or an array doesn't hold numbers.
 
     Example:
         >>> import os, tempfile
@@ -64,10 +64,10 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         >>> bool((twin.W.data == layer.W.data).all())
         True
     """
-    from ..data.files import replace_file  # only now: most models are never saved, and the room of data is large
+    from ..data.files import replace_file  # imported only here: most models are never saved, and ``data`` is large
 
     form = _format(path)
-    # Contiguous, in so many words: safetensors would write the memory of any other array in the wrong order.
+    # Made contiguous explicitly: safetensors would write the memory of any other array in the wrong order.
     given = {name: as_numpy(array) for name, array in arrays.items()}
     plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in given.items()}
     for name, array in plain.items():
@@ -81,7 +81,7 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """Read what ``save_weights`` wrote, or any other file of these formats.
+    """Read the arrays of a file from ``save_weights``, or of any other file of these formats.
 
     Args:
         path: of a ``.npz`` or ``.safetensors`` file.
@@ -91,8 +91,8 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         exactly.
 
     Raises:
-        ValueError: another ending; a damaged file; one that holds anything but numbers, such as text or Python
-            objects; a small .npz file that would expand to more than 20 times its size.
+        ValueError: the path has another ending; or the file is damaged, or holds anything but numbers, such as text or
+            Python objects; or a small .npz file would expand to more than 20 times its size.
         OSError: the file can't be read.
     """
     from ..data.files import open_to_read
@@ -111,7 +111,7 @@ def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     except OSError as error:
         error.filename = error.filename or os.fspath(path)
         raise
-    except Exception as error:  # each format has errors of its own for a file that isn't whole
+    except Exception as error:  # each format raises its own errors for a file that isn't whole
         raise ValueError(f"{os.fspath(path)} can't be read as {form}: {printable(str(error)):.500}") from error
 
 
@@ -142,7 +142,7 @@ SAFETENSORS_TYPES = {
 def _from_safetensors(entry: Mapping[str, Any]) -> np.ndarray:
     """An array of a safetensors file, from its type, shape and bytes."""
     if entry["dtype"] not in SAFETENSORS_TYPES:
-        raise ValueError(f"its numbers are of type {entry['dtype']}; read are {', '.join(SAFETENSORS_TYPES)}")
+        raise ValueError(f"its numbers are of type {entry['dtype']}; it can be {', '.join(SAFETENSORS_TYPES)}")
     array = np.frombuffer(entry["data"], SAFETENSORS_TYPES[entry["dtype"]]).reshape(entry["shape"])
     if entry["dtype"] == "BOOL" and array.size and array.view(np.uint8).max() > 1:
         raise ValueError("it holds truth values that are neither true nor false")
@@ -150,7 +150,7 @@ def _from_safetensors(entry: Mapping[str, Any]) -> np.ndarray:
 
 
 def _is_short_float(dtype: np.dtype[Any]) -> bool:
-    """Return True for the dtype of bfloat16 in an .npz file, two bytes without a type: NumPy has no name for it."""
+    """Return True for the dtype of bfloat16 in an .npz file: two bytes without a type, as NumPy doesn't know it."""
     return dtype == np.dtype("V2")
 
 

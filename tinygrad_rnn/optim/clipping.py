@@ -13,19 +13,19 @@ from ..autodiff.tensor import Tensor
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, error_if_nonfinite: bool = False
 ) -> float:
-    """Scale all gradients together, if their norm is above a bound, so that it is the bound: the direction stays.
+    """Scale all gradients together so that their norm is at most a bound; the direction stays.
 
     Args:
-        parameters: those with gradients; others are passed over.
+        parameters: the parameters; those without a gradient are skipped.
         max_norm: the bound.
-        norm_type: which norm of all gradients taken as one vector: 2, 1, ``np.inf``, ...
+        norm_type: the order of the norm of all gradients taken as one vector: 2, 1, ``np.inf``, ...
         error_if_nonfinite: whether to raise if the norm is NaN or infinite; otherwise the gradients become NaN or 0.
 
     Returns:
-        The norm as it was.
+        The norm before scaling.
 
     Raises:
-        FloatingPointError: the norm isn't finite, and ``error_if_nonfinite``.
+        FloatingPointError: the norm isn't finite and ``error_if_nonfinite`` is True.
 
     Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013), algorithm 1.
 
@@ -54,7 +54,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Cut every element of the gradients to between ``-clip_value`` and ``clip_value``: the direction may change.
 
     Args:
-        parameters: those with gradients; others are passed over.
+        parameters: the parameters; those without a gradient are skipped.
         clip_value: the bound.
 
     Example:

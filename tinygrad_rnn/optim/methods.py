@@ -16,10 +16,10 @@ class SGD(Optimizer):
     ``g + momentum · v`` does.
 
     Args:
-        parameters: what to update, or groups; see ``Optimizer``.
+        parameters: the parameters to update, or groups; see ``Optimizer``.
         lr: learning rate.
-        momentum: how much of the last direction is kept.
-        dampening: how much of the gradient is left out of the direction.
+        momentum: the share of the last direction that is kept.
+        dampening: the share of the gradient that is left out of the direction.
         weight_decay: λ; ``λ w`` is added to the gradient.
         nesterov: whether to look ahead along the new direction.
 
@@ -62,14 +62,14 @@ class SGD(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Steps divided by the root of the sum of all squared gradients so far: the more it moved, the less it moves.
+    """Steps divided by the root of the sum of all squared gradients so far, element by element.
 
     Args:
-        parameters: what to update, or groups; see ``Optimizer``.
+        parameters: the parameters to update, or groups; see ``Optimizer``.
         lr: learning rate.
         lr_decay: the rate falls as ``lr / (1 + (step - 1) · lr_decay)``.
         weight_decay: λ; ``λ w`` is added to the gradient.
-        initial_accumulator_value: where the sum of squares starts.
+        initial_accumulator_value: the start of the sum of squares.
         eps: added to the root, so that nothing is divided by zero.
 
     Source: Duchi, Hazan and Singer, "Adaptive subgradient methods for online learning and stochastic optimization"
@@ -114,13 +114,13 @@ class RMSprop(Optimizer):
     """Steps divided by the root of a running mean of the squared gradient.
 
     Args:
-        parameters: what to update, or groups; see ``Optimizer``.
+        parameters: the parameters to update, or groups; see ``Optimizer``.
         lr: learning rate.
-        alpha: how much of the running mean is kept.
+        alpha: the share of the running mean that is kept.
         eps: added to the root, so that nothing is divided by zero.
         weight_decay: λ; ``λ w`` is added to the gradient.
-        momentum: how much of the last direction is kept.
-        centered: whether to divide by the standard deviation: the mean gradient's square is taken off.
+        momentum: the share of the last direction that is kept.
+        centered: whether to divide by the standard deviation: the square of the mean gradient is subtracted.
 
     Source: Hinton, lecture 6e of "Neural networks for machine learning" (2012); Graves, "Generating sequences with
     recurrent neural networks" (2013), eq. 38 to 45, centred.
@@ -163,13 +163,13 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Steps of about ``lr``, scaled by running means of the gradient and of its square, free of their start at zero.
+    """Steps of about ``lr``, scaled by running means of the gradient and of its square, corrected for starting at zero.
 
     Args:
-        parameters: what to update, or groups; see ``Optimizer``.
+        parameters: the parameters to update, or groups; see ``Optimizer``.
         lr: learning rate.
-        betas: how much of the running means is kept, of the gradient and of its square.
-        eps: added to the root of the second, so that nothing is divided by zero.
+        betas: the shares of the running means, of the gradient and of its square, that are kept.
+        eps: added to the root of the second mean, so that nothing is divided by zero.
         weight_decay: λ; ``λ w`` is added to the gradient (see ``AdamW``).
         amsgrad: whether to divide by the largest mean square so far.
 
@@ -214,7 +214,7 @@ class AdamW(Adam):
     """Adam with decoupled weight decay: ``w`` shrinks by ``lr · λ · w`` beside the gradient step.
 
     Args:
-        parameters: what to update, or groups; see ``Optimizer``.
+        parameters: the parameters to update, or groups; see ``Optimizer``.
         lr: learning rate.
         betas: as in ``Adam``.
         eps: as in ``Adam``.
@@ -250,5 +250,5 @@ class AdamW(Adam):
 
 
 def _decayed(value: np.ndarray, gradient: np.ndarray, group: Group) -> np.ndarray:
-    """The gradient with the weight decay in it."""
+    """The gradient with the weight decay added."""
     return gradient + group["weight_decay"] * value if group["weight_decay"] else gradient

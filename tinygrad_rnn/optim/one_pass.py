@@ -1,9 +1,9 @@
-"""Updates in one pass: what a rule does to whole arrays, done element by element in machine code.
+"""Updates in one pass: a rule's operations on whole arrays, done element by element in machine code.
 
 NumPy goes through memory once for every operation of a rule, some fourteen times for Adam's. So the rule is run on
-stand-ins, which record its operations, at every step anew: its numbers (the learning rate, the powers of Adam's betas)
-change. The recorded operations, in their order, become one loop. So the results are those of the rule to rounding:
-where a product is added to something, machine code may round once instead of twice.
+stand-ins, which record its operations. This is done anew at every step, because the numbers (the learning rate, the
+powers of Adam's betas) change. The recorded operations become one loop, in their order. Its results are those of the
+rule up to rounding: where a product is added to something, machine code may round once instead of twice.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 from ..autodiff.tensor import Tensor
 
-SHARED = 2**18  # elements from which a second thread brings more than it costs
-LONG_ROW = 64  # elements from which a row is worth a loop
+SHARED = 2**18  # the number of elements from which a second thread saves more than it costs
+LONG_ROW = 64  # the number of elements from which a row is worth a loop
 
 CHOICE = "({{0}} if {{0}} {} {{1}} or {{0}} != {{0}} else {{1}})"  # NaN stays, as in NumPy
 EXPRESSIONS = {
@@ -27,7 +27,7 @@ EXPRESSIONS = {
 
 
 class NotByElement(TypeError):
-    """A rule does something that isn't recorded: it is to run on arrays, as it is written."""
+    """The rule uses something that can't be recorded, so it has to run on arrays, as it is written."""
 
 
 class Recording:
@@ -35,7 +35,7 @@ class Recording:
 
     Attributes:
         lines: the operations as text; ``a0`` is a given array, ``c0`` a number, ``v0`` a result.
-        numbers: what the numbers are this time.
+        numbers: the values of the numbers at this step.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Recording:
         self.numbers: list[float] = []
 
     def operation(self, function: Any, *operands: Any) -> Recorded:
-        """The stand-in for what a function gives for arrays and numbers, element by element."""
+        """The stand-in for the result of a function of arrays and numbers, element by element."""
         if function not in EXPRESSIONS:
             raise NotByElement(function.__name__)
         name = f"v{len(self.lines)}"
@@ -53,7 +53,7 @@ class Recording:
     def _name(self, operand: Any) -> str:
         if isinstance(operand, Recorded):
             return operand.name
-        if type(operand) not in (int, float):  # NumPy's own numbers would change the type of the result
+        if type(operand) not in (int, float):  # NumPy scalars would change the type of the result
             raise NotByElement(f"a {type(operand).__name__}")
         self.numbers.append(operand)
         return f"c{len(self.numbers) - 1}"
@@ -66,11 +66,11 @@ def _operator(function: Any, *, reflected: bool = False) -> Callable[[Recorded, 
 
 
 class Recorded:
-    """A stand-in for an array. What would look at its elements, or at its form, isn't there.
+    """A stand-in for an array. It has no methods that look at its elements or its shape.
 
     Args:
-        recording: where to record.
-        name: its name there.
+        recording: the recording that operations are added to.
+        name: the array's name in the recording.
     """
 
     __slots__ = ("name", "recording")
@@ -112,7 +112,7 @@ class Change(NamedTuple):
 
     Attributes:
         value: the name of the new value.
-        state: what is remembered from now on: stand-ins for arrays, all else as it is.
+        state: the new state of the rule: stand-ins for arrays, all else as it is.
         recording: the operations.
     """
 
@@ -122,7 +122,7 @@ class Change(NamedTuple):
 
     @property
     def remembered(self) -> dict[str, str]:
-        """The names of the arrays that are remembered."""
+        """The names of the arrays in the state."""
         return {name: a.name for name, a in self.state.items() if isinstance(a, Recorded)}
 
 
@@ -134,25 +134,25 @@ class OnePass:
 
     Args:
         rule: the optimiser's ``updated``.
-        is_pure: whether it depends on its arguments alone, so that parameters with the same options have the same.
+        is_pure: whether it depends on its arguments alone, so that parameters with the same options share a recording.
     """
 
     def __init__(self, rule: Rule, is_pure: bool) -> None:
         self._rule, self._is_pure = rule, is_pure
         self._is_by_element = True
-        self._changes: dict[Any, Change] = {}  # of the step in hand
+        self._changes: dict[Any, Change] = {}  # of the present step
         self._programs: dict[Any, Any] = {}
 
     def begin(self) -> None:
-        """Begin a step, with other numbers than the last."""
+        """Begin a step, whose numbers differ from those of the last."""
         self._changes.clear()
 
     def update(self, parameter: Tensor, gradient: np.ndarray, state: dict[str, Any], group: dict[str, Any]) -> bool:
-        """Give a parameter its new value, and the state what is to be remembered.
+        """Set a parameter's new value, and update its state.
 
         Returns:
-            False, and nothing is changed, if the rule has to run on arrays: if these have other types or layouts than
-            usual, or it doesn't go element by element.
+            False, with nothing changed, if the rule has to run on arrays: these have unusual types or layouts, or the
+            rule doesn't go element by element.
         """
         memory = {name: a for name, a in state.items() if type(a) not in (int, float)}
         given = [parameter._data, gradient, *memory.values()]
@@ -172,7 +172,7 @@ class OnePass:
         return True
 
     def _change(self, state: dict[str, Any], memory: tuple[str, ...], group: dict[str, Any]) -> Change | None:
-        """The change that the rule makes with such a state; None if it has to run on arrays."""
+        """The change that the rule makes, recorded for this state; None if the rule has to run on arrays."""
         key = id(group), memory, tuple([a for name, a in state.items() if name not in memory])
         if key in self._changes or not self._is_by_element:
             return self._changes.get(key)
@@ -181,7 +181,7 @@ class OnePass:
         after = {**state, **dict(zip(memory, others))}
         try:
             new = self._rule(value, gradient, after, group)
-        except Exception:  # run on arrays, it says itself what is wrong, if anything is
+        except Exception:  # on arrays the rule raises its own error, if something is wrong
             new = None
         if not isinstance(new, Recorded):
             self._is_by_element = False
@@ -192,13 +192,13 @@ class OnePass:
         return change
 
     def _run(self, recording: Recording, made: list[str], arrays: dict[str, np.ndarray]) -> bool:
-        """Run the operations on arrays by their names: those to be made, and those that are given.
+        """Run the operations on arrays by name: results to write, and given arrays.
 
         Returns:
-            False if there can be no machine code.
+            False if no machine code can be made.
         """
-        from ..compiler.runtime.failures import MachineCodeFailed  # only now: who asks for no machine code
-        from ..compiler.runtime.threads import run_rows  # needs no compiler
+        from ..compiler.runtime.failures import MachineCodeFailed  # imported only here: without machine code
+        from ..compiler.runtime.threads import run_rows  # no compiler is needed
 
         first = next(iter(arrays.values()))
         key = first.dtype, tuple(recording.lines), tuple(arrays)
@@ -222,7 +222,7 @@ class OnePass:
 
 
 def _are_alike(arrays: list[Any]) -> bool:
-    """Return True for arrays of one form that lie in memory row by row."""
+    """Return True if arrays have one shape and dtype and lie in memory row by row."""
     first = arrays[0]
     return (
         first.size
@@ -235,8 +235,8 @@ def _are_alike(arrays: list[Any]) -> bool:
 
 
 def _compiled(recording: Recording, made: list[str], names: list[str]) -> Any:
-    """The function of the numbers, arrays with these names, how many columns these have, and a range of rows."""
-    from ..compiler.runtime.cache import compiled_function  # only now: numba is an extra
+    """The compiled function of the numbers, the arrays of these names, their number of columns and a range of rows."""
+    from ..compiler.runtime.cache import compiled_function  # imported only here, because numba is an extra
 
     parameters = ", ".join(["numbers", *(f"all_{name}" for name in names), "columns", "first", "last"])
     lines = [

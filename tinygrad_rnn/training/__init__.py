@@ -1,8 +1,8 @@
 """Training: fit a model to data, see how it goes, and lose nothing when it is interrupted.
 
 Read on in ``prediction`` (how a model meets a batch), ``sharing`` and ``ranks`` (a batch in parts, and processes that
-share a run), ``run`` (what a step does, and what has to be saved of a run), ``loop`` (``fit``), ``choices`` (what it
-may be asked for), ``loggers``, ``checkpoints`` and ``tree_file`` (where and how it is saved). Models of text are in the
+share a run), ``run`` (a step, and the state of a run that is saved), ``loop`` (``fit``), ``choices`` (the forms of its
+arguments), ``loggers``, ``checkpoints`` and ``tree_file`` (where and how a run is saved). Models of text are in the
 room ``language``.
 """
 
@@ -44,7 +44,7 @@ _MOVED = (
     "save_language_model",
     "train_on_text",
 )
-"""Names that older scripts look for here. They stand in the room ``language`` now, and are found there."""
+"""Names that older scripts import from here. They moved to the room ``language``, and are still found from here."""
 
 if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
 

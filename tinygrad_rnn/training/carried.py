@@ -1,6 +1,6 @@
 """The state that a run carries from batch to batch: one for each part that this process computes.
 
-In a checkpoint it is that of the whole batch, so a run may go on with another number of processes.
+A checkpoint holds the state of the whole batch, so a run may continue with another number of processes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Carried:
     Args:
         sharing: how batches are cut.
         ranks: the processes.
-        state_of: the state after a batch that a model reads from a fresh state, computed on the side.
+        state_of: returns the state after a batch that the model reads from a fresh state, without a trace in the run.
 
     Attributes:
-        states: the state of each part, detached; none before the first batch, and where there is no state.
+        states: the state of each part, detached; empty before the first batch, and if the model has no state.
     """
 
     def __init__(self, sharing: Sharing, ranks: Alone, state_of: StateOf) -> None:
@@ -36,11 +36,11 @@ class Carried:
         self.ranks = ranks
         self.state_of = state_of
         self.states: list[Any] = []
-        self._axes: list[int] = []  # along which sequences lie in each leaf, once that is needed
+        self._axes: list[int] = []  # the axis of sequences in each leaf; found when it is first needed
         self._saved: list[np.ndarray] | None = None  # from a checkpoint, waiting for its structure
 
     def into(self, batch: Batch, parts: list[Part]) -> list[Any]:
-        """The states that the parts of a batch start from: None for a fresh one."""
+        """The states that the parts of a batch start from: None stands for a fresh state."""
         saved, self._saved = self._saved, None
         if not batch.continues:
             return [None] * len(parts)
@@ -49,13 +49,13 @@ class Carried:
         return self.states or [None] * len(parts)
 
     def learn_axes(self, batch: Batch) -> None:
-        """See along which axes sequences lie, while there is a batch to see it by."""
+        """Find the axes along which sequences lie, while there is a batch to find them with."""
         if not self.sharing.is_whole and not self._axes and columns_of(batch, self.sharing.axes) > 1:
             one, two = (self.state_of(columns(batch, self.sharing.axes, slice(n))) for n in (1, 2))
             self._axes = state_axes(one, two)
 
     def whole(self) -> list[np.ndarray] | None:
-        """The leaves of the state of the whole batch; None if there is none. All ranks ask for it together."""
+        """The leaves of the state of the whole batch; None if there is none. All ranks must call this together."""
         own = [[np.array(_value(leaf)) for leaf in leaves(state)] for state in self.states if state is not None]
         every = [state for states in self.ranks.gather(lambda: own) for state in states]
         if len(every) < 2:
@@ -63,17 +63,17 @@ class Carried:
         return joined(every, self._axes)
 
     def restore(self, saved: list[np.ndarray] | None) -> None:
-        """Go on from what ``whole`` gave, once there is a batch."""
+        """Continue from a result of ``whole``, once there is a batch."""
         self.states, self._saved = [], saved
 
     def _cut(self, saved: list[np.ndarray], batch: Batch) -> list[Any]:
         """The carried state of a checkpoint, a list of arrays, in the structure that the model's states have.
 
-        Only the model knows that (a NamedTuple of its own, say), so it is asked for a state.
+        Only the model knows that structure (it may be a NamedTuple of its own), so the model is asked for a state.
         """
         like = self.state_of(batch)
         if [np.shape(_value(leaf)) for leaf in leaves(like)] != [np.shape(array) for array in saved]:
-            raise ValueError("the state carried in this checkpoint is not one of this model")
+            raise ValueError("the carried state in this checkpoint does not belong to this model")
         if self.sharing.is_whole:
             return [with_leaves(like, saved)]
         self.learn_axes(batch)

@@ -23,9 +23,9 @@ class Checkpoints:
 
     Args:
         folder: a folder of the run's own; made if it isn't there.
-        every: save after every so many steps; None: by time.
-        seconds: without ``every``, save when so many seconds have passed since the last time.
-        keep: how many of the newest to keep.
+        every: the number of steps between saves; None: save by time.
+        seconds: without ``every``, the number of seconds between saves.
+        keep: the number of newest checkpoints to keep.
 
     Raises:
         ValueError: a number that makes no sense.
@@ -88,12 +88,12 @@ class Checkpoints:
         return time.monotonic() - self._last_time >= self.seconds
 
     def save(self, step: int, tree: Any) -> None:
-        """Write the checkpoint of a step, then remove those that are too many.
+        """Write the checkpoint of a step, then remove the oldest ones beyond ``keep``.
 
         Raises:
-            OSError: it can't be written. The older ones are all still there.
+            OSError: the checkpoint can't be written. All older ones are still there.
         """
-        self._last_time = time.monotonic()  # also of an attempt that fails: the next one waits its time
+        self._last_time = time.monotonic()  # a failed attempt counts too: the next one waits its time
         save_tree(tree, self.path_of(step))
         for _, path in self._found()[self.keep :]:
             with contextlib.suppress(OSError):  # one too many does no harm
@@ -102,7 +102,7 @@ class Checkpoints:
     def newest(self) -> tuple[int, Any] | None:
         """The newest whole checkpoint, as ``(step, tree)``; None if there are none.
 
-        A damaged one gets another name, with a warning, and the one before it is taken.
+        A damaged checkpoint is renamed, with a warning, and the one before it is used.
 
         Raises:
             ValueError: there are some, but all are damaged.

@@ -52,7 +52,7 @@ ELSEWHERE = {
     "acc": "accuracy",
     "momentum": "sgd",
 }
-"""What other libraries, or people, call some of them."""
+"""Names that other libraries, or people, use for some of them."""
 LIBRARIES = {
     "torch": "PyTorch",
     "keras": "Keras",
@@ -63,15 +63,15 @@ LIBRARIES = {
 
 
 def as_loss(given: Any, *, batch_first: bool = False) -> Loss:
-    """Return the loss function that is meant.
+    """Return the loss function for a name or a function.
 
     Args:
         given: the name of one of ``LOSSES``, or a function of ``(prediction, targets)``.
-        batch_first: whether the loss is to be told that the batch comes before time, if it asks.
+        batch_first: whether a loss with a parameter ``batch_first`` gets the value True.
 
     Raises:
         ValueError: there is no loss of this name.
-        TypeError: it is something else.
+        TypeError: the loss is neither a name nor a function.
     """
     if isinstance(given, str):
         loss = _named("loss", given, LOSSES)
@@ -88,16 +88,16 @@ def as_loss(given: Any, *, batch_first: bool = False) -> Loss:
 
 
 def as_optimizer(given: Any, parameters: Iterable[Any], lr: float | None = None) -> optim.Optimizer:
-    """Return the optimiser that is meant.
+    """Return the optimiser for a name, a class, a function or an optimiser.
 
     Args:
-        given: an optimiser; or the name of one of ``OPTIMIZERS``, a class or a function that makes one of parameters.
-        parameters: those of the model.
-        lr: the learning rate of one that is made here; None for its own default.
+        given: an optimiser; or the name of one of ``OPTIMIZERS``, a class or a function of the parameters.
+        parameters: the model's parameters.
+        lr: the learning rate of an optimiser that is made here; None for the optimiser's default.
 
     Raises:
-        ValueError: there is no optimiser of this name, or it is made already and a learning rate is given.
-        TypeError: it is something else.
+        ValueError: there is no optimiser of this name, or ``lr`` is given with an optimiser that exists already.
+        TypeError: the argument is none of these.
     """
     if isinstance(given, optim.Optimizer):
         if lr is not None:
@@ -127,12 +127,12 @@ def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
     """Return metric functions by name.
 
     Args:
-        given: such a dict, whose functions can be named; or one or several functions, or names of ``METRICS``; or None.
+        given: a dict from names to functions or names of ``METRICS``; one or several functions or such names; or None.
         batch_first: as in ``as_loss``.
 
     Raises:
         ValueError: there is no metric of this name.
-        TypeError: it is something else.
+        TypeError: a metric is neither a name nor a function.
     """
     if given is None:
         return {}
@@ -159,7 +159,7 @@ def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
 
 
 def check_model(model: Any) -> None:
-    """Raise TypeError if this is no model."""
+    """Raise TypeError if an object is no model."""
     if isinstance(model, nn.Module):
         return
     if _is_class_of(model, nn.Module):
@@ -182,10 +182,10 @@ def check_numbers(given: Mapping[str, Any]) -> None:
 
 
 def as_schedule(given: Any, optimizer: optim.Optimizer) -> Any:
-    """Return the schedule that is meant: one of the package's, what a function makes of the optimiser, or None.
+    """Return the schedule: one of the package's, the result of a function of the optimiser, or None.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: the argument, or the function's result, is no schedule.
     """
     kinds = (optim.Schedule, optim.ReduceLROnPlateau)
     made = given(optimizer) if callable(given) and not isinstance(given, kinds) and not _library_of(given) else given
@@ -197,11 +197,11 @@ def as_schedule(given: Any, optimizer: optim.Optimizer) -> Any:
 def as_batches(
     model: nn.Module, data: Any, predict: Predict, batch_size: int | None = None, shuffled: bool = False
 ) -> Epochs:
-    """Return the batches that are meant: themselves, or those of a pair ``(X, y)``.
+    """Return batches as they are, or make batches of a pair ``(X, y)``.
 
     Raises:
-        TypeError: it is something else.
-        ValueError: the pair can't be made into batches, or they are made already and a size is given.
+        TypeError: the data are neither batches nor a pair.
+        ValueError: the pair can't be made into batches, or ``batch_size`` is given with data that are batches already.
     """
     if isinstance(data, Epochs):
         if batch_size is not None:
@@ -223,10 +223,10 @@ def as_batches(
 
 
 def as_callbacks(given: Any) -> list[Callable[[Any], None]]:
-    """Return callbacks as a list; one alone needs none.
+    """Return callbacks as a list; a single callback may be passed without a list.
 
     Raises:
-        TypeError: one can't be called.
+        TypeError: a callback can't be called.
     """
     callbacks = [given] if callable(given) else list(given)
     for callback in callbacks:
@@ -236,7 +236,7 @@ def as_callbacks(given: Any) -> list[Callable[[Any], None]]:
 
 
 def _named(kind: str, name: str, known: Mapping[str, Any]) -> Any:
-    """The one of this name, however it is spelt; else the error says which comes close."""
+    """The entry of this name, in any spelling; for an unknown name the error suggests the closest one."""
     letters, spelt = _letters(name), {_letters(one): one for one in known}
     if letters in spelt:
         return known[spelt[letters]]
@@ -248,7 +248,7 @@ def _named(kind: str, name: str, known: Mapping[str, Any]) -> Any:
 
 
 def _told(function: Loss, batch_first: bool) -> Loss:
-    """A loss or a metric that knows where the batch is."""
+    """A loss or a metric with ``batch_first=True`` bound to it, if it has that parameter."""
     return partial(function, batch_first=True) if batch_first and "batch_first" in parameters_of(function) else function
 
 
@@ -261,7 +261,7 @@ def _is_class_of(value: Any, kind: type) -> bool:
 
 
 def _library_of(value: Any) -> str | None:
-    """The other library that something comes from, by its own name."""
+    """The name of the other library that an object comes from."""
     module = getattr(value, "__module__", None) or type(value).__module__
     return LIBRARIES.get(str(module).partition(".")[0])
 

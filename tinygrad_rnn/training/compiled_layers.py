@@ -13,7 +13,7 @@ from ..nn.compiled_cells import compiled, uncompiled
 from .history import History
 
 _MOST_LENGTHS = 16
-"""JAX compiles for one length at a time: for data of more lengths than this, that would take longer than it saves."""
+"""JAX compiles for each length anew: with more lengths than this, compiling would take longer than it saves."""
 
 
 def many_lengths(executor: str | None, *data: Epochs | None) -> str | None:
@@ -46,12 +46,12 @@ def layers_to_compile(model: Module) -> list[tuple[str, Recurrent]]:
 def compiled_layers(model: Module, executor: str | None, history: History) -> Iterator[None]:
     """A context in which the recurrent layers of a model run their loops compiled; afterwards they are as before.
 
-    A cell that can't be compiled, and one whose graph is cut on the way (``truncate``), runs as it is.
+    A cell that can't be compiled, or whose graph is cut along time (``truncate``), runs uncompiled.
 
     Args:
         model: the model.
         executor: as in ``tinygrad_rnn.compile``; None: compile nothing.
-        history: is told which cells aren't compiled, and why.
+        history: records which cells aren't compiled, and why.
     """
     if executor is None:
         yield
@@ -69,7 +69,7 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
 
 @contextmanager
 def as_written(model: Module) -> Iterator[None]:
-    """A context in which the recurrent layers of a model run uncompiled: for a look that isn't worth a plan."""
+    """A context in which the recurrent layers of a model run uncompiled: for a single call."""
     before = [(layer, layer.layers) for _, layer in layers_to_compile(model)]
     try:
         for layer, cells in before:

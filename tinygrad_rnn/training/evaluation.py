@@ -15,9 +15,9 @@ from .prediction import predict as call_model
 def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = call_model) -> float:
     """The mean loss of a model on data, without learning from it.
 
-    The model is put into evaluation mode meanwhile. States are carried from batch to batch where the data say so.
-    ``Batches`` and ``StreamBatches`` are gone through once and then stand where they stood before, so they give the
-    same batches every time.
+    The model is in evaluation mode meanwhile. If the batches continue each other, the state is carried along.
+    ``Batches`` and ``StreamBatches`` are gone through once and afterwards stand where they stood before, so they
+    return the same batches every time.
 
     Args:
         model: the model.
@@ -26,7 +26,7 @@ def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = c
         predict: how the model is called.
 
     Returns:
-        The mean over all targets: a batch counts for as many targets as it has.
+        The mean over all targets: each batch is weighted by its number of targets.
 
     Raises:
         ValueError: there are no batches, or the data don't stand at the beginning of an epoch.

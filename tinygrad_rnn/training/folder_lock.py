@@ -13,7 +13,7 @@ NAME = "lock"
 
 
 class FolderLock:
-    """A lock that holds a folder for this run alone, from its creation until ``release()``.
+    """A lock that reserves a folder for this run, from the lock's creation until ``release()``.
 
     Args:
         folder: an existing folder.
@@ -25,8 +25,8 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         path = folder / NAME
-        # Opened to append: the note of who holds the lock must survive that someone else asks for it. And without a
-        # buffer: what a full disk refused would be written, and be refused, once more when the file is closed.
+        # Opened to append: the note about the holder must survive when another process asks for the lock. And without a
+        # buffer: data that a full disk refused would be written, and refused, once more when the file is closed.
         self._file: FileIO = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by release)
         try:
             _lock(self._file)
@@ -53,7 +53,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: FileIO) -> None:
-        # One byte far behind the note: what is locked can't be read by others.
+        # One byte far behind the note: other processes can't read a locked range.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 

@@ -14,26 +14,26 @@ from ..autodiff.extras import pip_install
 from ..autodiff.tables import Table
 
 MEMORY = 0.98
-"""How much of the smoothed loss is kept from step to step: it looks back over some fifty steps."""
+"""The share of the smoothed loss that is kept from step to step: it averages over some fifty steps."""
 
 
 class History:
     """The record of a run.
 
     Args:
-        metrics: the names of what is measured beside the loss.
+        metrics: the names of the metrics that are measured beside the loss.
 
     Attributes:
-        step: how many batches have been learned from. Steps are counted from 1: ``losses[0]`` is that of step 1.
+        step: the number of batches learned from. Steps are counted from 1: ``losses[0]`` is the loss of step 1.
         epochs: the step at which each finished epoch ended.
-        epoch_losses: the mean loss of each finished epoch, every batch weighted by what it holds.
+        epoch_losses: the mean loss of each finished epoch, every batch weighted by its number of targets.
         validation: ``(step, loss)`` for each time that the model was validated.
         epoch_metrics: the means of each metric over each finished epoch, by name.
         validation_metrics: ``(step, value)`` of each metric for each time that the model was validated, by name.
-        symbols: how many inputs (characters, words, time steps) have been seen.
-        seconds: how long it took, the time before an interruption included.
-        stopped: why it ended, in words; None while it is going on.
-        not_compiled: why parts of the model ran as they are though they were to be compiled, by part, in words.
+        symbols: the number of inputs (characters, words, time steps) seen.
+        seconds: the duration, including the time before an interruption.
+        stopped: the reason for the end of the run, in words; None while the run is going on.
+        not_compiled: for each part of the model that could not be compiled, the reason in words.
 
     Example:
         >>> history = History()
@@ -99,13 +99,13 @@ class History:
         """Return the loss and each metric by name, as means over the steps after one.
 
         Args:
-            step: the last step that doesn't count.
+            step: the step after which the means begin.
         """
         columns = {"loss": self._losses, **self._metrics}
         return {name: math.fsum(values[step:]) / len(values[step:]) for name, values in columns.items()}
 
     def last_validation(self) -> dict[str, float]:
-        """Return the loss and each metric by name, as validated last."""
+        """Return the loss and each metric by name, from the last validation."""
         measured = {"loss": self.validation, **self.validation_metrics}
         return {name: entries[-1][1] for name, entries in measured.items()}
 
@@ -116,20 +116,20 @@ class History:
         return self._seconds_before + running
 
     def start_clock(self) -> None:
-        """Count the time from here."""
+        """Start counting the time."""
         self._resumed_at = time.perf_counter()
 
     def stop_clock(self) -> None:
-        """Count no more time."""
+        """Stop counting the time."""
         self._seconds_before, self._resumed_at = self.seconds, None
 
     def record(self, loss: float, symbols: int, weight: float = 1.0, metrics: Sequence[float] = ()) -> None:
-        """Take down a step.
+        """Record a step.
 
         Args:
-            loss: its loss.
-            symbols: how many inputs it saw.
-            weight: what it counts for in the mean of its epoch.
+            loss: the loss of the step.
+            symbols: the number of inputs in its batch.
+            weight: the weight of the step in the mean of its epoch.
             metrics: the values of the metrics, in the order of their names.
         """
         self._losses.append(loss)
@@ -141,7 +141,7 @@ class History:
         self.smoothed = loss if self.step == 1 else MEMORY * self.smoothed + (1 - MEMORY) * loss
 
     def end_epoch(self) -> None:
-        """Take down that the last step was the last of its epoch."""
+        """Record that the last step was the last of its epoch."""
         self.epochs.append(self.step)
         loss, *metrics = (self._epoch_sums / self._epoch_weight).tolist()
         self.epoch_losses.append(loss)
@@ -243,7 +243,7 @@ class History:
         self.stopped = None
 
     def table(self) -> Table:
-        """Ten steps at most, evenly spread: losses and metrics at the step, and as validated last before it."""
+        """Ten steps at most, evenly spread: losses and metrics at the step, and of the last validation before it."""
         shown = np.unique(np.linspace(1, self.step, min(10, self.step)).round().astype(int)).tolist()
         columns: dict[str, Any] = {"loss": self._losses, "smoothed": _running_mean(self.losses), **self._metrics}
         validated = {"validation": self.validation} if self.validation else {}
@@ -269,7 +269,7 @@ class History:
 
 
 def _row(name: str, values: Any) -> array[float]:
-    """Numbers of all steps that were saved."""
+    """The saved numbers of all steps, checked."""
     values = np.asarray(values)
     if values.ndim != 1 or values.dtype != np.float64:
         raise ValueError(f"the {name} of a history are a row of float64")
@@ -277,7 +277,7 @@ def _row(name: str, values: Any) -> array[float]:
 
 
 def _running_mean(losses: np.ndarray) -> np.ndarray:
-    """The smoothed loss at every step, as ``History.smoothed`` was at the time."""
+    """The smoothed loss at every step: the values that ``History.smoothed`` had after each."""
     smoothed = losses.copy()
     for i in range(1, len(smoothed)):
         smoothed[i] = MEMORY * smoothed[i - 1] + (1 - MEMORY) * losses[i]

@@ -9,9 +9,9 @@ from typing import Any
 
 
 class DelayedInterrupt:
-    """While it is entered, the first Ctrl-C only sets ``requested``; a second one interrupts at once.
+    """A context in which the first Ctrl-C only sets ``requested``; a second one interrupts at once.
 
-    Signals belong to the main thread; in any other this does nothing.
+    Signals belong to the main thread; in any other thread this does nothing.
 
     Attributes:
         requested: whether Ctrl-C was pressed.
@@ -22,7 +22,7 @@ class DelayedInterrupt:
         self._before: Any = None
 
     def __enter__(self) -> DelayedInterrupt:
-        # Where Ctrl-C is ignored or handled by someone else (None: not from Python), that is left as it is.
+        # If Ctrl-C is ignored or handled by other code (None: not from Python), the handler is left as it is.
         if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler

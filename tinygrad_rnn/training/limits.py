@@ -15,7 +15,7 @@ class Limits(NamedTuple):
         epochs: the number of times through the data.
         steps: the number of batches.
         seconds: the duration.
-        threshold: the mean loss of an epoch below which training ends. (Where one batch is all of the data, as in the
+        threshold: the mean loss of an epoch below which training ends. (If one batch holds all of the data, as in the
             articles, that is the loss.)
     """
 
@@ -28,7 +28,7 @@ class Limits(NamedTuple):
         """Raise ValueError if there is no limit, or one that makes no sense.
 
         Raises:
-            ValueError: there is none, or one that makes no sense.
+            ValueError: there is no limit, or one that makes no sense.
         """
         if all(limit is None for limit in self):
             raise ValueError("fit: say when to stop: epochs=, steps=, seconds= or threshold=")
@@ -38,13 +38,13 @@ class Limits(NamedTuple):
                 raise ValueError(f"fit: {name}={limit} makes no sense; use a positive number")
 
     def converged(self, history: History) -> str | None:
-        """The reason for no further update: the loss is small enough. None if it isn't."""
+        """The reason to stop if the loss is small enough, or None."""
         if self.threshold is None or not history.epoch_ended or not history.epoch_losses[-1] < self.threshold:
             return None
         return f"the loss, {history.epoch_losses[-1]:.4g}, is below the threshold of {self.threshold:g}"
 
     def reached(self, history: History, seconds: float) -> str | None:
-        """The limit that is reached after so many seconds, in words; None if none is."""
+        """The limit that is reached after this time, in words; None if no limit is reached."""
         if self.steps is not None and history.step >= self.steps:
             return f"{history.step:,} steps are done"
         if self.epochs is not None and len(history.epochs) >= self.epochs:

@@ -16,7 +16,7 @@ class Logger:
     """The base of the loggers. A subclass writes ``write``. Of several processes the first one logs.
 
     Args:
-        every: log after so many steps; by default after each epoch and each validation.
+        every: the number of steps between logs; by default log after each epoch and each validation.
     """
 
     def __init__(self, every: int | None = None) -> None:
@@ -26,7 +26,7 @@ class Logger:
         self.last_step = 0
 
     def __call__(self, run: Run) -> None:
-        """Log, if it is time."""
+        """Write a row if it is time to."""
         history = run.history
         due = history.epoch_ended or history.validated if self.every is None else run.step % self.every == 0
         if run.ranks.rank or not (due or run.stopped) or run.step == self.last_step:
@@ -37,12 +37,12 @@ class Logger:
         self.last_step = run.step
 
     def write(self, run: Run, measured: dict[str, float], validated: dict[str, float]) -> None:
-        """Write down where the run is; subclasses do it.
+        """Write the progress of the run; subclasses define this.
 
         Args:
             run: the run.
             measured: the loss and the metrics by name, each a mean over the steps since the last time.
-            validated: those of a validation after this step; empty if there was none.
+            validated: the loss and the metrics of a validation after this step; empty if there was none.
         """
         raise TypeError(f"{type(self).__name__} has no write() method: write how a row is logged")
 
@@ -51,7 +51,7 @@ class Logger:
         return {"last_step": self.last_step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on after that step."""
+        """Continue after the step of a saved state."""
         self.last_step = int(state["last_step"])
 
 
@@ -59,12 +59,12 @@ class CSVLogger(Logger):
     """A logger that writes a row for each epoch into a CSV file, as the epoch ends.
 
     The columns are "step", "epoch", "seconds", "learning_rate", "loss", each metric and, in a run with validation,
-    "validation_loss" and "validation_" with each metric; empty where nothing was validated. A run that is resumed goes
-    on in its file; any other begins it anew.
+    "validation_loss" and "validation_" with each metric; empty at steps without validation. A resumed run appends
+    to its file; any other run begins the file anew.
 
     Args:
         path: the file.
-        every: write a row after so many steps; by default after each epoch and each validation.
+        every: the number of steps between rows; by default write a row after each epoch and each validation.
 
     Example:
         >>> import tempfile, numpy as np, tinygrad_rnn as tr
@@ -101,7 +101,7 @@ class CSVLogger(Logger):
             writer.writerow(row)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue after the last row before a checkpoint; later rows are removed: they will come again."""
+        """Continue after the last row before a checkpoint; later rows are removed: the run writes them again."""
         super().load_state_dict(state)
         if self.path.exists():
             with open(self.path, encoding="utf-8", newline="") as file:
@@ -117,11 +117,11 @@ class TensorBoardLogger(Logger):
     A curve of training and one of validation stand in one picture: "loss/training" beside "loss/validation".
 
     Args:
-        folder: where the event files go; or a writer that there is, such as PyTorch's ``SummaryWriter``.
-        every: log after so many steps; by default after each epoch and each validation.
+        folder: the folder for the event files; or an existing writer, such as PyTorch's ``SummaryWriter``.
+        every: the number of steps between logs; by default log after each epoch and each validation.
 
     Raises:
-        ImportError: tensorboardX isn't installed, which writes the files.
+        ImportError: tensorboardX, which writes the files, isn't installed.
     """
 
     def __init__(self, folder: Any, every: int | None = None) -> None:
@@ -143,7 +143,7 @@ class TensorBoardLogger(Logger):
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is waiting to be written; the run calls it at its end. A writer that was given stays open."""
+        """Write all pending points; the run calls this at its end. A writer that was passed in stays open."""
         if self._writer is not None and self._writer is not self.folder:
             self._writer.close()
             self._writer = None

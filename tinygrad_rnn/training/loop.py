@@ -250,7 +250,7 @@ def _updating_by(optimizer: Optimizer, executor: str | None) -> Iterator[None]:
 
 
 def _resumed(checkpoints: Checkpoints, run: Run, resume: bool, stack: ExitStack) -> bool:
-    """Resume a run if that is asked for and there is something to resume. The first process has the folder."""
+    """Resume a run if that is asked for and there is a checkpoint. Only the first process has the folder."""
 
     def newest() -> Any:
         if run.ranks.rank != 0:
@@ -281,7 +281,7 @@ def _resumed(checkpoints: Checkpoints, run: Run, resume: bool, stack: ExitStack)
 def _check(
     predict: Any, schedule_by: str, validation: Any, patience: int | None, resume: bool, checkpoints: Any
 ) -> None:
-    """Refuse what would train nothing, or ask for what isn't there."""
+    """Raise an error for arguments that would train nothing, or that need another argument."""
     if not callable(predict):
         raise TypeError(f"fit: predict is a function of (model, batch, state), not a {type(predict).__name__}")
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
@@ -295,7 +295,7 @@ def _check(
 
 
 def _check_devices(devices: int | None, executor: str | None, whole_step: bool, processes: int) -> None:
-    """Refuse several devices where none would be used."""
+    """Raise an error for ``devices`` if none would be used."""
     if devices is None:
         return
     if devices < 1:
@@ -307,7 +307,7 @@ def _check_devices(devices: int | None, executor: str | None, whole_step: bool, 
 
 
 def _check_parameters(model: Module, optimizer: Optimizer) -> None:
-    """Refuse an optimiser that would leave the model as it is."""
+    """Raise an error for an optimiser that would leave the model unchanged."""
     own = {id(parameter) for parameter in model.parameters()}
     if not any(id(parameter) in own for parameter in optimizer.parameters):
         raise ValueError("fit: the optimiser has none of the model's parameters; make it with model.parameters()")

@@ -1,4 +1,4 @@
-"""Metrics: what one wants to know of a model's predictions beside the loss that it learns by."""
+"""Metrics: measures of a model's predictions beside the loss that it is trained on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .prediction import Loss, Predict, keywords_for
 def accuracy(
     scores: Any, target: Any, *, lengths: Any = None, ignore_index: int = -100, batch_first: bool = False
 ) -> float:
-    """The part of the targets that have the largest score.
+    """The share of targets whose class has the largest score.
 
     Args:
         scores: (..., k), logits or probabilities; (T, B, k) with lengths.
-        target: class indices (...), integers; or one-hot or probabilities (..., k), whose largest counts.
-        lengths: (B,), of the sequences in a padded batch.
-        ignore_index: a target that doesn't count.
+        target: class indices (...), integers; or one-hot or probabilities (..., k), of which the largest counts.
+        lengths: (B,), the lengths of the sequences in a padded batch.
+        ignore_index: the target value that is left out.
         batch_first: whether the batch comes before time.
 
     Raises:
@@ -51,14 +51,14 @@ def accuracy(
 
 
 class Metrics:
-    """Metrics of the predictions that go by.
+    """The metrics of each prediction that a model makes.
 
     Args:
-        functions: by name, each of ``(prediction, targets)``; like a loss, told ``lengths=`` if it asks for them.
+        functions: functions of ``(prediction, targets)`` by name; each gets ``lengths=`` if it has that parameter.
 
     Attributes:
-        names: what they are called.
-        values: those of the last prediction.
+        names: the names of the metrics.
+        values: the metrics of the last prediction.
     """
 
     def __init__(self, functions: Mapping[str, Loss]) -> None:
@@ -79,16 +79,16 @@ class Metrics:
         return call
 
     def measure(self, prediction: Any, batch: Batch) -> None:
-        """Take the metrics of a prediction.
+        """Compute the metrics of a prediction, and keep them.
 
         Raises:
-            ValueError: one is no number.
+            ValueError: a metric is not a single number.
         """
         plain = tree_map(np.asarray, stop_gradient(prediction))
         values = []
         for name, function in self.functions.items():
             value = function(plain, batch.targets, **keywords_for(function, batch))
             if np.size(value) != 1:
-                raise ValueError(f"fit: the metric {name!r} has shape {np.shape(value)}; it is to give one number")
+                raise ValueError(f"fit: the metric {name!r} has shape {np.shape(value)}; it must return one number")
             values.append(float(np.asarray(stop_gradient(value)).item()))
         self.values = values

@@ -1,6 +1,6 @@
 """Training on JAX's devices: weights and the optimiser's state stay there, a batch goes in, and three numbers come out.
 
-The run's model and optimiser on the host are brought up to date whenever somebody may look at them.
+The run's model and optimiser on the host are brought up to date before any other code may read them.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .sharing import Part
 from .updates import Clipping
 from .whole_step import CompiledStep
 
-MOST_NUMBERS = 64  # such as learning rates, that wait on the device to be used again
+MOST_NUMBERS = 64  # numbers, such as learning rates, that are kept on the device to be used again
 
 
 class Losses(NamedTuple):
     """The results of a batch.
 
     Attributes:
-        loss: the losses of its parts, each times its share.
-        states: the state that each part carries on.
+        loss: the sum of the losses of its parts, each times its share.
+        states: the state that each part passes on to the next batch.
         finite: whether all gradients are finite.
     """
 
@@ -44,9 +44,9 @@ class Call(NamedTuple):
     """A part of a batch, ready to be computed.
 
     Attributes:
-        prepared: what runs.
-        others: its inputs besides the model's parameters; of a carried state those on the device.
-        share: what the loss is multiplied by.
+        prepared: the executable to run.
+        others: its inputs besides the model's parameters; a carried state is already on the device.
+        share: the factor on the loss.
     """
 
     prepared: Prepared
@@ -59,16 +59,16 @@ class OnDevice:
 
     Args:
         model: the model.
-        optimizer: its optimiser.
-        clipping: what is done to gradients before the update.
+        optimizer: the model's optimiser.
+        clipping: the clipping of gradients before the update.
         step: the model and its loss, compiled for JAX.
-        devices: on how many devices to compute the parts of a batch.
+        devices: the number of devices that compute the parts of a batch.
 
     Attributes:
-        devices: these devices.
+        devices: the devices, as JAX has them.
 
     Raises:
-        ValueError: there are fewer devices.
+        ValueError: JAX has fewer devices.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class OnDevice:
         self._memories: list[dict[str, Any]] = [{} for _ in self.parameters]
         self._gradients: dict[int, Any] = {}  # by the number of the parameter
         self._before: list[Any] | None = None  # the weights before the last update
-        self._shown: list[tuple[Any, Any]] = [(None, None)] * len(self.parameters)  # what the host has of both
+        self._shown: list[tuple[Any, Any]] = [(None, None)] * len(self.parameters)  # the host's copies of both
         self._is_newer = False  # than the host's
         self._numbers: dict[float, Any] = {}
         self._steps: dict[Any, Any] = {}
@@ -120,7 +120,7 @@ class OnDevice:
         def stand_in(a: Any) -> Any:
             if not hasattr(a, "dtype"):
                 return a
-            like = np.broadcast_to(np.zeros((), a.dtype), a.shape)  # a plan depends on nothing but the form
+            like = np.broadcast_to(np.zeros((), a.dtype), a.shape)  # a plan depends only on shapes and dtypes
             carried[id(like)] = a
             return like
 
@@ -131,7 +131,7 @@ class OnDevice:
         return Call(prepared, others, part.share)
 
     def _groups(self, calls: list[Call]) -> list[list[Call]]:
-        """Calls that can be made at once, one on each device, as they run the same; others one by one."""
+        """Groups of calls that run the same executable, so that each device can take one; other calls stand alone."""
         count = len(self.devices)
         found: list[list[Call]] = []
         for i in range(0, len(calls), count):
@@ -141,7 +141,7 @@ class OnDevice:
         return found
 
     def _found(self, calls: list[Call]) -> steps.Found:
-        """Make some calls at once, one on each device; one alone on the first."""
+        """Make some calls at once, one on each device; a single call runs on the first device."""
         step, reached = self._step(calls[0].prepared, len(calls))
         values = [self._values[self._places[id(a)]] for a in calls[0].prepared.inputs if id(a) in self._places]
         if len(calls) == 1:
@@ -154,7 +154,7 @@ class OnDevice:
         return found
 
     def _step(self, call: Prepared, parts: int) -> tuple[Any, list[int]]:
-        """The compiled step, and the numbers of the parameters whose gradients it gives."""
+        """The compiled step, and the numbers of the parameters whose gradients it returns."""
         key = (id(call.executable), parts)
         if key not in self._steps:
             executable: Any = call.executable
@@ -174,7 +174,7 @@ class OnDevice:
         """Change the weights by the gradients of the last batch.
 
         Raises:
-            NotOnTensors: the optimiser does something that JAX can't.
+            NotOnTensors: the optimiser uses an operation that JAX can't trace.
         """
         group_of = {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
         chosen = [i for i in sorted(self._gradients) if id(self.parameters[i]) in group_of]
@@ -201,7 +201,7 @@ class OnDevice:
         """Bring the host's weights and the optimiser's state up to date, if they aren't.
 
         Args:
-            gradients: whether to bring those of the last batch, too.
+            gradients: whether to bring the gradients of the last batch, too.
         """
         if gradients:
             for i, parameter in enumerate(self.parameters):
@@ -216,11 +216,11 @@ class OnDevice:
             self._shown[i] = parameter._data, self.optimizer.state.get(parameter)
 
     def weights_before(self) -> list[tuple[Any, np.ndarray]]:
-        """The parameters with their weights before the last update; none if there was none."""
+        """The parameters with their weights before the last update; empty if there was no update."""
         return [(parameter, np.array(value)) for parameter, value in zip(self.parameters, self._before or [])]
 
     def _take_from_host(self) -> None:
-        """Move what the host has changed since it was brought up to date: at first everything."""
+        """Move the values that the host changed since it was brought up to date; the first time, all of them."""
         for i, parameter in enumerate(self.parameters):
             value, memory = self._shown[i]
             if parameter._data is not value:
@@ -244,14 +244,14 @@ class OnDevice:
         return a if isinstance(a, jax.Array) else to_device(_data(a), self.devices[0])
 
     def _side_by_side(self, parts: Sequence[Any]) -> Any:
-        """The arrays of several parts, each on its device, as one array with an axis more."""
+        """The arrays of several parts, each on its device, as one array with one more axis."""
         if not all(isinstance(a, jax.Array) for a in parts):
             return to_device(np.stack([_data(a) for a in parts]), self._apart)
         shape = (len(parts), *parts[0].shape)
         return jax.make_array_from_single_device_arrays(shape, self._apart, [a[None] for a in parts])
 
     def _states(self, calls: list[Call], found: steps.Found) -> list[Any]:
-        """The states after some parts, which stay where they are."""
+        """The states after some parts, left on their devices."""
         if len(calls) == 1:
             return [calls[0].prepared.plan.packed([found.numbers, *found.rest])[1]]
         by_part = zip(*([shard.data[0] for shard in _in_order(a)] for a in found.rest)) if found.rest else ()
@@ -270,25 +270,25 @@ def devices_of(count: int) -> list[Any]:
     """The first ``count`` of JAX's devices.
 
     Raises:
-        ValueError: there are fewer.
+        ValueError: JAX has fewer devices.
     """
     there = jax.devices()
     if not 1 <= count <= len(there):
         raise ValueError(
-            f"fit: devices={count}, and JAX has {len(there)}: {', '.join(map(str, there[:8]))}. Of a CPU it makes "
+            f"fit: devices={count}, and JAX has {len(there)}: {', '.join(map(str, there[:8]))}. It splits a CPU into "
             "several if the environment has XLA_FLAGS=--xla_force_host_platform_device_count=2 before JAX is imported."
         )
     return there[:count]
 
 
 def to_device(array: np.ndarray, where: Any) -> Any:
-    """An array on a device, or on several: whatever goes there, goes by this."""
+    """An array moved to a device, or to several; every transfer to a device goes through this function."""
     with as_numpy_computes():
         return jax.device_put(array, where)
 
 
 def from_device(array: Any) -> np.ndarray:
-    """An array from a device: at each step no more than three numbers."""
+    """An array moved from a device to the host; at each step this is at most three numbers."""
     return np.asarray(jax.device_get(array), np.float64)
 
 

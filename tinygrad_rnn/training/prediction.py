@@ -18,20 +18,20 @@ Predict = Callable[[Any, Batch, Any], tuple[Any, Any]]
 
 
 def predict(model: Module, batch: Any, state: Any = None) -> Any:
-    """Call a model with a batch, and with what else its ``forward`` asks for by name.
+    """Call a model with a batch, and with the state, lengths and targets if its ``forward`` has such parameters.
 
-    ``forward(inputs)`` is the least. One that has a parameter ``state`` gets the state where the last batch left it
-    (None at a fresh start) and gives ``(prediction, state)``; one that has a parameter ``lengths`` is told how long
-    the padded sequences are; one that has a parameter ``target`` gets the targets, for teacher forcing.
+    The simplest form is ``forward(inputs)``. If ``forward`` has a parameter ``state``, it gets the state after the last
+    batch (None at a fresh start) and returns ``(prediction, state)``. A parameter ``lengths`` gets the lengths of the
+    padded sequences, and a parameter ``target`` gets the targets, for teacher forcing.
 
     Args:
         model: the model.
-        batch: what it predicts from; or examples, an array or a list of sequences.
+        batch: the batch to predict from; or examples, an array or a list of sequences.
         state: the state to start from.
 
     Returns:
         ``(prediction, state)``; the state is None if the model has none to carry on. For examples, the predictions
-        alone, as ``model.predict`` gives them.
+        alone, as ``model.predict`` returns them.
 
     Raises:
         ValueError: the batch is padded and the model takes no ``lengths``.
@@ -40,10 +40,10 @@ def predict(model: Module, batch: Any, state: Any = None) -> Any:
 
 
 def loss_of(loss: Loss, prediction: Any, batch: Batch) -> Any:
-    """The loss of a prediction: ``loss(prediction, targets)``, told ``lengths=`` of padded targets if it asks for them.
+    """The loss of a prediction: ``loss(prediction, targets)``, with ``lengths=`` of padded targets if it takes them.
 
     Raises:
-        ValueError: it isn't one number.
+        ValueError: the loss isn't one number.
     """
     value = loss(prediction, batch.targets, **keywords_for(loss, batch))
     if np.size(value) != 1:
@@ -54,13 +54,13 @@ def loss_of(loss: Loss, prediction: Any, batch: Batch) -> Any:
 
 
 def keywords_for(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
-    """The keywords of a loss or a metric for a batch: the lengths of padded targets, if it asks for them."""
+    """The keywords of a loss or a metric for a batch: the lengths of padded targets, if it has that parameter."""
     padded = batch.target_lengths is not None and "lengths" in parameters_of(function)
     return {"lengths": batch.target_lengths} if padded else {}
 
 
 def loss_and_state(model: Module, loss: Loss, predict: Predict, batch: Batch, state: Any) -> tuple[Any, Any]:
-    """The loss of a model on a batch, and the state that it carries on."""
+    """The loss of a model on a batch, and the state for the next batch."""
     prediction, state = predict(model, batch, state)
     return loss_of(loss, prediction, batch), state
 
@@ -73,15 +73,15 @@ def totals_of(
     parts_of: Callable[[Batch], Any],
     measured: Callable[[], Sequence[float]] = tuple,
 ) -> tuple[np.ndarray, float]:
-    """The sums of the loss and the metrics of some parts of all batches, and how many targets all batches have.
+    """The sums of the loss and the metrics over some parts of all batches, and the number of targets in all batches.
 
     Args:
         model: the model.
         data: batches.
         loss: as in ``evaluate``.
         predict: as in ``evaluate``.
-        parts_of: the parts of a batch that are to be computed, each with its share in the batch's loss.
-        measured: gives the metrics of the last prediction.
+        parts_of: returns the parts of a batch to compute, each with its share of the batch's loss.
+        measured: returns the metrics of the last prediction.
     """
     totals = np.zeros(1 + len(measured()))
     weight = 0.0
@@ -101,13 +101,13 @@ def totals_of(
 
 @contextmanager
 def _unmoved(data: Iterable[Batch]) -> Iterator[None]:
-    """A context that puts data back to their present place, which must be the beginning of an epoch."""
+    """A context that restores the present place in the data, which must be the beginning of an epoch."""
     if not isinstance(data, Epochs):
         yield
         return
     if data.position != 0:
         raise ValueError(
-            f"evaluate: {data.position} of {len(data)} batches have been handed out already. Make batches of their own "
+            f"evaluate: {data.position} of {len(data)} batches have been handed out already. Make separate batches "
             "to evaluate on, from the same data"
         )
     place = data.state_dict()

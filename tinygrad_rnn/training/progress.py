@@ -1,4 +1,4 @@
-"""A bar that shows how training goes: the loss, how fast, how long still."""
+"""A bar that shows the course of training: the loss, the speed, the time left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .limits import Limits
 
 REFRESH_SECONDS = 0.1
 LINE_SECONDS = 3.0
-"""How often a line is written where there is no terminal to draw a bar on."""
+"""The number of seconds between lines if there is no terminal to draw a bar on."""
 
 
 class Progress:
@@ -20,10 +20,10 @@ class Progress:
 
     Args:
         history: the run to show.
-        limits: when it ends: so many steps, or else a time.
-        epoch_steps: how many steps an epoch has.
-        unit: what is counted per second: "steps", or what the inputs are ("characters").
-        show: whether to show a bar; by default only on a terminal. "lines": lines instead.
+        limits: the limits of the run: a number of steps, or else a time.
+        epoch_steps: the number of steps in an epoch.
+        unit: the unit that is counted per second: "steps", or a name for the inputs ("characters").
+        show: whether to show a bar; by default only on a terminal. "lines" writes lines instead.
     """
 
     def __init__(self, history: History, limits: Limits, epoch_steps: int, unit: str, show: bool | str | None) -> None:
@@ -60,7 +60,7 @@ class Progress:
             self.bar.close()
 
     def update(self) -> None:
-        """Show where the run is, but not so often that showing costs time."""
+        """Show the progress of the run, but seldom enough to cost no time."""
         now = time.monotonic()
         if not self.show or now < self._next_refresh:
             return

@@ -29,46 +29,46 @@ ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class RankFailed(RuntimeError):
-    """Another process of the run failed; what it said is quoted."""
+    """Another process of the run failed; its message is quoted."""
 
 
 class Alone:
-    """A run in one process. What several processes would have to agree on, it decides by itself.
+    """A run in one process. It decides alone on everything that several processes would have to agree on.
 
     Attributes:
         rank: the number of this process, from 0.
-        size: how many processes share the run.
+        size: the number of processes that share the run.
     """
 
     rank = 0
     size = 1
 
     def gather(self, work: Callable[[], T]) -> list[T]:
-        """The results that ``work`` has on each rank, in their order."""
+        """The results of ``work`` on all ranks, in the order of the ranks."""
         return [work()]
 
     def everywhere(self, work: Callable[[], T]) -> T:
-        """The result that ``work`` has here, once it has one on all ranks; it stays here."""
+        """The result of ``work`` on this rank, once all ranks have one; it isn't sent to the others."""
         kept: list[T] = []
         self.gather(lambda: kept.append(work()))
         return kept[0]
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace each gradient by the sum of those of all ranks."""
+        """Replace each gradient by its sum over all ranks."""
 
     def check_alike(self, model: Module) -> None:
         """Raise RuntimeError if the ranks no longer have the same weights, bit for bit."""
 
     def check_same(self, facts: Callable[[], Mapping[str, str]]) -> None:
-        """Raise ValueError, by name, if the ranks differ in what they were begun with."""
+        """Raise ValueError, by name, if the ranks were started with different settings."""
 
     def agreed(self, error: ErrorT) -> ErrorT:
-        """Return the error, noted as one that every rank raises."""
+        """Return an error, marked as one that every rank raises."""
         return error
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Share out the cores of this machine inside, and end all ranks with one that fails."""
+        """A context that shares out the cores of this machine, and ends all ranks if one fails."""
         yield
 
 
@@ -80,11 +80,11 @@ class Ranks(Alone):
 
     Attributes:
         rank: the number of this process, from 0.
-        size: how many processes share the run.
-        bytes_per_step: how many bytes of gradients one step sums.
+        size: the number of processes that share the run.
+        bytes_per_step: the number of bytes of gradients that one step sums.
 
     Raises:
-        TypeError: it is no such communicator.
+        TypeError: the communicator isn't mpi4py's.
         ImportError: mpi4py isn't installed.
     """
 
@@ -103,16 +103,16 @@ class Ranks(Alone):
         self._agreed: BaseException | None = None  # an error that all ranks have heard of
 
     def agreed(self, error: ErrorT) -> ErrorT:
-        """Return the error, noted as one that every rank raises: ``together`` then ends no process for it."""
+        """Return an error, marked as one that every rank raises: ``together`` then ends no process for it."""
         self._agreed = error
         return error
 
     def gather(self, work: Callable[[], T]) -> list[T]:
-        """The results that ``work`` has on each rank, in their order.
+        """The results of ``work`` on all ranks, in the order of the ranks.
 
         Raises:
-            Exception: what ``work`` raised here.
-            RankFailed: what it raised on another rank.
+            Exception: the error that ``work`` raised on this rank.
+            RankFailed: ``work`` raised an error on another rank.
         """
         result, error, text = None, None, None
         try:
@@ -126,7 +126,7 @@ class Ranks(Alone):
         return [result for result, _ in said]
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace each gradient by the sum of those of all ranks: one flat array for each dtype, one reduction each."""
+        """Replace each gradient by its sum over all ranks: one flat array, and one reduction, for each dtype."""
         by_dtype: dict[np.dtype[Any], list[Tensor]] = {}
         for parameter in parameters:
             by_dtype.setdefault(parameter.dtype, []).append(parameter)
@@ -155,10 +155,10 @@ class Ranks(Alone):
             )
 
     def check_same(self, facts: Callable[[], Mapping[str, str]]) -> None:
-        """Raise ValueError, by name, if the ranks differ in what they were begun with.
+        """Raise ValueError, by name, if the ranks were started with different settings.
 
         Args:
-            facts: returns what must be the same on all ranks: name -> a text that says it all.
+            facts: returns the settings that must be the same on all ranks, each as a text, by name.
         """
         by_rank: Sequence[Mapping[str, str]] = self.gather(facts)
         for name, own in by_rank[0].items():
@@ -174,7 +174,7 @@ class Ranks(Alone):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Share out the cores of this machine inside, and end all ranks with one that fails.
+        """A context that shares out the cores of this machine, and ends all ranks if one fails.
 
         An error that all ranks know of is raised on each of them. Any other would leave them waiting, so it is printed
         here, and ends all processes of the job.
@@ -188,7 +188,7 @@ class Ranks(Alone):
         except BaseException as error:
             if error is not self._agreed and not getattr(error, "on_all_ranks", False):
                 traceback.print_exc()
-                print(f"rank {self.rank} of {self.size} failed as above, which ends all of them", file=sys.stderr)
+                print(f"rank {self.rank} of {self.size} failed with the error above, so all ranks end", file=sys.stderr)
                 sys.stderr.flush()
                 self._communicator.Abort(1)
             raise
@@ -203,7 +203,7 @@ class Ranks(Alone):
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:
-    """A short text that arrays with other numbers, shapes or types don't share."""
+    """A short text that differs between arrays of different numbers, shapes or types."""
     digest = hashlib.blake2b(digest_size=8)
     for array in arrays:
         array = np.asarray(array)

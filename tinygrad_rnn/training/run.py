@@ -1,4 +1,4 @@
-"""A training run: what a step does, and all that has to be saved so that the run can go on elsewhere, bit for bit."""
+"""A training run: its steps, and the state that is saved so that the run can continue elsewhere, bit for bit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TrainingDiverged(FloatingPointError):
     """The loss or a gradient became infinite or NaN. The model has the last weights that gave a finite loss, if any.
 
     Attributes:
-        history: what was done until then.
+        history: the history of the run until then.
     """
 
     on_all_ranks = True
@@ -57,7 +57,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     """Ctrl-C was pressed; the step in hand was finished first, and a checkpoint written if the run keeps any.
 
     Attributes:
-        history: what was done until then.
+        history: the history of the run until then.
     """
 
     on_all_ranks = True
@@ -71,10 +71,10 @@ class Report(NamedTuple):
     """The report of a process on its part of a step, for the others.
 
     Attributes:
-        loss: the losses of its parts, each times its share.
+        loss: the sum of the losses of its parts, each times its share.
         metrics: the metrics of its parts, likewise.
-        with_gradient: which parameters got a gradient.
-        seconds: how long the run has taken, by its clock.
+        with_gradient: for each parameter, whether it got a gradient.
+        seconds: the duration of the run so far, by the clock of this process.
         interrupted: whether Ctrl-C was pressed there.
         save: whether it is time for a checkpoint.
     """
@@ -88,13 +88,13 @@ class Report(NamedTuple):
 
 
 class Run:
-    """A training run while it goes on: what callbacks get to see. ``fit`` makes it.
+    """A training run while it goes on: the object that callbacks get. ``fit`` makes it.
 
     Attributes:
         model: the model.
         data: the batches.
         optimizer: the optimiser.
-        history: what was done so far.
+        history: the history of the run so far.
         validation: the best weights so far, if there is validation.
         ranks: the processes that share the run; ``ranks.rank`` is the number of this one.
     """
@@ -110,7 +110,7 @@ class Run:
         predict: Predict,
         step_executor: str | None = None,
         devices: int | None = None,
-        clipping: Clipping = Clipping(),  # noqa: B008 (it can't be changed)
+        clipping: Clipping = Clipping(),  # noqa: B008 (the default can't be changed)
         pace: Pace = Pace(),  # noqa: B008
         validation: Validation | None = None,
         metrics: Metrics | None = None,
@@ -135,7 +135,7 @@ class Run:
         if ranks is not None and ranks.size > 1 and any(rng is data.generator for rng in self.generators):
             raise ValueError(
                 "fit: the model draws its noise from the generator that shuffles the data. Processes that share a run "
-                "need the same order and other noise: give each a generator of its own."
+                "need the same order but different noise: give the model and the data a generator each."
             )
         self.metrics = Metrics({}) if metrics is None else metrics
         self.history = History(self.metrics.names)
@@ -150,7 +150,7 @@ class Run:
         if step_executor is not None:
             self._loss_and_state = step = CompiledStep(model, loss, predict, step_executor, self.history)
             if step_executor == "jax" and self.ranks.size == 1:
-                from .on_device import OnDevice  # only now: JAX is an extra
+                from .on_device import OnDevice  # imported only here, because JAX is an extra
 
                 self._on_device = OnDevice(model, optimizer, clipping, step, devices or 1)
         self._saved_step: int | None = None
@@ -188,7 +188,7 @@ class Run:
                     reports = self._learn_from(next(batches), interrupt)
                     self._stop_if_done(reports[0].seconds)
                     progress.update()
-                    alone = interrupt.requested and self.ranks.size == 1  # several hear of it with the next step
+                    alone = interrupt.requested and self.ranks.size == 1  # several processes share it in the next step
                     if alone or any(report.interrupted for report in reports):
                         self._interrupted()
                     if reports[0].save:
@@ -239,7 +239,7 @@ class Run:
         self._to_host()
         states, total, metrics = [], 0.0, np.zeros(len(self.metrics.names))
         self.optimizer.zero_grad()
-        self.model.zero_grad()  # also parameters that the optimiser leaves as they are
+        self.model.zero_grad()  # also those of parameters that the optimiser doesn't update
         for (part, share), before in zip(parts, map(_on_host, befores)):
             loss, state = self._loss_and_state(part, before)
             states.append(stop_gradient(state))
@@ -291,13 +291,13 @@ class Run:
         return True
 
     def _to_host(self, gradients: bool = False) -> None:
-        """Bring the model and the optimiser up to date, if their numbers are on a device."""
+        """Bring the model and the optimiser up to date, if they are kept on a device."""
         if self._on_device is not None:
             self._on_device.to_host(gradients)
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """Ask the model something inside, without noise, that leaves no trace in the run."""
+        """A context in which the model can be called without noise and without a trace in the run."""
         generators = [generator_state(rng) for rng in self.generators]
         try:
             with evaluating(self.model), as_written(self.model), no_grad():
@@ -323,7 +323,7 @@ class Run:
             )
 
     def _diverged(self, what: str) -> NoReturn:
-        """Put the weights back to where the loss was finite the last time."""
+        """Restore the last weights that gave a finite loss, and raise ``TrainingDiverged``."""
         if self._on_device is not None:
             self._weights_before = self._on_device.weights_before() or self._weights_before
             self._to_host()
@@ -353,7 +353,7 @@ class Run:
     # --- saving and resuming -----------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        """Write a checkpoint, unless that of this step is there. All ranks come here together; the first one writes."""
+        """Write a checkpoint, unless this step has one. All ranks call this together; the first one writes."""
         if self.checkpoints is None or self._saved_step == self.step:
             return
         self._to_host()
@@ -373,7 +373,7 @@ class Run:
         return None
 
     def _save_or_warn(self) -> None:
-        """Save; a full disk is no reason to throw away what the run goes on learning."""
+        """Write a checkpoint, or warn if that fails: a full disk is no reason to end the run."""
         try:
             self._save()
         except OSError as error:
@@ -388,7 +388,7 @@ class Run:
     def state_dict(self) -> dict[str, Any]:
         """The state on which the rest of the run depends, as arrays, numbers, strings, lists and dicts.
 
-        All processes of a run ask for it together, and get the same.
+        All processes of a run must call this together; all get the same state.
         """
         generators = self.ranks.gather(lambda: [generator_state(rng) for rng in self.generators])
         return {
@@ -405,10 +405,10 @@ class Run:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave; if anything in it doesn't fit, nothing has changed.
+        """Continue from a state that ``state_dict`` returned; if anything in it doesn't fit, nothing changes.
 
         Raises:
-            ValueError: it is the state of another run: another model, optimiser, other data or other options.
+            ValueError: the state belongs to a run with another model, optimiser, data or options.
         """
         before = self.state_dict()
         try:
@@ -434,7 +434,7 @@ class Run:
         if self.validation is not None:
             self.validation.load_state_dict(state["validation"])
             if self.validation.best_weights is not None:
-                self.model.load_state_dict(self.validation.best_weights)  # only to see that they fit
+                self.model.load_state_dict(self.validation.best_weights)  # only to check that they fit
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(optimizer)
         if self.pace.schedule is not None:
@@ -448,7 +448,7 @@ class Run:
         self._saved_step = self.step
 
     def _load_generators(self, state: Mapping[str, Any]) -> None:
-        """Load the generators of each process; with other processes than before, all but the first begin anew."""
+        """Load the generators of each process; if their number changed, all but the first start anew."""
         every = [state["generators"], *state.get("generators_of_other_processes", [])]
         same = len(every) == self.ranks.size
         for rng, saved in zip(self.generators, every[self.ranks.rank if same else 0], strict=True):
@@ -457,7 +457,7 @@ class Run:
             self.draw_apart()
 
     def draw_apart(self) -> None:
-        """Make the generators of every process but the first draw other numbers: each has other columns of a batch."""
+        """Make the generators of every process but the first draw other numbers: their columns of a batch differ."""
         for number, rng in enumerate(self.generators if self.ranks.rank else []):
             seed = np.random.SeedSequence([self.ranks.rank, number, int(rng.integers(2**31))])
             rng.bit_generator.state = type(rng.bit_generator)(seed).state
@@ -467,12 +467,12 @@ class Run:
 
 
 def _on_host(state: Any) -> Any:
-    """A carried state with arrays of NumPy's in place of a device's."""
+    """A carried state with its arrays moved from a device to NumPy."""
     return tree_map(lambda a: np.array(a) if hasattr(a, "devices") else a, state)
 
 
 def _is_finite(gradient: Any) -> bool:
-    """Return True if there is neither NaN nor infinity in a gradient: its sum of squares, which is quick, says it."""
+    """Return True if there is neither NaN nor infinity in a gradient: the sum of squares is a quick test."""
     flat = np.ravel(gradient)
     return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
 

@@ -1,8 +1,8 @@
-"""A batch cut into parts, one or more for each process; and what each part counts for in the loss of the whole.
+"""A batch cut into parts, one or more for each process, and the share of each part in the loss of the whole.
 
 The parts are columns of the same padded batch, so every process sees the shapes that one process would see. The loss of
-the whole batch is the sum of the parts' losses, each times its share: of the targets, where the loss is a mean over
-targets. That it is one can't be read off a loss, so it is tried out at steps 1, 2, 4, 8, ...
+the whole batch is the sum of the parts' losses, each times its share, which is its share of the targets if the loss is
+a mean over targets. Whether it is such a mean can't be read off a loss, so this is tried out at steps 1, 2, 4, 8, ...
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .prediction import Loss, count_targets
 from .ranks import digest_of
 
 Weight = Callable[[Batch], float]
-SAMPLE = 8  # how many columns the check of the shares looks at
+SAMPLE = 8  # the number of columns that the check of the shares uses
 
 
 class Part(NamedTuple):
@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
     Attributes:
         batch: the columns.
-        share: what its loss is multiplied by in the loss of the whole batch.
+        share: the factor of its loss in the loss of the whole batch.
     """
 
     batch: Batch
@@ -42,11 +42,11 @@ class Sharing:
     """The division of batches among processes and parts.
 
     Args:
-        data: where the batches come from.
+        data: the data that the batches come from.
         rank: the number of this process.
-        size: how many processes there are.
-        accumulate: how many parts each process computes one after the other.
-        weight: what a batch counts for: how many targets its loss is a mean over; None asks the loss.
+        size: the number of processes.
+        accumulate: the number of parts that each process computes one after the other.
+        weight: returns the number of targets that a batch's loss is a mean over; None: found from the loss.
         loss: the loss.
     """
 
@@ -64,7 +64,7 @@ class Sharing:
         return self.parts == 1
 
     def of(self, batch: Batch) -> list[Part]:
-        """The parts of a batch that this process computes; those without columns are left out."""
+        """The parts of a batch that this process computes; parts without columns are left out."""
         if self.is_whole:
             return [Part(batch, 1.0)]
         count = columns_of(batch, self.axes)
@@ -89,7 +89,7 @@ class Sharing:
     def check(self, batch: Batch, loss_of: Callable[[Batch], float]) -> None:
         """Raise ValueError if the losses of parts, each times its share, don't make the loss of the whole.
 
-        It looks at the first few columns alone, cut unevenly, so it costs little, and every process comes to the same.
+        It uses only the first few columns, cut unevenly, so it costs little, and all processes find the same.
 
         Args:
             batch: a whole batch.
@@ -106,8 +106,8 @@ class Sharing:
             raise ValueError(
                 f"fit: the loss of {count} sequences is {whole:.6g}, and that of the first {cut} and the others "
                 f"together {together:.6g}: it is no mean over the targets, so its gradients can't be put together from "
-                "parts. Pass weight=, a function of a batch that says what it counts for (how many targets its loss is "
-                "a mean over); or, for a sum, functools.partial(loss, reduction='sum')."
+                "parts. Pass weight=, a function of a batch that returns the number of targets that its loss is a mean "
+                "over; or, for a sum, functools.partial(loss, reduction='sum')."
             )
 
 
@@ -117,7 +117,7 @@ def is_checked(step: int) -> bool:
 
 
 def weight_of(loss: Loss, batch_axis: int) -> Weight:
-    """The weight of a batch, by the keywords that a loss was given with ``functools.partial``."""
+    """The function for the weight of a batch, from the keywords of a loss made with ``functools.partial``."""
     keywords = loss.keywords if isinstance(loss, partial) else {}
     if keywords.get("reduction") == "sum":
         return summed
@@ -163,7 +163,7 @@ def state_axes(one: Any, two: Any) -> list[int]:
     """The axis of each leaf of a state along which sequences lie, read off the states of one and of two sequences.
 
     Raises:
-        ValueError: a leaf has no such axis.
+        ValueError: a leaf of the state has no such axis.
     """
     found = []
     for a, b in zip(leaves(one), leaves(two)):

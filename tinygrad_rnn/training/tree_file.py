@@ -1,9 +1,9 @@
-"""A file format for nested dicts, lists and tuples of arrays, numbers and strings: what a training run consists of.
+"""A file format for nested dicts, lists and tuples of arrays, numbers and strings: the format of checkpoints.
 
 A file may be cut short, damaged, or made by someone who means harm. So it ends with a checksum of everything before
 it; nothing in it is executed or unpickled; and nothing that it says about sizes is believed before it agrees with
-the size of the file. What is read takes no longer than a file of its size may, and no more memory than some 25 times
-that size (an empty list, two characters of JSON, takes so much).
+the size of the file. Reading takes no longer than a file of its size may take, and at most some 25 times that size in
+memory (an empty list, two characters of JSON, takes so much).
 
 =====================  =========================================================================================
 bytes                  what
@@ -16,8 +16,8 @@ the rest but 32        the arrays, one after another, in C order
 =====================  =========================================================================================
 
 In the JSON tree, ``null``, booleans, numbers, strings and lists stand for themselves. Everything else is an object
-with one entry, which says what it is: ``{"dict": [[key, value], ...]}``, ``{"tuple": [...]}``, ``{"array": place}``,
-or ``{"scalar": place}`` for a number of NumPy's own.
+with its kind as the only key: ``{"dict": [[key, value], ...]}``, ``{"tuple": [...]}``, ``{"array": place}``,
+or ``{"scalar": place}`` for a NumPy scalar.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ MAGIC = b"tinygrad_rnn tree\n"
 LENGTH_BYTES = 8
 CHECKSUM_BYTES = 32
 MAX_HEADER_BYTES = 16 << 20
-"""Numbers belong into arrays; JSON takes many times its size in memory when it is read."""
+"""The most bytes of a header. Long lists of numbers belong in arrays; parsed JSON takes many times its size."""
 MAX_PARTS = 1 << 20
-"""So many values may stand in a header, arrays apart."""
+"""The most values that a header may hold, without the arrays."""
 MAX_AXES = 64
 """NumPy's own limit."""
 MAX_LARGE_KEYS = 100
-"""Of one dict. Python finds whole numbers beyond 2**60 in a dict by their remainders, which may all be the same."""
+"""The most whole numbers beyond 2**60 as keys of one dict: Python hashes them by remainders, which may all be equal."""
 PLAIN = (type(None), bool, int, float, str)
 DTYPE = re.compile(r"[<|>][?biufc][0-9]{1,2}")
 
@@ -59,7 +59,7 @@ def save_tree(tree: Any, path: str | os.PathLike[str]) -> None:
         path: the file.
 
     Raises:
-        TypeError: there is something else in the tree; the message says where.
+        TypeError: the tree holds something else; the message says where.
         ValueError: without its arrays, the tree takes more than ``MAX_HEADER_BYTES``, or has more than ``MAX_PARTS``
             values.
         OSError: the file can't be written.
@@ -96,7 +96,7 @@ def load_tree(path: str | os.PathLike[str]) -> Any:
         path: the file.
 
     Raises:
-        ValueError: the file is damaged, or something else altogether.
+        ValueError: the file is damaged, or not of this kind.
         OSError: the file can't be read.
     """
     with open_to_read(path) as file:
@@ -119,7 +119,7 @@ def load_tree(path: str | os.PathLike[str]) -> Any:
                 raise ValueError("it holds arrays that have no place in the tree")
             return tree
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-            # Its checksum is right, so it was not damaged but made so.
+            # Its checksum is right, so it was written this way and not damaged later.
             raise ValueError(f"{Path(path)} holds no tree of arrays: {error!r:.200}") from None
 
 
@@ -139,7 +139,7 @@ def _parts(header: bytes, arrays: list[np.ndarray]) -> Iterator[Any]:
 
 
 def _check(path: str | os.PathLike[str], file: BinaryIO, size: int) -> None:
-    """Hold a file to its checksum, without keeping it in memory; leave it open behind its magic."""
+    """Compare a file with its checksum, without keeping it in memory; leave the file open after its magic."""
     if file.read(len(MAGIC)) != MAGIC:
         raise ValueError(f"{Path(path)} is damaged, or no file of this kind: it doesn't begin with {MAGIC!r}")
     checksum = hashlib.sha256(MAGIC)
@@ -153,12 +153,12 @@ def _check(path: str | os.PathLike[str], file: BinaryIO, size: int) -> None:
 
 
 def _encoded(tree: Any, place: str, arrays: list[np.ndarray]) -> Any:
-    """The tree as JSON can hold it; its arrays are added to ``arrays``."""
+    """The tree in a form that JSON can hold; its arrays are appended to ``arrays``."""
     if isinstance(tree, (np.ndarray, np.generic)):
         array = np.asarray(tree)
         if array.dtype.kind not in "biufc":
             raise TypeError(f"{place} is an array of {array.dtype}; only numbers can be saved")
-        # ascontiguousarray makes a row of a single number
+        # because ascontiguousarray makes a row of a single number
         arrays.append(np.ascontiguousarray(array).reshape(array.shape))
         return {"array" if isinstance(tree, np.ndarray) else "scalar": len(arrays) - 1}
     if type(tree) in PLAIN:
@@ -177,7 +177,7 @@ def _encoded(tree: Any, place: str, arrays: list[np.ndarray]) -> Any:
 
 
 def _decoded(layout: Any, arrays: list[Any]) -> Any:
-    """The tree that a layout stands for. It is made of the layout's own lists, and takes arrays from ``arrays``."""
+    """The tree that a layout describes. It reuses the layout's own lists, and takes arrays from ``arrays``."""
     if type(layout) in PLAIN:
         return layout
     if isinstance(layout, list):
@@ -197,7 +197,7 @@ def _decoded(layout: Any, arrays: list[Any]) -> Any:
 
 
 def _taken(place: Any, arrays: list[Any], is_scalar: bool) -> Any:
-    """The array of a place, which nothing else may have; or the number of NumPy's that is in it."""
+    """The array at a place, which may be taken only once; or the NumPy scalar in it."""
     if type(place) is not int or not 0 <= place < len(arrays) or arrays[place] is None:
         raise ValueError(f"array {place!r:.20} isn't there, or stands in two places")
     array, arrays[place] = arrays[place], None
@@ -223,7 +223,7 @@ def _check_keys(keys: Iterable[Any]) -> None:
 
 
 def _read_arrays(file: BinaryIO, descriptions: list[Any], space: int) -> list[Any]:
-    """The arrays of a file that has ``space`` bytes left for them."""
+    """The arrays in the remaining ``space`` bytes of a file."""
     forms = [_form(name, shape) for name, shape in descriptions]
     if sum(dtype.itemsize * math.prod(shape) for dtype, shape in forms) != space:
         raise ValueError("its arrays don't fill it")
@@ -231,7 +231,7 @@ def _read_arrays(file: BinaryIO, descriptions: list[Any], space: int) -> list[An
 
 
 def _form(name: Any, shape: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """The dtype and shape of an array; the numbers of a shape are such that their product takes no time."""
+    """The dtype and shape of an array; the sizes in a shape are limited, so that their product is computed quickly."""
     is_shape = type(shape) is list and len(shape) <= MAX_AXES
     if not is_shape or not all(type(n) is int and 0 <= n < 2**63 for n in shape) or not DTYPE.fullmatch(name):
         raise ValueError(f"no array of numbers: {name!r:.20}, {shape!r:.60}")

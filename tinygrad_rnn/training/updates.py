@@ -13,8 +13,8 @@ class Clipping(NamedTuple):
     """The clipping of gradients before an update.
 
     Attributes:
-        norm: the largest norm of all of them together; None for any.
-        value: the largest absolute value of each element; None for any.
+        norm: the largest norm of all gradients together; None for no limit.
+        value: the largest absolute value of each element; None for no limit.
     """
 
     norm: float | None = None
@@ -33,15 +33,15 @@ class Pace(NamedTuple):
 
     Attributes:
         schedule: the schedule; None leaves the rate alone.
-        by: what it counts: "step" or "epoch". ``ReduceLROnPlateau`` counts neither: it looks at each validation loss
-            or, in a run without validation, at the mean loss of each epoch.
+        by: the unit that the schedule counts: "step" or "epoch". ``ReduceLROnPlateau`` counts neither: it looks at each
+            validation loss or, in a run without validation, at the mean loss of each epoch.
     """
 
     schedule: Schedule | ReduceLROnPlateau | None = None
     by: str = "step"
 
     def advance(self, history: History, *, validating: bool) -> None:
-        """Count the step that was just made, in a run with or without validation."""
+        """Count a step that was just made, and set the learning rate."""
         if isinstance(self.schedule, ReduceLROnPlateau):
             if validating and history.validated:
                 self.schedule.step(history.validation[-1][1])

@@ -18,22 +18,22 @@ from .sharing import Sharing, Weight
 
 
 class Validation:
-    """The validation of a model now and then, with a memory of its best weights.
+    """The validation of a model at intervals, with a copy of its best weights.
 
     Args:
-        data: what to validate on.
+        data: the data to validate on.
         loss: as in ``fit``.
         predict: as in ``fit``.
-        metrics: what else to measure.
+        metrics: the metrics to measure beside the loss.
         weight: as in ``fit``.
-        every: after how many steps; None: after each epoch.
-        patience: early stopping: end the run when so many validations in a row bring no improvement.
-        min_improvement: by how much the loss must fall below the best one so far to count as an improvement.
+        every: the number of steps between validations; None: after each epoch.
+        patience: the number of validations in a row without improvement after which the run stops early.
+        min_improvement: the smallest decrease below the best loss so far that counts as an improvement.
 
     Attributes:
         best_loss: the lowest validation loss so far.
         best_weights: the model's ``state_dict()`` at that time; None before the first validation.
-        without_improvement: how many validations have gone by since.
+        without_improvement: the number of validations since then.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Validation:
         return history.epoch_ended if self.every is None else history.step % self.every == 0
 
     def validate(self, model: Module, history: History, ranks: Alone) -> None:
-        """Evaluate the model, each process its part of the batches, and take down the result."""
+        """Evaluate the model, each process on its part of the batches, and record the result."""
         sharing = Sharing(self.data, ranks.rank, ranks.size, 1, self.weight, self.loss)
         measured = lambda: self.metrics.values  # noqa: E731
         parts = ranks.gather(lambda: totals_of(model, self.data, self.loss, self.predict, sharing.of, measured))
@@ -102,7 +102,7 @@ class Validation:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from a saved state."""
         self.best_loss = float(state["best_loss"])
         self.best_weights = None if state["best_weights"] is None else dict(state["best_weights"])
         self.without_improvement = int(state["without_improvement"])

@@ -20,17 +20,17 @@ TIME_FIRST, BATCH_FIRST = "time first", "batch first"  # all sequences of a batc
 
 
 class CompiledStep:
-    """``loss_and_state`` of a batch and a state, compiled; what can't be compiled runs as it is.
+    """``loss_and_state`` of a batch and a state, compiled; if it can't be compiled, it runs as it is.
 
-    Models look at lengths, and a plan has to be right for all values of an array. Where all sequences are as long as
-    their batch, which its shape says, lengths need not be an array.
+    Models look at lengths, and a plan has to be right for all values of an array. If all sequences are as long as their
+    batch, its shape says so, and lengths need not be an array.
 
     Args:
         model: the model.
         loss: as in ``fit``.
         predict: as in ``fit``.
         executor: as in ``tinygrad_rnn.compile``.
-        history: is told if it isn't compiled, and why.
+        history: records the reason if it isn't compiled.
     """
 
     def __init__(self, model: Module, loss: Loss, predict: Predict, executor: str, history: History) -> None:
@@ -39,11 +39,11 @@ class CompiledStep:
         self._compiled = compile(partial(_step, model, loss, predict), executor=executor, fallback=said)
 
     def __call__(self, batch: Batch, state: Any) -> Any:
-        """The loss, and the state that the model carries on."""
+        """The loss, and the state for the next batch."""
         return self._compiled(*_arguments(batch, state))
 
     def prepared(self, batch: Batch, state: Any) -> Prepared | None:
-        """The executable that would run; None if it isn't compiled."""
+        """The executable for a call, or None if it isn't compiled."""
         return self._compiled.prepared(*_arguments(batch, state))
 
 
@@ -62,7 +62,7 @@ def _step(
 
 
 def _in_short(lengths: np.ndarray | None, sequences: Any) -> Any:
-    """Lengths that are all those of the batch in a word, others that are the same as (how many, how long)."""
+    """Equal lengths in a short form: one word if they are the length of the batch, else (count, length)."""
     if lengths is None or not lengths.size or lengths.min() != lengths.max():
         return lengths
     short = lengths.size, int(lengths[0])

@@ -1,4 +1,4 @@
-"""Recurrent cells: what happens in one time step. Each is a few lines of NumPy; none has a backward pass of its own."""
+"""Recurrent cells: one time step each. Each is a few lines of NumPy; none has a backward pass of its own."""
 
 from .base import Cell
 from .elman import IndRNNCell, JordanCell, RNNCell, SkipRNNCell

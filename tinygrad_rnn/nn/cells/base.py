@@ -1,4 +1,4 @@
-"""The base class of recurrent cells, and the methods that a cell may offer beyond its one step."""
+"""The base class of recurrent cells, and the methods that a cell may have beside its step."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..module import Module, Parameter
 class Cell(Module):
     """A part of a model that takes one step of time: ``y, state = cell(x, state)``.
 
-    A subclass sets ``inputs`` and ``units`` and writes ``forward(x, state)``, which gives ``(y, state)``. That is all:
-    the backward pass, layers, padding, pictures and compilation come with it.
+    A subclass sets ``inputs`` and ``units`` and writes ``forward(x, state)``, which returns ``(y, state)``. Nothing
+    else is needed for the backward pass, layers, padding, pictures and compilation.
 
     Attributes:
         inputs: n, the size of x's last axis.
@@ -41,13 +41,13 @@ class Cell(Module):
         return self.zeros(x, self.units)
 
     def zeros(self, x: Any, size: int) -> np.ndarray:
-        """Zeros (B, size) of the parameters' kind, for a first input x of shape (B, n); (size,) for (n,)."""
+        """Zeros (B, size) of the parameters' dtype, for a first input x of shape (B, n); (size,) for (n,)."""
         shape, dtype = (*np.shape(x)[:-1], size), dtype_of(self)
         return scalars(np.zeros(shape), requires_grad=False) if dtype.kind == "O" else np.zeros(shape, dtype)
 
 
 def dtype_of(module: Module) -> Any:
-    """The dtype of a module's parameters, or of what stands in their place; float32 where there are none."""
+    """The dtype of a module's parameters, or of the values put in their place; float32 if there are none."""
     for part in module.modules():
         for value in vars(part).values():
             if isinstance(getattr(value, "dtype", None), np.dtype):

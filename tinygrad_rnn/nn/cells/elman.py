@@ -20,7 +20,7 @@ def activation_function(activation: Activation, owner: str) -> Callable[[Any], A
     """The function of this name, or the function itself.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is no activation of this name.
     """
     if not isinstance(activation, str):
         return activation
@@ -84,7 +84,7 @@ class RNNCell(Cell):
 class IndRNNCell(Cell):
     """The independently recurrent cell, ``h_t = f(x_t U + h_{t-1} ∘ w + b)``: each unit sees its own past alone.
 
-    Its output is its state. What a unit does to its past is one number, so how long a gradient lives can be read off w.
+    Its output is its state. Each unit multiplies its past by one number, so w shows how fast a gradient decays.
 
     Args:
         inputs: n, the size of x.
@@ -134,7 +134,7 @@ class IndRNNCell(Cell):
 
 
 class JordanCell(Cell):
-    """Jordan's cell: what is fed back is the output, not the hidden layer.
+    """Jordan's cell: the output is fed back, not the hidden layer.
 
         h_t = f(x_t U + y_{t-1} W + b)
         y_t = g(h_t V + c)
@@ -206,9 +206,9 @@ class JordanCell(Cell):
 
 
 class SkipRNNCell(Cell):
-    """An Elman cell whose state also depends on older ones, ``h_{t-lag}``, past the states between.
+    """An Elman cell whose state also depends directly on older states ``h_{t-lag}``.
 
-    By matrices of their own, inside the activation, or by addition, past it (a residual connection over time):
+    Older states enter by matrices inside the activation, or are added after it (a residual connection over time):
 
         h_t = f(x_t U + h_{t-1} W + Σ_j h_{t-lag_j} M_j + b)          by "matrices"
         h_t = f(x_t U + h_{t-1} W + b) + Σ_j h_{t-lag_j}              by "addition"
@@ -218,7 +218,7 @@ class SkipRNNCell(Cell):
     Args:
         inputs: n, the size of x.
         units: d, the size of the state.
-        lags: how far each skip connection reaches back; 2 is the state before the previous one.
+        lags: the number of steps that each skip connection reaches back; 2 is the state before the previous one.
         by: "matrices" or "addition".
         activation: f: "tanh", "relu", "sigmoid", or any function.
         bias: whether there is a b.
@@ -257,7 +257,7 @@ class SkipRNNCell(Cell):
         if not isinstance(lags, Sequence) or not lags or min(lags) < 1:
             raise ValueError(f"SkipRNNCell: lags are one or more numbers from 1, such as [2, 3], not {lags}")
         if by not in ("matrices", "addition"):
-            raise ValueError(f"SkipRNNCell: older states come in by 'matrices' or by 'addition', not by {by!r}")
+            raise ValueError(f"SkipRNNCell: by is 'matrices' or 'addition', not {by!r}")
         self.inputs, self.units, self.lags = inputs, units, tuple(lags)
         self.activation = activation_function(activation, "SkipRNNCell")
         rng = init.generator(seed)

@@ -28,7 +28,7 @@ class LSTMState(NamedTuple):
 
 
 def unchanged(a: Any) -> Any:
-    """The identity, in the place of a normalisation."""
+    """The identity, used if there is no normalisation."""
     return a
 
 
@@ -45,14 +45,14 @@ class LSTMCell(Cell):
         inputs: n, the size of x.
         units: d, the size of the state.
         bias: whether there is a b.
-        peepholes: whether the gates see the cell state: i and f that before the step, o that after it.
+        peepholes: whether the gates see the cell state: i and f the old one, o the new one.
         projection: p, the size of a linear projection of the hidden state, ``h_t = (o ∘ tanh(c_t)) V``; None for none.
-        coupled: whether the input gate is ``i = 1 - f``, so that what is forgotten makes room for what comes in; the
-            gates are then f, g, o.
+        coupled: whether the input gate is ``i = 1 - f``, so that a cell forgets as much as it lets in; the gates are
+            then f, g, o.
         forget_bias: added to the forget gate's bias at the start; 1 makes a new cell remember.
-        norm: with ``nn.LayerNorm`` (or another of the kind, ``norm(size, dtype=...)``) the two products and, on its way
-            out, the cell state are normalised: ``N(x_t U) + N(h_{t-1} W) + b`` and ``h_t = o ∘ tanh(N(c_t))``, each N
-            with a gain and a bias of its own; None for none.
+        norm: ``nn.LayerNorm`` (or another class called as ``norm(size, dtype=...)``) to normalise the two products, and
+            the cell state before it enters the output: ``N(x_t U) + N(h_{t-1} W) + b`` and ``h_t = o ∘ tanh(N(c_t))``,
+            each N with a gain and a bias of its own; None for none.
         seed: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
 
@@ -128,7 +128,7 @@ class LSTMCell(Cell):
 
     def forward(self, x: Any, state: Any) -> tuple[Any, LSTMState]:
         """Args: x (B, n), state (h, c). Returns: h' as output, and (h', c')."""
-        if not isinstance(state, (tuple, list)):  # an array of two rows would pass for a pair
+        if not isinstance(state, (tuple, list)):  # an array of two rows would be taken for a pair
             raise TypeError(f"the state of an LSTM is a pair (h, c), not one array. {self.describe()}")
         h, c = state
         a = self.of_input(x @ self.U) + self.of_state(h @ self.W)
@@ -143,7 +143,7 @@ class LSTMCell(Cell):
         return h, LSTMState(h, c)
 
     def _peeped(self, a: Any, row: int, c: Any) -> Any:
-        """A gate's argument, with what its peephole sees of the cell state."""
+        """A gate's argument, with the peephole's part of the cell state added."""
         return a if self.P is None else a + self.P[row] * c
 
 

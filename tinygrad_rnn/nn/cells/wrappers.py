@@ -1,4 +1,4 @@
-"""Cells made of cells: what a wrapper adds, it adds to any cell, a user's own included."""
+"""Cells made of cells: wrappers that work around any cell, also a user's own."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .base import Cell, dtype_of
 
 
 class Wrapper(Cell):
-    """A cell around a cell: takes what that takes, begins as that begins.
+    """A cell around another cell, with the same inputs and the same initial state.
 
     Args:
-        cell: any cell; ``inputs`` and ``units`` are its own.
+        cell: any cell; the wrapper has its ``inputs`` and ``units``.
     """
 
     def __init__(self, cell: Any) -> None:
@@ -78,11 +78,11 @@ class ResidualCell(Wrapper):
 class LayerNormCell(Wrapper):
     """A cell that normalises its input, and the hidden state before it is used again.
 
-    Each with a gain and a bias of its own. Of a state with several components that is the one called h, so an LSTM's
-    memory c stays untouched.
+    Each has a gain and a bias of its own. If a state has several components, the one called h is normalised, so an
+    LSTM's memory c stays untouched.
 
-    That can be done around any cell. The cells of Ba et al. normalise inside instead, what the matrices have made of
-    input and state: ``LSTMCell(n, d, norm=LayerNorm)``, and for Elman's cell, as a part of its activation,
+    This works around any cell. The cells of Ba et al. normalise inside instead, the products of input and state with
+    the matrices: use ``LSTMCell(n, d, norm=LayerNorm)`` or, for Elman's cell, normalise as a part of the activation,
     ``RNNCell(n, d, Sequential(LayerNorm(d), np.tanh), bias=False)``.
 
     Args:
@@ -97,8 +97,8 @@ class LayerNormCell(Wrapper):
         of_state: the LayerNorm of h.
 
     Raises:
-        ValueError: the input is one number, of which nothing would be left; or the cell is a function, and ``inputs``
-            isn't given.
+        ValueError: the input is a single number, which normalising would make 0; or the cell is a function, and
+            ``inputs`` isn't given.
 
     Source: after Ba, Kiros and Hinton, "Layer normalization" (2016).
 
@@ -116,7 +116,7 @@ class LayerNormCell(Wrapper):
         super().__init__(cell)
         inputs = getattr(self, "inputs", None) if inputs is None else inputs
         if inputs is None:
-            raise ValueError("LayerNormCell: of a function the sizes aren't known; pass inputs= and units=")
+            raise ValueError("LayerNormCell: a function's sizes aren't known; pass inputs= and units=")
         if inputs == 1:
             raise ValueError("LayerNormCell: one number, less its own mean, is always 0; put a Linear layer before it")
         if units is None:
@@ -134,9 +134,9 @@ class DropoutNoise(NamedTuple):
     """The random numbers of a ``DropoutCell``.
 
     Attributes:
-        x_mask: what x is multiplied with, the same at every step; None for nothing.
-        h_mask: what h is multiplied with, the same at every step; None for nothing.
-        inner: what the cell inside draws.
+        x_mask: the factors of x, the same at every step; None for no dropout.
+        h_mask: the factors of h, the same at every step; None for no dropout.
+        inner: the random numbers of the cell inside.
     """
 
     x_mask: Any
@@ -147,7 +147,7 @@ class DropoutNoise(NamedTuple):
 class DropoutCell(Wrapper):
     """Variational dropout: the same units of input and hidden state are dropped at every step of a sequence.
 
-    Of a state with several components the one called h is masked.
+    If a state has several components, the one called h is masked.
 
     Args:
         cell: any cell.
@@ -173,7 +173,7 @@ class DropoutCell(Wrapper):
         self.of_input, self.of_state = Dropout(p_input, seed=rng), Dropout(p_state, seed=rng)
 
     def draw(self, x: Any, state: Any, steps: int) -> DropoutNoise:
-        """The masks, the same for all steps, (steps, B, n) and (steps, B, d); none when it isn't being trained."""
+        """The masks, the same for all steps, (steps, B, n) and (steps, B, d); None outside training."""
         h = hidden(state)
         x_mask, h_mask = (
             np.broadcast_to(dropout.mask(np.shape(a), h.dtype), (steps, *np.shape(a)))
@@ -195,8 +195,8 @@ class ZoneoutNoise(NamedTuple):
     """The random numbers of a ``ZoneoutCell``.
 
     Attributes:
-        kept: for each component of the state, how much of the old value is kept: 0 or 1 in training, else p.
-        inner: what the cell inside draws.
+        kept: for each component of the state, the share of the old value that is kept: 0 or 1 in training, else p.
+        inner: the random numbers of the cell inside.
     """
 
     kept: Any
@@ -206,8 +206,8 @@ class ZoneoutNoise(NamedTuple):
 class ZoneoutCell(Wrapper):
     """Zoneout: in training, each element of the state keeps its old value with probability p, at each step anew.
 
-    When it isn't being trained, the state is the mean of both, ``p old + (1 - p) new``. Where the cell's output is its
-    hidden state, so it stays.
+    Outside training, the state is the mean of both, ``p old + (1 - p) new``. If the cell's output is its hidden state,
+    the output is the new mean or mixture, too.
 
     Args:
         cell: any cell.
@@ -245,7 +245,7 @@ class ZoneoutCell(Wrapper):
         return drawn.astype(leaf.dtype if leaf.dtype.kind == "f" else np.float64)
 
     def forward(self, x: Any, state: Any) -> tuple[Any, Any]:
-        """Run a step of the cell inside, and keep some units of the state as they were."""
+        """Run a step of the cell inside, and keep the old value of some elements of the state."""
         x, (kept, inner) = x
         y, after = one_step(self.cell, x if inner is None else Noisy(x, inner), state)
         mixed = tree_map(lambda k, old, new: k * old + (1 - k) * new, kept, state, after)
@@ -255,10 +255,10 @@ class ZoneoutCell(Wrapper):
 class StackedCell(Cell):
     """Cells one above the other, as one cell: the output of each is the input of the next.
 
-    Its output is that of the last; its state is a tuple of theirs.
+    Its output is that of the last cell; its state is a tuple of the cells' states.
 
     Args:
-        cells: the lowest first.
+        cells: the cells, the lowest first.
 
     Example:
         >>> import numpy as np
@@ -300,11 +300,11 @@ class StackedCell(Cell):
         return None if all(noise is None for noise in drawn) else drawn
 
     def on_hidden(self, f: Callable[[Any], Any], state: Any) -> tuple[Any, ...]:
-        """A state with a function applied to the hidden component of each cell's."""
+        """A state with a function applied to the hidden component of each cell's state."""
         return tuple(on_hidden_of(cell, f, part) for cell, part in zip(self.cells, state))
 
     def _alike(self, x: Any) -> list[Any]:
-        """An array for each cell with the shape of its first input."""
+        """The arrays that have the shapes of the cells' first inputs."""
         sizes = [getattr(cell, "inputs", None) for cell in self.cells]
         return [x if n is None else np.zeros((*np.shape(x)[:-1], n), np.float32) for n in sizes]
 
@@ -336,7 +336,7 @@ def on_hidden(f: Callable[[Any], Any], state: Any) -> Any:
     """Apply a function to the hidden component of a state: its only one, or the one called h.
 
     Raises:
-        TypeError: there is none of that name.
+        TypeError: no component has that name.
     """
     if children(state) is None:
         return f(state)
@@ -346,12 +346,12 @@ def on_hidden(f: Callable[[Any], Any], state: Any) -> Any:
         return state._replace(h=f(state.h))
     raise TypeError(
         f"which component of a state ({', '.join(state_names(state))}) is the hidden one? Make the state a NamedTuple "
-        "or a dict in which it is called h; of a StackedCell, wrap each cell by itself"
+        "or a dict in which it is called h; in a StackedCell, wrap each cell by itself"
     )
 
 
 def on_hidden_of(cell: Any, f: Callable[[Any], Any], state: Any) -> Any:
-    """Apply a function to the hidden component of a cell's state, or to each: cells made of cells know where it is."""
+    """Apply a function to the hidden component of a cell's state, or to each one if the cell is made of cells."""
     return cell.on_hidden(f, state) if hasattr(cell, "on_hidden") else on_hidden(f, state)
 
 
@@ -361,7 +361,7 @@ def hidden(state: Any) -> Any:
 
 
 def hidden_of(cell: Any, state: Any) -> Any:
-    """The hidden component of a cell's state; of a stack's that of its last cell."""
+    """The hidden component of a cell's state; for a stack, that of its last cell."""
     found: list[Any] = []
     on_hidden_of(cell, lambda h: found.append(h) or h, state)  # type: ignore[func-returns-value]
     return found[-1]
