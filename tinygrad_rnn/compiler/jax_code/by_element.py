@@ -1,7 +1,7 @@
 """Functions of single elements, with NumPy's types and NumPy's results at zeros, infinities and NaN.
 
-JAX has a function by the name of nearly every ufunc. Types are settled before it is called: of int64 and float32 JAX
-would make float32. A few of its functions differ in what they give for zeros and NaN, and are told anew.
+JAX has a function by the name of nearly every ufunc. Types are settled before it is called: JAX would combine int64
+and float32 to float32. A few of its functions have other results for zeros and NaN, and are written again here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 
 def _sign(x: Any) -> Any:
-    return jnp.where(x == 0, jnp.zeros_like(x), jnp.sign(x))  # of -0.0 it is 0.0
+    return jnp.where(x == 0, jnp.zeros_like(x), jnp.sign(x))  # the sign of -0.0 is 0.0
 
 
 def _floor_divide(x: Any, y: Any) -> Any:
@@ -49,14 +49,14 @@ def computed(ufunc: np.ufunc, operands: list[Any], kinds: list[Any]) -> Any:
     """The result of a ufunc, or several; None if JAX has no such function.
 
     Args:
-        ufunc: NumPy's.
+        ufunc: NumPy's function.
         operands: JAX arrays, and whatever else NumPy would take.
         kinds: their types; ``int``, ``float`` or ``complex`` for a number that adapts to the arrays beside it.
     """
     function = DIFFERENT.get(ufunc) or getattr(jnp, ufunc.__name__, None)
     if function is None:
         return None
-    if all(isinstance(kind, type) for kind in kinds):  # numbers that adapt give one that adapts
+    if all(isinstance(kind, type) for kind in kinds):  # a result of adapting numbers adapts, too
         return function(*map(jnp.asarray, operands))
     types = ufunc.resolve_dtypes((*kinds, *[None] * ufunc.nout))
     arrays = [jnp.asarray(a, dtype) for a, dtype in zip(operands, types)]
@@ -69,5 +69,5 @@ def computed(ufunc: np.ufunc, operands: list[Any], kinds: list[Any]) -> Any:
 
 
 def _chosen(condition: Any, x: Any) -> Any:
-    """A condition times a number. XLA would make a choice of it, ``condition ? x : 0``, where 0 times NaN is NaN."""
+    """A condition times a number. XLA would turn it into a choice, ``condition ? x : 0``, though 0 times NaN is NaN."""
     return jnp.where(condition != 0, x, 0 * x)

@@ -15,7 +15,7 @@ from .precision import as_jax_has_it
 
 
 def with_own_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
-    """The outputs of the inputs, one after the other; JAX takes the program's backward pass for their derivative."""
+    """The outputs for these inputs; JAX takes the program's backward pass for their derivative."""
     passes = passes_of(program)
 
     @jax.custom_vjp
@@ -40,7 +40,7 @@ def with_own_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
 
 
 def without_gradient(program: Program) -> Callable[..., tuple[Any, ...]]:
-    """The same, of which JAX makes derivatives by its own rules."""
+    """The outputs for these inputs; JAX differentiates them by its own rules."""
     passes = passes_of(program)
     return lambda *inputs: _checked(passes.forward(*inputs))[0]
 

@@ -17,12 +17,13 @@ from .interpreter import Interpreter
 
 
 class Forward(NamedTuple):
-    """The results of a forward pass. Who gives room for the first two finds them there: JAX fills it in order.
+    """The results of a forward pass. JAX fills room in order, so it is the first two that are written there.
 
     Attributes:
         saved: what the backward pass reads.
-        series: what else loops have read or written at all steps. Nobody needs it, but it may be the largest.
-        outputs: those of the program.
+        series: the other arrays that loops have read or written at all steps. Nobody needs them, but they may be the
+            largest.
+        outputs: the outputs of the program.
         in_range: whether all indices were in range.
     """
 
@@ -37,7 +38,7 @@ class Backward(NamedTuple):
 
     Attributes:
         series: as in ``Forward``.
-        gradients: those of the program, in order.
+        gradients: the gradients of the program, in order.
     """
 
     series: tuple[Any, ...]
@@ -48,8 +49,9 @@ class Passes(NamedTuple):
     """The forward and the backward pass.
 
     Attributes:
-        forward: of the inputs, one after the other.
-        backward: of the cotangents of the outputs, and what the forward pass saved. None for a program without.
+        forward: a function of the inputs, one after the other.
+        backward: a function of the cotangents of the outputs and of the values that the forward pass saved; None for a
+            program without a backward pass.
     """
 
     forward: Callable[..., Forward]

@@ -1,7 +1,7 @@
 """Indices that point past the end of an axis. NumPy raises IndexError; JAX, which can't, takes some other element.
 
 So wherever an index is known only when a program runs, the program also computes whether all of them are in range.
-Whoever runs it looks at that one boolean. A matrix that has no inverse, or no Cholesky factor, is told by it, too.
+The caller looks at that one boolean. It is also False for a matrix without an inverse or a Cholesky factor.
 """
 
 from __future__ import annotations

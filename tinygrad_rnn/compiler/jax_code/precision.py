@@ -1,8 +1,8 @@
 """NumPy's numbers in JAX: float64 and int64, and products with all digits.
 
 JAX makes numbers 32 bits wide unless it is told otherwise, and on a GPU or TPU its matrix products may keep fewer
-digits than their type has. It can be told so for a whole process; but the process is the user's, and what else runs in
-it may count on JAX's own ways. So it is told inside of calls of ours alone, for the thread that makes them.
+digits than their type has. Both can be changed for a whole process; but the process is the user's, and other code in it
+may rely on JAX's defaults. So they are changed only during our own calls, and only for the thread that makes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 def as_numpy_computes() -> Iterator[None]:
     """A context in which JAX computes with NumPy's types and with all their digits.
 
-    Who has set ``jax_default_matmul_precision`` keeps what he has set.
+    If the user has set ``jax_default_matmul_precision``, that setting is kept.
     """
     precision = jax.config.jax_default_matmul_precision or "highest"
     with _with_64_bits(), jax.default_matmul_precision(precision):
@@ -35,5 +35,5 @@ def _with_64_bits() -> AbstractContextManager[Any]:
 
 
 def as_jax_has_it(dtype: Any) -> np.dtype[Any]:
-    """The type by which JAX stands for one of NumPy's now: with 64 bits or 32, and its bytes in the machine's order."""
+    """The type that JAX uses now for a NumPy type: with 64 bits or 32, and bytes in the machine's order."""
     return np.dtype(jax.dtypes.canonicalize_dtype(np.dtype(dtype).newbyteorder("=")))

@@ -4,8 +4,8 @@ The forward pass of an operation isn't written a second time for JAX. It runs on
 protocols and hand each function to its namesake in ``jax.numpy``, with operands in the type that NumPy would bring
 them to.
 
-Whatever would look at elements, or make an ndarray of them, is refused. JAX's arrays would otherwise be iterated
-without an end: they raise no IndexError.
+Code that would look at elements, or make an ndarray of them, is refused. Otherwise it would iterate over JAX's arrays
+without end: they raise no IndexError.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...autodiff.registry import Primitive, name_of
 from . import by_element
 from .precision import as_jax_has_it
 
-# What runs in place of a primitive's forward pass, or of a function that JAX lacks.
+# Replacements for a primitive's forward pass, or for a function that JAX lacks.
 TOLD_ANEW: dict[Any, Callable[..., Any]] = {}
 
 REDUCTIONS = {np.add: "sum", np.multiply: "prod", np.maximum: "max", np.minimum: "min", np.logical_and: "all",
@@ -88,12 +88,12 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
             return function(*_replaced(args, _like), **_replaced(keywords, _like))
         if function in COMMON_TYPE:
             args = COMMON_TYPE[function](*args)
-        if function in (np.sort, np.argsort):  # JAX's are stable, as every kind of NumPy's may be
+        if function in (np.sort, np.argsort):  # JAX's are stable, as NumPy's may be for any kind
             keywords = {name: a for name, a in keywords.items() if name != "kind"}
         return lifted(_namesake(function)(*plain(args), **plain(keywords)))
 
     def __pow__(self, exponent: Any) -> Any:
-        """The power, as ndarray computes it: special exponents are other functions, which differ at -0.0 and -inf."""
+        """The power, as ndarray computes it: special exponents use other functions, which differ at -0.0 and -inf."""
         shorter = None if isinstance(exponent, StandIn) else SHORTER_POWERS.get(exponent)
         is_root = shorter in (np.sqrt, np.reciprocal)
         return np.power(self, exponent) if shorter is None or (is_root and self.dtype.kind != "f") else shorter(self)
@@ -131,7 +131,7 @@ class StandIn(np.lib.mixins.NDArrayOperatorsMixin):
 
 
 def run(op: Any, args: Any, keywords: Any) -> Any:
-    """The result of an operation on StandIns, arrays and numbers: told anew, or by its own forward pass."""
+    """The result of an operation on StandIns, arrays and numbers: by its replacement, or by its own forward pass."""
     return TOLD_ANEW.get(op, getattr(op, "forward", op))(*args, **keywords)
 
 
@@ -203,7 +203,7 @@ def _reduced(ufunc: Any, a: Any, axis: Any = 0, dtype: Any = None, keepdims: boo
     name = REDUCTIONS.get(ufunc)
     if name is None:
         raise no_form(f"np.{ufunc.__name__}.reduce")
-    if dtype is None:  # NumPy sums small integers in large ones
+    if dtype is None:  # NumPy sums small integers in a larger type
         dtype = ufunc.reduce(np.ones(1, a.dtype)).dtype
     return lifted(getattr(jnp, name)(a.array.astype(dtype), axis=axis, keepdims=keepdims, **plain(others)))
 
@@ -215,7 +215,7 @@ def _together(*arrays: Any) -> Any:
     return [jnp.asarray(plain(a), dtype) for a in arrays]
 
 
-# Functions that bring their operands to one type, or take lists for arrays: their arguments as JAX takes them.
+# Functions that convert their operands to one type, or accept lists; each entry prepares the arguments for JAX.
 COMMON_TYPE: dict[Any, Callable[..., Any]] = {
     np.where: lambda condition, *choices: (condition, *_together(*choices)),
     np.concatenate: lambda arrays, *rest: (_together(*arrays), *rest),

@@ -35,8 +35,9 @@ def _updated(x: Any, value: Any, index: Any) -> StandIn:
     places.watch(index, x.shape)
     if indexing.is_basic(index):
         return StandIn(x.at[index].set(value))
-    # Where an index names an element twice, the last value stays. JAX leaves open which; so for each element the
-    # number of the last value is found first.
+    # Where an index names an element twice, NumPy keeps the last value. JAX may keep any; so the number of the last
+    # value
+# is found first for each element.
     selected = x[index].shape
     numbers = jnp.arange(1, 1 + math.prod(selected)).reshape(selected)
     last = jnp.zeros(x.shape, numbers.dtype).at[index].max(numbers)
@@ -54,7 +55,7 @@ def _upper(m: Any, k: int = 0) -> Any:
 
 
 def _checked(function: Any) -> Any:
-    """A function of matrices that raises LinAlgError in NumPy where JAX's has numbers that aren't finite."""
+    """A function of matrices for which NumPy raises LinAlgError, while JAX returns numbers that aren't finite."""
 
     def run(*matrices: Any) -> StandIn:
         arrays = [jnp.asarray(plain(a)) for a in matrices]

@@ -24,9 +24,9 @@ class Found(NamedTuple):
     """The results of a part of a batch.
 
     Attributes:
-        numbers: three numbers: the loss, times its share; how many devices found an index out of range; and how many a
-            gradient that isn't finite.
-        gradients: those of the parameters that the loss depends on, times the share.
+        numbers: three numbers: the loss, times its share; how many devices found an index out of range; and how many
+            found a gradient that isn't finite.
+        gradients: the gradients of the parameters that the loss depends on, times the share.
         rest: the other outputs.
     """
 
@@ -41,10 +41,10 @@ def loss_and_gradients(
     """A function of the parameters, the other inputs, and the share of the loss.
 
     Args:
-        program: its first output is the loss.
+        program: a program whose first output is the loss.
         passes: its passes.
         is_parameter: for each input, whether it is among the parameters.
-        places: where the gradients of these stand among those of the program.
+        places: the positions of the parameters' gradients among the gradients of the program.
     """
 
     def run(parameters: Any, others: Any, share: Any) -> Found:
@@ -65,7 +65,7 @@ def loss_and_gradients(
 def over_devices(run: Callable[[Any, Any, Any], Found], mesh: Mesh) -> Callable[[Any, Any, Any], Found]:
     """The same over several devices: each has a part of the batch, and one all-reduce sums what they find.
 
-    The other inputs and the shares have one more axis in front, and so have the rest of the outputs: the parts.
+    The other inputs, the shares and the other outputs have one more axis in front: the parts of the batch.
     """
 
     def local(parameters: Any, others: Any, shares: Any) -> Found:
@@ -78,7 +78,7 @@ def over_devices(run: Callable[[Any, Any, Any], Found], mesh: Mesh) -> Callable[
 
 
 def _summed(arrays: list[Any]) -> list[Any]:
-    """The sums over all devices, by one reduction for each type: of all arrays one behind the other."""
+    """The sums over all devices; all arrays of a type are joined, so that each type takes one reduction."""
     result: dict[int, Any] = {}
     for dtype in dict.fromkeys(a.dtype for a in arrays):
         chosen = [i for i, a in enumerate(arrays) if a.dtype == dtype]
@@ -95,7 +95,7 @@ def mesh_of(devices: Sequence[Any]) -> Mesh:
 
 
 def clipped(gradients: list[Any], norm: float | None, value: float | None) -> list[Any]:
-    """Gradients cut down as ``clip_grad_norm_`` and ``clip_grad_value_`` do it."""
+    """The gradients after clipping, as ``clip_grad_norm_`` and ``clip_grad_value_`` do it."""
     if norm is not None:
         squares = [jnp.sum(jnp.square(g)).astype(np.float64) for g in gradients]
         scale = jnp.minimum(1.0, norm / (jnp.sqrt(sum(squares)) + 1e-6))
@@ -116,13 +116,13 @@ def update_of(
 
     Args:
         updated: the method.
-        groups: for each parameter the options; the learning rate is given at each call.
-        places: for each parameter where its gradient stands among all gradients, which are clipped together.
+        groups: the options for each parameter; the learning rate is an argument of each call.
+        places: for each parameter, the position of its gradient among all gradients, which are clipped together.
         clip: the largest norm and value of gradients, if any.
 
     Returns:
-        A function of lists: parameters, all gradients, what the optimiser remembers of each, and learning rates. It
-        gives the new parameters and what is remembered then.
+        A function of lists: parameters, all gradients, the optimiser's state of each parameter, and learning rates. It
+        returns the new parameters and states.
     """
 
     def run(values: Any, gradients: Any, memories: Any, rates: Any) -> Any:

@@ -1,13 +1,13 @@
 """Loop fission: only what the recurrence needs is computed step by step.
 
-For each result of a loop it is decided where it is computed. What depends on sequences alone is hoisted: computed
-before the loop, for all steps at once (batched over time). What only reads the states is computed after the loop,
-likewise. Only what the state after a step is made of has to be computed inside.
+Each result of a loop is computed in one of three places. Values that depend on sequences alone are hoisted: computed
+before the loop, for all steps at once (batched over time). Values that only read the states are computed after the
+loop, also for all steps at once. Only the operations behind the next state have to be computed inside.
 
 - ``over(v)``: v at all steps, (T, ...).
 - ``total(v)``: the sum of v over all steps. The gradient of a weight, ``Σ_t h_{t-1}ᵀ Δ_t``, is one large product.
 
-Any Value may stay in the loop; that is always right, and is what happens to operations without an over-time form.
+Any Value may stay in the loop; that is always correct, and operations without an over-time form do stay.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def split(
     Args:
         trace: where to record.
         loop: any loop.
-        results: what is wanted of it.
-        outside: what has taken the place of Values that it reads.
+        results: the wanted results of the loop.
+        outside: the replacements of Values that it reads.
         lifts_elements: whether cheap operations are hoisted, too.
         keeps_rules: as in ``lowered``.
-        may_be_alone: which states become loops of their own, if they are linear recurrences; None for none.
+        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
     ends = with_others_outside(trace, loop.ends(results), loop.moves, outside)
     ends = lower(trace, ends, loop.moves, keeps_rules)
@@ -82,12 +82,12 @@ class _Fission:
     Args:
         trace: where to record.
         loop: the loop as it is.
-        inner: the Values of its body that results are made of.
+        inner: the Values of its body that results depend on.
         lifts_elements: whether cheap operations are hoisted, too.
-        linear: the factor and the term of one step, if it is a linear recurrence.
+        linear: the factor and the term of one step, if the loop is a linear recurrence.
 
     Attributes:
-        loop: the loop that is left. It reads what has been hoisted.
+        loop: the loop that remains. It reads the hoisted Values.
     """
 
     def __init__(
@@ -109,13 +109,13 @@ class _Fission:
         self.loop = Loop(loop.name, loop.steps, loop.carried, hoisted, loop.backwards, linear)
 
     def _over_time(self, loop: Loop, linear: Linear) -> Linear:
-        """The factors and terms of all steps, none of which needs the state."""
+        """The factors and terms of all steps; they don't need the state."""
         others = Loop(loop.name, loop.steps, (), loop.slices, loop.backwards)
         fission = _Fission(self._trace, others, linear, self._lifts_elements)
         return Linear(*(fission.over(v) if self._moves(v) else v for v in linear))
 
     def computed(self) -> dict[Value, Value]:
-        """The Values that the loop can give other loops, each at all steps; of a linear recurrence its states alone."""
+        """The Values that other loops can read at all steps; for a linear recurrence, only its states."""
         loop = self.loop
         inside = [c.after for c in loop.carried] if loop.linear is not None else self._recurrent
         given = [*loop.befores, *(v for v in inside if self._moves(v) and v not in self._slices)]
@@ -130,8 +130,9 @@ class _Fission:
     def _leaves_early(self, value: Value) -> bool:
         """Return True if a Value is hoisted.
 
-        In machine code the cheap ones cost nothing inside, and stay; but not those that aren't made row by row as the
-        states are (a mask of units, the same for the whole batch): for their sake, threads couldn't share the rows.
+        In machine code, cheap operations cost nothing inside, and stay. The exception are those that aren't computed
+        row by row as the states are (a mask of units, the same for the whole batch): with them inside, threads couldn't
+        divide the rows.
         """
         is_by_rows = value.shape[:1] in {v.shape[:1] for v in self._befores}
         is_cheap = value not in self._slices and is_by_rows and (acts_by_element(value.op) or is_view(value))
@@ -146,7 +147,7 @@ class _Fission:
         return self._early.get(value)
 
     def _lifted(self, value: Value, lift: Callable[[Value], Value | None]) -> Value | None:
-        """The Value at all steps, made of its operands at all steps; None if that can't be done."""
+        """The Value at all steps, computed from its operands at all steps; None if that can't be done."""
         args, moving = [], []
         if self._is_of_large_ones(value):
             return None
@@ -186,17 +187,19 @@ class _Fission:
         return self._over[value]
 
     def _stays_whole(self, value: Value) -> bool:
-        """Return True if a Value is computed inside although it could leave, so that its operands needn't.
+        """Return True if a Value is computed inside although it could leave, so that its operands needn't leave.
 
-        So are one of several outputs, and parts that the loop computes anyway and can write side by side at once.
+        This holds for one of several outputs, and for a concatenation whose parts the loop computes anyway: it can
+        write them side by side at once.
         """
         is_joined_inside = value.op is shape.joined and all(a in self._recurrent for a in value.args)
         return value.op is indexing.output or is_joined_inside or self._is_of_large_ones(value)
 
     def _is_of_large_ones(self, value: Value) -> bool:
-        """Return True if a Value is made of others that would fill the memory, at all steps; or is one of them.
+        """Return True if a Value, or one of those that it is computed from, would fill the memory at all steps.
 
-        They are what elementwise operations spread out (a state plus all transitions from it), and what those become.
+        Such Values are results of operations that spread their operands out (a state plus all transitions from it), and
+        whatever is computed from those.
         """
         for v in in_order([value], stop=lambda v: v in self._large or not self._moves(v)):
             is_much = v.size * self._steps > thresholds.MOST_AT_ALL_STEPS
@@ -231,7 +234,7 @@ class _Fission:
     def _assembled_total(self, value: Value) -> Value:
         """Rows of a table, chosen by indices that change (an embedding): all steps add to the same table."""
         indices = value.keywords["indices"]
-        if not all(map(self._moves, (*value.args, *indices))):  # as an index of ints and slices doesn't
+        if not all(map(self._moves, (*value.args, *indices))):  # an index of ints and slices doesn't change
             return self._result("sum", value)
         keywords = {"indices": tuple(map(self.over, indices)), "shape": value.keywords["shape"]}
         return self._trace.made(value.op, tuple(map(self.over, value.args)), keywords)

@@ -1,7 +1,7 @@
 """Independent rows of a batch: each part of them goes through a whole loop on a thread of its own.
 
-So threads meet once, at the end, and not at every step. A row's numbers don't depend on who computes it (see
-``runtime.tiled_product``), so what loops compute is the same, bit for bit, with any number of threads.
+So threads meet once, at the end, and not at every step. A row's numbers don't depend on the thread that computes them
+(see ``runtime.tiled_product``), so the results of loops are the same, bit for bit, with any number of threads.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ALONG_ONE_AXIS = {shape.joined, shape.stacked, cumulative.running_sum, cumulativ
 
 
 def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
-    """The number of rows that a loop computes independently: the length of the first axis of all that it computes.
+    """The number of rows that a loop computes independently: the length of the first axis of all its Values.
 
     Returns:
         0 if some row depends on another one, or might.
@@ -43,7 +43,7 @@ def batch_of(loop: Loop, results: Sequence[LoopResult]) -> int:
 def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
     """Return True if each row of a Value needs only the same row of the operands computed inside.
 
-    All of them have equally many rows; what else an operation reads is there already, and may be read anywhere.
+    All Values computed inside have the same number of rows. Other operands exist already, and may be read anywhere.
     """
     if acts_by_element(value.op) or value.op is shape.broadcast_to:
         return all(a.ndim == value.ndim for a in inside)
@@ -81,12 +81,12 @@ def _is_aligned(whole: Value, piece: object, index: object, inside: Sequence[Val
 def _stays_in_rows(index: object, inside: Sequence[Value], may_be_anywhere: bool = False) -> bool:
     """Return True if what an index selects for each row of the result lies in the same row of the whole.
 
-    Its arrays, if there are any, stand together behind the first axis; or one of them counts the rows.
+    The arrays of the index, if there are any, stand together behind the first axis; or one of them counts the rows.
 
     Args:
         index: any index.
-        inside: what is computed by rows.
-        may_be_anywhere: whether the whole is there already; then only the index itself is computed by rows.
+        inside: the Values that are computed by rows.
+        may_be_anywhere: whether the whole exists already; then only the index itself is computed by rows.
     """
     parts = index if isinstance(index, tuple) else (index,)
     arrays = [part for part in parts if isinstance(part, Value)]

@@ -1,9 +1,10 @@
 """Linear recurrences: which states of a loop are ``h_t = a_t ∘ h_{t-1} + b_t``, whatever the cell looks like.
 
-Such a state needs no step after step: two of its steps are one of the same form, with factor ``a_2 ∘ a_1`` and term
-``a_2 ∘ b_1 + b_2``, and so are all steps of a chunk. Executors may then go through many chunks at once (a *scan*). So
-each such state becomes a loop of its own, and what is made of it is computed for all steps at once, like everything
-that needs no recurrence. A recurrence inside of a larger loop is found, too, if nothing that it needs depends on it.
+Such a state needn't be computed step by step: two of its steps together have the same form, with factor ``a_2 ∘ a_1``
+and term ``a_2 ∘ b_1 + b_2``, and so have all steps of a chunk. Executors may then compute many chunks at once (a
+*scan*). So each such state becomes a loop of its own, and whatever depends on it is computed for all steps at once,
+like everything that needs no recurrence. A recurrence inside of a larger loop is found, too, if nothing that it needs
+depends on it.
 
 Source: Blelloch, "Prefix sums and their applications", 1990; for networks Martin and Cundy, "Parallelizing linear
 recurrent neural nets over sequence length", 2018.
@@ -28,8 +29,8 @@ class Group(NamedTuple):
     """States that one loop computes.
 
     Attributes:
-        carried: these states, components of a larger loop's.
-        step: of a linear recurrence its factor and its term in one step; None for any other group.
+        carried: these states, which are components of the state of a larger loop.
+        step: the factor and the term of one step if they are a linear recurrence; None for any other group.
     """
 
     carried: list[Carried]
@@ -39,12 +40,13 @@ class Group(NamedTuple):
 def groups(trace: Trace, loop: Loop, may_be_alone: MayBeAlone) -> list[Group]:
     """The states of a loop in the order in which loops of their own can compute them: linear ones one by one.
 
-    The last group isn't linear, and may have no state: in its loop remains what isn't computed for all steps at once.
+    The last group isn't linear, and may have no state: everything that can't be computed for all steps at once remains
+    in its loop.
 
     Args:
         trace: where to record factors and terms.
         loop: any loop. One without a linear state is one group.
-        may_be_alone: whether a state is worth a loop of its own, should it be linear.
+        may_be_alone: returns whether a state is worth a loop of its own, if it is linear.
     """
     needs = _needs(loop)
     chosen = [c for c in loop.carried if may_be_alone(c.before)]
@@ -57,7 +59,7 @@ def groups(trace: Trace, loop: Loop, may_be_alone: MayBeAlone) -> list[Group]:
         if ready:
             found += [Group([c], linear[c.before]) for c in ready]
             chosen = ready
-        else:  # one that is linear, but needs others, comes after those
+        else:  # a linear state that needs others comes after those
             later = {before for before in missing if before in linear}
             chosen = [c for c in waiting if c.before not in later and needs[c.before].isdisjoint(later)]
             found.append(Group(chosen, None))
@@ -66,7 +68,7 @@ def groups(trace: Trace, loop: Loop, may_be_alone: MayBeAlone) -> list[Group]:
 
 
 def _needs(loop: Loop) -> dict[Value, set[Value]]:
-    """The states that each state is made of, if only in several steps."""
+    """The states that each state depends on, perhaps only after several steps."""
     stop = loop.befores | loop.slices.keys()
     needs = {
         c.before: set(in_order([c.after], parents=lambda v: [] if v in stop else operands(v))) & loop.befores
@@ -81,7 +83,7 @@ def _needs(loop: Loop) -> dict[Value, set[Value]]:
 
 # --- one step --------------------------------------------------------------------------------------------------------
 
-Part = Any  # a Tracer, or a number: 0 and 1 are known, and nothing is computed with them
+Part = Any  # a Tracer, or a number; with 0 and 1 nothing is computed
 
 
 class _Affine(NamedTuple):
@@ -92,12 +94,12 @@ class _Affine(NamedTuple):
 
 
 def linear_step(trace: Trace, carried: Carried, needs: dict[Value, set[Value]]) -> Linear | None:
-    """The factor and the term of a state that is linear in what it was before; None if it isn't, or may not be.
+    """The factor and the term of a state that is linear in its value before the step; None if that can't be shown.
 
     Args:
         trace: where to record them.
         carried: the state.
-        needs: the states that each state is made of.
+        needs: the states that each state depends on.
     """
     before, after = carried.before, carried.after
     if before.dtype.kind != "f" or any(before in needs[other] for other in needs[before] - {before}):
@@ -118,7 +120,7 @@ def linear_step(trace: Trace, carried: Carried, needs: dict[Value, set[Value]]) 
 
 
 def _number(a: Any, user: Value, dtype: np.dtype) -> Part:
-    """An operand that doesn't depend on the state, as something to compute with; booleans count as 0 and 1."""
+    """An operand that doesn't depend on the state, as a Tracer or a number; booleans count as 0 and 1."""
     if not isinstance(a, Value):
         return a
     is_condition = user.op is elementwise.where and a is user.args[0]

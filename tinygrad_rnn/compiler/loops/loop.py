@@ -1,9 +1,9 @@
 """The loop over time, as data: one step, what it begins with, and the sequences that it reads.
 
 A loop has a *body*: the Values of one step, made of the state before the step, of rows of sequences, and of Values from
-outside, which are the same at each step. A result of it is a ``LoopResult``, a Value that says which loop it comes from
-and what of it is wanted: a Value of the body at all steps, its sum over all steps, or the last state. To ask for one
-changes nothing. Which results a program wants, and so what has to be computed in each step, is known to the program.
+outside, which are the same at each step. Each result is a ``LoopResult``, a Value that names its loop and says what is
+wanted: a Value of the body at all steps, its sum over all steps, or the last state. Asking for a result doesn't change
+the loop. The program knows which results it wants, and so what each step has to compute.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Carried(NamedTuple):
 
     Attributes:
         start: its value before the first step, from outside.
-        before: what it is in the body, before the step.
-        after: what the body makes of it.
+        before: the Value in the body that stands for it before the step.
+        after: its Value after the step, computed by the body.
     """
 
     start: Value
@@ -47,11 +47,11 @@ class Linear(NamedTuple):
 
 
 class LoopResult(Value):
-    """A result of a loop, which is its ``op``.
+    """A result of a loop; its ``op`` is the loop.
 
     Attributes:
         how: "rows" (a Value of the body at each step, (T, ...)), "sum" (of a Value over all steps) or "last" (the
-            state after the last step, by what it is called before a step).
+            state after the last step; ``inner`` is then the state before a step).
         inner: the Value of the body.
     """
 
@@ -70,11 +70,11 @@ class Loop:
     """T steps of a body. It never changes.
 
     Args:
-        name: what to call it.
+        name: its name.
         steps: T.
         carried: the state.
-        slices: what the body may read of sequences, by what it is called there: a row of (T, ...). What a step is given
-            in this way it doesn't compute, also if it is a Value that says how.
+        slices: for each Value of the body that is a row of a sequence, the sequence (T, ...). The step reads such a
+            Value and doesn't compute it, even if the Value has an operation.
         backwards: whether it runs from the last row to the first.
         linear: if its only state is a linear recurrence, the factors and terms of all steps.
 
@@ -85,8 +85,8 @@ class Loop:
         slices: as given.
         backwards: as given.
         linear: as given.
-        moves: says of a Value whether it changes from step to step.
-        befores: the state, as the body knows it.
+        moves: returns whether a Value changes from step to step.
+        befores: the Values in the body that stand for the state before the step.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Loop:
         return self.result(trace, "last", self.carried[index].before)
 
     def result(self, trace: Trace, how: How, inner: Value) -> Value:
-        """A result, as it is: the same Value whenever it is asked for."""
+        """A result: the same Value each time that it is asked for."""
         return trace.known((self, how, inner), lambda: LoopResult(self, how, inner))
 
     # --- what it takes -----------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Loop:
         return in_order(self.ends(results), stop=lambda v: v in self.moves.sources or not self.moves(v))
 
     def ends(self, results: Iterable[LoopResult]) -> list[Value]:
-        """The ends of a step: the state after it, and the Values that results are made of."""
+        """The ends of a step: the state after it, and the Values that results depend on."""
         return [*(c.after for c in self.carried), *(r.inner for r in results if r.how != "last")]
 
     def inputs(self, results: Sequence[LoopResult]) -> tuple[list[Value], list[Value]]:

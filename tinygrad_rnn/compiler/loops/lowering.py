@@ -1,7 +1,7 @@
 """Operations written as simpler ones, for which the compiler knows more ways to be fast.
 
-An einsum becomes products of matrices: of two factors at a time, with the letters that both have and the result hasn't
-as one axis. Padding becomes an assembled slice, a triangle a choice.
+An einsum becomes matrix products of two factors at a time; the letters that both factors have, but not the result,
+form one axis. Padding becomes an assembled slice, and a triangle becomes a choice.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ Current = Callable[[Any], Any]
 
 
 def lower(trace: Trace, roots: list[Value], moves: Dependence, keeps_rules: bool) -> list[Value]:
-    """The roots of one step, made of simpler operations; see ``lowered``."""
+    """The roots of one step, written with simpler operations; see ``lowered``."""
     return rewritten(trace, roots, moves, lambda value, current: lowered(trace, value, current, keeps_rules))
 
 
 def lowered(trace: Trace, value: Value, current: Current, keeps_rules: bool) -> Value | None:
-    """A Value made of simpler operations; None if it stays as it is.
+    """A Value written with simpler operations; None if it stays unchanged.
 
     Args:
         trace: where to record.
         value: the Value.
-        current: gives what has taken the place of its operands.
-        keeps_rules: whether operations that only carry derivatives of the user's own stay, as they have to until the
-            program has been differentiated.
+        current: returns the replacement of an operand.
+        keeps_rules: whether operations that only carry the user's own derivatives stay; they have to until the program
+            has been differentiated.
     """
     if not keeps_rules and getattr(value.op, "passes_on", None):
         return None if value.op.outputs else current(value.args[0])
@@ -86,7 +86,7 @@ def _einsum(value: Value, *operands: Any, subscripts: str, optimize: bool = Fals
 
 
 def contracted(factors: Sequence[Any], terms: Sequence[str], result: str) -> Any:
-    """An einsum of any number of factors: of the pair with the smallest product first."""
+    """An einsum of any number of factors; the pair with the smallest product goes first."""
     factors, terms = [*factors], [*terms]
     sizes = {letter: n for a, term in zip(factors, terms) for letter, n in zip(term, a.shape)}
     while len(factors) > 2:
@@ -103,7 +103,7 @@ def contracted(factors: Sequence[Any], terms: Sequence[str], result: str) -> Any
 
 
 def _kept(terms: Sequence[str], pair: tuple[int, ...], result: str) -> str:
-    """The letters of the product of a pair of factors that anyone needs later."""
+    """The letters of a pair's product that later products or the result need."""
     others = {*result, *(letter for i, term in enumerate(terms) if i not in pair for letter in term)}
     return "".join(letter for letter in dict.fromkeys(terms[pair[0]] + terms[pair[1]]) if letter in others)
 
@@ -116,7 +116,7 @@ def _summed(a: Any, term: str, kept: str) -> tuple[Any, str]:
 
 
 def _transposed(a: Any, term: str, order: str) -> Any:
-    """An operand with its axes in this order; axes that it hasn't have length 1."""
+    """An operand with its axes in this order; missing axes get length 1."""
     mine = [letter for letter in order if letter in term]
     a = a if mine == [*term] else np.transpose(a, [term.index(letter) for letter in mine])
     sizes = iter(a.shape)
@@ -175,7 +175,7 @@ class Factor(NamedTuple):
     """A factor of a product.
 
     Attributes:
-        value: what it is.
+        value: the factor.
         term: a letter for each of its axes; " " where the length is 1, and counts for nothing.
     """
 
@@ -186,7 +186,7 @@ class Factor(NamedTuple):
 def factors_of(product: Value) -> tuple[list[Factor], str] | None:
     """The factors of a product that is cheaper to sum over time than to keep, and the letters of its axes.
 
-    That is what the gradient of a weight is at one step: ``hᵀ Δ``, also of stacks of matrices; or an outer product.
+    Such a product is the gradient of a weight at one step: ``hᵀ Δ``, also of stacks of matrices; or an outer product.
     """
     args = product.args
     if len(args) != 2 or any(not isinstance(a, Value) or a.dtype != product.dtype for a in args):
@@ -209,7 +209,7 @@ def _without_ones(term: str, a: Value, letters: str) -> str:
 
 
 def _looked_through(a: Value, term: str) -> Factor:
-    """A factor before its axes were exchanged, if they were."""
+    """A factor without the transpose on it, if it has one."""
     while a.op in (shape.transpose, shape.swapaxes, shape.moveaxis):
         order = order_of_axes(a)
         a, term = a.args[0], "".join(term[order.index(axis)] for axis in range(a.ndim))
@@ -219,7 +219,7 @@ def _looked_through(a: Value, term: str) -> Factor:
 def product_over_time(
     trace: Trace, product: Value, factors: Sequence[Factor], result: str, at_all_steps: Sequence[Value]
 ) -> Value:
-    """The sum over all steps of a product, of whose factors the values at all steps are given."""
+    """The sum of a product over all steps, from its factors at all steps."""
     with trace.recording():
         ends = [
             _reshaped(tracer(a), [a.shape[0], *(n for n, c in zip(a.shape[1:], factor.term) if c != " ")])

@@ -2,10 +2,10 @@
 
 An operation on the arrays of one time step can often be run once, on arrays with a time axis in front, instead of T
 times: elementwise functions as they are, a product with a weight as one product of T·B rows. The table below says how.
-What isn't in it stays in the loop.
+Operations that aren't in it stay in the loop.
 
-Every rule gets the Value of one step, the same operands for all steps (or as they are, if they don't change from step
-to step), and whether each changes; it gives the result for all steps, or None if that can't be done.
+Every rule gets the Value of one step, its operands at all steps (an operand that doesn't change comes as it is), and
+whether each operand changes. It returns the result for all steps, or None if that can't be done.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def over_time(trace: Trace, steps: int, step: Value, args: Sequence[Any], moving
         trace: where to record it.
         steps: T.
         step: the Value of one step.
-        args: its operands; those that change from step to step with a time axis in front.
-        moving: which those are.
+        args: its operands; those that change from step to step have a time axis in front.
+        moving: for each operand, whether it changes.
     """
     rule = by_element if acts_by_element(step.op) else RULES.get(step.op)
     if rule is None:
@@ -57,7 +57,7 @@ def repeated(steps: int, a: Any, moving: bool) -> Any:
 
 
 def by_element(steps: int, step: Value, args: Any, moving: Any, **keywords: Any) -> Any:
-    """Elementwise functions: broadcasting looks at trailing axes, so time in front is nothing to them."""
+    """Elementwise functions: broadcasting aligns trailing axes, so a time axis in front doesn't affect them."""
     aligned = [spread(a, m, step.ndim) for a, m in zip(args, moving)]
     return _record(step.op, aligned, keywords)
 
@@ -67,7 +67,7 @@ def _record(op: Any, args: Sequence[Any], keywords: dict[str, Any]) -> Any:
 
 
 def _as_rows(a: Any) -> Any:
-    """A matrix of all rows; of no elements, too, which leave NumPy no way to count them."""
+    """A matrix of all rows. The number of rows is explicit, since NumPy can't infer it if there are no elements."""
     return np.reshape(a, (math.prod(a.shape[:-1]), a.shape[-1]))
 
 
@@ -86,9 +86,9 @@ def _matmul(steps: int, step: Value, args: Any, moving: Any) -> Any:
 
 
 def _rows_times(a: Any, b: Any) -> Any:
-    """The product of all rows and a matrix: of a table's rows, before they are looked up, if more are than it has.
+    """The product of all rows and a matrix. A table with fewer rows than are looked up is multiplied first.
 
-    A row that nobody looks up counts as zero: if it holds infinities or NaN, they must not reach the matrix's gradient.
+    A row that isn't looked up counts as zero: if it holds infinities or NaN, they must not reach the matrix's gradient.
     """
     value = a._data
     table, index = value.args if isinstance(value, Value) and value.op is indexing.getitem else (value, None)
@@ -101,7 +101,7 @@ def _rows_times(a: Any, b: Any) -> Any:
 
 
 def _later(axis: Any, ndim: int) -> Any:
-    """Axes of one step, counted from the end, where time in front doesn't shift them."""
+    """Axes of one step, counted from the end, so that a time axis in front doesn't shift them."""
     if axis is None:
         return tuple(range(-ndim, 0))
     return tuple(_later(i, ndim) for i in axis) if isinstance(axis, tuple) else int(axis) % ndim - ndim

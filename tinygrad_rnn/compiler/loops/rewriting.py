@@ -1,6 +1,6 @@
 """The same step, written so that more of it leaves the loop, and less is done inside.
 
-Three rewritings, all exact but for rounding:
+Three rewritings, all exact except for rounding:
 
 - ``[x, h] @ W`` becomes ``x @ W_x + h @ W_h``: the first product then leaves the loop;
 - sums and products are put in another order, what depends on the recurrence last: in ``(h @ W + x @ U) + b`` the part
@@ -28,9 +28,9 @@ def simplified_step(trace: Trace, roots: list[Value], states: Sequence[Value], i
 
     Args:
         trace: where to record.
-        roots: what the step gives.
-        states: what it is given by the step before.
-        inputs: what it is given from sequences.
+        roots: the results of the step.
+        states: the states before the step.
+        inputs: the rows of sequences that it reads.
     """
     for rewriting in (split_products, join_products, regroup):
         with trace.recording():
@@ -46,14 +46,14 @@ def step_values(roots: list[Value], moves: Dependence) -> list[Value]:
 def rewritten(
     trace: Trace, roots: list[Value], moves: Dependence, change: Change, outside: Mapping[Value, Value] = NOTHING
 ) -> list[Value]:
-    """The roots with some Values exchanged for others, and all that is made of those made again.
+    """The roots after some Values were replaced; whatever depends on these is built again.
 
     Args:
         trace: where to record.
-        roots: what a step gives.
-        moves: says what changes from step to step.
-        change: gives what to put in a Value's place, or None.
-        outside: what has taken the place of Values that don't change from step to step.
+        roots: the results of a step.
+        moves: returns whether a Value changes from step to step.
+        change: returns the replacement of a Value, or None.
+        outside: the replacements of Values that don't change from step to step.
     """
     new = dict(outside)
 
@@ -71,7 +71,7 @@ def rewritten(
 def with_others_outside(
     trace: Trace, roots: list[Value], moves: Dependence, outside: Mapping[Value, Value]
 ) -> list[Value]:
-    """The roots of the same step, where others have taken the place of Values from outside of the loop."""
+    """The roots of the same step after Values from outside of the loop were replaced."""
     return rewritten(trace, roots, moves, lambda value, current: None, outside)
 
 
@@ -83,7 +83,7 @@ def _same_kind(values: Sequence[Value]) -> bool:
 
 
 def split_products(trace: Trace, roots: list[Value], recurs: Dependence, moves: Dependence) -> list[Value]:
-    """A product of parts side by side, as a sum of products; where one part needs the recurrence and one doesn't."""
+    """A product of concatenated parts, as a sum of products, if one part needs the recurrence and another doesn't."""
 
     def change(value: Value, current: Callable[[Any], Any]) -> Value | None:
         if value.op is not linalg.matmul:
@@ -144,7 +144,7 @@ def regroup(trace: Trace, roots: list[Value], recurs: Dependence, moves: Depende
     uses.update(roots)
 
     def chain_of(value: Value) -> list[Value] | None:
-        """The terms of a sum or a product, from left to right; of sums (or products) in it, theirs."""
+        """The terms of a sum or a product, from left to right; nested sums (or products) are flattened."""
         found: list[Value] = []
         stack: list[Any] = [value]
         while stack:

@@ -1,8 +1,8 @@
 """The storage of a loop's arrays (buffer assignment): decided here, as data, and written out by each executor.
 
-A state lies in one array of T+1 rows if somebody reads it afterwards, so that a step writes its result straight to
-where the next one reads it, and where the gradient of a weight finds all of them; otherwise two buffers take turns.
-Results have arrays of their own. What is put side by side (the cotangents of four gates) is computed where it will lie.
+A state lies in one array of T+1 rows if it is read afterwards: each step writes its result where the next step reads
+it, and where the gradient of a weight finds all states. Otherwise two buffers take turns. Results have arrays of their
+own. Parts of a concatenation (the cotangents of four gates) are computed directly in their places.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Part(NamedTuple):
 
     Attributes:
         whole: the concatenation.
-        axis: along which it lies, counted from the last axis: -1, -2, ...
-        start: where it begins there.
-        stop: where it ends.
-        piece: what lies there.
+        axis: the axis of the concatenation, counted from the last one: -1, -2, ...
+        start: the index where it begins.
+        stop: the index where it ends.
+        piece: the Value that lies there.
         is_in_place: whether the piece is computed there; if not, it is copied.
     """
 
@@ -61,23 +61,24 @@ Slot = State | LoopResult | Part
 
 
 class Storage:
-    """The places of all that a loop reads and computes.
+    """The places of all Values that a loop reads and computes.
 
     Args:
         loop: the loop.
-        results: what is wanted of it.
+        results: the wanted results of the loop.
 
     Attributes:
-        body: what each step computes, in order.
-        rows: what it reads of sequences.
-        fixed: what it reads from outside, the same at each step.
+        body: the Values that each step computes, in order.
+        rows: the rows of sequences that it reads.
+        fixed: the Values that it reads from outside, the same at each step.
         states: the components of the state.
         row_results: results with an array of their own, a row for each step.
         sums: results to which each step adds.
-        parts: those of each concatenation in the body that is written part by part, one that holds another before it.
-        writes: for what the body computes, all slots to which it belongs; it is computed in the first. That of a State
-            is the state after the step.
-        late: what is copied to its slot at the end of a step, since it isn't computed, or only a view.
+        parts: the parts of each concatenation in the body that is written part by part; outer concatenations come
+            first.
+        writes: for each Value of the body, the slots to which it belongs; it is computed in the first one. The slot of
+            a State is the state after the step.
+        late: the Values that are copied to their slots at the end of a step, since they are views or not computed.
     """
 
     def __init__(self, loop: Loop, results: Sequence[LoopResult]) -> None:
@@ -114,7 +115,9 @@ def _states(loop: Loop, results: Sequence[LoopResult]) -> list[State]:
     states = []
     for carried in loop.carried:
         before = found.get(("rows", carried.before))
-        # What is another state before the step lies there; and of two states that become one, the first has the rows.
+        # A Value that is another state before the step lies with that state; if two states become the same Value, the
+        # first
+# has the rows.
         after = None if carried.after in loop.befores else found.pop(("rows", carried.after), None)
         states.append(State(carried, before, after, found.get(("last", carried.before))))
     return states
@@ -125,7 +128,7 @@ def parts_of(whole: Value, computed: Container[Value] = ()) -> list[Part]:
 
     Args:
         whole: the concatenation.
-        computed: what has still to be computed, and so can be written to its part at once.
+        computed: the Values that have still to be computed, and so can be written to their parts at once.
     """
     axis, starts = whole.keywords["axis"] % whole.ndim - whole.ndim, whole.keywords["starts"]
     return [

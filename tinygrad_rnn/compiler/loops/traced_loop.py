@@ -1,6 +1,6 @@
 """A loop over time inside a trace: one step of the cell is traced, and a Loop goes round it.
 
-So what a trace holds doesn't grow with the number of steps.
+So the size of a trace doesn't grow with the number of steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def unroll_traced(
 
     Args:
         cell: ``y, state = cell(x, state)``.
-        xs: the sequence, an array (T, ...) or a tree of such, or None; what is longer is cut off.
+        xs: the sequence, an array (T, ...) or a tree of such, or None; longer arrays are cut off.
         state: an array or a tree of arrays.
         steps: T, at least 1.
         reverse: whether to go from the last step to the first.
@@ -64,7 +64,7 @@ def unroll_traced(
 
 
 def _aligned(tree: Any, other: Any) -> Any:
-    """The second tree with its parts in the order of the first: those of dicts go by key."""
+    """The second tree, with the parts of its dicts in the order that they have in the first."""
     return tree_map(lambda _, a: a, tree, other)
 
 
@@ -89,9 +89,9 @@ def _names(state: Any, count: int) -> list[str]:
 def _first_step_apart(
     cell: Any, xs: Any, state: Any, after: Any, steps: int, reverse: bool, taken: int
 ) -> tuple[Any, Any]:
-    """A state that takes its form in the first step (zeros that broadcast): that step is taken outside of the loop.
+    """A loop whose state takes its form in the first step (zeros that broadcast): that step runs outside of the loop.
 
-    One that holds the states of several steps takes it component by component, in as many steps.
+    A state that holds those of several steps takes its form component by component, in as many steps.
     """
     forms = [[(tuple(a.shape), str(a.dtype)) for a in leaves(tree)] for tree in (state, after)]
     if taken >= len(forms[1]):

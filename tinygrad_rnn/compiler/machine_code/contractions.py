@@ -1,8 +1,8 @@
-"""Machine code for sums of products over axes: stacks of matrices, dots, and what an einsum asks for beyond products.
+"""Machine code for sums of products over axes: stacks of matrices, dots, and einsums that aren't matrix products.
 
-There are three orders in which such a sum can run, and which is fast depends on how the numbers lie in memory. Rows of
-one factor are added up where its last axis is that of the result; a sum along the last axis of both factors is kept in
-registers; and anything else goes number by number.
+Such a sum can run in three orders; the fast one depends on how the numbers lie in memory. If the last axis of a factor
+is also that of the result, rows of the factor are added up. A sum along the last axis of both factors is kept in
+registers. Anything else is computed number by number.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Contractions:
     """A writer of sums of products of one or two factors.
 
     Args:
-        code: where to.
+        code: the function to write to.
         placement: where the factors and results lie.
     """
 
@@ -70,7 +70,7 @@ class Contractions:
     def _rows(
         self, target: _Term, factors: Sequence[_Term], k: int, j: int, lengths: tuple[int, ...], zero: str
     ) -> list[str]:
-        """Rows of one factor, each times a number of the other, added up: several before the sum is written."""
+        """The sum of one factor's rows, each times a number of the other; several are added before each write."""
         unrolled, row = thresholds.UNROLLED, f"i{j}"
         moving = next(factor for factor in factors if factor.last == target.last)
         others = [factor for factor in factors if factor is not moving]

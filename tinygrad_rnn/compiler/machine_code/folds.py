@@ -15,7 +15,7 @@ from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value
 from .placement import Placement
 
-# How an element x goes into a result y; what it begins with stands in ``_start``. A NaN stays.
+# How an element x is combined with a result y, which begins as ``_start`` says. A NaN stays.
 FOLDS = {
     reductions.max: "y if y >= x or y != y else x",
     reductions.min: "y if y <= x or y != y else x",
@@ -34,7 +34,7 @@ class Folds:
     """A writer of operations along axes.
 
     Args:
-        code: where to.
+        code: the function to write to.
         placement: where the elements lie.
     """
 
@@ -57,9 +57,9 @@ class Folds:
         self._code.kernel("fold", lines)
 
     def place(self, value: Value) -> None:
-        """Write one of the ``PLACES``: where along an axis, or among all elements, the first largest or smallest is.
+        """Write one of the ``PLACES``: the index of the first largest or smallest, along an axis or among all elements.
 
-        As in NumPy, a NaN is larger and smaller than all.
+        As in NumPy, a NaN counts as the largest and as the smallest.
         """
         a, axes, keepdims = _reduction(value)
         indices = [f"i{axis}" for axis in range(a.ndim)]
@@ -74,9 +74,9 @@ class Folds:
         self._code.kernel("place", self._code.nest_along(a.shape, outer, body))
 
     def probabilities(self, value: Value) -> None:
-        """Write one of the ``PROBABILITIES``, less the largest element, so that no exponential is too large.
+        """Write one of the ``PROBABILITIES``; subtract the largest element first, so that no exponential is too large.
 
-        Of the sum for a logarithm, the largest, which counts 1, is left out, and the others go to ``log1p``.
+        For a logarithm, the sum leaves out the largest element, whose term is 1, and the rest goes to ``log1p``.
         """
         (a,) = value.args
         count = a.size // max(math.prod(n for i, n in enumerate(a.shape) if i not in reduced_axes(value)), 1)
@@ -139,7 +139,7 @@ def _start(value: Value) -> str:
 
 
 def reduced_axes(value: Value) -> set[int]:
-    """The axes of its operand that a Value goes along."""
+    """The axes of its operand along which a Value is computed."""
     (a,), axis = value.args, value.keywords.get("axis")
     return {i % a.ndim for i in (range(a.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,))}
 

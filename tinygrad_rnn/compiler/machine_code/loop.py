@@ -105,14 +105,14 @@ class MachineLoop:
         self.slots[state] = whole(array, start.shape, there)
 
     def _start(self, passed: str, lead: str, start: Value) -> None:
-        """Put the first state where it belongs: row ``lead`` of an array."""
+        """Write the first state to its place: row ``lead`` of an array."""
         if self.code.starts_inside:
             self.schedule.elements.copy(whole(self.code.argument(passed), start.shape, lead), start)
         else:
             self.code.before.append(f"copyto({passed}[{lead}, ...], {self.code.writer.operand(start)})")
 
     def _array(self, result: LoopResult) -> str:
-        """A new array of a result's own."""
+        """A new array for one result."""
         self.code.writer.names[result] = label(result)
         return self.code.buffer(label(result), result.shape, result.dtype)
 

@@ -1,11 +1,12 @@
 """Large programs with machine code: each loop is a function of it, and so is each pass over elements outside of loops.
 
-A loop with an operation that has none runs by NumPy, with machine code for the elementwise work of its steps.
+A loop with an operation that has no machine code runs on NumPy, with machine code for the elementwise work of its
+steps.
 
-Of elementwise operations, NumPy would read and write whole sequences once for every one; in one pass they go through
-memory once. All else, the large products before and after the loops above all, is NumPy's; products that can wait for
-each other, as those that give the gradients of weights, are divided among threads together, since threads that sleep
-in between take time to wake.
+For each elementwise operation, NumPy would read and write whole sequences; in one pass, they go through memory once.
+NumPy computes all else, above all the large products before and after the loops. Products that can wait for each
+other, such as the gradients of weights, are divided among threads together, since threads that sleep in between take
+time to wake.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     """The lines of the calling function that compute these Values and Loops.
 
     Args:
-        writer: knows what everything is called.
-        order: what to compute, each after its operands.
-        kept: what is read afterwards.
+        writer: the Writer of the calling function.
+        order: the Values and Loops to compute, each after its operands.
+        kept: the Values that are read afterwards.
     """
     writer.globals["matmul"] = matmul  # NumPy's, on threads of ours
     writer.globals["together"] = together
@@ -65,7 +66,7 @@ class Products:
     """Collects products of matrices, and sums over rows, until somebody needs their results.
 
     Args:
-        writer: of the calling function.
+        writer: the Writer of the calling function.
     """
 
     def __init__(self, writer: Writer) -> None:
@@ -82,7 +83,7 @@ class Products:
         return is_one
 
     def before(self, needed: Sequence[Value]) -> list[str]:
-        """The lines that have to stand before what needs these Values, or a view of them."""
+        """The lines that have to run before these Values, or views of them, are read."""
         return self.flush() if any(v in needed for v in self.waiting) else []
 
     def flush(self) -> list[str]:
@@ -112,9 +113,9 @@ class ElementPasses:
     """Collects operations until somebody needs their results.
 
     Args:
-        writer: of the calling function.
+        writer: the Writer of the calling function.
         order: all that it computes.
-        kept: what is read afterwards.
+        kept: the Values that are read afterwards.
     """
 
     def __init__(self, writer: Writer, order: Sequence[Step], kept: Iterable[Value]) -> None:
@@ -132,7 +133,7 @@ class ElementPasses:
         return is_one
 
     def before(self, needed: Sequence[Value]) -> list[str]:
-        """The lines that have to stand before what needs these Values: the passes, if it reads their results."""
+        """The lines that have to run before these Values are read: the passes that compute them, if any."""
         return self.flush() if any(v in needed for v in self.waiting) else []
 
     def flush(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Machine code for passes over elements, copies and sums.
 
-Elementwise operations of one shape run together, one pass over the elements for all of them, with what lies between in
+Elementwise operations of one shape run together, in one pass over the elements; intermediate results stay in
 registers.
 """
 
@@ -25,7 +25,7 @@ class Elements:
     """A writer of passes over elements.
 
     Args:
-        code: where to.
+        code: the function to write to.
         placement: where the elements lie.
     """
 
@@ -67,9 +67,9 @@ class Elements:
         self._code.kernel("elements", self._code.nest(sizes, lines))
 
     def _constant(self, a: object, dtype: np.dtype) -> str:
-        """An operand that is no Value; one that may follow the sizes of the arguments is passed, or made of what is."""
+        """An operand that isn't a Value; if it may follow the sizes of the arguments, it is computed from arguments."""
         if not isinstance(a, (bool, np.bool_, int, float, np.number)):
-            if a is None or isinstance(a, (type, np.dtype)):  # a bound that isn't there, the type of a cast
+            if a is None or isinstance(a, (type, np.dtype)):  # a missing bound, the type of a cast
                 return "None"
             raise NoMachineCode(f"the constant {a!r}")
         written = literal(a, dtype)
@@ -97,7 +97,7 @@ class Elements:
             self._code.kernel("sum", self._code.nest(value.shape, [line]))
 
     def reduce(self, value: Value) -> None:
-        """A sum or a mean, in float64 where it is one number."""
+        """A sum or a mean; in float64 if the result is a single number."""
         (a,) = value.args
         axis = value.keywords.get("axis")
         axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]

@@ -1,4 +1,4 @@
-"""Machine code for what puts pieces together: assembled slices, stacks, updates of a part, running sums."""
+"""Machine code for arrays that are assembled from pieces: slices, stacks, updates of a part, running sums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Pieces:
     """A writer of operations that put pieces together.
 
     Args:
-        code: where to.
+        code: the function to write to.
         placement: where the elements lie.
     """
 
@@ -40,7 +40,7 @@ class Pieces:
         self._code.kernel("pieces", self.of[value.op](value))
 
     def _assemble(self, value: Value) -> list[str]:
-        """Zeros, to which each piece is added in its place."""
+        """Write zeros, and add each piece in its place."""
         home, indices = self._placement.home(value), _indices(value.shape)
         lines = self._code.nest(value.shape, [f"{home.at(indices)} = {literal(0, value.dtype)}"])
         for piece, index in zip(value.args, value.keywords["indices"]):
@@ -50,7 +50,7 @@ class Pieces:
         return lines
 
     def _gather(self, value: Value) -> list[str]:
-        """The elements at places that an array of whole numbers tells."""
+        """Write the elements at the places in an array of whole numbers."""
         base, index = value.args
         place, _ = self._part(base, self._placement.place_of(base), index)
         indices = _indices(value.shape)
@@ -69,7 +69,7 @@ class Pieces:
         return lines
 
     def _update(self, value: Value) -> list[str]:
-        """A copy, with another part."""
+        """Write a copy in which one part is replaced."""
         before, new, index = value.args
         home, indices = self._placement.home(value), _indices(value.shape)
         if not isinstance(before, Value):
@@ -86,7 +86,7 @@ class Pieces:
         return lines + self._code.nest(written, [f"{place.at(own)} = {text}"])
 
     def _running(self, value: Value) -> list[str]:
-        """A running sum or product: each element, and the result of the one before it."""
+        """Write a running sum or product: each element, combined with the result before it."""
         a = value.args[0]
         axis = (value.args[1] if len(value.args) > 1 else value.keywords["axis"]) % a.ndim
         home, indices = self._placement.home(value), _indices(a.shape)

@@ -1,7 +1,7 @@
 """The places of Values in a function of machine code: its arguments, arrays of its own, or parts of others.
 
 A Value that is a state, a row of a result and a part of a concatenation is written to all three places as soon as it is
-computed, and read from the first. One that is read in the same pass alone, and wanted nowhere, lies nowhere.
+computed, and read from the first. A Value that is only read in the pass that computes it has no place.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Placement:
         homes: where each Value is read from.
         writes: where it is written to.
         sums: where it is added up over time.
-        parts: of a concatenation, what has to be copied into it.
-        users: what is made of each Value.
-        kept: Values that somebody else reads.
+        parts: for each concatenation, the parts that have to be copied into it.
+        users: for each Value, the Values that read it.
+        kept: the Values that are read outside.
     """
 
     def __init__(self, code: MachineCode) -> None:
@@ -41,7 +41,7 @@ class Placement:
         self.kept: set[Value] = set()
 
     def add_users(self, values: Iterable[Value]) -> None:
-        """Note what these are made of."""
+        """Note which Values these read."""
         for value in values:
             for v in operands(value):
                 self.users.setdefault(v, set()).add(value)
@@ -52,13 +52,13 @@ class Placement:
         """The place that a Value is read from."""
         if value not in self.homes:
             place = None
-            if value.op is shape.broadcast_to:  # what only repeats something smaller isn't written out
+            if value.op is shape.broadcast_to:  # a repeated smaller array isn't written out
                 place = viewed(value, self.place_of(value.args[0]))
             self.homes[value] = place or self._outside(value)
         return self.homes[value]
 
     def _outside(self, value: Value) -> Place:
-        """A Value from outside, as an array whose elements lie one after another."""
+        """The parameter for a Value from outside, as an array whose elements are contiguous."""
         if value.dtype not in TYPES:
             raise NoMachineCode(f"elements of type {value.dtype}")
         name = self._code.writer.operand(value)
@@ -67,7 +67,7 @@ class Placement:
         return whole(self._code.argument(name), value.shape)
 
     def view(self, value: Value) -> bool:
-        """Read a view from its base, with other indices; return False if that has to be copied first."""
+        """Read a view from its base, with other indices; return False if it has to be copied first."""
         base = self.place_of(value.args[0])
         place = viewed(value, base)
         if place is None and value.op is shape.reshape and base.is_whole:
@@ -79,14 +79,14 @@ class Placement:
         return place is not None
 
     def copied(self, value: Value) -> Place:
-        """A new array for the elements of a Value that is reshaped, of which it is the home."""
+        """A new array as the home of a Value that will be reshaped."""
         base = value.args[0]
         place = whole(self._code.numbered_buffer("temporary", base.shape, base.dtype), base.shape)
         self.homes[value] = self._reshaped(value, place)
         return place
 
     def _reshaped(self, value: Value, base: Place) -> Place:
-        """The place of an array in another shape: passed a second time, since it is the same memory."""
+        """The place of an array in another shape: the same memory, passed as a second argument."""
         return whole(self._code.argument(f"{self.passed(base)}.reshape({value.shape!r})"), value.shape)
 
     def passed(self, place: Place) -> str:
@@ -118,7 +118,8 @@ class Placement:
 
         Args:
             value: the whole.
-            computed: what has still to be computed, and so can be written there at once; all else is copied.
+            computed: the Values that have still to be computed, and so can be written there at once; all others are
+                copied.
         """
         if value.keywords["axis"] is None:
             raise NoMachineCode("a concatenation of flattened arrays")

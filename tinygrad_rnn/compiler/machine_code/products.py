@@ -25,7 +25,7 @@ class Products:
     """Writes products.
 
     Args:
-        code: where to.
+        code: the function to write to.
         placement: where their factors and results lie.
     """
 

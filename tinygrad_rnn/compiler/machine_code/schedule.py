@@ -17,18 +17,18 @@ from .products import Products
 
 
 class Schedule:
-    """A writer of Values in the order in which they get ready: others first, then all that fit into one pass.
+    """A writer of Values in an order that makes passes large: other operations first, then all that fit into one pass.
 
     Args:
-        code: where to.
+        code: the function to write to.
 
     Attributes:
         code: as given.
         placement: where Values lie.
-        elements: what writes passes, copies and sums.
-        products: what writes products.
-        pieces: what writes assembled, stacked and updated arrays.
-        folds: what writes all else that goes along axes.
+        elements: the writer of passes, copies and sums.
+        products: the writer of products.
+        pieces: the writer of assembled, stacked and updated arrays.
+        folds: the writer of other operations along axes.
     """
 
     def __init__(self, code: MachineCode) -> None:
@@ -88,7 +88,7 @@ class Schedule:
             raise NoMachineCode(name_of_operation(value))
 
     def _join(self, value: Value) -> None:
-        """Copy what has to be copied; the other parts were written where they belong."""
+        """Copy the parts that have to be copied; the other parts were written in their places."""
         if value not in self.placement.writes:
             self.placement.join(value)
         for place, piece in self.placement.parts.get(value, []):
@@ -104,7 +104,7 @@ class Schedule:
 
 
 def _one_pass(waiting: list[Value]) -> dict[Value, None]:
-    """Elementwise Values of one shape whose operands are known, or are made in the same pass."""
+    """The elementwise Values of one shape whose operands are known, or are computed in the same pass."""
     unmade = set(waiting)
     chosen: dict[Value, None] = {}
     for v in waiting:

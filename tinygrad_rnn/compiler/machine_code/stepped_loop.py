@@ -34,7 +34,7 @@ class SteppedLoop(LoopWriter):
                 self.users.setdefault(v, set()).add(value)
 
     def lines(self) -> list[str]:
-        """The loop, on one thread of BLAS's, as where NumPy runs everything, unless its products are large."""
+        """The loop, on one thread of BLAS (as in the NumPy executor) unless its products are large."""
         lines = super().lines()
         products = [multiplications(v) for v in self.body if v.op is linalg.matmul]
         if not products or max(products) > thresholds.BLAS_THREADS_INSIDE:
@@ -64,7 +64,7 @@ class SteppedLoop(LoopWriter):
         if len(values) > 1:
             try:
                 self.inside += self._called(values)
-            except NoMachineCode:  # for a type of theirs, say
+            except NoMachineCode:  # for their dtype, for example
                 pass
             else:
                 return

@@ -1,7 +1,7 @@
 """Small programs as machine code from end to end, with the operations around the loops.
 
 Where a whole training step takes microseconds, so does each call of NumPy. A forward or backward pass then becomes one
-function, called once. Large programs gain nothing by that, and leave what isn't in a loop to NumPy.
+function, called once. Large programs gain nothing by that, and leave everything outside of loops to NumPy.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     """The lines of the calling function that compute these Values and Loops.
 
     Args:
-        writer: knows what everything is called.
-        order: what to compute, each after its operands.
-        kept: what is read afterwards.
+        writer: the Writer of the calling function.
+        order: the Values and Loops to compute, each after its operands.
+        kept: the Values that are read afterwards.
 
     Raises:
         NoMachineCode: something has no machine-code form, or is large.
@@ -67,7 +67,7 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 
 
 def _only_multiplies(value: Value, placement: Placement) -> bool:
-    """Return True for a transposed matrix that needn't be copied: the left factors of a product are read one by one."""
+    """Return True for a transposed matrix that needn't be copied: products read their left factor number by number."""
     return (
         value.op is shape.transpose
         and value.ndim == 2

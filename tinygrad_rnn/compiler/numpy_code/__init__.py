@@ -1,7 +1,7 @@
 """The executor that writes a program as calls of NumPy, with ``out=`` everywhere.
 
 - ``generated``: generated functions, with the buffers that they write to.
-- ``kernels``: how NumPy computes each operation into an array that is there.
+- ``kernels``: how NumPy computes each operation into an existing array.
 - ``writer``: the names of Values and buffers in the text.
 - ``loop``: a loop over time; ``executor``: all of a program.
 - ``views``: views of buffers, taken out of the text and made once.

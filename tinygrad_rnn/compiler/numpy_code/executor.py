@@ -1,4 +1,4 @@
-"""The executor that is always there: a program as Python functions that call NumPy with ``out=``.
+"""The executor that is always available: a program as Python functions that call NumPy with ``out=``.
 
 There is one line for each operation, and they read like code that one would write by hand. The loop of an Elman cell
 comes out as
@@ -31,13 +31,13 @@ from .writer import Writer
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
     """The lines that compute these Values and Loops.
 
-    BLAS runs them on one thread, and large products before and after loops on ours. Only where a loop has large
-    products, all is left to BLAS as it is: its threads don't sleep between two products, and would be in our way.
+    BLAS runs on one thread, and large products before and after loops are divided among our threads. Only if a loop has
+    large products, BLAS keeps its own threads: they don't sleep between two products, and would hinder ours.
 
     Args:
-        writer: knows what everything is called.
-        order: what to compute, each after its operands.
-        kept: what is read afterwards; all is there, so it makes no difference.
+        writer: the Writer of the calling function.
+        order: the Values and Loops to compute, each after its operands.
+        kept: the Values that are read afterwards; unused, since all arrays are kept.
     """
     loops = [step for step in order if isinstance(step, Loop)]
     inside = [v for loop in loops for v in loop.body(writer.program.results[loop]) if v.op is linalg.matmul]

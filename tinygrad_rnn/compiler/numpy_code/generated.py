@@ -27,7 +27,7 @@ class Buffer(NamedTuple):
         return math.prod(self.shape)
 
     def allocated(self) -> np.ndarray:
-        """A new array; its elements are whatever was there."""
+        """A new array with arbitrary elements."""
         return np.empty(self.shape, self.dtype)
 
 
@@ -36,8 +36,8 @@ class View(NamedTuple):
 
     Attributes:
         buffer: the name of that buffer.
-        text: as it was written.
-        of: makes it of the buffer's array, and of the code's numbers.
+        text: its expression in the code.
+        of: computes it from the buffer's array and the code's numbers.
     """
 
     buffer: str
@@ -50,7 +50,7 @@ class Function(NamedTuple):
 
     Attributes:
         source: its text.
-        kept: the names of its first parameters: buffers, views and numbers, the same ones at many calls.
+        kept: the names of its first parameters: buffers, views and numbers, which stay the same over many calls.
         given: the names of its other parameters, which are new at each call.
         run: the function itself.
     """
@@ -66,14 +66,14 @@ class Code(NamedTuple):
 
     Attributes:
         buffers: the arrays that the functions share, by name.
-        views: views of these that the functions are given, too, by name.
-        forward: gives ``(outputs, saved)``.
-        backward: gives the gradients; None for a program without.
-        saved: the names of what ``forward`` hands to ``backward`` besides buffers.
-        left_to_numpy: why loops of machine code call NumPy at their steps, for each that does.
-        numbers: what functions that serve arguments of many sizes are given to know the sizes, by name: lengths, and
-            constants that follow them.
-        sizes: for which sizes it is, of those that its functions serve.
+        views: the views of these that the functions take, too, by name.
+        forward: returns ``(outputs, saved)``.
+        backward: returns the gradients; None for a program without a backward pass.
+        saved: the names of the values that ``forward`` hands to ``backward`` besides buffers.
+        left_to_numpy: for each loop of machine code that calls NumPy at its steps, the reason.
+        numbers: lengths, and constants that follow them, by name; the arguments by which functions for many sizes know
+            the sizes.
+        sizes: the sizes of this program, if its functions serve several.
     """
 
     buffers: dict[str, Buffer]

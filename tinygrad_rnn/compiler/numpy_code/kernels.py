@@ -1,7 +1,7 @@
 """NumPy kernels: lines of Python that compute each operation into an array that is already there.
 
-``statements(value, out, args)`` gives the lines that leave ``value`` in ``out``. Operations that only look at an array
-in another way (views) have an expression instead; whatever is in neither table is run as it is and copied.
+``statements(value, out, args)`` returns the lines that write ``value`` to ``out``. Views have an expression instead.
+Any other operation is called without ``out=``, and its result is copied.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def is_written_out(a: Any) -> bool:
 
 
 def written(axes: Any) -> str:
-    """The text of an axis, of several, of None, or of a condition; whatever kind of whole numbers these are."""
+    """The text of an axis, of several axes, of None, or of a condition; whole numbers may be of any type."""
     if axes is None or isinstance(axes, (bool, np.bool_)):
         return str(axes)
     if np.ndim(axes):

@@ -1,7 +1,7 @@
-"""Loops of the NumPy executor: what runs step by step, with every array where it has to be.
+"""Loops of the NumPy executor: the operations of each step, with the place of every array.
 
-The rows of all sequences come from one ``zip``, and so do those of arrays to which steps write. Where everything lies
-is decided in ``loops.storage``; here it is given names. All else goes to temporaries, which are used again as soon as
+The rows of all sequences come from one ``zip``, and so do those of arrays to which steps write. ``loops.storage``
+decides where everything lies; here these places get names. All else goes to temporaries, which are reused as soon as
 nothing reads them any more (liveness).
 """
 
@@ -22,14 +22,14 @@ from .writer import Writer
 
 
 def scan(writer: Writer, loop: Loop, scanned: Callable[..., bool], start: str, out: str) -> str:
-    """The line that runs a linear recurrence as a scan; what it is followed by runs where that refuses.
+    """The line that runs a linear recurrence as a scan; the block after it runs if the scan refuses.
 
     Args:
-        writer: of the calling function.
+        writer: the Writer of the calling function.
         loop: the recurrence.
-        scanned: what runs it.
+        scanned: the function that runs it.
         start: the state before the first step.
-        out: the states after all steps, or the last one, which may lie where the first does.
+        out: the array for the states after all steps, or for the last one, which may be that of the first.
     """
     assert loop.linear is not None
     factor, term = map(writer.operand, loop.linear)
@@ -45,8 +45,8 @@ class LoopWriter:
         self.storage = Storage(loop, writer.program.results[loop])
         self.body = self.storage.body
         self.names: dict[Value, str] = {}
-        self.slots: dict[Slot, str] = {}  # what the places are called that are decided already
-        self.targets: dict[Value, str] = {}  # where a Value is computed, if it isn't a temporary
+        self.slots: dict[Slot, str] = {}  # the names of the places decided so far
+        self.targets: dict[Value, str] = {}  # the place of a Value, if it isn't a temporary
         self.rows: dict[str, str] = {}  # loop variable -> the array whose rows it is
         self.turning: set[str] = set()
         self.before: list[str] = []
@@ -54,7 +54,7 @@ class LoopWriter:
         self.at_end: list[str] = []
         self.free: dict[tuple[tuple[int, ...], np.dtype], list[str]] = {}
         self.temporaries: dict[Value, str] = {}
-        self._ends = "", ""  # of a state that is kept: where the first one lies, and those after each step
+        self._ends = "", ""  # for a state that is kept: the place of the first one, and of those after each step
 
     def lines(self) -> list[str]:
         """The loop, with what comes before it."""
@@ -78,7 +78,7 @@ class LoopWriter:
         return [*self.before, *(loop if self.loop.linear is None else self._unless_scanned(loop))]
 
     def _unless_scanned(self, loop: list[str]) -> list[str]:
-        """A linear recurrence: a scan, and the loop for when that refuses."""
+        """A linear recurrence: a scan, and the loop in case the scan refuses."""
         (state,) = self.storage.states
         start, out = self._ends if state.is_kept else (self.names[state.carried.before],) * 2
         return [scan(self.writer, self.loop, scanned, start, out), *(f"    {line}" for line in loop)]
@@ -141,7 +141,7 @@ class LoopWriter:
         self.slots[result] = self._row(f"{name}_t", name, result.inner)
 
     def _parts(self, whole: Value) -> None:
-        """Parts of a concatenation: views of where that lies."""
+        """Give parts of a concatenation their places: views of its array."""
         slots = self.storage.writes.get(whole)
         target = self.targets[whole] = self.slots[slots[0]] if slots else self._buffer(label(whole), whole)
         for part in self.storage.parts[whole]:
@@ -149,7 +149,7 @@ class LoopWriter:
             name = self.slots[part] = f"{label(whole)}_from_{part.start}_to_{part.stop}"
             if target in self.rows:
                 self._row(name, self.rows[target] + index, part.piece)
-            else:  # of buffers that take turns, each step has another one
+            else:  # if buffers take turns, it is another one at each step
                 lines = self.inside if target in self.turning else self.before
                 lines.append(f"{name} = {target}{index}")
                 if target in self.turning:
@@ -174,7 +174,7 @@ class LoopWriter:
             self._step(place, value, last_read)
 
     def _step(self, place: int, value: Value, last_read: Mapping[Value, int]) -> None:
-        """The lines of one operation, the one at this place; what nobody reads after it is free."""
+        """Add the lines of the operation at this position; temporaries that are not read after it become free."""
         if value in self.storage.parts:
             self.names[value] = self.targets[value]
             others = [p for p in self.storage.parts[value] if self.targets.get(p.piece) != self.slots[p]]
@@ -191,7 +191,7 @@ class LoopWriter:
             self.free.setdefault((v.shape, v.dtype), []).append(self.temporaries.pop(v))
 
     def _last_reads(self) -> dict[Value, int]:
-        """The place of the last operation that reads each Value, through whatever view of it."""
+        """The position of the last operation that reads each Value, directly or through a view."""
         last = {value: place for place, value in enumerate(self.body)}
         for place, value in enumerate(self.body):
             for v in operands(value):
@@ -201,7 +201,7 @@ class LoopWriter:
             if value in last:
                 last[value] = len(self.body)
         for value in reversed(self.body):
-            if is_view(value) or has_several_results(value):  # which may be its operands, as they are
+            if is_view(value) or has_several_results(value):  # its result may be its operands themselves
                 for v in operands(value):
                     if v in last:
                         last[v] = max(last[v], last[value])
@@ -217,7 +217,7 @@ class LoopWriter:
         self.inside += lines or [f"copyto({target}, {self.writer.call(value, self.names)})"]
 
     def _in_place(self, value: Value, dying: list[Value]) -> str | None:
-        """The temporary of an operand that nobody reads any more after this."""
+        """The temporary of an operand that isn't read after this operation."""
         if not acts_by_element(value.op) or value.op in READS_AFTER_WRITING:
             return None
         for v in dying:

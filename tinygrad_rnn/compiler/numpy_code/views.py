@@ -57,7 +57,7 @@ class Views(ast.NodeTransformer):
         if text not in self._names:
             view = View(buffer, text, eval(f"lambda {buffer}: {text}", {SHARES_IF_IT_CAN: np.ascontiguousarray}))
             whole = self.buffers[buffer].allocated()
-            if not np.may_share_memory(whole, view.of(whole)):  # a copy holds what was there when it was made
+            if not np.may_share_memory(whole, view.of(whole)):  # a copy would keep old values
                 return None
             self._names[text] = f"view_{len(self.found)}"
             self.found[self._names[text]] = view
@@ -65,7 +65,7 @@ class Views(ast.NodeTransformer):
 
 
 def _selects(node: ast.expr) -> bool:
-    """Return True if an expression only looks at an array in another way."""
+    """Return True if an expression is only a view of an array."""
     if isinstance(node, ast.Name):
         return True
     if isinstance(node, ast.Subscript):

@@ -1,6 +1,6 @@
 """Generated functions as text: the names of everything in them, and the lines outside of loops.
 
-Each executor writes its loops with a ``Writer`` at hand. What isn't in a loop is a call of NumPy in all of them.
+Each executor writes its loops with a ``Writer`` at hand. Everything outside of loops is a call of NumPy in all of them.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ class Writer:
     """Writes straight lines, and knows what everything is called.
 
     Args:
-        program: what is computed.
-        fixed: where functions for arguments of all sizes will be made of this, the lengths that don't follow the sizes;
-            it is better not to choose by others, nor to write them where they can be passed.
+        program: the program to compute.
+        fixed: the lengths that don't follow the sizes, if functions for arguments of all sizes will be made from this.
+            Choices shouldn't depend on any other length, and other lengths should be passed where possible.
 
     Attributes:
         program: as given.
         fixed: as given.
-        names: what each Value is called, once it has been made.
+        names: the name of each Value that has been computed.
         buffers: the arrays to be allocated, by name.
-        globals: what else the text refers to.
-        left_to_numpy: why loops of machine code call NumPy at their steps, for each that does.
+        globals: the other objects that the text refers to.
+        left_to_numpy: for each loop of machine code that calls NumPy at its steps, the reason.
     """
 
     def __init__(self, program: Program, fixed: Container[int] | None = None) -> None:
         self.program, self.fixed = program, fixed
         self.names: dict[Value, str] = {v: label(v) for v in (*program.inputs, *program.cotangents)}
-        self._called = {label(v): v.name for v in program.inputs if v.name}  # what the user calls the inputs
+        self._called = {label(v): v.name for v in program.inputs if v.name}  # the user's names of the inputs
         self.buffers: dict[str, Buffer] = {}
         self.globals: dict[str, Any] = dict(NAMESPACE)
         self.left_to_numpy: list[str] = []
@@ -79,7 +79,7 @@ class Writer:
 
         Args:
             a: the argument.
-            inside: what Values are called where it stands, if that is in a loop.
+            inside: the names of Values inside a loop, if the argument stands in one.
         """
         if isinstance(a, Value):
             if a in inside:
@@ -104,10 +104,10 @@ class Writer:
         """A function of these lines, whose parameters are what they read.
 
         Args:
-            name: what to call it.
+            name: its name.
             lines: its text.
             views: names of views of buffers.
-            saved: names of what another function hands to it.
+            saved: the names of the values that another function hands to it.
         """
         needed, _ = names_in(lines)
         needed -= set(self.globals)
@@ -120,7 +120,7 @@ class Writer:
         return Function(source, kept, given, namespace[name])
 
     def _names_of_users(self, given: list[str]) -> str:
-        """A comment that says what the user calls the parameters: escaped, so that nothing in a name ends it."""
+        """A comment with the user's names of the parameters, escaped so that no name can end the comment."""
         called = [f"{name} is {self._called[name][:LONGEST_NAME]!a}" for name in given if name in self._called]
         return f"  # {', '.join(called)}" if called else ""
 

@@ -4,7 +4,7 @@
 - ``spelling``: a program as one flat list, by which two are compared.
 - ``program``: a program: inputs, outputs and gradients, and the order in which its Values and Loops are computed.
 - ``tracing``: ``traced(function, arguments)``, the program of a function.
-- ``fission``: ``fissioned(program)``, which leaves only to a loop what its recurrence needs.
+- ``fission``: ``fissioned(program)``, which leaves in each loop only what its recurrence needs.
 - ``backward``: ``differentiated(program, wanted)``: the engine's own vjp rules; a loop's backward pass is a loop again.
 - ``verify``: a check of a program, for tests.
 - ``reach``: from which inputs a gradient can flow to which outputs.

@@ -1,8 +1,8 @@
 """The backward pass of a program: the engine's own vjp rules, run on tracers.
 
-What comes out is more of the same: Values, which go through the same planning as those of the forward pass. A loop
-becomes another loop, which runs from the last step to the first: its body is the backward pass of the body, and its
-state are the cotangents of the states.
+The rules record more Values, which are planned like those of the forward pass. A loop becomes another loop, which runs
+from the last step to the first: its body is the backward pass of the body, and its state consists of the cotangents
+of the states.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def differentiated(program: Program, wanted: Sequence[bool]) -> Program:
     """The same program with a backward pass.
 
     Args:
-        program: one without.
+        program: a program without a backward pass.
         wanted: for each of its inputs, whether the gradient is wanted.
     """
     trace = program.trace
@@ -49,14 +49,14 @@ def differentiated(program: Program, wanted: Sequence[bool]) -> Program:
 def _gradients(
     trace: Trace, cotangents: Mapping[Value, Value], wanted: Iterable[Value], order: Sequence[Step], results: Results
 ) -> dict[Value, Value]:
-    """The cotangents of some Values, from those of the results that were made of them.
+    """The cotangents of some Values, from the cotangents of results that depend on them.
 
     Args:
         trace: where to record the backward pass.
-        cotangents: what is known: the cotangent of each result.
+        cotangents: the known cotangents, one for each result.
         wanted: the Values whose cotangents are sought.
-        order: what the results are made of, each step after its operands.
-        results: what is wanted of each loop among them.
+        order: the Values and Loops behind the results, each after its operands.
+        results: the wanted results of each Loop among them.
 
     Returns:
         The cotangent of each wanted Value that the results depend on.
@@ -92,7 +92,7 @@ def _settled(found: dict[Value, Any], value: Value) -> Any:
     g = found[value]
     if isinstance(g, Parts):
         g = g.assembled(value.shape)
-    if not isinstance(g, tuple):  # of several results each has its own
+    if not isinstance(g, tuple):  # each of several results has its own
         g = conformed(g, value)
     found[value] = g
     return g
@@ -102,7 +102,7 @@ def _add(
     found: dict[Value, Any], value: Value, contribution: Any, made_by: Value | None = None, argument: int = 0
 ) -> None:
     contribution = conformed(contribution, value, made_by, argument)
-    if isinstance(contribution, np.ndarray):  # of a step function it is 0, whatever the argument
+    if isinstance(contribution, np.ndarray):  # for a step function it is 0 for any argument
         contribution = tracer(context.trace.lowered(contribution))
     found[value] = found[value] + contribution if value in found else contribution
 
@@ -125,7 +125,7 @@ def _pull_back(value: Value, g: Any, found: dict[Value, Any], leading: set[Value
 
 
 def _as_argument(a: Any) -> Any:
-    """An operand as a rule may see it. What is known of an index are arrays: a rule may look where they point."""
+    """An operand as a rule may see it: the constant parts of an index are plain arrays, at which it can look."""
     if isinstance(a, tuple):
         return tuple(part.array if isinstance(part, Value) and is_constant(part) else _as_argument(part) for part in a)
     return tracer(a) if isinstance(a, Value) else a
@@ -164,7 +164,7 @@ class _LoopBackward:
         self.fixed = [v for v in fixed if v in leading]
         self.carried = self._active_state(leading)
         moving = [*loop.befores, *loop.slices, *self.body]
-        self.forward_values = {  # what is handed over: arrays, unless it costs less to compute them again
+        self.forward_values = {  # the values handed over: arrays, unless recomputing them costs less
             v for v in moving if not has_several_results(v) and not spreads_out(v, loop.moves, loop.steps)
         }
         self.sequences: dict[Value, Value] = {}
@@ -173,7 +173,7 @@ class _LoopBackward:
         self.backward = self._build({result.inner: g for result, g in arrived.items() if result.how == "last"})
 
     def _active_state(self, leading: set[Value]) -> list[Carried]:
-        """The components of the state that carry a gradient, if only through one another."""
+        """The components of the state that carry a gradient, directly or through one another."""
         active = {*self.slices, *self.fixed, *(c.before for c in self.loop.carried if c.start in leading)}
         while True:
             reached = _leading_to(self.body, active)
@@ -183,9 +183,9 @@ class _LoopBackward:
             active |= more
 
     def _one_step(self, arrived: Mapping[LoopResult, Value]) -> dict[Value, Value]:
-        """The cotangents of what one step reads, from those of what it makes."""
+        """The cotangents of the inputs of one step, from those of its results."""
         seeds: dict[Value, Any] = {}
-        given: dict[Value, Any] = {}  # what a state is given besides, where it was asked for as it is before each step
+        given: dict[Value, Any] = {}  # further cotangents of states that are results before each step
         with self.trace.recording():
             for c, g in zip(self.carried, self.cotangents):
                 _add(seeds, c.after, tracer(g))

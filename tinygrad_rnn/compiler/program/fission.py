@@ -1,4 +1,4 @@
-"""Loop fission of a whole program: each loop in it is split, and what is made of its results is made again."""
+"""Loop fission of a whole program: each loop in it is split, and whatever depends on its results is built again."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def fissioned(
     """The same program, where only what a recurrence needs is left in each loop.
 
     Args:
-        program: any program; of one that was split already, what has been added since is split.
+        program: any program. If it was split before, only later additions are split.
         lifts_elements: whether cheap operations leave loops, too.
         keeps_rules: whether the program will be differentiated, and needs derivatives of the user's own.
-        may_be_alone: which states become loops of their own, if they are linear recurrences; None for none.
+        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
     trace = program.trace
     new: dict[Value, Value] = {}

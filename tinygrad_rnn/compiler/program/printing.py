@@ -1,7 +1,7 @@
 """A program as text, to be read: one line for each operation, loops with their bodies indented.
 
-What isn't an operation of NumPy keeps the word that it has in generated code (``input``, ``state``, ``result``), with
-numbers of its own, counted from 0: so the text of a program is the same in every process.
+A Value that isn't an operation of NumPy is called by its word in generated code (``input``, ``state``, ``result``) and
+a number counted from 0, so the text of a program is the same in every process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Printer:
     """A printer that numbers Values in their order and writes how each is made.
 
     Args:
-        results: what is wanted of each loop.
+        results: the wanted results of each loop.
     """
 
     def __init__(self, results: Mapping[Loop, Sequence[LoopResult]]) -> None:
@@ -30,7 +30,7 @@ class Printer:
         self._names: dict[Value, str] = {}
 
     def given(self, values: Sequence[Value]) -> list[str]:
-        """A line for each Value that a program is given."""
+        """A line for each input of a program."""
         return [f"    {self._declared(v)}{f'  # {v.name[:LONGEST_NAME]!a}' if v.name else ''}" for v in values]
 
     def computed(self, order: Sequence[Value | Loop], returned: Sequence[Value]) -> list[str]:

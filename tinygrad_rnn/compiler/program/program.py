@@ -22,20 +22,20 @@ Results = Mapping[Loop, "list[LoopResult]"]
 
 @dataclass(frozen=True, repr=False)
 class Program:
-    """A program: its outputs and gradients, and all that they are made of. It never changes; passes return new ones.
+    """A program: its outputs and gradients, and all that computes them. It never changes; passes return new ones.
 
-    Whoever reads one (an executor, a printer) goes through ``forward_order()`` and ``backward_order()``: Values, each
+    A reader (an executor, a printer) goes through ``forward_order()`` and ``backward_order()``: Values, each
     after its operands, and Loops, each once, after all that they read. A ``LoopResult`` is computed by its Loop.
     ``results[loop]`` says what is wanted of a loop, and so ``loop.body(results[loop])`` what each step computes.
 
     Attributes:
-        trace: where its Values were recorded, and those of passes over it will be.
-        inputs: what it is given: the arrays among the arguments, then the captured Tensors.
-        outputs: what it gives.
+        trace: the trace in which its Values were recorded, and passes will record theirs.
+        inputs: its inputs: the arrays among the arguments, then the captured Tensors.
+        outputs: its outputs.
         captured: the Tensors that the last inputs stand for.
-        result: what the function gave, for its form as a tree.
-        cotangents: what the backward pass is given, one for each output.
-        gradients: what that gives, by input.
+        result: the result of the traced function, for its form as a tree.
+        cotangents: the inputs of the backward pass, one for each output.
+        gradients: the gradients that the backward pass computes, by input.
     """
 
     trace: Trace
@@ -52,7 +52,7 @@ class Program:
         return results_in([*self.outputs, *self.gradients.values()])
 
     def forward_order(self) -> list[Step]:
-        """The Values and Loops of the forward pass, each after all that it is made of."""
+        """The Values and Loops of the forward pass, each after everything that it reads."""
         return in_order_of_computing(self.outputs, self.results)
 
     def backward_order(self) -> list[Step]:
@@ -62,7 +62,7 @@ class Program:
         return [step for step in both if step not in forward]
 
     def reads(self, step: Step) -> list[Value]:
-        """The Values that a Value or a Loop is made of."""
+        """The Values that a Value or a Loop reads."""
         return step.reads(self.results[step]) if isinstance(step, Loop) else operands(step)
 
     def __str__(self) -> str:
@@ -110,7 +110,7 @@ def in_order_of_computing(roots: Iterable[Value], results: Results) -> list[Step
 
     Args:
         roots: these Values.
-        results: what is wanted of each loop.
+        results: the wanted results of each loop.
     """
 
     def parents(step: Step) -> Iterable[Step]:

@@ -1,6 +1,7 @@
 """The reach of gradients from some of a program's results: inputs that aren't reached get none, rather than zeros.
 
-A backward pass is written once, for all results. In a call it may begin at a few of them, and the others count as zero.
+A backward pass is written once, for all results. In a call, cotangents may arrive at only some of them; the others
+count as zero.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def reached_from(outputs: Iterable[Value]) -> set[Value]:
 
 
 def _differentiated(value: Value) -> set[Value]:
-    """The operands that a rule of its operation gives a cotangent."""
+    """The operands to which a rule of the operation sends a cotangent."""
     if not isinstance(value.op, Primitive) or value.dtype.kind != "f":
         return set()
     vjps = value.op.vjps

@@ -1,4 +1,4 @@
-"""A program as one flat list, so that two of them can be compared, or what differs in several be read off."""
+"""A program as one flat list, by which programs are compared and their differences are read off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracing: a function becomes a program. It is run twice, to find out if it does something else each time."""
+"""Tracing: a function becomes a program. The function is run twice, to find out whether it does the same each time."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def traced(
     """The program of a function, which is run on tracers.
 
     Args:
-        function: takes the arguments, and gives an array or a tree of arrays.
+        function: takes the arguments, and returns an array or a tree of arrays.
         arguments: a tuple; the arrays in it (or in trees in it) become inputs of the program, all else is fixed.
-        watched: what it may look at, or change, besides the arrays.
+        watched: everything that it may look at, or change, besides the arrays.
         executor: as in ``Trace``.
 
     Raises:
-        CannotCompile: it asks for a value, or changes something or does something else each time, or gives something
-            else than arrays.
+        CannotCompile: the function asks for a value, changes something, does something else each time, or returns
+            something other than arrays.
     """
     program = traced_once(function, arguments, executor)
     with nothing_changed(watched):
@@ -45,7 +45,7 @@ def traced(
 
 
 def traced_once(function: Callable[..., Any], arguments: Any, executor: str | None = None) -> Program:
-    """The program of a function that is known to do the same whenever it is run; arguments as of ``traced``."""
+    """The program of a function that is known to do the same each time; the arguments are those of ``traced``."""
     trace = Trace(executor)
     inputs: list[Value] = []
 

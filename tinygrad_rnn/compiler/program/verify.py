@@ -1,4 +1,4 @@
-"""A check of programs, for tests and for whoever writes a pass: what is read is computed before, and of its form.
+"""A check of programs, for tests and authors of passes: operands come before their readers, in the right form.
 
 A pass that breaks one of these rules would show only later, as code that doesn't run, or that computes something else.
 """
@@ -20,11 +20,11 @@ class Malformed(ValueError):
 def verify(program: Program) -> None:
     """Check a program.
 
-    Every Value is made of what is there by then; its shape and dtype are those that its operation gives; each Loop
-    stands once, after what it reads, with states and rows of one form; a gradient has the form of its input.
+    Every Value comes after its operands; its shape and dtype are those of its operation's result; each Loop stands
+    once, after everything that it reads, with states and rows of one form; a gradient has the form of its input.
 
     Raises:
-        Malformed: it isn't like that.
+        Malformed: one of these rules is broken.
     """
     _Verifier(program).check()
 

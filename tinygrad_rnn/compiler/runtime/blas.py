@@ -1,6 +1,6 @@
 """NumPy's BLAS on our own threads: OpenBLAS is set to one thread, and each of ours gives it a part of the rows.
 
-Where NumPy comes with another library than OpenBLAS, nothing is set, and that library chooses its threads.
+If NumPy comes with another library than OpenBLAS, nothing is set, and that library chooses its threads.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def single_threaded() -> Iterator[int]:
     """A context in which products run on the calling threads; it holds until the last of several callers leaves.
 
     Returns:
-        The number of threads that they would run on otherwise.
+        The number of threads on which products would run otherwise.
     """
     global _users, _before
     get, put = _thread_functions()
@@ -66,8 +66,8 @@ def together(products: Sequence[Product], sums: Sequence[Sum] = ()) -> None:
     """Products of matrices, and sums over rows; if they are large, each thread computes a part of every one.
 
     Args:
-        products: two factors each, and where the product goes.
-        sums: an array each, and where the sum over all axes but the last goes.
+        products: triples of two factors and the array for their product.
+        sums: pairs of an array and the array for its sum over all axes but the last.
     """
     with single_threaded() as count:
         is_large = sum([a.size * out.shape[1] for a, _, out in products]) > thresholds.SHARED_PRODUCT
@@ -76,7 +76,7 @@ def together(products: Sequence[Product], sums: Sequence[Sum] = ()) -> None:
 
 
 def _part(products: Sequence[Product], sums: Sequence[Sum], i: int, parts: int) -> None:
-    """Compute one of so many parts of each product and each sum."""
+    """Compute one part of each product and each sum."""
     for a, b, out in products:
         first, last = cuts_of(len(a), parts)[i : i + 2]
         np.matmul(a[first:last], b, out=out[first:last])
@@ -86,7 +86,7 @@ def _part(products: Sequence[Product], sums: Sequence[Sum], i: int, parts: int) 
 
 
 def _begin_in_child() -> None:
-    """Reset the count of threads in a child process, which has none of them."""
+    """Reset the number of users in a child process, which has none of the parent's threads."""
     global _users
     if _users:
         _users = 0

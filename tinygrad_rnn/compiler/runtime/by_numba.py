@@ -1,8 +1,8 @@
-"""Compilation of generated source by numba: of what ``llvm_code`` has no translation for; and without numba, as Python.
+"""Compilation by numba, for generated source that ``llvm_code`` can't translate; without numba, it runs as Python.
 
 numba keeps machine code beside the source, so the generated source is written to a file: in the user's cache folder,
-under a name that is a digest of all that the machine code depends on. What lies there is run, and is taken only if
-nobody else could have written it (see ``code_folder``); all else is made anew.
+under a name that is a digest of all that the machine code depends on. These files are executed, so one is used only if
+nobody else could have written it (see ``code_folder``); otherwise it is made anew.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from tinygrad_rnn.compiler.runtime.tiled_product import multiply_1, multiply_2, 
 
 '''
 
-# All that it imports, also by way of others: what is compiled into it, or decides how.
+# All direct and indirect imports of generated code: they are compiled into it, or decide how it is compiled.
 COMPILED_IN = (
     "by_numba",
     "code_folder",
@@ -77,7 +77,7 @@ def kernel(function: Any, options: Any = OPTIONS) -> Any:
     compiled = numba.njit(**options)(function)
     compiler: Any = getattr(compiled, "_compiler", None)
     customise = getattr(compiler, "_customize_flags", None)
-    if customise is None:  # another numba, which calls it otherwise: slower, and right all the same
+    if customise is None:  # another numba, which has another name for it: slower, but still correct
         return compiled
 
     def customised(flags: Any) -> Any:
@@ -122,10 +122,10 @@ def entry(function: Any) -> Any:
 
 
 def _kept_on_disk(function: Any) -> Any:
-    """A function that numba compiles and keeps. What can't be read is compiled anew, what can't be written isn't kept.
+    """A function that numba compiles and keeps. Unreadable files are compiled anew; failures to write are ignored.
 
-    That files are whole, and nobody else's, is seen to where numba reads and writes them. With a numba that has no such
-    places, nothing is kept.
+    The hooks by which numba reads and writes files check that these are complete and nobody else's. With a numba that
+    has no such hooks, nothing is kept.
     """
     uncached = numba.njit(**OPTIONS)(function)
     try:
@@ -156,7 +156,7 @@ def _kept_on_disk(function: Any) -> Any:
 
 
 def compiled_function(source: str) -> Any:
-    """The function ``program`` of generated source; numba compiles it when it is first called, if it hasn't before."""
+    """The function ``program`` of generated source; numba compiles it at its first call, unless that was done."""
     return load(HEADER + source).program
 
 
@@ -170,13 +170,13 @@ def load(source: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    exec(compile(source, path, "exec"), vars(module))  # rather than what is on disk, or a .pyc that lies there
+    exec(compile(source, path, "exec"), vars(module))  # rather than the file on disk, or a .pyc beside it
     sys.modules[name] = module
     return module
 
 
 def _file(name: str, source: bytes) -> Path:
-    """A file with this source, in which numba's cache sees what machine code belongs to: kept, if it can be."""
+    """A file with this source, by which numba's cache identifies machine code; it is kept if possible."""
     path = cache_folder() / f"{name}.py"
     try:
         if not is_kept(path, source):

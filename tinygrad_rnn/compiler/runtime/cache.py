@@ -1,8 +1,9 @@
 """Machine code for generated text, made once for each form of arguments and kept on disk.
 
-What is kept is named by a digest of all that it depends on: the text, which has the structure of a program but neither
-the number of its steps nor that of its rows; the types of its arguments; the processor; and what translates it. It is
-run, so it is taken only if nobody else could have written it (see ``code_folder``), and made anew if it is damaged.
+The name of a file is a digest of everything that the machine code depends on: the text, which has the structure of a
+program but not the numbers of its steps and rows; the types of its arguments; the processor; and the translator. Files
+are executed, so one is used only if nobody else could have written it (see ``code_folder``), and a damaged one is made
+anew.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def _kept(path: Path) -> bytes | None:
     """The machine code in a file; None if there is none, it is damaged, or somebody else could have written it."""
     try:
         content = path.read_bytes() if is_trusted_file(path) else b""
-        os.utime(path)  # what was used last stays longest
+        os.utime(path)  # files used last stay longest
     except OSError:
         return None
     digest, code = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
@@ -127,7 +128,7 @@ def _keep(path: Path, code: bytes) -> None:
 
 @cache
 def _depends_on() -> str:
-    """The other things on which machine code depends: the processor, LLVM, Python's objects, what translates it."""
+    """The other things on which machine code depends: the processor, LLVM, Python's objects, the translator."""
     here = Path(__file__).parent
     sources = [here / f"{name}.py" for name in (*LIBRARY, "tiles")] + sorted((here / "llvm_code").glob("*.py"))
     return "\n".join([*processor(), str(llvm_version_info), str(HEAD), *(path.read_text("utf-8") for path in sources)])

@@ -1,10 +1,10 @@
 """The folder for generated code: the user's own, without anything that somebody else could have written.
 
-What lies there is run: machine code, and the pickles in which numba keeps its own. So it isn't enough that we can write
-to the folder. It has to be ours, closed to others, and no link to elsewhere; so has each file in it. On Windows, where
-files have no mode, the folder lies in the user's profile, which others can't write to.
+Its files are executed: machine code, and the pickles in which numba keeps its own. So it isn't enough that we can
+write to the folder. The folder and each file in it have to be ours, closed to others, and no link to elsewhere. On
+Windows, where files have no mode, the folder lies in the user's profile, which others can't write to.
 
-It doesn't grow beyond a limit: what was used longest ago is deleted first.
+It doesn't grow beyond a limit: the files that were used longest ago are deleted first.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DIGEST = re.compile("[0-9a-f]{24}")
 def cache_folder() -> Path:
     """Return the folder for generated code, made if it isn't there; mode 0700.
 
-    Where there can be none, or the one that is there can't be trusted, it is one for this process alone.
+    If it can't be made, or the existing one can't be trusted, return a folder for this process alone.
     """
     with contextlib.suppress(OSError, RuntimeError):  # no right to write, no space, no home
         given = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -53,7 +53,7 @@ def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder, and those above it, for this user alone: ``mkdir(parents=True)`` leaves these open."""
+    """Make a folder and its parents for this user alone; ``mkdir(parents=True)`` would leave the parents open."""
     for path in (*reversed(folder.parents), folder):
         if not path.exists():
             path.mkdir(mode=0o700, exist_ok=True)
@@ -84,8 +84,8 @@ def _is_ours_alone(path: Path, is_of_kind: Callable[[int], bool]) -> bool:
 def _is_safe_above(folder: Path) -> bool:
     """Return True if a folder above ours belongs to this user or to root, and others can't exchange its contents.
 
-    A group may write to it, as some systems have it by default: what one of the group put in the place of our folder
-    would be theirs.
+    Its group may write to it, as is the default on some systems: a folder that a member put in the place of ours would
+    belong to that member, and so not be trusted.
     """
     status = folder.stat()
     is_open = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
@@ -116,7 +116,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def remove_untrusted(folder: Path, beginning: str) -> None:
-    """Delete those machine code files, of those whose names begin so, that somebody else could have written."""
+    """Delete the machine code files whose names begin so, if somebody else could have written them."""
     for path in _machine_code_files(folder, beginning):
         with contextlib.suppress(FileNotFoundError):  # another process does the same
             if not is_trusted_file(path):
@@ -167,7 +167,7 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def limit() -> int:
-    """The bytes that a cache folder may hold: what the environment says, in MiB, or 256 MiB."""
+    """The bytes that a cache folder may hold: the environment variable's number of MiB, or 256 MiB."""
     try:
         mebibytes = float(os.environ.get(LIMIT_VARIABLE, ""))
     except ValueError:
@@ -176,7 +176,7 @@ def limit() -> int:
 
 
 def keep_within_limit(folder: Path) -> None:
-    """Delete what was used longest ago, until the rest is within the limit."""
+    """Delete the entries that were used longest ago, until the rest is within the limit."""
     size, most = 0, limit()
     for entry in entries(folder):
         size += entry.size
@@ -185,7 +185,7 @@ def keep_within_limit(folder: Path) -> None:
 
 
 def delete(entry: Entry) -> None:
-    """Delete an entry. Where it is in use, it goes on there, and is made anew elsewhere."""
+    """Delete an entry. Processes that use it keep it; others make it anew."""
     for path in entry.paths:
-        with contextlib.suppress(OSError):  # another process did, or holds it open, as only Windows minds
+        with contextlib.suppress(OSError):  # another process deleted it, or holds it open on Windows
             path.unlink()

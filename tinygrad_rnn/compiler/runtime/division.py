@@ -1,6 +1,6 @@
 """Whole quotients and remainders for machine code, with NumPy's signs, zeros, infinities and NaN.
 
-numba's own follow Python, where -1 // inf is -0.0; in NumPy it is -1.0.
+numba's own functions follow Python, where -1 // inf is -0.0; in NumPy it is -1.0.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ class MachineCodeFailed(Exception):
     """The error for code that LLVM or numba can't compile; the message has their own reason.
 
     Args:
-        error: what was raised.
-        compiler: by which of them.
+        error: the exception that was raised.
+        compiler: the name of the compiler that raised it.
     """
 
     def __init__(self, error: BaseException, compiler: str = "numba") -> None:

@@ -1,6 +1,6 @@
 """exp, log, tanh and sigmoid for machine code: a few multiplications each, and no branches.
 
-So a loop over them runs in vector registers, sixteen numbers abreast, where calls of the C library would go one by one.
+So a loop over them runs in vector registers, sixteen numbers at a time; the C library would be called for each one.
 Their error is at most 3 units in the last place of the result (``MAXIMAL_ERROR``; tests measure it over
 the whole range); NaN stays NaN, overflow gives inf, and both tails of sigmoid keep their digits.
 
@@ -194,7 +194,7 @@ def log64(x: Any) -> Any:
 
 @inline
 def log1p32(x: Any) -> Any:
-    """log(1 + x), where the digits that are lost in the sum are made good."""
+    """log(1 + x), corrected for the digits that are lost in the sum."""
     u = f32(1.0) + x
     d = u - f32(1.0)
     y = log32(u) * (x / d)

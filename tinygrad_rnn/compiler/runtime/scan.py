@@ -1,12 +1,13 @@
 """Linear recurrences ``h_t = a_t ∘ h_{t-1} + b_t`` by NumPy: a scan over chunks of steps.
 
-A step of NumPy's on a few numbers takes a microsecond, however few they are. So the steps are cut into chunks, and all
-chunks go ahead side by side, twice: once for their factors and terms (what is ``A ∘ h + B`` after a chunk, if it was h
-before?), from which follow the states between chunks, one by one; and then, from these, for all states.
+In NumPy, each step takes a microsecond, however few its numbers are. So the steps are cut into chunks, and all chunks
+advance together, twice. The first time, they compute their factors and terms (a state h before a chunk becomes
+``A ∘ h + B`` after it), from which the states between chunks follow one by one. The second time, they compute all
+states from these.
 
-Nothing is divided by, so factors may be zero, and their products underflow. But while such products grow, a state that
-stays small is a difference of large numbers, which step by step it needn't be: recurrences of that kind are refused,
-and so are those whose states end in infinity or NaN. The caller then goes step by step.
+There are no divisions, so factors may be zero, and their products may underflow. But if these products grow while a
+state stays small, the state is a difference of large numbers, which it needn't be step by step. Such recurrences are
+refused, and so are those whose states end in infinity or NaN. The caller then goes step by step.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ def scanned(
         start: the state before the first step.
         factor: a: of all steps, (T, ...), or of the form of the state if it is the same at each.
         term: b, likewise.
-        out: where to write the states after all steps, (T, ...); or the last one, if it has the form of the state.
+        out: the array for the states after all steps, (T, ...); or for the last one, if it has the form of a state.
         backwards: whether the last row is the first step.
 
     Returns:
-        False if going step by step is faster, or more precise; what was written then is of no use.
+        False if going step by step is faster or more precise; ``out`` then holds no valid result.
     """
     if steps < thresholds.FEWEST_STEPS_TO_SCAN or not 0 < start.size <= thresholds.WIDEST_SCAN:
         return False
@@ -47,7 +48,7 @@ def scanned(
     length = max(isqrt(steps // 8), steps * start.size // thresholds.LARGEST_SCAN_STEP) | 1
     if not _stays_small(factor, length):
         return False
-    with np.errstate(all="ignore"):  # what matters is seen at the end, and computed again
+    with np.errstate(all="ignore"):  # overflow is seen at the end, and the states are computed again
         _Scan(start, factor, term, length, steps // length).write(out, steps)
     return bool(np.isfinite(out[-1] if out.ndim > start.ndim else out).all())
 
@@ -65,8 +66,8 @@ class _Scan:
         start: the state before the first step.
         factor: a, in the order of the steps.
         term: b, likewise.
-        length: of a chunk, in steps.
-        count: of chunks.
+        length: the number of steps in a chunk.
+        count: the number of chunks.
     """
 
     def __init__(self, start: np.ndarray, factor: np.ndarray, term: np.ndarray, length: int, count: int) -> None:

@@ -1,9 +1,9 @@
 """A thread pool that divides independent rows among its threads; the threads meet once, at the end.
 
-A training step of a millisecond is divided several times, so handing on a part may take but microseconds: tasks wait in
-a queue, and how they ended in another. An idle thread of the pool sleeps. BLAS' own threads stay busy for milliseconds
-after each product, waiting for the next, and so keep a core from every other process; and if one of them has no core,
-the others wait for it.
+A training step of a millisecond is divided several times, so handing on a part may take only microseconds: tasks wait
+in one queue, and their outcomes in another. An idle thread of the pool sleeps. BLAS' own threads stay busy for
+milliseconds after each product, waiting for the next, and so keep a core from every other process; and if one of them
+has no core, the others wait for it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its argument
 Ends = SimpleQueue["BaseException | None"]
 Tasks = SimpleQueue["tuple[Ends, Any, Task]"]
 
-_most: int | None = None  # of threads that this process may use at a time; None for as many as are asked for
+_most: int | None = None  # the most threads that this process may use at a time; None for no limit
 
 
 @contextmanager
@@ -40,10 +40,10 @@ def at_most(count: int) -> Iterator[None]:
 
 
 def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: Any) -> None:
-    """Run a program on all rows: a part of them on each thread.
+    """Run a program on all rows, a part of them on each thread.
 
     Args:
-        threads: how many; fewer, if there aren't as many tiles of rows.
+        threads: the number of threads; fewer run if there are fewer tiles of rows.
         program: takes the arguments, the first of its rows, and the one after its last.
         rows: how many there are.
         arguments: for the program.
@@ -53,25 +53,25 @@ def in_parts(threads: int, program: Callable[..., Any], rows: int, *arguments: A
 
 
 def threads_for(threads: int, rows: int) -> int:
-    """The number of threads that there is work for: each has a tile of rows at least."""
+    """The number of threads that have work: each takes at least one tile of rows."""
     return max(1, min(-(-rows // TILE_ROWS), threads, _most or threads))
 
 
 def cuts_of(rows: int, parts: int) -> list[int]:
-    """The rows at which so many parts begin and end, in whole tiles."""
+    """The rows at which this number of parts begin and end, in whole tiles."""
     tiles = -(-rows // TILE_ROWS)
     return [min(rows, tiles * i // parts * TILE_ROWS) for i in range(parts + 1)]
 
 
 def at_once(tasks: Sequence[Task]) -> None:
-    """Carry out tasks, the first on this thread, each other on one of its own; return when all have ended."""
+    """Carry out tasks, the first on this thread and each other one on its own thread; return when all have ended."""
     ends: Ends = SimpleQueue()
     for task in tasks[1:]:
         _pool(len(tasks) - 1).put((ends, np.geterr(), task))
     program, arguments = tasks[0]
     try:
         program(*arguments)
-    finally:  # if it failed, too: the others write to arrays that the next call may use
+    finally:  # also after a failure: the other tasks write to arrays that the next call may use
         failures = [ends.get() for _ in tasks[1:]]
     for failure in failures:
         if failure is not None:
@@ -110,7 +110,7 @@ def _pool(threads: int) -> Tasks:
 
 def _serve(tasks: Tasks) -> None:
     while True:
-        _carry_out(*tasks.get())  # nothing of a task is kept here while this waits for the next
+        _carry_out(*tasks.get())  # no reference to a task is kept while this waits for the next
 
 
 def _carry_out(ends: Ends, handling: Any, task: Task) -> None:

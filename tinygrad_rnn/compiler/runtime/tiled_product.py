@@ -3,8 +3,8 @@
 BLAS packs its matrices at every call. For the few rows of one time step that costs as much as multiplying, and the
 weights are the same at each step. So they are packed before the loop, into *panels* of as many columns as a tile has,
 which then lie in memory in the order in which they are read. A tile is a few rows of a few vectors (see ``tiles``);
-every element of it is summed from the first factor to the last, so a row gives the same numbers wherever it stands and
-whoever computes it.
+every element of it is summed from the first factor to the last, so a row has the same results wherever it stands and
+whichever thread computes it.
 
 Source: Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", ACM TOMS 34(3), 2008, where the
 tile is the inner kernel and the panel is the packed B.
@@ -26,8 +26,8 @@ from .tiles import TILE_ROWS, vector_registers
 def tile(rows: int, vectors: int) -> Any:
     """A function that computes one tile of C = A B.
 
-    It takes A, the place of the tile's first row in it, and how far apart its rows and its columns lie; the panel; how
-    many products to sum; and C, the tile's place in it, and how far apart its rows lie. A and C are flat.
+    Its arguments are A, the place of the tile's first row in A, and the strides of A's rows and columns; the panel; the
+    number of products to sum; and C, the tile's place in C, and the stride of C's rows. A and C are flat.
     """
     if config.DISABLE_JIT:
         return _plain_tile(rows)
@@ -50,7 +50,7 @@ def tile(rows: int, vectors: int) -> Any:
 
 
 def _plain_tile(rows: int) -> Any:
-    """The same in NumPy, for tests that run generated code without compiling it."""
+    """The same tile in NumPy, for tests that run generated code without compiling it."""
 
     def compute(a, a_start, a_row, a_column, panel, depth, c, c_start, c_row):  # type: ignore[no-untyped-def]
         for r in range(rows):
@@ -61,7 +61,7 @@ def _plain_tile(rows: int) -> Any:
 
 
 def multiplier(vectors: int) -> Any:
-    """A function that multiplies rows by a packed matrix, with tiles of so many vectors."""
+    """A function that multiplies rows by a packed matrix, with tiles of this number of vectors."""
     most_rows = vector_registers().most_rows
     most, four, one = tile(most_rows, vectors), tile(TILE_ROWS, vectors), tile(1, vectors)
 
@@ -91,7 +91,7 @@ multiply_1, multiply_2, multiply_4 = map(multiplier, (1, 2, 4))
 
 @njit(nogil=True, error_model="numpy")
 def pack(b, start, row, column, columns, panels):  # type: ignore[no-untyped-def]
-    """Write a matrix into panels: B, its place in an array, how far apart its rows and its columns lie."""
+    """Write a matrix B into panels, from an array, its place there, and the strides of its rows and columns."""
     count, depth, width = panels.shape
     for p in range(count):
         first = start + min(p * width, columns - width) * column

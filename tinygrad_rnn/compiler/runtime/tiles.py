@@ -1,8 +1,8 @@
 """The size of the tiles of products (see ``tiled_product``), by the vector registers that LLVM compiles for.
 
-A tile needs registers for its sums, for a row of the panel and for a factor. It needs many sums: the next product may
-be added to one only when the last has been, four or five cycles later, and two are begun in each cycle. So there are
-16 sums where there are 32 registers, and 12, as far as rows go, where there are 16.
+A tile needs registers for its sums, for a row of the panel and for a factor. It needs many sums: an addition to a sum
+takes four or five cycles before the next product can be added to it, and two additions begin in each cycle. So there
+are 16 sums if there are 32 registers, and up to 12 if there are 16.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 TILE_ROWS = 4  # threads divide rows by these
 
-# Enough for LLVM to show the widest registers that it uses, whatever made it choose them.
+# Large enough to make LLVM use the widest registers of a target.
 PROBE = """
 define void @double({type}* %a) {{
   %x = load {type}, {type}* %a
@@ -28,8 +28,8 @@ class Registers(NamedTuple):
     """The vector registers of a kind of processor.
 
     Attributes:
-        size: of one, in bytes.
-        number: how many there are.
+        size: the bytes of one register.
+        number: the number of registers.
     """
 
     size: int
@@ -47,12 +47,12 @@ class Registers(NamedTuple):
 
 
 def registers_of(triple: str, processor: str, features: str) -> Registers:
-    """The registers that LLVM uses for a target: what its assembly for a vector of 64 bytes names.
+    """The registers that LLVM uses for a target, as seen in its assembly for a vector of 64 bytes.
 
     Args:
-        triple: the architecture, as ``x86_64-unknown-linux-gnu``.
+        triple: the architecture, such as ``x86_64-unknown-linux-gnu``.
         processor: its name in LLVM.
-        features: what it can do beyond, or cannot, as ``+avx2,-avx512f``.
+        features: its further or missing features, such as ``+avx2,-avx512f``.
     """
     from llvmlite import binding
 
@@ -70,7 +70,7 @@ def registers_of(triple: str, processor: str, features: str) -> Registers:
 
 @cache
 def processor() -> tuple[str, str, str]:
-    """The architecture, processor and features that LLVM compiles for: those at hand, or of NUMBA_CPU_NAME."""
+    """The architecture, processor and features that LLVM compiles for: this machine's, or those of NUMBA_CPU_NAME."""
     from llvmlite import binding
 
     name = os.environ.get("NUMBA_CPU_NAME", "")
@@ -89,7 +89,7 @@ def vector_registers() -> Registers:
 
 
 def vectors_for(columns: int, itemsize: int) -> int:
-    """The width of tiles, in vectors, for a matrix of so many columns; 0 if it is too narrow for any."""
+    """The width of tiles, in vectors, for a matrix with this number of columns; 0 if it is too narrow for tiles."""
     size, most = vector_registers().size, vector_registers().most_vectors
     return next((v for v in (4, 2, 1) if v <= most and v * size <= columns * itemsize), 0)
 

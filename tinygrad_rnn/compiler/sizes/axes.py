@@ -1,10 +1,10 @@
-"""The free lengths of arguments: those that have differed so far, the same where they were always equal."""
+"""The free lengths of arguments: those that have differed so far; lengths that were always equal count as one."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 
-SPREAD = (0, 17, 38)  # even and odd, and apart: what is rounded, to eight say, doesn't follow such sizes
+SPREAD = (0, 17, 38)  # even, odd and far apart, so that rounding (to eights, for example) shows
 
 
 class Axes:
@@ -14,7 +14,7 @@ class Axes:
         forms: these lengths, as they were at several calls.
 
     Attributes:
-        names: what the free lengths are called.
+        names: the names of the free lengths.
 
     Example:
         >>> from tinygrad_rnn.compiler.sizes.axes import Axes
@@ -33,12 +33,12 @@ class Axes:
         self._largest = [max(column) for column in free]
 
     def of(self, form: tuple[int, ...]) -> tuple[int, ...] | None:
-        """The free lengths, of those of all axes; None if others than these differ, or what was equal is not."""
+        """The free lengths among those of all axes; None if others differ, too, or equal ones no longer are."""
         sizes = tuple(form[self._groups.index(i)] for i in range(len(self.names)))
         return sizes if self.lengths(sizes) == form else None
 
     def lengths(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        """The lengths of all axes, of the free ones."""
+        """The lengths of all axes, for these free lengths."""
         return tuple([n if i is None else sizes[i] for n, i in zip(self._form, self._groups)])
 
     def places(self, size: int) -> list[int]:
@@ -49,8 +49,8 @@ class Axes:
         """Three lengths for each free one, none of which is equal to anything else in the program.
 
         Args:
-            taken: what is in the program: lengths that aren't free.
-            attempt: how many others were tried before, all smaller.
+            taken: the fixed lengths in the program.
+            attempt: the number of smaller examples that were tried before.
         """
         seen = {*taken, *(n for n, i in zip(self._form, self._groups) if i is None)}
         found: dict[str, tuple[int, ...]] = {}

@@ -1,8 +1,8 @@
 """Generated functions that take sizes as arguments, from the functions for arguments of several sizes.
 
-What writes code knows of no sizes: it writes numbers. The same program at three sizes gives three texts, which are read
-side by side. A number that differs becomes a name, and what stands for it is computed from the sizes; so do the shapes
-of buffers, and constants that grow with the arguments. What differs otherwise is another program.
+The writers of code know only numbers, no sizes. So the same program is written at three sizes, and the three texts are
+compared. A number that differs becomes a name, and its value is computed from the sizes. The shapes of buffers, and
+constants that grow with the arguments, are treated alike. Any other difference means that the program is another one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SizedCode:
 
     Args:
         codes: the code of one program for arguments of several sizes.
-        sizes: these sizes, by name: one number for each.
+        sizes: those sizes: for each name, its value in each example.
 
     Raises:
         DependsOnSize: the code differs in more than in numbers that follow the sizes.
@@ -73,7 +73,7 @@ class SizedCode:
         )
 
     def _made(self, name: str, found: Any, value: Any) -> Any:
-        """The object for a name; of a constant array that grows, the largest so far is kept, and parts of it taken."""
+        """The object for a name. A constant array that grows is a part of the largest one so far."""
         if not isinstance(found, Filled):
             return made(found, value)
         size, largest = math.prod(value), self._filled.get(name)
@@ -105,12 +105,12 @@ class _SideBySide:
 
     def __init__(self, reader: Reader, count: int) -> None:
         self.reader = reader
-        self.numbers: dict[str, Any] = {}  # what follows the sizes, by the name that the code has for it
-        self._names: list[dict[str, str]] = [{} for _ in range(count)]  # of each text -> of the first
+        self.numbers: dict[str, Any] = {}  # the followers of the sizes, by their names in the code
+        self._names: list[dict[str, str]] = [{} for _ in range(count)]  # name in each text -> name in the first
         self._taken: list[dict[str, str]] = [{} for _ in range(count)]
 
     def same_name(self, *names: str) -> None:
-        """Take down that these are names of one thing."""
+        """Record that these are names of one thing."""
         for name, known, taken in zip(names, self._names, self._taken):
             if known.setdefault(name, names[0]) != names[0] or taken.setdefault(names[0], name) != name:
                 raise DependsOnSize(f"{name} is something else for larger arguments")

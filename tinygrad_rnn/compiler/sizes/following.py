@@ -17,7 +17,7 @@ class Typed(NamedTuple):
 
     Attributes:
         kind: its type.
-        number: what it is.
+        number: the number.
     """
 
     kind: Any
@@ -49,7 +49,7 @@ class Numbered(NamedTuple):
 
 
 class FollowingReader(Reader):
-    """Reads off what code may hold besides lengths: floats, and arrays of them."""
+    """A reader of what code may hold besides lengths: floats, and arrays of them."""
 
     def setting(self, *settings: Any) -> Any:
         """A float that is a length, or one divided by a length."""
@@ -87,7 +87,7 @@ def follows(found: Any) -> bool:
 
 
 def text(found: Any) -> str:
-    """The expression that computes it, or what ``_made`` makes it of."""
+    """The expression that computes it, or the arguments from which ``_made`` builds it."""
     if isinstance(found, (Size, Share)) or found is None or type(found) is int:
         return str(found)
     if isinstance(found, Typed):

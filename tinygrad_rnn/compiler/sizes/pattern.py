@@ -21,7 +21,7 @@ class Pattern:
         sizes: those sizes, by name: one number for each program.
 
     Raises:
-        DependsOnSize: they differ in more than in numbers that follow the sizes.
+        DependsOnSize: the programs differ in more than in numbers that follow the sizes.
     """
 
     def __init__(self, programs: Sequence[Program], sizes: Mapping[str, Sequence[int]]) -> None:
@@ -52,7 +52,7 @@ class Pattern:
 
 
 def lengths_that_stay(programs: Iterable[Program]) -> frozenset[int]:
-    """The lengths of axes that are in all of these programs: those that don't follow the sizes."""
+    """The lengths of axes that are the same in all of these programs: those that don't follow the sizes."""
     found = [frozenset(n for value in _values(program) for n in value.shape) for program in programs]
     return frozenset.intersection(*found)
 

@@ -1,8 +1,8 @@
 """The whole numbers in a program that follow the sizes of its arguments.
 
 A program is traced for arguments of one size, and every length in it is a number. Traced again with other numbers of
-steps and sequences, the same program has other lengths: what was 35 for T = 7 and B = 5, and 143 for T = 11 and B = 13,
-is T · B. So each number is read off several programs, side by side.
+steps and sequences, the same program has other lengths: a number that is 35 for T = 7 and B = 5, and 143 for T = 11 and
+B = 13, is T · B. So each number is read off several programs, side by side.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Sized(Reader):
     # --- walking through the programs side by side -------------------------------------------------------------------
 
     def _meet(self, programs: Sequence[Program], same: tuple[Any, ...]) -> None:
-        """Take down that these are one Value, or one loop, in all programs."""
+        """Record that these are one Value, or one loop, in all programs."""
         first = same[0]
         if not isinstance(first, Loop):
             self._meet_value(same)

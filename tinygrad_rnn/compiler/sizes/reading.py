@@ -1,6 +1,6 @@
-"""A number that follows the sizes of arguments, read off what it is at several sizes.
+"""A number that follows the sizes of arguments, read off its values at several sizes.
 
-What was 35 for T = 7 and B = 5, 143 for T = 11 and B = 13, and 323 for T = 17 and B = 19 is T · B.
+A number that is 35 for T = 7 and B = 5, 143 for T = 11 and B = 13, and 323 for T = 17 and B = 19 is T · B.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Size(NamedTuple):
 
     Attributes:
         names: the sizes that are multiplied, such as ("T", "B").
-        factor: what they are multiplied by.
-        offset: what is added.
-        shifts: what is added to each of the sizes before they are multiplied; () for nothing.
+        factor: the number by which they are multiplied.
+        offset: the number that is added to the product.
+        shifts: the numbers that are added to the sizes before they are multiplied; () for none.
 
     Example:
         >>> from tinygrad_rnn.compiler.sizes.reading import Size
@@ -103,7 +103,7 @@ class Reader:
         self._sizes = sizes
 
     def number(self, *numbers: int) -> int | Size:
-        """A whole number, from what it is at each of the sizes.
+        """A whole number, from its values at each of the sizes.
 
         Raises:
             DependsOnSize: it follows no product of sizes.
@@ -126,7 +126,7 @@ class Reader:
         """A number that is one divided by a length, of the type that it has.
 
         Raises:
-            DependsOnSize: it isn't.
+            DependsOnSize: it is no such number.
         """
         kind = type(numbers[0])
         lengths = [round(1 / n) if n and np.isfinite(n) and abs(n) <= 1 else 0 for n in map(float, numbers)]
@@ -137,7 +137,7 @@ class Reader:
         raise DependsOnSize(f"a number that is {' or '.join(map(str, numbers))} follows no size of the arguments")
 
     def merged(self, *trees: Any) -> Any:
-        """A tree of numbers, slices and arrays, from what it is at each of the sizes."""
+        """A tree of numbers, slices and arrays, from its values at each of the sizes."""
         first = trees[0]
         if isinstance(first, (tuple, list)):
             return type(first)(self.merged(*parts) for parts in together(*trees))
@@ -158,7 +158,7 @@ class Reader:
         """Read any other setting that differs.
 
         Raises:
-            DependsOnSize: always; whoever knows more overrides it.
+            DependsOnSize: always; subclasses that can read it override this.
         """
         raise DependsOnSize(f"a number or setting that is {settings[0]!r} follows the sizes of the arguments")
 
@@ -179,7 +179,7 @@ class Reader:
         """An array that is neither of these.
 
         Raises:
-            DependsOnSize: always; whoever knows more overrides it.
+            DependsOnSize: always; subclasses that can read it override this.
         """
         raise DependsOnSize(f"a constant array of shape {arrays[0].shape} has other numbers for larger arguments")
 
