@@ -1,4 +1,4 @@
-"""Terms that need no word: where a term is missing because what it speaks of doesn't exist, as delta at T + 1."""
+"""Terms that need no remark: a term is missing because its quantities don't exist there, such as delta at T + 1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def follows_from_absence(term: During) -> bool:
 
 
 def _first(quantity: Quantity, shift: int) -> set[int]:
-    """The steps of a quantity that no step so far away reads: those at its beginning."""
+    """The steps of a quantity that no step at this distance reads: those at its beginning."""
     steps = quantity.steps
     return set(steps[:shift] if shift > 0 else steps[shift:])
 

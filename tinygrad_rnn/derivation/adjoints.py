@@ -1,7 +1,7 @@
-"""Adjoints: for each quantity the derivative of the loss by it, as a sum over all that the quantity is used for.
+"""Adjoints: for each quantity, the derivative of the loss by it, as a sum over all uses of the quantity.
 
-Where ``h`` is used one step later, its derivative gets a term from one step later. What is used at each step without
-having steps, a parameter above all, gets a sum over the steps.
+Where ``h`` is used one step later, its derivative gets a term from one step later. A value without steps that is used
+at each step, such as a parameter, gets a sum over the steps.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Term:
     """The contribution to a target from one use of it.
 
     Attributes:
-        steps: of the target; none where that has no steps.
-        expression: seen from the target's step.
+        steps: the steps of the target; none if it has no steps.
+        expression: the contribution, seen from the target's step.
     """
 
     def __init__(self, steps: Steps, expression: Expression) -> None:
@@ -54,13 +54,14 @@ def adjoints(
     """The derivatives of the loss by all quantities on the way from the parameters, and by the parameters.
 
     Args:
-        quantities: of the forward pass.
+        quantities: the quantities of the forward pass.
         root: the loss.
-        parameters: the shape of each, by name.
-        held: quantities that are taken as given: what acts on the loss through them alone gets nothing.
+        parameters: the shape of each parameter, by name.
+        held: quantities that are held fixed: whatever acts on the loss only through them gets no derivative.
 
     Returns:
-        First those of quantities, in the order in which the backward pass needs them; then one for each parameter.
+        First the derivatives by quantities, in the order in which the backward pass needs them; then those by
+        parameters.
     """
     wanted = active(quantities)
     derivative: dict[Target, Quantity] = {q: Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop) for q in wanted}
@@ -166,7 +167,7 @@ def _add_terms(
         if expression is not None:
             terms[target].append(_seen_from(used, expression, steps, equation))
         elif isinstance(equation.expression, Stack) and isinstance(used, Reference) and used.shift is not None:
-            for place, t in enumerate(equation.expression.steps):  # at steps far apart, each row is a term of its own
+            for place, t in enumerate(equation.expression.steps):  # if steps are far apart, each row is a separate term
                 taken = Apply(indexing.getitem, (g,), {"index": place}, g.shape[1:])
                 terms[target].append(Term((t + used.shift,), taken))
 
@@ -184,7 +185,7 @@ def _through(expression: Expression, number: int, g: Reference, ans: Reference) 
         (hidden,) = expression.operands
         count = len(next(iter(hidden.quantity.values.values())))  # type: ignore[attr-defined]
         return Apply(Results((expression.settings["index"],), count), (g,), {}, ())
-    if expression.operation is elementwise.add:  # of any number of terms, as of this one and the rest
+    if expression.operation is elementwise.add:  # a sum of many terms counts as this term plus the rest
         return vjp(Apply(elementwise.add, (expression.operands[number], ans), {}, expression.shape), 0, g, ans)
     return vjp(expression, number, g, ans)
 
@@ -199,7 +200,7 @@ def _row_of(g: Expression, steps: Steps) -> Expression | None:
 
 
 def _put_back(taken: Apply, g: Expression) -> Expression:
-    """The transpose of an index: zeros with the cotangent in that place."""
+    """The transpose of an index: zeros, with the cotangent in the place of the index."""
     settings = {"indices": (taken.settings["index"],), "shape": taken.operands[0].shape}
     return Apply(indexing.assemble, (g, *taken.operands[1:]), settings, taken.operands[0].shape)
 
@@ -217,7 +218,7 @@ def _seen_from(used: Expression, expression: Expression, steps: Steps, equation:
 
 
 def over_steps(steps: Steps, expression: Expression) -> Expression:
-    """The sum over steps; rows that are put back one at each step are a stack."""
+    """The sum over steps; if each step puts back one row, it is a stack."""
     if isinstance(expression, Apply) and expression.operation is indexing.assemble:
         index = expression.settings["indices"][0]
         if isinstance(index, Step) and expression.settings["shape"] == (len(steps), *expression.operands[0].shape):
@@ -228,7 +229,7 @@ def over_steps(steps: Steps, expression: Expression) -> Expression:
 
 
 def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: Iterable[int | None]) -> None:
-    """Put the terms of an adjoint together."""
+    """Join the terms of an adjoint."""
     if not terms:
         return
     if isinstance(target, Quantity):
@@ -238,7 +239,7 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
         reached -= {t for equation in target.equations if _is_given(equation) for t in equation.steps}
     steps = tuple(sorted(reached))
     at_steps: list[tuple[Expression, set[int]]] = []
-    for term in terms:  # the same at other steps is one term; the same once more is another
+    for term in terms:  # an equal term at other steps is joined; at the same steps it counts twice
         alike = (at for e, at in at_steps if e == term.expression and at.isdisjoint(term.steps))
         found_at = next(alike, None)
         if found_at is None:
@@ -257,7 +258,7 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
 
 
 def _together(terms: list[Expression]) -> Expression:
-    """The sum of terms; of cotangents of several results their tuple."""
+    """The sum of terms; for cotangents of several results, their tuple."""
     inner: list[Any] = [term.inner if isinstance(term, During) else term for term in terms]
     if not all(isinstance(term, Apply) and isinstance(term.operation, Results) for term in inner):
         return total(terms)
@@ -268,5 +269,5 @@ def _together(terms: list[Expression]) -> Expression:
 
 
 def _is_given(equation: Equation) -> bool:
-    """Return True if the equation says that something is given, an initial state: nobody needs its derivative."""
+    """Return True if the equation defines a given value, such as an initial state, whose derivative nobody needs."""
     return not any(isinstance(part, (Reference, Parameter)) for part in parts(equation.expression))

@@ -1,4 +1,4 @@
-"""A single product over all steps in the place of a sum of products: the rows of all steps, one below the other."""
+"""A single product over all steps in place of a sum of products: the rows of all steps stand below each other."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .reading import parts
 
 
 def all_at_once(expression: Expression) -> Expression:
-    """A gradient, with ``Σ_t h_{t-1}ᵀ Δ_t`` as ``h_{0..T-1}ᵀ Δ_{1..T}``, and sums of rows likewise."""
+    """A gradient in which ``Σ_t h_{t-1}ᵀ Δ_t`` is written as ``h_{0..T-1}ᵀ Δ_{1..T}``, and sums of rows likewise."""
     if isinstance(expression, Sum) and not any(isinstance(part, During) for part in parts(expression)):
         return _product(expression.steps, expression.inner) or expression
     operands = tuple(map(all_at_once, expression.operands)) if isinstance(expression, Apply) else ()

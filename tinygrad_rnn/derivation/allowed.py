@@ -1,4 +1,4 @@
-"""The limits of an answer: its functions and signs, values by step, and the size of a result."""
+"""The limits of an answer: the functions and operators that it may use, values by step, and the size of results."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MOST_ELEMENTS, LARGEST_INTEGER = 10**7, 10**6
 
 
 class Unreadable(ValueError):
-    """An answer that can't be read or computed; it says why, where, and what to write instead."""
+    """The error for an answer that can't be read or computed; it says why, where, and what to write instead."""
 
 
 class Circular(Unreadable):
-    """An answer that reads what follows from the line that it is to give."""
+    """The error for an answer that reads values computed from the very line that it should define."""
 
 
 class AtSteps:
-    """A value that there is at each step: ``h[t - 1]``; ``h`` alone is that of the step at hand.
+    """A value that exists at each step: ``h[t - 1]``; ``h`` alone means the value at the current step.
 
     Args:
-        name: what it is called.
-        steps: at which steps there is a value.
+        name: its name.
+        steps: the steps at which it has a value.
         value: its value at a step.
     """
 
@@ -47,10 +47,10 @@ class AtSteps:
 
 
 class Once:
-    """A value that there is once, read when it is asked for.
+    """A value without steps, computed when it is first read.
 
     Args:
-        read: gives it.
+        read: returns the value.
     """
 
     def __init__(self, read: Callable[[], Any]) -> None:
@@ -127,5 +127,5 @@ def too_large(function: Any, values: tuple[Any, ...]) -> bool:
     shapes = [v.shape for v in values if isinstance(v, np.ndarray)]
     try:
         return math.prod(map(float, np.broadcast_shapes(*shapes))) > MOST_ELEMENTS
-    except ValueError:  # which isn't for us to say
+    except ValueError:  # the operation itself will report that
         return sum(sizes) > MOST_ELEMENTS

@@ -1,6 +1,6 @@
 """Typed right-hand sides, computed without being run as code: a whitelist of names, signs and functions.
 
-The text is parsed, never compiled. What is computed is bounded in steps and in size, so that an answer from anyone can
+The text is parsed, never compiled. The computation is limited in steps and in size, so that an answer from anyone can
 be marked.
 """
 
@@ -39,11 +39,11 @@ class Answer:
     """A right-hand side that was typed.
 
     Args:
-        typed: what was typed.
-        symbols: printed names that aren't Python, with the names that they have in Python.
+        typed: the typed text.
+        symbols: printed names that aren't valid Python, with their names in Python.
 
     Raises:
-        Unreadable: it is no expression.
+        Unreadable: the text is no expression.
 
     Example:
         >>> float(Answer("1 - h[t]**2").value({"h": np.array([0.0, 0.5]), "t": 1}))
@@ -68,10 +68,10 @@ class Answer:
         """The value.
 
         Args:
-            names: what each name stands for; ``t`` the step, if there is one.
+            names: the value of each name; ``t`` is the step, if there is one.
 
         Raises:
-            Unreadable: something in it isn't known, or can't be computed.
+            Unreadable: a part of it is unknown, or can't be computed.
         """
         try:
             with np.errstate(all="ignore"):
@@ -81,7 +81,7 @@ class Answer:
 
 
 class _Computing:
-    """A pass through an answer."""
+    """The evaluation of an answer, part by part."""
 
     def __init__(self, typed: Typed, names: Mapping[str, Any]) -> None:
         self.typed = typed
@@ -94,11 +94,11 @@ class _Computing:
         return Unreadable(f"column {self.typed.column(len(before))}: {reason}")
 
     def text(self, node: ast.AST) -> str:
-        """A part of the answer, as it was read."""
+        """The text of a part of the answer, as it was read."""
         return ast.get_source_segment(self.typed.text, node) or "this"
 
     def value(self, node: ast.AST) -> Any:
-        """The value of a part; of what there is at each step, that of the step at hand."""
+        """The value of a part; if it has a value at each step, the one at the current step."""
         found = self.raw(node)
         if not isinstance(found, AtSteps):
             return found
@@ -118,7 +118,7 @@ class _Computing:
             raise self.error(node, str(error)) from None
 
     def raw(self, node: ast.AST) -> Any:
-        """The value of a part, or what gives it at each step."""
+        """The value of a part, or the object that holds its values by step."""
         self.left -= 1
         if self.left < 0:
             raise self.error(node, "this takes too long to compute")
@@ -208,7 +208,7 @@ class _Computing:
             found = function(*values, **keywords)
         except Unreadable:
             raise
-        except Exception as error:  # whatever NumPy says of such values
+        except Exception as error:  # any error of NumPy's for such values
             shapes = " and ".join(str(np.shape(v)) for v in values if not isinstance(v, (list, tuple, str)))
             said = "the inner sizes differ; transpose one with .T" if function is operator.matmul else str(error)
             raise self.error(node, f"{self.text(node)!r} of shapes {shapes}: {said}") from None

@@ -1,4 +1,4 @@
-"""Simplifying sums and products: numbers and signs to the front, what terms have in common outside the brackets."""
+"""Simplifying sums and products: numbers and signs move to the front, and common factors out of the brackets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def negative(expression: Expression) -> Expression:
 
 
 def factors(expression: Expression) -> tuple[Expression, ...]:
-    """The factors of a product; of anything else that itself."""
+    """The factors of a product; anything else is its own only factor."""
     return expression.operands if is_product(expression) else (expression,)
 
 
@@ -89,7 +89,7 @@ def is_quotient_by_number(expression: Expression) -> bool:
 
 
 def _un_repeated(factor: Expression, whole: Apply, others: list[Expression]) -> Expression:
-    """A factor without being repeated along axes that the product has anyhow."""
+    """A factor that isn't repeated along axes which the product has anyway."""
     if not (isinstance(factor, Apply) and factor.operation is shape.broadcast_to):
         return factor
     inner = factor.operands[0]
@@ -110,7 +110,7 @@ def _squared(found: list[Expression]) -> list[Expression]:
 
 
 def scaled(expression: Expression, number: float, divisor: float = 1.0) -> Expression:
-    """An expression times a number, over another; the sign in front."""
+    """An expression times one number and divided by another, with the sign in front."""
     if isinstance(expression, Number):
         expression, number = Number(1), number * expression.value
     sign, number = (-1, -number) if number < 0 else (1, number)
@@ -171,7 +171,7 @@ def power(whole: Apply) -> Expression | None:
 
 
 def negated(whole: Apply) -> Expression | None:
-    """A sign that can go further inside or out."""
+    """A sign moved further inside or outside."""
     (inner,) = whole.operands
     if is_negative(inner):
         return inner.operands[0]
@@ -189,7 +189,7 @@ def negated(whole: Apply) -> Expression | None:
 
 
 def added(whole: Apply) -> Expression | None:
-    """A sum without zeros and brackets, with what its terms have in common outside."""
+    """A sum without zeros and brackets, with the common factor of its terms outside."""
     terms = list(_terms(whole))
     kept = [term for term in terms if not is_zero(term)]
     if len(kept) != len(whole.operands) or any(a is not b for a, b in zip(kept, whole.operands)):
@@ -208,14 +208,14 @@ def _terms(whole: Apply) -> Iterator[Expression]:
 
 
 def is_zero(term: Expression) -> bool:
-    """Return True for 0, however repeated."""
+    """Return True for 0, also if it is repeated."""
     while isinstance(term, Apply) and term.operation is shape.broadcast_to:
         term = term.operands[0]
     return isinstance(term, Number) and term.value == 0
 
 
 def _doubled(terms: list[Expression]) -> Expression | None:
-    """A term that comes twice as twice the term."""
+    """A sum in which two equal terms are written as twice the term."""
     distinct = list(dict.fromkeys(terms))
     if len(distinct) == len(terms):
         return None
@@ -223,7 +223,7 @@ def _doubled(terms: list[Expression]) -> Expression | None:
 
 
 def _sums_together(terms: list[Expression]) -> Expression | None:
-    """Sums over the same steps as one."""
+    """Sums over the same steps, joined into one."""
     signed = [(term, *_signed(term)) for term in terms]
     first = next((inner for _, _, inner in signed if isinstance(inner, Sum)), None)
     if first is None:
@@ -269,7 +269,7 @@ def _in_common(terms: list[Expression]) -> Expression | None:
 
 
 def _difference(terms: list[Expression]) -> Expression | None:
-    """The first of two terms less the second."""
+    """The first of two terms minus the second."""
     if len(terms) == 2 and is_negative(terms[0]) != is_negative(terms[1]):
         first, second = terms if is_negative(terms[1]) else reversed(terms)
         return apply(elementwise.subtract, first, second.operands[0])
@@ -277,7 +277,7 @@ def _difference(terms: list[Expression]) -> Expression | None:
 
 
 def subtracted(whole: Apply) -> Expression | None:
-    """A difference without double signs, with what both have in common outside."""
+    """A difference without double signs, with the common factor of both terms outside."""
     a, b = whole.operands
     if is_negative(b):
         return total([a, b.operands[0]])

@@ -1,4 +1,4 @@
-"""Simplifying what looks at arrays in another way: reshapes, transposes, parts and repetitions."""
+"""Simplifying views: reshapes, transposes, parts and repetitions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def looked_at(whole: Apply) -> Expression | None:
 
 
 def _vector_product(inner: Expression, whole: Apply) -> Expression | None:
-    """A vector times a matrix, where the vector was made a matrix of one row for it."""
+    """A vector times a matrix, if the vector had been reshaped to a matrix of one row for this product."""
     if not (isinstance(inner, Apply) and inner.operation is linalg.matmul and whole.ndim == 1 and inner.ndim == 2):
         return None
     row, matrix = inner.operands
@@ -40,7 +40,7 @@ def _vector_product(inner: Expression, whole: Apply) -> Expression | None:
 
 
 def broadcast(whole: Apply) -> Expression | None:
-    """A repetition that changes the shape, and only once."""
+    """A repetition, removed if the shape stays the same, and joined with others."""
     inner = whole.operands[0]
     if inner.shape == whole.shape:
         return inner
@@ -55,7 +55,7 @@ def filled(whole: Apply) -> Expression | None:
 
 
 def transposed(whole: Apply) -> Expression | None:
-    """A transpose that changes something, and is no transpose of a transpose."""
+    """A transpose, removed if it changes nothing, and joined with another transpose."""
     inner = whole.operands[0]
     axes = whole.settings.get("axes")
     if inner.ndim < 2:
@@ -71,7 +71,7 @@ def transposed(whole: Apply) -> Expression | None:
 
 
 def swapped(whole: Apply) -> Expression | None:
-    """An exchange of the two axes of a matrix as its transpose."""
+    """An exchange of the two axes of a matrix, written as its transpose."""
     inner = whole.operands[0]
     if inner.ndim == 2:
         axes = {whole.settings["axis1"] % 2, whole.settings["axis2"] % 2}
@@ -104,7 +104,7 @@ def _is_regular(steps: tuple[int, ...]) -> bool:
 
 
 def _row_of_each(inner: Expression, whole: Apply) -> Expression | None:
-    """The row of a product is the product of rows, where all factors have as many axes or are numbers."""
+    """The row of a product as the product of rows, if each factor has the same number of axes or is a number."""
     if not all((f.ndim == inner.ndim and f.shape[0] == inner.shape[0]) or not f.shape for f in inner.operands):
         return None
     rows = [f if not f.shape else whole.with_operands((f,)) for f in inner.operands]
@@ -112,7 +112,7 @@ def _row_of_each(inner: Expression, whole: Apply) -> Expression | None:
 
 
 def put(whole: Apply) -> Expression | None:
-    """Signs and divisors of a piece in front of the whole."""
+    """An assembled array, with signs and divisors of its pieces moved in front."""
     if len(whole.settings["indices"]) > 1:
         return None
     piece, *places = whole.operands
@@ -125,7 +125,7 @@ def put(whole: Apply) -> Expression | None:
 
 
 def summed_over(whole: Apply) -> Expression | None:
-    """A sum over axes: the sign in front, and of no axes nothing."""
+    """A sum over axes, with the sign in front; without axes, no sum at all."""
     inner = whole.operands[0]
     if whole.settings.get("axis") == () or (not inner.shape):
         return inner
@@ -135,7 +135,7 @@ def summed_over(whole: Apply) -> Expression | None:
 
 
 def matrix_product(whole: Apply) -> Expression | None:
-    """Signs and divisors in front of a matrix product."""
+    """A matrix product, with signs and divisors in front."""
     a, b = whole.operands
     if is_negative(a):
         return negative(Apply(whole.operation, (a.operands[0], b), {}, whole.shape))

@@ -1,4 +1,4 @@
-"""Holding gradients to other ones: how far they are apart, and how far they may be."""
+"""Comparing gradients: how much they differ, and how much they may."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class WrongDerivation(AssertionError):
-    """A derivation's own lines don't give the gradients that autograd gives: a fault of this package."""
+    """The error for a derivation whose lines don't give autograd's gradients: a fault of this package."""
 
 
 def differences(mine: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Data: the arrays that a loss is computed from besides its parameters, and the rows of them that steps read."""
+"""Data: the arrays besides the parameters from which a loss is computed, and their rows that steps read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .reading import row
 
 
 class Sequences:
-    """Arrays by name, and which of them a value is a row of.
+    """The arrays by name, and the search for the array in which a value is a row.
 
     Args:
         given: the arrays that the loss was called with, by name.
         taken: names that no array may have.
 
     Attributes:
-        arrays: all that expressions call by name.
+        arrays: all arrays to which expressions refer by name.
     """
 
     def __init__(self, given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
@@ -34,7 +34,7 @@ class Sequences:
         self._constants: dict[Any, Item] = {}
 
     def constant(self, array: np.ndarray) -> Item:
-        """The Item of an array; of equal ones the same."""
+        """The Item of an array; equal arrays share one."""
         key = (array.shape, array.dtype.str, array.tobytes())
         if key not in self._constants:
             self._constants[key] = Item(None, (), {}, array, -1)
@@ -63,7 +63,7 @@ class Sequences:
         return self._named(self._free(label or "k"), value)
 
     def rows(self, column: Sequence[Any], steps: Sequence[int]) -> list[Expression]:
-        """Arrays of which each step has its own."""
+        """Arrays that differ from step to step."""
         values = [np.asarray(item.value) for item in column]
         key = tuple((t, id(item)) for t, item in zip(steps, column))
         if key not in self._found:
@@ -82,7 +82,7 @@ class Sequences:
         return any(a.dtype.kind in "iu" and a.ndim == 1 and a.tolist() == ordered for a in self.given.values())
 
     def _row_of_given(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
-        """The rows of an array that the loss was given, if that is what they are."""
+        """The rows of an array that the loss was given, if the values are such rows."""
         first, last = values[0], values[-1]
         for name, array in self.given.items():
             for axis in range(min(array.ndim, 2)):

@@ -46,7 +46,7 @@ Function = Callable[..., dict[str, Any]]
 Named = Mapping[str, Any]
 
 
-# How the gradients can be written: by the backward recursion, as sums over paths, by real-time recurrent learning.
+# The styles of gradients: the backward recursion, sums over paths, real-time recurrent learning.
 STYLES: dict[str, Callable[..., list[Quantity]]] = {"recursion": adjoints, "sums": over_paths, "rtrl": real_time}
 
 PRODUCTS = ("by step", "over all steps")
@@ -56,14 +56,14 @@ class Derivation:
     """The forward equations, the backward recursion and the gradients of a recorded loss, each once.
 
     Attributes:
-        lines: in the order in which they are written down.
+        lines: its lines, in the order in which they are written down.
         parameters: the values of the parameters, by name.
-        data: the other arrays that the lines speak of, by name.
-        names: what each parameter is called in the lines.
+        data: the other arrays in the lines, by name.
+        names: the name of each parameter in the lines.
         recording: the loss that was derived.
         begins_outside: whether a layer is derived alone, whose outputs get their derivatives from outside.
-        style: how the gradients are written.
-        products: how the steps' products are added up.
+        style: the style of the gradients, as in ``in_style``.
+        products: how the products of all steps are added up, as in ``in_style``.
     """
 
     def __init__(
@@ -149,10 +149,10 @@ class Derivation:
 
     @cached_property
     def _program(self) -> tuple[Source, Function]:
-        """The text, with its function: one that was run once and gives what the lines give.
+        """The text, with its function, which has been run once and agrees with the lines.
 
         Raises:
-            NotWritable: there is none.
+            NotWritable: there is no such text.
         """
         right = self.gradients(self._values)
         for loops in (True, False):
@@ -170,14 +170,14 @@ class Derivation:
     def source(self, *, style: str | None = None, products: str | None = None) -> str:
         """The derivation as a NumPy function, ``derivative(parameters..., data...)``, that a person could have written.
 
-        It imports NumPy alone, and gives the loss and the gradients by name.
+        It imports only NumPy, and returns the loss and the gradients by name.
 
         Args:
             style: as in ``text``.
             products: as in ``text``.
 
         Raises:
-            NotWritable: an operation has no short form in NumPy; it says which.
+            NotWritable: an operation has no short form in NumPy; the error names it.
         """
         return self.in_style(style, products)._program[0].text
 
@@ -191,7 +191,7 @@ class Derivation:
     ) -> Run:
         """Run the text of ``source()``, and nothing else.
 
-        Where an operation can't be written in NumPy, the lines are run one by one instead.
+        If an operation can't be written in NumPy, the lines are run one by one instead.
 
         Args:
             parameters: other values than the recorded ones, by name.
@@ -215,7 +215,7 @@ class Derivation:
         return self._run_text(source, function, called, given)
 
     def _called(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of parameters under the names that the lines have for them."""
+        """The values of parameters, by their names in the lines."""
         values = {**self.parameters, **parameters}
         return {self.names[name]: np.asarray(value_of(value)) for name, value in values.items()}
 
@@ -239,20 +239,20 @@ class Derivation:
         """The gradients that the lines give, by parameter.
 
         Args:
-            values: of an evaluation; by default one at the recorded parameters.
+            values: the values of an evaluation; by default of one at the recorded parameters.
         """
         values = self.evaluate() if values is None else values
         found = {q.adjoint_of: values[q][None] for q in self.backward if isinstance(q.adjoint_of, str) and q in values}
         return {name: self._as_gradient(found.get(self.names[name]), name) for name in self.parameters}
 
     def check(self) -> None:
-        """Hold the gradients of the lines against autograd's.
+        """Compare the gradients of the lines with autograd's.
 
         Raises:
             WrongDerivation: they differ.
         """
         with contextlib.suppress(NotWritable):
-            _ = self._program  # which is held against the lines
+            _ = self._program  # which is compared with the lines
         mine, right = self.gradients(self._values), self.recording.gradients()
         for name, error in differences(mine, right).items():
             if error > tolerance_of(right[name]) and np.all(np.isfinite(right[name])):
@@ -269,11 +269,11 @@ class Derivation:
             style: "recursion", backward from step to step; "sums", over all paths from the loss at a step to a
                 parameter at an earlier one, with products of Jacobians; "rtrl", by derivatives that are carried forward
                 in time (real-time recurrent learning).
-            products: of the recursion, "by step", one outer product a weight and step; or "over all steps", one product
-                a weight, of the rows of all steps below each other.
+            products: for the recursion: "by step", one outer product for each weight and step; or "over all steps", one
+                product for each weight, of the rows of all steps below each other.
 
         Raises:
-            NotWritable: the network can't be written so; it says why.
+            NotWritable: the network can't be written in this style; the error says why.
         """
         style, products = style or self.style, products or self.products
         for what, given, known in (("style", style, STYLES), ("form of products", products, PRODUCTS)):
@@ -285,15 +285,15 @@ class Derivation:
         """Return the lines as text, as ``print`` shows them.
 
         Args:
-            columns: write vectors as columns, as most articles do: ``U x`` for ``x U``. Matrices and shapes are then
-                the transposes of those in the code.
-            style: how the gradients are written, as in ``in_style``.
+            columns: whether to write vectors as columns, as most articles do: ``U x`` for ``x U``. Matrices and shapes
+                are then the transposes of those in the code.
+            style: the style of the gradients, as in ``in_style``.
             products: as in ``in_style``.
         """
         return written(self.in_style(style, products).lines, columns)
 
     def latex(self, *, columns: bool = False, style: str | None = None, products: str | None = None) -> str:
-        """Return the lines as LaTeX: an ``align*`` each for the forward pass, the backward pass and the gradients.
+        """Return the lines as LaTeX: one ``align*`` for each of the forward pass, the backward pass and the gradients.
 
         Args:
             columns: as in ``text``.
@@ -333,10 +333,10 @@ class Derivation:
         """Return the derivation with some right-hand sides blank, as an exercise that marks itself.
 
         Args:
-            blanks: how many lines of the backward pass are blank, as a number (3) or a share (0.5); or their names,
-                those of forward lines too.
-            seed: which lines these are; the same seed gives the same worksheet.
-            hints: show the reasons of blank lines.
+            blanks: how many lines of the backward pass are blank, as a number (3) or a share (0.5); or the names of
+                lines, which may also be forward lines.
+            seed: the seed by which lines are chosen; the same seed gives the same worksheet.
+            hints: whether to show the reasons of blank lines.
             columns: as in ``text``; answers have vectors as columns, too, and the transposes of all matrices.
         """
         return Worksheet(self, blanks, seed, hints, columns)
@@ -360,15 +360,16 @@ def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = T
     """Derive backpropagation through time of a network, as a list of lines.
 
     Args:
-        loss: a recorded loss; a function ``loss(parameters, *data)``; a Module that gives its loss when called with
-            the data. Or a cell, to derive a layer alone: then the two that follow are ``xs`` and the initial state.
-        parameters: for a function their values, as a dict, NamedTuple or any tree of arrays; for a recorded loss the
+        loss: a recorded loss; a function ``loss(parameters, *data)``; or a Module that returns its loss when called
+            with the data. It may also be a cell, to derive a layer alone: the next two arguments are then ``xs`` and
+            the initial state.
+        parameters: for a function, their values, as a dict, NamedTuple or any tree of arrays; for a recorded loss, the
             leaves, by name.
         data: further arguments of the function.
-        check: hold the lines against autograd.
+        check: whether to compare the lines with autograd.
 
     Returns:
-        The derivation. Printed, it is what a person would write.
+        The derivation. Its printed form is what a person would write.
 
     Raises:
         WrongDerivation: the lines don't give autograd's gradients.

@@ -11,15 +11,15 @@ from .quantities import Quantity
 
 
 class Derived(Protocol):
-    """A network, derived: its lines, and the numbers that it was recorded with.
+    """The derivation of a network: its lines, and the numbers with which it was recorded.
 
     Attributes:
-        lines: in the order in which they are written down.
+        lines: its lines, in the order in which they are written down.
         forward: the quantities of the forward pass.
-        backward: those of the backward pass.
+        backward: the quantities of the backward pass.
         loss: the quantity that is derived.
-        names: what each parameter is called in the lines.
-        parameters: their values, by their own names.
+        names: the name of each parameter in the lines.
+        parameters: the values of the parameters, by their own names.
         data: the other arrays, by name.
     """
 

@@ -1,4 +1,4 @@
-"""Other numbers for a derivation: what is right for one set of weights by chance is wrong for another."""
+"""Other numbers for a derivation: an answer that is right by chance for some weights is wrong for others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_TRIES = 4
 
 
 class Draw(NamedTuple):
-    """Numbers, and what the right lines make of them.
+    """Numbers, and the values of the right lines at these numbers.
 
     Attributes:
         running: the right values of all lines; zeros before the first step and after the last.
@@ -32,9 +32,9 @@ def draws(derivation: Derived, rng: np.random.Generator, others: int = 2) -> Ite
     """The recorded numbers, then some others at which all lines have finite values.
 
     Args:
-        derivation: whose lines are run.
-        rng: where the others come from.
-        others: how many.
+        derivation: the derivation whose lines are run.
+        rng: the generator from which the others are drawn.
+        others: the number of others.
     """
     parameters = {derivation.names[name]: _in_float64(value) for name, value in derivation.parameters.items()}
     data = {name: _in_float64(value) for name, value in derivation.data.items()}
@@ -65,7 +65,7 @@ def _tried(derivation: Derived, parameters: dict[str, Any], data: dict[str, Any]
     try:
         with np.errstate(all="ignore"):
             drawn = _draw(derivation, parameters, data)
-    except Exception:  # such numbers can't be computed with: other places of an index, a matrix without an inverse
+    except Exception:  # these numbers can't be used: an index is out of range, a matrix has no inverse
         return None
     values = [v for by_step in drawn.running.values.values() for v in by_step.values() if v is not None]
     return drawn if all(np.all(np.isfinite(v)) for v in values) else None
@@ -77,7 +77,7 @@ def _in_float64(value: Any) -> np.ndarray:
 
 
 def _moved(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Other numbers of that size; positive ones stay positive."""
+    """Other numbers of the same size; positive ones stay positive."""
     if value.dtype.kind != "f" or not value.size:
         return value
     if np.all(value > 0):
@@ -87,7 +87,7 @@ def _moved(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _like_data(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Other numbers in measurements; masks, probabilities and places in another order, for they mean something."""
+    """Other numbers for measurements; masks, probabilities and places keep their numbers, in another order."""
     if not value.ndim or not value.size:
         return value
     if value.dtype.kind == "f" and np.any(value < 0):

@@ -1,4 +1,4 @@
-"""Running edited derivations, many of them: what an edit doesn't reach is taken from the right run."""
+"""Running many edited derivations: values that an edit doesn't reach are taken from the right run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Visit = tuple[Line, "int | None", Run]
 
 
 class NotYet(LookupError):
-    """A value that is read before it is computed: nobody can have written this."""
+    """The error for a value that is read before it is computed: nobody can have written this."""
 
 
 class Values(dict[Any, Any]):
@@ -43,7 +43,7 @@ class Bench:
     """The right run of a derivation, and runs of it with some lines edited.
 
     Args:
-        derivation: which.
+        derivation: the derivation.
         parameters: other values than the recorded ones, by their own names.
         data: other arrays than the recorded ones, by name.
     """
@@ -83,7 +83,7 @@ class Bench:
         return [(line, t, self._functions[line]) for _, line, t in visits]
 
     def kinks(self) -> list[Edit]:
-        """The lines at a kink of whose function some values are, with the derivative 0 there: relu'(0) = 0."""
+        """The lines that define a derivative at a kink, if some values are at it and it is taken as 0: relu'(0) = 0."""
         found = []
         for line in self.lines:
             here = [part for part in parts(line.expression) if is_kink(part) and self._ever(part.operands[0], line)]
@@ -107,7 +107,7 @@ class Bench:
         return found
 
     def downstream(self, starts: Iterable[Quantity]) -> set[Quantity]:
-        """The quantities that depend on others, and these."""
+        """The quantities that depend on these, and these themselves."""
         found = set(starts)
         waiting = list(found)
         while waiting:
@@ -118,7 +118,7 @@ class Bench:
         return found
 
     def upstream(self, quantity: Quantity) -> set[Quantity]:
-        """The quantities that one depends on, and it itself."""
+        """The quantities on which one depends, and the one itself."""
         found, waiting = {quantity}, [quantity]
         while waiting:
             new = self._read.get(waiting.pop(), set()) - found
@@ -142,7 +142,7 @@ class Bench:
     # --- runs ------------------------------------------------------------------------------------------------------
 
     def run(self, edits: Sequence[Edit]) -> EditedRun:
-        """A run with these lines edited; gradients are computed when they are asked for."""
+        """A run with these lines edited; gradients are computed on demand."""
         return EditedRun(self, edits)
 
     def _plan(self, starts: frozenset[Quantity]) -> _Plan:
@@ -185,9 +185,9 @@ class _Plan(NamedTuple):
     """The part of a run that edits may change.
 
     Attributes:
-        visits: of its lines that aren't gradients, in order.
-        gradients: the line of each gradient, and the quantities between the edits and it; those first that take the
-            fewest visits.
+        visits: the visits of its lines that aren't gradients, in order.
+        gradients: the line of each gradient, and the quantities between the edits and it; those with the fewest
+            visits first.
     """
 
     visits: list[Visit]
@@ -195,7 +195,7 @@ class _Plan(NamedTuple):
 
 
 class EditedRun:
-    """The numbers of an edited derivation, each computed when it is asked for.
+    """The numbers of an edited derivation, each computed on demand.
 
     Attributes:
         touched: the parameters whose gradients may have changed, by their names in lines; the cheapest first.
@@ -216,7 +216,7 @@ class EditedRun:
             self.running.values[quantity] = Values(quantity, self.bench._known[quantity])
 
     def _visit(self, among: set[Quantity] | None = None) -> None:
-        """Compute the values of these quantities that haven't been, or of all."""
+        """Compute the missing values of these quantities, or of all."""
         visits, self._waiting = self._waiting, []
         for visit in visits:
             line, t, right = visit
@@ -241,7 +241,7 @@ class EditedRun:
         try:
             self._visit(behind)
             return self.bench._shaped(name, function(self.running, None))
-        except NotYet:  # an edited line may read what the right one doesn't
+        except NotYet:  # an edited line may read more than the right one
             self._begin()
             self._waiting = self._plan.visits
             self._visit()

@@ -1,8 +1,8 @@
-"""Edits: what a line of a derivation becomes when somebody slips.
+"""Edits: the forms that a line of a derivation takes when somebody makes a slip.
 
-Nothing here knows a network, or a mistake by name. Every part of a line's right-hand side is altered in each of a
-handful of general ways: left out, taken twice, with the other sign, transposed, exchanged for another value of the same
-shape that is at hand, taken at another step, for other steps. (``editing`` runs what comes out.)
+This module knows no network, and no mistake by name. Every part of a line's right-hand side is altered in a handful of
+general ways: left out, doubled, with the other sign, transposed, exchanged for another available value of the same
+shape, taken at another step or for other steps. (``editing`` runs the results.)
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Change(NamedTuple):
     """A change of a part of a line.
 
     Attributes:
-        after: what stands there instead.
-        what: in words, with a place {} for each of the expressions that it speaks of.
+        after: the new part.
+        what: the change in words, with a place {} for each expression that it mentions.
         of: these expressions.
     """
 
@@ -43,11 +43,12 @@ class Edit:
     """An edit: a line with something else on its right-hand side.
 
     Attributes:
-        line: which.
-        expression: the right-hand side as it is now.
-        what: what happened, with a place {} for each expression that it speaks of.
+        line: the line.
+        expression: the new right-hand side.
+        what: the edit in words, with a place {} for each expression that it mentions.
         of: these expressions.
-        place: where in the line, as operands of operands: with ``what``, the same edit in another derivation.
+        place: the position in the line, as operands of operands; with ``what``, it finds the same edit in another
+            derivation.
         steps: the steps at which it is made; None for all.
         is_convention: whether only the value at a kink changes, which is a matter of choice.
     """
@@ -75,16 +76,16 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
     """Every edit of one line.
 
     Args:
-        line: which.
-        hand: what else could stand in it.
-        rank: 0 for the usual ones alone, 1 for others, 2 for rare ones; by default all.
+        line: the line.
+        hand: the values that could stand in it instead.
+        rank: 0 for the usual edits alone, 1 for others, 2 for rare ones; by default all.
     """
     seen = {line.expression}
     for place, part in places(line.expression):
         for change in changes_of(part, line, place, hand, range(RANKS) if rank is None else (rank,)):
             try:
                 expression = put(line.expression, place, change.after)
-            except Exception:  # no such shapes: nobody can have written it
+            except Exception:  # the shapes don't fit: nobody can have written it
                 continue
             if expression in seen or expression.shape != line.expression.shape:
                 continue
@@ -94,12 +95,12 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
 
 
 def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
-    """A second edit of a line that has one already, with both.
+    """The edits of a line that combine a first edit with a second.
 
     Args:
-        edit: the first.
-        hand: what else could stand in the line.
-        rank: of the second, as for ``edits_of``.
+        edit: the first edit.
+        hand: the values that could stand in the line instead.
+        rank: the rank of the second edit, as for ``edits_of``.
     """
     for second in edits_of(replace(edit.line, expression=edit.expression), hand, rank):
         if second.expression != edit.line.expression:
@@ -129,12 +130,12 @@ def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
 
 
 def edits_that_fit(lines: Iterable[Line], hand: Hand, fits: Callable[[Edit], bool], deadline: float) -> Iterator[Edit]:
-    """The edits of lines that fit, line by line, the usual ones first, until the time is over.
+    """The fitting edits of lines, line by line, the usual ones first, until the time is over.
 
     Args:
-        lines: which.
-        hand: what else could stand in them.
-        fits: whether an edit gives what it should; an error means that nobody can have made it.
+        lines: the lines.
+        hand: the values that could stand in them instead.
+        fits: returns whether an edit has the expected values; an error means that nobody can have made it.
         deadline: when to stop, by ``time.perf_counter``.
     """
     for line, rank in itertools.product(lines, range(RANKS)):
@@ -158,11 +159,11 @@ def changes_of(part: Expression, line: Line, place: Path, hand: Hand, ranks: Ite
 
 
 def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
-    """The changes up to the first one that can't be written down for its shape."""
+    """The changes up to the first one whose shapes don't fit."""
     while True:
         try:
             yield next(found)
-        except Exception:  # the end of them, or shapes that nobody can have written
+        except Exception:  # no more changes, or shapes that don't fit
             return
 
 

@@ -42,14 +42,14 @@ def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def groups_left_out(part: Expression, line: Line, hand: Hand) -> Found:
-    """The changes that leave out all factors that are a function of one quantity (a slope)."""
+    """The changes that leave out all factors which are a function of one quantity (a slope)."""
     for source, group, rest in _groups(part):
         if is_product(group):
             yield broadcast(times(*rest) if rest else ONE, part.shape), _left_out(source, hand), (group,)
 
 
 def _groups(part: Expression) -> Iterator[tuple[Reference, Expression, list[Expression]]]:
-    """The factors that are a function of one quantity, together, and the rest; for each such quantity."""
+    """The factors that are a function of one quantity, and the remaining factors; for each such quantity."""
     groups: dict[Reference, list[int]] = {}
     for i, factor in enumerate(part.operands if is_product(part) else ()):
         source = _only_source(factor)
@@ -61,7 +61,7 @@ def _groups(part: Expression) -> Iterator[tuple[Reference, Expression, list[Expr
 
 
 def groups_of(part: Expression, line: Line, hand: Hand) -> Found:
-    """The factors that are a function of one quantity, of another quantity, or another function of it."""
+    """The changes of factors that are a function of one quantity: of another quantity, or by another function."""
     for source, group, rest in _groups(part):
         if group == source:
             continue
@@ -70,7 +70,7 @@ def groups_of(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def slopes(part: Expression, line: Line, hand: Hand) -> Found:
-    """A function of one quantity by itself, replaced by another one of it."""
+    """A function of one quantity, replaced by another function of it."""
     source = None if isinstance(part, (Reference, Data, Parameter)) or is_product(part) else _only_source(part)
     if source is not None and part.shape == source.shape:
         yield from _other_slopes(part, source, hand)
@@ -78,7 +78,7 @@ def slopes(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
-    """The slopes of all kinds, at all values that are at hand."""
+    """The slopes of all kinds, at all available values."""
     at: list[Expression] = [
         source,
         *(Reference(source.quantity, source.shift + by) for by in (-1, 1) if source.shift is not None),
@@ -113,7 +113,7 @@ def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
 
 
 def quotients(part: Expression, line: Line, hand: Hand) -> Found:
-    """A divisor left out, of another size, or multiplied by."""
+    """A divisor left out, of another size, or used as a factor."""
     if not (isinstance(part, Apply) and part.operation is elementwise.divide):
         return
     above, below = part.operands
@@ -128,7 +128,7 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
-    """A factor that doesn't belong to one of the terms, or to a value that is handed on."""
+    """A wrong additional factor of one of the terms, or of a value that is handed on."""
     if is_sum(part) and line.kind != "forward":
         for i, term in enumerate(part.operands):
             inner, again = unwrapped(term)
@@ -160,7 +160,7 @@ def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None
 
 
 def softmax_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
-    """The mistakes in p - y: the softmax forgotten (-y / p), the diagonal of its Jacobian alone (-y (1 - p))."""
+    """The mistakes in p - y: the softmax forgotten (-y / p), or only the diagonal of its Jacobian (-y (1 - p))."""
     if isinstance(part, Apply) and part.operation is elementwise.subtract:
         a, b = part.operands
         for p in parts(a):
@@ -173,7 +173,7 @@ def softmax_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
-    """The diagonal of a softmax's Jacobian alone: p (1 - p) g for p (g - Σ p g)."""
+    """Only the diagonal of a softmax's Jacobian: p (1 - p) g for p (g - Σ p g)."""
     if not is_product(part) or len(part.operands) != 2:
         return
     for p, other in (part.operands, part.operands[::-1]):
@@ -185,7 +185,7 @@ def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
-    """A factor too many of all of a line."""
+    """A wrong additional factor of a whole line."""
     shift = 0 if line.steps else None
     for value in hand.values(part.shape, shift):
         yield times(part, value), "{} is a factor too many", (value,)

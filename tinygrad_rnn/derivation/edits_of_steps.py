@@ -1,4 +1,4 @@
-"""Edits of steps: the step before or after, too few, too many, only the last, in pieces; rows put twice in a place."""
+"""Edits of steps: the step before or after, too few or many steps, only the last, pieces; repeated rows overwritten."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ LONGEST_PIECE = 4
 
 
 def steps_beside(part: Expression, line: Line, hand: Hand) -> Found:
-    """A value of the step before, the one after; the other way round; an index that wraps; one kept at the end."""
+    """A value of the step before or after; steps in reverse; an index that wraps round; a value kept at the end."""
     if isinstance(part, Reference) and part.quantity.adjoint_of is None:
         yield from _beside(part, line)
 
 
 def derivatives_beside(part: Expression, line: Line, hand: Hand) -> Found:
-    """The same of derivatives."""
+    """The same edits of derivatives."""
     if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
         yield from _beside(part, line)
 
 
 def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
-    """A term of derivatives that exist at some steps alone, taken a step earlier or later, where these exist."""
+    """A term of derivatives that exist only at some steps, taken a step earlier or later, where these exist."""
     if isinstance(part, During) and follows_from_absence(part):
         for reference in {
             p for p in parts(part.inner) if isinstance(p, Reference) and p.quantity.adjoint_of is not None
@@ -95,7 +95,7 @@ def _wrapped(shift: int, first: int, count: int) -> Callable[[int], int]:
 
 
 def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
-    """The row of the data that belongs to another step."""
+    """A row of the data that belongs to another step."""
     if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
         place = part.settings["index"]
         length = part.operands[0].shape[0]
@@ -178,7 +178,7 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
-    """A line at some of its steps alone."""
+    """A line at only some of its steps."""
     if len(line.steps) > 1:
         for kept, what in _fewer(line.steps):
             yield Switched(kept, part), what, ()
@@ -205,7 +205,7 @@ def _counted_from_one(what: str) -> str:
 
 
 def puts(part: Expression, line: Line, hand: Hand) -> Found:
-    """Assignment for addition where rows are put in their places; each sum divided by its number of terms."""
+    """Assignment instead of addition where rows are put in their places; or each sum divided by its number of terms."""
     if not (isinstance(part, Apply) and part.operation is indexing.assemble):
         return
     if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
@@ -238,7 +238,7 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
-    """Assignment for addition where each step adds to a row: repeated rows, or the rows before, are overwritten."""
+    """Assignment instead of addition where each step adds to a row: repeated or earlier rows are overwritten."""
     terms = part.operands if is_sum(part) else (part,)
     for i, term in enumerate(terms):
         if _puts_a_row(term):

@@ -14,7 +14,7 @@ from .reading import parts, replaced, total
 
 
 def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
-    """A term left out, with the other sign, doubled, halved; or alone, as with = for +=."""
+    """A term left out, with the other sign, doubled or halved; or a term alone, as by = instead of +=."""
     if not is_sum(part):
         return
     terms = part.operands
@@ -46,7 +46,7 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
-    """The changes of all terms from another step together: left out, doubled, or at fewer steps."""
+    """The changes of all terms from another step at once: left out, doubled, or at fewer steps."""
     if not is_sum(part):
         return
     carried = [i for i, term in enumerate(part.operands) if isinstance(term, During) and _moves_back(term)]
@@ -74,7 +74,7 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def brackets(part: Expression, line: Line, hand: Hand) -> Found:
-    """A factor of one term taken for a factor of the whole sum."""
+    """A factor of one term, used as a factor of the whole sum."""
     if not is_sum(part):
         return
     for i, term in enumerate(part.operands):
@@ -123,7 +123,7 @@ def differences(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def inside_of_terms(part: Expression, line: Line, hand: Hand) -> Found:
-    """A factor left out for one of the terms that stand in the line of another factor."""
+    """A factor left out for one of the terms in the line of another factor."""
     if not is_product(part):
         return
     for i, factor in enumerate(part.operands):
@@ -177,7 +177,7 @@ def _moves_back(term: Expression) -> bool:
 
 
 def _outside(other: Expression, term: During, line: Line) -> During:
-    """A term at the steps at which another one isn't there."""
+    """A term at the steps at which another one is missing."""
     inner, _ = unwrapped(other)
     return During(tuple(t for t in _steps_of(other, line) if t not in term.steps), inner)
 

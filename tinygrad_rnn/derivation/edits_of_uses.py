@@ -1,4 +1,4 @@
-"""Edits of one use: what a line reads, written out in it, so that it can be wrong there and right elsewhere."""
+"""Edits of one use: a value that a line reads is written out in it, so that it can be wrong only there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEEPEST = 2
 
 
 class Switched(During):
-    """A term that is zero where it isn't there, so that it can stand inside a product."""
+    """A term that counts as zero at other steps, so that it can stand inside a product."""
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Another term at the same steps."""
@@ -42,7 +42,7 @@ class Switched(During):
 
 
 def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
-    """The line's right-hand side with one of its references replaced by what that is: where, and the whole."""
+    """Right-hand sides of a line in which one reference is replaced by its definition; each with its place."""
     for place, part in places(line.expression):
         if isinstance(part, Reference) and type(part) is Reference:
             meaning = part
@@ -73,7 +73,7 @@ def _meaning(reference: Reference, line: Line) -> Expression | None:
 
 
 def switched(expression: Expression) -> Expression:
-    """The expression with terms that are zero where they aren't there."""
+    """The expression with terms that count as zero at other steps."""
     if isinstance(expression, During):
         return Switched(expression.steps, switched(expression.inner))
     if isinstance(expression, OverSteps) or not expression.operands:

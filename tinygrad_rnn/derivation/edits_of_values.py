@@ -15,7 +15,7 @@ from .reading import parts, replaced
 
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
-    """A transpose left out, or taken; the factors of an outer product exchanged."""
+    """A transpose left out or added; the factors of an outer product exchanged."""
     if isinstance(part, Apply) and part.operation is shape.transpose:
         yield part.operands[0], "{} stands where its transpose belongs", (part.operands[0],)
     elif isinstance(part, Parameter) and part.ndim == 2:
@@ -41,7 +41,7 @@ def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
-    """References to another value of the same shape in the place of a quantity."""
+    """References to another value of the same shape, in place of a quantity."""
     if not isinstance(part, Reference):
         return
     argument = hand.argument_of(part)
@@ -87,7 +87,7 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def masks(part: Expression, line: Line, hand: Hand) -> Found:
-    """A mask without its scale, the other half of it, none at all."""
+    """A mask without its scale, its other half, or no mask."""
     inner = part.operands[0] if isinstance(part, Apply) and part.operation is indexing.getitem else part
     if isinstance(inner, Data) and inner.name in hand.masks:
         scale = hand.masks[inner.name]
@@ -115,7 +115,7 @@ def _exchanged(whole: Expression, before: Expression, after: Expression) -> Expr
 
 
 def functions(part: Expression, line: Line, hand: Hand) -> Found:
-    """A function left out, taken twice, or taken for another one."""
+    """A function left out, applied twice, or exchanged for another."""
     if not (isinstance(part, Apply) and len(part.operands) == 1 and part.operands[0].shape == part.shape):
         return
     inner = part.operands[0]
@@ -146,7 +146,7 @@ def powers(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def constants(part: Expression, line: Line, hand: Hand) -> Found:
-    """A number for another one."""
+    """A number in place of another."""
     if isinstance(part, Number) and isinstance(part.value, (int, float)) and not isinstance(part.value, bool):
         for value in (part.value * 2, part.value / 2, part.value**2, -part.value):
             if value != part.value:
@@ -163,7 +163,7 @@ def choices(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
-    """A mean for a sum, one instance for all of them, another axis."""
+    """A mean instead of a sum, one instance instead of all, another axis."""
     if not (isinstance(part, Apply) and part.operation is reductions.sum):
         return
     inner, axis = part.operands[0], part.settings.get("axis")
@@ -185,7 +185,7 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:
-    """Parts side by side (gates): one left out, in another order."""
+    """Parts side by side (gates): one left out, or another order."""
     if isinstance(part, Apply) and part.operation is joining.joined and isinstance(part.settings.get("axis"), int):
         sizes = {operand.shape for operand in part.operands}
         if len(sizes) == 1 and len(part.operands) <= 4:

@@ -13,7 +13,7 @@ class Unit(Expression):
 
     Args:
         by: the parameter, by name, or the state.
-        shape: of it.
+        shape: its shape.
     """
 
     def __init__(self, by: Any, shape: Shape) -> None:

@@ -1,7 +1,7 @@
 """Running a derivation: from equations to numbers, with or without edits.
 
-Each expression is made a Python function once; a run takes all quantities in the order in which they depend on each
-other. Nothing is looked up in the recording, except for the data and the parameters.
+Each expression becomes a Python function once; a run computes all quantities in the order of their dependences. Only
+the data and the parameters are taken from the recording.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Running:
     """The numbers of one run.
 
     Attributes:
-        parameters: by name.
-        data: by name.
-        values: of each quantity, by step.
-        entry: which entry of a parameter the equation at hand is about.
+        parameters: the parameters, by name.
+        data: the data, by name.
+        values: the values of each quantity, by step.
+        entry: the entry of a parameter that the current equation is about.
     """
 
     __slots__ = ("data", "entry", "parameters", "values")
@@ -60,7 +60,7 @@ class Running:
 def compiled(expression: Expression) -> Run:
     """An expression as a function of a run and a step."""
     kind = type(expression)
-    if hasattr(expression, "runs"):  # an edited line may say itself how it runs
+    if hasattr(expression, "runs"):  # an edited line may bring its own way to run
         return expression.runs()
     if isinstance(expression, Number):
         value = expression.value
@@ -201,9 +201,9 @@ def evaluate(
     """The values of all lines at all their steps.
 
     Args:
-        lines: forward lines first.
-        parameters: by name.
-        data: by name.
+        lines: the lines, forward lines first.
+        parameters: the parameters, by name.
+        data: the data, by name.
         edits: other right-hand sides for some lines.
     """
     visits = []

@@ -1,4 +1,4 @@
-"""The same edit wherever it can be made: one value taken for another in all lines of the backward pass."""
+"""The same edit wherever it can be made: one value is exchanged for another in all lines of the backward pass."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
     """Every such edit: of parameters, of quantities of the forward pass, and of lines that are alike.
 
     Args:
-        derivation: which.
-        hand: what is at hand in it.
+        derivation: the derivation.
+        hand: the available values.
         edits: the edits of a line.
     """
     for parameter in hand.parameters:
@@ -90,7 +90,7 @@ def _changed(derivation: Derived, change: object, what: str, of: tuple[Expressio
 
 
 def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Edit, ...]]:
-    """The last or the first instance of a batch alone, in the gradients of some parameters."""
+    """Only the last or the first instance of a batch, in the gradients of some parameters."""
     wanted = set(names)
     lines = [line for line in derivation.lines if line.kind == "gradient" and line.quantity.adjoint_of in wanted]
     for place, which in ((-1, "last"), (0, "first")):
