@@ -23,7 +23,7 @@ from llvmlite.binding import llvm_version_info
 from .code_folder import cache_folder, is_trusted_file, keep_within_limit, write_whole
 from .failures import MachineCodeFailed
 from .llvm_code import engine
-from .llvm_code.entry import HEAD, OTHER_FORM, OUT_OF_BOUNDS, form_of
+from .llvm_code.entry import HEAD, OTHER_FORM, OUT_OF_BOUNDS, form_of, with_own_dtype
 from .llvm_code.numbers import NotTranslated
 from .llvm_code.translator import LIBRARY
 from .tiles import processor
@@ -58,12 +58,12 @@ def _running_in_any_form(source: str) -> Callable[..., None]:
 
     def run(*arguments: Any) -> None:
         result = current(*arguments)
-        if result:
-            if result == OUT_OF_BOUNDS:
-                raise IndexError("an index inside of a compiled loop is out of bounds for its axis")
-            run_in_another_form(arguments)
+        if result == OTHER_FORM:
+            result = run_in_another_form(*map(with_own_dtype, arguments))
+        if result == OUT_OF_BOUNDS:
+            raise IndexError("an index inside of a compiled loop is out of bounds for its axis")
 
-    def run_in_another_form(arguments: tuple[Any, ...]) -> None:
+    def run_in_another_form(*arguments: Any) -> Any:
         nonlocal current
         try:
             form = form_of(arguments)
@@ -73,8 +73,8 @@ def _running_in_any_form(source: str) -> Callable[..., None]:
             raise
         except Exception as error:  # llvmlite changes
             raise MachineCodeFailed(error, "LLVM") from error
-        current = made[form]
-        run(*arguments)
+        current = function = made[form]  # another thread may change the one, while this calls the other
+        return function(*arguments)
 
     return run
 
@@ -113,11 +113,14 @@ def _kept(path: Path) -> bytes | None:
     """The machine code in a file; None if there is none, it is damaged, or somebody else could have written it."""
     try:
         content = path.read_bytes() if is_trusted_file(path) else b""
-        os.utime(path)  # files used last stay longest
     except OSError:
         return None
     digest, code = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
-    return code if code and hashlib.sha256(code).digest() == digest else None
+    if not code or hashlib.sha256(code).digest() != digest:
+        return None
+    with contextlib.suppress(OSError):  # a disk that can only be read
+        os.utime(path)  # files used last stay longest
+    return code
 
 
 def _keep(path: Path, code: bytes) -> None:

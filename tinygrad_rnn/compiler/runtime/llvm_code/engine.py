@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -13,9 +14,12 @@ from llvmlite import ir
 
 from ..tiles import processor
 from .entry import Form, addresses, write_entry
+from .functions import COSTLY
+from .numbers import NotTranslated
 from .translator import Translation
 
 METH_FASTCALL = 0x80
+CALLED = {*COSTLY, "pow"}  # of LLVM's own functions: those for which it calls the C library's
 _lock = threading.Lock()
 _kept_alive: list[Any] = []  # what Python's function objects point to
 
@@ -54,8 +58,10 @@ def machine_code(source: str, form: Form, name: str) -> bytes:
     """Machine code for a text, as the bytes of an object file.
 
     Raises:
-        NotTranslated: something in it has no translation.
+        NotTranslated: something in it has no translation, or llvmlite is older than 0.44.
     """
+    if not hasattr(llvm, "create_pass_builder"):
+        raise NotTranslated("LLVM's passes in an older llvmlite")
     module = ir.Module(name)
     module.triple = llvm.get_process_triple()
     write_entry(Translation(source, module), form, name)
@@ -63,12 +69,25 @@ def machine_code(source: str, form: Form, name: str) -> bytes:
         target = machine().target
         module.data_layout = str(target.target_data)
         parsed = llvm.parse_assembly(str(module))
+        parsed.verify()  # of what isn't well-formed LLVM would make anything
+        for function in parsed.functions:
+            if function.is_declaration and not _is_there(function.name):
+                raise NotTranslated(function.name)
         options = llvm.create_pipeline_tuning_options(speed_level=3)
         options.loop_vectorization = options.slp_vectorization = True
         passes = llvm.create_pass_builder(target, options)
         passes.getModulePassManager().run(parsed, passes)
         made: bytes = target.emit_object(parsed)
     return made
+
+
+def _is_there(name: str) -> bool:
+    """Return True if this process has a function, or LLVM does without: to call a missing one ends the process."""
+    own = re.fullmatch(r"llvm\.(\w+)\.f(32|64)", name)
+    if own is None:
+        return name.startswith("llvm.") or llvm.address_of_symbol(name) is not None
+    of_c = own[1] + ("f" if own[2] == "32" else "")
+    return own[1] not in CALLED or llvm.address_of_symbol(of_c) is not None
 
 
 def loaded(code: bytes, form: Form, name: str) -> Callable[..., int]:

@@ -17,10 +17,11 @@ from llvmlite import ir
 
 from .arrays import BYTES, IN_MEMORY, ONE, Array
 from .numbers import Builder, Number
-from .translator import FLAG, Body, Operand, Translation
+from .translator import FLAG, Body, Translation, by_name
 
 INTEGER, INT, POINTER = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
 KINDS = {np.dtype("?" if kind == "bool" else f"{kind[0]}{size}"): kind for kind, size in BYTES.items()}
+DTYPES = {kind: dtype for dtype, kind in KINDS.items()}
 C_CONTIGUOUS, ALIGNED = 0x1, 0x100
 
 # Where NumPy's array objects have their parts, in bytes behind what every object begins with: NumPy's binary interface.
@@ -57,13 +58,17 @@ def form_of(args: Sequence[Any]) -> Form | None:
     return tuple(form)
 
 
+def with_own_dtype(a: Any) -> Any:
+    """An argument as the function takes it: arrays have NumPy's own dtype, not a copy, as they do once unpickled."""
+    kind = KINDS.get(a.dtype) if type(a) is np.ndarray else None
+    return a if kind is None or a.dtype is DTYPES[kind] else a.view(DTYPES[kind])
+
+
 def addresses(form: Form) -> np.ndarray:
     """The addresses to which the function is bound."""
     functions = [ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value for name in OF_PYTHON]
-    dtypes = {kind: id(dtype) for dtype, kind in KINDS.items()}
-    return np.array(
-        [*functions, id(np.ndarray), *(0 if part is None else dtypes[part.kind] for part in form)], np.int64
-    )
+    dtypes = [0 if part is None else id(DTYPES[part.kind]) for part in form]
+    return np.array([*functions, id(np.ndarray), *dtypes], np.int64)
 
 
 def write_entry(translation: Translation, form: Form, name: str) -> None:
@@ -71,10 +76,11 @@ def write_entry(translation: Translation, form: Form, name: str) -> None:
     function = ir.Function(translation.module, ir.FunctionType(POINTER, [POINTER, POINTER, INTEGER]), name)
     builder = Builder(function.append_basic_block())
     writer = _Entry(builder, *function.args[:2])
+    writer.require([(function.args[2], ir.Constant(INTEGER, len(form)))])
     program = translation.own["program"]
-    given: dict[str, Operand] = {}
-    for i, (argument, part) in enumerate(zip(program.args.args, form)):
-        given[argument.arg] = writer.number(i) if part is None else writer.array(i, part)
+    given = by_name(
+        program, [writer.number(i) if part is None else writer.array(i, part) for i, part in enumerate(form)]
+    )
     thread = writer.call(SAVE, POINTER, [])
     failed = builder.alloca(FLAG)
     builder.store(ir.Constant(FLAG, 0), failed)
@@ -127,9 +133,9 @@ class _Entry:
     def array(self, i: int, form: ArrayForm) -> Array:
         """An array, once it is known that it has this form."""
         builder, found = self.builder, self._argument(i)
-        self._require([(self._field(found, -8, INTEGER), self._address(ARRAY_TYPE))])
+        self.require([(self._field(found, -8, INTEGER), self._address(ARRAY_TYPE))])
         flags = ir.Constant(INT, ALIGNED | (C_CONTIGUOUS if form.is_contiguous else 0))
-        self._require(
+        self.require(
             [
                 (self._field(found, AXES, INT), ir.Constant(INT, form.ndim)),
                 (self._field(found, DTYPE, INTEGER), self._address(ARRAY_TYPE + 1 + i)),
@@ -148,7 +154,7 @@ class _Entry:
             strides = [builder.sdiv(stride, size) for stride in self._lengths(found, STRIDES, form.ndim)]
         return Array(form.kind, pointer, tuple(shape), tuple(strides))
 
-    def _require(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+    def require(self, pairs: Sequence[tuple[Any, Any]]) -> None:
         """Go on if these are the same, two by two; else it is another form."""
         are_equal = [self.builder.icmp_unsigned("==", found, expected) for found, expected in pairs]
         following = self.builder.append_basic_block("as_expected")

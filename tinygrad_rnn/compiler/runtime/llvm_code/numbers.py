@@ -96,7 +96,7 @@ def arithmetic(builder: Builder, op: type[ast.operator], a: Number, b: Number) -
     if a.is_float and op is ast.Pow:
         return intrinsic(builder, "pow", a, b)
     if not a.is_float and op in WHOLE:
-        return Number("i64", getattr(builder, WHOLE[op])(a.value, b.value, flags=("nsw",)))
+        return Number("i64", getattr(builder, WHOLE[op])(a.value, b.value))  # as NumPy's: it may wrap
     if not a.is_float and op in BITWISE:
         return Number("i64", getattr(builder, BITWISE[op])(a.value, b.value))
     if not a.is_float and op in (ast.FloorDiv, ast.Mod):
@@ -130,7 +130,7 @@ def negative(builder: Builder, a: Number) -> Number:
     if a.is_float:
         return Number(a.kind, builder.fneg(a.value))
     a = converted(builder, a, "i64")
-    return Number("i64", builder.sub(ir.Constant(a.value.type, 0), a.value, flags=("nsw",)))
+    return Number("i64", builder.neg(a.value))
 
 
 def compared(builder: Builder, op: type[ast.cmpop], a: Number, b: Number) -> Number:

@@ -87,7 +87,7 @@ class Translation:
         node = self.own.get(name) or library()["multiply" if name in TILES else name]
         if any(getattr(decorator, "id", "") == "summing" for decorator in node.decorator_list):
             builder.flags = IN_ANY_ORDER
-        Body(self, builder, _bound(node, received), failed, TILES.get(name, 0)).write(node.body)
+        Body(self, builder, by_name(node, received), failed, TILES.get(name, 0)).write(node.body)
         if not builder.block.is_terminated:
             builder.ret_void()
         return function
@@ -100,7 +100,8 @@ def _passed(a: Operand) -> list[Any]:
     return [a.pointer, *a.shape, *(stride for stride in a.strides if not isinstance(stride, ir.Constant))]
 
 
-def _bound(node: ast.FunctionDef, args: Sequence[Operand]) -> dict[str, Operand]:
+def by_name(node: ast.FunctionDef, args: Sequence[Operand]) -> dict[str, Operand]:
+    """The arguments of a function by the names that it has for them."""
     names = [argument.arg for argument in node.args.args]
     if len(names) != len(args):
         raise NotTranslated(f"{len(args)} arguments of {node.name}")
@@ -220,6 +221,8 @@ class Body:
         bounds = [converted(self.builder, self.number(a), "i64").value for a in call.args]
         start, end = (ir.Constant(TYPES["i64"], 0), *bounds) if len(bounds) == 1 else bounds[:2]
         step = bounds[2] if len(bounds) == 3 else ir.Constant(TYPES["i64"], 1)
+        if isinstance(step, ir.Constant) and step.constant < 1:
+            raise NotTranslated("a loop that counts down")
         builder, before = self.builder, self.builder.block
         head, body, after = (builder.append_basic_block(name) for name in ("head", "body", "after"))
         builder.branch(head)
@@ -363,7 +366,7 @@ class Body:
         called = None if is_of_numpy else library().get(name)
         if called is None:
             raise NotTranslated(name)
-        returned = Body(self.translation, self.builder, _bound(called, args), self.failed).write(called.body)
+        returned = Body(self.translation, self.builder, by_name(called, args), self.failed).write(called.body)
         if returned is None:
             raise NotTranslated(name)
         return returned
