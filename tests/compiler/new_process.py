@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import weakref
 
 import pytest
 
@@ -26,6 +27,7 @@ def nothing_compiled_yet(folder, **environment):
         for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
             patch.delitem(sys.modules, name)
         patch.setattr(cache, "_functions", {})
+        patch.setattr(cache, "_running", weakref.WeakValueDictionary())
         patch.setattr(cache.engine, "machine_code", counted)
         yield made
         for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
