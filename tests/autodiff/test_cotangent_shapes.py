@@ -211,7 +211,7 @@ def test_a_tangent_in_a_wrong_shape_is_refused_by_name(tangent: Any, reverse: bo
 
     scaled.defjvp(lambda primals, tangents: (primals[0] * FACTORS, tangent(tangents[0])))
     x = np.ones((2, 3))
-    with pytest.raises(ValueError, match=r"scaled: the rule gives a tangent of shape \(.*\) for result 0.*\(2, 3\)"):
+    with pytest.raises(ValueError, match=r"scaled: the rule returned a tangent of shape \(.*\) for result 0.*\(2, 3\)"):
         tr.grad(lambda x: np.sum(scaled(x)))(x) if reverse else tr.jvp(scaled, (x,), (x,))
 
 

@@ -58,7 +58,7 @@ def test_grad_needs_one_number_and_real_numbers() -> None:
     with pytest.raises(RuntimeError, match=r"grad\(\).*shape \(3,\).*vjp.*jacobian"):
         tr.grad(lambda a: a * 2)(x)
     for result in (None, (1.0, 2.0), {"loss": 1.0}):  # the first is of a function that forgets its return
-        with pytest.raises(TypeError, match=rf"grad\(\): the function gives a {type(result).__name__}, not one number"):
+        with pytest.raises(TypeError, match=rf"the function returns a {type(result).__name__}, not one number"):
             tr.grad(lambda a, result=result: result)(x)
     with pytest.raises(TypeError, match="int64"):
         tr.grad(np.sum)(np.arange(3))

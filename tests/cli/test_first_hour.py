@@ -66,7 +66,7 @@ def test_a_text_in_another_encoding(tmp_path, latin, capsys):
     assert json.loads(capsys.readouterr().out.partition("{")[2].join(["{", ""]))["unknown"] == 0
     assert main(["eval", out, latin]) == 2
     assert main(["train", "--encoding", "latin-1"]) == 2
-    assert "--encoding is that of a text FILE" in capsys.readouterr().err
+    assert "--encoding is for a text FILE" in capsys.readouterr().err
 
 
 def test_layers_and_dropout_are_kept_through_an_interruption(tmp_path, latin, capsys):

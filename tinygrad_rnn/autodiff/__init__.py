@@ -1,8 +1,8 @@
 """The engine: reverse- and forward-mode automatic differentiation of plain NumPy code.
 
-To read it, go by ``scalar`` (the idea, one number at a time), ``registry`` (what a primitive is),
-``rules/elementwise`` (the rules of calculus), ``tensor`` (an array that records), ``array_node`` (how rules are
-applied), ``graph`` (the walks through what was recorded), ``transforms``.
+Read ``scalar`` first (the idea, one number at a time), then ``registry`` (what a primitive is), ``rules/elementwise``
+(the rules of calculus), ``tensor`` (an array that records), ``array_node`` (the application of rules), ``graph`` (the
+walks through a recorded graph), ``transforms``.
 """
 
 from .allocator import keep_freed_memory

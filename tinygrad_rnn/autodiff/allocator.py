@@ -1,10 +1,10 @@
 """Keep freed memory instead of handing it back to the system after every training step.
 
 A training step allocates the same arrays as the step before. By default glibc gives large freed blocks back to the
-system at once, and every step then pays for getting the same pages again, one page fault for each 4 KiB: measured, a
-third of a step's time. Two settings of glibc's allocator (``mallopt(3)``) stop that. They hold for the whole process,
-so an import doesn't make them: ``fit``, ``compile`` and the commands do, and whoever writes a training loop can. On
-systems without glibc nothing happens.
+system at once, and every step then pays for getting the same pages again, one page fault for each 4 KiB: a third of a
+step's time, as measured. Two settings of glibc's allocator (``mallopt(3)``) stop that. They hold for the whole process,
+so importing the package doesn't make them: ``fit``, ``compile`` and the commands do, and a training loop of your own
+can. On systems without glibc nothing happens.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def keep_freed_memory() -> bool:
     Call it once before a training loop of your own; ``fit`` and ``compile`` call it by themselves.
 
     Returns:
-        Whether it does: False where it is forbidden, or where there is no glibc.
+        True if the setting was made; False if it is forbidden, or if there is no glibc.
 
     Example:
         >>> import tinygrad_rnn as tr

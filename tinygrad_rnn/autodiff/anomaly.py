@@ -42,7 +42,7 @@ class Line(NamedTuple):
 def users_line() -> Line | None:
     """The innermost line on the stack that is neither this package's nor NumPy's.
 
-    Where a node that stands for many is expanded, the lines further out ask for the backward pass, and are not it.
+    While a node that stands for many is expanded, the lines further out belong to the backward pass and don't count.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -64,7 +64,7 @@ def _expanded(node: Node) -> list[Node]:
 
 
 def _what(value: Any) -> str | None:
-    """NaN or inf, if there is one among the values."""
+    """The word for a NaN or an infinity among the values; None if there is none."""
     arrays = value if isinstance(value, tuple) else (value,)
     kinds = set()
     for a in arrays:
@@ -84,17 +84,17 @@ class Watch(Observer):
     def __init__(self) -> None:
         self._lines: dict[int, Line] = {}  # by serial number
         self._cotangent: Any = None
-        self._line: Line | None = None  # of the node that the backward pass has come to, and what is recorded for it
+        self._line: Line | None = None  # of the node that the backward pass has reached, and of nodes recorded for it
 
     def recorded(self, node: Node) -> None:
-        """A node was made: was it the first with a NaN or inf?"""
+        """Check a new node: raise if it is the first with a NaN or inf."""
         line = users_line() or self._line
         if line is not None:
             self._lines[node.serial] = line
         self.check_value(node)
 
     def check_value(self, node: Any) -> None:
-        """Raise if a result is bad though what it was made of was good, or if bad values were passed in."""
+        """Raise if a result is bad although its inputs were good, or if bad values were passed in."""
         found = _what(node._data)
         if found is None:
             return
@@ -102,7 +102,7 @@ class Watch(Observer):
             _expanded(node)
         bad = [(i, a) for i, a in enumerate(node._arrays) if isinstance(a, np.ndarray) and _what(a)]
         if found == "inf" and bad:
-            return  # infinities that were given (masks of -inf) may go on as such
+            return  # infinities that were passed in (masks of -inf) are allowed
         nans = [i for i, a in bad if _what(a) == "NaN"]
         if nans:
             source = node.inputs[nans[0]]
@@ -113,18 +113,18 @@ class Watch(Observer):
         raise AnomalyError(f"forward: {_a(found)} {came}{self._place(node)}", node)
 
     def begin(self, nodes: list[Any]) -> None:
-        """A backward pass begins: what was recorded before anyone watched is looked at now."""
+        """Begin a backward pass: check the nodes that were recorded before the watch began."""
         for node in reversed(nodes):
             if node.op is not None and node.serial not in self._lines:
                 self.check_value(node)
 
     def cotangent(self, node: Node, g: Any) -> None:
-        """Remember what the rules of the next node are applied to, and which line made it."""
+        """Remember the cotangent that the rules of the next node are applied to, and the line that made the node."""
         self._cotangent = g
         self._line = self._lines.get(node.serial)
 
     def contribution(self, node: Node, argument: int, c: Any) -> None:
-        """Raise if a backward rule gave a NaN or inf."""
+        """Raise if a backward rule returned a NaN or inf."""
         parts = tuple(part for part, _ in c.parts) if hasattr(c, "parts") else c
         found = _what(parts)
         if found is not None:
@@ -136,7 +136,7 @@ class Watch(Observer):
             )
 
     def _walk_inside(self, node: Any) -> None:
-        """Walk through the nodes that a node stands for, if it stands for many."""
+        """Walk through the nodes that a node stands for, if it stands for several."""
         if not hasattr(node.op, "expand"):
             return
         cotangents = self._cotangent if isinstance(self._cotangent, tuple) else (self._cotangent,)
@@ -167,11 +167,11 @@ def _described(a: Any) -> str:
 
 @contextmanager
 def detect_anomaly() -> Iterator[None]:
-    """Find out where a NaN or an infinity begins: a context in which the first operation that produces one raises.
+    """Find the origin of a NaN or an infinity: a context in which the first operation that produces one raises.
 
     It watches the forward pass and the backward pass, and names operation, layer, time step and the line of code that
     made it. Infinities and NaNs in data are named as such; infinities that are passed in as constants (masks of -inf)
-    are let through. Everything is slower inside, by a multiple.
+    are allowed. Inside, everything is several times slower.
 
     Raises:
         AnomalyError: at the first operation that produced a NaN or inf.

@@ -1,7 +1,8 @@
-"""The arguments of a NumPy call, as the functions that stand for NumPy's take them.
+"""The arguments of a NumPy call, converted for the functions that replace NumPy's.
 
-NumPy's own code calls its functions with keywords at their defaults and with a place for ``out``, users with arrays by
-keyword; rules look for arrays among the positional arguments and have no ``out``. This is where the two meet.
+NumPy's own code calls its functions with keywords at their defaults and with an argument for ``out``, and users pass
+arrays by keyword; rules look for arrays among the positional arguments and have no ``out``. This module converts
+between the two.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from . import errors
 from .array_node import ArrayNode
 from .registry import Primitive, name_of
 
-# Keywords that NumPy's own code passes along at their defaults; anything else is for the function to take or to refuse.
+# Keywords that NumPy's own code passes along at their defaults; all others are left to the function.
 DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial": np._NoValue, "copy": True}
 
 
@@ -25,12 +26,12 @@ def as_taken(function: Any, implementation: Any, args: tuple[Any, ...], keywords
 
     Args:
         function: the NumPy function.
-        implementation: the primitive or composition that stands for it; None if nothing does.
+        implementation: the primitive or composition that replaces it; None if nothing does.
         args: the positional arguments of the call.
         keywords: its keywords.
 
     Raises:
-        TypeError: there is an ``out``, or a keyword that the implementation doesn't take.
+        TypeError: ``out`` is given, or a keyword that the implementation doesn't have.
     """
     if len(args) > 2:
         args, keywords = _without_out(function, args, keywords)
@@ -48,7 +49,7 @@ def as_taken(function: Any, implementation: Any, args: tuple[Any, ...], keywords
 
 
 def _without_out(function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
-    """Arguments in NumPy's order as functions take them here, where nothing has a place for ``out``."""
+    """The positional arguments without NumPy's ``out``, which functions here don't have."""
     names = names_by_position(function)
     if "out" not in names[: len(args)]:
         return args, keywords
@@ -79,7 +80,7 @@ def accepted_keywords(implementation: Any) -> frozenset[str]:
 
 
 def _by_position(function: Any, implementation: Any, args: Any, keywords: dict[str, Any]) -> Any:
-    """Arrays belong among the positional arguments: that is where rules look for them."""
+    """The arguments with arrays in positional places, where rules look for them."""
     signature = inspect.signature(implementation.forward if isinstance(implementation, Primitive) else implementation)
     try:
         bound = signature.bind(*args, **keywords)

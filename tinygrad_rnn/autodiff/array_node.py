@@ -1,6 +1,6 @@
-"""A node that holds an array: how the rules of primitives are applied to it, and what may go into it.
+"""A node that holds an array: the application of a primitive's rules to it, and the checks of its inputs.
 
-The walks of ``graph`` see a Tensor as this class; its interface for users is in ``tensor``.
+The walks of ``graph`` use a Tensor as an instance of this class; its interface for users is in ``tensor``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ArrayNode(Node):
     _keywords: dict[str, Any]
 
     def _pull_back(self, g: Any) -> list[Any]:
-        """Apply the vjp rules: to arrays or, if the cotangent is a Tensor, to Tensors, so that they are recorded."""
+        """Apply the vjp rules to arrays or, if the cotangent is a Tensor, to Tensors, so that they are recorded."""
         ans, args = self._data, self._arrays
         if g.__class__ is not ndarray:
             g = self._settled(g)
@@ -98,7 +98,7 @@ class ArrayNode(Node):
         if g.__class__ is ndarray:
             return np.array(g)
         g = self._settled(g)
-        if isinstance(g, tuple):  # of an operation with several results, some of which may not have been used
+        if isinstance(g, tuple):  # an operation with several results, some of which may be unused
             return tuple(part if part is None or is_recorded(part) else np.array(part) for part in g)
         return g if is_recorded(g) else np.array(g)
 
@@ -108,12 +108,12 @@ class ArrayNode(Node):
     def _free(self) -> None:
         self.inputs = self._arrays = ()
         self.knot = self.edges = None
-        if self.op.is_single:  # else a loss that the user keeps would keep the whole loop in memory
+        if self.op.is_single:  # otherwise a loss that the user keeps would keep the whole loop in memory
             self.op = self.op.remains()
 
 
 def value_of(a: Any) -> Any:
-    """The plain value: a Tensor's array, also inside lists and tuples; anything else as it is."""
+    """The plain value: a Tensor's array, also inside lists and tuples; any other object as it is."""
     if isinstance(a, ArrayNode):
         return a._data
     return type(a)(map(value_of, a)) if type(a) in (list, tuple) else a
@@ -167,14 +167,14 @@ def is_recorded(g: Any) -> bool:
 
 
 def conformed(c: Any, value: Any, made_by: Any = None, argument: int = 0) -> Any:
-    """A contribution in the shape and dtype of its value; no other place changes these.
+    """A contribution in the shape and dtype of its value; only this function changes them.
 
-    Broadcast axes are summed. Nothing is reshaped: the right number of elements in a wrong shape is a mistake.
+    Broadcast axes are summed. Nothing is reshaped: a wrong shape with the right number of elements is a mistake.
 
     Args:
         c: the contribution, as a rule returned it.
         value: the value with the right shape and dtype.
-        made_by: the node or the Value whose rule it was, for the error.
+        made_by: the node or the Value whose rule made it, for the error.
         argument: the index of the argument, for the error.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from . import rules
 from .registry import OVERRIDES, PLAIN, Primitive, name_of
 
-# The files of rules, by the room of the catalogue that their functions stand in.
+# The files of rules in each room of the catalogue.
 ROOMS = {
     "Elementwise": ("elementwise",),
     "Activations": ("activations", "log_probabilities", "special"),
@@ -24,9 +24,9 @@ ROOMS = {
 }
 
 LEGEND = """\
-- *derivative*: that of each element, which serves both modes.
+- *derivative*: the derivative of each element, which serves both modes.
 - *transpose*, *itself*: the function is linear, so forward mode is the function applied to the tangent.
-- *written*: both rules stand in the code.
+- *written*: both rules are in the code.
 - *of its parts*: a function of other primitives, which needs no rules of its own.
 """
 
@@ -36,10 +36,10 @@ class Row(NamedTuple):
 
     Attributes:
         room: the part of the catalogue.
-        name: what users write, ``np.tanh`` or ``tr.sigmoid``.
+        name: the name that users write, ``np.tanh`` or ``tr.sigmoid``.
         function: the function itself.
-        vjp: how its rule for reverse mode came to be.
-        jvp: how its rule for forward mode came to be.
+        vjp: the origin of its rule for reverse mode.
+        jvp: the origin of its rule for forward mode.
     """
 
     room: str
@@ -56,7 +56,7 @@ def users_name(function: Any) -> str:
 
 
 def primitives() -> Iterator[tuple[str, Primitive]]:
-    """Every primitive, with the room that it is declared in."""
+    """Every primitive, with its room of the catalogue."""
     seen: set[int] = set()
     for room, files in ROOMS.items():
         for file in files:
@@ -106,7 +106,7 @@ def markdown(orders: Mapping[Any, int] | None = None) -> str:
     """The catalogue as Markdown.
 
     Args:
-        orders: to which order the derivatives of each function are tested.
+        orders: the order up to which the derivatives of each function are tested.
     """
     parts = ["# What can be differentiated\n", LEGEND]
     for room in ROOMS:

@@ -37,14 +37,14 @@ class _Custom:
         self._name = printable(getattr(f, "__name__", type(f).__name__))
 
     def __call__(self, *args: Any) -> Any:
-        """Run it; recorded as one node, if an argument requires a gradient."""
+        """Run the function, and record one node if an argument requires a gradient."""
         if traces and context.trace is not None:
             return self._f(*args) if self in context.trace.inside else self._traced(args)
         given = leaves(args)
         active = [i for i, a in enumerate(given) if isinstance(a, Tensor) and a.requires_grad]
         if not active or not context.recording:
             return self._f(*args)
-        with enable_grad():  # so that what it uses from outside is noticed
+        with enable_grad():  # so that Tensors used from outside are noticed
             result, rules = self._run(tree_map(_detached, args), args)
         values = [y if isinstance(y, Tensor) else constant(np.asarray(y)) for y in leaves(result)]
         if any(y.requires_grad for y in values):
@@ -68,7 +68,7 @@ class _Custom:
         pull_back, push_forward = rules(active)
 
         def past_values(wanted: Sequence[int], g: Any, ans: Any, *operands: Any) -> list[Any]:
-            """The cotangents of the arguments, which stand behind the values; these are passed by."""
+            """The cotangents of the arguments; those of the values before them are dropped."""
             with _held(inside, self):
                 found = iter(pull_back([i - n for i in wanted if i >= n], g, ans, *operands[n:]))
             return [None if i < n else next(found) for i in wanted]
@@ -79,13 +79,13 @@ class _Custom:
         return unflatten(result, iter([results] if n == 1 else results))
 
     def _run(self, detached: Any, args: Any) -> tuple[Any, Callable[[list[int]], tuple[Any, Any]]]:
-        """The result, and what gives the vjp and jvp rules for the leaves that require a gradient."""
+        """The result, and a function that returns the vjp and jvp rules for the leaves that require a gradient."""
         raise NotImplementedError
 
 
 @contextmanager
 def _held(functions: set[Any], function: Any) -> Iterator[None]:
-    """While its halves run, which may call the function itself, that has no rules."""
+    """A context for running its halves, in which a call of the function itself uses no rules."""
     functions.add(function)
     try:
         yield
@@ -110,7 +110,7 @@ def _cotangent_tree(result: Any, g: Any) -> Any:
 
 
 def _of_leaves(args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
-    """The cotangents of all leaves of the arguments, zeros where there is none."""
+    """The cotangents of all leaves of the arguments, zeros where none arrived."""
     found: list[Any] = []
 
     def collect(leaf: Any, c: Any) -> None:
@@ -125,12 +125,12 @@ def _of_leaves(args: Sequence[Any], cotangents: Sequence[Any]) -> list[Any]:
 
 
 def _fitting(c: Any, name: str, argument: int, args: Any, result: Any) -> Any:
-    """The cotangent of one leaf of the arguments, in a shape that can be right for it.
+    """The cotangent of one leaf of the arguments, checked to have a possible shape.
 
-    That is the leaf's own, or one to which it is broadcast beside another argument, or a result.
+    Possible are the leaf's own shape, and a shape to which it is broadcast beside another argument or in a result.
 
     Raises:
-        ValueError: it has any other shape.
+        ValueError: the shape is another one.
     """
     c = c if isinstance(c, Tensor) else np.asarray(c)
     shapes = [np.shape(value_of(leaf)) for leaf in (*leaves(args), *leaves(result))]
@@ -142,7 +142,7 @@ def _fitting(c: Any, name: str, argument: int, args: Any, result: Any) -> Any:
 
 
 def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that both broadcast to; None if they don't."""
+    """The common shape after broadcasting; None if two shapes don't broadcast."""
     try:
         return np.broadcast_shapes(shape, other)
     except ValueError:
@@ -150,7 +150,7 @@ def _broadcast(shape: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...
 
 
 def _tangents(found: Any, name: str, args: Any, result: Any) -> Any:
-    """The tangents of the results that a rule gave, checked: a tree like the result, of arrays in the same shapes.
+    """The tangents that a rule returned, checked: a tree like the result, of arrays in the same shapes.
 
     A result that is an argument, broadcast, may have the argument's tangent.
 
@@ -168,7 +168,7 @@ def _tangents(found: Any, name: str, args: Any, result: Any) -> Any:
         if v.shape in of_arguments and _broadcast(v.shape, shape) == shape:
             return np.broadcast_to(v, shape)
         raise ValueError(
-            f"{name}: the rule gives a tangent of shape {v.shape} for result {place or 0}, which has the shape "
+            f"{name}: the rule returned a tangent of shape {v.shape} for result {place or 0}, which has the shape "
             f"{shape}. A tangent has the shape of its result."
         )
 
@@ -183,16 +183,16 @@ class custom_vjp(_Custom):
     """Attach a gradient of your own to a function, for reverse mode.
 
     Args:
-        f: a function of arrays, numbers and trees of them; whatever it uses that requires a gradient is an argument.
+        f: a function of arrays, numbers and trees of them; all in it that requires a gradient must be an argument.
 
     Then declare both halves with ``defvjp(forward, backward)``:
 
-    - ``forward(*args)`` gives ``(result, residuals)``;
-    - ``backward(residuals, cotangent)`` gives a tuple with the cotangent of each argument, None for one without.
+    - ``forward(*args)`` returns ``(result, residuals)``;
+    - ``backward(residuals, cotangent)`` returns a tuple with the cotangent of each argument, None for no gradient.
 
-    Both are written in plain NumPy and see Tensors. For a second derivative ``backward`` itself is differentiated.
-    A cotangent has the shape of its argument. Where an argument was broadcast beside another, or to the shape of a
-    result, its cotangent may have that larger shape, and is summed; any other shape is refused.
+    Both are written in plain NumPy and get Tensors. For a second derivative ``backward`` itself is differentiated. A
+    cotangent has the shape of its argument. If an argument was broadcast beside another, or to the shape of a result,
+    its cotangent may have that larger shape, and is summed; any other shape is an error.
 
     Example:
         >>> import numpy as np
@@ -208,7 +208,7 @@ class custom_vjp(_Custom):
     _halves: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-        """Declare the two halves."""
+        """Declare the forward and the backward function."""
         self._halves = (forward, backward)
 
     def _run(self, detached: Any, args: Any) -> Any:
@@ -224,7 +224,7 @@ class custom_vjp(_Custom):
                 cotangents = backward(kept, _cotangent_tree(result, g))
                 if not isinstance(cotangents, tuple) or len(cotangents) != len(args):
                     raise TypeError(
-                        f"{self._name}: backward must give a tuple with one cotangent for each of {len(args)} arguments"
+                        f"{self._name}: backward must return a tuple: one cotangent for each of {len(args)} arguments"
                     )
                 found = _of_leaves(args, cotangents)
                 fitting = [_fitting(found[active[i]], self._name, active[i], args, result) for i in wanted]
@@ -237,7 +237,7 @@ class custom_vjp(_Custom):
     def _no_jvp(self, *args: Any) -> Any:
         raise TypeError(
             f"{self._name} has a gradient of its own for reverse mode only, so jvp can't go through it. Use "
-            "custom_jvp, which gives both."
+            "custom_jvp, which has both."
         )
 
 
@@ -245,10 +245,11 @@ class custom_jvp(_Custom):
     """Attach a derivative of your own to a function, for both modes.
 
     Args:
-        f: a function of arrays, numbers and trees of them; whatever it uses that requires a gradient is an argument.
+        f: a function of arrays, numbers and trees of them; all in it that requires a gradient must be an argument.
 
-    Then declare the rule with ``defjvp(rule)``: ``rule(primals, tangents)`` gives ``(result, tangent of the result)``,
-    linear in the tangents, in plain NumPy. Reverse mode transposes it. A tangent has the shape of its result.
+    Then declare the rule with ``defjvp(rule)``: ``rule(primals, tangents)`` returns ``(result, tangent of the
+    result)``, linear in the tangents, in plain NumPy. Reverse mode transposes it. A tangent has the shape of its
+    result.
 
     Example:
         >>> import numpy as np
@@ -277,7 +278,7 @@ class custom_jvp(_Custom):
         result = self._f(*detached)
 
         def along(primals: Any, active: list[int], tangents: Sequence[Any]) -> Any:
-            """The rule's tangent, where only the active leaves move."""
+            """The rule's tangent if only the active leaves change."""
             still = [np.zeros_like(value_of(leaf), dtype=np.float64) for leaf in leaves(primals)]
             for i, v in zip(active, tangents):
                 still[i] = v

@@ -29,7 +29,7 @@ def _units(tree: Any, k: int) -> Iterator[Any]:
 
 
 def _block(parts: list[Any], axis: int, shape: Shape) -> Any:
-    """The derivative of one array by one other; there may be nothing to put together."""
+    """The derivative of one array by one other; also if one of them is empty."""
     return np.reshape(np.stack(parts, axis=axis), shape) if parts else np.zeros(shape)
 
 
@@ -78,15 +78,15 @@ def _jacobian(f: Callable[..., Any], argnums: int | Sequence[int], mode: str) ->
 
 
 def jacobian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives the Jacobian of ``f``, by forward mode where there are fewer inputs than results.
+    """A function that returns the Jacobian of ``f``, by forward mode if there are fewer inputs than results.
 
     Args:
-        f: gives an array, or a tree of them.
-        argnums: which argument(s) to differentiate by; each an array, a number or a tree of them.
+        f: a function that returns an array or a tree of arrays.
+        argnums: the position(s) of the argument(s) to differentiate by; each an array, a number or a tree of them.
 
     Returns:
-        A function of the same arguments. For an array by an array it gives one of shape (result's) + (argument's);
-        for trees, a tree like the result, of trees like the argument.
+        A function of the same arguments. For one array by another, it returns an array of shape (result's) +
+        (argument's); for trees, a tree like the result, of trees like the argument.
 
     Example:
         >>> import numpy as np
@@ -108,14 +108,14 @@ def jacfwd(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[
 
 
 def hessian(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives all second derivatives of ``f``, which gives one number (or an array, for one each).
+    """A function that returns all second derivatives of ``f``, which returns one number (or an array of several).
 
     Args:
-        f: gives an array, or a tree of them.
-        argnums: which argument(s) to differentiate by, twice.
+        f: a function that returns an array or a tree of arrays.
+        argnums: the position(s) of the argument(s) to differentiate by, twice.
 
     Returns:
-        A function of the same arguments. For an array x it gives one of shape (result's) + (x's) + (x's).
+        A function of the same arguments. For an array x it returns an array of shape (result's) + (x's) + (x's).
 
     Example:
         >>> import numpy as np
@@ -130,8 +130,8 @@ def hvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """The Hessian of ``f`` times a direction, at the cost of a few gradients: forward mode over reverse mode.
 
     Args:
-        f: gives one number.
-        primals: its arguments, a sequence of arrays or trees of them.
+        f: a function that returns one number.
+        primals: the arguments of ``f``, a sequence of arrays or trees of them.
         tangents: the direction, in the same shape.
 
     Returns:
@@ -153,12 +153,12 @@ def gnvp(
 ) -> tuple[Any, ...]:
     """The Gauss-Newton matrix of ``loss(model(...))`` times a direction: Jᵀ H J v.
 
-    J is the Jacobian of the model and H the Hessian of the loss by the model's result. For a loss that is convex in it
-    the product never points backwards, which a Hessian's may.
+    J is the Jacobian of the model and H the Hessian of the loss by the model's result. For a loss that is convex in
+    this result, the product never points backwards, as the Hessian's may.
 
     Args:
-        model: gives an array, or a tree of them.
-        loss: of the model's result gives one number.
+        model: a function that returns an array or a tree of arrays.
+        loss: a function of the model's result that returns one number.
         primals: the model's arguments, a sequence of arrays or trees of them.
         tangents: the direction v, in the same shape.
 

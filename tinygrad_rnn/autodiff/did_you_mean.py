@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-# Functions and methods that people know from PyTorch, and what does the same; {x} is the Tensor.
+# Functions and methods of PyTorch, and their equivalents here; {x} is the Tensor.
 FROM_TORCH = {
     "bmm": "{x} @ other",
     "cat": "np.concatenate([a, b], axis=0)",
@@ -59,7 +59,7 @@ IN_PLACE = {
     "sub_": "{x} -= other",
     "zero_": "{x}[...] = 0",
 }
-# What PyTorch has in its rooms, and what does the same here.
+# The members of PyTorch's modules, and their equivalents here.
 IN_ROOMS = {
     "BCELoss": "nn.binary_cross_entropy(probabilities, target)",
     "BCEWithLogitsLoss": "nn.binary_cross_entropy_with_logits(logits, target)",
@@ -88,7 +88,7 @@ IN_ROOMS = {
     "lr_scheduler": "the schedules in tr.optim: optim.StepLR(optimizer, 10)",
     "utils": "optim.clip_grad_norm_(parameters, 1.0), optim.clip_grad_value_(parameters, 0.5)",
 }
-# Functions of an array that the package has, since NumPy hasn't.
+# Functions of an array that the package has because NumPy lacks them.
 OWN = (
     *(
         "elu",
@@ -107,12 +107,12 @@ OWN = (
 NEEDS_NO_TENSOR = ("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "array", "asarray")
 
 
-@lru_cache(maxsize=256)  # some libraries ask again and again whether a Tensor has a name of theirs
+@lru_cache(maxsize=256)  # some libraries often test whether a Tensor has one of their attributes
 def method(name: str, kind: type) -> str:
-    """The error for an attribute that a Tensor hasn't, with the way to write it.
+    """The message for an attribute that a Tensor doesn't have, with what to write instead.
 
     Args:
-        name: what was asked for.
+        name: the attribute's name.
         kind: the Tensor's class.
     """
     said = f"a Tensor has no attribute {name!r}"
@@ -133,11 +133,11 @@ def method(name: str, kind: type) -> str:
 
 
 def of_room(room: str, known: Iterable[str]) -> Callable[[str], Any]:
-    """Return what a room does with a name that it hasn't: its module's ``__getattr__``.
+    """Return a module's ``__getattr__``, which raises an error with a suggestion for an unknown name.
 
     Args:
         room: the module's name.
-        known: the names that it offers.
+        known: the module's public names.
     """
 
     def missing(name: str) -> Any:
@@ -155,12 +155,12 @@ def of_room(room: str, known: Iterable[str]) -> Callable[[str], Any]:
 
 
 def function(name: str, known: Iterable[str], rooms: Iterable[tuple[str, Iterable[str]]]) -> str:
-    """The error for a name that the package hasn't, with the way to write it.
+    """The message for a name that the package doesn't have, with what to write instead.
 
     Args:
-        name: what was asked for.
+        name: the unknown name.
         known: the package's own names.
-        rooms: its rooms, and what each offers.
+        rooms: its rooms, and the names in each.
     """
     said = f"tinygrad_rnn has no {name!r}"
     if name in IN_ROOMS:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .scope import Scope, context
 
-# For functions that people reach for and that can't be had: what to write instead.
+# Functions that aren't supported: what to write instead.
 INSTEAD = {
     "copyto": "np.where, or, in place of np.full_like(array, t), which calls it, t * np.ones_like(array)",
     "put": "tr.index_update",
@@ -30,7 +30,7 @@ INSTEAD = {
     "linalg.cond": "np.linalg.svd(a, compute_uv=False)",
 }
 
-# For functions that make an array of a Tensor without asking it, and where joining Tensors isn't the cure.
+# Functions that convert a Tensor to an array by themselves, for which joining Tensors isn't the cure.
 ASKS_NOBODY = {
     "full": "np.broadcast_to(t, shape)",
     "select": "np.where, in place of default=t",
@@ -50,7 +50,7 @@ class NotOnTensors(TypeError):
 
 
 class CannotCompile(NotOnTensors):
-    """A function can't be compiled, for the reason that the message gives. It still runs as it is."""
+    """A function can't be compiled; the message gives the reason. The function still runs as it is."""
 
 
 def here() -> str:
@@ -70,7 +70,7 @@ def no_rule(name: str) -> NotOnTensors:
 
 
 def unknown_keyword(name: str, keywords: Sequence[str]) -> NotOnTensors:
-    """The error for a keyword that NumPy has and that isn't supported on Tensors, or that nobody has."""
+    """The error for a keyword that NumPy has but that isn't supported on Tensors, or that doesn't exist."""
     listed = ", ".join(f"{keyword}=" for keyword in keywords)
     return NotOnTensors(
         f"np.{name} on a Tensor{here()} does not take {listed}. Leave it out, or give it the plain value, .numpy()."
@@ -78,7 +78,7 @@ def unknown_keyword(name: str, keywords: Sequence[str]) -> NotOnTensors:
 
 
 def no_out(name: str) -> NotOnTensors:
-    """The error for ``out=``, and for ``array += tensor``, which NumPy turns into it."""
+    """The error for ``out=``, and for ``array += tensor``, which NumPy turns into ``out=``."""
     return NotOnTensors(
         f"np.{name}{here()} can't write a Tensor into an existing array (out=, or an in-place operator such as +=): "
         "the gradient would be lost. Write a = a + t instead of a += t, and collect results in a list for np.stack."
@@ -86,7 +86,7 @@ def no_out(name: str) -> NotOnTensors:
 
 
 def silent_detour(how: str, scope: Scope) -> NotOnTensors:
-    """The error for what would quietly turn a Tensor into a plain number or array."""
+    """The error for code that would silently turn a Tensor into a plain number or array."""
     where = f" made at {scope}" if str(scope) else ""
     if _is_assigned():
         return NotOnTensors(
@@ -101,14 +101,14 @@ def silent_detour(how: str, scope: Scope) -> NotOnTensors:
 
 
 def no_array(scope: Scope) -> NotOnTensors:
-    """The error for a Tensor of which NumPy makes an array, by itself or for functions that don't ask a Tensor."""
+    """The error for a Tensor that NumPy would convert to an array, for functions outside its protocols."""
     asked = silent_detour("np.asarray", scope)
     if _is_assigned():
         return asked
     name = _asking_function()
     if name is not None:
         cure = ASKS_NOBODY.get(name, f"np.{name}(np.stack([...])) in place of np.{name}([...])")
-        return NotOnTensors(f"{asked} np.{name} makes an array of what it is given, and asks no Tensor: write {cure}.")
+        return NotOnTensors(f"{asked} np.{name} makes arrays of its arguments, and asks no Tensor: write {cure}.")
     return NotOnTensors(
         f"{asked} Some functions of NumPy's call np.asarray themselves: instead of array.dot(t) write array @ t, "
         "instead of np.tanh([t, u]) np.tanh(np.stack([t, u]))."
@@ -124,16 +124,16 @@ def _is_assigned() -> bool:
 
 
 def reveal(error: ValueError) -> None:
-    """Raise the error of ours that NumPy hides behind "setting an array element with a sequence", if there is one.
+    """Raise the package's error that NumPy hides behind "setting an array element with a sequence", if there is one.
 
-    That is what NumPy says whatever goes wrong when it asks an object for its number; what did go wrong is the cause.
+    NumPy raises that error whenever the conversion of an object to a number fails; the real error is its cause.
     """
     if isinstance(error.__cause__, NotOnTensors):
         raise error.__cause__.with_traceback(error.__traceback__) from None
 
 
 def _asking_function() -> str | None:
-    """The function of NumPy's, as users call it, in whose code an array is being made of a Tensor; None for C's."""
+    """The NumPy function, by its public name, whose Python code is converting a Tensor to an array; None for C code."""
     frame: FrameType | None = sys._getframe(3)  # of who called Tensor.__array__
     name = None
     while frame is not None and frame.f_globals.get("__name__", "").split(".")[0] == "numpy":
@@ -145,7 +145,7 @@ def _asking_function() -> str | None:
 
 
 def no_value(how: str) -> CannotCompile:
-    """The error for code that asks for a value while it is traced to be compiled: what it is told would go stale."""
+    """The error for code that asks for a value while it is traced to be compiled: later calls have others."""
     return CannotCompile(
         f"{how} of a Tensor{here()}: a function that is being compiled is traced once and then run on other values, so "
         "it can't look at them. Choose with np.where instead of if, look up in a Tensor instead of an array, pass a "
@@ -156,14 +156,14 @@ def no_value(how: str) -> CannotCompile:
 def length_by_values(name: str) -> CannotCompile:
     """The error for a function whose result has a length that depends on values."""
     return CannotCompile(
-        f"{name}{here()} gives an array whose length depends on values, and a compiled function has to know it "
+        f"{name}{here()} returns an array whose length depends on values, and a compiled function has to know it "
         "beforehand. Choose with np.where(a > 0, a, 0), which keeps the shape, or run this function as it is, without "
         "compile()."
     )
 
 
 def not_inside(name: str, instead: str) -> CannotCompile:
-    """The error for what works around a compiled function but not inside one."""
+    """The error for an operation that works around a compiled function but not inside one."""
     return CannotCompile(
         f"{name}{here()} inside a function that is being compiled: {instead}, or run this function as it is, without "
         "compile()."
@@ -180,11 +180,11 @@ def no_assignment() -> NotOnTensors:
 
 
 def wrong_cotangent(made_by: Any, argument: int | str, given: tuple[int, ...], shape: tuple[int, ...]) -> ValueError:
-    """The error for a rule that gives a gradient in another shape than that of the argument.
+    """The error for a rule whose gradient doesn't have the shape of the argument.
 
     Args:
-        made_by: whose rule it is: a name, or the node or Value; None if that isn't known.
-        argument: which argument the gradient is for, by number or by path.
+        made_by: the owner of the rule: a name, or the node or Value; None if unknown.
+        argument: the argument of the gradient, by number or by path.
         given: the shape of the gradient.
         shape: the shape of the argument.
     """
@@ -221,14 +221,14 @@ def _matmul_shapes(arrays: Sequence[Any]) -> str | None:
 EXPLANATIONS: dict[str, Callable[[Sequence[Any]], str | None]] = {"matmul": _matmul_shapes}
 
 
-# What an error stays when it is explained, the more special first.
+# The types that an explained error keeps, the more special ones first.
 KINDS: tuple[type[Exception], ...] = (
     np.linalg.LinAlgError, np.exceptions.AxisError, IndexError, TypeError, ValueError, Exception,
 )  # fmt: skip
 
 
 def explained(error: Exception, name: str, arrays: Sequence[Any], scope: Scope) -> Exception:
-    """An error of NumPy's, with the operation, the shapes, the layer and step, and what the module takes."""
+    """An error of NumPy's, extended by operation, shapes, layer and step, and by the inputs that the module takes."""
     explain = EXPLANATIONS.get(name)
     what = explain(arrays) if explain else None
     if what is not None:

@@ -1,9 +1,9 @@
-"""Nodes that stand for many, as a checkpoint does: they can record again what they stand for.
+"""Nodes that stand for a part of a graph, such as checkpoints: they can record that part again.
 
-A checkpoint, a compiled loop: such a node holds inputs and results, and nothing of what lies between. The contract with
-whoever walks a graph is one method of its operation: ``node.op.expand()`` gives the same results once more, recorded
-node by node from the same inputs. Drawing and explaining look at that; and what has no faster way of its own (here
-everything; for compiled code tangents and second order) walks through it.
+Examples are a checkpoint and a compiled loop: such a node holds inputs and results, and none of the values between. The
+contract with code that walks a graph is one method of its operation: ``node.op.expand()`` returns the same results once
+more, recorded node by node from the same inputs. Drawing and explaining use that; so do derivatives without a faster
+way of their own (here all of them; for compiled code tangents and second order).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Expandable(Primitive):
     """An operation whose rules follow from its expansion. Subclasses write ``forward`` and ``record``.
 
     Args:
-        name: what errors and pictures call it.
-        inputs: the arguments of its node; the Tensors among them are where its expansion ends.
-        outputs: whether it gives a tuple of arrays.
+        name: the name in errors and pictures.
+        inputs: the arguments of its node; its expansion ends at the Tensors among them.
+        outputs: whether the operation returns a tuple of arrays.
     """
 
     __slots__ = ("inputs",)
 
-    # Methods take the place of Primitive's attributes, so its __init__ is not for us.
+    # Methods replace Primitive's attributes, so its __init__ isn't called.
     def __init__(self, name: str, inputs: Sequence[Any], outputs: bool) -> None:
         self.name = name
         self.inputs = tuple(inputs)
@@ -51,10 +51,10 @@ class Expandable(Primitive):
         """The results once more, recorded from the same inputs.
 
         Args:
-            arrays: the inputs as they were at forward time, to see that they still are.
+            arrays: the inputs as they were at forward time, to check that they are unchanged.
 
         Raises:
-            RuntimeError: the data of an input was replaced since.
+            RuntimeError: the data of an input was replaced since then.
         """
         for source, array in zip(self.inputs, arrays):
             if isinstance(source, Tensor) and array is not source and array is not source._data:
@@ -67,7 +67,7 @@ class Expandable(Primitive):
             return self.record()
 
     def vjps(self, wanted: Sequence[int], g: Any, ans: Any, *args: Any) -> list[Any]:
-        """Cotangents of the inputs; recorded, if that of a result is."""
+        """Cotangents of the inputs; recorded if a cotangent of a result is."""
         cotangents = list(g) if self.outputs else [g]
         recorded = any(isinstance(c, Tensor) for c in cotangents)
         start: dict[Node, Any] = {}
@@ -83,7 +83,7 @@ class Expandable(Primitive):
         return [reached.get(a) for a in targets]
 
     def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:
-        """Tangents of the results; recorded, if that of an input is."""
+        """Tangents of the results; recorded if a tangent of an input is."""
         outputs = self.expand(args)
         start = {a: v for a, v in zip(self.inputs, tangents) if v is not None}
         with enable_grad():

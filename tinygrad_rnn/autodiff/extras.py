@@ -1,4 +1,4 @@
-"""Installation hints for optional libraries: the command that errors name, right for any kind of installation."""
+"""Installation hints for optional libraries: the command in error messages, for any kind of installation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 def pip_install(extra: str) -> str:
     """Return the command that installs the libraries of an extra.
 
-    An installed package, be it from a wheel or from its repository, is asked for by name: pip finds it there, and adds
-    what its extra names. One that is only imported from its folder has to be named by that folder.
+    An installed package, from a wheel or from its repository, is named in the command: pip finds it and adds the
+    libraries of the extra. A package that is only imported from its folder has to be named by that folder.
 
     Args:
         extra: a name in ``[options.extras_require]`` of ``setup.cfg``.

@@ -15,7 +15,7 @@ def as_numpy(value: Any) -> np.ndarray:
     Numbers of 16 bits that NumPy doesn't have (bfloat16) become float32, which holds each of them exactly.
 
     Args:
-        value: a Tensor; a PyTorch tensor, on any device; or whatever ``np.asarray`` takes.
+        value: a Tensor; a PyTorch tensor, on any device; or anything that ``np.asarray`` takes.
 
     Example:
         >>> from tinygrad_rnn.autodiff.foreign import as_numpy
@@ -29,7 +29,7 @@ def as_numpy(value: Any) -> np.ndarray:
             value = value.float()
         return value.numpy()
     array = np.asarray(value)
-    short = "float" in array.dtype.name and not issubclass(array.dtype.type, np.floating)  # one of ml_dtypes'
+    short = "float" in array.dtype.name and not issubclass(array.dtype.type, np.floating)  # a dtype of ml_dtypes
     return array.astype(np.float32) if short else array
 
 

@@ -16,11 +16,11 @@ class Mismatch(NamedTuple):
     """An element in which a gradient is wrong.
 
     Attributes:
-        argument: which input.
-        path: which array of it, where the input is a tree of them ("cell.W"); else "".
+        argument: the index of the input.
+        path: the array's path if the input is a tree of arrays ("cell.W"); else "".
         element: the index of the element.
-        expected: by differences.
-        got: by the rules.
+        expected: the value by differences.
+        got: the value by the rules.
     """
 
     argument: int
@@ -39,11 +39,11 @@ class GradientError(AssertionError):
 
 
 def central_differences(f: Callable[..., Any], arrays: Sequence[np.ndarray], step: float = 6e-6) -> list[np.ndarray]:
-    """The gradient of a function that gives one number, by ``(f(x + h) - f(x - h)) / 2h`` for each element.
+    """The gradient of a function that returns one number, by ``(f(x + h) - f(x - h)) / 2h`` for each element.
 
     Args:
-        f: a function of arrays that gives one number.
-        arrays: where; float64.
+        f: a function of arrays that returns one number.
+        arrays: the arguments, float64.
         step: h, relative to the size of the element (at least absolute). The default, the cube root of the rounding
             unit, balances the two errors, truncation and rounding.
 
@@ -71,7 +71,7 @@ def central_differences(f: Callable[..., Any], arrays: Sequence[np.ndarray], ste
 
 
 def complex_step(f: Callable[..., Any], arrays: Sequence[np.ndarray], step: float = 1e-20) -> list[np.ndarray]:
-    """The same by ``Im f(x + ih) / h``: exact to rounding, for a function that is analytic and written in plain NumPy.
+    """The gradient ``Im f(x + ih) / h``, exact to rounding, for a function that is analytic and written in plain NumPy.
 
     Source: Squire and Trapp, "Using complex variables to estimate derivatives of real functions", SIAM Review 40
     (1998).
@@ -116,21 +116,21 @@ def gradcheck(
     The results of ``f`` are weighted with random numbers and summed, so one pass checks all their elements together.
 
     Args:
-        f: a function of arrays that gives an array; or of trees of arrays, that gives a tree of them.
-        inputs: its arguments, a list or tuple of arrays, Tensors, numbers or trees; or its only one, an array or a
+        f: a function of arrays or trees of arrays that returns an array or a tree of arrays.
+        inputs: the arguments, a list or tuple of arrays, Tensors, numbers or trees; or the only argument, an array or a
             Tensor. Keep away from kinks (0 of relu, ties of max).
         method: "central" for central differences, "complex" for the complex step (``f`` analytic and in plain NumPy;
             good to nearly all digits).
         rtol: relative tolerance; by default 1e-6 for central differences and 1e-11 for the complex step.
         atol: absolute tolerance; by default 1e-8 and 1e-12.
-        seed: of the random weights and directions.
-        raise_exception: raise if they disagree; otherwise return False.
+        seed: the seed of the random weights and directions.
+        raise_exception: True to raise if they disagree; False to return False.
 
     Returns:
         True if they agree.
 
     Raises:
-        GradientError: they don't; the text names the input, the element, what was expected and what was got.
+        GradientError: they disagree; the text names the input, the element, the expected and the actual value.
 
     Example:
         >>> import numpy as np

@@ -1,8 +1,8 @@
 """The graph and its two walks: backward with cotangents, forward with tangents. Shared by Tensor and Scalar.
 
-Every operation makes a node with the next serial number, and can only use nodes that are there already. So *recording
-order is topological order*: to visit every node after all that use it, visit by descending serial number. No recursive
-sort, no recursion at all; a chain of a million nodes is an ordinary input.
+Every operation makes a node with the next serial number, and can only use nodes that exist already. So *recording order
+is topological order*: to visit every node after all that use it, visit by descending serial number. There is no sort
+and no recursion; a chain of a million nodes is an ordinary input.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PullBack = Callable[["Node", Any], Iterable[tuple[int, Any]]]
 
 
 class Node:
-    """A value in the graph, with how it was made. Tensor and Scalar are nodes.
+    """A value in the graph, with the operation that made it. Tensor and Scalar are nodes.
 
     Attributes:
         requires_grad: True if a gradient is wanted for it, or for one of its ancestors.
@@ -50,12 +50,12 @@ class Node:
     edges: Sequence[int] | None
     scope: Scope
     labels: tuple[Label, ...]
-    knot: Any  # set for some nodes only: a place where a long chain comes apart when it is freed; see ``letting_go``
+    knot: Any  # set for some nodes only: where the freeing of a long chain is interrupted; see ``letting_go``
 
     __hash__ = object.__hash__
 
     def _pull_back(self, g: Any) -> Sequence[Any]:
-        """The contributions of this node's cotangent to its inputs: one for each edge, None where there is none."""
+        """The contributions of this node's cotangent to its inputs: one for each edge, None for no contribution."""
         raise NotImplementedError
 
     def _push_forward(self, tangents: list[Any]) -> Any:
@@ -63,7 +63,7 @@ class Node:
         raise NotImplementedError
 
     def _own(self, g: Any) -> Any:
-        """A copy of this node's cotangent that nothing else shares, for the user."""
+        """A copy of this node's cotangent that shares no memory, for the user."""
         return g
 
     def _seed(self, gradient: Any) -> Any:
@@ -71,7 +71,7 @@ class Node:
         raise NotImplementedError
 
     def _free(self) -> None:
-        """Forget how the node was made. Its value stays."""
+        """Forget the node's operation and inputs. Its value stays."""
         self.inputs = ()
         self.knot = self.edges = None
 
@@ -82,14 +82,14 @@ class Node:
 
     @property
     def is_spent(self) -> bool:
-        """True after a ``backward()`` through this node: no gradient can be taken of it again."""
+        """True after a ``backward()`` through this node: no gradient can be computed from it again."""
         return self.edges is None or isinstance(self.edges, Spent)
 
     def retain_grad(self) -> None:
         """Make ``backward()`` store the gradient in ``.grad`` here too, although this is the result of an operation.
 
         Raises:
-            RuntimeError: it requires no gradient.
+            RuntimeError: the node requires no gradient.
 
         Example:
             >>> import numpy as np
@@ -130,7 +130,7 @@ def retained(nodes: Iterable[Node]) -> set[Node]:
 
 
 class Spent(tuple[int, ...]):
-    """The edges of a node in a graph whose gradients have been taken: it is kept, but only to be looked at."""
+    """The edges of a node in a graph whose gradients have been taken: it is kept only for inspection."""
 
 
 def freed_graph(node: Node) -> RuntimeError:
@@ -149,7 +149,7 @@ def ancestors(roots: Iterable[Node], stop: Container[Node] = (), spent: bool = T
     Args:
         roots: the nodes to begin with.
         stop: nodes whose own inputs are not visited.
-        spent: True to accept a graph whose gradients have been taken, because it is only looked at.
+        spent: True to accept a graph whose gradients have been taken, because it is only inspected.
 
     Raises:
         RuntimeError: part of the graph was freed, or is spent.
@@ -189,13 +189,13 @@ class Observer:
     """An observer of a backward walk, for pictures, explanations and comparisons. Subclasses override its methods."""
 
     def cotangent(self, node: Node, g: Any) -> None:
-        """See the complete cotangent of a node: ``g`` is the gradient of the root with respect to it."""
+        """Take the complete cotangent of a node: ``g`` is the gradient of the root with respect to it."""
 
     def contribution(self, node: Node, argument: int, c: Any) -> None:
-        """See a contribution: ``node`` passes ``c`` to ``node.inputs[argument]``, whose cotangent is the sum of these.
+        """Take a contribution: ``node`` passes ``c`` to ``node.inputs[argument]``, whose cotangent is the sum of all.
 
-        Where it comes in parts (an index contributes pieces), ``c`` is a ``Parts``; ``c.assembled(shape)`` writes it
-        out.
+        If the contribution comes in parts (an index contributes pieces), ``c`` is a ``Parts``; ``c.assembled(shape)``
+        is the whole array.
         """
 
 
@@ -211,7 +211,7 @@ def observe_backward(root: Node, observer: Observer, gradient: Any = None) -> di
         The cotangent of every leaf that requires a gradient.
 
     Raises:
-        RuntimeError: the graph was freed: look before ``backward()``, or pass it ``retain_graph=True``.
+        RuntimeError: the graph was freed: observe it before ``backward()``, or pass ``retain_graph=True`` to that.
 
     Example:
         >>> import numpy as np
@@ -234,12 +234,12 @@ def observe_backward(root: Node, observer: Observer, gradient: Any = None) -> di
 def backpropagate(
     cotangents: dict[Node, Any], nodes: Iterable[Node], pull_back: PullBack, add: Callable[[Node, Any, Any], Any]
 ) -> None:
-    """The chain rule, applied to a whole graph: each node hands on its cotangent, and what arrives at one node adds up.
+    """The chain rule, applied to a whole graph: each node passes contributions to its inputs, where they add up.
 
     Args:
         cotangents: the cotangent of each root.
         nodes: the nodes to visit, latest first: each comes after everything that used it, so its cotangent is complete.
-        pull_back: called with a node and its cotangent; gives the index of an input and the contribution to it, or None
+        pull_back: called with a node and its cotangent; yields the index of an input and its contribution, or None
             for no contribution, for each input that gets one.
         add: called with a node, the contributions that it has got so far, and one more; returns the sum.
     """
@@ -269,12 +269,12 @@ def backward_walk(
 
     Args:
         cotangents: the cotangent of each root, where the walk starts.
-        nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
+        nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` return them.
         targets: the nodes whose cotangents are wanted; the walk does not go beyond them. By default all leaves.
         also: further nodes whose cotangents are wanted; the walk continues beyond them.
-        free: forget each node's inputs on the way, so that memory falls as the walk proceeds.
-        spend: mark each node as spent on the way: it stays to be looked at.
-        observer: sees every cotangent and every contribution, in the order of the walk.
+        free: True to forget each node's inputs on the way, so that memory falls as the walk proceeds.
+        spend: True to mark each node as spent on the way, so that it stays for inspection.
+        observer: the observer of every cotangent and contribution, in the order of the walk.
 
     Returns:
         The cotangent of each target that was reached.
@@ -283,7 +283,7 @@ def backward_walk(
     allowed = None if targets is None else set(nodes)
     watched = allowed is not None or observer is not None
     recorded = any([isinstance(g, Node) for g in cotangents.values()])  # noqa: C419  # quicker than a generator
-    summed: set[Node] = set()  # nodes whose sum is an array of our own, safe to add to in place
+    summed: set[Node] = set()  # nodes whose sum is an array made here, safe to add to in place
 
     def pull_back(node: Node, g: Any) -> Iterable[tuple[int, Any]]:
         if observer is not None:
@@ -319,7 +319,7 @@ def backward_walk(
 def _let_through(
     node: Node, contributions: Iterable[tuple[int, Any]], allowed: set[Node] | None, observer: Observer | None
 ) -> list[tuple[int, Any]]:
-    """The contributions of a node that lead to a target. The observer is told of each."""
+    """The contributions of a node that lead to a target. The observer gets each of them."""
     inputs = node.inputs
     found = [(i, c) for i, c in contributions if c is not None and (allowed is None or inputs[i] in allowed)]
     if observer is not None:
@@ -333,7 +333,7 @@ def forward_walk(tangents: dict[Node, Any], nodes: list[Node]) -> dict[Node, Any
 
     Args:
         tangents: the tangent of each node where the walk starts.
-        nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` give them.
+        nodes: the nodes to visit, latest first, as ``ancestors`` and ``leading_to`` return them.
 
     Returns:
         The tangent of every visited node.
@@ -352,11 +352,11 @@ def forward_walk(tangents: dict[Node, Any], nodes: list[Node]) -> dict[Node, Any
 def named(name: str, value: Any, role: str = "value") -> Any:
     """Label a value, a gate for instance, with the current layer and time step; return it unchanged.
 
-    Pictures, per-gate tables and comparisons find it by that label. Plain arrays pass through untouched, so a cell that
+    Pictures, per-gate tables and comparisons find it by that label. Plain arrays are returned unchanged, so a cell that
     labels its gates still runs on them.
 
     Args:
-        name: what the model calls it, "f" for a forget gate.
+        name: the value's name in the model, such as "f" for a forget gate.
         value: a Tensor, or an object array of Scalars, or a plain array.
         role: "input", "output", "state" or "value".
 
@@ -383,5 +383,5 @@ def named(name: str, value: Any, role: str = "value") -> Any:
 
 
 def _attach(node: Node, label: Label) -> None:
-    if label not in node.labels:  # as where the same initial state starts a loop twice
+    if label not in node.labels:  # for example if the same initial state starts two loops
         node.labels = (*node.labels, label)

@@ -1,8 +1,8 @@
-"""The graph after ``backward()``: a large one is freed, a small one is kept to be looked at.
+"""The graph after ``backward()``: a large one is freed, a small one is kept for inspection.
 
 A large graph costs memory, so it is freed during the walk. A small one costs next to nothing, and a user may call
 ``backward()`` first and draw afterwards: so the graph of a thread's latest ``backward()`` stays as long as its loss
-does, until the next ``backward()``. It is spent, that is, no gradient can be taken of it again.
+does, until the next ``backward()``. It is spent: no gradient can be computed from it again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def gradients_of(root: Node, cotangent: Any, retain: bool, keep: bool | None, wa
 
 
 def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
-    """Return True if the graph of a ``backward()`` stays to be looked at after its walk.
+    """Return True if the graph of a ``backward()`` is kept for inspection after its walk.
 
     The small graph that an earlier ``backward()`` left is freed, if it still exists.
 
@@ -69,7 +69,7 @@ def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
 
 
 def _is_small(nodes: Sequence[Node]) -> bool:
-    """Return True if nodes are few and hold little; a compiled loop or checkpoint may hold any amount."""
+    """Return True if nodes are few and need little memory; a compiled loop or checkpoint may need any amount."""
     if len(nodes) > MOST_NODES:
         return False
     size = 0

@@ -11,8 +11,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-# A node whose serial number is a multiple of one of these has a knot. They are primes: whatever the number of nodes
-# from one node of a chain to the next, a multiple comes within so many, unless that number is a multiple of both.
+# A node whose serial number is a multiple of one of these has a knot. They are primes: from one node of a chain to the
+# next, the serial number grows by some step, and a multiple occurs regularly unless that step is a multiple of both
+# primes.
 EVERY = (127, 131)
 
 
@@ -36,7 +37,7 @@ class Knot:
     def __init__(self, held: Any) -> None:
         self.held = held
 
-    def __del__(self, dropped: _Dropped = _Dropped()) -> None:  # noqa: B008  # one for all, there as long as this is
+    def __del__(self, dropped: _Dropped = _Dropped()) -> None:  # noqa: B008  # one for all, as long-lived as this
         waiting = dropped.waiting
         waiting.append(self.held)
         self.held = None

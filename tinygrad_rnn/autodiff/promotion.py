@@ -1,8 +1,8 @@
 """NumPy 2's types of results, on NumPy 1 too.
 
 NumPy 1 lets values decide: a float32 number without axes times 2.0 is float64, and a float32 array times a float64
-number stays float32. NumPy 2 lets types alone decide, and a Python number adapts to the array beside it. That is what
-this package promises; so on NumPy 1 results of elementwise operations are brought to the type that they are to have.
+number stays float32. NumPy 2 lets types alone decide, and a Python number adapts to the array beside it. This package
+promises NumPy 2's types; so on NumPy 1 the results of elementwise operations are converted.
 """
 
 from __future__ import annotations

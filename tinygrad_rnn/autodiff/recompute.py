@@ -1,4 +1,4 @@
-"""``checkpoint``: forget what a function computes on its way, and compute it again when the backward pass needs it."""
+"""``checkpoint``: forget the intermediate values of a function, and compute them again for the backward pass."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .trees import leaves, tree_map
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with the same values and gradients as ``f`` that stores its inputs and results alone.
+    """A function with the same values and gradients as ``f`` that stores only its inputs and results.
 
-    What ``f`` computes on its way is computed again in the backward pass: memory for time. Over a long sequence,
+    Intermediate values of ``f`` are computed again in the backward pass: less memory, more time. Over a long sequence,
     checkpointing every √T steps brings memory from T down to about 2√T, for one more forward pass.
 
     Args:
-        f: a pure function of arrays and trees of them, which gives an array or a tree; it may use Tensors from
+        f: a pure function of arrays and trees of them, which returns an array or a tree; it may use Tensors from
             outside, and they get their gradients. Draw random numbers before, and pass them in.
 
     Raises:
-        RuntimeError: (in the backward pass) ``f`` gave other values the second time, or the data of a Tensor that it
+        RuntimeError: (in the backward pass) ``f`` had other results the second time, or the data of a Tensor that it
             uses was replaced in between.
 
     Source: Chen et al., "Training deep nets with sublinear memory cost" (2016).
@@ -64,7 +64,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _kept(a: Any) -> Any:
-    """An argument, copied if it is the caller's array: it will be needed again, and the caller may change it."""
+    """An argument, copied if it is the caller's array: it is needed again, and the caller may change it."""
     return np.array(a) if isinstance(a, np.ndarray) and a.dtype != object else a
 
 
@@ -83,7 +83,7 @@ class _Checkpoint(Expandable):
 
     Args:
         again: runs the function on the same arguments.
-        results: what it gave, in the order of its leaves; the graph behind them is not kept.
+        results: its results, in the order of their leaves; the graph behind them is not kept.
         began: the serial number of the moment before it ran.
     """
 
@@ -116,7 +116,7 @@ class _Checkpoint(Expandable):
         same = len(found) == len(self._values) and all(map(_same, found, self._values))
         if not same:
             raise RuntimeError(
-                "checkpoint: the function gave other values when it ran again. It must be pure: draw random numbers "
+                "checkpoint: the function had other results when it ran again. It must be pure: draw random numbers "
                 "before and pass them in, and update parameters after the backward pass."
             )
         return found

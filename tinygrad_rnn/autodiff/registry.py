@@ -7,11 +7,11 @@ tangent of the result:
     vjp(g, ans, *args, **kwargs)      g: cotangent of the result, ans: the result of the forward pass
     jvp(v, ans, *args, **kwargs)      v: tangent of the argument
 
-Rules are written in plain NumPy as well. Fed ndarrays they are the first-order backward pass at NumPy's speed; fed
-Tensors the very same rules are recorded, and that is what higher derivatives are. So nothing here, nor in any file of
-rules, knows what a Tensor is. In return a rule keeps to four habits: it calls only registered functions; it branches on
-shapes, dtypes and keywords, never on values; it assigns into nothing; and it leaves un-broadcasting and dtypes to the
-backward pass, which settles both in one place.
+Rules are written in plain NumPy as well. Called with ndarrays, they are the first-order backward pass at NumPy's speed;
+called with Tensors, the same rules are recorded, which makes higher derivatives possible. So neither this file nor any
+file of rules knows what a Tensor is. In return a rule keeps four habits: it calls only registered functions; it
+branches on shapes, dtypes and keywords, never on values; it assigns into nothing; and it leaves un-broadcasting and
+dtypes to the backward pass, which handles both in one place.
 
 There are four ways to declare one:
 
@@ -20,7 +20,7 @@ There are four ways to declare one:
     linear_in_all(f, transpose)       the same for any number of arguments
     primitive(f, vjps, jvps)          anything else
 
-``overrides`` then says which NumPy function a primitive, or a plain composition of primitives, stands for.
+``overrides`` then names the NumPy function that a primitive, or a plain composition of primitives, replaces.
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ PLAIN: set[Callable[..., Any]] = set()
 class Primitive:
     """A differentiable function: forward, vjp and jvp side by side.
 
-    Called like a function. Where an argument speaks NumPy's ``__array_function__`` protocol (a Tensor does), the call
-    is handed to it, as NumPy's own functions do; on plain arrays it just runs ``forward``.
+    It is called like a function. If an argument has NumPy's ``__array_function__`` protocol (a Tensor does), the call
+    is passed to that protocol, as NumPy's own functions do; on plain arrays it just runs ``forward``.
 
     Attributes:
-        name: what errors and pictures call it.
+        name: the name in errors and pictures.
         forward: the function, on arrays.
-        vjps: one rule per positional argument, None where there is nothing to differentiate (an axis, a condition).
+        vjps: one rule per positional argument, None for an argument without a derivative (an axis, a condition).
             A function of any number of arrays has one rule for all of them, ``vjps(wanted, g, ans, *args, **kwargs)``,
-            which gives the cotangents of the arguments whose indices are in ``wanted``.
-        jvps: likewise one per argument; or one rule ``jvps(tangents, ans, *args, **kwargs)`` for all, in which a
-            tangent is None where there is none.
-        outputs: True if ``forward`` gives a tuple of arrays.
+            which returns the cotangents of the arguments whose indices are in ``wanted``.
+        jvps: likewise one per argument; or one rule ``jvps(tangents, ans, *args, **kwargs)`` for all, in which the
+            tangent of an argument that doesn't change is None.
+        outputs: True if ``forward`` returns a tuple of arrays.
         by_element: True if it acts on each element by itself; the compiler may then run many steps at once.
         is_linear: True if it was declared linear, so that its jvp is the function itself.
-        is_single: True if it was made for one node, and holds what belongs to that.
-        passes_on: how many of its arguments it gives back as they are, if it is there for its rules alone.
+        is_single: True if it was made for one node, and holds that node's data.
+        passes_on: the number of arguments that it returns unchanged, for a primitive that exists for its rules alone.
     """
 
     __slots__ = ("by_element", "forward", "is_linear", "is_single", "jvps", "name", "outputs", "passes_on", "vjps")
@@ -87,7 +87,7 @@ class Primitive:
         return _remains(self.name, self.outputs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run it, or have an argument that speaks NumPy's protocol run it."""
+        """Run the function, or let an argument with NumPy's protocol run it."""
         for argument in args:
             kind = argument.__class__
             if kind in DIRECT and not kwargs:
@@ -118,11 +118,11 @@ def _remains(name: str, outputs: bool) -> Primitive:
 
 
 def _freed(*args: Any, **kwargs: Any) -> Any:
-    raise RuntimeError("this operation was let go of with its graph")
+    raise RuntimeError("this operation was freed with its graph")
 
 
 def name_of(f: Callable[..., Any]) -> str:
-    """The name that users know a function by: ``tanh``, ``linalg.inv``, ``fft.fft``."""
+    """The public name of a function: ``tanh``, ``linalg.inv``, ``fft.fft``."""
     name = getattr(f, "__name__", None) or repr(f)
     module = getattr(f, "__module__", None) or ""
     for part in ("linalg", "fft"):
@@ -153,7 +153,7 @@ def elementwise(f: Callable[..., Any], *derivatives: Rule | int | None, name: st
     Args:
         f: the function.
         derivatives: for each argument its derivative ``d(ans, *args, **kwargs)``, or 1, -1 or 0, or None.
-        name: what to call it, by default the name of ``f``.
+        name: the name of the primitive, by default that of ``f``.
     """
     rules = [None if d is None else _scale(d, len(derivatives)) for d in derivatives]
     return primitive(f, rules, rules, name=name, by_element=True)
@@ -165,7 +165,7 @@ def linear(f: Callable[..., Any], *transposes: Rule | None, name: str | None = N
     Args:
         f: the function.
         transposes: for each argument its vjp rule, the transpose of that linear map.
-        name: what to call it, by default the name of ``f``.
+        name: the name of the primitive, by default that of ``f``.
     """
 
     def push_forward(i: int) -> Rule:
@@ -183,7 +183,7 @@ def linear_in_all(f: Callable[..., Any], transpose: Rule, name: str | None = Non
     Args:
         f: the function.
         transpose: one vjp rule for all arguments, ``transpose(wanted, g, ans, *args, **kwargs)``.
-        name: what to call it, by default the name of ``f``.
+        name: the name of the primitive, by default that of ``f``.
     """
 
     def push_forward(tangents: Sequence[Any], ans: Any, *args: Any, **kwargs: Any) -> Any:
@@ -209,10 +209,10 @@ def primitive(
     Args:
         f: the function.
         vjps: one rule per argument, or one for all.
-        jvps: likewise.
-        name: what to call it, by default the name of ``f``.
-        outputs: whether ``f`` gives a tuple of arrays.
-        by_element: whether it acts on each element by itself, though its rules select and don't scale.
+        jvps: one rule per argument, or one for all.
+        name: the name of the primitive, by default that of ``f``.
+        outputs: whether ``f`` returns a tuple of arrays.
+        by_element: whether it acts on each element by itself, although its rules select and don't scale.
     """
     op = Primitive(name or name_of(f), f, vjps, jvps, outputs)
     op.by_element = by_element

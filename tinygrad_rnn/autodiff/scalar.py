@@ -76,7 +76,7 @@ class Scalar(NumberNode):
 
     @staticmethod
     def _record(op: Operation, result: float, inputs: tuple[Any, ...], slopes: tuple[float, ...]) -> Scalar:
-        """A new node: the result, what it was made of, and the local derivatives towards each input."""
+        """A new node with the result, its inputs, and the local derivatives towards each of them."""
         edges = [i for i, x in enumerate(inputs) if isinstance(x, Scalar) and x.requires_grad]
         node = Scalar(result, requires_grad=bool(edges) and context.recording)
         node.scope = context.scope
@@ -92,7 +92,7 @@ class Scalar(NumberNode):
         Args:
             gradient: the cotangent to start with.
             retain_graph: retain the graph for another ``backward()``; by default it is freed on the way, or kept.
-            keep: keep the graph to be looked at. By default a small one is kept until the next ``backward()``.
+            keep: keep the graph for inspection. By default a small one is kept until the next ``backward()``.
 
         Raises:
             RuntimeError: nothing here requires a gradient, or the graph was freed.

@@ -15,7 +15,7 @@ def scalars(array: Any, requires_grad: bool = True, name: str | None = None) -> 
     Args:
         array: numbers, of any shape.
         requires_grad: True if gradients are wanted for them.
-        name: each Scalar is called this and its index: ``W[0,1]``.
+        name: the first part of each Scalar's name; its index follows: ``W[0,1]``.
 
     Example:
         >>> import numpy as np

@@ -1,7 +1,7 @@
 """The rest of a Scalar: more functions with their derivatives, operators made of others, comparisons, printing.
 
 Read ``scalar.py`` first. It has everything that differentiation needs, and the rules of ``+``, ``*`` and ``tanh``;
-those here are of the same kind.
+the rules here are of the same kind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Operation(NamedTuple):
     """The name of the operation that made a Scalar, for errors and pictures."""
 
     name: str
-    is_single: bool = False  # as of a primitive that was made for one node
+    is_single: bool = False  # as for a primitive made for one node
 
 
 POWER, EXP, LOG = Operation("power"), Operation("exp"), Operation("log")
@@ -81,7 +81,7 @@ class NumberNode(InPlaceOperators, Node):
         return self._power(other, self)
 
     def _power(self, base: Number, exponent: Number) -> Any:
-        """Base to the power exponent; the slope towards a base of 0 is 0 where the exponent is, as 0·x is."""
+        """Base to the power exponent; if base and exponent are 0, the slope towards the base is 0."""
         b, e = value(base), value(exponent)
         if b == 0 and e < 0:
             raise ZeroDivisionError(f"division by zero: power: {b} ** {e}")
@@ -107,7 +107,7 @@ class NumberNode(InPlaceOperators, Node):
         return self**-1.0 * other
 
     def _is_updated_in_place(self) -> bool:
-        # Outside of no_grad(), += sums up a loss; but where a gradient has arrived an update is meant, to be refused.
+        # Outside of no_grad(), += sums up a loss; but once a gradient has arrived an update is meant: an error.
         return self.is_leaf and self.requires_grad and not (context.recording and self.grad is None)
 
     # --- comparisons and printing ------------------------------------------------------------------------------------
@@ -148,5 +148,5 @@ def is_number(x: Any) -> bool:
 
 
 def value(x: Any) -> Any:
-    """The plain number of a Scalar; anything else as it is."""
+    """The plain number of a Scalar; any other object as it is."""
     return x.data if isinstance(x, NumberNode) else x

@@ -18,9 +18,9 @@ class Scope(NamedTuple):
     """The place in a model where a value was made.
 
     Attributes:
-        layer: which layer of a stack (0, 1, ...), or a name ("encoder"); nested ones are joined by dots.
-        step: which time step, counted from 1 as in the articles; 0 is the initial state.
-        owner: the module that was running. Its ``describe()``, if any, tells what input it takes.
+        layer: the index of a layer in a stack (0, 1, ...), or a name ("encoder"); nested names are joined by dots.
+        step: the time step, counted from 1 as in the articles; 0 is the initial state.
+        owner: the module that was running. Its ``describe()``, if any, describes the input it takes.
         within: the scope of the step that the loop runs in; None for a loop that is not inside a step of another.
         cell: the cell whose step it is.
     """
@@ -33,7 +33,7 @@ class Scope(NamedTuple):
 
     @property
     def outermost_step(self) -> int | None:
-        """The time step of the outermost loop: that of a sentence, where an inner loop goes over its words."""
+        """The time step of the outermost loop: for example the sentence, if an inner loop goes over its words."""
         return self.step if self.within is None else self.within.outermost_step
 
     def __str__(self) -> str:
@@ -69,16 +69,16 @@ class Context(threading.local):
 
     recording: bool = True
     scope: Scope = NOWHERE
-    anomaly: Any = None  # set by detect_anomaly: told of each new node, and observes each backward walk
-    collector: Any = None  # set by who collects named values: called with each label and value
+    anomaly: Any = None  # set by detect_anomaly: receives each new node, and observes each backward walk
+    collector: Any = None  # set by code that collects named values: called with each label and value
     trace: Any = None  # set by the compiler while it traces: takes every operation, and runs none
 
 
 context = Context()
 
-# One entry for every trace that runs in some thread: while it is empty, operations needn't ask for theirs.
+# One entry for every trace that runs in some thread: while it is empty, operations needn't look for a trace.
 traces: list[Any] = []
-watches: list[Any] = []  # likewise for every detect_anomaly
+watches: list[Any] = []  # one entry for every detect_anomaly
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def enable_grad() -> Iterator[None]:
 def scope(layer: int | str | None = None, step: int | None = None, owner: Any = None) -> Iterator[None]:
     """Mark what is recorded inside as belonging to a layer, a time step, a module.
 
-    What isn't given stays as it is outside; a layer inside a layer is joined to it by a dot.
+    Arguments that aren't given stay as they are outside; the name of a layer inside a layer is joined to it by a dot.
 
     Args:
         layer: index or name of the layer.
@@ -166,7 +166,7 @@ def of_loop(outside: Scope) -> Scope:
 
 @contextmanager
 def resumed(where: Scope) -> Iterator[None]:
-    """Be where something was made: what is recorded inside belongs there.
+    """A context in which new nodes belong to the scope of an earlier node.
 
     Args:
         where: the scope of a node.

@@ -1,4 +1,4 @@
-"""A table of short texts, written as plain text, Markdown or HTML: what every report is made of."""
+"""A table of short texts, written as plain text, Markdown or HTML: the format of all reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Table(NamedTuple):
     """Rows of cells under a header.
 
     Attributes:
-        title: what stands above it; empty for nothing.
+        title: the text above the table; empty for none.
         header: the name of each column.
         rows: the cells, as many in each row as there are columns.
     """
@@ -52,7 +52,7 @@ class Table(NamedTuple):
         """A ``<table>`` with the title as its caption; every cell escaped.
 
         Args:
-            marked: words that are the class of every cell that consists of them, for a style sheet to colour.
+            marked: words that become the CSS class of the cells that consist of them.
         """
 
         def opened(tag: str, cell: str) -> str:
@@ -72,7 +72,7 @@ class Table(NamedTuple):
         return self.markdown()
 
 
-# What Markdown takes for markup wherever it stands; an underscore only at the end of a word, a bracket only in a link.
+# Characters that are markup in any place; an underscore is so only at the end of a word, a bracket only in a link.
 MARKUP = re.compile(r"[\\`*<>|&~$#]|(?<![^\W_])_|_(?![^\W_])|\](?=[(\[:])")
 
 
@@ -87,7 +87,7 @@ def in_markdown(text: str) -> str:
 
 
 class Tabular:
-    """A base for results that are shown as a table: printed, in a shell, in a notebook. Subclasses write ``table``."""
+    """A base for results that are shown as a table: printed, in a shell, in a notebook. Subclasses define ``table``."""
 
     def table(self) -> Table:
         """The table."""

@@ -1,10 +1,10 @@
 """Tensor: a NumPy array that remembers how it was made.
 
-A Tensor *is* a node of the graph. It speaks NumPy's own protocols, ``__array_ufunc__`` and ``__array_function__``, so a
-model is written in plain NumPy: ``np.tanh(x @ U + h @ W + b)`` runs unchanged on ndarrays, where it is just NumPy,
-and on Tensors, where every operation is also recorded. There is no wrapped namespace to import.
+A Tensor *is* a node of the graph. It implements NumPy's protocols ``__array_ufunc__`` and ``__array_function__``, so a
+model is written in plain NumPy: ``np.tanh(x @ U + h @ W + b)`` runs unchanged on ndarrays, and on Tensors, where every
+operation is also recorded. There is no wrapped namespace to import.
 
-Ownership: ``tensor(a)`` copies, constants that enter an operation are copied, and a result belongs to its node. Nobody
+Ownership: ``tensor(a)`` copies, constants that enter an operation are copied, and a result belongs to its node. Nothing
 writes to an array that a node holds; an update *rebinds* a parameter's data to a new array. So the backward pass always
 sees the values of the forward pass.
 """
@@ -57,7 +57,7 @@ bare_object = object.__new__
 
 ONE, OTHER = EVERY
 
-# The functions that ``np.add.reduce`` and its like are equal to; NumPy's own Python code calls these.
+# The functions equal to ``np.add.reduce`` and the like, which NumPy's own Python code calls.
 REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.add: np.sum,
     np.multiply: np.prod,
@@ -67,7 +67,7 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A NumPy function as the method that ndarrays have by that name."""
+    """A NumPy function as the ndarray method of that name."""
 
     def method(self: Tensor, *args: Any, **keywords: Any) -> Any:
         return call(function, (self, *args), keywords)
@@ -78,13 +78,13 @@ def _as_method(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Tensor(InPlaceOperators, ArrayNode):
-    """An array in the graph. Make one with ``tensor(...)``; operations on Tensors give Tensors.
+    """An array in the graph. Make one with ``tensor(...)``; operations on Tensors return Tensors.
 
     Attributes:
-        grad: the gradient, an ndarray of the same shape and dtype, left on leaves by ``backward()``, and on what was
-            asked to ``retain_grad()`` (a Tensor after ``backward(create_graph=True)``); None before.
-        requires_grad: whether a gradient is wanted for it, or for something that it was made of.
-        name: what pictures and reports call it.
+        grad: the gradient, an ndarray of the same shape and dtype, set by ``backward()`` on leaves and on nodes with
+            ``retain_grad`` (a Tensor after ``backward(create_graph=True)``); None before.
+        requires_grad: whether a gradient is wanted for it, or for one of its ancestors.
+        name: the name in pictures and reports.
         scope: the layer and time step in which it was made.
     """
 
@@ -184,7 +184,7 @@ class Tensor(InPlaceOperators, ArrayNode):
             raise TypeError("len() of a Tensor without axes")
         return self._data.shape[0]
 
-    if not TYPE_CHECKING:  # else a type checker would take every attribute for one that there is
+    if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("_"):
@@ -211,7 +211,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         if spec and self.size != 1:
             raise TypeError(
                 f"a Tensor of shape {self.shape} takes no format {spec!r}: one number does, such as x.mean() or x[0]; "
-                "np.array2string(x.numpy(), precision=3) writes them all"
+                "np.array2string(x.numpy(), precision=3) formats them all"
             )
         return format(self.item(), spec) if spec else super().__format__(spec)
 
@@ -231,7 +231,7 @@ class Tensor(InPlaceOperators, ArrayNode):
             gradient: the cotangent to start with, of the same shape; 1 by default for a Tensor with one element.
             retain_graph: retain the graph for another ``backward()``; by default it is freed on the way, or kept.
             create_graph: record the backward pass too, so that the gradients can be differentiated; retains the graph.
-            keep: keep the graph to be looked at (by ``draw``, ``compare``, ``explanation``) as long as this Tensor.
+            keep: keep the graph for inspection (by ``draw``, ``compare``, ``explanation``) as long as this Tensor.
                 By default a small one is kept (10,000 operations and 4 MiB at most, nothing compiled or
                 checkpointed), until the next ``backward()``; False frees it in any case.
 
@@ -258,7 +258,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         retain = retain_graph or create_graph
         for leaf, g in gradients_of(self, seed, retain, keep, context.anomaly).items():
             if create_graph and not isinstance(g, Tensor):
-                g = constant(g)  # of a step function, whose derivative is 0 whatever its argument
+                g = constant(g)  # for a step function, whose derivative is 0 everywhere
             total = g if leaf.grad is None else leaf.grad + g
             leaf.grad = total if total.__class__ is ndarray or isinstance(total, Tensor) else np.asarray(total)
 
@@ -301,12 +301,12 @@ class Tensor(InPlaceOperators, ArrayNode):
         raise errors.complex_refused("complex()")
 
     def _plain(self, how: str) -> Any:
-        if self.requires_grad and not self.is_spent:  # of one that backward() went over no gradient can be lost
+        if self.requires_grad and not self.is_spent:  # after backward(), no gradient can be lost
             raise errors.silent_detour(how, self.scope)
         return self._readable(how)
 
     def _readable(self, how: str) -> Any:
-        """The value, for code that wants to look at it; while a function is traced, it has none to look at."""
+        """The value, for code that reads it; while a function is traced, there is no value, which is an error."""
         if traces and context.trace is not None:
             raise errors.no_value(how)
         return self._data
@@ -421,7 +421,7 @@ class Tensor(InPlaceOperators, ArrayNode):
     def __ge__(self, other: Any) -> Any:
         return _compared(operator.ge, self, other)
 
-    # So are those of what combines conditions.
+    # So are the results of operators that combine conditions.
 
     __and__ = __rand__ = _as_method(np.bitwise_and)
     __or__ = __ror__ = _as_method(np.bitwise_or)
@@ -613,15 +613,15 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
     try:
         return implementation(*args, **keywords)
     except np.exceptions.AxisError as error:
-        if error.axis is None:  # it was explained already, where it arose
+        if error.axis is None:  # it was explained already at its origin
             raise
         raise errors.explained(error, name_of(function), list(map(value_of, args)), context.scope) from error
 
 
 class Argument(Tensor):
-    """An argument of a function that is being differentiated: a leaf, and nobody's parameter.
+    """An argument of a function that is being differentiated: a leaf that is no parameter.
 
-    In-place operators make new values of it, so a function may be written with ``x += 1``, as for numbers.
+    In-place operators rebind it to a new value, so a function may use ``x += 1``, as for numbers.
     """
 
     __slots__ = ()
@@ -648,9 +648,9 @@ def tensor(data: Any, requires_grad: bool = False, dtype: Any = None, name: str 
 
     Args:
         data: array, nested lists of numbers, or one number. Copied.
-        requires_grad: whether ``backward()`` is to leave its gradient in ``.grad``.
+        requires_grad: whether ``backward()`` stores its gradient in ``.grad``.
         dtype: element type; by default NumPy's.
-        name: what pictures and reports call it.
+        name: the name in pictures and reports.
 
     Raises:
         TypeError: the elements aren't real numbers; or they are integers or booleans and a gradient is asked for.

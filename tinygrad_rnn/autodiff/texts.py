@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Return a text on one line, in which whatever a terminal or a page might obey is written out, as Python does.
+    r"""Return a text on one line, with characters that could control a terminal or a page escaped as in Python.
 
-    Those are line ends, control characters (of which terminals make colours, titles and links), signs that turn the
-    direction of writing round, and halves of a character.
+    These are line ends, control characters (with which terminals make colours, titles and links), signs that reverse
+    the direction of writing, and halves of a character.
 
     Example:
         >>> printable("W\x1b[31m\n"), printable("W² hₜ 权重")

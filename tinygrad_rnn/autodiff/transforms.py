@@ -1,8 +1,8 @@
 """Functions of functions: ``grad``, ``value_and_grad``, ``vjp``, ``jvp``, ``linearize``.
 
-Each runs the function on fresh leaves and walks the recorded graph to them. Nesting needs no levels: where an
-argument is itself a Tensor of an outer graph, its fresh leaf is an identity node over it, and the walk is recorded,
-so that it can be differentiated in turn, exactly if the graph reaches another Tensor that requires a gradient.
+Each runs the function on fresh leaves and walks the recorded graph to them. Nesting needs no levels: if an argument is
+itself a Tensor of an outer graph, its fresh leaf is an identity node over it, and the walk is recorded, so that it can
+be differentiated in turn. It is recorded exactly if the graph reaches another Tensor that requires a gradient.
 
 Results are plain arrays on the outside, and Tensors where the walk was recorded.
 """
@@ -27,7 +27,7 @@ identity = elementwise(lambda x: x, 1, name="identity")
 
 
 def _fresh(x: Any) -> Tensor:
-    """A leaf of its own over an argument: gradients can be asked for it and no other use of the same array."""
+    """A new leaf over an argument, whose gradient doesn't include other uses of the same array."""
     if isinstance(x, Tensor):
         if x.requires_grad:
             return apply(identity, (x,))
@@ -49,7 +49,7 @@ def _one_number(y: Any) -> Tensor:
     """The result of a function that ``grad`` differentiates, checked to be one number."""
     if not isinstance(y, (Tensor, np.ndarray, np.number, int, float)):
         raise TypeError(
-            f"grad(): the function gives a {type(y).__name__}, not one number. Return the number; has_aux=True of "
+            f"grad(): the function returns a {type(y).__name__}, not one number. Return the number; has_aux=True of "
             "value_and_grad is for a pair of it and anything else."
         )
     value = _as_tensor(y)
@@ -67,7 +67,7 @@ def _handed_out(result: Any, recorded: bool) -> Any:
 
 
 def _own_number(a: Any) -> Any:
-    """A copy that is the caller's own: an array, or a number where there are no axes."""
+    """A copy that is the caller's own: an array, or a number if there are no axes."""
     return np.array(a)[()]
 
 
@@ -97,7 +97,7 @@ class _Run:
         return leading_to(nodes, self.targets), beyond
 
     def gradients(self, outputs: Sequence[Tensor], cotangents: Sequence[Any], keep: bool = False) -> list[Any]:
-        """The cotangent of each chosen argument, as trees like them; zeros where the result doesn't depend on it."""
+        """The cotangent of each chosen argument, as trees like them; zeros if the result doesn't depend on it."""
         nodes, beyond = self.graph(outputs)
         self.recorded = recorded = beyond or (self.recording and any(isinstance(g, Tensor) for g in cotangents))
         cotangents = [_as_tensor(g) if recorded else value_of(g) for g in cotangents]
@@ -113,7 +113,7 @@ class _Run:
         ]
 
     def close(self) -> None:
-        """Turn this run's own leaves into constants: nobody can ask for their gradients any more."""
+        """Turn this run's own leaves into constants: no gradient can be computed for them any more."""
         for leaf in self.targets:
             leaf.requires_grad = leaf.requires_grad and not leaf.is_leaf
 
@@ -125,15 +125,15 @@ def _numbers(argnums: int | Sequence[int]) -> tuple[int, ...]:
 def value_and_grad(
     f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
 ) -> Callable[..., tuple[Any, Any]]:
-    """A function that gives the value of ``f`` and its gradient.
+    """A function that returns the value of ``f`` and its gradient.
 
     Args:
-        f: gives one number (or, with ``has_aux``, a pair of it and anything else).
-        argnums: which argument(s) to differentiate by; each an array, a number or a tree of them.
-        has_aux: whether ``f`` gives a pair.
+        f: a function that returns one number (or, with ``has_aux``, a pair of a number and any other object).
+        argnums: the position(s) of the argument(s) to differentiate by; each an array, a number or a tree of them.
+        has_aux: whether ``f`` returns a pair.
 
     Returns:
-        A function of the same arguments that gives ``(value, gradient)``; the gradient has the shape of the argument,
+        A function of the same arguments that returns ``(value, gradient)``; the gradient is shaped as the argument,
         or is a tuple of such if ``argnums`` is a sequence.
 
     Example:
@@ -159,15 +159,15 @@ def value_and_grad(
 
 
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives the gradient of ``f``, which gives one number.
+    """A function that returns the gradient of ``f``, which returns one number.
 
     Args:
-        f: gives one number.
-        argnums: which argument(s) to differentiate by; each an array, a number or a tree of them.
+        f: a function that returns one number.
+        argnums: the position(s) of the argument(s) to differentiate by; each an array, a number or a tree of them.
 
     Returns:
-        A function of the same arguments that gives the gradient, in the shape of the argument. It can be differentiated
-        again: ``grad(grad(f))``.
+        A function of the same arguments that returns the gradient, in the shape of the argument. It can be
+        differentiated again: ``grad(grad(f))``.
 
     Example:
         >>> import numpy as np
@@ -187,7 +187,7 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
 
 
 def both_ways(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]], Callable[..., Any]]:
-    """The value of ``f``, and the two walks through what it recorded: ``(value, pull_back, push_forward)``."""
+    """The value of ``f``, and the two walks through its recorded graph: ``(value, pull_back, push_forward)``."""
     run = _Run(f, primals, range(len(primals)), {})
     outputs = [_as_tensor(y) for y in leaves(run.result)]
     nodes, beyond = run.graph(outputs)
@@ -224,12 +224,12 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     """The value of ``f``, and a function that takes a cotangent of it back to the arguments (reverse mode).
 
     Args:
-        f: gives an array, or a tree of them.
-        primals: its arguments, arrays or trees of them.
+        f: a function that returns an array or a tree of arrays.
+        primals: the arguments of ``f``, arrays or trees of them.
 
     Returns:
-        ``(value, pull_back)``; ``pull_back(cotangent)``, with a cotangent like the value, gives one cotangent for each
-        argument. It can be called any number of times.
+        ``(value, pull_back)``; ``pull_back(cotangent)``, with a cotangent like the value, returns a tuple with one
+        cotangent for each argument. It can be called any number of times.
 
     Example:
         >>> import numpy as np
@@ -245,14 +245,14 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
 def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """The value of ``f``, and a function that takes tangents of the arguments forward to it (forward mode).
 
-    The mirror image of ``vjp``.
+    This is the counterpart of ``vjp``.
 
     Args:
-        f: gives an array, or a tree of them.
-        primals: its arguments, arrays or trees of them.
+        f: a function that returns an array or a tree of arrays.
+        primals: the arguments of ``f``, arrays or trees of them.
 
     Returns:
-        ``(value, push_forward)``; ``push_forward(*tangents)``, one like each argument, gives the tangent of the value.
+        ``(value, push_forward)``; ``push_forward(*tangents)``, one for each argument, returns the value's tangent.
         It can be called any number of times.
 
     Example:
@@ -270,8 +270,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     """The value of ``f`` and its derivative in a direction (forward mode).
 
     Args:
-        f: gives an array, or a tree of them.
-        primals: its arguments, a sequence of arrays or trees of them.
+        f: a function that returns an array or a tree of arrays.
+        primals: the arguments of ``f``, a sequence of arrays or trees of them.
         tangents: the direction, in the same shape.
 
     Returns:

@@ -1,7 +1,7 @@
 """Trees of arrays: nested tuples, lists, dicts and NamedTuples, taken apart and put together again.
 
-An object of another class joins in by two methods: ``_tree_children()``, which gives its parts, and
-``_tree_rebuild(parts)``, which makes such a tree of new parts; and ``_tree_keys()``, if its parts have names.
+An object of another class takes part through two methods: ``_tree_children()``, which returns its parts, and
+``_tree_rebuild(parts)``, which makes such an object of new parts; and ``_tree_keys()``, if its parts have names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-# Class -> what takes an object of it apart, or None for leaves. Asking each object anew would cost more than that.
+# Class -> the function that returns the parts of its objects, or None for leaves: faster than testing each object.
 TAKES_APART: dict[type, Callable[[Any], list[Any]] | None] = {type(None): lambda tree: []}
 
 
@@ -110,7 +110,7 @@ def unflatten(tree: Any, values: Iterator[Any]) -> Any:
 
 
 def packer(tree: Any) -> Callable[[Sequence[Any]], Any]:
-    """A function that makes a tree of the same shape of its leaves, for who does that often.
+    """A function that makes a tree of the same shape from new leaves, for frequent use.
 
     Example:
         >>> from tinygrad_rnn.autodiff.trees import packer

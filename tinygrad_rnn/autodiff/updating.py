@@ -16,7 +16,7 @@ from .scope import context
 
 
 def recorded_update(name: str, sign: str) -> RuntimeError:
-    """The error for an in-place update of a leaf while operations are recorded, with the loop that works."""
+    """The error for an in-place update of a leaf while operations are recorded, with the right loop."""
     return RuntimeError(
         f"{name} {sign} ... while operations are recorded: {name} is a leaf that requires a gradient, and the result "
         "would be another Tensor, computed from it. Gradient descent by hand is\n"
@@ -46,7 +46,7 @@ def _operator(operate: Callable[[Any, Any], Any], sign: str) -> Callable[[Any, A
 
 
 class InPlaceOperators:
-    """``+=`` and its like: an update of a leaf that requires a gradient, in ``no_grad()``; a new value of all else."""
+    """``+=`` and the like: an update of a leaf that requires a gradient, in ``no_grad()``; a new value of all else."""
 
     __slots__ = ()
 
@@ -64,7 +64,7 @@ class InPlaceOperators:
 
 
 def _new_value(name: str) -> Callable[[Any, Any], Any]:
-    """An in-place operator of arrays, which makes a new array where it can't write into the old one."""
+    """An in-place operator of arrays, which makes a new array if it can't write into the old one."""
     in_place: Callable[[Any, Any], Any] = getattr(np.ndarray, f"__i{name}__")
     plain: Callable[[Any, Any], Any] = getattr(operator, name)
 
@@ -77,7 +77,7 @@ def _new_value(name: str) -> Callable[[Any, Any], Any]:
 class ReadOnlyArray(np.ndarray[Any, Any]):
     """A read-only array, as ``.data`` returns it: ``p.data -= step`` then rebinds the data.
 
-    Python evaluates that as ``p.data = p.data.__isub__(step)``. Whatever NumPy computes from it is a plain array.
+    Python evaluates that as ``p.data = p.data.__isub__(step)``. NumPy's results of it are plain arrays.
     """
 
     __isub__ = _new_value("sub")
@@ -103,7 +103,7 @@ class ReadOnlyArray(np.ndarray[Any, Any]):
         return array[()] if array.ndim == 0 else array
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
-        if not hasattr(function, "_implementation"):  # one of ours, which would ask this array again
+        if not hasattr(function, "_implementation"):  # an operator of this class, which would call this array again
             return function(*_plain(args), **{name: _plain(value) for name, value in keywords.items()})
         result = super().__array_function__(function, types, args, keywords)
         return result.view(np.ndarray) if isinstance(result, ReadOnlyArray) else result
@@ -116,7 +116,7 @@ class ReadOnlyArray(np.ndarray[Any, Any]):
 
 
 def _plain(a: Any) -> Any:
-    """An array, or what a list or tuple holds, as plain arrays."""
+    """A plain array, or the members of a list or tuple as plain arrays."""
     if isinstance(a, (list, tuple)):
         return [_plain(part) for part in a] if isinstance(a, list) else tuple(map(_plain, a))
     return a.view(np.ndarray) if isinstance(a, ReadOnlyArray) else a

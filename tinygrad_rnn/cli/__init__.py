@@ -1,4 +1,4 @@
-"""The command line: ``tinygrad-rnn``, or ``python -m tinygrad_rnn``. Without arguments it gives the tour."""
+"""The command line: ``tinygrad-rnn``, or ``python -m tinygrad_rnn``. Without arguments it runs the tour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMANDS = (
     "tour", "train", "sample", "evaluate", "export", "draw", "derive", "compare", "bench", "info", "cache",
     "completion",
 )  # fmt: skip
-"""A module for each; ``add_to(commands)`` declares the command, and sets the function that runs it."""
+"""The modules of the commands; ``add_to(commands)`` declares a command and sets the function that runs it."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after the program's name; by default those of the process.
 
     Returns:
-        The exit status: 0 if all went well, 1 if a check failed or training diverged, 2 if something has to be asked
-        differently (a bad argument, a file that can't be read or written), 130 after Ctrl-C.
+        The exit status: 0 if all went well, 1 if a check failed or training diverged, 2 if the command has to be
+        changed (a bad argument, a file that can't be read or written), 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "--version")):
@@ -57,14 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _warn  # type: ignore[assignment]  # it takes what it is given
+                warnings.showwarning = _warn  # type: ignore[assignment]  # it takes any exception
                 chosen = build_parser().parse_args(words)
                 return int(chosen.run(chosen))
         finally:
-            _flush()  # here, where an error is still ours to tell
+            _flush()  # here, while an error can still be reported by us
     except Complaint as complaint:
         return _stop(str(complaint), USAGE_ERROR)
-    except BrokenPipeError:  # whoever read our output has stopped reading
+    except BrokenPipeError:  # the reader of our output has stopped reading
         _drop_output()
         return 0
     except OSError as error:
@@ -91,14 +91,14 @@ def _warn(message: Warning | str, *_: Any) -> None:
 
 
 def _print_what_the_terminal_can() -> None:
-    """A character that the terminal doesn't know is written as its number, not an error."""
+    """Print characters that the terminal doesn't know as their numbers, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _flush() -> None:
-    if sys.stdout is not None:  # as it is where there is no console
+    if sys.stdout is not None:  # as it is without a console
         sys.stdout.flush()
 
 

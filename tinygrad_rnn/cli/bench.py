@@ -1,7 +1,7 @@
-"""``bench``: how long a training step takes here, eager and compiled, beside PyTorch's layers if those are installed.
+"""``bench``: the time of a training step, eager and compiled, beside PyTorch's layers if those are installed.
 
-A quick look, in one process. What is worth publishing is measured by ``benchmarks/`` in the repository, with a process
-for each contender.
+This is a quick look, in one process. Figures for publishing are measured by ``benchmarks/`` in the repository, with a
+process for each contender.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def contenders(kind: str, xs: np.ndarray, options: argparse.Namespace) -> dict[str, Callable[[], None]]:
-    """A training step by each of those that are there."""
+    """A training step for each installed contender."""
     cell = CELLS[kind](options.inputs, options.units, seed=options.seed)
     found = {"eager": our_step(cell, cell, xs), "compiled": our_step(cell, compile(cell), xs)}
     if torch_is_there():
@@ -82,7 +82,7 @@ def contenders(kind: str, xs: np.ndarray, options: argparse.Namespace) -> dict[s
 
 
 def our_step(cell: nn.Module, runs: Any, xs: np.ndarray) -> Callable[[], None]:
-    """A training step of a cell, which runs as it is or compiled."""
+    """A training step of a cell, eager or compiled."""
 
     def step() -> None:
         cell.zero_grad()
@@ -92,7 +92,7 @@ def our_step(cell: nn.Module, runs: Any, xs: np.ndarray) -> Callable[[], None]:
 
 
 def timed(step: Callable[[], None]) -> dict[str, Any]:
-    """The quartiles of the time that a step takes, in seconds; the first, which compiles, doesn't count."""
+    """The quartiles of the time of a step, in seconds, without the first one, which compiles."""
     step()
     times: list[float] = []
     while len(times) < LEAST_STEPS or sum(times) < LEAST_SECONDS:

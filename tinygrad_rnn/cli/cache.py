@@ -1,4 +1,4 @@
-"""``cache``: where machine code is kept, and how much of it; ``--clear`` deletes it."""
+"""``cache``: the folder in which machine code is kept, and its size; ``--clear`` deletes it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def add_to(commands: Any) -> None:
         help="the machine code that is kept on disk",
         description="Print the folder in which machine code is kept, its size, its limit, and the number of entries.",
         epilog=f"The environment variable {code_folder.LIMIT_VARIABLE} sets the limit in MiB "
-        f"({code_folder.LIMIT_MIB:g} by default). Beyond it, what was used longest ago is deleted first.",
+        f"({code_folder.LIMIT_MIB:g} by default). Beyond it, the entries used longest ago are deleted first.",
     )
-    parser.add_argument("--clear", action="store_true", help="delete all of it; it is made anew when it is needed")
+    parser.add_argument("--clear", action="store_true", help="delete all of it; it is made again when it is needed")
     o.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it, and delete it if that is asked for."""
+    """Print the facts, and delete the machine code if that is asked for."""
     folder = code_folder.cache_folder()
     entries = code_folder.entries(folder)
     size = sum(entry.size for entry in entries)

@@ -20,19 +20,19 @@ from .references import found, module_and_name, users_code
 WRITERS: dict[str, Callable[[Report], str]] = {".md": Report.markdown, ".html": comparison_page, ".txt": Report.text}
 
 ABOUT = """\
-Hold gradients derived by hand against autograd, with finite differences as the referee. The exit status is 0 if they
+Compare gradients derived by hand with autograd, with finite differences as the referee. The exit status is 0 if they
 agree and 1 if they don't.
 
-DERIVATION is module:function, or file.py:function. It is called as function(parameters, *data) and gives the gradients:
+DERIVATION is module:function, or file.py:function. It is called as function(parameters, *data) and returns gradients:
 a dict of arrays by parameter name; entries such as "delta[4]" are lines of the derivation, and are compared too.
 
-What it is the derivation of stands in the same module:
+The network that it differentiates is in the same module:
 
-    parameters   their values, a dict of arrays (or a function that gives it)
-    data         what else both are called with, a tuple (may be left out)
+    parameters   the parameters' values, a dict of arrays (or a function that returns it)
+    data         a tuple of the other arguments of both functions (may be left out)
     loss         loss(parameters, *data), in plain NumPy
 
-Without a loss there, it is held against the article's worked example: function(parameters, xs, targets), with U, W, V,
+Without a loss there, it is compared with the article's worked example: function(parameters, xs, targets), with U, W, V,
 b, c in the dict, the six inputs (6, 3), and the targets (3, 3) of the steps 4, 5, 6.
 """
 
@@ -46,8 +46,8 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("derivation", metavar="DERIVATION", help="module:function or file.py:function")
-    parser.add_argument("--loss", metavar="REFERENCE", help="the loss, if it stands elsewhere")
-    parser.add_argument("--tolerance", type=o.positive, help="up to which relative error two gradients are equal")
+    parser.add_argument("--loss", metavar="REFERENCE", help="the loss, if it is elsewhere")
+    parser.add_argument("--tolerance", type=o.positive, help="the largest relative error of equal gradients")
     parser.add_argument("--referee", choices=["auto", "always", "never"], default="auto", help="finite differences")
     parser.add_argument("--out", metavar="FILE", help=f"write the report to a file too: {', '.join(WRITERS)}")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
@@ -57,7 +57,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare; 1 if they don't agree."""
+    """Compare; return 1 if the gradients don't agree."""
     path = Path(options.out) if options.out else None
     if path is not None:
         if path.suffix not in WRITERS:
@@ -91,7 +91,7 @@ def compared(options: argparse.Namespace) -> Report:
 
 
 def part(module: Any, name: str, otherwise: Any = None) -> Any:
-    """A part of the user's file beside the derivation, or the result of a function there."""
+    """An object beside the derivation in the user's file; a function there is called for its result."""
     if not hasattr(module, name) and otherwise is None:
         raise Complaint(f"the derivation's module has a loss but no {name!r}: add a dict of arrays of that name.")
     value = getattr(module, name, otherwise)

@@ -1,4 +1,4 @@
-"""``completion``: a script by which a shell completes commands and options."""
+"""``completion``: a script that lets a shell complete commands and options."""
 
 from __future__ import annotations
 

@@ -30,9 +30,9 @@ def add_to(commands: Any) -> None:
         "derive",
         help="backpropagation through time, written out",
         description=f"Write out backpropagation through time of {NAMES}; or of module:name (or "
-        "file.py:name): a loss that your code recorded, a function loss(parameters, *data) beside which "
-        "parameters, and data if there is any, stand in the same file; or a cell, beside which xs stands, and state "
-        "if it has no initial one.",
+        "file.py:name): a loss that your code recorded; a function loss(parameters, *data), with "
+        "parameters, and data if there is any, in the same file; or a cell, with xs and, if it has no initial "
+        "state, state in the same file.",
     )
     add_network(parser)
     form = parser.add_mutually_exclusive_group()
@@ -56,7 +56,7 @@ def add_to(commands: Any) -> None:
         dest="products",
         action="store_const",
         const="over all steps",
-        help="one product over all steps for each weight, in place of one a step",
+        help="one product over all steps for each weight, instead of one for each step",
     )
     parser.add_argument("--columns", action="store_true", help="with vectors as columns, as most articles have them")
     worksheet.add_to(parser)
@@ -66,7 +66,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Derive it, and print or write it; 1 if answers are marked, and some are wrong."""
+    """Derive it, and print or write it; return 1 if answers are marked and some are wrong."""
     if options.out is not None:
         refuse_to_replace([Path(options.out)], options.overwrite)
     answers = worksheet.answers_in(options.answers) if options.answers else None
@@ -101,13 +101,13 @@ def deliver(text: str, out: str | None) -> None:
 
 
 def derivation_of(options: argparse.Namespace) -> Any:
-    """The derivation of a named network, or of what the user's code has."""
+    """The derivation of a named network, or of an object in the user's code."""
     loss = named_loss(options)
     return derive(loss) if loss is not None else derived(options.what)
 
 
 def derived(reference: str) -> Any:
-    """The derivation of what a reference names: a recorded loss, a loss with its parameters, a cell with its inputs.
+    """The derivation of a referenced object: a recorded loss, a loss with its parameters, or a cell with its inputs.
 
     Args:
         reference: ``module:name`` or ``file.py:name``.

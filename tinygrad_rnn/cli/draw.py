@@ -1,4 +1,4 @@
-"""``draw``: a picture of a named network, or of what the user's own code records."""
+"""``draw``: a picture of a named network, or of a value that the user's own code records."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def add_to(commands: Any) -> None:
         "draw",
         help="a picture of a network, unrolled",
         description=f"Draw one of {NAMES}; or module:name (or file.py:name): a loss that your code "
-        "recorded, or a function without arguments that gives one.",
+        "recorded, or a function without arguments that returns one.",
     )
     add_network(parser)
-    parser.add_argument("--level", choices=CHOICES["level"], default="op", help="what one box is (default: op)")
+    parser.add_argument("--level", choices=CHOICES["level"], default="op", help="the meaning of a box (default: op)")
     parser.add_argument("--view", choices=CHOICES["view"], default="unrolled", help="(default: unrolled)")
     parser.add_argument("--direction", choices=CHOICES["direction"], default="forward", help="(default: forward)")
     parser.add_argument("--shapes", action="store_true", help="write the shapes into the boxes")
@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--color", choices=["gradient"], help="colour the boxes by the norm of their gradient")
     parser.add_argument("--formulas", action="store_true", help="write local derivatives and equations")
     parser.add_argument("--highlight", metavar="T,NAME", help="only the paths from the loss of step T to a parameter")
-    parser.add_argument("--title", help="what the picture is called")
+    parser.add_argument("--title", help="the title of the picture")
     parser.add_argument("--film", action="store_true", help=f"the two passes as a film: .{', .'.join(FILMS)}")
     parser.add_argument("--out", metavar="FILE", help=f"where to: .{', .'.join(FORMATS)} (default: NETWORK.svg)")
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")

@@ -1,4 +1,4 @@
-"""``eval``: how many bits a trained model needs for each character of a text."""
+"""``eval``: the number of bits that a trained model needs for each character of a text."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "eval",
         help="bits per character of a trained model on a text",
-        description="Print how many bits a trained model needs for each character (or word) of a text.",
+        description="Print the number of bits that a trained model needs for each character (or word) of a text.",
     )
     parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
-    parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: what was kept from the model)")
+    parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: the unseen end of its own)")
     o.add_encoding(parser)
     o.add_json(parser)
     parser.set_defaults(run=run)
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     symbols = kept_text(model, folder) if options.text is None else text_of(options.text, options.encoding, model)
     with threadpool_limits(limits=1):
         bits = bits_per_symbol(model, symbols)
-    perplexity = float(np.exp2(bits)) if bits < 1024 else math.inf  # of a model that has diverged, say
+    perplexity = float(np.exp2(bits)) if bits < 1024 else math.inf  # for example if the model has diverged
     kind = model.vocabulary.kind
     unknown = model.vocabulary.unknown
     strange = 0 if unknown is None else int(np.count_nonzero(symbols == model.vocabulary.index(unknown)))
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def text_of(path: str, encoding: str | None, model: LanguageModel) -> np.ndarray:
-    """A text in the model's numbers."""
+    """A text as numbers of the model's vocabulary."""
     try:
         return encode_file(path, model.vocabulary, encoding=encoding or "utf-8")
     except (OSError, ValueError) as error:

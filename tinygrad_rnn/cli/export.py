@@ -20,7 +20,7 @@ def add_to(commands: Any) -> None:
         "export",
         help="write a trained model as an ONNX file",
         description="Write a trained model as an ONNX file. It takes symbols, (T, B) whole numbers, and a state, and "
-        "gives logits and the state to go on from.",
+        "returns logits and the state to continue from.",
     )
     parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
     parser.add_argument("out", metavar="FILE", help="the file to write, such as model.onnx; it must not be there yet")

@@ -1,4 +1,4 @@
-"""``info``: what is installed, and what can be added."""
+"""``info``: the versions of what is installed, and the optional libraries."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ EXTRAS = {
     "numba": ("jit", "machine code for compiled cells"),
     "safetensors": ("io", "weights as safetensors"),
 }
-"""Optional libraries: the extra that brings each, and what for."""
+"""Optional libraries: the extra that installs each, and its use."""
 
 
 def add_to(commands: Any) -> None:
     """Declare the command and its options."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "info", help="versions, and what can be added", description="Print versions, BLAS, renderers and extras."
+        "info", help="versions and optional libraries", description="Print versions, BLAS, renderers and extras."
     )
     o.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the facts."""
     found = gathered()
     if options.json:
         o.print_json(found)

@@ -1,4 +1,4 @@
-"""Shared parts of the commands' options: one-line errors, numbers that make sense, the same words everywhere."""
+"""Shared parts of the commands' options: one-line errors, checked numbers, the same words everywhere."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..autodiff.texts import printable
 from .places import Complaint
 
 MOST = 10**15
-"""What no run counts up to, and a float still holds."""
+"""A number that no run counts up to, and that a float still holds exactly."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints take one line, which says what was meant perhaps, and where to read on."""
+    """A parser whose error messages are one line with a suggestion, and with the command for help."""
 
     def parse_known_args(self, *given: Any, **keywords: Any) -> Any:
-        """Parse arguments; the command that they are given to, which knows its options, refuses what is left over."""
+        """Parse arguments; unknown ones are refused by the command's own parser, which knows its options."""
         found, unknown = super().parse_known_args(*given, **keywords)
         if unknown:
             options = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
             ) from None
 
     def error(self, message: str) -> NoReturn:
-        """Leave with status 2."""
+        """Print the message and exit with status 2."""
         self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
@@ -53,7 +53,7 @@ def _closest(word: str, known: list[str]) -> str | None:
 
 
 def whole(least: int, most: float = math.inf) -> Any:
-    """The type of an option that takes a whole number of at least, and at most, so much."""
+    """The type of an option that takes a whole number between two bounds."""
 
     def number(text: str) -> int:
         try:
@@ -70,19 +70,19 @@ def whole(least: int, most: float = math.inf) -> Any:
 
 
 def count(text: str) -> int:
-    """The type of an option that says how often."""
+    """The type of an option for a number of repetitions."""
     value: int = whole(1, MOST)(text)
     return value
 
 
 def size(text: str) -> int:
-    """The type of an option that says how large something is. What follows from a few of them can still be counted."""
+    """The type of an option for a size, limited so that products of a few sizes still fit into an integer."""
     value: int = whole(1, 1_000_000)(text)
     return value
 
 
 def threads(text: str) -> int:
-    """The type of an option that says how many threads run at once."""
+    """The type of an option for the number of threads."""
     value: int = whole(1, 1024)(text)
     return value
 
@@ -99,7 +99,7 @@ def positive(text: str) -> float:
 
 
 def fraction(text: str) -> float:
-    """The type of an option that takes a part of something, neither next to nothing nor all but everything."""
+    """The type of an option that takes a fraction, not too close to 0 or 1."""
     value = positive(text)
     if not 1e-6 <= value <= 1 - 1e-6:
         raise argparse.ArgumentTypeError(f"{text} makes no sense as a part; give a number between 0 and 1, such as 0.1")
@@ -115,7 +115,7 @@ def probability(text: str) -> float:
 
 
 def not_negative(text: str) -> float:
-    """The type of an option that takes 0 or a number above it."""
+    """The type of an option that takes 0 or a positive number."""
     with contextlib.suppress(ValueError):
         if float(text) == 0:
             return 0.0
@@ -134,37 +134,37 @@ def encoding(text: str) -> str:
 
 
 def add_encoding(parser: argparse.ArgumentParser) -> None:
-    """``--encoding``."""
+    """Add the option ``--encoding``."""
     parser.add_argument("--encoding", type=encoding, metavar="NAME", help="of the text file (default: utf-8)")
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
-    """``--seed``."""
+    """Add the option ``--seed``."""
     parser.add_argument(
-        "--seed", type=whole(0), default=0, help="everything random follows from it (default: %(default)s)"
+        "--seed", type=whole(0), default=0, help="seed of everything random (default: %(default)s)"
     )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """``--json``."""
+    """Add the option ``--json``."""
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
-    """``--quiet``."""
-    parser.add_argument("--quiet", action="store_true", help="no progress bar, and no word more than the result")
+    """Add the option ``--quiet``."""
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, only the result")
 
 
 def progress(quiet: bool) -> bool | str | None:
     """The progress display of a command: a bar on a terminal, a line every few seconds elsewhere, or nothing."""
-    if quiet or sys.stderr is None:  # as it is where there is no console
+    if quiet or sys.stderr is None:  # as it is without a console
         return False
     return None if sys.stderr.isatty() else "lines"
 
 
 def print_json(found: Any) -> None:
-    """Print one JSON object; what JSON has no word for (NaN, infinity) as null."""
-    print(json.dumps(_plain(found), indent=2))  # in ASCII, for whatever the terminal can't show is no JSON any more
+    """Print one JSON object; values that JSON doesn't have (NaN, infinity) become null."""
+    print(json.dumps(_plain(found), indent=2))  # ASCII, as characters that a terminal can't show would break it
 
 
 def _plain(found: Any) -> Any:
@@ -176,19 +176,19 @@ def _plain(found: Any) -> Any:
 
 
 def complain(error: Exception) -> NoReturn:
-    """Hand an error's message on as a complaint, on one line."""
+    """Raise a Complaint with an error's message, on one line."""
     raise Complaint(in_one_line(error)) from None
 
 
 def unreadable(path: str, error: Exception) -> NoReturn:
-    """Complain of a text that can't be read."""
+    """Raise a Complaint for a text that can't be read."""
     if isinstance(error, OSError):
         raise Complaint(f"can't read {path}: {error.strerror or error}. Give the path of a text file.") from None
     raise Complaint(re.sub(r"encoding='([\w-]+)'", r"--encoding \1", in_one_line(error))) from None
 
 
 def in_one_line(error: BaseException) -> str:
-    """An error's message on one line; of the system's errors what is wrong, and with which file."""
+    """An error's message on one line; for an error of the system, the reason and the file."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__

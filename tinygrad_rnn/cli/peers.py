@@ -1,4 +1,4 @@
-"""Other libraries' layers, as contenders of ``bench``. The one place of the package that knows of another one."""
+"""Other libraries' layers, as contenders of ``bench``. No other module of the package imports one of them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def torch_step(kind: str, xs: np.ndarray, units: int, threads: int) -> Callable[
     Args:
         kind: "RNN", "LSTM" or "GRU".
         xs: the inputs, (T, B, n) float32.
-        units: d.
-        threads: for its matrix products.
+        units: d, the size of the state.
+        threads: the number of threads for matrix products.
 
     Returns:
-        A function that runs the layer, and the gradients of the mean square of its outputs.
+        A function that runs the layer and computes the gradients of the mean square of its outputs.
     """
     import torch
 

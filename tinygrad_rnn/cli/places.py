@@ -1,4 +1,4 @@
-"""Output places of the command line, which never writes over a file of the user's."""
+"""Output places of the command line, so that no file of the user is overwritten."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 
 
 class Complaint(Exception):
-    """Something that the user can mend. Shown as one line, without a traceback."""
+    """An error that the user can correct. It is shown as one line, without a traceback."""
 
 
 def output_folder(given: str | None, default: str, overwrite: bool) -> Path:
-    """A folder to write into, made if it isn't there.
+    """A folder to write into, made if it doesn't exist.
 
     Args:
         given: the folder that the user named. It may hold files already, which ``claim`` then guards.
-        default: otherwise a folder of this name in the current one; if that is there already and not empty, the next
-            free of ``default-2``, ``default-3``, ...
-        overwrite: whether files that are there may be replaced; then the default folder is used again.
+        default: the name of the folder if none is given, in the current folder. If it exists and isn't empty, the next
+            free one of ``default-2``, ``default-3``, ... is used.
+        overwrite: whether existing files may be replaced; then the default folder is used again.
 
     Raises:
-        Complaint: it can't be made, or it is a file.
+        Complaint: the folder can't be made, or it is a file.
     """
     folder = Path(given or default)
     number = 2
@@ -39,7 +39,7 @@ def claim(folder: Path, names: list[str], overwrite: bool) -> list[Path]:
     """The paths of the files about to be written, checked before any work is done.
 
     Raises:
-        Complaint: one of them is there already and ``overwrite`` wasn't asked for.
+        Complaint: a file exists already and ``overwrite`` is False.
     """
     paths = [folder / name for name in names]
     refuse_to_replace(paths, overwrite)
@@ -47,10 +47,10 @@ def claim(folder: Path, names: list[str], overwrite: bool) -> list[Path]:
 
 
 def refuse_to_replace(paths: list[Path], overwrite: bool) -> None:
-    """Turn away files that are there already, before any work is done.
+    """Raise a Complaint for files that exist already, before any work is done.
 
     Raises:
-        Complaint: one of them is there and ``overwrite`` wasn't asked for.
+        Complaint: a file exists already and ``overwrite`` is False.
     """
     taken = [path for path in paths if path.exists()]
     if taken and not overwrite:

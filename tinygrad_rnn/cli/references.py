@@ -1,4 +1,4 @@
-"""References such as ``module:name`` and ``file.py:name``, by which a command finds an object in the user's code."""
+"""References such as ``module:name`` and ``file.py:name``, with which a command finds an object in the user's code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .options import in_one_line
 from .places import Complaint
 
 LIBRARIES = [Path(__file__).parents[1], *(Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib"))]
-"""Folders of code that isn't the user's: this package, Python's own, and those that are installed."""
+"""Folders of code that isn't the user's: this package, Python's library, and installed packages."""
 
 
 def module_and_name(reference: str) -> tuple[ModuleType, str]:
@@ -41,7 +41,7 @@ def found(reference: str) -> Any:
     """The object that a reference names.
 
     Raises:
-        Complaint: it isn't there.
+        Complaint: the module has no such object.
     """
     module, name = module_and_name(reference)
     if not hasattr(module, name):
@@ -53,7 +53,7 @@ def given_by(reference: str) -> Any:
     """The object that a reference names or, for a function without arguments, its result.
 
     Raises:
-        Complaint: it isn't there, or the function raises; says on which line.
+        Complaint: the module has no such object, or the function raises; the message names the line.
     """
     what = found(reference)
     if not callable(what):
@@ -66,7 +66,7 @@ def given_by(reference: str) -> Any:
 def users_code(what_failed: str) -> Iterator[None]:
     """Run the user's code; an exception in it becomes a complaint that names the line.
 
-    ``sys.exit()`` is no exception to that: a derivation that leaves with status 0 must not look like one that agrees.
+    This includes ``sys.exit()``: a derivation that exits with status 0 must not pass for one that agrees.
     """
     try:
         yield
@@ -89,12 +89,12 @@ def _imported(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name != name.partition(".")[0] and error.name != name:
-            raise  # the module is there, and imports one that isn't
+            raise  # the module exists, and imports one that doesn't
         raise Complaint(f"there is no module {name!r} here; give a file as file.py:function.") from None
 
 
 def _from_file(path: Path) -> ModuleType:
-    """A file as a module, run once. Its name is not that of any other module, whatever the file is called."""
+    """The module of a file, run once. Its name differs from that of any other module."""
     path = path.resolve()
     if not path.is_file():
         raise Complaint(f"there is no file {path}.")
@@ -103,7 +103,7 @@ def _from_file(path: Path) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None, "a .py file has a loader"
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
-        sys.path.insert(0, str(path.parent))  # so that it finds its neighbours
+        sys.path.insert(0, str(path.parent))  # so that it can import the files beside it
         try:
             spec.loader.exec_module(module)
         except BaseException:

@@ -19,9 +19,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
     parser.add_argument(
-        "--length", type=o.whole(0, o.MOST), default=500, help="how many symbols (default: %(default)s)"
+        "--length", type=o.whole(0, o.MOST), default=500, help="number of symbols (default: %(default)s)"
     )
-    parser.add_argument("--prime", default="", metavar="TEXT", help="a text to go on from")
+    parser.add_argument("--prime", default="", metavar="TEXT", help="a text to continue")
     parser.add_argument(
         "--temperature",
         type=o.not_negative,
@@ -34,7 +34,7 @@ def add_to(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what it writes."""
+    """Print a text that the model writes."""
     model, _ = read_model(options.model)
     strange = model.vocabulary.strange(options.prime)
     if strange and model.vocabulary.unknown is not None:
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with threadpool_limits(limits=1):
             text = model.sample(options.length, options.prime, temperature=options.temperature, seed=options.seed)
-    except ValueError as error:  # a prime that the model doesn't know, a model whose weights are none
+    except ValueError as error:  # the model doesn't know the prime, or its weights aren't finite
         o.complain(error)
     if options.json:
         o.print_json(

@@ -20,7 +20,7 @@ from .places import Complaint, claim, output_folder
 
 FOLDER = "tinygrad_rnn_tour"
 FILES = ["report.html", "unrolled.svg", "comparison.md", "sample.txt"]
-SHORTEST_TEXT = 2_000  # characters: one batch of 32 streams, 50 steps each, and something to validate on
+SHORTEST_TEXT = 2_000  # characters: enough for one batch of 32 streams, 50 steps each, and for validation
 
 
 def add_to(commands: Any) -> None:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     write(table, example.comparison.markdown())
     source = options.text or "the documentation inside Python"
     print(f"\n2. A model that learns to write, one character after another, from {source} ({len(text):,} characters)\n")
-    # One thread: a model this small gains little from two, and loses much to them where the machine is busy.
+    # One thread: so small a model gains little from two, and loses much by them on a busy machine.
     with threadpool_limits(limits=1):
         flows = study_flows(options.seed)
         progress = o.progress(options.quiet)
@@ -97,7 +97,7 @@ def tell_example(example: Example) -> None:
 
 
 def tell_learned(learned: Learned) -> None:
-    """Print how training went, and what the model writes."""
+    """Print the result of training, and a text that the model writes."""
     losses = learned.history.losses
     for step in sorted({round(f * (len(losses) - 1)) for f in (0, 0.02, 0.1, 0.25, 0.5, 1)}):
         print(f"  step {step + 1:6,}   loss {losses[step]:.3f}")
@@ -110,7 +110,7 @@ def tell_learned(learned: Learned) -> None:
 def write(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
     with replace_file(path) as file:
-        file.write(text.rstrip("\n").encode(errors="backslashreplace") + b"\n")  # a file's name need be no text
+        file.write(text.rstrip("\n").encode(errors="backslashreplace") + b"\n")  # a file's name needn't be valid text
 
 
 def someone_is_watching() -> bool:

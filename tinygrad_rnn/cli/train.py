@@ -1,4 +1,4 @@
-"""``train``: a language model of a text, saved so that it can be interrupted at any moment and go on."""
+"""``train``: a language model of a text, saved so that training can be interrupted at any moment and resumed."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from .places import Complaint, output_folder
 from .training_folder import TrainingFolder, bits_per_symbol
 
 FOLDER = "tinygrad_rnn_model"
-STARTED_TOGETHER = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE")  # what MPICH, Intel MPI and Open MPI set
+STARTED_TOGETHER = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_SIZE")  # set by MPICH, Intel MPI and Open MPI
 EPOCHS = 5
 SETTINGS: dict[str, Any] = {
     "words": False, "max_size": 20_000, "cell": "LSTM", "layers": 1, "units": 128, "embedding": 64, "dropout": 0.0,
     "batch": 32, "steps_per_batch": 50, "learning_rate": 5e-3, "clip_norm": None, "validation": 0.05, "threads": 1,
     "seed": 0,
 }  # fmt: skip
-"""What a run is begun with, by default. It is kept in the folder, for a run that goes on may change none of it."""
+"""The default settings of a run. They are kept in its folder, because a resumed run may change none of them."""
 TYPES: dict[str, Callable[[str], Any]] = {
     "max_size": o.whole(2), "layers": o.whole(1, 100), "units": o.size, "embedding": o.size, "dropout": o.probability,
     "batch": o.size, "steps_per_batch": o.size, "learning_rate": o.positive, "clip_norm": o.positive,
     "validation": o.fraction, "threads": o.threads, "seed": o.whole(0),
 }  # fmt: skip
-"""What makes sense of those that are numbers, be they given as words or found in the folder."""
+"""The types that check numeric settings, from the command line or from the folder."""
 
 
 def add_to(commands: Any) -> None:
@@ -53,26 +53,26 @@ def add_to(commands: Any) -> None:
         "train",
         help="train a language model on a text",
         description="Train a language model on a text file, or on the documentation inside Python. The run is saved "
-        "every minute, at the end and on Ctrl-C; --resume goes on with it, bit for bit as if it had never stopped.",
+        "every minute, at the end and on Ctrl-C; --resume continues it, bit for bit as if it had never stopped.",
     )
     parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: Python's own documentation)")
     o.add_encoding(parser)
     parser.add_argument("--out", metavar="FOLDER", help=f"the run's folder (default: {FOLDER}, or the next free one)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in the folder --out")
+    parser.add_argument("--resume", action="store_true", help="continue the run in the folder --out")
     o.add_quiet(parser)
     o.add_json(parser)
     limits = parser.add_argument_group("how long, counted through all interruptions")
-    limits.add_argument("--epochs", type=o.count, help=f"so many times through the text (default: {EPOCHS})")
+    limits.add_argument("--epochs", type=o.count, help=f"number of times through the text (default: {EPOCHS})")
     limits.add_argument("--steps", type=o.count, help="so many batches")
     limits.add_argument("--seconds", type=o.positive, help="so long")
-    curve = "a point of the validation curve after so many batches (default: after each epoch)"
+    curve = "number of batches between points of the validation curve (default: an epoch)"
     limits.add_argument("--validate-every", type=o.count, metavar="STEPS", help=curve)
-    add_settings(parser.add_argument_group("the model and how it learns, settled when the run begins"))
+    add_settings(parser.add_argument_group("the model and its training, fixed when the run begins"))
     parser.set_defaults(run=run)
 
 
 def add_settings(group: Any) -> None:
-    """Declare the settings of a run. None stands for the default, so that a resumed run knows what was asked."""
+    """Declare the settings of a run. None stands for the default, so that a resumed run knows what was given."""
 
     def add(name: str, about: str, **keywords: Any) -> None:
         default = SETTINGS[name]
@@ -80,25 +80,25 @@ def add_settings(group: Any) -> None:
         group.add_argument(f"--{name.replace('_', '-')}", help=about, type=TYPES.get(name), **keywords)
 
     group.add_argument("--words", action="store_true", default=None, help="learn words instead of characters")
-    add("max_size", "at most so many different symbols; the rarest become one")
+    add("max_size", "largest number of different symbols; the rarest become one")
     add("cell", "the recurrent cell", choices=list(CELLS))
-    add("layers", "so many of them, each reading what the one below it says")
+    add("layers", "number of cells on top of each other")
     add("units", "the size of its state")
-    add("embedding", "the size of the vector that stands for a symbol")
-    add("dropout", "the part of what goes into and out of each layer that is dropped while it learns")
+    add("embedding", "the size of a symbol's vector")
+    add("dropout", "the share of each layer's inputs and outputs that is dropped in training")
     add("batch", "streams through the text, side by side")
     add("steps_per_batch", "time steps that gradients flow back through")
     add("learning_rate", "Adam's")
     add("clip_norm", "scale larger gradients down to this norm")
-    add("validation", "the fraction of the text, its end, that is kept from the model")
+    add("validation", "the fraction of the text, at its end, that is kept from the model")
     add("threads", "for matrix products")
-    add("seed", "everything random follows from it")
+    add("seed", "seed of everything random")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, save the model, and print its loss on text that it hasn't seen.
 
-    Started by ``mpiexec``, all processes train one model. The first one has the folder and the word.
+    Started by ``mpiexec``, all processes train one model. Only the first one writes to the folder and prints.
     """
     communicator = communicator_of_this_job()
     ranks = Alone() if communicator is None else Ranks(communicator)
@@ -110,17 +110,17 @@ def run(options: argparse.Namespace) -> int:
         except (RankFailed, Complaint, KeyboardInterrupt) as error:
             if ranks.rank == 0:
                 raise
-            return 130 if isinstance(error, KeyboardInterrupt) else 2  # the first one says why
+            return 130 if isinstance(error, KeyboardInterrupt) else 2  # the first one prints the reason
 
 
 Prepared = tuple[TrainingFolder, dict[str, Any], Vocabulary, np.ndarray]
 
 
 def prepare(options: argparse.Namespace, held: ExitStack) -> Prepared:
-    """The folder of a run, held, with its settings, its vocabulary and its text as numbers."""
+    """The folder of a run, locked, with its settings, its vocabulary and its text as numbers."""
     asked = {name: getattr(options, name) for name in SETTINGS if getattr(options, name) is not None}
     if options.encoding and options.text is None:
-        raise Complaint("--encoding is that of a text FILE, and none is named.")
+        raise Complaint("--encoding is for a text FILE, and none is named.")
     if options.resume:
         folder = folder_of_a_run(options.out)
         held.enter_context(folder.held())
@@ -134,7 +134,7 @@ def prepare(options: argparse.Namespace, held: ExitStack) -> Prepared:
 
 
 def communicator_of_this_job() -> Any:
-    """MPI's processes that ``mpiexec`` started together; None if this one was started alone."""
+    """The communicator of the processes that ``mpiexec`` started together; None if this one was started alone."""
     if not any(int(os.environ.get(name, "1")) > 1 for name in STARTED_TOGETHER):
         return None
     try:
@@ -152,12 +152,12 @@ def train(
     options: argparse.Namespace,
     communicator: Any = None,
 ) -> int:
-    """Train until a limit or Ctrl-C; 1 if training diverged."""
+    """Train until a limit or Ctrl-C; return 1 if training diverged."""
     first = communicator is None or communicator.rank == 0
-    model: list[LanguageModel] = []  # from the first step on; a run that is stopped has one, too
+    model: list[LanguageModel] = []  # from the first step on; so a stopped run has one, too
     try:
-        # BLAS takes all cores unless it is told otherwise; for products of this size that costs more than it brings.
-        # NumPy needn't warn of overflow: a run that diverges says so, once.
+        # BLAS takes all cores by default; for products of this size that costs more than it saves.
+        # NumPy needn't warn of overflow: a diverging run reports it once.
         with threadpool_limits(limits=settings["threads"]), np.errstate(all="ignore"):
             trained = train_on_text(
                 symbols,
@@ -187,7 +187,7 @@ def train(
             save_unfinished(folder, model, error.history)
             print(f"tinygrad-rnn: {o.in_one_line(error)}", file=sys.stderr)
         return 1
-    except ValueError as error:  # checkpoints that are damaged, or not of this run
+    except ValueError as error:  # checkpoints are damaged, or belong to another run
         o.complain(error)
     return 0
 
@@ -210,19 +210,19 @@ def vocabulary_of(text: str | None, encoding: str, settings: dict[str, Any]) -> 
 def begun(
     folder: TrainingFolder, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, encoding: str
 ) -> np.ndarray:
-    """A run that begins in a folder: its text as numbers."""
+    """The text, as numbers, of a new run in a folder."""
     if folder.holds_a_run:
         raise Complaint(
             f"{folder.path} holds a training run already. Go on with it by --resume, or name another --out."
         )
-    # One batch to train on, and two symbols to validate on: that one may predict the other.
+    # One batch to train on, and two symbols to validate on, so that one can predict the other.
     batch = settings["batch"] * settings["steps_per_batch"] + 1
     shortest = 1 + max(int(batch / (1 - settings["validation"])), int(2 / settings["validation"]))
     return folder.begin(settings, vocabulary, text, encoding, shortest)
 
 
 def folder_of_a_run(given: str | None) -> TrainingFolder:
-    """The folder of the run to go on with."""
+    """The folder of the run to resume."""
     if given is None:
         raise Complaint("--resume needs the folder of the run to go on with: --out FOLDER.")
     folder = TrainingFolder(Path(given))
@@ -234,10 +234,10 @@ def folder_of_a_run(given: str | None) -> TrainingFolder:
 def resumed(
     folder: TrainingFolder, text: str | None, asked: dict[str, Any]
 ) -> tuple[dict[str, Any], Vocabulary, np.ndarray]:
-    """A run that goes on, just as it was begun: its settings, its vocabulary, its text as numbers."""
+    """The settings, the vocabulary and the text, as numbers, of a resumed run."""
     settings, vocabulary, symbols = folder.read()
     if isinstance(settings, dict):
-        settings = {"layers": 1, "dropout": 0.0, **settings}  # what runs of before there were these had
+        settings = {"layers": 1, "dropout": 0.0, **settings}  # the settings of runs from before these options existed
     if not sound(settings):
         raise Complaint(f"{folder.settings} is damaged, or of another version: begin a run anew, with another --out.")
     changed = [f"--{name.replace('_', '-')}" for name, value in asked.items() if value != settings[name]]
@@ -249,7 +249,7 @@ def resumed(
 
 
 def sound(settings: Any) -> bool:
-    """Return True for settings that a run can have been begun with."""
+    """Return True for settings that a run can have."""
     if not isinstance(settings, dict) or settings.keys() != SETTINGS.keys():
         return False
     if settings["cell"] not in list(CELLS) or not isinstance(settings["words"], bool):
@@ -277,7 +277,7 @@ def as_keywords(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_unfinished(folder: TrainingFolder, model: list[LanguageModel], history: History) -> None:
-    """Keep the model of a run that didn't reach its end: one can sample from it all the same."""
+    """Save the model of an unfinished run, so that one can sample from it."""
     for unfinished in model:
         folder.save_model(unfinished)
         folder.save_losses(history, unfinished.vocabulary.kind)

@@ -1,15 +1,15 @@
-"""The folder of one training run: what was asked for, the text as numbers, the checkpoints, the model.
+"""The folder of one training run: its settings, its text as numbers, its checkpoints, its model.
 
 =================  ==================================================================================================
 ``settings.json``  the options that the run was begun with
-``vocabulary``     which number stands for which symbol
-``text.npy``       the text as numbers; so a run can go on without the file that it came from
-``checkpoints/``   where the run is, for ``train --resume``
+``vocabulary``     the symbols in the order of their numbers
+``text.npy``       the text as numbers; so a run can be resumed without the text's file
+``checkpoints/``   the state of the run, for ``train --resume``
 ``model.tree``     the trained model, for ``sample`` and ``eval``
 ``losses.csv``     the loss of every step, for a plot
 ``validation.csv`` the loss on text that the model doesn't learn from, at the end of each epoch
 ``losses.html``    both as curves
-``lock``           kept by the process that trains, so that no other begins or goes on with a run here meanwhile
+``lock``           locked by the training process, so that no other begins or resumes a run here
 =================  ==================================================================================================
 """
 
@@ -38,7 +38,7 @@ MOST_SETTINGS_BYTES = 1 << 20
 
 
 class TrainingFolder:
-    """The folder of a run, and what is in it."""
+    """The folder of a run, and its files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -54,15 +54,15 @@ class TrainingFolder:
 
     @property
     def holds_a_run(self) -> bool:
-        """True if a run was begun here."""
+        """True if the folder holds a run."""
         return self.settings.exists()
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other runs out.
+        """Lock the folder against other runs.
 
         Raises:
-            BlockingIOError: another has it.
+            BlockingIOError: another run holds the folder.
         """
         lock = FolderLock(self.path)
         try:
@@ -73,20 +73,20 @@ class TrainingFolder:
     def begin(
         self, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, encoding: str, shortest: int
     ) -> np.ndarray:
-        """Write down what a run is to do, and its text as numbers.
+        """Write the settings of a run, and its text as numbers.
 
         Args:
-            settings: its options.
-            vocabulary: that of the text.
+            settings: the options of the run.
+            vocabulary: the vocabulary of the text.
             text: the path of the text; None for Python's documentation.
-            encoding: that of the file.
-            shortest: how many symbols it has to have.
+            encoding: the encoding of the file.
+            shortest: the smallest number of symbols.
 
         Returns:
             The text as numbers, mapped from the folder.
 
         Raises:
-            Complaint: it is too short.
+            Complaint: the text is too short.
         """
         if text is None:
             symbols = encode_text(python_documentation(), vocabulary, out=self.text)
@@ -94,7 +94,7 @@ class TrainingFolder:
             symbols = encode_file(text, vocabulary, out=self.text, encoding=encoding)
         if len(symbols) < shortest:
             self.text.unlink()
-            with contextlib.suppress(OSError):  # it may hold something of the user's
+            with contextlib.suppress(OSError):  # it may hold files of the user
                 self.lock.unlink()
                 self.path.rmdir()
             raise Complaint(
@@ -102,13 +102,13 @@ class TrainingFolder:
                 f"{shortest:,} needed; a smaller --batch or --steps-per-batch, or a longer text."
             )
         vocabulary.save(self.vocabulary)
-        # Last: it is what says that a run was begun here.
+        # Written last: its presence means that the folder holds a run.
         with replace_file(self.settings) as file:
             file.write(json.dumps(settings, indent=2).encode() + b"\n")
         return symbols
 
     def read(self) -> tuple[dict[str, Any], Vocabulary, np.ndarray]:
-        """The settings, the vocabulary and the text of the run that was begun here.
+        """The settings, the vocabulary and the text of the run in this folder.
 
         Raises:
             Complaint: a part of it is damaged.
@@ -134,7 +134,7 @@ class TrainingFolder:
         save_language_model(model, self.model)
 
     def save_losses(self, history: History, kind: str) -> None:
-        """Write the loss of every step, and of every validation, as comma-separated values and as a page of both."""
+        """Write the loss of every step, and of every validation, as comma-separated values and as a page."""
         steps = enumerate(history.losses.tolist(), start=1)
         for path, rows in ((self.losses, steps), (self.validation, iter(history.validation))):
             with replace_file(path) as file:
@@ -145,10 +145,10 @@ class TrainingFolder:
 
 
 def read_model(given: str) -> tuple[LanguageModel, TrainingFolder]:
-    """The model in the folder of a run, or in a file of its own; and the folder that it lies in.
+    """The model in the folder of a run, or in a file of its own; and the folder of that file.
 
     Raises:
-        Complaint: there is none, or it is damaged.
+        Complaint: there is no model, or it is damaged.
     """
     path = Path(given)
     folder = TrainingFolder(path if path.is_dir() else path.parent)
@@ -168,7 +168,7 @@ def bits_per_symbol(model: LanguageModel, symbols: np.ndarray) -> float:
     """The bits that the model needs for a symbol of a text; a long text is read in a few pieces side by side.
 
     Raises:
-        Complaint: the text is too short to say.
+        Complaint: the text is too short.
     """
     if len(symbols) < 2:
         raise Complaint(f"a text of {len(symbols)} {model.vocabulary.kind} is too short; one has to predict another.")

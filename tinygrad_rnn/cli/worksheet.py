@@ -1,4 +1,4 @@
-"""``derive --worksheet``: a derivation with blanks, and the marks for the answers in a file."""
+"""``derive --worksheet``: a derivation with blanks, and the marking of answers in a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "delta,dL/dW (default: 0.5). --seed says which",
     )
     parser.add_argument("--answers", metavar="FILE", help="mark the answers in a file: a line each, delta = ...")
-    parser.add_argument("--solutions", action="store_true", help="what belongs in the blanks, in that form")
+    parser.add_argument("--solutions", action="store_true", help="print the right answers, in that form")
 
 
 def is_wanted(options: argparse.Namespace) -> bool:
@@ -35,7 +35,7 @@ def is_wanted(options: argparse.Namespace) -> bool:
 
 
 def sheet_of(derivation: Any, options: argparse.Namespace, answers: Any = None) -> Any:
-    """The worksheet; where answers are given and no blanks are named, these are what is answered."""
+    """The worksheet; if answers are given and no blanks are named, the answered lines are the blanks."""
     if options.form == "source":
         raise Complaint("a worksheet is text, --latex, --markdown, --html or --notebook; leave out --source.")
     blanks = list(answers) if answers is not None and options.blanks == 0.5 else options.blanks
@@ -43,7 +43,7 @@ def sheet_of(derivation: Any, options: argparse.Namespace, answers: Any = None) 
 
 
 def written(sheet: Any, options: argparse.Namespace) -> str:
-    """The worksheet, or its solutions, in the form that is asked for."""
+    """The worksheet, or its solutions, in the requested form."""
     if options.solutions:
         return "\n".join(f"{name} = {answer}" for name, answer in sheet.solutions().items())
     if options.form == "notebook":
@@ -53,7 +53,7 @@ def written(sheet: Any, options: argparse.Namespace) -> str:
 
 
 def answers_in(path: str) -> dict[str, str]:
-    """The answers in a file, by the names of the lines; a row that begins with a space goes on with the one before."""
+    """The answers in a file, by the names of the lines; a row that begins with a space continues the one before."""
     try:
         text = read_text(path)
     except (OSError, ValueError) as error:
@@ -83,7 +83,7 @@ def _blanks(text: str) -> Any:
 
 
 def _setup(options: argparse.Namespace) -> str:
-    """Code that makes the derivation again in a notebook."""
+    """The code that repeats the derivation in a notebook."""
     if ":" not in options.what:
         name = options.what.replace("-", "_")
         settings = {} if name == "worked_example" else {"steps": options.steps, "seed": options.seed}

@@ -39,7 +39,7 @@ _MOVED = (
     "separate_punctuation",
     "stream_text",
 )
-"""Names that older scripts look for here. They stand in the room ``language`` now, and are found there."""
+"""Names that older scripts import from here. They moved to the room ``language``, and are still found from here."""
 
 if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
 

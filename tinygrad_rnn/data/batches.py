@@ -1,6 +1,6 @@
 """Batches to learn from: of separate examples, or of one long stream.
 
-How much of the data one update sees has three names, and one option here gives all three:
+The share of the data that one update sees has three names, and one option sets all three:
 
 ====================  ================  =====================================================
 ``batch_size=``       descent           one update learns from
@@ -39,23 +39,23 @@ class Batches(Epochs):
             ``input_sequences=False``, N vectors (one-to-many), an array (N, ...).
         targets: N targets: one for each example, of shape (...), or, with
             ``target_sequences=True``, a sequence for each, of shape (S_n, ...).
-        batch_size: how many examples make a batch; None for all of them. The last batch of an
+        batch_size: the number of examples in a batch; None for all of them. The last batch of an
             epoch may have fewer.
         rng: a generator (or a seed) that shuffles the examples anew for every epoch; None leaves
             them in order.
         input_sequences: whether the inputs are sequences.
         target_sequences: whether the targets are sequences.
-        bucketed: whether to put sequences of similar length together, so that little is padded:
-            inputs or, if these aren't sequences, targets.
-        padding: what fills up short inputs.
-        target_padding: what fills up short target sequences, such as a loss's ``ignore_index``.
+        bucketed: whether to put sequences of similar length together (the inputs or, if these aren't
+            sequences, the targets), so that little is padded.
+        padding: the value that fills up short inputs.
+        target_padding: the value that fills up short target sequences, such as a loss's ``ignore_index``.
         batch_first: whether batches are (B, T, ...) instead of (T, B, ...).
         drop_last: whether to leave out a last batch that isn't full.
 
     Raises:
-        ValueError: if there are no examples, not as many targets as inputs, or fewer examples
-            than one full batch where a full one is asked for; or if sequences of similar length are
-            asked for where neither inputs nor targets are sequences.
+        ValueError: if there are no examples; if there are not as many targets as inputs; if ``drop_last`` is True and
+            there are fewer examples than one batch; or if ``bucketed`` is True and neither inputs nor targets are
+            sequences.
 
     Example:
         >>> sequences, colours = [[0, 1], [0, 2], [0]], [[0., 1.], [0., 0.], [1., 0.]]
@@ -130,7 +130,7 @@ class Batches(Epochs):
         groups = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
         self._groups = groups[: len(self)]
         if rng is not None and self._lengths is not None:
-            # Sorting put short before long: mix the batches, or every pool would begin alike.
+            # Sorting put short before long: mix the batches, or every pool would begin with the shortest.
             self._groups = [self._groups[i] for i in rng.permutation(len(self._groups))]
 
     def _sorted_in_pools(self, order: npt.NDArray[np.intp], lengths: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -151,7 +151,7 @@ class Batches(Epochs):
     def _side_by_side(
         self, chosen: Sequence[npt.ArrayLike], what: str, sequences: bool, padding: float
     ) -> tuple[Array, npt.NDArray[np.int64] | None]:
-        """Inputs or targets as one array: sequences padded, with their lengths, or anything else, (B, ...)."""
+        """Inputs or targets as one array: padded sequences with their lengths, or anything else as (B, ...)."""
         arrays = [_widened(one) for one in chosen]
         if sequences:
             return pad(arrays, value=padding, batch_first=self.batch_first)
@@ -176,18 +176,18 @@ class Batches(Epochs):
 class StreamBatches(Epochs):
     """Batches for a language model: parallel streams through one long text.
 
-    The text is cut into B streams of equal length. Batch after batch goes along all of them by T
-    symbols, so each stream's state can be carried from one batch into the next
-    (``batch.continues``), and truncated BPTT loses nothing but gradients. The target of every
-    symbol is the one after it. At the end of the text fewer than B symbols are left over; the last
+    The text is cut into B streams of equal length. Each batch advances along all of them by T symbols,
+    so each stream's state can be carried from one batch into the next (``batch.continues``), and
+    truncated BPTT loses nothing but gradients. The target of every symbol is the one after it. At the
+    end of the text fewer than B symbols are left over; the last
     batch of an epoch may be shorter than T.
 
     Args:
         symbols: the text as numbers, shape (N,): from a vocabulary, or mapped from a file.
-        batch_size: B, how many streams run side by side.
-        steps: T, how many symbols of each stream a batch holds.
-        rng: a generator (or a seed) that makes every epoch begin at another one of the first T
-            symbols, so that the text is cut at other places; None always begins at the first.
+        batch_size: B, the number of streams side by side.
+        steps: T, the number of symbols of each stream in a batch.
+        rng: a generator (or a seed) that chooses one of the first T symbols as the beginning of each
+            epoch, so that the text is cut at other places; None always begins at the first.
         batch_first: whether batches are (B, T) instead of (T, B).
         drop_last: whether to leave out a last batch of fewer than T steps.
 
@@ -214,7 +214,7 @@ class StreamBatches(Epochs):
         drop_last: bool = False,
     ) -> None:
         super().__init__(rng)
-        self.symbols = np.asanyarray(symbols)  # a mapped file stays one
+        self.symbols = np.asanyarray(symbols)  # a mapped file stays mapped
         self.batch_size = whole_number("batch_size", batch_size)
         self.steps = whole_number("steps", steps)
         self.batch_first = batch_first
@@ -223,8 +223,8 @@ class StreamBatches(Epochs):
         spare = len(self.symbols) - (self.batch_size * self.steps + 1)
         self._offsets = 1 if rng is None else min(self.steps, spare + 1)
         self._offset = 0
-        # From the last offset on there must still be room for every stream, and for one symbol
-        # more: the last target.
+        # From the last offset on, there must still be room for every stream, and for one more symbol,
+        # the last target.
         self._stream_length = (len(self.symbols) - self._offsets) // self.batch_size
 
     def _check_symbols(self) -> None:

@@ -1,8 +1,8 @@
 """Going through data epoch by epoch, from a place that can be saved and found again.
 
-A training run that was interrupted must go on bit for bit as if it hadn't been. So the place in
-the data is a small state: the epoch, how many batches of it have been handed out, the seed that
-its order was drawn with, and the generator that the next seed will come from.
+A training run that was interrupted must continue bit for bit as if it hadn't been. So the place in
+the data is a small state: the epoch, the number of its batches that have been handed out, the seed
+of its order, and the generator that draws the next seed.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Batch(NamedTuple):
     """A batch: the data of one update of the parameters.
 
     Attributes:
-        inputs: shape (T, B, ...), time first; (B, T, ...) with ``batch_first``. One vector per example is (B, ...).
-        targets: of sequences (T, B, ...) likewise; of one answer per example (B, ...).
-        lengths: how many steps of each input are real, shape (B,); None if all are, or if there are no steps.
-        target_lengths: the same for targets that are sequences.
-        continues: whether these sequences go on where those of the batch before ended, so that the
+        inputs: shape (T, B, ...), time first; (B, T, ...) with ``batch_first``; (B, ...) for one vector per example.
+        targets: (T, B, ...) for sequences, likewise; (B, ...) for one answer per example.
+        lengths: the number of real steps of each input, shape (B,); None if all are real, or if there are no steps.
+        target_lengths: the number of real steps of each target, for targets that are sequences.
+        continues: whether these sequences continue those of the batch before, so that the
             state should be carried over (detached). If not, start from a fresh state.
     """
 
@@ -42,16 +42,16 @@ class Batch(NamedTuple):
 class Epochs(ABC):
     """Batches that can be gone through again and again, and resumed in the middle.
 
-    A ``for`` loop goes through what is left of the current epoch: all of it at first, and after a
+    A ``for`` loop goes through the rest of the current epoch: all of it at first, and after a
     ``break`` or ``load_state_dict`` the batches that were not yet handed out. There is one
-    place, so one loop at a time. ``len`` is the number of batches in a whole epoch.
+    place in the data, so use one loop at a time. ``len`` is the number of batches in a whole epoch.
 
     Args:
         rng: the generator that shuffles, or a seed for one; None leaves the order as it is.
 
     Attributes:
-        epoch: how many epochs are over.
-        position: how many batches of the current epoch have been handed out.
+        epoch: the number of finished epochs.
+        position: the number of batches of the current epoch that have been handed out.
     """
 
     def __init__(self, rng: np.random.Generator | int | None) -> None:
@@ -67,8 +67,7 @@ class Epochs(ABC):
         while self.position < len(self):
             if self.position == 0:
                 self._begin_epoch()
-            # Counted before it is handed out: a state that is saved in the body of the loop says
-            # that this batch is done.
+            # Counted before it is handed out: a state saved in the body of the loop counts this batch as done.
             self.position += 1
             yield self._batch(self.position - 1)
         self.epoch += 1
@@ -107,14 +106,13 @@ class Epochs(ABC):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to the place that ``state_dict`` was taken at; what follows is the same batches.
+        """Go to the place of a saved state; the batches that follow are the same.
 
         Args:
-            state: what ``state_dict`` gave, of the same data and options.
+            state: a result of ``state_dict``, for the same data and options.
 
         Raises:
-            ValueError: if it isn't such a state, or one of other data or options. Nothing has
-                changed then.
+            ValueError: if it isn't such a state, or belongs to other data or options. Then nothing changes.
         """
         epoch, position, seed = self._checked(state)
         if self._rng is not None:
@@ -124,7 +122,7 @@ class Epochs(ABC):
             self._arrange(self._epoch_rng())
 
     def _checked(self, state: Mapping[str, Any]) -> tuple[int, int, int | None]:
-        """Epoch, position and seed of a state that belongs here."""
+        """Epoch, position and seed of a state, checked."""
         entries = {"data", "epoch", "position", "seed", "generator"}
         if not isinstance(state, Mapping) or state.keys() != entries:
             raise ValueError(f"a place in the data has the entries {sorted(entries)}, not {state!r:.200}")

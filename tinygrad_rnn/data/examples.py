@@ -11,10 +11,10 @@ from .batches import Batches
 from .epochs import Array, Batch
 
 BATCH_SIZE = 32
-"""How many examples make a batch where nothing else is asked for."""
+"""The number of examples in a batch by default."""
 
 GivesSequences = Callable[[Callable[[int], Batch]], bool]
-"""Whether predictions are sequences. It gets a function that makes a batch of so many examples to try it on."""
+"""A test of whether predictions are sequences. It gets a function that makes a batch of a number of examples."""
 
 
 def batches_of(
@@ -30,16 +30,16 @@ def batches_of(
 
     Args:
         data: the pair. X is a list of sequences (T_n, ...), an array of them with the examples first, (N, T, ...), or,
-            if its numbers are real, of vectors (N, n). Where y has another length than X, but that of X's second axis,
-            X is taken to be time first, (T, N, ...).
-        gives_sequences: is asked where the targets could be sequences or not, as they all have the same shape.
-        batch_size: how many examples make a batch; 32 by default.
-        rng: shuffles the examples anew for every epoch; None leaves them in order.
+            if its numbers are real, an array of vectors (N, n). If the length of y isn't that of X, but that of X's
+            second axis, X is taken to be time first, (T, N, ...).
+        gives_sequences: a test that is called if the targets, all of one shape, could be sequences or not.
+        batch_size: the number of examples in a batch; 32 by default.
+        rng: a generator (or a seed) that shuffles the examples anew for every epoch; None leaves them in order.
         batch_first: whether batches are (B, T, ...) instead of (T, B, ...).
-        dtype: what real numbers are turned into; None leaves them as they are.
+        dtype: the dtype for real numbers; None leaves them as they are.
 
     Raises:
-        TypeError: they are no such pair, or hold something else than numbers.
+        TypeError: the data are no such pair, or hold something else than numbers.
         ValueError: there are no examples, or not as many targets as inputs.
     """
     inputs, targets = _pair(data)
@@ -75,11 +75,11 @@ def batches_of(
 def as_inputs(given: Any, dtype: Any = None) -> tuple[Any, bool]:
     """Return inputs as an array or a list of arrays, examples first, and whether each is a sequence.
 
-    Whole numbers (N, T) are sequences of symbols, real numbers (N, n) vectors. What stands in a list is a sequence.
+    Whole numbers (N, T) are sequences of symbols, real numbers (N, n) are vectors. Members of a list are sequences.
 
     Args:
         given: the inputs.
-        dtype: what real numbers are turned into; None leaves them as they are.
+        dtype: the dtype for real numbers; None leaves them as they are.
     """
     if isinstance(given, (list, tuple)):
         arrays = _arrays(given, "X", dtype)
@@ -95,7 +95,7 @@ def as_inputs(given: Any, dtype: Any = None) -> tuple[Any, bool]:
 
 
 def first_example(inputs: Any, target: Any, count: int, **options: Any) -> Batch:
-    """Return a batch of one example, taken several times."""
+    """Return a batch that holds the first example several times."""
     if np.ndim(target):
         options["target_sequences"] = True
     return next(iter(Batches([inputs] * count, [target] * count, batch_size=count, **options)))
@@ -145,10 +145,10 @@ def _arrays(given: Any, name: str, dtype: Any) -> list[Array]:
 
 
 def _numbers(given: Any, name: str, dtype: Any) -> Array:
-    """Something that is given as an array of numbers."""
+    """A user's data as an array of numbers."""
     try:
         array = np.asarray(given)
-    except ValueError:  # NumPy's words on lists of unequal length
+    except ValueError:  # NumPy's error for lists of unequal length
         array = np.empty((), object)
     if array.dtype.kind == "O":
         raise TypeError(

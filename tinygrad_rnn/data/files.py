@@ -39,10 +39,10 @@ def open_to_read(path: str | os.PathLike[str]) -> BinaryIO:
 def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Write ``path`` whole or not at all.
 
-    What is written goes to a temporary file in the same folder. When the block ends without an
-    error, that file is synced to the disk and renamed to ``path``, in one step. When it doesn't
-    (an error, a full disk, Ctrl-C) the temporary file is removed. Whatever happens, and be it a
-    power failure, ``path`` holds either all of the old content or all of the new.
+    The data go to a temporary file in the same folder. When the block ends without an error, that file
+    is synced to the disk and renamed to ``path``, in one step. When it doesn't (an error, a full disk,
+    Ctrl-C), the temporary file is removed. Whatever happens, even a power failure, ``path`` holds
+    either all of the old content or all of the new.
 
     Yields:
         The temporary file, open for writing bytes.
@@ -63,7 +63,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def writing_to(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Put the file's name into the error if the disk is full, which the system doesn't."""
+    """Put the file's name into the error if the disk is full, because the system doesn't."""
     try:
         yield
     except OSError as error:

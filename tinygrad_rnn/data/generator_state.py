@@ -1,4 +1,4 @@
-"""The state of a random generator, taken out and put back: who resumes must draw what would have been drawn."""
+"""The state of a random generator, saved and restored: a resumed run must draw the same numbers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def restore_generator(rng: np.random.Generator, state: Any) -> None:
     """Put a generator into a state from ``generator_state``; raise, and leave it unchanged, if the state is wrong.
 
     Raises:
-        ValueError: if it is no state of a generator of this kind.
+        ValueError: if the state isn't one of a generator of this kind.
     """
     kind = type(rng.bit_generator)
     try:
-        # NumPy believes these two, and reads beyond its buffer if they are wrong.
+        # NumPy doesn't check these two, and reads beyond its buffer if they are wrong.
         if kind is np.random.MT19937 and state["state"]["pos"] not in range(625):
             raise ValueError("pos is not a place in its key")
         if kind is np.random.Philox and state["buffer_pos"] not in range(5):

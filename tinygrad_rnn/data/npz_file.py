@@ -1,8 +1,8 @@
 """Reading NumPy's ``.npz`` files with suspicion: arrays of numbers by name, and nothing else.
 
-``np.load`` takes whatever a file says it holds: it gives members that are no arrays as bytes, takes memory for shapes
-that are only claimed, and lets a small file expand a thousandfold. Here the directory, and then each header, is held to
-the size of the file before anything is unpacked.
+``np.load`` believes a file: it returns members that are no arrays as bytes, takes memory for shapes that are only
+claimed, and lets a small file expand a thousandfold. Here the directory, and then each header, is checked against the
+size of the file before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 MOST_EXPANDED = 20
-"""Arrays may take so many times the size of their file: numbers seldom pack to less than a half."""
+"""The largest size of arrays relative to their file: numbers seldom pack to less than a half."""
 
 ALWAYS_ALLOWED = 1 << 20
-"""So many bytes may any file expand to."""
+"""The number of bytes that any file may expand to."""
 
 MOST_MEMBERS = 100_000
 MOST_AXES = 64
@@ -32,7 +32,7 @@ READ_AT_ONCE = 1 << 20
 
 DAMAGED = (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OverflowError)
 
-_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others take memory as the file says
+_PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's own; others take as much memory as the file says
 
 
 Also = Callable[[np.dtype[Any]], bool]
@@ -42,8 +42,8 @@ def read_npz(file: BinaryIO, also: Also = lambda dtype: False) -> dict[str, npt.
     """Read all arrays of an ``.npz`` file.
 
     Args:
-        file: open for reading, from its beginning.
-        also: says which dtypes are wanted besides those of numbers.
+        file: a file open for reading, at its beginning.
+        also: returns True for dtypes that are accepted besides those of numbers.
 
     Raises:
         ValueError: the file is damaged, would expand to much more than its size, or holds anything but numbers.
@@ -77,7 +77,7 @@ def _check_directory(members: list[zipfile.ZipInfo], size: int) -> None:
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, also: Also) -> npt.NDArray[Any]:
-    """An array from an archive; its header has to agree with the size of the member before memory is taken for it."""
+    """An array from an archive; its header is checked against the size of the member before memory is taken."""
     name = f"its member {member.filename!r:.60}"
     with archive.open(member) as file:
         shape, is_by_columns, dtype = _read_header(file, name)
@@ -101,7 +101,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, also: Also) 
 
 
 def _read_header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """The shape, order and dtype of an array, whose header is data, and never run."""
+    """The shape, order and dtype of an array; its header is read as data and never executed."""
     try:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]

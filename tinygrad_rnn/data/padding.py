@@ -25,17 +25,17 @@ def pad(
 
     Args:
         sequences: B arrays of shapes (T_b, ...), alike but for their lengths T_b, which may be 0.
-        value: what fills up the short ones.
-        length: how many steps T the result has; by default as many as the longest sequence.
+        value: the value that fills up the short ones.
+        length: the number T of steps of the result; by default that of the longest sequence.
         batch_first: whether the result is (B, T, ...) instead of (T, B, ...).
-        dtype: the dtype of the result; by default the one that NumPy gives their concatenation.
+        dtype: the dtype of the result; by default that of their concatenation in NumPy.
 
     Returns:
         ``(padded, lengths)``: an array (T, B, ...), and the lengths T_b, of shape (B,).
 
     Raises:
-        TypeError: if they aren't sequences of numbers.
-        ValueError: if there are no sequences, if their shapes don't go together, if one is longer
+        TypeError: if the arguments aren't sequences of numbers.
+        ValueError: if there are no sequences, if their shapes don't match, if one is longer
             than ``length``, or if ``value`` can't be represented in the dtype.
 
     Example:
@@ -48,7 +48,7 @@ def pad(
         array([3, 1])
     """
     arrays = _as_arrays(sequences)
-    filled = [array for array in arrays if array.size] or arrays  # [] says nothing of a dtype
+    filled = [array for array in arrays if array.size] or arrays  # [] has no dtype of its own
     result_dtype = np.result_type(*filled) if dtype is None else np.dtype(dtype)
     lengths = np.array([len(array) for array in arrays], np.int64)
     longest = int(lengths.max())
@@ -67,7 +67,7 @@ def pad(
 
 
 def unpad(padded: Array, lengths: npt.ArrayLike, *, batch_first: bool = False) -> list[Array]:
-    """Take the sequences out of a padded array: what ``pad`` put in.
+    """Take the sequences out of a padded array: the inverse of ``pad``.
 
     Args:
         padded: an array (T, B, ...).
@@ -120,7 +120,7 @@ def _converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     if dtype.kind in "fc":
         keeps = np.can_cast(array.dtype, dtype, "same_kind")
     else:
-        with np.errstate(invalid="ignore"):  # NaN has no whole number: seen by comparing
+        with np.errstate(invalid="ignore"):  # NaN has no whole number, as the comparison shows
             keeps = bool((array.astype(dtype) == array).all())
     if not keeps:
         values = f" {array}" if array.ndim == 0 else ""

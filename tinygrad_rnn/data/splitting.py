@@ -15,17 +15,17 @@ def train_validation_split(
     """Split data into a part to train on and a part to validate on.
 
     Without a generator the end is set aside: a text stays in one piece, and a mapped file stays
-    mapped. With one, examples are chosen at random; the order inside each part is kept.
+    mapped. With a generator, examples are chosen at random; the order inside each part is kept.
 
     Args:
         *data: one or several sequences or arrays of equal length (inputs, targets, ...), split
             alike along their first axes.
-        validation: which fraction to set aside, between 0 and 1.
+        validation: the fraction to set aside, between 0 and 1.
         rng: a generator (or a seed) that chooses what is set aside.
 
     Returns:
-        ``[train, validation]`` for each of the data, one after the other, each of the kind that
-        went in (an array for an array, a list for a list).
+        ``[train, validation]`` for each of the data, one after the other, each of the type of the
+        argument (an array for an array, a list for a list).
 
     Raises:
         ValueError: if there are no data, if their lengths differ, or if a part would be empty.

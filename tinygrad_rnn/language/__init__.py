@@ -1,6 +1,6 @@
 """Language models: an application of the rooms below, from a text to a model that writes.
 
-Nothing below needs this room; the commands ``train``, ``sample`` and ``evaluate`` and the tour stand on it.
+No lower room needs this one; the commands ``train``, ``sample`` and ``evaluate`` and the tour are built on it.
 
 Read on in ``text`` (where text comes from), ``vocabulary`` (text to numbers and back), ``encoding`` (a text of any
 size as an array), ``model`` (the model, and its training) and ``model_file`` (a trained model in one file).

@@ -29,7 +29,7 @@ def encode_file(
     Args:
         path: the file; see ``stream_text`` for what can be wrong
             with it.
-        vocabulary: what gives each symbol its number.
+        vocabulary: the vocabulary, which maps symbols to numbers.
         out: as in ``encode_text``.
         encoding: any text encoding that Python knows.
 
@@ -38,7 +38,7 @@ def encode_file(
 
     Raises:
         OSError: if the file may not be read, or ``out`` can't be written.
-        ValueError: if the file isn't such text, or a symbol isn't in the vocabulary, and that has
+        ValueError: if the file isn't such text; or if a symbol isn't in the vocabulary, and that has
             no ``unknown``.
     """
     return encode_text(stream_text(path, encoding), vocabulary, out=out)
@@ -56,14 +56,13 @@ def encode_text(
 
     Args:
         text: one text, or its consecutive pieces, in any lengths.
-        vocabulary: what gives each symbol its number.
-        out: a file to write the numbers to (``.npy``), whole or not at all; an older one is
-            replaced. The array that comes back is then mapped from that file, read-only, and
-            takes no memory of its own. ``load_encoded`` maps it again later.
+        vocabulary: the vocabulary, which maps symbols to numbers.
+        out: a file to write the numbers to (``.npy``), whole or not at all; an older one is replaced. The result is
+            then mapped from that file, read-only, and takes no memory of its own. ``load_encoded`` maps it again later.
 
     Returns:
-        An array of shape (number of symbols,) of ``uint8``, ``uint16`` or ``uint32``. (These wrap
-        around in arithmetic: convert what you calculate with.)
+        An array of shape (number of symbols,) of ``uint8``, ``uint16`` or ``uint32``. (These wrap around in arithmetic:
+        convert them before you calculate.)
 
     Raises:
         OSError: if ``out`` can't be written.
@@ -88,15 +87,14 @@ def load_encoded(path: str | os.PathLike[str], vocabulary: Vocabulary) -> Array:
 
     Args:
         path: a ``.npy`` file.
-        vocabulary: the one that it was encoded with.
+        vocabulary: the vocabulary that the text was encoded with.
 
     Returns:
         A read-only array of shape (number of symbols,), mapped from the file.
 
     Raises:
         OSError: if there is no such file or it may not be read.
-        ValueError: if the file is damaged, is something else, or holds a number that stands for
-            nothing in this vocabulary.
+        ValueError: if the file is damaged, is something else, or holds a number that no symbol of this vocabulary has.
     """
     name = os.fspath(path)
     try:

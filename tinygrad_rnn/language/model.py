@@ -1,9 +1,9 @@
-"""A language model: it reads a text symbol by symbol and says at each one what may come next.
+"""A language model: it reads a text symbol by symbol, and predicts the next one after each.
 
     symbol -> embedding -> recurrent cell -> Linear -> logits of the next symbol
 
 The embedding and the output layer take all time steps at once, so that only the recurrence itself is a loop. An
-embedding is what a one-hot vector times a matrix comes to, without the multiplication by zeros.
+embedding equals a one-hot vector times a matrix, without the multiplication by zeros.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ class LanguageModel(nn.Module):
     """A model that predicts the next character or word of a text.
 
     Args:
-        vocabulary: the symbols; a model knows its own, so that it can read and write text.
-        cell: "RNN", "LSTM" or "GRU"; or a cell of your own, which takes inputs of ``embedding_size`` and gives
+        vocabulary: the symbols; the model keeps them, so that it can read and write text.
+        cell: "RNN", "LSTM" or "GRU"; or a cell of your own, which takes inputs of size ``embedding_size`` and returns
             outputs of size ``units``.
         units: d, the size of the cell's output.
-        embedding_size: n, the size of the vector that stands for a symbol.
-        layers: how many cells stand on each other, each reading the outputs of the one below. (A cell of your own is
-            one; ``nn.StackedCell`` makes one of several.)
-        dropout: in training, the probability with which an element that goes into a layer, or out of the last, is
-            dropped. Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization" (2014).
-        executor: what runs the loop over time, compiled (see ``tinygrad_rnn.compile``): "numpy", about twice as fast as
-            without; "numba", faster still, after some seconds for compiling; None: nothing, don't compile. A cell that
-            can't be compiled is run as it is. Each gives the same bits every time, but not the same as the others.
+        embedding_size: n, the size of a symbol's vector.
+        layers: the number of cells on top of each other, each reading the outputs of the one below. (A cell of your own
+            counts as one layer; ``nn.StackedCell`` makes one cell of several.)
+        dropout: in training, the probability with which an element of a layer's input, or of the last layer's output,
+            is dropped. Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization" (2014).
+        executor: the executor of the loop over time, compiled (see ``tinygrad_rnn.compile``): "numpy", about twice as
+            fast as uncompiled; "numba", faster still, after some seconds for compiling; None: don't compile. A cell
+            that can't be compiled runs as it is. Each executor gives the same bits every time, but other bits than the
+            others.
         seed: an int or a numpy.random.Generator.
         dtype: of the parameters.
 
@@ -94,11 +95,11 @@ class LanguageModel(nn.Module):
             self._loops = [compile(layer, fallback=_warn, executor=executor) for layer in self._layers]
 
     def forward(self, symbols: Any, state: Any = None) -> tuple[Any, Any]:
-        """Read symbols and predict, after each, the next one.
+        """Read symbols and predict the next one after each.
 
         Args:
-            symbols: (T, B), their numbers; (T,) without a batch.
-            state: where the text before them left the cell; None at the beginning of a text.
+            symbols: the numbers of the symbols, (T, B); (T,) without a batch.
+            state: the state after the text before them; None at the beginning of a text.
 
         Returns:
             Logits (T, B, k), and the state after the last symbol.
@@ -107,7 +108,7 @@ class LanguageModel(nn.Module):
 
     @property
     def _layers(self) -> list[Any]:
-        """The cells, the lowest first. Each goes through all of time before the next one does."""
+        """The cells, the lowest first. Each reads the whole sequence before the next one starts."""
         return self.cell.cells if type(self.cell) is nn.StackedCell else [self.cell]
 
     def _read(self, layers: Sequence[Any], symbols: Any, state: Any) -> tuple[Any, Any]:
@@ -126,15 +127,15 @@ class LanguageModel(nn.Module):
         """Write a text, symbol by symbol, drawn from the model's predictions.
 
         Args:
-            length: how many symbols.
-            prime: a text to go on from. Without one the model is given a line end, or, if it knows none, its most
-                frequent symbol.
-            temperature: 1 draws from the probabilities as they are; less makes the model play safe, until 0 always
-                takes the likeliest symbol; more makes it adventurous.
+            length: the number of symbols to write.
+            prime: a text to continue. Without it the model starts from a line end or, if its vocabulary has none, from
+                its most frequent symbol.
+            temperature: 1 draws from the probabilities as they are; lower values prefer likely symbols, and 0 always
+                takes the likeliest one; higher values make unlikely symbols more frequent.
             seed: an int or a numpy.random.Generator.
 
         Returns:
-            ``prime`` and what comes after it.
+            ``prime`` and its continuation.
 
         Raises:
             ValueError: a negative temperature or length, a prime that isn't in the vocabulary, or a model whose weights
@@ -149,7 +150,7 @@ class LanguageModel(nn.Module):
         state = None
         with no_grad():
             for _ in range(length):
-                logits, state = self._read(self._layers, following, state)  # one step is no loop worth compiling
+                logits, state = self._read(self._layers, following, state)  # a single step isn't worth compiling
                 drawn.append(_draw(np.asarray(logits)[-1], temperature, rng))
                 following = np.array(drawn[-1:])
         return self.vocabulary.decode([*given, *drawn])
@@ -157,12 +158,12 @@ class LanguageModel(nn.Module):
     def bits_per_symbol(self, text: str | np.ndarray, *, batch_size: int = 16, steps: int = 100) -> float:
         """The average number of bits that the model needs for a symbol of a text: log₂ of its perplexity.
 
-        For characters this is the usual measure, bits per character; log₂ k would be needed without any model.
+        For characters this is the usual measure, bits per character; without any model it would be log₂ k.
 
         Args:
             text: a text, or the numbers of its symbols (N,).
-            batch_size: how many pieces of the text are read side by side, each from a fresh state.
-            steps: how many symbols are read at a time.
+            batch_size: the number of pieces of the text that are read side by side, each from a fresh state.
+            steps: the number of symbols read at a time.
 
         Raises:
             ValueError: the text is too short for that, or holds symbols that aren't in the vocabulary.
@@ -180,7 +181,7 @@ class TrainedOnText(NamedTuple):
 
     Attributes:
         model: the trained model; ``model.sample(...)`` lets it write.
-        history: how training went.
+        history: the history of training.
         validation_text: the numbers of the end of the text, which the model hasn't seen; ``model.bits_per_symbol``
             takes them.
     """
@@ -211,26 +212,26 @@ def train_on_text(
     """Train a language model on a text, with everything set to what works for a small one.
 
     Args:
-        text: what to learn to write; or the numbers of its symbols (N,), mapped from a file perhaps, with the
+        text: the text to learn; or the numbers of its symbols (N,), mapped from a file perhaps, together with the
             vocabulary that they belong to.
-        vocabulary: its symbols; by default its characters.
+        vocabulary: the symbols of the text; by default its characters.
         cell: as in ``LanguageModel``.
         units: as in ``LanguageModel``.
         embedding_size: as in ``LanguageModel``.
         executor: as in ``LanguageModel``.
-        batch_size: how many streams through the text run side by side.
-        steps_per_batch: through how many time steps gradients flow back.
+        batch_size: the number of streams through the text side by side.
+        steps_per_batch: the number of time steps that gradients flow back through.
         learning_rate: Adam's.
         layers: as in ``LanguageModel``.
         dropout: as in ``LanguageModel``.
-        validation: which fraction of the text, its end, is kept from the model.
-        validate: whether to validate on it after each epoch, or so many steps (``validate_every=``). The model then
-            gets the best weights.
-        seed: everything random follows from it.
+        validation: the fraction of the text, at its end, that is kept from the model.
+        validate: True to validate on that part after each epoch, or after the number of steps in ``validate_every=``.
+            The model then gets the best weights.
+        seed: the seed of everything random.
         **limits: passed to ``fit``: ``seconds=25``, ``steps=``, ``epochs=``, ``progress=``, ``callbacks=``...
 
     Returns:
-        The model, the history and the text that was kept from it.
+        The model, the history and the part of the text that was kept from it.
 
     Example:
         >>> from tinygrad_rnn.language import python_documentation
@@ -258,7 +259,7 @@ def train_on_text(
     train, held_out = train_validation_split(symbols, validation=validation)
     stream = StreamBatches(train, batch_size=batch_size, steps=steps_per_batch, rng=rng)
     optimizer = Adam(model.parameters(), lr=learning_rate)
-    whole_step = not dropout and not limits.get("metrics")  # random numbers and metrics have no place in one
+    whole_step = not dropout and not limits.get("metrics")  # neither random numbers nor metrics can be compiled
     options: dict[str, Any] = {"executor": executor, "whole_step": whole_step, "unit": vocabulary.kind, **limits}
     if validate:
         streams = max(1, min(16, (len(held_out) - 1) // 100))

@@ -22,8 +22,8 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
     """Write a language model to a file, whole or not at all; an older file is replaced.
 
     Args:
-        model: one with an "RNN", "LSTM" or "GRU" cell as it comes by that name. (A cell of your own is code, which no
-            file of weights can hold: save ``model.state_dict()`` with ``nn.save_weights``, and make the model anew to
+        model: a model with an "RNN", "LSTM" or "GRU" cell without further options. (A cell of your own is code, which a
+            file of weights can't hold: save ``model.state_dict()`` with ``nn.save_weights``, and make the model anew to
             load it.)
         path: the file.
 
@@ -76,7 +76,7 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
         path: the file.
 
     Raises:
-        ValueError: the file is damaged, or something else.
+        ValueError: the file is damaged, or not of this kind.
         OSError: the file can't be read.
     """
     tree = load_tree(path)
@@ -90,7 +90,7 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
 
 
 def _rebuilt(cell: str, vocabulary: Vocabulary, weights: Mapping[str, Any]) -> LanguageModel:
-    """The model, no larger than its weights: their shapes are held to each other before any memory is taken."""
+    """The model, no larger than its weights: their shapes are compared with each other before any memory is taken."""
     symbols, embedding_size = weights["embedding"].shape
     layers = (
         1 if "cell.W" in weights else sum(path.endswith(".W") and path.startswith("cell.cells.") for path in weights)

@@ -1,8 +1,8 @@
 """A file of whole numbers, written part by part and mapped into memory.
 
-It is the simplest kind of NumPy's ``.npy`` file (one dimension, format version 1.0), so that
-``np.load`` reads it too. But ``np.load`` takes whatever a file says it holds. Here the header is
-held to the one form that we write, so there is nothing in it to interpret.
+It is the simplest kind of NumPy's ``.npy`` file (one dimension, format version 1.0), so that ``np.load`` reads it too.
+But ``np.load`` believes all that a file says about its content. Here the header must be exactly as this module writes
+it, so there is nothing in it to interpret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEADER_BYTES = 128
 """NumPy's header for such an array has this length too, and room for 20 digits more."""
 
 _READ_AT_ONCE = 1 << 20
-"""So many bytes are looked through at a time; every dtype's size divides it."""
+"""The number of bytes read at a time; a multiple of every dtype's size."""
 
 _BEGINNING = np.lib.format.magic(1, 0) + (_HEADER_BYTES - 10).to_bytes(2, "little")
 
@@ -68,7 +68,7 @@ def map_numbers(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> npt.NDArr
 def largest_number(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> int:
     """The largest of the numbers that ``write_numbers`` wrote, -1 if there are none.
 
-    They are read part by part, past the map: what was once read from a map counts as memory in use.
+    They are read part by part and not through the map, because pages read through a map count as memory in use.
     """
     largest = -1
     with open_to_read(path) as file:

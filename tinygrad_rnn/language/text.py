@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from ..data.files import open_to_read
 
 CHUNK_BYTES = 1 << 18
-"""How much of a file is decoded at a time."""
+"""The amount of a file that is decoded at a time."""
 
 _PUNCTUATION = re.compile(r"[^\w\s'’-]|(?<!\w)['’-]|['’-](?!\w)")
 

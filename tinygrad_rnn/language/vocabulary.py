@@ -24,10 +24,10 @@ from .vocabulary_format import Content
 
 AnyVocabulary = TypeVar("AnyVocabulary", bound="Vocabulary")
 
-_MISSING = -1  # where a number is looked up: there is none
+_MISSING = -1  # in a look-up: the symbol has no number
 
 _MANY = 1 << 16
-"""So many characters are counted by their code points, ten times as fast as one by one."""
+"""The number of characters from which counting by code points pays: ten times as fast as one by one."""
 
 
 class Vocabulary(ABC):
@@ -35,7 +35,7 @@ class Vocabulary(ABC):
 
     Args:
         symbols: different, non-empty strings; the place of each is its number.
-        unknown: the one of them that stands for everything else. With ``None``, encoding a text
+        unknown: the symbol that stands for everything else. With ``None``, encoding a text
             that holds anything else is an error.
 
     Attributes:
@@ -49,7 +49,7 @@ class Vocabulary(ABC):
     """
 
     kind: ClassVar[str]
-    """What the symbols are, in the plural: so a file and the messages call them."""
+    """The plural noun for the symbols, in files and messages."""
 
     def __init__(self, symbols: Iterable[str], unknown: str | None = None) -> None:
         self.symbols: tuple[str, ...] = tuple(symbols)
@@ -85,12 +85,11 @@ class Vocabulary(ABC):
         Args:
             text: one string, or several (sentences, the lines of an open file, ...). No word runs
                 on from one string to the next; they are taken one at a time and not kept.
-            specials: symbols of your own that come first, such as ``"<pad>"`` and ``"<end>"``.
+            specials: further symbols that come first, such as ``"<pad>"`` and ``"<end>"``.
             unknown: the symbol that stands for everything that isn't in the vocabulary. It comes
                 after the specials, unless it is one of them. None: anything else is an error.
             min_count: rarer symbols are left out.
-            max_size: how many symbols there may be in all, with the specials and ``unknown``; the
-                rarest are left out.
+            max_size: the largest number of symbols in all, with the specials and ``unknown``; the rarest are left out.
 
         Raises:
             TypeError: if the text is something else than a string or several.
@@ -147,7 +146,7 @@ class Vocabulary(ABC):
         first = list(specials)
         if unknown is not None and unknown not in first:
             first.append(unknown)
-        for symbol in first:  # these have their places; a Counter deletes what isn't there too
+        for symbol in first:  # these have their places already; deleting a missing key of a Counter is no error
             del counts[symbol]
         by_frequency = counts.most_common()  # stable: ties stay in order of first appearance
         least = whole_number("min_count", min_count)
@@ -283,7 +282,7 @@ class Vocabulary(ABC):
 
         Args:
             data: UTF-8 JSON.
-            source: what an error should call it.
+            source: the name of the data in error messages.
 
         Raises:
             ValueError: if it isn't a whole, undamaged vocabulary of this kind.
@@ -324,7 +323,7 @@ class Vocabulary(ABC):
             ValueError: if it is damaged or anything else than a vocabulary of this kind.
         """
         with open_to_read(path) as file:
-            size = os.fstat(file.fileno()).st_size  # read() takes memory for all that it is asked for
+            size = os.fstat(file.fileno()).st_size  # read() allocates as much as it is asked for
             data = file.read(min(size, vocabulary_format.MAX_BYTES + 1))
         return cls.from_bytes(data, source=os.fspath(path))
 
@@ -339,16 +338,16 @@ class Vocabulary(ABC):
 
     @classmethod
     def _count(cls, counts: Counter[str], part: Sequence[str]) -> None:
-        """Count some symbols; new ones follow the others, in the order in which they appear."""
+        """Count some symbols; new ones are added in the order in which they appear."""
         counts.update(part)
 
     @abstractmethod
     def _look_up(self, part: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The number of each symbol; where there is none, ``_MISSING`` or that of ``unknown``."""
+        """The number of each symbol; a missing symbol gets ``_MISSING`` or the number of ``unknown``."""
 
     @abstractmethod
     def _join(self, symbols: Sequence[str]) -> str:
-        """The text that has these symbols."""
+        """The text made of these symbols."""
 
     def _not_there(self, symbol: str, position: int) -> ValueError:
         """The error for a symbol that has no number."""

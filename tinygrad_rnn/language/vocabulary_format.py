@@ -1,7 +1,7 @@
 """The file format of vocabularies: JSON with a checksum, read with suspicion.
 
-A file may be damaged, or made by someone who means harm. Nothing in it is executed, nothing is
-taken for granted, and its size is limited before memory is spent on it.
+A file may be damaged, or made by someone who means harm. Nothing in it is executed, everything is checked, and its size
+is limited before memory is spent on it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 MAX_BYTES = 32 << 20
-"""No larger vocabulary is written or read: it would hold some three million words."""
+"""The largest size of a vocabulary that is written or read: some three million words."""
 
 MAX_SYMBOL_LENGTH = 100_000
-"""No symbol has more characters."""
+"""The largest number of characters of a symbol."""
 
 MAX_CONTAINERS = 1000
-"""A vocabulary has two: an object, and the list of its symbols."""
+"""The largest number of opening brackets; a vocabulary has two: an object, and the list of its symbols."""
 
 _FORMAT = "tinygrad_rnn vocabulary, version 1"
 _FIELDS = {"format", "kind", "unknown", "symbols", "sha256"}
@@ -91,7 +91,7 @@ def from_bytes(data: bytes, source: str) -> Content:
     try:
         _check_structure(data)
         fields = json.loads(data.decode(), parse_int=_no_number, parse_float=_no_number, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:  # the latter: a million brackets
+    except (ValueError, RecursionError) as error:  # RecursionError: a million brackets
         raise ValueError(f"{source} is not a vocabulary: it is not such JSON ({error})") from None
     if not isinstance(fields, dict) or fields.get("format") != _FORMAT:
         raise ValueError(
@@ -119,10 +119,10 @@ def from_bytes(data: bytes, source: str) -> Content:
 
 
 def _check_structure(data: bytes) -> None:
-    """Turn away lists of lists: an empty one takes twenty times as much memory as it has characters.
+    """Raise ValueError for nested lists: an empty list takes twenty times as much memory as it has characters.
 
     Raises:
-        ValueError: if there are more than a vocabulary has.
+        ValueError: if there are more lists than a vocabulary has.
     """
     if data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS:
         return
@@ -139,5 +139,5 @@ def _checksum(content: Content) -> str:
 
 
 def _no_number(text: str) -> NoReturn:
-    """Turn away numbers: a vocabulary has none, and a long one takes long to read."""
+    """Raise ValueError for numbers: a vocabulary has none, and a long one takes long to read."""
     raise ValueError(f"it holds the number {text[:30]}")

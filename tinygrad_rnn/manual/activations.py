@@ -12,8 +12,8 @@ relu       ``max(a, 0)``       ``1 if a > 0 else 0``      ``1 if s > 0 else 0``
 identity   ``a``               ``1``                      ``1``
 =========  ==================  =========================  ======================
 
-All of them keep the dtype and accept complex numbers, so that a derivation can be held to the
-complex-step derivative, which has no subtraction error (Squire and Trapp 1998).
+All of them keep the dtype and accept complex numbers, so that a derivation can be compared with the complex-step
+derivative, which has no subtraction error (Squire and Trapp 1998).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def activation(name: str | Activation) -> Activation:
     """The activation of this name; an ``Activation`` is returned as it is.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is no activation of this name.
 
     Example:
         >>> tanh = activation("tanh")

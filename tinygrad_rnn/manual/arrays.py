@@ -20,7 +20,7 @@ def outer(x: Array, delta: Array) -> Array:
     """``xᵀ δ``, summed over the instances: the gradient of ``M`` in ``a = x M``.
 
     Args:
-        x: what stood on the left of the matrix, ``(B, p)`` or ``(p,)``.
+        x: the factor on the left of the matrix, ``(B, p)`` or ``(p,)``.
         delta: ``∂L/∂a``, ``(B, q)`` or ``(q,)``.
 
     Returns:
@@ -60,7 +60,7 @@ def as_sequence(xs: Array, features: int, where: str) -> Array:
     """``xs`` as an array, after checking that it is a sequence of ``features`` inputs per step.
 
     Raises:
-        ValueError: it has no step or no instance, or is neither ``(T, features)`` nor
+        ValueError: the sequence has no step or no instance, or its shape is neither ``(T, features)`` nor
             ``(T, B, features)``.
     """
     xs = np.asarray(xs)
@@ -90,7 +90,7 @@ def check_shape(array: Array, shape: tuple[int, ...], where: str) -> Array:
     """``array`` as an array, after checking that it has exactly this shape.
 
     Raises:
-        ValueError: it has another one.
+        ValueError: the array has another shape.
     """
     array = np.asarray(array)
     if array.shape != shape:
@@ -102,7 +102,7 @@ def check_steps(steps: Sequence[int], length: int, where: str) -> tuple[int, ...
     """The time steps, counted from 1, after checking that they exist and are in order.
 
     Raises:
-        ValueError: None are given, they repeat or go backwards, or one lies outside ``1..length``.
+        ValueError: no step is given, steps repeat or go backwards, or one lies outside ``1..length``.
     """
     chosen = tuple(int(t) for t in steps)
     if not chosen:

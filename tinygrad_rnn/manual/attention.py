@@ -23,7 +23,7 @@ Backward through the decoder, for ``t = T..1``; ``∂L/∂h_j`` gathers over all
   ``∂L/∂h_j += δ_tj Bᵀ``; ``∂L/∂A = Σ s_{t-1}ᵀ δ_tj``, ``∂L/∂B = Σ h_jᵀ δ_tj``,
   ``∂L/∂v = Σ ∂L/∂e_tj m_tj``
 
-Then the encoder: ``∂L/∂h_j`` is what reaches its states from above, ``∂L/∂s_0`` included in
+Then the encoder: ``∂L/∂h_j`` reaches its states from above, with ``∂L/∂s_0`` included in
 ``∂L/∂h_S``, and the rest is BPTT.
 
 Sources: Bahdanau, Cho and Bengio, "Neural Machine Translation by Jointly Learning to Align and
@@ -166,7 +166,7 @@ def forward(
         objective: loss, output steps and reductions.
 
     Raises:
-        ValueError: a shape that doesn't fit.
+        ValueError: a shape doesn't fit.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -219,7 +219,7 @@ def backward(trace: AttentionTrace) -> AttentionBackward:
 
     dL_dh = np.zeros_like(h, dtype=slope.dtype)
     score_gradients = None if score is None else AdditiveScore(*map(np.zeros_like, score))
-    through_next = np.zeros_like(s[0])  # what reaches s_t through step t + 1
+    through_next = np.zeros_like(s[0])  # the part of ∂L/∂s_t through step t + 1
     steps = []
     for t in range(len(trace.ys), 0, -1):
         alpha = trace.alpha[t - 1]

@@ -1,8 +1,8 @@
 """Connectionist temporal classification (CTC) by hand, by the forward-backward algorithm.
 
-The network says something at each of ``T`` steps; the target is a shorter sequence of labels, and
-nobody says when each occurs. A path names one of ``k`` classes at every step, one of them blank; it
-means the labels that remain when repetitions are merged and then blanks removed. The loss is
+The network makes a prediction at each of ``T`` steps; the target is a shorter sequence of labels, and the time of each
+is unknown. A path names one of ``k`` classes at every step, one of them blank; it means the labels that remain when
+repetitions are merged and then blanks removed. The loss is
 
 - ``L = -log p(target)``, ``p(target) = Σ_{paths that mean it} ∏_t y_t[path_t]``, ``y = softmax(z)``
 
@@ -85,7 +85,7 @@ def ctc(z: Array, labels: Sequence[int] | Array, blank: int = 0) -> CTCTrace:
     """Loss and gradient of one instance.
 
     Args:
-        z: what the network says, before softmax, ``(T, k)``.
+        z: the network's outputs before softmax, ``(T, k)``.
         labels: the target, classes in ``0..k-1`` without the blank; it may be empty.
         blank: the class that stands for "no label".
 
@@ -93,7 +93,7 @@ def ctc(z: Array, labels: Sequence[int] | Array, blank: int = 0) -> CTCTrace:
         Everything that the derivation names.
 
     Raises:
-        ValueError: a shape, a label or a blank that doesn't fit.
+        ValueError: a shape, a label or a blank doesn't fit.
 
     Example:
         Two steps, equal probabilities; "a" is meant by the paths ``a a``, ``a -`` and ``- a``:
@@ -114,10 +114,10 @@ def ctc(z: Array, labels: Sequence[int] | Array, blank: int = 0) -> CTCTrace:
     log_alpha = _alpha(emissions, skips)
     log_beta = _beta(emissions, skips)
     log_p = np.logaddexp.reduce(log_alpha[-1, -2:])
-    if np.isneginf(log_p):  # too few steps for the target: no path, and nothing to learn from
+    if np.isneginf(log_p):  # too few steps for the target: there is no path, and no gradient
         log_gamma, dL_dz = np.full_like(log_alpha, -np.inf), np.zeros_like(z)
     else:
-        through = log_alpha + log_beta  # of p at each step anew, so that what was rounded on the way cancels
+        through = log_alpha + log_beta  # p is summed at each step anew, so that rounding errors cancel
         log_gamma = through - np.logaddexp.reduce(through, axis=1, keepdims=True)  # γ_t(s) = α_t(s) β_t(s) / p
         at_class = np.eye(k, dtype=z.dtype)[symbols]  # [s, i]: whether l'_s = i
         dL_dz = np.exp(log_y) - np.exp(log_gamma) @ at_class
@@ -133,9 +133,9 @@ def ctc_batch(
     """Loss and gradient of a batch of instances of unequal length.
 
     Args:
-        z: what the network says, before softmax, ``(T, B, k)``.
+        z: the network's outputs before softmax, ``(T, B, k)``.
         labels: the target of each instance, of any length.
-        lengths: how many steps of each instance count; all of them by default.
+        lengths: the number of steps of each instance; all of them by default.
         blank: the class that stands for "no label".
 
     Returns:
@@ -143,7 +143,7 @@ def ctc_batch(
         more steps than it has makes the mean infinite, and contributes nothing to the gradient.
 
     Raises:
-        ValueError: shapes, lengths or labels that don't fit.
+        ValueError: shapes, lengths or labels don't fit.
     """
     z = np.asarray(z)
     if z.ndim != 3:
@@ -184,7 +184,7 @@ def _may_skip(symbols: Array, blank: int) -> Array:
 
 
 def _shifted(log: Array, by: int) -> Array:
-    """``log[s - by]`` at ``s``, and -inf where there is none."""
+    """``log[s - by]`` at ``s``, and -inf if there is no such place."""
     result = np.full_like(log, -np.inf)
     if by < len(log):
         result[by:] = log[: len(log) - by]
@@ -208,7 +208,7 @@ def _alpha(emissions: Array, skips: Array) -> Array:
 def _beta(emissions: Array, skips: Array) -> Array:
     log_beta = np.full_like(emissions, -np.inf)
     log_beta[-1, -2:] = 0.0  # a path ends with the last label or a blank
-    skips_from = np.zeros_like(skips)  # whether one may go from s to s + 2, seen from the end
+    skips_from = np.zeros_like(skips)  # whether a path may go from s to s + 2, seen from the end
     skips_from[2:] = skips[:1:-1]
     for t in range(len(emissions) - 2, -1, -1):
         ends = (log_beta[t + 1] + emissions[t + 1])[::-1]

@@ -204,7 +204,7 @@ def forward(
         Every intermediate quantity, for ``backward``.
 
     Raises:
-        ValueError: a shape that doesn't fit, an unknown name, or a step outside ``1..T``.
+        ValueError: a shape doesn't fit, a name is unknown, or a step lies outside ``1..T``.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -224,7 +224,7 @@ def backward(trace: ElmanTrace) -> ElmanBackward:
     """Backpropagation through time.
 
     Args:
-        trace: what ``forward`` returned, with targets.
+        trace: the result of ``forward``, with targets.
 
     Returns:
         The gradients and every derivative on the way to them.
@@ -268,7 +268,7 @@ def hidden_forward(
         Pre-activations and states.
 
     Raises:
-        ValueError: a shape that doesn't fit.
+        ValueError: a shape doesn't fit.
     """
     U, W, b = params.U, params.W, params.b
     n, d = U.shape
@@ -288,8 +288,8 @@ def hidden_backward(trace: HiddenTrace, dLt_ds: Array) -> HiddenBackward:
     """BPTT through the recurrence.
 
     Args:
-        trace: what ``hidden_forward`` returned.
-        dLt_ds: ``∂L_t/∂s_t``, what reaches each state from above, ``(T, ..., d)``.
+        trace: the result of ``hidden_forward``.
+        dLt_ds: ``∂L_t/∂s_t``, the gradient that reaches each state from above, ``(T, ..., d)``.
 
     Returns:
         The derivatives at every step, and the contributions to the gradients.

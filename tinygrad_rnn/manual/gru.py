@@ -7,7 +7,7 @@ Forward, for ``t = 1..T``. The gates stand side by side in one pre-activation, `
 - ``n_t = tanh(x_t U_n + b_n + q_t)``                       candidate
 - ``h_t = (1 - z_t) ∘ n_t + z_t ∘ h_{t-1}``                 state
 
-The two conventions differ in what the candidate sees of the old state:
+The two conventions differ in how the old state enters the candidate:
 
 - reset after the product:   ``q_t = r_t ∘ (h_{t-1} W_n + b_hn)``   (PyTorch, cuDNN)
 - reset before the product:  ``q_t = (r_t ∘ h_{t-1}) W_n``          (the published paper)
@@ -79,7 +79,7 @@ class GRUTrace(NamedTuple):
 
     Attributes:
         params: the parameters.
-        reset: where the reset gate stands.
+        reset: the place of the reset gate.
         xs: inputs, ``(T, ..., n)``.
         r: reset gates, ``(T, ..., d)``.
         z: update gates, ``(T, ..., d)``.
@@ -136,7 +136,7 @@ def forward(params: GRUParams, xs: Array, h0: Array | None = None, *, reset: Res
         ``manual.readout``.
 
     Raises:
-        ValueError: a shape that doesn't fit, or a ``b_hn`` where there is none.
+        ValueError: a shape doesn't fit, or ``b_hn`` is given with reset before the product.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -166,21 +166,21 @@ def backward(trace: GRUTrace, dLt_dh: Array) -> GRUBackward:
     """Backpropagation through time.
 
     Args:
-        trace: what ``forward`` returned.
-        dLt_dh: ``∂L_t/∂h_t``, what reaches each state from above, ``(T, ..., d)``. What acts on
-            the final state belongs into its last row.
+        trace: the result of ``forward``.
+        dLt_dh: ``∂L_t/∂h_t``, the gradient that reaches each state from above, ``(T, ..., d)``. A gradient of the final
+            state belongs in the last row.
 
     Returns:
         The gradients and every derivative on the way to them.
 
     Raises:
-        ValueError: a shape that doesn't fit.
+        ValueError: a shape doesn't fit.
     """
     h, after = trace.h, trace.reset == "after"
     dLt_dh = check_shape(dLt_dh, h[1:].shape, "GRU: dLt_dh")
     W_r, W_z, W_n = np.split(trace.params.W, 3, axis=1)
 
-    from_next = np.zeros_like(h[0])  # what reaches h_t through step t + 1
+    from_next = np.zeros_like(h[0])  # the part of ∂L/∂h_t through step t + 1
     steps = []
     for t in range(len(trace.xs), 0, -1):
         r, z, n = trace.r[t - 1], trace.z[t - 1], trace.n[t - 1]

@@ -1,7 +1,7 @@
-"""The letters of the articles, and how they translate into ours.
+"""The letters of the articles, and their translation into ours.
 
-All of them write the same network, ``s_t = f(x_t U + s_{t-1} W + b)``, ``o_t = f_o(s_t V + c)``, in letters of their
-own; ``U``, ``W`` and ``V`` each stand for different matrices in different articles:
+All of them write the same network, ``s_t = f(x_t U + s_{t-1} W + b)``, ``o_t = f_o(s_t V + c)``, each in its own
+letters; ``U``, ``W`` and ``V`` each stand for different matrices in different articles:
 
 ====================================  =====  =====  =====  =====  =====  ==========  =========
 article                               ``U``  ``W``  ``V``  ``b``  ``c``  input       state
@@ -33,13 +33,13 @@ class Notation(NamedTuple):
     """The letters of an article for the parameters of an Elman network.
 
     Attributes:
-        article: its title.
+        article: the title of the article.
         U: its name for the matrix from input to hidden.
         W: its name for the matrix from hidden to hidden.
         V: its name for the matrix from hidden to output.
-        b: its name for the hidden bias; None where it has none.
-        c: its name for the output bias; None where it has none.
-        columns: whether its vectors are columns, so that its matrices are the transposes of ours.
+        b: its name for the hidden bias; None if it has none.
+        c: its name for the output bias; None if it has none.
+        columns: whether its vectors are columns; its matrices are then the transposes of ours.
     """
 
     article: str
@@ -72,8 +72,8 @@ def to_letters(params: ElmanParams, notation: Notation) -> dict[str, Array]:
     """Parameters, or their gradients, in the letters and the orientation of an article.
 
     Args:
-        params: in our letters. Axes in front of a parameter's own (of steps or of loss components) stay in front.
-        notation: the article's.
+        params: arrays in our letters. Axes before a parameter's own (of steps or of loss components) stay in front.
+        notation: the article's notation.
 
     Returns:
         The arrays by the article's names. A bias that the article doesn't have is left out.
@@ -96,11 +96,11 @@ def from_letters(arrays: Mapping[str, Array], notation: Notation) -> ElmanParams
     """Parameters, or their gradients, in our letters and orientation.
 
     Args:
-        arrays: by the article's names.
-        notation: the article's.
+        arrays: parameters by the article's names.
+        notation: the article's notation.
 
     Returns:
-        In our letters, with zeros for a bias that the article doesn't have.
+        The parameters in our letters, with zeros for a bias that the article doesn't have.
 
     Raises:
         KeyError: an array is missing, or one has a name that the article doesn't use.

@@ -1,8 +1,8 @@
 """A derivation as a list of named lines, in the order in which it is written down.
 
 ``{"dL/dz[3]": ..., "dL/ds[3]": ..., "delta[3]": ..., "dL/dz[2]": ..., ..., "dL/dW": ...}``: from the last step to the
-first, as a backward pass goes, and at the end the derivative by the initial state and the gradients. To find the
-first wrong line of a derivation is to go through these in order.
+first, as in a backward pass; at the end the derivative by the initial state and the gradients. Go through these lines
+in order to find the first wrong line of a derivation.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ def lines(back: Backward) -> dict[str, Array]:
     """Every derivative of a backward pass by its name, in the order of the derivation.
 
     Args:
-        back: what ``backward`` of ``elman``, ``lstm`` or
-            ``gru`` returned.
+        back: the result of ``backward`` of ``elman``, ``lstm`` or ``gru``.
 
     Returns:
         ``"dL/dh[t]"`` and so on for t = T..1, with ``"delta[t]"`` for Δ_t; then ``"dL/dh[0]"``; then ``"dL/dW"`` and

@@ -57,8 +57,8 @@ class Loss(NamedTuple):
 def log_softmax(z: Array) -> Array:
     """``log softmax(z)`` over the last axis, without overflow: ``z - log Σ exp z``.
 
-    The largest ``z`` is subtracted first, which changes nothing: so all digits stay, whatever the size of ``z``. In the
-    sum it counts 1; only the others are added up, for ``log(1 + others)``.
+    The largest ``z`` is subtracted first, which doesn't change the result, so that no digits are lost, whatever the
+    size of ``z``. Its exponential is then 1; only the others are added up, for ``log(1 + others)``.
     """
     largest = np.argmax(np.real(z), axis=-1)[..., np.newaxis]
     shifted = z - np.real(np.take_along_axis(z, largest, axis=-1))
@@ -155,7 +155,7 @@ def loss_function(name: str | Loss) -> Loss:
     """The loss of this name; a ``Loss`` is returned as it is.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is no loss of this name.
     """
     if isinstance(name, Loss):
         return name

@@ -138,7 +138,7 @@ def forward(params: LSTMParams, xs: Array, h0: Array | None = None, c0: Array | 
         ``manual.readout``.
 
     Raises:
-        ValueError: a shape that doesn't fit.
+        ValueError: a shape doesn't fit.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -173,22 +173,22 @@ def backward(trace: LSTMTrace, dLt_dh: Array, dL_dcT: Array | None = None) -> LS
     """Backpropagation through time.
 
     Args:
-        trace: what ``forward`` returned.
-        dLt_dh: ``∂L_t/∂h_t``, what reaches each hidden state from above, ``(T, ..., d)``. What
-            acts on the final hidden state belongs into its last row.
-        dL_dcT: ``∂L/∂c_T``, where something acts on the final cell state, ``(..., d)``.
+        trace: the result of ``forward``.
+        dLt_dh: ``∂L_t/∂h_t``, the gradient that reaches each hidden state from above, ``(T, ..., d)``. A gradient of
+            the final hidden state belongs in the last row.
+        dL_dcT: ``∂L/∂c_T``, if the loss depends on the final cell state directly, ``(..., d)``.
 
     Returns:
         The gradients and every derivative on the way to them.
 
     Raises:
-        ValueError: a shape that doesn't fit.
+        ValueError: a shape doesn't fit.
     """
     h, c, W = trace.h, trace.c, trace.params.W
     P = np.zeros_like(c, shape=(3, c.shape[-1])) if trace.params.P is None else trace.params.P
     p_i, p_f, p_o = P
     dLt_dh = check_shape(dLt_dh, h[1:].shape, "LSTM: dLt_dh")
-    h_from_next = np.zeros_like(h[0])  # what reaches h_t and c_t through step t + 1
+    h_from_next = np.zeros_like(h[0])  # the parts of ∂L/∂h_t and ∂L/∂c_t through step t + 1
     c_from_next = as_state(dL_dcT, c[0].shape, c, "LSTM: dL_dcT")
 
     steps = []

@@ -1,7 +1,7 @@
 """BPTT as a sum over paths: the derivation that backpropagation through time reorders.
 
-``W`` acts on the loss ``L_t`` of step ``t`` along many paths: it is used at each step ``k ≤ t``,
-and what it does to ``s_k`` travels on through ``s_{k+1}, ..., s_t``. So
+``W`` acts on the loss ``L_t`` of step ``t`` along many paths: it is used at each step ``k ≤ t``, and its effect on
+``s_k`` travels on through ``s_{k+1}, ..., s_t``. So
 
     ``∂L_t/∂W = Σ_{k=1..t}  ∂L_t/∂s_t · ∂s_t/∂s_k · ∂⁺s_k/∂W``
 
@@ -53,11 +53,11 @@ class Paths(NamedTuple):
 def sum_over_paths(trace: ElmanTrace) -> Paths:
     """The gradient of an Elman network as the sum of its paths.
 
-    Every product is formed as it is written, Jacobian by Jacobian; for T steps that is of the order
-    of T² matrix products. ``manual.elman.backward`` gives the same sums with T.
+    Every product is formed as it is written, Jacobian by Jacobian; for T steps that is of the order of T² matrix
+    products. ``manual.elman.backward`` computes the same sums with T products.
 
     Args:
-        trace: what ``manual.elman.forward`` returned, with targets.
+        trace: the result of ``manual.elman.forward``, with targets.
 
     Returns:
         The table and all of its factors.
@@ -107,15 +107,15 @@ def step_jacobians(trace: HiddenTrace) -> Array:
 def explicit_derivatives(trace: HiddenTrace, k: int) -> HiddenParams:
     """``∂⁺s_k/∂θ``, the derivative of ``s_k`` with ``s_{k-1}`` held constant.
 
-    With ``x`` what stands on the left of a matrix ``M``, ``∂⁺s_k[m]/∂M[p, q]`` is
-    ``f'(a_k)[m] · x[p]`` where ``q = m``, and 0 elsewhere.
+    With ``x`` the factor on the left of a matrix ``M``, ``∂⁺s_k[m]/∂M[p, q]`` is ``f'(a_k)[m] · x[p]`` where ``q = m``,
+    and 0 elsewhere.
 
     Args:
-        trace: what ``manual.elman.hidden_forward`` returned.
+        trace: the result of ``manual.elman.hidden_forward``.
         k: the step, from 1.
 
     Returns:
-        For each of ``U``, ``W``, ``b`` the tensor, ``(..., d, *parameter shape)``.
+        The tensor for each of ``U``, ``W``, ``b``, ``(..., d, *parameter shape)``.
     """
     slope = trace.f.derivative(trace.a[k - 1])
     diagonal = slope[..., :, np.newaxis] * np.eye(slope.shape[-1], dtype=slope.dtype)  # [m, q]
@@ -145,7 +145,7 @@ def format_norms(paths: Paths, name: str) -> str:
     """The norms of the terms of one parameter as a text table, a row for each loss.
 
     Args:
-        paths: what ``sum_over_paths`` returned.
+        paths: the result of ``sum_over_paths``.
         name: ``"U"``, ``"W"`` or ``"b"``.
     """
     norms = getattr(paths.norms, name)

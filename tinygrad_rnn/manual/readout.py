@@ -13,7 +13,7 @@ and backwards:
 - ``∂L/∂z_t = ∂L_t/∂z_t``          from ``manual.losses``
 - ``∂L/∂V = Σ_t s_tᵀ ∂L/∂z_t``
 - ``∂L/∂c = Σ_t ∂L/∂z_t``
-- ``∂L_t/∂s_t = ∂L/∂z_t Vᵀ``       what the recurrence goes on from
+- ``∂L_t/∂s_t = ∂L/∂z_t Vᵀ``       the start of BPTT through the recurrence
 
 Sources: the articles "Learning Algorithm - Recurrent Neural Networks(RNNs)" (sum over time steps,
 average over instances) and "Under The Hood of Neural Networks. Part 2: Recurrent". The letters
@@ -34,7 +34,7 @@ Reduction = Literal["sum", "mean"]
 
 
 class Objective(NamedTuple):
-    """The objective of a network: a loss, the steps that have one, and how they are added up.
+    """The objective of a network: a loss, the steps that have one, and the reductions over steps and instances.
 
     Attributes:
         loss: one of ``manual.losses.LOSSES``, or its name.
@@ -105,10 +105,10 @@ def forward(V: Array, c: Array, states: Array, targets: Array | None, objective:
         c: ``(k,)``.
         states: ``(T, B, d)`` or ``(T, d)``.
         targets: ``(m, B, k)`` or ``(m, k)``, one row for each output step; None for no loss.
-        objective: which steps have an output, and what is asked of it.
+        objective: loss, output steps and reductions.
 
     Raises:
-        ValueError: a shape, a step or a reduction that doesn't fit.
+        ValueError: a shape, a step or a reduction doesn't fit.
     """
     loss = loss_function(objective.loss)
     T, d = len(states), states.shape[-1]
@@ -131,7 +131,7 @@ def forward(V: Array, c: Array, states: Array, targets: Array | None, objective:
 
 
 def backward(trace: ReadoutTrace) -> ReadoutBackward:
-    """The derivatives of the loss at the output layer, and what it hands to the recurrence.
+    """The derivatives of the loss at the output layer, and those that it passes to the recurrence.
 
     Raises:
         ValueError: the forward pass had no targets.
@@ -168,5 +168,5 @@ def _is_sum(reduction: str) -> bool:
 
 
 def _brief(steps: tuple[int, ...]) -> str:
-    """The steps for an error message: all of a few, the ends of many."""
+    """The steps for an error message: all of them if they are few, else the first and the last ones."""
     return ", ".join(map(str, steps)) if len(steps) <= 4 else f"{steps[0]}, ..., {steps[-1]}"

@@ -38,7 +38,7 @@ from .readout import ReadoutTrace
 
 
 class RTRL(NamedTuple):
-    """The derivatives that RTRL carries forward, and the gradients that they give.
+    """The derivatives that RTRL carries forward, and the resulting gradients.
 
     Attributes:
         ds: ``∂s_t/∂θ`` for ``U``, ``W``, ``b`` and ``t = 0..T``: ``(T + 1, ..., d, *parameter
@@ -57,7 +57,7 @@ def rtrl(trace: ElmanTrace) -> RTRL:
     """The gradient of an Elman network by forward accumulation.
 
     Args:
-        trace: what ``manual.elman.forward`` returned, with targets.
+        trace: the result of ``manual.elman.forward``, with targets.
 
     Returns:
         The tensors of every step, and the gradients.

@@ -1,16 +1,16 @@
 """A network with skip connections between states, by hand.
 
-The state depends on the one before it and on some older ones, ``lag`` steps back. The older ones
-come in by matrices of their own, inside the activation:
+The state depends on the one before it and on some older ones, ``lag`` steps back. The older ones enter by matrices of
+their own, inside the activation:
 
 - ``a_t = x_t U + s_{t-1} W + Σ_j s_{t-lag_j} M_j + b``,  ``s_t = f(a_t)``
 
-or by addition, past the activation (a residual connection over time):
+or by addition, after the activation (a residual connection over time):
 
 - ``a_t = x_t U + s_{t-1} W + b``,  ``s_t = f(a_t) + Σ_j s_{t-lag_j}``
 
-Backward, for ``t = T..1``. A state now acts on several later ones, and its derivative gathers what
-comes back from each:
+Backward, for ``t = T..1``. A state now acts on several later ones, and its derivative is the sum of
+their contributions:
 
 - ``∂L/∂s_t = ∂L_t/∂s_t + Δ_{t+1} Wᵀ + Σ_j Δ_{t+lag_j} M_jᵀ``   by matrices
 - ``∂L/∂s_t = ∂L_t/∂s_t + Δ_{t+1} Wᵀ + Σ_j ∂L/∂s_{t+lag_j}``    by addition
@@ -66,7 +66,7 @@ class SkipTrace(NamedTuple):
 
     Attributes:
         params: the parameters.
-        lags: how far each skip connection reaches back.
+        lags: the number of steps that each skip connection reaches back.
         xs: inputs, ``(T, ..., n)``.
         f: the activation.
         a: pre-activations, ``(T, ..., d)``: ``a[t-1]`` is a_t.
@@ -126,7 +126,7 @@ def forward(
     Args:
         params: ``U``, ``W``, ``b``, and ``M`` for skip connections by matrices.
         xs: ``(T, B, n)`` or ``(T, n)``.
-        lags: how far back each skip connection reaches; lag 2 is the state before the previous one.
+        lags: the number of steps that each skip connection reaches back; lag 2 is the state before the previous one.
         history: the states before the first step in order of time, the last one s_0:
             ``(H, ..., d)`` with ``H = max(1, *lags)``. Zeros by default.
         f: the activation.
@@ -136,7 +136,7 @@ def forward(
         ``manual.readout``.
 
     Raises:
-        ValueError: a shape that doesn't fit, or a lag below 1.
+        ValueError: a shape doesn't fit, or a lag is below 1.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -180,14 +180,14 @@ def backward(trace: SkipTrace, dLt_ds: Array) -> SkipBackward:
     """Backpropagation through time, along all connections.
 
     Args:
-        trace: what ``forward`` returned.
-        dLt_ds: ``∂L_t/∂s_t``, what reaches each state from above, ``(T, ..., d)``.
+        trace: the result of ``forward``.
+        dLt_ds: ``∂L_t/∂s_t``, the gradient that reaches each state from above, ``(T, ..., d)``.
 
     Returns:
         The gradients and every derivative on the way to them.
 
     Raises:
-        ValueError: a shape that doesn't fit.
+        ValueError: a shape doesn't fit.
     """
     U, W, _, M = trace.params
     dLt_ds = check_shape(dLt_ds, trace.a.shape, "skip connections: dLt_ds")
@@ -195,7 +195,7 @@ def backward(trace: SkipTrace, dLt_ds: Array) -> SkipBackward:
     T = len(trace.xs)
     H = len(trace.states) - T
 
-    dL_ds = np.concatenate([np.zeros_like(trace.states[:H]), dLt_ds])  # gathers all that comes back
+    dL_ds = np.concatenate([np.zeros_like(trace.states[:H]), dLt_ds])  # collects the gradients from all later steps
     dL_ds = dL_ds.astype(np.result_type(dL_ds, slope))
     delta = np.empty_like(dL_ds[H:])
     for t in range(T, 0, -1):

@@ -5,9 +5,8 @@
 - ``s¹_t = f(x_t U¹ + s¹_{t-1} W¹ + b¹)``
 - ``s²_t = f(s¹_t U² + s²_{t-1} W² + b²)``,  ``z_t = s²_t V + c``
 
-Backward, the upper layer comes first. Its derivative by its inputs is what reaches the lower layer
-from above: ``∂L_t/∂s¹_t = Δ²_t U²ᵀ``. It carries the losses of all later steps too, since ``s¹_t``
-acts on them through the upper layer's states.
+Backward, the upper layer comes first. The derivative by its inputs reaches the lower layer from above: ``∂L_t/∂s¹_t =
+Δ²_t U²ᵀ``. It contains the losses of all later steps too, since ``s¹_t`` acts on them through the upper layer's states.
 
 **Two directions.** One recurrence reads the sequence forward, another one backward, and the output
 sees both:
@@ -15,8 +14,8 @@ sees both:
 - ``→s_t = f(x_t U→ + →s_{t-1} W→ + b→)``
 - ``←s_t = f(x_t U← + ←s_{t+1} W← + b←)``,  ``z_t = [→s_t, ←s_t] V + c``
 
-Backward, ``∂L_t/∂[→s_t, ←s_t]`` is cut in two. Each direction does its own BPTT; that of ``←`` runs
-from step 1 to step T, against its own time.
+Backward, ``∂L_t/∂[→s_t, ←s_t]`` is cut in two. Each direction does its own BPTT; the BPTT of ``←`` runs from step 1 to
+step T, against its own time.
 
 Either is ``manual.elman`` used twice.
 
@@ -47,8 +46,8 @@ class TwoLayerParams(NamedTuple):
     """The parameters, and, field by field, their gradients.
 
     Attributes:
-        lower: of the lower layer: ``U¹`` (n, d₁), ``W¹`` (d₁, d₁), ``b¹`` (d₁,).
-        upper: of the upper layer: ``U²`` (d₁, d₂), ``W²`` (d₂, d₂), ``b²`` (d₂,).
+        lower: parameters of the lower layer: ``U¹`` (n, d₁), ``W¹`` (d₁, d₁), ``b¹`` (d₁,).
+        upper: parameters of the upper layer: ``U²`` (d₁, d₂), ``W²`` (d₂, d₂), ``b²`` (d₂,).
         V: upper state to output, ``(d₂, k)``.
         c: output bias, ``(k,)``.
     """
@@ -80,8 +79,8 @@ class BidirectionalParams(NamedTuple):
     """The parameters, and, field by field, their gradients.
 
     Attributes:
-        forwards: of the recurrence that reads forward: ``U→`` (n, d), ``W→`` (d, d), ``b→`` (d,).
-        backwards: of the one that reads backward, with its own size of state d'.
+        forwards: parameters of the recurrence that reads forward: ``U→`` (n, d), ``W→`` (d, d), ``b→`` (d,).
+        backwards: parameters of the recurrence that reads backward, with its own size of state d'.
         V: both states to output, those that read forward first, ``(d + d', k)``.
         c: output bias, ``(k,)``.
     """
@@ -95,7 +94,7 @@ class BidirectionalParams(NamedTuple):
 class BidirectionalTrace(NamedTuple):
     """The forward pass: both recurrences, outputs and loss.
 
-    The one that reads backward is kept in its own time: ``backwards.s[1]`` is ←s_T.
+    The recurrence that reads backward is kept in its own time: ``backwards.s[1]`` is ←s_T.
     """
 
     forwards: HiddenTrace
@@ -114,7 +113,7 @@ class BidirectionalBackward(NamedTuple):
     Attributes:
         output: at the output layer.
         forwards: at the recurrence that reads forward.
-        backwards: at the one that reads backward, in its own time: row 0 belongs to step T.
+        backwards: at the recurrence that reads backward, in its own time: row 0 belongs to step T.
         dL_dx: ``∂L/∂x_t``, through both, ``(T, ..., n)``.
         gradients: the gradients.
     """
@@ -144,7 +143,7 @@ def two_layers_forward(
         objective: loss, output steps and reductions.
 
     Raises:
-        ValueError: a shape that doesn't fit, an unknown name, or a step outside ``1..T``.
+        ValueError: a shape doesn't fit, a name is unknown, or a step lies outside ``1..T``.
     """
     lower = hidden_forward(params.lower, xs, f=f)
     upper = hidden_forward(params.upper, lower.s[1:], f=f)
@@ -192,7 +191,7 @@ def bidirectional_forward(
         objective: loss, output steps and reductions.
 
     Raises:
-        ValueError: a shape that doesn't fit, an unknown name, or a step outside ``1..T``.
+        ValueError: a shape doesn't fit, a name is unknown, or a step lies outside ``1..T``.
     """
     xs = np.asarray(xs)
     forwards = hidden_forward(params.forwards, xs, f=f)

@@ -30,7 +30,7 @@ class Training(NamedTuple):
 
     Attributes:
         params: the parameters after the last update.
-        losses: the loss before each update, and that of ``params`` as the last one.
+        losses: the loss before each update, and finally the loss of ``params``.
         converged: whether the last loss is below the threshold.
     """
 
@@ -58,7 +58,7 @@ def train(
         targets: as in ``manual.elman.forward``.
         learning_rate: ``α``.
         threshold: training ends when the loss is below it.
-        max_updates: training also ends after so many updates.
+        max_updates: the number of updates after which training also ends.
         f: the activation of the state.
         objective: loss, output steps and reductions.
 
@@ -66,7 +66,7 @@ def train(
         The trained parameters, the loss at every update, and whether the threshold was reached.
 
     Raises:
-        FloatingPointError: the loss became infinite or NaN, with the update at which it did.
+        FloatingPointError: the loss became infinite or NaN; the message names the update.
 
     Example:
         A network with a state of size 4 learns the task of the worked example, 1, 3, 5 into 5, 3, 1:

@@ -1,4 +1,4 @@
-"""Truncated BPTT(k1, k2) by hand: backpropagation that looks back only so far.
+"""Truncated BPTT(k1, k2) by hand: backpropagation through a limited number of steps.
 
 The states run through the whole sequence. After every ``k1`` steps, at ``e = k1, 2 k1, ...``, the
 losses of these ``k1`` steps are propagated back, through the ``k2`` last steps. Beyond them the
@@ -39,10 +39,10 @@ class Window(NamedTuple):
 
     Attributes:
         steps: the window's steps, counted from 1: ``e - k2 + 1 .. e``, as far as they exist.
-        losses: those of them whose losses are taken in: ``e - k1 + 1 .. e``, as far as they exist.
+        losses: the steps whose losses are propagated back: ``e - k1 + 1 .. e``, as far as they exist.
         dL_ds: ``∂L/∂s_t`` in the window, ``(len(steps), ..., d)``.
         delta: ``Δ_t`` in the window, ``(len(steps), ..., d)``.
-        gradients: what the window adds to the gradients of ``U``, ``W``, ``b``.
+        gradients: the window's contribution to the gradients of ``U``, ``W``, ``b``.
     """
 
     steps: range
@@ -66,15 +66,15 @@ def backward(trace: ElmanTrace, k1: int, k2: int) -> TruncatedBackward:
     starts from other parameters each time.
 
     Args:
-        trace: what ``manual.elman.forward`` returned, with targets.
-        k1: after how many steps the losses are propagated back.
-        k2: through how many steps; at least ``k1``.
+        trace: the result of ``manual.elman.forward``, with targets.
+        k1: the number of steps after which losses are propagated back.
+        k2: the number of steps that they are propagated through; at least ``k1``.
 
     Returns:
         Every window, and the gradients.
 
     Raises:
-        ValueError: the forward pass had no targets, or not ``1 ≤ k1 ≤ k2``.
+        ValueError: the forward pass had no targets, or ``1 ≤ k1 ≤ k2`` doesn't hold.
 
     Example:
         >>> from tinygrad_rnn.manual import worked_example

@@ -1,12 +1,11 @@
-"""The worked example of "Under The Hood of Neural Networks. Part 2: Recurrent", and what it prints.
+"""The worked example of "Under The Hood of Neural Networks. Part 2: Recurrent", and its printed numbers.
 
-The network reads the numbers 1, 3, 5 in binary, one a step, then three steps of zeros, during
-which it shall answer 5, 3, 1. The article computes the loss (3.30), the gradient of each step's
-loss and of their sum, one update with learning rate 0.5, and the new loss (1.36), and prints all
-of it to two decimals.
+The network reads the numbers 1, 3, 5 in binary, one a step, then three steps of zeros, during which it shall answer 5,
+3, 1. The article computes the loss (3.30), the gradient of each step's loss and of their sum, one update with learning
+rate 0.5, and the new loss (1.36), and prints all these numbers to two decimals.
 
-``PRINTED`` lists those numbers, each under the name of the quantity that the formulas give;
-``computed`` gives the same quantities. They agree, but for the slips that
+``PRINTED`` lists those numbers, each with the name of its quantity;
+``computed`` returns the same quantities. They agree, except for the slips that
 ``manual.worked_example_slips`` lists.
 
 The article's letters ``W_s, U, W_o, B_s, B_o, I_t`` are our ``U, W, V, b, c, x_t`` (see
@@ -27,7 +26,7 @@ from .readout import Objective
 
 
 def _constant(values: Sequence[float] | Sequence[Sequence[float]]) -> Array:
-    """A float64 array that nobody can change by accident."""
+    """A float64 array that can't be changed by accident."""
     array = np.array(values, dtype=np.float64)
     array.setflags(write=False)
     return array
@@ -63,7 +62,7 @@ def run(params: ElmanParams = PARAMS, steps: tuple[int, ...] = OUTPUT_STEPS) -> 
 
     Args:
         params: the parameters; the article's by default.
-        steps: the output steps whose losses count: ``(4,)`` gives the gradients of ``L_4`` alone.
+        steps: the output steps whose losses are added up: ``(4,)`` for the gradients of ``L_4`` alone.
 
     Returns:
         The two passes.

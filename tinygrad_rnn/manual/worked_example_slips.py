@@ -1,8 +1,8 @@
-"""The slips of the worked example: where its article prints what its own formulas don't give.
+"""The slips of the worked example: the places where the article's printed lines differ from its own formulas.
 
 Its totals, its losses and its update are right. Some lines on the way are not: two printed numbers
 stand in the wrong place, some are off in the second decimal, and some formulas have a wrong index
-or a factor too many. Each slip is listed with what the formulas give, both evaluated on the
+or a factor too many. Each slip is listed with the result of the formulas, both evaluated on the
 article's numbers.
 
 Source: "Under The Hood of Neural Networks. Part 2: Recurrent", in its own letters ``W_s, U, W_o,
@@ -25,10 +25,10 @@ class Slip(NamedTuple):
 
     Attributes:
         where: the line of the article.
-        article_prints: what stands there.
-        formulas_give: what belongs there.
-        why: what happened.
-        as_printed: the printed line, evaluated on the article's numbers; None where it can't be
+        article_prints: the printed text.
+        formulas_give: the correct text.
+        why: the explanation.
+        as_printed: the printed line, evaluated on the article's numbers; None if it can't be
             evaluated (it multiplies shapes that don't fit).
         correct: the right line, evaluated on the same numbers.
     """
