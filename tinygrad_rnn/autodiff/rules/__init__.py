@@ -1,4 +1,4 @@
-"""The primitives, each with its derivatives beside it. These files know NumPy and the registry, and nothing else."""
+"""The primitives, each with its derivatives beside it. These files import only NumPy and the registry."""
 
 from . import (
     activations,

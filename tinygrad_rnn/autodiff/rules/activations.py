@@ -1,4 +1,4 @@
-"""Activations that NumPy lacks. Those with a rule of their own are the ones whose plain formula would overflow."""
+"""Activations that NumPy lacks. Those whose plain formula would overflow have their own rule."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def _element_method(x: Any, name: str) -> Any:
 
 
 def exponential(x: Any) -> Any:
-    """The exponentials of an array that nobody else holds, written over it: a new array costs time, too."""
+    """The exponentials of an array, written over it, which saves the time for a new array; nothing else may hold it."""
     return np.exp(x, out=x) if type(x) is np.ndarray else np.exp(x)
 
 
 def _sigmoid(x: Any) -> Any:
     if is_object_array(x):
         return _element_method(x, "sigmoid")
-    if array_of(x).dtype.kind in "bui":  # whose negatives may be none, and exponentials of half precision
+    if array_of(x).dtype.kind in "bui":  # unsigned numbers have no negatives, and exponentials would get half precision
         x = array_of(x).astype(np.float64)
-    with np.errstate(over="ignore"):  # 1 / inf is the right 0; and both tails keep their digits
+    with np.errstate(over="ignore"):  # 1 / inf is 0, which is right; both tails keep their digits
         denominator = exponential(-x)
         denominator += 1
         return np.divide(1, denominator, out=denominator) if type(denominator) is np.ndarray else 1 / denominator
@@ -136,7 +136,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
     Args:
         x: Tensor or array.
-        alpha: the value at -inf, with the sign turned.
+        alpha: minus the value at -inf.
 
     Source: Clevert et al., "Fast and accurate deep network learning by exponential linear units" (2016).
     """

@@ -1,4 +1,4 @@
-"""Arrays of any library that speaks NumPy's protocols: rules take them as they are."""
+"""Arrays of any library that has NumPy's protocols: rules use them as they are."""
 
 from __future__ import annotations
 

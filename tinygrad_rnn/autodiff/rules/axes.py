@@ -1,4 +1,4 @@
-"""The meaning of an axis argument: counted from the front, or refused with NumPy's own error."""
+"""The meaning of an axis argument: counted from the front, or NumPy's own error."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def one_axis(axis: Any, ndim: int, name: str | None = None) -> int:
 
     Args:
         axis: an int, counted from either end.
-        ndim: how many axes there are.
-        name: what the argument is called, for the error.
+        ndim: the number of axes.
+        name: the name of the argument, for the error.
 
     Raises:
         AxisError: there is no such axis.
-        TypeError: it isn't a whole number.
+        TypeError: ``axis`` isn't a whole number.
     """
     axis = operator.index(axis)
     if not -ndim <= axis < ndim:
@@ -33,8 +33,8 @@ def several_axes(axis: Any, ndim: int, name: str | None = None) -> tuple[int, ..
 
     Args:
         axis: an int, or several.
-        ndim: how many axes there are.
-        name: what the argument is called, for the error.
+        ndim: the number of axes.
+        name: the name of the argument, for the error.
 
     Raises:
         AxisError: there is no such axis.
@@ -48,15 +48,15 @@ def several_axes(axis: Any, ndim: int, name: str | None = None) -> tuple[int, ..
 
 
 def flat_or_axis(a: Any, axis: Any) -> tuple[Any, int]:
-    """Return an array and one axis of it: where none is named, all elements in one, of which a number has one.
+    """Return an array and one axis of it; without an axis, the flattened array and its only axis.
 
     Args:
-        a: the array; a number has an axis 0 and -1 here, as for NumPy.
+        a: the array; a number has the axes 0 and -1 here, as in NumPy.
         axis: an int, or None.
 
     Raises:
         AxisError: there is no such axis.
-        TypeError: it isn't a whole number.
+        TypeError: ``axis`` isn't a whole number.
     """
     if isinstance(axis, bool):
         raise TypeError("an integer is required for the axis")
@@ -66,7 +66,7 @@ def flat_or_axis(a: Any, axis: Any) -> tuple[Any, int]:
 
 
 def counted_axes(axis: Axis, ndim: int) -> Axis:
-    """Return what a mean goes along, which counts what it takes together: as ``reduced_axes``, but of a number none.
+    """Return the axes of a mean, which counts elements: as ``reduced_axes``, but a number has no axes.
 
     Raises:
         AxisError: there is no such axis.
@@ -77,14 +77,14 @@ def counted_axes(axis: Axis, ndim: int) -> Axis:
 
 
 def reduced_axes(axis: Axis, ndim: int) -> Axis:
-    """Return what a reduction goes along: None for all axes, an int or a tuple of ints counted from the front.
+    """Return the axes of a reduction: None for all axes, an int or a tuple of ints counted from the front.
 
-    Of a number, which has no axes, NumPy takes axis 0 and -1 as well; these reduce nothing, as an empty tuple does.
+    For a number, which has no axes, NumPy accepts axis 0 and -1 as well; these reduce nothing, as an empty tuple does.
 
     Raises:
         AxisError: there is no such axis.
         ValueError: an axis is named twice.
-        TypeError: it isn't a whole number, or a tuple of such.
+        TypeError: ``axis`` isn't a whole number or a tuple of whole numbers.
     """
     if axis is None:
         return None

@@ -1,9 +1,9 @@
-"""Complex numbers as pairs of real arrays: results of Fourier transforms, on their way to real numbers again.
+"""Complex numbers as pairs of real arrays: results of Fourier transforms, before they become real numbers again.
 
-A Tensor holds real numbers. A transform of one is complex, and what is done with it is mostly little: a filter is
-multiplied with it, it is transformed back, its size or its phase is taken. So it stands for itself as a pair of
-Tensors, real and imaginary part, and each operation on it is a few on these; none needs a rule. What isn't here is
-refused by name.
+A Tensor holds real numbers, but its Fourier transform is complex. Few operations are usual on that: it is multiplied
+with a filter, transformed back, or its size or phase is taken. So it is a pair of Tensors, real and imaginary part, and
+each operation on the pair consists of a few on these; none needs a rule. All other operations raise an error that names
+them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class ComplexTensor(NDArrayOperatorsMixin):
     """Complex numbers, as two arrays: the result of ``np.fft`` for a Tensor.
 
     It takes arithmetic, products, ``np.abs``, ``np.angle``, ``np.conj``, ``np.exp``, the transforms of ``np.fft`` and
-    what rearranges or sums elements; ``real`` and ``imag`` lead back to Tensors. As an argument of ``tr.grad`` and its
+    what moves or sums elements; ``real`` and ``imag`` lead back to Tensors. As an argument of ``tr.grad`` and its
     like, and as a result of a compiled function, it is a pair of arrays.
 
     Args:
         real: the real parts, a Tensor or an array.
-        imag: the imaginary parts; they are broadcast to the same shape.
+        imag: the imaginary parts; both are broadcast to one shape.
 
     Example:
         >>> import numpy as np
@@ -125,12 +125,12 @@ class ComplexTensor(NDArrayOperatorsMixin):
 
 
 def real_part(a: Any) -> Any:
-    """The real part of complex numbers of any kind; what is real, as it is."""
+    """The real part of complex numbers of any kind; real numbers as they are."""
     return a.real if _is_complex(a) else a
 
 
 def imaginary_part(a: Any) -> Any:
-    """The imaginary part of complex numbers of any kind; None for what is real."""
+    """The imaginary part of complex numbers of any kind; None for real numbers."""
     return a.imag if _is_complex(a) else None
 
 
@@ -154,7 +154,7 @@ def _sum(a: Any, b: Any) -> Any:
 
 
 def _sum_of_products(product: Callable[[Any, Any], Any], a: Any, b: Any) -> ComplexTensor:
-    """A function that is linear in each of two complex arguments, from what it is on real ones."""
+    """A function that is linear in each of two complex arguments, from the function for real ones."""
     (ar, ai), (br, bi) = ((real_part(x), imaginary_part(x)) for x in (a, b))
     of_imaginary = None if ai is None or bi is None else -product(ai, bi)
     crossed = _sum(None if ai is None else product(ai, br), None if bi is None else product(ar, bi))
@@ -221,7 +221,7 @@ ELEMENTWISE: dict[Any, Callable[..., Any]] = {
 
 PRODUCTS = {np.matmul, np.dot, np.outer, np.inner, np.tensordot, np.kron}
 
-# These act alike on real and imaginary parts: they only move elements, or add them up.
+# These do the same to real and imaginary parts: they only move elements, or add them up.
 PART_BY_PART = {
     np.sum, np.mean, np.cumsum, np.diff, np.trace, np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis,
     np.squeeze, np.expand_dims, np.broadcast_to, np.copy, np.roll, np.flip, np.fliplr, np.flipud, np.rot90, np.tile,
@@ -229,10 +229,10 @@ PART_BY_PART = {
     np.split, np.array_split, np.where, np.fft.fftshift, np.fft.ifftshift,
 }  # fmt: skip
 
-# Functions that are told what they need to know by the real part.
+# Functions for which the real part is enough.
 BY_SHAPE = {np.shape, np.ndim, np.size}
 
-# Functions of rules that know what to do with pairs.
+# Functions of rules that can handle pairs.
 AWARE: set[Any] = set()
 
 
@@ -240,7 +240,7 @@ def on_complex(function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -
     """Run a function, or a primitive, with a ComplexTensor among its arguments.
 
     Raises:
-        TypeError: it isn't among those that are written for pairs.
+        TypeError: the function isn't written for pairs.
     """
     if isinstance(function, Primitive):
         function = next((f for f, op in OVERRIDES.items() if op is function), function)

@@ -1,7 +1,7 @@
 """Running sums, products and differences.
 
 The derivative of a running product is a linear recurrence. It is computed by doubling, in log2(n) rounds of plain
-products and sums, so that it never divides (zeros are harmless) and can itself be differentiated.
+products and sums, so that it never divides (zeros do no harm) and can itself be differentiated.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def _reversed(a: Any, axis: int) -> Any:
 def linear_recurrence(a: Any, b: Any, axis: int) -> Any:
     """R with r[k] = a[k] r[k-1] + b[k] along an axis, and r[0] = b[0].
 
-    After a round with shift s, each element stands for the 2s steps that end there: b has what they add up to, and
-    ``a`` the factor with which whatever came before them enters.
+    After a round with shift s, each element combines the 2s steps that end there: b holds their sum, and ``a`` the
+    factor of all that comes before them.
     """
     n, shift = a.shape[axis], 1
     while shift < n:
@@ -128,7 +128,7 @@ def _beside(a: Any, more: Any, axis: int) -> Any:
 
 @overrides(np.diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """np.diff: the differences of neighbours, n times over, of an array and what is put before and after it."""
+    """np.diff: the differences of neighbours, n times over, of an array with values before and after it."""
     if n < 0:
         raise ValueError(f"diff: n={n} must not be negative")
     if n == 0:

@@ -1,7 +1,7 @@
 """Inverses, determinants and decompositions of matrices, in stacks where NumPy takes them in stacks.
 
-Where a rule divides by differences of eigenvalues or singular values, equal ones are left out: functions that treat
-them alike, as a norm or a power of the matrix does, have the right gradient all the same.
+Where a rule divides by differences of eigenvalues or singular values, equal ones are left out. Functions that treat
+equal values alike, such as a norm or a power of the matrix, still have the right gradient.
 
 Sources: M. Giles, "An extended collection of matrix derivative results for forward and reverse mode algorithmic
 differentiation" (2008); J. Townsend, "Differentiating the singular value decomposition" (2016); G. Golub and
@@ -28,12 +28,12 @@ def _eye_like(a: Any, n: int) -> Any:
 
 
 def _mirrored(v: Any) -> Any:
-    """The symmetric matrix that LAPACK takes the lower triangle for: it reads no other elements."""
+    """The symmetric matrix with the given lower triangle: LAPACK reads no other elements."""
     return np.tril(v) + _t(np.tril(v, -1))
 
 
 def _folded(g: Any) -> Any:
-    """The transpose of ``_mirrored``: an element of the lower triangle has its own cotangent and its image's."""
+    """The transpose of ``_mirrored``: an element of the lower triangle gets the cotangents of itself and its image."""
     return np.tril(g) + np.tril(_t(g), -1)
 
 
@@ -54,7 +54,7 @@ inv = overrides(np.linalg.inv)(
 
 
 def _cofactors(a: Any) -> Any:
-    """The matrix of cofactors, which is det(a) inv(a)ᵀ, and exists where a has no inverse too."""
+    """The matrix of cofactors, which is det(a) inv(a)ᵀ, and exists even if a has no inverse."""
     u, s, vh = np.linalg.svd(a)
     n = s.shape[-1]
     others = np.where(np.eye(n, dtype=bool), 1, np.broadcast_to(s[..., None, :], (*s.shape, n)))
@@ -123,7 +123,7 @@ def solve(a: Any, b: Any) -> Any:
 
 
 def _filled(a: Any, b: Any, own: int) -> Any:
-    """B, with as many leading axes as a has: without them NumPy 1 would take matrices for vectors."""
+    """B, with as many leading axes as a has: otherwise NumPy 1 would take matrices for vectors."""
     missing = np.ndim(a) - 2 - (np.ndim(b) - own)
     return np.reshape(b, (1,) * missing + np.shape(b)) if missing > 0 else b
 
@@ -154,7 +154,7 @@ pseudo_inverse = primitive(_pinv, [_pinv_vjp], [_pinv_jvp], name="linalg.pinv")
 
 @overrides(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, *, rtol: Any = None) -> Any:
-    """np.linalg.pinv, where the rank doesn't change nearby."""
+    """np.linalg.pinv, differentiable where the rank doesn't change nearby."""
     return pseudo_inverse(a, rcond=rcond if rtol is None else rtol)
 
 
@@ -162,7 +162,7 @@ def pinv(a: Any, rcond: Any = None, *, rtol: Any = None) -> Any:
 
 
 def _half_lower(a: Any) -> Any:
-    """The lower triangle, with half of the diagonal: what symmetrised gives back a symmetric matrix."""
+    """The lower triangle, with half of the diagonal: the part whose symmetrisation is the whole symmetric matrix."""
     return np.tril(a) - a * (_eye_like(a, a.shape[-1]) / 2)
 
 
@@ -183,7 +183,7 @@ lower_cholesky = primitive(lambda a: np.linalg.cholesky(a), [_cholesky_vjp], [_c
 
 @overrides(np.linalg.cholesky)
 def cholesky(a: Any, /, *, upper: bool = False) -> Any:
-    """np.linalg.cholesky; the gradient is that by the triangle that is read."""
+    """np.linalg.cholesky; the gradient is with respect to the triangle that is read."""
     return _t(lower_cholesky(_t(a))) if upper else lower_cholesky(a)
 
 
@@ -220,7 +220,7 @@ eigen = primitive(lambda a: np.linalg.eigh(a), [_eigh_vjp], [_eigh_jvp], name="l
 
 @overrides(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
-    """np.linalg.eigh; the gradient is that by the triangle that is read."""
+    """np.linalg.eigh; the gradient is with respect to the triangle that is read."""
     return eigen(a if UPLO.upper() == "L" else _t(a))
 
 

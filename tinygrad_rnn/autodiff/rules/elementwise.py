@@ -1,7 +1,7 @@
-"""Functions that act on each element by itself: one derivative per argument is all they need.
+"""Functions that act on each element by itself: each needs one derivative per argument.
 
 Each row reads ``row(f, derivative of the first argument, of the second, ...)``; a derivative gets the result ``ans``
-first, since many are shortest in terms of it (tanh' = 1 - tanh²). Where a choice is selected rather than scaled
+first, since many are shortest in terms of it (tanh' = 1 - tanh²). For functions that select rather than scale
 (``where``, ``maximum``), the rules select as well: a product would turn 0·inf into NaN.
 """
 
@@ -68,7 +68,7 @@ _per_length = [
 ]
 hypot = row(np.hypot, *_per_length)
 
-# --- rounding: steps have derivative 0, and what is left over has that of its argument -------------------------------
+# --- rounding: steps have derivative 0, remainders that of their argument -------------------------------
 
 sign = row(np.sign, 0)
 heaviside = row(np.heaviside, 0, lambda ans, x, at_zero: x == 0)
@@ -147,8 +147,8 @@ BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 def masked(g: Any, mask: Any) -> Any:
     """The values of g where the mask holds, and 0 elsewhere, even where g is infinite or NaN.
 
-    It is ``np.where(mask, g, 0)``, as which it is recorded. On plain arrays it picks bits, in a fortieth of the time if
-    the mask is irregular: ``np.where`` branches for each element.
+    It is recorded as ``np.where(mask, g, 0)``, which it equals. On plain arrays it picks bits, in a fortieth of the
+    time if the mask is irregular: ``np.where`` branches for each element.
     """
     if type(g) is type(mask) is np.ndarray and mask.dtype == np.bool_ and g.dtype.kind == "f":
         bits = BITS.get(g.dtype.itemsize)
@@ -164,12 +164,12 @@ fabs = row(np.fabs, lambda ans, x: np.sign(x))
 
 
 def _share(g: Any, mine: Any, other: Any, wins: Any) -> Any:
-    """The share of a cotangent that goes to one of two arguments: all to the chosen one, half to each of two equals."""
+    """The share of a cotangent for one of two arguments: all for the chosen one, half for each of two equals."""
     return masked(g, wins) + masked(g / 2, mine == other)
 
 
 def _choice(f: Any, wins: Any) -> Primitive:
-    """A choice between two: ``wins(mine, other)`` says which is taken, also for NaNs, which equal nothing."""
+    """A choice between two: ``wins(mine, other)`` is True where the first one is taken, also for NaNs."""
     rules = [lambda g, ans, x, y: _share(g, x, y, wins(x, y)), lambda g, ans, x, y: _share(g, y, x, wins(y, x))]
     return overrides(f)(primitive(f, rules, rules, by_element=True))
 
@@ -197,7 +197,7 @@ def chosen(condition: Any, x: Any = None, y: Any = None) -> Any:
 
 @overrides(np.select)
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    """np.select: of the first condition that holds the choice, else the default."""
+    """np.select: the choice of the first condition that holds, else the default."""
     if len(condlist) != len(choicelist):
         raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
     result = default
@@ -218,7 +218,7 @@ def _raised(a: Any, lo: Any) -> Any:
     return a if lo is None else np.maximum(a, lo)
 
 
-_of_clipped = [  # bounds that cross give the upper one
+_of_clipped = [  # if the bounds cross, the result is the upper one
     lambda g, ans, a, lo, hi: masked(g, ~(_below(a, lo) | _above(a, hi))),
     lambda g, ans, a, lo, hi: masked(g, _below(a, lo) & ~_above(lo, hi)),
     lambda g, ans, a, lo, hi: masked(g, _above(_raised(a, lo), hi)),
@@ -244,7 +244,7 @@ finite = primitive(
 
 @overrides(np.nan_to_num)
 def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
-    """np.nan_to_num: what isn't finite is replaced by numbers, and passes no gradient."""
+    """np.nan_to_num: elements that aren't finite are replaced by numbers, and pass no gradient."""
     return finite(x, nan=nan, posinf=posinf, neginf=neginf)
 
 

@@ -1,9 +1,9 @@
-"""Fourier transforms: linear, so each needs its transpose alone, which is the transform back with the other scale.
+"""Fourier transforms: linear, so each needs only its transpose, the transform back with the other scale.
 
 The primitives hold complex numbers as one real array with the real and the imaginary parts as its two rows, (2, ...).
-For a linear map of such arrays the transpose of a complex matrix A is that of its conjugate transpose; of a transform
-that is the one of opposite direction, scaled alike: where one has 1/n, the other has it, too. ``norm`` says by which
-direction the factor is taken, so going back it changes from "backward" to "forward".
+For a linear map of such arrays, the transpose is the map of the conjugate transpose of its complex matrix A. For a
+transform that is the transform in the opposite direction with the same scale: a factor 1/n stays 1/n. ``norm`` names
+the direction that has the factor, so for the transpose "backward" becomes "forward".
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _resized(a: Any, n: int | None, axis: int) -> Any:
 
 
 def _negative(axes: Any, ndim: int) -> tuple[int, ...]:
-    """Axes counted from the end, where one more in front doesn't move them."""
+    """Axes counted from the end, so that one more axis in front doesn't move them."""
     return tuple(range(-ndim, 0)[axis] for axis in axes)
 
 

@@ -1,9 +1,9 @@
-"""Indexing, and its transpose: putting pieces together.
+"""Indexing, and its transpose, which adds pieces up in an array.
 
 The cotangent of ``x[i]`` is zero outside ``i``. Written out for each of T steps of a sequence, those zeros would cost
-T². So an index contributes its piece and where it belongs, ``Pieces``; when the turn of ``x`` comes, one primitive,
-``assemble``, puts all pieces together; and the transpose of that is indexing again, which closes the circle for
-higher derivatives.
+T². So an index contributes its piece and the piece's place, ``Pieces``; once all contributions to ``x`` are there, one
+primitive, ``assemble``, adds all pieces up; and the transpose of that is indexing again, so that higher derivatives
+work.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ def is_basic(index: Any) -> bool:
 
 
 def selected_shape(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
-    """The shape of what an index selects; an array of whole numbers in it may be anything that has a shape."""
+    """The shape of the selected elements; instead of an array of whole numbers, any object with a shape will do."""
     parts = index if isinstance(index, tuple) else (index,)
     known = (np.zeros(a.shape, a.dtype) if hasattr(a, "shape") and a.dtype.kind in "iu" else a for a in parts)
     selected: tuple[int, ...] = np.broadcast_to(False, shape)[tuple(known)].shape
     return selected
 
 
-LONG_ROW = 8  # elements from which rows are worth sorting
-VERY_LONG_ROW = 256  # elements from which equal indices are worth a sum of their own
+LONG_ROW = 8  # the number of elements from which sorting rows pays
+VERY_LONG_ROW = 256  # the number of elements from which a separate sum for equal indices pays
 
 
 def _assemble(*pieces: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
@@ -51,9 +51,9 @@ def _assemble(*pieces: Any, indices: tuple[Any, ...], shape: tuple[int, ...]) ->
 def _add_rows(whole: Any, index: Any, rows: Any) -> None:
     """``np.add.at(whole, index, rows)``, with equal indices sorted together: several times as fast for long rows.
 
-    ``np.add.reduceat`` goes down one column after another. Of very long rows, those of one index are summed apart.
+    ``np.add.reduceat`` goes down one column after another, so very long rows of one index are summed separately.
     """
-    places = index.astype(np.intp).ravel() % len(whole)  # counted from the front, in a type that can hold them
+    places = index.astype(np.intp).ravel() % len(whole)  # counted from the front, in a dtype that can hold them
     order = np.argsort(places, kind="stable")
     places = places[order]
     starts = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
@@ -84,7 +84,7 @@ class Pieces(Parts):
 
 
 class Outputs(Parts):
-    """Cotangents of some results of an operation that has several: (cotangent, which)."""
+    """Cotangents of some results of an operation with several: (cotangent, number of the result)."""
 
     __slots__ = ()
 
@@ -125,7 +125,7 @@ def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
 
 @overrides(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
-    """np.take_along_axis: along one axis each row, column, ... has indices of its own."""
+    """np.take_along_axis: along one axis, with separate indices for each row, column, ..."""
     arr, axis = (np.ravel(arr), 0) if axis is None else (arr, one_axis(axis, arr.ndim))
     if np.ndim(indices) != arr.ndim:
         raise ValueError(
@@ -158,7 +158,7 @@ def extract(condition: Any, arr: Any) -> Any:
     return take(arr, np.flatnonzero(condition))
 
 
-# --- what assignment would do ----------------------------------------------------------------------------------------
+# --- in place of assignment ----------------------------------------------------------------------------------------
 
 
 def _updated(x: Any, value: Any, index: Any) -> Any:
@@ -168,7 +168,7 @@ def _updated(x: Any, value: Any, index: Any) -> Any:
 
 
 def _that_stay(g: Any, selected: tuple[int, ...], index: Any) -> Any:
-    """A mask of the written values that remain: where an index names an element twice, the last value does."""
+    """A mask of the written values that remain: if an index names an element twice, the last value remains."""
     order = np.reshape(np.arange(math.prod(selected)), selected)
     return updated((g != g).astype(order.dtype), order, index)[index] == order
 
@@ -236,9 +236,10 @@ def index_add(x: Any, index: Any, value: Any) -> Any:
 
 
 def _kept_index(index: Any) -> Any:
-    """An index, its arrays copied (and lists made arrays): the graph keeps it, and the caller may change his.
+    """An index with its arrays copied (and lists made arrays), as the graph keeps it and the caller may change them.
 
-    A Tensor's array never changes; while a function is traced for the compiler, it is what stands for one.
+    A Tensor's array never changes, so it isn't copied; while a function is traced for the compiler, its stand-in is
+    kept.
     """
     if isinstance(index, tuple):
         return tuple(map(_kept_index, index))

@@ -1,4 +1,4 @@
-"""Joining arrays into one, and taking one apart."""
+"""Joining arrays into one, and splitting one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..registry import linear_in_all, overrides
 
 
 def is_list_of_arrays(a: Any) -> bool:
-    """Return True for a list, nested or not, that holds something with NumPy's protocol, such as a Tensor."""
+    """Return True for a list, nested or not, that holds an object with NumPy's protocol, such as a Tensor."""
     return isinstance(a, (list, tuple)) and any(_has_a_say(part) or is_list_of_arrays(part) for part in a)
 
 
@@ -23,11 +23,11 @@ def _has_a_say(a: Any) -> bool:
 
 
 def from_list(a: Any) -> Any:
-    """The array that NumPy would make of a list; anything else as it is."""
+    """The array that NumPy would make of a list; any other object as it is."""
     return np.stack([from_list(part) for part in a]) if isinstance(a, (list, tuple)) else a
 
 
-# Functions that take a list of arrays, not a list for an array: its members are arrays, or lists for arrays.
+# Functions that take a list of arrays, not a list for an array: its members stand for arrays.
 TAKE_LISTS = {
     np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.column_stack, np.block, np.select,
     np.linalg.multi_dot,
@@ -35,7 +35,7 @@ TAKE_LISTS = {
 
 
 def without_lists(function: Any, a: Any) -> Any:
-    """An argument of a function, with arrays in the place of lists of Tensors."""
+    """An argument of a function, with lists of Tensors replaced by arrays."""
     if not is_list_of_arrays(a):
         return a
     if function not in TAKE_LISTS:

@@ -1,4 +1,4 @@
-"""Products of matrices and their like: all linear in each operand, so each needs its transposes and no more."""
+"""Products of matrices and their like: all linear in each operand, so each needs only its transposes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def _flipped(a: Any) -> Any:
 def _matmul(a: Any, b: Any) -> Any:
     """A @ b. For matrices and vectors ``dot`` is the same product, and starts three times sooner than ``matmul``.
 
-    But it is a method, of which NumPy asks nobody else: in a rule that is recorded, one of them may be a Tensor. A
-    stack of matrices times one matrix is one product of all rows, where ``matmul`` would make one for each.
+    But it is a method, for which NumPy asks no other operand's protocol, and in a rule that is recorded, an operand may
+    be a Tensor. A stack of matrices times one matrix is one product of all rows, where ``matmul`` would make one for
+    each.
     """
     if type(a) is type(b) is np.ndarray and a.ndim >= 1 and 1 <= b.ndim <= 2:
         if a.ndim <= 2:
@@ -42,8 +43,8 @@ def _matmul_left(g: Any, ans: Any, a: Any, b: Any) -> Any:
 class Products(Parts):
     """Cotangents of a matrix that rows were multiplied by: (rows, cotangent of the product).
 
-    A weight that is used at T time steps gets the sum of T products ``rowsᵀ g``. That sum is one product of all rows,
-    one step below the other: a large one instead of many small ones.
+    A weight that is used at T time steps gets the sum of T products ``rowsᵀ g``. That sum is a single product of all
+    rows, stacked over the steps: a large product instead of many small ones.
     """
 
     __slots__ = ()
@@ -62,7 +63,7 @@ def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if b.ndim == 1:
         return np.expand_dims(g, -2) @ a if a.ndim > 1 else a * g
     if b.ndim == 2 and a.ndim > 2:  # a sequence times one matrix: one product over all steps instead of a sum of many
-        rows = math.prod(a.shape[:-1])  # not -1, which can't be told where there is nothing
+        rows = math.prod(a.shape[:-1])  # not -1, which is ambiguous in an empty array
         return _matmul(np.reshape(a, (rows, a.shape[-1])).T, np.reshape(g, (rows, g.shape[-1])))
     return Products([(a, g)]) if a.ndim == b.ndim == 2 else _flipped(a) @ g
 
@@ -125,9 +126,9 @@ def _einsum_transposed(
 def _einsum_towards(i: int, g: Any, *operands: Any, subscripts: str, **options: Any) -> Any:
     """Swap operand i and the result: contract the cotangent with all other operands.
 
-    A letter along which nothing else has operand i's length was summed over: a vector of ones repeats the cotangent
-    along it. A letter that operand i repeats picked a diagonal: an identity matrix puts it back there. And where
-    operand i has length 1, it was broadcast: such a letter is summed over.
+    A letter along which no other operand has operand i's length was summed over: a vector of ones repeats the cotangent
+    along it. A letter that operand i repeats picked a diagonal: an identity matrix puts it back there. If operand i has
+    length 1 along a letter, it was broadcast: this letter is summed over.
     """
     letters, result = explicit_subscripts(subscripts, [o.shape for o in operands])
     terms = [result, *letters[:i], *letters[i + 1 :]]
@@ -174,5 +175,5 @@ def einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Any:
     if not isinstance(subscripts, str):
         subscripts, operands = _from_lists([subscripts, *operands])
     operands = tuple(o if hasattr(o, "shape") else np.asarray(o) for o in operands)
-    options = {"optimize": True} if optimize else {}  # a path found for these operands wouldn't fit the transposes
+    options = {"optimize": True} if optimize else {}  # a path for these operands wouldn't fit the transposes
     return contraction(*operands, subscripts=subscripts, **options)

@@ -1,9 +1,9 @@
-"""log(sum(exp)), softmax and its logarithm, to the last digits at any magnitude.
+"""log(sum(exp)), softmax and its logarithm, accurate to the last digits at any magnitude.
 
-Adding one number to all elements changes none of the probabilities. So the largest is taken away first, exactly, and
-only then are exponentials formed and summed: x - logsumexp(x) would take two large numbers from each other, and
-exp(x - logsumexp(x)), as the derivative is often written, what is left of them. And of the sum, in which the largest
-counts 1, only the others are summed, for log1p: log(1 + 1e-20) would be 0.
+Adding one number to all elements changes none of the probabilities. So the largest element is subtracted first,
+exactly, and only then exponentials are formed and summed: x - logsumexp(x) would subtract two large numbers, and exp(x
+- logsumexp(x)), the usual form of the derivative, would have only their remaining digits. In the sum, the largest
+element contributes 1, so only the others are summed, for log1p: log(1 + 1e-20) would be 0.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _numbers(a: Any) -> Any:
 
 
 def _rows(a: Any, axis: Axis) -> Any:
-    """A view of an array in which the axes to reduce are one, the last; None where its memory has another order."""
+    """A view of an array with the axes to reduce joined into the last axis; None if its memory has another order."""
     if type(a) is not np.ndarray or a.dtype.kind == "O" or not a.flags.c_contiguous:
         return None
     axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -40,7 +40,7 @@ def _rows(a: Any, axis: Axis) -> Any:
 
 
 def _largest(a: Any, axis: Axis) -> tuple[Any, Any]:
-    """The largest element along the axes, which are kept, and its places among the rows of `_rows`, where there are."""
+    """The largest element along the axes, which are kept, and its places among the rows of `_rows`, if any."""
     rows = _rows(a, axis)
     if rows is None:
         return np.max(a, axis=axis, keepdims=True), None
@@ -50,11 +50,11 @@ def _largest(a: Any, axis: Axis) -> tuple[Any, Any]:
 
 
 def _shifted(a: Any, axis: Axis) -> tuple[Any, Any, Any]:
-    """A less its largest element along the axes (less 0 if that isn't finite); what was taken away; its places."""
+    """A less its largest element along the axes (less 0 if that isn't finite); the subtracted element; its places."""
     largest, places = _largest(a, axis)
     if not is_object_array(a):
         largest = np.where(np.isfinite(largest), largest, 0)
-    with np.errstate(over="ignore"):  # what is too far below to be told is -inf
+    with np.errstate(over="ignore"):  # a difference too large for the dtype is -inf
         return a - largest, largest, places
 
 
@@ -86,7 +86,7 @@ def _others(weights: Any, axis: Axis, places: Any) -> Any:
 def _logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     a = _numbers(a)
     if a.size == 0:
-        total = np.full_like(np.sum(a, axis=axis, keepdims=True), -np.inf)  # the logarithm of a sum of none
+        total = np.full_like(np.sum(a, axis=axis, keepdims=True), -np.inf)  # the logarithm of an empty sum
     else:
         shifted, largest, places = _shifted(a, axis)
         total = _log_sum(shifted, axis, places) + largest
@@ -157,7 +157,7 @@ def _log_softmax(a: Any, axis: Axis = None) -> Any:
     if a.size == 0:
         return np.exp(a)
     shifted, _, places = _shifted(a, axis)
-    shifted -= _log_sum(shifted, axis, places)  # an array of our own: another costs as much as the exponentials
+    shifted -= _log_sum(shifted, axis, places)  # in place: a new array costs as much as the exponentials
     return shifted
 
 
@@ -211,7 +211,7 @@ def log_softmax(x: Any, axis: Axis = -1) -> Any:
 
 def _share(ans: Any, mine: Any, other: Any, scale: float = 1.0) -> Any:
     """exp(mine) / (exp(mine) + exp(other)), from their difference; 0 where both are -inf."""
-    same = (mine == other) & np.isinf(mine)  # which have no difference; where finite ones are equal, it has a slope
+    same = (mine == other) & np.isinf(mine)  # whose difference is NaN; that of finite equals has a slope
     apart = np.where(same, 0, mine) - np.where(same, 0, other)
     return np.where(ans == -np.inf, 0, sigmoid(scale * apart))
 

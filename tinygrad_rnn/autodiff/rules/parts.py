@@ -1,8 +1,8 @@
 """Cotangents that arrive in parts.
 
-Some contributions are dear to write out and cheap to put together: T slices of one sequence (each zero outside its
-slice), T outer products for one weight. They are kept apart while the backward walk collects them, and put together at
-once when the turn of their node comes.
+Some contributions are expensive to write out and cheap to put together: T slices of one sequence (each zero outside its
+slice), T outer products for one weight. The backward walk collects them separately, and puts all of a node's parts
+together when it comes to the node.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 
 class Parts:
-    """A cotangent in parts; it sums with other cotangents of the same node like the array that it stands for.
+    """A cotangent in parts; it can be added to other cotangents of the same node like an array.
 
     Args:
-        parts: what ``assembled`` puts together.
+        parts: the parts that ``assembled`` puts together.
         rest: the sum of contributions of any other kind, or None.
     """
 
@@ -27,7 +27,7 @@ class Parts:
         self.rest = rest
 
     def __add__(self, other: Any) -> Any:
-        total = type(self)(list(self.parts), self.rest)  # a list of its own: whoever observed the parts may keep them
+        total = type(self)(list(self.parts), self.rest)  # a new list: an observer of the parts may keep the old one
         total += other
         return total
 
@@ -46,7 +46,7 @@ class Parts:
         return self
 
     def __array_ufunc__(self, ufunc: Any, method: str, *operands: Any, **keywords: Any) -> Any:
-        """``array + parts`` and ``array += parts``, of which NumPy asks us."""
+        """``array + parts`` and ``array += parts``, for which NumPy calls this method."""
         if ufunc is not np.add or method != "__call__":
             return NotImplemented
         return self + (operands[0] if operands[1] is self else operands[1])

@@ -1,4 +1,4 @@
-"""Products of vectors, matrices and tensors that are functions of other primitives, so none of them needs a rule."""
+"""Products of vectors, matrices and tensors all functions of other primitives, so none needs a rule."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 
 
 def _products_of_vectors(a: Any, b: Any, axis: int | None) -> Any:
-    """The products of vectors along an axis of each, counted in each by itself; by default the last."""
+    """The products of vectors along an axis of each, counted separately in each; by default the last."""
     axis = -1 if axis is None else axis
     of_a, of_b = one_axis(axis, np.ndim(a)), one_axis(axis, np.ndim(b))
     if np.shape(a)[of_a] != np.shape(b)[of_b]:
@@ -114,7 +114,7 @@ def matrix_power(a: Any, n: int) -> Any:
     """np.linalg.matrix_power, by squaring."""
     if n < 0:
         a, n = np.linalg.inv(a), -n
-    if n == 0:  # the identity, whatever stands in the matrix, NaN too; and still a function of it
+    if n == 0:  # the identity, even if the matrix holds NaN; but still a function of the matrix
         return np.where(False, a, np.eye(a.shape[-1], dtype=a.dtype))
     result: Any = None
     while n:
@@ -126,7 +126,7 @@ def matrix_power(a: Any, n: int) -> Any:
 
 
 def cheapest_order(sizes: list[int]) -> dict[tuple[int, int], int]:
-    """The cheapest order of a chain of matrix products: where to split each part (i, j) of it.
+    """The cheapest order of a chain of matrix products: the place to split each part (i, j) of it.
 
     Args:
         sizes: matrix i has the shape (sizes[i], sizes[i + 1]).

@@ -42,20 +42,20 @@ def repeat(a: Any, repeats: Any, axis: int | None = None) -> Any:
 
 @overrides(np.flip)
 def flip(m: Any, axis: Any = None) -> Any:
-    """np.flip: the other way round, along one axis, several, or all."""
+    """np.flip: elements in reverse order along one axis, several, or all."""
     axes = range(m.ndim) if axis is None else several_axes(axis, m.ndim)
     return m[tuple(slice(None, None, -1) if i in axes else slice(None) for i in range(m.ndim))]
 
 
 @overrides(np.fliplr)
 def fliplr(m: Any) -> Any:
-    """np.fliplr: the second axis the other way round."""
+    """np.fliplr: the second axis in reverse order."""
     return flip(m, 1)
 
 
 @overrides(np.flipud)
 def flipud(m: Any) -> Any:
-    """np.flipud: the first axis the other way round."""
+    """np.flipud: the first axis in reverse order."""
     return flip(m, 0)
 
 
@@ -179,7 +179,7 @@ def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = 
 
 @overrides(np.diag)
 def diag(v: Any, k: int = 0) -> Any:
-    """np.diag: of a matrix its diagonal, of a vector the matrix with that diagonal."""
+    """np.diag: the diagonal of a matrix, or the matrix with a vector as its diagonal."""
     if v.ndim == 2:
         return diagonal(v, k)
     if v.ndim != 1:
@@ -206,6 +206,6 @@ upper = overrides(np.triu)(
 
 @overrides(np.sort)
 def sort(a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Any:
-    """np.sort; equal elements keep their order for every ``kind``, so the gradient of each is its own."""
+    """np.sort; equal elements keep their order for every ``kind``, so each gets its own gradient."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, one_axis(axis, a.ndim))
     return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable"), axis=axis)

@@ -12,7 +12,7 @@ from ..registry import Primitive, linear, overrides, primitive, without_gradient
 from .axes import Axis, counted_axes, reduced_axes
 from .elementwise import masked
 
-WRITTEN_OUT = 2**12  # elements up to which an array of equal elements is written out
+WRITTEN_OUT = 2**12  # the number of elements up to which an array of equal elements is written out
 
 
 def restore(g: Any, axis: Axis, keepdims: bool) -> Any:
@@ -21,14 +21,14 @@ def restore(g: Any, axis: Axis, keepdims: bool) -> Any:
 
 
 def size_along(x: Any, axis: Axis) -> int:
-    """The number of elements that a reduction along ``axis`` takes together."""
+    """The number of elements that a reduction along ``axis`` combines."""
     if axis is None:
         return int(x.size)
     return math.prod(x.shape[i] for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def spread(g: Any, shape: tuple[int, ...]) -> Any:
-    """``np.broadcast_to``; for one number, as the cotangent of a loss is, less its overhead.
+    """``np.broadcast_to``, without its overhead for a single number such as the cotangent of a loss.
 
     A small array is written out: ufuncs take longer over one that repeats a single element.
     """
@@ -45,7 +45,7 @@ def spread(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _sum(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.add.reduce(a, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]  # np.sum, less its overhead
+    return np.add.reduce(a, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]  # np.sum, without its overhead
 
 
 def _sum_transposed(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -58,7 +58,7 @@ sum = linear(_sum, _sum_transposed)
 def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
     """The sum of ``g`` over the axes along which an array of this shape was repeated; this undoes broadcasting.
 
-    This is the only place where that happens: rules return cotangents in the shape of the result.
+    Broadcasting is undone only here: rules return cotangents in the shape of the result.
 
     Raises:
         ValueError: an array of this shape doesn't broadcast to that of ``g``.
@@ -74,7 +74,7 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _mean(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    if a.dtype.char in "fd":  # np.mean, less its overhead, which is five times the rest of a small one
+    if a.dtype.char in "fd":  # np.mean, without its overhead, which is five times the rest for a small array
         return _sum(a, axis, keepdims) / a.dtype.type(size_along(a, axis))
     return np.mean(a, axis=axis, keepdims=keepdims)
 
@@ -125,7 +125,7 @@ def _prod(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _products_of_others(a: Any, axis: Axis) -> Any:
     """The product, for each element, of all others that are reduced with it; correct with any number of zeros.
 
-    It is the product of all that come before times the product of all that come after; nothing is divided.
+    It is the product of all elements before times the product of all elements after; nothing is divided.
     """
     if math.prod(a.shape) == 0:
         return np.ones_like(a)
@@ -150,7 +150,7 @@ def _prod_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = Fals
 
 prod = primitive(_prod, [_prod_vjp], [_prod_jvp])
 
-# --- NumPy's functions, with what they take besides ------------------------------------------------------------------
+# --- NumPy's functions, with their other arguments ------------------------------------------------------------------
 
 
 def _masked(a: Any, where: Any, otherwise: Any) -> Any:
@@ -158,7 +158,7 @@ def _masked(a: Any, where: Any, otherwise: Any) -> Any:
 
 
 def count_along(a: Any, axis: Axis, keepdims: bool, where: Any, less: float = 0) -> Any:
-    """The number of elements in a reduction, less a correction: a number, or an array where a mask chooses."""
+    """The number of elements in a reduction, less a correction: a number, or an array if a mask selects elements."""
     if where is True:
         return builtins.max(size_along(a, axis) - less, 0)
     counted = np.sum(np.broadcast_to(where, a.shape), axis=axis, keepdims=keepdims)

@@ -1,4 +1,4 @@
-"""Functions that give an array another shape: all linear, so each needs its transpose and nothing more."""
+"""Functions that give an array another shape: all linear, so each needs only its transpose."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ..registry import linear, overrides, without_gradient
 from .axes import several_axes
 
-# Joining has a file of its own; whoever looks for it here finds it.
+# Joining has its own file; its functions can be imported from here, too.
 from .joining import joined, stacked
 
 __all__ = ["astype", "broadcast_to", "cast", "expand_dims", "joined", "moveaxis", "reshape", "squeeze", "stacked",

@@ -75,8 +75,8 @@ def erf(x: Any) -> Any:
 def _sinc(x: Any, order: int = 0) -> Any:
     """The derivative of sinc of this order: π^k f_k(πx), where f_k is that of sin(u)/u, without cancellation.
 
-    From ``u f_0 = sin u`` follows ``u f_k + k f_{k-1} = sin(u + kπ/2)``. Near 0, where that loses digits, f_k is the
-    sum of its Taylor series.
+    From ``u f_0 = sin u`` follows ``u f_k + k f_{k-1} = sin(u + kπ/2)``. Near 0, where this recurrence loses digits,
+    f_k is the sum of its Taylor series.
     """
     if order == 0:
         return np.sinc(x)

@@ -12,7 +12,7 @@ from .reductions import count_along
 
 
 def root(x: Any) -> Any:
-    """The square root of what is never negative, with gradient 0 (not inf) at 0.
+    """The square root of numbers that are never negative, with gradient 0 (not inf) at 0.
 
     The inner choice matters: the outer one alone would still multiply the infinite slope by 0, which is NaN.
     """
@@ -27,7 +27,7 @@ def var(
     """np.var: the mean square of the deviations from the mean."""
     axis = counted_axes(axis, a.ndim)
     a = a if dtype is None else a.astype(dtype)
-    a = a if where is True else np.where(where, a, 0)  # what is left out may be NaN, and passes no gradient
+    a = a if where is True else np.where(where, a, 0)  # elements that are left out may be NaN, and pass no gradient
     deviations = a - np.mean(a, axis=axis, keepdims=True, where=where)
     total = np.sum(np.square(deviations), axis=axis, keepdims=keepdims, where=where)
     return total / count_along(a, axis, keepdims, where, less=ddof if correction is None else correction)
@@ -49,7 +49,7 @@ def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def reduced_axes_last(a: Any, axes: tuple[int, ...]) -> Any:
-    """A, with the axes that are to be reduced joined into one, the last."""
+    """A, with the axes to reduce joined into the last axis."""
     moved = np.moveaxis(a, sorted(axes), range(a.ndim - len(axes), a.ndim))
     kept = moved.shape[: a.ndim - len(axes)]
     n = 1
@@ -68,7 +68,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
         return np.mean(a, axis=axes, keepdims=keepdims)  # NaN, and NumPy's warning
     ordered = np.sort(rows, axis=-1)
     middle = np.mean(ordered[..., (n - 1) // 2 : n // 2 + 1], axis=-1)
-    last = ordered[..., -1]  # where NaNs are sorted to
+    last = ordered[..., -1]  # sorting puts NaNs there
     found = np.where(np.isnan(last), last, middle)
     if not keepdims:
         return found
@@ -77,7 +77,7 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @overrides(np.average)
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
-    """np.average; weights have the shape of ``a``, or are one for each place along ``axis``."""
+    """np.average; weights have the shape of ``a``, or have one element for each place along ``axis``."""
     axis = None if axis is None else several_axes(axis, a.ndim, "axis")
     if weights is None:
         mean = np.mean(a, axis=axis, keepdims=keepdims)
@@ -127,7 +127,7 @@ def nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdi
 
 @overrides(np.nanmax)
 def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """np.nanmax: NaNs are left out; NaN where there is nothing else."""
+    """np.nanmax: NaNs are left out; NaN if there is nothing else."""
     missing = np.isnan(a)
     found = np.max(np.where(missing, -np.inf, a), axis=axis, keepdims=keepdims)
     return np.where(np.all(missing, axis=axis, keepdims=keepdims), np.nan, found)
@@ -135,7 +135,7 @@ def nanmax(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 @overrides(np.nanmin)
 def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """np.nanmin: NaNs are left out; NaN where there is nothing else."""
+    """np.nanmin: NaNs are left out; NaN if there is nothing else."""
     return np.negative(nanmax(np.negative(a), axis, keepdims))
 
 
@@ -143,7 +143,7 @@ def nanmin(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def _largest(sizes: Any, axis: Axis, keepdims: bool = False) -> Any:
-    """The largest of what is never negative; of nothing it is 0."""
+    """The largest of numbers that are never negative; 0 for an empty array."""
     return (np.max if 0 not in sizes.shape else np.sum)(sizes, axis=axis, keepdims=keepdims)
 
 
@@ -201,7 +201,7 @@ def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> 
 
 
 def norm_of_vectors(x: Any, /, *, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Any:
-    """np.linalg.vector_norm: the elements along all axes named are one vector, be they one axis, several, or all."""
+    """np.linalg.vector_norm: the elements along the given axes (one, several, or all) are one vector."""
     x = x if x.dtype.kind == "f" else x.astype(np.float64)
     if axis is not None:
         if not isinstance(axis, (int, np.integer, tuple)):
