@@ -109,7 +109,7 @@ def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
 
 
 def uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
-    """The references and parameters that an equation reads, with the numbers of the operands; -1 for itself."""
+    """The references and parameters that an equation reads, with the numbers of their operands; -1 for all of it."""
     if isinstance(expression, (Reference, Parameter)):
         yield expression, -1
     elif isinstance(expression, Apply):

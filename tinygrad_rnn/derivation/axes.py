@@ -12,7 +12,7 @@ LOOKS = {shape.reshape, shape.squeeze, shape.expand_dims}
 
 
 def looked_at(whole: Apply) -> Expression | None:
-    """Reshapes: none that changes nothing, one instead of several, and of a repeated number that number."""
+    """A reshape, removed if it changes nothing, joined with others, or reduced to the number that is repeated."""
     inner = whole.operands[0]
     if inner.shape == whole.shape:
         return inner

@@ -12,7 +12,7 @@ class WrongDerivation(AssertionError):
 
 
 def differences(mine: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The differences of gradients, relative to their sizes; where one cancels to 0, to a fraction of the largest."""
+    """The differences of gradients, relative to their sizes, or to a fraction of the largest if one cancels to 0."""
     sizes = {name: float(np.max(np.abs(value), initial=0.0)) for name, value in right.items()}
     least = 1e-3 * max(sizes.values(), default=0.0) or 1e-30
     found = {}

@@ -1,8 +1,8 @@
 """Expressions: the right-hand sides of a derivation's lines, as small immutable trees.
 
-An expression speaks of quantities at a step that is left open: ``h`` one step before, ``delta`` one step after, a
-parameter, a row of the data. Its operations are the engine's own primitives. Two expressions that say the same are
-equal, and a changed one is a new one.
+An expression refers to quantities relative to an open step: ``h`` one step before, ``delta`` one step after, a
+parameter, a row of the data. Its operations are the engine's own primitives. Expressions of the same form are equal,
+and a change makes a new expression.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..compiler.graph.values import new_input
 Shape = tuple[int, ...]
 Steps = tuple[int, ...]
 
-# Sums and products of any number of terms are written as one.
+# Sums and products may have any number of operands.
 OF_MANY = {elementwise.add: np.add, elementwise.multiply: np.multiply}
 
 
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
 
 class Operand(NamedTuple):
-    """A place in a setting that is taken by an operand: ``E[tokens]`` is indexed by its second operand."""
+    """A placeholder for an operand in a setting: ``E[tokens]`` is indexed by its second operand."""
 
     number: int
 
@@ -46,7 +46,7 @@ class Expression:
 
     Attributes:
         shape: the length of each axis.
-        operands: the expressions that it is made of.
+        operands: the expressions that it consists of.
     """
 
     shape: Shape
@@ -59,11 +59,11 @@ class Expression:
         raise NotImplementedError
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same expression of other operands."""
+        """The same expression with other operands."""
         return self
 
     def shifted(self, by: int) -> Expression:
-        """The expression as it reads so many steps later."""
+        """The expression moved by this number of steps."""
         if not by:
             return self
         return self.with_operands(tuple(operand.shifted(by) for operand in self.operands))
@@ -125,7 +125,7 @@ class Parameter(Expression):
 
 
 class Data(Expression):
-    """An array that the loss is computed from besides the parameters; that of all steps, if it has one for each."""
+    """An array other than a parameter that the loss is computed from; if it differs by step, the array of all steps."""
 
     def __init__(self, name: str, shape: Shape, dtype: Any = np.float64) -> None:
         self.name = name
@@ -139,12 +139,12 @@ class Data(Expression):
 
 
 class Reference(Expression):
-    """A quantity: so many steps away, or at one certain step, or one that has no steps.
+    """A reference to a quantity: some steps away, at a fixed step, or without steps.
 
     Args:
-        quantity: which Quantity.
-        shift: 0 for the same step, -1 for the one before; None where it is not relative.
-        at: the step, where it is always the same.
+        quantity: the Quantity.
+        shift: 0 for the same step, -1 for the one before; None if it is not relative.
+        at: the step, if it is always the same.
     """
 
     def __init__(self, quantity: Any, shift: int | None = None, at: int | None = None) -> None:
@@ -175,9 +175,9 @@ class Apply(Expression):
 
     Args:
         operation: a primitive, or a NumPy function without a gradient.
-        operands: in their order; a sum or a product may have more than two.
-        settings: what else the operation takes, by name: axes, an index.
-        shape: of the result.
+        operands: the operands in order; a sum or a product may have more than two.
+        settings: the other arguments of the operation, by name: axes, an index.
+        shape: the shape of the result.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Apply(Expression):
         return "apply", id(self.operation), tuple(o.key for o in self.operands), setting_key(self.settings)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same operation on others."""
+        """The same operation on other operands."""
         if [o.shape for o in operands] == [o.shape for o in self.operands]:
             return Apply(self.operation, operands, self.settings, self.shape)
         return apply(self.operation, *operands, **self.settings)
@@ -217,8 +217,8 @@ class OverSteps(Expression):
     """An expression at several steps, taken together; the base of ``Sum`` and ``Stack``.
 
     Args:
-        steps: which.
-        inner: what is taken; what is relative in it is relative to these steps.
+        steps: the steps.
+        inner: the expression at each of them; references in it are relative to these steps.
     """
 
     def __init__(self, steps: Steps, inner: Expression) -> None:
@@ -232,15 +232,15 @@ class OverSteps(Expression):
 
     @cached_property
     def key(self) -> Any:
-        """The steps, and what is taken."""
+        """The steps, and the inner expression."""
         return type(self).__name__, self.steps, self.inner.key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same steps of something else."""
+        """The same steps of another expression."""
         return type(self)(self.steps, operands[0])
 
     def shifted(self, by: int) -> Expression:
-        """Its steps are its own."""
+        """The expression itself: its steps are fixed."""
         return self
 
 
@@ -261,7 +261,7 @@ class Stack(OverSteps):
 
 
 class Rows(OverSteps):
-    """The rows of what there is at several steps, all below each other; a vector is one row."""
+    """The rows of an expression at several steps, all below each other; a vector is one row."""
 
     def __init__(self, steps: Steps, inner: Expression) -> None:
         super().__init__(steps, inner)
@@ -270,7 +270,7 @@ class Rows(OverSteps):
 
 
 class During(Expression):
-    """A term that is there at some steps only."""
+    """A term that exists only at some steps."""
 
     def __init__(self, steps: Steps, inner: Expression) -> None:
         self.steps = steps
@@ -303,7 +303,7 @@ def apply(operation: Any, *operands: Expression, **settings: Any) -> Apply:
     """An operation on expressions; the shape of the result is found.
 
     Raises:
-        Exception: there is none for operands of such shapes.
+        Exception: the operation has no result for operands of such shapes.
     """
     if operation in OF_MANY:
         return Apply(operation, operands, settings, np.broadcast_shapes(*(o.shape for o in operands)))
@@ -327,7 +327,7 @@ def _places_of_operands(setting: Any) -> Iterator[Operand]:
 
 
 def _filled(setting: Any, place: Callable[[Step], Any], operand: Callable[[int], Any]) -> Any:
-    """A setting in which what moves with the step, and what is an operand, is filled in."""
+    """A setting in which places that move with the step, and operands, are filled in."""
     if isinstance(setting, Step):
         return place(setting)
     if isinstance(setting, Operand):

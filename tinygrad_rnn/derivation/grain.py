@@ -1,6 +1,6 @@
 """The grain of a derivation: which quantities get lines of their own, and which are written into others.
 
-A person gives a line to what has a name, to the argument of a nonlinearity, and to what is used twice.
+A person gives a line to a value with a name, to the argument of a nonlinearity, and to a value that is used twice.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Use = tuple[Equation, Reference, Steps]
 
 
 class Grain:
-    """Writes quantities into each other until only those are left that deserve a line.
+    """A simplifier that writes quantities into each other until only those are left that deserve a line.
 
     Args:
         forward: the quantities of the forward pass, in order.
-        backward: those of the backward pass.
-        simplify: the simpler form of an expression.
+        backward: the quantities of the backward pass.
+        simplify: returns the simpler form of an expression.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Grain:
         return self.quantities
 
     def _uses(self) -> dict[Quantity, list[Use]]:
-        """The uses of each quantity: the equations that read it, by which reference, and from which steps."""
+        """The uses of each quantity: the equations that read it, the references, and the steps from which they read."""
         found: dict[Quantity, list[Use]] = {}
         for quantity in self.quantities:
             for equation in quantity.equations:
@@ -90,7 +90,7 @@ class Grain:
             return False
         source = quantity.adjoint_of
         if isinstance(source, Quantity) and _is_log_softmax(source) and not any(map(_has_terms, expressions)):
-            return True  # a target times a number: once as it is, and once summed to that number
+            return True  # a target times a number: once unchanged, and once summed to that number
         if isinstance(source, Quantity):
             return count == 1 and source not in self.arguments
         return count == 1 and quantity not in self.arguments
@@ -109,7 +109,7 @@ class Grain:
         return quantity.label("state", "value", "output") is not None
 
     def _write_in(self, quantity: Quantity, uses: list[Use]) -> bool:
-        """Write a quantity into all that read it; False if that can't be done everywhere."""
+        """Write a quantity into all equations that read it; return False if that can't be done everywhere."""
         if len(quantity.equations) != 1:
             return False
         (own,) = quantity.equations
@@ -150,7 +150,7 @@ def _read(reference: Reference, steps: Steps) -> Steps:
 
 
 def _substituted(expression: Expression, quantity: Quantity, meaning: Expression) -> Expression:
-    """The expression with what a quantity is in the place of the quantity."""
+    """The expression in which a quantity is replaced by its definition."""
     if isinstance(expression, Reference):
         if expression.quantity is not quantity:
             return expression
@@ -164,7 +164,7 @@ def _substituted(expression: Expression, quantity: Quantity, meaning: Expression
 
 
 def _flat(expression: Expression) -> Expression:
-    """Sums whose terms are sums as one sum, with the steps of each term beside it."""
+    """The expression with sums in sums joined into one, and the steps of each term beside it."""
     if isinstance(expression, During):
         inner = _flat(expression.inner)
         if _is_sum(inner):
@@ -200,7 +200,7 @@ def _at_steps(term: Expression, steps: Steps) -> Expression:
 
 
 def _is_well_formed(expression: Expression) -> bool:
-    """Return True if terms that hold at some steps only are terms of the line, not hidden in a product."""
+    """Return True if terms that hold only at some steps are terms of the line, not hidden in a product."""
     terms = expression.operands if _is_sum(expression) else (expression,)
     return not any(
         isinstance(part, During) for term in terms for part in parts(term.inner if isinstance(term, During) else term)
@@ -208,7 +208,7 @@ def _is_well_formed(expression: Expression) -> bool:
 
 
 def is_free(expression: Expression) -> bool:
-    """Return True for an expression that costs no time to look at."""
+    """Return True for an expression that takes no time to read."""
     if isinstance(expression, Apply) and (expression.operation in ARRANGES or not expression.operands):
         return all(map(is_free, expression.operands))
     return isinstance(expression, (Reference, Number, Parameter, Data))
@@ -242,7 +242,7 @@ def is_slight(expression: Expression) -> bool:
 
 
 def _arguments_of_nonlinearities(forward: list[Quantity]) -> Iterator[Quantity]:
-    """Pre-activations: what nonlinear functions are taken of, or slices of it."""
+    """Pre-activations: the arguments of nonlinear functions, and the values of which these are slices."""
     definition = {q: q.equations[-1].expression for q in forward if q.equations}
     for expression in definition.values():
         if isinstance(expression, Apply) and expression.operation in NONLINEAR:

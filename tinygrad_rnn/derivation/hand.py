@@ -1,4 +1,4 @@
-"""The values at hand: those that somebody may have taken for another one of the same shape."""
+"""The available values: those that somebody may have confused with another one of the same shape."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Hand:
 
     Attributes:
         forward: the quantities of the forward pass.
-        backward: those of the backward pass that have lines of their own.
-        parameters: by name, with their shapes.
-        sizes: numbers that one may divide by, with what they count.
+        backward: the quantities of the backward pass that have lines of their own.
+        parameters: the shapes of the parameters, by name.
+        sizes: numbers by which one may divide, with what they count.
     """
 
     def __init__(self, derivation: Derived) -> None:
@@ -67,7 +67,7 @@ class Hand:
                             yield Reference(quantity, reference.shift + by)
 
     def values(self, shape: Shape, shift: int | None) -> Iterator[Expression]:
-        """Values of the forward pass of a shape, at a step; parameters of the last axis's."""
+        """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""
         for quantity in self.forward:
             if bool(quantity.steps) == (shift is not None) and _fits(quantity.shape, shape):
                 yield Reference(quantity, shift)
@@ -79,14 +79,14 @@ class Hand:
                 yield array
 
     def rows(self, shape: Shape, shift: int) -> Iterator[Expression]:
-        """The rows of the data at a step that can be a factor of a value of this shape: a weight, a mask."""
+        """The rows of the data at a step that can be factors of a value of this shape: weights, masks."""
         for array in self.data:
             row = array.shape[1:]
             if array.shape[:1] == (self.T,) and array.dtype.kind == "f" and row in ((), shape, shape[-1:]):
                 yield Apply(indexing.getitem, (array,), {"index": Step(shift - 1)}, row)
 
     def argument_of(self, reference: Reference) -> Expression | None:
-        """The argument of the function that gives a quantity: its pre-activation."""
+        """The argument of the function that computes a quantity: its pre-activation."""
         for equation in reference.quantity.equations[::-1]:
             inner = equation.expression
             if isinstance(inner, Apply) and len(inner.operands) == 1 and inner.operands[0].shape == inner.shape:
@@ -95,7 +95,7 @@ class Hand:
         return None
 
     def function_of(self, reference: Reference) -> Apply | None:
-        """The function that gives a quantity, with its argument."""
+        """The function that computes a quantity, with its argument."""
         for equation in reference.quantity.equations[::-1]:
             inner = equation.expression
             if isinstance(inner, Apply) and len(inner.operands) == 1 and inner.operands[0].shape == inner.shape:
@@ -104,7 +104,7 @@ class Hand:
 
 
 def _fits(shape: Shape, whole: Shape) -> bool:
-    """Return True if a value of a shape can be a factor of another: it is as large, or has axes of one."""
+    """Return True if a value of one shape can be a factor of another: its axes are equal, or have length 1."""
     return len(shape) == len(whole) and all(a in (1, b) for a, b in zip(shape, whole))
 
 

@@ -1,7 +1,7 @@
 """Items: a recorded graph without the operations that nobody would write down.
 
-Between the recording and the derivation: operations that change nothing are gone, what is taken out of a stack *is*
-what was put in, and a value through which no gradient flows knows where it comes from.
+Items stand between the recording and the derivation: operations that change nothing are removed, a part of a stack *is*
+the value that was put in, and a value through which no gradient flows knows its origin.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ class Item:
     """A value of the graph.
 
     Attributes:
-        op: what made it; None for a leaf.
-        inputs: items, and what is no array.
-        keywords: of the operation.
+        op: the operation that made it; None for a leaf.
+        inputs: the inputs: Items, and arguments that aren't arrays.
+        keywords: the keywords of the operation.
         value: the recorded value.
-        scope: where it was made.
-        labels: what the model calls it.
+        scope: the scope in which it was made.
+        labels: its names in the model.
         order: its place in the order of recording.
-        parameter: the name, of a parameter.
-        data: the name, of an array that the loss was given.
+        parameter: the name of the parameter that it is, if any.
+        data: the name of the array that it is, if the loss was given it.
         step: the time step to which it belongs; None outside of steps.
-        loop: which loop over time that is.
+        loop: the number of the loop over time to which the step belongs.
     """
 
     __slots__ = ("data", "inputs", "keywords", "labels", "loop", "op", "order", "parameter", "scope", "step", "value")
@@ -52,7 +52,7 @@ class Item:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of its value; of several results, none."""
+        """The shape of its value; () for several results."""
         return () if isinstance(self.value, tuple) else np.shape(self.value)
 
     def __repr__(self) -> str:
@@ -113,7 +113,7 @@ class _Cleaning:
         return self.constant(array)
 
     def constant(self, array: Any) -> Item:
-        """The Item of an array that is no Tensor; of equal ones the same."""
+        """The Item of an array that is no Tensor; equal arrays share one."""
         array = np.asarray(array)
         key = (array.shape, array.dtype.str, array.tobytes())
         if key not in self._constants:
@@ -121,7 +121,7 @@ class _Cleaning:
         return self._constants[key]
 
     def _shorter(self, node: Any, inputs: tuple[Any, ...]) -> Item | None:
-        """The Item that this value is anyhow."""
+        """The existing Item that this value is equal to."""
         first = inputs[0]
         if node.op in (shape.copy, elementwise.positive):
             return first if isinstance(first, Item) else None
@@ -158,7 +158,7 @@ class _Cleaning:
 
 
 def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
-    """Return True for an index that gives the array itself."""
+    """Return True for an index that selects the whole array."""
     index = index if isinstance(index, tuple) else (index,)
     if not all(isinstance(part, slice) or part is Ellipsis for part in index) or index.count(Ellipsis) > 1:
         return False
@@ -173,7 +173,7 @@ def cleaned(loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor
 
     Args:
         loss: the root.
-        parameters: the leaves by which is differentiated, with their names.
+        parameters: the leaves by which the loss is differentiated, by name.
         data: other leaves with a name.
 
     Returns:

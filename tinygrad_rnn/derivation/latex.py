@@ -1,6 +1,6 @@
 r"""A derivation as LaTeX, and as Markdown with LaTeX in it: the notation of ``text``, in the signs of ``amsmath``.
 
-Names come from users, so each is written letter by letter: what LaTeX would obey is escaped.
+Names come from users, so each is written letter by letter: anything that LaTeX would obey is escaped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows of Python that fit: long statements and comments broken where a person breaks them."""
+"""Rows of Python that fit: long statements and comments are broken where a person would break them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ INDENTED = "#     "
 
 
 def wrapped(comment: str, width: int) -> list[str]:
-    """A comment that is too long as several rows, further ones indented."""
+    """A comment that is too long, as several rows; all but the first are indented."""
     rows = []
     while len(comment) > width:
         place = comment.rfind(" ", 0, width)
@@ -37,7 +37,7 @@ def broken(statement: str, width: int) -> list[str]:
 
 
 def _filled_rows(pieces: list[str], width: int) -> list[str]:
-    """Pieces in rows that are as full as they may be."""
+    """The pieces in rows that are as full as possible."""
     rows = [pieces[0]]
     for piece in pieces[1:]:
         if len(rows[-1]) + len(piece) < width:

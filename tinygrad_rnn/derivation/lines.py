@@ -1,4 +1,4 @@
-"""Lines: a derivation as data, which others write, run or edit."""
+"""Lines: a derivation as data, which other modules write, run or edit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Line:
     """A line of a derivation: ``delta_t = dL/dh_t ∘ (1 - h_t²)`` for t = T..1.
 
     Attributes:
-        quantity: what the line defines.
-        kind: "forward", "backward" or "gradient"; "sensitivity" of the forward mode's.
-        steps: the steps for which it holds; none where it stands once.
+        quantity: the quantity that the line defines.
+        kind: "forward", "backward" or "gradient"; "sensitivity" for lines of the forward mode.
+        steps: the steps for which it holds; none if it has no steps.
         expression: the right-hand side.
         why: the reasons, in words.
     """
@@ -34,7 +34,7 @@ class Line:
 
     @property
     def variable(self) -> str:
-        """The name as a Python program has it: ``dL_dh``."""
+        """The name as a Python variable: ``dL_dh``."""
         return self.name.replace("/", "_").replace(".", "_")
 
     @property
@@ -44,7 +44,7 @@ class Line:
 
     @property
     def shape(self) -> Shape:
-        """The shape of its value, at one step; of derivatives by each entry of a parameter, the entries first."""
+        """The shape of its value at one step; for derivatives by each entry of a parameter, the entries come first."""
         return (*self.quantity.entries, *self.quantity.shape)
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ class Loop:
     """Lines that run together, step by step.
 
     Attributes:
-        lines: of the loop's body.
+        lines: the lines of the loop's body.
         sums: lines without steps whose sums over steps are added up in the loop.
         backwards: whether it runs from the last step to the first.
     """
@@ -62,7 +62,7 @@ def program(lines: list[Line]) -> list[Unit]:
     """The program of lines: loops and single statements, each after the values that it reads.
 
     Raises:
-        NotWritable: there is none, as where a loop waits for something that waits for the loop.
+        NotWritable: there is no such order, because a loop waits for something that waits for the loop.
     """
     loops: dict[Any, list[Line]] = {}
     units: list[Unit] = []
@@ -86,7 +86,7 @@ def program(lines: list[Line]) -> list[Unit]:
 
 
 def straight(lines: list[Line]) -> list[tuple[Line, int | None]]:
-    """Every line at every step by itself, each after what it reads: what can always be done."""
+    """Every line at every step as a separate statement, after the values that it reads; this is always possible."""
     visits = [(line.quantity.order.get(t, inf), line, t) for line in lines for t in line.steps or (None,)]
     return [(line, t) for _, line, t in sorted(visits, key=lambda visit: visit[0])]
 
@@ -105,7 +105,7 @@ def _runs_backwards(group: list[Line]) -> bool:
 
 
 def _in_step_order(group: list[Line]) -> list[Line]:
-    """The lines of a loop's body, each after what it reads of the same step."""
+    """The lines of a loop's body, each after the values of the same step that it reads."""
     moved = [line.quantity.sensitivity and line.quantity.sensitivity.by for line in group]
     remaining = sorted(group, key=lambda line: (_rank(line, moved), line.quantity.order[line.steps[-1]]))
     found: list[Line] = []
@@ -137,7 +137,7 @@ def _lines(unit: Unit) -> list[Line]:
 
 
 def _gives(unit: Unit) -> set[Visit]:
-    """The values that a unit computes: of which quantity, at which step."""
+    """The values that a unit computes: pairs of a quantity and a step."""
     return {(line.quantity, t) for line in _lines(unit) for t in line.steps or (None,)}
 
 
@@ -179,7 +179,7 @@ def _in_order(units: list[Unit]) -> list[Unit]:
 
 
 def _fused(units: list[Unit]) -> list[Unit]:
-    """The loops in the same direction joined into one, where no step reads a later value."""
+    """The loops, with those in the same direction joined into one if no step reads a later value."""
     while True:
         for i, first in enumerate(units):
             for j in range(i + 1, len(units)):

@@ -38,7 +38,7 @@ def broadcast(part: Expression, to: tuple[int, ...]) -> Expression:
 
 
 def unwrapped(term: Expression) -> tuple[Expression, Any]:
-    """A term without the steps at which it is there, and what puts them round another one."""
+    """A term without its steps, and a function that restricts another term to these steps."""
     if isinstance(term, During):
         return term.inner, lambda new: During(term.steps, new)
     return term, lambda new: new

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from .derived import Derived
 
 Place = tuple[Quantity, "int | None"]
-CLOSE = 1e-7  # of a value, how much two right ways to compute it may differ
+CLOSE = 1e-7  # the relative difference allowed between two right ways to compute a value
 
 
 class Marker:
     """A marker of answers to the lines of a derivation, with the right values of all other lines at hand.
 
     Args:
-        derivation: which.
-        seed: of the numbers that answers are tried at, besides the recorded ones.
+        derivation: the derivation.
+        seed: the seed of the numbers at which answers are tried, besides the recorded ones.
         columns: whether answers have vectors as columns: all matrices are then the transposes of those in the lines.
     """
 
@@ -53,7 +53,7 @@ class Marker:
 
     @cached_property
     def draws(self) -> list[Draw]:
-        """The numbers that answers are tried at."""
+        """The numbers at which answers are tried."""
         return list(draws(self.derivation, np.random.default_rng(self.seed)))
 
     # --- names -------------------------------------------------------------------------------------------------------
@@ -75,13 +75,13 @@ class Marker:
 
     @cached_property
     def others(self) -> dict[str, str]:
-        """Printed names that are Python but not what an answer calls them: ``Δ`` for ``delta``."""
+        """Printed names that are valid Python, but have another name in answers: ``Δ`` for ``delta``."""
         printed = {self.writer.symbol(line.quantity): self.source.names[line.quantity] for line in self.lines}
         return {unicodedata.normalize("NFKC", sign): name for sign, name in printed.items() if sign.isidentifier()}
 
     @cached_property
     def rows(self) -> dict[str, str]:
-        """The arrays that have a row for each step, by the name of a row: ``x``, of ``xs``."""
+        """The arrays that have a row for each step, by the name of a row: ``x`` for ``xs``."""
         found: dict[str, str] = {}
         for line in self.lines:
             for part in parts(line.expression):
@@ -109,7 +109,7 @@ class Marker:
         return {**{sign: found[name] for sign, name in self.others.items() if name in found}, **found}
 
     def turned(self, value: Any) -> Any:
-        """A value of the lines as answers have it, or the other way round: transposed where vectors are columns."""
+        """A value of the lines in the form of answers, or the reverse: transposed if vectors are columns."""
         return value.T if self.columns and np.ndim(value) > 1 else value
 
     def _row_of(self, rows: np.ndarray) -> Callable[[int], Any]:
@@ -149,10 +149,10 @@ class Marker:
         """The mark for an answer.
 
         Args:
-            line: which line it is for.
-            title: what the line is called.
+            line: the line that the answer is for.
+            title: the name of the line.
             answer: text, a function of names, or values: by step, or all steps in one array.
-            deadline: when to stop looking for a slip.
+            deadline: the time at which to stop looking for a slip.
         """
         shown = self.writer.left(line)
         if answer is None or (isinstance(answer, str) and not answer.strip()):
@@ -166,7 +166,7 @@ class Marker:
         return self._compared(line, title, answer, given, deadline)
 
     def _values(self, line: Line, answer: Any) -> list[list[Any]]:
-        """The values of an answer at each step, for each draw; arrays are for the recorded numbers alone."""
+        """The values of an answer at each step, for each draw; an array has values only for the recorded numbers."""
         if isinstance(answer, str):
             parsed = Answer(answer, self.symbols)
             function: Callable[[dict[str, Any]], Any] = parsed.value
@@ -232,7 +232,7 @@ class Marker:
 
 
 class _Reading:
-    """The values of a quantity for an answer: none that follow from what it is to give, zeros beyond the ends."""
+    """The values of a quantity for an answer: none that depend on the answer's own line, and zeros beyond the ends."""
 
     def __init__(self, marker: Marker, draw: Draw, quantity: Quantity, origin: Place) -> None:
         self.marker, self.draw, self.quantity, self.origin = marker, draw, quantity, origin
@@ -260,7 +260,7 @@ def _read(expression: Expression, t: int | None) -> Iterator[Place]:
 
 
 def _with_names(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
-    """A function of names as one of all names there are."""
+    """A function of some names, as a function of all names."""
     wanted = list(inspect.signature(function).parameters)
 
     def called(names: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Marks: what is said of the answers on a worksheet."""
+"""Marks: the comments on the answers of a worksheet."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Mark:
     """A mark: the comment on one answer.
 
     Attributes:
-        name: the blank.
+        name: the name of the blank.
         shown: the left side of its line, as it is printed.
-        verdict: "right", "wrong", "wrong shape", "circular" (it reads what follows from the line), "unreadable" or
+        verdict: "right", "wrong", "wrong shape", "circular" (it reads values that depend on the line), "unreadable" or
             "blank".
-        sentence: the verdict in words, with the slip where it was found.
-        answer: what was handed in.
+        sentence: the verdict in words, with the slip if it was found.
+        answer: the answer that was handed in.
         slip: the edit of the right line that gives the answer's values.
     """
 

@@ -54,7 +54,7 @@ class MathML(Notation):
         return f"<mn>{escape(mantissa)}</mn>{operator('·')}{power}", BY_ELEMENT
 
     def plain(self, text: str) -> str:
-        """Words, steps, indices: letter by letter what they are."""
+        """Words, steps, indices: letter by letter."""
         found = []
         for word, number, sign, _, other in TOKEN.findall(text):
             if word and set(word) <= LETTERS:
@@ -146,7 +146,7 @@ class MathMLWriter(TextWriter):
     notation = MATHML
 
     def piece(self, e: Expression) -> Piece:
-        """An expression, and how tightly it holds together; what is written in plain text as elements."""
+        """An expression as elements, and how tightly it binds."""
         text, binding = super().piece(e)
         return (text if "<" in text else self.notation.plain(text)), binding
 

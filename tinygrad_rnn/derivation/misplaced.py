@@ -18,10 +18,10 @@ class Elsewhere(Reference):
     """A quantity at a step that is found in an unusual way, such as counted from the end.
 
     Args:
-        quantity: which.
-        shift: how many steps away it should be.
-        step_for: the step that is meant, from the one at which it is read.
-        name: in words.
+        quantity: the quantity.
+        shift: the number of steps by which it should be away.
+        step_for: returns the step that is read instead, for the step at which it is read.
+        name: its name, in words.
     """
 
     def __init__(self, quantity: Any, shift: int, step_for: Callable[[int], int], name: str) -> None:
@@ -29,7 +29,7 @@ class Elsewhere(Reference):
         self.step_for, self.name = step_for, name
 
     def shifted(self, by: int) -> Expression:
-        """The same, read from another step."""
+        """The same value, read from another step."""
         step_for = self.step_for
         return Elsewhere(self.quantity, (self.shift or 0) + by, lambda t: step_for(t + by), self.name) if by else self
 
@@ -83,7 +83,7 @@ class Row(Expression):
 
 
 class Rolled(Expression):
-    """The rows of an array, each a place further, with zeros where none is left."""
+    """The rows of an array, each moved by a place, with zeros where no row is left."""
 
     def __init__(self, of: Expression, by: int, wraps: bool = False) -> None:
         self.operands = (of,)
@@ -95,7 +95,7 @@ class Rolled(Expression):
         return "rolled", self.by, self.wraps, self.operands[0].key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same of another array."""
+        """The same for another array."""
         return Rolled(operands[0], self.by, self.wraps)
 
     def written(self, writer: Any) -> tuple[str, int]:
@@ -120,8 +120,8 @@ class Mask(Constant):
     """An array of zeros and ones, with a name.
 
     Args:
-        array: it.
-        name: in words.
+        array: the array.
+        name: its name, in words.
     """
 
     def __init__(self, array: np.ndarray, name: str) -> None:
@@ -134,11 +134,11 @@ class Mask(Constant):
 
 
 class PutInTurn(Expression):
-    """Rows put into their places step by step, each over what was there.
+    """Rows put into their places step by step, each overwriting the earlier values.
 
     Args:
-        of: the sum of rows in their places that should stand here.
-        onto: what is there before.
+        of: the right expression: the sum of rows in their places.
+        onto: the values before the first step.
         turn: 1 in the order of the steps, -1 from the last to the first.
     """
 
@@ -149,7 +149,7 @@ class PutInTurn(Expression):
 
     @property
     def key(self) -> Any:
-        """The sum, what it is put onto, and the order."""
+        """The sum, the earlier values, and the order."""
         return "put in turn", self.turn, *(operand.key for operand in self.operands)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
@@ -157,7 +157,7 @@ class PutInTurn(Expression):
         return PutInTurn(operands[0], operands[1], self.turn)  # type: ignore[arg-type]
 
     def written(self, writer: Any) -> tuple[str, int]:
-        """The rows, and what they are put over."""
+        """The rows, and the values that they overwrite."""
         return f"overwritten({writer.write(self.operands[1])}, {writer.write(self.of)})", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
@@ -175,7 +175,7 @@ class PutInTurn(Expression):
 
 
 class Put(Expression):
-    """Rows put into their places in another way than added up."""
+    """Rows put into their places, but not added up."""
 
     def __init__(self, of: Apply, how: str) -> None:
         self.of, self.how = of, how
@@ -188,7 +188,7 @@ class Put(Expression):
         return "put", self.how, self.of.key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """Something else, put in the same way."""
+        """Another expression, put in the same way."""
         return Put(self.of.with_operands(operands), self.how)  # type: ignore[arg-type]
 
     def written(self, writer: Any) -> tuple[str, int]:

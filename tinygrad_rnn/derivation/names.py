@@ -1,7 +1,7 @@
-"""Names: what the lines of a derivation are called.
+"""Names: the names of the lines of a derivation.
 
-The user's own names where there are any, the letters of textbooks elsewhere: ``a`` for the argument of a nonlinearity,
-``delta`` for its derivative, ``h`` for a state, ``z`` for what an output layer gives.
+Names are the user's own where there are any, else the letters of textbooks: ``a`` for the argument of a nonlinearity,
+``delta`` for its derivative, ``h`` for a state, ``z`` for the result of an output layer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .grain import ACTIVATIONS, references
 from .quantities import Quantity
 from .reading import parts
 
-LETTERS = "uvqwmnrs"  # for what has neither a name nor a part to play
+LETTERS = "uvqwmnrs"  # for values with neither a name nor a known role
 
 
 def short_names(parameters: Iterable[str]) -> dict[str, str]:
@@ -31,9 +31,9 @@ class Names:
 
     Args:
         forward: the quantities of the forward pass that have lines.
-        backward: those of the backward pass.
+        backward: the quantities of the backward pass that have lines.
         root: the loss.
-        taken: names that parameters and data bear.
+        taken: the names of parameters and data.
     """
 
     def __init__(self, forward: list[Quantity], backward: list[Quantity], root: Quantity, taken: Iterable[str]) -> None:
@@ -59,7 +59,7 @@ class Names:
     def _base(self, quantity: Quantity) -> str:
         own = self._own_name(quantity)
         if own is not None:
-            return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has but a number
+            return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has only a number
         if quantity in self.activated:
             loops = {state.loop for state in self.recurrent}
             return "z" if loops and quantity.loop not in loops else "a"
@@ -91,14 +91,14 @@ class Names:
         self.used.add(quantity.name)
 
     def _free(self, base: str, mark: str) -> str:
-        """A mark with which the name is not taken."""
+        """A mark that makes the name unique."""
         free, number = mark, 2
         while (f"{base}_{free}" if free else base) in self.used or (not free and keyword.iskeyword(base)):
             free, number = f"{mark}_{number}" if mark else str(number), number + 1
         return free
 
     def _mark_of_argument(self, quantity: Quantity) -> str:
-        """The gate of which this is the argument, where several gates have each their own."""
+        """The gate whose argument this is, if several gates have one each."""
         alike = [q for q in self.activated if q.layer == quantity.layer and q.loop == quantity.loop]
         others = [q for q in alike if self._own_name(q) is None]
         results = self.activated[quantity]
@@ -163,7 +163,7 @@ def _reads_itself_earlier(quantity: Quantity, forward: list[Quantity]) -> bool:
 
 
 def _is_error(expression: object) -> bool:
-    """Return True for a value less a target."""
+    """Return True for a value minus a target."""
     if not isinstance(expression, Apply) or expression.operation is not elementwise.subtract:
         return False
     target = expression.operands[1]

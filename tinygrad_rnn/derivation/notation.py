@@ -1,7 +1,7 @@
 """The signs in which expressions are written: as plain text here, with LaTeX and MathML beside it.
 
-A writer says what stands where; a notation says how that looks. What a writer hands over as ``step`` is plain:
-``t-1``, ``1..T``, ``t = T``; each notation knows how to set it.
+A writer decides what stands where; a notation decides how it looks. A ``step`` from a writer is plain text: ``t-1``,
+``1..T``, ``t = T``; each notation formats it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class Notation:
     """Plain text: ``Δ_t = ∂L/∂h_t ∘ (1 - h_t²)``.
 
     Attributes:
-        minus: the sign that a negative piece begins with.
-        has_bars: whether a fraction's bar says what belongs together, without brackets.
+        minus: the sign with which a negative piece begins.
+        has_bars: whether a fraction's bar groups its parts, so that they need no brackets.
     """
 
     minus = "-"
@@ -29,7 +29,7 @@ class Notation:
     # --- names and numbers -------------------------------------------------------------------------------------------
 
     def name(self, base: str, mark: str = "", step: str = "") -> str:
-        """A name, with a mark that tells it from others and the step at which it is read."""
+        """A name, with a mark that distinguishes it from others, and the step at which it is read."""
         if mark and all(c in SUPERSCRIPTS for c in mark):  # in brackets, for it is no exponent
             mark = f"⁽{''.join(SUPERSCRIPTS[c] for c in mark)}⁾"
         elif mark:

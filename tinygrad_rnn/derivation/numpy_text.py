@@ -1,4 +1,4 @@
-"""Expressions as NumPy text, as a person would type it: nothing of this package, NumPy alone."""
+"""Expressions as NumPy text, as a person would type it; the text uses NumPy only, nothing of this package."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Piece = tuple[str, int]
 
 
 class NotWritable(ValueError):
-    """An expression has no short form in NumPy."""
+    """The error for an expression without a short form in NumPy."""
 
 
 @cache
@@ -57,7 +57,7 @@ class NumpyWriter:
 
     Args:
         names: the variable of each quantity, parameter and array.
-        ends: what certain steps are called, ``{5: "T"}``.
+        ends: the names of certain steps, ``{5: "T"}``.
 
     Attributes:
         before: statements that have to run before the expression that was written last.
@@ -160,7 +160,7 @@ class NumpyWriter:
         return text
 
     def _rows(self, e: Rows) -> str:
-        """Rows of all steps: an array that has them, where there is one."""
+        """The rows of all steps: an existing array if there is one."""
         taken = e.inner
         if isinstance(taken, Apply) and taken.operation is indexing.getitem and isinstance(taken.operands[0], Data):
             (array,) = taken.operands[:1]
@@ -244,7 +244,7 @@ class NumpyWriter:
         return self._by_name(e, steps), ATOM
 
     def _shifted_first(self, e: Apply, axis: int, z: str) -> Piece:
-        """Softmax, its logarithm, or logsumexp: the largest taken off first, so that no digit is lost at any size."""
+        """Softmax, its logarithm, or logsumexp; the largest element is subtracted first, so that no digits are lost."""
         largest = f"np.max({z}, axis={axis}, keepdims=True)"
         shifted = f"{z} - {largest}"
         if not self._is_inside:
@@ -256,7 +256,7 @@ class NumpyWriter:
         return (f"np.exp({logs})", ATOM) if e.operation is log_probabilities.softmax_of else (logs, SUM)
 
     def _by_name(self, e: Apply, steps: Steps) -> str:
-        """A NumPy function of the same name, which takes what the operation takes."""
+        """A call of the NumPy function with the same name and the same arguments."""
         operation = e.operation
         name = DIRECT.get(operation) or numpy_names().get(id(operation))
         own = getattr(operation, "__name__", "")
@@ -328,7 +328,7 @@ def _as_tuple(index: Any, place: str) -> str:
 
 
 def _array(array: np.ndarray) -> str:
-    """A fixed array, by the function that makes it where there is one."""
+    """A fixed array, as a call of the function that makes it if there is one."""
     if array.ndim == 2 and array.shape[0] == array.shape[1] and np.array_equal(array, np.eye(len(array))):
         return f"np.eye({len(array)})"
     if array.size and np.array_equal(np.ravel(array), np.arange(array.size)):

@@ -1,4 +1,4 @@
-"""Sums over paths as rows of a program: from each step back to all earlier ones, by one more Jacobian each time."""
+"""Sums over paths as rows of a program: from each step back to all earlier ones, with one more Jacobian each time."""
 
 from __future__ import annotations
 

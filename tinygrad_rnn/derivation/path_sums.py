@@ -1,4 +1,4 @@
-"""The sum over paths: what each step's loss gives a parameter by way of each earlier step, with products of Jacobians.
+"""The sum over paths: the gradient of each step's loss through each earlier step, with products of Jacobians.
 
 ``∂L/∂W = Σ_t Σ_{k≤t} ∂⁺L/∂h_t · ∂h_t/∂h_{t-1} ⋯ ∂h_{k+1}/∂h_k · ∂⁺h_k/∂W``: the loss acts on h_t directly, h_t on
 each state before it by the Jacobians of the steps between, and W on h_k directly.
@@ -33,7 +33,7 @@ def over_paths(forward: list[Quantity], root: Quantity, parameters: Mapping[str,
         The Jacobians and the direct derivatives of the states, those of the loss, and the gradients.
 
     Raises:
-        NotWritable: a step depends on others than the one before it; it says which line does.
+        NotWritable: a step depends on others than the one before it; the error names the line.
     """
     states = carried(forward, root)
     _refuse_other_steps(forward, states)
@@ -56,7 +56,7 @@ def over_paths(forward: list[Quantity], root: Quantity, parameters: Mapping[str,
 
 
 def _refuse_other_steps(forward: list[Quantity], states: list[Quantity]) -> None:
-    """Raise where a step takes up anything but its own values and the states of the step before."""
+    """Raise NotWritable if a step reads anything but its own values and the states of the step before."""
     moving = set(active(forward))
     for quantity in upstream(forward, states):
         for equation in quantity.equations:
@@ -75,12 +75,12 @@ class Paths(OverSteps):
     """The sum over paths from the loss at each step to a parameter at each earlier one.
 
     Args:
-        states: all that is handed from step to step.
+        states: the states that are handed from step to step.
         ends: the loss's direct derivatives by the states.
-        jacobians: of a state by a state of the step before.
+        jacobians: the Jacobians of a state by a state of the step before.
         begun: the states' direct derivatives by the parameter.
-        parameter: its name.
-        shape: of the parameter.
+        parameter: the name of the parameter.
+        shape: the shape of the parameter.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Paths(OverSteps):
         return "paths", tuple(operand.key for operand in self.operands)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """The same: what it reads has lines of its own."""
+        """The same expression: the quantities that it reads have lines of their own."""
         return self
 
     @property
@@ -146,5 +146,5 @@ class Paths(OverSteps):
 
 
 def _contracted(sensitivity: Any, g: Any) -> Any:
-    """A row times a Jacobian: over the axes of what was differentiated, which come last."""
+    """A row times a Jacobian, summed over the axes of the differentiated value, which come last in the row."""
     return np.tensordot(sensitivity, g, np.ndim(g))

@@ -1,7 +1,7 @@
 """Quantities: the values of a network as the letters of a derivation, each with its equations.
 
-A quantity is a value at every step (``h``), or one without steps (``L``). An equation says what it is at some steps;
-most quantities have one equation, and the first step another only where the network is another there.
+A quantity is a value at every step (``h``), or a value without steps (``L``). An equation defines it at some steps;
+most quantities have one equation, and the first step has its own only if the network differs there.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Equation:
 
 
 class Sensitivity(NamedTuple):
-    """The kind of derivative that a quantity of the forward mode is: of what, and by what.
+    """The kind of derivative that a quantity of the forward mode is.
 
     Attributes:
-        of: what is differentiated.
-        by: a parameter, by name; or a state, of the step before.
+        of: the quantity that is differentiated.
+        by: the name of a parameter, or a state of the step before.
         direct: whether the states of the step before are held fixed.
     """
 
@@ -42,22 +42,22 @@ class Quantity:
     """A letter of the derivation.
 
     Attributes:
-        shape: of its value at a step.
-        layer: the layer that it was made in.
-        labels: what the model calls it.
-        equations: what it is.
-        values: the recorded value at each step; under None that of one without steps.
-        order: a number for each step: what has a lower one was computed before.
+        shape: the shape of its value at a step.
+        layer: the layer in which it was made.
+        labels: its names in the model.
+        equations: its definitions.
+        values: the recorded value at each step; under None if it has no steps.
+        order: a number for each step: values with lower numbers were computed before.
         adjoint_of: the quantity or the parameter whose derivative it is, if it is one.
-        sensitivity: which derivative of a quantity of the forward pass it is, if it is one.
-        entries: the shape of ``W``, where its equations are about a derivative by one entry of ``W``; else ().
+        sensitivity: the kind of derivative of a forward quantity that it is, if it is one.
+        entries: the shape of ``W`` if its equations are about a derivative by one entry of ``W``; else ().
         direct: whether it is a derivative of the loss with all states held fixed.
         name: in plain letters: ``dL/dh``, ``delta_f``.
         base: the letter: ``h`` of ``dL/dh``, ``delta`` of ``delta_f``.
-        mark: what tells it from others with this letter: a gate, a layer, a number.
-        loop: which loop over time computes it; None where it has no steps.
-        hint: the letter that textbooks have for it, where that is known; it then has a line of its own.
-        softmax: of it, where that is a quantity.
+        mark: the mark that distinguishes it from others with this letter: a gate, a layer, a number.
+        loop: the number of the loop over time that computes it; None if it has no steps.
+        hint: the letter that textbooks have for it, if known; it then has a line of its own.
+        softmax: the softmax of it, if that is a quantity.
     """
 
     shape: Shape
@@ -79,7 +79,7 @@ class Quantity:
 
     @property
     def steps(self) -> Steps:
-        """The steps at which it has a value; none where it has no steps."""
+        """The steps at which it has a value; none if it has no steps."""
         return tuple(sorted(t for equation in self.equations for t in equation.steps))
 
     @property

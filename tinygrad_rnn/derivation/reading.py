@@ -1,4 +1,4 @@
-"""Reading and altering expressions: their parts, what of them moves with the step, sums of terms."""
+"""Reading and altering expressions: their parts, references that move with the step, sums of terms."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def row(of: Expression, place: Step) -> Apply:
 
 
 def parts(expression: Expression) -> Iterator[Expression]:
-    """An expression and all that it is made of, outermost first."""
+    """An expression and all its parts, outermost first."""
     yield expression
     for operand in expression.operands:
         yield from parts(operand)
 
 
 def replaced(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
-    """The expression in which every part for which ``change`` gives another one is replaced, outermost first."""
+    """The expression with every part replaced for which ``change`` returns another one, outermost first."""
     new = change(expression)
     if new is not None:
         return new
@@ -52,7 +52,7 @@ def _has_step(setting: Any) -> bool:
 
 
 def fixed(expression: Expression, t: int) -> Expression:
-    """The expression as it reads at step t, to be said where there are no steps."""
+    """The expression as it reads at step t, for use where there are no steps."""
     if isinstance(expression, OverSteps):
         return expression
     if isinstance(expression, Reference):
@@ -102,7 +102,7 @@ def at(expression: Expression, path: tuple[int, ...]) -> Expression:
 
 
 def put(expression: Expression, path: tuple[int, ...], new: Expression) -> Expression:
-    """The expression with something else in one place."""
+    """The expression with another part in one place."""
     if not path:
         return new
     operands = list(expression.operands)

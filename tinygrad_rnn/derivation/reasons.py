@@ -15,7 +15,7 @@ from .recognising import one_hot
 from .tracing import Vjp
 from .writer import TextWriter
 
-# Whose derivative is recognised by the result: how it is written, with the result for {}.
+# Functions whose derivative is recognised by their result: how it is written, with the result for {}.
 SLOPES = {elementwise.tanh: "tanh' = 1 - {}²", activations.logistic: "σ' = {} ∘ (1 - {})"}
 
 
@@ -69,7 +69,7 @@ def _ways(sensitivity: Sensitivity, steps: Steps, expression: Expression, writer
 
 
 def _user(term: Expression, writer: TextWriter) -> str:
-    """The quantity through which a term has come: the one whose derivative is in it."""
+    """The quantity through which a term flows: the one whose derivative is in it."""
     for part in parts(term):
         if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
             used = part.quantity.adjoint_of
@@ -139,7 +139,7 @@ def _of_parameter(name: str, expression: Expression, forward: list[Quantity], wr
 
 
 def _summed_over(term: Expression) -> Iterator[tuple[int, ...]]:
-    """The lengths of the axes that each sum in a term is over."""
+    """The lengths of the axes over which the sums in a term run."""
     for part in parts(term):
         if isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("axis") is not None:
             axis = part.settings["axis"]
@@ -148,7 +148,7 @@ def _summed_over(term: Expression) -> Iterator[tuple[int, ...]]:
 
 
 def _batches(forward: list[Quantity]) -> set[tuple[int, ...]]:
-    """The sizes of batches: how many rows, or columns, are multiplied by a parameter at once."""
+    """The sizes of batches: the numbers of rows, or columns, that are multiplied by a parameter at once."""
     products = [
         part.operands
         for quantity in forward
@@ -161,6 +161,6 @@ def _batches(forward: list[Quantity]) -> set[tuple[int, ...]]:
 
 
 def _is_penalised(term: Expression, name: str) -> bool:
-    """Return True for a term made of the parameter alone."""
+    """Return True for a term that contains only the parameter."""
     found: list[Any] = [p for p in parts(term) if isinstance(p, (Parameter, Reference, During))]
     return bool(found) and all(isinstance(p, Parameter) and p.name == name for p in found)

@@ -58,12 +58,12 @@ def _softmax(whole: Apply) -> Expression | None:
 
 
 def _shares(whole: Apply) -> Expression | None:
-    """The softmax by which logsumexp's rule shares a cotangent out."""
+    """The softmax by which logsumexp's rule distributes a cotangent."""
     return _probabilities(whole.operands[0], whole.settings.get("axis"))
 
 
 def _probabilities(z: Expression, axis: Any) -> Expression | None:
-    """softmax(z) over the last axis, by its name where it has one."""
+    """softmax(z) over the last axis, by its name if it has one."""
     if axis not in (-1, z.ndim - 1):
         return None
     softmax = z.quantity.softmax if isinstance(z, Reference) else None
@@ -159,7 +159,7 @@ def _normalised(whole: Expression) -> Expression | None:
 
 
 def _sum_of_one_hot(whole: Apply) -> Expression | None:
-    """A one-hot row adds up to 1: what remains of a sum along it are the factors that are the same along it."""
+    """A sum along a one-hot row, which adds up to 1: only the factors that are constant along the row remain."""
     inner, axis = whole.operands[0], whole.settings.get("axis")
     if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)):
         return None
@@ -177,7 +177,7 @@ def _sum_of_one_hot(whole: Apply) -> Expression | None:
 
 
 def _chosen(whole: Apply) -> Expression | None:
-    """A cotangent put where each row's class is: the one-hot target times it."""
+    """A cotangent in the place of each row's class, written as the one-hot target times it."""
     index = whole.settings["indices"][0]
     piece, *places = whole.operands
     if type(index) is int and len(whole.settings["indices"]) == len(whole.shape) == 1 and isinstance(piece, Number):
@@ -198,7 +198,7 @@ def _chosen(whole: Apply) -> Expression | None:
 
 
 def _counts_up(place: Any, axis: int, places: list[Expression]) -> bool:
-    """Return True for an index that takes every row of an axis in turn."""
+    """Return True for an index that selects every row of an axis in order."""
     if not isinstance(place, Operand):
         return False
     array = places[place.number - 1]
@@ -260,7 +260,7 @@ def _is_plain(index: Any) -> bool:
 
 
 def _merged(found: list[tuple[int, int, Expression]]) -> list[tuple[int, int, Expression]]:
-    """Pieces in the order of their places; those of the same place added."""
+    """The pieces in the order of their places; pieces of the same place are added."""
     by_place: dict[tuple[int, int], list[Expression]] = {}
     for start, stop, term in found:
         piece = term.operands[0]

@@ -1,9 +1,9 @@
 """Rolling: from the values of all steps to quantities, and equations that hold at many steps.
 
-Values that play the same part at different steps become one quantity. Its equation at step t refers to other
-quantities by how far away they are: ``h`` at t - 1. Where the steps don't agree, there are several equations, each with
-the steps at which it holds; so whatever is grouped together, the equations say just what was recorded. At the first
-step something given stands where later steps have the state: that is then what the state is at step 0.
+Values with the same role at different steps become one quantity. Its equation at step t refers to other quantities by
+their distance: ``h`` at t - 1. If the steps don't agree, there are several equations, each with the steps at which it
+holds; so the equations always say exactly what was recorded, however values are grouped. Where the first step reads a
+given value and later steps read the state, the given value becomes the state at step 0.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .quantities import Equation, Quantity
 from .reading import parts
 from .settings import are_alike, common_settings, from_step, is_setting, setting_names
 
-# What an input of a value is, seen from its step: an Expression, or (quantity, step) still to be put as a reference.
+# An input of a value, seen from its step: an Expression, or (quantity, step), which will become a reference.
 Place = tuple[Quantity, int | None]
 
 
@@ -43,11 +43,11 @@ class Rolling:
 
     Args:
         items: the operations, in the order of recording, with their steps.
-        given: arrays that the loss was given, by name: a sequence that is found again in them bears their name.
+        given: arrays that the loss was given, by name; a sequence that equals one of them gets its name.
         taken: names that no array may have.
 
     Attributes:
-        quantities: in the order of recording.
+        quantities: the quantities, in the order of recording.
         data: the arrays by name.
     """
 
@@ -69,7 +69,7 @@ class Rolling:
 
     @property
     def data(self) -> dict[str, np.ndarray]:
-        """The arrays that expressions call by name."""
+        """The arrays to which expressions refer by name."""
         return self.sequences.arrays
 
     def _quantity(self, group: list[Item]) -> Quantity:
@@ -101,7 +101,7 @@ class Rolling:
     def _places_as_data(
         self, group: list[Item], operands_of: Sequence[list[Any]], settings_of: Sequence[dict[str, Any]]
     ) -> tuple[Sequence[list[Any]], Sequence[dict[str, Any]]]:
-        """Operands and settings in which places that differ from step to step (``E[word]``, ``p_t[k_t]``) are data."""
+        """The operands and settings; places that differ from step to step (``E[word]``, ``p_t[k_t]``) become data."""
         indices = [settings["index"] for settings in settings_of]
         whole = [index if type(index) is tuple else (index,) for index in indices]
         if len(set(map(len, whole))) > 1:
@@ -118,7 +118,7 @@ class Rolling:
         return given, [{**settings, "index": index} for settings, index in zip(settings_of, new)]
 
     def _is_data(self, places: Sequence[Any], steps: list[int], given: Sequence[list[Any]], is_all: bool) -> bool:
-        """Return True for places that follow from no step; or that are all at hand as data, of a value of its step."""
+        """Return True for places that don't follow from the step, or are all data, for a value at its step."""
         if len(places) < 2 or not all(type(place) is int for place in places):
             return False
         of_steps = all(isinstance(operands[0], Item) and operands[0].step is not None for operands in given)
@@ -185,7 +185,7 @@ class Rolling:
         return found
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
-        """The expression for an operand that isn't the quantity which most steps have so many steps away."""
+        """The expression for an operand that differs from that of most steps."""
         if place is None:
             return self._leaf(given)
         if place[1] is not None and place[0].loop == loop:
@@ -193,7 +193,7 @@ class Rolling:
         return Reference(place[0], None, place[1])
 
     def _relative(self, given: Any, place: Place | None, t: int, target: Quantity, shift: int) -> Expression:
-        """The expression for an operand where most steps have ``target`` so many steps away."""
+        """The expression for an operand which in most steps is ``target``, a fixed number of steps away."""
         if place is not None and place[0] is target and place[1] == t + shift:
             return Reference(target, shift)
         value = np.asarray(given.value if isinstance(given, Item) else given)
@@ -203,7 +203,7 @@ class Rolling:
         return self._elsewhere(given, place, t, target.loop)
 
     def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
-        """Return True if something given is a state before its first step; if so, write that down."""
+        """Return True if a given value is a state before its first step; if so, add an equation for it."""
         if (target, step) in self._begun:
             return self._begun[target, step] is given
         steps = [t for t in target.values if t is not None and (target, t) not in self._begun]
@@ -219,7 +219,7 @@ class Rolling:
     def _extend(self) -> bool:
         """Extend an equation to the first step where its result was not recorded, because all operands are given.
 
-        ``0.9 * h`` of an initial state is plain arithmetic, which leaves no trace but its value.
+        For an initial state, ``0.9 * h`` is plain arithmetic, which leaves no trace except its value.
         """
         for (target, step), given in list(self._begun.items()):
             start = target.equation_at(step)
@@ -237,7 +237,7 @@ class Rolling:
                     reads = [r for r in parts(equation.expression) if isinstance(r, Reference)]
                     order = max((r.quantity.order[r.step(step)] for r in reads), default=-1) + 0.01
                     if order >= self._first_read.get((target, step), order + 1):
-                        continue  # what it would be made of comes later
+                        continue  # its operands come later
                     target.equations.remove(start)
                     equation.steps = tuple(sorted((*equation.steps, step)))
                     target.order[step] = order
@@ -246,13 +246,13 @@ class Rolling:
         return False
 
     def _takes_step(self, loop: Any, step: int) -> bool:
-        """Return True if a loop takes a step of this number: anything of it was recorded there."""
+        """Return True if a loop has a step of this number: something was recorded in it."""
         return any(
             q.loop == loop and step in q.order and (q, step) not in self._begun for q in self.quantities if q.steps
         )
 
     def _gives(self, expression: Expression, step: int | None, value: np.ndarray) -> bool:
-        """Return True if an expression has this value at a step, as far as its operands are there."""
+        """Return True if an expression has this value at a step, as far as its operands exist."""
         reads = [part for part in parts(expression) if isinstance(part, Reference)]
         if not reads or not all(r.step(step) in r.quantity.values for r in reads):
             return False
@@ -275,7 +275,7 @@ class Rolling:
         return self.sequences.rows(column, steps)
 
     def _grouped(self, items: Iterable[Item]) -> list[list[Item]]:
-        """Items that play the same part, one at each step, in the order of the first."""
+        """The groups of Items with the same role, one at each step, in the order of their first Items."""
         kinds: dict[Any, dict[Any, list[Item]]] = {}
         for item in items:
             if item.step is None:
@@ -290,12 +290,12 @@ class Rolling:
 
 
 def operation_key(op: Any) -> Any:
-    """A key that operations share if they do the same; for one that was made for a single node, its name."""
+    """A key that operations share if they do the same; an operation made for a single node has its name."""
     return op.name if getattr(op, "is_single", False) else id(op)
 
 
 def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:
-    """Items of one kind, put together by their places in the step; by what they read, where some are missing."""
+    """The groups of Items of one kind, by their order in the step; by their operands if some are missing."""
     most = max(map(len, by_step.values()))
     model = next(items for items in by_step.values() if len(items) == most)
     groups: list[list[Item]] = [[] for _ in model]
@@ -307,7 +307,7 @@ def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:
 
 
 def _places(items: list[Item], model: list[Item]) -> list[int]:
-    """The Item of the model that each Item corresponds to; in their order, where nothing tells."""
+    """The Item of the model step to which each Item corresponds; in their order if nothing else decides."""
     free = list(range(len(model)))
     found: dict[int, int] = {}
     for depth in (4, 3, 2, 1):
@@ -321,7 +321,7 @@ def _places(items: list[Item], model: list[Item]) -> list[int]:
 
 
 def _reading(given: Any, depth: int) -> Any:
-    """The origin of an Item, some operations deep: numbers, parameters, results of which operations."""
+    """The origin of an Item, some operations deep: its numbers, parameters, and the operations of its operands."""
     if not isinstance(given, Item):
         return "number", repr(given)
     if given.op is None:

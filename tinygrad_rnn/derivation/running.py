@@ -1,4 +1,4 @@
-"""Running the text of a derivation: just that text, and what its variables hold in the end."""
+"""Running the text of a derivation: only that text, and the values of its variables at the end."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Run(NamedTuple):
 
     Attributes:
         loss: the loss; None for a layer alone.
-        values: for each line by name its value; of one that holds at several steps, a dict by step.
-        gradients: by parameter.
+        values: the value of each line, by name; a dict by step if the line holds at several steps.
+        gradients: the gradients, by parameter.
     """
 
     loss: Any
@@ -25,7 +25,7 @@ class Run(NamedTuple):
 
 
 def function_of(text: str) -> Callable[..., dict[str, Any]]:
-    """The function of a text, giving all its variables in place of its result.
+    """The function of a text, changed to return all its variables instead of its result.
 
     Args:
         text: a module with one function.
@@ -41,6 +41,6 @@ def function_of(text: str) -> Callable[..., dict[str, Any]]:
     ast.fix_missing_locations(module)
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)  # so that errors show their line
     space: dict[str, Any] = {}
-    exec(compile(module, name, "exec"), space)  # the text that we wrote ourselves
+    exec(compile(module, name, "exec"), space)  # the text is our own
     found: Callable[..., dict[str, Any]] = space[function.name]
     return found

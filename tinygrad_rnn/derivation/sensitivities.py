@@ -1,8 +1,8 @@
 """Sensitivities: derivatives carried forward in time, one for each entry of what is moved.
 
-Where an entry of ``W`` is moved, each line of the forward pass says how its value moves: by the engine's own jvp rules.
-From one step to the next that is the recursion of real-time recurrent learning; within one step, of a state of the step
-before, it is a Jacobian. What the loss makes of it comes from the states directly, the other states held fixed.
+If an entry of ``W`` is moved, the engine's own jvp rules say how the value of each forward line moves. From one step to
+the next, this is the recursion of real-time recurrent learning; within one step, for a moved state of the step before,
+it is a Jacobian. The loss adds its direct derivatives by the states, with the other states held fixed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def real_time(forward: list[Quantity], root: Quantity, parameters: Mapping[str, 
         The sensitivities, the derivatives of the loss by the states directly, and the gradients.
 
     Raises:
-        NotWritable: an operation's forward rule can't be written in lines; it says which.
+        NotWritable: an operation's forward rule can't be written in lines; the error names it.
     """
     states = carried(forward, root)
     direct = held_adjoints(forward, root, parameters, states)
@@ -53,7 +53,7 @@ def real_time(forward: list[Quantity], root: Quantity, parameters: Mapping[str, 
 
 
 def carried(forward: list[Quantity], root: Quantity) -> list[Quantity]:
-    """The states: what depends on a parameter, and is read at another step of its own loop than its own."""
+    """The states: quantities that depend on a parameter, and are read at another step of their own loop."""
     read = {
         reference.quantity
         for quantity in forward
@@ -78,7 +78,7 @@ def held_adjoints(
 
 
 def upstream(forward: list[Quantity], of: Iterable[Quantity]) -> list[Quantity]:
-    """The ancestors of some quantities, and these themselves, in the order of the forward pass."""
+    """Some quantities and their ancestors, in the order of the forward pass."""
     found = set(of)
     pending = list(found)
     while pending:
@@ -111,9 +111,9 @@ class Moved:
 
     Args:
         forward: the quantities of the forward pass.
-        by: what is moved.
-        shape: of it.
-        held: states that stay as they are at the step before; with them only what happens in one step is looked at.
+        by: the parameter or state that is moved.
+        shape: its shape.
+        held: states that are held fixed at the step before, so that only one step is differentiated.
     """
 
     def __init__(
@@ -127,11 +127,11 @@ class Moved:
         self.found: dict[Quantity, Quantity] = {}
 
     def of(self, wanted: Iterable[Quantity], keep: bool = False) -> dict[Quantity, Quantity]:
-        """The sensitivities of some quantities and of all that lies between, by quantity.
+        """The sensitivities of some quantities, and of all quantities in between, by quantity.
 
         Args:
-            wanted: which.
-            keep: whether those that are wanted keep lines of their own, whatever they say.
+            wanted: the quantities.
+            keep: whether the wanted ones keep lines of their own, whatever their form.
         """
         within = upstream(self.forward, wanted)
         self.found = {quantity: self._made(quantity) for quantity in self._moving(within)}
@@ -145,7 +145,7 @@ class Moved:
         return self.found
 
     def _leave_out_zeros_before(self) -> None:
-        """Leave out what is 0 before anything moves, where nothing reads it."""
+        """Leave out sensitivities that are 0 before anything moves, if nothing reads them."""
         made = self.found.values()
         equations = [e for quantity in made for e in quantity.equations]
         begin = min((t for e in equations if not is_zero(e.expression) for t in e.steps), default=0)
@@ -177,13 +177,13 @@ class Moved:
             size = len(self.found)
             for quantity in among:
                 if any(self._tangents(equation.expression) for equation in quantity.equations):
-                    self.found[quantity] = quantity  # until there is the real one
+                    self.found[quantity] = quantity  # until the real one exists
         return [quantity for quantity in among if quantity in self.found]
 
     def _tangents(self, expression: Expression) -> dict[int, Expression]:
         """The tangents of an equation's operands, by their numbers; -1 is the whole right-hand side."""
         rules = getattr(expression.operation, "jvps", None) if isinstance(expression, Apply) else ()
-        if rules is None:  # a comparison, or a number of something: it doesn't move
+        if rules is None:  # a comparison or a count: it doesn't move
             return {}
         found = {}
         for used, number in uses(expression):
@@ -228,7 +228,7 @@ class Moved:
         return found
 
     def _in_place(self, expression: Apply, number: int, moved: Expression) -> Expression:
-        """A linear operation of how one operand moves."""
+        """A linear operation on the tangent of one operand."""
         operands = (*expression.operands[:number], moved, *expression.operands[number + 1 :])
         return Apply(expression.operation, operands, expression.settings, expression.shape)
 
@@ -244,7 +244,7 @@ def _has_no_rule(rules: Any, number: int) -> bool:
 
 
 def is_zero(expression: Expression) -> bool:
-    """Return True for 0, in whatever shape."""
+    """Return True for 0 of any shape."""
     if isinstance(expression, Apply) and expression.operation is broadcast_to:
         expression = expression.operands[0]
     return isinstance(expression, Number) and not expression.value

@@ -1,4 +1,4 @@
-"""Operands and settings of an operation: arguments that are computed with, and those that belong to it, as an axis."""
+"""Operands and settings of an operation: arguments to compute with, and others that belong to it, such as an axis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def setting_names(op: Any) -> tuple[str, ...]:
 
 
 def is_setting(op: Any, position: int, given: Any) -> bool:
-    """Return True for an argument that belongs to the operation, rather than being computed with."""
+    """Return True for an argument that is a setting of the operation, not an operand."""
     if op in (indexing.getitem, indexing.output):
         return position == 1
     if op is indexing.updated:
@@ -50,12 +50,12 @@ def are_alike(settings: Sequence[dict[str, Any]]) -> bool:
         return True
     try:
         return all(s == settings[0] for s in settings)
-    except ValueError:  # arrays, which have to be looked at
+    except ValueError:  # arrays, which have to be compared by their elements
         return all(setting_key(s) == setting_key(settings[0]) for s in settings)
 
 
 def from_step(setting: Any, t: int, sign: int = 1) -> Any:
-    """The setting with its numbers counted from the step: t + 1 where it was 5 at step 4."""
+    """The setting with its numbers relative to the step: t + 1 if it was 5 at step 4."""
     if isinstance(setting, int) and not isinstance(setting, bool):
         return Step(setting - sign * t, sign)
     if isinstance(setting, tuple) and not isinstance(setting, Operand):

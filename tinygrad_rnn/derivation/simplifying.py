@@ -1,8 +1,8 @@
 """Simplifying expressions, as a person does who writes a derivation down.
 
 Local rules, tried from the inside out until none applies: no multiplication by 1, no addition of 0, no reshape that
-changes nothing; signs and numbers to the front, what all terms have in common outside the brackets. The rules know
-nothing of networks; what a network's formulas are recognised by stands in ``recognising``.
+changes nothing; signs and numbers move to the front, and common factors out of the brackets. The rules know nothing of
+networks; ``recognising`` has the formulas of networks.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ def _with_simple_parts(expression: Expression) -> Expression:
 
 
 def _in_shape(expression: Expression, wanted: tuple[int, ...]) -> Expression:
-    """The expression, repeated where it lost an axis by a rule."""
+    """The expression, repeated to its old shape if a rule removed an axis."""
     if expression.shape == wanted:
         return expression
     return repeated(expression, wanted)
 
 
 def _summed(whole: Sum) -> Expression | None:
-    """A sum over one step, or of what is the same at all of them; the sign in front."""
+    """A sum over one step, or of a term that is the same at all steps, simplified; the sign stands in front."""
     if is_negative(whole.inner):
         return negative(Sum(whole.steps, whole.inner.operands[0]))
     if len(whole.steps) == 1:

@@ -31,17 +31,17 @@ from .writer import TextWriter
 WIDTH = 116
 MOST_LETTERS = 40  # of a name, in a variable
 TAKEN = ("np", "t", "T", "sum", "len", "range", "locals")
-TEMPORARY = re.compile(r"(term|whole|shifted)_\d+")  # what ``numpy_text`` calls variables of its own
+TEMPORARY = re.compile(r"(term|whole|shifted)_\d+")  # the names of variables that ``numpy_text`` adds
 
 
 class Source:
     """The text of a function.
 
     Args:
-        lines: of the derivation, forward lines first.
-        parameters: what they are called in the lines.
-        data: the arrays that the lines speak of.
-        loss: the quantity that is derived; None where only gradients are wanted.
+        lines: the lines of the derivation, forward lines first.
+        parameters: the names of the parameters in the lines.
+        data: the arrays in the lines.
+        loss: the quantity that is derived; None if only gradients are wanted.
         loops: whether to write loops; else every step is written out.
     """
 
@@ -104,7 +104,7 @@ class Source:
         return f"{what}, by backpropagation through time."
 
     def _last_of(self, loss: Quantity) -> str:
-        """The loss; where it has a value at each step, the last one."""
+        """The loss; if it has a value at each step, the last one."""
         if not loss.steps:
             return self.names[loss]
         return f"{self.names[loss]}[{self.writer.step(max(loss.steps, key=loss.order.__getitem__))}]"
@@ -147,7 +147,7 @@ class Source:
                 self._say(depth, row)
 
     def _unit(self, part: Unit) -> None:
-        """Write the directions in which something is moved, one for each of its entries."""
+        """Write the directions in which a parameter or a state is moved, one for each entry."""
         name, shape = self.names["unit", part.by], part.shape
         self._say(1, f"{name} = np.eye({math.prod(shape)}).reshape({2 * shape})  # in each entry 1 there, 0 elsewhere")
 
@@ -167,7 +167,7 @@ class Source:
                 self._statement(1, unit, (), unit.expression)
 
     def _straight(self, lines: list[Line]) -> None:
-        """Write out all steps, where no loop has them in order."""
+        """Write out all steps, if no loop can run them in order."""
         stepped = list(dict.fromkeys(line.quantity for line in lines if line.steps))
         self._assign([self.names[quantity] for quantity in stepped], ["{}"] * len(stepped))
         for line, t in straight(lines):
@@ -256,7 +256,7 @@ class Source:
         rest = [term for term in terms if not _is_put(term)]
         if sums and rest:  # to be added to, too
             placed, rest, sums = [], [], [*terms, *sums]
-        if rest and not _is_fresh(total(rest), line):  # nothing may be added to an array that is another's, too
+        if rest and not _is_fresh(total(rest), line):  # an array that is shared must not be added to
             placed, rest = [], terms
         value = self.writer.write(total(rest), steps) if rest else self._zeros_for(line)
         self._commented(depth, f"{name} = {value}", line)
@@ -304,7 +304,7 @@ class Source:
         self._commented(depth, f"{name} += {value}", line)
 
     def _commented(self, depth: int, statement: str, line: Line, statements: list[str] | None = None) -> None:
-        """A statement with its equation and shape: beside it, or above it where there is no room."""
+        """A statement with its equation and shape in a comment, beside it or, if there is no room, above it."""
         rows = [*self.writer.before, *(statements if statements is not None else [statement])]
         self.writer.before = []
         comment = f"# {printable(self.reader.line(line))}  {line.shape}"  # no name in it may end the comment
@@ -335,7 +335,7 @@ def _is_put(expression: Expression) -> bool:
 
 
 def _identifier(name: str, taken: Iterable[str]) -> str:
-    """A name as a Python variable in ASCII that isn't taken, whatever is in it: the text of a derivation is run."""
+    """A new Python variable in ASCII for any name, however odd: the text of a derivation is run."""
     plain = re.sub(r"\W", "_", "".join(GREEK.get(c, c) for c in name), flags=re.ASCII)[:MOST_LETTERS]
     if not plain or plain[0].isdigit() or plain.startswith("__"):
         plain = f"w_{plain}"
@@ -348,7 +348,7 @@ def _identifier(name: str, taken: Iterable[str]) -> str:
 
 
 def _quoted(name: str) -> str:
-    """A name as a string of letters, digits and escapes: in nothing else of it could a statement end, or be broken."""
+    """A name as a string of letters, digits and escapes, so that nothing in it can end or break a statement."""
     return f'"{"".join(c if re.fullmatch("[A-Za-z0-9_. -]", c) else _escape(c) for c in name)}"'
 
 

@@ -1,7 +1,7 @@
 """The step and the loop to which every value belongs.
 
-``unroll`` has written the step beside each value. A loop that the user wrote out in Python says nothing of it: there,
-steps are where the same operations come again and again.
+``unroll`` has recorded the step of each value. A loop that the user wrote in Python has no such record: there, steps
+are found where the same operations repeat.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_STEP = 600  # operations in one step of a plain loop
 
 
 def number_steps(items: Sequence[Item]) -> None:
-    """Write step and loop into Items, which are in the order of recording."""
+    """Set the step and the loop of Items, which are in the order of recording."""
     _as_labelled(items)
     plain: list[Item] = []
     for item in [*items, None]:
@@ -39,7 +39,7 @@ def number_steps(items: Sequence[Item]) -> None:
 
 
 def merge_sums(items: Sequence[Item]) -> list[Item]:
-    """Sums of several terms within a step as one operation: ``x U + h W + b``."""
+    """Join sums of several terms within a step into one operation: ``x U + h W + b``."""
     uses = Counter(id(given) for item in items for given in item.inputs)
     merged: set[int] = set()
     for item in items:
@@ -63,7 +63,7 @@ def _is_part_of(part: Item, whole: Item) -> bool:
 
 
 def _as_labelled(items: Sequence[Item]) -> None:
-    """Take the steps from the scopes. Where a layer begins anew, that is another loop."""
+    """Take the steps from the scopes. If a layer begins anew, that is another loop."""
     latest: dict[Any, tuple[int, int, int]] = {}  # layer -> (number of the loop, last step, direction)
     for item in items:
         step = item.scope.step
@@ -93,11 +93,11 @@ class _Loop(NamedTuple):
     """A stretch in which operations repeat.
 
     Attributes:
-        first: where the first whole step begins.
-        period: how many operations a step has.
-        steps: how many whole steps there are.
-        before: what belongs to a step before the first, which lacks some operations.
-        after: likewise to one after the last.
+        first: the position where the first whole step begins.
+        period: the number of operations in a step.
+        steps: the number of whole steps.
+        before: the operations of an incomplete step before the first.
+        after: the operations of an incomplete step after the last.
     """
 
     first: int
@@ -136,7 +136,7 @@ def _reads_any(items: list[Item], places: Iterable[int], first: int, end: int, w
 
 
 def _unbroken(items: list[Item], loop: _Loop, where: dict[int, int]) -> list[_Loop]:
-    """A loop as several, where a step takes up nothing of those before it: there another one begins."""
+    """A loop, split into several: a step that reads nothing of the steps before it begins another loop."""
     places = [range(loop.first + k * loop.period, loop.first + (k + 1) * loop.period) for k in range(loop.steps)]
     goes_on = [_reads_any(items, place, loop.first, place[0], where) for place in places]
     breaks = [k for k in range(1, loop.steps) if not goes_on[k]]
@@ -176,7 +176,7 @@ def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
 
 
 def _best_phase(items: list[Item], begin: int, period: int, length: int, where: dict[int, int]) -> tuple[int, int]:
-    """The start of the first whole step, chosen so that little is handed on, and the number of steps."""
+    """The start of the first whole step, chosen so that steps pass on few values, and the number of steps."""
     choices = []
     for first in range(begin, begin + min(length % period + 1, period)):
         count, left_over = divmod(length - (first - begin), period)
@@ -191,7 +191,7 @@ def _best_phase(items: list[Item], begin: int, period: int, length: int, where: 
 
 
 def _aligned(block: np.ndarray, others: np.ndarray) -> list[int]:
-    """The places of ``others``, from their beginning, that are part of a step: one that lacks some operations."""
+    """The first of ``others`` that form an incomplete step, as places in a step."""
     places = 0
     for code in block:
         if places < len(others) and others[places] == code:

@@ -9,7 +9,7 @@ from .reading import moves, parts, replaced, total
 
 
 def sum_at_once(quantities: list[Quantity]) -> None:
-    """Turn every running sum of which only the last value is used into one sum over steps."""
+    """Turn every running sum into one sum over steps, if only its last value is used."""
     for quantity in list(quantities):
         _negate_what_is_taken_off(quantity, quantities)
     for quantity in list(quantities):
@@ -83,7 +83,7 @@ def _used_only_at(quantity: Quantity, last: int, quantities: list[Quantity]) -> 
 
 
 def _terms(expression: Expression, shape: Shape) -> tuple[Expression, ...]:
-    """The terms of a sum whose terms have all the same shape; of anything else that itself."""
+    """The terms of a sum, if all have the same shape; any other expression is its own only term."""
     is_sum = isinstance(expression, Apply) and expression.operation is elementwise.add
     return expression.operands if is_sum and all(o.shape == shape for o in expression.operands) else (expression,)
 

@@ -1,4 +1,4 @@
-"""Taking in what is to be derived: a recorded loss, a function of parameters and data, a Module, or a layer alone."""
+"""Taking in the input of ``derive``: a recorded loss, a function of parameters and data, a Module, or a layer alone."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
     followed, tracked = _followed(names, data)
     try:
         return _record(loss, parameters, followed), tracked, given
-    except Exception:  # data that are Tensors may be refused where arrays are not
+    except Exception:  # the function may accept arrays, but no Tensors
         return _record(loss, parameters, data), {}, given
 
 
 def _record(loss: Any, parameters: Any, data: Sequence[Any]) -> Recording:
-    """The recording; errors speak of ``derive``."""
+    """The recording; its errors name ``derive``."""
     try:
         return record(loss, parameters, data)
     except (TypeError, ValueError) as error:
@@ -49,7 +49,7 @@ def _record(loss: Any, parameters: Any, data: Sequence[Any]) -> Recording:
 
 
 def _is_loss_of(function: Any, parameters: Any, data: Any) -> bool:
-    """Return True for a function that gives one number for an array of parameters: it is a loss, not a cell."""
+    """Return True for a function that returns one number for an array of parameters: it is a loss, not a cell."""
     if isinstance(function, Module) or not isinstance(data, (tuple, list)):
         return False
     try:
@@ -84,7 +84,7 @@ def _layer(cell: Any, xs: Any, state: Any) -> tuple[Recording, dict[Tensor, str]
 
 
 def _parameters_of(cell: Any, loss: Any, others: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The parameters of a cell by name: a module's own, and those that a function finds in its surroundings."""
+    """The parameters of a cell, by name: those of a module, or those to which a function refers."""
     if isinstance(cell, Module):
         return dict(cell.named_parameters())
     try:

@@ -1,7 +1,7 @@
-"""A primitive's vjp rule as an expression: the rule runs once on stand-ins, and what it does is written down.
+"""A primitive's vjp rule as an expression: the rule runs once on stand-ins, which record its operations.
 
-There is no second table of calculus. The engine's rules are plain NumPy; the compiler's tracer records what one does to
-arrays of such shapes, un-broadcasting included, and the record is the expression.
+There is no second table of derivatives. The engine's rules are plain NumPy; the compiler's tracer records what a rule
+does to arrays of these shapes, un-broadcasting included, and the record is the expression.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Vjp:
     It stands where a rule can't be written in lines; it runs the rule.
 
     Args:
-        operation: whose.
-        argument: by which argument.
+        operation: the operation.
+        argument: the number of the argument.
     """
 
     def __init__(self, operation: Any, argument: int) -> None:
@@ -55,11 +55,11 @@ class Vjp:
 
 
 class Results:
-    """Cotangents of some results of an operation that has several, as the tuple that its rule takes.
+    """The cotangents of an operation with several results, as the tuple that its rule takes.
 
     Args:
-        places: of which results.
-        count: how many results there are.
+        places: the results that have a cotangent.
+        count: the number of results.
     """
 
     name = "results"
@@ -99,7 +99,7 @@ def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expres
         return by_name
     try:
         return _traced(applied, argument, g, ans)
-    except Exception:  # whatever a rule does that can't be followed, it still runs
+    except Exception:  # a rule that can't be followed can still run
         return by_name
 
 
@@ -108,7 +108,7 @@ def jvp(applied: Apply, tangents: Mapping[int, Expression], ans: Expression) -> 
 
     Args:
         applied: the operation on its operands.
-        tangents: how operands move, by their numbers.
+        tangents: the tangents of operands, by their numbers.
         ans: the result.
     """
     operation = applied.operation
@@ -139,7 +139,7 @@ class _Tracing:
         self._stands_for: dict[Value, Expression] = {}
 
     def stand_in(self, expression: Expression) -> Any:
-        """The stand-in that a rule takes for an array."""
+        """The stand-in that a rule takes as an array."""
         if isinstance(expression, Number):
             return expression.value
         value = new_input(expression.shape, expression.dtype, "input")
@@ -168,7 +168,7 @@ def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Ex
 
 
 def _whole(found: Any, shape: tuple[int, ...]) -> Any:
-    """A contribution that comes in parts, written out."""
+    """A contribution that consists of parts, written out."""
     if isinstance(found, Products):
         ((rows, g),) = found.parts
         return rows.T @ g

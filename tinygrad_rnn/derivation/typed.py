@@ -19,9 +19,9 @@ class Typed(NamedTuple):
     """An answer as Python text.
 
     Attributes:
-        text: in Python.
-        origin: for each character of the text, its place in what was typed.
-        typed: what was typed.
+        text: the answer in Python.
+        origin: for each character of ``text``, its place in ``typed``.
+        typed: the typed text.
     """
 
     text: str
@@ -29,7 +29,7 @@ class Typed(NamedTuple):
     typed: str
 
     def column(self, place: int) -> int:
-        """The column in what was typed, from 1, of a place in the Python text."""
+        """The column in the typed text, counted from 1, for a place in the Python text."""
         inside = self.origin[min(place, len(self.origin) - 1)] if self.origin else 0
         return inside + 1
 
@@ -38,8 +38,8 @@ def as_python(typed: str, symbols: Mapping[str, str]) -> Typed:
     """An answer as Python text, without its left side if it has one.
 
     Args:
-        typed: what was typed.
-        symbols: how names are printed that aren't Python, and what they are called in Python.
+        typed: the typed text.
+        symbols: printed names that aren't valid Python, with their names in Python.
 
     Example:
         >>> as_python("Δ_t = ∂L/∂h_t ∘ (1 - h_t²)", {"∂L/∂h": "dL_dh"}).text
@@ -60,7 +60,7 @@ def as_python(typed: str, symbols: Mapping[str, str]) -> Typed:
 
 
 def _any_of(signs: Iterable[str]) -> re.Pattern[str]:
-    """A pattern of the signs, the longest that fits; a name neither begins nor ends within a word."""
+    """A pattern of the signs, the longest first; a name neither begins nor ends within a word."""
     return re.compile("|".join(map(_pattern, sorted(signs, key=len, reverse=True))))
 
 

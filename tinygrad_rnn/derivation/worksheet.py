@@ -37,8 +37,8 @@ class Blank(Expression):
     """A right-hand side that is left out.
 
     Args:
-        number: of the blank, from 1.
-        shape: of the value that belongs there.
+        number: the number of the blank, from 1.
+        shape: the shape of the value that belongs there.
     """
 
     def __init__(self, number: int, shape: tuple[int, ...]) -> None:
@@ -106,7 +106,7 @@ class Worksheet:
         """Return the worksheet as a page of its own, with equations as MathML.
 
         Args:
-            title: of the page.
+            title: the title of the page.
         """
         return html(self.lines, self.columns, title=title)
 
@@ -114,7 +114,7 @@ class Worksheet:
         """Return the worksheet as a notebook (format 4), with a cell for the answers and one that marks them.
 
         Args:
-            setup: code that makes the variable ``derivation``; by default a cell says that it has to be made.
+            setup: code that makes the variable ``derivation``; by default, a cell asks the reader to make it.
             title: the heading.
         """
         columns = ", columns=True" if self.columns else ""
@@ -138,11 +138,11 @@ class Worksheet:
         """Write the worksheet to a file, in the format of its ending: .txt, .md, .tex, .html or .ipynb.
 
         Args:
-            path: of the file.
-            keywords: what the method for that form takes.
+            path: the path of the file.
+            keywords: further arguments of the method for that format.
 
         Raises:
-            ValueError: there is no form with this ending.
+            ValueError: there is no format with this ending.
         """
         forms = {".txt": self.text, ".md": self.markdown, ".tex": self.latex, ".html": self.html}
         ending = Path(path).suffix.lower()
@@ -174,10 +174,10 @@ class Worksheet:
             answers: for each blank its right-hand side, by the blank's name or number, or all in their order. As text
                 in NumPy (``"dL_dh[t] * (1 - h[t]**2)"``), which is read, never run as code; as a function of names
                 (``lambda t, dL_dh, h: ...``); or as values, in a dict by step or an array with all steps.
-            seconds: for how long to look for the slip in what is wrong.
+            seconds: how long to look for the slip in wrong answers.
 
         Raises:
-            KeyError: there is no such blank; it says which there are.
+            KeyError: there is no such blank; the error lists the blanks.
         """
         given = self._by_name(answers)
         deadline = time.perf_counter() + seconds
@@ -186,7 +186,7 @@ class Worksheet:
     def solutions(self) -> dict[str, str]:
         """Return the right-hand side of each blank by its name, as it can be handed in.
 
-        What can't be written as one expression of NumPy stands there as the derivation prints it.
+        A right-hand side that isn't one expression of NumPy is given as the derivation prints it.
         """
         return {name: self._solution(line) for name, line in self.blanks.items()}
 
@@ -218,7 +218,7 @@ class Worksheet:
         return {self._name(key): answer for key, answer in answers.items()}
 
     def _name(self, key: Any) -> str:
-        """The name of the blank that is meant by a number, its name, or its name as it is printed or as a variable."""
+        """The name of a blank, from its number, its name, its printed name or its variable."""
         names = list(self.blanks)
         if isinstance(key, (int, np.integer)) and 1 <= key <= len(names):
             return names[int(key) - 1]

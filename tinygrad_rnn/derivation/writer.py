@@ -46,12 +46,12 @@ LOOKS = {shape.expand_dims, shape.squeeze, shape.broadcast_to, shape.cast}
 
 
 class TextWriter:
-    """Writes expressions as text; in another notation its subclasses do.
+    """A writer of expressions as text; its subclasses write other notations.
 
     Args:
-        last: the last step, which is written T; None where the loops have none in common.
-        columns: whether vectors are written as columns, as in most articles. All is transposed then: ``U x`` stands for
-            ``x U``, and matrices are the transposes of those in the code.
+        last: the last step, which is written T; None if the loops have different last steps.
+        columns: whether vectors are written as columns, as in most articles. Everything is then transposed: ``U x``
+            stands for ``x U``, and matrices are the transposes of those in the code.
     """
 
     notation = TEXT
@@ -132,13 +132,13 @@ class TextWriter:
         return self.piece(expression)[0]
 
     def within(self, expression: Expression, binding: int) -> str:
-        """An expression as part of another, in brackets if it holds together less tightly."""
+        """An expression as part of another, in brackets if it binds less tightly."""
         text, own = self.piece(expression)
         return text if own >= binding else self.notation.bracketed(text)
 
     def piece(self, e: Expression) -> Piece:
-        """An expression, and how tightly it holds together."""
-        if hasattr(e, "written"):  # an edited line may say itself how it is written
+        """An expression, and how tightly it binds."""
+        if hasattr(e, "written"):  # an edited line may bring its own way to be written
             written: Piece = e.written(self)
             return written
         if isinstance(e, Number):
@@ -194,7 +194,7 @@ class TextWriter:
         return "..".join(ends)
 
     def _row(self, array: Data, step: str) -> str:
-        """The row of an array for a step; the derivatives that arrive from outside by their name."""
+        """The row of an array for a step; derivatives that arrive from outside have names of their own."""
         if array.name.startswith("dL_d"):
             return self.notation.derivative(self.notation.name("L"), self.notation.name(array.name[4:], "", step))
         return self.notation.name(row_name(array.name), "", step)
