@@ -1,4 +1,4 @@
-"""Gradients derived by hand, held against autograd: which of them are wrong, and where, and why.
+"""Gradients derived by hand, compared with autograd's: which of them are wrong, and where, and why.
 
     report = tr.compare(loss, by_hand, parameters)
     print(report)

@@ -1,4 +1,4 @@
-"""Mistakes that show in an array itself, without its derivation: a sign, a transpose, a factor."""
+"""Mistakes that are visible in an array itself, without its derivation: a sign, a transpose, a factor."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from .measures import Tolerance
 from .report import Diagnosis, Row
 from .sizes import Sizes
 
-Change = tuple[str, np.ndarray]  # a phrase, and the array that the mistake makes of the right one
+Change = tuple[str, np.ndarray]  # a phrase, and the right array with the mistake applied
 
 
 class ArrayMistake(Protocol):
-    """A kind of mistake that acts on one array, whichever."""
+    """A kind of mistake that acts on any single array."""
 
     name: str
 
     def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The arrays that the mistake makes of the right array.
+        """The arrays that result from the right array by the mistake.
 
         Args:
-            sizes: of the network.
-            name: of the parameter or the line.
+            sizes: the sizes of the network.
+            name: the name of the parameter or the line.
             right: the right array.
             given: the array that is to be explained.
         """
@@ -51,7 +51,7 @@ class Transposed:
     name = "transposed"
 
     def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The transpose, of a square matrix; another shape is wrong by itself."""
+        """The transpose, if the matrix is square; else the shape itself is wrong."""
         if right.ndim == 2 and right.shape[0] == right.shape[1]:
             yield "the transpose of the right one", right.T
 
@@ -68,12 +68,12 @@ class LeftOut:
 
 
 class Factor:
-    """A factor too many or too few: 2, the number of steps or of instances; mean for sum."""
+    """An additional or missing factor: 2, the number of steps or of instances; a mean in place of a sum."""
 
     name = "factor"
 
     def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The right one times each factor that has a name; or, if none of them fits, times the one that does."""
+        """The right array times each factor with a name; or, if none of them fits, times the fitting number."""
         factors = {"2": 2.0, "1/2": 0.5, **_by_size(sizes)}
         for what, factor in factors.items():
             yield f"the right one times {what}", factor * right
@@ -90,7 +90,7 @@ SUMMED_OVER = {"T": "steps", "B": "instances", "m": "loss terms"}
 
 
 def _by_size(sizes: Sizes) -> dict[str, float]:
-    """Sizes, their inverses and the inverses of two together, by how they are called."""
+    """Sizes, their inverses and the inverses of products of two, by name."""
     found = {}
     lengths = sizes.by_letter
     for letter, size in lengths.items():
@@ -109,7 +109,7 @@ def _by_size(sizes: Sizes) -> dict[str, float]:
 
 
 class PermutedGates:
-    """The gates in another order than the parameter has them."""
+    """The gates in another order than in the parameter."""
 
     name = "gates permuted"
 
@@ -155,7 +155,7 @@ class Penalty:
     name = "penalty"
 
     def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The right one with the multiple that fits, if one does."""
+        """The right array plus the multiple that fits, if one does."""
         value = np.asarray(sizes.recording.values()[name], np.float64)
         square = float(np.vdot(value, value))
         if right.size > 1 and square > 0:
@@ -169,12 +169,12 @@ class Penalty:
 
 
 class ScaledRows:
-    """Each row the right one times a number of its own."""
+    """Each row, multiplied by a number of its own."""
 
     name = "rows scaled"
 
     def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The right one with the factors that fit, if they are ratios of small numbers."""
+        """The right array with the factors that fit, if they are ratios of small numbers."""
         if right.ndim != 2 or right.shape[1] < 2 or given.shape != right.shape:
             return
         lengths = np.sum(right * right, axis=1)
@@ -215,7 +215,7 @@ def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolera
 
 
 def in_one_sentence(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
-    """Factors that are equal here said together: 1/2, which is 1/B as well as 1/k."""
+    """The diagnoses with equal factors joined into one: 1/2, which is both 1/B and 1/k."""
     found: dict[tuple[str, ...], list[Diagnosis]] = {}
     for one in diagnoses:
         found.setdefault((one.mistake, *one.parameters) if one.mistake == Factor.name else (one.sentence,), []).append(
@@ -231,7 +231,7 @@ def in_one_sentence(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
 
 
 def misshapen(right: np.ndarray, given: np.ndarray, tolerance: Tolerance) -> str | None:
-    """A description of an array of the wrong shape that is the right one in disguise; None otherwise."""
+    """A description of an array of the wrong shape that has the right numbers; None for any other."""
     if given.T.shape == right.shape and tolerance.equal(given.T, right):
         return "the transpose of the right one"
     for axis in range(given.ndim):

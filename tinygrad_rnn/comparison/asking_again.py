@@ -1,6 +1,6 @@
 """Telling apart mistakes that shapes hide: both functions are asked again, on arrays whose sizes all differ.
 
-Where B = n, a factor of 1/B is a factor of 1/n. Which sizes belong together (the columns of U, the rows and columns of
+X, a factor of 1/B is a factor of 1/n. Which sizes belong together (the columns of U, the rows and columns of
 W) is found by trying: axes that have to grow together for the loss to run are one size.
 """
 
@@ -23,7 +23,7 @@ from .measures import Tolerance
 from .report import DIFFERS, Diagnosis
 from .rows import compare_rows
 
-Axis = tuple[int, int]  # which array, which of its axes
+Axis = tuple[int, int]  # the name of an array, and the number of an axis
 MOST_TRIALS = 500
 MOST_AXES = 7  # that belong to one size
 
@@ -36,16 +36,16 @@ NOBODY_TO_ASK = (
 def told_apart(
     recording: Recording, manual: Any, diagnoses: Sequence[Diagnosis], tolerance: Tolerance
 ) -> tuple[list[Diagnosis], list[str]]:
-    """The mistakes that still fit where no two sizes are equal, of several that fit.
+    """The mistakes, of several that fit, that still fit when no two sizes are equal.
 
     Args:
-        recording: the loss; its function is asked again.
-        manual: the manual side; it can be asked again if it is a function.
-        diagnoses: what fits.
-        tolerance: up to what difference two arrays are equal.
+        recording: the loss; its function is called again.
+        manual: the manual side; it can be called again if it is a function.
+        diagnoses: the mistakes that fit.
+        tolerance: the difference up to which two arrays are equal.
 
     Returns:
-        The mistakes that remain (all of them, if there is no function to ask), and sentences on what was done.
+        The mistakes that remain (all of them, if there is no function to call), and sentences about the test.
     """
     doubtful = [
         one for one in diagnoses if sum(set(one.parameters) == set(other.parameters) for other in diagnoses) > 1
@@ -68,14 +68,14 @@ def told_apart(
 
 
 def _without_sizes(sentence: str) -> str:
-    """A sentence about a mistake, whatever the sizes: without ``(B = 3, ...)`` and without whom it is about."""
+    """A sentence about a mistake, without sizes such as ``(B = 3, ...)`` and without the names of parameters."""
     return re.sub(r" \(\w+ = \d+[^)]*\)", "", sentence).partition(": ")[2]
 
 
 def distinct_sizes(recording: Recording) -> tuple[Any, tuple[Any, ...]] | None:
     """Parameters and data for the same functions, in which no two sizes are equal.
 
-    The number of steps stays. What can't grow by itself (because a function has its size written in it) stays too.
+    The number of steps stays. So do sizes that can't grow (because a function has them written in it).
 
     Returns:
         The parameters, as the user holds them, and the data; None if nothing can grow.
@@ -98,7 +98,7 @@ def distinct_sizes(recording: Recording) -> tuple[Any, tuple[Any, ...]] | None:
         try:
             with no_grad(), np.errstate(all="ignore"):
                 recording.function(tree, *data)
-        except Exception:  # whatever a function of the user's does when shapes don't fit
+        except Exception:  # a user's function may fail in any way when shapes don't fit
             return False
         return True
 
@@ -156,7 +156,7 @@ def _grown(arrays: Mapping[int, np.ndarray], growth: Mapping[Axis, int]) -> dict
 
 
 def _longer(array: np.ndarray, axis: int, more: int, rng: np.random.Generator) -> np.ndarray:
-    """An array with one axis longer: probabilities by zeros, so that they stay such; real numbers by new ones."""
+    """An array with one axis longer: zeros are added to probabilities, new numbers to real ones."""
     shape = (*array.shape[:axis], more, *array.shape[axis + 1 :])
     if array.dtype.kind == "f" and np.allclose(array.sum(axis=axis), 1):
         added = np.zeros(shape, array.dtype)

@@ -1,4 +1,4 @@
-"""A disagreement, broken down to the first place where the two gradients part: by step, loss term, gate and unit."""
+"""A disagreement, traced to the first place where the two gradients differ: by step, loss term, gate and unit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .lines import read_line
 from .measures import Tolerance
 from .report import DIFFERS, Row
 
-SHOWN = 10  # columns of a table; of more, the first that differ
+SHOWN = 10  # the most columns of a table; beyond, only the first that differ
 LENGTHS = 8  # how many lengths of a sequence to try
 
 
@@ -26,12 +26,12 @@ def breakdown(
 ) -> tuple[list[Table], list[str]]:
     """Tables of the places where the gradients differ.
 
-    By gate and unit this is read from the gradients themselves. By step and by loss term it needs what the derivation
-    says of them: the lines ``dL/dW[3]`` (what step 3 contributes) and ``dL4/dW`` (the gradient of L_4 alone), or a
-    ``backward`` that returns its contributions. Functions on both sides are also asked again on shorter sequences.
+    Gates and units are read from the gradients themselves. Steps and loss terms need further lines of the derivation:
+    ``dL/dW[3]`` (the contribution of step 3) and ``dL4/dW`` (the gradient of L_4 alone), or a ``backward`` that
+    returns its contributions. If both sides are functions, they are also called on shorter sequences.
 
     Returns:
-        A table for each aspect under which something can be said, and a sentence for each parameter.
+        A table for each aspect with a result, and a sentence for each parameter.
     """
     wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
     if not wrong:
@@ -60,7 +60,7 @@ def _error(a: Any, b: Any) -> float:
 
 
 def _by_step(recording: Recording, claims: Claims, row: Row) -> dict[str, float]:
-    """The error of what each step contributes, from the last to the first, as the backward pass goes."""
+    """The error of each step's contribution, from the last to the first, as the backward pass goes."""
     given = dict(claims.by_step.get(row.name, {}))
     for line, value in claims.lines.items():
         request = read_line(line)
@@ -73,7 +73,7 @@ def _by_step(recording: Recording, claims: Claims, row: Row) -> dict[str, float]
     found = contributions_by_step(recording.loss, {row.name: recording.parameters[row.name]})[row.name].steps
     if not any(
         step is not None for step in found
-    ):  # all of it is used outside the steps: there is nothing to hold it to
+    ):  # all its uses are outside the steps, so there is nothing to compare with
         return {}
     nothing = np.zeros(row.shape)
     return {str(step): _error(found.get(step, nothing), given[step]) for step in sorted(given, reverse=True)}
@@ -101,7 +101,7 @@ def _by_gate(landmarks: Landmarks, recording: Recording, row: Row) -> dict[str, 
 
 
 def _by_unit(landmarks: Landmarks, recording: Recording, row: Row) -> dict[str, float]:
-    """The error of each column; where there are gates, of each unit in all of them."""
+    """The error of each column; if there are gates, of each unit in each gate."""
     if not row.shape or row.shape[-1] == 1:
         return {}
     assert row.manual is not None
@@ -126,7 +126,7 @@ def _table(aspect: str, errors: Mapping[str, Mapping[str, float]]) -> list[Table
 
 
 def _first(errors: Mapping[str, float], row: Row, tolerance: Tolerance, latest: bool) -> str | None:
-    """The first place that differs; steps come from the last to the first. None if that says nothing."""
+    """The first place that differs; steps run from the last to the first. None if it tells nothing."""
     if row.manual is None or len(errors) < 2:
         return None
     scale = max(float(np.max(np.abs(row.autograd))), float(np.max(np.abs(row.manual))))
@@ -137,7 +137,7 @@ def _first(errors: Mapping[str, float], row: Row, tolerance: Tolerance, latest: 
 
 
 def _by_length(recording: Recording, manual: Any, tolerance: Tolerance) -> list[str]:
-    """The shortest sequence for which the two sides part, where both can be asked about shorter ones."""
+    """The shortest sequence for which the two sides differ, if both can be called on shorter ones."""
     T = Landmarks([recording.loss]).steps
     timed = [np.ndim(a) > 0 and len(a) == T for a in recording.data]
     if recording.function is None or not callable(manual) or T < 2 or not any(timed):
@@ -150,7 +150,7 @@ def _by_length(recording: Recording, manual: Any, tolerance: Tolerance) -> list[
             arrays = matched(as_mapping(getattr(given, "gradients", given), short), short, lambda *_: None)
             gradients = short.gradients()
             off = [name for name, g in gradients.items() if not tolerance.equal(g, plain_array(arrays[name]))]
-        except Exception:  # one of the two doesn't take a shorter sequence: then this says nothing
+        except Exception:  # one of the two doesn't take a shorter sequence, so there is no result
             return []
         if off:
             differ, agree = ("differ", "they agree") if len(off) > 1 else ("differs", "it agrees")

@@ -1,8 +1,8 @@
 """The other side of a comparison: gradients from anywhere, as what they claim for each parameter.
 
 They may come as a dict of arrays (NumPy's or PyTorch's), as a function of the parameters, as a module of
-``tinygrad_rnn.manual``, or as what such a module's ``backward`` returned. Whatever is wrong with the form of it (a
-shape, a name, an exception) is written down for that parameter, and the rest is still compared.
+``tinygrad_rnn.manual``, or as the result of such a module's ``backward``. An error in their form (a shape, a name, an
+exception) is recorded for the parameter in question, and the rest is still compared.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Claim(NamedTuple):
     """A claim of the manual side on one parameter.
 
     Attributes:
-        gradient: the array, in the parameter's shape; None if there is none that could be compared.
-        problem: why there is none, or empty.
-        given: what was given, if its shape was wrong.
+        gradient: the array, in the parameter's shape; None if there is none to compare.
+        problem: the reason why there is none, or "".
+        given: the given array, if its shape was wrong.
     """
 
     gradient: np.ndarray | None
@@ -42,9 +42,9 @@ class Claims(NamedTuple):
     Attributes:
         gradients: a claim for each parameter, in the recording's order.
         lines: named intermediates ("delta[4]", "dL/ds[3]"), in the order given.
-        by_step: for some parameters what each step contributes, by step.
-        strangers: what was given under names that no parameter has.
-        notes: what else is to be said.
+        by_step: for some parameters, the contribution of each step, by step.
+        strangers: entries under names that no parameter has.
+        notes: further remarks for the report.
     """
 
     gradients: dict[str, Claim]
@@ -86,7 +86,7 @@ def read_claims(manual: Any, recording: Recording) -> Claims:
 
 
 def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:
-    """The manual side at given parameter values: called if it is a function, run if it is a module of derivations."""
+    """The manual side at given parameter values: a function is called, and a module of derivations is run."""
     if is_object(manual):
         return run_object(manual, recording.arguments(values), recording.data, list(recording.parameters))
     if callable(getattr(manual, "forward", None)) and callable(getattr(manual, "backward", None)):
@@ -117,7 +117,7 @@ def _parameters_for(module: Any, recording: Recording, values: Mapping[str, np.n
                 "of one layer, compare(model(*data), manual, model.rnn)"
             )
         if short in kind._fields or recording.is_used_in_a_step(name):
-            named[short] = value  # the others belong to what stands above
+            named[short] = value  # the others belong to the layers above
     unknown = ", ".join(named.keys() - set(kind._fields))
     if unknown:
         raise ValueError(f"{module.__name__} has {', '.join(kind._fields)}, but the model also has {unknown}")
@@ -125,7 +125,7 @@ def _parameters_for(module: Any, recording: Recording, values: Mapping[str, np.n
 
 
 def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
-    """Gradients by name: of a dict, a NamedTuple, a sequence in the order of the parameters, or a single array."""
+    """Gradients by name, from a dict, a NamedTuple, a sequence in the order of the parameters, or a single array."""
     names = list(recording.parameters)
     given = unpacked(given, names)
     if isinstance(given, Mapping):
@@ -172,7 +172,7 @@ def is_line(name: str) -> bool:
 
 
 def plain_array(value: Any) -> np.ndarray:
-    """An array of NumPy's from what may be a Tensor, a PyTorch tensor, a list or a number.
+    """A NumPy array from a Tensor, a PyTorch tensor, a list or a number.
 
     Raises:
         TypeError: it doesn't hold real numbers.

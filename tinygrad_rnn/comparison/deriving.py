@@ -11,9 +11,9 @@ from ..recorded.recording import Recording
 
 
 def derived(recording: Recording) -> tuple[Derivation | None, str]:
-    """The derivation of a recorded loss; None, and why, if there is none."""
+    """The derivation of a recorded loss, or None and the reason."""
     problem = ""
-    if recording.function is not None:  # run anew, all of its data are followed from the first step on
+    if recording.function is not None:  # run again, so that all its data are followed from the first step
         try:
             found = derive(recording.function, recording.arguments(recording.values()), recording.data, check=False)
             if _agree(found.gradients(), recording.gradients()):

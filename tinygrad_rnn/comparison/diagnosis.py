@@ -1,4 +1,4 @@
-"""The diagnosis: the edits of the derivation, and of its results, that give the numbers that were handed in."""
+"""The diagnosis: the edits of the derivation, and of its results, that lead to the given numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .wrong_line import explain_line
 
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
-SEARCHED = 0.95  # of the time that is granted; the rest is for what comes before and after
+SEARCHED = 0.95  # the share of the allowed time; the rest is for the work before and after
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
 # from where on not for long, and from where on there is no search without one.
 DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05
@@ -47,19 +47,19 @@ def diagnose(
     tolerance: Tolerance,
     seconds: float | None = None,
 ) -> tuple[list[Diagnosis], list[str]]:
-    """The mistakes that fit, and what is to be said of the search for them.
+    """The mistakes that fit, and remarks about the search for them.
 
-    First what changes one array by itself, then one edit of the derivation, then two; what explains every wrong
-    gradient before what explains some. And the edit that gives the first wrong line.
+    Changes of a single array come first, then one edit of the derivation, then two; mistakes that explain every wrong
+    gradient come before those that explain some. Last comes the edit that leads to the first wrong line.
 
     Args:
         recording: the loss.
-        manual: the manual side, which is asked again, if it can be, at other values.
-        claims: what it says.
+        manual: the manual side, which is called again at other values if possible.
+        claims: its claims.
         rows: the comparison of each gradient.
         lines: the comparison of each line.
-        tolerance: up to what difference two arrays are equal.
-        seconds: how long to search; by default 10, and less where one edit alone takes long.
+        tolerance: the difference up to which two arrays are equal.
+        seconds: how long to search; by default 10, and less if a single edit takes long.
     """
     found = [
         Diagnosis("shape", (row.name,), f"{row.name}: your gradient equals {what}.")
@@ -91,10 +91,10 @@ def diagnose(
 
 
 class _Case:
-    """Wrong gradients, and what is known of the loss.
+    """Wrong gradients, and the facts known about the loss.
 
     Attributes:
-        derivation: of the loss; None if it couldn't be written down.
+        derivation: the derivation of the loss; None if it couldn't be written down.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class _Case:
         return list({one.sentence: one for one in diagnoses}.values()), notes
 
     def _of_other_networks(self) -> list[Diagnosis]:
-        """The right gradients of another network, if these are what was handed in."""
+        """The right gradients of another network, if the given gradients equal these."""
         names, said = [row.name for row in self.wrong], []
         for candidate in other_networks(self.recording):
             if time.perf_counter() > self.deadline:
@@ -198,7 +198,7 @@ class _Case:
 
 
 def _covering(diagnoses: Sequence[Diagnosis], wrong: Sequence[Row]) -> list[Diagnosis]:
-    """Explanations of some gradients each; they are complete if together they explain all."""
+    """Explanations that each cover some gradients; they are complete if together they cover all."""
     first: dict[tuple[str, ...], Diagnosis] = {}
     for one in diagnoses:
         first.setdefault(one.parameters, one)

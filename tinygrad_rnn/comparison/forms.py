@@ -1,4 +1,4 @@
-"""The forms in which people hand in gradients, brought to one: entries by the name of their parameter."""
+"""The forms in which people hand in gradients, all converted to entries by the name of their parameter."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ALIAS = re.compile(
 
 
 def unpacked(given: Any, names: list[str]) -> Any:
-    """Gradients as a dict, a NamedTuple, a sequence or an array; out of pairs, a dataclass, (loss, gradients).
+    """Gradients as a dict, a NamedTuple, a sequence or an array; taken out of pairs, a dataclass or (loss, gradients).
 
     Args:
-        given: what was handed in.
-        names: of the parameters.
+        given: the given gradients.
+        names: the names of the parameters.
 
     Example:
         >>> unpacked((0.5, {"W": 1.0}), ["W"])

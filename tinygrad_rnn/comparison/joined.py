@@ -12,17 +12,17 @@ from .claims import Claim, Claims, plain_array
 from .measures import Tolerance
 
 MOST_TOGETHER = 4
-MOST_STRANGERS, MOST_TRIED = 24, 8  # names under which arrays came; of which all orders are tried
-Found = tuple[dict[str, np.ndarray], set[str], str]  # gradients by parameter, whose names are used, what to say
+MOST_STRANGERS, MOST_TRIED = 24, 8  # the most unknown names to look at, and to try in all orders
+Found = tuple[dict[str, np.ndarray], set[str], str]  # gradients by parameter, the names that they use, a sentence
 
 
 def told_by_their_numbers(claims: Claims, right: Mapping[str, np.ndarray], tolerance: Tolerance) -> Claims:
-    """The claims, with arrays under strange names taken for the gradients whose numbers they hold.
+    """The claims, where arrays under unknown names are assigned to the gradients whose numbers they hold.
 
     Args:
-        claims: what the manual side says.
+        claims: the claims of the manual side.
         right: the gradients of autograd.
-        tolerance: up to what difference two arrays are equal.
+        tolerance: the difference up to which two arrays are equal.
     """
     missing = {n: right[n] for n, claim in claims.gradients.items() if claim.gradient is None and claim.given is None}
     strangers = {name: array for name, value in claims.strangers.items() if (array := _array(value)) is not None}
@@ -68,7 +68,7 @@ def _pieces(
 
 
 def _joined_along(whole: np.ndarray, parts: Sequence[np.ndarray], tolerance: Tolerance) -> int | None:
-    """The axis along which parts give a whole; None if they don't."""
+    """The axis along which parts form a whole; None if there is none."""
     for axis in range(whole.ndim):
         shaped = [part if part.ndim == whole.ndim else np.expand_dims(part, axis) for part in parts]
         if all(part.ndim == whole.ndim for part in shaped):

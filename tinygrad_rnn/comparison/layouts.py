@@ -8,16 +8,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-BLOCKS = (2, 3, 4)  # as many gates as the usual cells have
-Layout = tuple[str, np.ndarray]  # in words, and the right array so arranged
+BLOCKS = (2, 3, 4)  # the numbers of gates in the usual cells
+Layout = tuple[str, np.ndarray]  # a phrase, and the right array in this layout
 
 
 def layouts(right: np.ndarray, shape: tuple[int, ...]) -> Iterator[Layout]:
-    """The right array in the layouts that a shape may be, up to axes of one: the usual ones first.
+    """The right array in the layouts that fit a shape, up to axes of length 1; the usual ones come first.
 
     Args:
         right: the array.
-        shape: that of what was handed in.
+        shape: the shape of the given array.
 
     Example:
         >>> next(layouts(np.arange(6.0).reshape(2, 3), (6,)))[0]

@@ -1,4 +1,4 @@
-"""A derivation, line by line: each named intermediate against the value or the cotangent of the node labelled so.
+"""A derivation, line by line: each named intermediate is compared with the value or cotangent of the node of this name.
 
 How lines are called:
 
@@ -7,13 +7,13 @@ How lines are called:
     dL/ds[3]    the derivative by a labelled value of a step: a state (h, c; s is the only state), an output (y), an
                 input (x), a gate or whatever ``named`` was called on (f, z)
     dL/dW       the gradient of a parameter
-    dL/dW[3]    what step 3 contributes to it
+    dL/dW[3]    the contribution of step 3 to it
     s[3], a[3]  the values themselves, of the forward pass; a is the pre-activation of the state
     L4: ...     any of these, for the loss term L_4 alone; dL4/ds[3] is the same as L4: dL/ds[3]
     delta_f[4]  and further letters of the loss's derivation, as ``tr.derive`` prints them: Δ^f[4], dL/du[4], u[4]
 
-``∂`` may stand for ``d`` and ``Δ`` for ``delta``; ``layer 1: ...`` says whose. A value that was labelled outside the
-steps with one row for each of them (``named("z", states @ V + c)``) is found by its row.
+``∂`` may stand for ``d`` and ``Δ`` for ``delta``; ``layer 1: ...`` names the layer. A value that was labelled outside
+the steps with one row for each of them (``named("z", states @ V + c)``) is found by its row.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ DELTAS = ("delta", "Delta", "Δ")
 
 
 class Request(NamedTuple):
-    """A line's name, read.
+    """A line's name, parsed.
 
     Attributes:
-        name: of the value: "s", "f", "W"; "delta" for Δ.
-        step: at which step; None if none was said.
-        layer: of which layer; None if none was said.
-        term: of which loss term; None for the whole loss.
-        is_derivative: whether the derivative by it is meant; else its value.
+        name: the name of the value: "s", "f", "W"; "delta" for Δ.
+        step: the step; None if not given.
+        layer: the layer; None if not given.
+        term: the loss term; None for the whole loss.
+        is_derivative: whether the derivative by the value is meant, or the value itself.
     """
 
     name: str
@@ -68,10 +68,10 @@ class Place(NamedTuple):
     """The place of a line's number in the recording.
 
     Attributes:
-        nodes: the nodes whose cotangents (or values), side by side, are what the line names.
-        row: which row of theirs; None for all.
-        leaf: the parameter whose gradient the line names, if it does.
-        step: which step's contribution to it; None for all of it.
+        nodes: the nodes whose cotangents (or values), side by side, the line names.
+        row: the row of these arrays; None for all.
+        leaf: the parameter whose gradient the line names, if any.
+        step: the step whose contribution to that gradient is meant; None for the whole gradient.
     """
 
     nodes: Sequence[Any] = ()
@@ -106,7 +106,7 @@ def read_line(name: str) -> Request | None:
 
 
 def compare_lines(recording: Recording, given: Mapping[str, Any], tolerance: Tolerance) -> list[Line]:
-    """Hold each named line of a derivation against the recording.
+    """Compare each named line of a derivation with the recording.
 
     Args:
         recording: the loss.
@@ -114,8 +114,8 @@ def compare_lines(recording: Recording, given: Mapping[str, Any], tolerance: Tol
         tolerance: up to what difference two arrays are equal.
 
     Returns:
-        The lines in the order in which one follows from the other: values as they are computed, then derivatives as the
-        backward pass reaches them, then the gradients.
+        The lines in the order of computation: values in forward order, then derivatives in the order of the backward
+        pass, then the gradients.
     """
     if not given:
         return []
@@ -156,7 +156,7 @@ class _Cotangents(Observer):
 
 
 class Book:
-    """A recording as a book, opened at each line's name.
+    """A recording in which lines are looked up by their names.
 
     Args:
         recording: the loss.
@@ -200,7 +200,7 @@ class Book:
 
     @cached_property
     def _letters(self) -> dict[str, tuple[Quantity, Mapping[Any, Any]]]:
-        """The letters of the loss's derivation: the quantity that each is about, and the letter's own values."""
+        """The letters of the loss's derivation: the quantity that each one stands for, and its values."""
         derivation, _ = derived(self.closed)
         found: dict[str, tuple[Quantity, Mapping[Any, Any]]] = {}
         if derivation is not None:
@@ -213,7 +213,7 @@ class Book:
         return found
 
     def _by_letter(self, request: Request) -> Place | None:
-        """The place of a value that the loss's derivation has a letter for; None if there is none."""
+        """The place of a value for which the loss's derivation has a letter; None if there is none."""
         is_delta = request.name.startswith(("delta", "Δ"))
         letter = f"dL/d{request.name}" if request.is_derivative and not is_delta else request.name
         if letter not in self._letters:
@@ -271,12 +271,12 @@ class Book:
         )
 
     def look_up(self, request: Request, place: Place, found: Mapping[Node, np.ndarray] | None = None) -> np.ndarray:
-        """The array that belongs there.
+        """The right array for a request.
 
         Args:
-            request: what is asked for.
-            place: where that stands.
-            found: cotangents of another walk than the right one.
+            request: the requested line.
+            place: its place in the recording.
+            found: cotangents from a walk other than the right one.
 
         Raises:
             KeyError: there is no such loss term, or the loss doesn't depend on the value.
@@ -315,7 +315,7 @@ class Book:
         raise KeyError("the loss came as one number; give it as its terms, {4: L_4, ...}, to tell them apart")
 
     def order(self, request: Request, place: Place) -> tuple[int, int, int]:
-        """Forward lines by the order of recording, derivatives by the reverse of it, gradients at the end."""
+        """The key that sorts forward lines in the order of recording, then derivatives in reverse, then gradients."""
         if place.leaf is not None:
             return 2, 0, 0
         latest, step = max(node.serial for node in place.nodes), request.step or 0

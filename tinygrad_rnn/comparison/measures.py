@@ -9,14 +9,14 @@ import numpy as np
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..recorded.recording import Recording
 
-ROUNDING = 1e-13  # of the largest element: what terms that cancel leave
+ROUNDING = 1e-13  # the share of the largest element that remains when terms cancel
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     """The largest difference of two elements; and that, divided by the largest element of both arrays.
 
-    Relative to the array, not to each element: an element that is small because large terms cancel in it has as much
-    rounding as its neighbours.
+    The error is relative to the array, not to each element: an element that is small because large terms cancel in it
+    has as much rounding error as its neighbours.
     """
     with np.errstate(invalid="ignore"):  # two infinities of one sign are equal
         difference = np.where(np.equal(a, b), 0.0, np.subtract(a, b, dtype=np.float64))
@@ -42,12 +42,12 @@ def angle(a: np.ndarray, b: np.ndarray) -> float | None:
 
 
 class Tolerance(NamedTuple):
-    """Up to what difference two arrays count as equal.
+    """The difference up to which two arrays count as equal.
 
     Attributes:
         relative: the relative error, see ``distance``.
-        decimals: where the manual numbers were rounded (printed in a book), to how many decimals: they are equal to
-            what rounds to them. None if they weren't.
+        decimals: the number of decimals to which the manual numbers were rounded (for a book): they equal whatever
+            rounds to them. None if they weren't rounded.
     """
 
     relative: float
@@ -60,12 +60,12 @@ class Tolerance(NamedTuple):
         return relative <= self.relative
 
     def equal(self, a: np.ndarray, b: np.ndarray, beside: np.ndarray | None = None) -> bool:
-        """Return True if two arrays of the same shape are equal; never where a NaN is.
+        """Return True if two arrays of the same shape are equal; a NaN is never equal.
 
         Args:
-            a: the one.
-            b: the other.
-            beside: an array of the same kind. Where all of ``a`` cancels, it is the measure of what is left.
+            a: the first array.
+            b: the second array.
+            beside: an array of the same kind, which gives the scale if all of ``a`` cancels.
         """
         absolute, relative = distance(a, b)
         if self.accepts(absolute, relative):
@@ -76,8 +76,8 @@ class Tolerance(NamedTuple):
         """A mask of the elements of two arrays that are equal, on the scale of the arrays.
 
         Args:
-            a: the one.
-            b: the other.
+            a: the first array.
+            b: the second array.
             beside: an array of the same kind, as for ``equal``.
         """
         scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
@@ -88,7 +88,7 @@ class Tolerance(NamedTuple):
 
 
 def default_tolerance(*arrays: np.ndarray) -> float:
-    """1e-9 in float64; 1e-4 as soon as float32 is among them; 1e-2 with float16."""
+    """The default tolerance: 1e-9 in float64; 1e-4 if float32 is among the types; 1e-2 with float16."""
     coarsest = max((float(np.finfo(a.dtype).eps) for a in arrays), default=0.0)
     return 1e-9 if coarsest < 1e-12 else 1e-4 if coarsest < 1e-5 else 1e-2
 

@@ -1,8 +1,8 @@
-"""A derivation of one layer, given what it leaves open: its inputs, and what reaches its states from above.
+"""A derivation of one layer, with the parts that it leaves open: its inputs, and the gradients that enter its states.
 
 ``manual.lstm`` and ``manual.gru`` derive a layer, and no loss: their ``backward`` begins with ∂L_t/∂h_t. In a recorded
-network these are the cotangents with which the backward walk enters the states. What stands above the layer is then
-autograd's on both sides; the recurrence, which is what was derived, is on trial.
+network these are the cotangents with which the backward walk enters the states. Everything above the layer then comes
+from autograd on both sides, and only the derived recurrence is tested.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def run_layer(module: Any, parameters: Any, loss: Node) -> Any:
 
     Args:
         module: ``manual.lstm``, ``manual.gru``, or one with the same two functions.
-        parameters: what its ``forward`` takes first.
-        loss: the recorded loss. Inputs and initial states are those that its layer was run on.
+        parameters: the first argument of its ``forward``.
+        loss: the recorded loss; it provides the inputs and initial states of its layer.
 
     Raises:
         ValueError: there isn't just one layer, run from step 1 on, whose states alone lead to the loss.

@@ -1,7 +1,7 @@
 """The right gradient of another network: mistakes in the forward pass, which no line of the backward pass shows.
 
-The recording is run again with something else in it: a state that wasn't reset, gates in another order, a reset gate
-on the other side of a product, a gradient let through where the loss stops it. And the sum over paths, cut short.
+The recording is run again with a change: a state that wasn't reset, gates in another order, a reset gate on the other
+side of a product, a gradient that flows where the loss stops it. The sum over paths is also truncated.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Candidate(NamedTuple):
 
     Attributes:
         mistake: a short name.
-        phrase: what the gradient then equals.
-        gradients: by parameter.
+        phrase: a phrase for what the gradient then equals.
+        gradients: the gradients, by parameter.
     """
 
     mistake: str
@@ -53,12 +53,12 @@ def other_networks(recording: Recording) -> Iterator[Candidate]:
 
 
 class Network:
-    """A recording, opened so that the initial state has a gradient too.
+    """A recording whose initial state also has a gradient.
 
     Attributes:
         recording: the loss and its parameters.
-        landmarks: what the model has named.
-        sizes: of the network.
+        landmarks: the named values of the model.
+        sizes: the sizes of the network.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -79,7 +79,7 @@ class Network:
     def gradients(
         self, values: Mapping[Node, Any], changes: Mapping[Node, Change] | None = None
     ) -> dict[str, np.ndarray]:
-        """The gradients of the network as it is with other values or operations in it."""
+        """The gradients of the network with other values or operations in it."""
         parameters = {name: values.get(leaf, leaf) for leaf, name in self.leaves.items()}
         leaves: dict[Node, Any] = {leaf: parameters[name] for leaf, name in self.leaves.items()}
         with enable_grad():
@@ -230,7 +230,7 @@ def _gated_afterwards(gate: Node) -> Change:
 
 
 def _gates_in_another_order(network: Network) -> Iterator[Candidate]:
-    """The forward pass takes the gates from the columns of other ones, as another library has them side by side."""
+    """Networks whose gates are read from other gates' columns, as another library orders them."""
     columns = {
         name: {gate: np.flatnonzero(mask) for gate, mask in masks.items()}
         for name, masks in network.sizes.gates.items()
@@ -264,7 +264,7 @@ def _mixed(network: Network, columns: Any, own: list[str], order: Sequence[str])
 
 
 def _not_reset(network: Network) -> Iterator[Candidate]:
-    """A sequence that starts where an earlier run ended; each instance where the one before it did."""
+    """Networks whose sequence starts in the last state of an earlier run, or of the instance before."""
     ends = _ends(network)
     if not ends:
         return
@@ -284,7 +284,7 @@ def _not_reset(network: Network) -> Iterator[Candidate]:
 
 
 def _last(network: Network, ends: Mapping[Any, Any], starts: Mapping[Any, Any]) -> dict[Any, np.ndarray]:
-    """The last states, each under the initial state of its kind, after a run from other initial states."""
+    """The last states after a run from other initial states, each under the initial state of its kind."""
     parameters: dict[Any, Any] = {leaf: leaf._data for leaf in network.recording.parameters.values()}
     new = replay(network.recording.loss, {**parameters, **starts})
     return {start: np.asarray(new.get(end, end._data)) for start, end in ends.items()}

@@ -2,7 +2,7 @@
 
 PyTorch multiplies by transposed matrices and adds two biases, so ``weight_ih_l0`` is ``U`` transposed, ``weight_hh_l0``
 is ``W`` transposed, and the gradient of ``b`` is that of either bias; in a GRU the last third of ``bias_hh_l0`` is
-``b_hn``. Where the parameters have other names than these, the first of the right shape is meant.
+``b_hn``. If the parameters have other names than these, the first one with the right shape is chosen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def translated(given: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[
 
     Args:
         given: gradients by name.
-        parameters: the parameters here; a name that is one of theirs is left alone.
+        parameters: the parameters here; names among these stay unchanged.
 
     Example:
         >>> import numpy as np

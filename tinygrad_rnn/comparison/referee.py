@@ -1,7 +1,7 @@
 """The referee between two gradients that disagree: finite differences of the loss itself.
 
-A small loss is asked for each element of a gradient. Of a large one every evaluation is dear, so it is asked for one
-derivative along a direction that crosses all that disagrees: four evaluations settle every parameter.
+For a small loss, each element of a gradient is measured. For a large loss, every evaluation is expensive, so only one
+derivative is measured, along a direction through all that disagrees: four evaluations settle every parameter.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ..autodiff.gradcheck import central_differences
 from ..recorded.recording import Recording
 from .report import Row, Ruling
 
-RTOL, ATOL = 1e-6, 1e-8  # what central differences in float64 can tell
+RTOL, ATOL = 1e-6, 1e-8  # the precision of central differences in float64
 EPS = float(np.finfo(np.float64).eps)
-STEP, STEP_ALONG = 6e-6, 1e-4  # the best for differences of second and of fourth order, where nothing is large
+STEP, STEP_ALONG = 6e-6, 1e-4  # the best steps for differences of second and of fourth order, if no number is large
 MOST_ELEMENTS = 200
 MOST_SECONDS = 0.2  # for all elements together, as estimated
-FEW = 8  # elements that are no less than a direction
+FEW = 8  # elements so few that they are as good as a direction
 
 HELD = "holding constant what the loss does (stop_gradient, detach)"
 WHY_NOT = "the loss holds something constant (stop_gradient, detach), and finite differences don't"
@@ -35,9 +35,9 @@ class _Point(NamedTuple):
     """The point at which the loss is differentiated.
 
     Attributes:
-        evaluate: the loss at other values of its parameters.
-        values: of the parameters, in float64.
-        loss: its value there, whose rounding limits what differences can tell.
+        evaluate: returns the loss at other values of its parameters.
+        values: the values of the parameters, in float64.
+        loss: its value there; the rounding of this value limits the precision of differences.
     """
 
     evaluate: Evaluate
@@ -49,7 +49,7 @@ class Referee:
     """Finite differences of one recorded loss.
 
     Attributes:
-        notes: what is to be said of the loss, besides the rulings.
+        notes: remarks about the loss, besides the rulings.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -60,7 +60,7 @@ class Referee:
         self.point = self.held if recording.function is None and not recording.stopped else self._called(values)
 
     def _called(self, values: Arrays) -> _Point:
-        """The loss as the user's function gives it; as it was recorded, where that gives something else each time."""
+        """The loss from the user's function; from the recording if that function's results change from call to call."""
         evaluate = self.recording.evaluate
         try:
             now, again = evaluate(values), evaluate(values)
@@ -90,7 +90,7 @@ class Referee:
         return [replace(row, ruling=ruling) for row, ruling in zip(rows, rulings)]
 
     def _explained(self, row: Row, ask: Callable[[_Point], Ruling]) -> Ruling:
-        """A ruling; where autograd seems wrong, whether that is because the loss holds something constant."""
+        """A ruling; if autograd seems wrong, it checks whether that is because the loss holds something constant."""
         ruling = ask(self.point)
         if ruling.autograd_agrees or self.point is self.held:
             return ruling
@@ -101,7 +101,7 @@ class Referee:
 
 
 def seconds_of(recording: Recording) -> float:
-    """About how long one evaluation takes, by its operations and multiplications: the same on every machine."""
+    """The estimated time of one evaluation, from its operations and multiplications: the same on every machine."""
     total = 1e-5
     for node in recording.nodes:
         if not node.is_leaf and not isinstance(node._data, tuple):  # type: ignore[attr-defined]
@@ -111,7 +111,7 @@ def seconds_of(recording: Recording) -> float:
 
 
 def by_elements(row: Row, limit: int, point: _Point) -> Ruling:
-    """Central differences, two evaluations for each element: of the larger parameters where the two differ most."""
+    """Central differences, two evaluations for each element; of larger parameters, the elements that differ most."""
     flat = point.values[row.name].ravel()
     interest = np.abs(row.autograd if row.manual is None else row.autograd - row.manual).ravel()
     elements = np.sort(np.argsort(-interest, kind="stable")[:limit])
@@ -140,7 +140,7 @@ def _alone(row: Row, point: _Point) -> Ruling:
 
 
 def _jointly(point: _Point, rows: Sequence[Row]) -> list[Ruling]:
-    """The rulings by one derivative along a direction in all these parameters: where the two differ, and beyond."""
+    """The rulings by one derivative along a direction in all these parameters: along the difference, and elsewhere."""
     along = {row.name: _direction(row, seed) for seed, row in enumerate(rows)}
     at = [
         point.evaluate({**point.values, **{name: point.values[name] + m * STEP_ALONG * u for name, u in along.items()}})
@@ -162,7 +162,7 @@ def _jointly(point: _Point, rows: Sequence[Row]) -> list[Ruling]:
 
 
 def _direction(row: Row, seed: int) -> np.ndarray:
-    """Along the difference, where there is one; and half as much somewhere else."""
+    """A direction along the difference, if there is one, with half as much elsewhere."""
     aside = np.random.default_rng(seed).normal(size=row.shape)
     off = row.autograd if row.manual is None else np.subtract(row.manual, row.autograd, dtype=np.float64)
     length = float(np.linalg.norm(off))

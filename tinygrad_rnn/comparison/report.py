@@ -20,12 +20,12 @@ class Ruling(NamedTuple):
     """Finite differences of the loss by one parameter.
 
     Attributes:
-        elements: which elements were asked for, as flat indices; all of a small parameter, none of a large one.
-        numeric: the derivative by each of them; or the one along the direction.
+        elements: the measured elements, as flat indices; all of a small parameter, none of a large one.
+        numeric: the derivative by each of them, or along the direction.
         autograd_agrees: whether autograd's gradient has these values.
-        manual_agrees: whether the manual one has; None if there is none.
-        along: the direction in which a large parameter was moved; None where elements were.
-        note: what else belongs to the sentence.
+        manual_agrees: whether the manual gradient has these values; None if there is none.
+        along: the direction in which a large parameter was moved; None if elements were measured.
+        note: an addition to the sentence.
     """
 
     elements: np.ndarray
@@ -70,8 +70,8 @@ class Row:
         absolute: the largest difference of two elements; None where there is nothing to compare.
         relative: that, divided by the largest element of both gradients.
         angle: between the two gradients as vectors, in degrees; None if one of them is zero.
-        problem: why there is nothing to compare; where a NaN is.
-        ruling: what finite differences say, if they were asked.
+        problem: the reason why there is nothing to compare, or the place of a NaN.
+        ruling: the result of finite differences, if they were measured.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Row:
     ruling: Ruling | None = None
 
     def off(self, gradient: np.ndarray | None) -> float | None:
-        """The largest difference between a gradient and finite differences, where these were taken."""
+        """The largest difference between a gradient and finite differences, if these were measured."""
         if self.ruling is None or gradient is None:
             return None
         return self.ruling.off(gradient)
@@ -143,14 +143,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A mistake that gives exactly the gradients that were handed in.
+    """A mistake that leads to exactly the given gradients.
 
     Attributes:
         mistake: its short name, "s_t for s_(t-1)".
-        parameters: which gradients it explains.
-        sentence: it in words, with the step and the formula.
-        complete: whether it explains every gradient that is wrong, by itself or with the others in the report.
-        edits: of the derivation's lines, which give these gradients; none where an array by itself shows the mistake.
+        parameters: the names of the gradients that it explains.
+        sentence: the mistake in words, with the step and the formula.
+        complete: whether it explains every wrong gradient, alone or together with the others in the report.
+        edits: the edits of lines that lead to these gradients; none if the mistake is visible in an array itself.
     """
 
     mistake: str
@@ -173,9 +173,9 @@ class Report:
         rows: one for each parameter.
         tolerance: the relative error up to which two gradients count as equal.
         lines: one for each named line of the derivation, in its order.
-        breakdown: where the gradients part: by step, loss term, gate and unit.
+        breakdown: the places where the gradients differ: by step, loss term, gate and unit.
         diagnoses: the mistakes that fit exactly.
-        notes: what else there is to say.
+        notes: further remarks.
     """
 
     rows: Sequence[Row]
@@ -202,7 +202,7 @@ class Report:
 
     @property
     def first_wrong_line(self) -> Line | None:
-        """The first line of the derivation that is wrong; None if all are right that could be compared."""
+        """The first wrong line of the derivation; None if all comparable lines are right."""
         return next((line for line in self.lines if line.verdict in (DIFFERS, NAN)), None)
 
     # --- as tables and sentences -------------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ class Report:
         return f"{several} (largest relative error {number(max(row.relative or 0.0 for row in self.rows))})."
 
     def table(self) -> Table:
-        """The parameters with their errors; against finite differences too, where these were taken."""
+        """The parameters with their errors, also against finite differences if these were measured."""
         refereed = any(row.ruling is not None for row in self.rows)
         header = ["parameter", "shape", "largest error", "relative", "angle", "verdict"]
         header += ["autograd - numeric", "manual - numeric"] if refereed else []

@@ -1,4 +1,4 @@
-"""The gradients, parameter by parameter: how far apart, and whether that is more than rounding."""
+"""The gradients, parameter by parameter: how much they differ, and whether that is more than rounding."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def compare_rows(
 
     Args:
         recording: the loss.
-        claims: what the manual side says.
-        gradients: what autograd says.
-        tolerance: up to what difference two arrays are equal.
+        claims: the claims of the manual side.
+        gradients: the gradients of autograd.
+        tolerance: the difference up to which two arrays are equal.
     """
     rows = [_row(recording, claims, name, gradient, tolerance) for name, gradient in gradients.items()]
     return _forgiven(recording, rows, tolerance.relative)
@@ -57,7 +57,7 @@ def _where_nan(
 
 
 def _forgiven(recording: Recording, rows: list[Row], tolerance: float) -> list[Row]:
-    """Rows that differ, read again: a gradient whose terms cancel may be nothing but their rounding."""
+    """The rows that differ, checked again: a gradient whose terms cancel may consist only of rounding errors."""
     if all(row.verdict != DIFFERS for row in rows):
         return rows
     found = contributions_by_step(recording.loss, recording.parameters)

@@ -1,4 +1,4 @@
-"""The search for a mistake: small edits of the right derivation, until one gives the numbers that were handed in."""
+"""The search for a mistake: small edits of the right derivation, until one leads to the given numbers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Edits = tuple[Edit, ...]
 
 @dataclass(frozen=True)
 class Explanation:
-    """An explanation: edits that give the numbers that were handed in.
+    """An explanation: edits that lead to the given numbers.
 
     Attributes:
-        edits: together.
+        edits: the edits, applied together.
         names: the wrong gradients that they explain.
-        complete: whether these are all wrong ones, and no right one changes.
+        complete: whether these are all wrong gradients, and no right one changes.
     """
 
     edits: Edits
@@ -39,13 +39,13 @@ class Search:
     """A search for edits of a derivation that give certain gradients.
 
     Attributes:
-        derivation: the right one.
-        wrong: the gradients to be explained, by the names that lines give to parameters.
-        right: the names of the gradients that have to stay as they are.
-        tolerance: up to what difference two numbers are equal.
+        derivation: the right derivation.
+        wrong: the gradients to be explained, by the names of parameters in lines.
+        right: the names of the gradients that have to stay unchanged.
+        tolerance: the difference up to which two numbers are equal.
         deadline: when to stop, by ``time.perf_counter``.
-        usual_alone: whether only the usual edits are of interest, since there is another explanation.
-        untried: what there was no time for.
+        usual_alone: whether only the usual edits are tried, since there is another explanation.
+        untried: the stages for which there was no time.
     """
 
     derivation: Derivation
@@ -73,7 +73,7 @@ class Search:
             yield self.fitting(self.in_several_lines(), "the same edit in several lines")
 
     def rare(self) -> Iterator[list[Explanation]]:
-        """The same with edits that are rare, and edits where a line is read."""
+        """The explanations by rare edits, and by edits where a line is read."""
         yield self.fitting(self._singles(2), "rare edits")
         yield self.fitting(self._uses(), "edits of what a line reads")
 
@@ -83,11 +83,11 @@ class Search:
         yield self.fitting(self._forward(), "edits of the forward pass")
 
     def _lines(self) -> list[Line]:
-        """The lines that all wrong gradients depend on; first those on which little else does."""
+        """The lines on which all wrong gradients depend; lines on which little else depends come first."""
         return self.lines_that_reach(set(self.wrong))
 
     def lines_that_reach(self, names: set[str], all_of_them: bool = True) -> list[Line]:
-        """The lines on which these gradients depend, or some of them; first those on which little else does."""
+        """The lines on which some of these gradients depend; lines on which little else depends come first."""
         reach = {line: self.bench.reached(line) for line in self.derivation.lines if line.kind != "forward"}
         lines = [line for line, reached in reach.items() if (reached >= names if all_of_them else reached & names)]
         return sorted(lines, key=lambda line: len(reach[line] - names))
@@ -135,7 +135,7 @@ class Search:
         return found
 
     def is_late(self, what: str) -> bool:
-        """Return True if the time is over, and keep what there was none for."""
+        """Return True if the time is over, and record the stage that was skipped."""
         late = time.perf_counter() > self.deadline
         if late and what not in self.untried:
             self.untried.append(what)
@@ -155,7 +155,7 @@ class Search:
             return False
 
     def _gives(self, run: EditedRun, name: str) -> bool:
-        """Return True if a run gives the numbers that were handed in."""
+        """Return True if a run has the given numbers."""
         return self.tolerance.equal(run.gradient(name), self.wrong[name], self.bench.gradient(name))
 
     def _keeps(self, run: EditedRun, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The same problem with a shorter sequence, where both sides can be asked about one."""
+"""The same problem with a shorter sequence, if both sides can be called on one."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ STEPS = 4
 def shortened(
     recording: Recording, manual: Any, wrong: Sequence[Row], tolerance: Tolerance
 ) -> tuple[Recording, Claims, list[Row]] | None:
-    """The loss and the derivation on a few steps, compared; None if they can't be asked, or if less is wrong there.
+    """The comparison on a few steps; None if a side can't be called on these, or if fewer gradients are wrong there.
 
     Args:
         recording: the loss.
         manual: the manual side.
         wrong: the gradients that are wrong on the whole sequence.
-        tolerance: up to what difference two arrays are equal.
+        tolerance: the difference up to which two arrays are equal.
     """
     T = Landmarks([recording.loss]).steps or _length(recording.data)
     timed = [np.ndim(a) > 0 and len(a) == T for a in recording.data]

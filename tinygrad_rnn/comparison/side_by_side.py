@@ -35,30 +35,30 @@ def compare(
     """Compare gradients derived by hand with autograd's, and report where they differ.
 
     Args:
-        autograd: the loss, as a function ``loss(parameters, *data)``, as a Module that gives it when called with the
-            data, or already recorded (a large one before its ``backward()``, or kept). Each may give the loss
-            as one number or as its terms, a list L_1, L_2, ... or a dict of them by step.
+        autograd: the loss, as a function ``loss(parameters, *data)``, as a Module that returns it when called with the
+            data, or already recorded (a large one before its ``backward()``, or kept). Each may give the loss as one
+            number or as its terms, a list L_1, L_2, ... or a dict of terms by step.
         manual: the gradients: a dict of arrays by parameter name (also PyTorch's), a tuple in the order of the
             parameters, a function ``manual(parameters, *data)`` that gives such, a module of ``tinygrad_rnn.manual``
             (one that derives a layer and no loss, as ``lstm`` and ``gru`` do, begins with ∂L_t/∂h_t as recorded), or
             what its ``backward`` returned. Further entries such as ``"delta[4]"`` or ``"dL/ds[3]"`` are lines of
             the derivation, and are compared one by one.
-        parameters: for a loss function their values: a dict, a NamedTuple or any tree of arrays; or the Module that the
-            function is called with. For a recorded loss its leaves, as a dict or a Module; by default every leaf
+        parameters: for a loss function, their values: a dict, a NamedTuple or any tree of arrays; or the Module that
+            the function is called with. For a recorded loss, its leaves, as a dict or a Module; by default every leaf
             behind it, by name.
-        data: what else the functions are called with.
-        tolerance: up to which relative error two gradients are equal (see ``Row.relative``); by default 1e-9, and 1e-4
-            in float32.
-        decimals: where the manual numbers are rounded, as printed in a book: to how many decimals. They are equal to
-            what rounds to them.
-        referee: when to ask finite differences: "auto" where the two disagree, "always" or "never".
-        seconds: how long to search for the mistake at most, by default 10; the report says what there was no time for.
+        data: the further arguments of the functions.
+        tolerance: the relative error up to which two gradients are equal (see ``Row.relative``); by default 1e-9, and
+            1e-4 in float32.
+        decimals: the number of decimals to which the manual numbers are rounded, for example in a book; they are equal
+            to whatever rounds to them.
+        referee: when to measure finite differences: "auto" if the two disagree, "always" or "never".
+        seconds: how long to search for the mistake at most, by default 10; the report says what was left out.
 
     Returns:
         The report. ``print(report)`` shows it, ``report.agrees`` is the answer.
 
     Raises:
-        TypeError, ValueError: the autograd side is no loss. (What is wrong with the manual side is in the report.)
+        TypeError, ValueError: the autograd side is no loss. (Problems of the manual side are in the report.)
 
     Example:
         >>> import numpy as np
@@ -115,7 +115,7 @@ def _shows_single_precision(given: Sequence[np.ndarray], gradients: Sequence[np.
 
 
 def _refereed(recording: Recording, rows: Sequence[Row], when: str) -> tuple[list[Row], list[str]]:
-    """The rows with rulings where one is wanted, and what the referee has to say of the loss."""
+    """The rows, with rulings where one is wanted, and the referee's remarks about the loss."""
     asked = [row for row in rows if when == "always" or (when == "auto" and row.verdict != AGREES)]
     if not asked:
         return list(rows), []

@@ -14,11 +14,11 @@ from ..recorded.recording import Recording
 
 
 class Sizes:
-    """A recording, read for the sizes that formulas divide by and for the gates side by side.
+    """A recording, read for the sizes by which formulas divide, and for gates side by side.
 
     Attributes:
         recording: the loss and its parameters.
-        landmarks: what the model has named.
+        landmarks: the named values of the model.
         T: the number of steps.
     """
 
@@ -39,7 +39,7 @@ class Sizes:
 
     @cached_property
     def by_letter(self) -> dict[str, int]:
-        """The sizes by their letter: T, B, n, d, k, and m, the number of loss terms."""
+        """The sizes, by their letters: T, B, n, d, k, and m, the number of loss terms."""
         found = {"T": self.T}
         for layer in self.landmarks.layers()[:1]:
             state = self._value(self.landmarks.state_components(layer)[0], layer, "state")

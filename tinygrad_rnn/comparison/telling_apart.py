@@ -1,7 +1,7 @@
 """A test between edits that give the same numbers here: the user's function is run at other values.
 
-Edits that agree at other values of the parameters are one mistake said in two ways; the first is kept. Of those that
-don't, the manual side knows which it is: a function is asked again, at these values.
+Edits that agree at other values of the parameters are one mistake, described in two ways; the first is kept. If they
+differ there, the manual side decides: its function is called again at these values.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Judge:
     """A judge of explanations: it tests them at other values of the parameters.
 
     Args:
-        derivation: the right one.
-        recording: what it was read off.
+        derivation: the right derivation.
+        recording: the recording that it was derived from.
         manual: the manual side.
         names: the wrong gradients, by their names in lines.
-        tolerance: up to what difference two arrays are equal.
+        tolerance: the difference up to which two arrays are equal.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Judge:
         self._has_asked = False
 
     def _elsewhere(self) -> tuple[Bench, dict[str, np.ndarray]]:
-        """The right run at other values of the parameters, and these; none at a kink, where conventions differ."""
+        """Other values of the parameters, with the right run there; none at a kink, where conventions differ."""
         for far in (0.3, 0.1, 0.03, 0.01):
             rng = np.random.default_rng(0)
             values = {
@@ -56,7 +56,7 @@ class Judge:
         return bench, values
 
     def first_that_stand(self, stages: Iterable[list[Explanation]]) -> tuple[list[Explanation], list[str]]:
-        """The explanations of the first stage of the search at which some stand; and what is to be said of them."""
+        """The explanations from the first stage of the search at which some pass the test, and remarks about them."""
         for found in stages:
             kept, notes = self.told_apart(found)
             if kept:
@@ -64,7 +64,7 @@ class Judge:
         return [], []
 
     def told_apart(self, found: Sequence[Explanation]) -> tuple[list[Explanation], list[str]]:
-        """The explanations that stand, one of each kind."""
+        """The explanations that pass the test, one of each kind."""
         if not found:
             return [], []
         kinds: list[tuple[Explanation, dict[str, np.ndarray]]] = []
@@ -80,7 +80,7 @@ class Judge:
             if not left and conventions:
                 left = [one for one, _ in conventions][:1]
             return left, [said] if len(left) < len(kinds) and left else []
-        if conventions:  # who takes another value at a kink has made no mistake, so none is looked for
+        if conventions:  # another value at a kink is no mistake, so none is looked for
             return [one for one, _ in conventions][:1], []
         kept = [one for one, _ in kinds][:MOST_SHOWN]
         several = "These numbers fit several mistakes. A manual function could be asked again, at other values."
@@ -90,7 +90,7 @@ class Judge:
         try:
             run = self.bench.run(one.edits)
             return {name: run.gradient(name) for name in self.names}
-        except Exception:  # values that these edits can't be run at
+        except Exception:  # values at which these edits can't be run
             return None
 
     def _same(self, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> bool:
@@ -100,12 +100,12 @@ class Judge:
         return self.tolerance.equal(a, b, beside=self.bench.gradient(name))
 
     def _ask(self) -> dict[str, np.ndarray] | None:
-        """The claims of the manual side at other values; None if it can't be asked, or the lines don't hold there."""
+        """The claims of the manual side at other values; None if it can't be called, or the lines don't hold there."""
         if not self._has_asked:
             self._has_asked, self._asked = True, self.witness.at(self.values, self.bench)
         return self._asked
 
 
 def _is_unusual(one: Explanation) -> bool:
-    """Return False where something was left out: of edits that say the same, people make these most."""
+    """Return False for an edit that leaves something out: among equal edits, people make these most often."""
     return not all("left out" in edit.what for edit in one.edits)

@@ -1,8 +1,8 @@
-"""The search for several mistakes at once: one is held that explains a part, and the rest is looked for beside it.
+"""The search for several mistakes at once: one that explains a part is fixed, and the others are searched with it.
 
-Two mistakes seldom hide each other everywhere. One shows alone in a gradient that the other doesn't reach, in the
-columns of one gate, or where a parameter is zero: with W = 0 nothing comes back from the step after. So an edit is
-judged by the elements that it explains, there and here; those that explain most, and spoil nothing, are held.
+Two mistakes seldom hide each other everywhere. One is visible alone in a gradient that the other doesn't reach, in the
+columns of one gate, or where a parameter is zero: with W = 0, nothing comes back from the step after. So an edit is
+judged by the elements that it explains in all these situations. Edits that explain most, and spoil nothing, are fixed.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from .witness import Witness
 
 SEVERAL = "several edits together"
 MOST_TOGETHER = 4
-MOST_HELD = 24  # edits that are held in turn
+MOST_HELD = 24  # edits that are fixed in turn
 MOST_OF_THREE = 4
 MOST_TRIED = 20000  # pairs of edits that show nowhere without each other
-Off = Mapping[str, np.ndarray]  # which elements of each gradient aren't explained
+Off = Mapping[str, np.ndarray]  # the unexplained elements of each gradient
 
 
 class Situation:
     """Values of the parameters for which the manual side's gradients are known.
 
     Args:
-        bench: runs of the lines there.
+        bench: the runs of the lines at these values.
         given: the gradients of the manual side, by their names in lines.
-        tolerance: up to what difference two numbers are equal.
+        tolerance: the difference up to which two numbers are equal.
     """
 
     def __init__(self, bench: Bench, given: Mapping[str, np.ndarray], tolerance: Tolerance) -> None:
@@ -60,7 +60,7 @@ class Situation:
         return after
 
     def is_explained(self, edits: Edits) -> bool:
-        """Return True if these edits give all that is wrong."""
+        """Return True if these edits lead to all wrong gradients."""
         try:
             run = self.bench.run(edits)
             reaches = all(name in run.touched for name, off in self.off.items() if off.any())
@@ -80,7 +80,7 @@ class Situation:
 
 
 def situations(search: Search, witness: Witness) -> Iterator[Situation]:
-    """The situation that was recorded, and those with one parameter at zero, if the manual side can be asked there."""
+    """The recorded situation, and those with one parameter at zero, if the manual side can be called there."""
     recorded = {**{name: search.bench.gradient(name) for name in search.right}, **search.wrong}
     yield Situation(search.bench, recorded, search.tolerance)
     values = search.derivation.parameters
@@ -104,9 +104,9 @@ class _Part(NamedTuple):
 
     Attributes:
         left: the share of the wrong elements that they leave, summed over the situations.
-        number: of the parts that were found before.
-        edits: together.
-        off: what they leave unexplained in each situation.
+        number: the number of parts that were found before.
+        edits: the edits, applied together.
+        off: the elements that they leave unexplained in each situation.
     """
 
     left: float
@@ -119,7 +119,7 @@ class Together:
     """A search for several edits that explain all.
 
     Args:
-        search: for single edits.
+        search: the search for single edits.
         witness: the manual side.
     """
 
@@ -143,10 +143,10 @@ class Together:
         return _Part(0.0, 0, (), tuple(place.off for place in self._places))
 
     def two(self, rank: int) -> Iterator[list[Explanation]]:
-        """The explanations by edits that each explain a part, and by two of which one does.
+        """The explanations by edits that each explain a part, and by pairs in which one does.
 
         Args:
-            rank: of the edits that explain a part.
+            rank: the rank of the edits that explain a part.
         """
         parts = self._parts(self._nothing, rank)
         self._found = sorted([*self._found, *parts], key=lambda part: part[:2])
@@ -175,7 +175,7 @@ class Together:
         return list(found.values())
 
     def _parts(self, held: _Part, rank: int) -> list[_Part]:
-        """The edits that explain more beside what is held, and spoil nothing in any situation; the best first."""
+        """The edits that explain more beside the fixed ones, and spoil nothing in any situation; the best first."""
         found: list[_Part] = []
         wrong = {name for off in held.off for name, elements in off.items() if elements.any()}
         candidates = self._beside(held, rank, self.search.lines_that_reach(wrong, all_of_them=False))
@@ -205,7 +205,7 @@ class Together:
         return sum(count(left) / count(place.off) for left, place in zip(off, self._places))
 
     def _joined(self) -> Iterator[list[Explanation]]:
-        """The explanations by parts that were found apart from each other, as many as it takes."""
+        """The explanations by separately found parts, as many as are needed."""
         for first in self._different(self._found):
             edits, off = first.edits, first.off
             for part in self._found:
@@ -219,7 +219,7 @@ class Together:
                 yield [Explanation(edits, tuple(self.search.wrong))]
 
     def _one_more(self, held: _Part) -> Iterator[Edits]:
-        """Another edit beside those that are held, of a line on which all depends that they leave."""
+        """Another edit beside the fixed ones, of a line on which all unexplained gradients depend."""
         lines = self.search.lines_that_reach({name for name, off in held.off[0].items() if off.any()})
         for rank in (0, 1):
             yield from self._beside(held, rank, lines)
@@ -244,7 +244,7 @@ class Together:
     # --- two edits that show nowhere without each other --------------------------------------------------------------
 
     def _keep(self, edits: Edits) -> None:
-        """Keep edits that spoil nothing and may be half of an explanation: they change something."""
+        """Keep edits that spoil nothing and change something: each may be half of an explanation."""
         effect = self._smallest.effect(edits)
         if effect != self._smallest.effect(()):
             self._alike.setdefault(effect, []).append(edits)

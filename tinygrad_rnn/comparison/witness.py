@@ -1,4 +1,4 @@
-"""The manual side as a witness: what it says at other values of the parameters."""
+"""The manual side as a witness: its claims at other values of the parameters."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from .measures import Tolerance
 
 
 class Witness:
-    """A manual side that can be asked again, if it is a function.
+    """A manual side that can be called again, if it is a function.
 
     Args:
-        derivation: the right one.
-        recording: what it was read off.
+        derivation: the right derivation.
+        recording: the recording that it was derived from.
         manual: the manual side.
-        tolerance: up to what difference two arrays are equal.
+        tolerance: the difference up to which two arrays are equal.
     """
 
     def __init__(self, derivation: Derivation, recording: Recording, manual: Any, tolerance: Tolerance) -> None:
         self.derivation, self.recording, self.manual, self.tolerance = derivation, recording, manual, tolerance
 
     def at(self, values: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.ndarray] | None:
-        """Its gradients, by their names in lines; None if it can't be asked, or the lines don't hold there.
+        """Its gradients, by their names in lines; None if it can't be called, or the lines don't hold there.
 
         Args:
-            values: of the parameters, by their own names.
+            values: the values of the parameters, by their own names.
             bench: a run of the lines at these values.
         """
         try:
             return self._at(values, bench) if self._here is not None and self._holds(values, bench) else None
-        except Exception:  # whatever a function of the user's does at values that it wasn't written for
+        except Exception:  # a user's function may fail in any way at unusual values
             return None
 
     @cached_property
@@ -49,7 +49,7 @@ class Witness:
     def _at(self, values: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.ndarray] | None:
         found = self._gradients(self._again(values), values)
         changes = any(not np.array_equal(self._here[name], g) for name, g in found.items()) if self._here else False
-        return found if changes else None  # a function that gives the same numbers anywhere says nothing more
+        return found if changes else None  # a function that always returns the same numbers tells nothing more
 
     def _again(self, values: Mapping[str, np.ndarray]) -> Recording:
         function = self.recording.function
@@ -58,7 +58,7 @@ class Witness:
         return record(function, self.recording.arguments(values), self.recording.data)
 
     def _holds(self, values: Mapping[str, np.ndarray], bench: Bench) -> bool:
-        """Return True if the lines give the gradients there; they don't where another branch is taken."""
+        """Return True if the lines give the gradients there; they don't if another branch is taken."""
         if self.recording.function is None:
             return True
         own = self.derivation.names

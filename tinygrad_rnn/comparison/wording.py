@@ -1,4 +1,4 @@
-"""An edit in words: which line it is in, what the line was, what it has become."""
+"""An edit in words: its line, the right form of the line, and the edited form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Words:
     """The wording of edits, in the words of their derivation.
 
     Args:
-        lines: of the derivation.
+        lines: the lines of the derivation.
     """
 
     def __init__(self, lines: Sequence[object]) -> None:
@@ -23,7 +23,7 @@ class Words:
     def diagnosis(
         self, edits: Sequence[Edit], names: Sequence[str], complete: bool, what: str = "gradient"
     ) -> Diagnosis:
-        """A diagnosis that says of edits how they give the numbers of some gradients (or of a line)."""
+        """A diagnosis that says how edits lead to the numbers of some gradients (or of a line)."""
         causes = [self.cause(edit) for edit in self._distinct(edits)]
         said = "; and ".join(causes)
         if any(edit.is_convention for edit in edits):
@@ -32,13 +32,13 @@ class Words:
         return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete, tuple(edits))
 
     def _distinct(self, edits: Sequence[Edit]) -> list[Edit]:
-        """The edits without repetition: the same edit in several lines is said once."""
+        """The edits without repetition: the same edit in several lines is described once."""
         return list({(edit.what, tuple(map(self.writer.write, edit.of))): edit for edit in reversed(edits)}.values())[
             ::-1
         ]
 
     def cause(self, edit: Edit) -> str:
-        """The description of an edit: the line, what stands there now, and what happened."""
+        """The description of an edit: the line, its new form, and the change."""
         line = edit.line
         before = self.writer.line(line)
         after = f"{self.writer.left(line)} = {self.writer.write(edit.expression)}"

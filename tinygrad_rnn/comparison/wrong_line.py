@@ -1,4 +1,4 @@
-"""The first wrong line of a derivation: the edit that gives it."""
+"""The first wrong line of a derivation, and the edit that leads to it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def explain_line(
 
     Args:
         recording: the loss.
-        derivation: of it.
-        name: the line, as it was called when it was handed in.
-        given: the numbers of all lines that were handed in.
-        tolerance: up to what difference two arrays are equal.
+        derivation: the derivation of the loss.
+        name: the line, by its given name.
+        given: the numbers of all given lines.
+        tolerance: the difference up to which two arrays are equal.
         deadline: when to stop searching.
     """
     book = Book(recording)
@@ -47,7 +47,7 @@ def explain_line(
     place = book.place(request)
     right, array = book.look_up(request, place), plain_array(given[name])
     if place.leaf is not None or right.shape != array.shape:
-        return []  # a gradient is looked at as such; a wrong shape says nothing more
+        return []  # gradients are examined elsewhere; a wrong shape tells nothing more
     found = [
         Diagnosis(mistake.name, (name,), f"{name}: your line equals {phrase}.")
         for mistake in CHANGES_OF_AN_ARRAY
@@ -97,7 +97,7 @@ def _edits_that_give(
     tolerance: Tolerance,
     deadline: float,
 ) -> Iterator[Edit]:
-    """The edits that give a line's numbers: first those of the line itself, then those of lines before it."""
+    """The edits that lead to a line's numbers: edits of the line itself first, then of lines before it."""
     bench = Bench(derivation)
     upstream = [
         line for line in derivation.lines if line.kind != "forward" and quantity in bench.downstream([line.quantity])
@@ -111,7 +111,7 @@ def _edits_that_give(
 
 
 def _mixed_up(book: Book, name: str, request: Request, wrong: np.ndarray, tolerance: Tolerance) -> Iterator[str]:
-    """The lines of the same kind, of this step or another, whose right numbers these are."""
+    """The lines of the same kind, at this step or another, that have these right numbers."""
     prefix = f"L{request.term}: " if request.term is not None else ""
     for step in range(book.landmarks.steps + 1):
         names = [*book.landmarks.names(step), *(["a"] if step else [])]

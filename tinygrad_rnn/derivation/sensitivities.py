@@ -78,7 +78,7 @@ def held_adjoints(
 
 
 def upstream(forward: list[Quantity], of: Iterable[Quantity]) -> list[Quantity]:
-    """Some quantities and their ancestors, in the order of the forward pass."""
+    """These quantities and their ancestors, in the order of the forward pass."""
     found = set(of)
     pending = list(found)
     while pending:

@@ -15,16 +15,16 @@ from ..recorded.replay import expanded
 def gradients(loss: Tensor, at: str, layer: Layer = None) -> np.ndarray:
     """The vectors ∂L/∂h_t of all steps, from one backward walk that touches no ``.grad``.
 
-    Each is the whole gradient, with what arrives through later steps. (``ys.retain_grad()`` on what ``unroll`` returned
-    gives what the loss hands to the outputs directly.)
+    Each is the whole gradient, including the part that arrives through later steps. (To see only the direct gradient of
+    the loss by the outputs, call ``retain_grad()`` on the outputs of ``unroll``.)
 
     Args:
         loss: a recorded loss, one number.
         at: the name of a state, an output or any other value that the cell has labelled: "h", "c", a gate "f".
-        layer: of which layer; may be left out where one alone has such a value.
+        layer: the layer; may be left out if only one layer has such a value.
 
     Returns:
-        (T, ...): the gradient of step t at index t - 1. Zeros where the loss doesn't depend on the value.
+        An array (T, ...) with the gradient of step t at index t - 1; zeros where the loss doesn't depend on the value.
 
     Raises:
         TypeError: the loss isn't recorded.

@@ -32,12 +32,12 @@ class Flow(Tabular):
     Attributes:
         layer: the layer.
         component: "h", "c", ...
-        steps: the steps at which there is such a state, by their numbers; a layer that runs in reverse has taken them
-            the other way round.
+        steps: the numbers of the steps with such a state; a layer that runs in reverse has taken them in reverse order.
         norms: the norm of ∂L/∂s_t, for each of these steps.
-        carried: the same for the last loss term alone: what of it arrives at s_t after the way back through time.
-        rate: by what factor ``carried`` changes with each step back, over the whole way (least squares of its
-            logarithm); None if there is no way to go.
+        carried: the same norms for the last loss term alone: the gradient that arrives at s_t on its way back through
+            time.
+        rate: the factor by which ``carried`` changes with each step back, over the whole way (least squares of its
+            logarithm); None if there are no two steps.
         verdict: "vanishing" if less than a hundredth arrives at the first step, or if a fifth of it or more is lost
             with every step; "exploding" if more than a hundredfold arrives, or a quarter or more is added with every
             step; else "stable".
@@ -57,7 +57,7 @@ class Flow(Tabular):
         return self.component if self.layer is None else f"{self.component} of layer {self.layer}"
 
     def table(self) -> Table:
-        """The norms of ∂L/∂s_t, of many steps ten, with rate and verdict."""
+        """The norms of ∂L/∂s_t at up to ten steps, with rate and verdict."""
         return GradientFlow([self]).table()
 
 
@@ -79,7 +79,7 @@ class GradientFlow(Tabular):
         raise KeyError(f"no state is called {component!r}; there are {', '.join(flow.name for flow in self.flows)}")
 
     def table(self) -> Table:
-        """The norms of ∂L/∂s_t, of many steps ten, with verdict and rate."""
+        """The norms of ∂L/∂s_t at up to ten steps, with verdict and rate."""
         steps = np.unique(np.concatenate([flow.steps for flow in self.flows]))
         shown = steps[np.unique(np.linspace(0, len(steps) - 1, 10).round().astype(int))]
         rows = []
@@ -93,18 +93,18 @@ class GradientFlow(Tabular):
 def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
     """The norm of ∂L/∂s_t for every step, layer and state component.
 
-    The verdict is about the way back through time, so it looks at the last loss term alone: where every step has a loss
-    of its own, the others would hide that its gradient never arrives.
+    The verdict is about the way back through time, so it uses only the last loss term: if every step has a loss of its
+    own, the other terms would hide that the gradient of the last one never arrives.
 
     Args:
-        loss: a recorded loss; or a Module that gives it when called with the data.
-        data: what to call the Module with.
+        loss: a recorded loss; or a Module that returns it when called with the data.
+        data: the arguments for the Module.
 
     Returns:
         The norms, and for each state component the rate per step and the verdict.
 
     Raises:
-        ValueError: no state is among what the loss was made of.
+        ValueError: the loss depends on no state.
         RuntimeError: the graph was freed.
 
     Example:
@@ -145,14 +145,14 @@ def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
 class _Norms(Observer):
     """The norms of the gradients of the states.
 
-    The state of a padded batch is chosen between a new one and the one before. What the cell computes from its new
-    state in the same step (an LSTM's h from c) goes around that choice, and counts all the same.
+    In a padded batch, the state after a step is a choice between the new state and the one before. Values that the cell
+    computes from its new state in the same step (an LSTM's h from c) bypass that choice; their gradient counts, too.
     """
 
     def __init__(self, wanted: set[Node]) -> None:
         self.wanted = wanted
         self.found: dict[Node, float] = {}
-        self._chosen_from: dict[Node, Any] = {}  # a new state, and what was chosen between it and the one before
+        self._chosen_from: dict[Node, Any] = {}  # for a new state, the choice between it and the one before
         self._gradients: dict[Node, Any] = {}  # of what was chosen
         for node in wanted:
             new = node.inputs[1] if node.op is not None and node.op.name == "where" else None
@@ -175,7 +175,7 @@ def _states(landmarks: Landmarks, layer: Layer, component: str) -> dict[int, Nod
 
 
 def _last_entered(landmarks: Landmarks, layer: Layer, entries: Mapping[int, Any]) -> int:
-    """The last step that the layer took, of those with a loss term; its state need not be behind the loss."""
+    """The last step of the layer that has a loss term; the loss need not depend on its state."""
     taken = {node.scope.outermost_step: node.serial for node in landmarks.nodes if node.scope.layer == layer}
     own = {step: serial for step, serial in taken.items() if step in entries}
     return max(own, key=own.__getitem__) if own else max(entries)  # type: ignore[return-value]
@@ -193,7 +193,7 @@ def _flow(
 
 
 def _judged(carried: np.ndarray) -> tuple[float | None, str]:
-    """Rate and verdict of the norms along the way, from the first state to where the last loss term entered."""
+    """The rate and verdict of the norms, from the first state to the step where the last loss term enters."""
     entered = np.flatnonzero(carried)
     if not np.isfinite(carried).all():
         return np.inf, EXPLODING

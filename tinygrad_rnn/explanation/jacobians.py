@@ -2,7 +2,7 @@
 
     ∂s_t/∂s_k = ∂s_t/∂s_{t-1} · ∂s_{t-1}/∂s_{t-2} · ... · ∂s_{k+1}/∂s_k
 
-The factors are taken from the recorded graph, one short backward walk for each unit of the state; so this holds for any
+The factors come from the recorded graph, by one short backward walk for each unit of the state; so this works for any
 cell. A state of several components (h and c of an LSTM) counts as one long vector, their units side by side.
 
 Source: Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013), section 2.1.
@@ -31,13 +31,14 @@ def state_jacobian(root: Tensor, t: int, k: int, layer: Layer = None) -> np.ndar
     Args:
         root: anything that was computed from the states: the loss, the outputs, the last state.
         t: the later step; in a layer that runs in reverse, the one that is taken later.
-        k: the earlier step, from 1; 0, the initial state, if that requires a gradient.
-        layer: whose state; may be left out where there is one layer.
+        k: the earlier step, from 1; or 0 for the initial state, if that requires a gradient.
+        layer: the layer of the state; may be left out if there is only one.
 
     Returns:
-        (D, D), or (B, D, D) for a batch, the output first: ``[..., i, j]`` is ∂s_t[i]/∂s_k[j]. D counts the units of
-        all components of the state, side by side; one number is one unit, a matrix (m, n) m·n. Leading axes that all
-        components share are those of a batch if none of its instances depends on another; else all numbers are units.
+        An array (D, D), or (B, D, D) for a batch, the output first: ``[..., i, j]`` is ∂s_t[i]/∂s_k[j]. D is the number
+        of units in all components of the state, side by side: a single number is one unit, a matrix (m, n) has m·n.
+        Leading axes that all components share are those of a batch if no instance depends on another; else all numbers
+        are units.
 
     Raises:
         ValueError: there are no such states, or k is later than t.
@@ -73,7 +74,7 @@ class StateJacobians(Tabular):
     Rows and columns belong to the steps in the order in which they were taken; entries above the diagonal are zero.
 
     Attributes:
-        order: these steps: 1, ..., T; from 0 on if the initial state requires a gradient; T, ..., 1 in reverse.
+        order: these steps: 1, ..., T; from 0 if the initial state requires a gradient; T, ..., 1 in reverse.
         spectral: the largest singular value.
         frobenius: the Frobenius norm.
         bound: the product of the spectral norms of the factors, which ``spectral`` can't exceed.
@@ -128,7 +129,7 @@ def state_jacobians(root: Tensor, layer: Layer = None) -> StateJacobians:
 
 
 def spectral_radius(W: Any) -> float:
-    """The largest absolute eigenvalue of a square matrix: what its powers grow or shrink by in the long run.
+    """The largest absolute eigenvalue of a square matrix: in the long run, its powers grow or shrink by this factor.
 
     Args:
         W: (d, d), a Tensor or an array.
@@ -162,7 +163,7 @@ def the_layer(landmarks: Landmarks, layer: Layer) -> Layer:
 
 
 def _differentiable(landmarks: Landmarks, step: int, layer: Layer) -> list[Node]:
-    """The components of a state that a gradient flows through."""
+    """The components of a state through which a gradient flows."""
     found = [landmarks.state(name, step, layer) for name in landmarks.state_components(layer)]
     return [node for node in found if node is not None and node.requires_grad]
 
@@ -185,7 +186,7 @@ def _identity(state: Sequence[Any], batch_axes: int) -> np.ndarray:
 
 
 def _factors(states: Sequence[Sequence[Any]]) -> tuple[list[np.ndarray], int]:
-    """∂s_t/∂s_{t-1} for each two states that follow each other, and how many leading axes count the instances."""
+    """∂s_t/∂s_{t-1} for each pair of consecutive states, and the number of leading axes that count the instances."""
     pairs = [(later, earlier, between(later, earlier)) for earlier, later in itertools.pairwise(states)]
     batch_axes = _shared_axes([part for state in states for part in state])
     while batch_axes and not all(_are_apart(*pair, batch_axes) for pair in pairs):
@@ -194,7 +195,7 @@ def _factors(states: Sequence[Sequence[Any]]) -> tuple[list[np.ndarray], int]:
 
 
 def _shared_axes(parts: Sequence[Any]) -> int:
-    """The number of leading axes that can be a batch's: all parts have them, and one part at least has an axis more."""
+    """The number of leading axes that can be a batch's: all parts have them, and at least one part has another axis."""
     count = min(min(part.ndim for part in parts), max(part.ndim for part in parts) - 1)
     while count > 0 and len({part.shape[:count] for part in parts}) > 1:
         count -= 1
@@ -202,10 +203,10 @@ def _shared_axes(parts: Sequence[Any]) -> int:
 
 
 def _are_apart(later: Sequence[Any], earlier: Sequence[Any], nodes: list[Node], batch_axes: int) -> bool:
-    """Return True if no instance of a batch depends on another. The rows of a matrix that is one state do.
+    """Return True if no instance of a batch depends on another. If one state is a matrix, its rows do depend.
 
-    Any two instances differ in a digit of their binary numbers. So for every digit a walk starts at those that have a
-    1 there, and one at the others, and neither may reach the rest.
+    Any two instances differ in a digit of their binary numbers. So for every digit, one walk starts at the instances
+    with a 1 there, and one at the others; neither may reach the rest.
     """
     instances = np.arange(math.prod(later[0].shape[:batch_axes])).reshape(later[0].shape[:batch_axes])
     random = np.random.default_rng(0)
@@ -216,7 +217,7 @@ def _are_apart(later: Sequence[Any], earlier: Sequence[Any], nodes: list[Node], 
                 seed[chosen] = random.normal(size=seed[chosen].shape)
             reached = backward_walk(seeds, nodes, targets=frozenset(earlier))
             rest = np.concatenate([np.ravel(np.asarray(g)[~chosen]) for g in reached.values()] or [np.zeros(0)])
-            if np.any(rest[~np.isnan(rest)]):  # NaN is 0 times an infinity of the instance's own
+            if np.any(rest[~np.isnan(rest)]):  # NaN comes from 0 times an infinity of the same instance
                 return False
     return True
 

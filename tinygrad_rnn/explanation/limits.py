@@ -27,17 +27,17 @@ class Saturation(Tabular):
     """The share of units near their limits, at every step: what ``saturation`` returns.
 
     Attributes:
-        shares: for each activation, by its name, an array (T,) of numbers from 0 to 1; NaN at a step without it. The
-            name is the label of the value (a gate "f", a state "h"), or that of the function where it has none, with
-            its layer if it has one.
-        margin: how near counts as near.
+        shares: for each activation, by name, an array (T,) of numbers from 0 to 1; NaN at a step without it. The name
+            is the label of the value (a gate "f", a state "h") or, without a label, the name of the function; the layer
+            is added if there is one.
+        margin: the largest distance from a limit that counts as near.
     """
 
     shares: Mapping[str, np.ndarray]
     margin: float
 
     def table(self) -> Table:
-        """The shares in percent; of many steps ten, evenly spread."""
+        """The shares in percent, at up to ten steps, evenly spread."""
         T = max((len(share) for share in self.shares.values()), default=0)
         shown = np.unique(np.linspace(0, max(T - 1, 0), min(10, T)).round().astype(int))
         rows = []
@@ -93,6 +93,6 @@ def _value(node: Any) -> np.ndarray:
 
 
 def _name(node: Node) -> str:
-    """A gate's label before a state's, and either before the name of the function."""
+    """The name of an activation: a gate's label first, then a state's, then the name of the function."""
     ordered = sorted(node.labels, key=lambda label: ("value", "state", "output", "input").index(label.role))
     return ordered[0].name if ordered else str(node.op.name)

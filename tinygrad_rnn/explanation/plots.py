@@ -1,4 +1,4 @@
-"""Pictures of what the other modules compute. Each takes an ``ax`` of matplotlib's, or makes one, and returns it."""
+"""Pictures of the other modules' results. Each function takes an ``ax`` of matplotlib, or makes one, and returns it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .terms import BPTTTerms
 
 
 def axes_for(ax: Any) -> Any:
-    """The ``ax``; for None that of a new figure, made by pyplot so that notebooks and ``plt.show()`` show it.
+    """The ``ax``; for None, the one of a new figure, made by pyplot so that notebooks and ``plt.show()`` show it.
 
     Raises:
         ImportError: matplotlib isn't installed.
@@ -30,7 +30,7 @@ def axes_for(ax: Any) -> Any:
 
 
 def _heat_map(ax: Any, values: np.ndarray, rows: Sequence[int], columns: Sequence[int], label: str) -> Any:
-    """Logarithms in colour; what is zero or beyond the diagonal stays blank. Ten steps at most are numbered."""
+    """Draw logarithms in colour; zeros and entries beyond the diagonal stay blank. At most ten steps are numbered."""
     logarithms = np.full(values.shape, np.nan)
     np.log10(values, out=logarithms, where=values > 0)
     image = ax.imshow(logarithms, aspect="auto", interpolation="nearest")

@@ -1,4 +1,4 @@
-"""BPTT as a sum over paths, from any recorded graph: what step k contributes to the gradient of the loss term L_t.
+"""BPTT as a sum over paths, from any recorded graph: the contribution of step k to the gradient of the loss term L_t.
 
     ∂L_t/∂W = Σ_k ∂L_t/∂s_t · ∂s_t/∂s_k · ∂⁺s_k/∂W
 
@@ -30,10 +30,10 @@ class BPTTTerms(Tabular):
     Attributes:
         parameter: its name.
         rows: t of each loss term.
-        terms: (number of loss terms, T, *shape): ``terms[i, k - 1]`` is what step k contributes to the gradient of
+        terms: (number of loss terms, T, *shape): ``terms[i, k - 1]`` is the contribution of step k to the gradient of
             the i-th loss term.
-        outside: (number of loss terms, *shape): what uses outside the steps contribute (``xs @ U`` before the loop,
-            weight decay).
+        outside: (number of loss terms, *shape): the contributions of uses outside the steps (``xs @ U`` before the
+            loop, weight decay).
     """
 
     parameter: str
@@ -53,7 +53,7 @@ class BPTTTerms(Tabular):
 
     @property
     def outside_norms(self) -> np.ndarray:
-        """The Frobenius norms of what comes from outside the steps, (number of loss terms,)."""
+        """The Frobenius norms of the contributions from outside the steps, (number of loss terms,)."""
         return _norms(self.outside, 1)
 
     def table(self) -> Table:
@@ -83,9 +83,9 @@ def bptt_terms(
     Args:
         loss_terms: L_1, L_2, ..., one number each, recorded; or a dict of them by time step; or a whole loss, which is
             then the only term.
-        parameter: a leaf that they were made of.
-        reduce: what to keep of each term, ``np.linalg.norm`` for instance, instead of all of it: there are T² terms,
-            each as large as the parameter.
+        parameter: a leaf on which they depend.
+        reduce: a function of each term, such as ``np.linalg.norm``, whose result is kept instead of the term: there
+            are T² terms, each as large as the parameter.
 
     Returns:
         The table of terms. Its sum is the gradient of the sum of the loss terms.

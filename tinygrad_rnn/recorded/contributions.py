@@ -12,13 +12,13 @@ from ..autodiff.tensor import Tensor
 
 
 class Contributions:
-    """The gradient of one parameter as the sum of what it got from each step.
+    """The gradient of one parameter as the sum of the contributions of each step.
 
     Attributes:
-        steps: step -> the sum of its contributions, loops inside the step included. None stands for what is outside the
-            steps.
-        magnitude: the sum of the largest elements of all contributions: the rounding error of the gradient is a small
-            multiple of this number's, however much of it cancels.
+        steps: for each step, the sum of its contributions, loops inside the step included. The key None stands for
+            everything outside the steps.
+        magnitude: the sum of the largest elements of all contributions. The rounding error of the gradient is a small
+            multiple of the rounding error of this number, however much cancels.
     """
 
     def __init__(self) -> None:
@@ -53,8 +53,8 @@ def contributions_by_step(
 
     Args:
         loss: the root.
-        parameters: its leaves by name.
-        gradient: the cotangent to start with; may be left out for one number.
+        parameters: its leaves, by name.
+        gradient: the cotangent to start with; it may be left out if the loss is one number.
 
     Example:
         >>> import numpy as np

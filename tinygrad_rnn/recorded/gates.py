@@ -14,17 +14,17 @@ from .landmarks import Landmarks, between, label_of
 def gate_columns(landmarks: Landmarks, parameter: Tensor, steps: int = 8) -> dict[str, np.ndarray]:
     """The columns of a parameter from which each labelled value of a step is computed directly.
 
-    Directly means: not through another labelled value, nor through a state. The columns are those in which the gradient
-    of the value isn't zero, at one of the first ``steps`` steps at least (zeros in an input hide a column).
+    Directly means: not through another labelled value, nor through a state. A column belongs to a value if its gradient
+    isn't zero in at least one of the first ``steps`` steps (zeros in an input hide a column).
 
     Args:
-        landmarks: of the loss.
+        landmarks: the landmarks of the loss.
         parameter: a leaf; its last axis holds the gates side by side.
-        steps: how many steps to look at.
+        steps: the number of steps to look at.
 
     Returns:
-        The name of each gate with a mask over the last axis; only gates that share no column with another, and only
-        if there are several. In the order of their columns.
+        The name of each gate with a mask over the last axis, in the order of their columns. Only gates that share no
+        column with another are returned, and only if there are several.
 
     Example:
         >>> import numpy as np

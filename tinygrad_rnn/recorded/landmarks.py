@@ -1,6 +1,6 @@
 """The named values of a model in a recorded graph: states, outputs, gates, by step and layer.
 
-Everything here reads the scopes and labels that were written when the nodes were made; nothing is guessed from the
+Everything here is read from the scopes and labels that were set when the nodes were made; nothing is guessed from the
 shape of the graph.
 """
 
@@ -40,13 +40,13 @@ class Landmarks:
         """The value of this name at a step; None if there is none.
 
         Args:
-            name: what it was labelled, "h".
-            step: at which step; None for one outside the steps.
-            layer: of which layer; None where no other layer has such a value.
+            name: its label, such as "h".
+            step: its step; None for a value outside the steps.
+            layer: its layer; may be None if only one layer has such a value.
             role: "state", "output", "input" or "value"; None for any.
 
         Raises:
-            ValueError: there are several, and nothing says which.
+            ValueError: there are several such values.
         """
         return _the_only(self.find_all(name, step, layer, role), name, step)
 
@@ -61,11 +61,11 @@ class Landmarks:
 
         Args:
             name: "h", "c", ...
-            step: at which step.
-            layer: of exactly this layer; None is the one that was given no name.
+            step: its step.
+            layer: exactly this layer; None stands for the layer without a name.
 
         Raises:
-            ValueError: there are several, as of two loops that were given no layer.
+            ValueError: there are several, for example from two loops without a layer name.
         """
         return _the_only(list(dict.fromkeys(self._states.get(layer, {}).get(name, {}).get(step, ()))), name, step)
 
@@ -90,7 +90,7 @@ class Landmarks:
     def order(self, layer: Layer) -> list[int]:
         """The steps of a layer in the order in which they were taken, after the initial state: 0, T, ..., 1 in reverse.
 
-        Of a layer without states, in the order of their numbers.
+        For a layer without states, the steps are in the order of their numbers.
         """
         if layer not in self._orders:
             first: dict[int, int] = {}
@@ -103,7 +103,7 @@ class Landmarks:
         return self._orders[layer]
 
     def step_after(self, layer: Layer, step: int, by: int = 1) -> int | None:
-        """The step that was taken so many steps after another one; None if there is none."""
+        """The step that was taken this number of steps after another one; None if there is none."""
         order = self.order(layer)
         place = order.index(step) + by if step in order else -1
         return order[place] if 0 <= place < len(order) else None
@@ -123,7 +123,7 @@ def _the_only(found: list[Node], name: str, step: int | None) -> Node | None:
 
 
 def label_of(node: Any, *roles: str) -> Label | None:
-    """The label of one of these roles that a value bears; the latest, if it bears several."""
+    """The label of a value in one of these roles; the latest, if it has several."""
     return next((label for label in reversed(getattr(node, "labels", ())) if label.role in roles), None)
 
 
@@ -138,7 +138,7 @@ def with_constants(nodes: Iterable[Node]) -> list[Node]:
 def between(roots: Sequence[Node], targets: Iterable[Node]) -> list[Node]:
     """The nodes on paths from ``roots`` down to ``targets``, both included, latest first.
 
-    Nothing that was recorded before the first target is looked at, so the cost is that of the piece, not of the graph.
+    Nodes recorded before the first target aren't visited, so the cost is that of the piece, not of the whole graph.
     """
     ends = set(targets)
     first = min((node.serial for node in ends), default=0)

@@ -1,9 +1,9 @@
 """A recorded loss, cut into the terms of its steps.
 
-A loss over a sequence is often recorded as one product over all steps, not as a list of terms L_t. Still, all of it
-that depends on the recurrence does so through values made at some step. So the cotangents with which the backward walk
-*enters* the steps can be kept apart by the step where they enter: from those of step t flows the gradient of L_t, and
-all together are the gradient of L.
+A loss over a sequence is often recorded as one product over all steps, not as a list of terms L_t. Still, the loss
+depends on the recurrence only through values made at some step. So the cotangents with which the backward walk *enters*
+the steps can be separated by the step where they enter: those of step t carry the gradient of L_t, and all together
+carry the gradient of L.
 """
 
 from __future__ import annotations

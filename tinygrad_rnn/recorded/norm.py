@@ -6,7 +6,7 @@ import numpy as np
 
 
 def norm(a: np.ndarray) -> float:
-    """The Euclidean norm of all elements; of tiny and huge ones too, whose squares would leave the range of floats.
+    """The Euclidean norm of all elements, also of tiny and huge ones whose squares would leave the range of floats.
 
     Example:
         >>> norm(np.array([3e-200, 4e-200]))

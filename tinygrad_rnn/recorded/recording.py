@@ -1,8 +1,8 @@
 """A loss that autograd recorded, with its parameters by name.
 
-A loss comes as a function of the parameters, as a model that gives its loss, or already recorded. Whichever it is, here
-it becomes one thing: a root Tensor, a leaf for every parameter, and a way to evaluate the loss elsewhere, for the
-finite-difference referee.
+A loss comes as a function of the parameters, as a model that returns its loss, or already recorded. Here each form
+becomes the same thing: a root Tensor, a leaf for every parameter, and a way to evaluate the loss at other values, for
+the finite-difference referee.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Recording:
 
     Attributes:
         loss: the root, one number.
-        terms: the loss terms by time step, if the loss came as these; their sum is the loss.
+        terms: the loss terms by time step, if the loss came as terms; their sum is the loss.
         parameters: the leaf of each parameter, by name.
-        tree: the parameters as the user holds them (dict, NamedTuple, ...): what a manual function is called with.
-        data: what the loss function is called with besides.
+        tree: the parameters as the user holds them (dict, NamedTuple, ...), the first argument of a manual function.
+        data: the further arguments of the loss function.
         function: the loss as a function ``function(tree, *data)``; None if it came recorded.
     """
 
@@ -54,7 +54,7 @@ class Recording:
             raise ValueError(
                 f"compare: the loss has shape {loss.shape}, and must be one number: sum it, or take a mean"
             )
-        place = expanded(loss)  # what stands for many nodes can't be looked into
+        place = expanded(loss)  # a node that stands for many can't be looked into
         self.loss = place[loss]
         self.terms = {t: place[term] for t, term in self.terms.items() if term in place}
         self.parameters = dict(parameters)
@@ -98,7 +98,7 @@ class Recording:
         }
 
     def arguments(self, values: Mapping[str, np.ndarray]) -> Any:
-        """Parameter values, arranged as the user holds the parameters."""
+        """Parameter values, in the user's own tree."""
         return unflatten(self.tree, iter([values[name] for name in self.parameters]))
 
     def evaluate(self, values: Mapping[str, np.ndarray]) -> float:
@@ -116,8 +116,8 @@ class Recording:
     def stopped(self) -> dict[Node, Change]:
         """The changes that make detached values follow their sources when the recording is run again.
 
-        A detached Tensor shares its array with the Tensor that it was made of; where that is part of the recording, the
-        two are known to be one.
+        A detached Tensor shares its array with its source. So if the source is part of the recording, it is found by
+        its array.
         """
         made = {id(node._data): node for node in self.nodes}  # type: ignore[attr-defined]
         found: dict[Node, Change] = {}
@@ -135,7 +135,7 @@ class Recording:
     def opened(self) -> Recording:
         """The same recording, in which the labelled constants (inputs, the initial state) require gradients as well.
 
-        A derivation names ∂L/∂x_t and ∂L/∂s_0 even where training has no use for them.
+        A derivation names ∂L/∂x_t and ∂L/∂s_0 even if training doesn't need them.
         """
         leaves_of_it: dict[Any, Any] = {leaf: leaf for leaf in self.parameters.values()}
         for node in with_constants(self.nodes):
@@ -151,7 +151,7 @@ class Recording:
 
 
 def _following(sources: Mapping[Node, Node], node: Any, known: Mapping[Node, Any]) -> Any:
-    """A node run again, on the new values of what its constants were detached from."""
+    """The result of running a node again, on the new values of the sources from which its constants were detached."""
     return run_again(node, {**known, **{given: known[source] for given, source in sources.items()}})
 
 
@@ -162,7 +162,7 @@ def _terms(loss: Any) -> dict[int, Tensor]:
 
 
 def _total(loss: Any) -> Any:
-    """The total of a loss, which may come as a list of terms or a dict of them by step."""
+    """The total of a loss, which may be given as a list of terms or as a dict of terms by step."""
     parts = _terms(loss)
     return sum(parts.values()) if parts else loss
 
@@ -173,13 +173,13 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     Args:
         autograd: a function ``loss(parameters, *data)``; a Module that gives its loss when called with the data; or a
             recorded loss. A loss may also be given as its terms: a list L_1, L_2, ..., or a dict of them by step.
-        parameters: for a function their values, as a dict, NamedTuple or any tree of arrays, or the Module that it is
-            called with; for a recorded loss the leaves, as a dict or a Module (by default every leaf that it was made
-            of, by name).
+        parameters: for a function, their values, as a dict, NamedTuple or any tree of arrays, or the Module that it is
+            called with; for a recorded loss, the leaves, as a dict or a Module (by default every leaf behind the loss,
+            by name).
         data: further arguments.
 
     Raises:
-        TypeError: it is none of these, or parameters are missing or have no names.
+        TypeError: ``autograd`` is none of these, or parameters are missing or have no names.
     """
     if isinstance(autograd, Tensor) or _terms(autograd):
         tree = _own_leaves(_total(autograd)) if parameters is None else parameters

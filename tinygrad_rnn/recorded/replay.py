@@ -5,8 +5,8 @@ order, the operations can simply be called again. So a loss that was recorded on
 finite-difference referee needs no function to call.
 
 Called with arrays, ``replay`` computes values; called with Tensors, the operations record a new graph, since a
-primitive dispatches as NumPy's functions do. What was constant stays as it was: a detached value, a mask, the branch
-that ``np.where`` took. The replayed function has the derivative that the backward pass takes.
+primitive dispatches as NumPy's functions do. Constants stay unchanged: a detached value, a mask, the branch that
+``np.where`` took. So the derivative of the replayed function is the one that the backward pass computes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..autodiff.graph import Node, ancestors
 from ..autodiff.scope import context, enable_grad
 from ..autodiff.tensor import Tensor
 
-# What runs in place of a node's own operation: (node, the new value of every node so far) -> its new value.
+# A replacement for a node's own operation: (node, the new value of every node so far) -> its new value.
 Change = Callable[[Any, Mapping[Node, Any]], Any]
 
 
@@ -28,13 +28,13 @@ def replay(
     """Run the graph behind ``root`` again.
 
     Args:
-        root: what was recorded, not freed; one or several.
-        values: for some nodes, leaves or not, what to put in their place: arrays, or Tensors to record a new graph. A
-            node that required no gradient when it was used counts as well (an initial state).
-        changes: for some nodes, what to run instead of their operation.
+        root: one or several recorded Tensors, whose graph isn't freed.
+        values: new values for some nodes, leaves or not: arrays, or Tensors to record a new graph. Nodes that required
+            no gradient when they were used (an initial state) are allowed, too.
+        changes: for some nodes, a function to run instead of their operation.
 
     Returns:
-        The new value of every node that leads from a leaf that requires a gradient to ``root``. New Tensors keep the
+        The new value of every node on a path to ``root`` from a leaf that requires a gradient. New Tensors keep the
         scope and the labels of the nodes that they stand for.
 
     Raises:
@@ -68,7 +68,7 @@ def replay(
 
 
 def replaced_since(nodes: Iterable[Node]) -> dict[Node, Any]:
-    """The values that leaves had when nodes were recorded, of those whose data was replaced since (by an update).
+    """The values that leaves had when nodes were recorded, for leaves whose data was replaced since (by an update).
 
     Example:
         >>> import numpy as np
@@ -128,7 +128,7 @@ def _expansion(node: Any, known: Mapping[Node, Any]) -> Any:
 def run_again(node: Any, known: Mapping[Node, Any]) -> Any:
     """The result of a recorded operation on the new values of its arguments, or the old values where none is new.
 
-    What is recorded anew keeps its constants as the Tensors that they were, since these may bear labels (x_t, s_0).
+    A new recording keeps the original Tensors of its constants, since these may have labels (x_t, s_0).
     """
     arguments = [
         known[given] if isinstance(given, Node) and given in known else array
