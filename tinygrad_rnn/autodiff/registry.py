@@ -39,7 +39,7 @@ OVERRIDES: dict[Callable[..., Any], Callable[..., Any]] = {}
 # class -> what runs a primitive on arguments of that class, ``run(primitive, args)``: a way around NumPy's protocol.
 DIRECT: dict[type, Callable[[Any, tuple[Any, ...]], Any]] = {}
 
-# Functions whose result carries no gradient anywhere (comparisons, argmax, ...): they give plain arrays.
+# Functions whose result carries no gradient anywhere (comparisons, argmax, ...): they return plain arrays.
 PLAIN: set[Callable[..., Any]] = set()
 
 

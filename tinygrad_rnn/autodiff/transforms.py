@@ -134,7 +134,7 @@ def value_and_grad(
 
     Returns:
         A function of the same arguments that returns ``(value, gradient)``; the gradient is shaped as the argument,
-        or is a tuple of such if ``argnums`` is a sequence.
+        or is a tuple of gradients if ``argnums`` is a sequence.
 
     Example:
         >>> import numpy as np

@@ -140,9 +140,7 @@ def add_encoding(parser: argparse.ArgumentParser) -> None:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """Add the option ``--seed``."""
-    parser.add_argument(
-        "--seed", type=whole(0), default=0, help="seed of everything random (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=whole(0), default=0, help="seed of everything random (default: %(default)s)")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

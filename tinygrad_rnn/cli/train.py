@@ -244,7 +244,7 @@ def resumed(
     if text is not None:
         changed.insert(0, "the text")
     if changed:
-        raise Complaint(f"a run that goes on keeps what it was begun with; leave out {', '.join(changed)}.")
+        raise Complaint(f"a resumed run keeps its settings; leave out {', '.join(changed)}.")
     return settings, vocabulary, symbols
 
 

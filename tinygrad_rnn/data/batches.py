@@ -179,8 +179,7 @@ class StreamBatches(Epochs):
     The text is cut into B streams of equal length. Each batch advances along all of them by T symbols,
     so each stream's state can be carried from one batch into the next (``batch.continues``), and
     truncated BPTT loses nothing but gradients. The target of every symbol is the one after it. At the
-    end of the text fewer than B symbols are left over; the last
-    batch of an epoch may be shorter than T.
+    end of the text fewer than B symbols are left over; the last batch of an epoch may be shorter than T.
 
     Args:
         symbols: the text as numbers, shape (N,): from a vocabulary, or mapped from a file.

@@ -179,7 +179,7 @@ class Vocabulary(ABC):
 
         Args:
             pieces: the consecutive pieces of one text, such as
-                ``stream_text`` gives them.
+                ``stream_text`` yields them.
 
         Yields:
             The numbers of some symbols at a time, in order.

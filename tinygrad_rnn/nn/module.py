@@ -150,8 +150,8 @@ class Module:
     def summary(self, *inputs: Any) -> Summary:
         """Return the layers of the model as a table: their parameters' shapes, and how many there are, with the count.
 
-        *inputs: arguments of ``forward``, if the shapes of inputs and outputs are to be shown.
-            *inputs: what ``forward`` takes, if the shapes that go in and come out are to be shown.
+        Args:
+            *inputs: arguments of ``forward``, if the shapes of inputs and outputs are to be shown.
 
         Example:
             >>> import numpy as np

@@ -27,23 +27,23 @@ class Optimizer:
     """The base of all optimisers. A subclass writes ``updated``.
 
     Args:
-        parameters: what to update, as ``module.parameters()`` gives it; or groups, dicts with such a list as "params"
-            and options of their own, for example ``{"params": [...], "lr": 0.1}``.
-        **options: for all groups that don't say otherwise.
+        parameters: the parameters, as ``module.parameters()`` returns them; or groups, dicts with such a list as
+            "params" and options of their own, for example ``{"params": [...], "lr": 0.1}``.
+        **options: the options of all groups that don't set their own.
 
     Attributes:
         param_groups: the groups, dicts of "params" and every option; a schedule changes their "lr".
-        state: what is remembered for each parameter.
+        state: the rule's memory for each parameter.
         executor: "numpy", which runs ``updated`` as it is written; set to "numba", everything that it does becomes one
             pass of machine code through each parameter, with the same results to rounding. ``fit`` sets it while it
             trains, if that is the executor of the model.
 
     Raises:
-        ValueError: nothing to update; a parameter in two groups; an option that makes no sense.
-        TypeError: something that isn't a parameter.
+        ValueError: there are no parameters; a parameter is in two groups; an option makes no sense.
+        TypeError: an object isn't a parameter.
 
     Warns:
-        UserWarning: parameters start with the same random numbers, as they were made with the same seed.
+        UserWarning: parameters start with the same random numbers, because they were made with the same seed.
     """
 
     def __init__(self, parameters: Parameters, **options: Any) -> None:
@@ -75,7 +75,7 @@ class Optimizer:
         """Take in more parameters.
 
         Args:
-            group: "params", a Tensor or several, and any options; the others are as for all groups.
+            group: a dict of "params", a Tensor or several, and any options; the others are those of all groups.
         """
         unknown = group.keys() - {"params", *self.defaults}
         if unknown:
@@ -96,7 +96,7 @@ class Optimizer:
         self.param_groups.append(whole)
 
     def _check(self, option: str, value: Any) -> None:
-        """Refuse options that make no sense."""
+        """Raise ValueError for options that make no sense."""
         if option == "betas":
             if np.shape(value) != (2,) or not _are_numbers(value) or not all(0 <= beta < 1 for beta in value):
                 raise ValueError(f"{self.name}: betas are two, from 0 up to but not including 1, not {value}")
@@ -104,7 +104,7 @@ class Optimizer:
             raise ValueError(f"{self.name}: {option}={value} makes no sense; use a number that isn't negative")
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Set all gradients to None."""
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -124,13 +124,13 @@ class Optimizer:
                             f"{type(self).__name__}: the gradient of {parameter.name or 'a parameter'}, of shape "
                             f"{parameter.shape}, has the shape {np.shape(g)}: broadcasting it would hide a mistake"
                         )
-                    is_first = parameter not in self.state  # then there is nothing to remember yet
+                    is_first = parameter not in self.state  # the state is empty at first
                     state = self.state.setdefault(parameter, {})
                     if in_one_pass is None or is_first or not in_one_pass.update(parameter, g, state, group):
                         parameter.data = self.updated(parameter.numpy(), g, state, group)
 
     def _in_one_pass(self) -> OnePass | None:
-        """The machine code for a step, if it is asked for."""
+        """The machine code for a step, if ``executor`` asks for it."""
         if self.executor not in ("numpy", "numba"):
             raise ValueError(f"{self.name}: executor is 'numpy' or 'numba', not {self.executor!r}")
         if self.executor == "numpy":
@@ -145,20 +145,20 @@ class Optimizer:
         return OnePass(self.updated, is_pure=type(self).updated.__module__.startswith(f"{__package__}."))
 
     def updated(self, value: np.ndarray, gradient: np.ndarray, state: dict[str, Any], group: Group) -> np.ndarray:
-        """The new value of one parameter; subclasses write it.
+        """The new value of one parameter; subclasses define it.
 
         Args:
-            value: the old one; not to be written to.
+            value: the old value; not to be written to.
             gradient: its gradient; not to be written to.
-            state: what is remembered for this parameter; empty at first.
-            group: the options.
+            state: the rule's memory for this parameter; empty at first.
+            group: the options of the parameter's group.
         """
         raise TypeError(f"{self.name} has no updated() method: write how a parameter changes")
 
     # --- state in and out --------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """The state needed to go on later: "state" by the parameter's number, and "param_groups" with the numbers.
+        """The state for continuing later: "state" by the parameter's number, and "param_groups" with the numbers.
 
         Everything in it is a copy: arrays, numbers, lists and dicts.
         """
@@ -167,14 +167,14 @@ class Optimizer:
         return copy.deepcopy({"state": {numbers[p]: s for p, s in self.state.items()}, "param_groups": groups})
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from a saved state; all or, if something is wrong, nothing of it.
+        """Continue from a saved state; if something in it is wrong, nothing changes.
 
         Args:
-            saved: as ``state_dict()`` gives it, of an optimiser of the same kind over parameters of the same shapes in
-                the same order. A number that became a string on the way (JSON does that) is understood.
+            saved: a result of ``state_dict()``, of an optimiser of the same kind over parameters of the same shapes in
+                the same order. A number that became a string on the way (JSON does that) is converted.
 
         Raises:
-            ValueError: it doesn't fit.
+            ValueError: the state doesn't fit.
         """
         saved = copy.deepcopy(dict(saved))
         parameters = self.parameters

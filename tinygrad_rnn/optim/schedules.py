@@ -1,7 +1,7 @@
 """Schedules of the learning rate over the course of training.
 
-A schedule is a rule, ``rate(base, n)``: the learning rate after n steps of the schedule, from the one that the
-optimiser began with. ``schedule.step()`` counts and sets the rate of every group.
+A schedule is a rule, ``rate(base, n)``: the learning rate after n steps of the schedule, where ``base`` is the
+optimiser's first learning rate. ``schedule.step()`` counts and sets the rate of every group.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from .optimizer import Optimizer
 
 
 class Schedule:
-    """The base of the schedules that depend on the number of steps alone. A subclass writes ``rate``.
+    """The base of the schedules that depend on the number of steps alone. A subclass defines ``rate``.
 
     Args:
-        optimizer: whose groups get the rates; what their rate is now is the base.
+        optimizer: the optimiser whose groups get the rates; their present rate is the base.
 
     Attributes:
-        last_epoch: how many steps were counted (an epoch or an update each: as you call it).
+        last_epoch: the number of steps so far (epochs or updates, as you call ``step``).
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -29,7 +29,7 @@ class Schedule:
         self._set()
 
     def rate(self, base: float, n: int) -> float:
-        """The learning rate after n steps; subclasses write it."""
+        """The learning rate after n steps; subclasses define it."""
         raise TypeError(f"{type(self).__name__} has no rate() method: write the rate after n steps")
 
     def step(self) -> None:
@@ -38,7 +38,7 @@ class Schedule:
         self._set()
 
     def get_last_lr(self) -> list[float]:
-        """The rate of each group as it is now."""
+        """The present rate of each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def _set(self) -> None:
@@ -47,11 +47,11 @@ class Schedule:
             group["lr"] = self.rate(group["initial_lr"], self.last_epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state needed to go on later."""
+        """The state for continuing later."""
         return {"last_epoch": self.last_epoch}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from there; the optimiser's own state holds the rates."""
+        """Continue from a saved state; the rates are in the optimiser's own state."""
         self.last_epoch = int(saved["last_epoch"])
         self._set()
 
@@ -60,7 +60,7 @@ class LambdaLR(Schedule):
     """The base rate times any function of the number of steps.
 
     Args:
-        optimizer: whose rates.
+        optimizer: the optimiser.
         lr_lambda: the function.
 
     Example:
@@ -85,8 +85,8 @@ class StepLR(Schedule):
     """A schedule that multiplies the rate by ``gamma`` every ``step_size`` steps.
 
     Args:
-        optimizer: whose rates.
-        step_size: how many steps.
+        optimizer: the optimiser.
+        step_size: the number of steps between changes.
         gamma: the factor.
 
     Example:
@@ -111,7 +111,7 @@ class ExponentialLR(Schedule):
     """A schedule that multiplies the rate by ``gamma`` at every step.
 
     Args:
-        optimizer: whose rates.
+        optimizer: the optimiser.
         gamma: the factor.
 
     Example:
@@ -134,8 +134,8 @@ class CosineAnnealingLR(Schedule):
     """A learning rate that falls from the base to ``eta_min`` along half a cosine, in ``T_max`` steps, and rises again.
 
     Args:
-        optimizer: whose rates.
-        T_max: how many steps down.
+        optimizer: the optimiser.
+        T_max: the number of steps down.
         eta_min: the lowest rate.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts" (2017), eq. 5.
@@ -162,10 +162,10 @@ class LinearLR(Schedule):
     """Warm-up (or cool-down): the factor on the rate goes from one value to another in a straight line, then stays.
 
     Args:
-        optimizer: whose rates.
-        start_factor: at the first step.
-        end_factor: after ``total_iters`` steps.
-        total_iters: how many steps.
+        optimizer: the optimiser.
+        start_factor: the factor at the first step.
+        end_factor: the factor after ``total_iters`` steps.
+        total_iters: the number of steps from one to the other.
 
     Example:
         >>> import tinygrad_rnn as tr
@@ -194,7 +194,7 @@ class SequentialLR(Schedule):
     """A sequence of schedules, one after another: warm-up, then cosine, for instance.
 
     Args:
-        optimizer: whose rates.
+        optimizer: the optimiser.
         schedulers: the schedules, of the same optimiser. Each counts from 0 when its turn comes.
         milestones: the steps at which the second, the third, ... take over.
 
@@ -224,13 +224,13 @@ class ReduceLROnPlateau:
     """A schedule that lowers the rate when a measured quantity (the validation loss) stops improving.
 
     Args:
-        optimizer: whose rates.
+        optimizer: the optimiser.
         mode: "min" if less is better, "max" if more is.
-        factor: what the rate is multiplied by.
-        patience: how many steps without improvement are borne.
-        threshold: how much better counts as better.
-        threshold_mode: "rel", as a part of the best value so far; or "abs".
-        cooldown: how many steps after lowering the rate are not counted.
+        factor: the factor on the rate.
+        patience: the number of steps without improvement before the rate is lowered.
+        threshold: the smallest change that counts as an improvement.
+        threshold_mode: "rel" if the threshold is a share of the best value so far; or "abs".
+        cooldown: the number of steps after lowering the rate that are not counted.
         min_lr: the lowest rate.
         eps: smaller changes of the rate are not made.
 
@@ -294,14 +294,14 @@ class ReduceLROnPlateau:
         return sign * metric < sign * self.best - margin
 
     def get_last_lr(self) -> list[float]:
-        """The rate of each group as it is now."""
+        """The present rate of each group."""
         return [group["lr"] for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        """The state needed to go on later."""
+        """The state for continuing later."""
         return {name: getattr(self, name) for name in ("best", "bad_steps", "resting", "last_epoch")}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Go on from there; the optimiser's own state holds the rates."""
+        """Continue from a saved state; the rates are in the optimiser's own state."""
         for name in self.state_dict():
             setattr(self, name, saved[name])

@@ -23,7 +23,7 @@ class Carried:
     """The state that a model carries from batch to batch, for each part of a batch.
 
     Args:
-        sharing: how batches are cut.
+        sharing: the division of batches into parts.
         ranks: the processes.
         state_of: returns the state after a batch that the model reads from a fresh state, without a trace in the run.
 

@@ -106,7 +106,7 @@ class Checkpoints:
 
         Raises:
             ValueError: there are some, but all are damaged.
-            OSError: one can't be read.
+            OSError: a checkpoint can't be read.
         """
         problems = []
         for step, path in self._found():

@@ -79,7 +79,7 @@ def as_loss(given: Any, *, batch_first: bool = False) -> Loss:
         raise TypeError("fit: this is an optimiser in the loss's place: fit(model, data, loss, optimizer, ...)")
     elif not callable(given) or _library_of(given):
         raise TypeError(
-            f"fit: the loss is a function of (prediction, targets) that gives one number, such as nn.mse, or a name "
+            f"fit: the loss is a function of (prediction, targets) that returns one number, such as nn.mse, or a name "
             f"({', '.join(LOSSES)}), not {_shown(given)}"
         )
     else:
@@ -151,7 +151,7 @@ def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
             metric = _named("metric", metric, METRICS)
         if not callable(metric) or _library_of(metric):
             raise TypeError(
-                f"fit: the metric {name!r} is a function of (prediction, targets) that gives one number, or a name "
+                f"fit: the metric {name!r} is a function of (prediction, targets) that returns one number, or a name "
                 f"({', '.join(METRICS)}), not {_shown(metric)}"
             )
         found[str(name)] = _told(metric, batch_first)

@@ -1,4 +1,4 @@
-"""``evaluate``: how a model does on data that it doesn't learn from."""
+"""``evaluate``: the loss of a model on data that it doesn't learn from."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = c
         model: the model.
         data: batches; or inputs and targets, ``(X, y)``, as ``fit`` takes them.
         loss: ``loss(prediction, targets)``, a mean over the targets; or its name.
-        predict: how the model is called.
+        predict: the call of the model, as in ``fit``.
 
     Returns:
         The mean over all targets: each batch is weighted by its number of targets.

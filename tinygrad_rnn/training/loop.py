@@ -117,7 +117,7 @@ def fit(
             callback with ``close`` is closed at its end.
         generators: random generators that your own code draws from while it trains, to be saved with the run. Those of
             the data, and those that are attributes of the model's modules, are saved anyway.
-        predict: how the model is called with a batch and a state; see ``training.predict``.
+        predict: a function that calls the model with a batch and a state; see ``training.predict``.
         executor: the executor of the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
             ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
             after some seconds for compiling, also in the optimiser's update; "jax", on JAX's devices; None: don't
@@ -197,7 +197,7 @@ def fit(
         _check_parameters(model, updating)
         measured = Metrics(as_metrics(metrics, batch_first=first))
         if measured.names and whole_step:
-            raise ValueError("fit: metrics look at every prediction, which whole_step=True gives none of; leave it out")
+            raise ValueError("fit: metrics need every prediction, and whole_step=True returns none; leave it out")
         every: dict[str, Any] = {"every": validate_every, "patience": patience, "min_improvement": min_improvement}
         every |= {"metrics": measured, "weight": weight}
         return Run(
