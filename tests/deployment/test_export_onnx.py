@@ -166,7 +166,7 @@ def test_what_has_no_form_is_refused_by_name_and_nothing_is_written(tmp_path: An
 
 def test_without_onnx_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(ImportError, match=r'pip install "tinygrad_rnn\[onnx\]"'):
+    with pytest.raises(ImportError, match=r'pip install .*\[onnx\]"'):
         tr.export_onnx(nn.GRU(N, D), tmp_path / "model.onnx", normal(7, 5, N))
 
 

@@ -24,6 +24,7 @@ RNG = np.random.default_rng(0)
 SEQUENCES = [RNG.normal(size=(n, 3)) for n in RNG.integers(5, 15, size=41)]  # two batches of 20, and one of 1
 SUMS = np.array([[s.sum()] for s in SEQUENCES])
 CLASSES = [RNG.integers(0, 4, size=len(s)) for s in SEQUENCES]
+ONE_IN_SIX = np.where(np.arange(41) % 6, -100, np.arange(41) % 4)  # the others don't count
 SYMBOLS = RNG.integers(6, size=403)
 
 
@@ -42,8 +43,8 @@ def summed_squares(prediction: Any, targets: Any) -> Any:
     return ((prediction - targets) ** 2).sum()
 
 
-def adder(**options: Any) -> nn.Module:
-    return nn.ManyToOne(nn.GRU(3, 8, seed=0, **F64, **options), 1, seed=1, **F64)
+def adder(classes: int = 1) -> nn.Module:
+    return nn.ManyToOne(nn.GRU(3, 8, seed=0, **F64), classes, seed=1, **F64)
 
 
 def tagger() -> nn.Module:
@@ -75,6 +76,19 @@ RUNS: dict[str, Any] = {
         lambda prediction, targets: nn.cross_entropy(prediction, targets, ignore_index=9),
         {"weight": lambda batch: int((batch.targets != 9).sum())},
     ),
+    "parts in which no target counts": lambda: (
+        adder(classes=4),
+        Batches(SEQUENCES, ONE_IN_SIX, batch_size=6),
+        "cross_entropy",
+        {"validation": Batches(SEQUENCES[:12], ONE_IN_SIX[:12], batch_size=6)},
+    ),
+    "weights of classes": lambda: (
+        tagger(),
+        tags(9),
+        partial(nn.cross_entropy, ignore_index=9, weight=[1.0, 2.0, 3.0, 4.0], label_smoothing=0.1),
+        {"validation": tags(9, batch_size=7, rng=None)},
+    ),
+    "a sum of one's own": lambda: (adder(), sums(), summed_squares, {"weight": "sum", "clip_norm": 1.0}),
     "batch first": lambda: (
         nn.ManyToMany(nn.RNN(3, 6, batch_first=True, seed=0, **F64), 4, seed=1, **F64),
         tags(9, batch_first=True, bucketed=True),
@@ -157,6 +171,10 @@ def happens(name: str, communicator: Any, folder: Path) -> None:
     elif name == "stop":
         _, history = go(callbacks=[At(7, last, lambda run: run.stop("enough"))])
         say(rank, history.step, history.stopped)
+    elif name == "callbacks of one":
+        calls = [At(7, last, lambda run: run.stop("enough"))] if rank == last else []
+        _, history = train("a stream", communicator, callbacks=calls)
+        say(rank, history.step, history.stopped)
     elif name == "clock":
         _, history = go(steps=None, seconds=0.2)
         say(rank, history.step, history.stopped)
@@ -183,15 +201,25 @@ def happens(name: str, communicator: Any, folder: Path) -> None:
         go(steps=8, callbacks=[At(6, 0, lambda run: setattr(checkpoints, "save", full))], checkpoints=checkpoints)
     elif name.startswith("other "):
         model, data, loss, options = RUNS["last batch of one"]()
-        options = {}
+        options: dict[str, Any] = {}
+        if name == "other dropout":
+            model = nn.Sequential(model, nn.Dropout(0.5 if rank == last else 0.25, seed=5))
         if rank == last:
-            if name == "other weights":
+            if name == "other loss":
+                loss = nn.l1
+            elif name == "other checkpoints":
+                options = {"checkpoints": folder / "run"}
+            elif name == "other weights":
                 model.readout.b.data = model.readout.b.data + 1e-12
             elif name == "other data":
                 data = Batches(SEQUENCES, SUMS + 1e-9, batch_size=20, rng=0)
             elif name == "other settings":
                 options = {"clip_norm": 2.0}
         optimizer = optim.SGD(model.parameters(), lr=0.2 if (name, rank) == ("other optimiser", last) else 0.1)
+        if name == "other schedule":
+            options = {"schedule": optim.StepLR(optimizer, 3 if rank == last else 4)}
+        elif name == "other parameters" and rank == last:
+            optimizer = optim.SGD(list(model.parameters())[:-1], lr=0.1)
         fit(model, data, loss, optimizer, steps=3, communicator=communicator, **options)
     elif name == "another loss":
         model, data, *_ = RUNS["last batch of one"]()

@@ -117,10 +117,10 @@ def test_a_writer_that_there_is(tmp_path: Path) -> None:
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
-    with pytest.raises(ImportError, match=r'tensorboardX: pip install "tinygrad_rnn\[tensorboard\]"'):
+    with pytest.raises(ImportError, match=r'tensorboardX: pip install .*\[tensorboard\]"'):
         TensorBoardLogger("board")
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r'pandas: pip install "tinygrad_rnn\[pandas\]"'):
+    with pytest.raises(ImportError, match=r'pandas: pip install .*\[pandas\]"'):
         History().to_frame()
 
 

@@ -69,6 +69,34 @@ def test_parts_in_one_process_make_the_same_update() -> None:
         shared_runs.train("a stream", accumulate=0)
 
 
+@pytest.mark.parametrize("name", ["parts in which no target counts", "weights of classes", "a sum of one's own"])
+@pytest.mark.parametrize("options", [{}, {"executor": "numpy", "whole_step": True}])
+@pytest.mark.filterwarnings("ignore:fit. the whole step isn't compiled")
+def test_parts_count_by_what_the_loss_is_a_mean_over(name: str, options: dict[str, Any]) -> None:
+    whole, history = shared_runs.train(name, **options)
+    parts, again = shared_runs.train(name, accumulate=5, **options)
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(again.validation, history.validation, rtol=1e-10)
+
+
+def test_a_weight_is_a_function_or_a_word() -> None:
+    with pytest.raises(TypeError, match="weight is a function of a batch, or \"sum\", not 'mean'"):
+        shared_runs.train("a sum", weight="mean", accumulate=2)
+
+
+def test_a_few_targets_that_do_not_count_are_noticed() -> None:
+    model, _, _, _ = shared_runs.RUNS["last batch of one"]()
+    xs, targets = np.random.default_rng(0).normal(size=(40, 3, 3)), np.zeros((40, 1))
+    targets[[20, 33]] = np.nan
+
+    def known(prediction: Any, targets: Any) -> Any:
+        counts = ~np.isnan(targets)
+        return (((prediction - np.where(counts, targets, 0.0)) * counts) ** 2).sum() / counts.sum()
+
+    with pytest.raises(ValueError, match="no mean over the targets"):
+        fit(model, (xs, targets), known, "sgd", lr=0.1, steps=1, batch_size=40, accumulate=2)
+
+
 def test_a_checkpoint_of_parts_is_one_of_the_whole(tmp_path: Path) -> None:
     whole, _ = shared_runs.train("a stream")
     shared_runs.train("a stream", steps=12, accumulate=3, checkpoints=tmp_path)
@@ -108,6 +136,11 @@ ENDS = {  # what happens -> what is said, the newest checkpoint
     "other data": (r"differ in the data: ", None),
     "other settings": (r"differ in the settings: ", None),
     "other optimiser": (r"differ in the optimiser: SGD \[\{'lr': 0.1", None),
+    "other loss": (r"differ in the loss: mse on rank 0, l1 on rank \d", None),
+    "other dropout": (r"differ in the model's 1: Dropout\(p=0.25\) on rank 0, Dropout\(p=0.5\) on rank \d", None),
+    "other schedule": (r"differ in the schedule: StepLR\(", None),
+    "other parameters": (r"differ in the optimiser: ", None),
+    "other checkpoints": (r"differ in the settings: checkpoints: ", None),
     "another loss": (r"no mean over the targets", None),
     "shared generator": (r"give the model and the data a generator each", None),
 }
@@ -136,6 +169,7 @@ def test_a_killed_process_ends_the_others(ranks: int, tmp_path: Path) -> None:
     ("what", "step", "why"),
     [
         ("stop", 7, "enough"),
+        ("callbacks of one", 7, "enough"),
         ("ctrl-c", 8, "interrupted"),
         ("nan", 1, "diverged"),
         ("clock", None, "0.2 seconds are over"),
@@ -161,7 +195,7 @@ def test_what_is_no_communicator_is_refused() -> None:
 def test_without_mpi4py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     model, data, loss, _ = shared_runs.RUNS["last batch of one"]()
-    with pytest.raises(ImportError, match=r'pip install "tinygrad_rnn\[mpi\]"'):
+    with pytest.raises(ImportError, match=r'pip install .*\[mpi\]"'):
         fit(model, data, loss, optim.SGD(model.parameters(), lr=0.1), steps=1, communicator=object())
     assert nn  # training alone needs none of it
 

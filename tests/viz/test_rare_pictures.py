@@ -70,7 +70,7 @@ def test_attention_is_a_matrix():
 @pytest.mark.parametrize(
     ("call", "module", "said"),
     [
-        (lambda: plot_losses(np.ones(3)), "matplotlib", r'pip install "tinygrad_rnn\[plot\]"'),
+        (lambda: plot_losses(np.ones(3)), "matplotlib", r'pip install .*\[plot\]"'),
         (lambda: to_digraph(draw(elman(2)[0]).scene), "graphviz", 'pip install "graphviz>=0.20"'),
     ],
 )

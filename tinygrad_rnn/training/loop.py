@@ -15,6 +15,7 @@ from ..data import Epochs
 from ..nn import Module
 from ..nn.calling import batch_first
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
+from .alike import facts_of
 from .checkpoints import Checkpoints
 from .choices import (
     as_batches,
@@ -35,7 +36,7 @@ from .prediction import predict as call_model
 from .progress import Progress
 from .ranks import Alone, Ranks
 from .run import Run
-from .sharing import Sharing, Weight, facts_of
+from .sharing import Sharing, Weight
 from .updates import Clipping, Pace
 from .validation import Validation
 
@@ -73,7 +74,7 @@ def fit(
     unit: str = "steps",
     accumulate: int = 1,
     communicator: Any = None,
-    weight: Weight | None = None,
+    weight: Weight | str | None = None,
 ) -> History:
     """Train a model.
 
@@ -137,8 +138,8 @@ def fit(
         communicator: mpi4py's, such as ``MPI.COMM_WORLD``: its processes share each batch, and make the same update as
             one process would, up to rounding; see docs/scale.md. Each process draws different random numbers.
         weight: the weight of a part of a batch, a function of a ``Batch``: the number of targets that its loss is a
-            mean over. By default all targets but the padding and, for a
-            ``functools.partial(loss, ignore_index=...)``, those that are ignored.
+            mean over; or "sum" for a loss that is a sum. By default all targets but the padding and those that the
+            loss ignores: its options, also those of a ``functools.partial``, say so (``ignore_index``, ``weight``).
 
     Returns:
         The history of the run.
@@ -223,9 +224,10 @@ def fit(
     with ranks.together(), ExitStack() as stack:
         run = ranks.everywhere(begin)
         unseen = None if run.validation is None else run.validation.data
-        settings = (limits, run.clipping, schedule_by, validate_every, patience, min_improvement)
-        how = (executor, whole_step, accumulate, resume, run.metrics.names)
-        ranks.check_same(lambda: facts_of(model, run.optimizer, run.data, unseen, *settings, *how))
+        settings = {**numbers, "schedule_by": schedule_by, "executor": executor, "whole_step": whole_step}
+        settings |= {"resume": resume, "checkpoints": checkpoints is not None, "metrics": run.metrics.names}
+        parts = (model, run.optimizer, run.data, unseen, run.loss, run.pace.schedule)
+        ranks.check_same(lambda: facts_of(*parts, settings))
         lengths = many_lengths(executor, run.data, unseen)
         if lengths and (whole_step or layers_to_compile(model)):
             say_not_compiled(run.history, "the model", lengths)

@@ -141,7 +141,7 @@ class OnDevice:
         return found
 
     def _found(self, calls: list[Call]) -> steps.Found:
-        """Make some calls at once, one on each device; a single call runs on the first device."""
+        """Make some calls at once, one on each device; a single call runs on all of them alike."""
         step, reached = self._step(calls[0].prepared, len(calls))
         values = [self._values[self._places[id(a)]] for a in calls[0].prepared.inputs if id(a) in self._places]
         if len(calls) == 1:
@@ -241,14 +241,18 @@ class OnDevice:
         return self._numbers[value]
 
     def _moved(self, a: Any) -> Any:
-        return a if isinstance(a, jax.Array) else to_device(_data(a), self.devices[0])
+        """An array where the weights are: on all devices."""
+        if isinstance(a, jax.Array):
+            return jax.device_put(a, self._everywhere)
+        return to_device(_data(a), self._everywhere)
 
     def _side_by_side(self, parts: Sequence[Any]) -> Any:
         """The arrays of several parts, each on its device, as one array with one more axis."""
         if not all(isinstance(a, jax.Array) for a in parts):
             return to_device(np.stack([_data(a) for a in parts]), self._apart)
         shape = (len(parts), *parts[0].shape)
-        return jax.make_array_from_single_device_arrays(shape, self._apart, [a[None] for a in parts])
+        rows = [jax.device_put(a, device)[None] for a, device in zip(parts, self.devices)]
+        return jax.make_array_from_single_device_arrays(shape, self._apart, rows)
 
     def _states(self, calls: list[Call], found: steps.Found) -> list[Any]:
         """The states after some parts, left on their devices."""

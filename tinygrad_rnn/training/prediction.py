@@ -92,11 +92,18 @@ def totals_of(
             before = states if batch.continues and states else [None] * len(parts)
             states = []
             for (part, share), state in zip(parts, before):
-                value, state = loss_and_state(model, loss, predict, part, state)
+                with np.errstate(**without_targets(share)):
+                    value, state = loss_and_state(model, loss, predict, part, state)
                 states.append(state)
-                totals += count_targets(batch) * share * np.array([float(value), *measured()])
+                if share:
+                    totals += count_targets(batch) * share * np.array([float(value), *measured()])
             weight += count_targets(batch)
     return totals, weight
+
+
+def without_targets(share: float) -> dict[str, Any]:
+    """The ``np.errstate`` for a part of a batch: the loss of one in which no target counts is 0/0, and isn't used."""
+    return {} if share else {"invalid": "ignore", "divide": "ignore"}
 
 
 @contextmanager

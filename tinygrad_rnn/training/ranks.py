@@ -161,7 +161,8 @@ class Ranks(Alone):
             facts: returns the settings that must be the same on all ranks, each as a text, by name.
         """
         by_rank: Sequence[Mapping[str, str]] = self.gather(facts)
-        for name, own in by_rank[0].items():
+        for name in dict.fromkeys(name for facts in by_rank for name in facts):
+            own = by_rank[0].get(name)
             for rank, others in enumerate(by_rank):
                 if others.get(name) != own:
                     raise self.agreed(

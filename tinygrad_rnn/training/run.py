@@ -27,7 +27,7 @@ from .history import History
 from .interrupts import DelayedInterrupt
 from .limits import Limits
 from .metrics import Metrics
-from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state
+from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state, without_targets
 from .progress import Progress
 from .ranks import Alone
 from .sharing import Sharing, is_checked
@@ -153,6 +153,7 @@ class Run:
                 from .on_device import OnDevice  # imported only here, because JAX is an extra
 
                 self._on_device = OnDevice(model, optimizer, clipping, step, devices or 1)
+        self._called_back = False  # whether any process has callbacks
         self._saved_step: int | None = None
         self._weights_before: list[tuple[Any, np.ndarray]] = []
 
@@ -183,7 +184,9 @@ class Run:
         try:
             with DelayedInterrupt() as interrupt, progress:
                 batches = endless(self.data)
-                self._stop_if_done(self.ranks.gather(lambda: self.history.seconds)[0])
+                begun = self.ranks.gather(lambda: (self.history.seconds, bool(self.callbacks)))
+                self._called_back = any(has_callbacks for _, has_callbacks in begun)
+                self._stop_if_done(begun[0][0])
                 while not self.stopped:
                     reports = self._learn_from(next(batches), interrupt)
                     self._stop_if_done(reports[0].seconds)
@@ -220,7 +223,7 @@ class Run:
             self._to_host()
             self.validation.validate(self.model, self.history, self.ranks)
         self.pace.advance(self.history, validating=self.validation is not None)
-        if self.callbacks:
+        if self._called_back:
             self._to_host(gradients=True)
             reasons = self.ranks.gather(self._call_back)
             self.history.stopped = next((reason for reason in reasons if reason is not None), None)
@@ -230,7 +233,7 @@ class Run:
         """The losses and gradients of the parts of a batch that this process has."""
         if is_checked(self.step + 1) and not self.sharing.is_whole:
             self._to_host()
-            self.sharing.check(batch, self._loss_aside)
+            self.sharing.check(batch, self._loss_aside, self.step + 1)
         parts = self.sharing.of(batch)
         befores = self.carried.into(batch, parts)
         self._losses = None if self._on_device is None else self._on_device.compute(parts, befores)
@@ -241,8 +244,11 @@ class Run:
         self.optimizer.zero_grad()
         self.model.zero_grad()  # also those of parameters that the optimiser doesn't update
         for (part, share), before in zip(parts, map(_on_host, befores)):
-            loss, state = self._loss_and_state(part, before)
+            with np.errstate(**without_targets(share)):
+                loss, state = self._loss_and_state(part, before)
             states.append(stop_gradient(state))
+            if not share:
+                continue
             value = float(loss.item())
             total += share * value
             metrics += share * np.array(self.metrics.values)
@@ -420,11 +426,12 @@ class Run:
     def _load(self, state: Mapping[str, Any]) -> None:
         kind, optimizer = state["optimizer"]
         callbacks = self._callbacks_with_state()
+        by_first = self.ranks.rank > 0 and not callbacks  # the first process alone may have callbacks
         if kind != type(self.optimizer).__name__:
             raise ValueError(f"its optimiser is {kind}, not {type(self.optimizer).__name__}")
         for name, saved, own in (
             ("random generators", len(state["generators"]), len(self.generators)),
-            ("callbacks with a state", len(state["callbacks"]), len(callbacks)),
+            ("callbacks with a state", len(state["callbacks"]), len(state["callbacks"] if by_first else callbacks)),
             ("schedules", int(state["schedule"] is not None), int(self.pace.schedule is not None)),
             ("validations", int(state["validation"] is not None), int(self.validation is not None)),
         ):

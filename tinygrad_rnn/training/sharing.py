@@ -7,7 +7,7 @@ a mean over targets. Whether it is such a mean can't be read off a loss, so this
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,13 +17,12 @@ import numpy as np
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, tree_map, unflatten
 from ..data import Batch, Epochs
-from ..nn import Module
-from ..optim import Optimizer
+from ..nn import cross_entropy, nll
 from .prediction import Loss, count_targets
-from .ranks import digest_of
 
 Weight = Callable[[Batch], float]
 SAMPLE = 8  # the number of columns that the check of the shares uses
+SAMPLE_AT_FIRST = 64  # at the first step
 
 
 class Part(NamedTuple):
@@ -46,17 +45,26 @@ class Sharing:
         rank: the number of this process.
         size: the number of processes.
         accumulate: the number of parts that each process computes one after the other.
-        weight: returns the number of targets that a batch's loss is a mean over; None: found from the loss.
+        weight: returns the number of targets that a batch's loss is a mean over; "sum" if the loss is a sum; None: found
+            from the loss.
         loss: the loss.
+
+    Raises:
+        ValueError: there are no parts.
+        TypeError: the weight is something else.
     """
 
-    def __init__(self, data: Epochs, rank: int, size: int, accumulate: int, weight: Weight | None, loss: Loss) -> None:
+    def __init__(
+        self, data: Epochs, rank: int, size: int, accumulate: int, weight: Weight | str | None, loss: Loss
+    ) -> None:
         if accumulate < 1:
             raise ValueError(f"fit: accumulate={accumulate}: a batch has at least one part")
+        if not (weight is None or weight == "sum" or callable(weight)):
+            raise TypeError(f'fit: weight is a function of a batch, or "sum", not {weight!r:.80}')
         self.axes = data.batch_axes
         self.parts = size * accumulate
         self.own = range(rank * accumulate, (rank + 1) * accumulate)
-        self.weight = weight or weight_of(loss, self.axes[1])
+        self.weight = weight if callable(weight) else summed if weight else weight_of(loss, self.axes[1])
 
     @property
     def is_whole(self) -> bool:
@@ -78,27 +86,34 @@ class Sharing:
         return [(first, end) for first, end in cuts if first < end]
 
     def weighed(self, batch: Batch, cuts: Sequence[tuple[int, int]]) -> list[Part]:
-        """The parts of a batch between these columns, with their shares in the loss of all of them together."""
+        """The parts of a batch between these columns, with their shares in the loss of all of them together.
+
+        If no target of any part counts, the parts count alike: their losses say what a mean of nothing is.
+        """
         batches = [columns(batch, self.axes, slice(*cut)) for cut in cuts]
         if self.weight is summed:
             return [Part(part, 1.0) for part in batches]
         weights = [self.weight(part) for part in batches]
         whole = sum(weights)
-        return [Part(part, weight / whole if whole else 0.0) for part, weight in zip(batches, weights)]
+        return [Part(part, weight / whole if whole else 1 / len(batches)) for part, weight in zip(batches, weights)]
 
-    def check(self, batch: Batch, loss_of: Callable[[Batch], float]) -> None:
+    def check(self, batch: Batch, loss_of: Callable[[Batch], float], step: int = 1) -> None:
         """Raise ValueError if the losses of parts, each times its share, don't make the loss of the whole.
 
-        It uses only the first few columns, cut unevenly, so it costs little, and all processes find the same.
+        It uses a few columns from all over the batch, cut unevenly, so it costs little, and all processes find the same.
+        At the first step it uses more: all columns of most batches.
 
         Args:
             batch: a whole batch.
             loss_of: the loss of a batch, without noise, from a fresh state.
+            step: the number of the step.
         """
-        count = min(columns_of(batch, self.axes), SAMPLE)
+        there = columns_of(batch, self.axes)
+        every = -(-there // (SAMPLE_AT_FIRST if step == 1 else SAMPLE))
+        count = len(range(0, there, every)) if there else 0
         if self.is_whole or count < 2:
             return
-        sample = columns(batch, self.axes, slice(count))
+        sample = columns(batch, self.axes, slice(None, None, every))
         cut = max(1, count // 3)
         whole = loss_of(sample)
         together = sum(share * loss_of(part) for part, share in self.weighed(sample, [(0, cut), (cut, count)]) if share)
@@ -107,7 +122,7 @@ class Sharing:
                 f"fit: the loss of {count} sequences is {whole:.6g}, and that of the first {cut} and the others "
                 f"together {together:.6g}: it is no mean over the targets, so its gradients can't be put together from "
                 "parts. Pass weight=, a function of a batch that returns the number of targets that its loss is a mean "
-                "over; or, for a sum, functools.partial(loss, reduction='sum')."
+                "over; or, for a sum, weight=\"sum\" (as functools.partial(loss, reduction='sum') says it too)."
             )
 
 
@@ -117,13 +132,25 @@ def is_checked(step: int) -> bool:
 
 
 def weight_of(loss: Loss, batch_axis: int) -> Weight:
-    """The function for the weight of a batch, from the keywords of a loss made with ``functools.partial``."""
-    keywords = loss.keywords if isinstance(loss, partial) else {}
-    if keywords.get("reduction") == "sum":
+    """The function for the weight of a batch, from a loss's options: those of a ``functools.partial``, or defaults."""
+    options = _options_of(loss)
+    if options.get("reduction") == "sum":
         return summed
-    if keywords.get("ignore_index") is not None:
-        return partial(_count_but, keywords["ignore_index"], batch_axis)
-    return count_targets
+    ignored = options.get("ignore_index")
+    function = loss.func if isinstance(loss, partial) else loss
+    by_class = options.get("weight") if function in (cross_entropy, nll) else None
+    if ignored is None and by_class is None:
+        return count_targets
+    return partial(_weight_of_classes, ignored, by_class, batch_axis)
+
+
+def _options_of(function: Loss) -> dict[str, Any]:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a function without a signature
+        parameters = []
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return defaults | (function.keywords if isinstance(function, partial) else {})
 
 
 def summed(batch: Batch) -> float:
@@ -131,12 +158,16 @@ def summed(batch: Batch) -> float:
     return 1.0
 
 
-def _count_but(ignored: int, batch_axis: int, batch: Batch) -> int:
-    counted = np.asarray(batch.targets) != ignored
+def _weight_of_classes(ignored: int | None, by_class: Any, batch_axis: int, batch: Batch) -> float:
+    """The number of targets that count, or the sum of their classes' weights; all targets that aren't classes count."""
+    targets = np.asarray(batch.targets)
+    if targets.dtype.kind not in "iu":
+        return count_targets(batch)
+    counted = np.ones(targets.shape, bool) if ignored is None else targets != ignored
     if batch.target_lengths is not None:
         by_step = np.moveaxis(counted, batch_axis, 1)  # a view
         by_step &= np.arange(len(by_step))[:, None] < batch.target_lengths
-    return int(counted.sum())
+    return float(counted.sum() if by_class is None else np.asarray(by_class)[targets[counted]].sum())
 
 
 def columns_of(batch: Batch, axes: tuple[int, int]) -> int:
@@ -186,29 +217,3 @@ def with_leaves(like: Any, arrays: Sequence[np.ndarray]) -> Any:
     """A state of the structure of another one, with these arrays for leaves."""
     parts = zip(arrays, leaves(like))
     return unflatten(like, (tensor(array) if isinstance(leaf, Tensor) else array for array, leaf in parts))
-
-
-# --- what all processes must have alike ------------------------------------------------------------------------------
-
-
-def facts_of(
-    model: Module, optimizer: Optimizer, data: Epochs, validation: Epochs | None, *settings: Any
-) -> dict[str, str]:
-    """The settings in which the processes of a run must agree, each as a short text."""
-    groups = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    return {
-        "the version of tinygrad_rnn": sys.modules[__name__.partition(".")[0]].__version__,
-        "NumPy's version": np.__version__,
-        "the model": f"{type(model).__name__} with {[(path, p.shape) for path, p in model.named_parameters()]}",
-        "the weights": digest_of(p.data for p in model.parameters()),
-        "the optimiser": f"{type(optimizer).__name__} {groups}",
-        "the data": _facts_of_data(data),
-        "the validation data": "none" if validation is None else _facts_of_data(validation),
-        "the settings": str(settings),
-    }
-
-
-def _facts_of_data(data: Epochs) -> str:
-    held = (getattr(data, name) for name in ("inputs", "targets", "symbols") if hasattr(data, name))
-    arrays = (array for part in held for array in (part if isinstance(part, (list, tuple)) else [part]))
-    return f"{data.state_dict()}, {digest_of(map(np.asarray, arrays))}"

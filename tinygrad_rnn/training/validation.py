@@ -43,7 +43,7 @@ class Validation:
         predict: Predict,
         *,
         metrics: Metrics | None = None,
-        weight: Weight | None = None,
+        weight: Weight | str | None = None,
         every: int | None = None,
         patience: int | None = None,
         min_improvement: float = 0.0,

@@ -54,9 +54,10 @@ def loss_and_gradients(
         loss = outputs[0]
         cotangents = [jnp.full(loss.shape, share, loss.dtype), *map(jnp.zeros_like, outputs[1:])]
         found = () if passes.backward is None else passes.backward(cotangents, saved).gradients
-        gradients = [found[place] for place in places]
+        counts = share != 0  # else the loss is the mean of nothing, which may be NaN
+        gradients = [jnp.where(counts, found[place], 0) for place in places]
         finite = jnp.all(jnp.stack([jnp.isfinite(g).all() for g in gradients])) if gradients else True
-        numbers = [loss.sum() * share, jnp.logical_not(in_range), jnp.logical_not(finite)]
+        numbers = [jnp.where(counts, loss.sum() * share, 0), jnp.logical_not(in_range), jnp.logical_not(finite)]
         return Found(jnp.stack([jnp.asarray(number, loss.dtype) for number in numbers]), gradients, outputs[1:])
 
     return run
