@@ -45,8 +45,8 @@ class Sharing:
         rank: the number of this process.
         size: the number of processes.
         accumulate: the number of parts that each process computes one after the other.
-        weight: returns the number of targets that a batch's loss is a mean over; "sum" if the loss is a sum; None: found
-            from the loss.
+        weight: returns the number of targets that a batch's loss is a mean over; "sum" if the loss is a sum; None:
+            found from the loss.
         loss: the loss.
 
     Raises:
@@ -100,8 +100,8 @@ class Sharing:
     def check(self, batch: Batch, loss_of: Callable[[Batch], float], step: int = 1) -> None:
         """Raise ValueError if the losses of parts, each times its share, don't make the loss of the whole.
 
-        It uses a few columns from all over the batch, cut unevenly, so it costs little, and all processes find the same.
-        At the first step it uses more: all columns of most batches.
+        It uses a few columns from all over the batch, cut unevenly, so it costs little, and all processes find the
+        same. At the first step it uses more: all columns of most batches.
 
         Args:
             batch: a whole batch.
