@@ -224,7 +224,7 @@ def fit(
     with ranks.together(), ExitStack() as stack:
         run = ranks.everywhere(begin)
         unseen = None if run.validation is None else run.validation.data
-        settings = {**numbers, "schedule_by": schedule_by, "executor": executor, "whole_step": whole_step}
+        settings: dict[str, Any] = {**numbers, "schedule_by": schedule_by, "executor": executor, "whole_step": whole_step}
         settings |= {"resume": resume, "checkpoints": checkpoints is not None, "metrics": run.metrics.names}
         parts = (model, run.optimizer, run.data, unseen, run.loss, run.pace.schedule)
         ranks.check_same(lambda: facts_of(*parts, settings))
