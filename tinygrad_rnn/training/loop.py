@@ -224,8 +224,9 @@ def fit(
     with ranks.together(), ExitStack() as stack:
         run = ranks.everywhere(begin)
         unseen = None if run.validation is None else run.validation.data
-        settings: dict[str, Any] = {**numbers, "schedule_by": schedule_by, "executor": executor, "whole_step": whole_step}
-        settings |= {"resume": resume, "checkpoints": checkpoints is not None, "metrics": run.metrics.names}
+        settings: dict[str, Any] = {**numbers, "schedule_by": schedule_by, "executor": executor}
+        settings |= {"whole_step": whole_step, "resume": resume, "checkpoints": checkpoints is not None}
+        settings["metrics"] = run.metrics.names
         parts = (model, run.optimizer, run.data, unseen, run.loss, run.pace.schedule)
         ranks.check_same(lambda: facts_of(*parts, settings))
         lengths = many_lengths(executor, run.data, unseen)
