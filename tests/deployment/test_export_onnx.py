@@ -59,6 +59,7 @@ LAYERS: dict[str, Any] = {
     "GRU reset before": nn.GRU(N, D, reset="before"),
     "two LSTMs both ways": nn.LSTM(N, D, num_layers=2, bidirectional=True),
     "projected, peepholes": nn.LSTM(N, D, projection=2, peepholes=True),
+    "truncated": nn.GRU(N, D, num_layers=2, truncate=3), "with checkpoints": nn.LSTM(N, D, checkpoint_every=3),
     "three GRUs": nn.GRU(N, D, num_layers=3, dropout=0.5),
     "compiled": nn.LSTM(N, D, executor="numpy"),
     "MGU": over_time(nn.MGUCell(N, D)), "IndRNN": over_time(nn.IndRNNCell(N, D)),
@@ -130,6 +131,78 @@ def test_a_cell_of_one_s_own_with_odd_operations(tmp_path: Any) -> None:
     assert "output.largest" in exported.outputs
     for steps, sequences in ((7, 5), (12, 3)):
         assert_agrees(tmp_path / "model.onnx", function, (normal(steps, sequences, N), normal(sequences, D)), 1e-5)
+
+
+FUNCTIONS: dict[str, Any] = {
+    "a mean by hand": lambda x: x.sum(axis=0) / len(x),
+    "compared with a length": lambda x: np.where(x * 9 > x.shape[0], x * x.shape[1], 0),
+    "a mask": lambda x: x * (x > 0),
+    "a count": lambda x: (x > 0).sum(axis=-1),
+    "a share": lambda x: (x > 0).mean(axis=-1),
+    "any": lambda x: np.any(x > 1, axis=-1),
+    "all": lambda x: np.all(x, axis=(0, 2)),
+    "count_nonzero": lambda x: np.count_nonzero(x > 0, axis=-1),
+    "log_softmax": lambda x: tr.log_softmax(x, axis=-1),
+    "log_softmax over sequences": lambda x: tr.log_softmax(x, axis=1),
+    "whole numbers": lambda x: (x * 9).astype(np.int64) // -2,
+    "32 bits and 64": lambda x: (x * 9).astype(np.int32) + x.argmax(-1)[..., None],
+    "the last axis in another order": lambda x: x[..., np.array([2, 0, -1])],
+    "logaddexp": lambda x: np.logaddexp(x, 40 * x),
+    "trunc": lambda x: np.trunc(9 * x),
+    "fmod": lambda x: np.fmod(x, 0.3),
+    "where, by numbers": lambda x: np.where(np.sign(x) + 1, x, 2.0),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_a_function_at_other_sizes(function: Any, tmp_path: Any) -> None:
+    exported = tr.export_onnx(function, tmp_path / "model.onnx", normal(7, 5, 4))
+    assert exported.inputs == {next(iter(exported.inputs)): ("T", "B", 4)}
+    for steps, sequences in ((7, 5), (12, 3), (1, 1)):
+        assert_agrees(tmp_path / "model.onnx", function, (normal(steps, sequences, 4),))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[::2],
+        lambda x: x * np.arange(x.shape[0], dtype=np.float32)[:, None, None] ** 2,
+        lambda x: np.take_along_axis(x, x.argmax(-1)[..., None], -1),
+    ],
+)
+def test_what_follows_no_size_fixes_it(function: Any, tmp_path: Any) -> None:
+    exported = tr.export_onnx(function, tmp_path / "model.onnx", normal(7, 5, 4))
+    assert exported.inputs["x"][0] == 7 and exported.fixed["T"]
+    assert_agrees(tmp_path / "model.onnx", function, (normal(7, 5, 4),))
+
+
+def symbols(*shape: int) -> np.ndarray:
+    return RNG.integers(0, 6, size=shape)
+
+
+@pytest.mark.parametrize("look", ["before", "after", None])
+def test_a_translator_that_is_told_the_target(look: str | None, tmp_path: Any) -> None:
+    attention = None if look is None else nn.AdditiveAttention(D, D, 3, seed=0)
+    options: dict[str, Any] = {} if look is None else {"attention": attention, "memory_size": D, "look": look}
+    decoder = nn.Decoder(6, nn.GRUCell(6 + D if look == "before" else 6, D, seed=1), seed=2, **options)
+    model = nn.EncoderDecoder(nn.Embedding(6, N, seed=3), nn.GRU(N, D, seed=4), decoder, seed=5)
+    path, axes = tmp_path / "model.onnx", {"source": ("T", "B"), "target": (None, "B")}
+    exported = tr.export_onnx(model, path, (symbols(7, 5), symbols(4, 5)), axes=axes)
+    assert exported.inputs == {"source": ("T", "B"), "target": (4, "B")}
+    assert_agrees(path, model, (symbols(9, 2), symbols(4, 2)))
+
+
+def test_a_writer_of_sequences(tmp_path: Any) -> None:
+    model = nn.OneToMany(N, nn.Decoder(6, nn.LSTMCell(6, D, seed=0), seed=1), seed=2)
+    axes = {"vector": ("B", None), "target": ("T", "B")}
+    tr.export_onnx(model, tmp_path / "model.onnx", (normal(5, N), symbols(4, 5)), axes=axes)
+    assert_agrees(tmp_path / "model.onnx", model, (normal(2, N), symbols(6, 2)))
+
+
+def test_an_export_leaves_the_model_as_it_was(tmp_path: Any) -> None:
+    model = nn.GRU(N, D, truncate=3)
+    tr.export_onnx(model, tmp_path / "model.onnx", normal(7, 5, N))
+    assert model.truncate == (3, 3) and model.training
 
 
 def test_weights_and_outputs_have_their_names(tmp_path: Any) -> None:

@@ -18,7 +18,8 @@ from ..compiler.program.tracing import traced
 from ..compiler.sizes.programs import Sized
 from ..compiler.sizes.reading import DependsOnSize
 from ..data.files import replace_file
-from ..nn import Module
+from ..nn import Module, Recurrent
+from ..nn.calling import evaluating
 from .onnx_graph import IR_VERSION, OPSET, Graph, NoOnnxForm
 from .onnx_program import ProgramWriter
 
@@ -86,11 +87,14 @@ def export_onnx(
     arguments = tree_map(lambda a: a if isinstance(a, (Tensor, np.ndarray)) else _as_array(a), arguments)
     names = input_names(function, arguments)
     by_input = axes_of(function, names, arguments, axes)
-    with _evaluating(function):
-        sized, fixed = _sized(function, arguments, names, by_input)
-    called = output_names(sized.program, outputs)
-    called = [f"{name}_out" if name in names else name for name in called]
-    model, exported = _model(sized, names, by_input, called, weight_names(function), fixed)
+
+    def written(sized: Sized, fixed: dict[str, str]) -> tuple[Any, Exported]:
+        called = output_names(sized.program, outputs)
+        called = [f"{name}_out" if name in names else name for name in called]
+        return _model(sized, names, by_input, called, weight_names(function), fixed)
+
+    with _as_in_service(function):
+        model, exported = _with_free_sizes(written, function, arguments, names, by_input)
     onnx.checker.check_model(model, full_check=True)
     with replace_file(path) as file:
         file.write(model.SerializeToString())
@@ -102,17 +106,21 @@ def _as_array(a: Any) -> Any:
 
 
 @contextmanager
-def _evaluating(function: Any) -> Iterator[None]:
-    """A model in evaluation mode, then in the mode that it was in."""
+def _as_in_service(function: Any) -> Iterator[None]:
+    """A context in which a model is in evaluation mode, and goes through time without the cuts of truncated BPTT."""
     if not isinstance(function, Module):
         yield
         return
-    before = function.training
-    function.eval()
+    layers = [module for module in function.modules() if isinstance(module, Recurrent)]
+    windows = [layer.truncate for layer in layers]
     try:
-        yield
+        for layer in layers:
+            layer.truncate = None
+        with evaluating(function):
+            yield
     finally:
-        function.train(before)
+        for layer, window in zip(layers, windows):
+            layer.truncate = window
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -175,13 +183,14 @@ def axes_of(
     return [axes[: np.ndim(a)] for axes, a in zip(found, arrays)]
 
 
-def _sized(
+def _with_free_sizes(
+    written: Callable[[Sized, dict[str, str]], tuple[Any, Exported]],
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
     names: Sequence[str],
     by_input: list[tuple[str | None, ...]],
-) -> tuple[Sized, dict[str, str]]:
-    """The program, with as many sizes left free as it allows, and why others are fixed."""
+) -> tuple[Any, Exported]:
+    """The ONNX model with as many sizes left free as the program allows, and why others are fixed."""
     present = {name for axes in by_input for name in axes if name is not None}
     fixed: dict[str, str] = {}
     for free in (present, present & {"T"}, present & {"B"}, set()):
@@ -192,9 +201,9 @@ def _sized(
                 traced(function, _resized(arguments, by_input, {name: sizes[name][i] for name in free}))
                 for i in range(3 if free else 1)
             ]
-            return Sized(programs, sizes), {name: fixed.get(name, "") for name in present - free}
+            return written(Sized(programs, sizes), {name: fixed.get(name, "") for name in present - free})
         except Exception as error:
-            if not free:
+            if not free or isinstance(error, NoOnnxForm):
                 raise
             for name in free:
                 fixed.setdefault(name, str(error))

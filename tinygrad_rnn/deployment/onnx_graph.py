@@ -106,10 +106,11 @@ class Graph:
         return self.constant(a)
 
     def _counted(self, a: Counted) -> str:
-        scalars = [self.constant(np.int64(0)), self._scalar(a.length), self.constant(np.int64(1))]
+        scalars = [self.constant(np.int64(0)), self.scalar(a.length), self.constant(np.int64(1))]
         return self.cast(self.node("Range", scalars), a.dtype)
 
-    def _scalar(self, number: int | Size) -> str:
+    def scalar(self, number: int | Size) -> str:
+        """A whole number that may be known only when the graph runs."""
         if isinstance(number, Size):
             return self.node("Squeeze", [self._length(number)])
         return self.constant(np.int64(number))

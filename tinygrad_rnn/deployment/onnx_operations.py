@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.graph.values import Value
+from ..compiler.graph.values import Value, name_of_operation
 from ..compiler.sizes.reading import Size
 from .onnx_graph import Graph, NoOnnxForm
 
@@ -24,7 +24,6 @@ SAME = {
     "multiply": "Mul", "negative": "Neg", "positive": "Identity", "power": "Pow", "reciprocal": "Reciprocal",
     "relu": "Relu", "rint": "Round", "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh",
     "softplus": "Softplus", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh", "true_divide": "Div",
-    "where": "Where",
 }  # fmt: skip
 BITWISE = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor", "invert": "Not"}  # of booleans
 REDUCED = {"max": "ReduceMax", "mean": "ReduceMean", "min": "ReduceMin", "prod": "ReduceProd", "sum": "ReduceSum",
@@ -146,6 +145,35 @@ def _isfinite(graph: Graph, op: Operation) -> str:
     return graph.node("Not", [graph.node("Or", [graph.node("IsNaN", [a]), graph.node("IsInf", [a])])])
 
 
+@writes("where")
+def _where(graph: Graph, op: Operation) -> str:
+    condition, *choices = op.args
+    return graph.node("Where", [_booleans(graph, op, condition), *(op.operand(a) for a in choices)])
+
+
+def _booleans(graph: Graph, op: Operation, a: Any) -> str:
+    """An operand as booleans: False where it is 0."""
+    name = op.as_it_is(a)
+    return name if (a if isinstance(a, Value) else np.asarray(a)).dtype == bool else graph.cast(name, bool)
+
+
+@writes("logaddexp")
+def _logaddexp(graph: Graph, op: Operation) -> str:
+    a, b = (op.operand(part) for part in op.args)
+    return graph.node("Add", [a, graph.node("Softplus", [graph.node("Sub", [b, a])])])
+
+
+@writes("trunc")
+def _trunc(graph: Graph, op: Operation) -> str:
+    a = op.operand(op.args[0])
+    return graph.node("Mul", [graph.node("Sign", [a]), graph.node("Floor", [graph.node("Abs", [a])])])
+
+
+@writes("fmod")
+def _fmod(graph: Graph, op: Operation) -> str:
+    return graph.node("Mod", [op.operand(a) for a in op.args], fmod=1)
+
+
 @writes("clip")
 def _clip(graph: Graph, op: Operation) -> str:
     """The nodes of a clip: two, because ONNX's Clip takes single numbers for bounds."""
@@ -157,7 +185,10 @@ def _clip(graph: Graph, op: Operation) -> str:
 
 @writes("floor_divide")
 def _floor_divide(graph: Graph, op: Operation) -> str:
-    return graph.node("Floor", [graph.node("Div", [op.operand(a) for a in op.args])])
+    a, b = (op.operand(part) for part in op.args)
+    if op.value.dtype.kind == "f":
+        return graph.node("Floor", [graph.node("Div", [a, b])])
+    return graph.node("Div", [graph.node("Sub", [a, graph.node("Mod", [a, b])]), b])  # ONNX's Div cuts off
 
 
 @writes("remainder", "mod")
@@ -241,12 +272,22 @@ def _reduced(graph: Graph, kind: str, op: Operation) -> str:
     return name if op.args[0].dtype == op.value.dtype else graph.cast(name, op.value.dtype)
 
 
-@writes("softmax")
+@writes("any", "all", "count_nonzero")
+def _of_booleans(graph: Graph, op: Operation) -> str:
+    kinds = {"any": "ReduceMax", "all": "ReduceMin", "count_nonzero": "ReduceSum"}
+    numbers = graph.cast(_booleans(graph, op, op.args[0]), np.int64)
+    axes = graph.constant(np.array(_axes(op), np.int64))
+    kind = kinds[name_of_operation(op.value)]
+    name = graph.node(kind, [numbers, axes], keepdims=int(op.keywords.get("keepdims") or 0))
+    return graph.cast(name, op.value.dtype)
+
+
+@writes("softmax", "log_softmax")
 def _softmax(graph: Graph, op: Operation) -> str:
-    axes = _axes(op)
+    axes, name = _axes(op), name_of_operation(op.value)
     if len(axes) != 1:
-        raise NoOnnxForm("there is no ONNX form for softmax over several axes; reshape them to one")
-    return graph.node("Softmax", [op.operand(op.args[0])], axis=axes[0])
+        raise NoOnnxForm(f"there is no ONNX form for {name} over several axes; reshape them to one")
+    return graph.node({"softmax": "Softmax"}.get(name, "LogSoftmax"), [op.operand(op.args[0])], axis=axes[0])
 
 
 @writes("cumsum")
@@ -275,7 +316,7 @@ def _einsum(graph: Graph, op: Operation) -> str:
 @writes("getitem")
 def _getitem(graph: Graph, op: Operation) -> str:
     a, index = op.args
-    parts = list(index) if isinstance(index, tuple) else [index]
+    parts = _without_ellipsis(list(index) if isinstance(index, tuple) else [index], a.ndim)
     lists = [i for i, part in enumerate(parts) if isinstance(part, (Value, np.ndarray))]
     if not lists:
         return _sliced(graph, op, a, parts)
@@ -292,11 +333,17 @@ def _getitem(graph: Graph, op: Operation) -> str:
     raise NoOnnxForm("there is no ONNX form for an index that mixes lists with slices; index in two steps")
 
 
+def _without_ellipsis(parts: list[Any], ndim: int) -> list[Any]:
+    """The parts of an index, with slices in place of an Ellipsis."""
+    at = next((i for i, part in enumerate(parts) if part is Ellipsis), None)
+    if at is None:
+        return parts
+    others = sum(part is not None for part in parts) - 1
+    return [*parts[:at], *[slice(None)] * (ndim - others), *parts[at + 1 :]]
+
+
 def _sliced(graph: Graph, op: Operation, a: Value, parts: Sequence[Any]) -> str:
     parts = [part for part in parts if part is not None]
-    if Ellipsis in parts:
-        at = parts.index(Ellipsis)
-        parts = [*parts[:at], *[slice(None)] * (a.ndim - len(parts) + 1), *parts[at + 1 :]]
     bounds = [(i, *_bounds(part)) for i, part in enumerate(parts) if part != slice(None)]
     name = op.operand(a)
     if bounds:

@@ -48,12 +48,16 @@ class ProgramWriter:
 
     def operand(self, a: Any, dtype: Any = None) -> str:
         """The name of an operand; a number becomes a constant of a type."""
+        if isinstance(a, Size):
+            number = self.graph.scalar(a)
+            return number if dtype is None else self.graph.cast(number, dtype)
         if not isinstance(a, Value):
             return self.graph.constant(np.asarray(a, None if isinstance(a, np.ndarray) else dtype))
         if a not in self.names:
             self.names[a] = self.graph.array(self.sized.constant(a))
         name = self.names[a]
-        mixed = dtype is not None and a.dtype != dtype and a.dtype.kind in "iuf" and np.dtype(dtype).kind == "f"
+        kinds = "biuf" if np.dtype(dtype).kind == "f" else "biu"  # an integer is no operand's type beside a float's
+        mixed = dtype is not None and a.dtype != dtype and a.dtype.kind in kinds and np.dtype(dtype).kind in "iuf"
         return self.graph.cast(name, dtype) if mixed else name  # ONNX's operands have one type
 
     def info(self, name: str, value: Value) -> Any:

@@ -11,6 +11,7 @@ from . import init
 from .attention import Attention, Memory
 from .cells import Cell
 from .cells.wrappers import hidden_of, on_hidden_of
+from .compiled_cells import is_traced
 from .decoding import Step, beam_search, greedy
 from .layers import Embedding, Linear
 from .module import Module
@@ -156,8 +157,8 @@ class Decoder(Module):
         Returns:
             Logits (T, B, k), the final state, and the weights (T, S, B) of attention or None.
         """
-        target = np.asarray(target)
-        before = np.concatenate([np.full((1, *target.shape[1:]), self.start), target])[: len(target)]
+        target = target if is_traced(target) else np.asarray(target)
+        before = np.concatenate([np.full_like(target[:1], self.start), target[:-1]])
         noise = self._draw(state, len(target))
         if not sampling:
             (logits, weights), state = unroll(
