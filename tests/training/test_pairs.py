@@ -252,7 +252,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     (r"clip_norm is a number, not 'a'", {"clip_norm": "a"}),
     (r"checkpoints is the path of a folder.* not 3", {"checkpoints": 3}),
     (r"predict is a function of \(model, batch, state\)", {"predict": 3}),
-    (r"whole_step=True gives none", {"metrics": "accuracy", "whole_step": True}),
+    (r"whole_step=True returns none", {"metrics": "accuracy", "whole_step": True}),
     (r"mse: prediction \(32, 1\) and target \(32,\) differ in shape: .*target\[\.\.\., None\]",
      {"model": nn.Linear(3, 1), "loss": "mse", "data": (X[:, 0], X[:, 0, 0])}),
 ]  # fmt: skip
