@@ -1,7 +1,11 @@
 """What machine code is called with, what it may call, and whole numbers that wrap."""
 
 import itertools
+import os
 import pickle
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from tests.compiler.new_process import nothing_compiled_yet
 
 numba = pytest.importorskip("numba")
 
-from tinygrad_rnn.compiler.runtime import cache, code_folder  # noqa: E402
+from tinygrad_rnn.compiler.runtime import cache, code_folder, threads  # noqa: E402
 from tinygrad_rnn.compiler.runtime.llvm_code import engine, functions  # noqa: E402
 from tinygrad_rnn.compiler.runtime.llvm_code.entry import ArrayForm  # noqa: E402
 from tinygrad_rnn.compiler.runtime.llvm_code.numbers import NotTranslated  # noqa: E402
@@ -175,3 +179,50 @@ def test_whole_numbers_wrap_as_numpys(name, dtype):
     with np.errstate(all="ignore"):
         found, expected = (f(np.stack([a, a]), np.zeros(len(a))) for f in (compiled, compiled.function))
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_process_makes_machine_code_whatever_threads_did(tmp_path):
+    """Its parent's other threads, which it doesn't have, hold none of its locks."""
+    with nothing_compiled_yet(tmp_path):
+        inside, go_on = threading.Event(), threading.Event()
+
+        def compiling():
+            with cache._lock:
+                inside.set()
+                go_on.wait(0.2)
+
+        thread = threading.Thread(target=compiling)
+        thread.start()
+        inside.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            a, b = np.ones(2), np.zeros(2)
+            cache.compiled_function(text())(a, b, 2)
+            os._exit(0 if b.tolist() == [2, 2] else 1)
+        go_on.set()
+        thread.join()
+        assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such signal")
+def test_an_interruption_waits_until_no_thread_writes(monkeypatch):
+    """Who goes on after Ctrl-C uses the same arrays again."""
+    ended = []
+
+    def part(first, last):
+        time.sleep(0.4 if first else 0)
+        ended.append(first)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupted)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt):
+            threads.in_parts(3, part, 12)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert sorted(ended) == [0, 4, 8]

@@ -135,3 +135,7 @@ def _depends_on() -> str:
     here = Path(__file__).parent
     sources = [here / f"{name}.py" for name in (*LIBRARY, "tiles")] + sorted((here / "llvm_code").glob("*.py"))
     return "\n".join([*processor(), str(llvm_version_info), str(HEAD), *(path.read_text("utf-8") for path in sources)])
+
+
+if hasattr(os, "register_at_fork"):  # a child process would wait forever for a thread that it doesn't have
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

@@ -22,7 +22,32 @@ import numpy as np
 from .tiles import TILE_ROWS
 
 Task = tuple[Callable[..., Any], tuple[Any, ...]]  # a function and its arguments
-Ends = SimpleQueue["BaseException | None"]
+
+
+class Ends:
+    """The ends of tasks: noted by the threads that carry them out, and waited for by the one that gave them."""
+
+    def __init__(self) -> None:
+        self._found: list[BaseException | None] = []
+        self._news: SimpleQueue[None] = SimpleQueue()
+
+    def note(self, failure: BaseException | None = None) -> None:
+        """Note that a task has ended, and how."""
+        self._found.append(failure)
+        self._news.put(None)
+
+    def of(self, count: int) -> list[BaseException | None]:
+        """The ends of so many tasks, and Ctrl-C if it came meanwhile: nothing shortens the wait for them."""
+        interruption: BaseException | None = None
+        while True:
+            try:
+                while len(self._found) < count:  # what was noted stays noted, though news of it may be lost
+                    self._news.get()
+                return [*self._found, interruption]
+            except BaseException as error:  # of a signal's handler
+                interruption = error
+
+
 Tasks = SimpleQueue["tuple[Ends, Any, Task]"]
 
 _most: int | None = None  # the most threads that this process may use at a time; None for no limit
@@ -65,14 +90,14 @@ def cuts_of(rows: int, parts: int) -> list[int]:
 
 def at_once(tasks: Sequence[Task]) -> None:
     """Carry out tasks, the first on this thread and each other one on its own thread; return when all have ended."""
-    ends: Ends = SimpleQueue()
+    ends = Ends()
     for task in tasks[1:]:
         _pool(len(tasks) - 1).put((ends, np.geterr(), task))
     program, arguments = tasks[0]
     try:
         program(*arguments)
     finally:  # also after a failure: the other tasks write to arrays that the next call may use
-        failures = [ends.get() for _ in tasks[1:]]
+        failures = ends.of(len(tasks) - 1)
     for failure in failures:
         if failure is not None:
             raise failure
@@ -120,9 +145,9 @@ def _carry_out(ends: Ends, handling: Any, task: Task) -> None:
         with np.errstate(**handling):
             program(*arguments)
     except BaseException as failure:
-        ends.put(failure)
+        ends.note(failure)
     else:
-        ends.put(None)
+        ends.note()
 
 
 if hasattr(os, "register_at_fork"):
