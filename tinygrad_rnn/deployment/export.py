@@ -23,7 +23,7 @@ from ..nn.calling import evaluating
 from .onnx_graph import IR_VERSION, OPSET, Graph, NoOnnxForm
 from .onnx_program import ProgramWriter
 
-OTHER_SIZES = {"T": (11, 17), "B": (13, 19)}  # what the function is traced for besides the example
+OTHER_SIZES = {"T": (11, 17), "B": (13, 19)}  # further sizes for which the function is traced
 Axes = Mapping[str, Sequence[str | None]]
 
 
@@ -31,9 +31,9 @@ class Exported(NamedTuple):
     """The result of an export.
 
     Attributes:
-        inputs: name -> shape; T and B where these are free.
+        inputs: the shape of each input, by name, with T and B where these are free.
         outputs: likewise.
-        fixed: why T or B isn't free, by name.
+        fixed: the reason why T or B isn't free, by name.
     """
 
     inputs: dict[str, tuple[str | int, ...]]
@@ -52,23 +52,23 @@ def export_onnx(
     """Write a model, or any function of arrays, as an ONNX model.
 
     The function is traced, as ``compile`` does; each loop over time becomes a Scan. Weights are stored in the file
-    under the names that they have in the model. A state that is among the arguments and the results lets a service go
-    on step by step.
+    under the names that they have in the model. If a state is among the arguments and the results, a service can
+    continue step by step.
 
     Args:
         function: a ``Module``, which is exported in evaluation mode, or a function.
         path: the file to write.
-        example: the arguments, a tuple, or the only one: arrays, or trees of arrays (such as a state).
-        axes: which axes of which inputs are T (steps) and B (sequences side by side): ``{"x": ("T", "B", None)}``.
-            By default the first argument is (T, B, ...), or (B, T, ...) for a layer made with ``batch_first``, and all
-            other axes as long as its B are B.
-        outputs: what to call the outputs; by default by their place in the result: ``output``, ``state``, ``state.h``.
+        example: a tuple of arguments, or a single argument: arrays, or trees of arrays (such as a state).
+        axes: the axes of inputs that are T (steps) and B (sequences side by side): ``{"x": ("T", "B", None)}``. By
+            default the first argument is (T, B, ...), or (B, T, ...) for a layer made with ``batch_first``, and all
+            other axes with the length of its B are B.
+        outputs: the names of the outputs; by default their places in the result: ``output``, ``state``, ``state.h``.
 
     Returns:
         The names and shapes of inputs and outputs.
 
     Raises:
-        NoOnnxForm: an operation that ONNX can't express.
+        NoOnnxForm: ONNX can't express an operation.
         CannotCompile: the function can't be traced.
         ImportError: onnx isn't installed.
 
@@ -107,7 +107,7 @@ def _as_array(a: Any) -> Any:
 
 @contextmanager
 def _as_in_service(function: Any) -> Iterator[None]:
-    """A context in which a model is in evaluation mode, and goes through time without the cuts of truncated BPTT."""
+    """A context in which a model is in evaluation mode, and runs through time without the cuts of truncated BPTT."""
     if not isinstance(function, Module):
         yield
         return
@@ -166,7 +166,7 @@ def weight_names(function: Any) -> dict[int, str]:
 def axes_of(
     function: Any, names: Sequence[str], arguments: tuple[Any, ...], given: Axes | None
 ) -> list[tuple[str | None, ...]]:
-    """The axes of each input: "T", "B", or None for a length that stays."""
+    """The axes of each input: "T", "B", or None for a fixed length."""
     arrays = leaves(arguments)
     if given is not None:
         unknown = given.keys() - set(names)
@@ -190,7 +190,7 @@ def _with_free_sizes(
     names: Sequence[str],
     by_input: list[tuple[str | None, ...]],
 ) -> tuple[Any, Exported]:
-    """The ONNX model with as many sizes left free as the program allows, and why others are fixed."""
+    """The ONNX model with as many free sizes as the program allows, and the reasons why others are fixed."""
     present = {name for axes in by_input for name in axes if name is not None}
     fixed: dict[str, str] = {}
     for free in (present, present & {"T"}, present & {"B"}, set()):

@@ -15,11 +15,11 @@ IR_VERSION = 9
 
 
 class NoOnnxForm(ValueError):
-    """An operation that ONNX has no form for, or none that is known here."""
+    """The error for an operation without an ONNX form, or without one that is known here."""
 
 
 class Graph:
-    """A graph; the body of a Scan is a graph inside another, which sees what is outside.
+    """A graph. The body of a Scan is a graph inside another, and can read the values of the outer one.
 
     Args:
         outer: the graph around it.
@@ -39,7 +39,7 @@ class Graph:
             self._count = 0
 
     def unique(self, word: str) -> str:
-        """A name that nothing else has: a word of ours and a number."""
+        """A unique name: a word of ours and a number."""
         self.main._count += 1
         return f"{word}_{self.main._count}"
 
@@ -87,7 +87,7 @@ class Graph:
         return self.node("Add", [length, self.constant(np.array([more], np.int64))]) if more else length
 
     def _once(self, word: str, key: Any, make: Callable[[Graph], str]) -> str:
-        """A value in the outermost graph, where every graph sees it, made the first time that it is asked for."""
+        """A value in the outermost graph, which every graph can read; it is made when it is first asked for."""
         main = self.main
         if (word, key) not in main._made:
             main._made[word, key] = make(main)

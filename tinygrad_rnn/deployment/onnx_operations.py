@@ -13,7 +13,7 @@ from .onnx_graph import Graph, NoOnnxForm
 
 INT64 = np.iinfo(np.int64)
 
-# By the name of the operation, where operands and result are as NumPy has them.
+# By the name of the operation, for operands and results as in NumPy.
 SAME = {
     "abs": "Abs", "absolute": "Abs", "add": "Add", "arccos": "Acos", "arccosh": "Acosh", "arcsin": "Asin",
     "arcsinh": "Asinh", "arctan": "Atan", "arctanh": "Atanh", "ceil": "Ceil", "copy": "Identity", "cos": "Cos",
@@ -39,8 +39,8 @@ class Operation(NamedTuple):
         keywords: its keywords, likewise.
         shape: the lengths of the result.
         shape_of: the lengths of an operand.
-        operand: the name, in the graph, of an operand in the type that all operands have in common.
-        as_it_is: the name of an operand in its own type, such as an index.
+        operand: returns the name, in the graph, of an operand in the common type of all operands.
+        as_it_is: returns the name of an operand in its own type, such as an index.
     """
 
     value: Value
@@ -60,7 +60,7 @@ def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
     """Add the nodes of an operation to a graph.
 
     Args:
-        graph: where to.
+        graph: the graph to write to.
         name: the operation's name.
         operation: the operation.
 
@@ -68,7 +68,7 @@ def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
         The name of the result in the graph.
 
     Raises:
-        NoOnnxForm: there is none that is known here.
+        NoOnnxForm: no ONNX form is known here.
     """
     if name in SAME and not operation.keywords:
         return graph.node(SAME[name], [operation.operand(a) for a in operation.args])
@@ -82,7 +82,7 @@ def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
 
 
 def writes(*names: str) -> Callable[[Writer], Writer]:
-    """Declare what writes the nodes of some operations."""
+    """Declare the function that writes the nodes of some operations."""
 
     def declare(writer: Writer) -> Writer:
         WRITERS.update(dict.fromkeys(names, writer))

@@ -21,7 +21,7 @@ class ProgramWriter:
     Args:
         sized: the program.
         graph: the graph.
-        names: the names, in the graph, of Values that are there already.
+        names: the names, in the graph, of Values that exist already.
     """
 
     def __init__(self, sized: Sized, graph: Graph, names: Mapping[Value, str]) -> None:
@@ -77,7 +77,7 @@ class ProgramWriter:
         inside.names |= {v: self.graph.unique("in") for v in [*befores, *rows]}
         given = [inside.info(inside.names[v], v) for v in [*befores, *rows]]
         sequences = [self.operand(loop.slices[v]) for v in rows]
-        if not rows:  # a Scan goes as far as a sequence does
+        if not rows:  # a Scan takes its number of steps from a sequence
             count = self.graph.lengths([self.sized.steps(loop)])
             sequences.append(self.graph.node("ConstantOfShape", [count]))
             given.append(helper.make_tensor_value_info(self.graph.unique("step"), 1, []))

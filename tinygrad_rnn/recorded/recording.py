@@ -108,7 +108,7 @@ class Recording:
         return self.evaluate_again(values, self.stopped)
 
     def evaluate_again(self, values: Mapping[str, np.ndarray], changes: Mapping[Node, Change] | None = None) -> float:
-        """The recording run again; what was constant in it (a detached value, a mask) stays, if nothing changes it."""
+        """The loss from running the recording again; detached values, masks and other constants stay unless changed."""
         replayed = replay(self.loss, {leaf: values[name] for name, leaf in self.parameters.items()}, changes)
         return float(np.asarray(replayed[self.loss]).item())
 

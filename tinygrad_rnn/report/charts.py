@@ -15,12 +15,12 @@ MOST_POINTS = 600  # more than a chart of this width can show
 
 
 class Curve(NamedTuple):
-    """A curve: its name, where its points are, and how it is drawn.
+    """A curve: its name, its points, and its style.
 
     Attributes:
-        name: as in the legend; a curve without one isn't in it.
+        name: the name in the legend; a curve without a name isn't in it.
         x: (N,).
-        y: (N,); what a logarithmic axis can't show (zero, NaN) is left out.
+        y: (N,); values that a logarithmic axis can't show (zero, NaN) are left out.
         style: a CSS class: "c0" ... "c5" for a colour, with "faint" or "dashed" perhaps.
     """
 
@@ -36,9 +36,9 @@ def line_chart(
     """An SVG of curves over a common axis, with a legend below as HTML.
 
     Args:
-        curves: what to draw.
-        x_label: what the horizontal axis shows.
-        y_label: what the vertical one shows.
+        curves: the curves.
+        x_label: the label of the horizontal axis.
+        y_label: the label of the vertical axis.
         description: the chart in words, for those who can't see it.
         logarithmic: whether the vertical axis shows powers of ten.
     """
@@ -89,7 +89,7 @@ def legend(curves: Sequence[Curve]) -> str:
 
 
 def _visible(curve: Curve, logarithmic: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The points that the chart shows; of very many some, evenly spread."""
+    """The points that the chart shows; of very many points, some that are evenly spread."""
     x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
     there = np.isfinite(y) & ((y > 0) if logarithmic else True)
     x, y = x[there], y[there]

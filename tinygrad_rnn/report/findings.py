@@ -25,17 +25,17 @@ PARAGRAPH = re.compile(r"\n\n(?=[A-Z][a-z]* [a-z][^\n]{20})")
 
 
 class Example(NamedTuple):
-    """The worked example, looked at from every side.
+    """The worked example, examined in every way.
 
     Attributes:
-        network: it, recorded.
-        picture: it, unrolled.
-        derivation: backpropagation through time of it, written out.
+        network: the recorded network.
+        picture: its unrolled graph.
+        derivation: its backpropagation through time, written out.
         comparison: its gradients: autograd, by hand, finite differences.
         terms: the terms that add up to ``∂L/∂W``, from the recorded graph.
         apart: the largest difference between these and the terms by hand (``manual.paths``).
         new_loss: the loss after one step of gradient descent.
-        slips: where the article's lines differ from its own formulas.
+        slips: the places where the article's lines differ from its own formulas.
     """
 
     network: Recorded
@@ -71,7 +71,7 @@ class CellFlow(NamedTuple):
 
     Attributes:
         cell: its name, "LSTM".
-        setting: what was set, "forget bias 3".
+        setting: the setting, such as "forget bias 3".
         flow: the gradient at every step.
     """
 
@@ -83,7 +83,7 @@ class CellFlow(NamedTuple):
 def study_flows(seed: int = 0) -> list[CellFlow]:
     """The gradient of the last step's loss on its way back through 100 steps of an RNN, an LSTM and a GRU.
 
-    Each as it is initialised, and with one setting that changes how the gradient fares.
+    Each is shown as it is initialised, and with one setting that changes how the gradient decays.
     """
     rng = np.random.default_rng(seed)
     xs = rng.normal(size=(FLOW_STEPS, FLOW_INPUTS))
@@ -119,15 +119,15 @@ class Learned(NamedTuple):
     """The result of learning from a text.
 
     Attributes:
-        source: where the text is from.
-        length: how many characters it has.
+        source: the source of the text.
+        length: its number of characters.
         model: the trained model.
-        history: how training went.
-        bits: how many bits it needs for a character that it hasn't seen.
-        bits_without: how many without a model.
-        prime: a piece of the text that it hasn't seen, which it goes on from.
-        before: what it wrote before it was trained.
-        after: what it writes now.
+        history: the history of training.
+        bits: the bits that the model needs for an unseen character.
+        bits_without: the bits for a character without a model.
+        prime: an unseen piece of the text, which the model continues.
+        before: the text that it wrote before training.
+        after: the text that it writes after training.
     """
 
     source: str
@@ -145,11 +145,11 @@ def learn(text: str, source: str, *, seed: int, seconds: float, progress: bool |
     """Train a character model on a text and let it write, before and after.
 
     Args:
-        text: what to learn.
-        source: what the text is called.
-        seed: everything random follows from it.
+        text: the text to learn.
+        source: the name of the text.
+        seed: the seed of everything random.
         seconds: how long to train.
-        progress: whether to show a bar; None: on a terminal; "lines": lines instead.
+        progress: whether to show a bar; None for a bar on a terminal only, "lines" for lines instead.
     """
     model, history, unseen = train_on_text(text, seconds=seconds, seed=seed, progress=progress)
     untrained = LanguageModel(CharacterVocabulary.from_text(text), seed=np.random.default_rng(seed))
@@ -170,7 +170,7 @@ def learn(text: str, source: str, *, seed: int, seconds: float, progress: bool |
 
 
 def beginning(text: str) -> str:
-    """Something to go on from: the beginning of the first paragraph of prose, or of the text if there is none."""
+    """A text to continue: the beginning of the first paragraph of prose, or of the text if there is none."""
     paragraph = PARAGRAPH.search(text)
     start = paragraph.end() if paragraph else 0
     return text[start : start + PRIME_LENGTH]

@@ -13,7 +13,7 @@ from ..manual import worked_example as article
 
 
 class Recorded(NamedTuple):
-    """A network that was run once.
+    """A network that has been run once.
 
     Attributes:
         loss: its loss.

@@ -65,11 +65,11 @@ Everything here was computed when you ran the tour.</p>
 
 
 def comparison_page(report: Report, title: str = "A derivation, checked") -> str:
-    """A comparison as one HTML document: what there is to say, then its tables, then the gradients themselves.
+    """A comparison as one HTML document: its sentences, then its tables, then the gradients themselves.
 
     Args:
-        report: what ``compare`` found.
-        title: what stands above it.
+        report: the report of ``compare``.
+        title: the heading.
     """
     sentences = "".join(f"<li>{escape(sentence)}</li>" for sentence in report.sentences())
     tables = [*report.tables(), report.values()._replace(title="The gradients")]
@@ -88,7 +88,7 @@ def curves_page(history: History, title: str, kind: str) -> str:
 
     Args:
         history: the run.
-        title: what stands above the curves.
+        title: the heading above the curves.
         kind: what the model reads: "characters" or "words".
     """
     bits = np.log(2)

@@ -173,7 +173,7 @@ gradient, is handed on nearly unchanged.</p>"""
 
 
 def writing(learned: Learned) -> str:
-    """The training curve, and what the model wrote before and after."""
+    """The training curve, and the model's texts before and after training."""
     history = learned.history
     step = np.arange(1, history.step + 1)
     nats = np.log(2)

@@ -1,7 +1,7 @@
 """Pictures that teach: the recorded graph, unrolled or rolled, with values, gradients and formulas.
 
-The way of a picture, a room for each stage: ``reading`` takes in the recorded graph and makes a quotient of it,
-``writing`` puts numbers, formulas and colours on it, ``placing`` gives everything its place in a ``scene``, and
+A picture passes through four stages, a room for each: ``reading`` takes in the recorded graph and makes a quotient of
+it, ``writing`` puts numbers, formulas and colours on it, ``placing`` gives everything its place in a ``scene``, and
 ``formats`` write that as SVG, DOT (and by Graphviz), JSON or text.
 """
 

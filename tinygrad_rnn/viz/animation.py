@@ -23,7 +23,7 @@ from .reading.gradients import measure
 from .scene import Scene
 
 FORMATS = ("svg", "html", "gif", "mp4")
-LAST_STAYS = 3  # how many frames the last one stays
+LAST_STAYS = 3  # the last frame stays as long as this number of frames
 MOST_PIXELS = 1200  # the longer side of a frame
 
 
@@ -31,20 +31,20 @@ def animate(x: Any, path: str | os.PathLike[str], *, seconds: float = 0.9, **cho
     """Film the forward pass step by step, then the backward pass: arrows turn as the gradient flows back.
 
     Args:
-        x: as for ``draw``: the loss, say; or a picture of it.
-        path: the file; its ending says what it becomes: .svg or .html (both play in any browser; the page can be
+        x: as for ``draw``, for example the loss; or a picture of it.
+        path: the file; its ending chooses the format: .svg or .html (both play in any browser; the page can be
             stopped), .gif or .mp4.
         seconds: how long each step is shown.
-        choices: what ``draw`` takes besides. With ``gradients=True`` each number appears when the pass comes to it.
+        choices: further arguments of ``draw``. With ``gradients=True`` each number appears when the pass comes to it.
 
     Returns:
         The path.
 
     Raises:
-        TypeError: choices for a picture that is drawn already.
-        ValueError: another ending; a rolled view, which has no time to go through.
-        ImportError: a GIF without Pillow.
-        RuntimeError: frames without Graphviz; an MP4 without ffmpeg. Says what to install.
+        TypeError: choices are given for a finished picture.
+        ValueError: the ending is none of these, or the view is rolled and so has no time to go through.
+        ImportError: a GIF needs Pillow, which isn't installed.
+        RuntimeError: frames need Graphviz, or an MP4 needs ffmpeg; the error says what to install.
 
     Example:
         >>> import numpy as np
@@ -99,7 +99,7 @@ def _gif(picture: Picture, seconds: float) -> bytes:
         needed = f"animate: a GIF needs Pillow: {pip_install('gif')}. An SVG and a page (.html) work without."
         raise ImportError(needed) from error
     first, *rest = (Image.open(io.BytesIO(frame)).convert("RGB") for frame in _frames(picture))
-    # Of one film all frames are of one size, whatever room a renderer leaves around them.
+    # All frames of a film have one size, whatever margin a renderer leaves around them.
     rest = [frame if frame.size == first.size else frame.resize(first.size) for frame in rest]
     times = [round(1000 * seconds)] * (1 + len(rest))
     times[-1] *= LAST_STAYS

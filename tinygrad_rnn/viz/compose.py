@@ -16,7 +16,7 @@ from .writing import decorate
 from .writing.formulas import Equation
 from .writing.norm_colors import GradientScale
 
-MOST_WIDTH = 3000.0  # points: of a wider picture more steps are elided
+MOST_WIDTH = 3000.0  # points: in a wider picture, more steps are elided
 FEWER = (views.SHOWN, (2, 2), (1, 2), (1, 1))  # the first and last steps that stay visible, until it is narrow enough
 
 
@@ -24,9 +24,9 @@ class Composed(NamedTuple):
     """A view of a graph, laid out.
 
     Attributes:
-        graph: what is seen.
+        graph: the visible graph.
         measured: its gradients, if they were asked for and there are any.
-        scene: everything in its place.
+        scene: the placed parts of the picture.
         scale: the colours of gradient norms, if boxes are coloured by them.
     """
 
@@ -37,12 +37,12 @@ class Composed(NamedTuple):
 
 
 def compose_to_fit(graph: Graph, options: Options, equations: dict[int, list[Equation]], gradients: bool) -> Composed:
-    """The same as ``compose``, with as many steps elided as there are too many, or too wide ones.
+    """The result of ``compose``, with enough steps elided that neither their number nor the width is too large.
 
     Args:
         graph: the whole graph.
-        options: what was asked for.
-        equations: those of each lane, for the hints.
+        options: the options of the picture.
+        equations: the equations of each lane, for the hints.
         gradients: whether to measure gradients.
     """
     if not options.elide or options.is_rolled:
@@ -60,7 +60,7 @@ def compose_to_fit(graph: Graph, options: Options, equations: dict[int, list[Equ
 def compose(
     graph: Graph, options: Options, hidden: list[range], equations: dict[int, list[Equation]], gradients: bool
 ) -> Composed:
-    """Choose what is seen, measure it, write on it, lay it out.
+    """Choose the visible graph, measure its gradients, write on it, and lay it out.
 
     Args:
         graph: the whole graph.

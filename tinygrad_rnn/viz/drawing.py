@@ -47,30 +47,30 @@ def draw(
 ) -> Picture:
     """Draw the graph behind a value: a column for each time step, a lane for each layer, a row for each operation.
 
-    Parameters stand once, at the left, each with a line along all steps and a tap at every use.
+    Each parameter stands once, at the left, with a line along all steps and a tap at every use.
 
     Args:
         x: a Tensor or a Scalar, or several in a tuple, list, dict or array; before ``backward()`` frees the graph.
         level: what is one box: "scalar" (each number), "op" (each operation), "gate" (each labelled value), "cell" (a
             layer's step, with its equations) or "layer".
-        view: "unrolled", or "rolled": one step for all, and what it hands to the next one as a loop.
-        direction: "forward", "backward" (arrows the way gradients flow) or "both"; nothing else moves.
-        shapes: write the shape of its value into each box.
-        values: write the numbers into the boxes: up to nine, else shape, type, mean and extremes.
-        gradients: write the gradients too; beside each tap of a parameter what that step contributes to it.
+        view: "unrolled", or "rolled": one step stands for all, and the values that it hands to the next one form loops.
+        direction: "forward", "backward" (arrows follow the gradients) or "both"; nothing else moves.
+        shapes: whether to write the shape of its value into each box.
+        values: whether to write numbers into the boxes: up to nine, else shape, type, mean and extremes.
+        gradients: whether to write the gradients, too; beside each tap of a parameter stands the step's contribution.
         color: "gradient" colours the boxes by the norm of their gradient, on a logarithmic scale.
         highlight: ``(t, name)``, or ``highlight(loss_term=t, parameter=name)``: only the paths from the loss of step t
             to that parameter, and the list of the terms that add up to its gradient.
-        formulas: write the local derivative of each operation, and the cell's equations below.
-        elide: draw the middle as one column where there are more than eight steps, or the picture would be too wide.
-        title: what the picture is called; by default in words what it shows.
+        formulas: whether to write the local derivative of each operation, and the cell's equations below.
+        elide: whether to draw the middle as one column if there are more than eight steps, or the picture is too wide.
+        title: the title of the picture; by default a description of it.
 
     Returns:
         The picture. It shows itself in a notebook; ``save`` writes it to a file; ``digraph`` is a ``graphviz.Digraph``.
 
     Raises:
-        TypeError: there is no Tensor or Scalar in x; a highlight that is no step with a parameter's name.
-        ValueError: a choice that there isn't; a highlight of what isn't there.
+        TypeError: there is no Tensor or Scalar in x, or the highlight isn't a step with a parameter's name.
+        ValueError: there is no such choice, or no such step or parameter to highlight.
         RuntimeError: the graph was freed by a ``backward()``.
 
     Example:

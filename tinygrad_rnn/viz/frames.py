@@ -18,7 +18,7 @@ class Frame(NamedTuple):
     """The progress of the two passes.
 
     Attributes:
-        text: what the frame says.
+        text: the caption of the frame.
         forward: the step that the forward pass has reached, infinite once it has the loss.
         backward: the step that the backward pass has reached, infinite where it begins; None before that.
     """
@@ -29,7 +29,7 @@ class Frame(NamedTuple):
 
 
 def passes(scene: Scene, has_gradient: bool) -> list[Frame]:
-    """The frames of a picture: each step forward, the loss, each step backward. Steps that are elided go by together.
+    """The frames of a picture: each step forward, the loss, each step backward. Elided steps share a frame.
 
     Args:
         scene: the picture.
@@ -54,8 +54,8 @@ def shots(scene: Scene, graph: Graph, measured: Measured | None) -> Iterator[Sce
 
     Args:
         scene: the picture.
-        graph: what it shows.
-        measured: its gradients; without any there is no backward pass.
+        graph: the graph that it shows.
+        measured: its gradients; without gradients there is no backward pass.
     """
     for frame in passes(scene, measured is not None):
         yield _Shot(scene, graph, measured or Measured(), frame).scene()
@@ -83,7 +83,7 @@ class _Shot:
         )
 
     def target(self, edge: int) -> int:
-        """The vertex that an edge leads to; -1 for what is no edge."""
+        """The vertex to which an edge leads; -1 for anything but an edge."""
         return self.graph.edges[edge].target if edge >= 0 else -1
 
     def is_later(self, step: int | None, vertex: int) -> bool:

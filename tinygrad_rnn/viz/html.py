@@ -1,8 +1,8 @@
 """The picture as one HTML page to explore; nothing is loaded from anywhere.
 
-The page holds the SVG of all steps (those that a still picture elides are folded, and unfold), and as JSON what a
-program needs beyond it: which edges carry gradients, where each step's loss begins, and for every parameter the sum of
-its contributions from the last step back to each step k. ``page.js`` does the rest.
+The page holds the SVG of all steps (steps that a still picture elides can be unfolded), and further data as JSON: the
+edges that carry gradients, the places where each step's loss begins, and for every parameter the sum of its
+contributions from the last step back to each step k. ``page.js`` does the rest.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .writing.formulas import Equation
 from .writing.numbers import MOST_NUMBERS, contribution_lines
 
 MOST_STEPS = 60  # more than these stay elided on the page too
-MOST_TERM_STEPS = 40  # a table of T² terms is made up to here
+MOST_TERM_STEPS = 40  # the largest T for which a table of T² terms is made
 
 
 def to_html(
@@ -39,11 +39,11 @@ def to_html(
     """The page.
 
     Args:
-        graph: the whole graph, unfreed if gradients are to be seen.
-        options: how it was drawn.
-        equations: those of each lane.
-        title: what it is called.
-        film: how many seconds each step is shown, in a page that plays by itself.
+        graph: the whole graph, unfreed if gradients are to be shown.
+        options: the options of the picture.
+        equations: the equations of each lane.
+        title: the title.
+        film: the seconds for which each step is shown, in a page that plays by itself.
     """
     steps = [step for step in graph.steps() if step > 0]
     middle = views.hidden_steps(graph)
@@ -73,14 +73,14 @@ def to_html(
 
 
 def inline(page: str, svg: str, title: str) -> str:
-    """The page within another one, a notebook say: in a frame of its own, over the still picture.
+    """The page within another one, such as a notebook: in a frame of its own, over the still picture.
 
-    What shows no frames (a notebook that isn't trusted, GitHub) shows the picture.
+    Viewers without frames (a notebook that isn't trusted, GitHub) show the picture.
 
     Args:
         page: the page to explore.
         svg: the still picture.
-        title: what it is called.
+        title: the title.
     """
     still = b64encode(svg.encode()).decode()
     return (
@@ -138,7 +138,7 @@ def _partial_sums(graph: Graph, measured: Measured, parameters: Mapping[str, int
 
 
 def _shown(array: Any) -> dict[str, Any]:
-    """A gradient as it is written, and as numbers: itself where it is small, else its norm."""
+    """A gradient as text, and as numbers: itself if it is small, else its norm."""
     array = np.asarray(array, dtype=np.float64)
     exact = array if array.size <= MOST_NUMBERS else np.asarray(norm(array))
     values = [float(f"{value:.12g}") if np.isfinite(value) else str(value) for value in np.ravel(exact)]

@@ -20,19 +20,19 @@ from .scene import Scene
 from .writing.formulas import Equation
 
 FORMATS = ("svg", "png", "pdf", "dot", "html", "json", "txt")
-MOST_NODES_INLINE = 2_000  # a notebook keeps what it shows: of more nodes than these only the still picture
-RENDERED = ("png", "pdf")  # by Graphviz alone
+MOST_NODES_INLINE = 2_000  # a notebook stores its output: with more nodes, it shows only the still picture
+RENDERED = ("png", "pdf")  # only by Graphviz
 
 
 class Picture:
     """A finished picture. It keeps what it drew, so the memory of a recorded graph is held as long as its picture.
 
     Attributes:
-        scene: everything on it, with its place.
-        graph: what is drawn.
+        scene: all its parts, with their places.
+        graph: the drawn graph.
         measured: the gradients of all nodes and edges; None if they were not asked for or there are none.
         equations: the equations of each lane that has some.
-        terms: of a highlight, the terms that add up to the gradient.
+        terms: the terms that add up to the gradient of a highlight.
     """
 
     def __init__(
@@ -100,8 +100,9 @@ class Picture:
         """Write the picture to a file, in the format of its ending: .svg, .png, .pdf, .dot, .html, .json or .txt.
 
         PNG and PDF are rendered by Graphviz: the system's, or the one that comes with pygraphviz. SVG is written by the
-        project itself, unless asked otherwise: the same bytes on every machine, a title and a description on each
-        node, and names of its own, so that two pictures on one page don't meet. Graphviz's own SVG has none of these.
+        package itself, unless asked otherwise: it has the same bytes on every machine, a title and a description on
+        each node, and names of its own, so that two pictures on one page don't interfere. Graphviz's own SVG has none
+        of these.
 
         Args:
             path: the file. It is written whole or not at all.
@@ -112,8 +113,8 @@ class Picture:
             The path.
 
         Raises:
-            ValueError: an ending or a renderer that there isn't.
-            RuntimeError: Graphviz is needed, and there is none; says what to install.
+            ValueError: the ending or the renderer is unknown.
+            RuntimeError: Graphviz is needed, but isn't there; the error says what to install.
         """
         path = Path(path)
         kind = path.suffix[1:].lower()
@@ -130,7 +131,7 @@ class Picture:
         return path
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """The page to explore, where a notebook shows HTML; the still picture elsewhere, and of a large graph."""
+        """The page to explore, where a notebook shows HTML; the still picture elsewhere, or if the graph is large."""
         svg = self.svg
         bundle = {"image/svg+xml": svg, "text/plain": repr(self)}
         if len(self._whole.vertices) <= MOST_NODES_INLINE:

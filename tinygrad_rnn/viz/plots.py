@@ -21,15 +21,15 @@ def plot_losses(losses: Mapping[str, Any] | Any, ax: Any = None, smoothing: floa
     """Loss curves, one run or several side by side.
 
     Args:
-        losses: the loss of every step, (steps,), or several such by name.
+        losses: the loss of every step, (steps,), or several such arrays by name.
         ax: where to draw; a new figure's by default (``ax.figure.savefig("losses.png")``).
-        smoothing: from 0 (none) to below 1: how much of the running mean each step keeps.
+        smoothing: the share of the running mean that each step keeps: from 0 (no smoothing) to below 1.
 
     Returns:
         The ``ax``.
 
     Raises:
-        ValueError: a curve that is no sequence of numbers, or a smoothing out of range.
+        ValueError: a curve is no sequence of numbers, or the smoothing is out of range.
     """
     if not 0 <= smoothing < 1:
         raise ValueError(f"plot_losses: smoothing {smoothing} is not in [0, 1)")
@@ -52,10 +52,10 @@ def plot_states(states: Any, ax: Any = None, name: str = "h", example: int = 0) 
     """The hidden state over time: a curve for each unit, or a heat map if there are many.
 
     Args:
-        states: (T, d), or (T, B, d) of which one example is shown.
+        states: an array (T, d), or (T, B, d), of which one example is shown.
         ax: where to draw; a new figure's by default.
-        name: what the state is called.
-        example: which example of the batch.
+        name: the name of the state.
+        example: the number of the example in the batch.
 
     Returns:
         The ``ax``.
@@ -93,10 +93,10 @@ def plot_gates(gates: Mapping[str, Any], ax: Any = None, example: int = 0) -> An
     """Gates over time: for each the mean over its units, with the middle half of them as a band.
 
     Args:
-        gates: by name (T, d), or (T, B, d) of which one example is shown; as a layer with ``return_states=True`` gives
-            them.
+        gates: arrays by name, as a layer with ``return_states=True`` returns them: (T, d), or (T, B, d), of which one
+            example is shown.
         ax: where to draw; a new figure's by default.
-        example: which example of the batch.
+        example: the number of the example in the batch.
 
     Returns:
         The ``ax``.
@@ -120,7 +120,7 @@ def plot_gates(gates: Mapping[str, Any], ax: Any = None, example: int = 0) -> An
 def plot_attention(
     weights: Any, ax: Any = None, read: Sequence[str] | None = None, written: Sequence[str] | None = None
 ) -> Any:
-    """Attention weights as a heat map: what is written down, what is read across.
+    """Attention weights as a heat map: steps written run down, steps read run across.
 
     Args:
         weights: (steps written, steps read).
@@ -174,7 +174,7 @@ def _of_example(values: Any, example: int, who: str) -> np.ndarray:
 
 
 def smoothed(curve: np.ndarray, smoothing: float) -> np.ndarray:
-    """The running mean, without the bias of its start: each value with those before it, which count less and less."""
+    """The running mean without the bias of its start: each value and the earlier ones, with decreasing weights."""
     mean, weight, found = 0.0, 0.0, []
     for value in curve:
         mean = smoothing * mean + (1 - smoothing) * value

@@ -1,6 +1,6 @@
 """The parts of a picture once everything has its place: panels, boxes, paths, labels, dots.
 
-One scene, several writers: DOT for Graphviz, and SVG of our own. So nothing here knows of a file format. Coordinates
+One scene serves several writers: DOT for Graphviz, and our own SVG. So nothing here knows a file format. Coordinates
 are points, x to the right and y downward.
 """
 
@@ -19,7 +19,7 @@ _WIDTHS = {
     "GOQ": 778, "mM": 833, "%": 889, "W": 944, "@": 1015, "…—": 1000,
 }  # fmt: skip
 OTHER_WIDTH = 600
-WIDER_FONTS = 1.14  # what stands in for Helvetica where that is missing (DejaVu Sans, Verdana), as a multiple
+WIDER_FONTS = 1.14  # the width of Helvetica's substitutes (DejaVu Sans, Verdana), as a multiple
 SHIFTED_SIZE = 0.75  # of an index below or above the line, as a share of the text's size
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+−=()aehijklmnoprstuvx"))
 SUPERSCRIPTS = dict(zip("ᵀ⁺⁻⁰¹⁴⁵⁶⁷⁸⁹", "T+−01456789"))  # "²" and "³" are in every font
@@ -28,18 +28,18 @@ CHARACTER_WIDTHS |= {
     shifted: round(CHARACTER_WIDTHS.get(plain, OTHER_WIDTH) * SHIFTED_SIZE)
     for shifted, plain in (SUBSCRIPTS | SUPERSCRIPTS).items()
 }
-SMALL = 10.0  # the size of what is written beside names: numbers, notes
+SMALL = 10.0  # the size of the text beside names: numbers, notes
 LINE_HEIGHT = 1.28  # from line to line, as a multiple of the font size
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """The width of a text, in points; rather a little more than less."""
+    """The width of a text in points, rounded up rather than down."""
     units = sum(CHARACTER_WIDTHS.get(character, OTHER_WIDTH) for character in text)
     return units * size / 1000 * (1.08 if bold else 1.02)
 
 
 def shifts(text: str) -> list[tuple[str, int]]:
-    """A text in pieces, each with -1 if it stands below the line, 1 above, 0 on it; in characters that all fonts have.
+    """A text in pieces, each with -1 (below the line), 1 (above) or 0 (on it), in characters that all fonts have.
 
     Many fonts lack the small figures of Unicode, or draw them too small to be told apart.
 
@@ -60,7 +60,7 @@ def shifts(text: str) -> list[tuple[str, int]]:
 
 @dataclass
 class Line:
-    """A line of text in a box; ``tone`` is "gradient" for what belongs to the backward pass."""
+    """A line of text in a box; ``tone`` is "gradient" for text of the backward pass."""
 
     text: str
     size: float = 12
@@ -78,7 +78,7 @@ class Box:
         kind: decides the colours.
         x, y: the centre.
         fill: a colour that replaces that of the kind.
-        hint: what is told of it on request (hover, screen reader).
+        hint: its description on request (hover, screen reader).
         vertex: its index in the graph.
     """
 
@@ -142,13 +142,13 @@ class Label:
 
     @property
     def bold(self) -> bool:
-        """True if the label names what stands below it."""
+        """True if the label names the part below it."""
         return self.kind in ("heading", "elided-title", "again-title")
 
 
 @dataclass
 class Panel:
-    """An area behind the boxes: a lane, a column, what was elided."""
+    """An area behind the boxes: a lane, a column, elided steps."""
 
     name: str
     kind: str

@@ -1,6 +1,6 @@
 """Values, the parts of a compiled program. Each knows its operation and its operands.
 
-Its results define a program: a Value that no result depends on isn't part of it, so nothing has to be deleted.
+A program is defined by its results: a Value that no result depends on isn't part of it, so nothing has to be deleted.
 Values never change, and an operation that is recorded twice gives the same Value (hash-consing: this is how common
 subexpressions are eliminated; see ``trace``).
 """

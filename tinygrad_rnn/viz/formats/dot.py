@@ -1,8 +1,8 @@
 """A scene in Graphviz's language, everything pinned where the layout put it.
 
 ``layout=nop2`` tells Graphviz to keep all positions, so ``dot``, ``neato -n2`` and pygraphviz's ``nop`` draw the same
-picture, in linear time. That takes care: positions are points (plain ``neato`` would read inches), every edge brings
-its own curve, and an area needs its ``bb`` or it vanishes silently.
+picture, in linear time. This requires care: positions are points (plain ``neato`` would read inches), every edge has
+its own curve, and an area needs its ``bb``, or it vanishes silently.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FONT = "Helvetica,Arial,sans-serif"
 FORMULA_FONT = "serif"
 ARROW = 7.0  # length of an arrow head
 ROOM_FOR_FONTS = 1.25  # the cell of a label, by its width as measured here: the fonts that Graphviz finds may be wider
-MOST_ROUNDED = 400  # with more boxes they have sharp corners and no hints: Graphviz's SVG is then half as large
+MOST_ROUNDED = 400  # beyond, boxes have sharp corners and no hints: Graphviz's SVG is then half as large
 COLUMN = (PAPER.column, PAPER.column, "filled,rounded")
 PANELS = {"column": COLUMN, "hidden": COLUMN, "lane": ("none", PAPER.lane, "dotted,rounded")}
 PATHS = {"flow": PAPER.line, "constant": PAPER.line, "carry": PAPER.carry, "initial": PAPER.carry}  # others by tint
@@ -67,7 +67,7 @@ def statements(scene: Scene) -> list[str]:
 
 
 def quoted(text: str) -> str:
-    """A string as DOT quotes it."""
+    """A string in DOT's quotes."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
@@ -102,7 +102,7 @@ class _Writer:
         if panel.title:
             where = self.point(panel.x + 8 + text_width(panel.title, 11) / 2, panel.y + 9)
             title = f' label=<{written(panel.title, "I")}> lp="{where}" fontsize=11 fontcolor="{PAPER.muted}"'
-        # Without a background of its own an area takes the page's, and hides what is behind it.
+        # Without a background of its own, an area takes the page's, and hides everything behind it.
         fill_color = f' fillcolor="{fill}"' if fill != "none" else ' bgcolor="transparent"'
         return (
             f'subgraph "cluster_{panel.name}" {{graph [bb="{low},{high}" style="{style}" color="{stroke}"'
@@ -110,7 +110,7 @@ class _Writer:
         )
 
     def frame(self, scene: Scene, corner: int) -> str:
-        """An invisible point in a corner of the page: Graphviz cuts the page to what it finds on it."""
+        """An invisible point in a corner of the page, because Graphviz crops the page to its contents."""
         where = self.point(scene.width * corner, scene.height * corner)
         return f'corner{corner} [shape=point style=invis width=0.01 height=0.01 pos="{where}"]'
 
@@ -150,7 +150,7 @@ class _Writer:
         y = label.y - label.size * 0.33
         color = DIMMED if label.dimmed else label.ink or LABELS.get(label.kind, PAPER.muted)
         text = written(label.text, "B" if label.bold else "")
-        if label.anchor != "middle":  # the text lies at that end of a cell, however wide Graphviz's font makes it
+        if label.anchor != "middle":  # the text lies at that end of a cell, whatever its width in Graphviz's font
             side = "LEFT" if label.anchor == "start" else "RIGHT"
             text = _table([f'<TD ALIGN="{side}" WIDTH="{round(width)}">{text}</TD>'])
         font = f"fontname={FORMULA_FONT} " if label.kind == "formula" else ""

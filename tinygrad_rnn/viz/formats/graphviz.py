@@ -1,7 +1,6 @@
-"""Rendering a DOT text by Graphviz: the system's where there is one, else the one inside pygraphviz's wheels.
+"""Rendering a DOT text by Graphviz: the system's if there is one, else the one inside pygraphviz's wheels.
 
-Either runs in a process of its own with a time limit, so a renderer that hangs or crashes is stopped and takes nothing
-with it.
+Either runs in a process of its own with a time limit, so a renderer that hangs or crashes is stopped and does no harm.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class NoRenderer(RuntimeError):
 
 
 def renderers() -> list[tuple[str, list[str]]]:
-    """The Graphviz programs that are there, best first: (name, command to which the format is added)."""
+    """The available Graphviz programs, best first: (name, command to which the format is added)."""
     found = []
     for program, options in (("neato", ["-n2"]), ("dot", [])):
         path = shutil.which(program)
@@ -45,13 +44,13 @@ def render(dot: str, kind: str, time_limit: float = TIME_LIMIT, dpi: float = DOT
 
     Args:
         dot: the text.
-        kind: "svg", "png", "pdf" or what else Graphviz writes.
-        time_limit: in seconds, for each renderer that is tried.
-        dpi: how many pixels 72 points are, in a PNG.
+        kind: "svg", "png", "pdf" or another format of Graphviz.
+        time_limit: the seconds that each renderer may take.
+        dpi: the number of pixels for 72 points, in a PNG.
 
     Raises:
         NoRenderer: none is installed.
-        RuntimeError: none of those that are there did it; says why.
+        RuntimeError: all available renderers failed; the error says why.
     """
     problems = []
     for name, command in renderers():
@@ -70,7 +69,7 @@ def render(dot: str, kind: str, time_limit: float = TIME_LIMIT, dpi: float = DOT
 
 
 def _run(command: list[str], data: bytes, time_limit: float) -> bytes:
-    """The output of a program, which is stopped, with all it started, when its time is up."""
+    """The output of a program; it is stopped, with all its child processes, when its time is over."""
     own_group = os.name == "posix"
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=own_group

@@ -16,14 +16,14 @@ MOST_INPUTS = 6  # listed in the text table
 
 
 def vertex_name(graph: Graph, i: int) -> str:
-    """A name for one vertex: what it is called, else its operation, with its step."""
+    """A name for one vertex: its title, else its operation, with its step."""
     vertex = graph.vertices[i]
     index = "" if vertex.kind == "elided" else "ₜ" if vertex.last_step is not None else subscript(vertex.step)
     return f"{vertex.title or vertex.symbol or vertex.kind}{index}"
 
 
 def to_text(picture: Any) -> str:
-    """The graph as a table: a line for each node, with step, kind, what it is made of, value and gradient."""
+    """The graph as a table: a line for each node, with step, kind, inputs, value and gradient."""
     graph: Graph = picture.graph
     inputs: list[list[int]] = [[] for _ in graph.vertices]
     for edge in graph.edges:
@@ -113,7 +113,7 @@ def _gradient(measured: Any, i: int) -> str:
 
 
 def _array(value: Any) -> dict[str, Any]:
-    """Shape and norm, and the numbers themselves where they are few."""
+    """Shape and norm, and the numbers themselves if there are few."""
     if isinstance(value, tuple):
         return {"results": [None if part is None else _array(part) for part in value]}
     array = np.asarray(value)
@@ -126,7 +126,7 @@ def _array(value: Any) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they are written as words."""
+    """The same data for JSON, which has no NaN and no infinity: these are written as words."""
     if isinstance(value, float) and not np.isfinite(value):
         return "NaN" if np.isnan(value) else "inf" if value > 0 else "-inf"
     if isinstance(value, dict):

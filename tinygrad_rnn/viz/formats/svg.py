@@ -1,7 +1,7 @@
 """A scene as SVG, written by hand: for files, notebooks and HTML; Graphviz does PNG and PDF, and SVG on request.
 
-All rules hold within the picture's own class, named after its content, so two pictures on one page don't meet. The
-bytes depend on the scene alone.
+All rules apply only within the picture's own class, named after its content, so two pictures on one page don't
+interfere. The bytes depend only on the scene.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .colors import LIGHT, TINTS, Palette
 
 FONT = "Helvetica,Arial,'Liberation Sans',sans-serif"
 OWN = "\0"  # stands for the picture's class until that is known: no text holds this character
-LEAST_SIZE = 8.0  # of an index
+LEAST_SIZE = 8.0  # the smallest font size of an index
 STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "initial": 1.8, "tap": 1.4, "bus": 2.2}
 
 
@@ -23,22 +23,22 @@ def to_svg(scene: Scene, marked: bool = False) -> str:
     """The scene as a complete SVG document.
 
     Args:
-        scene: what to draw.
-        marked: give every element its step, vertex and edge as ``data-`` attributes, for a program to find.
+        scene: the scene to draw.
+        marked: whether every element gets its step, vertex and edge as ``data-`` attributes, for programs.
     """
     return _document("\n".join(_Writer(marked).parts(scene)), scene)
 
 
 def to_film(shots: Sequence[Scene], seconds: float, last_stays: int = 1) -> str:
-    """Scenes that differ in looks alone, shown one after the other, for ever: by CSS, so no program is needed.
+    """Scenes that differ only in looks, shown one after the other in an endless loop by CSS, without a program.
 
-    What is the same in all of them stands once. Where nothing moves (on paper, for readers who want no motion), one
-    sees the last.
+    Elements that are the same in all scenes stand once. If nothing moves (on paper, for readers who want no motion),
+    the last scene is visible.
 
     Args:
         shots: the scenes; each has the same parts.
         seconds: how long each is shown.
-        last_stays: for how many of these times the last one is.
+        last_stays: for how many of these times the last scene is shown.
     """
     frames = [_Writer(False).parts(shot) for shot in shots]
     count = len(frames)
@@ -70,7 +70,7 @@ def to_film(shots: Sequence[Scene], seconds: float, last_stays: int = 1) -> str:
 
 
 def _document(body: str, scene: Scene) -> str:
-    """A complete SVG document around what is drawn."""
+    """A complete SVG document around the drawn elements."""
     name = class_name(body)
     width, height = round(scene.width), round(scene.height)
     head = (
@@ -79,12 +79,12 @@ def _document(body: str, scene: Scene) -> str:
         f"<title>{escape(scene.title)}</title>\n<desc>{escape(scene.description)}</desc>\n"
     )
     style = "<style>" + "\n".join(style_rules(f".{name}", LIGHT)) + "</style>\n"
-    paper = f'<rect class="paper" width="{width}" height="{height}"/>\n'  # programs that draw SVG overlook a background
+    paper = f'<rect class="paper" width="{width}" height="{height}"/>\n'  # some programs ignore a background
     return head + style + _markers(name) + paper + body.replace(OWN, f"{name}-") + "</svg>\n"
 
 
 def class_name(body: str) -> str:
-    """A name for a picture that is its own."""
+    """A unique name for a picture."""
     return "p" + hashlib.sha256(body.encode(errors="backslashreplace")).hexdigest()[:8]
 
 
@@ -95,7 +95,7 @@ def coordinate(value: float) -> str:
 
 
 def path_data(points: list[Point]) -> str:
-    """The ``d`` of a path; curves that are straight are written as lines."""
+    """The ``d`` of a path; straight curves are written as lines."""
     c = coordinate
     data = [f"M{c(points[0][0])} {c(points[0][1])}"]
     for i in range(1, len(points) - 2, 3):
@@ -120,7 +120,7 @@ def written(text: str, size: float) -> str:
 
 
 def style_rules(within: str, palette: Palette) -> list[str]:
-    """The CSS of a picture, in a palette, for what is inside ``within``."""
+    """The CSS of a picture in a palette, for the elements inside ``within``."""
     paper = palette.paper
     rules = [
         f"{within}{{background:{paper.paper};font-family:{FONT}}}",

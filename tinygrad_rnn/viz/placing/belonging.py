@@ -20,7 +20,7 @@ class Column:
     """A time step on the page.
 
     Attributes:
-        x: the middle of each key and wire of the template; empty for the initial state and for what was elided.
+        x: the middle of each key and wire of the template; empty for the initial state and for elided steps.
         channel: the width of the channel at its left.
     """
 
@@ -47,14 +47,14 @@ class Places:
     """The row, column and lane of each part of a graph.
 
     Args:
-        graph: what is to be drawn.
-        rolled: the one column stands for all steps, so what goes to a later step comes back to it.
+        graph: the graph to draw.
+        rolled: whether one column stands for all steps, so that an edge to a later step comes back to it.
 
     Attributes:
         inner, across, bus, band, past, into_bar, from_bar: the edges with their indices: within a step; from step to
-            step; from the margin; among what belongs to no step, within a lane or past steps; to and from a bar.
+            step; from the margin; between vertices outside all steps, within a lane or past steps; to and from a bar.
         row: the row of each key, from the bottom; lane_rows: the first and last of each lane.
-        template: how a step is arranged.
+        template: the arrangement of a step.
     """
 
     template: Template
@@ -76,7 +76,7 @@ class Places:
         return (vertex.lane, vertex.key)
 
     def end_key(self, i: int, key: Hashable) -> Key:
-        """The same for an end of an edge, which may be hidden in what was elided."""
+        """The key and lane of an end of an edge, which may be hidden in elided steps."""
         return (self.graph.vertices[i].lane, key)
 
     def row_of(self, i: int, key: Hashable) -> int:
@@ -113,7 +113,8 @@ class Places:
     def enters_sideways(self, edge: Edge) -> bool:
         """Return True if an edge from another step arrives at the side of its target, not from below.
 
-        The initial state of a layer that runs back in time would meet what its first step hands on at the same side.
+        In a layer that runs back in time, the initial state and the edge to the second step would meet at the same
+        side.
         """
         side = self.entry_side(edge)
         from_afar = self.graph.vertices[edge.source].step == 0 and abs(self.distance(edge)) > 1
@@ -128,7 +129,7 @@ class Places:
         return ("long", edge.source_key, edge.target_key, step % max(abs(edge.delay), 1))
 
     def line(self, edge: Edge) -> Hashable:
-        """The line that an edge takes in a channel: shared by what goes from one value to the same later step."""
+        """The line that an edge takes in a channel; edges from one value to the same later step share it."""
         kind = "long" if abs(self.distance(edge)) > 1 else "next"
         key = self.end_key(edge.source, edge.source_key)
         return (kind, key, edge.delay, bool(self.distance(edge))) if self.rolled else (kind, key)
@@ -188,7 +189,7 @@ class Places:
             else:
                 in_lane[vertex.lane].setdefault(self.key(i), i)
         alone = [i for i in strays if not in_lane[self.graph.vertices[i].lane or 0]]
-        for i in alone:  # no step took part: the initial state is all that there is in its lane
+        for i in alone:  # no step is shown: its lane holds only the initial state
             in_lane[self.graph.vertices[i].lane or 0][self.key(i)] = i
             strays.remove(i)
         rising: list[list[tuple[Key, Key]]] = [[] for _ in self.graph.lanes]
@@ -207,7 +208,7 @@ class Places:
         self._place_strays(strays)
 
     def _levels(self, keys: dict[Key, int], edges: list[tuple[Key, Key]]) -> dict[Key, int]:
-        """The level of each key in its lane: as high as can be; numbers as low, so that the units of a layer align."""
+        """The level of each key in its lane: as high as possible; single numbers as low as possible, to align units."""
         if not self.graph.of_numbers:
             return levels(list(keys), edges)
         kinds = {key: self.graph.vertices[i].kind for key, i in keys.items()}
@@ -226,7 +227,7 @@ class Places:
                 self.rows += 1
 
     def _place_strays(self, strays: list[int]) -> None:
-        """A part of the initial state that is no result of a step stands in a free row next to its user's."""
+        """Place each part of the initial state that is no result of a step in a free row next to its user's."""
         users = {edge.source: self.row.get(self.end_key(edge.target, edge.target_key)) for _, edge in self.across}
         taken = {self.row[self.key(i)] for i in self.initial() if self.key(i) in self.row}
         for i in strays:

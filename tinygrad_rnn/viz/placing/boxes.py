@@ -7,7 +7,7 @@ from ..reading.symbols import subscript
 from ..scene import LINE_HEIGHT, SMALL, WIDER_FONTS, Box, Label, Line, text_width
 
 PADDING = 9.0
-NAME_EVERY = 500.0  # points: a wide box has its name as often
+NAME_EVERY = 500.0  # points: a wide box repeats its name at this distance
 
 
 def box_lines(vertex: Vertex) -> list[Line]:
@@ -27,14 +27,14 @@ def box_lines(vertex: Vertex) -> list[Line]:
 
 
 def box_size(lines: list[Line]) -> tuple[float, float]:
-    """Width and height of a box with these lines of text, also if they are set in a wider font than Helvetica."""
+    """The width and height of a box with these lines of text, with room for a wider font than Helvetica."""
     width = max((text_width(line.text, line.size, line.bold) for line in lines), default=0.0)
     height = sum(line.size * LINE_HEIGHT for line in lines)
     return max(width + 2 * PADDING, width * WIDER_FONTS + PADDING, 36.0), max(height + 6, 24.0)
 
 
 def names_again(box: Box) -> list[Label]:
-    """The name of a box, again and again if it is wider than a screen, so that one is always in sight."""
+    """The name of a box, repeated if the box is wider than a screen, so that one is always visible."""
     if not box.lines:
         return []
     line = box.lines[0]

@@ -11,7 +11,7 @@ APART = 2.2  # half the distance of the two lines of "both"
 
 
 def directed(scene: Scene, direction: str) -> None:
-    """Turn the arrows of a scene. Nothing else moves; what carries no gradient has no arrow backward."""
+    """Turn the arrows of a scene. Nothing else moves; edges without a gradient have no arrow backward."""
     if direction == "forward":
         return
     paths = []
@@ -31,7 +31,7 @@ def directed(scene: Scene, direction: str) -> None:
 
 
 def _moved(path: Path, by: float) -> Path:
-    """A path, moved aside: to the side where it is steep, up or down where it is flat."""
+    """A path, moved aside: sideways where it is steep, up or down where it is flat."""
     dx = abs(path.points[-1][0] - path.points[0][0])
     dy = abs(path.points[-1][1] - path.points[0][1])
     slanted = path.kind in ("carry", "initial") and dx > 1 and dy > 1

@@ -1,12 +1,12 @@
-"""The ground plan: which row, column, gap and channel everything belongs to, and where those are on the page.
+"""The ground plan: the row, column, gap and channel of everything, and their positions on the page.
 
 - A **row** for each operation, lanes one above the other; the page is read upward, from inputs to loss.
 - A **column** for each time step, all alike: the step is arranged once (``template``) and copied.
 - Between two rows there is a **gap**, with a track for everything that runs sideways in it: the line of a parameter
-  (its **bus**), what one step hands to another.
+  (its **bus**), the values that one step hands to another.
 - Between two columns there is a **channel**, with a line for everything that runs up or down in it.
-- What belongs to no step but joins with steps (``np.stack`` of the outputs) is a **bar** across all columns; what is
-  computed from there stands in the middle of the page.
+- A vertex outside all steps that joins values of steps (``np.stack`` of the outputs) is a **bar** across all columns;
+  vertices that are computed from it stand in the middle of the page.
 
 All of it is linear in the number of steps.
 """
@@ -26,17 +26,17 @@ from .step_template import Extent, Template
 MARGIN = 18.0
 GAP_BELOW, GAP_ABOVE = 6.0, 15.0  # free room in a gap, below and above its tracks
 TRACK = 11.0
-BEND = 14.0  # room below what is written at taps, in which edges change sides
+BEND = 14.0  # room below the text at taps, in which edges change sides
 CHANNEL = 26.0
 CHANNEL_LINE = 8.0
-ROLLED_LINES = (80.0, 40.0)  # of loops, and of what comes from another column: with room for their labels
+ROLLED_LINES = (80.0, 40.0)  # of loops, and of edges from another column: with room for their labels
 LANE_GAP, LANE_TITLE = 12.0, 16.0
 HEADING = 24.0
 RAIL = 12.0
 ELIDED_WIDTH = 112.0
 LEAST_COLUMN = 56.0
 NARROW = 110.0
-ELIDED_INSET = 12.0  # of the lines in what was elided from its ends
+ELIDED_INSET = 12.0  # of the lines in elided steps, from their ends
 
 
 def natural(title: str) -> tuple[str, tuple[int, ...]]:
@@ -54,16 +54,16 @@ class Plan(Places):
     """The ground plan: the place of each part of a graph.
 
     Args:
-        graph: what is to be drawn.
+        graph: the graph to draw.
         lines: the text in each vertex's box.
         taps: the lines of text beside an edge from the margin, by its index.
-        rolled: the one column stands for all steps, so what goes to a later step comes back to it.
+        rolled: whether one column stands for all steps, so that an edge to a later step comes back to it.
 
     Attributes:
         sizes: width and height of each vertex's box.
         row_y, row_height: the middle (downward) and the height of each row.
         track_y: the height of each track, by (row above it, what runs there).
-        bend: by row, how high edges to it may run aside: above, there is something written at taps.
+        bend: for each row, the height up to which edges to it may run aside: above, there is text at taps.
         lane_top, lane_bottom: the ends of each lane: above its title, below the lines that lead into its lowest row.
     """
 
@@ -140,7 +140,7 @@ class Plan(Places):
         gap[key] = max(below, before[0]), max(above, before[1])
 
     def _reserve_tracks(self) -> None:
-        """A track in a gap for everything that runs sideways, from the bottom up; a line in the channels."""
+        """Assign a track in a gap to everything that runs sideways, from the bottom up, and a line in the channels."""
         self._reserve_channels()
         for _, edge in self.across:
             if not self.is_outermost(edge.source, edge.source_key, self.direction(edge)):
@@ -158,7 +158,7 @@ class Plan(Places):
             self._reserve(row, ("bus", edge.source), half, max(half, written + 6 if written else 0.0))
             if written:
                 self.bend[row] = 0.0  # its height is known once the rows are placed
-        self.rails: dict[int, int] = {}  # what passes all steps does so at the right of them
+        self.rails: dict[int, int] = {}  # edges that pass all steps run at their right
         for _, edge in self.past:
             self.rails.setdefault(edge.source, len(self.rails))
             if edge.target not in self.bars:
@@ -172,7 +172,7 @@ class Plan(Places):
                 self._reserve(row, ("entry", edge.source_key, edge.target_key))
 
     def _reserve_channels(self) -> None:
-        """A line in the channels for what goes from step to step; rolled, there is room to label each."""
+        """Assign lines in the channels to edges from step to step; in a rolled view, each has room for a label."""
         self.line_distance = ROLLED_LINES if self.rolled else (CHANNEL_LINE, CHANNEL_LINE)
         if not self.rolled:
             for _, edge in self.across:
@@ -188,7 +188,7 @@ class Plan(Places):
             self.channel |= nested(spans)
 
     def _buses(self) -> Numbered:
-        """The edges from the margin as their lines are stacked, upward; numbers by their index, downward."""
+        """The edges from the margin in the order of their lines, upward; single numbers by their index, downward."""
         if not self.graph.of_numbers:
             return self.bus
         return sorted(self.bus, key=lambda item: natural(self.graph.vertices[item[1].source].title), reverse=True)
@@ -232,13 +232,13 @@ class Plan(Places):
         self.width = self.right + outside + (beside if loops else 0.0) + MARGIN
 
     def _elided_width(self, column: Column) -> float:
-        """Room for the name and for what is written at the taps."""
+        """The room for the name and for the text at the taps."""
         texts = [text for i in column.members for n, _ in self.tapped.get(i, ()) for text in self.taps.get(n, ())]
         beside = max((text_width(text, SMALL) for text in texts), default=0.0)
         return max(ELIDED_WIDTH, beside + 2 * ELIDED_INSET + 14, *(self.sizes[i][0] for i in column.members))
 
     def _set_initial(self, column: Column) -> None:
-        """The initial state: what shares a row stands side by side."""
+        """Place the initial state: parts that share a row stand side by side."""
         rows = {self.row[self.key(i)]: self._initial_row(i) for i in column.members}
         column.width = max(sum(self.sizes[i][0] + 8 for i in row) - 8 for row in rows.values())
         for row in rows.values():
@@ -248,7 +248,7 @@ class Plan(Places):
                 x -= self.sizes[i][0] + 8
 
     def _set_rows(self) -> None:
-        """The rows from the bottom up; then everything turned over, since y points down on a page."""
+        """Place the rows from the bottom up; then turn everything over, since y points down on a page."""
         heights = [0.0] * self.rows
         for i, vertex in enumerate(self.graph.vertices):
             if vertex.lane is not None:
@@ -258,7 +258,7 @@ class Plan(Places):
         after_titled = {last + 1 for lane, (_, last) in zip(self.graph.lanes, self.lane_rows) if lane.title}
         headed = max((last + 1 for lane, (_, last) in zip(self.graph.lanes, self.lane_rows) if lane.timed), default=-1)
         narrow = bool(self.into_bar) and self.template.right - self.template.left < NARROW
-        self.headed_below = self.rolled or narrow  # where there is no room beside what leaves the column upward
+        self.headed_below = self.rolled or narrow  # if there is no room beside the edges that leave the column upward
         y = MARGIN + HEADING * self.headed_below
         middles: list[float] = []
         tracks: dict[tuple[int, Hashable], float] = {}

@@ -1,8 +1,8 @@
 """The layout: from the ground plan to a scene in which every box, line and label has its coordinates.
 
-A line is vertical or horizontal in a place that the plan reserved for lines, or climbs from one row to the next along
-the template's wires; so none crosses a box. ``dot`` would search for such a drawing for minutes, since a shared weight
-is a hub with an edge for every step.
+A line is vertical or horizontal in a place that the plan has reserved for lines, or climbs from one row to the next
+along the template's wires; so none crosses a box. ``dot`` would search for such a drawing for minutes, since a shared
+weight is a hub with an edge for every step.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def place(graph: Graph, taps: dict[int, list[str]] | None = None, rolled: bool =
     """Place everything in a graph.
 
     Args:
-        graph: what to draw.
+        graph: the graph to draw.
         taps: lines of text to write beside an edge from the margin, by its index.
-        rolled: the one column stands for all steps, so what goes to a later step comes back to it.
+        rolled: whether one column stands for all steps, so that an edge to a later step comes back to it.
     """
     return _Layout(graph, taps or {}, rolled).scene
 
@@ -150,7 +150,7 @@ class _Layout:
     # --- parameters --------------------------------------------------------------------------------------------------
 
     def _draw_margin(self) -> None:
-        """Each parameter once, at the height of its first bus, and the lines that its taps leave from."""
+        """Draw each parameter once, at the height of its first bus, and the lines from which its taps leave."""
         plan, risers = self.plan, 0
         self._assign_taps()
         for i in plan.margin:
@@ -175,7 +175,7 @@ class _Layout:
             for lit in (
                 True,
                 False,
-            ):  # what is highlighted ends at its last tap; the rest of the line goes on from there
+            ):  # the highlighted part ends at its last tap; the rest of the line continues from there
                 ends = [(self.tap_x[n], n) for n, edge in taps[row] if edge.lit == lit]
                 if not ends or max(ends)[0] <= start[-1][0]:
                     continue
@@ -290,7 +290,7 @@ class _Layout:
     def _draw_rising(
         self, n: int, edge: Edge, template: Template, at: dict[Hashable, float], lower: Hashable, upper: Hashable
     ) -> None:
-        """An edge upward, along the wires of its template, which are at ``at``."""
+        """Draw an edge upward, along the wires of its template, which are at ``at``."""
         source, target = self.boxes[edge.source], self.boxes[edge.target]
         end = (self.port.get(n, at.get(upper, target.x)), target.y + target.height / 2)
         start_x = at.get(lower, source.x) if lower in at or edge.source not in self.plan.bars else end[0]
@@ -322,7 +322,7 @@ class _Layout:
         self._edge(n, edge, "flow", joined(*parts))
 
     def _draw_bar(self, n: int, edge: Edge) -> None:
-        """An edge between a step and a bar, which spans all steps."""
+        """Draw an edge between a step and a bar, which spans all steps."""
         plan = self.plan
         into = edge.target in plan.bars
         inside = edge.source if into else edge.target
@@ -383,13 +383,13 @@ class _Layout:
         self._run(n, edge, points)
 
     def _draw_self_loop(self, n: int, edge: Edge, x: float) -> None:
-        """A box that hands its value to itself, a step later."""
+        """Draw the loop of a box that hands its value to itself, a step later."""
         box = self.boxes[edge.source]
         right, up, down = box.x + box.width / 2, box.y - box.height * 0.25, box.y + box.height * 0.25
         self._run(n, edge, [(right, up), (x, up), (x, down), (right, down)])
 
     def _run(self, n: int, edge: Edge, points: list[Point]) -> None:
-        """A line from step to step; rolled, with what it is called, and dotted if only one step uses it."""
+        """Draw a line from step to step; in a rolled view, it has its name, and is dotted if only one step uses it."""
         ends = self.graph.vertices[edge.source], self.graph.vertices[edge.target]
         begins = self.plan.rolled and loops.begins(edge, *ends)
         self._edge(n, edge, "initial" if begins else "carry", rounded(points))

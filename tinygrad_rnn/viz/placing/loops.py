@@ -19,7 +19,7 @@ CLEAR = 11.0  # of a line that crosses and of other labels, above and below
 
 
 def nested(spans: Mapping[Hashable, tuple[int, int]]) -> dict[Hashable, int]:
-    """A channel for each line, by the rows that it runs past: outside of all shorter ones that it meets."""
+    """A channel for each line, by the rows along which it runs: outside of all shorter lines that it meets."""
     channels: dict[Hashable, int] = {}
     for line, (low, high) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
         met = [channels[other] for other in channels if spans[other][0] <= high and low <= spans[other][1]]
@@ -35,7 +35,7 @@ def begins(edge: Edge, source: Vertex, target: Vertex) -> bool:
 def name(edge: Edge, source: Vertex, target: Vertex) -> str:
     """The name of a line: after how many steps the value is used, and how often that happens.
 
-    The beginning of a state is called by the one step that uses it: the first or (where time runs backward) the last.
+    The beginning of a state is named by the only step that uses it: the first or (if time runs backward) the last.
     """
     if not begins(edge, source, target):
         return f"delay {number(edge.delay)}, {edge.count}×"
@@ -50,7 +50,7 @@ def last_step(vertex: Vertex) -> int:
 
 
 class Run(NamedTuple):
-    """A line from step to step: the number of its edge, what it is called, whether it begins a state, its corners."""
+    """A line from step to step: the number of its edge, its name, whether it begins a state, its corners."""
 
     number: int
     text: str
@@ -70,11 +70,11 @@ class Run(NamedTuple):
 
 
 def labels(runs: Iterable[Run], buses: Iterable[Path]) -> list[Label]:
-    """The labels: beside the middle of a line, or as near to it as others leave room; what is said once is enough.
+    """The labels, beside the middle of a line or as near to it as other lines permit; equal labels are written once.
 
     Args:
         runs: the lines.
-        buses: what else runs sideways.
+        buses: the other lines that run sideways.
     """
     every = list(runs)
     level = [(a, b) for run in every for a, b in pairwise(run.points) if a[1] == b[1]]
@@ -96,7 +96,7 @@ def labels(runs: Iterable[Run], buses: Iterable[Path]) -> list[Label]:
         taken = [a[1] for a, b in level if min(a[0], b[0]) < right and max(a[0], b[0]) > x + 1]
         taken += [b.y - 3 for b in placed if b.x < right and b.x + text_width(b.text, SMALL) > x]
         middle = (top + bottom) / 2
-        reach = int((bottom - top) / 2) + 8  # beside a short line there may be no room, but a little above or below
+        reach = int((bottom - top) / 2) + 8  # a short line may have no room beside it, but a little above or below
         offsets = sorted(range(-reach, reach + 1, 3), key=abs)
         free = [middle + by for by in offsets if all(abs(middle + by - y) >= CLEAR for y in taken)]
         y = (free or [middle])[0] + 3

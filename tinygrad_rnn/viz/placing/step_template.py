@@ -15,7 +15,7 @@ Key = Hashable
 SPACE = 16.0
 WIRE_WIDTH = 8.0
 SWEEPS = 12
-MOST_ORDERED = 600  # items beyond which recording order has to do
+MOST_ORDERED = 600  # with more items, recording order is kept
 LONGEST_WIRE = 60  # rows that an edge may pass on wires of its own
 
 
@@ -34,7 +34,7 @@ class Extent(NamedTuple):
 
 
 def levels(keys: Sequence[Key], edges: Iterable[tuple[Key, Key]]) -> dict[Key, int]:
-    """The row of each key, counted from the bottom: one below the lowest of its users; what has none is at the top.
+    """The row of each key, counted from the bottom: one below the lowest of its users, or at the top without users.
 
     An edge that would close a cycle (steps that differ in what they do) does not count.
     """
@@ -69,13 +69,13 @@ def levels(keys: Sequence[Key], edges: Iterable[tuple[Key, Key]]) -> dict[Key, i
 def levels_from_below(
     keys: Sequence[Key], edges: Sequence[tuple[Key, Key]], made: Iterable[Key], hanging: Iterable[Key]
 ) -> dict[Key, int]:
-    """The row of each key, counted from the bottom: one above the highest of what it is made of.
+    """The row of each key, counted from the bottom: one above the highest of its inputs.
 
     Args:
         keys: all keys.
-        edges: between them, upward.
-        made: those that are results; what they are made of may be none of the keys, but stands below them all the same.
-        hanging: those that stand one below the lowest of their users.
+        edges: the edges between them, upward.
+        made: the keys that are results; their inputs stand below them, even if these are none of the keys.
+        hanging: the keys that stand one below the lowest of their users.
     """
     ground: Key = ("ground",)
     upward = [*edges, *((ground, key) for key in made)]
@@ -98,12 +98,12 @@ class Template:
         rows: the row of each key, from the bottom.
         edges: between keys, upward.
         extents: the widths of the keys.
-        sides: -1 for a key that something from the left arrives at, +1 for one that something leaves to the right.
-        in_order: keep the keys of a row in the order in which they are given, whatever crosses.
+        sides: -1 for a key at which an edge from the left arrives, +1 for a key that an edge leaves to the right.
+        in_order: whether to keep the keys of a row in the given order, even if edges then cross.
 
     Attributes:
         x: the middle of each key, and of each wire.
-        left, right: how far it reaches.
+        left, right: the ends of the template.
         order: the items of each row, from left to right.
     """
 
@@ -183,7 +183,7 @@ class Template:
         self._centre()
 
     def _sort_row(self, r: int, neighbours: Mapping[Key, Sequence[Key]]) -> None:
-        """A row in the order of its neighbours; where keys are to keep theirs, only what passes between them moves."""
+        """A row in the order of its neighbours; if keys have to keep their order, only the wires between them move."""
         kept = iter([key for key in self.order[r] if not isinstance(key, Wire)])
         self.order[r].sort(key=lambda key: self._wish(key, neighbours.get(key, ())))
         if self.in_order:
@@ -221,7 +221,7 @@ class Template:
         return sum(self.x[n] for n in neighbours) / len(neighbours)
 
     def _spread(self) -> None:
-        """Every row side by side, centred."""
+        """Place the items of every row side by side, centred."""
         for r in sorted(self.order):
             keys = self.order[r]
             for key in keys:
@@ -248,7 +248,7 @@ class Template:
             self.x[key] = place + offset
 
     def _crossings(self) -> int:
-        """The number of pairs of edges that cross, over all rows; not counted where there is too much to count."""
+        """The number of pairs of edges that cross, over all rows; not counted if the graph is too large."""
         if len(self.rows) > MOST_ORDERED:
             return 0
         place = {key: i for keys in self.order.values() for i, key in enumerate(keys)}

@@ -1,1 +1,1 @@
-"""The reading of a recorded graph for a picture: what is in it, its views, its gradients, its paths."""
+"""The reading of a recorded graph for a picture: its contents, views, gradients and paths."""

@@ -25,10 +25,10 @@ class Measured:
     """The measurements of a backward walk.
 
     Attributes:
-        adjoint: the gradient at each vertex, by index; those that no gradient reached are absent.
-        contribution: what each edge hands back, by index.
+        adjoint: the gradient at each vertex, by index; vertices that no gradient reached are absent.
+        contribution: the gradient that each edge hands back, by index.
         inside: the gradients at the states and outputs inside a cell, by the vertex's index and their name.
-        hidden: the gradient norms of the states inside what was elided, by the vertex's index.
+        hidden: the gradient norms of the states inside elided steps, by the vertex's index.
     """
 
     adjoint: dict[int, Any] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Measured:
 
 
 class _Collector(Observer):
-    """A collector of what belongs to a vertex or an edge of the picture; the rest is dropped at once."""
+    """A collector of gradients at vertices and edges of the picture; all others are dropped at once."""
 
     def __init__(self, graph: Graph) -> None:
         self.found = Measured()
@@ -73,7 +73,7 @@ class _Collector(Observer):
             self.found.contribution[n] = c if before is None else before + c
 
     def result(self) -> Measured:
-        """The measurements, with what arrived in parts put together."""
+        """The measurements, with gradients that arrived in parts joined."""
         for n, c in self.found.contribution.items():
             if isinstance(c, Parts):
                 node, argument = self.graph.edges[n].uses[0]
@@ -84,13 +84,13 @@ class _Collector(Observer):
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    """The shape of a node's value; of an operation with several results, how many they are."""
+    """The shape of a node's value; for an operation with several results, their number."""
     array = value_array(value)
     return (len(array),) if isinstance(array, tuple) else np.shape(array)
 
 
 def measure(graph: Graph) -> Measured | None:
-    """The gradients of the root, if it is one number; None otherwise: nothing says what to start with."""
+    """The gradients of the root, if it is one number; None otherwise, since there is no cotangent to start with."""
     root = single_root(graph)
     if root is None:
         return None
@@ -100,7 +100,7 @@ def measure(graph: Graph) -> Measured | None:
 
 
 def single_root(graph: Graph) -> Node | None:
-    """The one number that was drawn, if it is one and has a gradient to give."""
+    """The drawn root, if it is one number that has a gradient."""
     if len(graph.roots) != 1:
         return None
     root = graph.vertices[graph.roots[0]].value

@@ -1,13 +1,13 @@
-"""The recorded graph, read into a plain model of what there is to draw.
+"""The recorded graph, read into a plain model of vertices and edges to draw.
 
-A ``Graph`` knows vertices and edges, and for each vertex three things that place it: its **step**
-(which column), its **lane** (which layer, or what comes before, between and after the layers), and its **key**: what
-it is to the cell, the same at every step. All of it is read from the tags that nodes carry since their creation.
+A ``Graph`` has vertices and edges, and for each vertex three things that place it: its **step** (the column), its
+**lane** (the layer, or the part before, between or after the layers), and its **key**: its role in the cell, the same
+at every step. All of it is read from the tags that nodes carry since their creation.
 Unrolled, a picture is arranged by (lane, key, step); rolled, by (lane, key) alone.
 
-Two things are inferred, because they are facts of the data flow and not guesses about its shape. What is computed
-outside any step (a loss, say) but from the values of one step belongs to that step. And ``stack`` followed by an index
-is a wire: ``ys[2]`` is the output of step 3 itself.
+Two things are inferred, because they are facts of the data flow and not guesses about its shape. A value computed
+outside any step (such as a loss) but from the values of one step belongs to that step. And ``stack`` followed by an
+index is a wire: ``ys[2]`` is the output of step 3 itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ...recorded.replay import expanded, replaced_since
 from ..scene import Line
 from .symbols import operation_symbol, plain_number, settings_text
 
-# What a label says comes first in naming a value that has several.
+# The ranks of labels, for values with several: the first one names the value.
 ROLES = ("state", "output", "value", "input")
 ROLE_LETTERS = {"state": "s", "output": "y", "value": "v", "input": "x"}
 KINDS = {"state": "state", "output": "output", "value": "gate", "input": "input"}
@@ -39,18 +39,18 @@ class Vertex:
 
     Attributes:
         kind: "parameter", "input", "state", "output", "gate", "operation", "loss", "constant", "cell" or "elided".
-        title: what it is called ("h", "W"); empty for an operation without a name.
+        title: its name ("h", "W"); empty for an operation without a name.
         symbol: how it was made ("tanh", "× 0.5"); empty for leaves.
-        step: its column; None for what belongs to no step.
+        step: its column; None if it belongs to no step.
         lane: index into ``Graph.lanes``; None for parameters, which stand in the margin.
-        key: what it is to its lane, the same at every step.
-        nodes: what was recorded; the last one is its value.
+        key: its role in its lane, the same at every step.
+        nodes: the recorded nodes; the last one is its value.
         detail: the settings of its operation ("axis=-1").
-        last_step: the last of the steps that it stands for, where it stands for several.
-        lines: what else is written in its box.
+        last_step: the last of the steps that it stands for, if it stands for several.
+        lines: further lines in its box.
         fill: a colour that replaces that of the kind.
-        lit: whether it is on the highlighted paths, if some are.
-        before: the value that it had when it was used, of a leaf that was updated since.
+        lit: whether it is on the highlighted paths, if there are any.
+        before: for a leaf that was updated since, the value that it had when it was used.
     """
 
     kind: str
@@ -84,12 +84,12 @@ class Edge:
 
     Attributes:
         source, target: indices into ``Graph.vertices``.
-        argument: which argument of the target it is.
+        argument: the number of the argument of the target.
         uses: the recorded uses that it stands for, (node, argument); none where no gradient flows.
-        source_key: the key of the value used, also where the source stands for many.
-        target_key: likewise of the user.
-        delay: how many steps it goes forward in time.
-        count: how many uses of the unrolled graph it stands for.
+        source_key: the key of the value used, even if the source stands for many values.
+        target_key: the key of the user, likewise.
+        delay: the number of steps that it goes forward in time.
+        count: the number of uses of the unrolled graph that it stands for.
         lit: as for a vertex.
     """
 
@@ -106,12 +106,12 @@ class Edge:
 
 @dataclass
 class Lane:
-    """A layer of the model over all its steps, or what stands before, between and after the layers.
+    """A layer of the model over all its steps, or a part before, between or after the layers.
 
     Attributes:
-        title: what is written at its left end.
+        title: the text at its left end.
         timed: whether its vertices belong to time steps.
-        inherited: whether their steps come from what they were computed from, not from a scope.
+        inherited: whether their steps come from their inputs, not from a scope.
         is_cell: whether states or outputs of a cell are among them.
     """
 
@@ -141,7 +141,7 @@ class Graph:
 
 
 def read(roots: list[Node]) -> Graph:
-    """Read the graph behind ``roots``. A node that stands for many (a compiled loop) is read as these.
+    """Read the graph behind ``roots``. A node that stands for many (a compiled loop) is replaced by these.
 
     Raises:
         RuntimeError: the graph was freed by a ``backward()``.
@@ -155,7 +155,7 @@ def read(roots: list[Node]) -> Graph:
 
 
 class _Reader:
-    """A reader of graphs: first where each node belongs, then a vertex for each, then their keys."""
+    """A reader of graphs: it finds the step and lane of each node, makes the vertices, and then assigns keys."""
 
     def __init__(self, nodes: list[Node], roots: list[Node]) -> None:
         self.nodes = nodes
@@ -184,7 +184,7 @@ class _Reader:
     # --- which nodes are drawn ---------------------------------------------------------------------------------------
 
     def _needed(self) -> list[Node]:
-        """The nodes to draw, in order: a stack of which every use is an index is not among them."""
+        """The nodes to draw, in order, without stacks whose every use is an index."""
         wanted = set(self.roots)
         for node in reversed(self.nodes):
             if node not in wanted:
@@ -226,7 +226,7 @@ class _Reader:
         """The step and the lane of every node that an operation made."""
         runs: dict[Any, _Run] = {}
         bands: dict[tuple[int, bool], int] = {}
-        started = 0  # how many layers have begun: what belongs to none of them stands above these
+        started = 0  # the number of layers begun so far: nodes outside of layers stand above these
         for node in needed:
             if node.op is None:
                 self.steps[node] = _label_step(node)
@@ -256,7 +256,7 @@ class _Reader:
         self._order_lanes(bands)
 
     def _inherited_step(self, node: Node) -> int | None:
-        """The step that a value outside all steps was computed from; the last one, where it sums up several."""
+        """The step from which a value outside all steps was computed; the last one if it sums up several."""
         if _joins(node):
             return None
         found = None
@@ -356,18 +356,18 @@ class _Run:
 
 
 def assign_keys(vertices: list[Vertex], edges: list[Edge], lanes: list[Lane]) -> None:
-    """Assign a key to each vertex: its part in its lane, in words that are the same at every step.
+    """Assign a key to each vertex: its role in its lane, in words that are the same at every step.
 
-    In a cell a labelled value is known by its label, and what it was made of by its place on the way there: step 1, of
-    which a part may be constant, then still lines up with the others. What inherited its step is known by how it was
-    made of values of that step: a running sum then lines up though it begins with its first term. Either way a key is
-    a small number, so all of this is linear in the size of the graph.
+    In a cell, a labelled value is identified by its label, and the values behind it by their place on the way there: so
+        step 1, of which a part may be constant, still lines up with the others. A vertex that inherited its step is
+        identified by how it was computed from values of that step: so a running sum lines up, though it begins with its
+        first term. Either way a key is a small number, so all of this is linear in the size of the graph.
     """
     numbers: dict[Hashable, int] = {}
     copies: dict[Hashable, int] = {}
 
     def intern(vertex: Vertex, words: tuple[Any, ...]) -> int:
-        """The number of these words in this lane; the second of their kind in one step gets another number."""
+        """The number for these words in this lane; a second vertex with them in one step gets another number."""
         place = (vertex.lane, vertex.step, words)
         copies[place] = copies.get(place, -1) + 1
         return numbers.setdefault((vertex.lane, words, copies[place]), len(numbers))
@@ -406,7 +406,7 @@ def assign_keys(vertices: list[Vertex], edges: list[Edge], lanes: list[Lane]) ->
 
 
 def main_label(node: Node) -> Label | None:
-    """The label that names a value best: of those given where it was made, a state before an output before a gate."""
+    """The label that names a value best, among those set where it was made: a state, else an output, else a gate."""
     if not node.labels:
         return None
     here = [label for label in node.labels if label.step == node.scope.step] or node.labels
@@ -442,7 +442,7 @@ def _label_step(leaf: Node) -> int | None:
 
 
 def _lane_title(scope: Any) -> str:
-    whose = scope.cell if hasattr(scope.cell, "forward") else scope.owner  # a function has no name worth telling
+    whose = scope.cell if hasattr(scope.cell, "forward") else scope.owner  # a function has no useful name
     owner = printable(type(whose).__name__) if whose is not None else ""
     name = "" if scope.layer is None else printable(str(scope.layer))
     layer = f"layer {name}" if name[:1].isdigit() else name
@@ -450,7 +450,7 @@ def _lane_title(scope: Any) -> str:
 
 
 def _joins(node: Node) -> bool:
-    """Return True if a node puts the values of several steps side by side."""
+    """Return True if a node joins the values of several steps."""
     return node.op.name in ("stack", "concatenate") and len(node.edges or ()) > 1
 
 

@@ -67,7 +67,7 @@ def mark(graph: Graph, measured: Measured, wanted: Highlight) -> list[Term]:
     """Mark the vertices and edges on the paths (their ``lit``), and list the terms.
 
     Raises:
-        ValueError: no such parameter, or no loss at that step; says which there are.
+        ValueError: there is no such parameter, or no loss at that step; the error lists the existing ones.
     """
     leaf = find_parameter(graph, wanted.parameter)
     starts = loss_terms(graph, measured)
@@ -88,7 +88,7 @@ def find_parameter(graph: Graph, name: str) -> int:
     """The vertex of a parameter.
 
     Raises:
-        ValueError: there is none of that name; says which there are.
+        ValueError: there is none of that name; the error lists the existing ones.
     """
     known = parameter_names(graph)
     short = _numbered({i: full.partition("#")[0].rpartition(".")[2] for full, i in known.items()})
@@ -98,7 +98,7 @@ def find_parameter(graph: Graph, name: str) -> int:
 
 
 def parameter_names(graph: Graph) -> dict[str, int]:
-    """The parameters that have names, and names that tell them apart: the second of two called W is "W#2"."""
+    """The parameters with names, by unique names: the second of two called W is "W#2"."""
     vertices = enumerate(graph.vertices)
     return _numbered({i: vertex.title for i, vertex in vertices if vertex.kind == "parameter" and vertex.title})
 
@@ -116,15 +116,15 @@ def _numbered(titles: Mapping[int, str]) -> dict[str, int]:
 def loss_terms(graph: Graph, measured: Measured) -> dict[int, list[Start]]:
     """The starts of each step's loss.
 
-    It is the last value that was computed outside the cells from that step alone. Where the loss is computed from all
-    outputs at once, the gradient of step t's loss is what arrives at the output of step t.
+    A step's loss is the last value that was computed outside the cells from that step alone. If the loss is computed
+    from all outputs at once, the gradient of step t's loss is the one that arrives at the output of step t.
     """
     outside = [
         vertex.lane is not None and not graph.lanes[vertex.lane].is_cell and bool(vertex.symbol)
         for vertex in graph.vertices
     ]
     carried: set[int] = set()
-    for edge in graph.edges:  # in the order of recording, so what is carried on is carried through
+    for edge in graph.edges:  # in the order of recording, so steps are passed on through chains
         other_step = graph.vertices[edge.source].step != graph.vertices[edge.target].step
         if outside[edge.source] and outside[edge.target] and (other_step or edge.source in carried):
             carried.add(edge.target)
@@ -164,7 +164,7 @@ def terms(graph: Graph, starts: list[Start], leaf: int, wanted: Highlight) -> li
 
 
 def term_lines(wanted: Highlight, found: list[Term]) -> list[str]:
-    """The list of terms, to be written beside the picture; a long one without its middle."""
+    """The list of terms, to be written beside the picture; a long list is shown without its middle."""
     t, w = subscript(wanted.loss_term), wanted.parameter
     if not found:
         return [f"∂L{t}/∂{w} = 0: no path"]

@@ -1,7 +1,7 @@
 """The scalar view of a graph of Tensors: the recorded operations run again, on Scalars.
 
-A primitive's forward function is NumPy, and NumPy runs on object arrays of Scalars; so the graph of numbers is not
-derived, it is recorded, by the engine that knows nothing of arrays.
+A primitive's forward function is NumPy, and NumPy runs on object arrays of Scalars. So the graph of numbers isn't
+derived, but recorded, by an engine that knows no arrays.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _run_again(node: Any, known: dict[Node, Any]) -> Any:
 
 
 def _constant(value: Tensor) -> Any:
-    """A value without a gradient: as Scalars if pictures have a name for it, else as plain numbers."""
+    """A value without a gradient, as Scalars if it has a name in pictures, else as plain numbers."""
     if not (value.name or value.labels):
         return value._data
     array = scalars(value._data, requires_grad=False, name=value.name)

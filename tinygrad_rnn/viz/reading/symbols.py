@@ -31,12 +31,12 @@ SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
 
 
 def subscript(step: int | None) -> str:
-    """A time step, as an index below the line; nothing where there is none."""
+    """A time step, as an index below the line; "" without a step."""
     return "" if step is None else str(step).translate(SUBSCRIPTS)
 
 
 def plain_number(value: Any) -> float | None:
-    """The number, if a constant is so small that it is written into the box of the operation that uses it."""
+    """The number of a constant, if it is written into the box of the operation that uses it; else None."""
     if isinstance(value, Node):
         if value.requires_grad or value.name or value.labels:
             return None
@@ -49,7 +49,7 @@ def plain_number(value: Any) -> float | None:
 
 
 def number(value: Any) -> str:
-    """A number with four digits, a true minus sign, and words for what is none.
+    """A number with four digits and a true minus sign; words for NaN and infinity.
 
     Example:
         >>> number(-0.12345678), number(0.0), number(4e-12)

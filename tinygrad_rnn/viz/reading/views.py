@@ -2,8 +2,8 @@
 
 ``level`` says what is told apart within a step (operations, gates, cells) or whether steps are at all (layers);
 ``rolled`` makes all steps one, and then an edge from one step to a later one is a loop; ``elided`` makes the steps in
-the middle one. Edges inside of a merged vertex vanish; all others keep the recorded uses that they stand for. So a
-gradient that is measured on a view is a sum over the very contributions of the full graph.
+the middle one. Edges inside a merged vertex vanish; all others keep the recorded uses that they stand for. So a
+gradient that is measured on a view is a sum of exactly the contributions in the full graph.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from ...autodiff.graph import Node
 from .model import Edge, Graph, Vertex, main_label
 
 LEVELS = ("scalar", "op", "gate", "cell", "layer")
-MERGED = ("elided", "cell")  # kinds whose arguments are not told apart
+MERGED = ("elided", "cell")  # kinds whose arguments are not distinguished
 MOST_STEPS = 8  # more are elided in the middle
-SHOWN = (2, 3)  # of those that are elided, at the beginning and at the end
+SHOWN = (2, 3)  # the visible steps at the beginning and at the end of an elided picture
 
 
 def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool = False) -> Graph:
-    """Make one vertex of all that have the same group.
+    """Merge all vertices of the same group into one.
 
     Args:
         graph: the graph.
         groups: the group of each vertex.
-        merged: ``merged(group, members)`` gives the vertex of a group that has several members.
-        keep_loops: keep edges from one step to another within a group.
+        merged: ``merged(group, members)`` returns the vertex of a group that has several members.
+        keep_loops: whether to keep edges from one step to another within a group.
     """
     members: dict[Hashable, list[Vertex]] = {}
     for group, vertex in zip(groups, graph.vertices):
@@ -53,7 +53,7 @@ def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool
             edges[place].lit |= edge.lit
         else:
             merged_edge = edges[place] = replace(edge, source=source, target=target, uses=list(edge.uses))
-            if vertices[source].kind != "elided":  # what was elided keeps a row for each of those that it hides
+            if vertices[source].kind != "elided":  # an elided vertex keeps a row for each vertex that it hides
                 merged_edge.source_key = vertices[source].key
             if vertices[target].kind != "elided":
                 merged_edge.target_key = vertices[target].key
@@ -72,8 +72,8 @@ def hidden_steps(
     Args:
         graph: the graph.
         keep: a step that stays visible, with the one before it.
-        most: how many steps there may be before some are elided.
-        ends: how many of the first and of the last steps stay visible.
+        most: the largest number of steps without elision.
+        ends: the numbers of first and last steps that stay visible.
     """
     steps = [step for step in graph.steps() if step > 0]
     if len(steps) <= most:
@@ -152,7 +152,7 @@ def grouped(graph: Graph, level: str) -> Graph:
 
 
 def _gates(graph: Graph) -> list[Hashable]:
-    """Each labelled value with the operations that only it is made of; so do results that several of them share."""
+    """The graph with each labelled value and the operations that only it uses in one; shared results likewise."""
     users: list[list[int]] = [[] for _ in graph.vertices]
     for edge in graph.edges:
         users[edge.source].append(edge.target)

@@ -28,7 +28,7 @@ KIND_NAMES = {
 
 
 def write_shapes(graph: Graph) -> None:
-    """Into each box the shape of its value; of an operation with several results that of each."""
+    """Write the shape of its value into each box; for an operation with several results, the shape of each."""
     for vertex in graph.vertices:
         if vertex.kind != "elided":
             array = vertex.array
@@ -37,14 +37,14 @@ def write_shapes(graph: Graph) -> None:
 
 
 def write_values(graph: Graph) -> None:
-    """Into each box its value."""
+    """Write its value into each box."""
     for vertex in graph.vertices:
         if vertex.kind not in ("elided", "cell"):
             vertex.lines += [Line(text, SMALL, muted=True) for text in value_lines(vertex.array)]
 
 
 def write_gradients(graph: Graph, measured: Measured | None) -> dict[int, list[str]]:
-    """Into each box its adjoint; returned is what belongs beside the taps: the contribution of each step."""
+    """Write its adjoint into each box; return the text beside the taps: the contribution of each step."""
     found = measured or Measured()
     for i, vertex in enumerate(graph.vertices):
         if vertex.kind == "elided":
@@ -69,12 +69,12 @@ def write_gradients(graph: Graph, measured: Measured | None) -> dict[int, list[s
 
 
 def color_by_norm(graph: Graph, measured: Measured | None, written: bool) -> GradientScale:
-    """Each box in the colour of its gradient's norm, which is written into it too; returned is the scale.
+    """Colour each box by its gradient's norm, which is also written into it; return the scale.
 
     Args:
-        graph: whose boxes.
+        graph: the graph.
         measured: the gradients; None if there are none.
-        written: the gradients are in the boxes already.
+        written: whether the gradients are in the boxes already.
     """
     found = measured or Measured()
     norms = [norm(found.adjoint[i]) if i in found.adjoint else None for i in range(len(graph.vertices))]
@@ -91,7 +91,7 @@ def color_by_norm(graph: Graph, measured: Measured | None, written: bool) -> Gra
 
 
 def write_derivatives(graph: Graph) -> None:
-    """Into each box the local derivative of its operation."""
+    """Write the local derivative of its operation into each box."""
     for vertex in graph.vertices:
         text = describe_operation(vertex) if vertex.kind not in ("elided", "cell") else ""
         if text:
@@ -128,7 +128,7 @@ def _hint(i: int, vertex: Vertex, measured: Measured | None, formula: str) -> st
 
 
 def add_notes(scene: Scene, blocks: Iterable[tuple[str, list[str]]]) -> None:
-    """Below the picture: blocks of lines, each with a heading."""
+    """Write blocks of lines below the picture, each with a heading."""
     y = scene.height
     for heading, lines in blocks:
         scene.labels.append(Label(heading, 18, y + 12, 12, "start", "heading"))
@@ -151,7 +151,7 @@ def equation_blocks(graph: Graph, found: dict[int, list[Equation]]) -> list[tupl
 
 
 def add_legend(scene: Scene, kinds: Iterable[str]) -> None:
-    """A line below the picture that names the colours of the boxes."""
+    """Write a line below the picture that names the colours of the boxes."""
     present = set(kinds)
     shown = [kind for kind in KIND_NAMES if kind in present]
     x, y = 18.0, scene.height + 4
@@ -166,7 +166,7 @@ def add_legend(scene: Scene, kinds: Iterable[str]) -> None:
 
 
 def add_scale(scene: Scene, scale: GradientScale) -> None:
-    """Below the picture the colours of gradient norms, and the signs for those that have none."""
+    """Write a line below the picture with the colours of gradient norms, and the signs for norms without a colour."""
     swatches = 7
     y = scene.height + 8
     heading = "norm of the gradient"

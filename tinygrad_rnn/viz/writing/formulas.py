@@ -1,7 +1,6 @@
 """Formulas read off the recorded operations: a cell's equations, and the derivative of each operation.
 
-The equations are made of the expressions of ``derivation``, and its writers write them: what a picture says is what a
-derivation says.
+The equations consist of expressions of ``derivation``, and its writers write them, so pictures and derivations agree.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from ..reading.symbols import plain_number
 DEEPEST = 24  # an expression of more levels than this ends in an ellipsis
 ELLIPSIS = Data("…", ())
 
-# What operations on single numbers do to arrays.
+# The array operations for operations on single numbers.
 OF_ARRAYS = {op.name: op for op in (
     elementwise.add, elementwise.subtract, elementwise.multiply, elementwise.divide, elementwise.negative,
     elementwise.square, elementwise.tanh, elementwise.absolute, activations.logistic, activations.rectifier,
@@ -71,9 +70,9 @@ class Equation(NamedTuple):
     """``left = right``, one for each named value of a lane.
 
     Attributes:
-        name: of the value.
+        name: the name of the value.
         left: the value.
-        right: what it is.
+        right: its definition.
     """
 
     name: str
@@ -102,7 +101,7 @@ def local_derivative(operation: str) -> str:
 
 
 def equations(graph: Graph) -> dict[int, list[Equation]]:
-    """The equations of every lane that has named values, in the order of computation; of one step: all are alike."""
+    """The equations of one step, since all are alike, for every lane with named values, in the order of computation."""
     return _Equations(graph).of_lanes()
 
 
@@ -124,7 +123,7 @@ class _Equations:
         self.owners = {lane: _owner(names) for lane, names in read.items()}
 
     def of_lanes(self) -> dict[int, list[Equation]]:
-        """A lane's equations at the step that has most of them, a late one: the first may see the initial state."""
+        """A lane's equations at a late step that has most of them, since the first step may use the initial state."""
         found: dict[int, list[Equation]] = {}
         for lane, info in enumerate(self.graph.lanes):
             steps: dict[int | None, list[int]] = {}
@@ -156,7 +155,7 @@ class _Equations:
     def _name(self, i: int, seen_from: int) -> str:
         vertex, here = self.graph.vertices[i], self.graph.vertices[seen_from]
         name = self.names.get(i) or vertex.title or vertex.kind
-        if vertex.kind == "parameter":  # within a layer "W" says enough of "layers.0.W", as in the cell's own code
+        if vertex.kind == "parameter":  # within a layer, "W" is enough for "layers.0.W", as in the cell's own code
             return name.removeprefix(self.owners.get(here.lane, ""))
         return name
 
@@ -181,7 +180,7 @@ class _Equations:
         return self._operation(i, head, depth)
 
     def _operation(self, i: int, head: int, depth: int) -> Expression:
-        """An operation on what is drawn, on numbers, and with settings."""
+        """An operation on vertices and numbers, with its settings."""
         node = self.graph.vertices[i].value
         drawn = {edge.argument: edge.source for edge in self.arguments[i]}
         operands: list[Expression] = []
@@ -199,7 +198,7 @@ class _Equations:
         return Apply(_operation_on_arrays(node.op, settings), tuple(operands), settings, shape)
 
     def _named_or_whole(self, i: int, head: int) -> Expression:
-        """A value from elsewhere by its name; one of another step that has none by what it is."""
+        """A value from elsewhere, by its name; a value of another step without a name, by its definition."""
         vertex = self.graph.vertices[i]
         if vertex.title or i in self.names or not vertex.symbol:
             return self._symbol(i, head)
@@ -215,7 +214,7 @@ def _operation_on_arrays(op: Any, settings: dict[str, Any]) -> Any:
 
 
 def _owner(names: Iterable[str]) -> str:
-    """The module that all these parameters are of, with its dot: "layers.0." of "layers.0.W" and "layers.0.read.b"."""
+    """The module of all these parameters, with its dot: "layers.0." for "layers.0.W" and "layers.0.read.b"."""
     levels = zip(*(name.split(".")[:-1] for name in names))
     shared = itertools.takewhile(lambda level: len(set(level)) == 1, levels)
     return "".join(f"{level[0]}." for level in shared)

@@ -1,8 +1,8 @@
-"""Gradient norms as colours, on a logarithmic scale; what has no place on it gets a sign of its own.
+"""Gradient norms as colours, on a logarithmic scale; norms outside the scale get signs of their own.
 
 The colours are those of "cividis" (Nuñez, Anderton and Renslow 2018), which look the same to people with and without
 a colour vision deficiency and grow steadily in lightness. Zero, infinite, NaN and missing gradients are white or grey
-and carry their name, so no colour has to be told from another to see them.
+and carry their name, so colours needn't be compared to see them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class GradientScale:
             self.low, self.high = self.low - 0.5, self.high + 0.5
 
     def text(self, norm: float | None) -> str:
-        """The norm as it is written: two digits, or the sign for what is no usual number."""
+        """The norm as text: two digits, or the sign for zero, infinity, NaN or a missing gradient."""
         if norm is None:
             return MISSING
         if math.isnan(norm):

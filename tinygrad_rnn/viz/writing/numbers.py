@@ -1,4 +1,4 @@
-"""Arrays in a few short lines: all numbers where they are few, else shape, type, mean and extremes."""
+"""Arrays in a few short lines: all numbers if there are few, else shape, type, mean and extremes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def value_lines(value: Any) -> list[str]:
 
 
 def gradient_lines(g: Any) -> list[str]:
-    """A gradient, for a box: its numbers where they are few, else its norm.
+    """A gradient, for a box: its numbers if there are few, else its norm.
 
     Example:
         >>> gradient_lines(0.25)
