@@ -226,3 +226,22 @@ def test_an_interruption_waits_until_no_thread_writes(monkeypatch):
     finally:
         signal.signal(signal.SIGALRM, before)
     assert sorted(ended) == [0, 4, 8]
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e9, -7.0])
+def test_what_is_no_place_is_none_as_a_whole_number_either(value, dtype):
+    """With NumPy, NaN becomes the least of them; 0 would be a place."""
+    table = tr.tensor(np.ones((6, 5)))
+
+    def cell(x, h):
+        h = np.tanh(h + table[x.astype(dtype)])
+        return h, h
+
+    compiled = tr.compile(lambda xs, h: tr.unroll(cell, xs, h)[0], executor="numba")
+    xs, start = np.zeros((3, 4)), np.zeros((4, 5))
+    compiled(xs, start)
+    assert "by NumPy" not in str(compiled.plans[0])
+    xs[1, 2] = value
+    with np.errstate(all="ignore"), pytest.raises(IndexError):
+        compiled(xs, start)

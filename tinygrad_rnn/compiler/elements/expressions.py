@@ -173,6 +173,7 @@ WHOLE = {
     elementwise.maximum, elementwise.minimum, elementwise.clipped, stop_gradient, np.invert, *DIVIDES, *BITS,
 }  # fmt: skip
 TYPES = set(map(np.dtype, ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "f4", "f8")))
+THROUGH_32_BITS = set(map(np.dtype, ("i1", "i2", "i4", "u1", "u2")))  # NumPy's way from a float: NaN is then no place
 CONDITION, WHOLE_NUMBER = np.dtype(bool), np.dtype(np.int64)
 
 
@@ -235,6 +236,8 @@ def converted(text: str, old: np.dtype, new: np.dtype) -> str:
     if new.kind == "f":
         real = number_type(new)
         return f"({real}(1.0) if {text} else {real}(0.0))" if old.kind == "b" else f"{real}({text})"
+    if old.kind == "f" and new in THROUGH_32_BITS:
+        text = f"i32({text})"
     whole = text if old == WHOLE_NUMBER else f"i64({text})"
     return whole if new == WHOLE_NUMBER else f"np.{new.name}({whole})"
 

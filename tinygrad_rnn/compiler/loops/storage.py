@@ -117,7 +117,7 @@ def _states(loop: Loop, results: Sequence[LoopResult]) -> list[State]:
         before = found.get(("rows", carried.before))
         # A Value that is another state before the step lies with that state; if two states become the same Value, the
         # first
-# has the rows.
+        # has the rows.
         after = None if carried.after in loop.befores else found.pop(("rows", carried.after), None)
         states.append(State(carried, before, after, found.get(("last", carried.before))))
     return states

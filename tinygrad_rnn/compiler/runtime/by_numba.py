@@ -37,7 +37,7 @@ from math import erf
 import numpy as np
 
 from tinygrad_rnn.compiler.runtime.fast_functions import (
-    exp32, exp64, f32, f64, i64, log1p32, log1p64, log32, log64, logaddexp32, logaddexp64, sigmoid32, sigmoid64,
+    exp32, exp64, f32, f64, i32, i64, log1p32, log1p64, log32, log64, logaddexp32, logaddexp64, sigmoid32, sigmoid64,
     tanh32, tanh64
 )
 from tinygrad_rnn.compiler.runtime.by_numba import entry, kernel, summing
