@@ -21,8 +21,8 @@ class Interpreter:
     """Computes Values.
 
     Args:
-        results: what is wanted of each loop.
-        known: the arrays of inputs, and of whatever else is there already.
+        results: the wanted results of each loop.
+        known: the arrays of inputs, and of other Values that exist already.
 
     Attributes:
         known: the same, and the arrays of what has been computed.

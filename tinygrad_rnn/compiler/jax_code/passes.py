@@ -20,7 +20,7 @@ class Forward(NamedTuple):
     """The results of a forward pass. JAX fills room in order, so it is the first two that are written there.
 
     Attributes:
-        saved: what the backward pass reads.
+        saved: the values that the backward pass reads.
         series: the other arrays that loops have read or written at all steps. Nobody needs them, but they may be the
             largest.
         outputs: the outputs of the program.

@@ -130,9 +130,9 @@ class _Fission:
     def _leaves_early(self, value: Value) -> bool:
         """Return True if a Value is hoisted.
 
-        In machine code, cheap operations cost nothing inside, and stay. The exception are those that aren't computed
-        row by row as the states are (a mask of units, the same for the whole batch): with them inside, threads couldn't
-        divide the rows.
+        In machine code, cheap operations cost nothing inside, and stay. The exceptions are Values that aren't computed
+        row by row as the states are (a mask of units, the same for the whole batch): with these inside, threads
+        couldn't divide the rows.
         """
         is_by_rows = value.shape[:1] in {v.shape[:1] for v in self._befores}
         is_cheap = value not in self._slices and is_by_rows and (acts_by_element(value.op) or is_view(value))

@@ -20,8 +20,8 @@ class MachineLoop:
     """A writer of one loop.
 
     Args:
-        schedule: where to.
-        loop: which.
+        schedule: the schedule to write to.
+        loop: the loop.
 
     Raises:
         NoMachineCode: it can't be written.

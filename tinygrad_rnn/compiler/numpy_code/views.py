@@ -18,7 +18,7 @@ class Views(ast.NodeTransformer):
     """A transformer that takes views out of lines, and gives them names.
 
     Args:
-        buffers: by name.
+        buffers: the buffers, by name.
 
     Attributes:
         found: the views, by name.

@@ -90,7 +90,7 @@ def _by_numba(source: str) -> Callable[..., Any]:
 
 
 def _function(source: str, form: Any) -> Callable[..., Any]:
-    """The function for arguments of one form: of this process, from disk, or new."""
+    """The function for arguments of one form: known in this process, read from disk, or new."""
     if form is None:
         return _by_numba(source)
     digest = hashlib.sha256("\n".join([source, repr(form), _depends_on()]).encode()).hexdigest()

@@ -126,7 +126,7 @@ def _thread_count() -> int:
 
 @cache
 def _pool(threads: int) -> Tasks:
-    """The queue from which so many threads take tasks."""
+    """The queue from which this number of threads take tasks."""
     tasks: Tasks = SimpleQueue()
     for _ in range(threads):
         Thread(target=_serve, args=(tasks,), name="tinygrad_rnn rows", daemon=True).start()
