@@ -77,7 +77,8 @@ class Executable(ABC):
     def _places_of_gradients(self, used: tuple[bool, ...]) -> list[int | None]:
         if used not in self._places:
             program = self.program
-            reached = reached_from([v for v, is_used in zip(program.outputs, used) if is_used])
+            outputs = program.outputs_as_traced or program.outputs  # where all rules still stand, as in the eager graph
+            reached = reached_from([v for v, is_used in zip(outputs, used) if is_used])
             places = {v: i for i, v in enumerate(program.gradients) if v in reached}
             self._places[used] = [places.get(v) for v in program.inputs]
         return self._places[used]

@@ -38,4 +38,6 @@ def fissioned(
         elif any(new.get(v, v) is not v for v in operands(step)):
             new[step] = trace.made(step.op, current(step.args), current(step.keywords))
     outputs = [new.get(v, v) for v in program.outputs]
-    return replace(program, outputs=outputs, gradients={v: new.get(g, g) for v, g in program.gradients.items()})
+    gradients = {v: new.get(g, g) for v, g in program.gradients.items()}
+    as_traced = program.outputs_as_traced or program.outputs
+    return replace(program, outputs=outputs, gradients=gradients, outputs_as_traced=as_traced)

@@ -36,6 +36,7 @@ class Program:
         result: the result of the traced function, for its form as a tree.
         cotangents: the inputs of the backward pass, one for each output.
         gradients: the gradients that the backward pass computes, by input.
+        outputs_as_traced: the outputs as the function computes them, before any pass changed them; empty until then.
     """
 
     trace: Trace
@@ -45,6 +46,7 @@ class Program:
     result: Any
     cotangents: list[Value] = field(default_factory=list)
     gradients: dict[Value, Value] = field(default_factory=dict)
+    outputs_as_traced: list[Value] = field(default_factory=list)
 
     @cached_property
     def results(self) -> Results:
