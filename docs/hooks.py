@@ -158,7 +158,8 @@ def _source(name: str) -> tuple[str, str]:
     except TypeError:  # a value: what assigns it
         code = inspect.getsource(module)
     for node in ast.parse(code).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name.split(".")[-1]]:
+        targets = getattr(node, "targets", [getattr(node, "target", node)])  # of ``a = ...`` and of ``a: type = ...``
+        if [ast.unparse(target) for target in targets] == [name.split(".")[-1]]:
             return module.__name__, ast.get_source_segment(code, node) or ""
     raise LookupError(f"{name} has no source of its own")
 

@@ -140,9 +140,9 @@ def test_a_mistake_in_an_elman_network_is_named(mistake):
 
 
 WRITTEN_OUT = {
-    "softmax forgotten": ("line `∂L/∂z = ", "`∂L/∂z = ∂L/∂q`: ∂L/∂q alone"),
-    "softmax diagonal": ("line `∂L/∂z = ", "ys is a factor too many"),
-    "o left out": ("line `∂L/∂z = ", "the term -sum(∂L/∂q ∘ q / v", "was left out"),
+    "softmax forgotten": ("line `∂L/∂z = ", "`∂L/∂z = ∂L/∂u`: the Jacobian of the softmax was left out"),
+    "softmax diagonal": ("line `∂L/∂z = ", "`∂L/∂z = u ∘ (1 - u) ∘ ∂L/∂u`: the diagonal of the softmax's"),
+    "o left out": ("line `∂L/∂z = ", "`∂L/∂z = u ∘ ∂L/∂u`: sum(u ∘ ∂L/∂u", "was left out"),
     "W for its transpose": IN_ELMAN["W for its transpose"],
 }
 

@@ -100,8 +100,8 @@ def test_mistakes_are_named_as_without(name):
     ("cell", "text"),
     [
         (lambda x, h: x * float(h[0, 0]), "float() of a Tensor at layer 1, step 1: "),
-        (lambda x, h: x[np.nonzero(h)[0]], "np.nonzero at layer 1, step 1 gives"),
-        (lambda x, h: x[x > 0], "an index by a condition, a[a > 0], at layer 1, step 1 gives"),
+        (lambda x, h: x[np.nonzero(h)[0]], "np.nonzero at layer 1, step 1 returns"),
+        (lambda x, h: x[x > 0], "an index by a condition, a[a > 0], at layer 1, step 1 returns"),
         (lambda x, h: tr.grad(np.sum)(x) + h, "a gradient or a tangent at layer 1, step 1 inside"),
         (lambda x, h: (x, np.concatenate([h, h])), "the state at layer 1 changes its form"),
         (lambda x, h: ("x", h), "this one gave str at layer 1"),
@@ -121,7 +121,7 @@ def test_a_refusal_of_a_backward_rule_is_one():
 
     f.defvjp(lambda x: (x * 2, None), lambda kept, g: (np.zeros(d) + g[g > 0][0],))
     refusal = error_of(lambda: tr.compile(f)(xs))
-    assert type(refusal) is CannotCompile and str(refusal).startswith("an index by a condition, a[a > 0], gives")
+    assert type(refusal) is CannotCompile and str(refusal).startswith("an index by a condition, a[a > 0], returns")
 
 
 # --- found when it runs ----------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ def is_basic(index: Any) -> bool:
 def selected_shape(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
     """The shape of the selected elements; instead of an array of whole numbers, any object with a shape will do."""
     parts = index if isinstance(index, tuple) else (index,)
-    known = (np.zeros(a.shape, a.dtype) if hasattr(a, "shape") and a.dtype.kind in "iu" else a for a in parts)
+    known = (np.zeros(a.shape, a.dtype) if hasattr(a, "shape") and a.dtype.kind in "iuf" else a for a in parts)
     selected: tuple[int, ...] = np.broadcast_to(False, shape)[tuple(known)].shape
     return selected
 

@@ -21,7 +21,7 @@ from ...autodiff.rules import indexing, linalg, reductions, shape
 from ...autodiff.scope import context
 from ..graph.shapes import ALONG_AXES, REDUCTIONS, REDUCTIONS_WITHOUT_GRADIENT, acts_by_element
 from ..graph.trace import Trace, Tracer, tracer
-from ..graph.values import Value
+from ..graph.values import Value, is_constant
 
 Rule = Callable[..., Any]
 
@@ -94,10 +94,12 @@ def _rows_times(a: Any, b: Any) -> Any:
     table, index = value.args if isinstance(value, Value) and value.op is indexing.getitem else (value, None)
     if not isinstance(index, Value) or index.dtype.kind not in "iu" or table.ndim != 2 or index.size <= table.shape[0]:
         return _as_rows(a) @ b
-    table, index = tracer(table), tracer(index)
-    once = np.ones(index.shape, table.dtype)
-    times = _record(indexing.assemble, [once], {"indices": (index,), "shape": table.shape[:1]})
-    return (np.where((times > 0)[:, None], table, 0) @ b)[index]
+    once, where = np.ones(index.shape, table.dtype), {"indices": (index,), "shape": table.shape[:1]}
+    if is_constant(index):
+        times = indexing.assemble.forward(once, **{**where, "indices": (index.array,)})
+    else:
+        times = _record(indexing.assemble, [once], {**where, "indices": (tracer(index),)})
+    return (np.where((times > 0)[:, None], tracer(table), 0) @ b)[tracer(index)]
 
 
 def _later(axis: Any, ndim: int) -> Any:
