@@ -220,14 +220,14 @@ def projected_lstm(slip, p, xs, ys, weight):
 
 # --- softplus units with normalised weights, the largest over time, a hinge -------------------------------------------
 
-SIDES = np.array([1.0, -1.0, 1.0])
+SIDES = np.array([-1.0, 1.0, -1.0])  # the hinge is active for the first two, not for the third
 
 
 def pooled_loss(p, xs, sides):
     W = p["g"] * p["V"] / np.sqrt(np.sum(p["V"] ** 2, axis=0))
     hs, _ = tr.unroll(lambda x, h: np.log(1 + np.exp(x @ p["U"] + h @ W)), xs, np.zeros((B, d)))
     margin = sides * (np.max(hs, axis=0) @ p["u"])
-    return np.mean(np.maximum(0.5 - margin, 0)) + 0.005 * np.sum(p["u"] ** 2)
+    return np.mean(np.maximum(0.65 - margin, 0)) + 0.005 * np.sum(p["u"] ** 2)
 
 
 @network(pooled_loss, weights(128, 0.6, U=(n, d), V=(d, d), g=(d,), u=(d,)), numbers(128, T, B, n), SIDES)
@@ -241,7 +241,7 @@ def pooled(slip, p, xs, sides):
     hs = np.stack(h[1:])
     top, where = hs.max(axis=0), hs.argmax(axis=0)
     margin = sides * (top @ p["u"])
-    dm = slip("hinge without its condition", np.where(margin < 0.5, -1, 0), -1) / B
+    dm = slip("hinge without its condition", np.where(margin < 0.65, -1, 0), -1) / B
     g = zeros(p)
     ds = dm * slip("side forgotten", sides, 1)
     g["u"] = top.T @ ds + slip("penalty forgotten", 0.01, 0) * p["u"]
