@@ -1,11 +1,13 @@
 """What a compiled function may do inside, with the same result as ever, and what it leaves behind."""
 
 import copy
+import gc
 import importlib
 import pickle
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import tinygrad_rnn as tr
 from tests.compiler.agreement import DEFAULT, assert_equal
 from tests.compiler.small import B, T, W, d, normal, with_gradients
 from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.parsing import parsed
 from tinygrad_rnn.compiler import CannotCompile
 
 scope = importlib.import_module("tinygrad_rnn.autodiff.scope")  # where autodiff itself has a function of that name
@@ -404,3 +407,22 @@ def test_lists_and_numbers_beside_tensors(name):
     f, shape = BESIDE[name]
     assert_agrees(f, normal(*shape))
     assert_agrees(unrolled(lambda x, h: (f(x + h), np.tanh(h))), normal(T, *shape), normal(*shape))
+
+
+def test_threads_parse_generated_text_at_once():
+    """Also where memory is tidied up meanwhile, which lets another thread go on in the middle of a tree."""
+    text = "\n".join(f"a_{i} = ((((b_{i} + 1) * 2) - c_{i}[0]) ** 3)" for i in range(100))
+    threshold = gc.get_threshold()
+
+    def let_others_go_on(*_):
+        time.sleep(1e-6)
+
+    gc.callbacks.append(let_others_go_on)
+    gc.set_threshold(50, 1000, 1000)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            trees = list(pool.map(parsed, [text] * 24))
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(let_others_go_on)
+    assert {len(tree.body) for tree in trees} == {100}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autodiff.parsing import parsed
 from .generated import Buffer, View
 
 METHODS = {"reshape", "transpose", "T"}
@@ -39,7 +40,7 @@ class Views(ast.NodeTransformer):
 
     def taken_out(self, lines: list[str]) -> list[str]:
         """The lines, with each view replaced by its name."""
-        return ast.unparse(self.visit(ast.parse("\n".join(lines)))).splitlines()
+        return ast.unparse(self.visit(parsed("\n".join(lines)))).splitlines()
 
     def visit(self, node: ast.AST) -> Any:
         """A part of the lines, with the largest views in it replaced."""

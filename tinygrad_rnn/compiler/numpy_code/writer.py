@@ -11,6 +11,7 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
+from ...autodiff.parsing import parsed
 from ..graph.shapes import has_several_results, is_view
 from ..graph.values import Value, is_constant, label
 from ..program.program import Program
@@ -157,7 +158,7 @@ def renumbered(source: str) -> str:
 
 def names_in(lines: list[str]) -> tuple[set[str], set[str]]:
     """The names that some lines read but don't make, and those that they make."""
-    tree = ast.parse("\n".join(lines))
+    tree = parsed("\n".join(lines))
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     made = {node.id for node in found if isinstance(node.ctx, ast.Store)}
     return {node.id for node in found} - made, made

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autodiff.parsing import parsed
 from ..numpy_code.generated import Buffer, Code, Function, View
 from ..numpy_code.views import SHARES_IF_IT_CAN
 from .following import FollowingReader, Typed, follows, formula, made, text
@@ -96,7 +97,7 @@ class SizedCode:
     def _alike_view(self, same: Sequence[tuple[str, View]]) -> tuple[str, View, ast.expr]:
         names, views = zip(*same)
         self._texts.same_name(*names)
-        tree = self._texts.tree(*(ast.parse(view.text, mode="eval").body for view in views))
+        tree = self._texts.tree(*(parsed(view.text, mode="eval").body for view in views))
         return names[0], views[0], tree
 
 
@@ -124,7 +125,7 @@ class _SideBySide:
         """A function, with names in place of the numbers that follow the sizes."""
         self.same_names(*(function.kept for function in functions))
         self.same_names(*(function.given for function in functions))
-        tree: ast.FunctionDef = self.tree(*(ast.parse(function.source).body[0] for function in functions))
+        tree: ast.FunctionDef = self.tree(*(parsed(function.source).body[0] for function in functions))
         parameters = {*functions[0].kept, *functions[0].given}
         spaces = [function.run.__globals__ for function in functions]
         for node in ast.walk(tree):

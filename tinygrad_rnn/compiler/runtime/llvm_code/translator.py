@@ -11,6 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 
+from ....autodiff.parsing import parsed
 from ..tiles import TILE_ROWS, vector_registers
 from .arrays import BYTES, Array
 from .functions import COSTLY, FUNCTIONS
@@ -41,7 +42,7 @@ Operand = Number | Array
 def library() -> dict[str, ast.FunctionDef]:
     """The functions that generated text may call, as their sources say."""
     runtime = Path(__file__).parents[1]
-    trees = [ast.parse((runtime / f"{name}.py").read_text("utf-8")) for name in LIBRARY]
+    trees = [parsed((runtime / f"{name}.py").read_text("utf-8")) for name in LIBRARY]
     return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
@@ -55,7 +56,7 @@ class Translation:
 
     def __init__(self, source: str, module: Any) -> None:
         self.module = module
-        self.own = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+        self.own = {node.name: node for node in parsed(source).body if isinstance(node, ast.FunctionDef)}
         self._made: dict[Any, Any] = {}
 
     def call(self, builder: Builder, name: str, args: Sequence[Operand], failed: Any) -> None:
