@@ -17,9 +17,9 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "benchmarks": "harness processes training_tasks",
     "cli": "consoles_and_disks first_hour hostile_input tour train",
     "comparison/planted": "planted",
-    "comparison": "breakdown diagnosis names search",
-    "compiler": "catalogue cells code_folder compiled errors guards jax lengths loops_together machine_code "
-    "machine_operations names other_numbas special_values to_jax together tracing",
+    "comparison": "breakdown diagnosis lines_of_any_cell names search",
+    "compiler": "catalogue cells checkpoints code_folder compiled errors guards jax lengths linear loops_together "
+    "machine_code machine_operations names other_numbas special_values to_jax together tracing",
     "derivation": "cells latex styles",
     "examples": "gallery notebooks pages",
     "language": "encoding language",
