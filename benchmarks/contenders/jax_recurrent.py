@@ -5,26 +5,18 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from .jax_cells import loss_and_gradients
+
 PACKAGES = ("jax", "jaxlib")
 
 
 def _step(cell, states, x, parameters):
-    x = jnp.asarray(x)
-    start = jnp.zeros((x.shape[1], len(parameters["W"])), x.dtype)
-
-    def loss_of(p):
+    def loss(x, **p):
+        start = jnp.zeros((x.shape[1], len(p["W"])), x.dtype)
         _, hs = jax.lax.scan(lambda state, row: cell(p, state, row), (start,) * states, x @ p["U"] + p["b"])
         return jnp.mean(hs**2)
 
-    loss_and_gradients = jax.jit(jax.value_and_grad(loss_of))
-    p = {name: jnp.asarray(a) for name, a in parameters.items()}
-
-    def step():
-        loss, gradients = loss_and_gradients(p)
-        jax.block_until_ready(gradients)
-        return float(loss), gradients
-
-    return step
+    return loss_and_gradients(loss)(x, **parameters)
 
 
 def elman(x, **parameters):

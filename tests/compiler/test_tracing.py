@@ -16,8 +16,8 @@ import tinygrad_rnn as tr
 from tests.compiler.agreement import DEFAULT, assert_equal
 from tests.compiler.small import B, T, W, d, normal, with_gradients
 from tinygrad_rnn import nn
-from tinygrad_rnn.autodiff.parsing import parsed
 from tinygrad_rnn.compiler import CannotCompile
+from tinygrad_rnn.compiler.runtime.parsing import parsed
 
 scope = importlib.import_module("tinygrad_rnn.autodiff.scope")  # where autodiff itself has a function of that name
 

@@ -43,10 +43,6 @@ def divided(x: Any, y: Any) -> Any:
     return x // y if np.result_type(x, y).kind == "i" else x / y
 
 
-def elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *inputs: function(*inputs)
-
-
 def folded(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def fold(first: Any, *others: Any) -> Any:
         for other in others:
@@ -369,60 +365,55 @@ def dropout(x: Any, ratio: Any = None, training: Any = None, seed: int = 0) -> A
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {
-    **{
-        name: elementwise(function)
-        for name, function in {
-            "Abs": np.abs,
-            "Acos": np.arccos,
-            "Acosh": np.arccosh,
-            "Add": np.add,
-            "And": np.logical_and,
-            "Asin": np.arcsin,
-            "Asinh": np.arcsinh,
-            "Atan": np.arctan,
-            "Atanh": np.arctanh,
-            "Ceil": np.ceil,
-            "Cos": np.cos,
-            "Cosh": np.cosh,
-            "Det": np.linalg.det,
-            "Div": divided,
-            "Equal": np.equal,
-            "Erf": tr.erf,
-            "Exp": np.exp,
-            "Floor": np.floor,
-            "Greater": np.greater,
-            "GreaterOrEqual": np.greater_equal,
-            "Identity": lambda x: x,
-            "IsNaN": np.isnan,
-            "Less": np.less,
-            "LessOrEqual": np.less_equal,
-            "Log": np.log,
-            "MatMul": np.matmul,
-            "Mul": np.multiply,
-            "Neg": np.negative,
-            "Not": np.logical_not,
-            "Or": np.logical_or,
-            "PRelu": lambda x, a: np.where(x < 0, a * x, x),
-            "Pow": np.power,
-            "Reciprocal": np.reciprocal,
-            "Relu": tr.relu,
-            "Round": np.round,
-            "Sigmoid": tr.sigmoid,
-            "Sign": np.sign,
-            "Sin": np.sin,
-            "Sinh": np.sinh,
-            "Softplus": tr.softplus,
-            "Softsign": lambda x: x / (1 + np.abs(x)),
-            "Sqrt": np.sqrt,
-            "Sub": np.subtract,
-            "Tan": np.tan,
-            "Tanh": np.tanh,
-            "Where": np.where,
-            "Xor": np.logical_xor,
-            "Mish": lambda x: x * np.tanh(tr.softplus(x)),
-            "HardSwish": lambda x: x * tr.hard_sigmoid(x),
-        }.items()
-    },
+    "Abs": np.abs,
+    "Acos": np.arccos,
+    "Acosh": np.arccosh,
+    "Add": np.add,
+    "And": np.logical_and,
+    "Asin": np.arcsin,
+    "Asinh": np.arcsinh,
+    "Atan": np.arctan,
+    "Atanh": np.arctanh,
+    "Ceil": np.ceil,
+    "Cos": np.cos,
+    "Cosh": np.cosh,
+    "Det": np.linalg.det,
+    "Div": divided,
+    "Equal": np.equal,
+    "Erf": tr.erf,
+    "Exp": np.exp,
+    "Floor": np.floor,
+    "Greater": np.greater,
+    "GreaterOrEqual": np.greater_equal,
+    "Identity": lambda x: x,
+    "IsNaN": np.isnan,
+    "Less": np.less,
+    "LessOrEqual": np.less_equal,
+    "Log": np.log,
+    "MatMul": np.matmul,
+    "Mul": np.multiply,
+    "Neg": np.negative,
+    "Not": np.logical_not,
+    "Or": np.logical_or,
+    "PRelu": lambda x, a: np.where(x < 0, a * x, x),
+    "Pow": np.power,
+    "Reciprocal": np.reciprocal,
+    "Relu": tr.relu,
+    "Round": np.round,
+    "Sigmoid": tr.sigmoid,
+    "Sign": np.sign,
+    "Sin": np.sin,
+    "Sinh": np.sinh,
+    "Softplus": tr.softplus,
+    "Softsign": lambda x: x / (1 + np.abs(x)),
+    "Sqrt": np.sqrt,
+    "Sub": np.subtract,
+    "Tan": np.tan,
+    "Tanh": np.tanh,
+    "Where": np.where,
+    "Xor": np.logical_xor,
+    "Mish": lambda x: x * np.tanh(tr.softplus(x)),
+    "HardSwish": lambda x: x * tr.hard_sigmoid(x),
     **{
         name: reduction(function)
         for name, function in {
@@ -465,10 +456,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "Softmax": lambda x, axis=-1: tr.softmax(x, axis=axis),
     "LogSoftmax": lambda x, axis=-1: tr.log_softmax(x, axis=axis),
     "Hardmax": lambda x, axis=-1: np.equal(
-        np.argmax(x, axis=axis, keepdims=True),
-        np.moveaxis(np.arange(np.shape(x)[axis]) + np.zeros(np.shape(x)), -1, -1)
-        if axis in (-1, np.ndim(x) - 1)
-        else np.indices(np.shape(x))[axis],
+        np.argmax(x, axis=axis, keepdims=True), np.indices(np.shape(x))[axis]
     ).astype(np.float32),
     "Reshape": reshape,
     "Squeeze": squeeze,

@@ -259,7 +259,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "nn.functional.pad/replicate": padded,
     "nn.functional.pad/circular": padded,
     "nn.functional.cosine_similarity": cosine,
-    "nn.functional.one_hot": lambda x, num_classes=-1: _other(),
     "nn.functional.embedding": lambda w, i, **s: w[i] if not s else _other(),
     "addmm": lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b),
     "addmv": lambda c, a, b, beta=1, alpha=1: beta * c + alpha * (a @ b),

@@ -11,6 +11,7 @@ time to wake.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 from ...autodiff.rules import linalg, reductions
@@ -62,8 +63,8 @@ def _loop(writer: Writer, loop: Loop) -> list[str]:
     return code.call()
 
 
-class Products:
-    """Collects products of matrices, and sums over rows, until somebody needs their results.
+class _Collected(ABC):
+    """Operations of one kind, collected until somebody needs their results.
 
     Args:
         writer: the Writer of the calling function.
@@ -72,6 +73,23 @@ class Products:
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.waiting: list[Value] = []
+
+    def before(self, needed: Sequence[Value]) -> list[str]:
+        """The lines that have to run before these Values, or views of them, are read: those of all, or none."""
+        return self.flush() if any(v in needed for v in self.waiting) else []
+
+    def flush(self) -> list[str]:
+        """The lines that compute everything collected so far."""
+        values, self.waiting = self.waiting, []
+        return self._lines(values) if values else []
+
+    @abstractmethod
+    def _lines(self, values: Sequence[Value]) -> list[str]:
+        """The lines that compute these Values together."""
+
+
+class Products(_Collected):
+    """Collects products of matrices, and sums over rows, until somebody needs their results."""
 
     def takes(self, value: Value) -> bool:
         """Collect a Value, if it is a product or a sum to be computed together with others."""
@@ -82,15 +100,7 @@ class Products:
             self.writer.add_buffer(value)
         return is_one
 
-    def before(self, needed: Sequence[Value]) -> list[str]:
-        """The lines that have to run before these Values, or views of them, are read."""
-        return self.flush() if any(v in needed for v in self.waiting) else []
-
-    def flush(self) -> list[str]:
-        """The lines that compute everything collected so far."""
-        values, self.waiting = self.waiting, []
-        if not values:
-            return []
+    def _lines(self, values: Sequence[Value]) -> list[str]:
         written = {v: as_tuple([*map(self.writer.operand, v.args), self.writer.names[v]]) for v in values}
         products = [text for v, text in written.items() if v.op is linalg.matmul]
         sums = [text for v, text in written.items() if v.op is reductions.sum]
@@ -109,7 +119,7 @@ def _is_sum_over_rows(value: Value) -> bool:
     return a.dtype == value.dtype and None not in axes and sorted(i % a.ndim for i in axes) == list(range(a.ndim - 1))
 
 
-class ElementPasses:
+class ElementPasses(_Collected):
     """Collects operations until somebody needs their results.
 
     Args:
@@ -119,11 +129,10 @@ class ElementPasses:
     """
 
     def __init__(self, writer: Writer, order: Sequence[Step], kept: Iterable[Value]) -> None:
-        self.writer = writer
+        super().__init__(writer)
         self.straight = [step for step in order if isinstance(step, Value)]
         loops = [step for step in order if isinstance(step, Loop)]
         self.kept = {*kept, *(v for loop in loops for v in loop.reads(writer.program.results[loop]))}
-        self.waiting: list[Value] = []
 
     def takes(self, value: Value) -> bool:
         """Collect a Value, if it is one to be computed in a pass."""
@@ -132,15 +141,7 @@ class ElementPasses:
             self.waiting.append(value)
         return is_one
 
-    def before(self, needed: Sequence[Value]) -> list[str]:
-        """The lines that have to run before these Values are read: the passes that compute them, if any."""
-        return self.flush() if any(v in needed for v in self.waiting) else []
-
-    def flush(self) -> list[str]:
-        """The lines that compute everything collected so far."""
-        values, self.waiting = self.waiting, []
-        if not values:
-            return []
+    def _lines(self, values: Sequence[Value]) -> list[str]:
         code = MachineCode(self.writer)
         schedule = Schedule(code)
         placement = schedule.placement

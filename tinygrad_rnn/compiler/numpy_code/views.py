@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.parsing import parsed
+from ..runtime.parsing import parsed
 from .generated import Buffer, View
 
 METHODS = {"reshape", "transpose", "T"}

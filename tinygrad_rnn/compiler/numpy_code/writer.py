@@ -11,10 +11,10 @@ import re
 from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
-from ...autodiff.parsing import parsed
 from ..graph.shapes import has_several_results, is_view
 from ..graph.values import Value, is_constant, label
 from ..program.program import Program
+from ..runtime.parsing import parsed
 from .generated import Buffer, Function
 from .kernels import NAMESPACE, is_written_out, statements, view
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ...autodiff.parsing import parsed
 from ..numpy_code.generated import Buffer, Code, Function, View
 from ..numpy_code.views import SHARES_IF_IT_CAN
+from ..runtime.parsing import parsed
 from .following import FollowingReader, Typed, follows, formula, made, text
 from .reading import DependsOnSize, Filled, Reader, Size, together
 

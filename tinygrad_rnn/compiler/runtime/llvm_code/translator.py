@@ -11,7 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from ....autodiff.parsing import parsed
+from ..parsing import parsed
 from ..tiles import TILE_ROWS, vector_registers
 from .arrays import BYTES, Array
 from .functions import COSTLY, FUNCTIONS
