@@ -107,7 +107,7 @@ def with_derivations(markdown: str) -> str:
 
 def _derivation(match: re.Match[str]) -> str:
     from tinygrad_rnn import derive
-    from tinygrad_rnn.derivation.page import fragment
+    from tinygrad_rnn.derivation.writing.page import fragment
     from tinygrad_rnn.report.networks import BY_NAME
 
     kind, network, blanks = match.groups()

@@ -8,7 +8,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.comparison.planted.everything import NETWORKS
 from tinygrad_rnn.autodiff.rules import elementwise
-from tinygrad_rnn.derivation.expressions import apply
+from tinygrad_rnn.derivation.equations.expressions import apply
 
 
 def derived(name):

@@ -8,7 +8,8 @@ import pytest
 import tinygrad_rnn as tr
 from tests.derivation.held_to_autograd import RNG, assert_right, random
 from tinygrad_rnn import nn
-from tinygrad_rnn.derivation import WrongDerivation, adjoints
+from tinygrad_rnn.derivation import WrongDerivation
+from tinygrad_rnn.derivation.backward import adjoints
 
 T, B, N, D, K = 5, 2, 3, 4, 3
 

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tr
 from tests.derivation.held_to_autograd import random
 from tinygrad_rnn import nn
-from tinygrad_rnn.derivation.allowed import Unreadable
-from tinygrad_rnn.derivation.answers import Answer
-from tinygrad_rnn.derivation.edits import edits_of
-from tinygrad_rnn.derivation.hand import Hand
-from tinygrad_rnn.derivation.numpy_text import NotWritable, NumpyWriter
-from tinygrad_rnn.derivation.worksheet import Worksheet
+from tinygrad_rnn.derivation.edits.edits import edits_of
+from tinygrad_rnn.derivation.edits.hand import Hand
+from tinygrad_rnn.derivation.equations.not_writable import NotWritable
+from tinygrad_rnn.derivation.worksheets.allowed import Unreadable
+from tinygrad_rnn.derivation.worksheets.answers import Answer
+from tinygrad_rnn.derivation.worksheets.worksheet import Worksheet
+from tinygrad_rnn.derivation.writing.numpy_text import NumpyWriter
 from tinygrad_rnn.report.networks import BY_NAME
 
 

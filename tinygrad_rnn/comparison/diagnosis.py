@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation
-from ..derivation.editing import Bench, has_kinks
+from ..derivation.edits.editing import Bench, has_kinks
 from ..recorded.recording import Recording
 from .arrays import changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart

@@ -27,8 +27,8 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.tensor import Tensor
-from ..derivation.quantities import Quantity
-from ..derivation.writer import TextWriter
+from ..derivation.equations.quantities import Quantity
+from ..derivation.writing.writer import TextWriter
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..autodiff.tables import Table, compact, in_markdown, number
 from ..autodiff.texts import printable
-from ..derivation.edits import Edit
+from ..derivation.edits.edits import Edit
 
 AGREES, DIFFERS, NAN, NOTHING = "agrees", "differs", "NaN", "can't compare"
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..derivation.derivation import Derivation
-from ..derivation.editing import Bench, EditedRun
-from ..derivation.edits import Edit, edits_of, edits_of_uses
-from ..derivation.everywhere import everywhere, one_instance
-from ..derivation.hand import Hand
-from ..derivation.lines import Line
+from ..derivation.edits.editing import Bench, EditedRun
+from ..derivation.edits.edits import Edit, edits_of, edits_of_uses
+from ..derivation.edits.everywhere import everywhere, one_instance
+from ..derivation.edits.hand import Hand
+from ..derivation.equations.lines import Line
 from .measures import Tolerance
 
 Edits = tuple[Edit, ...]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation
-from ..derivation.editing import Bench
+from ..derivation.edits.editing import Bench
 from ..recorded.recording import Recording
 from .measures import Tolerance
 from .search import Explanation

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..derivation.editing import Bench
-from ..derivation.edits import edits_of_edited
-from ..derivation.lines import Line
+from ..derivation.edits.editing import Bench
+from ..derivation.edits.edits import edits_of_edited
+from ..derivation.equations.lines import Line
 from .measures import Tolerance
 from .search import Edits, Explanation, Search
 from .witness import Witness

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation
-from ..derivation.editing import Bench
+from ..derivation.edits.editing import Bench
 from ..recorded.recording import Recording, record
 from .claims import as_mapping, evaluated, matched, plain_array
 from .measures import Tolerance

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..derivation.edits import Edit
-from ..derivation.text import common_last_step
-from ..derivation.writer import TextWriter
+from ..derivation.edits.edits import Edit
+from ..derivation.writing.text import common_last_step
+from ..derivation.writing.writer import TextWriter
 from .report import Diagnosis
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation, derive
-from ..derivation.editing import Bench
-from ..derivation.edits import Edit, edits_that_fit
-from ..derivation.hand import Hand
-from ..derivation.quantities import Quantity
+from ..derivation.edits.editing import Bench
+from ..derivation.edits.edits import Edit, edits_that_fit
+from ..derivation.edits.hand import Hand
+from ..derivation.equations.quantities import Quantity
 from ..recorded.recording import Recording
 from .arrays import CHANGES_OF_AN_ARRAY
 from .claims import plain_array

@@ -14,33 +14,33 @@ import numpy as np
 from ..autodiff.array_node import value_of
 from ..autodiff.tensor import Tensor
 from ..recorded.recording import Recording
-from .adjoints import adjoints
-from .all_steps import all_at_once
-from .checking import WrongDerivation, differences, tolerance_of
-from .evaluate import Values, evaluate
-from .expressions import Expression
-from .grain import Grain
-from .items import cleaned
-from .latex import latex, markdown
-from .lines import Line
-from .names import Names, short_names
-from .numpy_text import NotWritable
-from .page import html
-from .path_sums import over_paths
-from .quantities import Quantity
-from .reading import moves, parts
-from .reasons import reasons
-from .recognising import name_functions, name_softmaxes
-from .rolling import Rolling
-from .running import Run, function_of
-from .sensitivities import real_time
-from .simplifying import simplified
-from .source import Source
-from .steps import merge_sums, number_steps
-from .summing import sum_at_once
-from .taking_in import taken_in
-from .text import written
-from .worksheet import Worksheet
+from .backward.adjoints import adjoints
+from .backward.all_steps import all_at_once
+from .backward.grain import Grain
+from .backward.names import Names, short_names
+from .backward.path_sums import over_paths
+from .backward.sensitivities import real_time
+from .equations.expressions import Expression
+from .equations.lines import Line
+from .equations.not_writable import NotWritable
+from .equations.parts import moves, parts
+from .equations.quantities import Quantity
+from .equations.recognising import name_functions, name_softmaxes
+from .equations.simplifying import simplified
+from .reading.items import cleaned
+from .reading.rolling import Rolling
+from .reading.steps import merge_sums, number_steps
+from .reading.summing import sum_at_once
+from .reading.taking_in import taken_in
+from .running.checking import WrongDerivation, differences, tolerance_of
+from .running.evaluate import Values, evaluate
+from .running.generated import Run, function_of
+from .worksheets.worksheet import Worksheet
+from .writing.latex import latex, markdown
+from .writing.page import html
+from .writing.reasons import reasons
+from .writing.source import Source
+from .writing.text import written
 
 Function = Callable[..., dict[str, Any]]
 Named = Mapping[str, Any]

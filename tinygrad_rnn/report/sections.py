@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from ..derivation.page import fragment
+from ..derivation.writing.page import fragment
 from ..manual import worked_example as article
 from ..viz.plots import smoothed
 from .charts import Curve, line_chart

@@ -11,9 +11,9 @@ import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
 from tinygrad_rnn.comparison.measures import Tolerance
 from tinygrad_rnn.comparison.search import Search
-from tinygrad_rnn.derivation.editing import Bench
-from tinygrad_rnn.derivation.edits import edits_of
-from tinygrad_rnn.derivation.hand import Hand
+from tinygrad_rnn.derivation.edits.editing import Bench
+from tinygrad_rnn.derivation.edits.edits import edits_of
+from tinygrad_rnn.derivation.edits.hand import Hand
 
 TEN = ["elman in rows", "elman in columns", "elman in one matrix", "jordan", "stacked", "both directions", "leaky",
        "residual", "embedding", "learnt beginning"]  # fmt: skip

@@ -14,7 +14,7 @@ from tests.comparison.planted.common import Network
 from tinygrad_rnn.comparison import diagnosis
 from tinygrad_rnn.comparison.report import Diagnosis, Report
 from tinygrad_rnn.derivation.derivation import Derivation
-from tinygrad_rnn.derivation.editing import Bench
+from tinygrad_rnn.derivation.edits.editing import Bench
 
 SEEDS = (101, 102)
 

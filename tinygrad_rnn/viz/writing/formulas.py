@@ -13,12 +13,12 @@ import numpy as np
 
 from ...autodiff.registry import Primitive
 from ...autodiff.rules import activations, elementwise, linalg
-from ...derivation.expressions import Apply, Data, Expression, Number, Parameter, Reference
-from ...derivation.latex import LatexWriter
-from ...derivation.mathml import MathMLWriter, math
-from ...derivation.quantities import Quantity
-from ...derivation.settings import is_setting, setting_names
-from ...derivation.writer import TextWriter
+from ...derivation.equations.expressions import Apply, Data, Expression, Number, Parameter, Reference
+from ...derivation.equations.quantities import Quantity
+from ...derivation.reading.settings import is_setting, setting_names
+from ...derivation.writing.latex import LatexWriter
+from ...derivation.writing.mathml import MathMLWriter, math
+from ...derivation.writing.writer import TextWriter
 from ..reading.model import Edge, Graph, Vertex
 from ..reading.symbols import plain_number
 

@@ -1,0 +1,273 @@
+"""Adjoints: for each quantity, the derivative of the loss by it, as a sum over all uses of the quantity.
+
+Where ``h`` is used one step later, its derivative gets a term from one step later. A value without steps that is used
+at each step, such as a parameter, gets a sum over the steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from ...autodiff.rules import elementwise, indexing
+from ...compiler.graph.trace import stop_gradient
+from ..equations.expressions import (
+    Apply,
+    During,
+    Expression,
+    Number,
+    Parameter,
+    Reference,
+    Stack,
+    Step,
+    Steps,
+    Sum,
+    indexed_operands,
+)
+from ..equations.parts import parts, total
+from ..equations.quantities import Equation, Quantity
+from ..reading.rules import Results, vjp
+
+Target = Any  # a Quantity, or the name of a parameter
+
+
+class Term:
+    """The contribution to a target from one use of it.
+
+    Attributes:
+        steps: the steps of the target; none if it has no steps.
+        expression: the contribution, seen from the target's step.
+    """
+
+    def __init__(self, steps: Steps, expression: Expression) -> None:
+        self.steps = steps
+        self.expression = expression
+
+
+def adjoints(
+    quantities: list[Quantity],
+    root: Quantity,
+    parameters: dict[str, tuple[int, ...]],
+    held: Collection[Quantity] = (),
+) -> list[Quantity]:
+    """The derivatives of the loss by all quantities on the way from the parameters, and by the parameters.
+
+    Args:
+        quantities: the quantities of the forward pass.
+        root: the loss.
+        parameters: the shape of each parameter, by name.
+        held: quantities that are held fixed: whatever acts on the loss only through them gets no derivative.
+
+    Returns:
+        First the derivatives by quantities, in the order in which the backward pass needs them; then those by
+        parameters.
+    """
+    wanted = active(quantities)
+    derivative: dict[Target, Quantity] = {q: Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop) for q in wanted}
+    derivative |= {name: Quantity(shape, adjoint_of=name) for name, shape in parameters.items()}
+    terms: dict[Target, list[Term]] = {target: [] for target in derivative}
+    at_root = max(root.values, key=lambda t: root.order[t])
+    terms[root] = [Term(() if at_root is None else (at_root,), Number(1.0))]
+    exists: dict[Target, set[int | None]] = {target: set() for target in derivative}
+    exists[root].add(at_root)
+    passing = [quantity for quantity in quantities if quantity in derivative and quantity not in held]
+    _find_steps(passing, derivative, exists)
+    for quantity in reversed(passing):
+        for equation in quantity.equations:
+            _add_terms(quantity, equation, derivative, exists, terms)
+    for target, made in derivative.items():
+        _set_equations(target, made, terms[target], exists[target])
+    found = [made for target, made in derivative.items() if made.equations or isinstance(target, str)]
+    return sorted(found, key=lambda made: _last(made) if isinstance(made.adjoint_of, Quantity) else math.inf)
+
+
+def _last(made: Quantity) -> float:
+    return min(made.order.values())
+
+
+def active(quantities: list[Quantity]) -> list[Quantity]:
+    """Quantities that depend on a parameter in a differentiable way."""
+    found: set[Quantity] = set()
+    changed = True
+    while changed:
+        changed = False
+        for quantity in quantities:
+            if quantity not in found and any(_reads_active(e.expression, found) for e in quantity.equations):
+                found.add(quantity)
+                changed = True
+    return [quantity for quantity in quantities if quantity in found]
+
+
+def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
+    if isinstance(expression, Apply) and expression.operation is stop_gradient:
+        return False
+    return any(
+        isinstance(part, Parameter) or (isinstance(part, Reference) and part.quantity in active)
+        for part in parts(expression)
+    )
+
+
+def uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
+    """The references and parameters that an equation reads, with the numbers of their operands; -1 for all of it."""
+    if isinstance(expression, (Reference, Parameter)):
+        yield expression, -1
+    elif isinstance(expression, Apply):
+        if expression.operation is not stop_gradient:
+            in_index = indexed_operands(expression)
+            for number, operand in enumerate(expression.operands):
+                if isinstance(operand, (Reference, Parameter)) and number not in in_index:
+                    yield operand, number
+    elif isinstance(expression, (Sum, Stack)):
+        yield expression.inner, 0
+
+
+def _find_steps(
+    quantities: list[Quantity], derivative: dict[Target, Quantity], exists: dict[Target, set[int | None]]
+) -> None:
+    """Find the steps at which the loss depends on each quantity, by a walk from the last value to the first."""
+    visits = sorted(((q.order[t], t, q) for q in quantities for t in q.order), key=lambda v: v[0], reverse=True)
+    read = {id(e): list(uses(e.expression)) for q in quantities for e in q.equations}
+    for _, t, quantity in visits:
+        equation = quantity.equation_at(t)
+        if t not in exists[quantity] or equation is None:
+            continue
+        for used, _ in read[id(equation)]:
+            if isinstance(used, Parameter):
+                if used.name in exists:
+                    exists[used.name].add(None)
+            elif used.quantity in exists:  # type: ignore[attr-defined]
+                steps = [used.step(s) for s in equation.expression.steps] if _over_steps(equation) else [used.step(t)]  # type: ignore[attr-defined]
+                exists[used.quantity].update(steps)  # type: ignore[attr-defined]
+
+
+def _over_steps(equation: Equation) -> bool:
+    return isinstance(equation.expression, (Sum, Stack))
+
+
+def _add_terms(
+    consumer: Quantity,
+    equation: Equation,
+    derivative: dict[Target, Quantity],
+    exists: dict[Target, set[int | None]],
+    terms: dict[Target, list[Term]],
+) -> None:
+    """Add the contributions to the operands of an equation that come through it."""
+    steps = tuple(t for t in equation.steps if t in exists[consumer])
+    once = not equation.steps
+    if not (steps or (once and None in exists[consumer])):
+        return
+    g = Reference(derivative[consumer], None if once else 0)
+    ans = Reference(consumer, None if once else 0)
+    for used, number in uses(equation.expression):
+        target = used.name if isinstance(used, Parameter) else used.quantity  # type: ignore[attr-defined]
+        if target not in derivative:
+            continue
+        expression = _through(equation.expression, number, g, ans)
+        if expression is not None:
+            terms[target].append(_seen_from(used, expression, steps, equation))
+        elif isinstance(equation.expression, Stack) and isinstance(used, Reference) and used.shift is not None:
+            for place, t in enumerate(equation.expression.steps):  # if steps are far apart, each row is a separate term
+                taken = Apply(indexing.getitem, (g,), {"index": place}, g.shape[1:])
+                terms[target].append(Term((t + used.shift,), taken))
+
+
+def _through(expression: Expression, number: int, g: Reference, ans: Reference) -> Expression | None:
+    """The contribution of a result's cotangent to one operand, seen from the result's step."""
+    if number < 0 or isinstance(expression, Sum):
+        return g
+    if isinstance(expression, Stack):
+        return _row_of(g, expression.steps)
+    assert isinstance(expression, Apply)
+    if expression.operation is indexing.getitem:
+        return _put_back(expression, g)
+    if expression.operation is indexing.output:
+        (hidden,) = expression.operands
+        count = len(next(iter(hidden.quantity.values.values())))  # type: ignore[attr-defined]
+        return Apply(Results((expression.settings["index"],), count), (g,), {}, ())
+    if expression.operation is elementwise.add:  # a sum of many terms counts as this term plus the rest
+        return vjp(Apply(elementwise.add, (expression.operands[number], ans), {}, expression.shape), 0, g, ans)
+    return vjp(expression, number, g, ans)
+
+
+def _row_of(g: Expression, steps: Steps) -> Expression | None:
+    """The row of a stack that belongs to the step, if the steps are regular."""
+    if len(steps) > 1 and abs(steps[1] - steps[0]) == 1:
+        sign = steps[1] - steps[0]
+        if list(steps) == list(range(steps[0], steps[0] + sign * len(steps), sign)):
+            return Apply(indexing.getitem, (g,), {"index": Step(-sign * steps[0], sign)}, g.shape[1:])
+    return None
+
+
+def _put_back(taken: Apply, g: Expression) -> Expression:
+    """The transpose of an index: zeros, with the cotangent in the place of the index."""
+    settings = {"indices": (taken.settings["index"],), "shape": taken.operands[0].shape}
+    return Apply(indexing.assemble, (g, *taken.operands[1:]), settings, taken.operands[0].shape)
+
+
+def _seen_from(used: Expression, expression: Expression, steps: Steps, equation: Equation) -> Term:
+    """A contribution as a term of the target's own equation."""
+    whole = equation.expression
+    if isinstance(used, Reference) and used.shift is not None:
+        if isinstance(whole, (Sum, Stack)):
+            return Term(tuple(t + used.shift for t in whole.steps), expression.shifted(-used.shift))
+        return Term(tuple(t + used.shift for t in steps), expression.shifted(-used.shift))
+    if steps:
+        expression = over_steps(steps, expression)
+    return Term((used.at,) if isinstance(used, Reference) and used.at is not None else (), expression)
+
+
+def over_steps(steps: Steps, expression: Expression) -> Expression:
+    """The sum over steps; if each step puts back one row, it is a stack."""
+    if isinstance(expression, Apply) and expression.operation is indexing.assemble:
+        index = expression.settings["indices"][0]
+        if isinstance(index, Step) and expression.settings["shape"] == (len(steps), *expression.operands[0].shape):
+            ordered = sorted(steps, key=index.at)
+            if [index.at(t) for t in ordered] == list(range(len(steps))):
+                return Stack(tuple(ordered), expression.operands[0])
+    return Sum(steps, expression)
+
+
+def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: Iterable[int | None]) -> None:
+    """Join the terms of an adjoint."""
+    if not terms:
+        return
+    if isinstance(target, Quantity):
+        made.order = {t: -target.order[t] for t in exists if t in target.order}
+    reached = {t for term in terms for t in term.steps}
+    if isinstance(target, Quantity):
+        reached -= {t for equation in target.equations if _is_given(equation) for t in equation.steps}
+    steps = tuple(sorted(reached))
+    at_steps: list[tuple[Expression, set[int]]] = []
+    for term in terms:  # an equal term at other steps is joined; at the same steps it counts twice
+        alike = (at for e, at in at_steps if e == term.expression and at.isdisjoint(term.steps))
+        found_at = next(alike, None)
+        if found_at is None:
+            at_steps.append((term.expression, set(term.steps)))
+        else:
+            found_at.update(term.steps)
+    if isinstance(target, Quantity) and any(t is not None for t in target.values):
+        found = []
+        for expression, at in at_steps:
+            held = steps if at.issuperset(steps) else tuple(t for t in steps if t in at)
+            if held:
+                found.append(expression if held == steps else During(held, expression))
+        made.equations = [Equation(steps, _together(found))] if found else []
+    else:
+        made.equations = [Equation((), _together([term.expression for term in terms]))]
+
+
+def _together(terms: list[Expression]) -> Expression:
+    """The sum of terms; for cotangents of several results, their tuple."""
+    inner: list[Any] = [term.inner if isinstance(term, During) else term for term in terms]
+    if not all(isinstance(term, Apply) and isinstance(term.operation, Results) for term in inner):
+        return total(terms)
+    places = tuple(place for term in inner for place in term.operation.places)
+    given = [term.operands[0] for term in inner]
+    held = [During(term.steps, g) if isinstance(term, During) else g for term, g in zip(terms, given)]
+    return Apply(Results(places, inner[0].operation.count), tuple(held), {}, ())
+
+
+def _is_given(equation: Equation) -> bool:
+    """Return True if the equation defines a given value, such as an initial state, whose derivative nobody needs."""
+    return not any(isinstance(part, (Reference, Parameter)) for part in parts(equation.expression))

@@ -1,0 +1,39 @@
+"""A single product over all steps in place of a sum of products: the rows of all steps stand below each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...autodiff.rules import linalg, reductions, shape
+from ..equations.expressions import Apply, During, Expression, Reference, Rows, Steps, Sum, apply
+from ..equations.parts import parts
+
+
+def all_at_once(expression: Expression) -> Expression:
+    """A gradient in which ``Σ_t h_{t-1}ᵀ Δ_t`` is written as ``h_{0..T-1}ᵀ Δ_{1..T}``, and sums of rows likewise."""
+    if isinstance(expression, Sum) and not any(isinstance(part, During) for part in parts(expression)):
+        return _product(expression.steps, expression.inner) or expression
+    operands = tuple(map(all_at_once, expression.operands)) if isinstance(expression, Apply) else ()
+    return expression.with_operands(operands) if operands else expression
+
+
+def _product(steps: Steps, inner: Expression) -> Expression | None:
+    if isinstance(inner, Apply) and inner.operation is linalg.matmul and all(o.ndim == 2 for o in inner.operands):
+        first, second = inner.operands
+        return apply(linalg.matmul, _transposed(Rows(steps, _transposed(first))), Rows(steps, second))
+    if isinstance(inner, Apply) and inner.operation is np.outer and all(o.ndim == 1 for o in inner.operands):
+        first, second = inner.operands
+        return apply(linalg.matmul, _transposed(Rows(steps, first)), Rows(steps, second))
+    if isinstance(inner, Apply) and inner.operation is reductions.sum and inner.ndim == 1:
+        (matrix,) = inner.operands
+        if matrix.ndim == 2 and inner.settings.get("axis") in (0, (0,)):
+            return apply(reductions.sum, Rows(steps, matrix), axis=0)
+    if isinstance(inner, Reference) and inner.ndim == 1:
+        return apply(reductions.sum, Rows(steps, inner), axis=0)
+    return None
+
+
+def _transposed(matrix: Expression) -> Expression:
+    if isinstance(matrix, Apply) and matrix.operation is shape.transpose and not matrix.settings.get("axes"):
+        return matrix.operands[0]
+    return apply(shape.transpose, matrix)

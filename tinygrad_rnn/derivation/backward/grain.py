@@ -1,0 +1,268 @@
+"""The grain of a derivation: which quantities get lines of their own, and which are written into others.
+
+A person gives a line to a value with a name, to the argument of a nonlinearity, and to a value that is used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, shape
+from ...autodiff.rules.special import erf
+from ..equations.expressions import (
+    Apply,
+    Data,
+    During,
+    Expression,
+    Number,
+    OverSteps,
+    Parameter,
+    Reference,
+    Stack,
+    Steps,
+)
+from ..equations.parts import fixed, parts
+from ..equations.quantities import Equation, Quantity
+
+ACTIVATIONS = {
+    elementwise.tanh, elementwise.sin, elementwise.cos, elementwise.arctan, activations.logistic,
+    activations.rectifier, activations.soft_rectifier, activations.log_logistic, erf, elementwise.clipped,
+}  # fmt: skip
+NONLINEAR = ACTIVATIONS | {
+    elementwise.exp, log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp,
+}  # fmt: skip
+ARRANGES = {
+    shape.transpose, shape.swapaxes, shape.moveaxis, shape.reshape, shape.expand_dims, shape.squeeze,
+    shape.broadcast_to, shape.cast,
+}  # fmt: skip
+
+
+Use = tuple[Equation, Reference, Steps]
+
+
+class Grain:
+    """A simplifier that writes quantities into each other until only those are left that deserve a line.
+
+    Args:
+        forward: the quantities of the forward pass, in order.
+        backward: the quantities of the backward pass.
+        simplify: returns the simpler form of an expression.
+    """
+
+    def __init__(
+        self, forward: list[Quantity], backward: list[Quantity], simplify: Callable[[Expression], Expression]
+    ) -> None:
+        self.quantities = [*forward, *backward]
+        self.forward = set(forward)
+        self.simplify = simplify
+        self.arguments = set(_arguments_of_nonlinearities(forward))
+
+    def settle(self, root: Quantity) -> list[Quantity]:
+        """The quantities that keep a line, in their order."""
+        changed = True
+        while changed:
+            changed = False
+            uses = self._uses()
+            for quantity in list(self.quantities):
+                if quantity is root or isinstance(quantity.adjoint_of, str):
+                    continue
+                count = len(uses.get(quantity, ()))
+                if not count:
+                    self.quantities.remove(quantity)
+                    changed = True
+                elif self._is_written_in(quantity, uses[quantity]) and self._write_in(quantity, uses[quantity]):
+                    self.quantities.remove(quantity)
+                    changed = True
+                    uses = self._uses()
+        return self.quantities
+
+    def _uses(self) -> dict[Quantity, list[Use]]:
+        """The uses of each quantity: the equations that read it, the references, and the steps from which they read."""
+        found: dict[Quantity, list[Use]] = {}
+        for quantity in self.quantities:
+            for equation in quantity.equations:
+                for reference, steps in references(equation.expression, equation.steps):
+                    found.setdefault(reference.quantity, []).append((equation, reference, steps))
+        return found
+
+    # --- what is written into others -----------------------------------------------------------------------------
+
+    def _is_written_in(self, quantity: Quantity, uses: list[Use]) -> bool:
+        count = len(uses)
+        expressions = [equation.expression for equation in quantity.equations]
+        takes_no_time = all(map(is_free, expressions)) or (count == 1 and all(map(_has_rows, expressions)))
+        if not quantity.steps and any(steps for _, _, steps in uses) and not takes_no_time:
+            return False  # computed once, it is not to be computed at each step
+        if all(isinstance(e, (Reference, Number)) for e in expressions) and not self._has_name(quantity):
+            return True
+        if all(map(is_slight, expressions)):
+            return not self._has_name(quantity)
+        if self._has_name(quantity):
+            return False
+        source = quantity.adjoint_of
+        if isinstance(source, Quantity) and _is_log_softmax(source) and not any(map(_has_terms, expressions)):
+            return True  # a target times a number: once unchanged, and once summed to that number
+        if isinstance(source, Quantity):
+            return count == 1 and source not in self.arguments
+        return count == 1 and quantity not in self.arguments
+
+    def _has_name(self, quantity: Quantity) -> bool:
+        """Return True if the model, or a reader, has a name for the quantity."""
+        source = quantity.adjoint_of
+        if quantity.hint is not None:
+            return True
+        if isinstance(source, Quantity):
+            if source not in self.quantities:
+                return False
+            return source.label("state", "value", "output") is not None and any(
+                not isinstance(e.expression, (Reference, Number)) for e in quantity.equations
+            )
+        return quantity.label("state", "value", "output") is not None
+
+    def _write_in(self, quantity: Quantity, uses: list[Use]) -> bool:
+        """Write a quantity into all equations that read it; return False if that can't be done everywhere."""
+        if len(quantity.equations) != 1:
+            return False
+        (own,) = quantity.equations
+        if any(isinstance(part, Reference) and part.quantity is quantity for part in parts(own.expression)):
+            return False
+        if own.steps and not all(set(own.steps).issuperset(_read(reference, steps)) for _, reference, steps in uses):
+            return False
+        written: list[tuple[Equation, Expression]] = []
+        for equation in {id(e): e for e, _, _ in uses}.values():
+            new = self.simplify(_flat(_substituted(equation.expression, quantity, own.expression)))
+            if not _is_well_formed(new):
+                return False
+            written.append((equation, new))
+        for equation, new in written:
+            equation.expression = new
+        return True
+
+
+def references(expression: Expression, steps: Steps) -> Iterator[tuple[Reference, Steps]]:
+    """The references in an expression, each with the steps from which it is read."""
+    if isinstance(expression, Reference):
+        yield expression, steps
+    elif isinstance(expression, OverSteps):
+        for operand in expression.operands:
+            yield from references(operand, expression.steps)
+    elif isinstance(expression, During):
+        yield from references(expression.inner, tuple(t for t in steps if t in expression.steps))
+    else:
+        for operand in expression.operands:
+            yield from references(operand, steps)
+
+
+def _read(reference: Reference, steps: Steps) -> Steps:
+    """The steps of a quantity that a reference reads."""
+    if reference.shift is not None:
+        return tuple(t + reference.shift for t in steps)
+    return (reference.at,) if reference.at is not None else ()
+
+
+def _substituted(expression: Expression, quantity: Quantity, meaning: Expression) -> Expression:
+    """The expression in which a quantity is replaced by its definition."""
+    if isinstance(expression, Reference):
+        if expression.quantity is not quantity:
+            return expression
+        if expression.shift is not None:
+            return meaning.shifted(expression.shift)
+        return meaning if expression.at is None else fixed(meaning, expression.at)
+    operands = tuple(_substituted(operand, quantity, meaning) for operand in expression.operands)
+    if all(a is b for a, b in zip(operands, expression.operands)):
+        return expression
+    return expression.with_operands(operands)
+
+
+def _flat(expression: Expression) -> Expression:
+    """The expression with sums in sums joined into one, and the steps of each term beside it."""
+    if isinstance(expression, During):
+        inner = _flat(expression.inner)
+        if _is_sum(inner):
+            terms = tuple(_at_steps(term, expression.steps) for term in inner.operands)
+            return inner.with_operands(terms)
+        return _at_steps(inner, expression.steps)
+    if _is_sum(expression):
+        found: list[Expression] = []
+        for operand in map(_flat, expression.operands):
+            same = operand.shape == expression.shape
+            found.extend(operand.operands if _is_sum(operand) and same else [operand])
+        return expression.with_operands(tuple(found))
+    return expression
+
+
+def _is_sum(expression: Expression) -> bool:
+    return isinstance(expression, Apply) and expression.operation is elementwise.add
+
+
+def _has_terms(expression: Expression) -> bool:
+    return isinstance(expression, Apply) and expression.operation in (elementwise.add, elementwise.subtract)
+
+
+def _is_log_softmax(quantity: Quantity) -> bool:
+    expressions = [equation.expression for equation in quantity.equations]
+    return any(isinstance(e, Apply) and e.operation is log_probabilities.log_softmax_of for e in expressions)
+
+
+def _at_steps(term: Expression, steps: Steps) -> Expression:
+    if isinstance(term, During):
+        return During(tuple(t for t in term.steps if t in steps), term.inner)
+    return During(steps, term)
+
+
+def _is_well_formed(expression: Expression) -> bool:
+    """Return True if terms that hold only at some steps are terms of the line, not hidden in a product."""
+    terms = expression.operands if _is_sum(expression) else (expression,)
+    return not any(
+        isinstance(part, During) for term in terms for part in parts(term.inner if isinstance(term, During) else term)
+    )
+
+
+def is_free(expression: Expression) -> bool:
+    """Return True for an expression that takes no time to read."""
+    if isinstance(expression, Apply) and (expression.operation in ARRANGES or not expression.operands):
+        return all(map(is_free, expression.operands))
+    return isinstance(expression, (Reference, Number, Parameter, Data))
+
+
+def _has_rows(expression: Expression) -> bool:
+    """Return True for a stack of values times a number: each step can take its row."""
+    if isinstance(expression, Stack):
+        return isinstance(expression.inner, Reference)
+    others = [operand for operand in expression.operands if not isinstance(operand, Number)]
+    scales = (elementwise.multiply, elementwise.divide, elementwise.negative)
+    is_scaled = isinstance(expression, Apply) and expression.operation in scales and len(others) == 1
+    return is_scaled and _has_rows(others[0])
+
+
+def is_slight(expression: Expression) -> bool:
+    """Return True for an expression that is only another view of something: its row, its transpose."""
+    if isinstance(expression, (Reference, Number, Parameter, Data)):
+        return True
+    if isinstance(expression, Stack):
+        return isinstance(expression.inner, Reference)
+    if not isinstance(expression, Apply):
+        return False
+    if not any(isinstance(part, (Reference, Parameter, Data)) for part in parts(expression)):
+        return True  # a number, however repeated
+    if expression.operation is elementwise.subtract and isinstance(expression.operands[0], Number):
+        return is_slight(expression.operands[1])  # 1 - z
+    if expression.operation in (indexing.getitem, elementwise.negative) or expression.operation in ARRANGES:
+        return is_slight(expression.operands[0])
+    return False
+
+
+def _arguments_of_nonlinearities(forward: list[Quantity]) -> Iterator[Quantity]:
+    """Pre-activations: the arguments of nonlinear functions, and the values of which these are slices."""
+    definition = {q: q.equations[-1].expression for q in forward if q.equations}
+    for expression in definition.values():
+        if isinstance(expression, Apply) and expression.operation in NONLINEAR:
+            source = expression.operands[0]
+            while isinstance(source, Reference):
+                inner = definition.get(source.quantity)
+                if isinstance(inner, Apply) and inner.operation is indexing.getitem:
+                    source = inner.operands[0]
+                    continue
+                if not (inner is None or is_slight(inner) or source.quantity.label("state", "value")):
+                    yield source.quantity
+                break

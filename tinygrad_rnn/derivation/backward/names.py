@@ -1,0 +1,172 @@
+"""Names: the names of the lines of a derivation.
+
+Names are the user's own where there are any, else the letters of textbooks: ``a`` for the argument of a nonlinearity,
+``delta`` for its derivative, ``h`` for a state, ``z`` for the result of an output layer.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Iterable
+
+from ...autodiff.rules import elementwise
+from ..equations.expressions import Apply, Data, Parameter, Reference, Stack
+from ..equations.parts import parts
+from ..equations.quantities import Quantity
+from .grain import ACTIVATIONS, references
+
+LETTERS = "uvqwmnrs"  # for values with neither a name nor a known role
+
+
+def short_names(parameters: Iterable[str]) -> dict[str, str]:
+    """The short names of parameters in lines: ``W`` for ``rnn.W``, if there is no other W."""
+    names = list(parameters)
+    last = [name.rpartition(".")[2] for name in names]
+    return {name: short if last.count(short) == 1 and not short.isdigit() else name for name, short in zip(names, last)}
+
+
+class Names:
+    """The names of quantities, each one different.
+
+    Args:
+        forward: the quantities of the forward pass that have lines.
+        backward: the quantities of the backward pass that have lines.
+        root: the loss.
+        taken: the names of parameters and data.
+    """
+
+    def __init__(self, forward: list[Quantity], backward: list[Quantity], root: Quantity, taken: Iterable[str]) -> None:
+        self.root = root
+        self.used = {re.sub(r"\W", "_", name) for name in taken} | {"t", "T"}
+        self.layers: dict[str, set[object]] = {}
+        self.recurrent = {q for q in forward if _reads_itself_earlier(q, forward)}
+        self.activated = _activated(forward)
+        in_order = sorted(forward, key=lambda quantity: self._own_name(quantity) is None)
+        for quantity in in_order:
+            self.layers.setdefault(self._base(quantity), set()).add(quantity.layer)
+        for quantity in in_order:
+            self._give(quantity, self._base(quantity))
+        for quantity in backward:
+            self._name_adjoint(quantity)
+
+    def _own_name(self, quantity: Quantity) -> str | None:
+        """The name that the model or textbooks give a quantity."""
+        if quantity is self.root:
+            return "L"
+        return quantity.label("state", "value", "output") or quantity.hint
+
+    def _base(self, quantity: Quantity) -> str:
+        own = self._own_name(quantity)
+        if own is not None:
+            return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has only a number
+        if quantity in self.activated:
+            loops = {state.loop for state in self.recurrent}
+            return "z" if loops and quantity.loop not in loops else "a"
+        if quantity in self.recurrent:
+            return "h"
+        expression = quantity.equations[-1].expression
+        if isinstance(expression, Stack) and isinstance(expression.inner, Reference):
+            return expression.inner.quantity.base.upper() or "H"
+        if not quantity.shape:
+            return "l"
+        if _is_error(expression):
+            return "e"
+        if quantity.softmax is not None:
+            return "z"
+        is_affine = any(isinstance(part, Parameter) for part in parts(expression))
+        return "z" if is_affine and not quantity.steps else ""
+
+    def _give(self, quantity: Quantity, base: str) -> None:
+        own = self._own_name(quantity) or ""
+        mark = own if own.isdigit() else ""
+        if base == "a" and self._own_name(quantity) is None:
+            mark = self._mark_of_argument(quantity)
+        if base and not mark and len(self.layers.get(base, ())) > 1 and quantity.layer is not None:
+            mark = re.sub(r"\W", "_", str(quantity.layer))
+        if not base:
+            base = next((letter for letter in LETTERS if letter not in self.used), "u")
+        quantity.base, quantity.mark = base, self._free(base, mark)
+        quantity.name = f"{base}_{quantity.mark}" if quantity.mark else base
+        self.used.add(quantity.name)
+
+    def _free(self, base: str, mark: str) -> str:
+        """A mark that makes the name unique."""
+        free, number = mark, 2
+        while (f"{base}_{free}" if free else base) in self.used or (not free and keyword.iskeyword(base)):
+            free, number = f"{mark}_{number}" if mark else str(number), number + 1
+        return free
+
+    def _mark_of_argument(self, quantity: Quantity) -> str:
+        """The gate whose argument this is, if several gates have one each."""
+        alike = [q for q in self.activated if q.layer == quantity.layer and q.loop == quantity.loop]
+        others = [q for q in alike if self._own_name(q) is None]
+        results = self.activated[quantity]
+        if len(others) < 2 or len(results) != 1:
+            return ""
+        return results[0].label("value") or ""
+
+    def _name_adjoint(self, quantity: Quantity) -> None:
+        if quantity.sensitivity is not None:
+            self._name_sensitivity(quantity)
+            return
+        source = quantity.adjoint_of
+        if isinstance(source, str):
+            quantity.base, quantity.name = source, f"dL/d{source}"
+            return
+        if not source.name:  # written into other lines, so it has none yet
+            self._give(source, self._base(source))
+        quantity.base, quantity.mark = source.base, source.mark
+        is_delta = source.base == "a" and self._own_name(source) is None
+        quantity.name = f"d+L/d{source.name}" if quantity.direct else f"dL/d{source.name}"
+        if is_delta and not quantity.direct:
+            quantity.base = "delta"
+            quantity.name = f"delta_{source.mark}" if source.mark else "delta"
+
+    def _name_sensitivity(self, quantity: Quantity) -> None:
+        of, by, direct = quantity.sensitivity  # type: ignore[misc]
+        for source in (of, by):
+            if isinstance(source, Quantity) and not source.name:
+                self._give(source, self._base(source))
+        below = by if isinstance(by, str) else by.name
+        quantity.name = f"d{'+' if direct and isinstance(by, str) else ''}{of.name}/d{below}"
+
+
+def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
+    """The arguments of activations, each with the results."""
+    found: dict[Quantity, list[Quantity]] = {}
+    for result in forward:
+        for equation in result.equations:
+            for part in parts(equation.expression):
+                if isinstance(part, Apply) and part.operation in ACTIVATIONS:
+                    inner = part.operands[0]
+                    is_part = isinstance(inner, Apply) and inner.name == "getitem"
+                    while isinstance(inner, Apply) and inner.name in ("getitem", "transpose", "reshape"):
+                        inner = inner.operands[0]
+                    if isinstance(inner, Reference) and inner.quantity.label("state", "value", "output") is None:
+                        found.setdefault(inner.quantity, [])
+                        if result not in found[inner.quantity]:
+                            found[inner.quantity] += [result] * (2 if is_part else 1)  # a part is not alone
+    return found
+
+
+def _reads_itself_earlier(quantity: Quantity, forward: list[Quantity]) -> bool:
+    """Return True for a value that is handed from step to step: another step of its own loop reads it."""
+    if not quantity.steps:
+        return False
+    return any(
+        reference.quantity is quantity and reference.shift
+        for other in forward
+        for equation in other.equations
+        for reference, _ in references(equation.expression, equation.steps)
+    )
+
+
+def _is_error(expression: object) -> bool:
+    """Return True for a value minus a target."""
+    if not isinstance(expression, Apply) or expression.operation is not elementwise.subtract:
+        return False
+    target = expression.operands[1]
+    while isinstance(target, Apply) and target.name == "getitem":
+        target = target.operands[0]
+    return isinstance(target, Data)

@@ -1,0 +1,253 @@
+"""Running many edited derivations: values that an edit doesn't reach are taken from the right run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..equations.expressions import Expression, Reference
+from ..equations.lines import Line
+from ..equations.making import zeros
+from ..equations.parts import parts, replaced
+from ..equations.quantities import Quantity
+from ..running.evaluate import Run, Running, compiled
+from .edits import Edit, is_kink
+
+if TYPE_CHECKING:
+    from .derived import Derived
+
+Visit = tuple[Line, "int | None", Run]
+
+
+class NotYet(LookupError):
+    """The error for a value that is read before it is computed: nobody can have written this."""
+
+
+class Values(dict[Any, Any]):
+    """The values of a quantity by step: zeros before the first and after the last."""
+
+    def __init__(self, quantity: Quantity, known: Iterable[Any]) -> None:
+        super().__init__()
+        self.zeros, self.known = np.zeros(quantity.shape), known
+
+    def __missing__(self, t: Any) -> Any:
+        if t in self.known:
+            raise NotYet(t)
+        return self.zeros
+
+
+class Bench:
+    """The right run of a derivation, and runs of it with some lines edited.
+
+    Args:
+        derivation: the derivation.
+        parameters: other values than the recorded ones, by their own names.
+        data: other arrays than the recorded ones, by name.
+    """
+
+    def __init__(
+        self,
+        derivation: Derived,
+        parameters: Mapping[str, np.ndarray] | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.derivation = derivation
+        self.data = derivation.data if data is None else data
+        values = derivation.parameters if parameters is None else parameters
+        self.parameters = {derivation.names[name]: value for name, value in values.items()}
+        self.shapes = {derivation.names[name]: value.shape for name, value in values.items()}
+        self.lines = derivation.lines
+        self._functions = {line: compiled(line.expression) for line in self.lines}
+        self._known = {q: set(q.steps) | ({None} if not q.steps else set()) for q in self._quantities()}
+        self._visits = self._in_order()
+        self._reached: dict[frozenset[Quantity], _Plan] = {}
+        self.right = Running(self.parameters, self.data)
+        for quantity, known in self._known.items():
+            self.right.values[quantity] = Values(quantity, known)
+        for line, t, function in self._visits:
+            self.right.values[line.quantity][t] = function(self.right, t)
+
+    def _quantities(self) -> list[Quantity]:
+        return list(dict.fromkeys(line.quantity for line in self.lines))
+
+    def _in_order(self) -> list[Visit]:
+        visits = [
+            ((line.kind != "forward", line.kind == "gradient", line.quantity.order.get(t, np.inf)), line, t)
+            for line in self.lines
+            for t in line.steps or (None,)
+        ]
+        visits.sort(key=lambda visit: visit[0])
+        return [(line, t, self._functions[line]) for _, line, t in visits]
+
+    def kinks(self) -> list[Edit]:
+        """The lines that define a derivative at a kink, if some values are at it and it is taken as 0: relu'(0) = 0."""
+        found = []
+        for line in self.lines:
+            here = [part for part in parts(line.expression) if is_kink(part) and self._ever(part.operands[0], line)]
+            if here and line.kind != "forward":
+                without = replaced(line.expression, lambda p, here=here: zeros(p.shape) if p in here else None)  # type: ignore[misc]
+                found.append(Edit(line, without, "the derivative at the kink is 0", is_convention=True))
+        return found
+
+    def _ever(self, condition: Expression, line: Line) -> bool:
+        function = compiled(condition)
+        return any(np.any(function(self.right, t)) for t in line.steps or (None,))
+
+    @cached_property
+    def readers(self) -> dict[Quantity, set[Line]]:
+        """The lines that read each quantity."""
+        found: dict[Quantity, set[Line]] = {}
+        for line in self.lines:
+            for part in parts(line.expression):
+                if isinstance(part, Reference):
+                    found.setdefault(part.quantity, set()).add(line)
+        return found
+
+    def downstream(self, starts: Iterable[Quantity]) -> set[Quantity]:
+        """The quantities that depend on these, and these themselves."""
+        found = set(starts)
+        waiting = list(found)
+        while waiting:
+            for line in self.readers.get(waiting.pop(), ()):
+                if line.quantity not in found:
+                    found.add(line.quantity)
+                    waiting.append(line.quantity)
+        return found
+
+    def upstream(self, quantity: Quantity) -> set[Quantity]:
+        """The quantities on which one depends, and the one itself."""
+        found, waiting = {quantity}, [quantity]
+        while waiting:
+            new = self._read.get(waiting.pop(), set()) - found
+            found |= new
+            waiting += new
+        return found
+
+    @cached_property
+    def _read(self) -> dict[Quantity, set[Quantity]]:
+        """The quantities that the lines of each quantity read."""
+        found: dict[Quantity, set[Quantity]] = {}
+        for quantity, lines in self.readers.items():
+            for line in lines:
+                found.setdefault(line.quantity, set()).add(quantity)
+        return found
+
+    def reached(self, line: Line) -> set[str]:
+        """The parameters whose gradients depend on a line, by the name in lines."""
+        return {q.adjoint_of for q in self.downstream([line.quantity]) if isinstance(q.adjoint_of, str)}
+
+    # --- runs ------------------------------------------------------------------------------------------------------
+
+    def run(self, edits: Sequence[Edit]) -> EditedRun:
+        """A run with these lines edited; gradients are computed on demand."""
+        return EditedRun(self, edits)
+
+    def _plan(self, starts: frozenset[Quantity]) -> _Plan:
+        if starts not in self._reached:
+            touched = self.downstream(starts)
+            visits = [visit for visit in self._visits if visit[0].quantity in touched and visit[0].kind != "gradient"]
+            behind = {
+                str(line.quantity.adjoint_of): (line, touched & self.upstream(line.quantity))
+                for line in self.lines
+                if line.kind == "gradient" and line.quantity in touched
+            }
+            order = sorted(behind, key=lambda name: sum(visit[0].quantity in behind[name][1] for visit in visits))
+            self._reached[starts] = _Plan(visits, {name: behind[name] for name in order})
+        return self._reached[starts]
+
+    def gradient(self, name: str) -> np.ndarray:
+        """The right gradient of a parameter."""
+        quantity = self.gradient_of.get(name)
+        return (
+            np.zeros(self.shapes[name]) if quantity is None else self._shaped(name, self.right.values[quantity][None])
+        )
+
+    @cached_property
+    def gradient_of(self) -> dict[str, Quantity]:
+        """The quantity that is the gradient of each parameter that has one."""
+        return {line.quantity.adjoint_of: line.quantity for line in self.lines if line.kind == "gradient"}
+
+    def _shaped(self, name: str, value: Any) -> np.ndarray:
+        if value is None:
+            raise NotYet(name)
+        return np.broadcast_to(np.asarray(value), self.shapes[name])
+
+
+def has_kinks(lines: Iterable[Line]) -> bool:
+    """Return True if one of the lines defines the derivative at a kink."""
+    return any(is_kink(part) for line in lines for part in parts(line.expression))
+
+
+class _Plan(NamedTuple):
+    """The part of a run that edits may change.
+
+    Attributes:
+        visits: the visits of its lines that aren't gradients, in order.
+        gradients: the line of each gradient, and the quantities between the edits and it; those with the fewest
+            visits first.
+    """
+
+    visits: list[Visit]
+    gradients: dict[str, tuple[Line, set[Quantity]]]
+
+
+class EditedRun:
+    """The numbers of an edited derivation, each computed on demand.
+
+    Attributes:
+        touched: the parameters whose gradients may have changed, by their names in lines; the cheapest first.
+    """
+
+    def __init__(self, bench: Bench, edits: Sequence[Edit]) -> None:
+        self.bench = bench
+        plan = bench._plan(frozenset(edit.line.quantity for edit in edits))
+        self.touched = plan.gradients
+        self._edited = {edit.line: (compiled(edit.expression), edit.steps) for edit in edits}
+        self._plan, self._waiting = plan, plan.visits
+        self._begin()
+
+    def _begin(self) -> None:
+        self.running = Running(self.bench.parameters, self.bench.data)
+        self.running.values = dict(self.bench.right.values)
+        for quantity in {visit[0].quantity for visit in self._plan.visits}:
+            self.running.values[quantity] = Values(quantity, self.bench._known[quantity])
+
+    def _visit(self, among: set[Quantity] | None = None) -> None:
+        """Compute the missing values of these quantities, or of all."""
+        visits, self._waiting = self._waiting, []
+        for visit in visits:
+            line, t, right = visit
+            if among is None or line.quantity in among:
+                self.running.values[line.quantity][t] = self._function(line, t, right)(self.running, t)
+            else:
+                self._waiting.append(visit)
+
+    def _function(self, line: Line, t: int | None, right: Run) -> Run:
+        if line not in self._edited:
+            return right
+        function, steps = self._edited[line]
+        is_end = steps is None or not line.steps or t == (line.steps[0] if steps == "first" else line.steps[-1])
+        return function if is_end else right
+
+    def gradient(self, name: str) -> np.ndarray:
+        """The gradient of a parameter, by its name in lines."""
+        if name not in self.touched:
+            return self.bench.gradient(name)
+        line, behind = self.touched[name]
+        function = self._function(line, None, self.bench._functions[line])
+        try:
+            self._visit(behind)
+            return self.bench._shaped(name, function(self.running, None))
+        except NotYet:  # an edited line may read more than the right one
+            self._begin()
+            self._waiting = self._plan.visits
+            self._visit()
+            return self.bench._shaped(name, function(self.running, None))
+
+    def value(self, quantity: Quantity, t: int | None) -> Any:
+        """The value of a line."""
+        self._visit()
+        return self.running.values[quantity][t]

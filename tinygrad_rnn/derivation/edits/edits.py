@@ -1,0 +1,198 @@
+"""Edits: the forms that a line of a derivation takes when somebody makes a slip.
+
+This module knows no network, and no mistake by name. Every part of a line's right-hand side is altered in a handful of
+general ways: left out, doubled, with the other sign, transposed, exchanged for another available value of the same
+shape, taken at another step or for other steps. (``editing`` runs the results.)
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from ..equations.expressions import Apply, Expression
+from ..equations.lines import Line
+from ..equations.parts import at, parts, places, put
+from . import of_parts, of_steps
+from .hand import Hand
+from .of_uses import written_out
+
+Path = tuple[int, ...]
+RANKS = 3
+
+
+class Change(NamedTuple):
+    """A change of a part of a line.
+
+    Attributes:
+        after: the new part.
+        what: the change in words, with a place {} for each expression that it mentions.
+        of: these expressions.
+    """
+
+    after: Expression
+    what: str
+    of: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """An edit: a line with something else on its right-hand side.
+
+    Attributes:
+        line: the line.
+        expression: the new right-hand side.
+        what: the edit in words, with a place {} for each expression that it mentions.
+        of: these expressions.
+        place: the position in the line, as operands of operands; with ``what``, it finds the same edit in another
+            derivation.
+        steps: the steps at which it is made; None for all.
+        is_convention: whether only the value at a kink changes, which is a matter of choice.
+    """
+
+    line: Line
+    expression: Expression
+    what: str
+    of: tuple[Expression, ...] = ()
+    place: Path = ()
+    steps: str | None = None
+    is_convention: bool = False
+
+    def said(self, write: Callable[[Expression], str]) -> str:
+        """The description of the edit in words, with its expressions as a writer prints them."""
+        at = "" if self.steps is None else f", at the {self.steps} step alone"
+        return self.what.format(*map(write, self.of)) + at
+
+    @property
+    def key(self) -> Any:
+        """A key that the same edit has in any derivation of the same network."""
+        return self.line.name, self.line.steps[:1], self.place, self.what, tuple(map(_named, self.of)), self.steps
+
+
+def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
+    """Every edit of one line.
+
+    Args:
+        line: the line.
+        hand: the values that could stand in it instead.
+        rank: 0 for the usual edits alone, 1 for others, 2 for rare ones; by default all.
+    """
+    seen = {line.expression}
+    for place, part in places(line.expression):
+        for change in changes_of(part, line, place, hand, range(RANKS) if rank is None else (rank,)):
+            try:
+                expression = put(line.expression, place, change.after)
+            except Exception:  # the shapes don't fit: nobody can have written it
+                continue
+            if expression in seen or expression.shape != line.expression.shape:
+                continue
+            seen.add(expression)
+            convention = _is_at_a_kink(line.expression, place) or any(map(_speaks_of_a_kink, change.of))
+            yield Edit(line, expression, change.what, change.of, place, None, convention)
+
+
+def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
+    """The edits of a line that combine a first edit with a second.
+
+    Args:
+        edit: the first edit.
+        hand: the values that could stand in the line instead.
+        rank: the rank of the second edit, as for ``edits_of``.
+    """
+    for second in edits_of(replace(edit.line, expression=edit.expression), hand, rank):
+        if second.expression != edit.line.expression:
+            what, of = f"{edit.what}; and {second.what}", edit.of + second.of
+            yield replace(second, line=edit.line, what=what, of=of, steps=edit.steps)
+
+
+def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
+    """The plain edits of what a line reads, made in this line alone.
+
+    Args:
+        line: which.
+        hand: what else could stand in it.
+    """
+    seen = {line.expression}
+    for start, whole in written_out(line):
+        for place, part in places(at(whole, start), start):
+            for kind in of_parts.PLAIN:
+                for after, what, of in _all(kind(part, line, hand)):
+                    try:
+                        expression = put(whole, place, after)
+                    except Exception:  # no such shapes
+                        continue
+                    if expression not in seen and expression.shape == line.expression.shape:
+                        seen.add(expression)
+                        yield Edit(line, expression, what, of, place)
+
+
+def edits_that_fit(lines: Iterable[Line], hand: Hand, fits: Callable[[Edit], bool], deadline: float) -> Iterator[Edit]:
+    """The fitting edits of lines, line by line, the usual ones first, until the time is over.
+
+    Args:
+        lines: the lines.
+        hand: the values that could stand in them instead.
+        fits: returns whether an edit has the expected values; an error means that nobody can have made it.
+        deadline: when to stop, by ``time.perf_counter``.
+    """
+    for line, rank in itertools.product(lines, range(RANKS)):
+        for edit in itertools.chain(edits_of(line, hand, rank), edits_of_uses(line, hand) if rank == 1 else ()):
+            if time.perf_counter() > deadline:
+                return
+            try:
+                if fits(edit):
+                    yield edit
+            except Exception:  # an edit that can't be run can't have been made
+                continue
+
+
+def changes_of(part: Expression, line: Line, place: Path, hand: Hand, ranks: Iterable[int]) -> Iterator[Change]:
+    """The possible changes of a part of a line."""
+    for rank in ranks:
+        kinds = [*of_parts.KINDS[rank], *of_steps.KINDS[rank]]
+        kinds += [] if place else [*of_parts.WHOLE[rank], *of_steps.WHOLE[rank]]
+        for kind in kinds:
+            yield from (Change(*found) for found in _all(kind(part, line, hand)))
+
+
+def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """The changes up to the first one whose shapes don't fit."""
+    while True:
+        try:
+            yield next(found)
+        except Exception:  # no more changes, or shapes that don't fit
+            return
+
+
+def _is_at_a_kink(expression: Expression, path: Path) -> bool:
+    """Return True for a place under the condition that two values are equal."""
+    for i in path:
+        if is_kink(expression):
+            return True
+        expression = expression.operands[i]
+    return is_kink(expression)
+
+
+def is_kink(part: Expression) -> bool:
+    """Return True for a part that exists only where two values are equal: the derivative at a kink."""
+    return isinstance(part, Apply) and part.name == "where" and _compares_equal(part.operands[0])
+
+
+def _speaks_of_a_kink(expression: Expression) -> bool:
+    return any(_compares_equal(part) for part in parts(expression))
+
+
+def _compares_equal(condition: Expression) -> bool:
+    return isinstance(condition, Apply) and condition.name == "equal" and condition.operands[0] != condition.operands[1]
+
+
+def _named(expression: Expression) -> Any:
+    return [getattr(p, "name", None) or getattr(getattr(p, "quantity", None), "name", "") for p in parts(expression)][
+        :4
+    ]
+
+
+Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]

@@ -1,0 +1,114 @@
+"""The available values: those that somebody may have confused with another one of the same shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...autodiff.rules import indexing
+from ..equations.expressions import Apply, Data, Expression, Parameter, Reference, Shape, Step
+from ..equations.quantities import Quantity
+
+if TYPE_CHECKING:
+    from .derived import Derived
+
+
+class Hand:
+    """The quantities, parameters and data of a derivation.
+
+    Attributes:
+        forward: the quantities of the forward pass.
+        backward: the quantities of the backward pass that have lines of their own.
+        parameters: the shapes of the parameters, by name.
+        sizes: numbers by which one may divide, with what they count.
+    """
+
+    def __init__(self, derivation: Derived) -> None:
+        self.forward = [q for q in derivation.forward if q is not derivation.loss]
+        self.backward = [q for q in derivation.backward if isinstance(q.adjoint_of, Quantity)]
+        self.parameters = [
+            Parameter(derivation.names[name], value.shape) for name, value in derivation.parameters.items()
+        ]
+        self.masks = {name: float(array.max()) for name, array in derivation.data.items() if _is_mask(array)}
+        self.data = [Data(name, array.shape, array.dtype) for name, array in derivation.data.items()]
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """The steps that the network takes."""
+        return tuple(sorted({t for q in self.forward for t in q.steps}))
+
+    @cached_property
+    def T(self) -> int:
+        """The number of steps."""
+        return len({t for q in self.backward for t in q.steps} or self.steps)
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """Lengths of axes, the number of steps, and products of two of them."""
+        single = {self.T, *(n for q in self.forward for n in q.shape), *(n for p in self.parameters for n in p.shape)}
+        single -= {0, 1}
+        return sorted(single | {a * b for a in single for b in single})
+
+    def like(self, reference: Reference) -> Iterator[Reference]:
+        """Other quantities of the same kind and shape, at the same step and the ones beside it."""
+        among = self.backward if reference.quantity.adjoint_of is not None else self.forward
+        for quantity in among:
+            is_alike = quantity.shape == reference.shape and bool(quantity.steps) == bool(reference.quantity.steps)
+            if is_alike and quantity is not reference.quantity:
+                yield Reference(quantity, reference.shift, reference.at)
+        if reference.shift is not None and reference.quantity.adjoint_of is None:
+            for quantity in among:
+                if quantity.shape == reference.shape and quantity.steps and quantity is not reference.quantity:
+                    for by in (-1, 1):
+                        if abs(reference.shift + by) < 2:
+                            yield Reference(quantity, reference.shift + by)
+
+    def values(self, shape: Shape, shift: int | None) -> Iterator[Expression]:
+        """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""
+        for quantity in self.forward:
+            if bool(quantity.steps) == (shift is not None) and _fits(quantity.shape, shape):
+                yield Reference(quantity, shift)
+        for parameter in self.parameters:
+            if parameter.shape and parameter.shape == shape[-len(parameter.shape) :]:
+                yield parameter
+        for array in self.data:
+            if array.shape and array.dtype.kind == "f" and array.shape in (shape, shape[-1:]):
+                yield array
+
+    def rows(self, shape: Shape, shift: int) -> Iterator[Expression]:
+        """The rows of the data at a step that can be factors of a value of this shape: weights, masks."""
+        for array in self.data:
+            row = array.shape[1:]
+            if array.shape[:1] == (self.T,) and array.dtype.kind == "f" and row in ((), shape, shape[-1:]):
+                yield Apply(indexing.getitem, (array,), {"index": Step(shift - 1)}, row)
+
+    def argument_of(self, reference: Reference) -> Expression | None:
+        """The argument of the function that computes a quantity: its pre-activation."""
+        for equation in reference.quantity.equations[::-1]:
+            inner = equation.expression
+            if isinstance(inner, Apply) and len(inner.operands) == 1 and inner.operands[0].shape == inner.shape:
+                found = inner.operands[0]
+                return found.shifted(reference.shift) if reference.shift else found
+        return None
+
+    def function_of(self, reference: Reference) -> Apply | None:
+        """The function that computes a quantity, with its argument."""
+        for equation in reference.quantity.equations[::-1]:
+            inner = equation.expression
+            if isinstance(inner, Apply) and len(inner.operands) == 1 and inner.operands[0].shape == inner.shape:
+                return inner
+        return None
+
+
+def _fits(shape: Shape, whole: Shape) -> bool:
+    """Return True if a value of one shape can be a factor of another: its axes are equal, or have length 1."""
+    return len(shape) == len(whole) and all(a in (1, b) for a, b in zip(shape, whole))
+
+
+def _is_mask(array: np.ndarray) -> bool:
+    """Return True for an array of zeros and one other number."""
+    found = np.unique(array) if array.dtype.kind in "fb" and array.size > 1 else np.zeros(0)
+    return len(found) == 2 and not found[0] and bool(found[1] > 0)

@@ -1,0 +1,223 @@
+"""Expressions that slips alone write: a value at a wrong step, rows in a wrong place, = for +=.
+
+Each says how it runs (``runs``) and how it is written (``written``); derivations themselves have none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..equations.expressions import Apply, Constant, Expression, Reference, Sum
+from ..running.evaluate import compiled
+
+
+class Elsewhere(Reference):
+    """A quantity at a step that is found in an unusual way, such as counted from the end.
+
+    Args:
+        quantity: the quantity.
+        shift: the number of steps by which it should be away.
+        step_for: returns the step that is read instead, for the step at which it is read.
+        name: its name, in words.
+    """
+
+    def __init__(self, quantity: Any, shift: int, step_for: Callable[[int], int], name: str) -> None:
+        super().__init__(quantity, shift)
+        self.step_for, self.name = step_for, name
+
+    def shifted(self, by: int) -> Expression:
+        """The same value, read from another step."""
+        step_for = self.step_for
+        return Elsewhere(self.quantity, (self.shift or 0) + by, lambda t: step_for(t + by), self.name) if by else self
+
+    @property
+    def key(self) -> Any:
+        """The quantity and how it is found."""
+        return "elsewhere", id(self.quantity), self.shift, self.name
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that looks it up in a run."""
+        quantity, step_for = self.quantity, self.step_for
+        return lambda run, t: run.values[quantity][step_for(t)]
+
+
+class Row(Expression):
+    """A row of an array that is found in an unusual way; zeros where there is none."""
+
+    def __init__(self, of: Expression, row_for: Callable[[int], int | None], name: str) -> None:
+        self.operands = (of,)
+        self.shape = of.shape[1:]
+        self.dtype = of.dtype
+        self.row_for, self.name = row_for, name
+
+    @property
+    def key(self) -> Any:
+        """The array and how the row is found."""
+        return "row", self.name, self.operands[0].key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same row of another array."""
+        return Row(operands[0], self.row_for, self.name)
+
+    def shifted(self, by: int) -> Expression:
+        """The row of another step."""
+        row_for = self.row_for
+        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}")
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The array, and which row of it."""
+        return f"{writer.write(self.operands[0])}[{self.name}]", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that looks it up in a run."""
+        of, row_for, shape = compiled(self.operands[0]), self.row_for, self.shape
+
+        def run_row(run: Any, t: Any) -> Any:
+            row = row_for(t)
+            return np.zeros(shape) if row is None else of(run, t)[row]
+
+        return run_row
+
+
+class Rolled(Expression):
+    """The rows of an array, each moved by a place, with zeros where no row is left."""
+
+    def __init__(self, of: Expression, by: int, wraps: bool = False) -> None:
+        self.operands = (of,)
+        self.shape, self.dtype, self.by, self.wraps = of.shape, of.dtype, by, wraps
+
+    @property
+    def key(self) -> Any:
+        """The array and how far."""
+        return "rolled", self.by, self.wraps, self.operands[0].key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same for another array."""
+        return Rolled(operands[0], self.by, self.wraps)
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The array, and how far its rows have moved."""
+        return f"shifted({writer.write(self.operands[0])}, {self.by:+d})", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        of, by, wraps = compiled(self.operands[0]), self.by, self.wraps
+
+        def rolled(run: Any, t: Any) -> Any:
+            rows = np.asarray(of(run, t))
+            if wraps:
+                return np.roll(rows, by, axis=0)
+            none = np.zeros_like(rows[:1])
+            return np.concatenate([none, rows[:-1]] if by > 0 else [rows[1:], none])
+
+        return rolled
+
+
+class Mask(Constant):
+    """An array of zeros and ones, with a name.
+
+    Args:
+        array: the array.
+        name: its name, in words.
+    """
+
+    def __init__(self, array: np.ndarray, name: str) -> None:
+        super().__init__(array)
+        self.name = name
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """Its name."""
+        return self.name, 4
+
+
+class PutInTurn(Expression):
+    """Rows put into their places step by step, each overwriting the earlier values.
+
+    Args:
+        of: the right expression: the sum of rows in their places.
+        onto: the values before the first step.
+        turn: 1 in the order of the steps, -1 from the last to the first.
+    """
+
+    def __init__(self, of: Sum, onto: Expression, turn: int) -> None:
+        self.of, self.turn = of, turn
+        self.operands = (of, onto)
+        self.shape = of.shape
+
+    @property
+    def key(self) -> Any:
+        """The sum, the earlier values, and the order."""
+        return "put in turn", self.turn, *(operand.key for operand in self.operands)
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """Other rows."""
+        return PutInTurn(operands[0], operands[1], self.turn)  # type: ignore[arg-type]
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The rows, and the values that they overwrite."""
+        return f"overwritten({writer.write(self.operands[1])}, {writer.write(self.of)})", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        piece, place = map(compiled, self.of.inner.operands)
+        onto, steps, shape = compiled(self.operands[1]), self.of.steps[:: self.turn], self.shape
+
+        def put(run: Any, t: Any) -> Any:
+            result = np.zeros(shape) + onto(run, t)
+            for s in steps:
+                result[place(run, s)] = piece(run, s)
+            return result
+
+        return put
+
+
+class Put(Expression):
+    """Rows put into their places, but not added up."""
+
+    def __init__(self, of: Apply, how: str) -> None:
+        self.of, self.how = of, how
+        self.operands = of.operands
+        self.shape, self.dtype = of.shape, of.dtype
+
+    @property
+    def key(self) -> Any:
+        """A key made of the value and the way it is put."""
+        return "put", self.how, self.of.key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """Another expression, put in the same way."""
+        return Put(self.of.with_operands(operands), self.how)  # type: ignore[arg-type]
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The text of the value and the way it is put."""
+        return f"put({writer.write(self.of)}, {self.how})", 4
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        pieces, how, shape = list(map(compiled, self.operands)), self.how, self.shape
+
+        def put(run: Any, t: Any) -> Any:
+            piece, place, *others = (np.asarray(part(run, t)) for part in pieces)
+            if others or place.dtype.kind not in "iu":
+                raise ValueError("put: one index")
+            result = np.zeros(shape)
+            if how == "last":
+                result[place] = piece
+            elif how == "first":
+                result[place[::-1]] = piece[::-1]
+            elif how.startswith("shifted"):
+                np.add.at(result, np.roll(place, -int(how.split()[1])), piece)
+            else:
+                np.add.at(result, place, piece)
+                if how == "all":
+                    result = np.zeros(shape) + result.sum(axis=0)
+                else:
+                    there = np.any(piece.reshape(len(place), -1) != 0, axis=1)
+                    count = np.maximum(np.bincount(place[there], minlength=shape[0]), 1)
+                    result = result / count.reshape(-1, *[1] * (len(shape) - 1))
+            return result
+
+        return put

@@ -1,0 +1,246 @@
+"""Edits of factors: left out, twice, another function of the same quantity; divisors; the softmax's Jacobian."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from ...autodiff.rules import activations, elementwise, log_probabilities, reductions
+from ..equations.arithmetic import is_product, is_sum, negative
+from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply
+from ..equations.lines import Line
+from ..equations.making import ONE, Found, broadcast, one_minus, over, times, unwrapped, with_operand
+from ..equations.parts import parts
+from .hand import Hand
+
+
+def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor left out, taken twice, or replaced by 1 minus itself."""
+    if not is_product(part):
+        return
+    whole = part.operands
+    for i, factor in enumerate(whole):
+        rest = whole[:i] + whole[i + 1 :]
+        grown = times(*rest)
+        yield (grown if grown.shape == part.shape else broadcast(grown, part.shape)), "{} was left out", (factor,)
+    for i, factor in enumerate(whole):
+        if isinstance(factor, Number):
+            yield with_operand(part, i, Number(factor.value * 2)), "2 times {} for {}", (factor, factor)
+            continue
+        yield times(*whole, factor), "{} was taken twice", (factor,)
+        if not _speaks_of_backward(factor):
+            inner = factor.operands[1] if _is_one_minus(factor) else one_minus(factor)
+            yield with_operand(part, i, inner), "{} stands where {} belongs", (inner, factor)
+
+
+def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
+    """Two factors of several left out: 2 and w of 2 w."""
+    whole = part.operands if is_product(part) else ()
+    for i, j in itertools.combinations(range(len(whole)), 2) if len(whole) > 2 else ():
+        rest = times(*(factor for k, factor in enumerate(whole) if k not in (i, j)))
+        yield broadcast(rest, part.shape), "{} and {} were left out", (whole[i], whole[j])
+
+
+def groups_left_out(part: Expression, line: Line, hand: Hand) -> Found:
+    """The changes that leave out all factors which are a function of one quantity (a slope)."""
+    for source, group, rest in _groups(part):
+        if is_product(group):
+            yield broadcast(times(*rest) if rest else ONE, part.shape), _left_out(source, hand), (group,)
+
+
+def _groups(part: Expression) -> Iterator[tuple[Reference, Expression, list[Expression]]]:
+    """The factors that are a function of one quantity, and the remaining factors; for each such quantity."""
+    groups: dict[Reference, list[int]] = {}
+    for i, factor in enumerate(part.operands if is_product(part) else ()):
+        source = _only_source(factor)
+        if source is not None:
+            groups.setdefault(source, []).append(i)
+    for source, places in groups.items():
+        group = times(*(part.operands[i] for i in places))
+        yield source, group, [f for i, f in enumerate(part.operands) if i not in places]
+
+
+def groups_of(part: Expression, line: Line, hand: Hand) -> Found:
+    """The changes of factors that are a function of one quantity: of another quantity, or by another function."""
+    for source, group, rest in _groups(part):
+        if group == source:
+            continue
+        for other, what, of in _other_slopes(group, source, hand):
+            yield times(*rest, other), what, of
+
+
+def slopes(part: Expression, line: Line, hand: Hand) -> Found:
+    """A function of one quantity, replaced by another function of it."""
+    source = None if isinstance(part, (Reference, Data, Parameter)) or is_product(part) else _only_source(part)
+    if source is not None and part.shape == source.shape:
+        yield from _other_slopes(part, source, hand)
+        yield broadcast(ONE, part.shape), _left_out(source, hand), (part,)
+
+
+def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
+    """The slopes of all kinds, at all available values."""
+    at: list[Expression] = [
+        source,
+        *(Reference(source.quantity, source.shift + by) for by in (-1, 1) if source.shift is not None),
+    ]
+    argument, function = hand.argument_of(source), hand.function_of(source)
+    if argument is not None:
+        at.append(argument)
+    if function is not None and function.shape == source.shape:
+        at.append(function.with_operands((source,)))
+    for y in at:
+        square = apply(elementwise.square, y)
+        for form in (
+            one_minus(square), times(y, one_minus(y)), one_minus(y), square, y,
+            times(one_minus(square), one_minus(square)), times(y, one_minus(square)), times(square, one_minus(y)),
+            over(ONE, group) if y is source else None, times(group, group) if y is source else None,
+        ):  # fmt: skip
+            if form is not None:
+                what = (
+                    "{}, at the pre-activation, stands where {} belongs"
+                    if y is argument
+                    else "{} stands where {} belongs"
+                )
+                yield form, what, (form, group)
+    for other in hand.like(source):
+        moved = _substituted(group, source, other)
+        if moved is not None:
+            yield moved, "{} stands where {} belongs", (moved, group)
+            yield from (
+                (f, "{} stands where {} belongs", (f, group))
+                for f in (times(other, one_minus(other)), one_minus(apply(elementwise.square, other)))
+            )
+
+
+def quotients(part: Expression, line: Line, hand: Hand) -> Found:
+    """A divisor left out, of another size, or used as a factor."""
+    if not (isinstance(part, Apply) and part.operation is elementwise.divide):
+        return
+    above, below = part.operands
+    yield broadcast(above, part.shape), "the division by {} was left out", (below,)
+    yield times(above, below), "times {} where one divides by it", (below,)
+    yield over(part, below), "divided by {} twice", (below,)
+    if isinstance(below, Number):
+        for size in hand.sizes:
+            if size != below.value:
+                yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
+    yield broadcast(over(ONE, below), part.shape), "{} was left out", (above,)
+
+
+def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
+    """A wrong additional factor of one of the terms, or of a value that is handed on."""
+    if is_sum(part) and line.kind != "forward":
+        for i, term in enumerate(part.operands):
+            inner, again = unwrapped(term)
+            for factor in _factors_at_hand(part, line, hand):
+                yield (
+                    with_operand(part, i, again(times(inner, factor))),
+                    "{} is a factor too many of the term {}",
+                    (factor, inner),
+                )
+    elif isinstance(part, Reference) and part.quantity.adjoint_of is not None:
+        for factor in _factors_at_hand(part, line, hand, part.shift):
+            yield times(part, factor), "{} is a factor too many of {}", (factor, part)
+
+
+def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None = None) -> Iterator[Expression]:
+    shift = (0 if line.steps else None) if shift is None else shift
+    for value in hand.values(part.shape, shift):
+        yield value
+        if isinstance(value, Reference):
+            square = apply(elementwise.square, value)
+            yield from (one_minus(square), times(value, one_minus(value)), one_minus(value))
+            yield one_minus(apply(elementwise.square, apply(elementwise.tanh, value)))
+            sigmoid = apply(activations.logistic, value)
+            yield times(sigmoid, one_minus(sigmoid))
+        else:
+            yield one_minus(value)
+    if shift is not None:
+        yield from hand.rows(part.shape, shift)
+
+
+def softmax_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
+    """The mistakes in p - y: the softmax forgotten (-y / p), or only the diagonal of its Jacobian (-y (1 - p))."""
+    if isinstance(part, Apply) and part.operation is elementwise.subtract:
+        a, b = part.operands
+        for p in parts(a):
+            if isinstance(p, Reference) and p.shape == b.shape == part.shape:
+                function = p.quantity.equations[-1].expression if p.quantity.equations else None
+                if isinstance(function, Apply) and function.operation is log_probabilities.softmax_of:
+                    yield negative(over(b, p)), "the Jacobian of the softmax was forgotten", ()
+                    yield negative(times(b, one_minus(p))), "the diagonal of the softmax's Jacobian alone", ()
+                    yield times(b, part), "the diagonal of the softmax's Jacobian alone", ()
+
+
+def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
+    """Only the diagonal of a softmax's Jacobian: p (1 - p) g for p (g - Σ p g)."""
+    if not is_product(part) or len(part.operands) != 2:
+        return
+    for p, other in (part.operands, part.operands[::-1]):
+        if isinstance(other, Apply) and other.operation is elementwise.subtract:
+            g, mean = other.operands
+            if isinstance(mean, Apply) and mean.operation is reductions.sum and any(q == p for q in parts(mean)):
+                yield times(p, one_minus(p), g), "the diagonal of the softmax's Jacobian alone", ()
+                yield g, "the Jacobian of the softmax was left out", ()
+
+
+def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
+    """A wrong additional factor of a whole line."""
+    shift = 0 if line.steps else None
+    for value in hand.values(part.shape, shift):
+        yield times(part, value), "{} is a factor too many", (value,)
+        if any(p == value for p in parts(part)):
+            yield over(part, value), "{} was left out of all terms", (value,)
+        if isinstance(value, Reference):
+            sigmoid = apply(activations.logistic, value)
+            for slope in (
+                one_minus(apply(elementwise.square, value)),
+                times(value, one_minus(value)),
+                one_minus(value),
+                times(sigmoid, one_minus(sigmoid)),
+            ):
+                yield times(part, slope), "{} is a factor too many", (slope,)
+            if shift == 0:
+                before = Reference(value.quantity, -1)
+                yield times(part, one_minus(apply(elementwise.square, before))), "{} is a factor too many", (before,)
+
+
+def _left_out(source: Reference, hand: Hand) -> str:
+    function = hand.function_of(source)
+    return f"the derivative of {function.name}, {{}}, was left out" if function is not None else "{} was left out"
+
+
+def _only_source(part: Expression) -> Reference | None:
+    """The one forward quantity that an expression is a function of, element by element; None if there are others."""
+    found: Reference | None = None
+    for p in parts(part):
+        if isinstance(p, Reference):
+            if p.quantity.adjoint_of is not None or (found is not None and found != p):
+                return None
+            found = p
+        elif isinstance(p, (Parameter, Data, Sum, During)) or (
+            isinstance(p, Apply) and p.shape != part.shape and p.shape
+        ):
+            return None
+    return found if found is not None and found.shape == part.shape else None
+
+
+def _substituted(group: Expression, source: Reference, other: Reference) -> Expression | None:
+    if group == source:
+        return other
+    if not group.operands:
+        return group
+    return group.with_operands(tuple(_substituted(o, source, other) or o for o in group.operands))
+
+
+def _speaks_of_backward(part: Expression) -> bool:
+    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(part))
+
+
+def _is_one_minus(part: Expression) -> bool:
+    return (
+        isinstance(part, Apply)
+        and part.operation is elementwise.subtract
+        and isinstance(part.operands[0], Number)
+        and part.operands[0].value == 1
+    )

@@ -1,0 +1,53 @@
+"""The kinds of edits of factors, terms and values, from the usual to the rare."""
+
+from __future__ import annotations
+
+from .of_factors import (
+    factors_of,
+    factors_together,
+    factors_too_many,
+    groups_left_out,
+    groups_of,
+    lines_times_something,
+    quotients,
+    slopes,
+    softmax_of_the_loss,
+    softmaxes,
+)
+from .of_terms import (
+    brackets,
+    differences,
+    exchanges,
+    inside_of_terms,
+    terms_of,
+    terms_together,
+    terms_too_many,
+    whole_lines,
+)
+from .of_values import (
+    blocks,
+    choices,
+    constants,
+    forgotten_masks,
+    functions,
+    masks,
+    other_data,
+    other_parameters,
+    powers,
+    references_to_others,
+    slices,
+    sums_over_axes,
+    transposes,
+)
+
+KINDS = (
+    (
+        factors_of, groups_left_out, terms_of, differences, transposes, other_parameters, functions, choices, quotients,
+        sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
+    ),
+    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, inside_of_terms, constants,
+     powers, brackets),
+    (factors_too_many,),
+)  # fmt: skip
+WHOLE = ((whole_lines,), (exchanges,), (lines_times_something, terms_too_many, forgotten_masks))
+PLAIN = (*KINDS[0], references_to_others, blocks)

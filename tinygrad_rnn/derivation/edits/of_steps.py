@@ -1,0 +1,269 @@
+"""Edits of steps: the step before or after, too few or many steps, only the last, pieces; repeated rows overwritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.rules import elementwise, indexing
+from ..backward.absence import follows_from_absence
+from ..equations.arithmetic import is_sum
+from ..equations.expressions import (
+    Apply,
+    Constant,
+    Data,
+    During,
+    Expression,
+    Number,
+    Operand,
+    OverSteps,
+    Reference,
+    Step,
+    Sum,
+    apply,
+)
+from ..equations.lines import Line
+from ..equations.making import zeros
+from ..equations.parts import parts, replaced, total
+from .hand import Hand
+from .misplaced import Elsewhere, Mask, Put, PutInTurn, Rolled, Row
+from .of_uses import Switched
+
+Found = Iterator[tuple[Any, ...]]
+LONGEST_PIECE = 4
+
+
+def steps_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """A value of the step before or after; steps in reverse; an index that wraps round; a value kept at the end."""
+    if isinstance(part, Reference) and part.quantity.adjoint_of is None:
+        yield from _beside(part, line)
+
+
+def derivatives_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """The same edits of derivatives."""
+    if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
+        yield from _beside(part, line)
+
+
+def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term of derivatives that exist only at some steps, taken a step earlier or later, where these exist."""
+    if isinstance(part, During) and follows_from_absence(part):
+        for reference in {
+            p for p in parts(part.inner) if isinstance(p, Reference) and p.quantity.adjoint_of is not None
+        }:
+            for by in (-1, 1):
+                shift = (reference.shift or 0) + by
+                steps = tuple(t for t in line.steps if t + shift in reference.quantity.steps)
+                new = Reference(reference.quantity, shift)
+                inner = replaced(part.inner, lambda p, old=reference, new=new: new if p == old else None)  # type: ignore[misc]
+                yield During(steps, inner), "{} stands where {} belongs", (new, reference)
+
+
+def _beside(part: Reference, line: Line) -> Found:
+    if part.shift is not None and type(part) is Reference:
+        quantity, shift = part.quantity, part.shift
+        steps = quantity.steps
+        for by in (1, -1, 2, -2):
+            new = Reference(quantity, shift + by)
+            yield new, "{} stands where {} belongs", (new, part)
+        if not steps:
+            return
+        first, last = steps[0], steps[-1]
+        for by in (-1, 1):
+            clipped = Elsewhere(quantity, shift + by, _clipped(shift + by, first, last), f"clipped {by}")
+            yield clipped, "{} stands where {} belongs", (clipped, part)
+            wrapped = Elsewhere(quantity, shift + by, _wrapped(shift + by, first, len(steps)), f"wraps {by}")
+            yield wrapped, "{} stands where {} belongs, and wraps round at the end", (wrapped, part)
+        wraps = Elsewhere(quantity, shift, lambda t: t + shift if t + shift > first else last, "wraps")
+        yield wraps, "the last {} stands where the first belongs: an index of -1 wraps round", (part,)
+        own = line.steps or steps
+        turned = Elsewhere(quantity, shift, lambda t: own[0] + own[-1] - t + shift, "reversed")
+        yield turned, "{} is taken in reverse order of the steps", (part,)
+        if quantity.adjoint_of is None:
+            zeroed = Elsewhere(quantity, shift, lambda t: t + shift if t + shift != first else 10**9, "zero at first")
+            yield zeroed, "zeros stand where the first {} belongs", (part,)
+
+
+def _clipped(shift: int, first: int, last: int) -> Callable[[int], int]:
+    return lambda t: min(max(t + shift, first), last)
+
+
+def _wrapped(shift: int, first: int, count: int) -> Callable[[int], int]:
+    return lambda t: first + (t + shift - first) % count
+
+
+def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
+    """A row of the data that belongs to another step."""
+    if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
+        place = part.settings["index"]
+        length = part.operands[0].shape[0]
+        for by in (-1, 1):
+            for how in ("zeros", "wraps"):
+                moved = _moved_row(part, place, by, length, how)
+                yield moved, "{} of the step " + ("before" if by < 0 else "after"), (part,)
+        yield (
+            _row_of(
+                part, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", length
+            ),
+            "{} is taken in reverse order of the steps",
+            (part,),
+        )
+
+
+def _row_of(part: Apply, row_for: Callable[[int], int | None], name: str, length: int) -> Row:
+    return Row(part.operands[0], row_for, name)
+
+
+def _moved_row(part: Apply, place: Step, by: int, length: int, how: str) -> Row:
+    def row_for(t: int) -> int | None:
+        row = place.at(t) + by
+        return row % length if how == "wraps" else row if 0 <= row < length else None
+
+    return Row(part.operands[0], row_for, f"{how} {by}")
+
+
+def sums_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """Steps too few or too many at either end, only the last or the first, their mean."""
+    if isinstance(part, OverSteps) and len(part.steps) > 1 and isinstance(part, Sum):
+        steps, inner = part.steps, part.inner
+        for kept, what in _fewer(steps):
+            yield Sum(kept, inner), what + " in the sum of {}", (inner,)
+        yield Sum(steps, over_number(inner, len(steps))), "the mean over the steps for the sum of {}", (inner,)
+        for t, which in ((steps[0], "first"), (steps[-1], "last")):
+            once_more = Sum((t,), inner)
+            yield apply(elementwise.add, part, once_more), f"the {which} step twice in the sum of {{}}", (inner,)
+        for t in (steps[0] - 1, steps[-1] + 1):
+            yield Sum((*steps, t), inner), "one step too many in the sum of {}", (inner,)
+
+
+def over_number(part: Expression, n: int) -> Expression:
+    """A quotient by a number."""
+    return apply(elementwise.divide, part, Number(n))
+
+
+def _fewer(steps: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
+    yield steps[1:], "without the first step"
+    yield steps[:-1], "without the last step"
+    yield steps[-1:], "only the last step"
+    yield steps[:1], "only the first step"
+    for k in range(2, min(len(steps) - 1, LONGEST_PIECE + 1)):
+        yield steps[k:], f"without the first {k} steps"
+        yield steps[:-k], f"without the last {k} steps"
+    for t in steps[1:-1][:8]:
+        yield tuple(s for s in steps if s != t), f"without step {t}"
+
+
+def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term at fewer steps, at all of them, or cut between pieces of the sequence."""
+    if isinstance(part, During):
+        inner, steps = part.inner, part.steps
+        if len(steps) > 1:
+            for kept, what in _fewer(steps):
+                yield During(kept, inner), "the term {} " + what, (inner,)
+            for length in range(2, min(LONGEST_PIECE, len(steps)) + 1):
+                for offset in range(length):
+                    kept = tuple(t for t in steps if (t - offset) % length)
+                    yield During(kept, inner), f"the term {{}} is cut after every {length} steps", (inner,)
+        everywhere = tuple(t for t in line.steps if t not in steps)
+        if everywhere:
+            yield During(line.steps, inner), "the term {} at all steps", (inner,)
+    elif line.steps and is_sum(part):
+        for i, term in enumerate(part.operands):
+            if not isinstance(term, During) and len(line.steps) > 1:
+                for kept, what in _fewer(line.steps):
+                    new = part.with_operands((*part.operands[:i], During(kept, term), *part.operands[i + 1 :]))
+                    yield new, "the term {} " + what, (term,)
+
+
+def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """A line at only some of its steps."""
+    if len(line.steps) > 1:
+        for kept, what in _fewer(line.steps):
+            yield Switched(kept, part), what, ()
+    elif not line.steps and part.ndim and part.shape[0] == hand.T > 1:
+        for kept, what in _fewer(tuple(range(hand.T))):
+            mask = np.zeros(hand.T)
+            mask[list(kept)] = 1
+            rows = Mask(mask.reshape(-1, *[1] * (part.ndim - 1)), f"[{_counted_from_one(what)}]")
+            yield apply(elementwise.multiply, part, rows), _counted_from_one(what), ()
+        for by in (-1, 1):
+            yield Rolled(part, by), "the rows of {} a step too " + ("late" if by > 0 else "early"), (part,)
+        yield apply(indexing.getitem, part, index=slice(None, None, -1)), "the rows of {} in reverse", (part,)
+
+
+def rows_of_derivatives(part: Expression, line: Line, hand: Hand) -> Found:
+    """The changes that leave out some steps of a derivative of all steps, where a gradient reads it."""
+    if line.kind == "gradient" and isinstance(part, Reference) and part.shift is part.at is None:
+        yield from first_steps(part, line, hand)
+
+
+def _counted_from_one(what: str) -> str:
+    head, _, number = what.rpartition(" step ")
+    return f"{head} step {int(number) + 1}" if number.isdigit() else what
+
+
+def puts(part: Expression, line: Line, hand: Hand) -> Found:
+    """Assignment instead of addition where rows are put in their places; or each sum divided by its number of terms."""
+    if not (isinstance(part, Apply) and part.operation is indexing.assemble):
+        return
+    if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
+        yield Put(part, "last"), "= for +=: a place that comes again overwrites what it had, in {}", (part,)
+        yield (
+            Put(part, "first"),
+            "= for +=, from the last step to the first: a place that comes again overwrites, in {}",
+            (part,),
+        )
+        yield Put(part, "mean"), "the mean for the sum of what comes to the same place, in {}", (part,)
+        yield Put(part, "all"), "the sum of all rows in every place, in {}", (part,)
+    piece, *index = part.operands
+    for i, place in enumerate(index):
+        if isinstance(place, (Data, Constant)):
+            for by in (1, -1):
+                yield (
+                    Put(part, f"shifted {by}"),
+                    "the place of the step " + ("after" if by > 0 else "before") + " in {}",
+                    (part,),
+                )
+        for other in hand.data:
+            if (
+                isinstance(place, (Data, Constant))
+                and other != place
+                and other.shape == place.shape
+                and other.dtype.kind in "iu"
+            ):
+                new = part.with_operands((piece, *index[:i], other, *index[i + 1 :]))
+                yield new, "{} stands where {} belongs", (other, place)
+
+
+def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
+    """Assignment instead of addition where each step adds to a row: repeated or earlier rows are overwritten."""
+    terms = part.operands if is_sum(part) else (part,)
+    for i, term in enumerate(terms):
+        if _puts_a_row(term):
+            rest = total([*terms[:i], *terms[i + 1 :]]) if len(terms) > 1 else zeros(part.shape)
+            for turn, order in ((1, ""), (-1, ", from the last step to the first")):
+                what = f"= for +={order}: a place that comes again is overwritten, in {{}}"
+                yield PutInTurn(term, rest, turn), what, (term,)  # type: ignore[arg-type]
+
+
+def _puts_a_row(term: Expression) -> bool:
+    inner = term.inner if isinstance(term, Sum) else None
+    return isinstance(inner, Apply) and inner.operation is indexing.assemble and len(inner.operands) == 2
+
+
+def _flat(setting: Any) -> Iterator[Any]:
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        for part in setting:
+            yield from _flat(part)
+    else:
+        yield setting
+
+
+KINDS = (
+    (steps_beside, rows_beside, sums_over_steps, terms_at_steps, puts, puts_over_steps),
+    (derivatives_beside, terms_beside, rows_of_derivatives),
+    (),
+)
+WHOLE = ((), (first_steps,), ())

@@ -1,0 +1,190 @@
+"""Edits of terms: left out, doubled, with the other sign, overwritten, too many."""
+
+from __future__ import annotations
+
+import itertools
+
+from ...autodiff.rules import elementwise
+from ..equations.arithmetic import is_product, is_sum, negative
+from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
+from ..equations.lines import Line
+from ..equations.making import ONE, TWO, Found, broadcast, over, times, unwrapped, with_operand
+from ..equations.parts import parts, replaced, total
+from .hand import Hand
+
+
+def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term left out, with the other sign, doubled or halved; or a term alone, as by = instead of +=."""
+    if not is_sum(part):
+        return
+    terms = part.operands
+    for i, term in enumerate(terms):
+        yield broadcast(total([*terms[:i], *terms[i + 1 :]]), part.shape), "the term {} was left out", (_inner(term),)
+    for i, term in enumerate(terms):
+        inner, again = unwrapped(term)
+        rest = total([*terms[:i], *terms[i + 1 :]])
+        yield with_operand(part, i, again(negative(inner))), "the term {} has the other sign", (inner,)
+        yield with_operand(part, i, again(times(TWO, inner))), "the term {} was taken twice", (inner,)
+        yield with_operand(part, i, again(times(Number(0.5), inner))), "the term {} was halved", (inner,)
+        if isinstance(term, During):
+            others = [_outside(other, term, line) for j, other in enumerate(terms) if j != i]
+            others = [other for other in others if other.steps]
+            if not others:
+                continue
+            yield total([*others, term]), "{} was overwritten by the term {}: = for +=", (rest, inner)
+            for t in (term.steps[0], term.steps[-1]) if len(term.steps) > 1 else ():
+                left = During(tuple(s for s in term.steps if s != t), inner)
+                yield (
+                    with_operand(part, i, left),
+                    "the term {} was left out at its " + _end(t, term.steps) + " step",
+                    (inner,),
+                )
+        for j, other in enumerate(terms):
+            if j != i and len(terms) > 2 and _steps_of(other, line):
+                alone = During(_steps_of(other, line), Number(0.0))
+                yield total([term, alone]), "{} was overwritten by the term {}", (other, inner)
+
+
+def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
+    """The changes of all terms from another step at once: left out, doubled, or at fewer steps."""
+    if not is_sum(part):
+        return
+    carried = [i for i, term in enumerate(part.operands) if isinstance(term, During) and _moves_back(term)]
+    if len(carried) < 2:
+        return
+    rest = [term for i, term in enumerate(part.operands) if i not in carried]
+    terms = [term for i in carried if isinstance(term := part.operands[i], During)]
+    inner = total([term.inner for term in terms])
+    steps = terms[0].steps
+    times_what = {0.0: "were left out", 2.0: "were taken twice", 0.5: "were halved", -1.0: "have the other sign"}
+    changes = [(During(steps, times(Number(c), inner)), what) for c, what in times_what.items()]
+    changes += [
+        (During(steps[-1:], inner), "at the last step alone"),
+        (During(steps[:1], inner), "at the first step alone"),
+        (During(steps[:-1], inner), "without the last step"),
+        (During(steps[1:], inner), "without the first step"),
+    ]
+    for length in range(2, min(4, len(steps)) + 1):
+        for offset in range(length):
+            changes.append(
+                (During(tuple(t for t in steps if (t - offset) % length), inner), f"are cut after every {length} steps")
+            )
+    for new, what in changes:
+        yield total([*rest, new]), "the terms {} " + what, (inner,)
+
+
+def brackets(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor of one term, used as a factor of the whole sum."""
+    if not is_sum(part):
+        return
+    for i, term in enumerate(part.operands):
+        inner, _ = unwrapped(term)
+        for factor in inner.operands if is_product(inner) else ():
+            others = [
+                again(times(factor, other))
+                for other, again in map(unwrapped, (*part.operands[:i], *part.operands[i + 1 :]))
+            ]
+            yield (
+                broadcast(total([*others, term]), part.shape),
+                "{} is a factor of all terms, not of {} alone",
+                (
+                    factor,
+                    inner,
+                ),
+            )
+
+
+def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term that doesn't belong there: another derivative of the same shape."""
+    if line.kind != "backward":
+        return
+    for quantity in hand.backward:
+        if quantity.shape == part.shape and quantity is not line.quantity and bool(quantity.steps) == bool(line.steps):
+            for shift in (0, 1, -1) if line.steps else (None,):
+                steps = tuple(t for t in line.steps if t + (shift or 0) in quantity.steps)
+                term = Reference(quantity, shift)
+                yield total([part, During(steps, term) if line.steps else term]), "{} is a term too many", (term,)
+
+
+def differences(part: Expression, line: Line, hand: Hand) -> Found:
+    """The changes of a difference: one side left out, or the other sign."""
+    if not (isinstance(part, Apply) and part.operation is elementwise.subtract):
+        return
+    a, b = part.operands
+    yield broadcast(a, part.shape), "{} was left out", (b,)
+    yield broadcast(negative(b), part.shape), "{} was left out", (a,)
+    yield broadcast(b, part.shape), "{} was left out, and the minus sign", (a,)
+    yield apply(elementwise.add, a, b), "{} was added, not subtracted", (b,)
+    yield apply(elementwise.subtract, b, a), "{} minus {}, the wrong way round", (b, a)
+    for x, i in ((b, 1), (a, 0)):
+        if not isinstance(x, Number):
+            yield with_operand(part, i, times(TWO, x)), "{} was taken twice", (x,)
+            yield with_operand(part, i, times(Number(0.5), x)), "{} was halved", (x,)
+
+
+def inside_of_terms(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor left out for one of the terms in the line of another factor."""
+    if not is_product(part):
+        return
+    for i, factor in enumerate(part.operands):
+        if not (isinstance(factor, Reference) and factor.quantity.adjoint_of is not None):
+            continue
+        equation = factor.quantity.equation_at(line.steps[0] if line.steps else None)
+        if equation is None or not is_sum(equation.expression) or factor.shift not in (0, None):
+            continue
+        for term in equation.expression.operands:
+            inner, again = unwrapped(term)
+            for j, other in enumerate(part.operands):
+                if j != i:
+                    rest = [f for k, f in enumerate(part.operands) if k not in (i, j)]
+                    off = times(inner, *rest, apply(elementwise.subtract, ONE, other))
+                    what = "{} was left out of what comes by the term {}"
+                    yield apply(elementwise.add, part, again(off)), what, (other, inner)
+            off = again(negative(times(inner, *(f for k, f in enumerate(part.operands) if k != i))))
+            yield apply(elementwise.add, part, off), "the term {} was left out here", (inner,)
+
+
+def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
+    """The other sign, a factor too many, everything left out."""
+    yield negative(part), "with the other sign", ()
+    for factor in (2.0, 0.5):
+        yield times(Number(factor), part), "times {}", (Number(factor),)
+    for size in hand.sizes:
+        yield over(part, Number(size)), "divided by {}", (Number(size),)
+        yield times(Number(size), part), "times {}", (Number(size),)
+    if line.kind != "forward":
+        for reference in [p for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None]:
+            if reference.shape == part.shape and reference.quantity is not line.quantity:
+                yield reference, "{} alone", (reference,)
+
+
+def exchanges(part: Expression, line: Line, hand: Hand) -> Found:
+    """Two parameters, or two quantities, of a line in each other's place."""
+    found = dict.fromkeys(p for p in parts(part) if isinstance(p, (Parameter, Reference)) and p.shape)
+    for a, b in itertools.combinations(found, 2):
+        if type(a) is type(b) and a.shape == b.shape:
+            new = replaced(part, lambda p, places={a: b, b: a}: places.get(p))  # type: ignore[misc]
+            yield new, "{} and {} stand in each other's place", (a, b)
+
+
+def _inner(term: Expression) -> Expression:
+    return unwrapped(term)[0]
+
+
+def _moves_back(term: Expression) -> bool:
+    """Return True for a term with derivatives at another step."""
+    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift for p in parts(term))
+
+
+def _outside(other: Expression, term: During, line: Line) -> During:
+    """A term at the steps at which another one is missing."""
+    inner, _ = unwrapped(other)
+    return During(tuple(t for t in _steps_of(other, line) if t not in term.steps), inner)
+
+
+def _steps_of(term: Expression, line: Line) -> tuple[int, ...]:
+    return term.steps if isinstance(term, During) else line.steps
+
+
+def _end(t: int, steps: tuple[int, ...]) -> str:
+    return "first" if t == steps[0] else "last"

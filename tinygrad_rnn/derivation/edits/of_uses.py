@@ -1,0 +1,104 @@
+"""Edits of one use: a value that a line reads is written out in it, so that it can be wrong only there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..backward.absence import follows_from_absence
+from ..equations.expressions import Apply, During, Expression, OverSteps, Reference
+from ..equations.lines import Line
+from ..equations.parts import places, put
+
+Path = tuple[int, ...]
+DEEPEST = 2
+
+
+class Switched(During):
+    """A term that counts as zero at other steps, so that it can stand inside a product."""
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """Another term at the same steps."""
+        return Switched(self.steps, operands[0])
+
+    def shifted(self, by: int) -> Expression:
+        """The steps move the other way."""
+        return Switched(tuple(t - by for t in self.steps), self.inner.shifted(by)) if by else self
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The term, and its steps where these are no matter of course."""
+        if follows_from_absence(During(self.steps, self.inner)):
+            return str(writer.write(self.inner)), 0
+        return f"{writer.within(self.inner, 1)} [{writer.steps(self.steps)}]", 0
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        from ..running.evaluate import compiled
+
+        inner, steps, zeros = compiled(self.inner), frozenset(self.steps), np.zeros(self.shape)
+        return lambda run, t: inner(run, t) if t in steps else zeros
+
+
+def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
+    """Right-hand sides of a line in which one reference is replaced by its definition; each with its place."""
+    for place, part in places(line.expression):
+        if isinstance(part, Reference) and type(part) is Reference:
+            meaning = part
+            for _ in range(DEEPEST if part.quantity.adjoint_of is not None else 1):
+                found = _meaning(meaning, line)
+                if found is None:
+                    break
+                yield place, put(line.expression, place, found)
+                inner = next((p for p in _references(found) if p.quantity.adjoint_of is not None), None)
+                deeper = None if inner is None else _meaning(inner, line)
+                if inner is None or deeper is None:
+                    break
+                whole = _exchanged(found, inner, deeper)
+                yield place, put(line.expression, place, whole)
+                break
+
+
+def _meaning(reference: Reference, line: Line) -> Expression | None:
+    """The definition of a quantity as it reads from here; None if that differs from step to step."""
+    quantity = reference.quantity
+    equations = [e for e in quantity.equations if len(e.steps) > 1 or not quantity.steps] or quantity.equations
+    if len(equations) != 1 or reference.at is not None or isinstance(equations[0].expression, (OverSteps, Reference)):
+        return None
+    if quantity is line.quantity:
+        return None
+    found = equations[0].expression.shifted(reference.shift or 0)
+    return switched(found)
+
+
+def switched(expression: Expression) -> Expression:
+    """The expression with terms that count as zero at other steps."""
+    if isinstance(expression, During):
+        return Switched(expression.steps, switched(expression.inner))
+    if isinstance(expression, OverSteps) or not expression.operands:
+        return expression
+    operands = tuple(map(switched, expression.operands))
+    if all(a is b for a, b in zip(operands, expression.operands)):
+        return expression
+    if isinstance(expression, Apply):
+        return Apply(expression.operation, operands, expression.settings, expression.shape)
+    return expression.with_operands(operands)
+
+
+def _references(expression: Expression) -> Iterator[Reference]:
+    if isinstance(expression, Reference):
+        yield expression
+    for operand in expression.operands:
+        yield from _references(operand)
+
+
+def _exchanged(expression: Expression, old: Expression, new: Expression) -> Expression:
+    if expression is old:
+        return new
+    if not expression.operands:
+        return expression
+    operands = tuple(_exchanged(o, old, new) for o in expression.operands)
+    return (
+        expression if all(a is b for a, b in zip(operands, expression.operands)) else expression.with_operands(operands)
+    )

@@ -1,0 +1,253 @@
+"""Edits of the values in a line: transposes, another parameter or quantity, functions, masks, sums over axes, gates."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
+from ..equations.expressions import Apply, Constant, Data, Expression, Number, Parameter, Reference, Step, apply
+from ..equations.lines import Line
+from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand
+from ..equations.parts import parts, replaced
+from .hand import Hand
+
+
+def transposes(part: Expression, line: Line, hand: Hand) -> Found:
+    """A transpose left out or added; the factors of an outer product exchanged."""
+    if isinstance(part, Apply) and part.operation is shape.transpose:
+        yield part.operands[0], "{} stands where its transpose belongs", (part.operands[0],)
+    elif isinstance(part, Parameter) and part.ndim == 2:
+        yield _transposed(part), "the transpose of {} stands where {} itself belongs", (part, part)
+    elif isinstance(part, Apply) and part.operation in (linalg.matmul,) and part.ndim == 2:
+        yield _transposed(part), "{} was transposed", (part,)
+    elif isinstance(part, Apply) and part.name == "outer":
+        yield part.with_operands(part.operands[::-1]), "{} was transposed", (part,)
+
+
+def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
+    """Another parameter of the same shape, or its transpose."""
+    if isinstance(part, Parameter):
+        for other in hand.parameters:
+            if other == part:
+                continue
+            if other.shape == part.shape:
+                yield other, "{} stands where {} belongs", (other, part)
+            elif other.ndim == 2 and other.shape == part.shape[::-1]:
+                yield _transposed(other), "{} stands where {} belongs", (_transposed(other), part)
+            if other.ndim == 2 and part.ndim == 2 and other.shape == part.shape[::-1] == part.shape:
+                yield _transposed(other), "{} stands where {} belongs", (_transposed(other), part)
+
+
+def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
+    """References to another value of the same shape, in place of a quantity."""
+    if not isinstance(part, Reference):
+        return
+    argument = hand.argument_of(part)
+    if argument is not None and argument.shape == part.shape and part.quantity.adjoint_of is None:
+        yield argument, "{}, the pre-activation, stands where {} belongs", (argument, part)
+    for other in hand.like(part):
+        yield other, "{} stands where {} belongs", (other, part)
+    if part.shift is None and part.at is not None:
+        for by in (-1, 1):
+            beside = Reference(part.quantity, None, part.at + by)
+            yield beside, "{} stands where {} belongs", (beside, part)
+    if part.shift is None and part.quantity.adjoint_of is None:
+        for quantity in hand.forward:
+            if quantity.shape == part.shape and quantity.steps and quantity is not part.quantity:
+                for t in (quantity.steps[-1], quantity.steps[0]):
+                    end = Reference(quantity, None, t)
+                    yield end, "{} stands where {} belongs", (end, part)
+    if part.quantity.adjoint_of is None:
+        for value in hand.values(part.shape, part.shift):
+            if isinstance(value, (Parameter, Data)):
+                yield broadcast(value, part.shape), "{} stands where {} belongs", (value, part)
+        for array in hand.data:
+            if part.shift is not None and array.ndim == part.ndim + 1 and array.shape[1:] == part.shape:
+                row = Apply(indexing.getitem, (array,), {"index": Step(part.shift - 1)}, part.shape)
+                yield row, "{} stands where {} belongs", (row, part)
+
+
+def other_data(part: Expression, line: Line, hand: Hand) -> Found:
+    """Another array of the data, of the same shape."""
+    if isinstance(part, Data):
+        for other in hand.data:
+            if other != part and other.shape == part.shape and other.dtype.kind == part.dtype.kind:
+                yield other, "{} stands where {} belongs", (other, part)
+            longer = other.ndim == part.ndim and other.shape[1:] == part.shape[1:] and part.ndim
+            if longer and other != part and other.dtype.kind == part.dtype.kind:
+                for start in range(min(other.shape[0] - part.shape[0] + 1, 4)):
+                    rows = slice(start, start + part.shape[0], None)
+                    piece = Apply(indexing.getitem, (other,), {"index": rows}, part.shape)
+                    yield piece, "{} stands where {} belongs", (piece, part)
+    if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
+        for value in hand.values(part.shape, 0):
+            yield value, "{} stands where {} belongs", (value, part)
+
+
+def masks(part: Expression, line: Line, hand: Hand) -> Found:
+    """A mask without its scale, its other half, or no mask."""
+    inner = part.operands[0] if isinstance(part, Apply) and part.operation is indexing.getitem else part
+    if isinstance(inner, Data) and inner.name in hand.masks:
+        scale = hand.masks[inner.name]
+        if scale != 1:
+            yield over(part, Number(scale)), "{} without its scale", (part,)
+        yield apply(elementwise.subtract, Number(scale), part), "the other half of the mask {}", (part,)
+        yield broadcast(ONE, part.shape), "the mask {} was left out", (part,)
+        if scale != 1:
+            yield one_minus(part), "1 minus the mask {}", (part,)
+
+
+def forgotten_masks(part: Expression, line: Line, hand: Hand) -> Found:
+    """A mask forgotten, and with it the difference between what it keeps and what it lets through."""
+    masks = [p for p in parts(part) if isinstance(p, Apply) and p.name == "where"]
+    for mask in masks:
+        without = _exchanged(part, mask, broadcast(mask.operands[1], mask.shape))
+        for reference in {p for p in parts(without) if isinstance(p, Reference) and p.quantity.adjoint_of is None}:
+            for other in hand.like(reference):
+                new = _exchanged(without, reference, other)
+                yield new, "the mask {} was forgotten", (mask.operands[0],)
+
+
+def _exchanged(whole: Expression, before: Expression, after: Expression) -> Expression:
+    return replaced(whole, lambda part: after if part == before else None)
+
+
+def functions(part: Expression, line: Line, hand: Hand) -> Found:
+    """A function left out, applied twice, or exchanged for another."""
+    if not (isinstance(part, Apply) and len(part.operands) == 1 and part.operands[0].shape == part.shape):
+        return
+    inner = part.operands[0]
+    if part.operation is elementwise.negative:
+        yield inner, "the minus sign of {} was left out", (inner,)
+        return
+    if part.operation in (shape.transpose, shape.reshape):
+        return
+    yield inner, "{} stands where {} belongs", (inner, part)
+    yield part.with_operands((part,)), "{} stands where {} belongs", (part.with_operands((part,)), part)
+    for slope in (times(part, one_minus(part)), one_minus(part), one_minus(apply(elementwise.square, part))):
+        yield slope, "{} stands where {} belongs", (slope, part)
+    for other in (elementwise.tanh, activations.logistic, elementwise.square):
+        if other is not part.operation:
+            new = apply(other, inner)
+            yield new, "{} stands where {} belongs", (new, part)
+    if part.operation is activations.logistic and part.ndim:
+        softmax = Apply(log_probabilities.softmax_of, (inner,), {"axis": -1}, part.shape)
+        yield softmax, "{} stands where {} belongs", (softmax, part)
+
+
+def powers(part: Expression, line: Line, hand: Hand) -> Found:
+    """The square or the root of a value in its place: a deviation for a variance."""
+    if isinstance(part, Reference) and part.quantity.adjoint_of is None:
+        for operation in (elementwise.square, elementwise.sqrt):
+            new = apply(operation, part)
+            yield new, "{} stands where {} belongs", (new, part)
+
+
+def constants(part: Expression, line: Line, hand: Hand) -> Found:
+    """A number in place of another."""
+    if isinstance(part, Number) and isinstance(part.value, (int, float)) and not isinstance(part.value, bool):
+        for value in (part.value * 2, part.value / 2, part.value**2, -part.value):
+            if value != part.value:
+                yield Number(value), "{} stands where {} belongs", (Number(value), part)
+
+
+def choices(part: Expression, line: Line, hand: Hand) -> Found:
+    """A mask forgotten, or turned round."""
+    if isinstance(part, Apply) and part.name == "where":
+        condition, yes, no = part.operands
+        yield broadcast(yes, part.shape), "the mask {} was forgotten", (condition,)
+        yield broadcast(no, part.shape), "of {} only the other case, {}", (part, no)
+        yield part.with_operands((condition, no, yes)), "the mask {} was turned round", (condition,)
+
+
+def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
+    """A mean instead of a sum, one instance instead of all, another axis."""
+    if not (isinstance(part, Apply) and part.operation is reductions.sum):
+        return
+    inner, axis = part.operands[0], part.settings.get("axis")
+    axes = tuple(range(inner.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    count = int(np.prod([inner.shape[a] for a in axes]))
+    if count == 1:
+        return
+    yield over(part, Number(count)), "the mean for the sum over {}", (inner,)
+    for place, which in ((-1, "last"), (0, "first")):
+        index = tuple(place if a in [x % inner.ndim for x in axes] else slice(None) for a in range(inner.ndim))
+        one = apply(indexing.getitem, inner, index=index)
+        if not part.settings.get("keepdims"):
+            yield one, f"the {which} instance of {{}} alone, not their sum", (inner,)
+    for other in range(inner.ndim) if len(axes) == 1 else ():
+        if other != axes[0] % inner.ndim:
+            for keepdims in (bool(part.settings.get("keepdims")), True):
+                summed = apply(reductions.sum, inner, **{**part.settings, "axis": (other,), "keepdims": keepdims})
+                yield summed, "the sum over the other axis of {}", (inner,)
+
+
+def blocks(part: Expression, line: Line, hand: Hand) -> Found:
+    """Parts side by side (gates): one left out, or another order."""
+    if isinstance(part, Apply) and part.operation is joining.joined and isinstance(part.settings.get("axis"), int):
+        sizes = {operand.shape for operand in part.operands}
+        if len(sizes) == 1 and len(part.operands) <= 4:
+            for order in itertools.permutations(range(len(part.operands))):
+                if list(order) != sorted(order):
+                    yield (
+                        part.with_operands(tuple(part.operands[i] for i in order)),
+                        "the order " + _order(order) + " of the parts of {}",
+                        (part,),
+                    )
+        for i, operand in enumerate(part.operands):
+            yield with_operand(part, i, times(Number(0.0), operand)), "{} was left out", (operand,)
+    elif isinstance(part, Reference) and part.quantity.equations:
+        meaning = part.quantity.equations[-1].expression
+        if isinstance(meaning, Apply) and meaning.operation is joining.joined and meaning.shape == part.shape:
+            starts, axis = _starts(meaning), meaning.settings["axis"]
+            for i, (begin, end) in enumerate(itertools.pairwise(starts)):
+                yield _masked(part, axis, begin, end), "the part {} was left out of {}", (meaning.operands[i], part)
+            width = starts[1]
+            if all(b - a == width for a, b in itertools.pairwise(starts)) and len(starts) <= 5:
+                for order in itertools.permutations(range(len(starts) - 1)):
+                    if list(order) != sorted(order):
+                        taken = np.concatenate([np.arange(k * width, (k + 1) * width) for k in order])
+                        new = (
+                            apply(indexing.take, part, indices=taken, axis=axis) if hasattr(indexing, "take") else None
+                        )
+                        if new is not None:
+                            yield new, "the order " + _order(order) + " of the parts of {}", (part,)
+
+
+def slices(part: Expression, line: Line, hand: Hand) -> Found:
+    """The columns or rows of another part (another gate, another direction)."""
+    if not (isinstance(part, Apply) and part.operation is indexing.getitem):
+        return
+    index = part.settings["index"]
+    for axis, piece in enumerate(index if isinstance(index, tuple) else (index,)):
+        if isinstance(piece, slice) and piece.step in (None, 1) and (piece.start is not None or piece.stop is not None):
+            length = part.operands[0].shape[axis] if axis < part.operands[0].ndim else 0
+            begin, end, _ = piece.indices(length)
+            for other in range(-end, length - end + 1):
+                is_a_block = other % max(end - begin, 1) == 0 or begin + other == 0 or end + other == length
+                if other and is_a_block and begin + other >= 0:
+                    new = slice(begin + other, end + other, None)
+                    places = (*index[:axis], new, *index[axis + 1 :]) if isinstance(index, tuple) else new
+                    moved = Apply(part.operation, part.operands, {**part.settings, "index": places}, part.shape)
+                    yield moved, "{} stands where {} belongs", (moved, part)
+
+
+def _transposed(part: Expression) -> Expression:
+    return apply(shape.transpose, part)
+
+
+def _starts(meaning: Apply) -> list[int]:
+    ends = np.cumsum([operand.shape[meaning.settings["axis"]] for operand in meaning.operands])
+    return [0, *map(int, ends)]
+
+
+def _masked(part: Expression, axis: int, begin: int, end: int) -> Expression:
+    mask = np.ones(part.shape[axis])
+    mask[begin:end] = 0
+    return times(part, Constant(mask if axis in (-1, part.ndim - 1) else mask.reshape(-1, *[1] * (part.ndim - 1))))
+
+
+def _order(order: tuple[int, ...]) -> str:
+    return ", ".join(str(i + 1) for i in order)

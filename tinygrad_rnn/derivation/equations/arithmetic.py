@@ -1,0 +1,290 @@
+"""Simplifying sums and products: numbers and signs move to the front, and common factors out of the brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ...autodiff.rules import elementwise, shape
+from .expressions import Apply, During, Expression, Number, Sum, apply
+from .parts import total
+
+# --- products --------------------------------------------------------------------------------------------------------
+
+
+def is_product(expression: Expression) -> bool:
+    """Return True for a product by element."""
+    return isinstance(expression, Apply) and expression.operation is elementwise.multiply
+
+
+def is_sum(expression: Expression) -> bool:
+    """Return True for a sum of terms."""
+    return isinstance(expression, Apply) and expression.operation is elementwise.add
+
+
+def is_negative(expression: Expression) -> bool:
+    """Return True for an expression with a minus sign."""
+    return isinstance(expression, Apply) and expression.operation is elementwise.negative
+
+
+def negative(expression: Expression) -> Expression:
+    """The expression with the other sign."""
+    if is_negative(expression):
+        return expression.operands[0]
+    if isinstance(expression, Number):
+        return Number(-expression.value)
+    return Apply(elementwise.negative, (expression,), {}, expression.shape)
+
+
+def factors(expression: Expression) -> tuple[Expression, ...]:
+    """The factors of a product; anything else is its own only factor."""
+    return expression.operands if is_product(expression) else (expression,)
+
+
+def product(of: list[Expression]) -> Expression:
+    """The product of factors."""
+    if not of:
+        return Number(1)
+    if len(of) == 1:
+        return of[0]
+    return Apply(elementwise.multiply, tuple(of), {}, np.broadcast_shapes(*(factor.shape for factor in of)))
+
+
+def multiplied(whole: Apply) -> Expression | None:
+    """A product with its numbers, signs and divisors in front."""
+    found: list[Expression] = []
+    number, sign, divisor = 1.0, 1, 1.0
+    changed = False
+    for operand in whole.operands:
+        if is_negative(operand):
+            operand, sign, changed = operand.operands[0], -sign, True
+        if is_quotient_by_number(operand):
+            divisor *= operand.operands[1].value  # type: ignore[attr-defined]
+            operand, changed = operand.operands[0], True
+        for factor in factors(operand):
+            factor = _un_repeated(factor, whole, found)
+            if isinstance(factor, Number):
+                number *= factor.value
+            else:
+                found.append(factor)
+    squares = _squared(found)
+    single = number == 1 and not any(isinstance(o, Number) for o in whole.operands)
+    if not changed and single and len(squares) == len(whole.operands) and all(map(_same, squares, whole.operands)):
+        return None
+    return scaled(product(squares), sign * number, divisor)
+
+
+def _same(a: Expression, b: Expression) -> bool:
+    return a is b
+
+
+def is_quotient_by_number(expression: Expression) -> bool:
+    """Return True for a quotient whose divisor is a number."""
+    return (
+        isinstance(expression, Apply)
+        and expression.operation is elementwise.divide
+        and isinstance(expression.operands[1], Number)
+    )
+
+
+def _un_repeated(factor: Expression, whole: Apply, others: list[Expression]) -> Expression:
+    """A factor that isn't repeated along axes which the product has anyway."""
+    if not (isinstance(factor, Apply) and factor.operation is shape.broadcast_to):
+        return factor
+    inner = factor.operands[0]
+    rest = [o.shape for o in whole.operands if o is not factor] + [inner.shape]
+    return inner if np.broadcast_shapes(*rest) == whole.shape else factor
+
+
+def _squared(found: list[Expression]) -> list[Expression]:
+    """The factors, with equal pairs of them as squares."""
+    squares: list[Expression] = []
+    for factor in found:
+        if factor in squares:
+            place = squares.index(factor)
+            squares[place] = Apply(elementwise.square, (factor,), {}, factor.shape)
+        else:
+            squares.append(factor)
+    return squares
+
+
+def scaled(expression: Expression, number: float, divisor: float = 1.0) -> Expression:
+    """An expression times one number and divided by another, with the sign in front."""
+    if isinstance(expression, Number):
+        expression, number = Number(1), number * expression.value
+    sign, number = (-1, -number) if number < 0 else (1, number)
+    if divisor != 1 and number != 1:
+        if (number / divisor).is_integer():
+            number, divisor = number / divisor, 1.0
+        elif (divisor / number).is_integer():
+            number, divisor = 1.0, divisor / number
+    result = expression
+    if number != 1:
+        result = product([Number(_plain(number)), *factors(expression)]) if expression != Number(1) else Number(number)
+    if divisor != 1:
+        result = Apply(elementwise.divide, (result, Number(_plain(divisor))), {}, result.shape)
+    return negative(result) if sign < 0 else result
+
+
+def _plain(number: float) -> float | int:
+    return int(number) if float(number).is_integer() and abs(number) < 1e15 else number
+
+
+def divided(whole: Apply) -> Expression | None:
+    """A quotient with its sign and numbers in front."""
+    above, below = whole.operands
+    if is_negative(above):
+        return negative(Apply(elementwise.divide, (above.operands[0], below), {}, whole.shape))
+    if not isinstance(below, Number):
+        return None
+    if below.value == 1:
+        return above
+    if is_quotient_by_number(above):
+        upper, divisor = above.operands
+        return Apply(elementwise.divide, (upper, Number(divisor.value * below.value)), {}, whole.shape)  # type: ignore[attr-defined]
+    numbers = [f for f in factors(above) if isinstance(f, Number)]
+    if numbers and len(factors(above)) > 1:
+        rest = product([f for f in factors(above) if not isinstance(f, Number)])
+        new = scaled(rest, float(np.prod([n.value for n in numbers])), below.value)
+        return None if new == whole else new
+    if isinstance(above, Apply) and above.operation is shape.broadcast_to:
+        inner = above.operands[0]
+        return repeated(Apply(elementwise.divide, (inner, below), {}, inner.shape), whole.shape)
+    return None
+
+
+def repeated(inner: Expression, wanted: tuple[int, ...]) -> Expression:
+    """An expression, repeated to a shape."""
+    return Apply(shape.broadcast_to, (inner,), {"shape": wanted}, wanted)
+
+
+def power(whole: Apply) -> Expression | None:
+    """A power with an exponent that is short to write."""
+    exponent = whole.settings["exponent"]
+    (base,) = whole.operands
+    if exponent == 1:
+        return base
+    if exponent == 0:
+        return Number(1)
+    return Apply(elementwise.square, (base,), {}, whole.shape) if exponent == 2 else None
+
+
+def negated(whole: Apply) -> Expression | None:
+    """A sign moved further inside or outside."""
+    (inner,) = whole.operands
+    if is_negative(inner):
+        return inner.operands[0]
+    if isinstance(inner, Number):
+        return Number(-inner.value)
+    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to:
+        return repeated(negative(inner.operands[0]), whole.shape)
+    if isinstance(inner, Apply) and inner.operation is elementwise.subtract:
+        a, b = inner.operands
+        return Apply(elementwise.subtract, (b, a), {}, whole.shape)
+    return None
+
+
+# --- sums ------------------------------------------------------------------------------------------------------------
+
+
+def added(whole: Apply) -> Expression | None:
+    """A sum without zeros and brackets, with the common factor of its terms outside."""
+    terms = list(_terms(whole))
+    kept = [term for term in terms if not is_zero(term)]
+    if len(kept) != len(whole.operands) or any(a is not b for a, b in zip(kept, whole.operands)):
+        return total(kept) if kept else Number(0.0)
+    if any(isinstance(term, During) for term in terms):
+        return None
+    return _doubled(terms) or _sums_together(terms) or _in_common(terms) or _difference(terms)
+
+
+def _terms(whole: Apply) -> Iterator[Expression]:
+    for operand in whole.operands:
+        if is_sum(operand) and operand.shape == whole.shape:
+            yield from operand.operands
+        else:
+            yield operand
+
+
+def is_zero(term: Expression) -> bool:
+    """Return True for 0, also if it is repeated."""
+    while isinstance(term, Apply) and term.operation is shape.broadcast_to:
+        term = term.operands[0]
+    return isinstance(term, Number) and term.value == 0
+
+
+def _doubled(terms: list[Expression]) -> Expression | None:
+    """A sum in which two equal terms are written as twice the term."""
+    distinct = list(dict.fromkeys(terms))
+    if len(distinct) == len(terms):
+        return None
+    return total([t if terms.count(t) == 1 else scaled(t, terms.count(t)) for t in distinct])
+
+
+def _sums_together(terms: list[Expression]) -> Expression | None:
+    """Sums over the same steps, joined into one."""
+    signed = [(term, *_signed(term)) for term in terms]
+    first = next((inner for _, _, inner in signed if isinstance(inner, Sum)), None)
+    if first is None:
+        return None
+    alike = [
+        (term, negative(inner.inner) if sign < 0 else inner.inner)
+        for term, sign, inner in signed
+        if isinstance(inner, Sum) and inner.steps == first.steps and inner.shape == first.shape
+    ]
+    if len(alike) < 2:
+        return None
+    one = Sum(first.steps, total([inner for _, inner in alike]))
+    rest = [term for term in terms if not any(term is other for other, _ in alike)]
+    return total([one, *rest])
+
+
+def _signed(term: Expression) -> tuple[int, Expression]:
+    return (-1, term.operands[0]) if is_negative(term) else (1, term)
+
+
+def _in_common(terms: list[Expression]) -> Expression | None:
+    """The common factor of the terms, put outside the brackets; None without one."""
+    if len(terms) < 2 or any(isinstance(term, Sum) for term in terms):
+        return None
+    signed = [_signed(term) for term in terms]
+    divisors = [inner.operands[1] if is_quotient_by_number(inner) else None for _, inner in signed]
+    if divisors[0] is not None and all(d == divisors[0] for d in divisors):
+        inside = [negative(i.operands[0]) if sign < 0 else i.operands[0] for sign, i in signed]
+        whole = total(inside)
+        return Apply(elementwise.divide, (whole, divisors[0]), {}, whole.shape)
+    lists = [list(factors(inner)) for _, inner in signed]
+    common = [f for f in lists[0] if not isinstance(f, Number) and all(f in others for others in lists[1:])]
+    common = common or [f for f in lists[0] if isinstance(f, Number) and all(f in others for others in lists[1:])]
+    if not common:
+        return None
+    rests = []
+    for (sign, _), fs in zip(signed, lists):
+        rest = list(fs)
+        for factor in common:
+            rest.remove(factor)
+        rests.append(negative(product(rest)) if sign < 0 else product(rest))
+    return product([*common, total(rests)])
+
+
+def _difference(terms: list[Expression]) -> Expression | None:
+    """The first of two terms minus the second."""
+    if len(terms) == 2 and is_negative(terms[0]) != is_negative(terms[1]):
+        first, second = terms if is_negative(terms[1]) else reversed(terms)
+        return apply(elementwise.subtract, first, second.operands[0])
+    return None
+
+
+def subtracted(whole: Apply) -> Expression | None:
+    """A difference without double signs, with the common factor of both terms outside."""
+    a, b = whole.operands
+    if is_negative(b):
+        return total([a, b.operands[0]])
+    if is_zero(b) and a.shape == whole.shape:
+        return a
+    if isinstance(a, Number) and isinstance(b, Number):
+        return Number(a.value - b.value)
+    if a == b:
+        return Number(0.0)
+    return _in_common([a, negative(b)])

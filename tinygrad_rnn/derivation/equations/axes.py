@@ -1,0 +1,144 @@
+"""Simplifying views: reshapes, transposes, parts and repetitions."""
+
+from __future__ import annotations
+
+import math
+
+from ...autodiff.rules import elementwise, linalg, shape
+from .arithmetic import is_negative, is_product, is_quotient_by_number, negative, product, repeated
+from .expressions import Apply, Expression, Number, Stack, Step
+
+LOOKS = {shape.reshape, shape.squeeze, shape.expand_dims}
+
+
+def looked_at(whole: Apply) -> Expression | None:
+    """A reshape, removed if it changes nothing, joined with others, or reduced to the number that is repeated."""
+    inner = whole.operands[0]
+    if inner.shape == whole.shape:
+        return inner
+    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to and not inner.operands[0].shape:
+        return repeated(inner.operands[0], whole.shape)
+    if isinstance(inner, Number):
+        return repeated(inner, whole.shape)
+    if whole.operation is shape.reshape and isinstance(inner, Apply) and inner.operation in LOOKS:
+        return Apply(shape.reshape, inner.operands, {"shape": whole.shape}, whole.shape)
+    if is_negative(inner):
+        return negative(whole.with_operands(inner.operands))
+    return _vector_product(inner, whole)
+
+
+def _vector_product(inner: Expression, whole: Apply) -> Expression | None:
+    """A vector times a matrix, if the vector had been reshaped to a matrix of one row for this product."""
+    if not (isinstance(inner, Apply) and inner.operation is linalg.matmul and whole.ndim == 1 and inner.ndim == 2):
+        return None
+    row, matrix = inner.operands
+    while isinstance(row, Apply) and row.operation in LOOKS:
+        row = row.operands[0]
+    if row.ndim == 1 and matrix.ndim == 2 and row.shape[0] == matrix.shape[0]:
+        return Apply(linalg.matmul, (row, matrix), {}, whole.shape)
+    return None
+
+
+def broadcast(whole: Apply) -> Expression | None:
+    """A repetition, removed if the shape stays the same, and joined with others."""
+    inner = whole.operands[0]
+    if inner.shape == whole.shape:
+        return inner
+    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to:
+        return repeated(inner.operands[0], whole.shape)
+    return None
+
+
+def filled(whole: Apply) -> Expression | None:
+    """An array of one number as that number, repeated."""
+    return repeated(Number(whole.settings["fill_value"]), whole.shape)
+
+
+def transposed(whole: Apply) -> Expression | None:
+    """A transpose, removed if it changes nothing, and joined with another transpose."""
+    inner = whole.operands[0]
+    axes = whole.settings.get("axes")
+    if inner.ndim < 2:
+        return inner
+    order = list(range(inner.ndim))[::-1] if axes is None else [axis % inner.ndim for axis in axes]
+    if order == sorted(order):
+        return inner
+    if isinstance(inner, Apply) and inner.operation is shape.transpose and axes is inner.settings.get("axes") is None:
+        return inner.operands[0]
+    if axes is not None and order == sorted(order, reverse=True):
+        return Apply(shape.transpose, (inner,), {}, whole.shape)
+    return None
+
+
+def swapped(whole: Apply) -> Expression | None:
+    """An exchange of the two axes of a matrix, written as its transpose."""
+    inner = whole.operands[0]
+    if inner.ndim == 2:
+        axes = {whole.settings["axis1"] % 2, whole.settings["axis2"] % 2}
+        return inner if len(axes) == 1 else Apply(shape.transpose, (inner,), {}, whole.shape)
+    if isinstance(inner, Apply) and inner.operation is shape.swapaxes and inner.settings == whole.settings:
+        return inner.operands[0]
+    return None
+
+
+def taken(whole: Apply) -> Expression | None:
+    """A part of a repeated number, of a stack, or of a product whose other factors are numbers."""
+    inner = whole.operands[0]
+    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to and not inner.operands[0].shape:
+        return repeated(inner.operands[0], whole.shape)
+    if is_negative(inner):
+        return negative(whole.with_operands((inner.operands[0], *whole.operands[1:])))
+    if isinstance(inner, Apply) and is_quotient_by_number(inner):
+        above = whole.with_operands((inner.operands[0], *whole.operands[1:]))
+        return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
+    place = whole.settings["index"]
+    if isinstance(inner, Stack) and isinstance(place, Step) and place.sign == 1 and _is_regular(inner.steps):
+        return inner.inner.shifted(place.offset + inner.steps[0])
+    if isinstance(place, Step) and is_product(inner):
+        return _row_of_each(inner, whole)
+    return None
+
+
+def _is_regular(steps: tuple[int, ...]) -> bool:
+    return steps == tuple(range(steps[0], steps[0] + len(steps)))
+
+
+def _row_of_each(inner: Expression, whole: Apply) -> Expression | None:
+    """The row of a product as the product of rows, if each factor has the same number of axes or is a number."""
+    if not all((f.ndim == inner.ndim and f.shape[0] == inner.shape[0]) or not f.shape for f in inner.operands):
+        return None
+    rows = [f if not f.shape else whole.with_operands((f,)) for f in inner.operands]
+    return product(rows)
+
+
+def put(whole: Apply) -> Expression | None:
+    """An assembled array, with signs and divisors of its pieces moved in front."""
+    if len(whole.settings["indices"]) > 1:
+        return None
+    piece, *places = whole.operands
+    if is_negative(piece):
+        return negative(Apply(whole.operation, (piece.operands[0], *places), whole.settings, whole.shape))
+    if is_quotient_by_number(piece):
+        above = Apply(whole.operation, (piece.operands[0], *places), whole.settings, whole.shape)
+        return Apply(elementwise.divide, (above, piece.operands[1]), {}, whole.shape)
+    return None
+
+
+def summed_over(whole: Apply) -> Expression | None:
+    """A sum over axes, with the sign in front; without axes, no sum at all."""
+    inner = whole.operands[0]
+    if whole.settings.get("axis") == () or (not inner.shape):
+        return inner
+    if inner.shape and math.prod(inner.shape) == math.prod(whole.shape):  # over axes of length 1
+        return Apply(shape.reshape, (inner,), {"shape": whole.shape}, whole.shape)
+    return negative(whole.with_operands(inner.operands)) if is_negative(inner) else None
+
+
+def matrix_product(whole: Apply) -> Expression | None:
+    """A matrix product, with signs and divisors in front."""
+    a, b = whole.operands
+    if is_negative(a):
+        return negative(Apply(whole.operation, (a.operands[0], b), {}, whole.shape))
+    if is_negative(b):
+        return negative(Apply(whole.operation, (a, b.operands[0]), {}, whole.shape))
+    return None

@@ -1,0 +1,373 @@
+"""Expressions: the right-hand sides of a derivation's lines, as small immutable trees.
+
+An expression refers to quantities relative to an open step: ``h`` one step before, ``delta`` one step after, a
+parameter, a row of the data. Its operations are the engine's own primitives. Expressions of the same form are equal,
+and a change makes a new expression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...autodiff.rules import elementwise
+from ...compiler.graph.shapes import infer
+from ...compiler.graph.values import new_input
+
+Shape = tuple[int, ...]
+Steps = tuple[int, ...]
+
+# Sums and products may have any number of operands.
+OF_MANY = {elementwise.add: np.add, elementwise.multiply: np.multiply}
+
+
+class Step(NamedTuple):
+    """A place in an index that moves with the step: ``sign * t + offset``."""
+
+    offset: int
+    sign: int = 1
+
+    def at(self, t: int) -> int:
+        """The place at step t."""
+        return self.sign * t + self.offset
+
+
+class Operand(NamedTuple):
+    """A placeholder for an operand in a setting: ``E[tokens]`` is indexed by its second operand."""
+
+    number: int
+
+
+class Expression:
+    """The base of all expressions.
+
+    Attributes:
+        shape: the length of each axis.
+        operands: the expressions that it consists of.
+    """
+
+    shape: Shape
+    operands: tuple[Expression, ...] = ()
+    dtype: Any = np.dtype(np.float64)
+
+    @cached_property
+    def key(self) -> Any:
+        """A key that equal expressions share."""
+        raise NotImplementedError
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same expression with other operands."""
+        return self
+
+    def shifted(self, by: int) -> Expression:
+        """The expression moved by this number of steps."""
+        if not by:
+            return self
+        return self.with_operands(tuple(operand.shifted(by) for operand in self.operands))
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expression) and self.key == other.key
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class Number(Expression):
+    """A plain number, or None where an operation takes none (a bound of ``clip``)."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.shape = ()
+
+    @cached_property
+    def key(self) -> Any:
+        """The number and its type."""
+        return "number", type(self.value).__name__, repr(self.value)
+
+
+class Constant(Expression):
+    """An array of fixed numbers that a rule brings along, such as an identity matrix."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+    @cached_property
+    def key(self) -> Any:
+        """Its elements."""
+        return "constant", self.shape, self.dtype.str, self.array.tobytes()
+
+
+class Parameter(Expression):
+    """A parameter of the network, by name."""
+
+    def __init__(self, name: str, shape: Shape) -> None:
+        self.name = name
+        self.shape = shape
+
+    @cached_property
+    def key(self) -> Any:
+        """Its name."""
+        return "parameter", self.name
+
+
+class Data(Expression):
+    """An array other than a parameter that the loss is computed from; if it differs by step, the array of all steps."""
+
+    def __init__(self, name: str, shape: Shape, dtype: Any = np.float64) -> None:
+        self.name = name
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+
+    @cached_property
+    def key(self) -> Any:
+        """Its name."""
+        return "data", self.name
+
+
+class Reference(Expression):
+    """A reference to a quantity: some steps away, at a fixed step, or without steps.
+
+    Args:
+        quantity: the Quantity.
+        shift: 0 for the same step, -1 for the one before; None if it is not relative.
+        at: the step, if it is always the same.
+    """
+
+    def __init__(self, quantity: Any, shift: int | None = None, at: int | None = None) -> None:
+        self.quantity = quantity
+        self.shift = shift
+        self.at = at
+        self.shape = quantity.shape
+
+    @cached_property
+    def key(self) -> Any:
+        """The quantity and where."""
+        return "reference", id(self.quantity), self.shift, self.at
+
+    def shifted(self, by: int) -> Expression:
+        """The same reference moved along, if it is relative to the step."""
+        return self if self.shift is None else Reference(self.quantity, self.shift + by)
+
+    def step(self, t: int | None) -> int | None:
+        """The step that it means, seen from step t."""
+        if self.shift is not None:
+            assert t is not None
+            return t + self.shift
+        return self.at
+
+
+class Apply(Expression):
+    """An operation on operands.
+
+    Args:
+        operation: a primitive, or a NumPy function without a gradient.
+        operands: the operands in order; a sum or a product may have more than two.
+        settings: the other arguments of the operation, by name: axes, an index.
+        shape: the shape of the result.
+    """
+
+    def __init__(
+        self, operation: Any, operands: tuple[Expression, ...], settings: Mapping[str, Any], shape: Shape
+    ) -> None:
+        self.operation = operation
+        self.operands = operands
+        self.settings = dict(settings)
+        self.shape = shape
+
+    @cached_property
+    def key(self) -> Any:
+        """Operation, operands and settings."""
+        return "apply", id(self.operation), tuple(o.key for o in self.operands), setting_key(self.settings)
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same operation on other operands."""
+        if [o.shape for o in operands] == [o.shape for o in self.operands]:
+            return Apply(self.operation, operands, self.settings, self.shape)
+        return apply(self.operation, *operands, **self.settings)
+
+    def shifted(self, by: int) -> Expression:
+        """The same expression with everything relative moved along."""
+        if not by:
+            return self
+        operands = tuple(operand.shifted(by) for operand in self.operands)
+        settings = {name: _shifted_setting(part, by) for name, part in self.settings.items()}
+        return Apply(self.operation, operands, settings, self.shape)
+
+    @property
+    def name(self) -> str:
+        """The name of the operation."""
+        return getattr(self.operation, "name", None) or self.operation.__name__
+
+
+class OverSteps(Expression):
+    """An expression at several steps, taken together; the base of ``Sum`` and ``Stack``.
+
+    Args:
+        steps: the steps.
+        inner: the expression at each of them; references in it are relative to these steps.
+    """
+
+    def __init__(self, steps: Steps, inner: Expression) -> None:
+        self.steps = steps
+        self.operands = (inner,)
+
+    @property
+    def inner(self) -> Expression:
+        """The expression that is taken at each step."""
+        return self.operands[0]
+
+    @cached_property
+    def key(self) -> Any:
+        """The steps, and the inner expression."""
+        return type(self).__name__, self.steps, self.inner.key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """The same steps of another expression."""
+        return type(self)(self.steps, operands[0])
+
+    def shifted(self, by: int) -> Expression:
+        """The expression itself: its steps are fixed."""
+        return self
+
+
+class Sum(OverSteps):
+    """The sum over steps."""
+
+    def __init__(self, steps: Steps, inner: Expression) -> None:
+        super().__init__(steps, inner)
+        self.shape = inner.shape
+
+
+class Stack(OverSteps):
+    """An array of the values at several steps, time first."""
+
+    def __init__(self, steps: Steps, inner: Expression) -> None:
+        super().__init__(steps, inner)
+        self.shape = (len(steps), *inner.shape)
+
+
+class Rows(OverSteps):
+    """The rows of an expression at several steps, all below each other; a vector is one row."""
+
+    def __init__(self, steps: Steps, inner: Expression) -> None:
+        super().__init__(steps, inner)
+        rows, columns = (1, *inner.shape)[-2:]
+        self.shape = (len(steps) * rows, columns)
+
+
+class During(Expression):
+    """A term that exists only at some steps."""
+
+    def __init__(self, steps: Steps, inner: Expression) -> None:
+        self.steps = steps
+        self.operands = (inner,)
+        self.shape = inner.shape
+
+    @property
+    def inner(self) -> Expression:
+        """The term."""
+        return self.operands[0]
+
+    @cached_property
+    def key(self) -> Any:
+        """The steps and the term."""
+        return "during", self.steps, self.inner.key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """Another term at the same steps."""
+        return During(self.steps, operands[0])
+
+    def shifted(self, by: int) -> Expression:
+        """The steps move the other way."""
+        return During(tuple(t - by for t in self.steps), self.inner.shifted(by)) if by else self
+
+
+# --- making and reading ----------------------------------------------------------------------------------------------
+
+
+def apply(operation: Any, *operands: Expression, **settings: Any) -> Apply:
+    """An operation on expressions; the shape of the result is found.
+
+    Raises:
+        Exception: the operation has no result for operands of such shapes.
+    """
+    if operation in OF_MANY:
+        return Apply(operation, operands, settings, np.broadcast_shapes(*(o.shape for o in operands)))
+    stand_ins = [o.value if isinstance(o, Number) else new_input(o.shape, o.dtype, "input") for o in operands]
+    filled = {name: _filled(part, lambda t: 0, lambda i: _places(operands[i])) for name, part in settings.items()}
+    used = {place.number for part in settings.values() for place in _places_of_operands(part)}
+    args = tuple(stand_in for i, stand_in in enumerate(stand_ins) if i not in used)
+    return Apply(operation, operands, settings, tuple(infer(operation, args, filled)[0]))
+
+
+def _places(operand: Expression) -> Any:
+    return np.zeros(operand.shape, operand.dtype)
+
+
+def _places_of_operands(setting: Any) -> Iterator[Operand]:
+    if isinstance(setting, Operand):
+        yield setting
+    elif isinstance(setting, tuple) and not isinstance(setting, Step):
+        for part in setting:
+            yield from _places_of_operands(part)
+
+
+def _filled(setting: Any, place: Callable[[Step], Any], operand: Callable[[int], Any]) -> Any:
+    """A setting in which places that move with the step, and operands, are filled in."""
+    if isinstance(setting, Step):
+        return place(setting)
+    if isinstance(setting, Operand):
+        return operand(setting.number)
+    return tuple(_filled(part, place, operand) for part in setting) if isinstance(setting, tuple) else setting
+
+
+def settled(setting: Any, t: int | None, operands: Any) -> Any:
+    """A setting as it is at step t."""
+    return _filled(setting, lambda step: step.at(t or 0), lambda i: operands[i])
+
+
+def is_open(setting: Any) -> bool:
+    """Return True for a setting that depends on the step or on an operand."""
+    if isinstance(setting, (Step, Operand)):
+        return True
+    return isinstance(setting, tuple) and any(map(is_open, setting))
+
+
+def indexed_operands(expression: Apply) -> set[int]:
+    """The numbers of the operands that are places in an index."""
+    return {place.number for part in expression.settings.values() for place in _places_of_operands(part)}
+
+
+def _shifted_setting(setting: Any, by: int) -> Any:
+    if isinstance(setting, Step):
+        return Step(setting.offset + setting.sign * by, setting.sign)
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        return tuple(_shifted_setting(part, by) for part in setting)
+    return setting
+
+
+def setting_key(setting: Any) -> Any:
+    """A key under which equal settings are found."""
+    if isinstance(setting, dict):
+        return tuple(sorted((name, setting_key(part)) for name, part in setting.items()))
+    if isinstance(setting, (Step, Operand)):
+        return type(setting).__name__, *setting
+    if isinstance(setting, (tuple, list)):
+        return ("tuple", *map(setting_key, setting))
+    if isinstance(setting, np.ndarray):
+        return setting.shape, setting.dtype.str, setting.tobytes()
+    return type(setting).__name__, repr(setting)

@@ -1,0 +1,110 @@
+"""Reading and altering expressions: their parts, references that move with the step, sums of terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.rules import elementwise, indexing
+from .expressions import Apply, During, Expression, Operand, OverSteps, Reference, Step
+
+
+def row(of: Expression, place: Step) -> Apply:
+    """The row of an array that belongs to the step."""
+    return Apply(indexing.getitem, (of,), {"index": place}, of.shape[1:])
+
+
+def parts(expression: Expression) -> Iterator[Expression]:
+    """An expression and all its parts, outermost first."""
+    yield expression
+    for operand in expression.operands:
+        yield from parts(operand)
+
+
+def replaced(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
+    """The expression with every part replaced for which ``change`` returns another one, outermost first."""
+    new = change(expression)
+    if new is not None:
+        return new
+    if not expression.operands:
+        return expression
+    operands = tuple(replaced(operand, change) for operand in expression.operands)
+    if all(a is b for a, b in zip(operands, expression.operands)):
+        return expression
+    return expression.with_operands(operands)
+
+
+def moves(expression: Expression) -> bool:
+    """Return True for an expression that depends on the step at which it is read."""
+    if isinstance(expression, OverSteps):
+        return False
+    if isinstance(expression, Reference):
+        return expression.shift is not None
+    if isinstance(expression, Apply) and any(map(_has_step, expression.settings.values())):
+        return True
+    return any(map(moves, expression.operands))
+
+
+def _has_step(setting: Any) -> bool:
+    return isinstance(setting, Step) or (isinstance(setting, tuple) and any(map(_has_step, setting)))
+
+
+def fixed(expression: Expression, t: int) -> Expression:
+    """The expression as it reads at step t, for use where there are no steps."""
+    if isinstance(expression, OverSteps):
+        return expression
+    if isinstance(expression, Reference):
+        return expression if expression.shift is None else Reference(expression.quantity, None, t + expression.shift)
+    held = [o for o in expression.operands if not (isinstance(o, During) and t not in o.steps)]
+    operands = tuple(fixed(operand, t) for operand in held)
+    if isinstance(expression, During):
+        return operands[0]
+    if len(held) < len(expression.operands):
+        return total(list(operands))
+    if isinstance(expression, Apply):
+        settings = {name: _fixed_setting(part, t) for name, part in expression.settings.items()}
+        return Apply(expression.operation, operands, settings, expression.shape)
+    return expression
+
+
+def _fixed_setting(setting: Any, t: int) -> Any:
+    if isinstance(setting, Step):
+        return setting.at(t)
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        return tuple(_fixed_setting(part, t) for part in setting)
+    return setting
+
+
+def total(terms: list[Expression]) -> Expression:
+    """The sum of terms."""
+    if len(terms) == 1:
+        return terms[0]
+    return Apply(elementwise.add, tuple(terms), {}, np.broadcast_shapes(*(term.shape for term in terms)))
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+def places(expression: Expression, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Expression]]:
+    """Every part of an expression with the way to it, outermost first."""
+    yield path, expression
+    for i, operand in enumerate(expression.operands):
+        yield from places(operand, (*path, i))
+
+
+def at(expression: Expression, path: tuple[int, ...]) -> Expression:
+    """The part in a place."""
+    for i in path:
+        expression = expression.operands[i]
+    return expression
+
+
+def put(expression: Expression, path: tuple[int, ...], new: Expression) -> Expression:
+    """The expression with another part in one place."""
+    if not path:
+        return new
+    operands = list(expression.operands)
+    operands[path[0]] = put(operands[path[0]], path[1:], new)
+    return expression.with_operands(tuple(operands))

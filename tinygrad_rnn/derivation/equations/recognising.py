@@ -1,0 +1,328 @@
+"""Formulas that a person knows by name: softmax, a one-hot target, gates side by side, an outer product."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions, shape
+from ...compiler.graph.simplify import part_of_axis
+from .arithmetic import product, repeated
+from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply
+from .parts import total
+from .quantities import Equation, Quantity
+
+Rule = Callable[[Apply], "Expression | None"]
+
+
+def one_hot(classes: Any, size: int) -> Any:
+    """The one-hot rows of classes: zeros with a 1 in the place of each."""
+    return np.eye(size)[classes]
+
+
+def meaning(expression: Expression) -> Expression:
+    """The definition of a quantity, if it is the same at all steps; anything else itself."""
+    if isinstance(expression, Reference) and len(expression.quantity.equations) == 1:
+        found: Expression = expression.quantity.equations[0].expression
+        if expression.shift is not None:
+            return found.shifted(expression.shift)
+        return found if expression.at is None else expression
+    return expression
+
+
+def _is(expression: Expression, operation: Any) -> TypeGuard[Apply]:
+    return isinstance(expression, Apply) and expression.operation is operation
+
+
+# --- softmax ---------------------------------------------------------------------------------------------------------
+
+
+def _softmax(whole: Apply) -> Expression | None:
+    """``exp(log_softmax(z))``, and ``exp(z - logsumexp(z))``."""
+    inner = whole.operands[0]
+    logs = meaning(inner)
+    if _is(logs, log_probabilities.log_softmax_of):
+        return _probabilities(logs.operands[0], logs.settings.get("axis"))
+    if not _is(inner, elementwise.subtract):
+        return None
+    z, u = inner.operands
+    while isinstance(u, Apply) and u.operation in (shape.expand_dims, shape.reshape):
+        u = u.operands[0]
+    u = meaning(u)
+    if _is(u, log_probabilities.log_sum_exp) and u.operands[0] == z:
+        return _probabilities(z, u.settings.get("axis"))
+    return None
+
+
+def _shares(whole: Apply) -> Expression | None:
+    """The softmax by which logsumexp's rule distributes a cotangent."""
+    return _probabilities(whole.operands[0], whole.settings.get("axis"))
+
+
+def _probabilities(z: Expression, axis: Any) -> Expression | None:
+    """softmax(z) over the last axis, by its name if it has one."""
+    if axis not in (-1, z.ndim - 1):
+        return None
+    softmax = z.quantity.softmax if isinstance(z, Reference) else None
+    if isinstance(z, Reference) and softmax is not None:
+        return Reference(softmax, z.shift, z.at)
+    return Apply(log_probabilities.softmax_of, (z,), {"axis": -1}, z.shape)
+
+
+def name_softmaxes(quantities: list[Quantity]) -> None:
+    """Add a line p = softmax(z) beside each logsumexp(z) and log_softmax(z), whose derivatives contain it."""
+    for quantity in list(quantities):
+        for equation in quantity.equations:
+            whole = equation.expression
+            if not (_is(whole, log_probabilities.log_sum_exp) or _is(whole, log_probabilities.log_softmax_of)):
+                continue
+            z, axis = whole.operands[0], whole.settings.get("axis")
+            if axis not in (-1, z.ndim - 1) or not isinstance(z, Reference) or z.shift not in (0, None):
+                continue
+            if z.quantity.softmax is None:
+                _add_softmax(z.quantity, quantities)
+
+
+def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
+    own = Reference(z, 0 if z.steps else None)
+    softmax = Apply(log_probabilities.softmax_of, (own,), {"axis": -1}, z.shape)
+    p = Quantity(z.shape, z.layer, loop=z.loop, hint="p")
+    p.equations = [Equation(z.steps, softmax)]
+    p.values = {t: log_probabilities.softmax_of.forward(value, -1) for t, value in z.values.items()}
+    p.order = {t: order + 0.125 for t, order in z.order.items()}
+    z.softmax = p
+    quantities.insert(quantities.index(z) + 1, p)
+
+
+# --- functions written out --------------------------------------------------------------------------------------------
+
+
+def name_functions(quantities: list[Quantity]) -> None:
+    """Call functions that are written out by their names: ``1 / (1 + exp(-a))`` is σ(a)."""
+    for quantity in quantities:
+        for equation in quantity.equations:
+            for written_out in (_logistic, _soft_rectifier, _normalised):
+                found = written_out(equation.expression)
+                if found is not None and found.shape == quantity.shape:
+                    equation.expression = found
+
+
+def _logistic(whole: Expression) -> Expression | None:
+    """The function σ, if this is it: ``1 / (1 + exp(-a))``."""
+    if not _is(whole, elementwise.divide) or whole.operands[0] != Number(1):
+        return None
+    power = _exponent(meaning(whole.operands[1]))
+    power = None if power is None else meaning(power)
+    is_negative = power is not None and _is(power, elementwise.negative)
+    return apply(activations.logistic, power.operands[0]) if power is not None and is_negative else None
+
+
+def _soft_rectifier(whole: Expression) -> Expression | None:
+    """The function softplus, if this is it: ``log(1 + exp(a))``."""
+    if not isinstance(whole, Apply) or whole.operation not in (elementwise.log, elementwise.log1p):
+        return None
+    inner = meaning(whole.operands[0])
+    if whole.operation is elementwise.log1p:
+        power = inner.operands[0] if _is(inner, elementwise.exp) else None
+    else:
+        power = _exponent(inner)
+    return None if power is None else apply(activations.soft_rectifier, power)
+
+
+def _exponent(whole: Expression) -> Expression | None:
+    """The exponent x of ``1 + exp(x)``."""
+    for one, other in (whole.operands, whole.operands[::-1]) if _is(whole, elementwise.add) else ():
+        inner = meaning(other)
+        if one == Number(1) and _is(inner, elementwise.exp):
+            return inner.operands[0]
+    return None
+
+
+def _normalised(whole: Expression) -> Expression | None:
+    """The softmax, if this is it: ``exp(z) / sum(exp(z))`` along an axis."""
+    if not _is(whole, elementwise.divide):
+        return None
+    above, below = meaning(whole.operands[0]), whole.operands[1]
+    while isinstance(below, Apply) and below.operation in (shape.expand_dims, shape.reshape):
+        below = meaning(below.operands[0])
+    below = meaning(below)
+    if not _is(above, elementwise.exp) or not _is(below, reductions.sum) or meaning(below.operands[0]) != above:
+        return None
+    axis = below.settings.get("axis")
+    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+    if not isinstance(axis, int) or (axis % whole.ndim and not below.settings.get("keepdims")):
+        return None
+    return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": axis}, whole.shape)
+
+
+def _sum_of_one_hot(whole: Apply) -> Expression | None:
+    """A sum along a one-hot row, which adds up to 1: only the factors that are constant along the row remain."""
+    inner, axis = whole.operands[0], whole.settings.get("axis")
+    if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)):
+        return None
+    if _is(inner, elementwise.divide) and isinstance(inner.operands[1], Number):
+        above = Apply(whole.operation, (inner.operands[0],), whole.settings, whole.shape)
+        return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
+    factors = inner.operands if _is(inner, elementwise.multiply) else (inner,)
+    others = [f for f in factors if not _is(f, one_hot)]
+    if len(others) != len(factors) - 1 or any(f.shape[-1:] not in ((), (1,)) for f in others):
+        return None
+    rest = product(others) if others else Number(1.0)
+    if math.prod(rest.shape) != math.prod(whole.shape):
+        return repeated(rest, whole.shape) if not rest.shape else None
+    return Apply(shape.reshape, (rest,), {"shape": whole.shape}, whole.shape)
+
+
+def _chosen(whole: Apply) -> Expression | None:
+    """A cotangent in the place of each row's class, written as the one-hot target times it."""
+    index = whole.settings["indices"][0]
+    piece, *places = whole.operands
+    if type(index) is int and len(whole.settings["indices"]) == len(whole.shape) == 1 and isinstance(piece, Number):
+        target = Apply(one_hot, (Number(index % whole.shape[0]),), {"size": whole.shape[0]}, whole.shape)
+        return Apply(elementwise.multiply, (piece, target), {}, whole.shape)
+    index = (index,) if isinstance(index, Operand) else index
+    if len(whole.settings["indices"]) > 1 or not isinstance(index, tuple) or len(index) != len(whole.shape):
+        return None
+    *rows, last = index
+    if not isinstance(last, Operand) or not all(map(_counts_up, rows, range(len(rows)), [places] * len(rows))):
+        return None
+    classes = places[last.number - 1]
+    if classes.shape != piece.shape or piece.shape != whole.shape[:-1]:
+        return None
+    target = Apply(one_hot, (classes,), {"size": whole.shape[-1]}, whole.shape)
+    spread = Apply(shape.expand_dims, (piece,), {"axis": -1}, (*piece.shape, 1))
+    return Apply(elementwise.multiply, (spread, target), {}, whole.shape)
+
+
+def _counts_up(place: Any, axis: int, places: list[Expression]) -> bool:
+    """Return True for an index that selects every row of an axis in order."""
+    if not isinstance(place, Operand):
+        return False
+    array = places[place.number - 1]
+    if not isinstance(array, Constant):
+        return False
+    grid = np.squeeze(array.array)
+    n = grid.size
+    ahead = array.shape.index(n) if n in array.shape else -1
+    return grid.ndim <= 1 and np.array_equal(np.ravel(grid), np.arange(n)) and (n == 1 or ahead == axis)
+
+
+# --- choices ---------------------------------------------------------------------------------------------------------
+
+
+def _where_numbers(whole: Apply) -> Expression | None:
+    """``(x > y) | (x != x)``, with which a rule follows NaNs: x > y."""
+    condition, other = whole.operands
+    if isinstance(other, Apply) and other.name == "not_equal" and other.operands[0] == other.operands[1]:
+        return condition
+    return None
+
+
+# --- parts side by side ----------------------------------------------------------------------------------------------
+
+
+def _side_by_side(whole: Apply) -> Expression | None:
+    """A sum of pieces, each in its place among zeros, that leave no gap: a concatenation."""
+    pieces: dict[int, list[tuple[int, int, Expression]]] = {}
+    rest = []
+    for term in whole.operands:
+        place = _place(term)
+        if place is None:
+            rest.append(term)
+        else:
+            pieces.setdefault(place[0], []).append((place[1], place[2], term))
+    for axis, found in pieces.items():
+        merged = _merged(found)
+        starts = [0, *(stop for _, stop, _ in merged)]
+        if len(merged) > 1 and [start for start, _, _ in merged] == starts[:-1] and starts[-1] == whole.shape[axis]:
+            side = axis - len(whole.shape)
+            settings = {"axis": side, "starts": tuple(starts)}
+            joined = Apply(shape.joined, tuple(piece for _, _, piece in merged), settings, whole.shape)
+            others = [t for other, parts in pieces.items() if other != axis for _, _, t in parts]
+            return total([joined, *others, *rest])
+    return None
+
+
+def _place(term: Expression) -> tuple[int, int, int] | None:
+    sign = term.operands[0] if _is(term, elementwise.negative) else term
+    if not isinstance(sign, Apply) or sign.operation is not indexing.assemble or len(sign.settings["indices"]) > 1:
+        return None
+    index = sign.settings["indices"][0]
+    return None if len(sign.operands) > 1 or not _is_plain(index) else part_of_axis(index, sign.shape)
+
+
+def _is_plain(index: Any) -> bool:
+    parts = index if isinstance(index, tuple) and not isinstance(index, Operand) else (index,)
+    return all(isinstance(part, slice) or part is Ellipsis for part in parts)
+
+
+def _merged(found: list[tuple[int, int, Expression]]) -> list[tuple[int, int, Expression]]:
+    """The pieces in the order of their places; pieces of the same place are added."""
+    by_place: dict[tuple[int, int], list[Expression]] = {}
+    for start, stop, term in found:
+        piece = term.operands[0]
+        if _is(term, elementwise.negative):
+            piece = Apply(elementwise.negative, (piece.operands[0],), {}, piece.operands[0].shape)
+        by_place.setdefault((start, stop), []).append(piece)
+    return [(start, stop, total(terms)) for (start, stop), terms in sorted(by_place.items())]
+
+
+def _rows_one_by_one(whole: Apply) -> Expression | None:
+    """A sum of rows, each in its place: a stack of them."""
+    rows: dict[int, Expression] = {}
+    for term in whole.operands:
+        if not isinstance(term, Apply) or term.operation is not indexing.assemble:
+            return None
+        index = term.settings["indices"]
+        if len(index) > 1 or not isinstance(index[0], int) or len(term.operands) > 1 or index[0] % len_of(term) in rows:
+            return None
+        rows[index[0] % len_of(term)] = term.operands[0]
+    if sorted(rows) != list(range(whole.shape[0])) or any(row.shape != whole.shape[1:] for row in rows.values()):
+        return None
+    return Apply(shape.stacked, tuple(rows[k] for k in sorted(rows)), {"axis": 0}, whole.shape)
+
+
+def len_of(term: Expression) -> int:
+    """The length of the first axis."""
+    return term.shape[0]
+
+
+# --- outer products --------------------------------------------------------------------------------------------------
+
+
+def _outer(whole: Apply) -> Expression | None:
+    """A column times a row."""
+    if len(whole.operands) != 2 or len(whole.shape) != 2:
+        return None
+    column, row = whole.operands
+    a, b = _expanded(column, -1), _expanded(row, -2)
+    if a is None and row.ndim == 2:
+        a, b = _expanded(row, -1), _expanded(column, -2)
+        column, row = row, column
+    if a is not None and b is None and row.ndim == 1:
+        b = row
+    if a is None or b is None or a.ndim != 1 or b.ndim != 1:
+        return None
+    return Apply(np.outer, (a, b), {}, whole.shape)
+
+
+def _expanded(expression: Expression, axis: int) -> Expression | None:
+    if not (isinstance(expression, Apply) and expression.operation is shape.expand_dims):
+        return None
+    same_axis = expression.settings["axis"] % expression.ndim == axis % expression.ndim
+    return expression.operands[0] if same_axis else None
+
+
+RECOGNISED: dict[object, tuple[Rule, ...]] = {
+    elementwise.exp: (_softmax,),
+    np.bitwise_or: (_where_numbers,),
+    np.logical_or: (_where_numbers,),
+    log_probabilities.shares: (_shares,),
+    reductions.sum: (_sum_of_one_hot,),
+    indexing.assemble: (_chosen,),
+    elementwise.add: (_side_by_side, _rows_one_by_one),
+    elementwise.multiply: (_outer,),
+}

@@ -1,0 +1,134 @@
+"""Data: the arrays besides the parameters from which a loss is computed, and their rows that steps read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.rules import indexing
+from ...autodiff.rules.shape import broadcast_to
+from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step
+from ..equations.parts import row
+from .items import Item
+
+
+class Sequences:
+    """The arrays by name, and the search for the array in which a value is a row.
+
+    Args:
+        given: the arrays that the loss was called with, by name.
+        taken: names that no array may have.
+
+    Attributes:
+        arrays: all arrays to which expressions refer by name.
+    """
+
+    def __init__(self, given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
+        self.taken = {*given, *taken}
+        self.given = {name: np.asarray(array) for name, array in given.items()}
+        self.arrays: dict[str, np.ndarray] = {}
+        self._single: dict[int, Expression] = {}
+        self._found: dict[Any, Expression] = {}
+        self._constants: dict[Any, Item] = {}
+
+    def constant(self, array: np.ndarray) -> Item:
+        """The Item of an array; equal arrays share one."""
+        key = (array.shape, array.dtype.str, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = Item(None, (), {}, array, -1)
+        return self._constants[key]
+
+    def single(self, item: Item) -> Expression:
+        """An array that has no steps."""
+        if id(item) not in self._single:
+            self._single[id(item)] = self._as_single(item)
+        return self._single[id(item)]
+
+    def _as_single(self, item: Item) -> Expression:
+        value = np.asarray(item.value)
+        if item.data is not None:
+            return self._named(item.data, value)
+        for name, array in self.given.items():
+            if array.shape == value.shape and np.array_equal(array, value):
+                return self._named(name, array)
+        if value.ndim == 0:
+            return Number(value.item())
+        if value.dtype.kind in "iu" and not item.labels and np.array_equal(np.ravel(value), np.arange(value.size)):
+            return Constant(value)  # the places along an axis
+        if item.data is None and not value.any() and value.dtype.kind == "f":
+            return Apply(broadcast_to, (Number(0.0),), {"shape": value.shape}, value.shape)
+        label = next((f"{label.name}{label.step if label.step is not None else ''}" for label in item.labels), None)
+        return self._named(self._free(label or "k"), value)
+
+    def rows(self, column: Sequence[Any], steps: Sequence[int]) -> list[Expression]:
+        """Arrays that differ from step to step."""
+        values = [np.asarray(item.value) for item in column]
+        key = tuple((t, id(item)) for t, item in zip(steps, column))
+        if key not in self._found:
+            place = self._row_of_given(values, steps) or self._own_rows(column, values, steps)
+            if place is None:
+                return [self.single(item) for item in column]
+            self._found[key] = place
+        return [self._found[key]] * len(column)
+
+    def is_at_hand(self, places: Sequence[int], steps: Sequence[int]) -> bool:
+        """Return True if whole numbers, one for each step, are a sequence that the loss was given."""
+        first = min(steps)
+        if max(steps) - first >= len(steps):
+            return False
+        ordered = [place for _, place in sorted(zip(steps, places))]
+        return any(a.dtype.kind in "iu" and a.ndim == 1 and a.tolist() == ordered for a in self.given.values())
+
+    def _row_of_given(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
+        """The rows of an array that the loss was given, if the values are such rows."""
+        first, last = values[0], values[-1]
+        for name, array in self.given.items():
+            for axis in range(min(array.ndim, 2)):
+                along = np.moveaxis(array, axis, 0)
+                if along.shape[1:] != first.shape:
+                    continue
+                for offset in _offsets(along, first, steps[0]):
+                    places = [t + offset for t in steps]
+                    if not 0 <= min(places) <= max(places) < len(along) or not np.array_equal(along[places[-1]], last):
+                        continue
+                    if all(np.array_equal(along[k], value) for k, value in zip(places, values)):
+                        return _row(self._named(name, array), axis, Step(offset))
+        return None
+
+    def _own_rows(self, column: Sequence[Any], values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
+        """The rows of an array made of them."""
+        if len({value.shape for value in values}) > 1:
+            return None
+        low, high = min(steps), max(steps)
+        array = np.zeros((high - low + 1, *values[0].shape), values[0].dtype)
+        for t, value in zip(steps, values):
+            array[t - low] = value
+        name = next((f"{label.name}s" for item in column for label in item.labels), "ks")
+        return row(self._named(self._free(name), array), Step(-low))
+
+    def _free(self, name: str) -> str:
+        number = 2
+        free = name
+        while free in self.arrays or free in self.taken:
+            free, number = f"{name}_{number}", number + 1
+        return free
+
+    def _named(self, name: str, array: np.ndarray) -> Data:
+        self.arrays[name] = array
+        return Data(name, array.shape, array.dtype)
+
+
+def _offsets(along: np.ndarray, first: np.ndarray, step: int) -> list[int]:
+    """The possible offsets of a row from the step, the usual ones first."""
+    usual = [-1, 0, 1, -2]
+    found = [k - step for k in range(len(along)) if np.array_equal(along[k], first)]
+    return sorted(found, key=lambda offset: usual.index(offset) if offset in usual else 10 + abs(offset))
+
+
+def _row(data: Data, axis: int, place: Step) -> Expression:
+    if axis == 0:
+        return row(data, place)
+    index = (*[slice(None)] * axis, place)
+    return Apply(indexing.getitem, (data,), {"index": index}, (*data.shape[:axis], *data.shape[axis + 1 :]))

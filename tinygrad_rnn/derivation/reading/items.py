@@ -1,0 +1,194 @@
+"""Items: a recorded graph without the operations that nobody would write down.
+
+Items stand between the recording and the derivation: operations that change nothing are removed, a part of a stack *is*
+the value that was put in, and a value through which no gradient flows knows its origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.graph import ancestors, by_serial
+from ...autodiff.rules import elementwise, indexing, shape
+from ...autodiff.scope import NOWHERE, Label, Scope
+from ...autodiff.tensor import Tensor
+from ...compiler.graph.trace import stop_gradient
+
+
+class Item:
+    """A value of the graph.
+
+    Attributes:
+        op: the operation that made it; None for a leaf.
+        inputs: the inputs: Items, and arguments that aren't arrays.
+        keywords: the keywords of the operation.
+        value: the recorded value.
+        scope: the scope in which it was made.
+        labels: its names in the model.
+        order: its place in the order of recording.
+        parameter: the name of the parameter that it is, if any.
+        data: the name of the array that it is, if the loss was given it.
+        step: the time step to which it belongs; None outside of steps.
+        loop: the number of the loop over time to which the step belongs.
+    """
+
+    __slots__ = ("data", "inputs", "keywords", "labels", "loop", "op", "order", "parameter", "scope", "step", "value")
+
+    def __init__(self, op: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], value: Any, order: float) -> None:
+        self.op = op
+        self.inputs = inputs
+        self.keywords = keywords
+        self.value = value
+        self.order = order
+        self.scope: Scope = NOWHERE
+        self.labels: tuple[Label, ...] = ()
+        self.parameter: str | None = None
+        self.data: str | None = None
+        self.step: int | None = None
+        self.loop: Any = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of its value; () for several results."""
+        return () if isinstance(self.value, tuple) else np.shape(self.value)
+
+    def __repr__(self) -> str:
+        return f"<item {self.op.name if self.op else self.parameter or self.data or 'constant'} {self.step}>"
+
+
+class _Cleaning:
+    def __init__(self, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str]) -> None:
+        self.parameters = parameters
+        self.data = data
+        self.items: list[Item] = []
+        self._of_node: dict[Any, Item] = {}
+        self._constants: dict[Any, Item] = {}
+        self._by_array: dict[int, Item] = {}
+
+    def add(self, node: Any) -> Item:
+        """The Item of a node whose inputs have theirs already."""
+        if node in self._of_node:
+            return self._of_node[node]
+        if node.is_leaf:
+            item = self._leaf(node)
+        else:
+            inputs = tuple(self._input(given, array) for given, array in zip(node.inputs, node._arrays))
+            item = self._shorter(node, inputs) or self._operation(node, inputs)
+        self._of_node[node] = item
+        for label in node.labels:
+            if label not in item.labels:
+                item.labels = (*item.labels, label)
+        return item
+
+    def _leaf(self, node: Any) -> Item:
+        source = self._by_array.get(id(node._data))
+        if source is not None and not node.requires_grad:  # detached: the same array outside of the graph
+            item = Item(stop_gradient, (source,), {}, node._data, source.order + 0.25)
+            item.scope, item.step = source.scope, source.step
+            self.items.append(item)
+            return item
+        item = Item(None, (), {}, node._data, node.serial)
+        item.scope = node.scope
+        item.parameter, item.data = self.parameters.get(node), self.data.get(node)
+        return item
+
+    def _operation(self, node: Any, inputs: tuple[Any, ...]) -> Item:
+        item = Item(node.op, inputs, dict(node._keywords), node._data, node.serial)
+        item.scope = node.scope
+        self.items.append(item)
+        if not isinstance(node._data, tuple):
+            self._by_array[id(node._data)] = item
+        return item
+
+    def _input(self, given: Any, array: Any) -> Any:
+        if isinstance(given, Tensor):
+            return self.add(given)
+        if not isinstance(array, (np.ndarray, np.generic)):
+            return array
+        if np.ndim(array) == 0 and array.dtype.kind == "f":
+            return array.item()
+        return self.constant(array)
+
+    def constant(self, array: Any) -> Item:
+        """The Item of an array that is no Tensor; equal arrays share one."""
+        array = np.asarray(array)
+        key = (array.shape, array.dtype.str, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = Item(None, (), {}, array, -1)
+        return self._constants[key]
+
+    def _shorter(self, node: Any, inputs: tuple[Any, ...]) -> Item | None:
+        """The existing Item that this value is equal to."""
+        first = inputs[0]
+        if node.op in (shape.copy, elementwise.positive):
+            return first if isinstance(first, Item) else None
+        if node.op in (shape.reshape, shape.broadcast_to, shape.cast, shape.squeeze) and isinstance(first, Item):
+            same = first.shape == node.shape and np.asarray(first.value).dtype == node.dtype
+            return first if same else None
+        if node.op is elementwise.add and len(inputs) == 2:
+            for number, other in (inputs, inputs[::-1]):
+                if isinstance(number, (int, float)) and number == 0 and isinstance(other, Item):
+                    return other
+        if node.op is indexing.getitem:
+            return self._taken(first, inputs[1])
+        return None
+
+    def _taken(self, whole: Any, index: Any) -> Item | None:
+        """The stacked array that an index selects, or the whole of an array; else None."""
+        if isinstance(whole, Item) and takes_all(index, whole.shape):
+            return whole
+        if not (isinstance(whole, Item) and whole.op is shape.stacked and whole.keywords.get("axis", 0) == 0):
+            return None
+        if isinstance(index, (int, np.integer)):
+            found = whole.inputs[int(index)]
+            return found if isinstance(found, Item) else None
+        if isinstance(index, slice) and len(whole.inputs[index]) > 1:
+            return self._stack(whole, whole.inputs[index], np.asarray(whole.value)[index])
+        return None
+
+    def _stack(self, whole: Item, inputs: tuple[Any, ...], value: np.ndarray) -> Item:
+        """A stack of some of the arrays that were stacked."""
+        item = Item(whole.op, inputs, dict(whole.keywords), value, whole.order + 0.5)
+        item.scope = whole.scope
+        self.items.append(item)
+        return item
+
+
+def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
+    """Return True for an index that selects the whole array."""
+    index = index if isinstance(index, tuple) else (index,)
+    if not all(isinstance(part, slice) or part is Ellipsis for part in index) or index.count(Ellipsis) > 1:
+        return False
+    at = index.index(Ellipsis) if Ellipsis in index else len(index)
+    after = index[at + 1 :]
+    sizes = (*shape[:at], *shape[len(shape) - len(after) :])
+    return all(part.indices(n) == (0, n, 1) for part, n in zip((*index[:at], *after), sizes))
+
+
+def cleaned(loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str]) -> tuple[Item, list[Item]]:
+    """The graph of a recorded loss as Items.
+
+    Args:
+        loss: the root.
+        parameters: the leaves by which the loss is differentiated, by name.
+        data: other leaves with a name.
+
+    Returns:
+        The Item of the loss, and all Items of operations that lead to it, in the order of recording.
+    """
+    cleaning = _Cleaning(parameters, data)
+    for node in sorted(ancestors([loss]), key=by_serial):
+        cleaning.add(node)
+    root = cleaning.add(loss)
+    return root, _needed(root, cleaning.items)
+
+
+def _needed(root: Item, items: list[Item]) -> list[Item]:
+    found = {id(root)}
+    for item in sorted(items, key=lambda item: item.order, reverse=True):
+        if id(item) in found:
+            found.update(id(given) for given in item.inputs if isinstance(given, Item))
+    return sorted((item for item in items if id(item) in found), key=lambda item: item.order)

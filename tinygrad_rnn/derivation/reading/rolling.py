@@ -1,0 +1,373 @@
+"""Rolling: from the values of all steps to quantities, and equations that hold at many steps.
+
+Values with the same role at different steps become one quantity. Its equation at step t refers to other quantities by
+their distance: ``h`` at t - 1. If the steps don't agree, there are several equations, each with the steps at which it
+holds; so the equations always say exactly what was recorded, however values are grouped. Where the first step reads a
+given value and later steps read the state, the given value becomes the state at step 0.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.rules import indexing, shape
+from ...autodiff.scope import Label
+from ..equations.expressions import (
+    Apply,
+    Expression,
+    Number,
+    Operand,
+    Parameter,
+    Reference,
+    Stack,
+    Steps,
+    setting_key,
+)
+from ..equations.parts import parts
+from ..equations.quantities import Equation, Quantity
+from ..running.evaluate import Running, compiled
+from .data import Sequences
+from .items import Item
+from .settings import are_alike, common_settings, from_step, is_setting, setting_names
+
+# An input of a value, seen from its step: an Expression, or (quantity, step), which will become a reference.
+Place = tuple[Quantity, int | None]
+
+
+class Rolling:
+    """Quantities of a graph.
+
+    Args:
+        items: the operations, in the order of recording, with their steps.
+        given: arrays that the loss was given, by name; a sequence that equals one of them gets its name.
+        taken: names that no array may have.
+
+    Attributes:
+        quantities: the quantities, in the order of recording.
+        data: the arrays by name.
+    """
+
+    def __init__(self, items: Sequence[Item], given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
+        self.sequences = Sequences(given, taken)
+        self.of: dict[int, Place] = {}
+        self._parts = {id(item): _operands(item, self.sequences.constant) for item in items}
+        self._begun: dict[Place, Any] = {}
+        self._first_read: dict[Place, float] = {}
+        groups = [(self._quantity(group), group) for group in self._grouped(items)]
+        self.quantities = [quantity for quantity, _ in groups]
+        for quantity, group in groups:
+            for item in group:
+                self.of[id(item)] = (quantity, item.step)
+        for quantity, group in groups:
+            quantity.equations += self._equations(quantity, group)
+        while self._extend():
+            pass
+
+    @property
+    def data(self) -> dict[str, np.ndarray]:
+        """The arrays to which expressions refer by name."""
+        return self.sequences.arrays
+
+    def _quantity(self, group: list[Item]) -> Quantity:
+        labels = tuple(dict.fromkeys(label._replace(step=None) for item in group for label in _own_labels(item)))
+        quantity = Quantity(group[0].shape, group[0].scope.layer, labels, loop=group[0].loop)
+        for item in group:
+            quantity.values[item.step] = item.value
+            quantity.order[item.step] = item.order
+        return quantity
+
+    # --- equations -----------------------------------------------------------------------------------------------
+
+    def _equations(self, quantity: Quantity, group: list[Item]) -> list[Equation]:
+        operands_of, settings_of = zip(*(self._parts[id(item)] for item in group))
+        if group[0].step is None:
+            once = [self._once(given) for given in operands_of[0]]
+            return [Equation((), self._apply(group[0], once, settings_of[0]))]
+        if group[0].op is indexing.getitem:
+            operands_of, settings_of = self._places_as_data(group, operands_of, settings_of)
+        rows = self._rows(group, operands_of)
+        settings_of = common_settings(settings_of, [item.step or 0 for item in group])
+        common = all(settings is settings_of[0] for settings in settings_of)
+        found: dict[Any, tuple[list[int], Item, Any, dict[str, Any]]] = {}
+        for item, operands, settings in zip(group, rows, settings_of):
+            key = (operands, None if common else setting_key(settings), id(item.op) if item.op.is_single else None)
+            found.setdefault(key, ([], item, operands, settings))[0].append(item.step or 0)
+        return [Equation(tuple(sorted(steps)), self._apply(item, list(o), s)) for steps, item, o, s in found.values()]
+
+    def _places_as_data(
+        self, group: list[Item], operands_of: Sequence[list[Any]], settings_of: Sequence[dict[str, Any]]
+    ) -> tuple[Sequence[list[Any]], Sequence[dict[str, Any]]]:
+        """The operands and settings; places that differ from step to step (``E[word]``, ``p_t[k_t]``) become data."""
+        indices = [settings["index"] for settings in settings_of]
+        whole = [index if type(index) is tuple else (index,) for index in indices]
+        if len(set(map(len, whole))) > 1:
+            return operands_of, settings_of
+        steps, given, columns = [item.step or 0 for item in group], list(map(list, operands_of)), []
+        for places in zip(*whole):
+            if self._is_data(places, steps, given, len(whole[0]) == 1):
+                for operands, place in zip(given, places):
+                    operands.append(Item(None, (), {}, np.asarray(place), -1))
+                columns.append(tuple(Operand(len(operands) - 1) for operands in given))
+            else:
+                columns.append(places)
+        new = [place if type(index) is tuple else place[0] for index, place in zip(indices, zip(*columns))]
+        return given, [{**settings, "index": index} for settings, index in zip(settings_of, new)]
+
+    def _is_data(self, places: Sequence[Any], steps: list[int], given: Sequence[list[Any]], is_all: bool) -> bool:
+        """Return True for places that don't follow from the step, or are all data, for a value at its step."""
+        if len(places) < 2 or not all(type(place) is int for place in places):
+            return False
+        of_steps = all(isinstance(operands[0], Item) and operands[0].step is not None for operands in given)
+        if is_all and of_steps and self.sequences.is_at_hand(list(places), steps):
+            return True
+        by_step = ([{"index": from_step(k, t, sign)} for k, t in zip(places, steps)] for sign in (1, -1))
+        return len(set(places)) > 1 and not any(map(are_alike, by_step))
+
+    def _rows(self, group: list[Item], operands_of: Sequence[list[Any]]) -> list[tuple[Expression, ...]]:
+        """The operands of each Item; sums may have more terms at some steps than at others."""
+        found: dict[int, tuple[Expression, ...]] = {}
+        for count in sorted({len(operands) for operands in operands_of}):
+            alike = [(item, operands) for item, operands in zip(group, operands_of) if len(operands) == count]
+            items = [item for item, _ in alike]
+            columns = [self._column(column, items) for column in zip(*(operands for _, operands in alike))]
+            found |= dict(zip(map(id, items), zip(*columns) if columns else [()] * len(items)))
+        return [found[id(item)] for item in group]
+
+    def _apply(self, item: Item, operands: list[Expression], settings: dict[str, Any]) -> Expression:
+        if item.op is shape.stacked and settings.get("axis", 0) == 0:
+            run = _as_run(operands)
+            if run is not None:
+                return Stack(run[1], Reference(run[0], 0))
+        return Apply(item.op, tuple(operands), settings, item.shape)
+
+    def _once(self, given: Any) -> Expression:
+        """An operand of a value without steps."""
+        if isinstance(given, Item) and id(given) in self.of:
+            quantity, step = self.of[id(given)]
+            return Reference(quantity, None, step)
+        return self._leaf(given)
+
+    def _leaf(self, given: Any) -> Expression:
+        if not isinstance(given, Item):
+            return Number(given)
+        if given.parameter is not None:
+            return Parameter(given.parameter, given.shape)
+        return self.sequences.single(given)
+
+    def _column(self, column: tuple[Any, ...], group: list[Item]) -> list[Expression]:
+        """The operands in one place of an operation, at each of its steps."""
+        steps = [item.step or 0 for item in group]
+        places = [self.of.get(id(given)) if isinstance(given, Item) else None for given in column]
+        if not any(places):
+            return self._column_of_leaves(column, steps)
+        shifts = Counter(
+            (id(place[0]), place[1] - t) for place, t in zip(places, steps) if place and place[1] is not None
+        )
+        fixed = Counter((id(place[0]), place[1]) for place in places if place)
+        common, times = shifts.most_common(1)[0] if shifts else (None, 0)
+        same_loop = any(place and place[0].loop == group[0].loop for place in places)
+        if not (times > fixed.most_common(1)[0][1] or (times == fixed.most_common(1)[0][1] and same_loop)):
+            common = None
+        found: list[Expression] = []
+        for given, place, t, item in zip(column, places, steps, group):
+            if common is None:
+                found.append(self._elsewhere(given, place, t, group[0].loop))
+                continue
+            target = next(p[0] for p in places if p and id(p[0]) == common[0])
+            found.append(self._relative(given, place, t, target, common[1]))
+            if (target, t + common[1]) in self._begun:
+                read = self._first_read.get((target, t + common[1]), item.order)
+                self._first_read[target, t + common[1]] = min(read, item.order)
+        return found
+
+    def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
+        """The expression for an operand that differs from that of most steps."""
+        if place is None:
+            return self._leaf(given)
+        if place[1] is not None and place[0].loop == loop:
+            return Reference(place[0], place[1] - t)
+        return Reference(place[0], None, place[1])
+
+    def _relative(self, given: Any, place: Place | None, t: int, target: Quantity, shift: int) -> Expression:
+        """The expression for an operand which in most steps is ``target``, a fixed number of steps away."""
+        if place is not None and place[0] is target and place[1] == t + shift:
+            return Reference(target, shift)
+        value = np.asarray(given.value if isinstance(given, Item) else given)
+        may_begin = value.shape == target.shape and (shift or place is None)
+        if may_begin and self._begins(target, t + shift, given, place, value):
+            return Reference(target, shift)
+        return self._elsewhere(given, place, t, target.loop)
+
+    def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
+        """Return True if a given value is a state before its first step; if so, add an equation for it."""
+        if (target, step) in self._begun:
+            return self._begun[target, step] is given
+        steps = [t for t in target.values if t is not None and (target, t) not in self._begun]
+        if min(steps) <= step <= max(steps) or (place is not None and place[0].loop == target.loop):
+            return False
+        self._begun[target, step] = given
+        target.values[step] = value
+        target.order[step] = -1 if place is None else place[0].order[place[1]] + 0.5
+        start = Reference(place[0], None, place[1]) if place else self._leaf(given)
+        target.equations.append(Equation((step,), start))
+        return True
+
+    def _extend(self) -> bool:
+        """Extend an equation to the first step where its result was not recorded, because all operands are given.
+
+        For an initial state, ``0.9 * h`` is plain arithmetic, which leaves no trace except its value.
+        """
+        for (target, step), given in list(self._begun.items()):
+            start = target.equation_at(step)
+            if (
+                start is None
+                or step is None
+                or not isinstance(given, Item)
+                or given.parameter is not None
+                or id(given) in self.of
+                or not self._takes_step(target.loop, step)
+            ):
+                continue
+            for equation in target.equations:
+                if equation is not start and self._gives(equation.expression, step, target.values[step]):
+                    reads = [r for r in parts(equation.expression) if isinstance(r, Reference)]
+                    order = max((r.quantity.order[r.step(step)] for r in reads), default=-1) + 0.01
+                    if order >= self._first_read.get((target, step), order + 1):
+                        continue  # its operands come later
+                    target.equations.remove(start)
+                    equation.steps = tuple(sorted((*equation.steps, step)))
+                    target.order[step] = order
+                    del self._begun[target, step]
+                    return True
+        return False
+
+    def _takes_step(self, loop: Any, step: int) -> bool:
+        """Return True if a loop has a step of this number: something was recorded in it."""
+        return any(
+            q.loop == loop and step in q.order and (q, step) not in self._begun for q in self.quantities if q.steps
+        )
+
+    def _gives(self, expression: Expression, step: int | None, value: np.ndarray) -> bool:
+        """Return True if an expression has this value at a step, as far as its operands exist."""
+        reads = [part for part in parts(expression) if isinstance(part, Reference)]
+        if not reads or not all(r.step(step) in r.quantity.values for r in reads):
+            return False
+        known = Running({}, self.sequences.arrays)
+        known.values = {r.quantity: r.quantity.values for r in reads}
+        try:
+            found = compiled(expression)(known, step)
+        except (KeyError, IndexError):
+            return False
+        return np.shape(found) == value.shape and np.allclose(found, value, rtol=1e-13, atol=0)
+
+    def _column_of_leaves(self, column: tuple[Any, ...], steps: list[int]) -> list[Expression]:
+        """Parameters, numbers, and data that may differ from step to step."""
+        plain = [not isinstance(given, Item) or given.parameter is not None for given in column]
+        first = column[0]
+        if all(given is first or (plain[0] and given == first) for given in column):
+            return [self._leaf(first)] * len(column)
+        if any(plain):
+            return [self._leaf(given) for given in column]
+        return self.sequences.rows(column, steps)
+
+    def _grouped(self, items: Iterable[Item]) -> list[list[Item]]:
+        """The groups of Items with the same role, one at each step, in the order of their first Items."""
+        kinds: dict[Any, dict[Any, list[Item]]] = {}
+        for item in items:
+            if item.step is None:
+                kinds[id(item)] = {None: [item]}
+                continue
+            settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices", "starts")}
+            labels = tuple((label.role, label.name) for label in _own_labels(item))
+            kind = (item.loop, operation_key(item.op), item.shape, setting_key(settings), labels)
+            kinds.setdefault(kind, {}).setdefault(item.step, []).append(item)
+        groups = [group for by_step in kinds.values() for group in _aligned(by_step)]
+        return sorted(groups, key=lambda group: min(item.order for item in group))
+
+
+def operation_key(op: Any) -> Any:
+    """A key that operations share if they do the same; an operation made for a single node has its name."""
+    return op.name if getattr(op, "is_single", False) else id(op)
+
+
+def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:
+    """The groups of Items of one kind, by their order in the step; by their operands if some are missing."""
+    most = max(map(len, by_step.values()))
+    model = next(items for items in by_step.values() if len(items) == most)
+    groups: list[list[Item]] = [[] for _ in model]
+    for items in by_step.values():
+        places = range(most) if len(items) == most else _places(items, model)
+        for place, item in zip(places, items):
+            groups[place].append(item)
+    return groups
+
+
+def _places(items: list[Item], model: list[Item]) -> list[int]:
+    """The Item of the model step to which each Item corresponds; in their order if nothing else decides."""
+    free = list(range(len(model)))
+    found: dict[int, int] = {}
+    for depth in (4, 3, 2, 1):
+        for k, item in enumerate(items):
+            alike = (place for place in free if _reading(model[place], depth) == _reading(item, depth))
+            place = next(alike, None) if k not in found else None
+            if place is not None:
+                found[k] = place
+                free.remove(place)
+    return [found[k] if k in found else free.pop(0) for k in range(len(items))]
+
+
+def _reading(given: Any, depth: int) -> Any:
+    """The origin of an Item, some operations deep: its numbers, parameters, and the operations of its operands."""
+    if not isinstance(given, Item):
+        return "number", repr(given)
+    if given.op is None:
+        return "leaf", given.parameter
+    return operation_key(given.op), tuple(_reading(a, depth - 1) for a in given.inputs) if depth else ()
+
+
+def _own_labels(item: Item) -> list[Label]:
+    """The labels of a value at its own step; at later ones it may be part of a state with other names."""
+    return [label for label in item.labels if label.step == item.scope.step]
+
+
+def _operands(item: Item, constant: Callable[[np.ndarray], Item]) -> tuple[list[Any], dict[str, Any]]:
+    """The operands of an Item and the settings of its operation; arrays in an index are operands, too."""
+    operands: list[Any] = []
+    settings = dict(item.keywords)
+    names = setting_names(item.op)
+    for position, given in enumerate(item.inputs):
+        if is_setting(item.op, position, given):
+            settings[names[position]] = given
+        else:
+            operands.append(given)
+    if "index" in settings and item.op is not indexing.output:
+        index = _index(settings["index"], operands, constant)
+        settings["index"] = index[0] if type(index) is tuple and len(index) == 1 else index
+    return operands, {name: tuple(part) if isinstance(part, list) else part for name, part in settings.items()}
+
+
+def _index(index: Any, operands: list[Any], constant: Callable[[np.ndarray], Item]) -> Any:
+    """An index, with a place for each array in it."""
+    if isinstance(index, tuple):
+        return tuple(_index(part, operands, constant) for part in index)
+    if isinstance(index, (np.ndarray, list, Item)):
+        array = np.asarray(index.value if isinstance(index, Item) else index)
+        if array.ndim == 0 and array.dtype.kind in "iu":
+            return int(array)
+        operands.append(index if isinstance(index, Item) else constant(array))
+        return Operand(len(operands) - 1)
+    return int(index) if isinstance(index, np.integer) else index
+
+
+def _as_run(operands: Sequence[Expression]) -> tuple[Quantity, Steps] | None:
+    """The quantity and its steps, if the operands are one quantity at several steps."""
+    if not all(isinstance(o, Reference) and o.at is not None for o in operands) or len(operands) < 2:
+        return None
+    references: list[Any] = list(operands)
+    if len({id(o.quantity) for o in references}) > 1:
+        return None
+    return references[0].quantity, tuple(o.at for o in references)

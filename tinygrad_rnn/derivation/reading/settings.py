@@ -1,0 +1,63 @@
+"""Operands and settings of an operation: arguments to compute with, and others that belong to it, such as an axis."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from ...autodiff.rules import indexing
+from ..equations.expressions import Operand, Step, setting_key
+from .items import Item
+
+
+@cache
+def setting_names(op: Any) -> tuple[str, ...]:
+    """The names of an operation's positional arguments."""
+    try:
+        return tuple(inspect.signature(getattr(op, "forward", op)).parameters)
+    except (TypeError, ValueError):  # a ufunc
+        return ()
+
+
+def is_setting(op: Any, position: int, given: Any) -> bool:
+    """Return True for an argument that is a setting of the operation, not an operand."""
+    if op in (indexing.getitem, indexing.output):
+        return position == 1
+    if op is indexing.updated:
+        return position == 2
+    if isinstance(given, Item):
+        return False
+    rules = getattr(op, "vjps", None)
+    return isinstance(rules, (list, tuple)) and 0 < position < len(rules) and rules[position] is None
+
+
+def common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:
+    """The settings of an operation at its steps; numbers that move along with the step are marked as such."""
+    if are_alike(settings):
+        return [settings[0]] * len(settings)
+    for sign in (1, -1):
+        moved = [{name: from_step(part, t, sign) for name, part in s.items()} for s, t in zip(settings, steps)]
+        if are_alike(moved):
+            return [moved[0]] * len(settings)
+    return settings
+
+
+def are_alike(settings: Sequence[dict[str, Any]]) -> bool:
+    """Return True if the settings of several steps are the same."""
+    if not any(settings):
+        return True
+    try:
+        return all(s == settings[0] for s in settings)
+    except ValueError:  # arrays, which have to be compared by their elements
+        return all(setting_key(s) == setting_key(settings[0]) for s in settings)
+
+
+def from_step(setting: Any, t: int, sign: int = 1) -> Any:
+    """The setting with its numbers relative to the step: t + 1 if it was 5 at step 4."""
+    if isinstance(setting, int) and not isinstance(setting, bool):
+        return Step(setting - sign * t, sign)
+    if isinstance(setting, tuple) and not isinstance(setting, Operand):
+        return tuple(from_step(part, t, sign) for part in setting)
+    return setting

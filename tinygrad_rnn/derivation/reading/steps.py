@@ -1,0 +1,229 @@
+"""The step and the loop to which every value belongs.
+
+``unroll`` has recorded the step of each value. A loop that the user wrote in Python has no such record: there, steps
+are found where the same operations repeat.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...autodiff.rules import elementwise
+from ...compiler.graph.trace import stop_gradient
+from .items import Item
+
+LONGEST_STEP = 600  # operations in one step of a plain loop
+
+
+def number_steps(items: Sequence[Item]) -> None:
+    """Set the step and the loop of Items, which are in the order of recording."""
+    _as_labelled(items)
+    plain: list[Item] = []
+    for item in [*items, None]:
+        if item is not None and item.op is stop_gradient:
+            continue
+        if item is not None and item.step is None:
+            plain.append(item)
+        elif plain:
+            _find_loops(plain)
+            plain = []
+    for item in items:
+        if item.op is stop_gradient:
+            (source,) = item.inputs
+            item.step, item.loop = source.step, source.loop
+
+
+def merge_sums(items: Sequence[Item]) -> list[Item]:
+    """Join sums of several terms within a step into one operation: ``x U + h W + b``."""
+    uses = Counter(id(given) for item in items for given in item.inputs)
+    merged: set[int] = set()
+    for item in items:
+        if item.op is not elementwise.add:
+            continue
+        inputs: list[Any] = []
+        for given in item.inputs:
+            if isinstance(given, Item) and uses[id(given)] == 1 and _is_part_of(given, item):
+                inputs += given.inputs
+                merged.add(id(given))
+            else:
+                inputs.append(given)
+        item.inputs = tuple(inputs)
+    return [item for item in items if id(item) not in merged]
+
+
+def _is_part_of(part: Item, whole: Item) -> bool:
+    """Return True if one sum is no more than some terms of another."""
+    same_place = (part.step, part.loop) == (whole.step, whole.loop)
+    return part.op is elementwise.add and same_place and part.shape == whole.shape and not part.labels
+
+
+def _as_labelled(items: Sequence[Item]) -> None:
+    """Take the steps from the scopes. If a layer begins anew, that is another loop."""
+    latest: dict[Any, tuple[int, int, int]] = {}  # layer -> (number of the loop, last step, direction)
+    for item in items:
+        step = item.scope.step
+        if step is None or step < 1:
+            continue
+        layer = item.scope.layer
+        loop, last, direction = latest.get(layer, (0, step, 0))
+        moved = (step > last) - (step < last)
+        if moved and direction and moved != direction:
+            loop, direction, moved = loop + 1, 0, 0
+        latest[layer] = (loop, step, moved or direction)
+        item.step, item.loop = step, ("labelled", layer, loop)
+
+
+# --- loops without labels --------------------------------------------------------------------------------------------
+
+
+def _signature(item: Item) -> Any:
+    """A signature that the values of a plain loop share from step to step."""
+    leaves = [given for given in item.inputs if isinstance(given, Item) and given.op is None]
+    parameters = tuple(leaf.parameter or leaf.data for leaf in leaves if leaf.parameter or leaf.data)
+    op = item.op.name if item.op.is_single else item.op
+    return op, item.shape, parameters, item.scope.layer, tuple(label.name for label in item.labels)
+
+
+class _Loop(NamedTuple):
+    """A stretch in which operations repeat.
+
+    Attributes:
+        first: the position where the first whole step begins.
+        period: the number of operations in a step.
+        steps: the number of whole steps.
+        before: the operations of an incomplete step before the first.
+        after: the operations of an incomplete step after the last.
+    """
+
+    first: int
+    period: int
+    steps: int
+    before: list[int]
+    after: list[int]
+
+
+def _find_loops(items: list[Item]) -> None:
+    """Find where the operations repeat, the longest stretch first, and number the steps."""
+    codes: dict[Any, int] = {}
+    sequence = np.array([codes.setdefault(_signature(item), len(codes)) for item in items])
+    where = {id(item): k for k, item in enumerate(items)}
+    pending = [(0, len(items))]
+    while pending:
+        start, stop = pending.pop()
+        found = _longest_repetition(sequence[start:stop])
+        if found is None:
+            continue
+        begin, period, length = found
+        first, count = _best_phase(items, begin + start, period, length, where)
+        end = first + count * period
+        block = sequence[first : first + period]
+        before = [first - 1 - k for k in _aligned(block[::-1], sequence[start:first][::-1])]
+        after = [end + k for k in _aligned(block, sequence[end:stop])]
+        loop = _Loop(first, period, count, before, after if _reads_any(items, after, first, end, where) else [])
+        for part in _unbroken(items, loop, where):
+            _number(items, part)
+        pending += [(start, min([first, *before])), (max([end - 1, *loop.after]) + 1, stop)]
+
+
+def _reads_any(items: list[Item], places: Iterable[int], first: int, end: int, where: dict[int, int]) -> bool:
+    """Return True if Items read the results of a stretch before them."""
+    return any(first <= where.get(id(source), -1) < end for k in places for source in items[k].inputs)
+
+
+def _unbroken(items: list[Item], loop: _Loop, where: dict[int, int]) -> list[_Loop]:
+    """A loop, split into several: a step that reads nothing of the steps before it begins another loop."""
+    places = [range(loop.first + k * loop.period, loop.first + (k + 1) * loop.period) for k in range(loop.steps)]
+    goes_on = [_reads_any(items, place, loop.first, place[0], where) for place in places]
+    breaks = [k for k in range(1, loop.steps) if not goes_on[k]]
+    if 2 * len(breaks) >= loop.steps - 1:
+        return [loop]
+    bounds = [0, *breaks, loop.steps]
+    found = []
+    for begin, end in itertools.pairwise(bounds):
+        before = loop.before if not begin else []
+        after = loop.after if end == loop.steps else []
+        found.append(_Loop(loop.first + begin * loop.period, loop.period, end - begin, before, after))
+    return found
+
+
+def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
+    """A long stretch in which a pattern repeats: (begin, period, length).
+
+    The longest may be a pattern of several steps; a shorter pattern that covers half as much is the step itself.
+    """
+    found: list[tuple[int, int, int, int]] = []
+    for period in range(1, min(len(sequence) // 2, LONGEST_STEP) + 1):
+        same = np.concatenate([[False], sequence[period:] == sequence[:-period], [False]])
+        edges = np.flatnonzero(same[1:] != same[:-1])
+        begins, ends = edges[::2], edges[1::2]
+        if not len(begins):
+            continue
+        longest = int(np.argmax(ends - begins))
+        length = int(ends[longest] - begins[longest]) + period
+        whole = length // period * period
+        if whole >= (3 if period == 1 else 2) * period:
+            found.append((whole, int(begins[longest]), period, length))
+    if not found:
+        return None
+    most = max(whole for whole, *_ in found)
+    chosen = next(f for f in found if 2 * f[0] >= most and (f[0] == most or f[0] >= 3 * f[2]))
+    return chosen[1:]
+
+
+def _best_phase(items: list[Item], begin: int, period: int, length: int, where: dict[int, int]) -> tuple[int, int]:
+    """The start of the first whole step, chosen so that steps pass on few values, and the number of steps."""
+    choices = []
+    for first in range(begin, begin + min(length % period + 1, period)):
+        count, left_over = divmod(length - (first - begin), period)
+        crossing = 0
+        for k in range(first, first + count * period):
+            for given in items[k].inputs:
+                at = where.get(id(given), -1)
+                crossing += at >= first and (at - first) // period != (k - first) // period
+        takes_input = any(isinstance(a, Item) and a.op is None and a.parameter is None for a in items[first].inputs)
+        choices.append((crossing / count, not takes_input, left_over, first, count))
+    return min(choices)[-2:]
+
+
+def _aligned(block: np.ndarray, others: np.ndarray) -> list[int]:
+    """The first of ``others`` that form an incomplete step, as places in a step."""
+    places = 0
+    for code in block:
+        if places < len(others) and others[places] == code:
+            places += 1
+    return list(range(places)) if 2 * places >= len(block) else []
+
+
+def _number(items: list[Item], loop: _Loop) -> None:
+    """Number the steps of a loop: as the steps that it reads are numbered, or from 1."""
+    name = ("plain", id(items[loop.first]))
+    begin = 2 if loop.before else 1
+    numbers = _numbers_read(items, loop) or list(range(begin, begin + loop.steps))
+    for k, step in enumerate(numbers):
+        for item in items[loop.first + k * loop.period : loop.first + (k + 1) * loop.period]:
+            item.step, item.loop = step, name
+    direction = 1 if numbers[-1] >= numbers[0] else -1
+    for places, step in ((loop.before, numbers[0] - direction), (loop.after, numbers[-1] + direction)):
+        for k in places:
+            items[k].step, items[k].loop = step, name
+
+
+def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
+    """The steps of values from another loop that each step of this one reads, if there is one for each."""
+    own = {id(item) for item in items[loop.first : loop.first + loop.steps * loop.period]}
+    for place in range(loop.period):
+        for position in range(len(items[loop.first + place].inputs)):
+            found = []
+            for k in range(loop.steps):
+                inputs = items[loop.first + k * loop.period + place].inputs
+                given = inputs[position] if position < len(inputs) else None
+                if isinstance(given, Item) and given.step is not None and id(given) not in own:
+                    found.append(given.step)
+            if len(found) == loop.steps and len(set(found)) == loop.steps:
+                return found
+    return None

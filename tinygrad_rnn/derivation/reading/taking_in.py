@@ -1,0 +1,142 @@
+"""Taking in the input of ``derive``: a recorded loss, a function of parameters and data, a Module, or a layer alone."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.array_node import value_of
+from ...autodiff.graph import ancestors
+from ...autodiff.scope import enable_grad, no_grad
+from ...autodiff.tensor import Tensor, tensor
+from ...autodiff.trees import leaves, paths, tree_map
+from ...nn.module import Module
+from ...nn.recurrent import Recurrent
+from ...nn.unroll import unroll
+from ...recorded.recording import Recording, record
+
+
+def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
+    """The recording, the leaves that are followed as data, and the arrays that the loss was given."""
+    if callable(loss) and _is_array(parameters) and not _is_loss_of(loss, parameters, data):
+        return _layer(loss, parameters, None if isinstance(data, (tuple, list)) and not len(data) else data)
+    if isinstance(loss, Recording):
+        return loss, {}, {}
+    data = tuple(data)
+    if not callable(loss) or isinstance(loss, Tensor):
+        return _record(loss, parameters, data), {}, {}
+    names = _argument_names(loss, isinstance(loss, Module) and parameters is None, len(data))
+    given = {name: np.asarray(value_of(a)) for name, a in _arrays(names, data)}
+    followed, tracked = _followed(names, data)
+    try:
+        return _record(loss, parameters, followed), tracked, given
+    except Exception:  # the function may accept arrays, but no Tensors
+        return _record(loss, parameters, data), {}, given
+
+
+def _record(loss: Any, parameters: Any, data: Sequence[Any]) -> Recording:
+    """The recording; its errors name ``derive``."""
+    try:
+        return record(loss, parameters, data)
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        if not text.startswith("compare:"):
+            raise
+        raise type(error)(text.replace("compare", "derive").replace(" on the autograd side", "")) from None
+
+
+def _is_loss_of(function: Any, parameters: Any, data: Any) -> bool:
+    """Return True for a function that returns one number for an array of parameters: it is a loss, not a cell."""
+    if isinstance(function, Module) or not isinstance(data, (tuple, list)):
+        return False
+    try:
+        with no_grad():
+            return np.size(value_of(function(parameters, *data))) == 1
+    except Exception:  # a cell takes other arguments
+        return False
+
+
+def _is_array(a: Any) -> bool:
+    return isinstance(a, (Tensor, np.ndarray)) and np.ndim(a) > 0
+
+
+def _layer(cell: Any, xs: Any, state: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
+    """A layer alone, whose outputs get cotangents from outside."""
+    xs = np.asarray(value_of(xs))
+    followed = tensor(xs, requires_grad=xs.dtype.kind == "f")
+    with enable_grad():
+        ys, _ = cell(followed, state) if isinstance(cell, Recurrent) else unroll(cell, followed, state)
+    outputs = [y for y in leaves(ys) if isinstance(y, Tensor)]
+    rng = np.random.default_rng(0)
+    arriving = {
+        f"dL_d{name or 'y'}": tensor(rng.normal(size=y.shape), requires_grad=True)
+        for name, y in zip(paths(ys), outputs)
+    }
+    with enable_grad():
+        loss = sum(np.sum(y * g) for y, g in zip(outputs, arriving.values()))
+    parameters = _parameters_of(cell, loss, [followed, *arriving.values()])
+    tracked = {followed: "xs", **{leaf: name for name, leaf in arriving.items()}}
+    given = {name: leaf.data for leaf, name in tracked.items()}
+    return Recording(loss, parameters, parameters), tracked, given
+
+
+def _parameters_of(cell: Any, loss: Any, others: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The parameters of a cell, by name: those of a module, or those to which a function refers."""
+    if isinstance(cell, Module):
+        return dict(cell.named_parameters())
+    try:
+        found = inspect.getclosurevars(cell)
+        names = {id(leaf): path for path, leaf in _named_leaves({**found.globals, **found.nonlocals})}
+    except TypeError:
+        names = {}
+    reached = [node for node in reversed(ancestors([loss])) if node.is_leaf and not any(node is o for o in others)]
+    return {leaf.name or names.get(id(leaf)) or f"w_{k}": leaf for k, leaf in enumerate(reached, 1)}  # type: ignore[misc]
+
+
+def _named_leaves(surroundings: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    found = []
+    for name, thing in surroundings.items():
+        if isinstance(thing, Tensor):
+            found.append((name, thing))
+        elif isinstance(thing, Module):
+            found += list(thing.named_parameters())
+        elif isinstance(thing, (dict, tuple, list)):
+            found += [(path, leaf) for path, leaf in zip(paths(thing), leaves(thing)) if isinstance(leaf, Tensor)]
+    return found
+
+
+def _argument_names(function: Any, is_model: bool, count: int) -> list[str]:
+    """The names that a loss function gives its data."""
+    try:
+        target: Callable[..., Any] = function.forward if isinstance(function, Module) else function
+        names = [p.name for p in inspect.signature(target).parameters.values() if p.kind != p.VAR_POSITIONAL]
+    except (TypeError, ValueError, AttributeError):
+        names = []
+    names = names if is_model else names[1:]
+    return [names[k] if k < len(names) else f"data_{k + 1}" for k in range(count)]
+
+
+def _arrays(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
+    found = []
+    for name, argument in zip(names, data):
+        of_argument = [(path, leaf) for path, leaf in zip(paths(argument), leaves(argument)) if _is_array(leaf)]
+        found += [(f"{name}_{path}" if path else name, leaf) for path, leaf in of_argument]
+    return found
+
+
+def _followed(names: Sequence[str], data: Sequence[Any]) -> tuple[tuple[Any, ...], dict[Tensor, str]]:
+    """The data as leaves whose every use is recorded."""
+    tracked: dict[Tensor, str] = {}
+    arrays = {id(leaf): name for name, leaf in _arrays(names, data)}
+
+    def follow(a: Any) -> Any:
+        if _is_array(a) and not isinstance(a, Tensor) and a.dtype.kind == "f":
+            leaf = tensor(a, requires_grad=True, name=arrays.get(id(a)))
+            tracked[leaf] = arrays.get(id(a), "data")
+            return leaf
+        return a
+
+    return tuple(tree_map(follow, argument) for argument in data), tracked

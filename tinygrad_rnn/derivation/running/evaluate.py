@@ -1,0 +1,221 @@
+"""Running a derivation: from equations to numbers, with or without edits.
+
+Each expression becomes a Python function once; a run computes all quantities in the order of their dependences. Only
+the data and the parameters are taken from the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..equations.entries import Entry, Unit
+from ..equations.expressions import (
+    OF_MANY,
+    Apply,
+    Constant,
+    Data,
+    During,
+    Expression,
+    Number,
+    Parameter,
+    Reference,
+    Rows,
+    Stack,
+    Sum,
+    indexed_operands,
+    is_open,
+    settled,
+)
+from ..equations.quantities import Quantity
+
+if TYPE_CHECKING:
+    from ..equations.lines import Line
+
+Values = dict[Quantity, dict[int | None, Any]]
+Run = Callable[["Running", "int | None"], Any]
+
+
+class Running:
+    """The numbers of one run.
+
+    Attributes:
+        parameters: the parameters, by name.
+        data: the data, by name.
+        values: the values of each quantity, by step.
+        entry: the entry of a parameter that the current equation is about.
+    """
+
+    __slots__ = ("data", "entry", "parameters", "values")
+
+    def __init__(self, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        self.parameters = parameters
+        self.data = data
+        self.values: Values = {}
+        self.entry: tuple[int, ...] = ()
+
+
+def compiled(expression: Expression) -> Run:
+    """An expression as a function of a run and a step."""
+    kind = type(expression)
+    if hasattr(expression, "runs"):  # an edited line may bring its own way to run
+        return expression.runs()
+    if isinstance(expression, Number):
+        value = expression.value
+        return lambda run, t: value
+    if isinstance(expression, Constant):
+        array = expression.array
+        return lambda run, t: array
+    if isinstance(expression, Parameter):
+        name = expression.name
+        return lambda run, t: run.parameters[name]
+    if isinstance(expression, Data):
+        name = expression.name
+        return lambda run, t: run.data[name]
+    if isinstance(expression, Reference):
+        return _entry_of(_reference(expression)) if expression.quantity.entries else _reference(expression)
+    if isinstance(expression, Unit):
+        shape = expression.shape
+        return lambda run, t: unit(shape, run.entry)
+    if isinstance(expression, Entry):
+        return _entry_of(compiled(expression.operands[0]))
+    if isinstance(expression, (Sum, Stack, Rows)):
+        return _over_steps(expression)
+    if isinstance(expression, During):
+        inner, steps = compiled(expression.inner), frozenset(expression.steps)
+        return lambda run, t: inner(run, t) if t in steps else None
+    assert isinstance(expression, Apply), kind
+    return _applied(expression)
+
+
+def _reference(expression: Reference) -> Run:
+    quantity, shift, at = expression.quantity, expression.shift, expression.at
+    if shift is None:
+        return lambda run, t: run.values[quantity][at]
+    if shift == 0:
+        return lambda run, t: run.values[quantity][t]
+    return lambda run, t: run.values[quantity][t + shift]  # type: ignore[operator]
+
+
+def _entry_of(whole: Run) -> Run:
+    return lambda run, t: whole(run, t)[run.entry]
+
+
+def unit(shape: tuple[int, ...], entry: tuple[int, ...]) -> np.ndarray:
+    """1 in one entry, 0 elsewhere."""
+    made = np.zeros(shape)
+    made[entry] = 1
+    return made
+
+
+def _for_each_entry(function: Run, entries: tuple[int, ...], shape: tuple[int, ...]) -> Run:
+    """A function that gives the values at all entries as one array."""
+
+    def each(run: Running, t: int | None) -> Any:
+        found = np.empty((*entries, *shape))
+        for run.entry in np.ndindex(*entries):
+            found[run.entry] = function(run, t)
+        return found
+
+    return each
+
+
+def _over_steps(expression: Sum | Stack | Rows) -> Run:
+    inner, steps = compiled(expression.inner), expression.steps
+    if isinstance(expression, Stack):
+        return lambda run, t: np.stack([inner(run, s) for s in steps])
+    if isinstance(expression, Rows):
+        return lambda run, t: np.vstack([inner(run, s) for s in steps])
+
+    def summed(run: Running, t: int | None) -> Any:
+        found = [value for value in (inner(run, s) for s in steps) if value is not None]
+        return np.add.reduce(found) if found else 0.0
+
+    return summed
+
+
+def _applied(expression: Apply) -> Run:
+    operation = expression.operation
+    function = getattr(operation, "forward", operation)
+    operands = [compiled(operand) for operand in expression.operands]
+    if operation in OF_MANY:
+        if any(isinstance(operand, During) for operand in expression.operands):
+            return _sum_of_terms(operands)
+        return _folded(function, operands)
+    settings = expression.settings
+    if any(map(is_open, settings.values())):
+        return _open(function, operands, expression)
+    if not settings and len(operands) == 1:
+        (only,) = operands
+        return lambda run, t: function(only(run, t))
+    if not settings and len(operands) == 2:
+        first, second = operands
+        return lambda run, t: function(first(run, t), second(run, t))
+    return lambda run, t: function(*[operand(run, t) for operand in operands], **settings)
+
+
+def _sum_of_terms(operands: list[Run]) -> Run:
+    """A sum in which some terms are missing at some steps."""
+
+    def summed(run: Running, t: int | None) -> Any:
+        result = None
+        for operand in operands:
+            value = operand(run, t)
+            if value is not None:
+                result = value if result is None else result + value
+        return result
+
+    return summed
+
+
+def _folded(function: Any, operands: list[Run]) -> Run:
+    first, *others = operands
+
+    def folded(run: Running, t: int | None) -> Any:
+        result = first(run, t)
+        for other in others:
+            result = function(result, other(run, t))
+        return result
+
+    return folded
+
+
+def _open(function: Any, operands: list[Run], expression: Apply) -> Run:
+    """An operation whose settings depend on the step or on operands."""
+    in_settings = indexed_operands(expression)
+    settings = expression.settings
+
+    def run_open(run: Running, t: int | None) -> Any:
+        values = [operand(run, t) for operand in operands]
+        filled = {name: settled(part, t, values) for name, part in settings.items()}
+        return function(*[value for i, value in enumerate(values) if i not in in_settings], **filled)
+
+    return run_open
+
+
+def evaluate(
+    lines: Iterable[Line], parameters: Mapping[str, Any], data: Mapping[str, Any], edits: Mapping[Line, Expression]
+) -> Values:
+    """The values of all lines at all their steps.
+
+    Args:
+        lines: the lines, forward lines first.
+        parameters: the parameters, by name.
+        data: the data, by name.
+        edits: other right-hand sides for some lines.
+    """
+    visits = []
+    for line in lines:
+        function = compiled(edits.get(line, line.expression))
+        if line.quantity.entries:
+            function = _for_each_entry(function, line.quantity.entries, line.quantity.shape)
+        for t in line.steps or (None,):
+            order = line.quantity.order.get(t, np.inf)
+            visits.append((line.quantity.adjoint_of is not None, order, line.quantity, t, function))
+    visits.sort(key=lambda visit: visit[:2])
+    run = Running(parameters, data)
+    for _, _, quantity, t, function in visits:
+        run.values.setdefault(quantity, {})[t] = function(run, t)
+    return run.values

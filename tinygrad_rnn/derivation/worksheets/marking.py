@@ -1,0 +1,318 @@
+"""Marking: a check of an answer against a line's values, and a search for the mistake in a wrong answer."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..edits.draws import Draw, draws
+from ..edits.edits import Edit, edits_that_fit
+from ..edits.hand import Hand
+from ..equations.expressions import Data, During, Expression, OverSteps, Reference, Step
+from ..equations.lines import Line
+from ..equations.parts import parts
+from ..equations.quantities import Quantity
+from ..running.evaluate import compiled
+from ..writing.source import Source
+from ..writing.text import common_last_step
+from ..writing.writer import TextWriter, row_name
+from .allowed import AtSteps, Circular, Once, Unreadable
+from .answers import Answer
+from .marks import Mark
+
+if TYPE_CHECKING:
+    from ..edits.derived import Derived
+
+Place = tuple[Quantity, "int | None"]
+CLOSE = 1e-7  # the relative difference allowed between two right ways to compute a value
+
+
+class Marker:
+    """A marker of answers to the lines of a derivation, with the right values of all other lines at hand.
+
+    Args:
+        derivation: the derivation.
+        seed: the seed of the numbers at which answers are tried, besides the recorded ones.
+        columns: whether answers have vectors as columns: all matrices are then the transposes of those in the lines.
+    """
+
+    def __init__(self, derivation: Derived, seed: int = 0, columns: bool = False) -> None:
+        self.derivation, self.columns = derivation, columns
+        self.lines = derivation.lines
+        self.last = common_last_step(self.lines)
+        self.writer = TextWriter(self.last, columns)
+        self.source = Source(self.lines, derivation.names.values(), derivation.data, derivation.loss)
+        self.seed = seed
+        self.hand = Hand(derivation)
+
+    @cached_property
+    def draws(self) -> list[Draw]:
+        """The numbers at which answers are tried."""
+        return list(draws(self.derivation, np.random.default_rng(self.seed)))
+
+    # --- names -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def symbols(self) -> dict[str, str]:
+        """The printed names that aren't Python, each with its name in an answer."""
+        found = {}
+        for line in self.lines:
+            name = self.source.names[line.quantity]
+            for printed in (self.writer.symbol(line.quantity), line.name):
+                if not printed.isidentifier():
+                    found[printed] = name
+        for name in self.rows.values():
+            if name.startswith("dL_d"):  # derivatives that arrive from outside are printed as such
+                found[f"∂L/∂{name[4:]}"] = found[f"dL/d{name[4:]}"] = f"row_of_{name}"
+        found.update({name: self.source.names[name] for name in self.derivation.names.values() if not _plain(name)})
+        return {printed: name for printed, name in found.items() if printed}
+
+    @cached_property
+    def others(self) -> dict[str, str]:
+        """Printed names that are valid Python, but have another name in answers: ``Δ`` for ``delta``."""
+        printed = {self.writer.symbol(line.quantity): self.source.names[line.quantity] for line in self.lines}
+        return {unicodedata.normalize("NFKC", sign): name for sign, name in printed.items() if sign.isidentifier()}
+
+    @cached_property
+    def rows(self) -> dict[str, str]:
+        """The arrays that have a row for each step, by the name of a row: ``x`` for ``xs``."""
+        found: dict[str, str] = {}
+        for line in self.lines:
+            for part in parts(line.expression):
+                index = getattr(part, "settings", {}).get("index")
+                if isinstance(index, Step) and isinstance(part.operands[0], Data):
+                    found[row_name(part.operands[0].name)] = part.operands[0].name
+        return found
+
+    def _names(self, draw: Draw, line: Line, t: int | None) -> dict[str, Any]:
+        """The values of an answer's names, at one step."""
+        found: dict[str, Any] = {"t": t, "T": self.last}
+        for name, whole in self.rows.items():
+            called = f"row_of_{whole}" if whole.startswith("dL_d") else name
+            rows = draw.arrays[whole]
+            found[called] = AtSteps(name, tuple(range(1, len(rows) + 1)), self._row_of(rows))
+        for name, array in draw.arrays.items():
+            if name in self.source.names:
+                found[self.source.names[name]] = self.turned(array)
+        for quantity in dict.fromkeys(other.quantity for other in self.lines):
+            if quantity.entries:
+                continue
+            name = self.source.names[quantity]
+            at = _Reading(self, draw, quantity, (line.quantity, t))
+            found[name] = AtSteps(name, quantity.steps, at) if quantity.steps else Once(at)
+        return {**{sign: found[name] for sign, name in self.others.items() if name in found}, **found}
+
+    def turned(self, value: Any) -> Any:
+        """A value of the lines in the form of answers, or the reverse: transposed if vectors are columns."""
+        return value.T if self.columns and np.ndim(value) > 1 else value
+
+    def _row_of(self, rows: np.ndarray) -> Callable[[int], Any]:
+        """The row of an array for a step; zeros where there is none."""
+        return lambda t: self.turned(rows[t - 1] if 0 < t <= len(rows) else np.zeros_like(rows[0]))
+
+    # --- what may be read ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _followers(self) -> dict[Place, set[Place]]:
+        """The values that are computed directly from each value."""
+        found: dict[Place, set[Place]] = {}
+        for line in self.lines:
+            for t in line.steps or (None,):
+                for place in _read(line.expression, t):
+                    found.setdefault(place, set()).add((line.quantity, t))
+        return found
+
+    def follows(self, place: Place, origin: Place) -> bool:
+        """Return True if a value is computed from another one, or is that one."""
+        return place in self._following(origin)
+
+    def _following(self, origin: Place) -> set[Place]:
+        known: dict[Place, set[Place]] = self.__dict__.setdefault("_all_followers", {})
+        if origin not in known:
+            found, waiting = {origin}, [origin]
+            while waiting:
+                new = self._followers.get(waiting.pop(), set()) - found
+                found |= new
+                waiting += new
+            known[origin] = found
+        return known[origin]
+
+    # --- marks -----------------------------------------------------------------------------------------------------
+
+    def mark(self, line: Line, title: str, answer: Any, deadline: float) -> Mark:
+        """The mark for an answer.
+
+        Args:
+            line: the line that the answer is for.
+            title: the name of the line.
+            answer: text, a function of names, or values: by step, or all steps in one array.
+            deadline: the time at which to stop looking for a slip.
+        """
+        shown = self.writer.left(line)
+        if answer is None or (isinstance(answer, str) and not answer.strip()):
+            return Mark(title, shown, "blank", "left blank")
+        try:
+            given = self._values(line, answer)
+        except Circular as error:
+            return Mark(title, shown, "circular", str(error), answer)
+        except Unreadable as error:
+            return Mark(title, shown, "unreadable", str(error), answer)
+        return self._compared(line, title, answer, given, deadline)
+
+    def _values(self, line: Line, answer: Any) -> list[list[Any]]:
+        """The values of an answer at each step, for each draw; an array has values only for the recorded numbers."""
+        if isinstance(answer, str):
+            parsed = Answer(answer, self.symbols)
+            function: Callable[[dict[str, Any]], Any] = parsed.value
+        elif callable(answer):
+            function = _with_names(answer)
+        else:
+            return _by_step(line, answer, self.turned(np.empty(line.shape)).shape)
+        return [[function(self._names(draw, line, t)) for t in line.steps or (None,)] for draw in self.draws]
+
+    def _compared(self, line: Line, title: str, answer: Any, given: list[list[Any]], deadline: float) -> Mark:
+        shown, steps = self.writer.left(line), line.steps or (None,)
+        wrong: set[int | None] = set()
+        arrays = []
+        for draw, values in zip(self.draws, given):
+            of_draw = []
+            for t, value in zip(steps, values):
+                right = np.broadcast_to(draw.running.values[line.quantity][t], line.shape)
+                try:
+                    array = np.asarray(value, np.float64)
+                except (TypeError, ValueError):
+                    return Mark(
+                        title, shown, "unreadable", f"{_at(t)}it gives {type(value).__name__}, no numbers", answer
+                    )
+                wanted = self.turned(right)
+                if array.shape != wanted.shape and array.ndim:
+                    return Mark(title, shown, "wrong shape", _of_shape(array, wanted, _at(t)), answer)
+                of_draw.append(self.turned(np.broadcast_to(array, wanted.shape)))
+                if not _close(of_draw[-1], right):
+                    wrong.add(t)
+            arrays.append(of_draw)
+        if not wrong:
+            return Mark(title, shown, "right", "right", answer)
+        places = self._places(wrong, line)
+        slips = edits_that_fit([line], self.hand, lambda edit: self._gives(edit, arrays), deadline)
+        slip = next(slips, None)
+        if slip is None:
+            broken = any(not np.all(np.isfinite(a)) for of_draw in arrays for a in of_draw)
+            other = "; it has values that are no numbers" if broken else ""
+            return Mark(title, shown, "wrong", f"wrong{places}{other}", answer)
+        if slip.is_convention:
+            return Mark(
+                title, shown, "right", f"right, by another convention at a kink: {slip.said(self.writer.write)}", answer
+            )
+        return Mark(title, shown, "wrong", f"wrong{places}: {slip.said(self.writer.write)}", answer, slip)
+
+    def _places(self, wrong: set[int | None], line: Line) -> str:
+        if len(wrong) == len(line.steps or (None,)):
+            return ""
+        steps = tuple(sorted(t for t in wrong if t is not None))
+        return f" at {self.writer.steps(steps)} alone" if len(steps) == 1 else f" at {self.writer.steps(steps)}"
+
+    def _gives(self, edit: Edit, given: list[list[np.ndarray]]) -> bool:
+        """Return True if an edit of a line gives an answer's values."""
+        line, steps = edit.line, edit.line.steps or (None,)
+        edited = compiled(edit.expression)
+        with np.errstate(all="ignore"):
+            for draw, values in zip(self.draws, given):
+                for t, value in zip(steps, values):
+                    found = edited(draw.running, t)
+                    if not _close(value, np.broadcast_to(0.0 if found is None else found, line.shape)):
+                        return False
+        return True
+
+
+class _Reading:
+    """The values of a quantity for an answer: none that depend on the answer's own line, and zeros beyond the ends."""
+
+    def __init__(self, marker: Marker, draw: Draw, quantity: Quantity, origin: Place) -> None:
+        self.marker, self.draw, self.quantity, self.origin = marker, draw, quantity, origin
+
+    def __call__(self, t: int | None = None) -> Any:
+        if self.marker.follows((self.quantity, t), self.origin):
+            name = self.marker.source.names[self.quantity]
+            step = f"[{t}]" if t is not None else ""
+            is_itself = (self.quantity, t) == self.origin
+            raise Circular(f"{name}{step} {'is what this line gives' if is_itself else 'is computed from this line'}; "
+                           "begin with what was known before")  # fmt: skip
+        return self.marker.turned(self.draw.running.values[self.quantity][t])
+
+
+def _read(expression: Expression, t: int | None) -> Iterator[Place]:
+    """The values that an expression reads at a step."""
+    if isinstance(expression, Reference):
+        yield expression.quantity, expression.step(t)
+    elif isinstance(expression, OverSteps):
+        for step in expression.steps:
+            yield from _read(expression.inner, step)
+    elif not isinstance(expression, During) or t in expression.steps:
+        for operand in expression.operands:
+            yield from _read(operand, t)
+
+
+def _with_names(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
+    """A function of some names, as a function of all names."""
+    wanted = list(inspect.signature(function).parameters)
+
+    def called(names: dict[str, Any]) -> Any:
+        missing = [name for name in wanted if name not in names]
+        if missing:
+            raise Unreadable(f"the function takes {missing[0]!r}; there are {', '.join(sorted(names))}")
+        given = [found.read() if isinstance(found, Once) else found for found in (names[name] for name in wanted)]
+        try:
+            return function(*given)
+        except Unreadable:
+            raise
+        except Exception as error:  # whatever the user's function raises
+            raise Unreadable(f"{_at(names['t'])}the function raised {type(error).__name__}: {error}") from error
+
+    return called
+
+
+def _by_step(line: Line, values: Any, shape: tuple[int, ...]) -> list[list[Any]]:
+    """The values of an answer by step: given in a dict, or in one array with the steps first, in ascending order."""
+    if not line.steps:
+        return [[values]]
+    if isinstance(values, Mapping):
+        missing = [t for t in line.steps if t not in values]
+        if missing:
+            raise Unreadable(f"there is no value for step {missing[0]}; hand in a dict with a value for each step")
+        return [[values[t] for t in line.steps]]
+    array = np.asarray(values)
+    if len(line.steps) == 1 and array.shape == shape:
+        return [[array]]
+    whole = (len(line.steps), *shape)
+    if array.shape != whole:
+        raise Unreadable(
+            f"an array of all steps has shape {whole}, in the order of the steps; this one has {array.shape}"
+        )
+    return [list(array)]
+
+
+def _close(value: Any, right: Any) -> bool:
+    """Return True if two values are equal up to rounding."""
+    size = float(np.max(np.abs(right), initial=0.0))
+    return bool(np.all(np.abs(value - right) <= CLOSE * size + 1e-13))  # False where one is no number
+
+
+def _at(t: int | None) -> str:
+    return "" if t is None else f"at t = {t}: "
+
+
+def _of_shape(array: np.ndarray, right: np.ndarray, where: str) -> str:
+    """The comment on a value of another shape."""
+    said = f"{where}it gives shape {array.shape}; the line has {right.shape}"
+    return said + ("; transposed, it is right" if array.T.shape == right.shape and _close(array.T, right) else "")
+
+
+def _plain(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is not None

@@ -1,0 +1,356 @@
+"""Expressions as NumPy text, as a person would type it; the text uses NumPy only, nothing of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ...autodiff.registry import OVERRIDES
+from ...autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
+from ...compiler.graph.trace import stop_gradient
+from ..backward.absence import reads_zeros
+from ..equations.entries import Entry, Unit
+from ..equations.expressions import (
+    Apply,
+    Constant,
+    Data,
+    During,
+    Expression,
+    Number,
+    Operand,
+    OverSteps,
+    Parameter,
+    Reference,
+    Rows,
+    Stack,
+    Step,
+    Steps,
+)
+from ..equations.not_writable import NotWritable
+from ..equations.recognising import one_hot
+
+SUM, PRODUCT, POWER, ATOM = range(4)
+Piece = tuple[str, int]
+
+
+@cache
+def numpy_names() -> dict[int, str]:
+    """The names of NumPy functions, by the primitives that stand for them."""
+    found = {}
+    for function, implementation in OVERRIDES.items():
+        name = getattr(function, "__name__", "")
+        for prefix, room in (("np", np), ("np.linalg", np.linalg), ("np.fft", np.fft)):
+            if getattr(room, name, None) is function:
+                found[id(implementation)] = f"{prefix}.{name}"
+                break
+    return found
+
+
+class NumpyWriter:
+    """Writes expressions as NumPy text.
+
+    Args:
+        names: the variable of each quantity, parameter and array.
+        ends: the names of certain steps, ``{5: "T"}``.
+
+    Attributes:
+        before: statements that have to run before the expression that was written last.
+    """
+
+    def __init__(self, names: Mapping[Any, str], ends: Mapping[int, str]) -> None:
+        self.names = names
+        self.ends = ends
+        self.before: list[str] = []
+        self._temporaries = 0
+        self._is_inside = False  # of a sum over steps, where no statement can stand
+
+    # --- steps ---------------------------------------------------------------------------------------------------
+
+    def step(self, t: int) -> str:
+        """A certain step."""
+        if t in self.ends:
+            return self.ends[t]
+        return next((f"{name} + 1" for end, name in self.ends.items() if t == end + 1), str(t))
+
+    def moving(self, offset: int, sign: int = 1) -> str:
+        """A place that moves with the step: ``t - 1``."""
+        if sign > 0:
+            return "t" if not offset else f"t {'+' if offset > 0 else '-'} {abs(offset)}"
+        return f"{offset} - t"
+
+    def range(self, steps: Steps, backwards: bool = False) -> str:
+        """Steps as a range, or a tuple of them."""
+        if steps == tuple(range(steps[0], steps[-1] + 1)):
+            if backwards:
+                return f"range({self.step(steps[-1])}, {self.step(steps[0] - 1)}, -1)"
+            end = steps[-1]
+            return f"range({self.step(steps[0])}, {f'{self.ends[end]} + 1' if end in self.ends else end + 1})"
+        ordered = steps[::-1] if backwards else steps
+        return f"({', '.join(map(str, ordered))}{',' if len(ordered) == 1 else ''})"
+
+    def condition(self, steps: Steps, among: Steps) -> str:
+        """The condition that t is one of some steps, among others."""
+        inside = tuple(t for t in among if t in steps)
+        if len(inside) == 1:
+            return f"t == {self.step(inside[0])}"
+        if inside == among[: len(inside)]:
+            return f"t < {self.step(among[len(inside)])}"
+        if inside == among[len(among) - len(inside) :]:
+            return f"t > {self.step(among[-len(inside) - 1])}"
+        return f"t in ({', '.join(map(str, inside))})"
+
+    # --- expressions ---------------------------------------------------------------------------------------------
+
+    def write(self, expression: Expression, steps: Steps = ()) -> str:
+        """An expression, read at some steps."""
+        return self._piece(expression, steps)[0]
+
+    def _within(self, expression: Expression, binding: int, steps: Steps) -> str:
+        text, own = self._piece(expression, steps)
+        return text if own >= binding else f"({text})"
+
+    def _piece(self, e: Expression, steps: Steps) -> Piece:
+        if isinstance(e, Number):
+            text = repr(e.value) if np.isfinite(e.value) else f"{'-' if e.value < 0 else ''}np.{np.abs(e.value)}"
+            return text, SUM if text.startswith("-") else ATOM
+        if isinstance(e, Constant):
+            return _array(e.array), ATOM
+        if isinstance(e, (Parameter, Data)):
+            return self.names[e.name], ATOM
+        if isinstance(e, Reference):
+            return f"{self.names[e.quantity]}{self._place(e)}{self._entry() if e.quantity.entries else ''}", ATOM
+        if isinstance(e, Unit):
+            return f"{self.names['unit', e.by]}{self._entry()}", ATOM
+        if isinstance(e, Entry):
+            return f"{self._within(e.operands[0], ATOM, steps)}{self._entry()}", ATOM
+        if isinstance(e, Rows):
+            return self._rows(e), ATOM
+        if isinstance(e, OverSteps):
+            inner = self._alone(e.inner, e.steps)
+            found = f"{inner} for t in {self.range(e.steps)}"
+            return (f"np.stack([{found}])" if isinstance(e, Stack) else f"sum({found})"), ATOM
+        if isinstance(e, During):
+            return self._during(e, steps), SUM
+        assert isinstance(e, Apply)
+        return self._applied(e, steps)
+
+    def _place(self, e: Reference) -> str:
+        if e.at is not None:
+            return f"[{self.step(e.at)}]"
+        return "" if e.shift is None else f"[{self.moving(e.shift)}]"
+
+    def _entry(self) -> str:
+        return f"[{self.names['loop over', 'entry']}]"
+
+    def _alone(self, e: Expression, steps: Steps) -> str:
+        """An expression where no statement can run before it."""
+        (before, self.before), (was_inside, self._is_inside) = (self.before, []), (self._is_inside, True)
+        try:
+            text = self.write(e, steps)
+            if self.before:
+                raise NotWritable("a sum over steps of pieces that are put in places")
+        finally:
+            self.before, self._is_inside = before, was_inside
+        return text
+
+    def _rows(self, e: Rows) -> str:
+        """The rows of all steps: an existing array if there is one."""
+        taken = e.inner
+        if isinstance(taken, Apply) and taken.operation is indexing.getitem and isinstance(taken.operands[0], Data):
+            (array,) = taken.operands[:1]
+            if taken.settings["index"] == Step(-1) and e.steps == tuple(range(1, array.shape[0] + 1)):
+                name = self.write(array)
+                return name if array.ndim == 2 else f"np.concatenate({name})"
+        return f"np.vstack([{self._alone(taken, e.steps)} for t in {self.range(e.steps)}])"
+
+    def _during(self, e: During, steps: Steps) -> str:
+        if set(steps) <= set(e.steps) or reads_zeros(e, steps):
+            return self._within(e.inner, SUM, steps)
+        before, self.before = self.before, []
+        inner, condition = self.write(e.inner, e.steps), self.condition(e.steps, steps)
+        inside, self.before = self.before, before
+        if not inside:
+            return f"({inner} if {condition} else 0)"
+        name = self._temporary("term")
+        rows = [*inside, f"{name} = {inner}"]
+        self.before += [f"{name} = 0", f"if {condition}:", *(f"    {row}" for row in rows)]
+        return name
+
+    def _applied(self, e: Apply, steps: Steps) -> Piece:
+        operation = e.operation
+        if operation in INFIX:
+            return self._infix(e, *INFIX[operation], steps)
+        if operation in (elementwise.square, elementwise.power_by_number):
+            exponent = 2 if operation is elementwise.square else e.settings["exponent"]
+            return f"{self._within(e.operands[0], ATOM, steps)}**{exponent!r}", POWER
+        if operation is elementwise.negative:
+            return f"-{self._within(e.operands[0], PRODUCT, steps)}", SUM
+        if operation is shape.transpose and not e.settings.get("axes"):
+            return f"{self._within(e.operands[0], ATOM, steps)}.T", ATOM
+        if operation is indexing.getitem:
+            index = self._index(e.settings["index"], e.operands, steps)
+            return f"{self._within(e.operands[0], ATOM, steps)}[{index}]", ATOM
+        if operation is indexing.assemble:
+            return self._put_together(e, steps), ATOM
+        if operation is stop_gradient:
+            return self._piece(e.operands[0], steps)
+        return self._called(e, steps)
+
+    def _infix(self, e: Apply, sign: str, level: int, steps: Steps) -> Piece:
+        first, *others = e.operands
+        text = self._within(first, level, steps)
+        for other in others:
+            tighter = level + (sign != "+" and (sign != "*" or not isinstance(other, Number)))
+            written = self._within(other, SUM if sign == "+" else tighter, steps)
+            if sign == "+" and written.startswith("-"):
+                text += f" - {written[1:]}"
+            else:
+                text += f" {sign} {written}"
+        return text, level
+
+    def _called(self, e: Apply, steps: Steps) -> Piece:
+        operation = e.operation
+        axis = e.settings.get("axis")
+        if operation is activations.logistic:
+            return f"1 / (1 + np.exp(-{self._within(e.operands[0], ATOM, steps)}))", PRODUCT
+        if operation is activations.rectifier:
+            return f"np.maximum({self.write(e.operands[0], steps)}, 0)", ATOM
+        if operation is activations.soft_rectifier:
+            return f"np.logaddexp(0, {self.write(e.operands[0], steps)})", ATOM
+        if operation is activations.log_logistic:
+            return f"-np.logaddexp(0, -{self._within(e.operands[0], ATOM, steps)})", SUM
+        if operation in SHIFTED and isinstance(axis, int):
+            return self._shifted_first(e, axis, self._within(e.operands[0], ATOM, steps))
+        if operation is one_hot:
+            return f"np.eye({e.settings['size']})[{self.write(e.operands[0], steps)}]", ATOM
+        if operation in (shape.joined, shape.stacked):
+            name = "concatenate" if operation is shape.joined else "stack"
+            inside = ", ".join(self.write(o, steps) for o in e.operands)
+            return f"np.{name}([{inside}], axis={axis})", ATOM
+        if operation is linalg.contraction:
+            inside = ", ".join(self.write(o, steps) for o in e.operands)
+            return f"np.einsum({e.settings['subscripts']!r}, {inside})", ATOM
+        if operation is shape.cast:
+            return f"{self._within(e.operands[0], ATOM, steps)}.astype(np.{np.dtype(e.settings['dtype']).name})", ATOM
+        if operation is shape.broadcast_to and isinstance(e.operands[0], Number):
+            value = e.operands[0].value
+            return (f"np.zeros({e.shape})" if value == 0 else f"np.full({e.shape}, {value!r})"), ATOM
+        return self._by_name(e, steps), ATOM
+
+    def _shifted_first(self, e: Apply, axis: int, z: str) -> Piece:
+        """Softmax, its logarithm, or logsumexp; the largest element is subtracted first, so that no digits are lost."""
+        largest = f"np.max({z}, axis={axis}, keepdims=True)"
+        shifted = f"{z} - {largest}"
+        if not self._is_inside:
+            shifted = self._assigned("shifted", shifted)
+        if e.operation is log_probabilities.log_sum_exp:
+            keep = ", keepdims=True" if e.settings.get("keepdims") else ""
+            return f"np.max({z}, axis={axis}{keep}) + np.logaddexp.reduce({shifted}, axis={axis}{keep})", SUM
+        logs = f"{shifted} - np.logaddexp.reduce({shifted}, axis={axis}, keepdims=True)"
+        return (f"np.exp({logs})", ATOM) if e.operation is log_probabilities.softmax_of else (logs, SUM)
+
+    def _by_name(self, e: Apply, steps: Steps) -> str:
+        """A call of the NumPy function with the same name and the same arguments."""
+        operation = e.operation
+        name = DIRECT.get(operation) or numpy_names().get(id(operation))
+        own = getattr(operation, "__name__", "")
+        if name is None and own and getattr(np, own, None) is operation:
+            name = f"np.{own}"
+        if name is None or getattr(operation, "is_single", False):
+            raise NotWritable(getattr(operation, "name", None) or repr(operation))
+        usual = {"axis": None, "keepdims": False, "axes": None}
+        settings = {k: _short_axis(v) for k, v in e.settings.items() if k not in usual or v != usual[k]}
+        arguments = [self.write(o, steps) for o in e.operands]
+        if operation in POSITIONAL:
+            arguments += [repr(value) for value in settings.values()]
+            settings = {}
+        return f"{name}({', '.join([*arguments, *(f'{k}={v!r}' for k, v in settings.items())])})"
+
+    # --- indices -------------------------------------------------------------------------------------------------
+
+    def _index(self, index: Any, operands: Sequence[Expression], steps: Steps) -> str:
+        if isinstance(index, Step):
+            return self.moving(index.offset, index.sign)
+        if isinstance(index, Operand):
+            return self.write(operands[index.number], steps)
+        if isinstance(index, slice):
+            start, stop, step = (str(bound or "") for bound in (index.start, index.stop, index.step))
+            return f"{start}:{stop}:{step}" if step not in ("", "1") else f"{start}:{stop}"
+        if isinstance(index, tuple):
+            inside = ", ".join(self._index(part, operands, steps) for part in index)
+            return inside or "()"
+        return "..." if index is Ellipsis else "None" if index is None else repr(index)
+
+    def put(self, variable: str, e: Apply, steps: Steps) -> list[str]:
+        """Statements that add the pieces of an ``assemble`` to a variable, each in its place."""
+        found = []
+        for piece, index in zip(e.operands, e.settings["indices"]):
+            place, value = self._index(index, e.operands, steps), self.write(piece, steps)
+            if any(isinstance(part, Operand) for part in (index if type(index) is tuple else (index,))):
+                found.append(f"np.add.at({variable}, {_as_tuple(index, place)}, {value})")
+            else:
+                found.append(f"{variable}[{place}] += {value}")
+        return found
+
+    def _temporary(self, name: str) -> str:
+        self._temporaries += 1
+        return f"{name}_{self._temporaries}"
+
+    def _assigned(self, name: str, value: str) -> str:
+        """A variable of this value, assigned before the expression."""
+        for row in self.before:
+            if row.endswith(f" = {value}"):
+                return row.partition(" = ")[0]
+        variable = self._temporary(name)
+        self.before.append(f"{variable} = {value}")
+        return variable
+
+    def _put_together(self, e: Apply, steps: Steps) -> str:
+        name = self._temporary("whole")
+        statements = self.put(name, e, steps)
+        self.before += [f"{name} = np.zeros({e.shape})", *statements]
+        return name
+
+
+def _short_axis(setting: Any) -> Any:
+    """A single axis without brackets."""
+    return setting[0] if isinstance(setting, tuple) and len(setting) == 1 and isinstance(setting[0], int) else setting
+
+
+def _as_tuple(index: Any, place: str) -> str:
+    return f"({place.replace(':', 'slice(None)') if ':' in place else place})" if type(index) is tuple else place
+
+
+def _array(array: np.ndarray) -> str:
+    """A fixed array, as a call of the function that makes it if there is one."""
+    if array.ndim == 2 and array.shape[0] == array.shape[1] and np.array_equal(array, np.eye(len(array))):
+        return f"np.eye({len(array)})"
+    if array.size and np.array_equal(np.ravel(array), np.arange(array.size)):
+        return f"np.arange({array.size})" + ("" if array.ndim == 1 else f".reshape({array.shape})")
+    return f"np.array({array.tolist()!r})"
+
+
+INFIX: dict[Any, tuple[str, int]] = {
+    elementwise.add: ("+", SUM),
+    elementwise.subtract: ("-", SUM),
+    elementwise.multiply: ("*", PRODUCT),
+    elementwise.divide: ("/", PRODUCT),
+    linalg.matmul: ("@", PRODUCT),
+}
+SHIFTED = {log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}
+POSITIONAL = {shape.reshape, shape.transpose, shape.expand_dims, shape.squeeze, shape.swapaxes, shape.moveaxis,
+              shape.broadcast_to}  # fmt: skip
+DIRECT: dict[Any, str] = {
+    elementwise.where: "np.where",
+    elementwise.clipped: "np.clip",
+    elementwise.power_of: "np.power",
+    shape.reshape: "np.reshape",
+    reductions.sum: "np.sum",
+    reductions.mean: "np.mean",
+    reductions.max: "np.max",
+    reductions.min: "np.min",
+    reductions.prod: "np.prod",
+}
