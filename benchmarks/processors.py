@@ -33,10 +33,13 @@ def emulation() -> dict[str, str]:
     """The settings by which each library keeps to the kind of processor that is emulated; none for this one."""
     if os.environ.get(VARIABLE) != "avx2":
         return {}
-    features = {name: has and not name.startswith("avx512") for name, has in _features().items()}
+    has = {name: has and not name.startswith("avx512") for name, has in _features().items()}
+    features = ",".join(f"{'+' if has[name] else '-'}{name}" for name in sorted(has))
     return {
-        "NUMBA_CPU_NAME": "znver3",
-        "NUMBA_CPU_FEATURES": ",".join(f"{'+' if has else '-'}{name}" for name, has in sorted(features.items())),
+        "TINYGRAD_RNN_CPU_NAME": "znver3",
+        "TINYGRAD_RNN_CPU_FEATURES": features,
+        "NUMBA_CPU_NAME": "znver3",  # PyTensor's compiler
+        "NUMBA_CPU_FEATURES": features,
         "NPY_DISABLE_CPU_FEATURES": " ".join(_wide_in_numpy()),
         "OPENBLAS_CORETYPE": "Haswell",
         "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",

@@ -7,7 +7,8 @@ The cell stays the one you wrote; what comes out is the same to rounding; and if
 a derivative or an explanation, the compiled loop unfolds into its steps again.
 
 It follows no article. The cell is a minimal gated unit, written by hand, over 200 steps. (``executor="numba"``, where
-numba is installed, makes machine code of the loop. That takes a second the first time; so this page stays with NumPy.)
+llvmlite is installed, makes machine code of the loop. That takes a second the first time; so this page stays with
+NumPy.)
 
 Times depend on your machine; ``python -m benchmarks`` measures carefully, this page only roughly.
 

@@ -19,7 +19,7 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "comparison/planted": "planted",
     "comparison": "breakdown diagnosis lines_of_any_cell names search",
     "compiler": "catalogue cells checkpoints code_folder compiled errors guards jax lengths linear loops_together "
-    "machine_code machine_operations names other_numbas special_values to_jax together tracing",
+    "machine_code machine_operations names other_llvmlites special_values to_jax together tracing",
     "derivation": "cells latex styles",
     "examples": "gallery notebooks pages",
     "language": "encoding language",

@@ -6,7 +6,7 @@ import tinygrad_rnn as tr
 
 from . import other_cells
 
-PACKAGES = ("numpy", "numba")
+PACKAGES = ("numpy", "llvmlite")
 
 
 def loss_and_gradients(loss, data, parameters, executor=None):

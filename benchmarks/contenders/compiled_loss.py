@@ -6,6 +6,6 @@ from functools import partial
 
 from .recurrent_loss import recurrent
 
-PACKAGES = ("numpy", "numba")
+PACKAGES = ("numpy", "llvmlite")
 
 elman, lstm, gru = (partial(recurrent, task, "numba", True) for task in ("elman", "lstm", "gru"))

@@ -6,6 +6,6 @@ from functools import partial
 
 from .tinygrad_rnn_eager import language as eager_language
 
-PACKAGES = ("numpy", "numba")
+PACKAGES = ("numpy", "llvmlite")
 
 language = partial(eager_language, executor="numba")

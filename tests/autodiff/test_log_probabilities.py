@@ -32,7 +32,7 @@ RUNS = {
 @pytest.fixture(params=RUNS)
 def run(request: pytest.FixtureRequest) -> Any:
     if request.param == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     return RUNS[request.param]
 
 

@@ -41,7 +41,8 @@ def test_every_library_is_told_and_flags_are_put_together() -> None:
     environment = child_environment(1, {"XLA_FLAGS": "--one"})
     assert environment["XLA_FLAGS"].split() == ["--xla_cpu_max_isa=AVX2", "--one"]
     assert environment["OPENBLAS_CORETYPE"] == "Haswell"
-    assert environment["NUMBA_CPU_FEATURES"] == "+avx2,-avx512f,-avx512vl,+fma"
+    for compiler in ("TINYGRAD_RNN", "NUMBA"):
+        assert environment[f"{compiler}_CPU_FEATURES"] == "+avx2,-avx512f,-avx512vl,+fma"
 
 
 def test_what_this_processor_lacks_is_not_emulated(monkeypatch) -> None:

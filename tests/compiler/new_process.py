@@ -1,7 +1,6 @@
 """What another process would do that finds the same cache folder, without the seconds that it takes to start one."""
 
 import contextlib
-import sys
 import weakref
 
 import pytest
@@ -24,11 +23,7 @@ def nothing_compiled_yet(folder, **environment):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"XDG_CACHE_HOME": str(folder), **environment}.items():
             patch.setenv(name, value)
-        for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
-            patch.delitem(sys.modules, name)
         patch.setattr(cache, "_functions", {})
         patch.setattr(cache, "_running", weakref.WeakValueDictionary())
         patch.setattr(cache.engine, "machine_code", counted)
         yield made
-        for name in [name for name in sys.modules if name.startswith("tinygrad_rnn_generated")]:
-            del sys.modules[name]

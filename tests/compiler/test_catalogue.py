@@ -4,7 +4,6 @@ The samples are those that the rules themselves are tested with. Whatever has no
 that is registered, so none is left out.
 """
 
-import os
 
 import numpy as np
 import pytest
@@ -13,10 +12,8 @@ import tinygrad_rnn as tr
 from tests.autodiff.samples import SAMPLES
 from tests.autodiff.sampling import by_function
 from tests.cases import in_groups
-from tests.compiler.agreement import DEFAULT, assert_equal
+from tests.compiler.agreement import EXECUTORS, assert_equal
 
-# With numba's compiler turned off, machine code runs as Python, and costs no time to make.
-EXECUTORS = ["numpy", "numba"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else [DEFAULT]
 STEPS = 3
 
 each = in_groups("sample", by_function(SAMPLES))

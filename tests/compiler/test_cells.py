@@ -1,6 +1,5 @@
 """Compiled cells give the values and gradients of the cells themselves."""
 
-import os
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import DEFAULT, assert_compiled_agrees
+from tests.compiler.agreement import EXECUTORS, assert_compiled_agrees
 from tinygrad_rnn import nn
 
 n, d, B = 3, 4, 2
@@ -242,8 +241,7 @@ def test_inputs_and_outputs_that_are_trees():
     assert_compiled_agrees(cell, {"x": normal(9, B, n), "keep": keep}, normal(B, d), [U, W])
 
 
-# With numba's compiler turned off, the machine code of a hundred cells is tried in seconds, as Python.
-EXECUTOR = "numba" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else DEFAULT
+EXECUTOR = EXECUTORS[-1]
 
 # --- cells drawn at random -------------------------------------------------------------------------------------------
 

@@ -283,7 +283,7 @@ def test_a_state_that_grows_is_refused():
         tr.unroll(tr.compile(lambda x, h: (x, np.concatenate([h, x]))), normal(T, B, d), np.ones((B, d)))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba makes the machine code")
+@pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite makes the machine code")
 def test_numpy_starts_and_machine_code_takes_over():
     cell = nn.RNNCell(n, d, dtype=np.float64)
     compiled = tr.compile(cell, executor="auto")
@@ -296,7 +296,7 @@ def test_numpy_starts_and_machine_code_takes_over():
     assert all("for " not in executable.code.forward.source for executable in plan._executables.values())
 
 
-@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba makes the machine code")
+@pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite makes the machine code")
 @pytest.mark.parametrize("call", [1, 2, 4])
 def test_machine_code_takes_over_at_a_certain_call(call, monkeypatch):
     """However soon, or late, it is ready."""
@@ -356,7 +356,7 @@ def test_only_the_last_plans_are_kept():
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 def test_arguments_may_be_given_by_name_arrays_and_settings_alike(executor):
     if executor == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     w = tr.tensor(np.linspace(-1, 1, 4), requires_grad=True)
 
     def loss(x, *, scale=1.0, squared=True):

@@ -1,18 +1,13 @@
 """Corners that random programs ran into: nothing to compute with, no axes at all, numbers of NumPy's, odd wiring."""
 
-import os
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import DEFAULT, assert_compiled_agrees, assert_equal, everything
+from tests.compiler.agreement import EXECUTORS, assert_compiled_agrees, assert_equal, everything
 from tests.compiler.small import B, T, W, d, normal, with_gradients
 from tinygrad_rnn import nn
-
-# With numba's compiler turned off, machine code runs as Python, and costs no time to make.
-EXECUTORS = ["numpy", "numba"] if os.environ.get("NUMBA_DISABLE_JIT") == "1" else [DEFAULT]
-
 
 # --- nothing ---------------------------------------------------------------------------------------------------------
 

@@ -11,24 +11,23 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.compiler.agreement import AS_PYTHON
 from tests.compiler.new_process import nothing_compiled_yet
 
-numba = pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 
-from tinygrad_rnn.compiler.runtime import cache, code_folder, threads  # noqa: E402
-from tinygrad_rnn.compiler.runtime.llvm_code import engine, functions  # noqa: E402
-from tinygrad_rnn.compiler.runtime.llvm_code.entry import ArrayForm  # noqa: E402
-from tinygrad_rnn.compiler.runtime.llvm_code.numbers import NotTranslated  # noqa: E402
+from tinygrad_rnn.compiler.runtime import cache, code_folder, threads
+from tinygrad_rnn.compiler.runtime.llvm_code import engine, functions
+from tinygrad_rnn.compiler.runtime.llvm_code.entry import ArrayForm
+from tinygrad_rnn.compiler.runtime.llvm_code.numbers import NotTranslated
 
-pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+pytestmark = pytest.mark.skipif(AS_PYTHON, reason="nothing is compiled")
 
 TEXT = """
-@kernel
 def each(a, b, n):
     for i in range({range}):
         b[i] = {value}
 
-@entry
 def program(a, b, n):
     each(a, b, n)
 """
@@ -124,15 +123,17 @@ def test_a_function_that_is_missing_is_not_called(monkeypatch):
         engine.machine_code(text("np.tan(a[i])"), FORM, "program_without")
 
 
-def test_a_loop_that_counts_down_is_left_to_numba():
+def test_a_loop_that_counts_down_has_no_translation():
     with pytest.raises(NotTranslated, match="counts down"):
         engine.machine_code(text(range="n, 0, -1"), FORM, "program_down")
 
 
-def test_an_older_llvmlite_leaves_it_to_numba(monkeypatch):
-    monkeypatch.delattr(engine.llvm, "create_pass_builder")
-    with pytest.raises(NotTranslated, match="older"):
-        engine.machine_code(text(), FORM, "program_of_old")
+@pytest.mark.parametrize(
+    "argument", [np.zeros(2, np.float16), np.zeros(2, ">f8"), misaligned(np.zeros(2)), 1.5, True, None]
+)
+def test_other_arguments_are_refused_by_name(argument):
+    with pytest.raises(cache.MachineCodeFailed, match=f"an argument of the type {type(argument).__name__}"):
+        cache.compiled_function(text())(argument, np.zeros(2), 2)
 
 
 def test_machine_code_on_a_disk_that_can_only_be_read_is_used(tmp_path, monkeypatch):

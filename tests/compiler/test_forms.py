@@ -1,17 +1,15 @@
 """Cells of every form: states of whole numbers and booleans, trees, no inputs, odd layouts, rare functions."""
 
-import os
 
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import DEFAULT, assert_compiled_agrees
+from tests.compiler.agreement import DEFAULT, EXECUTORS, assert_compiled_agrees
 from tinygrad_rnn import nn
 
 T, B, d = 4, 2, 3
-# With numba's compiler turned off, machine code runs as Python, and costs no time to make.
-EXECUTOR = "numba" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else DEFAULT
+EXECUTOR = EXECUTORS[-1]
 
 
 def normal(*shape, seed=0):

@@ -299,7 +299,7 @@ def test_memory_is_that_of_the_longest():
 
 @pytest.mark.parametrize("name", ["mean", "softmax over time", "times a share"])
 def test_machine_code_serves_all_lengths(name):
-    pytest.importorskip("numba")
+    pytest.importorskip("llvmlite")
     function = FUNCTIONS[name]
     compiled = tr.compile(function, executor="numba")
     for steps, rows in [(5, 3), (7, 2), (8, 4), (1, 1), (6, 6), (30, 2)]:

@@ -16,7 +16,8 @@ from tinygrad_rnn.compiler.program.tracing import traced
 from tinygrad_rnn.compiler.program.verify import Malformed, verify
 from tinygrad_rnn.compiler.runtime import scan
 
-NUMBA = pytest.param("numba", marks=pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="needs numba"))
+HAS_LLVM = importlib.util.find_spec("llvmlite") is not None
+NUMBA = pytest.param("numba", marks=pytest.mark.skipif(not HAS_LLVM, reason="needs llvmlite"))
 T, B, d = 150, 2, 3
 
 

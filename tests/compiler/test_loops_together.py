@@ -1,18 +1,16 @@
 """Functions with several loops that read what others give: as inputs, as first state, as something to look at."""
 
-import os
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import DEFAULT, assert_equal, everything
+from tests.compiler.agreement import EXECUTORS, assert_equal, everything
 from tinygrad_rnn import nn
 
 T, B, d = 3, 2, 3
-# With numba's compiler turned off, machine code runs as Python, and costs no time to make.
-EXECUTOR = "numba" if os.environ.get("NUMBA_DISABLE_JIT") == "1" else DEFAULT
+EXECUTOR = EXECUTORS[-1]
 
 
 def normal(*shape, seed=0):

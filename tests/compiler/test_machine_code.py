@@ -1,7 +1,6 @@
-"""Machine code gives what the cells give, and so does the same code when numba only runs it as Python."""
+"""Machine code gives what the cells give, and so does the same code run as Python."""
 
 import os
-import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,16 +11,15 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import assert_compiled_agrees, assert_equal, everything
+from tests.compiler.agreement import AS_PYTHON, assert_compiled_agrees, assert_equal, everything
 from tinygrad_rnn import nn
 
-numba = pytest.importorskip("numba")
-from numba import njit  # noqa: E402
+pytest.importorskip("llvmlite")
 
-from tinygrad_rnn.compiler import thresholds  # noqa: E402
-from tinygrad_rnn.compiler.runtime import blas, by_numba, fast_functions, threads  # noqa: E402
-from tinygrad_rnn.compiler.runtime import cache as machine_cache  # noqa: E402
-from tinygrad_rnn.compiler.runtime.llvm_code import translator  # noqa: E402
+from tinygrad_rnn.compiler import thresholds
+from tinygrad_rnn.compiler.runtime import blas, fast_functions, threads
+from tinygrad_rnn.compiler.runtime import cache as machine_cache
+from tinygrad_rnn.compiler.runtime.llvm_code import translator
 
 n, d, B, T = 3, 4, 2, 7
 
@@ -285,15 +283,15 @@ def test_a_child_process_has_blas_as_it_was():
         put(before)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="this is it")
-def test_all_of_it_without_jit():
+@pytest.mark.skipif(AS_PYTHON, reason="this is it")
+def test_all_of_it_as_python():
     """Run as plain Python, the generated loops are right as well: an index out of range would raise."""
-    names = "(library or users or tiles or float32 or functions) and not jit or random_cells or a_step_with_it"
+    names = "(library or users or tiles or float32 or functions) and not as_python or random_cells or a_step_with_it"
     cells, operations = (str(Path(__file__).with_name(f"test_{name}.py")) for name in ("cells", "machine_operations"))
     files = [__file__, f"{cells}::test_random_cells", operations]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", names]
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    environment = {**os.environ, "TINYGRAD_RNN_AS_PYTHON": "1"}
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -305,15 +303,13 @@ REFERENCES = {
 }  # fmt: skip
 
 
-def applied(function, x):
-    @njit
-    def run(x, out):
-        for i in range(x.size):
-            out[i] = function(x[i])
-
+def applied(name, x):
+    run = machine_cache.compiled_function(
+        f"def program(x, out, n):\n    for i in range(0, n):\n        out[i] = {name}(x[i])\n"
+    )
     out = np.empty_like(x)
     with np.errstate(all="ignore"):
-        run(x, out)
+        run(x, out, len(x))
     return out
 
 
@@ -325,14 +321,14 @@ def test_fast_functions_keep_their_error_bound(name, bits, dtype, finer, largest
     if np.finfo(finer).eps >= np.finfo(dtype).eps:
         pytest.skip("no finer numbers here to compare with")
     rng = np.random.default_rng(0)
-    count = 500 if numba.config.DISABLE_JIT else 100_000
+    count = 500 if AS_PYTHON else 100_000
     x = np.concatenate(
         [rng.uniform(-largest, largest, count), rng.normal(size=count), 10.0 ** rng.uniform(-20, 1, count)]
     ).astype(dtype)
     x = np.abs(x) if name == "log" else x[x > -1] if name == "log1p" else x
     exact = REFERENCES[name](x.astype(finer))
     unit = np.spacing(np.abs(exact).astype(dtype)).astype(finer)
-    error = np.abs(applied(getattr(fast_functions, f"{name}{bits}"), x).astype(finer) - exact) / unit
+    error = np.abs(applied(f"{name}{bits}", x).astype(finer) - exact) / unit
     assert error.max() <= fast_functions.MAXIMAL_ERROR
 
 
@@ -345,7 +341,7 @@ def test_fast_functions_at_the_ends(bits):
         "tanh": [np.nan, 1, -1, 1, -1, 0],
         "sigmoid": [np.nan, 1, 0, 1, 0, 0.5],
     }.items():
-        np.testing.assert_array_equal(applied(getattr(fast_functions, f"{name}{bits}"), x), np.array(expected, dtype))
+        np.testing.assert_array_equal(applied(f"{name}{bits}", x), np.array(expected, dtype))
 
 
 def test_the_cache_is_the_users_own(tmp_path, monkeypatch):
@@ -372,7 +368,6 @@ cell = tr.compile(tr.nn.RNNCell(3, 4), executor="numba")
 for T, B in ((5, 2), (9, 6)):
     ys, h = tr.unroll(cell, np.zeros((T, B, 3), np.float32))
     ys.sum().backward()
-assert "numba" not in sys.modules
 print(len(cache._functions), len(made))
 """
 
@@ -387,24 +382,11 @@ def programs_and_compilations(cache):
     return tuple(map(int, done.stdout.split()))
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
+@pytest.mark.skipif(AS_PYTHON, reason="nothing is compiled")
 def test_machine_code_is_kept_on_disk(tmp_path):
     """A second process finds it; and other numbers of steps and rows need no other."""
     assert programs_and_compilations(tmp_path) == (2, 2)
     assert programs_and_compilations(tmp_path) == (2, 0)
-
-
-def test_the_cache_of_numba_knows_what_machine_code_is_made_of():
-    """Code that is compiled from other sources has another name, whichever file has changed."""
-    folder = Path(by_numba.__file__).parent
-    imports = r"from tinygrad_rnn\.compiler\.runtime\.(\w+) import"
-    found, waiting = set(), set(re.findall(imports, by_numba.HEADER))
-    while waiting:
-        name = waiting.pop()
-        found.add(name)
-        text = (folder / f"{name.replace('.', '/')}.py").read_text("utf-8")
-        waiting |= set(re.findall(r"^ *from \.+(\w[\w.]*) import", text, re.M)) - found
-    assert found == set(by_numba.COMPILED_IN)
 
 
 def test_the_name_of_machine_code_depends_on_whatever_it_is_made_of(monkeypatch):

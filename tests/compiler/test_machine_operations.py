@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import assert_compiled_agrees
+from tests.compiler.agreement import AS_PYTHON, assert_compiled_agrees
 
-numba = pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 COMPILED = {
     "dot of vectors", "einsum", "max", "softmax", "log_softmax", "whole numbers", "running sum", "update",
     "narrow types", "places of the largest", "rows of a table", "own derivative", "update at a step",
@@ -155,7 +155,7 @@ CELLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CELLS if numba.config.DISABLE_JIT else sorted(COMPILED))
+@pytest.mark.parametrize("name", CELLS if AS_PYTHON else sorted(COMPILED))
 def test_a_step_with_it(name):
     cell, xs, state = CELLS[name]
     tolerance = 1e-6 if "single" in name else 1e-11
@@ -179,7 +179,7 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize("name", LEFT if numba.config.DISABLE_JIT else ["argsort"])
+@pytest.mark.parametrize("name", LEFT if AS_PYTHON else ["argsort"])
 def test_a_step_with_it_alone_calls_numpy(name, monkeypatch):
     """The other operations of the step stay in machine code, and so do all loops that don't have it."""
     cell, state = LEFT[name]

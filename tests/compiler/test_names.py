@@ -69,7 +69,7 @@ def without_comments(source):
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 def test_whatever_the_names_the_code_is_the_same(executor):
     if executor == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     plain, value, gradient = codes(executor, "W")
     expected = [sorted(without_comments(function.source)) for function in (plain.forward, plain.backward)]
     for name in NAMES:
@@ -86,7 +86,7 @@ def test_whatever_the_names_the_code_is_the_same(executor):
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 def test_the_code_says_what_is_called_how_in_a_comment(executor):
     if executor == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     for name in ("lstm.W_hh", "W'", "a\nb"):
         code, *_ = codes(executor, name)
         assert re.search(rf"\A.*  # captured_\d+ is {re.escape(ascii(name))}[,\n]", code.forward.source)

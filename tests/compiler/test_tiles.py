@@ -9,10 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 from llvmlite import binding, ir
 
-from tinygrad_rnn.compiler.runtime.tiled_product import multiplier, write_tile
+from tinygrad_rnn.compiler.runtime.llvm_code import engine, translator
+from tinygrad_rnn.compiler.runtime.llvm_code.entry import form_of
+from tinygrad_rnn.compiler.runtime.llvm_code.tiles import write_tile
 from tinygrad_rnn.compiler.runtime.tiles import Registers, registers_of
 
 X86, ARM, MAC = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "arm64-apple-darwin"
@@ -68,21 +70,28 @@ def test_a_tile_fits_into_the_registers(triple, processor, features, registers) 
     assert not re.search(r"rsp\).*[xyz]mm|[xyz]mm.*rsp\)|\bq\d.*\[sp", loop)
 
 
+MULTIPLY = """
+def program(a, panels, c, depth, width, rows):
+    multiply_{vectors}(a, 0, depth, 1, panels, c, 0, width, width, 0, rows)
+"""
+
+
 @pytest.mark.parametrize("registers", [Registers(64, 32), Registers(32, 16), Registers(16, 16), Registers(16, 32)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_product_is_right_with_tiles_for_any_registers(monkeypatch, registers, dtype) -> None:
     """Bit for bit the same rows, whatever the tile that they are computed in."""
-    monkeypatch.setattr("tinygrad_rnn.compiler.runtime.tiled_product.vector_registers", lambda: registers)
+    monkeypatch.setattr(translator, "vector_registers", lambda: registers)
     vectors = registers.most_vectors
     width, depth = vectors * registers.size // np.dtype(dtype).itemsize, 37
     rng = np.random.default_rng(0)
     b = rng.normal(size=(depth, width)).astype(dtype)
     a = rng.normal(size=(33, depth)).astype(dtype)
-    multiply = multiplier(vectors)
     found = {}
     for rows in (1, 5, 6, 8, 9, 14, 33):
         c = np.full((rows, width), np.nan, dtype)
-        multiply(a[:rows].reshape(-1), 0, depth, 1, b[None], c.reshape(-1), 0, width, width, 0, rows)
+        args = a[:rows].reshape(-1), b[None], c.reshape(-1), depth, width, rows
+        form, name = form_of(args), f"program_of_{registers.size}_{registers.number}_{a.dtype}_{rows}"
+        engine.loaded(engine.machine_code(MULTIPLY.format(vectors=vectors), form, name), form, name)(*args)
         np.testing.assert_allclose(c, a[:rows] @ b, rtol=2e-5 if dtype == np.float32 else 1e-12, atol=1e-5)
         found[rows] = c
     for rows, c in found.items():
@@ -92,13 +101,13 @@ def test_a_product_is_right_with_tiles_for_any_registers(monkeypatch, registers,
 @pytest.mark.parametrize(
     ("name", "features", "size"), [("znver3", None, 32), ("generic", None, 16), ("x86-64", "+avx2,+fma", 32)]
 )
-def test_what_numba_is_told_of_the_processor_counts(name: str, features: str | None, size: int) -> None:
+def test_what_the_environment_says_of_the_processor_counts(name: str, features: str | None, size: int) -> None:
     if not binding.get_host_cpu_features().get("avx2"):
         pytest.skip("on a processor with AVX2 only")
     if features is None and name != "generic":
         here = binding.get_host_cpu_features()
         features = ",".join(f"{'+' if has and 'avx512' not in key else '-'}{key}" for key, has in here.items())
-    settings = {"NUMBA_CPU_NAME": name, **({} if features is None else {"NUMBA_CPU_FEATURES": features})}
+    settings = {"TINYGRAD_RNN_CPU_NAME": name, **({} if features is None else {"TINYGRAD_RNN_CPU_FEATURES": features})}
     code = "from tinygrad_rnn.compiler.runtime.tiles import vector_registers; print(vector_registers().size)"
     done = subprocess.run(
         ["env", *(f"{key}={value}" for key, value in settings.items()), sys.executable, "-c", code],

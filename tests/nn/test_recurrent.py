@@ -277,7 +277,7 @@ def test_checkpoints_change_no_value_and_no_gradient(make: Any, k: int, lengths:
 @pytest.mark.parametrize("executor", ["numpy", "numba"])
 def test_checkpoints_of_compiled_cells_change_nothing_either(make: Any, k: int, lengths: Any, executor: str) -> None:
     if executor == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
     layer, xs = make(), batch_of()
     expected = results(layer, xs, lengths)
     layer.checkpoint_every = k
@@ -300,7 +300,7 @@ def test_checkpoints_with_noise_in_the_cell(executor: str | None) -> None:
 @pytest.mark.parametrize("executor", [None, "numpy", "numba"])
 def test_checkpoints_keep_memory_at_the_root_of_the_steps(executor: str | None) -> None:
     if executor == "numba":
-        pytest.importorskip("numba")
+        pytest.importorskip("llvmlite")
 
     def peak(steps: int, k: int | None) -> int:
         layer = nn.LSTM(4, 32, checkpoint_every=k, executor=executor)

@@ -33,7 +33,7 @@ WITHOUT_TWIN = {
     "LSTM norm": (nn.LSTM, {"norm": nn.LayerNorm}),
     "GRU reset before": (nn.GRU, {"reset": "before"}),
 }
-NUMBA = pytest.param("numba", marks=pytest.mark.skipif(not find_spec("numba"), reason="needs numba"))
+NUMBA = pytest.param("numba", marks=pytest.mark.skipif(not find_spec("llvmlite"), reason="needs llvmlite"))
 EXECUTORS = [None, "numpy", NUMBA, "auto"]
 SHAPES = [
     {"bias": bias, "num_layers": layers, "bidirectional": both, "batch_first": first}

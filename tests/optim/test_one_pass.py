@@ -14,7 +14,7 @@ from tinygrad_rnn.optim import one_pass
 
 from .test_optimizers import every_rule, gradients, leaves
 
-pytest.importorskip("numba")
+pytest.importorskip("llvmlite")
 SHAPES = [(3, 4), (4,), (), (2, 3, 70), (1, 0)]
 
 

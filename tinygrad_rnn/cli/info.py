@@ -19,7 +19,7 @@ from . import options as o
 EXTRAS = {
     "matplotlib": ("plot", "plots of training and of gradients"),
     "pygraphviz": ("render", "PNG and PDF without a system Graphviz"),
-    "numba": ("jit", "machine code for compiled cells"),
+    "llvmlite": ("jit", "machine code for compiled cells"),
     "safetensors": ("io", "weights as safetensors"),
 }
 """Optional libraries: the extra that installs each, and its use."""

@@ -12,7 +12,7 @@ Each room stands on those before it; with the first two read, the idea is unders
 - ``runtime``: functions that generated code calls (``machine_cache`` is the earlier name of one of its files).
 - ``numpy_code``: the executor that writes calls of NumPy.
 - ``elements``: one function of machine code in the making, and how it finds and computes an element.
-- ``machine_code``: the executor that writes loops for numba; NumPy still computes what stands around them.
+- ``machine_code``: the executor that writes loops for LLVM; NumPy still computes what stands around them.
 - ``jax_code``: the executor that runs a program on JAX.
 - ``sizes``: one program for arguments of all lengths, read off three examples.
 

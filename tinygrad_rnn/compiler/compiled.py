@@ -345,7 +345,7 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
             is listed in docs/speed.md, "What can't be compiled".
         executor: "numpy"; "numba" for loops in machine code, which takes a second to make the first time and is kept on
             disk (where there can be none, NumPy runs it, and a warning says why); "auto" for NumPy until machine code,
-            which a thread makes meanwhile where numba is installed, is ready. The two round differently in the last
+            which a thread makes meanwhile where llvmlite is installed, is ready. The two round differently in the last
             digits, so with "auto" a run can't be repeated bit for bit; with "auto:20" it can: each plan then
             runs on NumPy for 19 calls, and from the 20th on as machine code, for which it waits. "jax" runs it on
             JAX's first device, a GPU or TPU if there is one; see docs/scale.md for what differs there.
@@ -355,7 +355,7 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
 
     Raises:
         ValueError: there is no such executor.
-        ImportError: machine code is asked for, but numba isn't installed; or JAX is asked for, but isn't installed.
+        ImportError: machine code is asked for, but llvmlite isn't installed; or JAX is asked for, but isn't installed.
         CannotCompile: (when called) the function asks for a value, as ``if h > 0`` does, draws random numbers inside,
             or counts its calls; its changes are undone. This is a TypeError, as are the errors for what Tensors can't
             do, such as ``out=``.
@@ -374,8 +374,8 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
     if executor not in EXECUTORS and switching_call(executor) is None:
         names, hint = ", ".join(map(repr, EXECUTORS)), _AUTO_AT if ":" in executor else ""
         raise ValueError(f"compile: executor is one of {names}, not {executor!r}{hint}")
-    if executor == "numba" and importlib.util.find_spec("numba") is None:
-        raise ImportError(f'compile(executor="numba") makes machine code with numba: {pip_install("jit")}')
+    if executor == "numba" and importlib.util.find_spec("llvmlite") is None:
+        raise ImportError(f'compile(executor="numba") makes machine code with llvmlite: {pip_install("jit")}')
     if executor == "jax" and importlib.util.find_spec("jax") is None:
         raise ImportError(f'compile(executor="jax") runs functions on JAX: {pip_install("jax")}')
     keep_freed_memory()

@@ -163,7 +163,7 @@ class GeneratedExecutable(Executable):
         """Run once for nothing, so that its machine code is made. Any other failure will occur again in a real call.
 
         Raises:
-            MachineCodeFailed: numba can't compile something.
+            MachineCodeFailed: there can be no machine code for something.
         """
         try:
             with np.errstate(all="ignore"):

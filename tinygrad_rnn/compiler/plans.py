@@ -106,7 +106,7 @@ class Plan:
         """The executable for a call with "auto": NumPy's, or machine code if that is ready or its call has come."""
         calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
         begins_at = min(thresholds.CALLS_BEFORE_MACHINE_CODE, switches_at or thresholds.CALLS_BEFORE_MACHINE_CODE)
-        if calls == begins_at and importlib.util.find_spec("numba"):
+        if calls == begins_at and importlib.util.find_spec("llvmlite"):
             self._improve(wanted, inputs, sizes)
         coming = self._coming.get(wanted)
         if coming is not None and (not switches_at or calls >= switches_at):
@@ -171,12 +171,12 @@ class Plan:
                 return executable
             except (NotOnTensors, DependsOnSize):
                 raise
-            except Exception as error:  # numba changes, and may fail in unforeseen ways
+            except Exception as error:  # llvmlite changes, and may fail in unforeseen ways
                 self._give_up(wanted, error)
         return self._generated(wanted, machine_code=False)
 
     def _give_up(self, wanted: tuple[bool, ...], error: Exception) -> None:
-        """Leave a program to NumPy, and say why: the operation without machine code, or the failure of numba."""
+        """Leave a program to NumPy, and say why: the operation without machine code, or the failure."""
         expected = isinstance(error, (NoMachineCode, MachineCodeFailed, DependsOnSize))
         self._by_numpy[wanted] = str(error if expected else MachineCodeFailed(error))
         if self._executor == "numba" or not isinstance(error, (NoMachineCode, DependsOnSize)):

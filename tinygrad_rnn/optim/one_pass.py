@@ -236,7 +236,7 @@ def _are_alike(arrays: list[Any]) -> bool:
 
 def _compiled(recording: Recording, made: list[str], names: list[str]) -> Any:
     """The compiled function of the numbers, the arrays of these names, their number of columns and a range of rows."""
-    from ..compiler.runtime.cache import compiled_function  # imported only here, because numba is an extra
+    from ..compiler.runtime.cache import compiled_function  # imported only here, because llvmlite is an extra
 
     parameters = ", ".join(["numbers", *(f"all_{name}" for name in names), "columns", "first", "last"])
     lines = [
@@ -247,5 +247,5 @@ def _compiled(recording: Recording, made: list[str], names: list[str]) -> Any:
         *(f"        {line}" for line in recording.lines),
         *(f"        all_{name}[i0, i1] = {name}" for name in made),
     ]
-    kernel = f"@kernel\ndef kernel_1({parameters}):\n" + "".join(f"    {line}\n" for line in lines)
-    return compiled_function(f"{kernel}\n\n@entry\ndef program({parameters}):\n    kernel_1({parameters})\n")
+    kernel = f"def kernel_1({parameters}):\n" + "".join(f"    {line}\n" for line in lines)
+    return compiled_function(f"{kernel}\n\ndef program({parameters}):\n    kernel_1({parameters})\n")

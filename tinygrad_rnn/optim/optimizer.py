@@ -135,8 +135,8 @@ class Optimizer:
             raise ValueError(f"{self.name}: executor is 'numpy' or 'numba', not {self.executor!r}")
         if self.executor == "numpy":
             return None
-        if importlib.util.find_spec("numba") is None:
-            raise ImportError(f'{self.name}: executor="numba" makes machine code with numba: {pip_install("jit")}')
+        if importlib.util.find_spec("llvmlite") is None:
+            raise ImportError(f'{self.name}: executor="numba" makes machine code with llvmlite: {pip_install("jit")}')
         self._one_pass.begin()
         return self._one_pass
 

@@ -245,7 +245,7 @@ def fit(
 def _updating_by(optimizer: Optimizer, executor: str | None) -> Iterator[None]:
     """A context in which an optimiser updates by machine code, if the model runs by it."""
     before = optimizer.executor
-    optimizer.executor = "numba" if executor == "numba" and importlib.util.find_spec("numba") else before
+    optimizer.executor = "numba" if executor == "numba" and importlib.util.find_spec("llvmlite") else before
     try:
         yield
     finally:

@@ -30,8 +30,8 @@ OF_CONDITIONS = {
 COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
 LOGIC = {np.logical_and, np.logical_or, np.logical_xor, np.logical_not}
 
-# numba's versions of these keep NumPy's zeros, infinities and NaN; its sign, floor_divide and remainder don't.
-OF_NUMBA = """
+# Machine code has these under NumPy's names.
+BY_NAME = """
     log2 log10 exp2 expm1 sqrt cbrt sin cos tan arcsin arccos arctan sinh cosh arcsinh arccosh arctanh
     floor ceil trunc rint fabs degrees radians
 """
@@ -57,7 +57,7 @@ UNARY = {
     special.error_function: "f{0}(erf({1}))",
     np.logical_not: "(not {1})",
     np.invert: "(~{1})",
-    **{getattr(elementwise, name): f"np.{name}({{1}})" for name in OF_NUMBA.split()},
+    **{getattr(elementwise, name): f"np.{name}({{1}})" for name in BY_NAME.split()},
     **{test: f"np.{test.__name__}({{1}})" for test in TESTS},
 }
 

@@ -63,7 +63,7 @@ class MachineCode:
         if not self._lines:
             return self.before
         parameters = [*self._arguments.values(), *self._sizes.values(), *(["first", "last"] if self.rows else [])]
-        name = self.compiled("\n\n".join([*self._kernels, _function("entry", "program", parameters, self._lines)]))
+        name = self.compiled("\n\n".join([*self._kernels, _function("program", parameters, self._lines)]))
         passed = ", ".join([*self._arguments, *map(str, self._sizes)])
         if not self.rows:
             return [*self.before, f"{name}({passed})"]
@@ -73,7 +73,7 @@ class MachineCode:
 
     def compiled(self, source: str) -> str:
         """The name, in the calling function, of the function compiled from this source."""
-        from ..runtime.cache import compiled_function  # only now: numba is an extra
+        from ..runtime.cache import compiled_function  # only now: llvmlite is an extra
 
         return self.writer.named(compiled_function(source), "loop")
 
@@ -135,7 +135,7 @@ class MachineCode:
         words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
         parameters = [word for word in words if word in known]
         name = f"{kind}_{len(self._kernels) + 1}"
-        self._kernels.append(_function("summing" if reorders else "kernel", name, parameters, lines))
+        self._kernels.append(("@summing\n" if reorders else "") + _function(name, parameters, lines))
         self.line(f"{name}({', '.join(parameters)})")
 
     def nest(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
@@ -167,6 +167,6 @@ class MachineCode:
         return str(n) if self.is_written(n) else self.size(n)
 
 
-def _function(decorator: str, name: str, parameters: list[str], lines: list[str]) -> str:
+def _function(name: str, parameters: list[str], lines: list[str]) -> str:
     """The text of a function."""
-    return f"@{decorator}\ndef {name}({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in lines)
+    return f"def {name}({', '.join(parameters)}):\n" + "".join(f"    {line}\n" for line in lines)

@@ -147,7 +147,6 @@ class Matrix(NamedTuple):
 
 
 PACK = """
-@entry
 def program(b, start, row, column, columns, panels):
     pack(b, start, row, column, columns, panels)
 """

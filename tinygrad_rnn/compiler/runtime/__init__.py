@@ -7,7 +7,6 @@
 - ``fast_functions``: exp, log, tanh and sigmoid that vectorise; ``tiled_product``: products in tiles.
 - ``division``: whole quotients and remainders as NumPy has them; ``places``: indices, checked as NumPy checks them.
 - ``scan``: linear recurrences by NumPy, in chunks of steps.
-- ``failures``: the error for machine code that can't be made;
-  ``code_folder``: where machine code is kept; ``by_numba``: how numba compiles text that has no translation;
-  ``cache``: machine code, made once and kept.
+- ``as_python``: the same text run as Python; ``failures``: the error for machine code that can't be made;
+  ``code_folder``: where machine code is kept; ``cache``: machine code, made once and kept.
 """

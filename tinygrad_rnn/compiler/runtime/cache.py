@@ -20,11 +20,11 @@ from typing import Any
 
 from llvmlite.binding import llvm_version_info
 
+from . import as_python
 from .code_folder import cache_folder, is_trusted_file, keep_within_limit, write_whole
 from .failures import MachineCodeFailed
 from .llvm_code import engine
 from .llvm_code.entry import HEAD, OTHER_FORM, OUT_OF_BOUNDS, form_of, with_own_dtype
-from .llvm_code.numbers import NotTranslated
 from .llvm_code.translator import LIBRARY
 from .tiles import processor
 
@@ -43,8 +43,8 @@ def compiled_function(source: str) -> Callable[..., None]:
         The function, the same one for the same text as long as somebody holds it: that is how programs of several sizes
         are found to call one function. It raises ``MachineCodeFailed`` if there can be no machine code.
     """
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):  # generated text then runs as Python
-        return _by_numba(source)
+    if as_python.is_asked_for():
+        return as_python.program_of(source)
     with _lock:
         run = _running.get(source)
         if run is None:
@@ -69,10 +69,8 @@ def _running_in_any_form(source: str) -> Callable[..., None]:
             form = form_of(arguments)
             if form not in made:
                 made[form] = _function(source, form)
-        except MachineCodeFailed:
-            raise
-        except Exception as error:  # llvmlite changes
-            raise MachineCodeFailed(error, "LLVM") from error
+        except Exception as error:  # also unforeseen ones: llvmlite changes
+            raise MachineCodeFailed(error) from error
         current = function = made[form]  # another thread may change the one, while this calls the other
         return function(*arguments)
 
@@ -83,16 +81,8 @@ def _unknown(*arguments: Any) -> int:
     return OTHER_FORM
 
 
-def _by_numba(source: str) -> Callable[..., Any]:
-    from .by_numba import compiled_function  # only now: importing numba takes a third of a second
-
-    return compiled_function(source)
-
-
 def _function(source: str, form: Any) -> Callable[..., Any]:
     """The function for arguments of one form: known in this process, read from disk, or new."""
-    if form is None:
-        return _by_numba(source)
     digest = hashlib.sha256("\n".join([source, repr(form), _depends_on()]).encode()).hexdigest()
     name = f"program_{digest[:24]}"
     with _lock:
@@ -100,10 +90,7 @@ def _function(source: str, form: Any) -> Callable[..., Any]:
             path = cache_folder() / (name + SUFFIX)
             code = _kept(path)
             if code is None:
-                try:
-                    code = engine.machine_code(source, form, name)
-                except NotTranslated:
-                    return _by_numba(source)
+                code = engine.machine_code(source, form, name)
                 _keep(path, code)
             _functions[name] = engine.loaded(code, form, name)
         return _functions[name]

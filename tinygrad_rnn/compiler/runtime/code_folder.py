@@ -1,8 +1,8 @@
 """The folder for generated code: the user's own, without anything that somebody else could have written.
 
-Its files are executed: machine code, and the pickles in which numba keeps its own. So it isn't enough that we can
-write to the folder. The folder and each file in it have to be ours, closed to others, and no link to elsewhere. On
-Windows, where files have no mode, the folder lies in the user's profile, which others can't write to.
+Its files are machine code, which is executed. So it isn't enough that we can write to the folder. The folder and each
+file in it have to be ours, closed to others, and no link to elsewhere. On Windows, where files have no mode, the folder
+lies in the user's profile, which others can't write to.
 
 It doesn't grow beyond a limit: the files that were used longest ago are deleted first.
 """
@@ -15,13 +15,12 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 HAS_OWNERS = hasattr(os, "getuid")
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-KEPT = {".nbi", ".nbc"}  # what numba reads
 LIMIT_VARIABLE, LIMIT_MIB = "TINYGRAD_RNN_CACHE_MIB", 256.0
 DIGEST = re.compile("[0-9a-f]{24}")
 
@@ -36,9 +35,7 @@ def cache_folder() -> Path:
         folder = (given if given.is_absolute() else Path.home() / ".cache") / "tinygrad_rnn"
         _make(folder)
         if is_trusted_folder(folder):
-            _make(folder / "__pycache__")  # where numba puts machine code; it would be made as the umask says
-            if is_trusted_folder(folder / "__pycache__"):
-                return folder
+            return folder
     return temporary_folder()
 
 
@@ -95,14 +92,6 @@ def _is_safe_above(folder: Path) -> bool:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def is_kept(path: Path, content: bytes) -> bool:
-    """Return True if a file has this content, and can be trusted to keep it."""
-    try:
-        return is_trusted_file(path) and path.stat().st_size == len(content) and path.read_bytes() == content
-    except FileNotFoundError:
-        return False
-
-
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that nobody else can read; another process sees either all of it or nothing."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
@@ -113,25 +102,6 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError:
         os.unlink(temporary)
         raise
-
-
-def remove_untrusted(folder: Path, beginning: str) -> None:
-    """Delete the machine code files whose names begin so, if somebody else could have written them."""
-    for path in _machine_code_files(folder, beginning):
-        with contextlib.suppress(FileNotFoundError):  # another process does the same
-            if not is_trusted_file(path):
-                path.unlink()
-
-
-def close_to_others(folder: Path, beginning: str) -> None:
-    """Take the right to read and write from everybody else, for the machine code files whose names begin so."""
-    for path in _machine_code_files(folder, beginning):
-        with contextlib.suppress(FileNotFoundError):
-            path.chmod(0o600)
-
-
-def _machine_code_files(folder: Path, beginning: str) -> Iterator[Path]:
-    return (path for path in folder.iterdir() if path.name.startswith(beginning) and path.suffix in KEPT)
 
 
 # --- what is kept ----------------------------------------------------------------------------------------------------
@@ -154,7 +124,7 @@ class Entry(NamedTuple):
 def entries(folder: Path) -> list[Entry]:
     """The entries of a cache folder, from the one used last to the one used longest ago."""
     found: dict[str, list[Path]] = {}
-    for path in [*folder.glob("*"), *folder.glob("__pycache__/*")]:
+    for path in folder.rglob("*"):  # earlier versions had a folder inside
         digest = DIGEST.search(path.name)
         if digest is not None:
             found.setdefault(digest.group(), []).append(path)

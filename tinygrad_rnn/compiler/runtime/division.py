@@ -1,6 +1,6 @@
 """Whole quotients and remainders for machine code, with NumPy's signs, zeros, infinities and NaN.
 
-numba's own functions follow Python, where -1 // inf is -0.0; in NumPy it is -1.0.
+Python's own differ from NumPy's: there, -1 // inf is -0.0; in NumPy it is -1.0.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .fast_functions import f32, f64, inline
+from .fast_functions import f32, f64
 
 
-@inline
 def remainder(x: Any, y: Any) -> Any:
     """Return x - floor(x / y) y, which has the sign of y."""
     rest = np.fmod(x, y)
@@ -21,7 +20,6 @@ def remainder(x: Any, y: Any) -> Any:
     return rest + y if (y < 0) != (rest < 0) else rest
 
 
-@inline
 def floor_divide(x: Any, y: Any, one: Any) -> Any:
     """Return floor(x / y); ``one`` has the type of the numbers."""
     if y == 0:
@@ -36,13 +34,11 @@ def floor_divide(x: Any, y: Any, one: Any) -> Any:
     return whole + one if exact - whole > 0.5 else whole
 
 
-@inline
 def floor_divide32(x: Any, y: Any) -> Any:
     """Return floor(x / y)."""
     return floor_divide(x, y, f32(1))
 
 
-@inline
 def floor_divide64(x: Any, y: Any) -> Any:
     """Return floor(x / y)."""
     return floor_divide(x, y, f64(1))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 
 class MachineCodeFailed(Exception):
-    """The error for code that LLVM or numba can't compile; the message has their own reason.
+    """The error for text that can't be translated, or that LLVM can't compile; the message has the reason.
 
     Args:
         error: the exception that was raised.
-        compiler: the name of the compiler that raised it.
     """
 
-    def __init__(self, error: BaseException, compiler: str = "numba") -> None:
+    def __init__(self, error: BaseException) -> None:
         lines = str(error).strip().splitlines() or [""]
-        super().__init__(f"{compiler} failed ({type(error).__name__}: {lines[0]})")
+        super().__init__(f"machine code couldn't be made ({type(error).__name__}: {lines[0]})")

@@ -13,50 +13,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import config, njit, types
-from numba.extending import intrinsic
 
 MAXIMAL_ERROR = 3.0  # units in the last place
 
 f32, f64, i32, i64 = np.float32, np.float64, np.int32, np.int64
 
-if config.DISABLE_JIT:
 
-    def float_of_bits(n: Any) -> Any:
-        """The float with the bits of an integer of the same size."""
-        return n.view(f32 if n.dtype == i32 else f64)
-
-    def bits_of_float(x: Any) -> Any:
-        """The integer of the same size with the bits of a float."""
-        return x.view(i32 if x.dtype == f32 else i64)
-
-else:
-
-    @intrinsic
-    def float_of_bits(typing_context, n):  # type: ignore[no-untyped-def]
-        """The float with the bits of an integer of the same size."""
-        result = types.float32 if n == types.int32 else types.float64
-
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            return builder.bitcast(args[0], context.get_value_type(result))
-
-        return result(n), generate
-
-    @intrinsic
-    def bits_of_float(typing_context, x):  # type: ignore[no-untyped-def]
-        """The integer of the same size with the bits of a float."""
-        result = types.int32 if x == types.float32 else types.int64
-
-        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            return builder.bitcast(args[0], context.get_value_type(result))
-
-        return result(x), generate
+def float_of_bits(n: Any) -> Any:
+    """The float with the bits of an integer of the same size."""
+    return n.view(f32 if n.dtype == i32 else f64)
 
 
-inline = njit(inline="never", forceinline=True, error_model="numpy", fastmath={"contract"})
+def bits_of_float(x: Any) -> Any:
+    """The integer of the same size with the bits of a float."""
+    return x.view(i32 if x.dtype == f32 else i64)
 
 
-@inline
 def exp32(x: Any) -> Any:
     """exp(x) = 2^n exp(r), with n a whole number and |r| at most log(2)/2."""
     x = f32(89.0) if x > f32(89.0) else x
@@ -75,7 +47,6 @@ def exp32(x: Any) -> Any:
     return p * float_of_bits(i32((half + i32(127)) << i32(23))) * float_of_bits(i32((k - half + i32(127)) << i32(23)))
 
 
-@inline
 def tanh32(x: Any) -> Any:
     """A polynomial near zero, 1 - 2 / (exp(2|x|) + 1) elsewhere."""
     size = abs(x)
@@ -92,13 +63,11 @@ def tanh32(x: Any) -> Any:
     return near if size < f32(0.625) else far
 
 
-@inline
 def sigmoid32(x: Any) -> Any:
     """1 / (1 + exp(-x)); where exp overflows, 1 / inf is the right 0."""
     return f32(1.0) / (f32(1.0) + exp32(-x))
 
 
-@inline
 def exp64(x: Any) -> Any:
     """The exponential in double precision, by a quotient of polynomials; see ``exp32``."""
     x = f64(710.0) if x > f64(710.0) else x
@@ -115,7 +84,6 @@ def exp64(x: Any) -> Any:
     return p * float_of_bits(i64((half + i64(1023)) << i64(52))) * float_of_bits(i64((k - half + i64(1023)) << i64(52)))
 
 
-@inline
 def tanh64(x: Any) -> Any:
     """The hyperbolic tangent in double precision; see ``tanh32``."""
     size = abs(x)
@@ -129,13 +97,11 @@ def tanh64(x: Any) -> Any:
     return near if size < f64(0.625) else far
 
 
-@inline
 def sigmoid64(x: Any) -> Any:
     """The sigmoid in double precision; see ``sigmoid32``."""
     return f64(1.0) / (f64(1.0) + exp64(-x))
 
 
-@inline
 def log32(x: Any) -> Any:
     """log(x) = n log(2) + log(m), with m between the square roots of 1/2 and of 2."""
     tiny = x < f32(1.1754944e-38)
@@ -162,7 +128,6 @@ def log32(x: Any) -> Any:
     return f32(-np.inf) if x == f32(0.0) else y
 
 
-@inline
 def log64(x: Any) -> Any:
     """The logarithm in double precision; see ``log32``."""
     tiny = x < f64(2.2250738585072014e-308)
@@ -192,7 +157,6 @@ def log64(x: Any) -> Any:
     return f64(-np.inf) if x == f64(0.0) else y
 
 
-@inline
 def log1p32(x: Any) -> Any:
     """log(1 + x), corrected for the digits that are lost in the sum."""
     u = f32(1.0) + x
@@ -201,7 +165,6 @@ def log1p32(x: Any) -> Any:
     return x if d == f32(0.0) or not u < f32(np.inf) else y
 
 
-@inline
 def log1p64(x: Any) -> Any:
     """log(1 + x) in double precision; see ``log1p32``."""
     u = f64(1.0) + x
@@ -210,7 +173,6 @@ def log1p64(x: Any) -> Any:
     return x if d == f64(0.0) or not u < f64(np.inf) else y
 
 
-@inline
 def logaddexp32(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y)), less the larger one, so that no exponential is too large."""
     larger = x if x > y else y
@@ -218,7 +180,6 @@ def logaddexp32(x: Any, y: Any) -> Any:
     return x + f32(0.6931471805599453) if x == y else larger + rest
 
 
-@inline
 def logaddexp64(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y)), less the larger one, so that no exponential is too large."""
     larger = x if x > y else y

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .fast_functions import inline
 
-
-@inline
 def place_along(k: Any, n: Any) -> Any:
     """A place along an axis of length n, counted from the front.
 

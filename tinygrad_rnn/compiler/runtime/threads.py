@@ -116,9 +116,9 @@ def run_rows(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
 
 @cache
 def _thread_count() -> int:
-    """The environment's NUMBA_NUM_THREADS, or the number of cores that this process may use."""
+    """The environment's TINYGRAD_RNN_THREADS, or the number of cores that this process may use."""
     try:
-        return max(1, int(os.environ["NUMBA_NUM_THREADS"]))
+        return max(1, int(os.environ["TINYGRAD_RNN_THREADS"]))
     except (KeyError, ValueError):
         pass
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -70,11 +70,11 @@ def registers_of(triple: str, processor: str, features: str) -> Registers:
 
 @cache
 def processor() -> tuple[str, str, str]:
-    """The architecture, processor and features that LLVM compiles for: this machine's, or those of NUMBA_CPU_NAME."""
+    """The architecture, processor and features that LLVM compiles for: this machine's, or the environment's."""
     from llvmlite import binding
 
-    name = os.environ.get("NUMBA_CPU_NAME", "")
-    features = os.environ.get("NUMBA_CPU_FEATURES", "" if name.lower() == "generic" else None)
+    name = os.environ.get("TINYGRAD_RNN_CPU_NAME", "")
+    features = os.environ.get("TINYGRAD_RNN_CPU_FEATURES", "" if name.lower() == "generic" else None)
     return (
         binding.get_process_triple(),
         name or binding.get_host_cpu_name(),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import llvmlite.binding as llvm
 from llvmlite import ir
 
+from ....autodiff.extras import pip_install
 from ..tiles import processor
 from .entry import Form, addresses, write_entry
 from .functions import COSTLY
@@ -58,10 +59,11 @@ def machine_code(source: str, form: Form, name: str) -> bytes:
     """Machine code for a text, as the bytes of an object file.
 
     Raises:
-        NotTranslated: something in it has no translation, or llvmlite is older than 0.44.
+        NotTranslated: something in it has no translation.
+        ImportError: llvmlite is older than 0.44.
     """
     if not hasattr(llvm, "create_pass_builder"):
-        raise NotTranslated("LLVM's passes in an older llvmlite")
+        raise ImportError(f"llvmlite is too old: {pip_install('jit')}")
     module = ir.Module(name)
     module.triple = llvm.get_process_triple()
     write_entry(Translation(source, module), form, name)

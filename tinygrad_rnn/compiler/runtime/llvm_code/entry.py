@@ -16,7 +16,7 @@ import numpy as np
 from llvmlite import ir
 
 from .arrays import BYTES, IN_MEMORY, ONE, Array
-from .numbers import Builder, Number
+from .numbers import Builder, NotTranslated, Number
 from .translator import FLAG, Body, Translation, by_name
 
 INTEGER, INT, POINTER = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
@@ -45,8 +45,12 @@ class ArrayForm(NamedTuple):
 Form = tuple["ArrayForm | None", ...]  # None for a whole number
 
 
-def form_of(args: Sequence[Any]) -> Form | None:
-    """The form of arguments; None if there is no translation for such."""
+def form_of(args: Sequence[Any]) -> Form:
+    """The form of arguments.
+
+    Raises:
+        NotTranslated: there is no machine code for such an argument.
+    """
     form: list[ArrayForm | None] = []
     for a in args:
         if type(a) is np.ndarray and a.dtype in KINDS and a.flags.aligned and a.dtype.isnative:
@@ -54,7 +58,7 @@ def form_of(args: Sequence[Any]) -> Form | None:
         elif isinstance(a, (int, np.integer)) and not isinstance(a, bool):
             form.append(None)
         else:
-            return None
+            raise NotTranslated(f"an argument of the type {type(a).__name__} and dtype {getattr(a, 'dtype', None)}")
     return tuple(form)
 
 

@@ -165,22 +165,20 @@ class Body:
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise NotTranslated("an expression alone")
         name, args = call.func.id, [self.operand(a) for a in call.args]
-        if self.vectors and name in ("most", "four", "one"):
-            self._tile(name, args)
+        if name == "tile":
+            self._tile(*args)
         elif name in self.translation.own or name in TILES or name == "pack":
             self.translation.call(self.builder, name, args, self.failed)
         else:
             raise NotTranslated(name)
 
-    def _tile(self, name: str, args: Sequence[Operand]) -> None:
-        builder, registers = self.builder, vector_registers()
+    def _tile(self, rows: Number, *args: Operand) -> None:
         a, start, a_row, a_column, panel, depth, c, c_start, c_row = (
             x.pointer if isinstance(x, Array) else x.value for x in args
         )
-        rows = {"most": registers.most_rows, "four": TILE_ROWS, "one": 1}[name]
-        sizes = rows, self.vectors, registers.size // BYTES[args[4].kind]
-        left, out = builder.gep(a, [start]), builder.gep(c, [c_start])
-        write_tile(builder, sizes, (left, a_row, a_column), panel, depth, (out, c_row))
+        sizes = rows.value.constant, self.vectors, vector_registers().size // BYTES[args[4].kind]
+        left, out = self.builder.gep(a, [start]), self.builder.gep(c, [c_start])
+        write_tile(self.builder, sizes, (left, a_row, a_column), panel, depth, (out, c_row))
 
     def _Assign(self, node: ast.Assign) -> None:
         (target,) = node.targets
