@@ -4,7 +4,6 @@ The samples are those that the rules themselves are tested with. Whatever has no
 that is registered, so none is left out.
 """
 
-
 import numpy as np
 import pytest
 

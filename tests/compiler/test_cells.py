@@ -1,6 +1,5 @@
 """Compiled cells give the values and gradients of the cells themselves."""
 
-
 import numpy as np
 import pytest
 from hypothesis import given

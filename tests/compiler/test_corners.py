@@ -1,6 +1,5 @@
 """Corners that random programs ran into: nothing to compute with, no axes at all, numbers of NumPy's, odd wiring."""
 
-
 import numpy as np
 import pytest
 
@@ -47,6 +46,16 @@ def test_nothing_side_by_side_with_something(axis, executor):
         return h, np.concatenate([np.cos(a)[index], a @ W, (x * h)[index]], axis=axis)
 
     assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W], executor=executor)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_gradient_that_is_the_number_0(executor):
+    """An array of one element by the sign of a number: what is summed over the one axis has no shape any more."""
+    f = lambda a, b: np.copysign(np.tanh(np.ravel(a)), b) + np.sum(W)  # noqa: E731
+    inputs = np.array(-0.7), np.array(0.4)
+    found, expected = (with_gradients(g, *inputs) for g in (tr.compile(f, executor=executor), f))
+    assert_equal(found, expected, 1e-15)
+    assert found[2] == 0
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

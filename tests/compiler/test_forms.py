@@ -1,6 +1,5 @@
 """Cells of every form: states of whole numbers and booleans, trees, no inputs, odd layouts, rare functions."""
 
-
 import numpy as np
 import pytest
 

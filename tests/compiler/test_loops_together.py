@@ -1,6 +1,5 @@
 """Functions with several loops that read what others give: as inputs, as first state, as something to look at."""
 
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st

@@ -102,8 +102,8 @@ def _add(
     found: dict[Value, Any], value: Value, contribution: Any, made_by: Value | None = None, argument: int = 0
 ) -> None:
     contribution = conformed(contribution, value, made_by, argument)
-    if isinstance(contribution, np.ndarray):  # for a step function it is 0 for any argument
-        contribution = tracer(context.trace.lowered(contribution))
+    if isinstance(contribution, (np.ndarray, np.generic)):  # for a step function it is 0 for any argument
+        contribution = tracer(context.trace.lowered(np.asarray(contribution)))
     found[value] = found[value] + contribution if value in found else contribution
 
 
