@@ -11,12 +11,12 @@ from .report import case_table, contender_table, table
 from .tasks import elman
 
 FUSED, FLOOR = "PyTorch, hand-fused layer", "matrix products alone"
-CELL, LOSS = "tinygrad_rnn, numba", "tinygrad_rnn, numba, loss in the plan"
+CELL, LOSS = "tinygrad_rnn, LLVM", "tinygrad_rnn, LLVM, loss in the plan"
 ON_JAX, JAX = "tinygrad_rnn, JAX, loss in the plan", "JAX lax.scan"
 
 OURS = [
     Contender("tinygrad_rnn, NumPy", "benchmarks.contenders.compiled_numpy"),
-    Contender(CELL, "benchmarks.contenders.compiled_numba"),
+    Contender(CELL, "benchmarks.contenders.compiled_llvm"),
     Contender(LOSS, "benchmarks.contenders.compiled_loss"),
     Contender(ON_JAX, "benchmarks.contenders.compiled_jax"),
 ]

@@ -62,7 +62,7 @@ def measure(units: int, length: int, batch: int, steps: int) -> dict[str, Any]:
         nn.mse,
         optim.Adam(predictor.parameters(), lr=1e-3),
         steps=WARM_UP + steps,
-        executor="numba",
+        executor="llvm",
         communicator=communicator,
         callbacks=[note],
     )
@@ -126,7 +126,7 @@ def run(effort: Effort, wanted: str = "") -> str:
     header = ["", "one process", f"two, {BATCH} in all", f"two, {BATCH} each", "two apart", "times as fast (goal 1.75)"]
     header += ["as much (goal 1.9)", "as much, apart", "gradients", "reduction"]
     about = (
-        f"A training step with Adam, numba, one thread for each process, B={BATCH}, n=d. 'Times as fast': the same "
+        f"A training step with Adam, LLVM, one thread for each process, B={BATCH}, n=d. 'Times as fast': the same "
         "batch; 'as much': sequences per second with as many in each process. 'Apart': two runs of one process, each "
         f"with {BATCH} sequences, at the same time. They share nothing but the machine, and no shared run can do more."
     )

@@ -35,7 +35,7 @@ def measure(network: str) -> dict[str, float]:
     model, xs = kind(FEATURES, UNITS, seed=0, **options), np.ones((STEPS, BATCH, FEATURES), np.float32)
     lengths = np.array([20, 15, 9, 4]) if "lengths" in network else None
     run: Callable[[Any], Any] = lambda xs: np.mean(np.square(model(xs, lengths=lengths)[0]))  # noqa: E731
-    loss = tr.compile(run, executor="numba")
+    loss = tr.compile(run, executor="llvm")
 
     def step() -> float:
         start = time.process_time()

@@ -1,6 +1,6 @@
 """How a compiled loop grows: the cost of a time step against their number, and the throughput against the batch.
 
-`python -m benchmarks.growth numba 1000 1` times training steps over 1,000 time steps of 1 sequence in a process of
+`python -m benchmarks.growth llvm 1000 1` times training steps over 1,000 time steps of 1 sequence in a process of
 its own, and prints a line of JSON.
 """
 
@@ -18,7 +18,7 @@ from .processes import child_environment, run_json
 from .report import duration, table
 from .tasks import SIZES
 
-EXECUTORS = ("numba", "numpy")
+EXECUTORS = ("llvm", "numpy")
 LENGTHS = (20, 100, 1_000, 10_000, 100_000)
 BATCHES = (1, 4, 16, 64, 256)
 STEPS = 50  # of each sequence, while the batch grows

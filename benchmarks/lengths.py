@@ -19,7 +19,7 @@ from .harness import Effort
 from .processes import child_environment, run_json
 from .report import duration, table
 
-EXECUTORS = ("numpy", "numba")
+EXECUTORS = ("numpy", "llvm")
 CELLS = {"RNN": tr.nn.RNNCell, "LSTM": tr.nn.LSTMCell}
 COUNT, LONGEST = 1_000, 200
 BATCH, FEATURES, UNITS = 16, 32, 64

@@ -1,7 +1,7 @@
 """Memory against the length of the sequence, with and without `checkpoint_every`; and of a large layer, beside PyTorch.
 
 `python -m benchmarks.memory 1000 31` takes one training step over 1,000 time steps in a process of its own, and prints
-a line of JSON; 0 in the second place is for no checkpoints. `python -m benchmarks.memory layer numba plan 10` takes the
+a line of JSON; 0 in the second place is for no checkpoints. `python -m benchmarks.memory layer llvm plan 10` takes the
 steps of the large layer, with a checkpoint every ten.
 """
 
@@ -26,12 +26,12 @@ BATCH, FEATURES, UNITS = 8, 16, 32
 LAYER_UNITS, LAYER_BATCH, LAYER_STEPS = 512, 64, 100
 LAYERS = [
     ("PyTorch nn.LSTM", "torch", "layer", 0),
-    ("tinygrad_rnn, numba, loss in the plan", "numba", "plan", 0),
-    ("tinygrad_rnn, numba", "numba", "layer", 0),
+    ("tinygrad_rnn, LLVM, loss in the plan", "llvm", "plan", 0),
+    ("tinygrad_rnn, LLVM", "llvm", "layer", 0),
     ("tinygrad_rnn, loss in the plan", "numpy", "plan", 0),
     ("tinygrad_rnn", "numpy", "layer", 0),
-    ("tinygrad_rnn, numba, loss in the plan, checkpoint_every=10", "numba", "plan", 10),
-    ("tinygrad_rnn, numba, checkpoint_every=10", "numba", "layer", 10),
+    ("tinygrad_rnn, LLVM, loss in the plan, checkpoint_every=10", "llvm", "plan", 10),
+    ("tinygrad_rnn, LLVM, checkpoint_every=10", "llvm", "layer", 10),
     ("tinygrad_rnn, loss in the plan, checkpoint_every=10", "numpy", "plan", 10),
 ]
 

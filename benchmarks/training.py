@@ -11,8 +11,8 @@ from .tasks import language
 BASELINE = "PyTorch nn.LSTM"
 
 CONTENDERS = [
-    Contender("tinygrad_rnn, numba, loss in the plan", "benchmarks.contenders.tinygrad_rnn_whole"),
-    Contender("tinygrad_rnn, numba", "benchmarks.contenders.tinygrad_rnn_numba"),
+    Contender("tinygrad_rnn, LLVM, loss in the plan", "benchmarks.contenders.tinygrad_rnn_whole"),
+    Contender("tinygrad_rnn, LLVM", "benchmarks.contenders.tinygrad_rnn_llvm"),
     Contender("tinygrad_rnn", "benchmarks.contenders.tinygrad_rnn_compiled"),
     Contender("tinygrad_rnn, eager", "benchmarks.contenders.tinygrad_rnn_eager"),
     Contender(BASELINE, "benchmarks.contenders.pytorch_layer"),

@@ -6,7 +6,7 @@ need the recurrence out of the loop (``x_t U`` for all steps is one large produc
 The cell stays the one you wrote; what comes out is the same to rounding; and if you ask for a picture, a derivative of
 a derivative or an explanation, the compiled loop unfolds into its steps again.
 
-It follows no article. The cell is a minimal gated unit, written by hand, over 200 steps. (``executor="numba"``, where
+It follows no article. The cell is a minimal gated unit, written by hand, over 200 steps. (``executor="llvm"``, where
 llvmlite is installed, makes machine code of the loop. That takes a second the first time; so this page stays with
 NumPy.)
 

@@ -29,7 +29,7 @@ def loss_and_gradients(loss, data, parameters, executor=None):
 
 
 def _task(loss):
-    return lambda x, **parameters: loss_and_gradients(loss, {"x": x}, parameters, "numba")
+    return lambda x, **parameters: loss_and_gradients(loss, {"x": x}, parameters, "llvm")
 
 
 attention, hmm, hmm_scaled, spiking, clockwork, state_space, soft_dtw = map(

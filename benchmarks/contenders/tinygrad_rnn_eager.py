@@ -62,7 +62,7 @@ def language(text, E, U, W, b, V, c, executor=None, loss_inside=False):
     for name, value in {"E": E, "U": U, "W": W, "b": b, "V": V, "c": c}.items():
         parameters[name].data = value
     optimizer = tr.optim.Adam(model.parameters(), lr=0.0)
-    optimizer.executor = "numba" if executor == "numba" else "numpy"
+    optimizer.executor = "llvm" if executor == "llvm" else "numpy"
 
     def loss_of(inputs, targets):
         logits, _ = model(inputs)

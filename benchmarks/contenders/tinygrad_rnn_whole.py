@@ -8,4 +8,4 @@ from .tinygrad_rnn_eager import language as eager_language
 
 PACKAGES = ("numpy", "llvmlite")
 
-language = partial(eager_language, executor="numba", loss_inside=True)
+language = partial(eager_language, executor="llvm", loss_inside=True)

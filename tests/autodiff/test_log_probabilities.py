@@ -25,13 +25,13 @@ each_magnitude = pytest.mark.parametrize(("offset", "dtype"), list(itertools.pro
 RUNS = {
     "eager": lambda f: f,
     "numpy": lambda f: tr.compile(f, executor="numpy"),
-    "numba": lambda f: tr.compile(f, executor="numba"),
+    "llvm": lambda f: tr.compile(f, executor="llvm"),
 }
 
 
 @pytest.fixture(params=RUNS)
 def run(request: pytest.FixtureRequest) -> Any:
-    if request.param == "numba":
+    if request.param == "llvm":
         pytest.importorskip("llvmlite")
     return RUNS[request.param]
 

@@ -11,7 +11,7 @@ from tinygrad_rnn import nn
 from .agreement import assert_equal, everything
 
 n, d, B = 3, 4, 2
-EXECUTORS = ("numpy", "numba")
+EXECUTORS = ("numpy", "llvm")
 LAYERS = {
     "RNN": lambda k: nn.RNN(n, d, seed=1, dtype=np.float64, checkpoint_every=k),
     "LSTM": lambda k: nn.LSTM(n, d, seed=1, dtype=np.float64, checkpoint_every=k),
@@ -108,7 +108,7 @@ def test_memory_is_that_of_a_few_steps(executor):
         xs = np.zeros((225, 16, 8), np.float32)
         for steps in (40, 50):  # other lengths, which a plan for all would serve
             loss(xs[:steps]).backward()
-        if executor == "numba":  # which takes memory of its own to make machine code, once for all
+        if executor == "llvm":  # which takes memory of its own to make machine code, once for all
             tr.compile(lambda x: np.sum(layer(x)[1].h), executor=executor)(xs).backward()
         tracemalloc.start()
         loss(xs).backward()

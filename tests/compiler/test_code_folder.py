@@ -177,7 +177,7 @@ def run(folder, umask=0o22, **environment):
     with nothing_compiled_yet(folder, **environment) as made:
         before = os.umask(umask)
         try:
-            y = tr.compile(lambda x: np.tanh(x) * 2 + 1, executor="numba")(np.ones((40, 60)))
+            y = tr.compile(lambda x: np.tanh(x) * 2 + 1, executor="llvm")(np.ones((40, 60)))
         finally:
             os.umask(before)
         assert np.allclose(y.data, np.tanh(1) * 2 + 1)
@@ -234,7 +234,7 @@ def test_a_full_disk_or_a_folder_that_can_only_be_read_is_no_failure(tmp_path, m
     monkeypatch.setattr(cache, "write_whole", fails_there)
     monkeypatch.setattr(cache, "_functions", {})
     a = np.full((41, 61), 3.0)
-    np.testing.assert_allclose(tr.compile(lambda x: np.cos(x) * 3 - 1, executor="numba")(a).data, np.cos(a) * 3 - 1)
+    np.testing.assert_allclose(tr.compile(lambda x: np.cos(x) * 3 - 1, executor="llvm")(a).data, np.cos(a) * 3 - 1)
     assert not machine_code(tmp_path)
 
 

@@ -192,7 +192,7 @@ def test_workspaces_are_used_again_and_nothing_is_left_in_cycles():
         gc.enable()
 
 
-@pytest.mark.only_for("numpy", "numba", reason="it counts the workspaces of generated code")
+@pytest.mark.only_for("numpy", "llvm", reason="it counts the workspaces of generated code")
 def test_many_graphs_at_once_leave_few_workspaces_behind():
     cell = tr.compile(lstm())
     kept = [tr.unroll(cell, normal(T, B, n))[0] for _ in range(MOST_WAITING + 8)]
@@ -321,7 +321,12 @@ def test_machine_code_takes_over_at_a_certain_call(call, monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("executor", ["gpu", "auto:", "auto:0", "auto:-1", "auto:x", "numba:2"])
+def test_machine_code_by_its_earlier_name():
+    pytest.importorskip("llvmlite")
+    assert tr.compile(lstm(), executor="numba").executor == "llvm"
+
+
+@pytest.mark.parametrize("executor", ["gpu", "auto:", "auto:0", "auto:-1", "auto:x", "llvm:2"])
 def test_an_executor_that_isnt_there(executor):
     with pytest.raises(ValueError, match="executor is one of"):
         tr.compile(lstm(), executor=executor)
@@ -353,9 +358,9 @@ def test_only_the_last_plans_are_kept():
     assert compiled.plans[-1] is newest  # no new plan for a form that is there
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_arguments_may_be_given_by_name_arrays_and_settings_alike(executor):
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
     w = tr.tensor(np.linspace(-1, 1, 4), requires_grad=True)
 

@@ -88,7 +88,7 @@ def test_arrays_of_every_form(form, dtype):
         h = np.tanh(x + h @ weights)
         return h, h
 
-    compiled = tr.compile(lambda xs, h: tr.unroll(cell, xs, h)[0], executor="numba")
+    compiled = tr.compile(lambda xs, h: tr.unroll(cell, xs, h)[0], executor="llvm")
     start, xs = np.zeros((1, 3), dtype), np.random.default_rng(1).normal(size=12).astype(dtype)
     for given in (xs, form(xs), xs):
         found, expected = (f(given.reshape(4, 1, 3), start) for f in (compiled, compiled.function))
@@ -176,7 +176,7 @@ def test_whole_numbers_wrap_as_numpys(name, dtype):
         found = WRAPPING[name](x, b)
         return found, np.tanh(h + found)
 
-    compiled = tr.compile(lambda xs, h: tr.unroll(cell, xs, h)[0], executor="numba")
+    compiled = tr.compile(lambda xs, h: tr.unroll(cell, xs, h)[0], executor="llvm")
     with np.errstate(all="ignore"):
         found, expected = (f(np.stack([a, a]), np.zeros(len(a))) for f in (compiled, compiled.function))
     np.testing.assert_array_equal(found, expected)
@@ -239,7 +239,7 @@ def test_what_is_no_place_is_none_as_a_whole_number_either(value, dtype):
         h = np.tanh(h + table[x.astype(dtype)])
         return h, h
 
-    compiled = tr.compile(lambda xs, h: tr.unroll(cell, xs, h)[0], executor="numba")
+    compiled = tr.compile(lambda xs, h: tr.unroll(cell, xs, h)[0], executor="llvm")
     xs, start = np.zeros((3, 4)), np.zeros((4, 5))
     compiled(xs, start)
     assert "by NumPy" not in str(compiled.plans[0])

@@ -158,11 +158,11 @@ FAILURES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("name", FAILURES)
 def test_failures_are_named_as_without(name, executor):
     """Also with a plan that has run before; which runs again afterwards."""
-    pytest.importorskip("llvmlite") if executor == "numba" else None
+    pytest.importorskip("llvmlite") if executor == "llvm" else None
     make, bad, good, text = FAILURES[name]
     run = make(lambda f: f)
     compiled = make(lambda f: tr.compile(f, executor=executor))
@@ -180,7 +180,7 @@ def test_a_failure_says_nothing_of_generated_code():
     assert isinstance(failure.__cause__, IndexError)
 
 
-@pytest.mark.only_for("numpy", "numba", reason="it makes generated code fail")
+@pytest.mark.only_for("numpy", "llvm", reason="it makes generated code fail")
 def test_a_failure_of_generated_code_alone_is_raised(monkeypatch):
     compiled = tr.compile(np.tanh)
     compiled(xs)
@@ -193,7 +193,7 @@ def test_a_failure_of_generated_code_alone_is_raised(monkeypatch):
         compiled(xs)
 
 
-@pytest.mark.only_for("numpy", "numba", reason="it makes generated code fail")
+@pytest.mark.only_for("numpy", "llvm", reason="it makes generated code fail")
 @pytest.mark.parametrize("bad", [wrong, symbols], ids=["fails without, too", "fails compiled alone"])
 def test_a_failure_holds_no_arrays_once_it_is_dealt_with(bad, monkeypatch):
     compiled = tr.compile(lambda i: table[i])

@@ -439,10 +439,10 @@ def test_captured_arrays_are_constants():
     assert not np.allclose(tr.unroll(compiled, XS, START)[0].data, before)
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_one_plan_never_mixes_old_and_new(executor):
     """What it does with gradients comes of the same trace: arrays are as they were when it was traced, in both."""
-    pytest.importorskip("llvmlite") if executor == "numba" else None
+    pytest.importorskip("llvmlite") if executor == "llvm" else None
     scale = np.full(3, 2.0)
     cell = lambda x, h: np.tanh(x + h) * scale  # noqa: E731
     compiled = tr.compile(cell, executor=executor)
@@ -457,7 +457,7 @@ def test_one_plan_never_mixes_old_and_new(executor):
     np.testing.assert_array_equal(tr.unroll(compiled, XS, START)[0].data, ys.data)
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba", "auto"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm", "auto"])
 def test_a_function_is_traced_once_for_each_form_of_arguments(executor):
     """Run twice, to see that it does the same; other gradients and machine code are made of what was traced."""
     pytest.importorskip("llvmlite") if executor != "numpy" else None

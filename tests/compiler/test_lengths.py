@@ -13,7 +13,7 @@ from tinygrad_rnn.compiler import sized_plan
 
 from .agreement import assert_equal, everything
 
-pytestmark = pytest.mark.only_for("numpy", "numba", reason="shapes are static on JAX, so each has a plan")
+pytestmark = pytest.mark.only_for("numpy", "llvm", reason="shapes are static on JAX, so each has a plan")
 
 n, d = 3, 4
 CELLS = {
@@ -301,7 +301,7 @@ def test_memory_is_that_of_the_longest():
 def test_machine_code_serves_all_lengths(name):
     pytest.importorskip("llvmlite")
     function = FUNCTIONS[name]
-    compiled = tr.compile(function, executor="numba")
+    compiled = tr.compile(function, executor="llvm")
     for steps, rows in [(5, 3), (7, 2), (8, 4), (1, 1), (6, 6), (30, 2)]:
         assert_agrees(function, compiled, batch(steps, rows), (U, W, V, b), 1e-11)
     assert len(compiled.plans) <= 2, [plan.why_fixed for plan in compiled.plans]

@@ -9,7 +9,7 @@ from tinygrad_rnn import nn
 from .agreement import assert_equal, everything
 
 k, n, d = 5, 3, 4
-EXECUTORS = ("numpy", "numba")
+EXECUTORS = ("numpy", "llvm")
 
 
 def normal(*shape, seed=0):

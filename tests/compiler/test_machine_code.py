@@ -55,7 +55,7 @@ def test_cells_of_the_library(name, reverse):
     xs = normal(T, B, n)
     state = tr.autodiff.trees.tree_map(lambda a: normal(*a.shape, seed=1), cell.initial_state(xs[0]))
     parameters = list(cell.parameters())
-    assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="numba", reverse=reverse))
+    assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="llvm", reverse=reverse))
 
 
 def elementwise():
@@ -113,7 +113,7 @@ def sums_in_several_places():
 def test_cells_as_users_write_them(make):
     cell, parameters, state = make()
     xs = normal(T, *state[0].shape[:-1] if isinstance(state, tuple) else (), n)
-    assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="numba"))
+    assert uses_machine_code(assert_compiled_agrees(cell, xs, state, parameters, executor="llvm"))
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
     cell = nn.LSTMCell(n, units, projection=8, dtype=np.float64)
     xs = normal(T, batch, n)
     parameters = list(cell.parameters())
-    compiled = assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), parameters, executor="numba")
+    compiled = assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), parameters, executor="llvm")
     assert uses_machine_code(compiled)
     (executable,) = compiled.plans[0]._executables.values()
     named = executable.code.forward.run.__globals__.values()
@@ -146,7 +146,7 @@ def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
 def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):
     cell = nn.GRUCell(n, 40)
     xs = normal(T, 11, n, dtype=np.float32)
-    compiled = tr.compile(cell, executor="numba")
+    compiled = tr.compile(cell, executor="llvm")
 
     def with_threads(count):
         monkeypatch.setattr(threads, "_thread_count", lambda: count)
@@ -177,7 +177,7 @@ W_rows = 0.3 * normal(rows, rows)
 def test_rows_that_need_others_stay_together(always_tiles_and_threads, step):
     """A batch as large as the state, so that shapes give nothing away."""
     cell = lambda x, h: np.tanh(x + step(h))  # noqa: E731
-    compiled = tr.compile(cell, executor="numba")
+    compiled = tr.compile(cell, executor="llvm")
     for seed in (1, 2):  # the second time, what an earlier call left behind is wrong
         given = normal(T, rows, rows, seed=seed), normal(rows, rows, seed=seed)
         with tr.no_grad():
@@ -200,7 +200,7 @@ def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
         return np.mean(np.square(error) * np.exp(-error)) + np.sum(h * h), error
 
     given = normal(T, B, n), (normal(B, d), normal(T, B, 5)), [U, W, V]
-    compiled = tr.compile(loss, executor="numba")
+    compiled = tr.compile(loss, executor="llvm")
     expected = everything(loss, *given)
     for found, right in zip(everything(compiled, *given), expected):
         assert_equal(found, right, 1e-12)
@@ -217,7 +217,7 @@ def test_parts_of_other_types_side_by_side():
         return np.sum(np.square(np.concatenate([h > 0, h + 1], axis=1))), ys
 
     given = normal(T, B, 2), normal(B, d), [W]
-    compiled = tr.compile(loss, executor="numba")
+    compiled = tr.compile(loss, executor="llvm")
     for found, right in zip(everything(compiled, *given), everything(loss, *given)):
         assert_equal(found, right, 1e-12)
     assert uses_machine_code(compiled)
@@ -228,7 +228,7 @@ def test_parts_of_other_types_side_by_side():
 def test_a_step_without_a_machine_code_form_runs_on_numpy():
     W = parameter(d, d)
     cell = lambda x, h: np.tanh(x + np.sort(h @ W, axis=-1))  # noqa: E731
-    compiled = assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W], executor="numba")
+    compiled = assert_compiled_agrees(cell, normal(T, B, d), normal(B, d), [W], executor="llvm")
     assert not uses_machine_code(compiled)
 
 
@@ -236,7 +236,7 @@ def test_float32():
     cell = nn.LSTMCell(n, d)
     xs = normal(50, B, n, dtype=np.float32)
     parameters = list(cell.parameters())
-    assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), parameters, executor="numba", tolerance=1e-5)
+    assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), parameters, executor="llvm", tolerance=1e-5)
 
 
 def test_threads_give_blas_its_own_back():
@@ -364,7 +364,7 @@ from tinygrad_rnn.compiler.runtime import cache
 from tinygrad_rnn.compiler.runtime.llvm_code import engine
 made, make = [], engine.machine_code
 engine.machine_code = lambda *a: made.append(a) or make(*a)
-cell = tr.compile(tr.nn.RNNCell(3, 4), executor="numba")
+cell = tr.compile(tr.nn.RNNCell(3, 4), executor="llvm")
 for T, B in ((5, 2), (9, 6)):
     ys, h = tr.unroll(cell, np.zeros((T, B, 3), np.float32))
     ys.sum().backward()
@@ -406,7 +406,7 @@ def test_the_name_of_machine_code_depends_on_whatever_it_is_made_of(monkeypatch)
 
 
 def test_a_plan_says_why_there_is_no_machine_code():
-    cell = tr.compile(lambda x, h: np.sort(x + h, axis=-1), executor="numba")
+    cell = tr.compile(lambda x, h: np.sort(x + h, axis=-1), executor="llvm")
     tr.unroll(cell, np.ones((3, 2, 2)), np.zeros((2, 2)))
     said = "a loop calls NumPy at each step, because there is no machine code for argsort\nforward:"
     assert str(cell.plans[0]).startswith(said)

@@ -159,7 +159,7 @@ CELLS = {
 def test_a_step_with_it(name):
     cell, xs, state = CELLS[name]
     tolerance = 1e-6 if "single" in name else 1e-11
-    compiled = assert_compiled_agrees(cell, xs, state, [W, V, K], executor="numba", tolerance=tolerance)
+    compiled = assert_compiled_agrees(cell, xs, state, [W, V, K], executor="llvm", tolerance=tolerance)
     for plan in compiled.plans:
         assert "by NumPy" not in str(plan)
 
@@ -183,7 +183,7 @@ LEFT = {
 def test_a_step_with_it_alone_calls_numpy(name, monkeypatch):
     """The other operations of the step stay in machine code, and so do all loops that don't have it."""
     cell, state = LEFT[name]
-    compiled = assert_compiled_agrees(cell, XS, state, [W], executor="numba", tolerance=1e-11)
+    compiled = assert_compiled_agrees(cell, XS, state, [W], executor="llvm", tolerance=1e-11)
     (executable,) = compiled.plans[0]._executables.values()
     assert "a loop calls NumPy at each step, because there is no machine code for " in str(compiled.plans[0])
     for function in (executable.code.forward, executable.code.backward):
@@ -191,7 +191,7 @@ def test_a_step_with_it_alone_calls_numpy(name, monkeypatch):
             assert "loop_" in function.source.partition("for ")[2]
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_an_index_out_of_bounds_is_told(executor):
     run = tr.compile(lambda places, h: tr.unroll(lambda i, h: (h[i], np.tanh(h)), places, h)[0], executor=executor)
     assert run(np.array([0, -3]), XS[0, 0]).shape == (2,)

@@ -66,9 +66,9 @@ def without_comments(source):
     return [re.sub(r"_\d+", "_0", text) for text in kept]
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_whatever_the_names_the_code_is_the_same(executor):
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
     plain, value, gradient = codes(executor, "W")
     expected = [sorted(without_comments(function.source)) for function in (plain.forward, plain.backward)]
@@ -83,9 +83,9 @@ def test_whatever_the_names_the_code_is_the_same(executor):
     assert not hasattr(builtins, "PWNED")
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_the_code_says_what_is_called_how_in_a_comment(executor):
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
     for name in ("lstm.W_hh", "W'", "a\nb"):
         code, *_ = codes(executor, name)

@@ -102,7 +102,7 @@ BROKEN = {
 @pytest.mark.parametrize("breaks", BROKEN)
 def test_numpy_runs_what_cannot_be_compiled(breaks, monkeypatch):
     breaks(monkeypatch)
-    compiled = tr.compile(elman, executor="numba")
+    compiled = tr.compile(elman, executor="llvm")
     (said,) = assert_right(compiled)
     reason = rf"by NumPy, because machine code couldn't be made \(.*({BROKEN[breaks]})"
     assert re.search(rf"compile: elman runs {reason}", said)
@@ -122,7 +122,7 @@ def test_numpy_goes_on_where_machine_code_was_to_come(breaks, monkeypatch):
 
 
 def test_an_operation_without_a_form_is_named_in_the_plan():
-    compiled = tr.compile(lambda x, h: (x, np.sort(h @ W, axis=-1)), executor="numba")
+    compiled = tr.compile(lambda x, h: (x, np.sort(h @ W, axis=-1)), executor="llvm")
     assert assert_right(compiled, compiled.function) == []
     assert "because there is no machine code for argsort\n" in str(compiled.plans[0])
 
@@ -136,15 +136,15 @@ def absent(monkeypatch):
 
 
 def test_machine_code_without_llvmlite_names_the_extra_at_once(absent):
-    text = r'executor="numba".*pip install .*\[jit\]"'
+    text = r'executor="llvm".*pip install .*\[jit\]"'
     with pytest.raises(ImportError, match=text):
-        tr.compile(elman, executor="numba")
+        tr.compile(elman, executor="llvm")
     with pytest.raises(ImportError, match=text):
-        nn.LSTM(n, d, executor="numba")
+        nn.LSTM(n, d, executor="llvm")
     model = nn.RNN(n, d)
     batches = data.Batches(np.zeros((4, T, n)), np.zeros((4, T, d)), batch_size=2)
     with pytest.raises(ImportError, match=text):
-        training.fit(model, batches, nn.mse, optim.SGD(model.parameters()), epochs=1, executor="numba")
+        training.fit(model, batches, nn.mse, optim.SGD(model.parameters()), epochs=1, executor="llvm")
 
 
 def test_what_comes_ready_when_it_can_needs_no_llvmlite(absent):
@@ -155,7 +155,7 @@ def test_what_comes_ready_when_it_can_needs_no_llvmlite(absent):
 
 def test_a_copy_that_was_made_where_llvmlite_is(absent, monkeypatch):
     monkeypatch.setitem(sys.modules, "llvmlite", llvmlite)
-    copied = pickle.dumps(tr.compile(nn.RNNCell(n, d, dtype=np.float64), executor="numba"))
+    copied = pickle.dumps(tr.compile(nn.RNNCell(n, d, dtype=np.float64), executor="llvm"))
     monkeypatch.setitem(sys.modules, "llvmlite", None)
     monkeypatch.setitem(sys.modules, "tinygrad_rnn.compiler.runtime.cache", None)
     cell = pickle.loads(copied)

@@ -62,7 +62,7 @@ def test_a_product_of_input_and_state_side_by_side_is_split():
     assert forward == [("forward", "out", (T * B, d), 1), ("forward", "in", (B, d), 1)]
 
 
-@pytest.mark.only_for("numpy", "numba", reason="it reads the text of generated code")
+@pytest.mark.only_for("numpy", "llvm", reason="it reads the text of generated code")
 def test_sums_are_put_in_an_order_in_which_more_can_leave():
     U, W, b = parameter(n, d), parameter(d, d), parameter(d)
     compiled = tr.compile(lambda x, h: np.tanh(h @ W + x @ U + b))
@@ -78,10 +78,10 @@ def test_sums_are_put_in_an_order_in_which_more_can_leave():
     ]
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("make", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
 def test_no_buffer_is_larger_than_what_all_steps_save(make, executor):
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
     cell = make(n, d, dtype=np.float64)
     compiled = tr.compile(cell, executor=executor)

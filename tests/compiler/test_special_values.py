@@ -14,7 +14,7 @@ from tinygrad_rnn.compiler.elements import expressions
 from tinygrad_rnn.compiler.program.backward import differentiated
 from tinygrad_rnn.compiler.program.tracing import traced
 
-EXECUTORS = ["numpy", "numba", "jax"] if DEFAULT == "numpy" else [DEFAULT]
+EXECUTORS = ["numpy", "llvm", "jax"] if DEFAULT == "numpy" else [DEFAULT]
 
 NAMES_OF_ONE = """
     negative positive absolute fabs sign square sqrt cbrt reciprocal exp exp2 expm1 log log2 log10 log1p sin cos tan

@@ -101,7 +101,7 @@ def test_a_concatenation_in_another_is_written_there_at_once():
     assert not any(isinstance(slot, State) for slot in storage.writes[inner])
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(
     ("cell", "state"),
@@ -109,5 +109,5 @@ def test_a_concatenation_in_another_is_written_there_at_once():
     ids=["two lags", "twice", "nested"],
 )
 def test_both_executors_write_what_was_decided(cell, state, reverse, executor):
-    pytest.importorskip("llvmlite") if executor == "numba" else None
+    pytest.importorskip("llvmlite") if executor == "llvm" else None
     assert_compiled_agrees(cell, XS, state, [W], executor=executor, reverse=reverse)

@@ -70,9 +70,9 @@ def test_what_is_assigned_to_stays() -> None:
     assert not views.found
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_a_workspace_keeps_nothing_that_it_was_given(executor: str) -> None:
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
     cell = tr.compile(tr.nn.LSTMCell(3, 4), executor=executor)
     x = tr.tensor(np.ones((5, 2, 3), np.float32), requires_grad=True)

@@ -81,9 +81,9 @@ def test_bytes_in_a_vocabulary_that_bytes_cannot_count() -> None:
     np.testing.assert_allclose(embedding.E.grad, gradient, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_a_language_model_with_its_loss(executor: str) -> None:
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
     rng = np.random.default_rng(0)
     parts = nn.Embedding(k, 6, seed=rng, dtype=np.float64), nn.LSTM(6, 9, seed=rng, dtype=np.float64)

@@ -41,7 +41,7 @@ def test_a_layer_that_goes_in_pieces_is_not_compiled() -> None:
 
 
 def test_an_unknown_executor() -> None:
-    with pytest.raises(ValueError, match="'numpy', 'numba', 'auto', 'jax', not 'gpu'"):
+    with pytest.raises(ValueError, match="'numpy', 'llvm', 'auto', 'jax', not 'gpu'"):
         nn.GRU(3, 4, executor="gpu")
 
 

@@ -274,9 +274,9 @@ def test_checkpoints_change_no_value_and_no_gradient(make: Any, k: int, lengths:
 @every_layer
 @pytest.mark.parametrize("k", [1, 4, 9])
 @pytest.mark.parametrize("lengths", [None, LENGTHS])
-@pytest.mark.parametrize("executor", ["numpy", "numba"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_checkpoints_of_compiled_cells_change_nothing_either(make: Any, k: int, lengths: Any, executor: str) -> None:
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
     layer, xs = make(), batch_of()
     expected = results(layer, xs, lengths)
@@ -297,9 +297,9 @@ def test_checkpoints_with_noise_in_the_cell(executor: str | None) -> None:
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("executor", [None, "numpy", "numba"])
+@pytest.mark.parametrize("executor", [None, "numpy", "llvm"])
 def test_checkpoints_keep_memory_at_the_root_of_the_steps(executor: str | None) -> None:
-    if executor == "numba":
+    if executor == "llvm":
         pytest.importorskip("llvmlite")
 
     def peak(steps: int, k: int | None) -> int:

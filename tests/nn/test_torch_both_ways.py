@@ -33,8 +33,8 @@ WITHOUT_TWIN = {
     "LSTM norm": (nn.LSTM, {"norm": nn.LayerNorm}),
     "GRU reset before": (nn.GRU, {"reset": "before"}),
 }
-NUMBA = pytest.param("numba", marks=pytest.mark.skipif(not find_spec("llvmlite"), reason="needs llvmlite"))
-EXECUTORS = [None, "numpy", NUMBA, "auto"]
+LLVM = pytest.param("llvm", marks=pytest.mark.skipif(not find_spec("llvmlite"), reason="needs llvmlite"))
+EXECUTORS = [None, "numpy", LLVM, "auto"]
 SHAPES = [
     {"bias": bias, "num_layers": layers, "bidirectional": both, "batch_first": first}
     for bias, layers, both, first in itertools.product([True, False], [1, 2], [False, True], [False, True])

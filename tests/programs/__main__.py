@@ -54,7 +54,7 @@ def main(argv: Any = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--executor", default="numpy", choices=["numpy", "numba"])
+    parser.add_argument("--executor", default="numpy", choices=["numpy", "llvm"])
     arguments = parser.parse_args(argv)
     end = time.monotonic() + 60 * arguments.minutes
     figures: collections.Counter[str] = collections.Counter()

@@ -9,7 +9,7 @@ Each room stands on those before it; with the first two read, the idea is unders
 - ``loops``: the loop over time. What can be batched over time is hoisted or moved behind it (loop fission).
 - ``guards``: what a trace takes for granted, and what a traced function may not do.
 - ``program``: a traced function together with its backward pass, which is a loop again.
-- ``runtime``: functions that generated code calls (``machine_cache`` is the earlier name of one of its files).
+- ``runtime``: functions that generated code calls.
 - ``numpy_code``: the executor that writes calls of NumPy.
 - ``elements``: one function of machine code in the making, and how it finds and computes an element.
 - ``machine_code``: the executor that writes loops for LLVM; NumPy still computes what stands around them.

@@ -68,7 +68,7 @@ def unroll_checkpointed(
             return whole()
         given = [*rows, *befores, *_given([*ys, *afters], {*rows, *befores})]
         programs[length] = Program(trace, given, [*ys, *afters], [], None)
-    op = CheckpointedLoop(programs, pieces, len(sequences), len(starts), trace.executor == "numba")
+    op = CheckpointedLoop(programs, pieces, len(sequences), len(starts), trace.executor == "llvm")
     rest = programs[every].inputs[len(sequences) + len(starts) :]
     found = trace.record(op, tuple(map(tracer, [*sequences, *starts, *rest])), {"steps": op.spelling})
     results = iter(found)

@@ -28,7 +28,7 @@ from .sizes.reading import DependsOnSize
 
 Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
-EXECUTORS = ("numpy", "numba", "auto", "jax")
+EXECUTORS = ("numpy", "llvm", "auto", "jax")
 _AUTO_AT = '; "auto:20" would be for machine code from the 20th call on'
 UNKNOWN: Any = object()
 
@@ -54,7 +54,7 @@ class Compiled:
 
     Attributes:
         function: the function that was compiled.
-        executor: "numpy", "numba", "auto" or "jax".
+        executor: "numpy", "llvm", "auto" or "jax".
         fallback: whether the function runs uncompiled where it can't be compiled; or a function to call with the error.
     """
 
@@ -343,12 +343,12 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
             ``data``. An attribute or a variable that is replaced by something else is noticed; a count, which the
             function itself changes at each call, is refused. What isn't noticed
             is listed in docs/speed.md, "What can't be compiled".
-        executor: "numpy"; "numba" for loops in machine code, which takes a second to make the first time and is kept on
-            disk (where there can be none, NumPy runs it, and a warning says why); "auto" for NumPy until machine code,
-            which a thread makes meanwhile where llvmlite is installed, is ready. The two round differently in the last
-            digits, so with "auto" a run can't be repeated bit for bit; with "auto:20" it can: each plan then
-            runs on NumPy for 19 calls, and from the 20th on as machine code, for which it waits. "jax" runs it on
-            JAX's first device, a GPU or TPU if there is one; see docs/scale.md for what differs there.
+        executor: "numpy"; "llvm" for loops in machine code, which takes a second to make the first time and is kept on
+            disk (where there can be none, NumPy runs it, and a warning says why; "numba" is its earlier name); "auto"
+            for NumPy until machine code, which a thread makes meanwhile where llvmlite is installed, is ready. The two
+            round differently in the last digits, so with "auto" a run can't be repeated bit for bit; with "auto:20" it
+            can: each plan then runs on NumPy for 19 calls, and from the 20th on as machine code, for which it waits.
+            "jax" runs it on JAX's first device, a GPU or TPU if there is one; see docs/scale.md for what differs there.
         fallback: whether to run the function uncompiled if it can't be compiled, instead of raising. If this is a
             function, such as ``print``, it is called with the error that would have been raised. The function's own
             errors are raised all the same.
@@ -371,11 +371,13 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         >>> np.allclose(ys.data, tr.unroll(cell, xs)[0].data)
         True
     """
+    if executor == "numba":  # the earlier name of "llvm"
+        executor = "llvm"
     if executor not in EXECUTORS and switching_call(executor) is None:
         names, hint = ", ".join(map(repr, EXECUTORS)), _AUTO_AT if ":" in executor else ""
         raise ValueError(f"compile: executor is one of {names}, not {executor!r}{hint}")
-    if executor == "numba" and importlib.util.find_spec("llvmlite") is None:
-        raise ImportError(f'compile(executor="numba") makes machine code with llvmlite: {pip_install("jit")}')
+    if executor == "llvm" and importlib.util.find_spec("llvmlite") is None:
+        raise ImportError(f'compile(executor="llvm") makes machine code with llvmlite: {pip_install("jit")}')
     if executor == "jax" and importlib.util.find_spec("jax") is None:
         raise ImportError(f'compile(executor="jax") runs functions on JAX: {pip_install("jax")}')
     keep_freed_memory()

@@ -38,7 +38,7 @@ class Plan:
     Args:
         function: what to trace.
         args: arguments of the form.
-        executor: "numpy", "numba" or "jax"; "auto" for NumPy until a thread has made the machine code; "auto:20" for
+        executor: "numpy", "llvm" or "jax"; "auto" for NumPy until a thread has made the machine code; "auto:20" for
             machine code from the 20th call on.
         guards: the things that the plan depends on besides the function, which ``compiled`` watches.
         watched: everything that the function may look at, or change, besides arrays.
@@ -164,7 +164,7 @@ class Plan:
             from .jax_executable import on_jax  # only now: JAX is an extra
 
             return self._without_effects(lambda: on_jax(self._program, wanted), wanted)
-        if self._executor == "numba":
+        if self._executor == "llvm":
             try:
                 executable = self._generated(wanted, machine_code=True)
                 executable.at(sizes).try_out([_data(a) for a in inputs])
@@ -179,7 +179,7 @@ class Plan:
         """Leave a program to NumPy, and say why: the operation without machine code, or the failure."""
         expected = isinstance(error, (NoMachineCode, MachineCodeFailed, DependsOnSize))
         self._by_numpy[wanted] = str(error if expected else MachineCodeFailed(error))
-        if self._executor == "numba" or not isinstance(error, (NoMachineCode, DependsOnSize)):
+        if self._executor == "llvm" or not isinstance(error, (NoMachineCode, DependsOnSize)):
             self._say_by_numpy(self._by_numpy[wanted])
 
     def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> GeneratedExecutable | SizedExecutable:

@@ -1,7 +1,7 @@
 """The thresholds at which another method becomes faster: all numbers by which the compiler chooses, on one page.
 
 None of them changes what is computed, only how fast, or how much memory is kept. All were chosen on one machine, the
-two-core AMD EPYC with AVX-512 of ``benchmarks/RESULTS.md``, with NumPy's wheel (OpenBLAS) and numba, by the rows of
+two-core AMD EPYC with AVX-512 of ``benchmarks/RESULTS.md``, with NumPy's wheel (OpenBLAS) and LLVM, by the rows of
 ``python -m benchmarks compiled``: Elman networks and LSTMs from S (B=1, d=16, T=20) to L. On another machine they may
 lie elsewhere; near its threshold, either method is about as fast. Work is counted in multiplications of a matrix
 product, arrays in elements.

@@ -42,7 +42,7 @@ class LanguageModel(nn.Module):
         dropout: in training, the probability with which an element of a layer's input, or of the last layer's output,
             is dropped. Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization" (2014).
         executor: the executor of the loop over time, compiled (see ``tinygrad_rnn.compile``): "numpy", about twice as
-            fast as uncompiled; "numba", faster still, after some seconds for compiling; None: don't compile. A cell
+            fast as uncompiled; "llvm", faster still, after some seconds for compiling; None: don't compile. A cell
             that can't be compiled runs as it is. Each executor gives the same bits every time, but other bits than the
             others.
         seed: an int or a numpy.random.Generator.

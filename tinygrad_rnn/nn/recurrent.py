@@ -48,7 +48,7 @@ class Recurrent(Module):
         checkpoint_every: k, for long sequences: only the outputs, and the state after every k steps, are kept; the rest
             is computed again in the backward pass. With k near √T the memory beside inputs and outputs grows with √T,
             for one more forward pass.
-        executor: "numpy", "numba" or "auto", to run the loops over time compiled, as with ``tinygrad_rnn.compile``.
+        executor: "numpy", "llvm" or "auto", to run the loops over time compiled, as with ``tinygrad_rnn.compile``.
         seed: for dropout: an int, a numpy.random.Generator, or None for the package's own.
 
     Example:

@@ -34,7 +34,7 @@ class Optimizer:
     Attributes:
         param_groups: the groups, dicts of "params" and every option; a schedule changes their "lr".
         state: the rule's memory for each parameter.
-        executor: "numpy", which runs ``updated`` as it is written; set to "numba", everything that it does becomes one
+        executor: "numpy", which runs ``updated`` as it is written; set to "llvm", everything that it does becomes one
             pass of machine code through each parameter, with the same results to rounding. ``fit`` sets it while it
             trains, if that is the executor of the model.
 
@@ -131,12 +131,12 @@ class Optimizer:
 
     def _in_one_pass(self) -> OnePass | None:
         """The machine code for a step, if ``executor`` asks for it."""
-        if self.executor not in ("numpy", "numba"):
-            raise ValueError(f"{self.name}: executor is 'numpy' or 'numba', not {self.executor!r}")
         if self.executor == "numpy":
             return None
+        if self.executor not in ("llvm", "numba"):  # the second is the earlier name of the first
+            raise ValueError(f"{self.name}: executor is 'numpy' or 'llvm', not {self.executor!r}")
         if importlib.util.find_spec("llvmlite") is None:
-            raise ImportError(f'{self.name}: executor="numba" makes machine code with llvmlite: {pip_install("jit")}')
+            raise ImportError(f'{self.name}: executor="llvm" makes machine code with llvmlite: {pip_install("jit")}')
         self._one_pass.begin()
         return self._one_pass
 

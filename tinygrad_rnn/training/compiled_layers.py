@@ -25,7 +25,7 @@ def many_lengths(executor: str | None, *data: Epochs | None) -> str | None:
         return None
     return (
         f"batches have {len(lengths)} different lengths, and JAX would compile it for each. Pad them to at most "
-        f'{_MOST_LENGTHS}, or pass executor="numpy" or "numba", which serve all lengths at once'
+        f'{_MOST_LENGTHS}, or pass executor="numpy" or "llvm", which serve all lengths at once'
     )
 
 

@@ -120,7 +120,7 @@ def fit(
             the data, and those that are attributes of the model's modules, are saved anyway.
         predict: a function that calls the model with a batch and a state; see ``training.predict``.
         executor: the executor of the loops over time of the model's recurrent layers (``RNN``, ``LSTM``, ``GRU``,
-            ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "numba", faster still,
+            ``Recurrent``), compiled while it trains (see ``tinygrad_rnn.compile``): "numpy"; "llvm", faster still,
             after some seconds for compiling, also in the optimiser's update; "jax", on JAX's devices; None: don't
             compile. A cell that can't be compiled runs as it is. One plan serves batches of all lengths; on JAX each
             length needs its own plan, so data with more than 16 lengths run uncompiled there.
@@ -245,7 +245,7 @@ def fit(
 def _updating_by(optimizer: Optimizer, executor: str | None) -> Iterator[None]:
     """A context in which an optimiser updates by machine code, if the model runs by it."""
     before = optimizer.executor
-    optimizer.executor = "numba" if executor == "numba" and importlib.util.find_spec("llvmlite") else before
+    optimizer.executor = "llvm" if executor in ("llvm", "numba") and importlib.util.find_spec("llvmlite") else before
     try:
         yield
     finally:

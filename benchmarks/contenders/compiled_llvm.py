@@ -8,4 +8,4 @@ from .recurrent_loss import recurrent
 
 PACKAGES = ("numpy", "llvmlite")
 
-elman, lstm, gru = (partial(recurrent, task, "numba", False) for task in ("elman", "lstm", "gru"))
+elman, lstm, gru = (partial(recurrent, task, "llvm", False) for task in ("elman", "lstm", "gru"))
