@@ -106,7 +106,7 @@ def test_answers_that_are_none_are_refused(tmp_path: Path, capsys: pytest.Captur
     for text, said in (
         ("", "is empty"),
         ("# none yet\n", "has no answers"),
-        ("hello\n", "is no answer"),
+        ("hello\n", "is not an answer"),
         ("dL/dX = 1\n", "no line 'dL/dX'"),
     ):
         answers.write_text(text, encoding="utf-8")

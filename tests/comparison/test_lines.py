@@ -138,7 +138,7 @@ def test_nan_is_reported_at_its_first_line():
     ("name", "value", "problem"),
     [
         ("dL/dq[3]", np.zeros(2), "nothing is called 'q' at step 3 (there: h, x, y); label it"),
-        ("delta[9]", np.zeros(2), "no activation"),
+        ("delta[9]", np.zeros(2), "result of an activation"),
         ("dL/ds", np.zeros(2), "say at which step"),
         ("L7: dL/dW", np.zeros((2, 2)), "there is no loss term L_7 that depends on a parameter; there are 4, 5, 6"),
         ("dL/ds[3]", "text", "not real numbers"),

@@ -104,7 +104,7 @@ def test_mistakes_are_named_as_without(name):
         (lambda x, h: x[x > 0], "an index by a condition, a[a > 0], at layer 1, step 1 returns"),
         (lambda x, h: tr.grad(np.sum)(x) + h, "a gradient or a tangent at layer 1, step 1 inside"),
         (lambda x, h: (x, np.concatenate([h, h])), "the state at layer 1 changes its form"),
-        (lambda x, h: ("x", h), "this one gave str at layer 1"),
+        (lambda x, h: ("x", h), "this one returned str at layer 1"),
     ],
     ids=["value", "length", "condition", "gradient", "form", "text"],
 )

@@ -202,7 +202,7 @@ REFUSED = {
     "an assignment": (lambda x: x.__setitem__(0, 1.0), "index_update"),
     "an assignment into an array": (lambda x: np.zeros(3).__setitem__(0, x[0]), "float|asarray"),
     "a function without a rule": (lambda x: np.percentile(x, 50), "no derivative rule"),
-    "a result that is no array": (lambda x: {"name": "x", "x": x}, "gives arrays.*str"),
+    "a result that is no array": (lambda x: {"name": "x", "x": x}, "returns arrays.*str"),
 }
 
 

@@ -286,5 +286,5 @@ def test_what_cannot_be_split() -> None:
     with pytest.raises(ValueError, match="one and the same length"):
         train_validation_split()
     for fraction in (0, 1, -0.5, 7, float("inf"), float("nan")):
-        with pytest.raises(ValueError, match="is no fraction; pass a number between 0 and 1"):
+        with pytest.raises(ValueError, match="is not a fraction; pass a number between 0 and 1"):
             train_validation_split([1, 2, 3], validation=fraction)

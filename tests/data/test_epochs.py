@@ -121,8 +121,8 @@ def begun(make: Callable[..., Epochs], rng: int | None) -> dict:
 @pytest.mark.parametrize(
     ("data", "state", "message"),
     [
-        (examples(1), begun(stream, 1), "saved in other data or with other options"),
-        (examples(1), begun(bucketed_examples, 1), "other options: there .*'bucketed': True"),
+        (examples(1), begun(stream, 1), "saved with other data or other options"),
+        (examples(1), begun(bucketed_examples, 1), "other options: saved with .*'bucketed': True"),
         (examples(1), begun(examples, None), "saved without shuffling; leave out rng="),
         (examples(None), begun(examples, 1), "saved while shuffling; pass rng="),
         (examples(1), {}, r"has the entries \['data', 'epoch'"),
@@ -134,8 +134,8 @@ def begun(make: Callable[..., Epochs], rng: int | None) -> dict:
         (examples(1), begun(examples, 1) | {"seed": None}, "seed None"),
         (examples(None), begun(examples, None) | {"seed": 3}, "seed 3"),
         (examples(1), begun(examples, 1) | {"seed": -3}, "seed must be at least 0"),
-        (examples(1), begun(examples, 1) | {"generator": {}}, "no state of a generator .* PCG64"),
-        (examples(1), begun(examples, 1) | {"generator": "x"}, "no state of a generator"),
+        (examples(1), begun(examples, 1) | {"generator": {}}, "not a state of a generator .* PCG64"),
+        (examples(1), begun(examples, 1) | {"generator": "x"}, "not a state of a generator"),
     ],
 )
 def test_a_state_that_does_not_belong_here_changes_nothing(data: Epochs, state: dict, message: str) -> None:
@@ -205,6 +205,6 @@ def test_a_state_that_breaks_off_leaves_the_generator_as_it_was() -> None:
     state["generator"]["state"]["key"] = state["generator"]["state"]["key"][:300]
     data = examples(np.random.Generator(np.random.MT19937(0)))
     before = data.state_dict()
-    with pytest.raises(ValueError, match="no state of a generator of the kind MT19937"):
+    with pytest.raises(ValueError, match="not a state of a generator of the kind MT19937"):
         data.load_state_dict(state)
     assert data.state_dict() == before

@@ -222,7 +222,7 @@ def test_what_sums_over_paths_cannot_say_is_refused_and_carried_forward(make):
 
 
 def test_a_loop_that_begins_where_another_ends_has_no_single_sum():
-    with pytest.raises(NotWritable, match='style="sums" needs steps of which each takes up the one before it'):
+    with pytest.raises(NotWritable, match='style="sums" needs a loop in which each step reads only the step before it'):
         looking_at_all().text(style="sums")
 
 

@@ -190,7 +190,7 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
         ({"schedule": None}, "1 schedules, where this run has 0"),
         ({"validation": None}, "1 validations, where this run has 0"),
         ({"callbacks": (Recorder(),)}, "1 callbacks with a state, where this run has 2"),
-        ({"data": StreamBatches(SYMBOLS, batch_size=2, steps=8, rng=3)}, "saved in other data"),
+        ({"data": StreamBatches(SYMBOLS, batch_size=2, steps=8, rng=3)}, "saved with other data"),
         ({"model": LargerModel(VOCABULARY)}, r"output\.W"),
     ],
 )

@@ -102,7 +102,7 @@ class Node:
             (array([3., 3.]), array([ 6., 12.]))
         """
         if not self.requires_grad:
-            raise RuntimeError("retain_grad(): nothing that this was made of requires a gradient, so it will have none")
+            raise RuntimeError("retain_grad(): nothing that this was made of requires a gradient, so it gets none")
         if not self.is_leaf:
             retaining[self.serial] = self
 

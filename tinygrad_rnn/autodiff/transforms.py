@@ -55,8 +55,8 @@ def _one_number(y: Any) -> Tensor:
     value = _as_tensor(y)
     if value.size != 1:
         raise RuntimeError(
-            f"grad(): the function gives an array of shape {value.shape}, not one number. Sum it first, or ask vjp for "
-            "the gradient with a cotangent of your own, or jacobian for all derivatives."
+            f"grad(): the function returns an array of shape {value.shape}, not one number. Sum it first, or ask vjp "
+            "for the gradient with a cotangent of your own, or jacobian for all derivatives."
         )
     return value
 

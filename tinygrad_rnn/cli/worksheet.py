@@ -63,7 +63,7 @@ def answers_in(path: str) -> dict[str, str]:
     for row in re.split(r"\n(?=\S)", "\n".join(rows)) if rows else []:
         match = ANSWER.fullmatch(row)
         if match is None:
-            raise Complaint(f"{path}: {row.strip()!r} is no answer; an answer is a line such as delta = ...")
+            raise Complaint(f"{path}: {row.strip()!r} is not an answer; an answer is a line such as delta = ...")
         found[match["name"]] = match["answer"].strip()
     if not found:
         raise Complaint(f"{path} has no answers; an answer is a line such as delta = dL_dh[t] * (1 - h[t]**2)")

@@ -266,8 +266,8 @@ class Book:
             if inputs and len(inputs) == len(columns):
                 return inputs
         raise KeyError(
-            f"the state of step {step} is no activation of anything, so there is no Δ_{step} by itself; label what is "
-            "meant with tr.named('delta', ...) or tr.named('a', ...)"
+            f"the state of step {step} isn't the result of an activation function, so Δ_{step} isn't defined; label "
+            "the value that you mean with tr.named('delta', ...) or tr.named('a', ...)"
         )
 
     def look_up(self, request: Request, place: Place, found: Mapping[Node, np.ndarray] | None = None) -> np.ndarray:

@@ -128,24 +128,24 @@ class Epochs(ABC):
             raise ValueError(f"a place in the data has the entries {sorted(entries)}, not {state!r:.200}")
         if state["data"] != self._description():
             raise ValueError(
-                "this place was saved in other data or with other options: there "
-                f"{state['data']!r:.200}, here {self._description()}"
+                "this place was saved with other data or other options: saved with "
+                f"{state['data']!r:.200}, used with {self._description()}"
             )
         if (state["generator"] is None) != (self._rng is None):
             raise ValueError(
                 "this place was saved without shuffling; leave out rng="
                 if state["generator"] is None
-                else "this place was saved while shuffling; pass rng=, any seed will do"
+                else "this place was saved while shuffling; pass rng=, with any seed"
             )
         try:
             epoch = whole_number("epoch", state["epoch"], minimum=0)
             position = whole_number("position", state["position"], minimum=0)
             seed = None if state["seed"] is None else whole_number("seed", state["seed"], minimum=0)
         except TypeError as error:
-            raise ValueError(f"this is no place in the data: {error}") from None
+            raise ValueError(f"this is not a place in the data: {error}") from None
         shuffled = self._rng is not None and (position > 0 or epoch > 0)
         if position > len(self) or (seed is not None) != shuffled:
-            raise ValueError(f"this is no place in the data: position {position} of {len(self)}, seed {seed}")
+            raise ValueError(f"this is not a place in the data: position {position} of {len(self)}, seed {seed}")
         return epoch, position, seed
 
     # ------------------------------------------------------------------ what the kinds define

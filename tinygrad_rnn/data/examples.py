@@ -152,8 +152,8 @@ def _numbers(given: Any, name: str, dtype: Any) -> Array:
         array = np.empty((), object)
     if array.dtype.kind == "O":
         raise TypeError(
-            f"{name} is no array of numbers: a {type(given).__name__} of unequal parts, or of objects. Sequences of "
-            "unequal length stand in a list, an array for each"
+            f"{name} is not an array of numbers: it is a {type(given).__name__} of unequal parts, or of objects. Pass "
+            "sequences of unequal length as a list of arrays"
         )
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} holds {array.dtype}, not numbers; a vocabulary's encode() turns text into numbers")

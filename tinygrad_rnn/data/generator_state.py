@@ -30,7 +30,7 @@ def restore_generator(rng: np.random.Generator, state: Any) -> None:
         trial = kind()
         trial.state = state
     except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
-        raise ValueError(f"this is no state of a generator of the kind {kind.__name__}: {error!r}") from None
+        raise ValueError(f"this is not a state of a generator of the kind {kind.__name__}: {error!r}") from None
     rng.bit_generator.state = trial.state
 
 

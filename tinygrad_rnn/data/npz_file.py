@@ -55,7 +55,7 @@ def read_npz(file: BinaryIO, also: Also = lambda dtype: False) -> dict[str, npt.
             _check_directory(members, size)
             return {member.filename[:-4]: _read_member(archive, member, also) for member in members}
     except DAMAGED as error:
-        raise ValueError(f"it is damaged, or no such file: {error}") from None
+        raise ValueError(f"it is damaged, or not an .npz file: {error}") from None
 
 
 def _check_directory(members: list[zipfile.ZipInfo], size: int) -> None:
@@ -63,9 +63,9 @@ def _check_directory(members: list[zipfile.ZipInfo], size: int) -> None:
     names = [member.filename for member in members]
     for member in members:
         if not member.filename.endswith(".npy"):
-            raise ValueError(f"its member {member.filename!r:.60} is no array")
+            raise ValueError(f"its member {member.filename!r:.60} is not an array")
         if member.compress_type not in _PLAIN or member.flag_bits & 1:
-            raise ValueError(f"its member {member.filename!r:.60} is packed as no array is")
+            raise ValueError(f"its member {member.filename!r:.60} is compressed in a way that NumPy doesn't use")
     if len(members) > MOST_MEMBERS or len(set(names)) != len(names):
         raise ValueError(f"it has more than {MOST_MEMBERS:,} members, or one name twice")
     expanded = sum(member.file_size for member in members)
@@ -84,7 +84,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, also: Also) 
         if dtype.kind not in NUMBERS and not also(dtype):
             raise ValueError(f"{name} holds {dtype!s:.60}, not numbers")
         if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-            raise ValueError(f"{name} hasn't the length of an array of shape {shape!r:.60}")
+            raise ValueError(f"{name} has another length than an array of shape {shape!r:.60}")
         array = np.empty(math.prod(shape), dtype)
         data = array.view(np.uint8)
         for start in range(0, data.size, READ_AT_ONCE):
@@ -94,7 +94,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, also: Also) 
                 raise ValueError(f"{name} is cut short")
             part[:] = np.frombuffer(found, np.uint8)
         if file.read(1):  # at its end, its checksum is compared
-            raise ValueError(f"{name} goes on behind its end")
+            raise ValueError(f"{name} has more bytes than its array")
     if dtype.kind == "b" and data.size and data.max() > 1:
         raise ValueError(f"{name} holds truth values that are neither true nor false")
     return array.reshape(shape[::-1]).T if is_by_columns else array.reshape(shape)
@@ -107,7 +107,7 @@ def _read_header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
         shape, is_by_columns, dtype = read(file, max_header_size=MOST_HEADER_BYTES)
     except Exception as error:  # of parsers of several kinds
-        raise ValueError(f"{name} has no header of an array: {error!s:.200}") from None
+        raise ValueError(f"{name} doesn't begin with the header of an array: {error!s:.200}") from None
     if len(shape) > MOST_AXES or not all(type(n) is int and 0 <= n < 2**63 for n in shape):
         raise ValueError(f"{name} has the impossible shape {shape!r:.60}")
     return shape, is_by_columns, dtype

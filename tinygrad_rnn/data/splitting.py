@@ -45,7 +45,7 @@ def train_validation_split(
         raise ValueError(f"the data to split must have one and the same length, not {sorted(counts)}")
     count = counts.pop()
     if not 0 < validation < 1:
-        raise ValueError(f"validation={validation} is no fraction; pass a number between 0 and 1")
+        raise ValueError(f"validation={validation} is not a fraction; pass a number between 0 and 1")
     set_aside = round(count * validation)
     if not 0 < set_aside < count:
         raise ValueError(

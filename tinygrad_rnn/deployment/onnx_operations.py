@@ -77,7 +77,7 @@ def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
     if name in REDUCED:
         return _reduced(graph, REDUCED[name], operation)
     if name not in WRITERS:
-        raise NoOnnxForm(f"there is no ONNX form for {name}, known here")
+        raise NoOnnxForm(f"no ONNX form for {name} is known here")
     return WRITERS[name](graph, operation)
 
 

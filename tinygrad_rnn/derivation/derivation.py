@@ -165,7 +165,7 @@ class Derivation:
             errors = differences(run.gradients, right)
             if all(error <= tolerance_of(right[name]) for name, error in errors.items()):
                 return source, function
-        raise NotWritable("the lines of this derivation don't run as a program of NumPy; evaluate() runs them")
+        raise NotWritable("the lines of this derivation can't be written as a NumPy function; evaluate() computes them")
 
     def source(self, *, style: str | None = None, products: str | None = None) -> str:
         """The derivation as a NumPy function, ``derivative(parameters..., data...)``, that a person could have written.

@@ -145,7 +145,7 @@ def spectral_radius(W: Any) -> float:
     W = np.asarray(W.data if isinstance(W, Tensor) else W)
     if W.ndim != 2 or W.shape[0] != W.shape[1]:
         raise ValueError(
-            f"spectral_radius: a square matrix has one, {W.shape} is none; of a gate take its (d, d) block"
+            f"spectral_radius: pass a square matrix, not one of shape {W.shape}; for a gate, pass its (d, d) block"
         )
     return float(np.max(np.abs(np.linalg.eigvals(W)), initial=0.0))
 

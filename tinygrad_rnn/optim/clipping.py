@@ -71,7 +71,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     if hasattr(parameters, "parameters"):
-        raise TypeError("gradients are clipped of parameters, not of a module: pass module.parameters()")
+        raise TypeError("clipping takes parameters, not a module: pass module.parameters()")
     every = [parameters] if isinstance(parameters, Tensor) else parameters
     return [p for p in every if p.grad is not None]
 

@@ -196,7 +196,7 @@ if hasattr(np, "unstack"):  # NumPy 2.1
     def unstack(x: Any, /, *, axis: int = 0) -> tuple[Any, ...]:
         """np.unstack: the layers along an axis."""
         if np.ndim(x) == 0:
-            raise ValueError("unstack: a number has no axis to be taken apart along")
+            raise ValueError("unstack: unstack: a number has no axes")
         return tuple(np.moveaxis(x, axis, 0))
 
 

@@ -50,7 +50,7 @@ class Tracer(Tensor):
 
     def backward(self, *args: Any, **keywords: Any) -> None:
         """Raise CannotCompile: ``backward`` needs values, and a trace has none."""
-        raise errors.not_inside("backward()", "call it on what the compiled function gives")
+        raise errors.not_inside("backward()", "call it on what the compiled function returns")
 
     @property
     def requires_grad(self) -> bool:
@@ -239,7 +239,8 @@ def recorded(trace: Trace, a: Any) -> Value:
     if isinstance(a, (Tensor, np.ndarray, np.generic, float, int)):
         array = a if isinstance(a, Tensor) else np.asarray(a)
         return trace.lowered(array)
-    raise errors.CannotCompile(f"a compiled function gives arrays, but this one gave {type(a).__name__}{errors.here()}")
+    kind = type(a).__name__
+    raise errors.CannotCompile(f"a compiled function returns arrays, but this one returned {kind}{errors.here()}")
 
 
 def _shape_of(a: Any) -> Any:

@@ -65,9 +65,9 @@ def _refuse_other_steps(forward: list[Quantity], states: list[Quantity]) -> None
                 at_hand = reference.shift == 0 or (reference.shift == -1 and reference.quantity in states)
                 if reference.quantity in moving and reference.quantity.steps and (is_whole or not at_hand):
                     raise NotWritable(
-                        'style="sums" needs steps of which each takes up the one before it alone, and here one takes '
-                        "up others (the end of another loop, a step further off, a later one, or several). "
-                        'style="rtrl" and the usual style can write that.'
+                        'style="sums" needs a loop in which each step reads only the step before it, and here a step '
+                        "reads others (the end of another loop, an earlier or later step, or several). "
+                        'Use style="rtrl" or the usual style.'
                     )
 
 
