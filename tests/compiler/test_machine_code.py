@@ -186,6 +186,51 @@ def test_rows_that_need_others_stay_together(always_tiles_and_threads, step):
     assert "for " not in compiled.plans[0]._executables[False, False].code.forward.source
 
 
+def test_padded_rows_are_shared_among_threads(always_tiles_and_threads):
+    """Padding writes out the slice of all rows; each row is still independent."""
+    cell = lambda x, h: np.tanh(x + np.pad(h[:, :-1], ((0, 0), (1, 0)), constant_values=0.3))  # noqa: E731
+    compiled = assert_compiled_agrees(cell, normal(T, rows, d), normal(rows, d), [], executor="llvm")
+    (executable,) = compiled.plans[0]._executables.values()
+    assert any(thing is threads.run_rows for thing in executable.code.forward.run.__globals__.values())
+
+
+def test_elements_taken_twice_are_added_up_outside_of_loops(monkeypatch):
+    """The diagonals of a table: the transpose of an index with places that occur several times, and none at the end."""
+    monkeypatch.setattr(thresholds, "SMALLEST_PASS", 1)
+    monkeypatch.setattr(thresholds, "SMALL_VALUE", 0)
+    U, place = parameter(n, d), np.clip(np.arange(T + 2)[:, None] - np.arange(T), 0, d - 2)
+
+    def loss(xs, h):
+        table = xs @ U
+        taken = np.square(table[np.arange(T), :, place])
+        ys, _ = tr.unroll(lambda x, h: np.tanh(x + h), np.concatenate([taken, taken[:, ::-1]], axis=-1), h)
+        return np.sum(ys), ys
+
+    given = normal(T, B, n), normal(T, 2 * B), [U]
+    compiled = tr.compile(loss, executor="llvm")
+    for found, right in zip(everything(compiled, *given), everything(loss, *given)):
+        assert_equal(found, right, 1e-12)
+    assert uses_machine_code(compiled)
+    (plan,) = compiled.plans
+    assert "assemble" in str(plan)
+    assert "indices=" not in plan.source()  # which NumPy's form of it would name
+
+
+@pytest.mark.parametrize("place", [None, 0, 4])
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+def test_special_values_in_rows_of_a_softmax(special, place):
+    """Sums and maxima along the last axis go by vectors, 19 elements and a rest; NaN and infinities reach as far."""
+    xs = normal(T, B, 19, dtype=np.float32)
+    xs[1, 1, place if place is not None else slice(None)] = special
+    cell = lambda x, h: (tr.softmax(x + h), 0.5 * h + np.mean(x, axis=-1, keepdims=True))  # noqa: E731
+    compiled = tr.compile(cell, executor="llvm")
+    with np.errstate(all="ignore"):
+        expected, found = (tr.unroll(run, xs, np.zeros((B, 1), np.float32)) for run in (cell, compiled))
+    for a, b in zip(expected, found):
+        np.testing.assert_allclose(b.data, a.data, rtol=1e-5)
+    assert "for " not in compiled.plans[0]._executables[False, False].code.forward.source
+
+
 def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
     """Elementwise operations before, between and after products, with results that are read twice, and numbers."""
     monkeypatch.setattr(thresholds, "SMALLEST_PASS", 1)

@@ -51,13 +51,13 @@ def _keeps_rows(value: Value, inside: Sequence[Value]) -> bool:
         return True
     if value.op is indexing.getitem:
         base, index = value.args
-        return _stays_in_rows(index, inside, may_be_anywhere=base not in inside)
+        return _stays_in_rows(index, base.shape, inside, may_be_anywhere=base not in inside)
     if value.op is indexing.updated:
         _, new, index = value.args
-        return _is_aligned(value, new, index, inside) and _stays_in_rows(index, inside)
+        return _is_aligned(value, new, index, inside) and _stays_in_rows(index, value.shape, inside)
     if value.op is indexing.assemble:
         parts = [*zip(value.args, value.keywords["indices"])]
-        return all(_is_aligned(value, a, i, inside) and _stays_in_rows(i, inside) for a, i in parts)
+        return all(_is_aligned(value, a, i, inside) and _stays_in_rows(i, value.shape, inside) for a, i in parts)
     if value.op in (linalg.matmul, linalg.contraction):
         terms, result = letters_of(value)
         return all(term[:1] == result[:1] for term, a in zip(terms, value.args) if a in inside)
@@ -78,13 +78,16 @@ def _is_aligned(whole: Value, piece: object, index: object, inside: Sequence[Val
     return piece not in inside or len(indexing.selected_shape(whole.shape, index)) == getattr(piece, "ndim", 0)
 
 
-def _stays_in_rows(index: object, inside: Sequence[Value], may_be_anywhere: bool = False) -> bool:
+def _stays_in_rows(
+    index: object, whole: tuple[int, ...], inside: Sequence[Value], may_be_anywhere: bool = False
+) -> bool:
     """Return True if what an index selects for each row of the result lies in the same row of the whole.
 
     The arrays of the index, if there are any, stand together behind the first axis; or one of them counts the rows.
 
     Args:
         index: any index.
+        whole: the shape of the whole.
         inside: the Values that are computed by rows.
         may_be_anywhere: whether the whole exists already; then only the index itself is computed by rows.
     """
@@ -92,14 +95,19 @@ def _stays_in_rows(index: object, inside: Sequence[Value], may_be_anywhere: bool
     arrays = [part for part in parts if isinstance(part, Value)]
     first = parts[0] if parts else slice(None)
     if not arrays:
-        return first is Ellipsis or first == slice(None)
+        return first is Ellipsis or _takes_all(first, whole)
     ndim, places = max(a.ndim for a in arrays), [isinstance(part, Value) for part in parts]
     if isinstance(first, slice):
         together = places[places.index(True) : len(places) - places[::-1].index(True)]
-        return first == slice(None) and all(together) and not any(a in inside for a in arrays)
+        return _takes_all(first, whole) and all(together) and not any(a in inside for a in arrays)
     if not isinstance(first, Value) or places != sorted(places, reverse=True):
         return False
     return all(a.ndim == ndim for a in arrays if a in inside) and (may_be_anywhere or _counts_rows(first, ndim))
+
+
+def _takes_all(part: object, whole: tuple[int, ...]) -> bool:
+    """Return True for a slice of all rows in their order, also where it is written out, as padding does."""
+    return isinstance(part, slice) and (part == slice(None) or part.indices(whole[0]) == (0, whole[0], 1))
 
 
 def _counts_rows(index: Value, ndim: int) -> bool:

@@ -91,6 +91,9 @@ class Folds:
         top, total, ones = (self._temporary(kind, shape, a.dtype).at(kept) for kind in ("top", "total", "ones"))
         weight = f"exp{real[1:]}({source} - {top})"
         nest = self._code.nest
+        if a.ndim - 1 in axes and value.op not in LOGARITHMS:
+            self._shares_of_rows(a, axes, source, weight, home.at(indices), top, total, value.op)
+            return
         lines = [
             *nest(shape, [f"{top} = {real}(-np.inf)", f"{total} = {real}(0.0)", f"{ones} = {real}(-1.0)"]),
             *nest(a.shape, [f"x = {source}", f"y = {top}", f"{top} = y if y >= x or y != y else x"]),
@@ -112,6 +115,27 @@ class Folds:
                 lines += nest(shape, [f"{total} = {real}(1.0) if {total} == 0 else {total}"])
             lines += nest(a.shape, [f"{home.at(indices)} /= {total}"])
         self._code.kernel("probabilities", lines)
+
+    def _shares_of_rows(
+        self, a: Value, axes: set[int], source: str, weight: str, result: str, top: str, total: str, op: object
+    ) -> None:
+        """Write a softmax along the last axis: kernels in whose inner loops neighbours in memory are one vector.
+
+        Only the sums may be added up in any order, so they have a kernel of their own, without exponentials.
+        """
+        real, nest_along = number_type(a.dtype), self._code.nest_along
+        outer, inner = [i for i in range(a.ndim) if i not in axes], sorted(axes)
+        largest = nest_along(a.shape, inner, [f"y = np.maximum(y, {source})"])
+        begun, ended = f"y = {real}(-np.inf)", f"{top} = y"
+        if op is log_probabilities.shares:
+            ended += f" if np.isfinite(y) else {real}(0.0)"
+        self._code.kernel("largest", nest_along(a.shape, outer, [begun, *largest, ended]))
+        self._code.kernel("exponentials", self._code.nest(a.shape, [f"{result} = {weight}"]))
+        summed = nest_along(a.shape, inner, [f"x += {result}"])
+        ended = f"{total} = x" if op is log_probabilities.softmax_of else f"{total} = {real}(1.0) if x == 0 else x"
+        lines = nest_along(a.shape, outer, [f"x = {real}(0.0)", *summed, ended])
+        self._code.kernel("sum", lines, reorders=True)
+        self._code.kernel("shares", self._code.nest(a.shape, [f"{result} /= {total}"]))
 
     def _temporary(self, kind: str, shape: tuple[int, ...], dtype: np.dtype) -> Place:
         return whole(self._code.numbered_buffer(kind, shape, dtype), shape)

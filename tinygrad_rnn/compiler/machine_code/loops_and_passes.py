@@ -14,9 +14,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
-from ...autodiff.rules import linalg, reductions
+from ...autodiff.rules import indexing, linalg, reductions
 from .. import thresholds
-from ..elements.expressions import has_expression
+from ..elements.expressions import TYPES, has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
 from ..loops.loop import Loop
@@ -119,8 +119,16 @@ def _is_sum_over_rows(value: Value) -> bool:
     return a.dtype == value.dtype and None not in axes and sorted(i % a.ndim for i in axes) == list(range(a.ndim - 1))
 
 
+def _is_assembled(value: Value) -> bool:
+    """Return True for pieces added up in an array: NumPy calls a function for each element whose place is in an index.
+
+    The opposite, elements taken by an index, is left to NumPy, which names an index that is out of bounds.
+    """
+    return value.op is indexing.assemble and {value.dtype, *(v.dtype for v in operands(value))} <= TYPES
+
+
 class ElementPasses(_Collected):
-    """Collects operations until somebody needs their results.
+    """Collects elementwise operations, and arrays assembled from pieces, until somebody needs their results.
 
     Args:
         writer: the Writer of the calling function.
@@ -136,7 +144,8 @@ class ElementPasses(_Collected):
 
     def takes(self, value: Value) -> bool:
         """Collect a Value, if it is one to be computed in a pass."""
-        is_one = value.op is not None and has_expression(value) and value.size >= thresholds.SMALLEST_PASS
+        is_one = value.op is not None and value.size >= thresholds.SMALLEST_PASS
+        is_one = is_one and (has_expression(value) or _is_assembled(value))
         if is_one:
             self.waiting.append(value)
         return is_one

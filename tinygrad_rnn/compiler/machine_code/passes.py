@@ -113,15 +113,20 @@ class Elements:
         share = f"{1 / count!r}" if self._code.is_written(count) else f"1.0 / {self._code.size(count)}"
         scale = f" * {real}({share})" if value.op is reductions.mean else ""
         term = converted(source, a.dtype, value.dtype)
+        summed, outer = sorted(axes), [i for i in range(a.ndim) if i not in axes]
         if value.size == 1 and value.dtype.kind == "f":
-            summed = self._code.nest(a.shape, [f"x += f64({term})"])
-            lines = ["x = f64(0.0)", *summed, f"{home.at(kept)} = {real}(x){scale}"]
+            inner = self._code.nest(a.shape, [f"x += f64({term})"])
+            lines = ["x = f64(0.0)", *inner, f"{home.at(kept)} = {real}(x){scale}"]
+        elif a.ndim - 1 in axes:  # neighbours in memory: they are added up as a vector
+            inner = self._code.nest_along(a.shape, summed, [f"x += {term}"])
+            lines = [f"x = {literal(0, value.dtype)}", *inner, f"{home.at(kept)} = x{scale}"]
+            lines = self._code.nest_along(a.shape, outer, lines)
         else:
             lines = [
                 *self._code.nest(value.shape, [f"{home.at(_indices(value.ndim))} = {literal(0, value.dtype)}"]),
                 *self._code.nest(a.shape, [f"{home.at(kept)} += {term}{scale}"]),
             ]
-        self._code.kernel("sum", lines)
+        self._code.kernel("sum", lines, reorders=a.ndim - 1 in axes)
 
 
 def _indices(ndim: int) -> list[str]:

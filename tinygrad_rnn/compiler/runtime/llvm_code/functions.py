@@ -146,6 +146,7 @@ FUNCTIONS: dict[str, Function] = {
     "abs": _absolute,
     "min": _least(ast.Lt),
     "max": _least(ast.Gt),
+    "maximum": _of_llvm("maximum"),  # of floats: NaN if one of them is
     "isnan": _is_nan,
     "isinf": _against_infinity(ast.Eq),
     "isfinite": _against_infinity(ast.Lt),
