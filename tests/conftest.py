@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
 
@@ -36,11 +37,17 @@ SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep compiled code with what else pytest keeps: all processes share it, and the user's cache is left alone."""
+    """Keep compiled code with what else pytest keeps: all processes share it, and the user's cache is left alone.
+
+    And let BLAS run on one thread: what tests multiply is small, and threads that wait for each other spin.
+    """
+    threadpool_limits(1)  # of this process, where BLAS is there already
     if hasattr(config, "cache") and not hasattr(config, "workerinput"):  # the others inherit it
         os.environ["XDG_CACHE_HOME"] = str(config.cache.mkdir("code"))
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(config.cache.mkdir("jax"))
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        for library in ("OPENBLAS", "OMP", "MKL"):  # in other processes, or loaded later
+            os.environ.setdefault(f"{library}_NUM_THREADS", "1")
         if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):  # hundreds of processes would compile the package's sources
             os.environ["PYTHONPYCACHEPREFIX"] = str(config.cache.mkdir("pyc"))
 
