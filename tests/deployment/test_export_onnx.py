@@ -150,6 +150,9 @@ FUNCTIONS: dict[str, Any] = {
     "logaddexp": lambda x: np.logaddexp(x, 40 * x),
     "trunc": lambda x: np.trunc(9 * x),
     "fmod": lambda x: np.fmod(x, 0.3),
+    "the numbers of steps": lambda x: x * np.arange(len(x), dtype=np.float32)[:, None, None],
+    "the numbers of sequences": lambda x: x[:, :, 0] + np.arange(x.shape[1]),
+    "elements at the largest's places": lambda x: np.take_along_axis(x, x.argmax(-1)[..., None], -1),
     "where, by numbers": lambda x: np.where(np.sign(x) + 1, x, 2.0),
 }
 
@@ -167,7 +170,6 @@ def test_a_function_at_other_sizes(function: Any, tmp_path: Any) -> None:
     [
         lambda x: x[::2],
         lambda x: x * np.arange(x.shape[0], dtype=np.float32)[:, None, None] ** 2,
-        lambda x: np.take_along_axis(x, x.argmax(-1)[..., None], -1),
     ],
 )
 def test_what_follows_no_size_fixes_it(function: Any, tmp_path: Any) -> None:

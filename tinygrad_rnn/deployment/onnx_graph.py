@@ -102,12 +102,13 @@ class Graph:
             make = lambda g: g.node("ConstantOfShape", [g.lengths(a.shape)], value=number)  # noqa: E731
             return self._once("filled", (a.number.dtype.str, a.number.tobytes(), a.shape), make)
         if isinstance(a, Counted):
-            return self._once("counted", (a.dtype.str, a.length), lambda g: g._counted(a))
+            return self._once("counted", (a.dtype.str, a.shape), lambda g: g._counted(a))
         return self.constant(a)
 
     def _counted(self, a: Counted) -> str:
-        scalars = [self.constant(np.int64(0)), self.scalar(a.length), self.constant(np.int64(1))]
-        return self.cast(self.node("Range", scalars), a.dtype)
+        size = self.node("ReduceProd", [self.lengths(a.shape)], keepdims=0)
+        numbers = self.node("Range", [self.constant(np.int64(0)), size, self.constant(np.int64(1))])
+        return self.cast(self.reshape(numbers, a.shape), a.dtype)
 
     def scalar(self, number: int | Size) -> str:
         """A whole number that may be known only when the graph runs."""

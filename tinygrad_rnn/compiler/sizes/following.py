@@ -36,18 +36,6 @@ class Everywhere(NamedTuple):
     shape: tuple[int | Size, ...]
 
 
-class Numbered(NamedTuple):
-    """The constant array 0, 1, 2, ... in some shape, such as a column.
-
-    Attributes:
-        dtype: its type.
-        shape: its lengths.
-    """
-
-    dtype: np.dtype[Any]
-    shape: tuple[int | Size, ...]
-
-
 class FollowingReader(Reader):
     """A reader of what code may hold besides lengths: floats, and arrays of them."""
 
@@ -66,9 +54,7 @@ class FollowingReader(Reader):
         return Typed(kinds.pop(), found)
 
     def other_array(self, *arrays: np.ndarray) -> Any:
-        """An array that has one number everywhere, which follows the sizes; or whose elements are numbered."""
-        if len({a.ndim for a in arrays}) == 1 and all(np.array_equal(a.ravel(), np.arange(a.size)) for a in arrays):
-            return Numbered(arrays[0].dtype, self._lengths(arrays))
+        """An array that has one number everywhere, which follows the sizes."""
         if len({a.ndim for a in arrays}) > 1 or not all(a.size and np.all(a == a.flat[0]) for a in arrays):
             return super().other_array(*arrays)
         numbers = [a.flat[0] for a in arrays]
@@ -79,7 +65,7 @@ class FollowingReader(Reader):
 
 def follows(found: Any) -> bool:
     """Return True if something in it follows the sizes."""
-    if isinstance(found, (Size, Typed, Filled, Counted, Everywhere, Numbered)):
+    if isinstance(found, (Size, Typed, Filled, Counted, Everywhere)):
         return True
     if isinstance(found, slice):
         return follows((found.start, found.stop, found.step))
@@ -92,10 +78,8 @@ def text(found: Any) -> str:
         return str(found)
     if isinstance(found, Typed):
         return str(found.number)
-    if isinstance(found, (Filled, Numbered)):
+    if isinstance(found, (Filled, Counted)):
         return text(found.shape)
-    if isinstance(found, Counted):
-        return text(found.length)
     if isinstance(found, Everywhere):
         return text((found.number, found.shape))
     if isinstance(found, slice):
@@ -112,8 +96,6 @@ def made(found: Any, value: Any) -> Any:
     if isinstance(found, Filled):
         return np.full(value, found.number)
     if isinstance(found, Counted):
-        return np.arange(value, dtype=found.dtype)
-    if isinstance(found, Numbered):
         return np.arange(math.prod(value), dtype=found.dtype).reshape(value)
     if isinstance(found, Everywhere):
         number, shape = value

@@ -75,15 +75,15 @@ class Filled(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """The constant array 0, 1, 2, ... of some length.
+    """The constant array 0, 1, 2, ... in some shape, such as a column.
 
     Attributes:
         dtype: its type.
-        length: how long it is.
+        shape: its lengths.
     """
 
     dtype: np.dtype[Any]
-    length: int | Size
+    shape: tuple[int | Size, ...]
 
 
 class Reader:
@@ -169,10 +169,11 @@ class Reader:
             raise DependsOnSize(f"a constant array of shape {first.shape} has another type for larger arguments")
         if all(a.shape == first.shape and np.array_equal(a, first) for a in arrays):
             return first
-        if len({a.ndim for a in arrays}) == 1 and all(np.all(a == first.flat[0]) for a in arrays if a.size):
+        have_same_axes = len({a.ndim for a in arrays}) == 1
+        if have_same_axes and all(np.all(a == first.flat[0]) for a in arrays if a.size):
             return Filled(first.flat[0], self._lengths(arrays))
-        if all(a.ndim == 1 and np.array_equal(a, np.arange(len(a))) for a in arrays):
-            return Counted(first.dtype, self.number(*map(len, arrays)))
+        if have_same_axes and all(np.array_equal(a.ravel(), np.arange(a.size)) for a in arrays):
+            return Counted(first.dtype, self._lengths(arrays))
         return self.other_array(*arrays)
 
     def other_array(self, *arrays: np.ndarray) -> Any:

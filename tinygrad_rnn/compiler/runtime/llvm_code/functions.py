@@ -111,22 +111,18 @@ def _scaled(factor: float) -> Function:
     return lambda builder, x: arithmetic(builder, ast.Mult, x, converted(builder, constant(factor), x.kind))
 
 
-def _log_of_sum(power: str, of_two: float, scale: float) -> Function:
-    """The logarithm of a sum of two powers, as NumPy computes it: the larger exponent, and a correction."""
-
-    def logarithm(builder: Builder, x: Number, y: Number) -> Number:
-        x, y = _floats(builder, [x, y])
-        real = lambda number: converted(builder, constant(number), x.kind)  # noqa: E731
-        difference = arithmetic(builder, ast.Sub, x, y)
-        larger = chosen(builder, compared(builder, ast.Gt, difference, real(0.0)), x, y)
-        small = FUNCTIONS[power](builder, negative(builder, intrinsic(builder, "fabs", difference)))
-        rest = arithmetic(builder, ast.Mult, FUNCTIONS["log1p"](builder, small), real(scale))
-        result = arithmetic(builder, ast.Add, larger, rest)
-        result = chosen(builder, _is_nan(builder, difference), difference, result)
-        same = arithmetic(builder, ast.Add, x, real(of_two))
-        return chosen(builder, compared(builder, ast.Eq, x, y), same, result)
-
-    return logarithm
+def _logaddexp2(builder: Builder, x: Number, y: Number) -> Number:
+    """The logarithm to the base 2 of a sum of two powers, as NumPy computes it: the larger, and a correction."""
+    x, y = _floats(builder, [x, y])
+    real = lambda number: converted(builder, constant(number), x.kind)  # noqa: E731
+    difference = arithmetic(builder, ast.Sub, x, y)
+    larger = chosen(builder, compared(builder, ast.Gt, difference, real(0.0)), x, y)
+    small = FUNCTIONS["exp2"](builder, negative(builder, intrinsic(builder, "fabs", difference)))
+    rest = arithmetic(builder, ast.Mult, FUNCTIONS["log1p"](builder, small), real(1 / math.log(2)))
+    result = arithmetic(builder, ast.Add, larger, rest)
+    result = chosen(builder, _is_nan(builder, difference), difference, result)
+    same = arithmetic(builder, ast.Add, x, real(1.0))
+    return chosen(builder, compared(builder, ast.Eq, x, y), same, result)
 
 
 def _converting(kind: str) -> Function:
@@ -155,7 +151,6 @@ FUNCTIONS: dict[str, Function] = {
     "bits_of_float": _bits_of_float,
     "degrees": _scaled(180 / math.pi),
     "radians": _scaled(math.pi / 180),
-    "logaddexp": _log_of_sum("exp", math.log(2), 1.0),
-    "logaddexp2": _log_of_sum("exp2", 1.0, 1 / math.log(2)),
+    "logaddexp2": _logaddexp2,
 }
-COSTLY = {*OF_LLVM, *OF_C, "logaddexp", "logaddexp2"} - {"sqrt", "floor", "ceil", "trunc", "rint", "fabs", "copysign"}
+COSTLY = {*OF_LLVM, *OF_C, "logaddexp2"} - {"sqrt", "floor", "ceil", "trunc", "rint", "fabs", "copysign"}
