@@ -80,7 +80,7 @@ class Expandable(Primitive):
             nodes = leading_to(ancestors(start, stop=set(targets)), targets)
             goal = frozenset(targets)
             reached = backward_walk(start, nodes, targets=goal, free=not recorded, observer=context.anomaly)
-        return [reached.get(a) for a in targets]
+        return [reached.pop(a, None) for a in targets]  # an input that stands twice gets its whole gradient once
 
     def jvps(self, tangents: Sequence[Any], ans: Any, *args: Any) -> Any:
         """Tangents of the results; recorded if a tangent of an input is."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..autodiff.rules import indexing
 from ..autodiff.scope import context
-from ..autodiff.trees import leaves, tree_map, unflatten
+from ..autodiff.trees import leaves, unflatten
 from .elements.function import NoMachineCode
 from .executable import GeneratedExecutable
 from .generate import generate
@@ -25,7 +25,7 @@ from .graph.shapes import OfKnownShapes
 from .graph.trace import recorded, tracer
 from .graph.values import Value, in_order, is_constant, new_input, operands
 from .loops.loop import LoopResult
-from .loops.traced_loop import unroll_traced
+from .loops.traced_loop import aligned, unroll_traced
 from .program.program import Program
 from .runtime.failures import MachineCodeFailed
 
@@ -63,7 +63,7 @@ def unroll_checkpointed(
         forms = unroll_traced(
             cell, unflatten(xs, map(tracer, rows)), unflatten(state, map(tracer, befores)), length, reverse
         )
-        ys, afters = ([recorded(trace, a) for a in leaves(tree)] for tree in (forms[0], _aligned(state, forms[1])))
+        ys, afters = ([recorded(trace, a) for a in leaves(tree)] for tree in (forms[0], aligned(state, forms[1])))
         if [(v.shape, v.dtype) for v in afters] != [(v.shape, v.dtype) for v in starts]:
             return whole()
         given = [*rows, *befores, *_given([*ys, *afters], {*rows, *befores})]
@@ -72,7 +72,7 @@ def unroll_checkpointed(
     rest = programs[every].inputs[len(sequences) + len(starts) :]
     found = trace.record(op, tuple(map(tracer, [*sequences, *starts, *rest])), {"steps": op.spelling})
     results = iter(found)
-    return unflatten(forms[0], results), _aligned(forms[1], unflatten(state, results))
+    return unflatten(forms[0], results), aligned(forms[1], unflatten(state, results))
 
 
 def _pieces(steps: int, reverse: bool, every: int) -> list[slice]:
@@ -95,11 +95,6 @@ def _given(outputs: Sequence[Value], own: set[Value]) -> list[Value]:
 
 def _inside(result: LoopResult) -> set[Value]:
     return {*result.op.befores, *result.op.slices}
-
-
-def _aligned(tree: Any, other: Any) -> Any:
-    """The second tree, with the parts of its dicts in the order that they have in the first."""
-    return tree_map(lambda _, a: a, tree, other)
 
 
 class CheckpointedLoop(OfKnownShapes):

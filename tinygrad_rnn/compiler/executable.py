@@ -50,6 +50,7 @@ class Executable(ABC):
         self.notes: list[str] = []
         self._starts: dict[tuple[bool, ...], Start] = {}
         self._places: dict[tuple[bool, ...], list[int | None]] = {} if other is None else other._places
+        self._waiting: list[Any] = [] if other is None else other._waiting  # memory of earlier calls
 
     def at(self: Same, sizes: tuple[int, ...]) -> Same:
         """The executable itself: it is for arguments of certain sizes."""
@@ -62,6 +63,11 @@ class Executable(ABC):
     @abstractmethod
     def source(self) -> str:
         """The generated code, as text."""
+
+    def take_back(self, memory: Any) -> None:
+        """Keep memory for the next call, unless enough is kept already."""
+        if len(self._waiting) < thresholds.MOST_WAITING:
+            self._waiting.append(memory)
 
     def start(self, used: tuple[bool, ...]) -> Start:
         """The start of the backward pass.
@@ -143,7 +149,6 @@ class GeneratedExecutable(Executable):
         if self.code.backward is not None:
             given += [*map(label, program.cotangents), *self.code.saved]
             self._given_backward = _selection(self.code.backward.given, given)
-        self._waiting: list[Memory] = [] if other is None else other._waiting
 
     def run(self, inputs: Sequence[np.ndarray]) -> GeneratedRun:
         """Compute the outputs."""
@@ -174,11 +179,6 @@ class GeneratedExecutable(Executable):
             raise
         except Exception:  # such as a singular matrix, which a real call will report
             return
-
-    def take_back(self, memory: Memory) -> None:
-        """Keep memory for the next call, unless enough is kept already."""
-        if len(self._waiting) < thresholds.MOST_WAITING:
-            self._waiting.append(memory)
 
 
 def _selection(names: Sequence[str], given: Sequence[str]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

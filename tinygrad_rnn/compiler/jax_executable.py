@@ -54,7 +54,6 @@ class JaxExecutable(Executable):
         self.passes = passes = passes_of(program)
         self.forward = _in_room(passes.forward)
         self.backward = None if passes.backward is None else _in_room(passes.backward)
-        self._waiting: list[Room] = []
         self._trace()
 
     def _trace(self) -> None:
@@ -72,11 +71,6 @@ class JaxExecutable(Executable):
             return self._waiting.pop()
         except IndexError:  # a test before the pop would let another thread take the last one in between
             return Room(*([np.empty(form.shape, form.dtype) for form in forms] for forms in self._forms))
-
-    def take_back(self, room: Room) -> None:
-        """Keep room for the next call, unless enough is kept already."""
-        if len(self._waiting) < thresholds.MOST_WAITING:
-            self._waiting.append(room)
 
     def run(self, inputs: Sequence[np.ndarray]) -> JaxRun:
         """Compute the outputs."""

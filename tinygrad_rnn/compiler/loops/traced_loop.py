@@ -49,7 +49,7 @@ def unroll_traced(
     finally:
         trace.in_step = False
     try:
-        afters = [recorded(trace, a) for a in leaves(_aligned(state, after))]
+        afters = [recorded(trace, a) for a in leaves(aligned(state, after))]
     except ValueError:  # a tree of another form
         return _first_step_apart(cell, xs, state, after, steps, reverse, taken)
     if [(v.shape, v.dtype) for v in afters] != [(v.shape, v.dtype) for v in befores]:
@@ -59,11 +59,11 @@ def unroll_traced(
     loop = Loop("loop", steps, carried, dict(zip(rows, sequences)), reverse)
     return (
         unflatten(outputs, (tracer(loop.over(trace, y)) for y in ys)),
-        _aligned(after, unflatten(state, (tracer(loop.last(trace, i)) for i in range(len(afters))))),
+        aligned(after, unflatten(state, (tracer(loop.last(trace, i)) for i in range(len(afters))))),
     )
 
 
-def _aligned(tree: Any, other: Any) -> Any:
+def aligned(tree: Any, other: Any) -> Any:
     """The second tree, with the parts of its dicts in the order that they have in the first."""
     return tree_map(lambda _, a: a, tree, other)
 
