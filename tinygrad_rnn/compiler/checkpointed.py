@@ -85,7 +85,7 @@ def _pieces(steps: int, reverse: bool, every: int) -> list[slice]:
 def _given(outputs: Sequence[Value], own: set[Value]) -> list[Value]:
     """The Values on which some others depend in the end, without constants and their own inputs."""
 
-    def parents(value: Value) -> list[Value]:
+    def parents(value: Value) -> Sequence[Value]:
         return value.op.reads([value]) if isinstance(value, LoopResult) else operands(value)
 
     of_bodies = {v for o in in_order(outputs, parents=parents) if isinstance(o, LoopResult) for v in _inside(o)}

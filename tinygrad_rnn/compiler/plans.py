@@ -192,8 +192,8 @@ class Plan:
         """Call ``make`` on the program; gradients written by the user may neither change anything nor draw numbers."""
         if not any(wanted):
             return make()
-        with nothing_changed(self._watched):
-            return without_draws(make, Guards(*self._watched).generators)
+        with nothing_changed(self._watched) as before:
+            return without_draws(make, before.generators)
 
     def _improve(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]) -> None:
         """Start a thread that makes machine code, which later calls then use."""

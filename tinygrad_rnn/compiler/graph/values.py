@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -35,9 +35,10 @@ class Value:
         array: the elements of a constant; None for any other Value.
         kind: a word for its role. In generated code, its name is this word with its number.
         name: the user's name for it, any text. It is shown, and never becomes code.
+        operands: the Values in ``args`` and ``keywords``.
     """
 
-    __slots__ = ("args", "array", "dtype", "keywords", "kind", "name", "op", "serial", "shape")
+    __slots__ = ("args", "array", "dtype", "keywords", "kind", "name", "op", "operands", "serial", "shape")
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class Value:
         self.name = name
         self.array = array
         self.serial = next_serial()
+        self.operands = () if op is None else (*values_in(args), *values_in(keywords))  # once: every pass asks
 
     @property
     def ndim(self) -> int:
@@ -121,9 +123,9 @@ def values_in(tree: Any) -> Iterator[Value]:
         yield from values_in(tuple(tree.values()))
 
 
-def operands(value: Value) -> list[Value]:
+def operands(value: Value) -> tuple[Value, ...]:
     """The operands of a Value. A result of a loop has none: ask the loop for the Values that it reads."""
-    return [] if value.op is None else [*values_in(value.args), *values_in(value.keywords)]
+    return value.operands
 
 
 def substitute(tree: Any, replace: Callable[[Value], Any]) -> Any:
@@ -143,7 +145,7 @@ Node = TypeVar("Node", bound=Hashable)
 def in_order(
     roots: Iterable[Node],
     stop: Callable[[Node], bool] = lambda node: False,
-    parents: Callable[[Node], Iterable[Node]] = operands,  # type: ignore[assignment]  # of Values, unless told otherwise
+    parents: Callable[[Node], Sequence[Node]] = operands,  # type: ignore[assignment]  # of Values, unless told otherwise
 ) -> list[Node]:
     """The ancestors of ``roots`` up to ``stop``, each after its operands; the roots included.
 
@@ -154,15 +156,17 @@ def in_order(
     """
     order: list[Node] = []
     done: set[Node] = set()
-    stack = [(root, False) for root in reversed(list(roots))]
+    begun: list[Node] = []  # whose operands are on the stack, above a None
+    stack: list[Node | None] = [*reversed(list(roots))]
     while stack:
-        value, expanded = stack.pop()
-        if expanded:
-            order.append(value)
+        value = stack.pop()
+        if value is None:
+            order.append(begun.pop())
         elif value not in done and not stop(value):
             done.add(value)
-            stack.append((value, True))
-            stack.extend((parent, False) for parent in reversed(list(parents(value))))
+            begun.append(value)
+            stack.append(None)
+            stack += parents(value)[::-1]
     return order
 
 
@@ -184,6 +188,7 @@ class Dependence:
         """Return True if a Value depends on the sources; False for anything but a Value."""
         if not isinstance(value, Value):
             return False
-        for v in in_order([value], stop=lambda v: v in self._known):
-            self._known[v] = any(self._known[parent] for parent in operands(v))
+        if value not in self._known:
+            for v in in_order([value], stop=self._known.__contains__):
+                self._known[v] = any(self._known[parent] for parent in v.operands)
         return self._known[value]

@@ -23,18 +23,21 @@ CHANGES = (
 
 
 @contextmanager
-def nothing_changed(things: Sequence[Any]) -> Iterator[None]:
+def nothing_changed(things: Sequence[Any]) -> Iterator[Guards]:
     """A context that raises CannotCompile if something that ``things`` use changes; a replaced Tensor is no change.
 
     Args:
         things: functions and models, as ``Guards`` takes them.
 
+    Yields:
+        Their guards as they are before.
+
     Raises:
         CannotCompile: something has changed.
     """
-    before = Guards(*things).spelled
-    yield
-    changed = difference(before, Guards(*things).spelled)
+    before = Guards(*things)
+    yield before
+    changed = difference(before.spelled, Guards(*things).spelled)
     if changed is not None:
         raise CannotCompile(CHANGES.format(changed))
 

@@ -177,7 +177,7 @@ class _Fission:
             is_early = v not in self._recurrent and self._hoisted(v) is not None
             return v in self._over or not self._moves(v) or is_early
 
-        def beyond(v: Value) -> list[Value]:
+        def beyond(v: Value) -> Sequence[Value]:
             return [] if v in self._befores or v in self._recurrent or self._stays_whole(v) else operands(v)
 
         for v in in_order([value], stop=is_known, parents=beyond):

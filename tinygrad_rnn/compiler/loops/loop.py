@@ -104,6 +104,8 @@ class Loop:
         self.serial = next_serial()
         self.befores = frozenset(c.before for c in self.carried)
         self.moves = Dependence([*self.befores, *self.slices])
+        self._bodies: dict[tuple[Value, ...], list[Value]] = {}  # by the ends of a step
+        self._inputs: dict[tuple[Value, ...], tuple[list[Value], list[Value]]] = {}
 
     # --- what can be asked for ---------------------------------------------------------------------------------------
 
@@ -134,7 +136,10 @@ class Loop:
 
     def body(self, results: Iterable[LoopResult]) -> list[Value]:
         """The Values that have to be computed in each step for these results, in order."""
-        return in_order(self.ends(results), stop=lambda v: v in self.moves.sources or not self.moves(v))
+        ends = tuple(self.ends(results))
+        if ends not in self._bodies:
+            self._bodies[ends] = in_order(ends, stop=lambda v: v in self.moves.sources or not self.moves(v))
+        return self._bodies[ends]
 
     def ends(self, results: Iterable[LoopResult]) -> list[Value]:
         """The ends of a step: the state after it, and the Values that results depend on."""
@@ -142,11 +147,14 @@ class Loop:
 
     def inputs(self, results: Sequence[LoopResult]) -> tuple[list[Value], list[Value]]:
         """The inputs of the body apart from the state: rows of sequences, and Values from outside."""
-        body = self.body(results)
-        made = {*body, *self.befores}
-        read = [*(v for value in body for v in operands(value)), *self.ends(results)]
-        needed = list(dict.fromkeys(v for v in read if v not in made))
-        return [v for v in needed if v in self.slices], [v for v in needed if v not in self.slices]
+        ends = tuple(self.ends(results))
+        if ends not in self._inputs:
+            body = self.body(results)
+            made = {*body, *self.befores}
+            read = [*(v for value in body for v in operands(value)), *ends]
+            needed = list(dict.fromkeys(v for v in read if v not in made))
+            self._inputs[ends] = [v for v in needed if v in self.slices], [v for v in needed if v not in self.slices]
+        return self._inputs[ends]
 
     def reads(self, results: Sequence[LoopResult]) -> list[Value]:
         """The Values from outside that the loop needs for these results."""

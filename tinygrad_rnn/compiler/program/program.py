@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -55,15 +55,21 @@ class Program:
 
     def forward_order(self) -> list[Step]:
         """The Values and Loops of the forward pass, each after everything that it reads."""
-        return in_order_of_computing(self.outputs, self.results)
+        return list(self._orders[0])
 
     def backward_order(self) -> list[Step]:
         """The steps that only the backward pass needs, in order."""
-        forward = set(self.forward_order())
-        both = in_order_of_computing([*self.outputs, *self.gradients.values()], self.results)
-        return [step for step in both if step not in forward]
+        return list(self._orders[1])
 
-    def reads(self, step: Step) -> list[Value]:
+    @cached_property
+    def _orders(self) -> tuple[list[Step], list[Step]]:
+        """The order of the forward pass, and that of the backward pass."""
+        forward = in_order_of_computing(self.outputs, self.results)
+        known = set(forward)
+        both = in_order_of_computing([*self.outputs, *self.gradients.values()], self.results)
+        return forward, [step for step in both if step not in known]
+
+    def reads(self, step: Step) -> Sequence[Value]:
         """The Values that a Value or a Loop reads."""
         return step.reads(self.results[step]) if isinstance(step, Loop) else operands(step)
 
@@ -115,7 +121,7 @@ def in_order_of_computing(roots: Iterable[Value], results: Results) -> list[Step
         results: the wanted results of each loop.
     """
 
-    def parents(step: Step) -> Iterable[Step]:
+    def parents(step: Step) -> Sequence[Step]:
         if isinstance(step, Loop):
             return step.reads(results[step])
         return [step.op] if isinstance(step, LoopResult) else operands(step)
