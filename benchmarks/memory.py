@@ -104,7 +104,7 @@ def _layers(effort: Effort) -> str:
     """The table of the large layer."""
     found: list[tuple[str, Any]] = []
     for label, *arguments in LAYERS:
-        if importlib.util.find_spec(str(arguments[0])) is None:
+        if importlib.util.find_spec({"llvm": "llvmlite"}.get(str(arguments[0]), str(arguments[0]))) is None:
             continue
         print(f"memory: {label}", file=sys.stderr)
         command = ["-m", "benchmarks.memory", "layer", *map(str, arguments)]

@@ -111,3 +111,48 @@ def test_a_concatenation_in_another_is_written_there_at_once():
 def test_both_executors_write_what_was_decided(cell, state, reverse, executor):
     pytest.importorskip("llvmlite") if executor == "llvm" else None
     assert_compiled_agrees(cell, XS, state, [W], executor=executor, reverse=reverse)
+
+
+def large_buffers(compiled, size):
+    (executable,) = compiled.plans[0]._executables.values()
+    return [name for name, buffer in executable.code.buffers.items() if buffer.size == size]
+
+
+def test_arrays_outside_of_loops_are_used_again():
+    """A chain of operations on a whole sequence lies in one array, in whatever shape; what is read later stays."""
+
+    def chain(xs):
+        ys = np.sin(xs)
+        zs = np.exp(np.cos(ys.reshape((-1, d)) * 2.0)).reshape(xs.shape)
+        return np.tanh(zs + ys) - ys[::-1] * zs
+
+    compiled = tr.compile(chain)
+    with tr.no_grad():
+        np.testing.assert_allclose(compiled(XS).data, chain(XS), rtol=1e-14)
+    assert len(large_buffers(compiled, XS.size)) == 3  # ys, zs, and one for a part of the result
+
+
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
+def test_a_backward_pass_finds_the_arrays_of_the_forward_pass_a_second_time(executor):
+    """It may write over what the forward pass has left, but not over what it reads."""
+    V = tr.tensor(RNG.normal(size=(d, d)), requires_grad=True)
+
+    def loss(xs, h):
+        before = np.tanh(xs @ V)
+        ys = tr.unroll(lambda x, h: tr.sigmoid(x * h @ W) * h, np.exp(before), h)[0]
+        return np.sum(np.square(ys) * before)
+
+    compiled = tr.compile(loss, executor=executor)
+    expected = None
+    for run in (loss, compiled):
+        W.grad = V.grad = None
+        result = run(XS, START)
+        result.backward(retain_graph=True)
+        first = W.grad, V.grad
+        W.grad = V.grad = None
+        result.backward()
+        np.testing.assert_array_equal(W.grad, first[0])
+        np.testing.assert_array_equal(V.grad, first[1])
+        expected = expected or first
+        for found, right in zip(first, expected):
+            np.testing.assert_allclose(found, right, rtol=1e-12)

@@ -92,7 +92,8 @@ def written(program: Program, lines_for: Executor, fixed: Container[int] | None 
     writer = Writer(program, fixed)
     order = program.backward_order()
     read_later = [v for step in order for v in program.reads(step)]
-    forward = lines_for(writer, program.forward_order(), [*program.outputs, *read_later])
+    later = [*program.outputs, *read_later, *program.gradients.values()]
+    forward = lines_for(writer, program.forward_order(), later)
     backward = lines_for(writer, order, list(program.gradients.values())) if program.gradients else []
     outputs = [f"array({writer.operand(v)})" for v in program.outputs]
     gradients = [f"array({writer.operand(v)})" for v in program.gradients.values()]

@@ -150,10 +150,10 @@ class Plan:
             >>> double = tr.compile(lambda x: np.tanh(x) * 2)
             >>> y = double(np.ones(3))
             >>> print(double.plans[0].source())
-            def forward(multiply_0, tanh_1, input_2):
-                tanh(input_2, out=tanh_1)
-                multiply(tanh_1, 2, out=multiply_0)
-                return ((array(multiply_0),), ())
+            def forward(tanh_0, input_1):
+                tanh(input_1, out=tanh_0)
+                multiply(tanh_0, 2, out=tanh_0)
+                return ((array(tanh_0),), ())
         """
         return "\n\n\n".join(self._shown(wanted)[1].source() for wanted in self._executables)
 

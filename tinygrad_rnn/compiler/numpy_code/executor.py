@@ -9,7 +9,7 @@ comes out as
         tanh(temporary_0, out=state_1_next)
 
 Every array that they write to is a *buffer*: planned here, allocated once, used for many calls. ``loop`` writes
-the loops.
+the loops; ``rooms`` finds which buffers outside of loops are free for other Values.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from collections.abc import Iterable
 from ...autodiff.rules import linalg
 from .. import thresholds
 from ..graph.shapes import multiplications
-from ..graph.values import Value, label
+from ..graph.values import Value
 from ..loops.loop import Loop
 from ..program.program import Step
 from ..runtime import blas
-from .generated import Buffer
 from .loop import LoopWriter
+from .rooms import Liveness
 from .writer import Writer
 
 
@@ -37,20 +37,24 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     Args:
         writer: the Writer of the calling function.
         order: the Values and Loops to compute, each after its operands.
-        kept: the Values that are read afterwards; unused, since all arrays are kept.
+        kept: the Values that are read afterwards; the arrays of all others are used again.
     """
     loops = [step for step in order if isinstance(step, Loop)]
     inside = [v for loop in loops for v in loop.body(writer.program.results[loop]) if v.op is linalg.matmul]
     outside = [v for v in order if isinstance(v, Value) and v.op is linalg.matmul]
     is_ours = (inside or outside) and all(multiplications(v) <= thresholds.BLAS_THREADS_INSIDE for v in inside)
+    liveness = Liveness(order, writer.program.reads, kept)
     lines: list[str] = []
-    for step in order:
+    for place, step in enumerate(order):
+        if isinstance(step, Value):
+            writer.rooms.release(liveness.written_over(step, place))
         if isinstance(step, Loop):
             lines += LoopWriter(writer, step).lines()
         elif is_ours and step in outside and step.ndim == 2 and _may_be_large(writer, step):
             lines.append(_shared_product(writer, step))
         elif step.op is not None:
             lines += writer.straight(step)
+        writer.rooms.release(liveness.ending(place))
     return _on_one_thread(writer, lines) if is_ours else lines
 
 
@@ -61,9 +65,7 @@ def _may_be_large(writer: Writer, product: Value) -> bool:
 def _shared_product(writer: Writer, value: Value) -> str:
     """A product whose rows are shared among threads."""
     a, b = map(writer.operand, value.args)
-    name = writer.names[value] = label(value)
-    writer.buffers[name] = Buffer(value.shape, value.dtype)
-    return f"{writer.named(blas.matmul, 'shared')}({a}, {b}, out={name})"
+    return f"{writer.named(blas.matmul, 'shared')}({a}, {b}, out={writer.add_buffer(value)})"
 
 
 def _on_one_thread(writer: Writer, lines: list[str]) -> list[str]:

@@ -137,6 +137,11 @@ def statements(value: Value, out: str, args: list[str]) -> list[str] | None:
     return None if kernel is None else kernel(value, out, *args)
 
 
+def has_kernel(value: Value) -> bool:
+    """Return True if a Value is computed into an array that is already there."""
+    return statements(value, "", [""] * len(value.args)) is not None
+
+
 def is_written_out(a: Any) -> bool:
     """Return True for a constant that can stand in generated code as a literal; NumPy's own numbers can't.
 

@@ -137,8 +137,7 @@ class LoopWriter:
             self.writer.names[state.last] = name
 
     def _row_result(self, result: LoopResult) -> None:
-        name = self.writer.names[result] = self._buffer(label(result), result.inner, (self.loop.steps,))
-        self.slots[result] = self._row(f"{name}_t", name, result.inner)
+        self.slots[result] = self._row(f"{label(result)}_t", self.writer.add_buffer(result), result.inner)
 
     def _parts(self, whole: Value) -> None:
         """Give parts of a concatenation their places: views of its array."""

@@ -17,6 +17,7 @@ from ..program.program import Program
 from ..runtime.parsing import parsed
 from .generated import Buffer, Function
 from .kernels import NAMESPACE, is_written_out, statements, view
+from .rooms import Rooms
 
 LONGEST_NAME = 80  # characters of a user's name that a comment repeats
 NUMBER = re.compile(r"(\d+)")
@@ -40,6 +41,7 @@ class Writer:
         buffers: the arrays to be allocated, by name.
         globals: the other objects that the text refers to.
         left_to_numpy: for each loop of machine code that calls NumPy at its steps, the reason.
+        rooms: the buffers outside of loops, for an executor that uses them again.
     """
 
     def __init__(self, program: Program, fixed: Container[int] | None = None) -> None:
@@ -49,23 +51,30 @@ class Writer:
         self.buffers: dict[str, Buffer] = {}
         self.globals: dict[str, Any] = dict(NAMESPACE)
         self.left_to_numpy: list[str] = []
+        self.rooms = Rooms()
 
     def straight(self, value: Value) -> list[str]:
         """The lines that compute one Value outside of loops."""
         name = self.names[value] = label(value)
         if is_view(value):
             return [f"{name} = {view(value, self.operand(value.args[0]))}"]
-        lines = statements(value, name, [self.operand(a) for a in value.args])
-        if lines is None:
+        args = [self.operand(a) for a in value.args]
+        if statements(value, name, args) is None:
             call = self.call(value)
             return [f"{name} = {call if has_several_results(value) else f'asarray({call})'}"]
-        self.add_buffer(value)
-        return lines
+        return statements(value, self.add_buffer(value), args) or []
 
-    def add_buffer(self, value: Value) -> None:
-        """Add an array of its own for a Value."""
-        name = self.names[value] = label(value)
-        self.buffers[name] = Buffer(value.shape, value.dtype)
+    def add_buffer(self, value: Value) -> str:
+        """Add an array for a Value, or take one that nobody reads any more; return its name."""
+        name = self.rooms.taken(value)
+        if name is None:
+            name = label(value)
+            self.buffers[name] = Buffer(value.shape, value.dtype)
+            self.rooms.add(value, name)
+        elif self.buffers[name].shape != value.shape:
+            name = f"{name}.reshape({value.shape!r})"
+        self.names[value] = name
+        return name
 
     def call(self, value: Value, inside: Mapping[Value, str] = NOTHING) -> str:
         """An operation without a kernel, as a call of its own function."""

@@ -1,0 +1,94 @@
+"""Arrays outside of loops that are used again: as soon as nothing reads a Value any more, the next one lies there.
+
+Arrays that the forward pass hands to the backward pass stay as they are, so that a backward pass can run twice. All
+others are free at the end of the forward pass, and the backward pass begins with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from ...autodiff.rules import shape
+from ..graph.shapes import acts_by_element
+from ..graph.values import Value, operands
+from ..program.program import Step
+from .kernels import READS_AFTER_WRITING, has_kernel
+
+
+class Rooms:
+    """The buffers of Values outside of loops, and which of them are free."""
+
+    def __init__(self) -> None:
+        self._of: dict[Value, str] = {}
+        self._free: dict[tuple[int, np.dtype], list[str]] = {}
+
+    def add(self, value: Value, name: str) -> None:
+        """Note the new buffer of a Value."""
+        self._of[value] = name
+
+    def taken(self, value: Value) -> str | None:
+        """The name of a free buffer of a Value's size, which is its own from now on; None if there is none."""
+        waiting = self._free.get((value.size, value.dtype))
+        if not waiting:
+            return None
+        self._of[value] = waiting.pop()
+        return self._of[value]
+
+    def release(self, values: Iterable[Value]) -> None:
+        """Note that nobody reads these Values any more."""
+        for value in values:
+            name = self._of.pop(value, None)
+            if name is not None:
+                self._free.setdefault((value.size, value.dtype), []).append(name)
+
+
+class Liveness:
+    """The steps of a program after which Values aren't read any more.
+
+    Args:
+        order: the steps.
+        reads: returns the Values that a step reads.
+        kept: the Values that are read after all of them.
+    """
+
+    def __init__(self, order: Sequence[Step], reads: Callable[[Step], Sequence[Value]], kept: Iterable[Value]) -> None:
+        self._lies_in: dict[Value, set[Value]] = {}  # the Values in whose arrays a view may lie, or any other result
+        last: dict[Value, int] = {}
+        for place, step in enumerate(order):
+            read = [*reads(step), step] if isinstance(step, Value) else reads(step)
+            if isinstance(step, Value) and not has_kernel(step):
+                self._lies_in[step] = {step}.union(*map(self._arrays_of, operands(step)))
+            last |= {v: place for a in read for v in self._arrays_of(a)}
+        later = {v for a in kept for v in self._arrays_of(a)}
+        steps = set(order)
+        self._ends: dict[int, list[Value]] = {}
+        for v, place in last.items():
+            if v not in later and (v in steps or v.op in steps):
+                self._ends.setdefault(place, []).append(v)
+
+    def _arrays_of(self, value: Value) -> set[Value]:
+        return self._lies_in.get(value, {value})
+
+    def ending(self, place: int) -> list[Value]:
+        """The Values that the step in this place reads for the last time."""
+        return self._ends.get(place, [])
+
+    def written_over(self, value: Value, place: int) -> list[Value]:
+        """An operand that ends in this place, in whose array the result of an elementwise operation may lie, if any."""
+        if not acts_by_element(value.op) or value.op in READS_AFTER_WRITING or not has_kernel(value):
+            return []
+        for a in self.ending(place):
+            readers = [v for v in value.args if isinstance(v, Value) and a in self._arrays_of(v)]
+            is_alike = (a.size, a.dtype) == (value.size, value.dtype)
+            if is_alike and readers and all(_has_all_in_order(v, a) for v in readers):
+                return [a]
+        return []
+
+
+def _has_all_in_order(value: Value, base: Value) -> bool:
+    """Return True for a Value itself, and for the same elements in another shape."""
+    while value is not base and value.op in (shape.reshape, shape.squeeze, shape.expand_dims):
+        value = value.args[0]
+    return value is base
