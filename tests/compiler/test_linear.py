@@ -283,7 +283,7 @@ def test_verify_knows_factors():
     program = fissioned(program, True, may_be_alone=lambda state: True)
     (loop,) = linear_loops(program)
     loop.linear = loop.linear._replace(term=program.inputs[-1])
-    with pytest.raises(Malformed, match="no factor or term"):
+    with pytest.raises(Malformed, match="not a factor or term"):
         verify(program)
 
 
