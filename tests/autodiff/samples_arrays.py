@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tr
-from tests.autodiff.sampling import on, positive, real
+from tests.autodiff.sampling import above_1, on, positive, real
 
 # --- shape -----------------------------------------------------------------------------------------------------------
 
@@ -264,6 +264,21 @@ if hasattr(np, "trapezoid"):
         (lambda x, y: np.trapezoid(x, y, axis=0), [real(3), real(3)]),
         (lambda x: np.trapezoid(x, dx=0.5, axis=0), [real(3, 2)]),
     )
+on(np.interp)(
+    (lambda x: np.interp(x, [-1.0, 0.2, 1.5], [3.0, 1.0, 2.0]), [real(2, 4)]),
+    (lambda x, y: np.interp(x, [-1.0, 0.2, 1.5], y, left=-2.0, right=4.0), [real(5), real(3, seed=1)]),
+    (lambda x, p, y: np.interp(x, np.cumsum(p), y), [above_1(5), positive(4, seed=2), real(4, seed=1)]),
+)
+on(np.polyval, analytic=True)(
+    (np.polyval, [real(4), real(2, 3)]),
+    (lambda p: np.polyval(p, 0.7), [real(3)]),
+    (lambda x: np.polyval([1.0, -2.0, 0.5], x), [real(3)]),
+)
+on(np.vander, analytic=True)(
+    (np.vander, [real(3)]),
+    (lambda x: np.vander(x, 4, increasing=True), [real(2)]),
+    (lambda x: np.vander(x, 1) * x, [real(2)]),
+)
 on(np.convolve)(
     *((lambda x, y, m=m: np.convolve(x, y, m), [real(5), real(n)]) for m in ("full", "same", "valid") for n in (2, 3)),
     (lambda x, y: np.convolve(x, y, "same"), [real(2), real(4)]),

@@ -166,6 +166,23 @@ for _f in (np.median, np.average, np.nansum, np.nanmean, np.nanprod, np.nanvar, 
 on(tr.logsumexp, analytic=True)(*_reduction(tr.logsumexp))
 on(np.ptp)((np.ptp, [real(2, 3)]), (lambda x: np.ptp(x, axis=1, keepdims=True), [real(2, 3)]))
 on(np.median)((np.median, [real(5)]), (lambda x: np.median(x, axis=(0, 1)), [real(3, 3, 2)]))
+on(np.quantile)(
+    *((lambda x, m=m: np.quantile(x, [0.1, 0.7], axis=1, method=m), [real(2, 5)])
+      for m in ("linear", "lower", "higher", "midpoint")),
+    (lambda x: np.quantile(x, 0.3), [real(2, 3)]),
+    (lambda x: np.quantile(x, [[0.0, 0.3], [0.5, 1.0]], axis=(0, -1), keepdims=True), [real(2, 3, 2)]),
+)
+on(np.percentile)(
+    (lambda x: np.percentile(x, 30), [real(2, 3)]),
+    (lambda x: np.percentile(x, [0, 25.0, 100], axis=0), [real(4, 2)]),
+)
+on(np.cov)(
+    (np.cov, [real(2, 4)]),
+    (np.cov, [real(4)]),
+    (lambda x, y: np.cov(x, y, bias=True), [real(4), real(2, 4, seed=1)]),
+    (lambda x, y: np.cov(x, y, rowvar=False, ddof=2), [real(4, 2), real(4, 1, seed=1)]),
+)
+on(np.corrcoef)((np.corrcoef, [real(2, 4)]), (lambda x, y: np.corrcoef(x, y, rowvar=False), [real(4), real(4, seed=1)]))
 on(np.average)(
     (lambda x, w: np.average(x, weights=w), [real(2, 3), positive(2, 3, seed=1)]),
     (lambda x, w: np.average(x, axis=1, weights=w), [real(2, 3), positive(3, seed=1)]),

@@ -25,9 +25,18 @@ ONE = [0, 1, -1, -2, 2, 3, -3, -4, np.int64(0), None, 1.0, "0"]
 SEVERAL = [*ONE, (), (0,), (-1,), (0, 1), (1, 0), (0, -1), (0, 0), (0, -2), (0, 5), (0, 1, 2), [0], (0, 1.0)]
 
 Function = Callable[[Any, Any], Any]
+
+
+def first(found: Any) -> Any:
+    """The first of several results."""
+    return found[0] if isinstance(found, (tuple, list)) else found
+
+
 OF_ONE: dict[str, Function] = {
     "cumsum": lambda x, axis: np.cumsum(x, axis=axis),
     "cumprod": lambda x, axis: np.cumprod(x, axis=axis),
+    "rollaxis": lambda x, axis: np.rollaxis(x, axis),
+    "rollaxis, to": lambda x, axis: np.rollaxis(x, 0, axis),
     "diff": lambda x, axis: np.diff(x, axis=axis),
     "diff twice": lambda x, axis: np.diff(x, 2, axis),
     "repeat": lambda x, axis: np.repeat(x, 2, axis=axis),
@@ -73,6 +82,11 @@ OF_SEVERAL: dict[str, Function] = {
     "average, weighted": lambda x, axis: np.average(x, axis=axis, weights=np.ones(np.shape(x))),
     "nansum": lambda x, axis: np.nansum(x, axis=axis),
     "nanmean": lambda x, axis: np.nanmean(x, axis=axis),
+    "nanvar": lambda x, axis: np.nanvar(x, axis=axis),
+    "nanstd, kept": lambda x, axis: np.nanstd(x, axis=axis, keepdims=True),
+    "gradient": lambda x, axis: first(np.gradient(x, axis=axis)),
+    "quantile": lambda x, axis: np.quantile(x, [0.2, 0.7], axis=axis),
+    "percentile, kept": lambda x, axis: np.percentile(x, 30, axis=axis, keepdims=True),
     "flip": lambda x, axis: np.flip(x, axis=axis),
     "roll": lambda x, axis: np.roll(x, 1, axis=axis),
     "squeeze": lambda x, axis: np.squeeze(np.expand_dims(x, 0), axis=axis),
@@ -87,6 +101,7 @@ OF_SEVERAL: dict[str, Function] = {
     "count_nonzero": lambda x, axis: np.count_nonzero(x, axis=axis),
 }
 if not NUMPY_1:
+    OF_ONE["trapezoid"] = lambda x, axis: np.trapezoid(x, axis=axis)
     OF_ONE["vecdot"] = lambda x, axis: np.linalg.vecdot(x, x, axis=axis)
     OF_SEVERAL["vector_norm"] = lambda x, axis: np.linalg.vector_norm(x, axis=axis)
     OF_SEVERAL["vector_norm, kept"] = lambda x, axis: np.linalg.vector_norm(x, axis=axis, keepdims=True)
@@ -112,7 +127,7 @@ def outcome(f: Function, x: Any, axis: Any) -> Any:
 # Where NumPy has no answer, though there is one: an average of nothing, a median along no axes.
 NO_ANSWER = {
     *((name, "empty") for name in ("average", "average, weighted")),
-    *((name, "()") for name in ("median", "median, kept", "roll")),
+    *((name, "()") for name in ("median", "median, kept", "quantile", "percentile, kept", "roll")),
     ("vecdot", "None"),
 }
 

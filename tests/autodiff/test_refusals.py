@@ -61,7 +61,11 @@ WITHOUT_A_RULE: list[tuple[Callable[[Any], Any], np.ndarray, str]] = [
     (lambda a: np.pad(a, 1, mode="reflect", reflect_type="odd"), VECTOR, "reflect_type='odd'"),
     (lambda a: np.reshape(a, (4, 2), order="A"), MATRIX, "depends on memory layout.*use 'C' or 'F'"),
     (lambda a: np.add.reduceat(a, [0, 2]), VECTOR, "add.reduceat"),
-    (lambda a: np.multiply.outer(a, a), VECTOR, "multiply.outer"),
+    (lambda a: np.add.accumulate(a), VECTOR, r"Use np.cumsum\(a, axis=0\)"),
+    (lambda a: np.logaddexp.reduce(a), VECTOR, "Use tr.logsumexp"),
+    (lambda a: np.quantile(a, 0.5, method="weibull"), VECTOR, "takes the methods linear, lower, higher, midpoint"),
+    (lambda a: np.cov(a, fweights=np.ones(a.size, int)), VECTOR, "does not take fweights="),
+    (lambda a: np.correlate(a, a), VECTOR, r"Use np.convolve\(a, v\[::-1\]\)"),
 ]
 
 

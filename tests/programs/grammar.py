@@ -25,6 +25,7 @@ UNARY = [
     "tr.sigmoid({a})", "tr.softplus({a})", "tr.silu({a})", "tr.gelu({a})", "tr.erf({a})", "tr.log_sigmoid({a})",
     "np.square({a})", "np.float_power({a} * {a} + 1.0, 0.7)", "2.0 ** np.tanh({a})", "np.cbrt({a} * {a} + 1.0)",
     "np.abs({a})", "tr.relu({a})", "tr.elu({a})", "np.where({a} > 0.1, {a}, 2 * {a})", "np.clip({a}, -1.0, 1.0)",
+    "np.interp({a}, [-1.0, 0.3, 2.0], [0.5, -0.5, 1.0])", "np.polyval([0.5, -1.0, 0.2], np.tanh({a}))",
     "np.maximum({a}, 0.3)", "tr.leaky_relu({a})", "np.nan_to_num({a})", "np.real({a})",
 ]  # fmt: skip
 BINARY = [
@@ -51,6 +52,7 @@ ALONG = [
     "np.stack([{a}, -{a}], axis={i})", "np.diff({a}, axis={i}, append=0.2)",
     "np.take({a}, np.array([0, -1, 0]), axis={i})", "np.split({a}, [1], axis={i})[0]", "np.expand_dims({a}, {i})",
     "np.swapaxes({a}, {i}, -1)", "np.linalg.norm({a}, axis={i})", "np.median({a}, axis={i})",
+    "np.quantile({a}, 0.4, axis={i})", "np.percentile({a}, [20, 70], axis={i})",
     "np.abs(np.fft.rfft({a}, axis={i}))", "np.fft.irfft(np.fft.rfft({a}, axis={i}) * (0.5 - 1j), {n}, axis={i})",
     "np.lib.stride_tricks.sliding_window_view({a}, 1, axis={i})",
     "np.take_along_axis({a}, np.argsort({a}, axis={i}), axis={i})", "{a}[0]", "{a}[-1:]", "{a}[::-1]",
@@ -66,7 +68,7 @@ MATRICES = [
     "np.linalg.slogdet({a} @ {a}.T + 3 * np.eye({a}.shape[0]))[1]",
     "np.linalg.solve({a} @ {a}.T + 3 * np.eye({a}.shape[0]), {a})",
     "np.linalg.cholesky({a} @ {a}.T + 3 * np.eye({a}.shape[0]))", "np.meshgrid({a}[0], {a}[:, 0])[1]",
-    "np.kron({a}, {a}[:1])",
+    "np.kron({a}, {a}[:1])", "np.cov({a})",
 ]  # fmt: skip
 PRODUCTS = ["{a} @ {b}", "np.dot({a}, {b})", "np.inner({a}, {b})", "np.tensordot({a}, {b}, axes=1)"]
 JOINS = ["np.concatenate([{a}, {b}])", "np.stack([{a}, {b}])", "np.append({a}, {b})", "np.hstack([{a}, {b}])"]

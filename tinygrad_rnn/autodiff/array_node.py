@@ -15,6 +15,7 @@ from . import errors
 from .graph import Node
 from .registry import Primitive
 from .rules.indexing import Outputs
+from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.reductions import sum_to_shape
 from .rules.shape import astype
@@ -119,8 +120,15 @@ def value_of(a: Any) -> Any:
     return type(a)(map(value_of, a)) if type(a) in (list, tuple) else a
 
 
+def takes_arrays(op: Primitive) -> bool:
+    """Return True if every argument of a primitive is an array: a tuple is one, too, and no setting such as a shape."""
+    return op.by_element or op is matmul
+
+
 def owned(a: Any, op: Primitive) -> Any:
     """A constant for a node: a copy, so that later changes by the caller don't reach the graph."""
+    if isinstance(a, tuple) and takes_arrays(op):
+        a = list(a)
     if isinstance(a, tuple) and not any(isinstance(part, (list, np.ndarray)) for part in a):
         return a
     if isinstance(a, tuple):

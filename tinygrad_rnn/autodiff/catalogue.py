@@ -20,7 +20,7 @@ ROOMS = {
     "Shape": ("joining", "shape", "rearranging"),
     "Indexing": ("indexing",),
     "Linear algebra": ("linalg", "products", "decompositions"),
-    "Grids and Fourier transforms": ("grids", "fourier"),
+    "Grids and Fourier transforms": ("grids", "curves", "fourier"),
 }
 
 LEGEND = """\

@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from . import did_you_mean, errors
 from .arguments import as_taken
-from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, value_of
+from .array_node import IMMUTABLE, ArrayNode, owned, plain_index, starting_cotangent, takes_arrays, value_of
 from .graph import Node, initialise, next_serial
 from .keeping import gradients_of
 from .letting_go import EVERY, Knot
@@ -267,6 +267,9 @@ class Tensor(InPlaceOperators, ArrayNode):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
         if method == "reduce" and ufunc in REDUCTIONS:
             return call(REDUCTIONS[ufunc], inputs, {"axis": 0, **keywords})
+        if method == "outer" and ufunc.signature is None:
+            a, b = inputs
+            return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b, **keywords)
         if method != "__call__":
             if method == "at":
                 raise errors.no_out(f"{ufunc.__name__}.at")
@@ -502,8 +505,9 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
     if traces and context.trace is not None:
         if ComplexTensor in map(type, args):
             return on_complex(op, args, keywords)
-        if list in map(type, args):
-            args = tuple([without_lists(None, a) if type(a) is list else a for a in args])
+        kinds = list(map(type, args))
+        if list in kinds or (tuple in kinds and takes_arrays(op)):  # elsewhere, a tuple may be an index
+            args = tuple([without_lists(None, a) if type(a) is list or takes_arrays(op) else a for a in args])
         return context.trace.record(op, args, keywords)
     arrays: list[Any] = []
     edges: list[int] = []

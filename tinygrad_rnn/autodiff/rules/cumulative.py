@@ -99,9 +99,9 @@ def cumulative(run: Primitive, start: float) -> Any:
     """NumPy's newer form of a running sum or product, which can include the value that it starts with."""
 
     def run_along(x: Any, /, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False) -> Any:
-        if axis is None and np.ndim(x) != 1:
+        if axis is None and np.ndim(x) > 1:
             raise ValueError(f"np.cumulative_{run.name[3:]} of shape {np.shape(x)}: say along which axis=")
-        x, along = _flat_unless(axis, x, dtype)
+        x, along = _flat_unless(0 if axis is None else axis, x, dtype)
         result = run(x, axis=along)
         if not include_initial:
             return result

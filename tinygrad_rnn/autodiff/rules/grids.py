@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
+from .axes import one_axis, several_axes
 
 
 @overrides(np.linspace)
@@ -27,7 +28,7 @@ def linspace(
 @overrides(np.gradient)
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     """np.gradient, for grids of equal distances: central differences, and one-sided ones at both ends."""
-    axes = range(f.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else [axis]
+    axes = range(f.ndim) if axis is None else several_axes(axis, f.ndim)
     if edge_order != 1 or any(np.ndim(h) for h in varargs):
         raise TypeError(
             "np.gradient of a Tensor takes edge_order=1 and one distance for each axis. Write other differences with "
@@ -36,7 +37,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> An
     if len(varargs) not in (0, 1, len(axes)):
         raise TypeError(f"gradient: {len(varargs)} distances for {len(axes)} axes")
     distances = varargs * len(axes) if len(varargs) == 1 else varargs or (1.0,) * len(axes)
-    slopes = tuple(_slope(f, h, i % f.ndim) for h, i in zip(distances, axes))
+    slopes = tuple(_slope(f, h, i) for h, i in zip(distances, axes))
     return slopes[0] if len(slopes) == 1 else slopes
 
 
@@ -51,7 +52,7 @@ def _slope(f: Any, h: Any, axis: int) -> Any:
 
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     """np.trapezoid: the area under a curve, trapezium by trapezium."""
-    y = np.moveaxis(y, axis, -1)
+    y = np.moveaxis(y, one_axis(axis, np.ndim(y)), -1)
     if x is not None:
         dx = np.diff(np.moveaxis(x, axis, -1) if np.ndim(x) > 1 else x)
     return np.sum(dx * (y[..., 1:] + y[..., :-1]) / 2, axis=-1)
@@ -65,6 +66,8 @@ if hasattr(np, "trapezoid"):  # NumPy 2
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """np.convolve: the sums of products of one sequence with the other, turned round, at all places."""
     a, v = np.atleast_1d(a), np.atleast_1d(v)
+    if max(np.ndim(a), np.ndim(v)) > 1:
+        raise ValueError(f"convolve of {np.shape(a)} and {np.shape(v)}: takes sequences, with one axis each")
     if np.size(a) < np.size(v):
         a, v = v, a
     n, m = np.size(a), np.size(v)

@@ -77,10 +77,10 @@ def dot(a: Any, b: Any) -> Any:
     if np.ndim(a) == 0 or np.ndim(b) == 0:
         return a * b
     if np.ndim(b) <= 2:
-        return a @ b
-    rest = b.shape[:-2] + b.shape[-1:]
-    columns = np.reshape(np.moveaxis(b, -2, 0), (b.shape[-2], math.prod(rest)))
-    return np.reshape(a @ columns, a.shape[:-1] + rest)
+        return np.matmul(a, b)
+    rest = np.shape(b)[:-2] + np.shape(b)[-1:]
+    columns = np.reshape(np.moveaxis(b, -2, 0), (np.shape(b)[-2], math.prod(rest)))
+    return np.reshape(np.matmul(a, columns), np.shape(a)[:-1] + rest)
 
 
 # --- einsum ----------------------------------------------------------------------------------------------------------

@@ -96,22 +96,31 @@ if hasattr(np, "vecdot"):  # NumPy 2
         return _products_of_vectors(x1, x2, axis)
 
 
+def _has_two_axes(name: str, matrix: Any) -> None:
+    if np.ndim(matrix) < 2:
+        raise ValueError(f"{name} of a matrix of shape {np.shape(matrix)}: a matrix has two axes")
+
+
 if hasattr(np, "matvec"):  # NumPy 2.2
 
     @overrides(np.matvec)
     def matvec(x1: Any, x2: Any, /) -> Any:
         """np.matvec: matrices times vectors, stack by stack."""
+        _has_two_axes("matvec", x1)
         return np.squeeze(np.matmul(x1, np.expand_dims(x2, -1)), -1)
 
     @overrides(np.vecmat)
     def vecmat(x1: Any, x2: Any, /) -> Any:
         """np.vecmat: vectors times matrices, stack by stack."""
+        _has_two_axes("vecmat", x2)
         return np.squeeze(np.matmul(np.expand_dims(x1, -2), x2), -2)
 
 
 @overrides(np.linalg.matrix_power)
 def matrix_power(a: Any, n: int) -> Any:
     """np.linalg.matrix_power, by squaring."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise np.linalg.LinAlgError(f"matrix_power of shape {a.shape}: takes square matrices")
     if n < 0:
         a, n = np.linalg.inv(a), -n
     if n == 0:  # the identity, even if the matrix holds NaN; but still a function of the matrix

@@ -134,6 +134,8 @@ def pad(
 ) -> Any:
     """np.pad with constants, or with copies of the array's own elements."""
     width = tuple((int(b), int(a)) for b, a in np.broadcast_to(pad_width, (array.ndim, 2)))
+    if not width:  # a number has no axis to be padded along
+        return np.copy(array)
     if mode == "constant":
         inside = padded(array, width=width)
         if isinstance(constant_values, (int, float)) and constant_values == 0:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import linear, overrides, without_gradient
-from .axes import several_axes
+from .axes import one_axis, several_axes
 
 # Joining has its own file; its functions can be imported from here, too.
 from .joining import joined, stacked
@@ -64,7 +64,9 @@ moveaxis = overrides(np.moveaxis)(
 @overrides(np.rollaxis)
 def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     """np.rollaxis: an axis moved in front of another."""
-    axis, start = axis % a.ndim, start + a.ndim if start < 0 else start
+    axis, start = one_axis(axis, a.ndim), start + a.ndim if start < 0 else start
+    if not 0 <= start <= a.ndim:
+        raise np.exceptions.AxisError(f"rollaxis: start={start} is not among the {a.ndim} axes")
     return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 

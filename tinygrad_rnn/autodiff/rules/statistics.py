@@ -75,6 +75,79 @@ def median(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     return np.reshape(found, tuple(1 if i in axes else size for i, size in enumerate(a.shape)))
 
 
+# The part of the way from one element to the next at which each method of NumPy's finds a quantile between the two.
+BETWEEN: dict[str, Any] = {
+    "linear": lambda part: part,
+    "lower": lambda part: 0 * part,
+    "higher": np.ceil,
+    "midpoint": lambda part: np.ceil(part) / 2,
+}
+
+
+@overrides(np.quantile)
+def quantile(a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """np.quantile: the number below which lies a part q of the elements; NaN if there is a NaN."""
+    if method not in BETWEEN:
+        raise TypeError(f"np.quantile of a Tensor takes the methods {', '.join(BETWEEN)}, not {method!r}")
+    if not (np.all(np.greater_equal(q, 0)) and np.all(np.less_equal(q, 1))):
+        raise ValueError("Quantiles must be in the range [0, 1]")
+    axes = tuple(range(a.ndim)) if axis is None else several_axes(axis, a.ndim)
+    ordered = np.sort(reduced_axes_last(a, axes), axis=-1)
+    n = ordered.shape[-1]
+    if n == 0:
+        raise IndexError(f"quantile of shape {a.shape} along {axis}: there are no elements")
+    place = np.multiply(q, n - 1)
+    below = np.floor(place).astype(int)
+    part = BETWEEN[method](place - below)
+    part = part if np.ndim(q) else part.astype(np.result_type(a, q))
+    low, high = (np.take(ordered, np.minimum(i, n - 1), axis=-1) for i in (below, below + 1))
+    found = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
+    last = ordered[(..., -1, *[None] * np.ndim(q))]  # sorting puts NaNs there
+    found = np.moveaxis(np.where(np.isnan(last), last, found), range(-np.ndim(q), 0), range(np.ndim(q)))
+    if not keepdims:
+        return found
+    return np.reshape(found, np.shape(q) + tuple(1 if i in axes else size for i, size in enumerate(a.shape)))
+
+
+@overrides(np.percentile)
+def percentile(a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Any:
+    """np.percentile: the quantile of q hundredths."""
+    return quantile(a, np.true_divide(q, a.dtype.type(100)), axis, method, keepdims)
+
+
+def _variables(m: Any, y: Any, by_rows: bool) -> Any:
+    """The variables, one in each row, with an observation in each column."""
+    if max(np.ndim(m), np.ndim(y)) > 2:
+        raise ValueError(f"cov of shapes {np.shape(m)}, {np.shape(y)}: takes vectors and matrices")
+    rows = np.atleast_2d(m) if by_rows or np.ndim(m) == 1 else np.transpose(np.atleast_2d(m))
+    if y is None or not len(rows):
+        return rows
+    more = np.atleast_2d(y)
+    return np.concatenate([rows, more if by_rows or np.shape(more)[0] == 1 else np.transpose(more)])
+
+
+@overrides(np.cov)
+def cov(
+    m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None, *, dtype: Any = None
+) -> Any:  # fmt: skip
+    """np.cov: the covariances of variables, one in each row unless ``rowvar`` is False."""
+    rows = _variables(m, y, rowvar)
+    rows = rows.astype(np.result_type(rows, np.float64) if dtype is None else dtype)
+    deviations = rows - np.mean(rows, axis=1, keepdims=True)
+    less = (0 if bias else 1) if ddof is None else ddof
+    return np.squeeze(deviations @ deviations.T / count_along(rows, 1, False, True, less=less))
+
+
+@overrides(np.corrcoef)
+def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    """np.corrcoef: the covariances of variables, each divided by its standard deviation."""
+    found = cov(x, y, rowvar, dtype=dtype)
+    if found.ndim == 0:
+        return found / found
+    deviation = np.sqrt(np.diagonal(found))
+    return np.clip(found / deviation[:, None] / deviation[None, :], -1, 1)
+
+
 @overrides(np.average)
 def average(a: Any, axis: Axis = None, weights: Any = None, returned: bool = False, keepdims: bool = False) -> Any:
     """np.average; weights have the shape of ``a``, or have one element for each place along ``axis``."""
@@ -116,13 +189,13 @@ def nanprod(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False
 @overrides(np.nanvar)
 def nanvar(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """np.nanvar: NaNs are left out."""
-    return var(a, axis, dtype, ddof, keepdims, np.logical_not(np.isnan(a)))
+    return var(a, reduced_axes(axis, a.ndim), dtype, ddof, keepdims, np.logical_not(np.isnan(a)))
 
 
 @overrides(np.nanstd)
 def nanstd(a: Any, axis: Axis = None, dtype: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """np.nanstd: NaNs are left out."""
-    return std(a, axis, dtype, ddof, keepdims, np.logical_not(np.isnan(a)))
+    return std(a, reduced_axes(axis, a.ndim), dtype, ddof, keepdims, np.logical_not(np.isnan(a)))
 
 
 @overrides(np.nanmax)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ...autodiff import errors, registry
-from ...autodiff.array_node import owned
+from ...autodiff.array_node import owned, takes_arrays
 from ...autodiff.graph import initialise, next_serial
-from ...autodiff.rules import indexing, linalg
+from ...autodiff.rules import indexing
 from ...autodiff.scope import context, enable_grad, traces
 from ...autodiff.tensor import NO_KEYWORDS, Tensor
 from .shapes import REDUCTIONS_WITHOUT_GRADIENT, dummy, example, has_several_results, inferred, name_of, run
@@ -26,7 +26,6 @@ from .simplify import simplified
 from .values import Value, is_constant, values_in
 
 INDEX_ARGUMENT = {indexing.getitem: 1, indexing.updated: 2}
-OF_ARRAYS_ALONE = {linalg.matmul}
 LOOKS_AT_SHAPE = {np.shape, np.ndim, np.size, np.zeros_like, np.ones_like, np.full_like, np.empty_like, np.result_type,
                   np.isrealobj, np.iscomplexobj, np.may_share_memory}  # fmt: skip
 LENGTH_BY_VALUES = {np.nonzero, np.flatnonzero, np.argwhere}
@@ -136,7 +135,7 @@ class Trace:
             Exception: the operation fails on such arguments; the error is explained as in an ordinary run.
         """
         if isinstance(op, registry.Primitive):
-            kept = (Tensor, tuple) if op in OF_ARRAYS_ALONE else (Tensor, tuple, list)  # lists may be axes elsewhere
+            kept = Tensor if takes_arrays(op) else (Tensor, tuple, list)  # which may be axes elsewhere
             args = tuple(a if isinstance(a, kept) else owned(a, op) for a in args)
         try:
             value = self._of(op, args, keywords)
