@@ -43,6 +43,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """np.vander: a row of powers for each element, from the highest to the zeroth unless ``increasing``."""
     if x.ndim != 1:
         raise ValueError(f"vander of shape {x.shape}: takes a vector")
+    x = x.astype(np.promote_types(x.dtype, int))  # as NumPy does, with float32 as well
     n = len(x) if N is None else N
     powers = np.ones((len(x), min(n, 1)), x.dtype)
     if n > 1:

@@ -98,8 +98,8 @@ def quantile(a: Any, q: Any, axis: Axis = None, method: str = "linear", keepdims
         raise IndexError(f"quantile of shape {a.shape} along {axis}: there are no elements")
     place = np.multiply(q, n - 1)
     below = np.floor(place).astype(int)
-    part = BETWEEN[method](place - below)
-    part = part if np.ndim(q) else part.astype(np.result_type(a, q))
+    dtype = a.dtype if method in ("lower", "higher") else np.result_type(a, q if np.ndim(q) == 0 else np.asarray(q))
+    part = BETWEEN[method](place - below).astype(dtype)
     low, high = (np.take(ordered, np.minimum(i, n - 1), axis=-1) for i in (below, below + 1))
     found = np.where(part < 0.5, low + (high - low) * part, high - (high - low) * (1 - part))
     last = ordered[(..., -1, *[None] * np.ndim(q))]  # sorting puts NaNs there
