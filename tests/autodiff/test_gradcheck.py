@@ -47,10 +47,11 @@ WRONG = {
 
 @pytest.mark.parametrize("f", WRONG.values(), ids=WRONG)
 @pytest.mark.parametrize("method", ["central", "complex"])
-def test_wrong_rules_fail(f: Any, method: str) -> None:
+@pytest.mark.parametrize("fast_mode", [False, True])
+def test_wrong_rules_fail(f: Any, method: str, fast_mode: bool) -> None:
     with pytest.raises(tr.GradientError):
-        tr.gradcheck(f, [x], method=method)
-    assert tr.gradcheck(f, [x], method=method, raise_exception=False) is False
+        tr.gradcheck(f, [x], method=method, fast_mode=fast_mode)
+    assert tr.gradcheck(f, [x], method=method, fast_mode=fast_mode, raise_exception=False) is False
 
 
 def test_it_says_which_input_which_element_expected_and_got() -> None:
@@ -60,6 +61,22 @@ def test_it_says_which_input_which_element_expected_and_got() -> None:
     assert (mismatch.argument, mismatch.path, mismatch.element) == (1, "", (2,))
     assert np.isclose(mismatch.expected / mismatch.got, np.cos(1.2))  # the wrong rule says 1
     assert "central differences" in str(e.value)
+
+
+@pytest.mark.parametrize("method", ["central", "complex"])
+def test_fast_mode_calls_twice_for_an_input_and_asks_each_element_only_where_one_is_wrong(method: str) -> None:
+    def counted(f: Any) -> Any:
+        calls.append(f)
+        return f
+
+    calls: list[Any] = []
+    inputs = [np.linspace(-1, 1, 40), np.full((5, 6), 1e3)]
+    assert tr.gradcheck(lambda a, b: counted(np.sin(a).sum() * np.tanh(b / 1e3)), inputs, method=method, fast_mode=True)
+    assert len(calls) <= 2 * 2 + 2  # and once for each mode of autodiff
+    wrong = WRONG["one element wrong"]
+    with pytest.raises(tr.GradientError, match=r"input 1, element \[2\]: expected") as e:
+        tr.gradcheck(lambda a, b: a * wrong(b), [np.ones(3), x], method=method, fast_mode=True)
+    assert len(e.value.mismatches) == 1
 
 
 def test_a_long_report_is_cut() -> None:

@@ -106,6 +106,7 @@ def gradcheck(
     inputs: Any,
     *,
     method: str = "central",
+    fast_mode: bool = False,
     rtol: float | None = None,
     atol: float | None = None,
     seed: int = 0,
@@ -121,6 +122,8 @@ def gradcheck(
             Tensor. Keep away from kinks (0 of relu, ties of max).
         method: "central" for central differences, "complex" for the complex step (``f`` analytic and in plain NumPy;
             good to nearly all digits).
+        fast_mode: True to move each input along a random direction, all its elements at once: two calls of ``f`` for an
+            input, in place of two for each element. Where that disagrees, the elements are moved one by one after all.
         rtol: relative tolerance; by default 1e-6 for central differences and 1e-11 for the complex step.
         atol: absolute tolerance; by default 1e-8 and 1e-12.
         seed: the seed of the random weights and directions.
@@ -158,9 +161,20 @@ def gradcheck(
     def weighted(*xs: Any) -> Any:
         return sum(np.sum(w * np.asarray(value_of(y))) for w, y in zip(weights, flat(*xs)))
 
-    expected = (central_differences if method == "central" else complex_step)(weighted, arrays)
+    referee = central_differences if method == "central" else complex_step
+    gradients = [value_of(g) for g in pull_back(weights)]
+
+    def agrees_along(i: int) -> bool:
+        a = arrays[i]
+        direction = np.maximum(1, np.abs(a)) * rng.uniform(0.5, 1.5, a.shape) * rng.choice([-1, 1], a.shape)
+        found = referee(lambda s: weighted(*arrays[:i], a + s * direction, *arrays[i + 1 :]), [np.zeros(())])[0]
+        slopes = gradients[i] * direction
+        return bool(abs(np.sum(slopes) - found) <= atol + rtol * np.max(np.abs(slopes), initial=0.0))  # NaN fails
+
+    is_right = fast_mode and all(map(agrees_along, range(len(arrays))))
+    expected = gradients if is_right else referee(weighted, arrays)
     mismatches = []
-    for (argument, path), e, g in zip(where, expected, map(value_of, pull_back(weights))):
+    for (argument, path), e, g in zip(where, expected, gradients):
         for index in zip(*np.nonzero(np.atleast_1d(~np.isclose(g, e, rtol=rtol, atol=atol)))):
             element = tuple(map(int, index))[: e.ndim]
             mismatches.append(Mismatch(argument, path, element, float(e[element]), float(g[element])))
@@ -174,8 +188,8 @@ def gradcheck(
     if not abs(got - along) <= atol + rtol * scale:  # written so that NaN fails
         problem += f"\nforward mode: along a random direction expected {along:.10g}, got {got:.10g} by the jvp rules"
     if problem and raise_exception:
-        referee = "central differences" if method == "central" else "the complex step"
-        raise GradientError(f"gradcheck against {referee} failed:{problem}", mismatches)
+        against = "central differences" if method == "central" else "the complex step"
+        raise GradientError(f"gradcheck against {against} failed:{problem}", mismatches)
     return not problem
 
 
