@@ -36,7 +36,7 @@ BY_NAME = """
     floor ceil trunc rint fabs degrees radians
 """
 TESTS = (np.isnan, np.isinf, np.isfinite, np.signbit)  # of numbers
-SOFTPLUS = "(log1p{0}(exp{0}(-abs({1}))) + (f{0}(0.0) if {1} <= f{0}(0.0) else {1}))"
+SOFTPLUS = "(log1p_of_share{0}(exp{0}(-abs({1}))) + (f{0}(0.0) if {1} <= f{0}(0.0) else {1}))"
 
 # Functions of one number, by the name that generated code calls them by; {} is 32 or 64.
 UNARY = {

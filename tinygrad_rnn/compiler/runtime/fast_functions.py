@@ -173,10 +173,27 @@ def log1p64(x: Any) -> Any:
     return x if d == f64(0.0) or not u < f64(np.inf) else y
 
 
+def log1p_of_share32(x: Any) -> Any:
+    """log(1 + x) for x from 0 to 1, as 2 artanh(s) with s = x / (2 + x): a polynomial in s², fitted at Chebyshev's points."""
+    s = x / (f32(2.0) + x)
+    z = s * s
+    p = f32(1.3435053825e-1)
+    p = p * z + f32(1.4116734266e-1)
+    p = p * z + f32(2.0003849268e-1)
+    p = p * z + f32(3.3333319426e-1)
+    y = p * z * s + s
+    return y + y
+
+
+def log1p_of_share64(x: Any) -> Any:
+    """log(1 + x) for x from 0 to 1 in double precision."""
+    return log1p64(x)
+
+
 def logaddexp32(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y)), less the larger one, so that no exponential is too large."""
     larger = x if x > y else y
-    rest = log1p32(exp32(-abs(x - y)))
+    rest = log1p_of_share32(exp32(-abs(x - y)))
     return x + f32(0.6931471805599453) if x == y else larger + rest
 
 
