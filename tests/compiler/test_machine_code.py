@@ -252,6 +252,31 @@ def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
     assert uses_machine_code(compiled)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("is_large", [True, False])
+def test_sums_in_the_pass_that_computes_their_elements(is_large, dtype, monkeypatch):
+    """Of all elements, of all rows, of what is read again or isn't; and not of other axes."""
+    monkeypatch.setattr(thresholds, "SMALLEST_PASS", 1)
+    monkeypatch.setattr(thresholds, "ROW_OF_SUMS", range(1, 100))
+    if is_large:
+        monkeypatch.setattr(thresholds, "SMALL_VALUE", 0)
+    U, scale = (nn.Parameter(0.5 * normal(*shape, dtype=dtype)) for shape in ((n, d), (d,)))
+
+    def loss(xs, h):
+        ys, _ = tr.unroll(lambda x, h: (np.tanh(x @ U + h),) * 2, xs * 2, h)
+        error = np.square(ys * scale)
+        total = np.sum(error, axis=(0, 1)) + np.sum(ys * scale, axis=(-3, -2))
+        return np.mean(error) + np.sum(np.exp(error)) + np.sum(total * scale), np.mean(ys - 1, axis=-1)
+
+    compiled = tr.compile(loss, executor="llvm")
+    for steps, batch in ((T, B), (T + 2, B), (T + 4, B + 1)):
+        given = normal(steps, batch, n, dtype=dtype), normal(batch, d, dtype=dtype), [U, scale]
+        for found, right in zip(everything(compiled, *given), everything(loss, *given)):
+            assert_equal(found, right, 1e-5 if dtype == np.float32 else 1e-12)
+    sizes_of_sums = [line.count("axis=None") for line in compiled.plans[-1].source().splitlines() if "reduce" in line]
+    assert sum(sizes_of_sums) == is_large  # only that of a row, which no pass adds up
+
+
 def test_parts_of_other_types_side_by_side():
     """Conditions beside numbers, in a loop and after it."""
     W = parameter(d, 2)

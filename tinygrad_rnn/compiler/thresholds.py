@@ -83,6 +83,9 @@ SMALL_LOOP = 2**24
 # Elements up to which sums are added up one by one in float64; NumPy, which sums in pairs, is as precise beyond.
 SMALL_SUM = 2**15
 
+# Lengths of rows that a pass adds up while it computes them: at least a vector, at most what stays in the first cache.
+ROW_OF_SUMS = range(16, 2**11 + 1)
+
 # Exponents up to which a power is written out as products.
 LARGEST_POWER = 8
 

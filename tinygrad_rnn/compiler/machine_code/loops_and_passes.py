@@ -24,6 +24,7 @@ from ..numpy_code.writer import Writer, as_tuple
 from ..program.program import Step
 from ..runtime.blas import matmul, together
 from .loop import MachineLoop
+from .passes import is_summed_in_pass
 from .schedule import Schedule
 from .stepped_loop import SteppedLoop
 
@@ -128,7 +129,7 @@ def _is_assembled(value: Value) -> bool:
 
 
 class ElementPasses(_Collected):
-    """Collects elementwise operations, and arrays assembled from pieces, until somebody needs their results.
+    """Collects elementwise operations, sums of their results, and arrays assembled from pieces, until they are needed.
 
     Args:
         writer: the Writer of the calling function.
@@ -146,6 +147,7 @@ class ElementPasses(_Collected):
         """Collect a Value, if it is one to be computed in a pass."""
         is_one = value.op is not None and value.size >= thresholds.SMALLEST_PASS
         is_one = is_one and (has_expression(value) or _is_assembled(value))
+        is_one = is_one or (is_summed_in_pass(value, self.writer.fixed) and value.args[0] in self.waiting)
         if is_one:
             self.waiting.append(value)
         return is_one

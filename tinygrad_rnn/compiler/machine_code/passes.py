@@ -6,13 +6,13 @@ registers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
 from ...autodiff.rules import reductions
 from .. import thresholds
-from ..elements.addresses import Place, aligned
+from ..elements.addresses import Place, aligned, whole
 from ..elements.expressions import TYPES, converted, expression, literal, number_type, operand_type
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value
@@ -33,9 +33,11 @@ class Elements:
         self._code, self._placement = code, placement
         self._computed = 0
 
-    def compute(self, values: Mapping[Value, None]) -> None:
-        """Write a pass that computes elementwise Values of one shape, in this order."""
+    def compute(self, values: Mapping[Value, None], sums: Sequence[Value] = ()) -> None:
+        """Write a pass that computes elementwise Values of one shape, in this order, and some sums of them."""
         sizes = next(iter(values)).shape
+        rows = {value: self._begun(value) for value in sums}
+        computed = {*values, *sums}
         indices = _indices(len(sizes))
         names: dict[Value, str] = {}
         loads: dict[str, str] = {}
@@ -59,12 +61,31 @@ class Elements:
             self._computed += 1
             names[v] = f"v{self._computed}"
             lines.append(f"{names[v]} = {text}")
-            if self._placement.is_wanted(v, values.keys()):
+            if self._placement.is_wanted(v, computed):
                 self._placement.home(v)
             stores += [f"{place.at(indices)} = {names[v]}" for place in self._placement.writes.get(v, [])]
             stores += [f"{place.at(indices)} += {names[v]}" for place in self._placement.sums.get(v, [])]
+        for value, (row, dtype) in rows.items():
+            (a,) = value.args
+            stores.append(f"{row.at(indices[-1:])} += {converted(names[a], a.dtype, dtype)}")
         lines = [*(f"{x} = {element}" for element, x in loads.items()), *lines, *stores]
         self._code.kernel("elements", self._code.nest(sizes, lines))
+        for value, (row, _) in rows.items():
+            if not value.ndim:
+                summed = self._code.nest(value.args[0].shape[-1:], [f"x += {row.at(['i0'])}"])
+                total = f"{self._placement.home(value).at([])} = {number_type(value.dtype)}(x){self._scale(value)}"
+                self._code.kernel("sum", ["x = f64(0.0)", *summed, total])
+
+    def _begun(self, value: Value) -> tuple[Place, np.dtype]:
+        """The row to which a pass adds all rows of a Value, with zeros in it: the sum itself, or what it is made of."""
+        row, dtype = value.args[0].shape[-1:], value.dtype
+        if value.ndim:
+            place = self._placement.home(value)
+        else:
+            dtype = np.dtype(np.float64)
+            place = whole(self._code.numbered_buffer("row", row, dtype), row)
+        self._code.kernel("zeros", self._code.nest(row, [f"{place.at(['i0'])} = {literal(0, dtype)}"]))
+        return place, dtype
 
     def _constant(self, a: object, dtype: np.dtype) -> str:
         """An operand that isn't a Value; if it may follow the sizes of the arguments, it is computed from arguments."""
@@ -99,8 +120,7 @@ class Elements:
     def reduce(self, value: Value) -> None:
         """A sum or a mean; in float64 if the result is a single number."""
         (a,) = value.args
-        axis = value.keywords.get("axis")
-        axes = range(a.ndim) if axis is None else [i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,))]
+        axes = axes_of(value)
         count = a.size // max(value.size, 1)
         if not 0 < count <= thresholds.SMALL_SUM or not {a.dtype, value.dtype} <= TYPES:
             raise NoMachineCode("a sum of many elements, or of none")
@@ -109,16 +129,14 @@ class Elements:
         if not value.keywords.get("keepdims"):
             kept = [index for i, index in enumerate(indices) if i not in axes]
         source, home = self._placement.place_of(a).at(indices), self._placement.home(value)
-        real = number_type(value.dtype)
-        share = f"{1 / count!r}" if self._code.is_written(count) else f"1.0 / {self._code.size(count)}"
-        scale = f" * {real}({share})" if value.op is reductions.mean else ""
+        real, scale = number_type(value.dtype), self._scale(value)
         term = converted(source, a.dtype, value.dtype)
-        summed, outer = sorted(axes), [i for i in range(a.ndim) if i not in axes]
+        outer = [i for i in range(a.ndim) if i not in axes]
         if value.size == 1 and value.dtype.kind == "f":
             inner = self._code.nest(a.shape, [f"x += f64({term})"])
             lines = ["x = f64(0.0)", *inner, f"{home.at(kept)} = {real}(x){scale}"]
         elif a.ndim - 1 in axes:  # neighbours in memory: they are added up as a vector
-            inner = self._code.nest_along(a.shape, summed, [f"x += {term}"])
+            inner = self._code.nest_along(a.shape, axes, [f"x += {term}"])
             lines = [f"x = {literal(0, value.dtype)}", *inner, f"{home.at(kept)} = x{scale}"]
             lines = self._code.nest_along(a.shape, outer, lines)
         else:
@@ -127,6 +145,42 @@ class Elements:
                 *self._code.nest(a.shape, [f"{home.at(kept)} += {term}{scale}"]),
             ]
         self._code.kernel("sum", lines, reorders=a.ndim - 1 in axes)
+
+
+    def _scale(self, value: Value) -> str:
+        """The factor behind the sum of a mean."""
+        if value.op is not reductions.mean:
+            return ""
+        count = value.args[0].size // value.size
+        share = f"{1 / count!r}" if self._code.is_written(count) else f"1.0 / {self._code.size(count)}"
+        return f" * {number_type(value.dtype)}({share})"
+
+
+def is_summed_in_pass(value: Value, fixed: Container[int] | None) -> bool:
+    """Return True for a sum that the pass of its operand can compute: of all elements, or of all rows.
+
+    It adds whole rows to one row, neighbours in memory at the same time; for the sum of all elements in float64.
+
+    Args:
+        value: any Value.
+        fixed: as in ``numpy_code.writer.Writer``.
+    """
+    if value.op not in (reductions.sum, reductions.mean) or value.keywords.get("keepdims"):
+        return False
+    (a,) = value.args
+    if a.ndim < 2 or a.size == 0 or a.dtype != value.dtype or a.dtype not in (np.float32, np.float64):
+        return False
+    if a.shape[-1] not in thresholds.ROW_OF_SUMS or not (fixed is None or a.shape[-1] in fixed):
+        return False
+    return value.ndim == 0 or (value.op is reductions.sum and axes_of(value) == [*range(a.ndim - 1)])
+
+
+def axes_of(value: Value) -> list[int]:
+    """The axes along which a sum or a mean goes."""
+    (a,), axis = value.args, value.keywords.get("axis")
+    if axis is None:
+        return [*range(a.ndim)]
+    return sorted(i % a.ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def _indices(ndim: int) -> list[str]:

@@ -10,7 +10,7 @@ from ..elements.function import MachineCode, NoMachineCode
 from ..graph.shapes import is_view
 from ..graph.values import Value, name_of_operation, operands
 from .folds import FOLDS, PLACES, PROBABILITIES, Folds
-from .passes import Elements
+from .passes import Elements, is_summed_in_pass
 from .pieces import Pieces
 from .placement import Placement
 from .products import Products
@@ -57,8 +57,11 @@ class Schedule:
                 chosen = _one_pass(waiting)
                 if not chosen:
                     raise NoMachineCode(name_of_operation(waiting[0]))
-                self.elements.compute(chosen)
-                waiting = [v for v in waiting if v not in chosen]
+                sums = [v for v in waiting if is_summed_in_pass(v, self.code.writer.fixed) and v.args[0] in chosen]
+                self.elements.compute(chosen, sums)
+                for value in sums:
+                    self._hand_on(value)
+                waiting = [v for v in waiting if v not in chosen and v not in sums]
 
     def _write_alone(self, value: Value) -> None:
         if is_view(value):

@@ -174,7 +174,7 @@ def log1p64(x: Any) -> Any:
 
 
 def log1p_of_share32(x: Any) -> Any:
-    """log(1 + x) for x from 0 to 1, as 2 artanh(s) with s = x / (2 + x): a polynomial in s², fitted at Chebyshev's points."""
+    """log(1 + x) for x from 0 to 1: 2 artanh(s) with s = x / (2 + x), by a polynomial fitted at Chebyshev's points."""
     s = x / (f32(2.0) + x)
     z = s * s
     p = f32(1.3435053825e-1)
