@@ -30,7 +30,7 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "programs": "random_programs",
     "project": "docs hostile_files site types",
     "report": "in_a_browser report",
-    "training": "against_torch compiled_layers memory on_device pairs prediction resume shared_runs whole_step",
+    "training": "against_torch compiled_layers memory on_device pairs pools prediction resume shared_runs whole_step",
     "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view",
 }
 SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}

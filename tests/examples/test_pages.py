@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -244,6 +245,16 @@ def test_the_printed_update_leaves_out_the_last_loss():
         last = getattr(result.loss_gradients, name)[-1].sum(axis=0)
         assert abs(last).max() > 1e-3
         np.testing.assert_allclose(printed[name] + last, gradient, atol=1e-14)
+
+
+def test_many_runs_are_drawn_with_those_that_failed(tmp_path):
+    pytest.importorskip("matplotlib")
+    many_runs, file = page("many_runs"), tmp_path / "runs.svg"
+    history = SimpleNamespace(losses=np.array([3.0, 2.0]), epoch_losses=[2.5])
+    found = {(seed, rate): history if rate > 0 else "no" for seed in many_runs.SEEDS for rate in many_runs.RATES}
+    np.testing.assert_array_equal(many_runs.table_of(found), [[2.5] * 3, [2.5] * 3, [np.nan] * 3])
+    many_runs.picture(found, file)
+    assert b"<svg" in file.read_bytes()
 
 
 def test_planted_slips_are_named():

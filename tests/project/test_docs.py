@@ -24,7 +24,7 @@ PAGES = sorted(path for folder in ("docs", "docs/tutorial") for path in (ROOT / 
 MADE = {"examples/index.md", "gallery.md", "whats-new.md"} | {
     f"notebooks/{path.stem}.md" for path in (ROOT / "examples" / "notebooks").glob("*.ipynb")
 }
-NEEDS = {"scale": ("mpi4py", "onnx", "jax")}  # extras that a page shows
+NEEDS = {"scale": ("mpi4py", "onnx", "jax", "joblib", "matplotlib")}  # extras that a page shows
 BLOCK = re.compile(r"^( *)```(python|pycon)\n(.*?)^\1```", flags=re.MULTILINE | re.DOTALL)
 
 

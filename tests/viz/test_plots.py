@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.viz import plot_attention, plot_gates, plot_losses, plot_states
+from tinygrad_rnn.viz import plot_attention, plot_gates, plot_losses, plot_states, plot_table
 
 figure = pytest.importorskip("matplotlib.figure")
 
@@ -64,7 +64,24 @@ def test_attention_is_read_across_and_written_down(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "2"]
 
 
+def test_a_table_has_its_numbers_in_its_cells_and_a_dash_where_there_is_none(ax):
+    plot_table([[0.5, 2.0, np.nan], [1e-5, np.inf, 3.0]], ax, rows=[0.01, 0.1])
+    assert [text.get_text() for text in ax.texts] == ["0.5", "2", "–", "1e-05", "–", "3"]
+    assert [text.get_position() for text in ax.texts][:4] == [(0, 0), (1, 0), (2, 0), (0, 1)]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["0.01", "0.1"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "3"]
+    assert ax.images[0].get_array().mask.tolist() == [[False, False, True], [False, True, False]]
+
+
+def test_a_table_of_failures_alone_is_drawn(ax):
+    plot_table(np.full((2, 2), np.nan), ax)
+    ax.figure.canvas.draw()
+    assert [text.get_text() for text in ax.texts] == ["–"] * 4
+
+
 def test_what_can_not_be_plotted_is_said():
+    with pytest.raises(ValueError, match="plot_table: 1 names for 3 rows"):
+        plot_table(np.zeros((3, 2)), rows=["a"])
     with pytest.raises(ValueError, match="no example 3 in a batch of 2"):
         plot_states(np.zeros((4, 2, 3)), example=3)
     with pytest.raises(ValueError, match=r"\(T, d\) or \(T, B, d\) is needed, not \(4,\)"):

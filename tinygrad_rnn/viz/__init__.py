@@ -11,10 +11,20 @@ from ..autodiff import did_you_mean
 from .animation import animate
 from .drawing import draw
 from .picture import Picture
-from .plots import plot_attention, plot_gates, plot_losses, plot_states
+from .plots import plot_attention, plot_gates, plot_losses, plot_states, plot_table
 from .reading.paths import highlight
 
-__all__ = ["Picture", "animate", "draw", "highlight", "plot_attention", "plot_gates", "plot_losses", "plot_states"]
+__all__ = [
+    "Picture",
+    "animate",
+    "draw",
+    "highlight",
+    "plot_attention",
+    "plot_gates",
+    "plot_losses",
+    "plot_states",
+    "plot_table",
+]
 
 if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
     __getattr__ = did_you_mean.of_room(__name__, __all__)

@@ -141,10 +141,60 @@ def plot_attention(
     ax = axes_for(ax)
     image = ax.imshow(array, cmap="cividis", vmin=0.0, aspect="auto", interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label="weight")
-    ax.set_xticks(range(array.shape[1]), read or [str(k + 1) for k in range(array.shape[1])])
-    ax.set_yticks(range(array.shape[0]), written or [str(t + 1) for t in range(array.shape[0])])
+    _name_cells(ax, array.shape, written, read)
     ax.set(xlabel="step read", ylabel="step written")
     return ax
+
+
+def plot_table(
+    table: Any,
+    ax: Any = None,
+    rows: Sequence[Any] | None = None,
+    columns: Sequence[Any] | None = None,
+    label: str = "loss",
+) -> Any:
+    """A table of numbers as a heat map, with the number in each cell: the last loss by learning rate and seed, say.
+
+    Args:
+        table: (rows, columns). A cell that is NaN, such as a run that failed, is left grey, with a dash.
+        ax: where to draw; a new figure's by default.
+        rows: the names of the rows, by default their numbers from 1; numbers will do.
+        columns: likewise of the columns.
+        label: the name of the numbers.
+
+    Returns:
+        The ``ax``.
+
+    Raises:
+        ValueError: another shape, or another number of names.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_rnn.viz.plots import plot_table
+        >>> ax = plot_table([[0.5, 0.25], [np.nan, 0.125]], rows=["lr 0.01", "lr 0.1"], columns=["seed 0", "seed 1"])
+        >>> [text.get_text() for text in ax.texts]
+        ['0.5', '0.25', '–', '0.125']
+    """
+    array = _array(table, "plot_table", 2)
+    for names, size, what in ((rows, array.shape[0], "rows"), (columns, array.shape[1], "columns")):
+        if names is not None and len(names) != size:
+            raise ValueError(f"plot_table: {len(names)} names for {size} {what}")
+    ax = axes_for(ax)
+    ax.set_facecolor("lightgrey")
+    image = ax.imshow(np.ma.masked_invalid(array), cmap="cividis", aspect="auto", interpolation="nearest")
+    ax.figure.colorbar(image, ax=ax, label=label)
+    _name_cells(ax, array.shape, rows, columns)
+    for (row, column), number in np.ndenumerate(array):
+        is_dark = np.isfinite(number) and image.norm(number) < 0.5
+        text = f"{number:.3g}" if np.isfinite(number) else "–"
+        ax.text(column, row, text, ha="center", va="center", color="white" if is_dark else "black")
+    return ax
+
+
+def _name_cells(ax: Any, shape: tuple[int, ...], rows: Sequence[Any] | None, columns: Sequence[Any] | None) -> None:
+    """Write the names of rows and columns, or their numbers from 1."""
+    for set_names, names, size in ((ax.set_yticks, rows, shape[0]), (ax.set_xticks, columns, shape[1])):
+        set_names(range(size), [str(name) for name in (names if names is not None else range(1, size + 1))])
 
 
 def _count_steps(ax: Any, name: str) -> None:
