@@ -1,11 +1,13 @@
-"""Runs that several processes share: ``mpiexec -n 2 python -m tests.training.shared_runs NAME FOLDER``.
+"""Runs that several processes share: ``mpiexec -n 2 python -m tests.training.shared_runs NAME.. FOLDER``.
 
-``alone`` and ``shared`` train the same networks, in one process and in several, and leave their weights in the folder;
-all other names are of runs that something happens to.
+``shared`` trains the same networks as one process does, and leaves their weights in the folder; all other names are of
+runs that something happens to. Several names are run one after the other: what it comes to, also an error that all
+processes raise, is left in the folder. A single name is run as a program is: an error ends it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -152,16 +154,12 @@ class At:
             self.what(run)
 
 
-def say(*words: Any) -> None:
-    """Print a line at once, or it mixes with those of other processes."""
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
-
-
 def fails(run: Any) -> None:
     raise ZeroDivisionError("broken")
 
 
-def happens(name: str, communicator: Any, folder: Path) -> None:
+def happens(name: str, communicator: Any, folder: Path) -> tuple[int, str] | None:
+    """Run the program of a name; return the step at which it ended and why, if it ends without an error."""
     rank, last = communicator.rank, communicator.size - 1
     go = partial(train, "a stream", communicator, checkpoints=Checkpoints(folder / "run", every=5))
     if name == "error":
@@ -170,28 +168,28 @@ def happens(name: str, communicator: Any, folder: Path) -> None:
         go(callbacks=[At(7, last, lambda run: os.kill(os.getpid(), signal.SIGKILL))])
     elif name == "stop":
         _, history = go(callbacks=[At(7, last, lambda run: run.stop("enough"))])
-        say(rank, history.step, history.stopped)
+        return history.step, history.stopped
     elif name == "callbacks of one":
         calls = [At(7, last, lambda run: run.stop("enough"))] if rank == last else []
         _, history = train("a stream", communicator, callbacks=calls)
-        say(rank, history.step, history.stopped)
+        return history.step, history.stopped
     elif name == "clock":
         _, history = go(steps=None, seconds=0.2)
-        say(rank, history.step, history.stopped)
+        return history.step, history.stopped
     elif name == "ctrl-c":
         try:
             go(callbacks=[At(7, last, lambda run: os.kill(os.getpid(), signal.SIGINT))])
         except TrainingInterrupted as interrupt:
-            say(rank, interrupt.history.step, "interrupted")
+            return interrupt.history.step, "interrupted"
     elif name == "nan":
-        SYMBOLS[:] = 0
+        data = StreamBatches(np.zeros_like(SYMBOLS), batch_size=5, steps=7, rng=0)
         model = LanguageModel()
         model.output.W.data = model.output.W.data * 1e300
         try:
             optimizer = optim.SGD(model.parameters(), lr=1e10)
-            fit(model, stream(), nn.cross_entropy, optimizer, steps=9, communicator=communicator)
+            fit(model, data, nn.cross_entropy, optimizer, steps=9, communicator=communicator)
         except TrainingDiverged as diverged:
-            say(rank, diverged.history.step, "diverged")
+            return diverged.history.step, "diverged"
     elif name == "full disk":
 
         def full(*_: Any) -> None:
@@ -228,6 +226,7 @@ def happens(name: str, communicator: Any, folder: Path) -> None:
         rng = np.random.default_rng(0)
         model = nn.Sequential(adder(), nn.Dropout(0.5, seed=rng))
         fit(model, sums(rng=rng), nn.mse, optim.SGD(model.parameters(), lr=0.1), steps=3, communicator=communicator)
+    return None
 
 
 def resumed(folder: Path, communicator: Any, first: int | None = None) -> None:
@@ -246,24 +245,42 @@ def resumed(folder: Path, communicator: Any, first: int | None = None) -> None:
     np.savez(folder / f"resumed{communicator.rank}.npz", pieces=pieces, whole=noisy("whole", steps=30))
 
 
+def run(name: str, communicator: Any, folder: Path) -> tuple[int, str] | None:
+    if name == "shared":
+        train_all(folder, communicator)
+    elif name == "resumed":
+        resumed(folder, communicator)
+    elif name == "begin":
+        train("a stream", communicator, steps=12, checkpoints=folder / "run")
+    elif name == "go on":
+        weights, _ = train("a stream", communicator, steps=25, checkpoints=folder / "run", resume=True)
+        np.save(folder / f"went_on{communicator.rank}.npy", weights)
+    else:
+        return happens(name, communicator, folder)
+    return None
+
+
+def one_after_the_other(names: list[str], communicator: Any, folder: Path) -> None:
+    """Run programs in a folder each, and write what each comes to on this rank into `NAME/rankR.json`."""
+    for name in names:
+        place = folder / name
+        place.mkdir(exist_ok=True)
+        try:
+            came_to = {"ended": run(name, communicator, place)}
+        except Exception as error:
+            came_to = {"error": f"{type(error).__name__}: {error}"}
+        (place / f"rank{communicator.rank}.json").write_text(json.dumps(came_to))
+        communicator.Barrier()
+
+
 def main() -> None:
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    if name == "alone":
-        train_all(folder)
-        return
+    *names, folder = sys.argv[1:]
     from mpi4py import MPI
 
-    if name == "shared":
-        train_all(folder, MPI.COMM_WORLD)
-    elif name == "resumed":
-        resumed(folder, MPI.COMM_WORLD)
-    elif name == "begin":
-        train("a stream", MPI.COMM_WORLD, steps=12, checkpoints=folder / "run")
-    elif name == "go on":
-        weights, _ = train("a stream", MPI.COMM_WORLD, steps=25, checkpoints=folder / "run", resume=True)
-        np.save(folder / f"went_on{MPI.COMM_WORLD.rank}.npy", weights)
+    if len(names) == 1:
+        run(names[0], MPI.COMM_WORLD, Path(folder))
     else:
-        happens(name, MPI.COMM_WORLD, folder)
+        one_after_the_other(names, MPI.COMM_WORLD, Path(folder))
 
 
 if __name__ == "__main__":

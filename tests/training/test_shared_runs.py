@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -26,24 +28,62 @@ needs_mpi = pytest.mark.skipif(MPIEXEC is None, reason="this environment has no 
 pytestmark = needs_mpi
 
 
-def start(ranks: int, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs. A time limit is the only alarm for a run that hangs."""
-    command = [sys.executable, "-m", "tests.training.shared_runs", name, str(folder)]
+ENDS = {  # what happens -> what is said, the newest checkpoint
+    "error": (r"ZeroDivisionError: broken", 5),
+    "full disk": (r"No space left on device", 5),
+    "other weights": (r"differ in the weights: \w+ on rank 0, \w+ on rank \d", None),
+    "other data": (r"differ in the data: ", None),
+    "other settings": (r"differ in the settings: ", None),
+    "other optimiser": (r"differ in the optimiser: SGD \[\{'lr': 0.1", None),
+    "other loss": (r"differ in the loss: mse on rank 0, l1 on rank \d", None),
+    "other dropout": (r"differ in the model's 1: Dropout\(p=0.25\) on rank 0, Dropout\(p=0.5\) on rank \d", None),
+    "other schedule": (r"differ in the schedule: StepLR\(", None),
+    "other parameters": (r"differ in the optimiser: ", None),
+    "other checkpoints": (r"differ in the settings: checkpoints: ", None),
+    "another loss": (r"no mean over the targets", None),
+    "shared generator": (r"give the model and the data a generator each", None),
+}
+DECISIONS = {  # what one process decides -> the step at which all end, and why
+    "stop": (7, "enough"),
+    "callbacks of one": (7, "enough"),
+    "ctrl-c": (8, "interrupted"),
+    "nan": (1, "diverged"),
+    "clock": (None, "0.2 seconds are over"),
+}
+
+
+def start(ranks: int, names: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run programs. A time limit is the only alarm for a run that hangs."""
+    command = [str(MPIEXEC), "-n", str(ranks), sys.executable, "-m", "tests.training.shared_runs", *names, str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [str(MPIEXEC), "-n", str(ranks), *command] if ranks else command
     return subprocess.run(
         command, capture_output=True, text=True, timeout=SECONDS, env=environment, cwd=folder, stdin=subprocess.DEVNULL
     )
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Any]]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Where two and three processes have left what every run came to: one start of the processes for all of them."""
+    folders = {ranks: tmp_path_factory.mktemp(f"{ranks}processes") for ranks in (2, 3)}
+    done = start(3, ["begin", "shared", "resumed", *ENDS, *DECISIONS], folders[3])
+    assert done.returncode == 0, done.stderr
+    shutil.copytree(folders[3] / "begin" / "run", folders[2] / "go on" / "run")
+    done = start(2, ["go on", "shared", "resumed", *ENDS, *DECISIONS], folders[2])
+    assert done.returncode == 0, done.stderr
+    return folders
+
+
+def came_to(folder: Path, ranks: int) -> list[Any]:
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(ranks)]
+
+
+@pytest.fixture(scope="module")
+def trained(shared: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Any]]:
     """What all runs come to in one process, and on each rank of two and of three."""
-    folder = tmp_path_factory.mktemp("runs")
-    for ranks, name in ((0, "alone"), (2, "shared"), (3, "shared")):
-        done = start(ranks, name, folder)
-        assert done.returncode == 0, done.stderr
-    return {n: [np.load(folder / f"rank{rank}of{n}.npz") for rank in range(n)] for n in (1, 2, 3)}
+    alone = tmp_path_factory.mktemp("alone")
+    shared_runs.train_all(alone)
+    folders = {1: alone, **{ranks: folder / "shared" for ranks, folder in shared.items()}}
+    return {n: [np.load(folder / f"rank{rank}of{n}.npz") for rank in range(n)] for n, folder in folders.items()}
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
@@ -112,78 +152,55 @@ def test_a_loss_that_parts_do_not_add_up_to_is_refused() -> None:
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(ranks: int, tmp_path: Path) -> None:
-    done = start(ranks, "resumed", tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(ranks: int, shared: dict[int, Path]) -> None:
     for rank in range(ranks):
-        kept = np.load(tmp_path / f"resumed{rank}.npz")
+        kept = np.load(shared[ranks] / "resumed" / f"resumed{rank}.npz")
         np.testing.assert_array_equal(kept["pieces"], kept["whole"])
 
 
-def test_a_run_goes_on_with_another_number_of_processes(tmp_path: Path) -> None:
+def test_a_run_goes_on_with_another_number_of_processes(shared: dict[int, Path]) -> None:
     whole, _ = shared_runs.train("a stream")
-    assert start(3, "begin", tmp_path).returncode == 0
-    done = start(2, "go on", tmp_path)
-    assert done.returncode == 0, done.stderr
     for rank in range(2):
-        np.testing.assert_allclose(np.load(tmp_path / f"went_on{rank}.npy"), whole, rtol=0, atol=1e-12)
+        went_on = np.load(shared[2] / "go on" / f"went_on{rank}.npy")
+        np.testing.assert_allclose(went_on, whole, rtol=0, atol=1e-12)
 
 
-ENDS = {  # what happens -> what is said, the newest checkpoint
-    "error": (r"ZeroDivisionError: broken", 5),
-    "full disk": (r"No space left on device", 5),
-    "other weights": (r"differ in the weights: \w+ on rank 0, \w+ on rank \d", None),
-    "other data": (r"differ in the data: ", None),
-    "other settings": (r"differ in the settings: ", None),
-    "other optimiser": (r"differ in the optimiser: SGD \[\{'lr': 0.1", None),
-    "other loss": (r"differ in the loss: mse on rank 0, l1 on rank \d", None),
-    "other dropout": (r"differ in the model's 1: Dropout\(p=0.25\) on rank 0, Dropout\(p=0.5\) on rank \d", None),
-    "other schedule": (r"differ in the schedule: StepLR\(", None),
-    "other parameters": (r"differ in the optimiser: ", None),
-    "other checkpoints": (r"differ in the settings: checkpoints: ", None),
-    "another loss": (r"no mean over the targets", None),
-    "shared generator": (r"give the model and the data a generator each", None),
-}
+def newest_checkpoint(folder: Path) -> int:
+    with Checkpoints(folder / "run") as checkpoints:
+        step: int = checkpoints.newest()[0]
+        return step
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
 @pytest.mark.parametrize("what", ENDS)
-def test_all_end_with_the_reason(what: str, ranks: int, tmp_path: Path) -> None:
+def test_all_end_with_the_reason(what: str, ranks: int, shared: dict[int, Path]) -> None:
     said, newest = ENDS[what]
-    done = start(ranks, what, tmp_path)
+    folder = shared[ranks] / what
+    for each in came_to(folder, ranks):
+        assert re.search(said, each["error"]), each
+    assert newest is None or newest_checkpoint(folder) == newest
+
+
+def test_an_error_ends_all_processes_and_each_says_it(tmp_path: Path) -> None:
+    done = start(3, ["error"], tmp_path)
     assert done.returncode != 0
-    assert len(re.findall(said, done.stderr)) >= ranks, done.stderr  # on every rank
-    if newest:
-        assert Checkpoints(tmp_path / "run").__enter__().newest()[0] == newest
+    assert len(re.findall(ENDS["error"][0], done.stderr)) >= 3, done.stderr
+    assert newest_checkpoint(tmp_path) == 5
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_a_killed_process_ends_the_others(ranks: int, tmp_path: Path) -> None:
-    assert start(ranks, "kill", tmp_path).returncode != 0
-    with Checkpoints(tmp_path / "run") as checkpoints:
-        assert checkpoints.newest()[0] == 5
+    assert start(ranks, ["kill"], tmp_path).returncode != 0
+    assert newest_checkpoint(tmp_path) == 5
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-@pytest.mark.parametrize(
-    ("what", "step", "why"),
-    [
-        ("stop", 7, "enough"),
-        ("callbacks of one", 7, "enough"),
-        ("ctrl-c", 8, "interrupted"),
-        ("nan", 1, "diverged"),
-        ("clock", None, "0.2 seconds are over"),
-    ],
-)
-def test_what_one_process_decides_all_do_at_the_same_step(
-    what: str, step: int | None, why: str, ranks: int, tmp_path: Path
-) -> None:
-    done = start(ranks, what, tmp_path)
-    assert done.returncode == 0, done.stderr
-    lines = sorted(line.split(" ", 2) for line in done.stdout.splitlines())
-    assert [line[0] for line in lines] == [str(rank) for rank in range(ranks)]
-    assert len({line[1] for line in lines}) == 1 and {line[2] for line in lines} == {why}
-    assert step is None or lines[0][1] == str(step)
+@pytest.mark.parametrize("what", DECISIONS)
+def test_what_one_process_decides_all_do_at_the_same_step(what: str, ranks: int, shared: dict[int, Path]) -> None:
+    step, why = DECISIONS[what]
+    ((ended_at, reason),) = {tuple(each["ended"]) for each in came_to(shared[ranks] / what, ranks)}
+    assert reason == why
+    assert step is None or ended_at == step
 
 
 def test_what_is_no_communicator_is_refused() -> None:
