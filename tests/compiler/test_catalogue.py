@@ -20,6 +20,11 @@ each = pytest.mark.parametrize("samples", GROUPS.values(), ids=GROUPS)
 by_each = pytest.mark.parametrize("executor", EXECUTORS)
 
 
+def together(functions):
+    """One function of the arguments of all."""
+    return lambda inputs: [f(*parts) for f, parts in zip(functions, inputs, strict=True)]
+
+
 def values_and_gradients(run, inputs):
     """For each sample its result, and the gradients of its arguments, for a loss that weighs every element."""
     arguments = tuple(tuple(tr.tensor(a, requires_grad=True) for a in parts) for parts in inputs)
@@ -43,13 +48,9 @@ def assert_same(names, run, compiled, inputs):
 @each
 @by_each
 def test_as_a_function(samples, executor):
-    functions = [sample.f for sample in samples.values()] * 2
+    f = together([sample.f for sample in samples.values()] * 2)
     double = [tuple(sample.inputs) for sample in samples.values()]
     single = [tuple(a.astype(np.float32) for a in parts) for parts in double]
-
-    def f(inputs):
-        return [function(*parts) for function, parts in zip(functions, inputs)]
-
     names = [*samples, *(f"{name} in float32" for name in samples)]
     assert_same(names, f, tr.compile(f, executor=executor), [*double, *single])
 
