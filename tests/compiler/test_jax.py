@@ -46,7 +46,8 @@ def test_cells_as_users_write_them(make, reverse):
 
 
 def test_functions_that_have_a_derivative():
-    names, functions, inputs = zip(*((s.name, s.f, s.inputs) for s in SAMPLES[::EVERY]))
+    several_results = next(s for s in SAMPLES if s.name == "linalg.eigh-0")
+    names, functions, inputs = zip(*((s.name, s.f, s.inputs) for s in [*SAMPLES[::EVERY], several_results]))
     f = test_catalogue.together(functions)
     test_catalogue.assert_same(names, f, tr.compile(f, executor="jax"), inputs)
 

@@ -105,7 +105,8 @@ def large(*arrays: Iterable[Any]) -> list[Any]:
     """The large arrays among these on a CPU, else none: other devices keep freed memory for reuse."""
     if jax.default_backend() != "cpu":
         return []
-    return [a for some in arrays for a in some if a.size * a.dtype.itemsize >= thresholds.SMALLEST_ROOM]
+    found = jax.tree.leaves(arrays)  # a Value that stands for several results, such as those of eigh, is a tuple
+    return [a for a in found if a.size * a.dtype.itemsize >= thresholds.SMALLEST_ROOM]
 
 
 def _in_room(a_pass: Callable[..., Any]) -> Any:
