@@ -86,6 +86,38 @@ def test_every_layer(layer: Any, tmp_path: Any) -> None:
         assert_agrees(path, layer, (normal(steps, sequences, N).astype(dtype),))
 
 
+WITH_LENGTHS: dict[str, Any] = {
+    "GRU": lambda: nn.GRU(N, D, seed=0),
+    "LSTMs both ways": lambda: nn.LSTM(N, D, num_layers=2, bidirectional=True, seed=0),
+    "last": lambda: nn.ManyToOne(nn.GRU(N, D, seed=0), 2, seed=1),
+    "last of both ways": lambda: nn.ManyToOne(nn.LSTM(N, D, bidirectional=True, seed=0), 2, seed=1),
+    "mean": lambda: nn.ManyToOne(nn.GRU(N, D, seed=0), 2, pool="mean", seed=1),
+    "max": lambda: nn.ManyToOne(nn.GRU(N, D, seed=0), 2, pool="max", seed=1),
+    "every step": lambda: nn.ManyToMany(nn.RNN(N, D, seed=0), 5, seed=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int32])
+@pytest.mark.parametrize("make", WITH_LENGTHS.values(), ids=WITH_LENGTHS)
+def test_lengths_are_an_input(make: Any, dtype: Any, tmp_path: Any) -> None:
+    model, path = make(), tmp_path / "model.onnx"
+
+    def function(x: Any, lengths: Any) -> Any:
+        return model(x, lengths=lengths)
+
+    exported = tr.export_onnx(function, path, (normal(7, 5, N), np.array([7, 2, 1, 0, 4], dtype)))
+    assert exported.inputs == {"x": ("T", "B", N), "lengths": ("B",)} and not exported.fixed
+    for steps, lengths in ((7, [1, 7, 0]), (12, [12, 3, 11, 5, 1, 9]), (1, [1])):
+        assert_agrees(path, function, (normal(steps, len(lengths), N), np.array(lengths, dtype)))
+
+
+def test_lengths_of_a_model_are_named_by_its_forward(tmp_path: Any) -> None:
+    model = WITH_LENGTHS["last"]()
+    exported = tr.export_onnx(model, tmp_path / "model.onnx", (normal(7, 5, N), np.arange(5)))
+    assert exported.inputs == {"x": ("T", "B", N), "lengths": ("B",)}
+    assert_agrees(tmp_path / "model.onnx", model, (normal(9, 2, N), np.array([4, 9])))
+
+
 def test_batch_first(tmp_path: Any) -> None:
     layer = nn.LSTM(N, D, batch_first=True)
     exported = tr.export_onnx(layer, tmp_path / "model.onnx", normal(5, 7, N))

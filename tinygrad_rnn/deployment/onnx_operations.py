@@ -327,7 +327,8 @@ def _getitem(graph: Graph, op: Operation) -> str:
         return graph.node("Gather", [op.operand(a), op.as_it_is(parts[lists[0]])], axis=lists[0])
     if not others:  # as many indices as leading axes, side by side
         width = op.shape[: len(op.shape) - (a.ndim - len(lists))]
-        names = [graph.node("Expand", [op.as_it_is(part), graph.lengths(width)]) for part in parts]
+        indices = [graph.cast(op.as_it_is(part), np.int64) for part in parts]
+        names = [graph.node("Expand", [index, graph.lengths(width)]) for index in indices]
         columns = [graph.reshape(name, (*width, 1)) for name in names]
         return graph.node("GatherND", [op.operand(a), graph.node("Concat", columns, axis=-1)])
     raise NoOnnxForm("there is no ONNX form for an index that mixes lists with slices; index in two steps")

@@ -88,11 +88,11 @@ class ManyToOne(Module):
             return last_output(self.layer, output, lengths)
         if lengths is None:
             return np.mean(output, axis=0) if self.pool == "mean" else np.max(output, axis=0)
-        lengths = np.asarray(lengths)
+        lengths = checked_lengths(lengths, np.shape(output))
+        valid = np.arange(len(output))[:, None] < lengths
         if self.pool == "mean":  # outputs in the padding are zero
-            return np.sum(output, axis=0) / np.maximum(lengths, 1).astype(output.dtype)[:, None]
-        valid = along_batch(np.arange(len(output))[:, None] < lengths, output)
-        largest = np.max(np.where(valid, output, -np.inf), axis=0)
+            return np.sum(output, axis=0) / np.maximum(np.sum(valid, axis=0, dtype=output.dtype), 1)[:, None]
+        largest = np.max(np.where(along_batch(valid, output), output, -np.inf), axis=0)
         return np.where((lengths > 0)[:, None], largest, 0)
 
 

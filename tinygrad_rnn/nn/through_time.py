@@ -13,6 +13,7 @@ import numpy as np
 from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, context
 from ..autodiff.trees import leaves, tree_map
+from ..compiler.graph.trace import Tracer
 from .compiled_cells import is_compiled, uncompiled
 from .unroll import Cell, label_start, one_step, stacked, take_steps
 
@@ -88,22 +89,25 @@ def take_checkpointed_steps(cell: Cell, inputs: Any, state: Any, order: range, e
 # --- batches of sequences of unequal length --------------------------------------------------------------------------
 
 
-def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> np.ndarray:
+def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> Any:
     """The lengths of the sequences in a padded batch of shape (T, B, ...), as an array (B,).
+
+    In a function that is traced, lengths among its arguments stay a Tensor, whose numbers can't be looked at.
 
     Raises:
         ValueError: the lengths don't fit the batch.
     """
     if len(shape) < 2:
         raise ValueError(f"lengths= are for a padded batch (T, B, ...); this one is of shape {shape}")
-    lengths = np.asarray(lengths)
+    is_traced = isinstance(lengths, Tracer)
+    lengths = lengths if is_traced else np.asarray(lengths)
     steps, batch = shape[:2]
     if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
         raise ValueError(
             f"lengths: {batch} whole numbers are needed for a batch of {batch} sequences, not {lengths.dtype} of shape "
             f"{lengths.shape}"
         )
-    if lengths.size and (lengths.min() < 0 or lengths.max() > steps):
+    if not is_traced and lengths.size and (lengths.min() < 0 or lengths.max() > steps):
         raise ValueError(f"lengths must be from 0 to {steps}, the steps that there are, not {lengths.tolist()}")
     return lengths
 
@@ -113,7 +117,7 @@ def along_batch(valid: Any, a: Any) -> Any:
     return np.reshape(valid, (*np.shape(valid), *[1] * (np.ndim(a) - np.ndim(valid))))
 
 
-def without_padding(xs: Any, lengths: np.ndarray) -> tuple[Any, np.ndarray]:
+def without_padding(xs: Any, lengths: Any) -> tuple[Any, Any]:
     """A padded batch with each sequence's last valid input in the place of its padding (zeros if it has none).
 
     So the values in the padding, even NaN, never reach the cell: they are replaced, not multiplied by 0.
