@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,11 @@ def same_numbers_in_every_order() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow."""
+    """Mark what is slow; leave out machine code where it can't be made."""
+    has_llvm = importlib.util.find_spec("llvmlite") is not None
     for item in items:
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if not has_llvm and any(a in ("llvm", "numba") for a in parameters if isinstance(a, str)):
+            item.add_marker(pytest.mark.skip(reason="machine code needs llvmlite"))
         if item.path in SLOW_FILES:
             item.add_marker(pytest.mark.slow)

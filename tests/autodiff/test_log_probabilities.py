@@ -31,8 +31,6 @@ RUNS = {
 
 @pytest.fixture(params=RUNS)
 def run(request: pytest.FixtureRequest) -> Any:
-    if request.param == "llvm":
-        pytest.importorskip("llvmlite")
     return RUNS[request.param]
 
 

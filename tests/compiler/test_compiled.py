@@ -360,8 +360,6 @@ def test_only_the_last_plans_are_kept():
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_arguments_may_be_given_by_name_arrays_and_settings_alike(executor):
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
     w = tr.tensor(np.linspace(-1, 1, 4), requires_grad=True)
 
     def loss(x, *, scale=1.0, squared=True):

@@ -162,7 +162,6 @@ FAILURES = {
 @pytest.mark.parametrize("name", FAILURES)
 def test_failures_are_named_as_without(name, executor):
     """Also with a plan that has run before; which runs again afterwards."""
-    pytest.importorskip("llvmlite") if executor == "llvm" else None
     make, bad, good, text = FAILURES[name]
     run = make(lambda f: f)
     compiled = make(lambda f: tr.compile(f, executor=executor))

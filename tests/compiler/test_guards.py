@@ -442,7 +442,6 @@ def test_captured_arrays_are_constants():
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_one_plan_never_mixes_old_and_new(executor):
     """What it does with gradients comes of the same trace: arrays are as they were when it was traced, in both."""
-    pytest.importorskip("llvmlite") if executor == "llvm" else None
     scale = np.full(3, 2.0)
     cell = lambda x, h: np.tanh(x + h) * scale  # noqa: E731
     compiled = tr.compile(cell, executor=executor)
@@ -460,7 +459,6 @@ def test_one_plan_never_mixes_old_and_new(executor):
 @pytest.mark.parametrize("executor", ["numpy", "llvm", "auto"])
 def test_a_function_is_traced_once_for_each_form_of_arguments(executor):
     """Run twice, to see that it does the same; other gradients and machine code are made of what was traced."""
-    pytest.importorskip("llvmlite") if executor != "numpy" else None
     runs = itertools.count()  # where an iterator is isn't watched
     W = tr.tensor(np.eye(3), requires_grad=True)
 

@@ -1,6 +1,5 @@
 """Linear recurrences: which loops are taken for one, and what the scans give, held to a loop in higher precision."""
 
-import importlib.util
 
 import numpy as np
 import pytest
@@ -16,8 +15,6 @@ from tinygrad_rnn.compiler.program.tracing import traced
 from tinygrad_rnn.compiler.program.verify import Malformed, verify
 from tinygrad_rnn.compiler.runtime import scan
 
-HAS_LLVM = importlib.util.find_spec("llvmlite") is not None
-LLVM = pytest.param("llvm", marks=pytest.mark.skipif(not HAS_LLVM, reason="needs llvmlite"))
 T, B, d = 150, 2, 3
 
 
@@ -139,7 +136,7 @@ def test_cells_agree_with_the_engine(name, reverse, scans_all):
     assert_compiled_agrees(cell, *arguments(states), [A, W, ROW], executor="numpy", reverse=reverse)
 
 
-@pytest.mark.parametrize("executor", ["numpy", LLVM])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("name", ["inside", "reset", "last alone"])
 def test_cells_as_machine_code(name, executor, scans_all):
     cell, states, _ = ALL[name]
@@ -164,7 +161,7 @@ def test_one_plan_for_all_lengths():
     assert "all lengths" in str(compiled.plans[1]) and "linear recurrence, a scan" in str(compiled.plans[1])
 
 
-@pytest.mark.parametrize("executor", ["numpy", LLVM])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_lengths_layers_and_directions(executor, scans_all):
     """Two layers of averages over padded sequences, in both directions."""
     lengths = np.array([T, 70])
@@ -262,7 +259,7 @@ def test_what_grows_is_left_to_the_loop():
     assert np.array_equal(compiled(np.ones((200, 1)), np.ones(1)), np.ones((200, 1)))
 
 
-@pytest.mark.parametrize("executor", ["numpy", LLVM])
+@pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_reset_also_forgets_what_is_not_finite(bad, executor, scans_all):
     def cell(x, h):

@@ -68,8 +68,6 @@ def without_comments(source):
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_whatever_the_names_the_code_is_the_same(executor):
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
     plain, value, gradient = codes(executor, "W")
     expected = [sorted(without_comments(function.source)) for function in (plain.forward, plain.backward)]
     for name in NAMES:
@@ -85,8 +83,6 @@ def test_whatever_the_names_the_code_is_the_same(executor):
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_the_code_says_what_is_called_how_in_a_comment(executor):
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
     for name in ("lstm.W_hh", "W'", "a\nb"):
         code, *_ = codes(executor, name)
         assert re.search(rf"\A.*  # captured_\d+ is {re.escape(ascii(name))}[,\n]", code.forward.source)

@@ -81,8 +81,6 @@ def test_sums_are_put_in_an_order_in_which_more_can_leave():
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("make", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
 def test_no_buffer_is_larger_than_what_all_steps_save(make, executor):
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
     cell = make(n, d, dtype=np.float64)
     compiled = tr.compile(cell, executor=executor)
     xs = tr.tensor(XS, requires_grad=True)

@@ -109,7 +109,6 @@ def test_a_concatenation_in_another_is_written_there_at_once():
     ids=["two lags", "twice", "nested"],
 )
 def test_both_executors_write_what_was_decided(cell, state, reverse, executor):
-    pytest.importorskip("llvmlite") if executor == "llvm" else None
     assert_compiled_agrees(cell, XS, state, [W], executor=executor, reverse=reverse)
 
 

@@ -72,8 +72,6 @@ def test_what_is_assigned_to_stays() -> None:
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_a_workspace_keeps_nothing_that_it_was_given(executor: str) -> None:
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
     cell = tr.compile(tr.nn.LSTMCell(3, 4), executor=executor)
     x = tr.tensor(np.ones((5, 2, 3), np.float32), requires_grad=True)
     ys, state = tr.unroll(cell, x)

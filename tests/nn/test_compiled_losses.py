@@ -83,8 +83,6 @@ def test_bytes_in_a_vocabulary_that_bytes_cannot_count() -> None:
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_a_language_model_with_its_loss(executor: str) -> None:
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
     rng = np.random.default_rng(0)
     parts = nn.Embedding(k, 6, seed=rng, dtype=np.float64), nn.LSTM(6, 9, seed=rng, dtype=np.float64)
     model = nn.Sequential(*parts, nn.Linear(9, k, seed=rng, dtype=np.float64))

@@ -275,8 +275,6 @@ def test_checkpoints_change_no_value_and_no_gradient(make: Any, k: int, lengths:
 @pytest.mark.parametrize(("executor", "ks"), [("numpy", [1]), ("numpy", [4]), ("numpy", [9]), ("llvm", [4, 1, 9])])
 def test_checkpoints_of_compiled_cells_change_nothing_either(make: Any, executor: str, ks: list[int]) -> None:
     """Whichever length of a piece is traced; machine code, which takes a second to make, serves all of them."""
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
     layer, xs = make(), batch_of()
     expected = [(lengths, results(layer, xs, lengths)) for lengths in (None, LENGTHS)]
     layer.layers = [compiled(cells, executor) for cells in layer.layers]
@@ -299,8 +297,6 @@ def test_checkpoints_with_noise_in_the_cell(executor: str | None) -> None:
 
 @pytest.mark.parametrize("executor", [None, "numpy", "llvm"])
 def test_checkpoints_keep_memory_at_the_root_of_the_steps(executor: str | None) -> None:
-    if executor == "llvm":
-        pytest.importorskip("llvmlite")
 
     def peak(steps: int, k: int | None) -> int:
         layer = nn.LSTM(4, 32, checkpoint_every=k, executor=executor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,7 @@ WITHOUT_TWIN = {
     "LSTM norm": (nn.LSTM, {"norm": nn.LayerNorm}),
     "GRU reset before": (nn.GRU, {"reset": "before"}),
 }
-LLVM = pytest.param("llvm", marks=pytest.mark.skipif(not find_spec("llvmlite"), reason="needs llvmlite"))
-EXECUTORS = [None, "numpy", LLVM, "auto"]
+EXECUTORS = [None, "numpy", "llvm", "auto"]
 SHAPES = [
     {"bias": bias, "num_layers": layers, "bidirectional": both, "batch_first": first}
     for bias, layers, both, first in itertools.product([True, False], [1, 2], [False, True], [False, True])

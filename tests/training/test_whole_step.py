@@ -111,8 +111,6 @@ def test_batches_of_whole_sequences(kind: type[Last], lengths: tuple[int, ...], 
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm", "numba"])  # the third is the second by its earlier name
 def test_resumed_bit_for_bit(executor: str, tmp_path: Path) -> None:
-    if executor != "numpy":
-        pytest.importorskip("llvmlite")
     options = {"executor": executor, "whole_step": True}
     whole, losses = trained(12, **options)
     trained(5, checkpoints=tmp_path, **options)
