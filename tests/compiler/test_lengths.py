@@ -1,6 +1,8 @@
 """One plan for arguments of all lengths: the same numbers as without, at whatever length, and no new plan for it."""
 
 import re
+from itertools import combinations_with_replacement
+from math import prod
 
 import hypothesis.strategies as st
 import numpy as np
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.compiler import sized_plan
+from tinygrad_rnn.compiler.sizes.axes import Axes
 
 from .agreement import assert_equal, everything
 
@@ -306,3 +309,18 @@ def test_machine_code_serves_all_lengths(name):
         assert_agrees(function, compiled, batch(steps, rows), (U, W, V, b), 1e-11)
     assert len(compiled.plans) <= 2, [plan.why_fixed for plan in compiled.plans]
     assert not any("by NumPy" in str(plan) for plan in compiled.plans)
+
+
+@pytest.mark.parametrize("taken", [{1, 2, 3}, {4, 6, 9, 32}, set(range(1, 40))])
+def test_examples_make_no_two_arrays_alike_by_chance(taken):
+    """Sizes of arrays are equal only where they are for all lengths; and no example is another one."""
+    axes = Axes([(7, 2, 3, 7), (9, 5, 3, 9)])
+    for attempt in range(3):
+        examples = axes.examples(taken, attempt)
+        assert all(len(set(numbers)) == 3 for numbers in examples.values())
+        for lengths in zip(*examples.values()):
+            sizes = {}
+            for some in combinations_with_replacement(lengths, 2), combinations_with_replacement(lengths, 1), [()]:
+                for free in some:
+                    for fixed in combinations_with_replacement(sorted({*taken, 3}), 2):
+                        assert sizes.setdefault(prod(free) * prod(fixed), free) == free

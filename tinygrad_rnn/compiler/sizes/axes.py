@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from math import gcd
 
 SPREAD = (0, 17, 38)  # even, odd and far apart, so that rounding (to eights, for example) shows
+NEAR = 2  # what is added to a length, as in T - 1, makes it no other one
 
 
 class Axes:
@@ -48,6 +50,8 @@ class Axes:
     def examples(self, taken: Iterable[int], attempt: int = 0) -> dict[str, tuple[int, ...]]:
         """Three lengths for each free one, none of which is equal to anything else in the program.
 
+        Products of lengths, the sizes of arrays, differ as well: each of these lengths has a prime factor of its own.
+
         Args:
             taken: the fixed lengths in the program.
             attempt: the number of smaller examples that were tried before.
@@ -55,14 +59,22 @@ class Axes:
         seen = {*taken, *(n for n, i in zip(self._form, self._groups) if i is None)}
         found: dict[str, tuple[int, ...]] = {}
         for name, largest in zip(self.names, self._largest):
-            numbers = tuple(_unlike(seen, max(largest, 5) * 2**attempt + more) for more in SPREAD)
-            seen |= {near for n in numbers for near in (n - 1, n, n + 1)}
-            found[name] = numbers
+            for more in SPREAD:
+                n = _unlike(seen, max(largest, 5) * 2**attempt + more)
+                found[name] = (*found.get(name, ()), n)
+                seen.add(n)
         return found
 
 
-def _unlike(seen: Container[int], n: int) -> int:
-    """The next number that is neither one of these nor beside one."""
-    while any(near in seen for near in (n - 1, n, n + 1)):
+def _unlike(seen: set[int], n: int) -> int:
+    """The next number that is none of these, nor near one, and has a prime factor that none of them has."""
+    while not (seen.isdisjoint(range(n - NEAR, n + NEAR + 1)) and _has_its_own_factor(n, seen)):
         n += 1
     return n
+
+
+def _has_its_own_factor(n: int, others: Iterable[int]) -> bool:
+    for other in others:
+        while other and (shared := gcd(n, other)) > 1:
+            n //= shared
+    return n > 1
