@@ -186,3 +186,27 @@ def test_lines_of_layers():
     assert report["second"].verdict == "agrees"
     vague = compare(np.sum(zs), {"dL/dh[3]": np.zeros(3)}, parameters, referee="never")
     assert "say which layer" in vague.lines[0].problem
+
+
+def test_a_state_that_the_code_computes_twice_is_one_state():
+    """The output and the state are written out each for itself: ∂L/∂h_t goes through both, as in the derivation."""
+    rng = np.random.default_rng(0)
+    xs, values = rng.normal(size=(4, 2)), {"U": rng.normal(size=(2, 3)), "W": rng.normal(size=(3, 3))}
+
+    def loss(p):
+        def cell(x, h):
+            return np.tanh(x @ p["U"] + h @ p["W"]), np.tanh(x @ p["U"] + h @ p["W"])
+
+        return np.sum(tr.unroll(cell, xs, np.zeros(3))[0] ** 2)
+
+    h = [np.zeros(3)]
+    for x in xs:
+        h.append(np.tanh(x @ values["U"] + h[-1] @ values["W"]))
+    given, dh = tr.grad(loss)(values), np.zeros(3)
+    for t in (4, 3, 2, 1):
+        dh = dh + 2 * h[t]
+        given |= {f"dL/dy[{t}]": dh, f"delta[{t}]": dh * (1 - h[t] ** 2)}
+        given |= {f"dL/dh[{t}]": dh} if t < 4 else {}
+        dh = values["W"] @ given[f"delta[{t}]"]
+    report = tr.compare(loss, given, values)
+    assert report.agrees and [line.verdict for line in report.lines] == ["agrees"] * 11

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.comparison import compare
+from tinygrad_rnn.comparison import compare, referee
 
 RNG = np.random.default_rng(0)
 XS = RNG.normal(size=(6, 2))
@@ -45,6 +45,18 @@ def test_who_differentiates_through_a_stopped_gradient_agrees_with_differences(f
     assert all(said.startswith(WRONG) and "stop_gradient" in said for said in sentences(report))
 
 
+def test_a_stopped_view_of_recorded_states_is_found():
+    def loss(p, stop):
+        hs, _ = tr.unroll(lambda x, h: np.tanh(x @ p["U"] + h @ p["W"]), XS, np.zeros(3))
+        return np.sum((hs[:-1] - stop(hs[1:])) ** 2) + np.sum(hs[::-1] * stop(hs[:, ::-1]))
+
+    given = tr.grad(lambda p: loss(p, lambda a: a))(VALUES)
+    report = compare(loss(leaves(), tr.stop_gradient), given)
+    assert all(said.startswith(WRONG) and "stop_gradient" in said for said in sentences(report))
+    (said,) = [one.sentence for one in report.diagnoses]
+    assert "through what the loss stops" in said
+
+
 @pytest.mark.parametrize("form", ["function", "recorded"])
 def test_who_is_wrong_besides_is_said_to_be(form):
     given = {name: -g for name, g in tr.grad(cut_loss)(VALUES).items()}
@@ -52,9 +64,14 @@ def test_who_is_wrong_besides_is_said_to_be(form):
     assert all(said.startswith(RIGHT) and "holding constant" in said for said in sentences(report))
 
 
-def test_a_large_loss_has_large_rounding_errors_and_its_gradients_are_judged_all_the_same():
+@pytest.mark.parametrize("most_seconds", [0.2, 0.0])  # element by element, or along a direction
+@pytest.mark.parametrize("offset", [1e6, 1e9, 1e12])
+def test_a_large_loss_has_large_rounding_errors_and_its_gradients_are_judged_all_the_same(
+    offset, most_seconds, monkeypatch
+):
+    monkeypatch.setattr(referee, "MOST_SECONDS", most_seconds)
     x = RNG.normal(size=3)
-    loss = lambda p: 1e6 + np.sum(np.tanh(x @ p["W"]))  # noqa: E731
+    loss = lambda p: offset + 2 * np.sum(np.tanh(x @ p["W"]))  # noqa: E731
     right = tr.grad(loss)({"W": VALUES["W"]})["W"]
     assert sentences(compare(loss, {"W": 1.1 * right}, {"W": VALUES["W"]})) == [RIGHT]
     (said,) = sentences(compare(loss, {"W": right}, {"W": VALUES["W"]}, referee="always"))

@@ -71,6 +71,7 @@ class Context(threading.local):
     scope: Scope = NOWHERE
     anomaly: Any = None  # set by detect_anomaly: receives each new node, and observes each backward walk
     collector: Any = None  # set by code that collects named values: called with each label and value
+    stops: bool = True  # whether a detached value is cut off from the graph
     trace: Any = None  # set by the compiler while it traces: takes every operation, and runs none
 
 
@@ -98,6 +99,17 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         context.recording = before
+
+
+@contextmanager
+def nothing_stopped() -> Iterator[None]:
+    """A context in which ``detach`` and ``stop_gradient`` cut nothing: gradients flow through them."""
+    before = context.stops
+    context.stops = False
+    try:
+        yield
+    finally:
+        context.stops = before
 
 
 @contextmanager

@@ -169,7 +169,7 @@ class Tensor(InPlaceOperators, ArrayNode):
         """The same value outside the graph: no gradient flows through it."""
         if traces and context.trace is not None:
             return context.trace.detached(self)
-        return constant(self._data, self.name)
+        return constant(self._data, self.name) if context.stops else self
 
     def __reduce__(self) -> Any:
         """Copy a leaf for ``copy.copy``, ``copy.deepcopy`` and other processes."""

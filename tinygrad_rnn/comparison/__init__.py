@@ -4,8 +4,8 @@
     print(report)
 
 To read it, go by ``side_by_side`` (``compare`` itself), ``recording`` and ``claims`` (its two sides), ``referee``,
-``lines``, ``breakdown``; then ``altered`` (a backward walk with one place changed), ``case``, the catalogue of
-``mistakes``, and ``diagnosis``.
+``lines``, ``breakdown``; then ``arrays`` (what is visible in a gradient itself), ``search`` (for edits of the
+derivation's lines) and ``diagnosis``.
 """
 
 from typing import TYPE_CHECKING

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,75 +15,58 @@ from .measures import Tolerance
 from .report import Diagnosis, Row
 from .sizes import Sizes
 
+MOST_ROWS = 64
 Change = tuple[str, np.ndarray]  # a phrase, and the right array with the mistake applied
 
 
-class ArrayMistake(Protocol):
-    """A kind of mistake that acts on any single array."""
+class Given(NamedTuple):
+    """An array that is to be explained.
 
+    Attributes:
+        sizes: the sizes of the network.
+        name: the name of the parameter or the line.
+        right: the right array.
+        array: the given one.
+    """
+
+    sizes: Sizes
     name: str
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The arrays that result from the right array by the mistake.
-
-        Args:
-            sizes: the sizes of the network.
-            name: the name of the parameter or the line.
-            right: the right array.
-            given: the array that is to be explained.
-        """
-        ...
+    right: np.ndarray
+    array: np.ndarray
 
 
-class Sign:
-    """The opposite sign."""
-
-    name = "sign"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """Minus the right one."""
-        yield "minus the right one", -right
+def sign(given: Given) -> Iterator[Change]:
+    """The other sign."""
+    yield "minus the right one", -given.right
 
 
-class Transposed:
-    """A matrix turned round."""
-
-    name = "transposed"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The transpose, if the matrix is square; else the shape itself is wrong."""
-        if right.ndim == 2 and right.shape[0] == right.shape[1]:
-            yield "the transpose of the right one", right.T
+def transposed(given: Given) -> Iterator[Change]:
+    """The transpose, if the matrix is square; else the shape itself is wrong."""
+    right = given.right
+    if right.ndim == 2 and right.shape[0] == right.shape[1]:
+        yield "the transpose of the right one", right.T
 
 
-class LeftOut:
-    """No gradient at all."""
-
-    name = "left out"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """Zeros."""
-        what = "the row of the bias was missed" if right.ndim == 1 else "its term was left out"
-        yield f"zero: {what}", np.zeros_like(right)
+def left_out(given: Given) -> Iterator[Change]:
+    """Zeros."""
+    right = given.right
+    what = "the row of the bias was missed" if right.ndim == 1 else "its term was left out"
+    yield f"zero: {what}", np.zeros_like(right)
 
 
-class Factor:
-    """An additional or missing factor: 2, the number of steps or of instances; a mean in place of a sum."""
-
-    name = "factor"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The right array times each factor with a name; or, if none of them fits, times the fitting number."""
-        factors = {"2": 2.0, "1/2": 0.5, **_by_size(sizes)}
-        for what, factor in factors.items():
-            yield f"the right one times {what}", factor * right
-        if right.size > 1:
-            where = np.unravel_index(np.argmax(np.abs(right)), right.shape)
-            factor = float(given[where] / right[where]) if right[where] else 0.0
-            known = any(np.isclose(factor, other, rtol=1e-9) for other in (*factors.values(), 1.0, -1.0, 0.0))
-            if not known and np.count_nonzero(right) > 1:
-                why = " (the update, with its sign, instead of the gradient?)" if factor < 0 else " (a learning rate?)"
-                yield f"the right one times a constant, {factor:.6g}{why}", factor * right
+def another_factor(given: Given) -> Iterator[Change]:
+    """A factor: 2, or the number of steps or of instances (a mean for a sum); else the number that fits."""
+    right = given.right
+    factors = {"2": 2.0, "1/2": 0.5, **_by_size(given.sizes)}
+    for what, factor in factors.items():
+        yield f"the right one times {what}", factor * right
+    if right.size > 1:
+        where = np.unravel_index(np.argmax(np.abs(right)), right.shape)
+        factor = float(given.array[where] / right[where]) if right[where] else 0.0
+        known = any(np.isclose(factor, other, rtol=1e-9) for other in (*factors.values(), 1.0, -1.0, 0.0))
+        if not known and np.count_nonzero(right) > 1:
+            why = " (the update, with its sign, instead of the gradient?)" if factor < 0 else " (a learning rate?)"
+            yield f"the right one times a constant, {factor:.6g}{why}", factor * right
 
 
 SUMMED_OVER = {"T": "steps", "B": "instances", "m": "loss terms"}
@@ -108,91 +91,100 @@ def _by_size(sizes: Sizes) -> dict[str, float]:
     return found
 
 
-class PermutedGates:
-    """The gates in another order than in the parameter."""
-
-    name = "gates permuted"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """Every other order."""
-        columns = sizes.gates.get(name, {})
-        if not columns:
-            for said, taken in in_blocks(right):
-                yield f"the right one {said}", taken
-            for count in BLOCKS:
-                if right.ndim and right.shape[-1] % count == 0:
-                    mixed = np.stack(np.split(right, count, axis=-1), axis=-1).reshape(right.shape)
-                    yield f"the right one with its {count} gates interleaved, unit by unit", mixed
-        places = [np.flatnonzero(mask) for mask in columns.values()]
-        if len({len(place) for place in places}) != 1 or sum(map(len, places)) != right.shape[-1]:
-            return
-        own = list(columns)
-        for order in itertools.permutations(range(len(own))):
-            if order != tuple(range(len(own))):
-                taken = np.concatenate([right[..., places[i]] for i in order], axis=-1)
-                mixed = np.empty_like(right)
-                mixed[..., np.concatenate(places)] = taken
-                yield f"the right one with its gates in the order {', '.join(own[i] for i in order)}", mixed
+def permuted_gates(given: Given) -> Iterator[Change]:
+    """The gates in every other order than in the parameter."""
+    right = given.right
+    columns = given.sizes.gates.get(given.name, {})
+    if not columns:
+        for said, taken in in_blocks(right):
+            yield f"the right one {said}", taken
+        for count in BLOCKS:
+            if right.ndim and right.shape[-1] % count == 0:
+                mixed = np.stack(np.split(right, count, axis=-1), axis=-1).reshape(right.shape)
+                yield f"the right one with its {count} gates interleaved, unit by unit", mixed
+    places = [np.flatnonzero(mask) for mask in columns.values()]
+    if len({len(place) for place in places}) != 1 or sum(map(len, places)) != right.shape[-1]:
+        return
+    own = list(columns)
+    for order in itertools.permutations(range(len(own))):
+        if order != tuple(range(len(own))):
+            taken = np.concatenate([right[..., places[i]] for i in order], axis=-1)
+            mixed = np.empty_like(right)
+            mixed[..., np.concatenate(places)] = taken
+            yield f"the right one with its gates in the order {', '.join(own[i] for i in order)}", mixed
 
 
-class Exchanged:
+def exchanged(given: Given) -> Iterator[Change]:
     """The gradient of another parameter of the same shape, or its transpose."""
-
-    name = "exchanged"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The array of every other parameter of the same shape."""
-        for other, gradient in sizes.right.items():
-            if other != name and gradient.shape == right.shape and gradient.any():
-                yield f"the right gradient of {other}: the two were exchanged, or one was taken for the other", gradient
-            elif other != name and gradient.ndim == 2 and gradient.T.shape == right.shape and gradient.any():
-                yield f"the right gradient of {other}, transposed", gradient.T
+    right = given.right
+    for other, gradient in given.sizes.right.items():
+        if other != given.name and gradient.shape == right.shape and gradient.any():
+            yield f"the right gradient of {other}: the two were exchanged, or one was taken for the other", gradient
+        elif other != given.name and gradient.ndim == 2 and gradient.T.shape == right.shape and gradient.any():
+            yield f"the right gradient of {other}, transposed", gradient.T
 
 
-class Penalty:
-    """A multiple of the parameter itself, added or missing: the gradient of a penalty."""
-
-    name = "penalty"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The right array plus the multiple that fits, if one does."""
-        value = np.asarray(sizes.recording.values()[name], np.float64)
-        square = float(np.vdot(value, value))
-        if right.size > 1 and square > 0:
-            multiple = float(np.vdot(value, given - right)) / square
-            if multiple:
-                sign = "plus" if multiple > 0 else "minus"
-                yield (
-                    f"the right one {sign} {abs(multiple):.6g} {name}: a penalty too many or too few",
-                    right + multiple * value,
-                )
-
-
-class ScaledRows:
-    """Each row, multiplied by a number of its own."""
-
-    name = "rows scaled"
-
-    def changes(self, sizes: Sizes, name: str, right: np.ndarray, given: np.ndarray) -> Iterator[Change]:
-        """The right array with the factors that fit, if they are ratios of small numbers."""
-        if right.ndim != 2 or right.shape[1] < 2 or given.shape != right.shape:
-            return
-        lengths = np.sum(right * right, axis=1)
-        factors = np.divide(np.sum(right * given, axis=1), lengths, out=np.ones_like(lengths), where=lengths > 0)
-        if (
-            np.allclose(1 / factors[factors != 0], np.round(1 / factors[factors != 0]), atol=1e-6)
-            and len(set(np.round(factors, 9))) > 1
-        ):
-            said = ", ".join(f"{factor:.4g}" for factor in factors[:6])
+def penalty(given: Given) -> Iterator[Change]:
+    """The multiple of the parameter itself that fits, added: the gradient of a penalty."""
+    right = given.right
+    value = np.asarray(given.sizes.recording.values()[given.name], np.float64)
+    square = float(np.vdot(value, value))
+    if right.size > 1 and square > 0:
+        multiple = float(np.vdot(value, given.array - right)) / square
+        if multiple:
+            sign = "plus" if multiple > 0 else "minus"
             yield (
-                f"the right one with its rows times {said}: divided by how often each comes, or some left out",
-                right * factors[:, None],
+                f"the right one {sign} {abs(multiple):.6g} {given.name}: a penalty too many or too few",
+                right + multiple * value,
             )
 
 
-CHANGES_OF_AN_ARRAY: tuple[ArrayMistake, ...] = (
-    Sign(), Transposed(), LeftOut(), PermutedGates(), Exchanged(), Penalty(), ScaledRows(), Factor(),
-)  # fmt: skip
+def scaled_rows(given: Given) -> Iterator[Change]:
+    """Each row times a number of its own, if the numbers that fit are ratios of small ones."""
+    right = given.right
+    if right.ndim != 2 or right.shape[1] < 2 or given.array.shape != right.shape:
+        return
+    lengths = np.sum(right * right, axis=1)
+    factors = np.divide(np.sum(right * given.array, axis=1), lengths, out=np.ones_like(lengths), where=lengths > 0)
+    if (
+        np.allclose(1 / factors[factors != 0], np.round(1 / factors[factors != 0]), atol=1e-6)
+        and len(set(np.round(factors, 9))) > 1
+    ):
+        said = ", ".join(f"{factor:.4g}" for factor in factors[:6])
+        yield (
+            f"the right one with its rows times {said}: divided by how often each comes, or some left out",
+            right * factors[:, None],
+        )
+
+
+def clipped(given: Given) -> Iterator[Change]:
+    """Each number clipped at the largest given one, if that cuts several, or is a round number."""
+    right = given.right
+    bound = float(np.max(np.abs(given.array), initial=0.0))
+    cut = np.count_nonzero(np.abs(right) >= bound)
+    if (cut > 1 or float(f"{bound:.1g}") == bound) and cut < right.size:
+        yield f"the right one, clipped: no number is larger than {bound:.6g}", np.clip(right, -bound, bound)
+
+
+def reordered(given: Given) -> Iterator[Change]:
+    """The rows or columns in the order that fits."""
+    right = given.right
+    for axis in range(right.ndim):
+        a, b = (np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for x in (right, given.array))
+        if 1 < len(a) <= MOST_ROWS and a.shape[1]:
+            order = np.argmin(np.max(np.abs(b[:, None] - a), axis=2), axis=1)
+            what = ("rows", "columns")[axis] if right.ndim == 2 else f"parts along axis {axis}"
+            said = ", ".join(map(str, order + 1))
+            if np.array_equal(np.sort(order), np.arange(len(a))):
+                yield f"the right one with its {what} in the order {said}", np.take(right, order, axis=axis)
+
+
+FACTOR = "factor"
+CHANGES_OF_AN_ARRAY: dict[str, Callable[[Given], Iterator[Change]]] = {
+    "sign": sign, "transposed": transposed, "left out": left_out, "gates permuted": permuted_gates,
+    "exchanged": exchanged, "penalty": penalty, "rows scaled": scaled_rows, "clipped": clipped,
+    "reordered": reordered, FACTOR: another_factor,
+}  # fmt: skip
 
 
 def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:
@@ -201,26 +193,25 @@ def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolera
     found: dict[tuple[str, str], list[str]] = {}
     for row in wrong:
         assert row.manual is not None
-        for mistake in CHANGES_OF_AN_ARRAY:
-            for phrase, changed in mistake.changes(sizes, row.name, sizes.right[row.name], row.manual):
+        for mistake, changes in CHANGES_OF_AN_ARRAY.items():
+            for phrase, changed in changes(Given(sizes, row.name, sizes.right[row.name], row.manual)):
                 if tolerance.equal(changed, row.manual):
-                    found.setdefault((mistake.name, phrase), []).append(row.name)
-                    if mistake.name != Factor.name:  # a factor may be that of several sizes; else the first will do
+                    found.setdefault((mistake, phrase), []).append(row.name)
+                    if mistake != FACTOR:  # a factor may be that of several sizes; else the first will do
                         break
-    for (mistake_name, phrase), names in found.items():
+    for (mistake, phrase), names in found.items():
         several = "your gradients equal" if len(names) > 1 else "your gradient equals"
         phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
         sentence = f"{', '.join(names)}: {several} {phrase}."
-        yield Diagnosis(mistake_name, tuple(names), sentence, len(names) == len(wrong))
+        yield Diagnosis(mistake, tuple(names), sentence, len(names) == len(wrong))
 
 
 def in_one_sentence(diagnoses: Sequence[Diagnosis]) -> list[Diagnosis]:
     """The diagnoses with equal factors joined into one: 1/2, which is both 1/B and 1/k."""
     found: dict[tuple[str, ...], list[Diagnosis]] = {}
     for one in diagnoses:
-        found.setdefault((one.mistake, *one.parameters) if one.mistake == Factor.name else (one.sentence,), []).append(
-            one
-        )
+        key = (FACTOR, *one.parameters) if one.mistake == FACTOR else (one.sentence,)
+        found.setdefault(key, []).append(one)
     joined = []
     for alike in found.values():
         head, _, first = alike[0].sentence.rstrip(".").partition(" times ")

@@ -11,11 +11,12 @@ from ..autodiff.tables import Table, number
 from ..recorded.contributions import contributions_by_step
 from ..recorded.gates import gate_columns
 from ..recorded.landmarks import Landmarks
-from ..recorded.recording import Recording, record
-from .claims import Claims, as_mapping, evaluated, matched, plain_array
+from ..recorded.recording import Recording
+from .claims import Claims, plain_array
 from .lines import read_line
 from .measures import Tolerance
 from .report import DIFFERS, Row
+from .shorter import shortened, wrong_in
 
 SHOWN = 10  # the most columns of a table; beyond, only the first that differ
 LENGTHS = 8  # how many lengths of a sequence to try
@@ -138,20 +139,11 @@ def _first(errors: Mapping[str, float], row: Row, tolerance: Tolerance, latest: 
 
 def _by_length(recording: Recording, manual: Any, tolerance: Tolerance) -> list[str]:
     """The shortest sequence for which the two sides differ, if both can be called on shorter ones."""
-    T = Landmarks([recording.loss]).steps
-    timed = [np.ndim(a) > 0 and len(a) == T for a in recording.data]
-    if recording.function is None or not callable(manual) or T < 2 or not any(timed):
-        return []
-    for length in range(1, min(T, LENGTHS + 1)):
-        data = tuple(a[:length] if cut else a for a, cut in zip(recording.data, timed))
-        try:
-            short = record(recording.function, recording.arguments(recording.values()), data)
-            given = evaluated(manual, short, short.values())
-            arrays = matched(as_mapping(getattr(given, "gradients", given), short), short, lambda *_: None)
-            gradients = short.gradients()
-            off = [name for name, g in gradients.items() if not tolerance.equal(g, plain_array(arrays[name]))]
-        except Exception:  # one of the two doesn't take a shorter sequence, so there is no result
+    for length in range(1, LENGTHS + 1):
+        short = shortened(recording, manual, tolerance, length)
+        if short is None:
             return []
+        off = wrong_in(short[2])
         if off:
             differ, agree = ("differ", "they agree") if len(off) > 1 else ("differs", "it agrees")
             agreed = f"; of {length - 1} {agree}" if length > 1 else ""

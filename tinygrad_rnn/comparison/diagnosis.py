@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation
+from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, has_kinks
 from ..recorded.recording import Recording
 from .arrays import changed_arrays, in_one_sentence, misshapen
@@ -23,7 +23,7 @@ from .other_networks import other_networks
 from .referee import seconds_of
 from .report import AGREES, DIFFERS, Diagnosis, Line, Row
 from .search import Search
-from .shorter import shortened
+from .shorter import shortened, wrong_in
 from .telling_apart import Judge
 from .together import Together
 from .wording import Words
@@ -74,7 +74,9 @@ def diagnose(
     limit = SECONDS if seconds is None else seconds
     cost = seconds_of(recording)
     if cost > DEAR:
-        short = shortened(recording, manual, wrong, tolerance) if wrong and wrong_line is None else None
+        short = shortened(recording, manual, tolerance) if wrong and wrong_line is None else None
+        if short is not None and wrong_in(short[2]) != wrong_in(rows):
+            short = None  # it shows less of the mistake
         if short is not None:
             recording, claims, rows = short
             wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
@@ -83,10 +85,13 @@ def diagnose(
         if seconds is None and (short is None or cost > LONG):
             limit = SECONDS_OF_A_LARGE_ONE
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
-        case = _Case(recording, manual, rows, wrong, tolerance, time.perf_counter() + SEARCHED * limit)
-        explained, notes = case.explained()
+        case = _Case(recording, manual, rows, wrong, tolerance, Budget(SEARCHED * limit))
+        try:
+            explained, notes = case.explained()
+        except Exception as error:  # the comparison stands without its explanation
+            explained, notes = [], [f"The search for the mistake failed ({type(error).__name__}: {error})."]
         if wrong_line is not None and case.derivation is not None:
-            explained += explain_line(recording, case.derivation, wrong_line, claims.lines, tolerance, case.deadline)
+            explained += explain_line(recording, case.derivation, wrong_line, claims.lines, tolerance, case.budget)
     return [*found, *explained], notes
 
 
@@ -104,10 +109,10 @@ class _Case:
         rows: Sequence[Row],
         wrong: Sequence[Row],
         tolerance: Tolerance,
-        deadline: float,
+        budget: Budget,
     ) -> None:
         self.recording, self.manual, self.rows, self.wrong = recording, manual, rows, wrong
-        self.tolerance, self.deadline = tolerance, deadline
+        self.tolerance, self.budget = tolerance, budget
 
     @cached_property
     def _derived(self) -> tuple[Derivation | None, str]:
@@ -130,7 +135,8 @@ class _Case:
         alone = [one for one in by_itself if one.complete]
         if self.derivation is None:
             return alone or by_itself, [*notes, self._derived[1]]
-        found, said = self._searched(self.derivation, usual_alone=bool(alone))
+        only_zeros = not any(np.any(row.manual) for row in self.wrong)  # many an unusual edit leads to zeros
+        found, said = self._searched(self.derivation, usual_alone=bool(alone) or only_zeros)
         if not alone and not any(one.complete for one in found):
             found, said = self._searched_beside_a_convention(self.derivation) or (found, said)
         if any(one.complete for one in found):
@@ -140,7 +146,7 @@ class _Case:
     def _searched_beside_a_convention(self, derivation: Derivation) -> tuple[list[Diagnosis], list[str]] | None:
         """The explanations of a derivation with a mistake that also takes 0 for the derivative at a kink."""
         kinks = Bench(derivation).kinks() if has_kinks(derivation.lines) else []
-        if not kinks or time.perf_counter() > self.deadline:
+        if not kinks or self.budget.is_spent:
             return None
         found, said = self._searched(derivation.with_lines({kink.line: kink.expression for kink in kinks}), False)
         found = [replace(one, sentence=f"{one.sentence[:-1]}{BESIDE_A_CONVENTION}") for one in found if one.complete]
@@ -151,11 +157,11 @@ class _Case:
         names = derivation.names
         right = frozenset(names[row.name] for row in self.rows if row.verdict == AGREES)
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
-        search = Search(derivation, given, right, self.tolerance, self.deadline, usual_alone)
+        search = Search(derivation, given, right, self.tolerance, self.budget, usual_alone)
         judge = Judge(derivation, self.recording, self.manual, given.keys(), self.tolerance)
         found, notes = judge.first_that_stand(search.usual())
         if not found and not usual_alone:
-            others = self._of_other_networks()
+            others = self._of_other_networks(search.bench)
             if others:
                 return others[:1], []
             together = Together(search, judge.witness)
@@ -180,11 +186,11 @@ class _Case:
             )
         return list({one.sentence: one for one in diagnoses}.values()), notes
 
-    def _of_other_networks(self) -> list[Diagnosis]:
+    def _of_other_networks(self, bench: Bench) -> list[Diagnosis]:
         """The right gradients of another network, if the given gradients equal these."""
         names, said = [row.name for row in self.wrong], []
-        for candidate in other_networks(self.recording):
-            if time.perf_counter() > self.deadline:
+        for candidate in other_networks(self.recording, bench):
+            if self.budget.is_spent:
                 break
             found = {row.name: candidate.gradients.get(row.name, row.autograd) for row in self.rows}
             spared = [row for row in self.rows if row.verdict == AGREES]

@@ -27,6 +27,7 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.tensor import Tensor
+from ..derivation.equations.expressions import setting_key
 from ..derivation.equations.quantities import Quantity
 from ..derivation.writing.writer import TextWriter
 from ..recorded.contributions import contributions_by_step
@@ -143,6 +144,11 @@ def _line(name: str, expected: np.ndarray, given: np.ndarray, tolerance: Toleran
         return Line(name, NAN, problem=f"NaN on {whose}")
     absolute, relative = distance(expected, given)
     return Line(name, AGREES if tolerance.accepts(absolute, relative) else DIFFERS, absolute, relative)
+
+
+def _fingerprint(array: Any) -> Any:
+    array = np.asarray(array)
+    return array.shape, array.dtype.str, array.tobytes()
 
 
 class _Cotangents(Observer):
@@ -286,10 +292,28 @@ class Book:
         if not request.is_derivative:
             arrays = [np.asarray(node._data) for node in place.nodes]
         else:
-            found = self._cotangents_of(request.term) if found is None else found
-            arrays = [found.get(node, np.zeros_like(node._data)) for node in place.nodes]
+            known = self._cotangents_of(request.term) if found is None else found
+            arrays = [
+                sum((known[twin] for twin in self._twins.get(node, [node]) if twin in known), np.zeros_like(node._data))
+                for node in place.nodes
+            ]
         whole = np.concatenate(arrays, axis=-1) if len(arrays) > 1 else arrays[0]
         return whole if place.row is None else whole[place.row]
+
+    @cached_property
+    def _twins(self) -> dict[Node, list[Node]]:
+        """The nodes that compute the same as each node: code may write an expression twice, a derivation doesn't."""
+        alike: dict[Any, list[Node]] = {}
+        found: dict[Node, list[Node]] = {}
+        for node in sorted(self.landmarks.nodes, key=lambda node: node.serial):
+            read = (
+                id(found[given][0] if given in found else given) if isinstance(given, Node) else _fingerprint(array)
+                for given, array in zip(node.inputs, getattr(node, "_arrays", ()))
+            )
+            key = id(node) if node.is_leaf else (id(node.op), setting_key(dict(node._keywords)), *read)  # type: ignore[attr-defined]
+            found[node] = alike.setdefault(key, [])
+            found[node].append(node)
+        return found
 
     def _gradient(self, leaf: Tensor, step: int | None, term: int | None) -> np.ndarray:
         nothing = np.zeros_like(leaf.data)

@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
-from ..autodiff.scope import enable_grad
+from ..autodiff.scope import enable_grad, nothing_stopped
 from ..autodiff.tensor import tensor
+from ..derivation.edits.editing import Bench
+from ..derivation.edits.windows import windows
 from ..recorded.landmarks import Landmarks, between
-from ..recorded.loss_terms import entering_cotangents, walk_from_step
-from ..recorded.recording import Recording
+from ..recorded.recording import Recording, record
 from ..recorded.replay import Change, replay, run_again
 from .sizes import Sizes
 
 MOST_INSTANCES = 32
 MOST_GATES = 4
-MOST_STEPS = 64
 
 Gradients = Mapping[str, np.ndarray]
 
@@ -42,13 +42,19 @@ class Candidate(NamedTuple):
     gradients: Gradients
 
 
-def other_networks(recording: Recording) -> Iterator[Candidate]:
-    """The other networks that a gradient may belong to, with their gradients."""
+def other_networks(recording: Recording, bench: Bench) -> Iterator[Candidate]:
+    """The other networks, and truncated sums, that a gradient may belong to, with their gradients.
+
+    Args:
+        recording: the loss.
+        bench: the right run of its derivation.
+    """
     network = Network(recording)
-    for kind in (_through_what_is_stopped, _truncated, _not_reset, _reset_on_the_other_side, _gates_in_another_order):
+    kinds = (_through_what_is_stopped, _not_reset, _reset_on_the_other_side, _gates_in_another_order)
+    for found in (_truncated(bench), *(kind(network) for kind in kinds)):
         try:
-            yield from kind(network)
-        except (ValueError, IndexError, KeyError, TypeError):  # shapes and names that this network doesn't have
+            yield from found
+        except (ValueError, LookupError, TypeError):  # shapes and names that this network doesn't have
             continue
 
 
@@ -93,61 +99,29 @@ class Network:
 
 def _through_what_is_stopped(network: Network) -> Iterator[Candidate]:
     """The gradient that flows through what the loss stops."""
-    stopped = network.plain.stopped
-    if stopped:
-        parameters: dict[Node, Any] = {leaf: leaf for leaf in network.plain.parameters.values()}
+    gradients, plain = {}, network.plain
+    if plain.function is not None:
+        with nothing_stopped():
+            gradients = record(plain.function, plain.arguments(plain.values()), plain.data).gradients()
+    elif plain.stopped:
+        parameters: dict[Node, Any] = {leaf: leaf for leaf in plain.parameters.values()}
         with enable_grad():
-            new = replay(network.plain.loss, parameters, stopped)
-        found = observe_backward(new[network.plain.loss], Observer())
-        gradients = {name: np.asarray(found[leaf]) for name, leaf in network.plain.parameters.items() if leaf in found}
+            new = replay(plain.loss, parameters, plain.stopped)
+        found = observe_backward(new[plain.loss], Observer())
+        gradients = {name: np.asarray(found[leaf]) for name, leaf in plain.parameters.items() if leaf in found}
+    if gradients:
         phrase = "the gradient through what the loss stops (stop_gradient, detach): it isn't cut there"
         yield Candidate("not stopped", phrase, gradients)
 
 
-# --- sums over paths -------------------------------------------------------------------------------------------------
-
-
-class _ByLag(Observer):
-    """The contributions to the parameters, by the number of steps between a loss and the contributing step."""
-
-    def __init__(self, network: Network, t: int) -> None:
-        self.network, self.t = network, t
-        self.found: dict[str, dict[int, Any]] = {}
-
-    def contribution(self, node: Any, argument: int, c: Any) -> None:
-        leaf = node.inputs[argument]
-        name = self.network.leaves.get(leaf)
-        if name is not None:
-            order = self.network.landmarks.order(node.scope.layer)
-            both = self.t in order and node.scope.step in order
-            lag = order.index(self.t) - order.index(node.scope.step) if both else 0
-            at = self.found.setdefault(name, {})
-            at[lag] = at.get(lag, 0) + np.asarray(leaf._own(c))
-
-
-def _truncated(network: Network) -> Iterator[Candidate]:
-    """Networks in which the gradient of each loss is truncated after some steps."""
-    T = network.landmarks.steps
-    if not 1 < T <= MOST_STEPS:
-        return
-    by_lag: dict[str, dict[int, Any]] = {}
-    for t, entries in entering_cotangents(network.recording.loss).items():
-        observer = _ByLag(network, t)
-        walk_from_step(entries, observer)
-        for name, lags in observer.found.items():
-            for lag, c in lags.items():
-                at = by_lag.setdefault(name, {})
-                at[lag] = at.get(lag, 0) + c
-    right = network.sizes.right
-    for length in range(1, T):
-        gradients = {}
-        for name, lags in by_lag.items():
-            if max(lags) >= length:
-                gradients[name] = np.asarray(right[name] - sum(c for lag, c in lags.items() if lag >= length))
+def _truncated(bench: Bench) -> Iterator[Candidate]:
+    """The sums over paths in which each loss looks back only some steps."""
+    own = {short: name for name, short in bench.derivation.names.items()}
+    for length, gradients in windows(bench):
         phrase = f"the sum truncated after {length} steps: every loss looks back that far only"
         if length == 1:
             phrase = "only the direct term: the path through earlier states was left out"
-        yield Candidate("truncated", phrase, gradients)
+        yield Candidate("truncated", phrase, {own[name]: gradient for name, gradient in gradients.items()})
 
 
 # --- reset gates -----------------------------------------------------------------------------------------------------

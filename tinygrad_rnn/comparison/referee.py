@@ -20,6 +20,7 @@ from .report import Row, Ruling
 
 RTOL, ATOL = 1e-6, 1e-8  # the precision of central differences in float64
 EPS = float(np.finfo(np.float64).eps)
+LONG_STEP, LONGEST = 6e-4, 1e4
 STEP, STEP_ALONG = 6e-6, 1e-4  # the best steps for differences of second and of fourth order, if no number is large
 MOST_ELEMENTS = 200
 MOST_SECONDS = 0.2  # for all elements together, as estimated
@@ -121,18 +122,27 @@ def by_elements(row: Row, limit: int, point: _Point) -> Ruling:
         moved[elements] = chosen
         return point.evaluate({**point.values, row.name: moved.reshape(row.shape)})
 
-    size = float(np.max(np.abs(row.autograd), initial=1e-8))
-    step = STEP * min(max(1.0, abs(point.loss) / size) ** (1 / 3), 100.0)  # a large loss has large rounding errors
+    step = STEP * _lengthened(point.loss, row.autograd, 3)
     numeric = central_differences(loss, [flat[elements]], step)[0]
-    allowed = 10 * EPS * abs(point.loss) / step
+    allowed, inexact = 10 * EPS * abs(point.loss) / step, step * step * 100
+    if step > LONG_STEP:  # how far it is from the limit is measured, by half the step, and allowed for
+        half = central_differences(loss, [flat[elements]], step / 2)[0]
+        numeric, inexact = (4 * half - numeric) / 3, 0.0
+        allowed = 4 * allowed + float(np.max(np.abs(numeric - half), initial=0.0)) / 2
 
     def near(gradient: np.ndarray) -> bool:
         """Return True for a value near a gradient, on the scale of the whole parameter."""
-        rtol = max(RTOL, 100 * float(np.finfo(gradient.dtype).eps), step * step * 100)
+        rtol = max(RTOL, 100 * float(np.finfo(gradient.dtype).eps), inexact)
         scale = float(np.max(np.abs(numeric), initial=0.0))
         return bool(np.all(np.abs(gradient.ravel()[elements] - numeric) <= ATOL + allowed + rtol * scale))
 
     return Ruling(elements, numeric, near(row.autograd), None if row.manual is None else near(row.manual))
+
+
+def _lengthened(loss: float, gradient: np.ndarray, order: int) -> float:
+    """The factor by which a step is longer than usual, since a large loss has large rounding errors."""
+    size = float(np.max(np.abs(gradient), initial=1e-8))
+    return float(min(max(1.0, abs(loss) / size) ** (1 / order), LONGEST))
 
 
 def _alone(row: Row, point: _Point) -> Ruling:
@@ -142,15 +152,16 @@ def _alone(row: Row, point: _Point) -> Ruling:
 def _jointly(point: _Point, rows: Sequence[Row]) -> list[Ruling]:
     """The rulings by one derivative along a direction in all these parameters: along the difference, and elsewhere."""
     along = {row.name: _direction(row, seed) for seed, row in enumerate(rows)}
+    step = STEP_ALONG * min(_lengthened(point.loss, row.autograd, 5) for row in rows)
     at = [
-        point.evaluate({**point.values, **{name: point.values[name] + m * STEP_ALONG * u for name, u in along.items()}})
+        point.evaluate({**point.values, **{name: point.values[name] + m * step * u for name, u in along.items()}})
         for m in (-2, -1, 1, 2)
     ]
-    slope = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * STEP_ALONG)
+    slope = (at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * step)
     claimed = {row.name: float(np.vdot(row.autograd, along[row.name])) for row in rows}
     size = sum(float(np.linalg.norm(row.autograd)) * float(np.linalg.norm(along[row.name])) for row in rows)
-    rtol = max(RTOL, *(100 * float(np.finfo(row.autograd.dtype).eps) for row in rows))
-    allowed = ATOL + 10 * EPS * max(map(abs, at)) / STEP_ALONG + rtol * size
+    rtol = max(RTOL, 100 * step**4, *(100 * float(np.finfo(row.autograd.dtype).eps) for row in rows))
+    allowed = ATOL + 10 * EPS * max(map(abs, at)) / step + rtol * size
     agrees = bool(abs(slope - sum(claimed.values())) <= allowed)
     rulings = []
     for row in rows:

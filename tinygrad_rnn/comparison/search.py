@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..derivation.derivation import Derivation
+from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, EditedRun
 from ..derivation.edits.edits import Edit, edits_of, edits_of_uses
-from ..derivation.edits.everywhere import everywhere, one_instance
+from ..derivation.edits.everywhere import alike, everywhere, one_instance
 from ..derivation.edits.hand import Hand
 from ..derivation.equations.lines import Line
 from .measures import Tolerance
 
+USES = -1  # in place of a rank: the edits of what a line reads
 Edits = tuple[Edit, ...]
 
 
@@ -43,7 +44,7 @@ class Search:
         wrong: the gradients to be explained, by the names of parameters in lines.
         right: the names of the gradients that have to stay unchanged.
         tolerance: the difference up to which two numbers are equal.
-        deadline: when to stop, by ``time.perf_counter``.
+        budget: how long to search.
         usual_alone: whether only the usual edits are tried, since there is another explanation.
         untried: the stages for which there was no time.
     """
@@ -52,7 +53,7 @@ class Search:
     wrong: Mapping[str, np.ndarray]
     right: frozenset[str]
     tolerance: Tolerance
-    deadline: float
+    budget: Budget
     usual_alone: bool = False
     bench: Bench = field(init=False)
     untried: list[str] = field(default_factory=list)
@@ -76,6 +77,7 @@ class Search:
         """The explanations by rare edits, and by edits where a line is read."""
         yield self.fitting(self._singles(2), "rare edits")
         yield self.fitting(self._uses(), "edits of what a line reads")
+        yield self.fitting(alike(self.derivation, self._edits_of_uses), "the same edit of what several lines read")
 
     def rarest(self) -> Iterator[list[Explanation]]:
         """The remaining explanations by one edit: at one step alone, or of the forward pass."""
@@ -111,7 +113,12 @@ class Search:
 
     def _uses(self) -> Iterator[Edits]:
         for line in self._lines():
-            yield from ((edit,) for edit in edits_of_uses(line, self.hand))
+            yield from ((edit,) for edit in self._edits_of_uses(line))
+
+    def _edits_of_uses(self, line: Line) -> list[Edit]:
+        if (line, USES) not in self._edits:
+            self._edits[line, USES] = list(edits_of_uses(line, self.hand))
+        return self._edits[line, USES]
 
     def _at_ends(self) -> Iterator[Edits]:
         for line in self._lines():
@@ -136,7 +143,7 @@ class Search:
 
     def is_late(self, what: str) -> bool:
         """Return True if the time is over, and record the stage that was skipped."""
-        late = time.perf_counter() > self.deadline
+        late = self.budget.is_spent
         if late and what not in self.untried:
             self.untried.append(what)
         return late

@@ -52,7 +52,8 @@ def compare(
         decimals: the number of decimals to which the manual numbers are rounded, for example in a book; they are equal
             to whatever rounds to them.
         referee: when to measure finite differences: "auto" if the two disagree, "always" or "never".
-        seconds: how long to search for the mistake at most, by default 10; the report says what was left out.
+        seconds: how long to search for the mistake at most, by default 10, in seconds of computing (a busy machine
+            doesn't shorten them); the report says what was left out.
 
     Returns:
         The report. ``print(report)`` shows it, ``report.agrees`` is the answer.

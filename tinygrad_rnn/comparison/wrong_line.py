@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..derivation.derivation import Derivation, derive
+from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench
 from ..derivation.edits.edits import Edit, edits_that_fit
 from ..derivation.edits.hand import Hand
 from ..derivation.equations.quantities import Quantity
 from ..recorded.recording import Recording
-from .arrays import CHANGES_OF_AN_ARRAY
+from .arrays import CHANGES_OF_AN_ARRAY, Given
 from .claims import plain_array
 from .lines import Book, Request
 from .measures import Tolerance
@@ -30,7 +31,7 @@ def explain_line(
     name: str,
     given: Mapping[str, Any],
     tolerance: Tolerance,
-    deadline: float,
+    budget: Budget,
 ) -> list[Diagnosis]:
     """The explanations of a wrong line: a change of the array, another line's numbers, or an edit.
 
@@ -40,7 +41,7 @@ def explain_line(
         name: the line, by its given name.
         given: the numbers of all given lines.
         tolerance: the difference up to which two arrays are equal.
-        deadline: when to stop searching.
+        budget: how long to search.
     """
     book = Book(recording)
     request = book.read(name)
@@ -49,10 +50,9 @@ def explain_line(
     if place.leaf is not None or right.shape != array.shape:
         return []  # gradients are examined elsewhere; a wrong shape tells nothing more
     found = [
-        Diagnosis(mistake.name, (name,), f"{name}: your line equals {phrase}.")
-        for mistake in CHANGES_OF_AN_ARRAY
-        if mistake.name in OF_LINES
-        for phrase, changed in mistake.changes(Sizes(recording), "", right, array)
+        Diagnosis(mistake, (name,), f"{name}: your line equals {phrase}.")
+        for mistake in OF_LINES
+        for phrase, changed in CHANGES_OF_AN_ARRAY[mistake](Given(Sizes(recording), "", right, array))
         if tolerance.equal(changed, array)
     ]
     found += [
@@ -66,14 +66,14 @@ def explain_line(
         quantity = _quantity_of(derivation, place.nodes, request.step)
         if quantity is not None:
             words = Words(derivation.lines)
-            for edit in _edits_that_give(derivation, quantity, request.step, array, tolerance, deadline):
+            for edit in _edits_that_give(derivation, quantity, request.step, array, tolerance, budget):
                 found.append(words.diagnosis([edit], [name], True))
                 if len(found) == MOST_SHOWN:
                     break
     return list({one.sentence: one for one in found}.values())
 
 
-OF_LINES = frozenset({"sign", "transposed", "left out", "factor"})
+OF_LINES = ("sign", "transposed", "left out", "factor")
 
 
 def _quantity_of(derivation: Derivation, nodes: Any, step: int | None) -> Quantity | None:
@@ -95,7 +95,7 @@ def _edits_that_give(
     step: int | None,
     given: np.ndarray,
     tolerance: Tolerance,
-    deadline: float,
+    budget: Budget,
 ) -> Iterator[Edit]:
     """The edits that lead to a line's numbers: edits of the line itself first, then of lines before it."""
     bench = Bench(derivation)
@@ -107,7 +107,7 @@ def _edits_that_give(
         return tolerance.equal(np.broadcast_to(bench.run([edit]).value(quantity, step), given.shape), given)
 
     lines = sorted(upstream, key=lambda line: line.quantity is not quantity)
-    return edits_that_fit(lines, Hand(derivation), gives, deadline)
+    return edits_that_fit(lines, Hand(derivation), gives, budget)
 
 
 def _mixed_up(book: Book, name: str, request: Request, wrong: np.ndarray, tolerance: Tolerance) -> Iterator[str]:

@@ -59,6 +59,7 @@ class Derivation:
         lines: its lines, in the order in which they are written down.
         parameters: the values of the parameters, by name.
         data: the other arrays in the lines, by name.
+        given: all arrays that the loss was given, by name.
         names: the name of each parameter in the lines.
         recording: the loss that was derived.
         begins_outside: whether a layer is derived alone, whose outputs get their derivatives from outside.
@@ -104,6 +105,7 @@ class Derivation:
             for equation in quantity.equations if isinstance(quantity.adjoint_of, str) else ():
                 equation.expression = simplified(all_at_once(equation.expression))
         self.data = rolling.data
+        self.given = rolling.sequences.given
         self.backward = [quantity for quantity in kept if quantity in set(backward)]
         self.forward = [quantity for quantity in kept if quantity not in set(backward)]
         Names(self.forward, self.backward, self.loss, [*shapes, *self.data])

@@ -116,16 +116,16 @@ class Recording:
     def stopped(self) -> dict[Node, Change]:
         """The changes that make detached values follow their sources when the recording is run again.
 
-        A detached Tensor shares its array with its source. So if the source is part of the recording, it is found by
-        its array.
+        A detached Tensor shares its array with its source, or is a view of it (``stop_gradient(hs[1:])``). So if the
+        source is part of the recording, it is found by its array.
         """
         made = {id(node._data): node for node in self.nodes}  # type: ignore[attr-defined]
         found: dict[Node, Change] = {}
         for node in self.nodes:
-            sources: dict[Node, Node] = {
-                given: made[id(given._data)]
+            sources: dict[Node, _Source] = {
+                given: source
                 for given in node.inputs
-                if isinstance(given, Tensor) and not given.requires_grad and id(given._data) in made
+                if isinstance(given, Tensor) and not given.requires_grad and (source := _source(given._data, made))
             }
             if sources:
                 found[node] = partial(_following, sources)
@@ -150,9 +150,29 @@ class Recording:
         return copy
 
 
-def _following(sources: Mapping[Node, Node], node: Any, known: Mapping[Node, Any]) -> Any:
+_Source = tuple[Node, "np.ndarray | None"]  # what a detached value was, and the places of its elements there
+
+
+def _source(array: np.ndarray, made: Mapping[int, Node]) -> _Source | None:
+    """The node whose array this is, or is a view of, with the places of its elements there; None if there is none."""
+    if id(array) in made:
+        return made[id(array)], None
+    whole = array.base
+    if not isinstance(whole, np.ndarray) or id(whole) not in made or not whole.flags.c_contiguous:
+        return None
+    places = np.arange(whole.size)
+    begin = (array.__array_interface__["data"][0] - whole.__array_interface__["data"][0]) // whole.itemsize
+    strides = [stride // whole.itemsize * places.itemsize for stride in array.strides]
+    return made[id(whole)], np.array(np.lib.stride_tricks.as_strided(places[begin:], array.shape, strides))
+
+
+def _following(sources: Mapping[Node, _Source], node: Any, known: Mapping[Node, Any]) -> Any:
     """The result of running a node again, on the new values of the sources from which its constants were detached."""
-    return run_again(node, {**known, **{given: known[source] for given, source in sources.items()}})
+    new = {
+        given: known[source] if places is None else np.reshape(known[source], (-1,))[places]
+        for given, (source, places) in sources.items()
+    }
+    return run_again(node, {**known, **new})
 
 
 def _terms(loss: Any) -> dict[int, Tensor]:

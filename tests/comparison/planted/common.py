@@ -16,7 +16,7 @@ import numpy as np
 
 import tinygrad_rnn as tr
 
-AND = " & "  # between the names of two slips that are made at once
+AND = " & "  # between the names of slips that are made at once
 
 
 class Slip:
@@ -59,16 +59,17 @@ class Network:
         self.by_hand(slip, self.parameters, *self.data)
         return list(slip.places)
 
-    def pairs(self, count: int) -> list[str]:
-        """Some pairs of slips that can be made at once and both show."""
-        every = list(itertools.combinations(self.slips(), 2))
+    def several(self, size: int, count: int) -> list[str]:
+        """Some groups of slips that can be made at once and all show."""
+        every = list(itertools.combinations(self.slips(), size))
         chosen = [every[i] for i in np.random.default_rng(len(every)).permutation(len(every))[: 3 * count]]
-        return [AND.join(pair) for pair in chosen if self._both_show(*pair)][:count]
+        return [AND.join(group) for group in chosen if self._all_show(group)][:count]
 
-    def _both_show(self, one: str, other: str) -> bool:
-        """Whether two slips together give something else than each of them."""
-        both, *alone = (self.manual(name)(self.parameters, *self.data) for name in (AND.join((one, other)), one, other))
-        return all(any(np.max(np.abs(both[name] - g[name])) > 1e-6 for name in both) for g in alone)
+    def _all_show(self, group: tuple[str, ...]) -> bool:
+        """Whether slips together give something else than they do without one of them."""
+        groups = [group, *itertools.combinations(group, len(group) - 1)]
+        whole, *others = (self.manual(AND.join(names))(self.parameters, *self.data) for names in groups)
+        return all(any(np.max(np.abs(whole[name] - g[name])) > 1e-6 for name in whole) for g in others)
 
     def compare(self, name: str | None = None, **options: Any) -> Any:
         """What ``compare`` reports of a slip."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,6 +10,7 @@ import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
 from tinygrad_rnn.comparison.measures import Tolerance
 from tinygrad_rnn.comparison.search import Search
+from tinygrad_rnn.derivation.edits.budget import Budget
 from tinygrad_rnn.derivation.edits.editing import Bench
 from tinygrad_rnn.derivation.edits.edits import edits_of
 from tinygrad_rnn.derivation.edits.hand import Hand
@@ -45,7 +45,7 @@ def found_again(network: Network, every: int = 1, ranks: Iterable[int] = (0,)) -
             if wrong:
                 tried += 1
                 search = Search(
-                    derivation, wrong, frozenset(bench.shapes) - set(wrong), tolerance, time.perf_counter() + 60
+                    derivation, wrong, frozenset(bench.shapes) - set(wrong), tolerance, Budget(60)
                 )
                 found += any(search.usual())
     return found, tried

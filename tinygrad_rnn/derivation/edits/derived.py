@@ -21,6 +21,7 @@ class Derived(Protocol):
         names: the name of each parameter in the lines.
         parameters: the values of the parameters, by their own names.
         data: the other arrays, by name.
+        given: all arrays that the loss was given, by name.
     """
 
     lines: list[Line]
@@ -30,3 +31,4 @@ class Derived(Protocol):
     names: dict[str, str]
     parameters: dict[str, np.ndarray]
     data: dict[str, Any]
+    given: dict[str, Any]

@@ -46,6 +46,9 @@ class Bench:
         derivation: the derivation.
         parameters: other values than the recorded ones, by their own names.
         data: other arrays than the recorded ones, by name.
+
+    Attributes:
+        visits: each line at each of its steps, in the order of computation, with its function.
     """
 
     def __init__(
@@ -55,19 +58,19 @@ class Bench:
         data: Mapping[str, Any] | None = None,
     ) -> None:
         self.derivation = derivation
-        self.data = derivation.data if data is None else data
+        self.data = {**derivation.given, **(derivation.data if data is None else data)}
         values = derivation.parameters if parameters is None else parameters
         self.parameters = {derivation.names[name]: value for name, value in values.items()}
         self.shapes = {derivation.names[name]: value.shape for name, value in values.items()}
         self.lines = derivation.lines
         self._functions = {line: compiled(line.expression) for line in self.lines}
         self._known = {q: set(q.steps) | ({None} if not q.steps else set()) for q in self._quantities()}
-        self._visits = self._in_order()
+        self.visits = self._in_order()
         self._reached: dict[frozenset[Quantity], _Plan] = {}
         self.right = Running(self.parameters, self.data)
         for quantity, known in self._known.items():
             self.right.values[quantity] = Values(quantity, known)
-        for line, t, function in self._visits:
+        for line, t, function in self.visits:
             self.right.values[line.quantity][t] = function(self.right, t)
 
     def _quantities(self) -> list[Quantity]:
@@ -148,7 +151,7 @@ class Bench:
     def _plan(self, starts: frozenset[Quantity]) -> _Plan:
         if starts not in self._reached:
             touched = self.downstream(starts)
-            visits = [visit for visit in self._visits if visit[0].quantity in touched and visit[0].kind != "gradient"]
+            visits = [visit for visit in self.visits if visit[0].quantity in touched and visit[0].kind != "gradient"]
             behind = {
                 str(line.quantity.adjoint_of): (line, touched & self.upstream(line.quantity))
                 for line in self.lines
@@ -162,7 +165,7 @@ class Bench:
         """The right gradient of a parameter."""
         quantity = self.gradient_of.get(name)
         return (
-            np.zeros(self.shapes[name]) if quantity is None else self._shaped(name, self.right.values[quantity][None])
+            np.zeros(self.shapes[name]) if quantity is None else self.shaped(name, self.right.values[quantity][None])
         )
 
     @cached_property
@@ -170,7 +173,8 @@ class Bench:
         """The quantity that is the gradient of each parameter that has one."""
         return {line.quantity.adjoint_of: line.quantity for line in self.lines if line.kind == "gradient"}
 
-    def _shaped(self, name: str, value: Any) -> np.ndarray:
+    def shaped(self, name: str, value: Any) -> np.ndarray:
+        """A gradient in the shape of its parameter."""
         if value is None:
             raise NotYet(name)
         return np.broadcast_to(np.asarray(value), self.shapes[name])
@@ -240,12 +244,12 @@ class EditedRun:
         function = self._function(line, None, self.bench._functions[line])
         try:
             self._visit(behind)
-            return self.bench._shaped(name, function(self.running, None))
+            return self.bench.shaped(name, function(self.running, None))
         except NotYet:  # an edited line may read more than the right one
             self._begin()
             self._waiting = self._plan.visits
             self._visit()
-            return self.bench._shaped(name, function(self.running, None))
+            return self.bench.shaped(name, function(self.running, None))
 
     def value(self, quantity: Quantity, t: int | None) -> Any:
         """The value of a line."""

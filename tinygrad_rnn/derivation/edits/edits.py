@@ -8,7 +8,6 @@ shape, taken at another step or for other steps. (``editing`` runs the results.)
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from ..equations.expressions import Apply, Expression
 from ..equations.lines import Line
 from ..equations.parts import at, parts, places, put
 from . import of_parts, of_steps
+from .budget import Budget
 from .hand import Hand
 from .of_uses import written_out
 
@@ -51,6 +51,7 @@ class Edit:
             derivation.
         steps: the steps at which it is made; None for all.
         is_convention: whether only the value at a kink changes, which is a matter of choice.
+        written_out: the right-hand side with a value's definition in its place, if the edit is in that definition.
     """
 
     line: Line
@@ -60,6 +61,12 @@ class Edit:
     place: Path = ()
     steps: str | None = None
     is_convention: bool = False
+    written_out: Expression | None = None
+
+    @property
+    def before(self) -> Expression:
+        """The right-hand side before the edit, in which its position is."""
+        return self.line.expression if self.written_out is None else self.written_out
 
     def said(self, write: Callable[[Expression], str]) -> str:
         """The description of the edit in words, with its expressions as a writer prints them."""
@@ -126,21 +133,21 @@ def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
                         continue
                     if expression not in seen and expression.shape == line.expression.shape:
                         seen.add(expression)
-                        yield Edit(line, expression, what, of, place)
+                        yield Edit(line, expression, what, of, place, written_out=whole)
 
 
-def edits_that_fit(lines: Iterable[Line], hand: Hand, fits: Callable[[Edit], bool], deadline: float) -> Iterator[Edit]:
+def edits_that_fit(lines: Iterable[Line], hand: Hand, fits: Callable[[Edit], bool], budget: Budget) -> Iterator[Edit]:
     """The fitting edits of lines, line by line, the usual ones first, until the time is over.
 
     Args:
         lines: the lines.
         hand: the values that could stand in them instead.
         fits: returns whether an edit has the expected values; an error means that nobody can have made it.
-        deadline: when to stop, by ``time.perf_counter``.
+        budget: how long to search.
     """
     for line, rank in itertools.product(lines, range(RANKS)):
         for edit in itertools.chain(edits_of(line, hand, rank), edits_of_uses(line, hand) if rank == 1 else ()):
-            if time.perf_counter() > deadline:
+            if budget.is_spent:
                 return
             try:
                 if fits(edit):

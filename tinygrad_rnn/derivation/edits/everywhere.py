@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...autodiff.rules import elementwise, shape
-from ..equations.expressions import Apply, Expression, Number, Reference, apply
+from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, times
-from ..equations.parts import replaced
+from ..equations.parts import at, parts, put, replaced
 from .edits import Edit
 from .hand import Hand
 from .misplaced import Mask, Rolled
@@ -50,6 +52,7 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
             for rolled in (Rolled(array, by), Rolled(array, by, wraps=True)) if array.ndim else ():
                 what = "the rows of {} a step too " + ("late" if by > 0 else "early") + ", everywhere"
                 yield from _exchanged(derivation, array, rolled, what)
+                yield from _changed(derivation, _where_it_is_read(array, rolled), what, (rolled, array))
     yield from alike(derivation, edits)
     for quantity in hand.forward:
         here = Reference(quantity, 0 if quantity.steps else None)
@@ -67,6 +70,22 @@ def _exchanged(derivation: Derived, before: Expression, after: Expression, what:
         return after if part == before else None
 
     yield from _changed(derivation, change, what, (after, before))
+
+
+def _where_it_is_read(array: Expression, instead: Expression) -> Callable[[Expression], Expression | None]:
+    """A change of an array in the backward pass, also in the values of the forward pass that are computed from it."""
+
+    def change(part: Expression) -> Expression | None:
+        if part == array:
+            return instead
+        if isinstance(part, Reference) and type(part) is Reference and part.at is None:
+            equation, *others = part.quantity.equations or [None]
+            if not others and equation is not None and array in parts(equation.expression):
+                meaning = equation.expression.shifted(part.shift or 0)
+                return replaced(meaning, lambda p: instead if p == array else None)
+        return None
+
+    return change
 
 
 def _exchanged_quantity(derivation: Derived, before: Reference, after: Expression) -> Iterator[tuple[Edit, ...]]:
@@ -110,23 +129,49 @@ def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Ed
 
 
 def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
-    """The same edit in all lines of one form: of two layers, of two pieces of a sequence."""
-    groups: dict[Any, list[Line]] = {}
+    """The same edit in all lines, of all parts, or about all expressions of one form: of two layers, of two gates."""
+    groups: dict[Any, list[Edit]] = {}
     for line in derivation.lines:
         if line.kind != "forward":
-            groups.setdefault((line.kind, line.shape, form(line.expression)), []).append(line)
-    for group in groups.values():
-        if 1 < len(group) <= MOST_ALIKE:
-            found: dict[Any, list[Edit]] = {}
-            for line in group:
-                counts: Counter[Any] = Counter()
-                for edit in edits(line):
-                    counts[edit.place, edit.what] += 1
-                    found.setdefault((edit.place, edit.what, counts[edit.place, edit.what]), []).append(edit)
-            yield from (tuple(together) for together in found.values() if len(together) == len(group))
+            whole, counts = form(line.expression), Counter[Any]()
+            for edit in edits(line):
+                counts[edit.place, edit.what] += 1
+                part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
+                alike_are = (whole, edit.place, number), (part, number), (line, part, number)
+                about = tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))
+                for key in (*((line.kind, key) for key in alike_are), *about):
+                    groups.setdefault((key, edit.what), []).append(edit)
+    seen = set()
+    for together in groups.values():
+        made = frozenset(together)
+        if 1 < len(together) <= MOST_ALIKE and made not in seen:
+            seen.add(made)
+            lines = {edit.line: [other for other in together if other.line is edit.line] for edit in together}
+            if all(map(_are_apart, lines.values())):
+                yield tuple(map(_made_together, lines.values()))
+
+
+def _are_apart(edits: list[Edit]) -> bool:
+    """Return True if no edit of a line changes what another one changes."""
+    return all(edit.before is edits[0].before for edit in edits) and not any(
+        b.place[: len(a.place)] == a.place for a, b in itertools.permutations(edits, 2)
+    )
+
+
+def _made_together(edits: list[Edit]) -> Edit:
+    """An edit of a line that makes several of other places in it."""
+    whole = edits[0].before
+    for edit in edits:
+        whole = put(whole, edit.place, at(edit.expression, edit.place))
+    return replace(edits[0], expression=whole)
 
 
 def form(expression: Expression) -> Any:
     """The form of an expression: equal for expressions that differ in their names only."""
     name = expression.operation if isinstance(expression, Apply) else type(expression).__name__
     return name, expression.shape, tuple(map(form, expression.operands))
+
+
+def form_and_parameters(expression: Expression) -> Any:
+    """The form of an expression, and the parameters in it: equal for ``W[0] x`` and ``W[1] y``."""
+    return form(expression), tuple(part.name for part in parts(expression) if isinstance(part, Parameter))

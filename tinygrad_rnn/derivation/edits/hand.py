@@ -23,6 +23,8 @@ class Hand:
         forward: the quantities of the forward pass.
         backward: the quantities of the backward pass that have lines of their own.
         parameters: the shapes of the parameters, by name.
+        masks: the largest number of each array of the data that is a mask, by name.
+        probabilities: the names of the arrays of the data whose rows are probabilities, and not all 0 or 1.
         sizes: numbers by which one may divide, with what they count.
     """
 
@@ -32,8 +34,10 @@ class Hand:
         self.parameters = [
             Parameter(derivation.names[name], value.shape) for name, value in derivation.parameters.items()
         ]
-        self.masks = {name: float(array.max()) for name, array in derivation.data.items() if _is_mask(array)}
-        self.data = [Data(name, array.shape, array.dtype) for name, array in derivation.data.items()]
+        data = {**derivation.given, **derivation.data}
+        self.masks = {name: float(array.max()) for name, array in data.items() if _is_mask(array)}
+        self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}
+        self.data = [Data(name, array.shape, array.dtype) for name, array in data.items()]
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
@@ -69,7 +73,8 @@ class Hand:
     def values(self, shape: Shape, shift: int | None) -> Iterator[Expression]:
         """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""
         for quantity in self.forward:
-            if bool(quantity.steps) == (shift is not None) and _fits(quantity.shape, shape):
+            whole = shape[len(shape) - len(quantity.shape) :]
+            if quantity.shape and bool(quantity.steps) == (shift is not None) and _fits(quantity.shape, whole):
                 yield Reference(quantity, shift)
         for parameter in self.parameters:
             if parameter.shape and parameter.shape == shape[-len(parameter.shape) :]:
@@ -112,3 +117,9 @@ def _is_mask(array: np.ndarray) -> bool:
     """Return True for an array of zeros and one other number."""
     found = np.unique(array) if array.dtype.kind in "fb" and array.size > 1 else np.zeros(0)
     return len(found) == 2 and not found[0] and bool(found[1] > 0)
+
+
+def _are_probabilities(array: np.ndarray) -> bool:
+    """Return True for an array of positive numbers, of which each row adds up to 1."""
+    several = array.dtype.kind == "f" and array.ndim and array.shape[-1] > 1
+    return bool(several and np.all((array >= 0) & (array < 1)) and np.allclose(array.sum(axis=-1), 1))

@@ -208,6 +208,9 @@ class Put(Expression):
                 result[place] = piece
             elif how == "first":
                 result[place[::-1]] = piece[::-1]
+            elif how == "each":
+                for here, rows in zip(place, piece):
+                    result[here] += rows
             elif how.startswith("shifted"):
                 np.add.at(result, np.roll(place, -int(how.split()[1])), piece)
             else:

@@ -146,15 +146,13 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
 def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None = None) -> Iterator[Expression]:
     shift = (0 if line.steps else None) if shift is None else shift
     for value in hand.values(part.shape, shift):
-        yield value
-        if isinstance(value, Reference):
+        yield from (value, one_minus(value))
+        if not isinstance(value, Data):
             square = apply(elementwise.square, value)
-            yield from (one_minus(square), times(value, one_minus(value)), one_minus(value))
+            yield from (one_minus(square), times(value, one_minus(value)))
             yield one_minus(apply(elementwise.square, apply(elementwise.tanh, value)))
             sigmoid = apply(activations.logistic, value)
             yield times(sigmoid, one_minus(sigmoid))
-        else:
-            yield one_minus(value)
     if shift is not None:
         yield from hand.rows(part.shape, shift)
 
@@ -185,24 +183,19 @@ def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
-    """A wrong additional factor of a whole line."""
+    """A wrong additional factor of a whole line, or a divisor."""
+    for factor in _factors_at_hand(part, line, hand):
+        yield times(part, factor), "{} is a factor too many", (factor,)
     shift = 0 if line.steps else None
     for value in hand.values(part.shape, shift):
-        yield times(part, value), "{} is a factor too many", (value,)
-        if any(p == value for p in parts(part)):
-            yield over(part, value), "{} was left out of all terms", (value,)
-        if isinstance(value, Reference):
-            sigmoid = apply(activations.logistic, value)
-            for slope in (
-                one_minus(apply(elementwise.square, value)),
-                times(value, one_minus(value)),
-                one_minus(value),
-                times(sigmoid, one_minus(sigmoid)),
-            ):
-                yield times(part, slope), "{} is a factor too many", (slope,)
-            if shift == 0:
-                before = Reference(value.quantity, -1)
-                yield times(part, one_minus(apply(elementwise.square, before))), "{} is a factor too many", (before,)
+        square = apply(elementwise.square, value)
+        yield times(part, square), "{} is a factor too many", (square,)
+        for divisor in (value, square):
+            what = "{} was left out of all terms" if any(p == divisor for p in parts(part)) else "divided by {}"
+            yield over(part, divisor), what, (divisor,)
+        if isinstance(value, Reference) and shift == 0:
+            before = one_minus(apply(elementwise.square, Reference(value.quantity, -1)))
+            yield times(part, before), "{} is a factor too many", (before,)
 
 
 def _left_out(source: Reference, hand: Hand) -> str:

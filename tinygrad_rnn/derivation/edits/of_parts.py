@@ -14,11 +14,11 @@ from .of_factors import (
     softmax_of_the_loss,
     softmaxes,
 )
+from .of_steps import rows_beside, steps_beside
 from .of_terms import (
     brackets,
     differences,
     exchanges,
-    inside_of_terms,
     terms_of,
     terms_together,
     terms_too_many,
@@ -45,9 +45,9 @@ KINDS = (
         factors_of, groups_left_out, terms_of, differences, transposes, other_parameters, functions, choices, quotients,
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
     ),
-    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, inside_of_terms, constants,
+    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, constants,
      powers, brackets),
     (factors_too_many,),
 )  # fmt: skip
 WHOLE = ((whole_lines,), (exchanges,), (lines_times_something, terms_too_many, forgotten_masks))
-PLAIN = (*KINDS[0], references_to_others, blocks)
+PLAIN = (*KINDS[0], references_to_others, blocks, powers, steps_beside, rows_beside, other_data)

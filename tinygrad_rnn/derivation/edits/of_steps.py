@@ -25,7 +25,7 @@ from ..equations.expressions import (
     apply,
 )
 from ..equations.lines import Line
-from ..equations.making import zeros
+from ..equations.making import with_operand, zeros
 from ..equations.parts import parts, replaced, total
 from .hand import Hand
 from .misplaced import Elsewhere, Mask, Put, PutInTurn, Rolled, Row
@@ -136,6 +136,9 @@ def sums_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
             yield apply(elementwise.add, part, once_more), f"the {which} step twice in the sum of {{}}", (inner,)
         for t in (steps[0] - 1, steps[-1] + 1):
             yield Sum((*steps, t), inner), "one step too many in the sum of {}", (inner,)
+        for i, term in enumerate(inner.operands) if is_sum(inner) else ():
+            for kept, what in _fewer(steps) if not isinstance(term, During) else ():
+                yield Sum(steps, with_operand(inner, i, During(kept, term))), what + " in the sum of {}", (term,)
 
 
 def over_number(part: Expression, n: int) -> Expression:
@@ -215,6 +218,7 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
             "= for +=, from the last step to the first: a place that comes again overwrites, in {}",
             (part,),
         )
+        yield Put(part, "each"), "a place that comes again in one step is overwritten, in {}", (part,)
         yield Put(part, "mean"), "the mean for the sum of what comes to the same place, in {}", (part,)
         yield Put(part, "all"), "the sum of all rows in every place, in {}", (part,)
     piece, *index = part.operands

@@ -8,7 +8,7 @@ from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import ONE, TWO, Found, broadcast, over, times, unwrapped, with_operand
+from ..equations.making import TWO, Found, broadcast, over, times, unwrapped, with_operand
 from ..equations.parts import parts, replaced, total
 from .hand import Hand
 
@@ -120,28 +120,6 @@ def differences(part: Expression, line: Line, hand: Hand) -> Found:
         if not isinstance(x, Number):
             yield with_operand(part, i, times(TWO, x)), "{} was taken twice", (x,)
             yield with_operand(part, i, times(Number(0.5), x)), "{} was halved", (x,)
-
-
-def inside_of_terms(part: Expression, line: Line, hand: Hand) -> Found:
-    """A factor left out for one of the terms in the line of another factor."""
-    if not is_product(part):
-        return
-    for i, factor in enumerate(part.operands):
-        if not (isinstance(factor, Reference) and factor.quantity.adjoint_of is not None):
-            continue
-        equation = factor.quantity.equation_at(line.steps[0] if line.steps else None)
-        if equation is None or not is_sum(equation.expression) or factor.shift not in (0, None):
-            continue
-        for term in equation.expression.operands:
-            inner, again = unwrapped(term)
-            for j, other in enumerate(part.operands):
-                if j != i:
-                    rest = [f for k, f in enumerate(part.operands) if k not in (i, j)]
-                    off = times(inner, *rest, apply(elementwise.subtract, ONE, other))
-                    what = "{} was left out of what comes by the term {}"
-                    yield apply(elementwise.add, part, again(off)), what, (other, inner)
-            off = again(negative(times(inner, *(f for k, f in enumerate(part.operands) if k != i))))
-            yield apply(elementwise.add, part, off), "the term {} was left out here", (inner,)
 
 
 def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..backward.absence import follows_from_absence
+from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import Apply, During, Expression, OverSteps, Reference
 from ..equations.lines import Line
-from ..equations.parts import places, put
+from ..equations.making import times
+from ..equations.parts import at, fixed, places, put, total
 
 Path = tuple[int, ...]
 DEEPEST = 2
@@ -44,32 +47,46 @@ class Switched(During):
 def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
     """Right-hand sides of a line in which one reference is replaced by its definition; each with its place."""
     for place, part in places(line.expression):
-        if isinstance(part, Reference) and type(part) is Reference:
-            meaning = part
-            for _ in range(DEEPEST if part.quantity.adjoint_of is not None else 1):
-                found = _meaning(meaning, line)
-                if found is None:
-                    break
-                yield place, put(line.expression, place, found)
-                inner = next((p for p in _references(found) if p.quantity.adjoint_of is not None), None)
-                deeper = None if inner is None else _meaning(inner, line)
-                if inner is None or deeper is None:
-                    break
-                whole = _exchanged(found, inner, deeper)
-                yield place, put(line.expression, place, whole)
+        if type(part) is not Reference:
+            continue
+        whole: Expression = part
+        reference: Reference = part
+        for _ in range(DEEPEST + (part.at is not None) if part.quantity.adjoint_of is not None else 1):
+            found = _meaning(reference, line)
+            if found is None:
                 break
+            whole = _exchanged(whole, reference, found)
+            yield place, put(line.expression, place, whole)
+            if place and is_sum(whole) and is_product(at(line.expression, place[:-1])):
+                product = put(at(line.expression, place[:-1]), place[-1:], whole)
+                yield place[:-1], put(line.expression, place[:-1], multiplied_out(product, place[-1]))
+            inner = next((p for p in _references(found) if p.quantity.adjoint_of is not None), None)
+            if inner is None:
+                break
+            reference = inner
+
+
+def multiplied_out(product: Expression, i: int) -> Expression:
+    """A product with one factor that is a sum, as the sum of products: so each of them can be wrong by itself."""
+    terms = []
+    for term in product.operands[i].operands:
+        inner, again = (term.inner, partial(Switched, term.steps)) if isinstance(term, During) else (term, _itself)
+        terms.append(again(times(inner, *product.operands[:i], *product.operands[i + 1 :])))
+    return total(terms)
+
+
+def _itself(term: Expression) -> Expression:
+    return term
 
 
 def _meaning(reference: Reference, line: Line) -> Expression | None:
     """The definition of a quantity as it reads from here; None if that differs from step to step."""
     quantity = reference.quantity
     equations = [e for e in quantity.equations if len(e.steps) > 1 or not quantity.steps] or quantity.equations
-    if len(equations) != 1 or reference.at is not None or isinstance(equations[0].expression, (OverSteps, Reference)):
+    if quantity is line.quantity or len(equations) != 1 or isinstance(equations[0].expression, (OverSteps, Reference)):
         return None
-    if quantity is line.quantity:
-        return None
-    found = equations[0].expression.shifted(reference.shift or 0)
-    return switched(found)
+    found = equations[0].expression
+    return switched(found.shifted(reference.shift or 0) if reference.at is None else fixed(found, reference.at))
 
 
 def switched(expression: Expression) -> Expression:

@@ -12,6 +12,7 @@ from ..equations.lines import Line
 from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand
 from ..equations.parts import parts, replaced
 from .hand import Hand
+from .misplaced import Rolled
 
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
@@ -70,8 +71,14 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def other_data(part: Expression, line: Line, hand: Hand) -> Found:
-    """Another array of the data, of the same shape."""
+    """Another array of the data, of the same shape; its rows moved by a step; classes for probabilities of classes."""
     if isinstance(part, Data):
+        for by, wraps in itertools.product((-1, 1), (False, True)) if part.ndim and len(line.shape) else ():
+            what = "the rows of {} a step too " + ("late" if by > 0 else "early") + ", round the end" * wraps
+            yield Rolled(part, by, wraps), what, (part,)
+        if part.name in hand.probabilities:
+            classes = Apply(largest, (part,), {}, part.shape)
+            yield classes, "{} stands where {} belongs", (classes, part)
         for other in hand.data:
             if other != part and other.shape == part.shape and other.dtype.kind == part.dtype.kind:
                 yield other, "{} stands where {} belongs", (other, part)
@@ -84,6 +91,11 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
         for value in hand.values(part.shape, 0):
             yield value, "{} stands where {} belongs", (value, part)
+
+
+def largest(probabilities: np.ndarray) -> np.ndarray:
+    """An array with 1 where a row has its largest number, and 0 elsewhere."""
+    return np.eye(probabilities.shape[-1])[np.argmax(probabilities, axis=-1)]
 
 
 def masks(part: Expression, line: Line, hand: Hand) -> Found:
@@ -182,13 +194,14 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
             for keepdims in (bool(part.settings.get("keepdims")), True):
                 summed = apply(reductions.sum, inner, **{**part.settings, "axis": (other,), "keepdims": keepdims})
                 yield summed, "the sum over the other axis of {}", (inner,)
+            if part.ndim == inner.ndim == 2 and inner.shape[0] == inner.shape[1]:
+                yield apply(shape.transpose, summed), "the sum over the other axis of {}", (inner,)
 
 
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:
     """Parts side by side (gates): one left out, or another order."""
     if isinstance(part, Apply) and part.operation is joining.joined and isinstance(part.settings.get("axis"), int):
-        sizes = {operand.shape for operand in part.operands}
-        if len(sizes) == 1 and len(part.operands) <= 4:
+        if len(part.operands) <= 4:
             for order in itertools.permutations(range(len(part.operands))):
                 if list(order) != sorted(order):
                     yield (

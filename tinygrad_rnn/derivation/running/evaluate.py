@@ -58,7 +58,14 @@ class Running:
 
 
 def compiled(expression: Expression) -> Run:
-    """An expression as a function of a run and a step."""
+    """An expression as a function of a run and a step; made once, since edits share most of their parts."""
+    if "_run" not in expression.__dict__:
+        expression.__dict__["_run"] = _compiled(expression)
+    found: Run = expression.__dict__["_run"]
+    return found
+
+
+def _compiled(expression: Expression) -> Run:
     kind = type(expression)
     if hasattr(expression, "runs"):  # an edited line may bring its own way to run
         return expression.runs()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..edits.budget import Budget
 from ..edits.draws import Draw, draws
 from ..edits.edits import Edit, edits_that_fit
 from ..edits.hand import Hand
@@ -145,14 +146,14 @@ class Marker:
 
     # --- marks -----------------------------------------------------------------------------------------------------
 
-    def mark(self, line: Line, title: str, answer: Any, deadline: float) -> Mark:
+    def mark(self, line: Line, title: str, answer: Any, budget: Budget) -> Mark:
         """The mark for an answer.
 
         Args:
             line: the line that the answer is for.
             title: the name of the line.
             answer: text, a function of names, or values: by step, or all steps in one array.
-            deadline: the time at which to stop looking for a slip.
+            budget: how long to look for a slip.
         """
         shown = self.writer.left(line)
         if answer is None or (isinstance(answer, str) and not answer.strip()):
@@ -163,7 +164,7 @@ class Marker:
             return Mark(title, shown, "circular", str(error), answer)
         except Unreadable as error:
             return Mark(title, shown, "unreadable", str(error), answer)
-        return self._compared(line, title, answer, given, deadline)
+        return self._compared(line, title, answer, given, budget)
 
     def _values(self, line: Line, answer: Any) -> list[list[Any]]:
         """The values of an answer at each step, for each draw; an array has values only for the recorded numbers."""
@@ -176,7 +177,7 @@ class Marker:
             return _by_step(line, answer, self.turned(np.empty(line.shape)).shape)
         return [[function(self._names(draw, line, t)) for t in line.steps or (None,)] for draw in self.draws]
 
-    def _compared(self, line: Line, title: str, answer: Any, given: list[list[Any]], deadline: float) -> Mark:
+    def _compared(self, line: Line, title: str, answer: Any, given: list[list[Any]], budget: Budget) -> Mark:
         shown, steps = self.writer.left(line), line.steps or (None,)
         wrong: set[int | None] = set()
         arrays = []
@@ -200,7 +201,7 @@ class Marker:
         if not wrong:
             return Mark(title, shown, "right", "right", answer)
         places = self._places(wrong, line)
-        slips = edits_that_fit([line], self.hand, lambda edit: self._gives(edit, arrays), deadline)
+        slips = edits_that_fit([line], self.hand, lambda edit: self._gives(edit, arrays), budget)
         slip = next(slips, None)
         if slip is None:
             broken = any(not np.all(np.isfinite(a)) for of_draw in arrays for a in of_draw)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..edits.budget import Budget
 from ..equations.expressions import Expression
 from ..equations.lines import Line
 from ..equations.not_writable import NotWritable
@@ -181,8 +181,8 @@ class Worksheet:
             KeyError: there is no such blank; the error lists the blanks.
         """
         given = self._by_name(answers)
-        deadline = time.perf_counter() + seconds
-        return Marks(self._marker.mark(line, name, given.get(name), deadline) for name, line in self.blanks.items())
+        budget = Budget(seconds)
+        return Marks(self._marker.mark(line, name, given.get(name), budget) for name, line in self.blanks.items())
 
     def solutions(self) -> dict[str, str]:
         """Return the right-hand side of each blank by its name, as it can be handed in.
