@@ -8,8 +8,6 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
@@ -287,11 +285,11 @@ def test_two_mistakes_in_two_gradients_are_both_named():
 # --- where none fits -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20)  # each is a whole search, which takes a second
-@given(st.sampled_from("UWVbc"), st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1e-2, 1.0, 100.0]))
-def test_a_gradient_that_is_simply_wrong_gets_no_diagnosis(name, seed, size):
+@pytest.mark.parametrize(("name", "size"), zip("UWVbcUWb", [1e-6, 1e-2, 1.0, 100.0] * 2, strict=True))
+def test_a_gradient_that_is_simply_wrong_gets_no_diagnosis(name, size):
+    """Each is a whole search: thousands of edits, none of which may fit by chance."""
     right = derivations.elman(ELMAN, XS, YS)
-    noise = np.random.default_rng(seed).normal(size=right[name].shape)
+    noise = np.random.default_rng(0).normal(size=right[name].shape)
     assert not diagnoses(elman_loss, {**right, name: right[name] + size * noise}, ELMAN, (XS, YS))
 
 

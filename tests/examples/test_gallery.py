@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import re
 from pathlib import Path
@@ -17,6 +18,13 @@ spec.loader.exec_module(gallery)
 AGAIN = "the gallery is out of date: python examples/gallery.py --out examples/gallery --overwrite"
 
 
+@functools.cache
+def files():
+    """What the program draws, drawn once."""
+    pytest.importorskip("matplotlib")
+    return gallery.files()
+
+
 def drawing(svg):
     """What a plot shows, without coordinates: Matplotlib's versions and processors differ in their last digits."""
     return re.sub(rb"<metadata>.*?</metadata>|<image .*?/>|[-+\d.]+|\s+|id=\S+|#\w+", b"", svg, flags=re.DOTALL)
@@ -27,8 +35,7 @@ def version(svg):
 
 
 def test_every_file_is_up_to_date():
-    pytest.importorskip("matplotlib")
-    made = {name: content.encode() for name, content in gallery.files().items()}
+    made = {name: content.encode() for name, content in files().items()}
     committed = {path.name: path.read_bytes().replace(b"\r\n", b"\n") for path in (EXAMPLES / "gallery").iterdir()}
     assert sorted(committed) == sorted(made)
     plots = {f"{make.__name__}.svg" for make in gallery.PLOTS}
@@ -41,15 +48,14 @@ def test_every_file_is_up_to_date():
 
 @pytest.mark.parametrize("make", gallery.PLOTS, ids=lambda make: make.__name__)
 def test_plots_are_small_and_the_same_every_time(make):
-    pytest.importorskip("matplotlib")
-    svg = gallery.plotted(make)
+    svg = files()[f"{make.__name__}.svg"]
     assert svg == gallery.plotted(make)
     assert len(svg) < 50_000
     assert "<dc:date>" not in svg
 
 
-def test_nothing_is_written_over_unasked(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
+def test_nothing_is_written_over_unasked(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(gallery, "files", files)
     gallery.main(["--out", str(tmp_path)])
     mine = tmp_path / "elman.svg"
     mine.write_text("mine")

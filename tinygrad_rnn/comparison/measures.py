@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +19,18 @@ def distance(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     The error is relative to the array, not to each element: an element that is small because large terms cancel in it
     has as much rounding error as its neighbours.
     """
-    with np.errstate(invalid="ignore"):  # two infinities of one sign are equal
-        difference = np.where(np.equal(a, b), 0.0, np.subtract(a, b, dtype=np.float64))
-    absolute = float(np.max(np.abs(difference), initial=0.0))
-    scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
-    if not absolute or np.isinf(absolute):
+    with np.errstate(invalid="ignore"):
+        absolute = largest(np.subtract(a, b, dtype=np.float64))
+        if math.isnan(absolute):  # two infinities of one sign are equal
+            absolute = largest(np.where(np.equal(a, b), 0.0, np.subtract(a, b, dtype=np.float64)))
+    if not absolute or math.isinf(absolute):
         return absolute, absolute
-    return absolute, absolute / scale
+    return absolute, absolute / max(largest(a), largest(b))
+
+
+def largest(a: np.ndarray) -> float:
+    """The largest absolute value in an array; 0 if it is empty."""
+    return float(np.maximum.reduce(np.abs(a), axis=None, initial=0.0))
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> float | None:
@@ -70,7 +76,7 @@ class Tolerance(NamedTuple):
         absolute, relative = distance(a, b)
         if self.accepts(absolute, relative):
             return True
-        return beside is not None and absolute <= ROUNDING * float(np.max(np.abs(beside), initial=0.0))
+        return beside is not None and absolute <= ROUNDING * largest(beside)
 
     def elements(self, a: np.ndarray, b: np.ndarray, beside: np.ndarray) -> np.ndarray:
         """A mask of the elements of two arrays that are equal, on the scale of the arrays.
@@ -80,8 +86,7 @@ class Tolerance(NamedTuple):
             b: the second array.
             beside: an array of the same kind, as for ``equal``.
         """
-        scale = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
-        allowed = max(self.relative * scale, ROUNDING * float(np.max(np.abs(beside), initial=0.0)))
+        allowed = max(self.relative * max(largest(a), largest(b)), ROUNDING * largest(beside))
         if self.decimals is not None:
             allowed = max(allowed, 0.5 * 10.0**-self.decimals * (1 + 1e-9))
         return np.asarray(np.abs(a - b) <= allowed) if np.isfinite(allowed) else np.equal(a, b)

@@ -56,7 +56,7 @@ def draws(derivation: Derived, rng: np.random.Generator, others: int = 2) -> Ite
 def _draw(derivation: Derived, parameters: dict[str, Any], data: dict[str, Any]) -> Draw:
     running = Running(parameters, data)
     for quantity, by_step in evaluate(derivation.lines, parameters, data, {}).items():
-        running.values[quantity] = Values(quantity, ())
+        running.values[quantity] = Values(np.zeros(quantity.shape), ())
         running.values[quantity].update(by_step)
     return Draw(running, {**data, **parameters})
 

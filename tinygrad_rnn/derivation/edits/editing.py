@@ -29,9 +29,9 @@ class NotYet(LookupError):
 class Values(dict[Any, Any]):
     """The values of a quantity by step: zeros before the first and after the last."""
 
-    def __init__(self, quantity: Quantity, known: Iterable[Any]) -> None:
+    def __init__(self, zeros: np.ndarray, known: Iterable[Any]) -> None:
         super().__init__()
-        self.zeros, self.known = np.zeros(quantity.shape), known
+        self.zeros, self.known = zeros, known
 
     def __missing__(self, t: Any) -> Any:
         if t in self.known:
@@ -64,12 +64,13 @@ class Bench:
         self.shapes = {derivation.names[name]: value.shape for name, value in values.items()}
         self.lines = derivation.lines
         self._functions = {line: compiled(line.expression) for line in self.lines}
-        self._known = {q: set(q.steps) | ({None} if not q.steps else set()) for q in self._quantities()}
+        self._empty = {q: (np.zeros(q.shape), set(q.steps or (None,))) for q in self._quantities()}
         self.visits = self._in_order()
         self._reached: dict[frozenset[Quantity], _Plan] = {}
+        self._gradients: dict[str, np.ndarray] = {}
         self.right = Running(self.parameters, self.data)
-        for quantity, known in self._known.items():
-            self.right.values[quantity] = Values(quantity, known)
+        for quantity, empty in self._empty.items():
+            self.right.values[quantity] = Values(*empty)
         for line, t, function in self.visits:
             self.right.values[line.quantity][t] = function(self.right, t)
 
@@ -158,15 +159,17 @@ class Bench:
                 if line.kind == "gradient" and line.quantity in touched
             }
             order = sorted(behind, key=lambda name: sum(visit[0].quantity in behind[name][1] for visit in visits))
-            self._reached[starts] = _Plan(visits, {name: behind[name] for name in order})
+            computed = frozenset(visit[0].quantity for visit in visits)
+            self._reached[starts] = _Plan(visits, computed, {name: behind[name] for name in order})
         return self._reached[starts]
 
     def gradient(self, name: str) -> np.ndarray:
         """The right gradient of a parameter."""
-        quantity = self.gradient_of.get(name)
-        return (
-            np.zeros(self.shapes[name]) if quantity is None else self.shaped(name, self.right.values[quantity][None])
-        )
+        if name not in self._gradients:
+            quantity = self.gradient_of.get(name)
+            value = 0.0 if quantity is None else self.right.values[quantity][None]
+            self._gradients[name] = self.shaped(name, value)
+        return self._gradients[name]
 
     @cached_property
     def gradient_of(self) -> dict[str, Quantity]:
@@ -177,7 +180,8 @@ class Bench:
         """A gradient in the shape of its parameter."""
         if value is None:
             raise NotYet(name)
-        return np.broadcast_to(np.asarray(value), self.shapes[name])
+        array, shape = np.asarray(value), self.shapes[name]
+        return array if array.shape == shape else np.broadcast_to(array, shape)
 
 
 def has_kinks(lines: Iterable[Line]) -> bool:
@@ -190,11 +194,13 @@ class _Plan(NamedTuple):
 
     Attributes:
         visits: the visits of its lines that aren't gradients, in order.
+        computed: the quantities of these lines.
         gradients: the line of each gradient, and the quantities between the edits and it; those with the fewest
             visits first.
     """
 
     visits: list[Visit]
+    computed: frozenset[Quantity]
     gradients: dict[str, tuple[Line, set[Quantity]]]
 
 
@@ -216,16 +222,18 @@ class EditedRun:
     def _begin(self) -> None:
         self.running = Running(self.bench.parameters, self.bench.data)
         self.running.values = dict(self.bench.right.values)
-        for quantity in {visit[0].quantity for visit in self._plan.visits}:
-            self.running.values[quantity] = Values(quantity, self.bench._known[quantity])
+        for quantity in self._plan.computed:
+            self.running.values[quantity] = Values(*self.bench._empty[quantity])
 
     def _visit(self, among: set[Quantity] | None = None) -> None:
         """Compute the missing values of these quantities, or of all."""
         visits, self._waiting = self._waiting, []
+        running, values = self.running, self.running.values
         for visit in visits:
             line, t, right = visit
             if among is None or line.quantity in among:
-                self.running.values[line.quantity][t] = self._function(line, t, right)(self.running, t)
+                function = self._function(line, t, right) if line in self._edited else right
+                values[line.quantity][t] = function(running, t)
             else:
                 self._waiting.append(visit)
 

@@ -48,7 +48,7 @@ def _run(bench: Bench, visits: list[Visit], known: dict[Quantity, Any] | None = 
     run = Running(bench.parameters, bench.data)
     run.values = {**bench.right.values, **(known or {})}
     for quantity in {line.quantity for line, *_ in visits}:
-        run.values[quantity] = Values(quantity, ())
+        run.values[quantity] = Values(np.zeros(quantity.shape), ())
     for line, t, function in visits:
         run.values[line.quantity][t] = function(run, t)
     return run

@@ -7,6 +7,7 @@ the data and the parameters are taken from the recording.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,6 +194,9 @@ def _open(function: Any, operands: list[Run], expression: Apply) -> Run:
     """An operation whose settings depend on the step or on operands."""
     in_settings = indexed_operands(expression)
     settings = expression.settings
+    if not in_settings:
+        at_step = cache(lambda t: {name: settled(part, t, ()) for name, part in settings.items()})
+        return lambda run, t: function(*[operand(run, t) for operand in operands], **at_step(t))
 
     def run_open(run: Running, t: int | None) -> Any:
         values = [operand(run, t) for operand in operands]
