@@ -6,6 +6,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
+from tinygrad_rnn.compiler.graph.values import name_of_operation
 from tinygrad_rnn.compiler.loops.loop import Loop, LoopResult
 from tinygrad_rnn.compiler.loops.storage import Part, State, Storage
 from tinygrad_rnn.compiler.program.backward import differentiated
@@ -110,6 +111,20 @@ def test_a_concatenation_in_another_is_written_there_at_once():
 )
 def test_both_executors_write_what_was_decided(cell, state, reverse, executor):
     assert_compiled_agrees(cell, XS, state, [W], executor=executor, reverse=reverse)
+
+
+def test_a_state_scaled_or_shifted_is_computed_again():
+    """It isn't handed to the backward pass, which has the state; what isn't that cheap is."""
+
+    def cell(x, state):
+        h, s = state
+        s = s - 0.5 * x
+        return h, (np.tanh((1 - h) * (h @ W) * (2 * s)), s)
+
+    forward, _ = storages(lambda xs, h: tr.unroll(cell, xs, (h, h))[0], XS, START, gradients=True)
+    kept = [name_of_operation(result.inner) for result in forward.row_results]
+    assert sorted(kept) == ["matmul", "multiply"]
+    assert_compiled_agrees(cell, XS, (START, START + 1), [W], executor="numpy")
 
 
 def large_buffers(compiled, size):
