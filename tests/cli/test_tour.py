@@ -24,7 +24,7 @@ def text_file(tmp_path: Path) -> str:
 
 
 def tour(*words: str) -> int:
-    return main([*words, "--seconds", "0.5", "--quiet"])  # no terminal here, so that no browser opens
+    return main([*words, "--seconds", "0.1", "--quiet"])  # no terminal here, so that no browser opens
 
 
 def test_it_draws_compares_trains_and_says_where(tmp_path, text_file, capsys):

@@ -15,7 +15,8 @@ EXECUTORS = ("numpy", "llvm")
 LAYERS = {
     "RNN": lambda k: nn.RNN(n, d, seed=1, dtype=np.float64, checkpoint_every=k),
     "LSTM": lambda k: nn.LSTM(n, d, seed=1, dtype=np.float64, checkpoint_every=k),
-    "GRU both ways": lambda k: nn.GRU(n, d, 2, bidirectional=True, seed=1, dtype=np.float64, checkpoint_every=k),
+    "GRU both ways": lambda k: nn.GRU(n, d, bidirectional=True, seed=1, dtype=np.float64, checkpoint_every=k),
+    "two layers": lambda k: nn.RNN(n, d, 2, bidirectional=True, seed=1, dtype=np.float64, checkpoint_every=k),
 }
 
 
