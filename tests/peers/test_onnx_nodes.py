@@ -1,10 +1,16 @@
-"""The node tests of ONNX's backend suite: their values, eager and compiled, and gradients against differences."""
+"""The node tests of ONNX's backend suite: their values, eager and compiled, and gradients against differences.
+
+The suite computes the cases of a file where that file is imported, seconds for all of them: so each is imported by the
+test of its cases.
+"""
 
 from __future__ import annotations
 
+import importlib
+import re
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +22,9 @@ onnx = pytest.importorskip("onnx")
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from onnx.backend.test.case.node import collect_testcases
+    from onnx.backend.test.case import node as suite
 
-    from tests.peers.onnx_graph import Unknown, plain, run
+    from tests.peers.onnx_graph import OPERATIONS, Unknown, plain, run
 
 REFUSED_BY_NUMPY = {"test_reduce_max_empty_set", "test_reduce_min_empty_set"}  # ONNX answers with an infinity
 LOSSES = {"SoftmaxCrossEntropyLoss", "NegativeLogLikelihoodLoss"}
@@ -30,26 +36,26 @@ def is_real(a: Any) -> bool:
     return isinstance(a, np.ndarray) and a.dtype in (np.float32, np.float64)
 
 
-def cases() -> Iterator[tuple[str, Any, list[np.ndarray], list[np.ndarray]]]:
-    """Every case of arrays alone in which real numbers come in: its operation and name, graph, inputs and outputs."""
+def files() -> list[str]:
+    """The files of the suite that mention an operation of the table, or one that ONNX defines by others."""
+    by_others = [s.name for s in onnx.defs.get_all_schemas() if s.has_function or s.has_context_dependent_function]
+    known = {f'"{operation}"' for operation in [*OPERATIONS, *by_others]}
+    found = sorted(Path(suite.__file__).parent.glob("[!_]*.py"))
+    return [path.stem for path in found if not known.isdisjoint(re.findall(r'"\w+"', path.read_text("utf-8")))]
+
+
+def cases(file: str) -> Iterator[tuple[str, Any, list[np.ndarray], list[np.ndarray]]]:
+    """The cases of arrays alone in which real numbers come in: name, operation with graph, inputs and outputs."""
+    collected = suite._NodeTestCases  # of all files that have been imported
+    known = len(collected)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        collected = collect_testcases(None)
-    for case in collected:
+        importlib.import_module(f"{suite.__name__}.{file}")
+    for case in collected[known:]:
         for inputs, outputs in case.data_sets:
             arrays = all(isinstance(a, np.ndarray) and a.dtype.kind in "fiub" for a in [*inputs, *outputs])
             if arrays and any(is_real(a) for a in inputs) and case.name not in REFUSED_BY_NUMPY:
                 yield case.name, case, list(inputs), list(outputs)
-
-
-def by_operation() -> dict[str, list[Any]]:
-    found = defaultdict(list)
-    for case in cases():
-        found[case[1].name.removeprefix("test_").split("_")[0]].append(case)
-    return dict(found)
-
-
-CASES = by_operation()
 
 
 def of_real(case: Any, inputs: list[np.ndarray]) -> tuple[Callable[..., Any], list[np.ndarray]]:
@@ -104,10 +110,10 @@ def has_slope(case: Any, real: list[np.ndarray]) -> bool:
     return sum(a.size for a in real) <= LARGE and onnx.TensorProto.FLOAT not in casts
 
 
-@pytest.mark.parametrize("operation", CASES)
-def test_values_compiled_values_and_gradients(operation: str) -> None:
+@pytest.mark.parametrize("file", files())
+def test_values_compiled_values_and_gradients(file: str) -> None:
     asked = 0
-    for name, case, inputs, outputs in CASES[operation]:
+    for name, case, inputs, outputs in cases(file):
         function, real = of_real(case, inputs)
         try:
             got = function(*(tr.tensor(a, requires_grad=True) for a in real))
