@@ -34,6 +34,12 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "training": "against_torch compiled_layers memory on_device pairs pools prediction resume shared_runs whole_step",
     "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view",
 }
+LONGEST_FILES = {  # in which one test, or what several tests share, takes many seconds
+    HERE / "training" / "test_on_device.py",
+    HERE / "training" / "test_shared_runs.py",
+    HERE / "project" / "test_types.py",
+    HERE / "project" / "test_site.py",
+}
 SLOW_FILES = {HERE / folder / f"test_{name}.py" for folder, names in SLOW.items() for name in names.split()}
 
 
@@ -67,8 +73,11 @@ def same_numbers_in_every_order() -> None:
     tr.manual_seed(0)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow; leave out machine code where it can't be made."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is slow; leave out machine code where it can't be made.
+
+    Several processes begin with what is slow: else one would still be at it when the others have ended.
+    """
     has_llvm = importlib.util.find_spec("llvmlite") is not None
     for item in items:
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
@@ -76,3 +85,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="machine code needs llvmlite"))
         if item.path in SLOW_FILES:
             item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (item.path not in LONGEST_FILES, item.path not in SLOW_FILES))
