@@ -57,10 +57,14 @@ def run(
     keep: int = 2,
     model: NoisyModel | None = None,
     data: StreamBatches | None = None,
+    executor: str | None = None,
     **changes: Any,
 ) -> tuple[NoisyModel, History]:
-    """Train for so many steps, from the beginning or from what is in the folder."""
-    model = NoisyModel(VOCABULARY) if model is None else model
+    """Train for so many steps, from the beginning or from what is in the folder.
+
+    Not compiled, unless an executor is named: to compile takes longer than all steps.
+    """
+    model = NoisyModel(VOCABULARY, executor=executor) if model is None else model
     optimizer = changes.pop("optimizer", optim.Adam)(model.parameters(), lr=0.05)
     options = {
         "clip_norm": 1.0,

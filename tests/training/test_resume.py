@@ -68,6 +68,15 @@ def test_a_resumed_run_is_bit_for_bit_the_same(stop: int, tmp_path: Path, uninte
     assert differences(model.state_dict(), best) == []
 
 
+@pytest.mark.parametrize("stop", [7, 11, 23])
+def test_a_resumed_run_that_is_compiled_is_bit_for_bit_the_same(stop: int, tmp_path: Path) -> None:
+    alone, pieces = tmp_path / "alone", tmp_path / "pieces"
+    run(alone, steps=STEPS, executor="numpy")
+    run(pieces, steps=stop, executor="numpy")
+    run(pieces, steps=STEPS, executor="numpy", resume=True)
+    assert differences(last_checkpoint(pieces), last_checkpoint(alone)) == []
+
+
 def test_the_run_has_in_it_what_it_should(uninterrupted: dict) -> None:
     """Else the tests above would say nothing."""
     assert len(uninterrupted["history"]["epochs"]) == 2
@@ -229,7 +238,7 @@ def test_a_checkpoint_made_to_mislead_is_refused_or_runs(
     folder = tmp_path_factory.mktemp("strange")
     place = data.draw(st.sampled_from(leaves_of(whole)))
     save_tree(replaced(whole, place, data.draw(STRANGE)), folder / "step-00000009.checkpoint")
-    model, stream = NoisyModel(VOCABULARY, executor=None), batches(seed=9)  # to compile it would take most of the time
+    model, stream = NoisyModel(VOCABULARY, executor=None), batches(seed=9)
     weights, start = model.state_dict(), stream.state_dict()
     try:
         run(folder, steps=11, resume=True, model=model, data=stream)
