@@ -76,7 +76,7 @@ class Search:
     def rare(self) -> Iterator[list[Explanation]]:
         """The explanations by rare edits, and by edits where a line is read."""
         yield self.fitting(self._singles(2), "rare edits")
-        yield self.fitting(self._uses(), "edits of what a line reads")
+        yield self.fitting(self.uses(set(self.wrong), all_of_them=True), "edits of what a line reads")
         yield self.fitting(alike(self.derivation, self._edits_of_uses), "the same edit of what several lines read")
 
     def rarest(self) -> Iterator[list[Explanation]]:
@@ -111,8 +111,9 @@ class Search:
         for line in self._lines():
             yield from ((edit,) for edit in self.edits(line, rank))
 
-    def _uses(self) -> Iterator[Edits]:
-        for line in self._lines():
+    def uses(self, wanted: set[str], all_of_them: bool = False) -> Iterator[Edits]:
+        """The edits of what a line reads, in lines on which some or all of these gradients depend."""
+        for line in self.lines_that_reach(wanted, all_of_them):
             yield from ((edit,) for edit in self._edits_of_uses(line))
 
     def _edits_of_uses(self, line: Line) -> list[Edit]:

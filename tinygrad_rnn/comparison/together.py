@@ -126,6 +126,7 @@ class Together:
     def __init__(self, search: Search, witness: Witness) -> None:
         self.search, self.witness = search, witness
         self._found: list[_Part] = []
+        self._held: set[Edits] = set()  # those beside which two more were looked for
         self._alike: dict[bytes, list[Edits]] = {}  # edits that spoil nothing, by their effect in one situation
 
     @cached_property
@@ -161,7 +162,9 @@ class Together:
 
     def three(self) -> Iterator[list[Explanation]]:
         """The explanations by three edits, each of which explains a part of what the others leave."""
-        for part in self._different(self._found)[:MOST_OF_THREE]:
+        new = [part for part in self._different(self._found) if part.edits not in self._held]
+        for part in new[:MOST_OF_THREE]:
+            self._held.add(part.edits)
             for more in self._different(self._parts(part, 0))[:MOST_OF_THREE]:
                 yield self.search.fitting(self._one_more(more), SEVERAL)
 
@@ -181,6 +184,8 @@ class Together:
         candidates = self._beside(held, rank, self.search.lines_that_reach(wrong, all_of_them=False))
         if not held.edits and rank == 1:
             candidates = itertools.chain(candidates, self.search.in_several_lines())
+        if not held.edits and rank == 2:
+            candidates = itertools.chain(candidates, self.search.uses(wanted=wrong))
         for edits in candidates:
             if self.search.is_late(SEVERAL):
                 break
