@@ -18,14 +18,19 @@ from .places import Complaint
 
 CHECK_FAILED, USAGE_ERROR, INTERRUPTED = 1, 2, 130
 COMMANDS = (
-    "tour", "train", "sample", "evaluate", "export", "draw", "derive", "compare", "bench", "info", "cache",
-    "completion",
+    "tour", "train", "sample", "eval", "export", "draw", "derive", "compare", "bench", "info", "cache", "completion",
 )  # fmt: skip
-"""The modules of the commands; ``add_to(commands)`` declares a command and sets the function that runs it."""
+MODULES = {"eval": "evaluate"}
+"""The modules of commands whose name is taken; ``add_to(commands)`` of a module declares the command and what runs."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands and their options."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands and their options.
+
+    Args:
+        command: the command that is asked for, if it is known: the parser then has that one alone, and the modules of
+            the others aren't imported.
+    """
     parser = Parser(
         prog="tinygrad-rnn",
         description="Recurrent networks in plain NumPy: differentiated, drawn, checked by hand, trained. "
@@ -34,8 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        importlib.import_module(f".{name}", __name__).add_to(commands)
+    for name in [command] if command in COMMANDS else COMMANDS:
+        importlib.import_module(f".{MODULES.get(name, name)}", __name__).add_to(commands)
     return parser
 
 
@@ -58,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             with warnings.catch_warnings():
                 warnings.showwarning = _warn  # type: ignore[assignment]  # it takes any exception
-                chosen = build_parser().parse_args(words)
+                chosen = build_parser(words[0]).parse_args(words)
                 return int(chosen.run(chosen))
         finally:
             _flush()  # here, while an error can still be reported by us
