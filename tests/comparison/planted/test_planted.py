@@ -29,7 +29,8 @@ UNNAMED = {
     "radial units": {"h for v"},
     "oscillator": {"dv for dx"},
     "mean and spread": {"slope and mask exchanged for their sum"},
-    "sums over paths": {"slope by s of the step before", "the character of the outer step"},
+    "sums over paths": {"the character of the outer step"},
+    "teacher forcing": {"its own target as input"},
     "policy": {"advantage of the step before"},
     "attention pooling of both directions": {"uniform weights"},
     "hidden markov": {  # by probabilities, where the loss has logarithms
