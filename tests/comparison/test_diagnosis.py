@@ -285,7 +285,7 @@ def test_two_mistakes_in_two_gradients_are_both_named():
 # --- where none fits -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "size"), zip("UWVbcUWb", [1e-6, 1e-2, 1.0, 100.0] * 2, strict=True))
+@pytest.mark.parametrize(("name", "size"), list(zip("UWVbcUWb", [1e-6, 1e-2, 1.0, 100.0] * 2, strict=True)))
 def test_a_gradient_that_is_simply_wrong_gets_no_diagnosis(name, size):
     """Each is a whole search: thousands of edits, none of which may fit by chance."""
     right = derivations.elman(ELMAN, XS, YS)

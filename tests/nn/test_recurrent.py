@@ -271,11 +271,16 @@ def test_checkpoints_change_no_value_and_no_gradient(make: Any, k: int, lengths:
         np.testing.assert_allclose(got, reference, rtol=0, atol=1e-12)
 
 
-@every_layer
-@pytest.mark.parametrize(("executor", "ks"), [("numpy", [1]), ("numpy", [4]), ("numpy", [9]), ("llvm", [4, 1, 9])])
-def test_checkpoints_of_compiled_cells_change_nothing_either(make: Any, executor: str, ks: list[int]) -> None:
-    """Whichever length of a piece is traced; machine code, which takes a second to make, serves all of them."""
-    layer, xs = make(), batch_of()
+@pytest.mark.parametrize(
+    ("layers", "executor", "ks"),
+    [
+        *[(layers, "numpy", [k]) for layers in LAYERS for k in (1, 4, 9)],
+        ("own cells", "llvm", [4, 1, 9]),  # all three kinds, in layers, both ways: each takes a second to compile
+    ],
+)
+def test_checkpoints_of_compiled_cells_change_nothing_either(layers: str, executor: str, ks: list[int]) -> None:
+    """Whichever length of a piece is traced; machine code serves all of them."""
+    layer, xs = LAYERS[layers](), batch_of()
     expected = [(lengths, results(layer, xs, lengths)) for lengths in (None, LENGTHS)]
     layer.layers = [compiled(cells, executor) for cells in layer.layers]
     for layer.checkpoint_every in ks:
