@@ -8,6 +8,7 @@ import numpy as np
 
 import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
+from tests.comparison.planted.fresh import edits_kept
 from tinygrad_rnn.comparison.measures import Tolerance
 from tinygrad_rnn.comparison.search import Search
 from tinygrad_rnn.derivation.edits.budget import Budget
@@ -31,7 +32,7 @@ def found_again(network: Network, every: int = 1, ranks: Iterable[int] = (0,)) -
     bench, hand, tolerance = Bench(derivation), Hand(derivation), Tolerance(1e-9)
     tried, found = 0, 0
     lines = [line for line in derivation.lines if line.kind != "forward"]
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), edits_kept():
         for edit in (edit for line in lines for rank in ranks for edit in list(edits_of(line, hand, rank))[::every]):
             try:
                 run = bench.run([edit])

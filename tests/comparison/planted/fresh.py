@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -13,6 +14,7 @@ import tinygrad_rnn as tr
 from tests.comparison.planted.common import Network
 from tinygrad_rnn.comparison import diagnosis
 from tinygrad_rnn.comparison.report import Diagnosis, Report
+from tinygrad_rnn.comparison.search import Search
 from tinygrad_rnn.derivation.derivation import Derivation
 from tinygrad_rnn.derivation.edits.editing import Bench
 
@@ -20,18 +22,34 @@ SEEDS = (101, 102)
 
 
 @contextlib.contextmanager
-def derivations_kept() -> Iterator[list[Derivation]]:
-    """The derivations that comparisons make while this is entered."""
-    kept: list[Derivation] = []
+def derivations_kept(known: Sequence[Derivation] = ()) -> Iterator[list[Derivation]]:
+    """The derivations that comparisons use while this is entered: their own, or the one that is known."""
+    kept: list[Derivation] = list(known[:1])
 
     def keeping(recording):
-        found = derived(recording)
-        kept.extend([found[0]] if found[0] is not None else [])
+        found = (known[0], "") if known else derived(recording)
+        kept.extend([found[0]] if found[0] is not None and not known else [])
         return found
 
     derived = diagnosis.derived
     with mock.patch.object(diagnosis, "derived", keeping):
         yield kept
+
+
+@contextlib.contextmanager
+def edits_kept() -> Iterator[None]:
+    """List the edits of a line once for all searches of a derivation: that takes longer than to try them."""
+    lists: dict[Any, Any] = {}
+
+    def edits_once(search, line, rank):
+        key = search.derivation, line, rank
+        if key not in lists:
+            lists[key] = edits(search, line, rank)
+        return lists[key]
+
+    edits = Search.edits
+    with mock.patch.object(Search, "edits", edits_once):
+        yield
 
 
 def false_names(report: Report, network: Network, slip: str | None, derivations: list[Derivation]) -> list[Diagnosis]:
