@@ -50,8 +50,19 @@ def test_every_name_can_be_derived_and_none_is_run(name):
     run = derivation.run()
     for key in p:
         np.testing.assert_allclose(run.gradients[key], gradients[key], rtol=1e-9)
-    assert all(row.isprintable() for row in str(derivation).split("\n"))
+    assert all(row.isprintable() for text in (str(derivation), derivation.markdown()) for row in text.split("\n"))
     assert not hasattr(builtins, "PWNED")
+
+
+@pytest.mark.parametrize("name", [*MARKUP, *TERMINAL])
+def test_reasons_in_markdown_hold_no_markup(name):
+    """W is used at each step, and the reason says so by its name."""
+    W = tr.tensor(np.eye(2) / 2, requires_grad=True, name=name)
+    ys, _ = tr.unroll(lambda x, h: np.tanh(x + h @ W), np.ones((3, 2)), state=np.zeros(2))
+    text = tr.derive(np.sum(ys**2)).markdown()
+    reason = next(paragraph for paragraph in text.split("\n\n") if "is used at each step" in paragraph).strip()
+    assert reason.isprintable()
+    assert not re.findall(r"(?<!\\)(?:\\\\)*([`*<|&~$#]|\](?=[(\[:]))", reason)
 
 
 def test_data_that_are_called_as_a_parameter_is():

@@ -140,3 +140,11 @@ def test_a_frame_has_a_row_for_each_step() -> None:
     np.testing.assert_array_equal(frame["accuracy"], history.metrics["accuracy"])
     assert list(frame["validation_loss"].dropna().items()) == history.validation
     assert len(History().to_frame()) == 0
+
+
+def test_a_name_with_half_a_character(tmp_path: Path) -> None:
+    pair = np.ones((4, 2), np.float32), np.ones((4, 1), np.float32)
+    metrics = {"\udcff": lambda p, y: np.mean(p)}
+    tr.fit(nn.Linear(2, 1, seed=0), pair, "mse", metrics=metrics, epochs=2, callbacks=CSVLogger(tmp_path / "run.csv"))
+    header = (tmp_path / "run.csv").read_text("utf-8").split("\n")[0]
+    assert header.split(",")[5:] == ["\\udcff"]

@@ -323,3 +323,15 @@ def test_a_prediction_that_knows_no_examples_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"shape \(\) for one example"):
         Mean().predict(X)
+
+
+@pytest.mark.parametrize("name", ["loss", "step", "epoch", "learning_rate", "validation_loss"])
+def test_a_metric_is_not_called_as_a_column_is(name: str) -> None:
+    with pytest.raises(ValueError, match=f"a metric can't be called '{name}'"):
+        tr.fit(nn.Linear(2, 1, seed=0), (np.ones((4, 2)), np.ones((4, 1))), "mse", metrics={name: "accuracy"}, epochs=1)
+
+
+def test_two_metrics_have_two_names() -> None:
+    with pytest.raises(ValueError, match="two metrics are called '<lambda>': give a dict"):
+        tr.fit(nn.Linear(2, 1, seed=0), (np.ones((4, 2)), np.ones((4, 1))), "mse",
+               metrics=[lambda p, y: np.mean(p), lambda p, y: np.mean(y)], epochs=1)  # fmt: skip

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.names import TERMINAL
 from tinygrad_rnn import nn
 from tinygrad_rnn.explanation import gradient_flow, gradients, state_jacobian
 from tinygrad_rnn.viz import draw
@@ -160,3 +163,14 @@ def test_shapes_are_written_into_the_boxes(level):
             assert "(5, 3)" in [line.text for line in box.lines]
     assert not any("(5, 3)" in line.text for box in without.scene.boxes for line in box.lines)
     assert shown.html and shown.dot
+
+
+@pytest.mark.parametrize("name", TERMINAL)
+def test_gradients_inside_of_a_cell_keep_to_xml(name):
+    def cell(x, h):
+        h = tr.named(name, np.tanh(x @ U + h))
+        return h, h
+
+    U = tr.tensor(np.eye(2) / 2, requires_grad=True, name="U")
+    loss = np.sum(tr.unroll(cell, np.ones((3, 2)), state=np.zeros(2))[0])
+    ElementTree.fromstring(tr.draw(loss, level="cell", gradients=True).svg)

@@ -123,6 +123,10 @@ def as_optimizer(given: Any, parameters: Iterable[Any], lr: float | None = None)
     return optimizer
 
 
+# The columns that histories and logs have of their own, beside the metrics.
+OWN_COLUMNS = ("loss", "smoothed", "step", "epoch", "seconds", "learning_rate")
+
+
 def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
     """Return metric functions by name.
 
@@ -131,7 +135,7 @@ def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
         batch_first: as in ``as_loss``.
 
     Raises:
-        ValueError: there is no metric of this name.
+        ValueError: there is no metric of this name; or two have one name, or that of a column of the history.
         TypeError: a metric is neither a name nor a function.
     """
     if given is None:
@@ -139,14 +143,20 @@ def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
     if isinstance(given, str) or callable(given):
         given = [given]
     if isinstance(given, (list, tuple)) and all(isinstance(one, str) or callable(one) for one in given):
-        given = {one if isinstance(one, str) else getattr(one, "__name__", type(one).__name__): one for one in given}
+        names = [one if isinstance(one, str) else getattr(one, "__name__", type(one).__name__) for one in given]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"fit: two metrics are called {name!r}: give a dict, with a name for each")
+        given = dict(zip(names, given))
     if not isinstance(given, Mapping):
         raise TypeError(
             'fit: metrics is a dict from names to functions of (prediction, targets), such as {"accuracy": '
             f"training.accuracy}}, or names ({', '.join(METRICS)}), not {_shown(given)}"
         )
-    found = {}
+    found: dict[str, Loss] = {}
     for name, metric in given.items():
+        if str(name) in (*OWN_COLUMNS, *found) or str(name).startswith("validation_"):
+            raise ValueError(f"fit: a metric can't be called {name!r}, as a column of the history or of logs is")
         if isinstance(metric, str):
             metric = _named("metric", metric, METRICS)
         if not callable(metric) or _library_of(metric):

@@ -94,7 +94,7 @@ class CSVLogger(Logger):
         if run.validation is not None:
             row |= {f"validation_{name}": validated.get(name, "") for name in names}
         begins = self.last_step == 0
-        with open(self.path, "w" if begins else "a", encoding="utf-8", newline="") as file:
+        with open(self.path, "w" if begins else "a", encoding="utf-8", errors="backslashreplace", newline="") as file:
             writer = csv.DictWriter(file, list(row))
             if begins:
                 writer.writeheader()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ...autodiff.tables import in_markdown
 from ..equations.lines import Line
 from .notation import ATOM, BY_ELEMENT, Notation, Piece
 from .text import common_last_step, notes, sections
@@ -192,7 +193,7 @@ def markdown(lines: Sequence[Line], columns: bool = False) -> str:
     for title, chosen in sections(lines):
         text.append(f"### {title}")
         for line in chosen:
-            when, why = _when(writer, line), "; ".join(line.why)
+            when, why = _when(writer, line), in_markdown("; ".join(line.why))
             shown = writer.line(line).replace(" &= ", " = ", 1) + (rf" \qquad {when}" if when else "")
             text.append(f"$$\n{shown}\n$$" + (f"\n\n{why}" if why else ""))
     return "\n\n".join([*text, *notes(lines)]) + "\n"

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...autodiff.graph import Node, Observer, ancestors, backward_walk, observe_backward
 from ...autodiff.rules.parts import Parts
+from ...autodiff.texts import printable
 from .model import Graph, main_label, selected_from_stack, value_array
 
 MISSING = "not computed"
@@ -52,7 +53,7 @@ class _Collector(Observer):
                 continue
             if vertex.kind == "cell":
                 named = [(node, main_label(node)) for node in vertex.nodes]
-                self.inside.update({node: (i, label.name) for node, label in named if label and label.role != "value"})
+                self.inside |= {n: (i, printable(a.name)) for n, a in named if a is not None and a.role != "value"}
             if isinstance(vertex.value, Node):
                 self.vertex_of[vertex.value] = i
         self.edge_of = {use: n for n, edge in enumerate(graph.edges) for use in edge.uses}
