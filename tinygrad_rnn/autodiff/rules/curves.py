@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
+from .indexing import getitem
 
 
 @overrides(np.interp)
@@ -21,8 +22,9 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None) -> Any
     inside = np.clip(x, xp[0], xp[-1])
     i = np.clip(np.searchsorted(xp, inside, side="right") - 1, 0, max(xp.size - 2, 0))
     j = np.minimum(i + 1, xp.size - 1)
-    width = np.where(np.equal(xp[j], xp[i]), 1, xp[j] - xp[i])
-    found = fp[i] + (fp[j] - fp[i]) / width * (inside - xp[i])
+    left_x, right_x, left_y, right_y = (getitem(a, at) for a in (xp, fp) for at in (i, j))
+    width = np.where(np.equal(left_x, right_x), 1, right_x - left_x)
+    found = left_y + (right_y - left_y) / width * (inside - left_x)
     found = found if left is None else np.where(np.less(x, xp[0]), left, found)
     found = found if right is None else np.where(np.greater(x, xp[-1]), right, found)
     return found.astype(np.float64, copy=False)
