@@ -100,17 +100,18 @@ tr.zeros(3)
 
 @pytest.fixture
 def strict(tmp_path, pytestconfig):
-    """What mypy says of a source; of the package it has read, it keeps what it found, with and without its plugin."""
+    """What mypy says of sources; of the package it has read, it keeps what it found, with and without its plugin."""
     pytest.importorskip("mypy")
 
-    def checked(source, settings=""):
-        (tmp_path / "users.py").write_text(source, "utf-8")
+    def checked(sources, settings=""):
+        for name, source in sources.items():
+            (tmp_path / name).write_text(source, "utf-8")
         if settings:
             (tmp_path / "users.ini").write_text(settings, "utf-8")
         config = "users.ini" if settings else ""
         kept = pytestconfig.cache.mkdir("mypy-with-plugin" if settings else "mypy")
         options = ["--strict", "--follow-imports=silent", f"--config-file={config}", f"--cache-dir={kept}"]
-        command = [sys.executable, "-m", "mypy", *options, "users.py"]
+        command = [sys.executable, "-m", "mypy", *options, *sources]
         done = subprocess.run(
             command, cwd=tmp_path, env={**os.environ, "MYPYPATH": str(ROOT)}, capture_output=True, text=True
         )
@@ -119,22 +120,18 @@ def strict(tmp_path, pytestconfig):
     return checked
 
 
-def test_users_code_is_clean_in_strict_mode(strict, tmp_path):
-    assert "Success: no issues found" in strict(USERS_CODE)
-    code = (tmp_path / "users.py").read_text("utf-8")
-    exec(compile(code, "users.py", "exec"), {})  # and it runs
-
-
-def test_cells_of_tensors_are_clean_with_the_plugin(strict, tmp_path):
-    assert "Success: no issues found" in strict(ANNOTATED_TENSORS, PLUGIN)
-    exec(compile(ANNOTATED_TENSORS, "users.py", "exec"), {})
-    said = strict(WRONG_TENSORS, PLUGIN)
-    assert 'got "Tensor", expected "str"' in said and "users.py:11: error" in said
-
-
-def test_what_is_not_there_is_found_by_the_checker(strict):
-    said = strict(WRONG)
+def test_users_code_is_clean_in_strict_mode_and_what_is_not_there_is_found(strict):
+    said = strict({"users.py": USERS_CODE, "wrong.py": WRONG})
     assert 'has no attribute "tanh"' in said and "zeros" in said
+    assert "users.py" not in said
+    exec(compile(USERS_CODE, "users.py", "exec"), {})  # and it runs
+
+
+def test_cells_of_tensors_are_clean_with_the_plugin(strict):
+    said = strict({"users.py": ANNOTATED_TENSORS, "wrong.py": WRONG_TENSORS}, PLUGIN)
+    assert 'got "Tensor", expected "str"' in said and "wrong.py:11: error" in said
+    assert "users.py" not in said
+    exec(compile(ANNOTATED_TENSORS, "users.py", "exec"), {})
 
 
 def test_an_editable_install_is_a_path(tmp_path):
