@@ -84,7 +84,7 @@ MISTAKES = {
     "objects": (lambda f: f(lambda x: x * np.array([1, None, 2]))(xs), "multiply: a Tensor met an object array"),
     "a fraction": (lambda f: f(lambda x: x * Fraction(1, 2))(xs), "multiply: a Tensor met a Fraction"),
     "out=": (lambda f: tr.unroll(f(lambda x, h: np.add(x, h, out=h0)), xs, h0), "np.add at step 1 can't write"),
-    "no rule": (lambda f: tr.unroll(f(lambda x, h: np.percentile(x, 5) + h), xs, h0), "to a Tensor at step 1. Use np"),
+    "no rule": (lambda f: tr.unroll(f(lambda x, h: np.partition(x, 1) + h), xs, h0), "to a Tensor at step 1. Use np"),
     "a keyword": (lambda f: tr.unroll(f(lambda x, h: np.tanh(x, casting="no")), xs, h0), "np.tanh on a Tensor at step"),
     "an assignment": (lambda f: tr.unroll(f(lambda x, h: x.__setitem__(0, 1.0)), xs, h0), "a Tensor at step 1 can't"),
 }  # fmt: skip
