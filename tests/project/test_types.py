@@ -21,6 +21,10 @@ U = tr.tensor(rng.normal(size=(2, 3)), requires_grad=True, name="U")
 xs = rng.normal(size=(4, 2))
 np.tanh(xs @ U).sum().backward()
 np.square(np.tanh(U)).mean().backward()
+np.mean(np.square(xs @ U - 1)).backward()
+np.mean(U).backward()
+np.stack([U, U]).sum().backward()
+first: tr.Tensor = np.sum(U)
 
 
 class MyCell(tr.nn.Module):

@@ -283,7 +283,7 @@ class Tensor(InPlaceOperators, ArrayNode):
             return NotImplemented
         return call(function, args, keywords)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, np.dtype[Element]]:
         if self.requires_grad and not self.is_spent:
             raise errors.no_array(self.scope)
         return np.array(self._readable("np.asarray"), dtype=dtype)
@@ -549,6 +549,15 @@ def apply(op: Primitive, args: tuple[Any, ...], keywords: dict[str, Any] = NO_KE
 
 
 DIRECT[Tensor] = apply
+
+if TYPE_CHECKING:
+
+    class Element(np.object_, Tensor):  # type: ignore[misc]
+        """The elements of a Tensor, to type checkers: by NumPy's hints a mean of objects is Any, of numbers a number.
+
+        So ``np.mean(x).backward()`` is in order.
+        """
+
 
 
 def _node(
