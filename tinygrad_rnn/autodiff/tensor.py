@@ -175,7 +175,8 @@ class Tensor(InPlaceOperators, ArrayNode):
         """Copy a leaf for ``copy.copy``, ``copy.deepcopy`` and other processes."""
         if not self.is_leaf:
             raise RuntimeError(
-                f"this Tensor is the result of {self.op.name}, and a graph isn't copied: copy .detach(), or its leaves"
+                f"this Tensor is the result of {self.op.name}, and a graph isn't copied. To plot or store its values, "
+                "pass .numpy(); to go on with them, copy .detach()"
             )
         return make_leaf, (type(self), self._data, self.requires_grad, None, self.name), (None, {"grad": self.grad})
 
