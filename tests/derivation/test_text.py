@@ -165,3 +165,19 @@ def test_a_batch_is_spoken_of_where_there_is_one(batch):
     reasons = {line.name: line.why for line in tr.derive(loss, p, [random(T, *batch, N)]).lines}
     assert any("broadcast over the batch" in why for why in reasons["dL/db"]) == bool(batch)
     assert "alpha was broadcast: summed" in reasons["dL/dalpha"]
+
+
+@pytest.mark.parametrize("shape", [(K,), (K, 1)])
+def test_the_logarithm_of_a_softmax_written_out_gives_p_minus_y(shape):
+    """Minus log p[k], as most networks of characters have it: there is no 1 / p in its derivation."""
+
+    def loss(p, k):
+        e = np.exp(p["W"] @ p["x"])
+        return -np.log((e / np.sum(e))[(k, *[0] * (len(shape) - 1))])
+
+    p = {"W": random(K, K), "x": random(*shape)}
+    derivation = tr.derive(loss, p, (1,))
+    (line,) = [line for line in lines_of(derivation) if line.startswith("∂L/∂z ")]
+    assert "softmax(z" in line and "/" not in line.partition(" = ")[2], line
+    for name, gradient in tr.grad(loss)(p, 1).items():
+        np.testing.assert_allclose(derivation.run().gradients[name], gradient, rtol=1e-10, atol=1e-12)

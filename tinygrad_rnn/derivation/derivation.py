@@ -25,7 +25,7 @@ from .equations.lines import Line
 from .equations.not_writable import NotWritable
 from .equations.parts import moves, parts
 from .equations.quantities import Quantity
-from .equations.recognising import name_functions, name_softmaxes
+from .equations.recognising import name_functions, name_log_softmaxes, name_softmaxes
 from .equations.simplifying import simplified
 from .reading.items import cleaned
 from .reading.rolling import Rolling
@@ -92,6 +92,7 @@ class Derivation:
         rolling = Rolling(merge_sums(items), {self._apart.get(name, name): a for name, a in given.items()}, taken)
         sum_at_once(rolling.quantities)
         name_functions(rolling.quantities)
+        name_log_softmaxes(rolling.quantities)
         name_softmaxes(rolling.quantities)
         self.loss, _ = rolling.of[id(root)]
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}

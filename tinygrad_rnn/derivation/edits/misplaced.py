@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..equations.expressions import Apply, Constant, Expression, Reference, Sum
+from ..equations.expressions import Apply, Constant, During, Expression, Reference, Sum
 from ..running.evaluate import compiled
 
 
@@ -45,39 +45,39 @@ class Elsewhere(Reference):
 
 
 class Row(Expression):
-    """A row of an array that is found in an unusual way; zeros where there is none."""
+    """A row of an array, along an axis, that is found in an unusual way; zeros where there is none."""
 
-    def __init__(self, of: Expression, row_for: Callable[[int], int | None], name: str) -> None:
+    def __init__(self, of: Expression, row_for: Callable[[int], int | None], name: str, axis: int = 0) -> None:
         self.operands = (of,)
-        self.shape = of.shape[1:]
+        self.shape = (*of.shape[:axis], *of.shape[axis + 1 :])
         self.dtype = of.dtype
-        self.row_for, self.name = row_for, name
+        self.row_for, self.name, self.axis = row_for, name, axis
 
     @property
     def key(self) -> Any:
         """The array and how the row is found."""
-        return "row", self.name, self.operands[0].key
+        return "row", self.name, self.axis, self.operands[0].key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same row of another array."""
-        return Row(operands[0], self.row_for, self.name)
+        return Row(operands[0], self.row_for, self.name, self.axis)
 
     def shifted(self, by: int) -> Expression:
         """The row of another step."""
         row_for = self.row_for
-        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}")
+        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}", self.axis)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The array, and which row of it."""
-        return f"{writer.write(self.operands[0])}[{self.name}]", 4
+        return f"{writer.write(self.operands[0])}[{':, ' * self.axis}{self.name}]", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that looks it up in a run."""
-        of, row_for, shape = compiled(self.operands[0]), self.row_for, self.shape
+        of, row_for, shape, axis = compiled(self.operands[0]), self.row_for, self.shape, self.axis
 
         def run_row(run: Any, t: Any) -> Any:
             row = row_for(t)
-            return np.zeros(shape) if row is None else of(run, t)[row]
+            return np.zeros(shape) if row is None else np.take(of(run, t), row, axis)
 
         return run_row
 
@@ -114,6 +114,31 @@ class Rolled(Expression):
             return np.concatenate([none, rows[:-1]] if by > 0 else [rows[1:], none])
 
         return rolled
+
+
+class AddedUp(Expression):
+    """A term at this step and at all later ones, added: what is handed to the step before and never set anew."""
+
+    def __init__(self, of: During) -> None:
+        self.of, self.operands, self.shape = of, of.operands, of.shape
+
+    @property
+    def key(self) -> Any:
+        """The term."""
+        return "added up", self.of.key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """Another term at the same steps."""
+        return AddedUp(During(self.of.steps, operands[0]))
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The term, and for which steps."""
+        return f"Σ_{{s ≥ t}} {writer.within(self.of.inner, 2)}", 1
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        inner, steps, shape = compiled(self.of.inner), self.of.steps, self.shape
+        return lambda run, t: sum((inner(run, s) for s in steps if s >= t), np.zeros(shape))
 
 
 class Mask(Constant):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from ...autodiff.rules import activations, elementwise, log_probabilities, reductions
+from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
 from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply
 from ..equations.lines import Line
@@ -159,15 +159,32 @@ def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None
 
 def softmax_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
     """The mistakes in p - y: the softmax forgotten (-y / p), or only the diagonal of its Jacobian (-y (1 - p))."""
+    for a, minus_b, y in _less_targets(part):
+        for p in parts(a):
+            if p.shape == minus_b.shape == part.shape and (softmax := _softmax(p)) is not None:
+                yield over(minus_b, p), "the Jacobian of the softmax was forgotten", ()
+                yield times(minus_b, one_minus(p)), "the diagonal of the softmax's Jacobian alone", ()
+                yield times(y, part), "the diagonal of the softmax's Jacobian alone", ()
+                chosen = apply(reductions.sum, times(y, p), axis=softmax.settings["axis"], keepdims=True)
+                yield over(part, chosen), "divided by {}: the logarithm's derivative, which p - y contains", (chosen,)
+
+
+def _less_targets(part: Expression) -> Iterator[tuple[Expression, Expression, Expression]]:
+    """The sides a and -b of a - b, and the target in b; in columns, -b is a number in the target's place."""
     if isinstance(part, Apply) and part.operation is elementwise.subtract:
         a, b = part.operands
-        for p in parts(a):
-            if isinstance(p, Reference) and p.shape == b.shape == part.shape:
-                function = p.quantity.equations[-1].expression if p.quantity.equations else None
-                if isinstance(function, Apply) and function.operation is log_probabilities.softmax_of:
-                    yield negative(over(b, p)), "the Jacobian of the softmax was forgotten", ()
-                    yield negative(times(b, one_minus(p))), "the diagonal of the softmax's Jacobian alone", ()
-                    yield times(b, part), "the diagonal of the softmax's Jacobian alone", ()
+        yield a, negative(b), b
+    elif is_sum(part) and len(part.operands) == 2:
+        for a, b in (part.operands, part.operands[::-1]):
+            if isinstance(b, Apply) and b.operation is indexing.assemble and isinstance(b.operands[0], Number):
+                yield a, b, b.with_operands((Number(1.0), *b.operands[1:]))
+
+
+def _softmax(p: Expression) -> Apply | None:
+    """The softmax that an expression is, or is called."""
+    if isinstance(p, Reference):
+        p = p.quantity.equations[-1].expression if p.quantity.equations else p
+    return p if isinstance(p, Apply) and p.operation is log_probabilities.softmax_of else None
 
 
 def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:

@@ -19,7 +19,9 @@ from .of_terms import (
     brackets,
     differences,
     exchanges,
+    factors_of_one_term,
     terms_of,
+    terms_of_others,
     terms_together,
     terms_too_many,
     whole_lines,
@@ -28,12 +30,14 @@ from .of_values import (
     blocks,
     choices,
     constants,
+    ends_for_beginnings,
     forgotten_masks,
     functions,
     masks,
     other_data,
     other_parameters,
     powers,
+    products_of_one,
     references_to_others,
     slices,
     sums_over_axes,
@@ -46,8 +50,8 @@ KINDS = (
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
     ),
     (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, constants,
-     powers, brackets),
+     powers, brackets, factors_of_one_term, products_of_one, ends_for_beginnings),
     (factors_too_many,),
 )  # fmt: skip
-WHOLE = ((whole_lines,), (exchanges,), (lines_times_something, terms_too_many, forgotten_masks))
+WHOLE = ((whole_lines,), (exchanges, terms_of_others), (lines_times_something, terms_too_many, forgotten_masks))
 PLAIN = (*KINDS[0], references_to_others, blocks, powers, steps_beside, rows_beside, other_data)

@@ -78,6 +78,9 @@ def _beside(part: Reference, line: Line) -> Found:
             yield wrapped, "{} stands where {} belongs, and wraps round at the end", (wrapped, part)
         wraps = Elsewhere(quantity, shift, lambda t: t + shift if t + shift > first else last, "wraps")
         yield wraps, "the last {} stands where the first belongs: an index of -1 wraps round", (part,)
+        for end, which in ((last, "last"), (first, "first")):
+            kept = Elsewhere(quantity, shift, lambda t, end=end: end, which)  # type: ignore[misc]
+            yield kept, f"the {which} {{}} at all steps, as if it hadn't been kept", (part,)
         own = line.steps or steps
         turned = Elsewhere(quantity, shift, lambda t: own[0] + own[-1] - t + shift, "reversed")
         yield turned, "{} is taken in reverse order of the steps", (part,)
@@ -95,33 +98,42 @@ def _wrapped(shift: int, first: int, count: int) -> Callable[[int], int]:
 
 
 def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
-    """A row of the data that belongs to another step."""
-    if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
-        place = part.settings["index"]
-        length = part.operands[0].shape[0]
-        for by in (-1, 1):
-            for how in ("zeros", "wraps"):
-                moved = _moved_row(part, place, by, length, how)
-                yield moved, "{} of the step " + ("before" if by < 0 else "after"), (part,)
-        yield (
-            _row_of(
-                part, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", length
-            ),
-            "{} is taken in reverse order of the steps",
-            (part,),
-        )
+    """A row of the data that belongs to another step, to the one at the end, or to the same one at all steps."""
+    axis = _axis_of_steps(part)
+    if axis is None or not isinstance(part, Apply):
+        return
+    of, index = part.operands[0], part.settings["index"]
+    place, length = index if isinstance(index, Step) else index[axis], part.operands[0].shape[axis]
+    for by in (-1, 1):
+        for how in ("zeros", "wraps", "clipped"):
+            row = Row(of, _moved(place, by, length, how), f"{how} {by}", axis)
+            yield row, "{} of the step " + ("before" if by < 0 else "after"), (part,)
+    turned = Row(of, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", axis)
+    yield turned, "{} is taken in reverse order of the steps", (part,)
+    for row_number, which in ((length - 1, "last"), (0, "first")):
+        same = Row(of, lambda t, kept=row_number: kept, which, axis)  # type: ignore[misc]
+        yield same, f"{{}} of the {which} step at all steps", (part,)
 
 
-def _row_of(part: Apply, row_for: Callable[[int], int | None], name: str, length: int) -> Row:
-    return Row(part.operands[0], row_for, name)
+def _axis_of_steps(part: Expression) -> int | None:
+    """The axis along which an array is read step by step: ``xs[t]``, ``xs[:, t]``."""
+    if not (isinstance(part, Apply) and part.operation is indexing.getitem):
+        return None
+    index = part.settings["index"]
+    places = index if isinstance(index, tuple) and not isinstance(index, Step) else (index,)
+    axis = next((i for i, place in enumerate(places) if isinstance(place, Step)), None)
+    others = [place for i, place in enumerate(places) if i != axis]
+    return axis if all(isinstance(place, slice) and place == slice(None) for place in others) else None
 
 
-def _moved_row(part: Apply, place: Step, by: int, length: int, how: str) -> Row:
+def _moved(place: Step, by: int, length: int, how: str) -> Callable[[int], int | None]:
     def row_for(t: int) -> int | None:
         row = place.at(t) + by
+        if how == "clipped":
+            return min(max(row, 0), length - 1)
         return row % length if how == "wraps" else row if 0 <= row < length else None
 
-    return Row(part.operands[0], row_for, f"{how} {by}")
+    return row_for
 
 
 def sums_over_steps(part: Expression, line: Line, hand: Hand) -> Found:

@@ -11,6 +11,7 @@ from ..equations.lines import Line
 from ..equations.making import TWO, Found, broadcast, over, times, unwrapped, with_operand
 from ..equations.parts import parts, replaced, total
 from .hand import Hand
+from .misplaced import AddedUp
 
 
 def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
@@ -27,6 +28,8 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
         yield with_operand(part, i, again(times(TWO, inner))), "the term {} was taken twice", (inner,)
         yield with_operand(part, i, again(times(Number(0.5), inner))), "the term {} was halved", (inner,)
         if isinstance(term, During):
+            if _moves_back(term):
+                yield with_operand(part, i, AddedUp(term)), "{} was added to that of later steps: += for =", (inner,)
             others = [_outside(other, term, line) for j, other in enumerate(terms) if j != i]
             others = [other for other in others if other.steps]
             if not others:
@@ -92,6 +95,33 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
                     inner,
                 ),
             )
+
+
+def factors_of_one_term(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor of a whole sum, used as a factor of one of its terms: p - w y for w (p - y)."""
+    for i, inner in enumerate(part.operands) if is_product(part) else ():
+        if not is_sum(inner) and not (isinstance(inner, Apply) and inner.operation is elementwise.subtract):
+            continue
+        for j, factor in enumerate(part.operands):
+            rest = [f for k, f in enumerate(part.operands) if k not in (i, j)]
+            for k, term in enumerate(inner.operands) if j != i and not isinstance(factor, Number) else ():
+                if not isinstance(term, During):
+                    new = times(*rest, with_operand(inner, k, times(factor, term)))
+                    yield broadcast(new, part.shape), "{} is a factor of {} alone, not of all terms", (factor, term)
+
+
+def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term from another step that belongs to another quantity: the carry of another layer."""
+    if not is_sum(part) or line.kind != "backward":
+        return
+    others = [q for q in hand.backward if q.shape == part.shape and q is not line.quantity and q.equations]
+    for i, own in enumerate(part.operands):
+        if not isinstance(own, During) or not _moves_back(own):
+            continue
+        for quantity in others:
+            for term in parts(quantity.equations[-1].expression):
+                if isinstance(term, During) and term.shape == own.shape and _moves_back(term) and term != own:
+                    yield with_operand(part, i, term), "{} stands where {} belongs", (term.inner, own.inner)
 
 
 def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:

@@ -63,6 +63,8 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
             inner = next((p for p in _references(found) if p.quantity.adjoint_of is not None), None)
             if inner is None:
                 break
+            if reference.quantity is line.quantity:
+                break
             reference = inner
 
 
@@ -83,7 +85,7 @@ def _meaning(reference: Reference, line: Line) -> Expression | None:
     """The definition of a quantity as it reads from here; None if that differs from step to step."""
     quantity = reference.quantity
     equations = [e for e in quantity.equations if len(e.steps) > 1 or not quantity.steps] or quantity.equations
-    if quantity is line.quantity or len(equations) != 1 or isinstance(equations[0].expression, (OverSteps, Reference)):
+    if len(equations) != 1 or isinstance(equations[0].expression, (OverSteps, Reference)):
         return None
     found = equations[0].expression
     return switched(found.shifted(reference.shift or 0) if reference.at is None else fixed(found, reference.at))

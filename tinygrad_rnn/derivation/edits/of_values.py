@@ -184,6 +184,8 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
     if count == 1:
         return
     yield over(part, Number(count)), "the mean for the sum over {}", (inner,)
+    if not any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(inner)):
+        yield broadcast(Number(count), part.shape), "the number of its terms for the sum over {}", (inner,)
     for place, which in ((-1, "last"), (0, "first")):
         index = tuple(place if a in [x % inner.ndim for x in axes] else slice(None) for a in range(inner.ndim))
         one = apply(indexing.getitem, inner, index=index)
@@ -196,6 +198,29 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
                 yield summed, "the sum over the other axis of {}", (inner,)
             if part.ndim == inner.ndim == 2 and inner.shape[0] == inner.shape[1]:
                 yield apply(shape.transpose, summed), "the sum over the other axis of {}", (inner,)
+
+
+def products_of_one(part: Expression, line: Line, hand: Hand) -> Found:
+    """A product of matrices that sums over instances, of one instance alone."""
+    if not (isinstance(part, Apply) and part.operation is linalg.matmul) or part.operands[0].shape[-1] == 1:
+        return
+    a, b = part.operands
+    if b.ndim > 2 or a.ndim > 2 or any(isinstance(p, Parameter) for p in (*parts(a), *parts(b))):
+        return
+    for place, which in ((slice(-1, None), "last"), (slice(0, 1), "first")):
+        one = part.with_operands(
+            (apply(indexing.getitem, a, index=(Ellipsis, place)), apply(indexing.getitem, b, index=(place,)))
+        )
+        yield one, f"the {which} instance of {{}} alone, not their sum", (part,)
+
+
+def ends_for_beginnings(part: Expression, line: Line, hand: Hand) -> Found:
+    """The last state in place of the initial one: an index of -1 wraps round."""
+    if isinstance(part, (Data, Parameter)) and line.kind != "forward":
+        for quantity in hand.forward:
+            if quantity.shape == part.shape and quantity.steps:
+                end = Reference(quantity, None, quantity.steps[-1])
+                yield end, "{} stands where {} belongs: an index of -1 wraps round", (end, part)
 
 
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:

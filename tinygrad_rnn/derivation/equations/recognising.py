@@ -62,13 +62,20 @@ def _shares(whole: Apply) -> Expression | None:
     return _probabilities(whole.operands[0], whole.settings.get("axis"))
 
 
+def _axis(whole: Expression) -> int:
+    """The axis along which a softmax is taken."""
+    axis = whole.settings["axis"] if isinstance(whole, Apply) else None
+    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+    return axis % whole.ndim if isinstance(axis, int) else -1
+
+
 def _probabilities(z: Expression, axis: Any) -> Expression | None:
-    """softmax(z) over the last axis, by its name if it has one."""
+    """softmax(z), by its name if it has one, or over the last axis."""
+    softmax = z.quantity.softmax if isinstance(z, Reference) else None
+    if isinstance(z, Reference) and softmax is not None and _axis(softmax.equations[0].expression) == axis % z.ndim:
+        return Reference(softmax, z.shift, z.at)
     if axis not in (-1, z.ndim - 1):
         return None
-    softmax = z.quantity.softmax if isinstance(z, Reference) else None
-    if isinstance(z, Reference) and softmax is not None:
-        return Reference(softmax, z.shift, z.at)
     return Apply(log_probabilities.softmax_of, (z,), {"axis": -1}, z.shape)
 
 
@@ -152,10 +159,50 @@ def _normalised(whole: Expression) -> Expression | None:
     if not _is(above, elementwise.exp) or not _is(below, reductions.sum) or meaning(below.operands[0]) != above:
         return None
     axis = below.settings.get("axis")
+    long = [i for i, size in enumerate(whole.shape) if size > 1]
+    if axis is None and len(long) == 1:  # all of a vector, or of a column
+        return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": long[0]}, whole.shape)
     axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
     if not isinstance(axis, int) or (axis % whole.ndim and not below.settings.get("keepdims")):
         return None
     return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": axis}, whole.shape)
+
+
+def name_log_softmaxes(quantities: list[Quantity]) -> None:
+    """Take the logarithm of a softmax, or of one of its elements, at once: the derivative of log_softmax is p - y."""
+    for quantity in list(quantities):
+        for equation in quantity.equations:
+            if not _is(equation.expression, elementwise.log):
+                continue
+            inner = meaning(equation.expression.operands[0])
+            p = inner.operands[0] if _is(inner, indexing.getitem) else equation.expression.operands[0]
+            whole = meaning(p)
+            if not isinstance(p, Reference) or not _is(whole, log_probabilities.softmax_of) or _axis(whole) < 0:
+                continue
+            if not all(np.all(value > 0) for value in p.quantity.values.values()):  # log 0, which log_softmax never is
+                continue
+            logs = _logarithm(p.quantity, quantities)
+            own = Reference(logs, p.shift, p.at)
+            equation.expression = (
+                inner.with_operands((own, *inner.operands[1:]))
+                if _is(inner, indexing.getitem)
+                else apply(log_probabilities.log_softmax_of, *whole.operands, **whole.settings)
+            )
+
+
+def _logarithm(p: Quantity, quantities: list[Quantity]) -> Quantity:
+    """A quantity log_softmax(z) beside p = softmax(z)."""
+    steps, softmax = p.equations[0].steps, p.equations[0].expression
+    assert isinstance(softmax, Apply)
+    logs = Quantity(p.shape, p.layer, loop=p.loop)
+    logs.equations = [Equation(steps, apply(log_probabilities.log_softmax_of, *softmax.operands, **softmax.settings))]
+    logs.values = {t: np.log(value) for t, value in p.values.items()}
+    logs.order = {t: order + 0.0625 for t, order in p.order.items()}
+    z = softmax.operands[0]
+    if isinstance(z, Reference) and z.shift in (0, None) and z.at is None and z.quantity.softmax is None:
+        z.quantity.softmax = p
+    quantities.insert(quantities.index(p) + 1, logs)
+    return logs
 
 
 def _sum_of_one_hot(whole: Apply) -> Expression | None:
@@ -174,6 +221,16 @@ def _sum_of_one_hot(whole: Apply) -> Expression | None:
     if math.prod(rest.shape) != math.prod(whole.shape):
         return repeated(rest, whole.shape) if not rest.shape else None
     return Apply(shape.reshape, (rest,), {"shape": whole.shape}, whole.shape)
+
+
+def _sum_of_one_entry(whole: Apply) -> Expression | None:
+    """A sum along a column that has a number in one place, and zeros elsewhere: that number."""
+    inner, axis = whole.operands[0], whole.settings.get("axis")
+    axes = range(inner.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    is_all = math.prod(inner.shape[a] for a in axes) == math.prod(inner.shape)
+    if not _is(inner, indexing.assemble) or len(inner.settings["indices"]) > 1 or inner.operands[0].shape or not is_all:
+        return None
+    return repeated(inner.operands[0], whole.shape)
 
 
 def _chosen(whole: Apply) -> Expression | None:
@@ -321,7 +378,7 @@ RECOGNISED: dict[object, tuple[Rule, ...]] = {
     np.bitwise_or: (_where_numbers,),
     np.logical_or: (_where_numbers,),
     log_probabilities.shares: (_shares,),
-    reductions.sum: (_sum_of_one_hot,),
+    reductions.sum: (_sum_of_one_hot, _sum_of_one_entry),
     indexing.assemble: (_chosen,),
     elementwise.add: (_side_by_side, _rows_one_by_one),
     elementwise.multiply: (_outer,),
