@@ -200,7 +200,7 @@ def _logarithm(p: Quantity, quantities: list[Quantity]) -> Quantity:
     logs.order = {t: order + 0.0625 for t, order in p.order.items()}
     z = softmax.operands[0]
     if isinstance(z, Reference) and z.shift in (0, None) and z.at is None and z.quantity.softmax is None:
-        z.quantity.softmax = p
+        z.quantity.softmax, p.hint = p, p.hint or "p"
     quantities.insert(quantities.index(p) + 1, logs)
     return logs
 
