@@ -67,6 +67,9 @@ def _tried(network: Network, slip: str, quiet: bool, seconds: list[float]) -> st
         return "tracebacks"
     finally:
         seconds.append(time.thread_time() - start)
+    if any("search for the mistake failed" in note for note in report.notes):  # which compare turns into a note
+        print(f"{network.name} | {slip} | {report.notes}")
+        return "tracebacks"
     complete = [one.sentence for one in report.diagnoses if one.complete]
     said = f"{network.name} | {slip} | {seconds[-1]:.2f} s |"
     if report.agrees:
