@@ -23,8 +23,11 @@ from ..nn.calling import evaluating
 from .onnx_graph import IR_VERSION, OPSET, Graph, NoOnnxForm
 from .onnx_program import ProgramWriter
 
-OTHER_SIZES = {"T": (11, 17), "B": (13, 19)}  # further sizes for which the function is traced
+# Further sizes for which the function is traced, those of T and B first. Every number tells whose it is, also if a
+# constant was added or taken away: no two sizes grow by the same amount.
+OTHER_SIZES = (11, 17), (13, 23), (19, 37), (29, 53), (31, 61), (41, 79), (43, 89), (47, 101)
 Axes = Mapping[str, Sequence[str | None]]
+InputAxes = Sequence[tuple[str | None, ...]]  # of each input: "T", "B", another name, or None for a fixed length
 
 
 class Exported(NamedTuple):
@@ -33,7 +36,7 @@ class Exported(NamedTuple):
     Attributes:
         inputs: the shape of each input, by name, with T and B where these are free.
         outputs: likewise.
-        fixed: the reason why T or B isn't free, by name.
+        fixed: the reason why T, or B, or another length that was named isn't free.
     """
 
     inputs: dict[str, tuple[str | int, ...]]
@@ -59,9 +62,11 @@ def export_onnx(
         function: a ``Module``, which is exported in evaluation mode, or a function.
         path: the file to write.
         example: a tuple of arguments, or a single argument: arrays, or trees of arrays (such as a state).
-        axes: the axes of inputs that are T (steps) and B (sequences side by side): ``{"x": ("T", "B", None)}``. By
-            default the first argument is (T, B, ...), or (B, T, ...) for a layer made with ``batch_first``, and all
-            other axes with the length of its B are B.
+        axes: the axes of inputs that are T (steps), B (sequences side by side), or a length of another name:
+            ``{"source": ("T", "B"), "target": ("S", "B")}``. By default the first argument is (T, B, ...), or
+            (B, T, ...) for a layer made with ``batch_first``, and all other axes with the length of its B are B. Where
+            a further argument is laid out like the first, it has T steps as well, or ``T_target``, if the example's
+            lengths differ and the program allows it.
         outputs: the names of the outputs; by default their places in the result: ``output``, ``state``, ``state.h``.
 
     Returns:
@@ -87,14 +92,15 @@ def export_onnx(
     arguments = tree_map(lambda a: a if isinstance(a, (Tensor, np.ndarray)) else _as_array(a), arguments)
     names = input_names(function, arguments)
     by_input = axes_of(function, names, arguments, axes)
+    with_steps = by_input if axes is not None else _with_further_steps(by_input, names, arguments)
 
-    def written(sized: Sized, fixed: dict[str, str]) -> tuple[Any, Exported]:
+    def written(sized: Sized, by_input: InputAxes, fixed: dict[str, str]) -> tuple[Any, Exported]:
         called = output_names(sized.program, outputs)
         called = [f"{name}_out" if name in names else name for name in called]
         return _model(sized, names, by_input, called, weight_names(function), fixed)
 
     with _as_in_service(function):
-        model, exported = _with_free_sizes(written, function, arguments, names, by_input)
+        model, exported = _with_free_sizes(written, function, arguments, by_input, with_steps)
     onnx.checker.check_model(model, full_check=True)
     with replace_file(path) as file:
         file.write(model.SerializeToString())
@@ -163,10 +169,8 @@ def weight_names(function: Any) -> dict[int, str]:
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 
-def axes_of(
-    function: Any, names: Sequence[str], arguments: tuple[Any, ...], given: Axes | None
-) -> list[tuple[str | None, ...]]:
-    """The axes of each input: "T", "B", or None for a fixed length."""
+def axes_of(function: Any, names: Sequence[str], arguments: tuple[Any, ...], given: Axes | None) -> InputAxes:
+    """The axes of each input, as given, or as the first argument has them."""
     arrays = leaves(arguments)
     if given is not None:
         unknown = given.keys() - set(names)
@@ -183,41 +187,66 @@ def axes_of(
     return [axes[: np.ndim(a)] for axes, a in zip(found, arrays)]
 
 
+def _with_further_steps(by_input: InputAxes, names: Sequence[str], arguments: tuple[Any, ...]) -> InputAxes:
+    """The same, with a length for the steps of each further input that is laid out like the first.
+
+    It may as well be a state, whose first axis counts layers. Then no program comes out of other lengths.
+    """
+    arrays = leaves(arguments)
+    if not by_input or {"T", "B"} - set(by_input[0]):
+        return by_input
+    time, batch = by_input[0].index("T"), by_input[0].index("B")
+    found = [by_input[0]]
+    for name, axes, a in zip(names[1:], by_input[1:], arrays[1:]):
+        if len(axes) >= 2 and axes[time] is None and axes[batch] == "B":
+            steps = "T" if np.shape(a)[time] == np.shape(arrays[0])[time] else f"T_{name}"
+            axes = (*axes[:time], steps, *axes[time + 1 :])
+        found.append(axes)
+    return found
+
+
 def _with_free_sizes(
-    written: Callable[[Sized, dict[str, str]], tuple[Any, Exported]],
+    written: Callable[[Sized, InputAxes, dict[str, str]], tuple[Any, Exported]],
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
-    names: Sequence[str],
-    by_input: list[tuple[str | None, ...]],
+    by_input: InputAxes,
+    with_steps: InputAxes,
 ) -> tuple[Any, Exported]:
     """The ONNX model with as many free sizes as the program allows, and the reasons why others are fixed."""
-    present = {name for axes in by_input for name in axes if name is not None}
+    present = _names(by_input)
     fixed: dict[str, str] = {}
-    for free in (present, present & {"T"}, present & {"B"}, set()):
-        examples = {name: _size(name, arguments, by_input) for name in free}
-        sizes = {name: (examples[name], *OTHER_SIZES.get(name, (23, 29))) for name in sorted(free)}
+    attempts = [(with_steps, _names(with_steps))] if with_steps != by_input else []
+    attempts += [(by_input, free) for free in (present, present & {"T"}, present & {"B"}, set())]
+    for axes, free in attempts:
+        in_order = [*(name for name in ("T", "B") if name in free), *sorted(free - {"T", "B"})]
+        sizes = {name: (_size(name, arguments, axes), *more) for name, more in zip(in_order, OTHER_SIZES)}
         try:
             programs = [
-                traced(function, _resized(arguments, by_input, {name: sizes[name][i] for name in free}))
+                traced(function, _resized(arguments, axes, {name: sizes[name][i] for name in free}))
                 for i in range(3 if free else 1)
             ]
-            return written(Sized(programs, sizes), {name: fixed.get(name, "") for name in present - free})
+            return written(Sized(programs, sizes), axes, {name: fixed.get(name, "") for name in present - free})
         except Exception as error:
-            if not free or isinstance(error, NoOnnxForm):
+            if axes is by_input and (not free or isinstance(error, NoOnnxForm)):
                 raise
-            for name in free:
+            for name in free & present if axes is by_input else ():
                 fixed.setdefault(name, str(error))
     raise AssertionError
 
 
-def _size(name: str, arguments: tuple[Any, ...], by_input: list[tuple[str | None, ...]]) -> int:
+def _names(by_input: InputAxes) -> set[str]:
+    """The names of all axes that have one."""
+    return {name for axes in by_input for name in axes if name is not None}
+
+
+def _size(name: str, arguments: tuple[Any, ...], by_input: InputAxes) -> int:
     lengths = {n for a, axes in zip(leaves(arguments), by_input) for n, axis in zip(np.shape(a), axes) if axis == name}
     if len(lengths) != 1:
         raise ValueError(f"export_onnx: {name} has the lengths {sorted(lengths)} in the example")
     return lengths.pop()
 
 
-def _resized(arguments: tuple[Any, ...], by_input: list[tuple[str | None, ...]], sizes: Mapping[str, int]) -> Any:
+def _resized(arguments: tuple[Any, ...], by_input: InputAxes, sizes: Mapping[str, int]) -> Any:
     remaining = iter(by_input)
 
     def resized(a: Any) -> Any:
@@ -234,7 +263,7 @@ def _resized(arguments: tuple[Any, ...], by_input: list[tuple[str | None, ...]],
 def _model(
     sized: Sized,
     names: Sequence[str],
-    by_input: list[tuple[str | None, ...]],
+    by_input: InputAxes,
     outputs: Sequence[str],
     weights: Mapping[int, str],
     fixed: dict[str, str],
@@ -246,7 +275,7 @@ def _model(
     known = dict(zip(given, names))
     for i, (value, tensor) in enumerate(zip(program.inputs[len(names) :], program.captured)):
         known[value] = graph.constant(tensor.data, weights.get(id(tensor), tensor.name or f"weight_{i}"))
-    for name in {axis for axes in by_input for axis in axes if axis is not None and axis not in fixed}:
+    for name in sorted(_names(by_input) - fixed.keys()):
         place, axis = next((i, axes.index(name)) for i, axes in enumerate(by_input) if name in axes)
         shape = graph.node("Shape", [names[place]])
         graph.size_names[name] = graph.node("Gather", [shape, graph.constant(np.array([axis], np.int64))], axis=0)

@@ -36,8 +36,7 @@ def _updated(x: Any, value: Any, index: Any) -> StandIn:
     if indexing.is_basic(index):
         return StandIn(x.at[index].set(value))
     # Where an index names an element twice, NumPy keeps the last value. JAX may keep any; so the number of the last
-    # value
-    # is found first for each element.
+    # value is found first for each element.
     selected = x[index].shape
     numbers = jnp.arange(1, 1 + math.prod(selected)).reshape(selected)
     last = jnp.zeros(x.shape, numbers.dtype).at[index].max(numbers)
