@@ -37,7 +37,8 @@ def test_gradients_accumulate_on_leaves_alone() -> None:
     y = x * 3
     y.sum().backward()
     assert x.grad.tolist() == [5.0, 7.0]
-    assert y.grad is None
+    with pytest.warns(UserWarning, match="leaves"):
+        assert y.grad is None
 
 
 def test_grad_is_an_ndarray_also_for_one_number_and_after_accumulation() -> None:

@@ -110,6 +110,13 @@ def test_losses_that_are_collected_hold_one_graph_at_most():
     assert [ref() is not None for ref in kept] == [False, False, False, False, True]
 
 
+def test_what_is_kept_stays_while_a_model_is_trained():
+    _, _, loss = recurrent()
+    loss.backward()
+    tr.fit(tr.nn.Linear(2, 1), (np.ones((4, 2)), np.ones((4, 1))), "mse", epochs=1, progress=False)
+    assert tr.draw(loss, gradients=True).measured is not None
+
+
 def test_what_was_asked_to_be_kept_stays_longer():
     _, _, first = recurrent()
     first.backward(keep=True)

@@ -77,6 +77,30 @@ def test_gradient_descent_by_hand_is_that_of_sgd():
     assert expected == sorted(expected, reverse=True)
 
 
+def test_an_update_that_makes_another_tensor_is_told_at_the_next_step():
+    W = leaf()
+    np.sum(W * W).backward()
+    outside = W - 0.1 * W.grad
+    np.sum(outside * outside).backward()
+    with pytest.warns(UserWarning, match=r"result of subtract is None.*retain_grad.*p -= step"):
+        assert outside.grad is None
+    with tr.no_grad():
+        inside = W - 0.1 * W.grad
+    with pytest.raises(RuntimeError, match=r"p -= step\. p = p - step would make a constant"):
+        np.sum(inside * inside).backward()
+
+
+def test_a_leaf_and_what_retains_its_gradient_are_asked_without_a_word(recwarn):
+    W = leaf()
+    h = W * 2.0
+    h.retain_grad()
+    assert h.grad is None and tr.tensor(VALUE).grad is None and W.grad is None
+    np.sum(h).backward()
+    h.retain_grad()
+    np.testing.assert_array_equal(h.grad, np.ones_like(VALUE))
+    assert not recwarn.list
+
+
 def test_a_graph_recorded_before_an_update_has_the_gradient_of_its_own_time():
     updates = {
         "-=": lambda W: W.__isub__(OTHER),

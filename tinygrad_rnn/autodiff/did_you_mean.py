@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -10,52 +11,84 @@ from typing import Any
 
 import numpy as np
 
-# Functions and methods of PyTorch, and their equivalents here; {x} is the Tensor.
+# Functions and methods of PyTorch and other libraries, and their equivalents here; {x} is the Tensor.
 FROM_TORCH = {
+    "as_tensor": "tr.tensor(array)",
     "bmm": "{x} @ other",
     "cat": "np.concatenate([a, b], axis=0)",
+    "chunk": "np.split({x}, parts, axis)",
     "clamp": "np.clip({x}, low, high)",
     "clone": "{x}.copy()",
+    "concatenate": "np.concatenate([a, b], axis=0)",
     "contiguous": "{x} itself: arrays need no such call",
     "cpu": "{x} itself: arrays are on the CPU",
     "cuda": "{x} itself: arrays are on the CPU",
+    "device": "nothing: arrays are on the CPU",
     "dim": "{x}.ndim",
     "double": "{x}.astype(np.float64)",
+    "dropout": "a layer, nn.Dropout(0.5)",
+    "eq": "{x} == other",
     "expand": "np.broadcast_to({x}, shape)",
     "float": "{x}.astype(np.float32)",
     "from_numpy": "tr.tensor(array)",
     "gather": "np.take_along_axis({x}, indices, axis)",
+    "grad_fn": "{x}.op and {x}.inputs, or draw all of it: tr.draw({x})",
     "index_select": "np.take({x}, indices, axis)",
+    "inference_mode": "with tr.no_grad():",
+    "is_tensor": "isinstance({x}, tr.Tensor)",
+    "jit": "tr.compile(cell)",
     "load": "nn.load_weights(path), or training.load_tree(path)",
     "long": "{x}.astype(int)",
+    "make_dot": "tr.draw({x})",
     "masked_fill": "np.where(mask, value, {x})",
     "mm": "{x} @ other",
+    "multinomial": "np.random.default_rng(0).choice(n, p=probabilities)",
+    "nelement": "{x}.size",
+    "new_ones": "np.ones(shape)",
+    "new_zeros": "np.zeros(shape)",
     "norm": "np.linalg.norm({x})",
+    "normal": "np.random.default_rng(0).normal(size=shape)",
     "numel": "{x}.size",
     "permute": "np.transpose({x}, axes)",
+    "plot": "tr.draw({x}) for the graph, history.plot() for the losses",
     "pow": "{x} ** exponent",
     "rand": "np.random.default_rng(0).random(shape)",
     "randn": "np.random.default_rng(0).normal(size=shape)",
+    "register_hook": "{x}.retain_grad(), and read {x}.grad after backward()",
     "rsqrt": "1 / np.sqrt({x})",
     "save": "nn.save_weights(model.state_dict(), path), or training.save_tree(tree, path)",
+    "scan": "tr.unroll(cell, xs, state)",
     "scatter": "tr.index_update({x}, index, values)",
     "scatter_add": "tr.index_add({x}, index, values)",
+    "seed": "tr.manual_seed(0)",
+    "set_grad_enabled": "with tr.no_grad(): or with tr.enable_grad():",
+    "show": "tr.draw({x})",
     "stack": "np.stack([a, b], axis=0)",
+    "summary": "model.summary()",
     "t": "{x}.T",
     "to": "{x}.astype(dtype)",
-    "Variable": "tr.tensor(array, requires_grad=True)",
-    "device": "nothing: arrays are on the CPU",
+    "topk": "np.sort({x})[..., -k:]",
+    "train": 'tr.fit(model, (X, y), "mse", "adam", epochs=5)',
     "type": "{x}.astype(dtype)",
+    "type_as": "{x}.astype(other.dtype)",
+    "unbind": "list({x})",
+    "uniform": "np.random.default_rng(0).uniform(low, high, shape)",
     "unsqueeze": "np.expand_dims({x}, axis), or {x}[None]",
+    "Variable": "tr.tensor(array, requires_grad=True)",
     "view": "{x}.reshape(shape)",
+    "where": "np.where(condition, a, b)",
+    "visualize": "tr.draw({x})",
+    "vmap": "the function itself, for arrays with a leading axis: operations broadcast",
 }
 # Methods that change a Tensor in PyTorch.
 IN_PLACE = {
     "add_": "{x} += other",
     "copy_": "{x}[...] = other",
     "div_": "{x} /= other",
+    "fill": "{x}[...] = value",
     "fill_": "{x}[...] = value",
     "mul_": "{x} *= other",
+    "scatter_": "{x}[0] = value",
     "sub_": "{x} -= other",
     "zero_": "{x}[...] = 0",
 }
@@ -107,6 +140,18 @@ OWN = (
 NEEDS_NO_TENSOR = ("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "array", "asarray")
 
 
+def _called(name: str) -> str:
+    """A call of a NumPy function, with as many arguments as it needs."""
+    function = getattr(np, name)
+    if isinstance(function, np.ufunc):
+        return f"np.{name}({', '.join('xyz'[: function.nin])})"
+    try:
+        needed = [one for one in inspect.signature(function).parameters.values() if one.default is one.empty]
+    except ValueError:  # compiled functions may have none
+        needed = []
+    return f"np.{name}(x)" if len(needed) == 1 else f"np.{name}(...)"
+
+
 @lru_cache(maxsize=256)  # some libraries often test whether a Tensor has one of their attributes
 def method(name: str, kind: type) -> str:
     """The message for an attribute that a Tensor doesn't have, with what to write instead.
@@ -127,7 +172,9 @@ def method(name: str, kind: type) -> str:
     if name == "zero_grad":
         return f"{said}: write x.grad = None, or model.zero_grad() for all parameters"
     if callable(getattr(np, name, None)):
-        return f"{said}: NumPy's own functions take Tensors; write np.{name}(x)"
+        return f"{said}: NumPy's own functions take Tensors; write {_called(name)}"
+    if hasattr(np.ndarray, name):
+        return f"{said}: its array has; write x.data.{name}"
     close = difflib.get_close_matches(name, [one for one in dir(kind) if not one.startswith("_")], n=1)
     return f"{said}: did you mean x.{close[0]}?" if close else said
 
@@ -170,11 +217,13 @@ def function(name: str, known: Iterable[str], rooms: Iterable[tuple[str, Iterabl
             return f"{said}: it is tr.{room}.{name}"
     if name in FROM_TORCH:
         return f"{said}: write {FROM_TORCH[name].format(x='x')}"
-    if isinstance(getattr(np, name, None), type):
-        return f"{said}: types are NumPy's; write np.{name}"
+    if isinstance(getattr(np, name, None), (type, float)):
+        return f"{said}: types and constants are NumPy's; write np.{name}"
     if callable(getattr(np, name, None)):
-        example = f"np.{name}(...)" if name in NEEDS_NO_TENSOR else f"np.{name}(x)"
+        example = f"np.{name}(...)" if name in NEEDS_NO_TENSOR else _called(name)
         wrapped = f", or tr.tensor({example}, requires_grad=True)" if name in NEEDS_NO_TENSOR else ""
         return f"{said}: models are written in NumPy, whose functions take Tensors; write {example}{wrapped}"
+    if hasattr(np.ndarray, name):
+        return f"{said}: it is a method, x.{name}"
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"{said}: did you mean tr.{close[0]}?" if close else said

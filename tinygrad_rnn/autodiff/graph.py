@@ -103,8 +103,9 @@ class Node:
         """
         if not self.requires_grad:
             raise RuntimeError("retain_grad(): nothing that this was made of requires a gradient, so it gets none")
-        if not self.is_leaf:
+        if not self.is_leaf and self.serial not in retaining:
             retaining[self.serial] = self
+            self.grad = None
 
 
 def initialise(node: Node, requires_grad: bool, name: str | None = None) -> None:

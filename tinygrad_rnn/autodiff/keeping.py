@@ -2,7 +2,7 @@
 
 A large graph costs memory, so it is freed during the walk. A small one costs next to nothing, and a user may call
 ``backward()`` first and draw afterwards: so the graph of a thread's latest ``backward()`` stays as long as its loss
-does, until the next ``backward()``. It is spent: no gradient can be computed from it again.
+does, until the next ``backward()`` that may keep one. It is spent: no gradient can be computed from it again.
 """
 
 from __future__ import annotations
@@ -51,13 +51,15 @@ def gradients_of(root: Node, cotangent: Any, retain: bool, keep: bool | None, wa
 def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
     """Return True if the graph of a ``backward()`` is kept for inspection after its walk.
 
-    The small graph that an earlier ``backward()`` left is freed, if it still exists.
+    The small graph that an earlier ``backward()`` left is freed, if it still exists, unless ``keep`` is False.
 
     Args:
         root: the node where the walk begins.
         nodes: the nodes that it visits.
         keep: the caller's wish; None to keep small graphs.
     """
+    if keep is False:  # as each step of a training loop asks; what is kept stays for its user
+        return False
     before = None if _latest.root is None else _latest.root()
     _latest.root = None
     if before is not None:

@@ -12,6 +12,7 @@ sees the values of the forward pass.
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -188,6 +189,14 @@ class Tensor(InPlaceOperators, ArrayNode):
     if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
 
         def __getattr__(self, name: str) -> Any:
+            if name == "grad":  # of a result, unless it retains its gradient: see _node
+                warnings.warn(
+                    f".grad of the result of {self.op.name} is None: backward() stores the gradients of leaves. For "
+                    "this one call retain_grad() before backward(). A parameter stays a leaf where it is updated in "
+                    "place: with tr.no_grad(): p -= step",
+                    stacklevel=2,
+                )
+                return None
             if name.startswith("_"):
                 raise AttributeError(f"a Tensor has no attribute {name!r}")
             raise AttributeError(did_you_mean.method(name, type(self)), name=name, obj=self)
@@ -249,7 +258,8 @@ class Tensor(InPlaceOperators, ArrayNode):
         if not self.requires_grad:
             raise RuntimeError(
                 "backward(): nothing that this Tensor was made of requires a gradient. Make the parameters with "
-                "tensor(..., requires_grad=True), and compute the loss outside no_grad()."
+                "tensor(..., requires_grad=True), compute the loss outside no_grad(), and update them in place there: "
+                "p -= step. p = p - step would make a constant."
             )
         seed = starting_cotangent(self, gradient)
         if not create_graph:
@@ -578,7 +588,9 @@ def _node(
     node.edges = edges
     node._arrays = arrays
     node._keywords = keywords
-    node.grad = node.name = None
+    node.name = None
+    if op is None:
+        node.grad = None  # else it stays unset, so that __getattr__ warns whoever asks for it
     node.labels = ()
     node.serial = serial = next_serial()
     node.scope = context.scope
