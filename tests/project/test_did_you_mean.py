@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.autodiff.did_you_mean import FROM_TORCH, IN_PLACE, IN_ROOMS, OWN
+from tinygrad_rnn.autodiff.did_you_mean import FROM_TORCH, IN_PLACE, IN_ROOMS, OF_HISTORIES, OF_MODELS, OWN
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,28 @@ def test_a_room_says_how_to_write_it(room, name, said):
     assert not hasattr(getattr(tr, room), name)
 
 
+class Broken(tr.nn.Module):
+    @property
+    def width(self):
+        return self.witdh
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "said"),
+    [
+        (lambda: tr.nn.LSTM(2, 3), "fit", r"'LSTM' object has no attribute 'fit': write tr\.fit\(model"),
+        (lambda: tr.nn.Linear(2, 3), "weight", r"W or U of most layers"),
+        (lambda: tr.nn.Linear(2, 3), "save", r"nn\.save_weights\(model\.state_dict\(\), path\)"),
+        (Broken, "width", r"'Broken' object has no attribute 'witdh'$"),
+        (tr.training.History, "history", r"history\.losses.*to_frame"),
+    ],
+)
+def test_a_model_and_a_history_say_how_to_write_it(made, name, said):
+    with pytest.raises(AttributeError, match=said):
+        getattr(made(), name)
+    assert not hasattr(made(), name)
+
+
 @pytest.mark.parametrize("written", IN_ROOMS.values())
 def test_what_stands_for_pytorchs_names_is_there(written):
     for room, name in re.findall(r"\b(nn|optim|data|tr|np)\.(\w+)", written):
@@ -104,6 +126,8 @@ def test_what_stands_for_pytorchs_names_is_there(written):
 
 
 def test_only_what_is_not_there_is_in_the_tables():
+    assert not [name for name in OF_MODELS if hasattr(tr.nn.Module, name)]
+    assert not [name for name in OF_HISTORIES if hasattr(tr.training.History(), name)]
     x = tr.tensor([1.0])
     assert not [name for name in (*FROM_TORCH, *IN_PLACE) if hasattr(tr, name) or hasattr(x, name)]
     assert all(callable(getattr(tr, name)) and not hasattr(np, name) for name in OWN)

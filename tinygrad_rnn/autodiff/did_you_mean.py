@@ -121,6 +121,38 @@ IN_ROOMS = {
     "lr_scheduler": "the schedules in tr.optim: optim.StepLR(optimizer, 10)",
     "utils": "optim.clip_grad_norm_(parameters, 1.0), optim.clip_grad_value_(parameters, 0.5)",
 }
+# Attributes of a model, and of a training history, in PyTorch, Keras and scikit-learn.
+OF_MODELS = {
+    "add_module": "self.name = module",
+    "apply": "for part in model.modules(): ...",
+    "bias": "the parameters' own names, b of most layers: model.state_dict() lists them",
+    "children": "model.modules()",
+    "compile": "tr.fit(model, (X, y), loss, optimizer): fit takes what compile() does elsewhere",
+    "count_params": "model.num_parameters()",
+    "cpu": "model itself: arrays are on the CPU",
+    "cuda": "model itself: arrays are on the CPU",
+    "double": "dtype=np.float64 where its layers are made",
+    "evaluate": "tr.training.evaluate(model, batches, loss), or a metric of model.predict(X) and y",
+    "fit": 'tr.fit(model, (X, y), "mse", "adam", epochs=5)',
+    "float": "dtype=np.float32 where its layers are made",
+    "load": "model.load_state_dict(nn.load_weights(path))",
+    "load_weights": "model.load_state_dict(nn.load_weights(path))",
+    "predict_proba": "tr.softmax(model.predict(X))",
+    "register_buffer": "self.name = array",
+    "register_module": "self.name = module",
+    "register_parameter": "self.name = nn.Parameter(array)",
+    "requires_grad_": "p.requires_grad = False for its parameters p",
+    "save": "nn.save_weights(model.state_dict(), path)",
+    "save_weights": "nn.save_weights(model.state_dict(), path)",
+    "score": "tr.training.accuracy(model.predict(X), y)",
+    "to": "model itself: arrays are on the CPU; dtype= where its layers are made",
+    "weight": "the parameters' own names, W or U of most layers: model.state_dict() lists them",
+}
+OF_HISTORIES = {
+    "history": "history.losses, .epoch_losses, .validation, .metrics, or history.to_frame()",
+    "loss": "history.losses, or history.epoch_losses",
+    "val_loss": "history.validation",
+}
 # Functions of an array that the package has because NumPy lacks them.
 OWN = (
     *(
@@ -177,6 +209,22 @@ def method(name: str, kind: type) -> str:
         return f"{said}: its array has; write x.data.{name}"
     close = difflib.get_close_matches(name, [one for one in dir(kind) if not one.startswith("_")], n=1)
     return f"{said}: did you mean x.{close[0]}?" if close else said
+
+
+def of_object(instead: dict[str, str]) -> Callable[[Any, str], Any]:
+    """Return an ``__getattr__``, which raises an error that says what to write instead of other libraries' names.
+
+    Args:
+        instead: those names, and the equivalents here.
+    """
+
+    def missing(self: Any, name: str) -> Any:
+        if hasattr(type(self), name):  # a property raised this error: its own message is the better one
+            return object.__getattribute__(self, name)
+        said = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(f"{said}: write {instead[name]}" if name in instead else said, name=name, obj=self)
+
+    return missing
 
 
 def of_room(room: str, known: Iterable[str]) -> Callable[[str], Any]:

@@ -75,7 +75,8 @@ def batch_axis(prediction_of: Callable[[int], Any]) -> int:
     axes = [axis for axis, (m, n) in enumerate(zip(one, two)) if m != n]
     if not axes:
         raise ValueError(
-            f"the model's prediction has shape {one} for one example and {two} for two: it needs one for each example"
+            f"the model's prediction has shape {one} for one example and {two} for two: it needs one for each example. "
+            "An array of sequences is (N, T, n): pass a single one as X[None], those without features as X[..., None]"
         )
     return axes[0]
 

@@ -248,9 +248,8 @@ def cross_entropy(
         values = values if weights is None else values * weights
     else:
         if target.shape != np.shape(logits):
-            raise ValueError(
-                f"cross_entropy: logits {np.shape(logits)} take probabilities of the same shape, not {target.shape}"
-            )
+            shapes = f"logits {np.shape(logits)} take probabilities of the same shape, not {target.shape}"
+            raise ValueError(f"cross_entropy: {shapes}; class indices are whole numbers, target.astype(int)")
         log_p, target = log_softmax(counting.blanked(logits), axis=-1), counting.blanked(target)
         weights = None
         values = -np.sum((target if each is None else target * each) * log_p, axis=-1)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from types import FunctionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..autodiff import did_you_mean
 from ..autodiff.errors import reveal
 from ..autodiff.foreign import as_numpy
 from ..autodiff.scope import context
@@ -88,6 +89,9 @@ class Module:
             raise
         finally:
             context.scope = before
+
+    if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
+        __getattr__ = did_you_mean.of_object(did_you_mean.OF_MODELS)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if isinstance(value, Parameter) and value.name is None:

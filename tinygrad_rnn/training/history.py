@@ -6,10 +6,11 @@ import math
 import time
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..autodiff import did_you_mean
 from ..autodiff.extras import pip_install
 from ..autodiff.tables import Table
 
@@ -59,6 +60,9 @@ class History:
         self._epoch_weight = 0.0
         self._seconds_before = 0.0
         self._resumed_at: float | None = None
+
+    if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
+        __getattr__ = did_you_mean.of_object(did_you_mean.OF_HISTORIES)
 
     @property
     def step(self) -> int:

@@ -130,8 +130,8 @@ def fit(
             numbers or looks at the lengths of padded sequences, runs as without this. With "jax" the weights and the
             optimiser's state stay on the device: a step moves a batch there, and three numbers back.
         devices: with "jax" and ``whole_step``: the number of JAX's devices that compute the parts of each batch.
-        progress: True for a progress bar; by default on a terminal only. "lines" writes a line every few seconds
-            instead, for a log.
+        progress: True for a progress bar; by default on a terminal and in a notebook. "lines" writes a line every few
+            seconds instead, for a log.
         unit: the unit that the progress bar counts per second: "steps", or a name for the inputs, such as "characters".
         accumulate: k, the number of parts in which each batch is computed, one after the other: a k-th of the memory
             for activations, the same update up to rounding.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +24,7 @@ class Progress:
         limits: the limits of the run: a number of steps, or else a time.
         epoch_steps: the number of steps in an epoch.
         unit: the unit that is counted per second: "steps", or a name for the inputs ("characters").
-        show: whether to show a bar; by default only on a terminal. "lines" writes lines instead.
+        show: whether to show a bar; by default only on a terminal and in a notebook. "lines" writes lines instead.
     """
 
     def __init__(self, history: History, limits: Limits, epoch_steps: int, unit: str, show: bool | str | None) -> None:
@@ -31,7 +32,7 @@ class Progress:
         self.unit = unit
         self.by_time = limits.total_steps(epoch_steps) is None and limits.seconds is not None
         self.total = limits.seconds if self.by_time else limits.total_steps(epoch_steps)
-        self.show = sys.stderr.isatty() if show is None else show
+        self.show = sys.stderr.isatty() or _in_notebook() if show is None else show
         self.bar: Any = None
         self._next_refresh = 0.0
 
@@ -41,7 +42,9 @@ class Progress:
         if self.show == "lines":
             self._next_refresh = time.monotonic() + LINE_SECONDS
         elif self.show:
-            from tqdm.auto import tqdm
+            with warnings.catch_warnings():  # that a notebook without ipywidgets gets a bar of characters
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm
 
             self.bar = tqdm(
                 total=self.total,
@@ -86,3 +89,8 @@ class Progress:
 
     def _counted(self) -> int:
         return self.history.step if self.unit == "steps" else self.history.symbols
+
+
+def _in_notebook() -> bool:
+    """Return True in a Jupyter kernel, whose standard error is no terminal but shows a bar."""
+    return type(sys.stderr).__module__.partition(".")[0] == "ipykernel"
