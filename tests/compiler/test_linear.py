@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees, assert_equal, everything
 from tinygrad_rnn.compiler import thresholds
+from tinygrad_rnn.compiler.loops.fission import Cheap
 from tinygrad_rnn.compiler.program.backward import differentiated
 from tinygrad_rnn.compiler.program.fission import fissioned
 from tinygrad_rnn.compiler.program.tracing import traced
@@ -113,20 +114,20 @@ def scans_all(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("lifts_elements", [True, False])
-def test_what_is_recognised(name, lifts_elements):
+@pytest.mark.parametrize("cheap", Cheap)
+def test_what_is_recognised(name, cheap):
     cell, states, count = ALL[name]
     program = traced(lambda xs, s: tr.unroll(cell, xs, s), arguments(states))
-    program = fissioned(program, lifts_elements, may_be_alone=lambda state: True)
+    program = fissioned(program, cheap, may_be_alone=lambda state: True)
     verify(program)
     assert len(linear_loops(program)) == count
     assert str(program).count("a linear recurrence") == count
-    assert str(fissioned(program, lifts_elements, may_be_alone=lambda state: True)) == str(program)
+    assert str(fissioned(program, cheap, may_be_alone=lambda state: True)) == str(program)
     both = differentiated(program, [v.dtype.kind == "f" for v in program.inputs])
-    both = fissioned(both, lifts_elements, may_be_alone=lambda state: True)
+    both = fissioned(both, cheap, may_be_alone=lambda state: True)
     verify(both)
     assert len(linear_loops(both)) >= 2 * count - (name in ("delay", "mask"))  # whose backward pass may need no loop
-    assert not linear_loops(fissioned(program, lifts_elements)) or count
+    assert not linear_loops(fissioned(program, cheap)) or count
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -277,7 +278,7 @@ def test_a_reset_also_forgets_what_is_not_finite(bad, executor, scans_all):
 
 def test_verify_knows_factors():
     program = traced(lambda xs, s: tr.unroll(LINEAR["average"][0], xs, s), arguments(1))
-    program = fissioned(program, True, may_be_alone=lambda state: True)
+    program = fissioned(program, may_be_alone=lambda state: True)
     (loop,) = linear_loops(program)
     loop.linear = loop.linear._replace(term=program.inputs[-1])
     with pytest.raises(Malformed, match="not a factor or term"):

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.rules import elementwise
 from tinygrad_rnn.compiler.graph.values import Value, new_input
+from tinygrad_rnn.compiler.loops.fission import Cheap
 from tinygrad_rnn.compiler.loops.loop import Carried, Loop
 from tinygrad_rnn.compiler.program.backward import differentiated
 from tinygrad_rnn.compiler.program.fission import fissioned
@@ -52,12 +54,31 @@ def test_passes_leave_a_program_as_it_is(program):
         program.outputs = []
 
 
-@pytest.mark.parametrize("lifts_elements", [False, True])
-def test_to_split_a_loop_again_changes_nothing(program, lifts_elements):
-    once = fissioned(program, lifts_elements)
-    assert str(fissioned(once, lifts_elements)) == str(once)
-    with_gradients = fissioned(differentiated(once, all_wanted(once)), lifts_elements)
-    assert str(fissioned(with_gradients, lifts_elements)) == str(with_gradients)
+@pytest.mark.parametrize("cheap", Cheap)
+def test_to_split_a_loop_again_changes_nothing(program, cheap):
+    once = fissioned(program, cheap)
+    assert str(fissioned(once, cheap)) == str(once)
+    with_gradients = fissioned(differentiated(once, all_wanted(once)), cheap)
+    assert str(fissioned(with_gradients, cheap)) == str(with_gradients)
+
+
+def test_slices_of_a_sum_leave_before_the_sum() -> None:
+    """For JAX, each gate reads rows of its own: a slice of the row of all gates would be read element by element."""
+    cell = nn.LSTMCell(3, 4, dtype=np.float64, seed=0)
+    xs = np.ones((5, 2, 3))
+    program = traced(lambda x: tr.unroll(cell, x)[0], (xs,))
+    inside, slices_before = (str(fissioned(program, cheap)) for cheap in (Cheap.INSIDE, Cheap.SLICES_BEFORE))
+    assert inside.count("float64[2, 16] = a row of") == 1 and "float64[2, 4] = a row of" not in inside
+    assert slices_before.count("float64[2, 4] = a row of") == 4 and "float64[2, 16] = a row of" not in slices_before
+
+
+def test_a_sum_that_is_read_whole_stays_whole() -> None:
+    def cell(x, h):
+        a = x + h
+        return a[:, :2].sum() + np.tanh(a)
+
+    program = traced(lambda xs: tr.unroll(cell, xs, np.zeros((2, 4)))[0], (np.ones((5, 2, 4)),))
+    assert str(fissioned(program, Cheap.SLICES_BEFORE)) == str(fissioned(program, Cheap.INSIDE))
 
 
 def test_a_program_is_differentiated_before_its_loops_are_split_as_well(program):

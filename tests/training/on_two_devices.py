@@ -8,6 +8,7 @@ import numpy as np
 import tinygrad_rnn as tr
 from tests.training.test_on_device import adder, assert_like_numpy, reader
 from tinygrad_rnn.compiler.jax_code import training
+from tinygrad_rnn.compiler.jax_code.precision import as_numpy_computes
 
 MEETINGS = r" = \S.* (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\("
 
@@ -56,7 +57,7 @@ def main() -> None:
     for make in (uneven, uneven_reader):
         assert_like_numpy(make=make, devices=2)
         assert_like_numpy(make=make, devices=2, accumulate=2)
-    with jax.enable_x64(True):
+    with as_numpy_computes():
         lowered = [jax.jit(step).lower(*forms) for step, forms in seen]
         texts = [each.compile().as_text() for each in {each.as_text(): each for each in lowered}.values()]
     for text in texts:

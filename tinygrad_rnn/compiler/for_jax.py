@@ -13,6 +13,7 @@ from ..autodiff.extras import pip_install
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import leaves, packer, tree_map
 from .generate import scheduled
+from .loops.fission import Cheap
 from .program.program import Program
 from .program.tracing import traced
 
@@ -62,9 +63,10 @@ def to_jax(
         program = traced(function, tree_map(_stand_in, args), [function])
         _check_types(program)
         if own_gradient:
-            run = with_own_gradient(scheduled(program, [v.dtype.kind == "f" for v in program.inputs], False))
+            wanted = [v.dtype.kind == "f" for v in program.inputs]
+            run = with_own_gradient(scheduled(program, wanted, Cheap.SLICES_BEFORE))
         else:
-            run = without_gradient(scheduled(program, [], False))
+            run = without_gradient(scheduled(program, [], Cheap.SLICES_BEFORE))
         outputs = run(*arrays, *_captured(program.captured, parameters or {}, values))
         return packer(program.result)(outputs)
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 
 from .elements.function import NoMachineCode
 from .graph.values import Value
+from .loops.fission import Cheap
 from .loops.linear import MayBeAlone
 from .machine_code import loops_and_passes, whole_program
 from .numpy_code import executor
@@ -49,7 +50,7 @@ def generate(
         NoMachineCode: no part of it can be machine code.
     """
     alone = None if machine_code else lambda state: True  # a scan was no faster in machine code
-    program = scheduled(program, wanted, lifts_elements=not machine_code, may_be_alone=alone)
+    program = scheduled(program, wanted, Cheap.INSIDE if machine_code else Cheap.BEFORE, alone)
     if not machine_code:
         return program, written(program, executor.lines_for, fixed)
     try:
@@ -59,19 +60,19 @@ def generate(
 
 
 def scheduled(
-    program: Program, wanted: Sequence[bool], lifts_elements: bool, may_be_alone: MayBeAlone | None = None
+    program: Program, wanted: Sequence[bool], cheap: Cheap, may_be_alone: MayBeAlone | None = None
 ) -> Program:
     """A traced program, split and differentiated.
 
     Args:
         program: a program from ``traced``.
         wanted: for each of its inputs, whether the gradient is wanted.
-        lifts_elements: whether cheap operations leave loops, too; False for machine code, where they cost nothing.
+        cheap: where cheap operations stand that could leave loops.
         may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
 
     def split(program: Program, keeps_rules: bool) -> Program:
-        return fissioned(program, lifts_elements, keeps_rules, may_be_alone)
+        return fissioned(program, cheap, keeps_rules, may_be_alone)
 
     if not any(wanted):
         return split(program, keeps_rules=False)

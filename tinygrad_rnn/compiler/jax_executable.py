@@ -14,6 +14,7 @@ from .generate import scheduled
 from .jax_code import places
 from .jax_code.passes import passes_of
 from .jax_code.precision import as_jax_has_it, as_numpy_computes
+from .loops.fission import Cheap
 from .program.program import Program
 
 
@@ -27,7 +28,7 @@ def on_jax(program: Program, wanted: Sequence[bool]) -> JaxExecutable:
     Raises:
         CannotCompile: an operation has no form in JAX.
     """
-    return JaxExecutable(scheduled(program, wanted, lifts_elements=False))
+    return JaxExecutable(scheduled(program, wanted, Cheap.SLICES_BEFORE))
 
 
 class JaxExecutable(Executable):

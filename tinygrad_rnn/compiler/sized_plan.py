@@ -11,6 +11,7 @@ from .generate import generate, scheduled
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import nothing_changed
+from .loops.fission import Cheap
 from .plans import Plan, stand_ins
 from .program.program import Program
 from .program.tracing import traced_once
@@ -153,7 +154,8 @@ class SizedPlan(Plan):
                 sizes = self._axes.examples(self._taken, attempt)
                 programs = self._retraced([self._axes.lengths(each) for each in zip(*sizes.values())])
             try:
-                fixed = lengths_that_stay([scheduled(program, wanted, not machine_code) for program in programs])
+                cheap = Cheap.INSIDE if machine_code else Cheap.BEFORE
+                fixed = lengths_that_stay([scheduled(program, wanted, cheap) for program in programs])
                 made = [generate(program, wanted, machine_code, fixed) for program in programs]
                 return SizedExecutable(made, sizes)
             except DependsOnSize as error:

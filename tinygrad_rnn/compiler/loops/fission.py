@@ -13,6 +13,7 @@ Any Value may stay in the loop; that is always correct, and operations without a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
 from typing import Any
 
 from ...autodiff.rules import elementwise, indexing, shape
@@ -24,7 +25,23 @@ from .linear import Group, MayBeAlone, groups
 from .loop import How, Linear, Loop, LoopResult
 from .lowering import factors_of, lower, product_over_time
 from .over_time import over_time, sum_over_time
-from .rewriting import simplified_step, with_others_outside
+from .rewriting import columns_of, simplified_step, with_others_outside
+
+
+class Cheap(Enum):
+    """The place of elementwise operations and views that depend on sequences alone.
+
+    Attributes:
+        INSIDE: in the loop. In machine code they cost nothing there.
+        SLICES_BEFORE: likewise, but slices of rows are taken before the loop, for all steps at once. JAX's compiler for
+            CPUs reads part of a row, at a step that it doesn't know in advance, one element at a time: a gated cell's
+            forward pass takes twice as long.
+        BEFORE: before the loop.
+    """
+
+    INSIDE = "inside"
+    SLICES_BEFORE = "slices before"
+    BEFORE = "before"
 
 
 def split(
@@ -32,7 +49,7 @@ def split(
     loop: Loop,
     results: Sequence[LoopResult],
     outside: Mapping[Value, Value],
-    lifts_elements: bool,
+    cheap: Cheap,
     keeps_rules: bool,
     may_be_alone: MayBeAlone | None,
 ) -> dict[Value, Value]:
@@ -43,13 +60,14 @@ def split(
         loop: any loop.
         results: the wanted results of the loop.
         outside: the replacements of Values that it reads.
-        lifts_elements: whether cheap operations are hoisted, too.
+        cheap: where cheap operations stand that could be hoisted.
         keeps_rules: as in ``lowered``.
         may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
     ends = with_others_outside(trace, loop.ends(results), loop.moves, outside)
     ends = lower(trace, ends, loop.moves, keeps_rules)
-    ends = simplified_step(trace, ends, [c.before for c in loop.carried], list(loop.slices))
+    slices_first = cheap is Cheap.SLICES_BEFORE
+    ends = simplified_step(trace, ends, [c.before for c in loop.carried], list(loop.slices), slices_first)
     carried = [c._replace(start=outside.get(c.start, c.start), after=v) for c, v in zip(loop.carried, ends)]
     slices = {v: outside.get(sequence, sequence) for v, sequence in loop.slices.items()}
     inner = ends[len(carried) :]
@@ -58,7 +76,7 @@ def split(
     found: dict[Value, Value] = {}
     for group in (*first, rest):
         part = Loop(loop.name, loop.steps, group.carried, slices, loop.backwards)
-        fission = _Fission(trace, part, inner if group is rest else (), lifts_elements, group.step)
+        fission = _Fission(trace, part, inner if group is rest else (), cheap, group.step)
         if _alike(fission.loop, loop):
             fission.loop = loop
         if group is not rest:
@@ -83,7 +101,7 @@ class _Fission:
         trace: where to record.
         loop: the loop as it is.
         inner: the Values of its body that results depend on.
-        lifts_elements: whether cheap operations are hoisted, too.
+        cheap: where cheap operations stand that could be hoisted.
         linear: the factor and the term of one step, if the loop is a linear recurrence.
 
     Attributes:
@@ -91,9 +109,9 @@ class _Fission:
     """
 
     def __init__(
-        self, trace: Trace, loop: Loop, inner: Sequence[Value], lifts_elements: bool, linear: Linear | None = None
+        self, trace: Trace, loop: Loop, inner: Sequence[Value], cheap: Cheap, linear: Linear | None = None
     ) -> None:
-        self._trace, self._moves, self._lifts_elements = trace, loop.moves, lifts_elements
+        self._trace, self._moves, self._cheap = trace, loop.moves, cheap
         self._befores, self._slices, self._steps = loop.befores, loop.slices, loop.steps
         self._early: dict[Value, Value | None] = dict(loop.slices)
         self._over: dict[Value, Value] = {}
@@ -111,7 +129,7 @@ class _Fission:
     def _over_time(self, loop: Loop, linear: Linear) -> Linear:
         """The factors and terms of all steps; they don't need the state."""
         others = Loop(loop.name, loop.steps, (), loop.slices, loop.backwards)
-        fission = _Fission(self._trace, others, linear, self._lifts_elements)
+        fission = _Fission(self._trace, others, linear, self._cheap)
         return Linear(*(fission.over(v) if self._moves(v) else v for v in linear))
 
     def computed(self) -> dict[Value, Value]:
@@ -130,13 +148,13 @@ class _Fission:
     def _leaves_early(self, value: Value) -> bool:
         """Return True if a Value is hoisted.
 
-        In machine code, cheap operations cost nothing inside, and stay. The exceptions are Values that aren't computed
-        row by row as the states are (a mask of units, the same for the whole batch): with these inside, threads
-        couldn't divide the rows.
+        Cheap operations stay if they are told to. The exceptions are Values that aren't computed row by row as the
+        states are (a mask of units, the same for the whole batch): with these inside, threads couldn't divide the rows.
         """
         is_by_rows = value.shape[:1] in {v.shape[:1] for v in self._befores}
         is_cheap = value not in self._slices and is_by_rows and (acts_by_element(value.op) or is_view(value))
-        if is_cheap and not self._lifts_elements:
+        is_taken_before = self._cheap is Cheap.SLICES_BEFORE and columns_of(value) is not None
+        if is_cheap and self._cheap is not Cheap.BEFORE and not is_taken_before:
             return False
         return self._hoisted(value) is not None
 

@@ -1,11 +1,13 @@
 """The same step, written so that more of it leaves the loop, and less is done inside.
 
-Three rewritings, all exact except for rounding:
+Four rewritings, all exact except for rounding:
 
 - ``[x, h] @ W`` becomes ``x @ W_x + h @ W_h``: the first product then leaves the loop;
 - sums and products are put in another order, what depends on the recurrence last: in ``(h @ W + x @ U) + b`` the part
   ``x @ U + b`` can leave, in ``(g * o) * (1 - c * c)`` the factor ``o * (1 - c * c)``;
-- products of the same rows with several weights become one product with the weights side by side.
+- products of the same rows with several weights become one product with the weights side by side;
+- on request, a slice of a sum becomes a sum of slices: of ``(x @ U + h @ W)[:, :d]`` the part ``(x @ U)[:, :d]`` can
+  leave.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from functools import reduce
 from typing import Any
 
 from ...autodiff.rules import elementwise, indexing, linalg, shape
+from ..graph.shapes import acts_by_element
 from ..graph.trace import Trace
 from ..graph.values import Dependence, Value, in_order, operands, substitute
 
@@ -23,7 +26,9 @@ Change = Callable[[Value, Callable[[Any], Any]], "Value | None"]
 NOTHING: Mapping[Value, Value] = {}
 
 
-def simplified_step(trace: Trace, roots: list[Value], states: Sequence[Value], inputs: Sequence[Value]) -> list[Value]:
+def simplified_step(
+    trace: Trace, roots: list[Value], states: Sequence[Value], inputs: Sequence[Value], slices_first: bool
+) -> list[Value]:
     """The roots of one step after all rewritings.
 
     Args:
@@ -31,8 +36,9 @@ def simplified_step(trace: Trace, roots: list[Value], states: Sequence[Value], i
         roots: the results of the step.
         states: the states before the step.
         inputs: the rows of sequences that it reads.
+        slices_first: whether slices are taken of a sum's terms instead of the sum.
     """
-    for rewriting in (split_products, join_products, regroup):
+    for rewriting in (split_products, join_products, regroup, *([take_slices_first] if slices_first else [])):
         with trace.recording():
             roots = rewriting(trace, roots, Dependence(states), Dependence([*states, *inputs]))
     return roots
@@ -174,3 +180,49 @@ def regroup(trace: Trace, roots: list[Value], recurs: Dependence, moves: Depende
         return found if found.shape == value.shape else None
 
     return rewritten(trace, roots, moves, change)
+
+
+# --- (a + b)[:, :d] --------------------------------------------------------------------------------------------------
+
+
+def take_slices_first(trace: Trace, roots: list[Value], recurs: Dependence, moves: Dependence) -> list[Value]:
+    """A slice of the last axis of an elementwise result, as that operation on slices, if one of these can leave."""
+    readers: dict[Value, list[Value]] = {}
+    for value in step_values(roots, moves):
+        for v in operands(value):
+            readers.setdefault(v, []).append(value)
+
+    def is_taken_apart(v: Any) -> bool:
+        """Return True if an operation needs the recurrence, and nobody reads all of its result."""
+        if not (isinstance(v, Value) and acts_by_element(v.op) and recurs(v)) or v.keywords or v in roots:
+            return False
+        return all(columns_of(reader) is not None or is_taken_apart(reader) for reader in readers.get(v, ()))
+
+    def has_part_that_leaves(v: Any) -> bool:
+        return any(moves(a) and (not recurs(a) or (is_taken_apart(a) and has_part_that_leaves(a))) for a in operands(v))
+
+    def change(value: Value, current: Callable[[Any], Any]) -> Value | None:
+        columns = columns_of(value)
+        if columns is None or not is_taken_apart(value.args[0]) or not has_part_that_leaves(value.args[0]):
+            return None
+
+        def sliced(a: Any) -> Any:
+            if not isinstance(a, Value) or a.ndim == 0 or a.shape[-1] == 1:
+                return a
+            if is_taken_apart(a):
+                return trace.made(a.op, tuple(map(sliced, a.args)), {})
+            return trace.made(indexing.getitem, (current(a), (..., columns)), {})
+
+        return sliced(value.args[0])
+
+    return rewritten(trace, roots, moves, change)
+
+
+def columns_of(value: Value) -> slice | None:
+    """The slice that a Value takes of the last axis of its operand, if it takes nothing else."""
+    if value.op is not indexing.getitem or not isinstance(value.args[1], tuple) or not value.args[1]:
+        return None
+    *others, last = value.args[1]
+    is_last = len(others) == value.args[0].ndim - 1 or others == [...]
+    whole = all(index is ... or index == slice(None) for index in others)
+    return last if is_last and whole and isinstance(last, slice) and value.ndim == value.args[0].ndim else None
