@@ -14,7 +14,7 @@ import tinygrad_rnn as tr
 from tests.viz.networks import NETWORKS, built_in, elman, elman_at_once
 from tinygrad_rnn.viz import draw
 from tinygrad_rnn.viz.formats.colors import DARK, LIGHT
-from tinygrad_rnn.viz.scene import text_width
+from tinygrad_rnn.viz.scene import WIDER_FONTS, text_width
 from tinygrad_rnn.viz.writing.norm_colors import CIVIDIS, GradientScale, contrast, ink_on
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -67,13 +67,16 @@ def test_no_line_runs_through_what_is_told_of_elided_steps(level, color):
             assert aside or not top < other.y < bottom + 0.75 * other.size, (label.text, other.text)
 
 
+@pytest.mark.parametrize("loss", [elman(3)[0], built_in(tr.nn.RNNCell(3, 4, seed=0), 3)], ids=["2 units", "4 units"])
 @pytest.mark.parametrize("options", [{}, {"view": "rolled"}, {"level": "gate"}, {"direction": "both"}])
-def test_no_line_runs_through_what_is_written_beside_a_tap(options):
-    scene = draw(elman(3)[0], gradients=True, **options).scene
+def test_what_is_written_beside_a_tap_stays_in_its_column_and_no_line_runs_through_it(options, loss):
+    scene = draw(loss, gradients=True, **options).scene
     beside = [label for label in scene.labels if label.kind == "tap"]
     assert beside
+    columns = {panel.step: panel for panel in scene.panels if panel.kind == "column"}
     for label in beside:
-        left, right = label.x + 1, label.x + text_width(label.text, label.size) - 1
+        left, right = label.x + 1, label.x + text_width(label.text, label.size) * WIDER_FONTS - 1
+        assert right < columns[label.step].x + columns[label.step].width, label.text
         top, bottom = label.y - 0.75 * label.size, label.y + 1
         for path in scene.paths:
             x, y = on_the_way(path.points, 60).T

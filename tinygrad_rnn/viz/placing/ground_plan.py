@@ -13,11 +13,12 @@ All of it is linear in the number of steps.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Iterable
 
 from ..reading.model import Edge, Graph
-from ..scene import LINE_HEIGHT, SMALL, Line, text_width
+from ..scene import LINE_HEIGHT, SMALL, WIDER_FONTS, Line, text_width
 from .belonging import Column, Key, Numbered, Places
 from .boxes import box_size
 from .loops import nested
@@ -36,6 +37,7 @@ RAIL = 12.0
 ELIDED_WIDTH = 112.0
 LEAST_COLUMN = 56.0
 NARROW = 110.0
+BESIDE = 10.0  # between a tap and the end of the room for its text, without the text
 ELIDED_INSET = 12.0  # of the lines in elided steps, from their ends
 
 
@@ -82,6 +84,18 @@ class Plan(Places):
         """The distance of an edge's line from the left end of its channel."""
         return 15 + self.line_distance[bool(self.distance(edge))] * self.channel[self.line(edge)]
 
+    def tap_distances(self, target: int) -> dict[int, float]:
+        """The distances from the middle of a box to its taps, by edge: on its right half, side by side."""
+        taps = self.tapped.get(target, ())
+        width = min(self.sizes[target][0], 90.0 if target in self.bars else math.inf)
+        shares = [0.25] if len(taps) == 1 else [0.08 + 0.36 * (place + 0.5) / len(taps) for place in range(len(taps))]
+        return {n: width * share for (n, _), share in zip(taps, shares)}
+
+    def _room_beside(self, n: int) -> float:
+        """The room to the right of a tap: for the text beside it, in a wider font than Helvetica, too."""
+        widest = max((text_width(text, SMALL) for text in self.taps.get(n, ())), default=0.0)
+        return widest and BESIDE + widest * WIDER_FONTS
+
     def _size_boxes(self, lines: list[list[Line]]) -> None:
         """Give boxes with the same key the same size, so that rows align; the initial state stands apart."""
         largest: dict[Key, tuple[float, float]] = {}
@@ -99,10 +113,9 @@ class Plan(Places):
         extents: dict[Key, Extent] = {}
         for i in members:
             half = self.sizes[i][0] / 2
-            texts = [text for n, _ in self.tapped.get(i, ()) for text in self.taps.get(n, ())]
-            beside = max((text_width(text, SMALL) + 8 for text in texts), default=0.0)
+            beside = [at + self._room_beside(n) for n, at in self.tap_distances(i).items()]
             before = extents.get(self.key(i), Extent(0.0, 0.0))
-            extents[self.key(i)] = Extent(max(half, before.left), max(half, half * 0.5 + beside, before.right))
+            extents[self.key(i)] = Extent(max(half, before.left), max(half, before.right, *beside))
         return extents
 
     def _arrange(self) -> None:
@@ -233,9 +246,8 @@ class Plan(Places):
 
     def _elided_width(self, column: Column) -> float:
         """The room for the name and for the text at the taps."""
-        texts = [text for i in column.members for n, _ in self.tapped.get(i, ()) for text in self.taps.get(n, ())]
-        beside = max((text_width(text, SMALL) for text in texts), default=0.0)
-        return max(ELIDED_WIDTH, beside + 2 * ELIDED_INSET + 14, *(self.sizes[i][0] for i in column.members))
+        beside = max((self._room_beside(n) for i in column.members for n, _ in self.tapped.get(i, ())), default=0.0)
+        return max(ELIDED_WIDTH, beside + 2 * ELIDED_INSET, *(self.sizes[i][0] for i in column.members))
 
     def _set_initial(self, column: Column) -> None:
         """Place the initial state: parts that share a row stand side by side."""

@@ -188,16 +188,14 @@ class _Layout:
                 self._draw_tap(i, n, edge, y)
 
     def _assign_taps(self) -> None:
-        """Assign the points where taps arrive at a box: on its right half, side by side."""
+        """Assign the points where taps arrive at a box."""
         self.tap_x: dict[int, float] = {}
         for target, taps in self.plan.tapped.items():
             box = self.boxes[target]
             if box.kind == "elided":
                 self.tap_x.update({n: box.x - box.width / 2 + ELIDED_INSET for n, _ in taps})
-                continue
-            for place, (n, _) in enumerate(taps):
-                share = 0.25 if len(taps) == 1 else 0.08 + 0.36 * (place + 0.5) / len(taps)
-                self.tap_x[n] = box.x + min(box.width, 90.0 if target in self.plan.bars else box.width) * share
+            else:
+                self.tap_x.update({n: box.x + at for n, at in self.plan.tap_distances(target).items()})
 
     def _draw_tap(self, i: int, n: int, edge: Edge, y: float) -> None:
         box, x = self.boxes[edge.target], self.tap_x[n]
