@@ -88,6 +88,9 @@ def _by_size(sizes: Sizes) -> dict[str, float]:
         found[f"{n}, the length of an axis of the data"] = float(n)
     for a, b in itertools.combinations(lengths, 2):
         found[f"1/({a} {b}) ({a} = {lengths[a]}, {b} = {lengths[b]})"] = 1 / (lengths[a] * lengths[b])
+    for a, b in itertools.combinations_with_replacement(sorted({*others, *lengths.values()}), 2):
+        if not any(np.isclose(1 / (a * b), factor) for factor in found.values()):
+            found[f"1/{a * b} ({a} times {b}: a mean over two axes for their sum)"] = 1 / (a * b)
     return found
 
 

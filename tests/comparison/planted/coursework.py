@@ -45,7 +45,7 @@ def characters_in_dicts(slip, p, inputs, targets, hprev):
         ps[t] = np.exp(ys[t]) / np.sum(np.exp(ys[t]))
     g = zeros(p)
     dhnext = np.zeros_like(hs[0])
-    for t in reversed(range(T)):
+    for t in slip("from the first step to the last", reversed(range(T)), range(T)):
         dy = slip("scores for probabilities", ps, ys)[t].copy()
         dy[slip("the input for the target", targets, inputs)[t]] -= 1
         dy = slip("only the target's row", dy, lambda: dy * (np.eye(V)[:, [targets[t]]]))
@@ -283,7 +283,8 @@ def tagger_in_both_directions(slip, p, words, tags, mask):
     carry = np.zeros((B, d))
     for t in slip("backward direction goes back in time", range(T), lambda: range(T - 1, -1, -1)):
         total = carry + dh[t, :, slip("both take the first half of dh", slice(d, None), slice(0, d))]
-        da = total * (1 - hb[t] ** 2) * slip("hb not reset at padding", mask[:, [t]], 1)
+        slope = 1 - slip("forward direction's slope", hb[t], hf[t + 1]) ** 2
+        da = total * slope * slip("hb not reset at padding", mask[:, [t]], 1)
         g["Ub"] += e[:, slip("word after", t, min(t + 1, T - 1))].T @ da
         g["Wb"] += slip("hb of the earlier word", hb[t + 1], hb[t - 1] if t else hb[T]).T @ da
         de[:, t] += da @ p["Ub"].T

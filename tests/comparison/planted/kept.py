@@ -114,6 +114,8 @@ def layer_norm(slip, p, xs):
             - slip("deviation's path", v * (dv * v).mean(-1, keepdims=True), 0)
         ) / s
         da = slip("statistics held constant", da, dv / s)
+        of_sums = (dv - dv.sum(-1, keepdims=True) - v * (dv * v).sum(-1, keepdims=True)) / s
+        da = slip("sums for the norm's means", da, of_sums)
         da = slip("s left out", da, da * s)
         da = slip("variance for deviation", da, da / s)
         g["U"] += xs[t - 1].T @ da

@@ -25,7 +25,6 @@ def test_a_right_derivation_in_unusual_dress_is_accepted(name):
 # Slips that no small edit of the lines gives: two things at once, or a line that nobody would write.
 UNNAMED = {
     "lengths": {"mask forgotten in db"},
-    "normed residual": {"gain left out"},
     "radial units": {"h for v"},
     "oscillator": {"dv for dx"},
     "mean and spread": {"slope and mask exchanged for their sum"},
@@ -33,10 +32,9 @@ UNNAMED = {
     "teacher forcing": {"its own target as input"},
     "policy": {"advantage of the step before"},
     "attention pooling of both directions": {"uniform weights"},
-    "characters in dicts": {"slope of h by the gradient", "target's vector for x"},
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
     "gru of h and x": {"rounded probability"},
-    "tagger in both directions": {"mean of each sentence", "backward direction goes back in time"},
+    "tagger in both directions": {"mean of each sentence"},
     "hidden markov": {  # by probabilities, where the loss has logarithms
         "A transposed in dE", "emission left out of xi", "xi's state of the step after", "beta by the transposed A",
         "emission left out of beta", "division by L left out of ds",

@@ -6,11 +6,12 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, shape
+from ...autodiff.rules import elementwise, reductions, shape
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, times
@@ -18,6 +19,7 @@ from ..equations.parts import at, parts, put, replaced
 from .edits import Edit
 from .hand import Hand
 from .misplaced import Mask, Rolled
+from .of_uses import definition
 
 if TYPE_CHECKING:
     from .derived import Derived
@@ -43,6 +45,9 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
         for other in hand.parameters:
             if other != parameter and other.shape == parameter.shape:
                 yield from _exchanged(derivation, parameter, other, "{} stands where {} belongs, everywhere")
+        if parameter.ndim == 1:
+            without = _where_it_is_read(parameter, broadcast(ONE, parameter.shape))
+            yield from _changed(derivation, without, "{} was left out, everywhere", (parameter,), ("backward",), 1)
     for array in hand.data:
         if array.name in hand.masks:
             yield from _exchanged(
@@ -53,6 +58,7 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
                 what = "the rows of {} a step too " + ("late" if by > 0 else "early") + ", everywhere"
                 yield from _exchanged(derivation, array, rolled, what)
                 yield from _changed(derivation, _where_it_is_read(array, rolled), what, (rolled, array))
+    yield from _other_sums(derivation)
     yield from alike(derivation, edits)
     for quantity in hand.forward:
         here = Reference(quantity, 0 if quantity.steps else None)
@@ -63,6 +69,33 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
             yield from _exchanged_quantity(derivation, here, instead)
         for factor in (2.0, 0.5, -1.0):
             yield from _exchanged_quantity(derivation, here, times(Number(factor), here))
+
+
+def _other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """The changes of all sums along an axis that is kept: sums for means, or along the other axis of a matrix."""
+    found = (_kept_axis(p) for line in derivation.lines if line.kind == "backward" for p in parts(line.expression))
+    for along, lengths in dict.fromkeys(kept for kept in found if kept is not None):
+        n, other = lengths[along], lengths[1 - along]
+
+        def change(part: Expression, by: float, to: int, kept: Any = (along, lengths)) -> Expression | None:
+            if _kept_axis(part) != kept:
+                return None
+            return times(Number(by), apply(reductions.sum, *part.operands, axis=(to,), keepdims=True))
+
+        for by, to, what in (
+            (n, along, f"sums over {n} numbers stand where their means belong, everywhere"),
+            (n / other, 1 - along, "the means over the other axis, everywhere"),
+            (1, 1 - along, "the sums over the other axis, everywhere"),
+        ):
+            yield from _changed(derivation, partial(change, by=float(by), to=to), what, ())
+
+
+def _kept_axis(part: Expression) -> tuple[int, tuple[int, ...]] | None:
+    """The axis of a matrix over which a sum is taken that keeps it, and the shape of the matrix; None for others."""
+    if not (isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("keepdims")):
+        return None
+    axis, shape_ = part.settings["axis"], part.operands[0].shape
+    return (axis[0] % 2, shape_) if isinstance(axis, tuple) and len(axis) == 1 and len(shape_) == 2 else None
 
 
 def _exchanged(derivation: Derived, before: Expression, after: Expression, what: str) -> Iterator[tuple[Edit, ...]]:
@@ -79,10 +112,9 @@ def _where_it_is_read(array: Expression, instead: Expression) -> Callable[[Expre
         if part == array:
             return instead
         if isinstance(part, Reference) and type(part) is Reference and part.at is None:
-            equation, *others = part.quantity.equations or [None]
-            if not others and equation is not None and array in parts(equation.expression):
-                meaning = equation.expression.shifted(part.shift or 0)
-                return replaced(meaning, lambda p: instead if p == array else None)
+            meaning = definition(part.quantity) if part.quantity.adjoint_of is None else None
+            if meaning is not None and array in parts(meaning):
+                return replaced(meaning.shifted(part.shift or 0), lambda p: instead if p == array else None)
         return None
 
     return change
@@ -97,14 +129,21 @@ def _exchanged_quantity(derivation: Derived, before: Reference, after: Expressio
     yield from _changed(derivation, change, "{} stands where {} belongs, everywhere", (after, before))
 
 
-def _changed(derivation: Derived, change: object, what: str, of: tuple[Expression, ...]) -> Iterator[tuple[Edit, ...]]:
+def _changed(
+    derivation: Derived,
+    change: object,
+    what: str,
+    of: tuple[Expression, ...],
+    kinds: tuple[str, ...] = ("backward", "gradient"),
+    fewest: int = 2,
+) -> Iterator[tuple[Edit, ...]]:
     edits = []
     for line in derivation.lines:
-        if line.kind != "forward":
+        if line.kind in kinds:
             new = replaced(line.expression, change)  # type: ignore[arg-type]
             if new is not line.expression and new.shape == line.shape:
                 edits.append(Edit(line, new, what, of))
-    if len(edits) > 1:
+    if len(edits) >= fewest:
         yield tuple(edits)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from ...autodiff.rules import indexing
 from ..equations.expressions import Apply, Data, Expression, Parameter, Reference, Shape, Step
 from ..equations.quantities import Quantity
+from .misplaced import FromTheEnd
 
 if TYPE_CHECKING:
     from .derived import Derived
@@ -25,6 +27,8 @@ class Hand:
         parameters: the shapes of the parameters, by name.
         masks: the largest number of each array of the data that is a mask, by name.
         probabilities: the names of the arrays of the data whose rows are probabilities, and not all 0 or 1.
+        vectors: for each array of the data that is another one's classes as vectors of zeros and a one, the vectors
+            of further classes, with their names.
         sizes: numbers by which one may divide, with what they count.
     """
 
@@ -37,12 +41,18 @@ class Hand:
         data = {**derivation.given, **derivation.data}
         self.masks = {name: float(array.max()) for name, array in data.items() if _is_mask(array)}
         self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}
+        self.vectors = {name: others for name, array in data.items() if (others := _vectors_of_others(array, data))}
         self.data = [Data(name, array.shape, array.dtype) for name, array in data.items()]
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
         """The steps that the network takes."""
         return tuple(sorted({t for q in self.forward for t in q.steps}))
+
+    @cached_property
+    def _first(self) -> int:
+        """The step at which most values begin; an initial state is there one step before."""
+        return Counter(q.steps[0] for q in self.forward if q.steps).most_common(1)[0][0]
 
     @cached_property
     def T(self) -> int:
@@ -64,11 +74,19 @@ class Hand:
             if is_alike and quantity is not reference.quantity:
                 yield Reference(quantity, reference.shift, reference.at)
         if reference.shift is not None and reference.quantity.adjoint_of is None:
+            yield from self._of_other_directions(reference)
             for quantity in among:
                 if quantity.shape == reference.shape and quantity.steps and quantity is not reference.quantity:
                     for by in (-1, 1):
                         if abs(reference.shift + by) < 2:
                             yield Reference(quantity, reference.shift + by)
+
+    def _of_other_directions(self, reference: Reference) -> Iterator[Reference]:
+        """Quantities of other loops at the steps counted from the end: the same time, in the other direction."""
+        own = reference.quantity
+        for quantity in self.forward:
+            if quantity.shape == own.shape and quantity.steps and quantity.loop != own.loop:
+                yield FromTheEnd(quantity, reference.shift or 0, self._first, self.steps[-1])
 
     def values(self, shape: Shape, shift: int | None) -> Iterator[Expression]:
         """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""
@@ -117,6 +135,20 @@ def _is_mask(array: np.ndarray) -> bool:
     """Return True for an array of zeros and one other number."""
     found = np.unique(array) if array.dtype.kind in "fb" and array.size > 1 else np.zeros(0)
     return len(found) == 2 and not found[0] and bool(found[1] > 0)
+
+
+def _vectors_of_others(array: np.ndarray, data: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    """The classes of the data as vectors like those of an array, if it has the vectors of some."""
+    if array.dtype.kind != "f" or array.ndim < 2 or not np.all((array == 0) | (array == 1)):
+        return []
+    found = []
+    for name, classes in data.items():
+        places = np.asarray(classes)
+        n = array.size // max(places.size, 1)
+        if places.dtype.kind in "iu" and n in array.shape[1:] and np.all((places >= 0) & (places < n)):
+            found.append((name, np.eye(n)[places].reshape(array.shape)))
+    others = [(name, vectors) for name, vectors in found if not np.array_equal(vectors, array)]
+    return others if len(others) < len(found) else []
 
 
 def _are_probabilities(array: np.ndarray) -> bool:

@@ -44,6 +44,30 @@ class Elsewhere(Reference):
         return lambda run, t: run.values[quantity][step_for(t)]
 
 
+class FromTheEnd(Elsewhere):
+    """A quantity at the step that is as far from the last step as this one is from the first.
+
+    Args:
+        quantity: the quantity.
+        shift: the number of steps by which it is away from there.
+        first: the first step.
+        last: the last step.
+    """
+
+    def __init__(self, quantity: Any, shift: int, first: int, last: int) -> None:
+        super().__init__(quantity, shift, lambda t: first + last - t - shift, "from the end")
+        self.first, self.last = first, last
+
+    def shifted(self, by: int) -> Expression:
+        """The same value, read from another step."""
+        return FromTheEnd(self.quantity, (self.shift or 0) + by, self.first, self.last) if by else self
+
+    def written(self, writer: Any) -> tuple[str, int]:
+        """The quantity, and its step."""
+        before = self.first - (self.shift or 0)
+        return writer.symbol(self.quantity, f"T{before:+d}-t" if before else "T-t"), 4
+
+
 class Row(Expression):
     """A row of an array, along an axis, that is found in an unusual way; zeros where there is none."""
 

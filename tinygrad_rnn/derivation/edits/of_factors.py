@@ -21,6 +21,8 @@ def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
     whole = part.operands
     for i, factor in enumerate(whole):
         rest = whole[:i] + whole[i + 1 :]
+        if _speaks_of_backward(factor) and all(isinstance(other, Number) for other in rest):
+            continue  # nobody writes a derivative as a number
         grown = times(*rest)
         yield (grown if grown.shape == part.shape else broadcast(grown, part.shape)), "{} was left out", (factor,)
     for i, factor in enumerate(whole):
@@ -67,6 +69,9 @@ def groups_of(part: Expression, line: Line, hand: Hand) -> Found:
             continue
         for other, what, of in _other_slopes(group, source, hand):
             yield times(*rest, other), what, of
+        of_it = _substituted(group, source, times(*rest)) if any(map(_speaks_of_backward, rest)) else None
+        if of_it is not None:
+            yield times(*rest, of_it), "{} stands where {} belongs", (of_it, group)
 
 
 def slopes(part: Expression, line: Line, hand: Hand) -> Found:
@@ -124,6 +129,9 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
         for size in hand.sizes:
             if size != below.value:
                 yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
+    elif not _speaks_of_backward(below):
+        for size in hand.sizes:
+            yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
     yield broadcast(over(ONE, below), part.shape), "{} was left out", (above,)
 
 
@@ -235,7 +243,7 @@ def _only_source(part: Expression) -> Reference | None:
     return found if found is not None and found.shape == part.shape else None
 
 
-def _substituted(group: Expression, source: Reference, other: Reference) -> Expression | None:
+def _substituted(group: Expression, source: Reference, other: Expression) -> Expression | None:
     if group == source:
         return other
     if not group.operands:

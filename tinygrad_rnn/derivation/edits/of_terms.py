@@ -8,10 +8,11 @@ from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import TWO, Found, broadcast, over, times, unwrapped, with_operand
+from ..equations.making import TWO, Found, broadcast, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import parts, replaced, total
 from .hand import Hand
 from .misplaced import AddedUp
+from .of_uses import Switched
 
 
 def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
@@ -42,10 +43,11 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
                     "the term {} was left out at its " + _end(t, term.steps) + " step",
                     (inner,),
                 )
-        for j, other in enumerate(terms):
-            if j != i and len(terms) > 2 and _steps_of(other, line):
-                alone = During(_steps_of(other, line), Number(0.0))
-                yield total([term, alone]), "{} was overwritten by the term {}", (other, inner)
+        if not line.steps and hand.T > 1 and not _reads_derivatives(term):
+            each = times(Number(hand.T), term)
+            yield with_operand(part, i, each), f"the term {{}} was added at each of the {hand.T} steps", (term,)
+        if len(terms) > 2 and line.steps:
+            yield _alone(term, part), "{} was overwritten by the term {}", (rest, inner)
 
 
 def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
@@ -59,7 +61,8 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
     terms = [term for i in carried if isinstance(term := part.operands[i], During)]
     inner = total([term.inner for term in terms])
     steps = terms[0].steps
-    times_what = {0.0: "were left out", 2.0: "were taken twice", 0.5: "were halved", -1.0: "have the other sign"}
+    yield total(rest) if rest else zeros(part.shape), "the terms {} were left out", (inner,)
+    times_what = {2.0: "were taken twice", 0.5: "were halved", -1.0: "have the other sign"}
     changes = [(During(steps, times(Number(c), inner)), what) for c, what in times_what.items()]
     changes += [
         (During(steps[-1:], inner), "at the last step alone"),
@@ -154,6 +157,8 @@ def differences(part: Expression, line: Line, hand: Hand) -> Found:
 
 def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
     """The other sign, a factor too many, everything left out."""
+    if line.kind == "backward":
+        yield zeros(part.shape), "all of it was left out", ()
     yield negative(part), "with the other sign", ()
     for factor in (2.0, 0.5):
         yield times(Number(factor), part), "times {}", (Number(factor),)
@@ -175,6 +180,11 @@ def exchanges(part: Expression, line: Line, hand: Hand) -> Found:
             yield new, "{} and {} stand in each other's place", (a, b)
 
 
+def _alone(term: Expression, whole: Expression) -> Expression:
+    """A term of a sum without the others."""
+    return broadcast(Switched(term.steps, term.inner) if isinstance(term, During) else term, whole.shape)
+
+
 def _inner(term: Expression) -> Expression:
     return unwrapped(term)[0]
 
@@ -182,6 +192,10 @@ def _inner(term: Expression) -> Expression:
 def _moves_back(term: Expression) -> bool:
     """Return True for a term with derivatives at another step."""
     return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift for p in parts(term))
+
+
+def _reads_derivatives(term: Expression) -> bool:
+    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(term))
 
 
 def _outside(other: Expression, term: During, line: Line) -> During:

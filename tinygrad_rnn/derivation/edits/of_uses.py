@@ -14,6 +14,7 @@ from ..equations.expressions import Apply, During, Expression, OverSteps, Refere
 from ..equations.lines import Line
 from ..equations.making import times
 from ..equations.parts import at, fixed, places, put, total
+from ..equations.quantities import Quantity
 
 Path = tuple[int, ...]
 DEEPEST = 2
@@ -83,12 +84,16 @@ def _itself(term: Expression) -> Expression:
 
 def _meaning(reference: Reference, line: Line) -> Expression | None:
     """The definition of a quantity as it reads from here; None if that differs from step to step."""
-    quantity = reference.quantity
-    equations = [e for e in quantity.equations if len(e.steps) > 1 or not quantity.steps] or quantity.equations
-    if len(equations) != 1 or isinstance(equations[0].expression, (OverSteps, Reference)):
+    found = definition(reference.quantity)
+    if found is None or isinstance(found, (OverSteps, Reference)):
         return None
-    found = equations[0].expression
     return switched(found.shifted(reference.shift or 0) if reference.at is None else fixed(found, reference.at))
+
+
+def definition(quantity: Quantity) -> Expression | None:
+    """The right-hand side of a quantity; None if that differs from step to step (an initial value aside)."""
+    equations = [e for e in quantity.equations if len(e.steps) > 1 or not quantity.steps] or quantity.equations
+    return equations[0].expression if len(equations) == 1 else None
 
 
 def switched(expression: Expression) -> Expression:

@@ -9,10 +9,10 @@ import numpy as np
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
-from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand
+from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand, zeros
 from ..equations.parts import parts, replaced
 from .hand import Hand
-from .misplaced import Rolled
+from .misplaced import Mask, Rolled
 
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
@@ -79,6 +79,9 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
         if part.name in hand.probabilities:
             classes = Apply(largest, (part,), {}, part.shape)
             yield classes, "{} stands where {} belongs", (classes, part)
+        for name, vectors in hand.vectors.get(part.name, ()):
+            instead = Mask(vectors, f"onehot({name})")
+            yield instead, "{} stands where {} belongs", (instead, part)
         for other in hand.data:
             if other != part and other.shape == part.shape and other.dtype.kind == part.dtype.kind:
                 yield other, "{} stands where {} belongs", (other, part)
@@ -235,7 +238,7 @@ def blocks(part: Expression, line: Line, hand: Hand) -> Found:
                         (part,),
                     )
         for i, operand in enumerate(part.operands):
-            yield with_operand(part, i, times(Number(0.0), operand)), "{} was left out", (operand,)
+            yield with_operand(part, i, zeros(operand.shape)), "{} was left out", (operand,)
     elif isinstance(part, Reference) and part.quantity.equations:
         meaning = part.quantity.equations[-1].expression
         if isinstance(meaning, Apply) and meaning.operation is joining.joined and meaning.shape == part.shape:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...autodiff.rules import elementwise
+from ...autodiff.rules import elementwise, indexing
 from ...compiler.graph.trace import stop_gradient
 from .items import Item
 
@@ -84,9 +84,10 @@ def _as_labelled(items: Sequence[Item]) -> None:
 def _signature(item: Item) -> Any:
     """A signature that the values of a plain loop share from step to step."""
     leaves = [given for given in item.inputs if isinstance(given, Item) and given.op is None]
-    parameters = tuple(leaf.parameter or leaf.data for leaf in leaves if leaf.parameter or leaf.data)
+    is_read = item.op is indexing.getitem  # another sequence is another loop; but a first state may be given, too
+    names = tuple(leaf.parameter or leaf.data for leaf in leaves if leaf.parameter or (leaf.data and is_read))
     op = item.op.name if item.op.is_single else item.op
-    return op, item.shape, parameters, item.scope.layer, tuple(label.name for label in item.labels)
+    return op, item.shape, names, item.scope.layer, tuple(label.name for label in item.labels)
 
 
 class _Loop(NamedTuple):
