@@ -30,6 +30,12 @@ def test_the_size_of_a_rolled_view_does_not_depend_on_the_number_of_steps(make, 
     assert (short.scene.width, short.scene.height) == (long.scene.width, long.scene.height)
 
 
+@pytest.mark.parametrize("cell", ["LSTMCell", "GRUCell"])
+def test_a_state_that_a_cell_reads_twice_is_handed_on_once_a_step(cell):
+    scene = draw(built_in(getattr(tr.nn, cell)(3, 2, seed=0), 4), level="cell", view="rolled").scene
+    assert [label.text for label in scene.labels if label.kind == "loop"] == ["delay 1, 3×"]
+
+
 def test_the_recurrent_edge_is_a_loop_with_delay_and_count():
     picture = draw(elman(12)[0], view="rolled")
     texts = [label.text for label in picture.scene.labels if label.kind == "loop"]

@@ -24,7 +24,7 @@ from .scene import Scene
 
 FORMATS = ("svg", "html", "gif", "mp4")
 LAST_STAYS = 3  # the last frame stays as long as this number of frames
-MOST_PIXELS = 1200  # the longer side of a frame
+MOST_PIXELS = 2400  # the longer side of a frame
 
 
 def animate(x: Any, path: str | os.PathLike[str], *, seconds: float = 0.9, **choices: Any) -> Path:

@@ -89,7 +89,7 @@ class Edge:
         source_key: the key of the value used, even if the source stands for many values.
         target_key: the key of the user, likewise.
         delay: the number of steps that it goes forward in time.
-        count: the number of uses of the unrolled graph that it stands for.
+        count: the number of times, in different steps, that the value is handed on.
         lit: as for a vertex.
     """
 

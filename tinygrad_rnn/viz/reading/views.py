@@ -38,6 +38,7 @@ def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool
     for vertex, found in zip(vertices, members.values()):
         vertex.lit = any(member.lit for member in found)
     edges: dict[Hashable, Edge] = {}
+    steps: dict[Hashable, set[Any]] = {}
     for edge in graph.edges:
         source, target = index[groups[edge.source]], index[groups[edge.target]]
         if source == target and not (keep_loops and edge.delay):
@@ -47,9 +48,10 @@ def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool
         which = (edge.source_key, edge.target_key) if many else edge.argument
         delay = edge.delay if keep_loops else 0
         place = (source, target, which, delay)
+        ends = (graph.vertices[edge.source].step, graph.vertices[edge.target].step)
         if place in edges:
             edges[place].uses.extend(edge.uses)
-            edges[place].count += edge.count
+            edges[place].count += edge.count * (ends not in steps[place])
             edges[place].lit |= edge.lit
         else:
             merged_edge = edges[place] = replace(edge, source=source, target=target, uses=list(edge.uses))
@@ -57,6 +59,7 @@ def quotient(graph: Graph, groups: list[Hashable], merged: Any, keep_loops: bool
                 merged_edge.source_key = vertices[source].key
             if vertices[target].kind != "elided":
                 merged_edge.target_key = vertices[target].key
+        steps.setdefault(place, set()).add(ends)
     roots = list(dict.fromkeys(index[groups[root]] for root in graph.roots))
     return Graph(vertices, list(edges.values()), graph.lanes, roots)
 
