@@ -153,6 +153,12 @@ def test_an_initial_state_says_at_which_step_it_is_used(T):
         assert not any(path.kind == "carry" and boxes[path.source].step == 0 for path in scene.paths)
 
 
+@pytest.mark.parametrize("choices", [{}, {"view": "rolled"}])
+def test_the_parts_of_a_cells_initial_state_stand_in_its_row(choices):
+    boxes = draw(built_in(tr.nn.LSTMCell(3, 2, seed=0), 3), level="cell", **choices).scene.boxes
+    assert len({box.y for box in boxes if box.vertex >= 0 and box.kind in ("state", "cell")}) == 1
+
+
 def test_what_an_encoder_hands_to_a_decoder_is_a_beginning_too():
     scene = draw(encoder_decoder(), view="rolled").scene
     assert {label.text for label in scene.labels if label.kind == "first"} == {"t = 1", "t = T to t = 1"}

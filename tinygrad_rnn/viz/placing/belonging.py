@@ -227,14 +227,18 @@ class Places:
                 self.rows += 1
 
     def _place_strays(self, strays: list[int]) -> None:
-        """Place each part of the initial state that is no result of a step in a free row next to its user's."""
+        """Place each part of the initial state that is no result of a step in a free row next to its user's.
+
+        The parts that a cell takes stand side by side, in its row.
+        """
         users = {edge.source: self.row.get(self.end_key(edge.target, edge.target_key)) for _, edge in self.across}
+        of_cells = {edge.source for _, edge in self.across if self.graph.vertices[edge.target].kind == "cell"}
         taken = {self.row[self.key(i)] for i in self.initial() if self.key(i) in self.row}
         for i in strays:
             first, last = self.lane_rows[self.graph.vertices[i].lane or 0]
             wish = users.get(i)
             wish = last if wish is None else wish
-            free = [row for row in range(first, last + 1) if row not in taken] or [wish]
+            free = [row for row in range(first, last + 1) if row not in taken and i not in of_cells] or [wish]
             self.row[self.key(i)] = min(free, key=lambda row: (abs(row - wish), row))
             taken.add(self.row[self.key(i)])
 
