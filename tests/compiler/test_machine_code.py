@@ -132,7 +132,7 @@ def always_tiles_and_threads(monkeypatch):
 @pytest.mark.parametrize("batch", [1, 2, 11])
 @pytest.mark.parametrize("units", [9, 40])
 def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
-    """Rows that aren't a multiple of a tile's, columns that aren't a multiple of a panel's."""
+    """Rows that aren't a multiple of a tile's, columns that aren't a multiple of a panel's; many rows stay inside."""
     cell = nn.LSTMCell(n, units, projection=8, dtype=np.float64)
     xs = normal(T, batch, n)
     parameters = list(cell.parameters())
@@ -141,6 +141,7 @@ def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
     (executable,) = compiled.plans[0]._executables.values()
     named = executable.code.forward.run.__globals__.values()
     assert any(thing is threads.run_rows for thing in named) == (batch > 1)
+    assert ("matmul(" in executable.code.forward.source) == (batch < thresholds.FEWEST_ROWS_INSIDE)
 
 
 def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):

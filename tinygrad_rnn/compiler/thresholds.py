@@ -70,6 +70,12 @@ SMALLEST_PASS = 2**10
 SMALL_PRODUCT = 2**15
 SMALL_PRODUCT_INSIDE = 2**9
 
+# Rows from which products with a weight stay in loops, also if they could leave: two tiles, each of which goes through
+# the packed weight. A few rows at a time take longer to fetch it from the second cache than to multiply.
+# So do narrow ones, of less than a vector.
+FEWEST_ROWS_INSIDE = 8
+FEWEST_COLUMNS_INSIDE = 16
+
 # Products that such a plain loop adds up before it writes: each write has to wait for the one before it.
 UNROLLED = 8
 

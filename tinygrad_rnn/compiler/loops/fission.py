@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from ...autodiff.rules import elementwise, indexing, shape
+from ...autodiff.rules import elementwise, indexing, linalg, shape
 from .. import thresholds
 from ..graph.shapes import acts_by_element, is_view, spreads_out
 from ..graph.trace import Trace
@@ -32,7 +32,9 @@ class Cheap(Enum):
     """The place of elementwise operations and views that depend on sequences alone.
 
     Attributes:
-        INSIDE: in the loop. In machine code they cost nothing there.
+        INSIDE: in the loop. In machine code they cost nothing there. Products of several rows with a weight stay, too:
+            they are as fast by tiles as outside by BLAS, and their factors were just computed by the same thread. An
+            array of all steps would be divided among threads in another way, and half of it come from the other core.
         SLICES_BEFORE: likewise, but slices of rows are taken before the loop, for all steps at once. JAX's compiler for
             CPUs reads part of a row, at a step that it doesn't know in advance, one element at a time: a gated cell's
             forward pass takes twice as long.
@@ -151,12 +153,22 @@ class _Fission:
         Cheap operations stay if they are told to. The exceptions are Values that aren't computed row by row as the
         states are (a mask of units, the same for the whole batch): with these inside, threads couldn't divide the rows.
         """
+        if self._is_product_inside(value):
+            return False
         is_by_rows = value.shape[:1] in {v.shape[:1] for v in self._befores}
         is_cheap = value not in self._slices and is_by_rows and (acts_by_element(value.op) or is_view(value))
         is_taken_before = self._cheap is Cheap.SLICES_BEFORE and columns_of(value) is not None
         if is_cheap and self._cheap is not Cheap.BEFORE and not is_taken_before:
             return False
         return self._hoisted(value) is not None
+
+    def _is_product_inside(self, value: Value) -> bool:
+        """Return True for a product of several rows with a weight, if such products stay in the loop."""
+        if self._cheap is not Cheap.INSIDE or value.op is not linalg.matmul or value.ndim != 2:
+            return False
+        rows, columns = value.shape
+        is_large = rows >= thresholds.FEWEST_ROWS_INSIDE and columns >= thresholds.FEWEST_COLUMNS_INSIDE
+        return is_large and not self._moves(value.args[1]) and any(v.shape[:1] == (rows,) for v in self._befores)
 
     def _hoisted(self, value: Value) -> Value | None:
         """The Value at all steps, if it depends on sequences alone and has an over-time form."""
@@ -207,11 +219,12 @@ class _Fission:
     def _stays_whole(self, value: Value) -> bool:
         """Return True if a Value is computed inside although it could leave, so that its operands needn't leave.
 
-        This holds for one of several outputs, and for a concatenation whose parts the loop computes anyway: it can
-        write them side by side at once.
+        This holds for one of several outputs, for a concatenation whose parts the loop computes anyway (it can write
+        them side by side at once), and for products in machine code.
         """
         is_joined_inside = value.op is shape.joined and all(a in self._recurrent for a in value.args)
-        return value.op is indexing.output or is_joined_inside or self._is_of_large_ones(value)
+        is_inside = value.op is indexing.output or is_joined_inside or self._is_product_inside(value)
+        return is_inside or self._is_of_large_ones(value)
 
     def _is_of_large_ones(self, value: Value) -> bool:
         """Return True if a Value, or one of those that it is computed from, would fill the memory at all steps.
