@@ -145,18 +145,21 @@ def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):
 
 
 def test_threads_change_no_bit(always_tiles_and_threads, monkeypatch):
-    cell = nn.GRUCell(n, 40)
+    cell = nn.GRUCell(n, 48)
     xs = normal(T, 11, n, dtype=np.float32)
     compiled = tr.compile(cell, executor="llvm")
 
     def with_threads(count):
         monkeypatch.setattr(threads, "_thread_count", lambda: count)
         threads._pool.cache_clear()
-        outputs, gradients = everything(lambda x, h: tr.unroll(compiled, x, h), xs, normal(11, 40), cell.parameters())
+        outputs, gradients = everything(lambda x, h: tr.unroll(compiled, x, h), xs, normal(11, 48), cell.parameters())
         return [*outputs, *gradients]
 
     for one, three in zip(with_threads(1), with_threads(3)):
         np.testing.assert_array_equal(one, three)
+    (executable,) = compiled.plans[0]._executables.values()
+    named = executable.code.backward.run.__globals__.values()
+    assert any(thing is threads.run_parts for thing in named), "gradients of weights go by rows, too"
 
 
 rows = 12  # three tiles, so three threads

@@ -76,6 +76,10 @@ SMALL_PRODUCT_INSIDE = 2**9
 FEWEST_ROWS_INSIDE = 8
 FEWEST_COLUMNS_INSIDE = 16
 
+# Elements of a weight up to which each part of the rows has a gradient of its own: larger ones would leave the cache,
+# and take long to add up.
+LARGEST_PART = 2**16
+
 # Products that such a plain loop adds up before it writes: each write has to wait for the one before it.
 UNROLLED = 8
 

@@ -16,7 +16,7 @@ from ...autodiff.texts import printable
 from .. import thresholds
 from ..numpy_code.generated import Buffer
 from ..numpy_code.writer import Writer
-from ..runtime.threads import run_rows
+from ..runtime.threads import run_parts, run_rows
 
 
 class NoMachineCode(Exception):
@@ -43,13 +43,14 @@ class MachineCode:
         before: lines for the calling function, ahead of the call.
         rows: the number of rows (along first axes) that threads may share; 0 if one thread computes all.
         work: the number of multiplications that all rows take.
+        parts: the number of parts into which the rows are divided if each has a result of its own, else 0.
     """
 
     def __init__(self, writer: Writer, starts_inside: bool = False) -> None:
         self.writer = writer
         self.starts_inside = starts_inside
         self.before: list[str] = []
-        self.rows = self.work = 0
+        self.rows = self.work = self.parts = 0
         self._arguments: dict[str, str] = {}  # outer expression -> parameter name
         self._sizes: dict[int, str] = {}  # the same for lengths of axes
         self._buffers: dict[str, Buffer] = {}
@@ -62,9 +63,12 @@ class MachineCode:
         self.writer.buffers.update(self._buffers)
         if not self._lines:
             return self.before
-        parameters = [*self._arguments.values(), *self._sizes.values(), *(["first", "last"] if self.rows else [])]
+        bounds = ["begin", "end"] if self.parts else ["first", "last"] if self.rows else []
+        parameters = [*self._arguments.values(), *self._sizes.values(), *bounds]
         name = self.compiled("\n\n".join([*self._kernels, _function("program", parameters, self._lines)]))
         passed = ", ".join([*self._arguments, *map(str, self._sizes)])
+        if self.parts:
+            return [*self.before, f"{self.writer.named(run_parts)}({name}, {self.parts}, {passed})"]
         if not self.rows:
             return [*self.before, f"{name}({passed})"]
         if self.work <= thresholds.SMALL_LOOP:

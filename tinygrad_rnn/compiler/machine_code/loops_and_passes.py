@@ -23,6 +23,7 @@ from ..loops.loop import Loop
 from ..numpy_code.writer import Writer, as_tuple
 from ..program.program import Step
 from ..runtime.blas import matmul, together
+from . import weight_gradients
 from .loop import MachineLoop
 from .passes import is_summed_in_pass
 from .schedule import Schedule
@@ -102,12 +103,15 @@ class Products(_Collected):
         return is_one
 
     def _lines(self, values: Sequence[Value]) -> list[str]:
+        by_rows = [v for v in values if weight_gradients.goes_by_rows(v)]
+        values = [v for v in values if v not in by_rows]
+        lines = weight_gradients.lines_for(self.writer, by_rows) if by_rows else []
         written = {v: as_tuple([*map(self.writer.operand, v.args), self.writer.names[v]]) for v in values}
         products = [text for v, text in written.items() if v.op is linalg.matmul]
         sums = [text for v, text in written.items() if v.op is reductions.sum]
         if not sums and len(products) == 1:
-            return [f"matmul{products[0]}"]
-        return [f"together({as_tuple(products)}, {as_tuple(sums)})"]
+            return [*lines, f"matmul{products[0]}"]
+        return [*lines, f"together({as_tuple(products)}, {as_tuple(sums)})"] if written else lines
 
 
 def _is_sum_over_rows(value: Value) -> bool:

@@ -30,6 +30,7 @@ def program_of(text: str) -> Callable[..., Any]:
         names |= vars(module)
     for vectors in (1, 2, 4):
         names[f"multiply_{vectors}"] = tiled_product.multiply
+        names[f"add_products_{vectors}"] = tiled_product.add_products
     names |= {"np": np, "erf": math.erf, "summing": lambda function: function}  # sums in the order of the text
     exec(text, names)
     program: Callable[..., Any] = names["program"]

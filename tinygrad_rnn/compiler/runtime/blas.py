@@ -71,7 +71,7 @@ def together(products: Sequence[Product], sums: Sequence[Sum] = ()) -> None:
     """
     with single_threaded() as count:
         is_large = sum([a.size * out.shape[1] for a, _, out in products]) > thresholds.SHARED_PRODUCT
-        parts = threads_for(count, max([len(a) for a, _, _ in products])) if is_large else 1
+        parts = threads_for(count, max([len(a) for a, _, _ in products], default=1)) if is_large else 1
         at_once([(_part, (products, sums, i, parts)) for i in range(parts)])
 
 

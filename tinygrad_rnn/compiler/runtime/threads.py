@@ -114,6 +114,24 @@ def run_rows(program: Callable[..., Any], rows: int, *arguments: Any) -> None:
     in_parts(_thread_count(), program, rows, *arguments)
 
 
+def run_parts(program: Callable[..., Any], parts: int, *arguments: Any) -> None:
+    """Run machine code on a number of parts, each with a result of its own, on as many threads as it may use.
+
+    Args:
+        program: takes the arguments, the first of its parts, and the one after its last.
+        parts: how many there are.
+        arguments: for the program.
+    """
+    count = max(1, min(parts, _thread_count(), _most or parts))
+    cuts = [parts * i // count for i in range(count + 1)]
+    at_once([(program, (*arguments, first, last)) for first, last in pairwise(cuts)])
+
+
+def are_enough(parts: int) -> bool:
+    """Return True if so many parts leave no thread without work."""
+    return parts >= _thread_count()
+
+
 @cache
 def _thread_count() -> int:
     """The environment's TINYGRAD_RNN_THREADS, or the number of cores that this process may use."""

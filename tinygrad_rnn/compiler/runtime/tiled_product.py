@@ -17,7 +17,7 @@ from .tiles import TILE_ROWS, vector_registers
 most_rows = vector_registers().most_rows
 
 
-def tile(rows, a, a_start, a_row, a_column, panel, depth, c, c_start, c_row):  # type: ignore[no-untyped-def]
+def tile(rows, a, a_start, a_row, a_column, panel, depth, c, c_start, c_row, adds=False):  # type: ignore[no-untyped-def]
     """Compute one tile of C = A B; its machine code, which has the sums in registers, is in ``llvm_code.tiles``.
 
     Args:
@@ -31,10 +31,12 @@ def tile(rows, a, a_start, a_row, a_column, panel, depth, c, c_start, c_row):  #
         c: the flat array of C.
         c_start: the place of the tile in it.
         c_row: how far apart its rows lie.
+        adds: whether the products are added to what is there.
     """
     for r in range(rows):
         left = a[a_start + r * a_row :: a_column][:depth]
-        c[c_start + r * c_row :][: panel.shape[1]] = left @ panel
+        to = c[c_start + r * c_row :][: panel.shape[1]]
+        to[:] = (to if adds else 0) + left @ panel[:depth]
 
 
 def multiply(a, start, a_row, a_column, panels, c, c_start, c_row, columns, first, last):  # type: ignore[no-untyped-def]
@@ -66,3 +68,52 @@ def pack(b, start, row, column, columns, panels):  # type: ignore[no-untyped-def
         for k in range(depth):
             for i in range(width):
                 panels[p, k, i] = b[first + k * row + i * column]
+
+
+def add_products(a, a_width, b, b_width, c, some, panels, steps, rows, first, last):  # type: ignore[no-untyped-def]
+    """C = Aᵀ B, summed over all steps and the rows ``first`` to ``last`` of each: the gradient of a weight.
+
+    Some rows at a time are copied to where they lie side by side, and stay in the first cache while each tile adds
+    their products. Called like ``multiply``, by the width of its tiles.
+
+    Args:
+        a: the flat array of A at all steps.
+        a_width: the length of its rows.
+        b: the same of B.
+        b_width: the length of its rows, a multiple of a panel's.
+        c: the flat array of C.
+        some: a flat array for as many rows of A as there are rows in a panel.
+        panels: the panels for as many rows of B.
+        steps: the number of steps.
+        rows: the number of rows of each.
+        first: the first of the rows to take.
+        last: the one after the last of them.
+    """
+    count, depth, width = panels.shape
+    for i in range(a_width * b_width):
+        c[i] = 0.0
+    t = 0
+    r = first
+    while t < steps and first < last:
+        k = 0
+        while t < steps and k < depth:
+            start = (t * rows + r) * a_width
+            for i in range(a_width):
+                some[k * a_width + i] = a[start + i]
+            for p in range(count):
+                start = (t * rows + r) * b_width + p * width
+                for i in range(width):
+                    panels[p, k, i] = b[start + i]
+            k += 1
+            r += 1
+            if r == last:
+                t += 1
+                r = first
+        for p in range(count):
+            i = 0
+            while i + TILE_ROWS <= a_width:
+                tile(TILE_ROWS, some, i, 1, a_width, panels[p], k, c, i * b_width + p * width, b_width, True)
+                i += TILE_ROWS
+            while i < a_width:
+                tile(1, some, i, 1, a_width, panels[p], k, c, i * b_width + p * width, b_width, True)
+                i += 1

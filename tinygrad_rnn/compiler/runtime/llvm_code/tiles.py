@@ -16,6 +16,7 @@ def write_tile(
     panel: Any,
     depth: Any,
     c: tuple[Any, Any],
+    adds: bool = False,
 ) -> None:
     """Write a tile in LLVM's language, where vectors stay in registers.
 
@@ -28,6 +29,7 @@ def write_tile(
         panel: its first element.
         depth: how many products to sum.
         c: the first element of the tile, and how far apart its rows lie.
+        adds: whether the products are added to what is there.
     """
     rows, vectors, lanes = sizes
     real = panel.type.pointee
@@ -44,6 +46,11 @@ def write_tile(
 
     first, a_row, a_column = a
     left = [builder.gep(first, [builder.mul(a_row, ir.Constant(INTEGER, r))]) for r in range(rows)]
+    out = [builder.gep(c[0], [builder.mul(c[1], ir.Constant(INTEGER, r))]) for r in range(rows)]
+    nothing = ir.Constant(vector, [0.0] * lanes)
+    starts = [
+        [builder.load(vector_at(row, i), align=itemsize) if adds else nothing for i in range(vectors)] for row in out
+    ]
     before, body, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
     builder.branch(body)
 
@@ -58,8 +65,8 @@ def write_tile(
         factor = repeated(builder.load(builder.gep(left[r], [builder.mul(k, a_column)])))
         products = [builder.fmul(factor, v, flags=("contract",)) for v in right]
         summed.append([builder.fadd(s, p, flags=("contract",)) for s, p in zip(sums[r], products)])
-        for s, new in zip(sums[r], summed[r]):
-            s.add_incoming(ir.Constant(vector, [0.0] * lanes), before)
+        for s, start, new in zip(sums[r], starts[r], summed[r]):
+            s.add_incoming(start, before)
             s.add_incoming(new, body)
     following = builder.add(k, ir.Constant(INTEGER, 1))
     k.add_incoming(following, body)
@@ -67,6 +74,5 @@ def write_tile(
 
     builder.position_at_end(after)
     for r in range(rows):
-        row = builder.gep(c[0], [builder.mul(c[1], ir.Constant(INTEGER, r))])
         for i in range(vectors):
-            builder.store(summed[r][i], vector_at(row, i), align=itemsize)
+            builder.store(summed[r][i], vector_at(out[r], i), align=itemsize)

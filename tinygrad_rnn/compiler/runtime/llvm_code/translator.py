@@ -33,7 +33,7 @@ from .tiles import write_tile
 
 CONSTANTS = {"inf": math.inf, "nan": math.nan, "TILE_ROWS": TILE_ROWS, "True": True, "False": False}
 LIBRARY = ("fast_functions", "division", "places", "tiled_product")
-TILES = {f"multiply_{vectors}": vectors for vectors in (1, 2, 4)}
+TILES = {f"{name}_{vectors}": (name, vectors) for name in ("multiply", "add_products") for vectors in (1, 2, 4)}
 FLAG = ir.IntType(1)
 Operand = Number | Array
 
@@ -85,10 +85,11 @@ class Translation:
                 received.append(Array(a.kind, pointer, shape, strides))
             else:
                 received.append(Number(a.kind, next(given)))
-        node = self.own.get(name) or library()["multiply" if name in TILES else name]
+        of_library, vectors = TILES.get(name, (name, 0))
+        node = self.own.get(name) or library()[of_library]
         if any(getattr(decorator, "id", "") == "summing" for decorator in node.decorator_list):
             builder.flags = IN_ANY_ORDER
-        Body(self, builder, by_name(node, received), failed, TILES.get(name, 0)).write(node.body)
+        Body(self, builder, by_name(node, received), failed, vectors).write(node.body)
         if not builder.block.is_terminated:
             builder.ret_void()
         return function
@@ -173,12 +174,12 @@ class Body:
             raise NotTranslated(name)
 
     def _tile(self, rows: Number, *args: Operand) -> None:
-        a, start, a_row, a_column, panel, depth, c, c_start, c_row = (
+        a, start, a_row, a_column, panel, depth, c, c_start, c_row, *adds = (
             x.pointer if isinstance(x, Array) else x.value for x in args
         )
         sizes = rows.value.constant, self.vectors, vector_registers().size // BYTES[args[4].kind]
         left, out = self.builder.gep(a, [start]), self.builder.gep(c, [c_start])
-        write_tile(self.builder, sizes, (left, a_row, a_column), panel, depth, (out, c_row))
+        write_tile(self.builder, sizes, (left, a_row, a_column), panel, depth, (out, c_row), bool(adds))
 
     def _Assign(self, node: ast.Assign) -> None:
         (target,) = node.targets
