@@ -104,6 +104,7 @@ class Products(_Collected):
 
     def _lines(self, values: Sequence[Value]) -> list[str]:
         by_rows = [v for v in values if weight_gradients.goes_by_rows(v)]
+        by_rows += [v for v in values if v.op is reductions.sum and weight_gradients.goes_along(v, by_rows)]
         values = [v for v in values if v not in by_rows]
         lines = weight_gradients.lines_for(self.writer, by_rows) if by_rows else []
         written = {v: as_tuple([*map(self.writer.operand, v.args), self.writer.names[v]]) for v in values}

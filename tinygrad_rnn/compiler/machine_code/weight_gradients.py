@@ -6,7 +6,7 @@ next call: each line of a cache has to be taken back from the other core first, 
 cache in common.
 
 Each part of the rows has a sum of its own; they are added up at the end. The number of parts is always the same, so the
-number of threads changes no bit.
+number of threads changes no bit. Sums over rows, the gradients of biases, go along.
 """
 
 from __future__ import annotations
@@ -78,25 +78,39 @@ def _vectors(value: Value) -> int:
 
 
 def lines_for(writer: Writer, values: Sequence[Value]) -> list[str]:
-    """The lines of the calling function that compute these gradients together."""
+    """The lines of the calling function that compute these gradients, and sums over the same rows, together."""
     code, ends = MachineCode(writer), []
     code.parts = PARTS
+    shapes = [found[2:] for found in map(factors, values) if found is not None]
+    rows, steps = code.size(shapes[0][1]), code.size(shapes[0][0])
+    tiles = f"({rows} + {TILE_ROWS - 1}) // {TILE_ROWS}"
     with code.loop("for part in range(begin, end):"):
+        code.line(f"first = min({rows}, {tiles} * part // {PARTS} * {TILE_ROWS})")
+        code.line(f"last = min({rows}, {tiles} * (part + 1) // {PARTS} * {TILE_ROWS})")
         for value in values:
-            found, (depth, columns) = factors(value), value.shape
-            assert found is not None
-            rows, steps = code.size(found.rows), code.size(found.steps)
-            sums = code.numbered_buffer("sums", (PARTS, depth * columns), value.dtype)
-            some = code.numbered_buffer("rows", (PARTS, DEPTH * depth), value.dtype)
-            width = _vectors(value) * vector_registers().size // value.dtype.itemsize
-            panels = code.numbered_buffer("panels", (PARTS, columns // width, DEPTH, width), value.dtype)
-            left, right = (code.argument(f"{writer.operand(a)}.reshape(-1)") for a in (found.left, found.right))
-            tiles = f"({rows} + {TILE_ROWS - 1}) // {TILE_ROWS}"
-            first, last = (f"min({rows}, {tiles} * {part} // {PARTS} * {TILE_ROWS})" for part in ("part", "(part + 1)"))
-            code.line(
-                f"add_products_{_vectors(value)}({left}, {depth}, {right}, {columns}, {sums}[part], {some}[begin], "
-                f"{panels}[begin], {steps}, {rows}, {first}, {last})"
-            )
-            out, parts = writer.add_buffer(value), f"{code.passed(sums)}.reshape({(PARTS, *value.shape)!r})"
+            *depth, columns = value.shape
+            sums = code.numbered_buffer("sums", (PARTS, value.size), value.dtype)
+            found = factors(value)
+            if found is None:
+                (a,) = value.args
+                right = code.argument(f"{writer.operand(a)}.reshape(-1)")
+                code.line(f"add_rows({right}, {columns}, {sums}[part], {steps}, {rows}, first, last)")
+            else:
+                width = _vectors(value) * vector_registers().size // value.dtype.itemsize
+                some = code.numbered_buffer("rows", (PARTS, DEPTH * depth[0]), value.dtype)
+                panels = code.numbered_buffer("panels", (PARTS, columns // width, DEPTH, width), value.dtype)
+                left, right = (code.argument(f"{writer.operand(a)}.reshape(-1)") for a in found[:2])
+                code.line(
+                    f"add_products_{_vectors(value)}({left}, {depth[0]}, {right}, {columns}, {sums}[part], "
+                    f"{some}[begin], {panels}[begin], {steps}, {rows}, first, last)"
+                )
+            out, parts = writer.names[value], f"{code.passed(sums)}.reshape({(PARTS, *value.shape)!r})"
             ends.append(f"add.reduce({parts}, axis=0, out={out})")
     return [*code.call(), *ends]
+
+
+def goes_along(value: Value, gradients: Sequence[Value]) -> bool:
+    """Return True for a sum over all rows of all steps of a sequence from whose rows such gradients are computed."""
+    (a,) = value.args
+    is_sequence = a.ndim == 3 and value.dtype.kind == "f"
+    return is_sequence and any(found is not None and found[2:] == a.shape[:2] for found in map(factors, gradients))

@@ -61,13 +61,34 @@ def multiply(a, start, a_row, a_column, panels, c, c_start, c_row, columns, firs
 
 
 def pack(b, start, row, column, columns, panels):  # type: ignore[no-untyped-def]
-    """Write a matrix B into panels, from an array, its place there, and the strides of its rows and columns."""
+    """Write a matrix B into panels, from an array, its place there, and the strides of its rows and columns.
+
+    Neighbours in memory are read one after the other. If these are the elements of a column (B is a transposed matrix),
+    some rows of the panel at a time are written, which stay in the first cache meanwhile.
+    """
     count, depth, width = panels.shape
     for p in range(count):
         first = start + min(p * width, columns - width) * column
-        for k in range(depth):
-            for i in range(width):
-                panels[p, k, i] = b[first + k * row + i * column]
+        if row == 1:
+            for some in range(0, depth, 32):
+                for i in range(width):
+                    for k in range(some, min(some + 32, depth)):
+                        panels[p, k, i] = b[first + k + i * column]
+        else:
+            for k in range(depth):
+                for i in range(width):
+                    panels[p, k, i] = b[first + k * row + i * column]
+
+
+def add_rows(b, b_width, c, steps, rows, first, last):  # type: ignore[no-untyped-def]
+    """The sum of the rows ``first`` to ``last`` of B at all steps: the gradient of a bias; see ``add_products``."""
+    for i in range(b_width):
+        c[i] = 0.0
+    for t in range(steps):
+        for r in range(first, last):
+            start = (t * rows + r) * b_width
+            for i in range(b_width):
+                c[i] += b[start + i]
 
 
 def add_products(a, a_width, b, b_width, c, some, panels, steps, rows, first, last):  # type: ignore[no-untyped-def]

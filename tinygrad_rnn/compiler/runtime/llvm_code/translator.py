@@ -168,7 +168,7 @@ class Body:
         name, args = call.func.id, [self.operand(a) for a in call.args]
         if name == "tile":
             self._tile(*args)
-        elif name in self.translation.own or name in TILES or name == "pack":
+        elif name in self.translation.own or name in TILES or name in ("pack", "add_rows"):
             self.translation.call(self.builder, name, args, self.failed)
         else:
             raise NotTranslated(name)
