@@ -19,6 +19,14 @@ from tinygrad_rnn.training import History, progress
 from tinygrad_rnn.training.limits import Limits
 from tinygrad_rnn.training.progress import Progress
 
+COMPLETED = {
+    "tr": "train",
+    "train --lay": "--layers",
+    "train --cell L": "LSTM",
+    "train boo": "book.txt",
+    "train --out x boo": "book.txt",
+    "draw ls": "lstm",
+}
 GREETING = "Grüße aus Köln. " * 200
 SMALL = ["--units", "8", "--embedding", "4", "--batch", "4", "--steps-per-batch", "20"]
 
@@ -48,6 +56,11 @@ def test_a_word_that_is_almost_right(words, meant, capsys):
     said = capsys.readouterr().err
     assert stopped.value.code == 2
     assert meant in said and said.count("\n") == 1
+
+
+def test_a_network_that_is_almost_right(capsys):
+    assert main(["draw", "lstmm"]) == 2
+    assert capsys.readouterr().err.endswith("Did you mean lstm?\n")
 
 
 def test_a_word_that_is_far_off_is_refused_without_a_guess(capsys):
@@ -179,8 +192,10 @@ def test_bash_completes(tmp_path, capsys):
         f"source {tmp_path / 'script'}; COMP_WORDS=(tinygrad-rnn %s); COMP_CWORD=%d; "
         "$(complete -p tinygrad-rnn | sed 's/.*-F \\([^ ]*\\).*/\\1/') tinygrad-rnn; echo ${COMPREPLY[@]}"
     )
-    for words, at, completed in (("tr", 1, "train"), ("train --lay", 2, "--layers"), ("train --cell L", 3, "LSTM")):
-        done = subprocess.run(["bash", "-c", ask % (words, at)], capture_output=True, text=True, timeout=60, check=True)
+    (tmp_path / "book.txt").touch()
+    for words, completed in COMPLETED.items():
+        asked = ["bash", "-c", ask % (words, len(words.split()))]
+        done = subprocess.run(asked, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
         assert completed in done.stdout.split(), (words, done)
 
 
@@ -190,9 +205,11 @@ def test_fish_completes(tmp_path, capsys):
     assert main(["completion", "fish"]) == 0
     (tmp_path / "script").write_text(capsys.readouterr().out, encoding="utf-8")
     environment = {**os.environ, "HOME": str(tmp_path)}
-    for words, completed in (("tr", "train"), ("train --lay", "--layers"), ("train --cell L", "LSTM")):
+    (tmp_path / "book.txt").touch()
+    for words, completed in COMPLETED.items():
         ask = ["fish", "-c", f"source {tmp_path / 'script'}; complete -C 'tinygrad-rnn {words}'"]
-        done = subprocess.run(ask, capture_output=True, text=True, timeout=60, env=environment, check=True)
+        options = {"cwd": tmp_path, "env": environment}
+        done = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=True, **options)
         assert completed in done.stdout.split(), (words, done)
 
 

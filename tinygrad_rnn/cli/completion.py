@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from ..autodiff.extras import pip_install
@@ -35,7 +36,25 @@ def run(options: argparse.Namespace) -> int:
         import shtab
     except ImportError:
         raise Complaint(f"the script is written by shtab: {pip_install('completion')}.") from None
+    from ..report.networks import BY_NAME
     from . import build_parser
 
-    print(shtab.complete(build_parser(), options.shell))
+    parser = build_parser()
+    for action in _actions(parser):
+        if action.metavar in ("FILE", "MODEL", "DERIVATION", "REFERENCE"):
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif action.metavar == "FOLDER":
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+        elif action.metavar == "NETWORK":
+            action.choices = list(BY_NAME)  # the names, to this parser alone: others are taken, too
+    print(shtab.complete(parser, options.shell))
     return 0
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """The arguments of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for part in action.choices.values():
+                yield from _actions(part)

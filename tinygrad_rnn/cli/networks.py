@@ -27,7 +27,9 @@ def named_loss(options: argparse.Namespace) -> Any:
     """
     if options.what not in BY_NAME:
         if ":" not in options.what:
-            raise Complaint(f"there is no network {options.what!r}; there are {NAMES}, and module:name.")
+            meant = o.closest(options.what, BY_NAME)
+            guess = f" Did you mean {meant}?" if meant else ""
+            raise Complaint(f"there is no network {options.what!r}; there are {NAMES}, and module:name.{guess}")
         return None
     fixed = options.what == "worked-example"
     if fixed and options.steps is not None:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from ..autodiff.texts import printable
@@ -27,7 +28,7 @@ class Parser(argparse.ArgumentParser):
         found, unknown = super().parse_known_args(*given, **keywords)
         if unknown:
             options = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-            hints = {word: close for word in unknown if (close := _closest(word.partition("=")[0], options))}
+            hints = {word: close for word in unknown if (close := closest(word.partition("=")[0], options))}
             said = "".join(f"; did you mean {close} for {word}?" for word, close in hints.items())
             self.error(f"unrecognized arguments: {' '.join(unknown)}{said}")
         return found, unknown
@@ -37,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
-            close = _closest(str(value), [str(choice) for choice in action.choices or ()])
+            close = closest(str(value), [str(choice) for choice in action.choices or ()])
             raise argparse.ArgumentError(
                 action, f"{error.message}; did you mean {close}?" if close else error.message
             ) from None
@@ -47,7 +48,8 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
-def _closest(word: str, known: list[str]) -> str | None:
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was meant, if one is almost the same."""
     spelt = {one.lower(): one for one in known}
     return next((spelt[close] for close in difflib.get_close_matches(word.lower(), spelt, n=1)), None)
 
@@ -127,7 +129,7 @@ def encoding(text: str) -> str:
     try:
         "".encode(text)
     except LookupError as error:
-        close = _closest(text.lower().replace("-", "_"), [*encodings.aliases.aliases, "utf_8", "utf_16", "utf_32"])
+        close = closest(text.lower().replace("-", "_"), [*encodings.aliases.aliases, "utf_8", "utf_16", "utf_32"])
         hint = f"; did you mean {close.replace('_', '-')}?" if close else ", such as utf-8, utf-16 or cp1252"
         raise argparse.ArgumentTypeError(f"{in_one_line(error)}{hint}") from None
     return text
