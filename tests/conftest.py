@@ -1,10 +1,15 @@
-"""What all tests share: the seed, a cache of code, which files take seconds (``-m "not slow"`` leaves these out)."""
+"""What all tests share: the seed, a cache of code, which files take seconds (``-m "not slow"`` leaves these out).
+
+A catalogue asks one thing of many samples. By default some of them are run, chosen evenly (``one_in``); the others
+are the ``sweep``.
+"""
 
 from __future__ import annotations
 
 import gc
 import importlib.util
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +21,27 @@ import tinygrad_rnn as tr
 HERE = Path(__file__).parent
 
 SLOW = {  # folder -> its test_*.py, without the beginning and the end
-    "autodiff": "axes backward catalogue cotangent_shapes letting_go log_probabilities peers random_graphs",
+    "autodiff": "axes backward catalogue cotangent_shapes keeping letting_go log_probabilities peers random_graphs",
     "benchmarks": "harness processes training_tasks",
     "cli": "consoles_and_disks first_hour hostile_input tour train",
     "comparison/planted": "planted",
-    "comparison": "breakdown diagnosis lines_of_any_cell names search",
-    "compiler": "catalogue cells checkpoints code_folder compiled errors guards jax lengths linear loops_together "
-    "machine_code machine_operations names other_llvmlites special_values to_jax together tracing",
-    "derivation": "cells latex styles",
+    "comparison": "breakdown diagnosis lines lines_of_any_cell names search unusual_forms",
+    "compiler": "catalogue cells checkpoints code_folder compiled entry errors guards jax lengths linear lookups "
+    "loops_together machine_code machine_operations names other_llvmlites plans special_values storage tiles to_jax "
+    "together tracing views",
+    "deployment": "export_onnx",
+    "derivation": "cells latex styles worksheet",
     "examples": "gallery notebooks pages",
-    "language": "encoding language",
-    "manual": "against_autograd attention combinations elman lstm_and_gru paths_and_rtrl",
-    "nn": "architectures cells recurrent twin_training",
+    "language": "encoding language vocabulary",
+    "manual": "activations_and_losses against_autograd attention combinations elman lstm_and_gru paths_and_rtrl",
+    "nn": "architectures cells compiled_losses ctc recurrent twin_training",
     "peers": "onnx_nodes torch_samples",
     "programs": "random_programs",
     "project": "docs hostile_files site types",
     "report": "in_a_browser report",
-    "training": "against_torch compiled_layers memory on_device pairs pools prediction resume shared_runs whole_step",
-    "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view",
+    "training": "against_torch compiled_layers loggers memory on_device pairs pools prediction resume shared_runs "
+    "tree_file whole_step",
+    "viz": "animation bad_input in_a_notebook layout long_pictures looks page page_view rendering",
 }
 LONGEST_FILES = {  # in which one test, or what several tests share, takes many seconds
     HERE / "training" / "test_on_device.py",
@@ -82,16 +90,21 @@ def same_numbers_in_every_order() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what is slow; leave out machine code where it can't be made.
+    """Mark what is slow, and the cases left to the sweep; leave out machine code where it can't be made.
 
     Several processes begin with what is slow: else one would still be at it when the others have ended.
     """
     has_llvm = importlib.util.find_spec("llvmlite") is not None
+    cases: Counter[str] = Counter()  # of each test
     for item in items:
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if not has_llvm and any(a in ("llvm", "numba") for a in parameters if isinstance(a, str)):
             item.add_marker(pytest.mark.skip(reason="machine code needs llvmlite"))
-        if item.path in SLOW_FILES:
+        share, test = item.get_closest_marker("one_in"), item.nodeid.partition("[")[0]
+        if share is not None and cases[test] % share.args[0]:
+            item.add_marker(pytest.mark.sweep)
+        cases[test] += 1
+        if item.path in SLOW_FILES or item.get_closest_marker("sweep"):
             item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: (item.path not in LONGEST_FILES, item.path not in SLOW_FILES))

@@ -175,6 +175,7 @@ def test_second_derivatives_beside_minus_infinity() -> None:
     assert np.array_equal(tr.hessian(tr.logsumexp)(np.full(2, -np.inf)), np.zeros((2, 2)))
 
 
+@pytest.mark.one_in(5)
 @each_magnitude
 def test_the_logarithm_of_two(offset: float, dtype: Any, run: Any) -> None:
     for f, base in ((np.logaddexp, 1.0), (np.logaddexp2, np.log(2.0))):
@@ -198,6 +199,7 @@ def test_the_logarithm_of_two_beside_infinity_says_nothing() -> None:
 # --- the losses ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(3)
 @each_magnitude
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"weight": np.array([1.0, 2.0, 0.5])}])
 def test_cross_entropy_does_not_mind_an_offset(offset: float, dtype: Any, options: Any, run: Any) -> None:

@@ -47,6 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- consoles ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-8", "utf-16"])
 def test_a_console_that_lacks_letters(trained: Path, encoding: str) -> None:
     """What it can't show is printed as a number; and JSON stays JSON."""
@@ -59,6 +60,7 @@ def test_a_console_that_lacks_letters(trained: Path, encoding: str) -> None:
     assert json.loads(as_json.stdout.decode(encoding))["text"] == "名前 Ω 🙂 ß"
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "words",
     [["info"], ["--help"], ["compare", "--help"], ["compare", "名前.py:f"], ["train", "名前"], ["tour", "名前"],
@@ -116,6 +118,7 @@ def files_below(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.one_in(3)
 @ON_LINUX
 @pytest.mark.parametrize("room", [0, 300, 1_000, 2_000])
 def test_a_disk_that_fills_up_while_a_run_writes(

@@ -103,6 +103,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("command", OPTIONS)
 def test_any_words(here: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setattr("tinygrad_rnn.cli.bench.LEAST_SECONDS", 0.0)
@@ -222,6 +223,7 @@ def resumed(run: Path, steps: int = 4) -> Answer:
     return ask("train", "--resume", "--out", str(run), "--steps", str(steps))
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_another_kind(run: Path, name: str) -> None:
     """Another valid value goes on, or doesn't fit the checkpoint; one of another kind is refused as damage."""

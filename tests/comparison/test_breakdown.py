@@ -55,7 +55,7 @@ def test_the_loss_term_is_read_from_its_lines():
 
     parts = {f"dL{t}/dW": worked_example.run(steps=(t,))[1].gradients.W for t in (4, 5, 6)}
     parts["dL5/dW"] = -parts["dL5/dW"]
-    report = compare(terms, {**parts, "W": sum(parts.values())}, worked_example.PARAMS)
+    report = compare(terms, {**parts, "W": sum(parts.values())}, worked_example.PARAMS, seconds=1)
     assert "W parts first at loss term 5" in str(report)
     assert report.first_wrong_line.name == "dL5/dW"
 

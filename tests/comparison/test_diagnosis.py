@@ -277,6 +277,7 @@ def test_two_mistakes_in_two_gradients_are_both_named():
 # --- where none fits -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize(("name", "size"), list(zip("UWVbcUWb", [1e-6, 1e-2, 1.0, 100.0] * 2, strict=True)))
 def test_a_gradient_that_is_simply_wrong_gets_no_diagnosis(name, size):
     """Each is a whole search: thousands of edits, none of which may fit by chance."""
@@ -285,6 +286,7 @@ def test_a_gradient_that_is_simply_wrong_gets_no_diagnosis(name, size):
     assert not diagnoses(elman_loss, {**right, name: right[name] + size * noise}, ELMAN, (XS, YS))
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("loss", [lstm_loss, gru_loss("after")])
 def test_nor_in_a_cell_with_gates(loss):
     params = LSTM if loss is lstm_loss else GRU

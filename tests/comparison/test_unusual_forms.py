@@ -146,7 +146,7 @@ def test_a_derivation_that_takes_no_shorter_sequence_is_not_told_where_it_parts(
         first, second, third, fourth = xs
         return {"W": np.outer(first + second, third + fourth)}
 
-    report = compare(with_data, of_four_steps, {"W": VALUES["W"]}, (XS,))
+    report = compare(with_data, of_four_steps, {"W": VALUES["W"]}, (XS,), seconds=1)
     assert not report.agrees and "On sequences of" not in str(report)
 
 

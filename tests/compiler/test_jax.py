@@ -30,6 +30,7 @@ EVERY = 32  # of the catalogue's samples one in so many
 # --- what is asked of every executor ---------------------------------------------------------------------------------
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", ["RNN, relu, no bias", "LSTM with peepholes", "GRU"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
 def test_cells_of_the_library(name, dtype, tolerance):
@@ -38,6 +39,7 @@ def test_cells_of_the_library(name, dtype, tolerance):
     assert_compiled_agrees(cell, xs, cell.initial_state(xs[0]), list(cell.parameters()), tolerance, executor="jax")
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("make", [test_cells.attention, test_cells.several_lags, test_cells.products_and_powers])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_cells_as_users_write_them(make, reverse):
@@ -52,6 +54,7 @@ def test_functions_that_have_a_derivative():
     test_catalogue.assert_same(names, f, tr.compile(f, executor="jax"), inputs)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("layer", [nn.RNN, nn.GRU])
 def test_layers_over_padded_batches_in_both_directions(layer):
     def run(executor):

@@ -158,6 +158,7 @@ ORDERS = [
 ]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_arguments_of_all_lengths(name, order):
@@ -170,6 +171,7 @@ def test_functions_of_arguments_of_all_lengths(name, order):
     assert len(compiled.plans) <= 5, [plan.why_fixed for plan in compiled.plans]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", DEPENDENT)
 def test_functions_that_depend_on_lengths_never_give_wrong_numbers(name, order):
@@ -300,6 +302,7 @@ def test_memory_is_that_of_the_longest():
     assert kept == sum(buffer.nbytes for buffer in executable.at((59,)).code.buffers.values())
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", ["mean", "softmax over time", "times a share"])
 def test_machine_code_serves_all_lengths(name):
     pytest.importorskip("llvmlite")

@@ -109,6 +109,7 @@ def sums_in_several_places():
     return cell, [U, W], (normal(B, 1), normal(B, 1, seed=1), normal(B, d))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("make", [elementwise, column_vectors, one_row, swapped, sums_in_several_places])
 def test_cells_as_users_write_them(make):
     cell, parameters, state = make()
@@ -256,6 +257,7 @@ def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
     assert uses_machine_code(compiled)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("is_large", [True, False])
 def test_sums_in_the_pass_that_computes_their_elements(is_large, dtype, monkeypatch):
@@ -358,12 +360,13 @@ def test_a_child_process_has_blas_as_it_was():
 
 
 @pytest.mark.skipif(AS_PYTHON, reason="this is it")
+@pytest.mark.sweep
 def test_all_of_it_as_python():
     """Run as plain Python, the generated loops are right as well: an index out of range would raise."""
     names = "(library or users or tiles or float32 or functions) and not as_python or random_cells or a_step_with_it"
     cells, operations = (str(Path(__file__).with_name(f"test_{name}.py")) for name in ("cells", "machine_operations"))
     files = [__file__, f"{cells}::test_random_cells", operations]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", names]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:cacheprovider", *files, "-k", names]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "TINYGRAD_RNN_AS_PYTHON": "1"}
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)

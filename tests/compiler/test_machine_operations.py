@@ -155,6 +155,7 @@ CELLS = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", CELLS if AS_PYTHON else sorted(COMPILED))
 def test_a_step_with_it(name):
     cell, xs, state = CELLS[name]

@@ -76,6 +76,7 @@ def program(a, panels, c, depth, width, rows):
 """
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("registers", [Registers(64, 32), Registers(32, 16), Registers(16, 16), Registers(16, 32)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_product_is_right_with_tiles_for_any_registers(monkeypatch, registers, dtype) -> None:

@@ -77,6 +77,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("lengths", [None, [6, 1, 0, 3]])
 @pytest.mark.parametrize("options", OPTIONS, ids=["dropout in a deep stack", "batch first", "no bias"])
 @pytest.mark.parametrize("name", LAYERS)

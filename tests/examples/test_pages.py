@@ -166,6 +166,7 @@ CLAIMS = {
 
 
 OF_SEVERAL_PROCESSES = {"many_runs"}
+LONG = {"autocomplete", "captioning", "long_memory", "morse_code", "translation", "vanishing_gradients"}
 NEEDS = {"many_models_vmap": "jax"}
 
 
@@ -205,7 +206,9 @@ def printed(name):
     return output.getvalue()
 
 
-@pytest.mark.parametrize("name", sorted(PROMISES))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.sweep if name in LONG else ()) for name in sorted(PROMISES)]
+)
 def test_prints_what_it_promises(name):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])

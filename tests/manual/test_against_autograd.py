@@ -79,6 +79,7 @@ def total(losses, objective: Objective):
     return over_time.sum() if objective.over_instances == "sum" else over_time.mean()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-10), (np.float32, 2e-4)])
 @pytest.mark.parametrize("f", sorted(ACTIVATIONS))
 @given(problem=problems())

@@ -271,6 +271,7 @@ def test_checkpoints_change_no_value_and_no_gradient(make: Any, k: int, lengths:
         np.testing.assert_allclose(got, reference, rtol=0, atol=1e-12)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("layers", "executor", "ks"),
     [

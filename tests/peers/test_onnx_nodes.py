@@ -110,6 +110,7 @@ def has_slope(case: Any, real: list[np.ndarray]) -> bool:
     return sum(a.size for a in real) <= LARGE and onnx.TensorProto.FLOAT not in casts
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("file", files())
 def test_values_compiled_values_and_gradients(file: str) -> None:
     asked = []

@@ -68,6 +68,7 @@ def test_trees(header: Any, rest: bytes, folder: Path) -> None:
     assert problem or only_numbers(tree)
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("bomb", BOMBS)
 @pytest.mark.parametrize("place", [("tree",), ("arrays",), ("arrays", 0), ("arrays", 0, 1), ("arrays", 0, 0)])
 def test_trees_with_a_bomb_in_any_place(bomb: str, place: tuple[Any, ...], folder: Path) -> None:

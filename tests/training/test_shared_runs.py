@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +61,25 @@ def start(ranks: int, names: list[str], folder: Path) -> subprocess.CompletedPro
     )
 
 
+by_ranks = pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.sweep)])
+
+
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Where two and three processes have left what every run came to: one start of the processes for all of them."""
-    folders = {ranks: tmp_path_factory.mktemp(f"{ranks}processes") for ranks in (2, 3)}
-    done = start(3, ["begin", "shared", "resumed", *ENDS, *DECISIONS], folders[3])
-    assert done.returncode == 0, done.stderr
-    shutil.copytree(folders[3] / "begin" / "run", folders[2] / "go on" / "run")
-    done = start(2, ["go on", "shared", "resumed", *ENDS, *DECISIONS], folders[2])
-    assert done.returncode == 0, done.stderr
-    return folders
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Where two or three processes leave what every run came to: one start of the processes for all of them.
+
+    Both go on with a run that one process began.
+    """
+
+    @cache
+    def folder_of(ranks: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"{ranks}processes")
+        shared_runs.run("begin", None, folder / "go on")
+        done = start(ranks, ["go on", "shared", "resumed", *ENDS, *DECISIONS], folder)
+        assert done.returncode == 0, done.stderr
+        return folder
+
+    return folder_of
 
 
 def came_to(folder: Path, ranks: int) -> list[Any]:
@@ -78,25 +87,24 @@ def came_to(folder: Path, ranks: int) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def trained(shared: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Any]]:
-    """What all runs come to in one process, and on each rank of two and of three."""
-    alone = tmp_path_factory.mktemp("alone")
-    shared_runs.train_all(alone)
-    folders = {1: alone, **{ranks: folder / "shared" for ranks, folder in shared.items()}}
-    return {n: [np.load(folder / f"rank{rank}of{n}.npz") for rank in range(n)] for n, folder in folders.items()}
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What all runs come to in one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    shared_runs.train_all(folder)
+    return np.load(folder / "rank0of1.npz")
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@by_ranks
 @pytest.mark.parametrize("name", shared_runs.RUNS)
-def test_the_weights_of_one_process(trained: dict[int, list[Any]], name: str, ranks: int) -> None:
-    (alone,), shared = trained[1], trained[ranks]
-    for other in shared[1:]:
-        np.testing.assert_array_equal(other[f"{name}/weights"], shared[0][f"{name}/weights"])
+def test_the_weights_of_one_process(alone: Any, shared: Callable[[int], Path], name: str, ranks: int) -> None:
+    found = [np.load(shared(ranks) / "shared" / f"rank{rank}of{ranks}.npz") for rank in range(ranks)]
+    for other in found[1:]:
+        np.testing.assert_array_equal(other[f"{name}/weights"], found[0][f"{name}/weights"])
     for what in ("weights", "losses", "epochs", "validation", "metrics", "validated metrics"):
-        got, expected = shared[0][f"{name}/{what}"], alone[f"{name}/{what}"]
+        got, expected = found[0][f"{name}/{what}"], alone[f"{name}/{what}"]
         assert got.shape == expected.shape, what
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12, err_msg=what)
-    reasons = {re.sub(r"[\d.]+", "n", str(each[f"{name}/stopped"])) for each in [alone, *shared]}
+    reasons = {re.sub(r"[\d.]+", "n", str(each[f"{name}/stopped"])) for each in [alone, *found]}
     assert len(reasons) == 1
 
 
@@ -151,17 +159,18 @@ def test_a_loss_that_parts_do_not_add_up_to_is_refused() -> None:
         fit(model, data, shared_runs.summed_squares, optimizer, steps=3, accumulate=2)
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(ranks: int, shared: dict[int, Path]) -> None:
+@by_ranks
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(ranks: int, shared: Callable[[int], Path]) -> None:
     for rank in range(ranks):
-        kept = np.load(shared[ranks] / "resumed" / f"resumed{rank}.npz")
+        kept = np.load(shared(ranks) / "resumed" / f"resumed{rank}.npz")
         np.testing.assert_array_equal(kept["pieces"], kept["whole"])
 
 
-def test_a_run_goes_on_with_another_number_of_processes(shared: dict[int, Path]) -> None:
+@by_ranks
+def test_a_run_goes_on_with_another_number_of_processes(ranks: int, shared: Callable[[int], Path]) -> None:
     whole, _ = shared_runs.train("a stream")
-    for rank in range(2):
-        went_on = np.load(shared[2] / "go on" / f"went_on{rank}.npy")
+    for rank in range(ranks):
+        went_on = np.load(shared(ranks) / "go on" / f"went_on{rank}.npy")
         np.testing.assert_allclose(went_on, whole, rtol=0, atol=1e-12)
 
 
@@ -171,11 +180,11 @@ def newest_checkpoint(folder: Path) -> int:
         return step
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@by_ranks
 @pytest.mark.parametrize("what", ENDS)
-def test_all_end_with_the_reason(what: str, ranks: int, shared: dict[int, Path]) -> None:
+def test_all_end_with_the_reason(what: str, ranks: int, shared: Callable[[int], Path]) -> None:
     said, newest = ENDS[what]
-    folder = shared[ranks] / what
+    folder = shared(ranks) / what
     for each in came_to(folder, ranks):
         assert re.search(said, each["error"]), each
     assert newest is None or newest_checkpoint(folder) == newest
@@ -188,17 +197,17 @@ def test_an_error_ends_all_processes_and_each_says_it(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) == 5
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@by_ranks
 def test_a_killed_process_ends_the_others(ranks: int, tmp_path: Path) -> None:
     assert start(ranks, ["kill"], tmp_path).returncode != 0
     assert newest_checkpoint(tmp_path) == 5
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@by_ranks
 @pytest.mark.parametrize("what", DECISIONS)
-def test_what_one_process_decides_all_do_at_the_same_step(what: str, ranks: int, shared: dict[int, Path]) -> None:
+def test_what_one_process_decides_all_do_at_the_same_step(what: str, ranks: int, shared: Callable[[int], Path]) -> None:
     step, why = DECISIONS[what]
-    ((ended_at, reason),) = {tuple(each["ended"]) for each in came_to(shared[ranks] / what, ranks)}
+    ((ended_at, reason),) = {tuple(each["ended"]) for each in came_to(shared(ranks) / what, ranks)}
     assert reason == why
     assert step is None or ended_at == step
 

@@ -109,6 +109,7 @@ def test_batches_of_whole_sequences(kind: type[Last], lengths: tuple[int, ...], 
     assert calls[0] == 3 * 10 and padded * 10 <= calls[1] < (padded + 1) * 10
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("executor", ["numpy", "llvm", "numba"])  # the third is the second by its earlier name
 def test_resumed_bit_for_bit(executor: str, tmp_path: Path) -> None:
     options = {"executor": executor, "whole_step": True}

@@ -55,6 +55,7 @@ def test_a_choice_that_there_is_not_lists_those_that_there_are(name, value):
         draw(elman(2)[0], **{name: value})
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "name",
     ['W"', "<b>", "a & b", "back\\slash", "line\nbreak", "{|}", "", "名前", "]]>", "</script>", "\x01\x7f", "\udce9"],

@@ -24,6 +24,7 @@ LONG = {
 ASKED = [{"formulas": True}, {"values": True}, {"gradients": True}, {"color": "gradient"}, {"direction": "both"}]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("level", ["op", "gate", "cell"])
 @pytest.mark.parametrize("network", LONG)
 def test_every_two_options_go_together_with_elided_steps(network, level):

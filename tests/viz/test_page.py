@@ -52,6 +52,7 @@ def shown_sum(page, name):
     return np.array(json.loads(page.locator(f'td[data-parameter="{name}"]').get_attribute("data-value")))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("make", [elman, elman_at_once])
 def test_each_backward_step_adds_its_term_to_the_gradient(visit, make):
     loss, leaves = make(T)

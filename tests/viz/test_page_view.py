@@ -66,6 +66,7 @@ def wait_until_moved(page, before):
     )
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("screen", SCREENS)
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_page_opens_readable_and_at_the_loss(visit, name, screen):
@@ -153,6 +154,7 @@ def test_fold_of_a_rolled_picture_says_why_not(visit):
     assert "one step stands for all" in page.locator("#said").inner_text()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_name_of_a_wide_bar_and_of_a_layer_stay_in_sight(visit, screen):
     page = visit(draw(language(), elide=False, values=True), screen)

@@ -42,12 +42,22 @@ UNNAMED = {
 }  # fmt: skip
 
 
+SHARE = 8
+
+
+@pytest.mark.parametrize("are_others", [False, pytest.param(True, marks=pytest.mark.sweep)], ids=["some", "the others"])
 @pytest.mark.parametrize("name", NAMES)
-def test_every_slip_is_noticed_and_nearly_every_one_is_named(name):
-    """None happens to give the right gradient, no name is refuted by other numbers, and the comparison never fails."""
+def test_every_slip_is_noticed_and_nearly_every_one_is_named(name, are_others):
+    """None happens to give the right gradient, no name is refuted by other numbers, and the comparison never fails.
+
+    By default one slip in eight is made, beginning with another one in each network: with the first, the second, ...
+    """
     network, unnamed, derivations = NETWORKS[name], set(), []
+    slips = network.slips()
+    first = NAMES.index(name) % min(SHARE, len(slips))
+    chosen = slips[first::SHARE]
     with edits_kept():
-        for slip in network.slips():
+        for slip in [slip for slip in slips if (slip in chosen) != are_others]:
             with derivations_kept(derivations) as derivations:
                 seconds = 1 if slip in UNNAMED.get(name, ()) else 60
                 report = network.compare(slip, referee="never", seconds=seconds)
