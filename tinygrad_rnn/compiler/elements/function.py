@@ -17,6 +17,7 @@ from .. import thresholds
 from ..numpy_code.generated import Buffer
 from ..numpy_code.writer import Writer
 from ..runtime.threads import run_parts, run_rows
+from ..runtime.tiles import TILE_ROWS
 
 
 class NoMachineCode(Exception):
@@ -43,13 +44,17 @@ class MachineCode:
         before: lines for the calling function, ahead of the call.
         rows: the number of rows (along first axes) that threads may share; 0 if one thread computes all.
         work: the number of multiplications that all rows take.
-        parts: the number of parts into which the rows are divided if each has a result of its own, else 0.
+        parts: the number of parts into which the rows are divided if there are sums over them, one for each; else 0.
+        after: lines for the calling function, behind the call.
+        is_in_loop: True while lines are written inside of a loop over time.
     """
 
     def __init__(self, writer: Writer, starts_inside: bool = False) -> None:
         self.writer = writer
         self.starts_inside = starts_inside
         self.before: list[str] = []
+        self.after: list[str] = []
+        self.is_in_loop = False
         self.rows = self.work = self.parts = 0
         self._arguments: dict[str, str] = {}  # outer expression -> parameter name
         self._sizes: dict[int, str] = {}  # the same for lengths of axes
@@ -68,7 +73,7 @@ class MachineCode:
         name = self.compiled("\n\n".join([*self._kernels, _function("program", parameters, self._lines)]))
         passed = ", ".join([*self._arguments, *map(str, self._sizes)])
         if self.parts:
-            return [*self.before, f"{self.writer.named(run_parts)}({name}, {self.parts}, {passed})"]
+            return [*self.before, f"{self.writer.named(run_parts)}({name}, {self.parts}, {passed})", *self.after]
         if not self.rows:
             return [*self.before, f"{name}({passed})"]
         if self.work <= thresholds.SMALL_LOOP:
@@ -110,11 +115,6 @@ class MachineCode:
 
     # --- lines -------------------------------------------------------------------------------------------------------
 
-    @property
-    def is_in_loop(self) -> bool:
-        """True while lines are written inside of a loop over time."""
-        return bool(self._depth)
-
     def line(self, text: str) -> None:
         """Add a line, at the current depth."""
         self._lines.append(self._depth + text)
@@ -122,10 +122,32 @@ class MachineCode:
     @contextmanager
     def loop(self, header: str) -> Iterator[None]:
         """A context that puts a loop over time around the lines written inside it."""
+        self.is_in_loop = True
+        with self.block(header):
+            yield
+        self.is_in_loop = False
+
+    @contextmanager
+    def block(self, header: str) -> Iterator[None]:
+        """A context that puts a header before the lines written inside it."""
         self.line(header)
         outside, self._depth = self._depth, self._depth + "    "
         yield
         self._depth = outside
+
+    @contextmanager
+    def each_part(self) -> Iterator[None]:
+        """A context that repeats the lines written inside it for each part of the rows, in turn."""
+        with self.block("for part in range(begin, end):"):
+            self.take_rows("part", "(part + 1)")
+            yield
+
+    def take_rows(self, begin: str = "begin", end: str = "end") -> None:
+        """Let ``first`` and ``last`` be the bounds of the rows of some parts: whole tiles."""
+        rows = self.size(self.rows)
+        tiles = f"({rows} + {TILE_ROWS - 1}) // {TILE_ROWS}"
+        for name, part in (("first", begin), ("last", end)):
+            self.line(f"{name} = min({rows}, {tiles} * {part} // {self.parts} * {TILE_ROWS})")
 
     def kernel(self, kind: str, lines: list[str], reorders: bool = False) -> None:
         """Add a function with these lines, and a call of it.
@@ -135,7 +157,7 @@ class MachineCode:
             lines: its text.
             reorders: whether its sums may be added up in any order, and so in vectors.
         """
-        known = {"t", "s", "first", "last", *self._arguments.values(), *self._sizes.values()}
+        known = {"t", "s", "part", "first", "last", *self._arguments.values(), *self._sizes.values()}
         words = dict.fromkeys(re.findall(r"[a-z]\w*", "\n".join(lines)))
         parameters = [word for word in words if word in known]
         name = f"{kind}_{len(self._kernels) + 1}"
@@ -155,8 +177,11 @@ class MachineCode:
         return [*nest, *(depth + line for line in lines)]
 
     def bounds(self, n: int, axis: int = 0, is_last: bool = False) -> str:
-        """The bounds of a loop along an axis; the first axis may be divided among threads."""
-        if axis == 0 and self.rows:
+        """The bounds of a loop along an axis; that of the rows may be divided among threads.
+
+        It is the first one inside of loops over time. Outside of them, where the first is time, there are parts.
+        """
+        if self.rows and axis == (1 if self.parts and not self.is_in_loop else 0):
             return "first, last"
         if not is_last or not self.is_written(n):
             return f"0, {self.size(n)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...autodiff.rules import linalg, shape
 from .. import thresholds
 from ..elements.addresses import Place, row, viewed, whole
@@ -37,9 +39,9 @@ class MachineLoop:
     def write(self) -> None:
         """Write the loop."""
         code, loop, storage = self.code, self.loop, self.storage
-        if not code.starts_inside:
+        if not code.starts_inside and not code.parts:
             code.rows = batch_of(loop, self.results)
-            code.work = loop.steps * sum(map(_work, storage.body))
+            code.work = work_of(loop, self.results)
         self.placement.add_users(storage.body)
         self._inputs()
         for state in storage.states:
@@ -122,6 +124,11 @@ class MachineLoop:
         if result.inner not in self.storage.body or is_view(result.inner):
             raise NoMachineCode("a sum over time of something that isn't computed in the loop")
         self.placement.sums.setdefault(result.inner, []).append(whole(array, result.inner.shape))
+
+
+def work_of(loop: Loop, results: Sequence[LoopResult]) -> int:
+    """The work of a loop, counted in multiplications of a large product."""
+    return loop.steps * sum(map(_work, loop.body(results)))
 
 
 def _work(value: Value) -> int:

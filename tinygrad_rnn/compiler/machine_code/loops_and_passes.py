@@ -12,22 +12,30 @@ time to wake.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import Any, Generic, TypeVar
 
 from ...autodiff.rules import indexing, linalg, reductions
 from .. import thresholds
 from ..elements.expressions import TYPES, has_expression
 from ..elements.function import MachineCode, NoMachineCode
 from ..graph.values import Value, operands
-from ..loops.loop import Loop
+from ..loops.independent_rows import batch_of
+from ..loops.loop import Loop, LoopResult
 from ..numpy_code.writer import Writer, as_tuple
 from ..program.program import Step
 from ..runtime.blas import matmul, together
+from ..runtime.threads import are_enough
 from . import weight_gradients
-from .loop import MachineLoop
+from .loop import MachineLoop, work_of
 from .passes import is_summed_in_pass
 from .schedule import Schedule
 from .stepped_loop import SteppedLoop
+from .weight_gradients import PARTS
+
+Kind = TypeVar("Kind")
 
 
 def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[str]:
@@ -45,13 +53,13 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
     for step in order:
         needed = step.reads(writer.program.results[step]) if isinstance(step, Loop) else operands(step)
         lines += products.before(needed)
+        lines += passes.making_way_for(step, needed)
+        if passes.takes(step):
+            continue
         if isinstance(step, Loop):
-            lines += passes.before(needed)
             lines += _loop(writer, step)
-        elif not passes.takes(step):
-            lines += passes.before(needed)
-            if step.op is not None and not products.takes(step):
-                lines += writer.straight(step)
+        elif step.op is not None and not products.takes(step):
+            lines += writer.straight(step)
     return [*lines, *products.flush(), *passes.flush()]
 
 
@@ -65,8 +73,8 @@ def _loop(writer: Writer, loop: Loop) -> list[str]:
     return code.call()
 
 
-class _Collected(ABC):
-    """Operations of one kind, collected until somebody needs their results.
+class _Collected(ABC, Generic[Kind]):
+    """Steps of one kind, collected until somebody needs their results.
 
     Args:
         writer: the Writer of the calling function.
@@ -74,24 +82,32 @@ class _Collected(ABC):
 
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
-        self.waiting: list[Value] = []
+        self.waiting: list[Kind] = []
+
+    @abstractmethod
+    def made(self) -> Sequence[Value]:
+        """The Values that are computed by what has been collected."""
 
     def before(self, needed: Sequence[Value]) -> list[str]:
         """The lines that have to run before these Values, or views of them, are read: those of all, or none."""
-        return self.flush() if any(v in needed for v in self.waiting) else []
+        return self.flush() if any(v in needed for v in self.made()) else []
 
     def flush(self) -> list[str]:
         """The lines that compute everything collected so far."""
-        values, self.waiting = self.waiting, []
-        return self._lines(values) if values else []
+        steps, self.waiting = self.waiting, []
+        return self._lines(steps) if steps else []
 
     @abstractmethod
-    def _lines(self, values: Sequence[Value]) -> list[str]:
-        """The lines that compute these Values together."""
+    def _lines(self, steps: Sequence[Kind]) -> list[str]:
+        """The lines that compute these steps together."""
 
 
-class Products(_Collected):
+class Products(_Collected[Value]):
     """Collects products of matrices, and sums over rows, until somebody needs their results."""
+
+    def made(self) -> list[Value]:
+        """The products and sums."""
+        return self.waiting
 
     def takes(self, value: Value) -> bool:
         """Collect a Value, if it is a product or a sum to be computed together with others."""
@@ -133,8 +149,12 @@ def _is_assembled(value: Value) -> bool:
     return value.op is indexing.assemble and {value.dtype, *(v.dtype for v in operands(value))} <= TYPES
 
 
-class ElementPasses(_Collected):
-    """Collects elementwise operations, sums of their results, and arrays assembled from pieces, until they are needed.
+class ElementPasses(_Collected[Step]):
+    """Collects what goes through sequences, until somebody needs its results.
+
+    These are elementwise operations, sums of their results, arrays assembled from pieces; and loops whose rows are
+    divided among threads. Passes before and after such a loop are one function with it, if each thread can stay with
+    its rows: it then reads what it wrote itself, and threads don't have to meet in between.
 
     Args:
         writer: the Writer of the calling function.
@@ -148,24 +168,111 @@ class ElementPasses(_Collected):
         loops = [step for step in order if isinstance(step, Loop)]
         self.kept = {*kept, *(v for loop in loops for v in loop.reads(writer.program.results[loop]))}
 
-    def takes(self, value: Value) -> bool:
-        """Collect a Value, if it is one to be computed in a pass."""
-        is_one = value.op is not None and value.size >= thresholds.SMALLEST_PASS
-        is_one = is_one and (has_expression(value) or _is_assembled(value))
-        is_one = is_one or (is_summed_in_pass(value, self.writer.fixed) and value.args[0] in self.waiting)
+    def made(self) -> list[Value]:
+        """The Values that are computed by what has been collected."""
+        results = self.writer.program.results
+        return [v for step in self.waiting for v in (results[step] if isinstance(step, Loop) else [step])]
+
+    def making_way_for(self, step: Step, needed: Sequence[Value]) -> list[str]:
+        """The lines that have to run before a step, if it can't be collected with those that are waiting."""
+        if self._is_one(step):
+            return [] if self._fits(step) else self.flush()
+        return self.before(needed)
+
+    def takes(self, step: Step) -> bool:
+        """Collect a step, if it is one of those."""
+        is_one = self._is_one(step)
         if is_one:
-            self.waiting.append(value)
+            self.waiting.append(step)
         return is_one
 
-    def _lines(self, values: Sequence[Value]) -> list[str]:
+    def _is_one(self, step: Step) -> bool:
+        if isinstance(step, Loop):
+            return self._rows(step) > 0
+        is_one = step.op is not None and step.size >= thresholds.SMALLEST_PASS
+        is_one = is_one and (has_expression(step) or _is_assembled(step))
+        return is_one or (is_summed_in_pass(step, self.writer.fixed) and step.args[0] in self.waiting)
+
+    def _rows(self, loop: Loop) -> int:
+        """The number of rows that threads share; 0 if one thread is faster, or there are more threads than parts."""
+        results = self.writer.program.results[loop]
+        is_large = work_of(loop, results) > thresholds.SMALL_LOOP and are_enough(PARTS)
+        return batch_of(loop, results) if is_large else 0
+
+    def _fits(self, step: Step) -> bool:
+        """Return True if threads can stay with their rows in a step and in all that are waiting, where it matters."""
+        steps = [*self.waiting, step]
+        loops = [step for step in steps if isinstance(step, Loop)]
+        if not loops:
+            return True
+        rows, made = self._rows(loops[0]), {*self.made()}
+        return all(self._goes_along(step, rows, made) for step in steps)
+
+    def _goes_along(self, step: Step, rows: int, made: Container[Value]) -> bool:
+        """Return True if a step computes these rows, each from the same row of what is computed together with it."""
+        if isinstance(step, Loop):
+            sequences = {*step.slices.values()}
+            read = [v for v in step.reads(self.writer.program.results[step]) if v in made]
+            return self._rows(step) == rows and all(v in sequences and _has_rows(v, rows) for v in read)
+        if not has_expression(step):
+            return is_summed_in_pass(step, self.writer.fixed) and _has_rows(step.args[0], rows)
+        return _has_rows(step, rows) and all(
+            _has_rows(a, rows) and a.ndim == step.ndim for a in operands(step) if a in made
+        )
+
+    def _lines(self, steps: Sequence[Step]) -> list[str]:
+        groups: list[list[Any]] = [[*group] for _, group in groupby(steps, lambda step: isinstance(step, Loop))]
+        if len(groups) > 1:
+            with suppress(NoMachineCode):
+                return self._together(groups)
+        lines: list[str] = []
+        for group in groups:
+            if isinstance(group[0], Loop):
+                lines += [line for loop in group for line in _loop(self.writer, loop)]
+            else:
+                lines += self._pass(group)
+        return lines
+
+    def _together(self, groups: Sequence[Sequence[Any]]) -> list[str]:
+        """Loops and passes as one function, each thread of which computes some parts of the rows."""
         code = MachineCode(self.writer)
-        schedule = Schedule(code)
-        placement = schedule.placement
-        placement.add_users(self.straight)
-        placement.kept |= self.kept
+        schedule = self._schedule(code)
+        code.parts = PARTS
+        code.rows = max(self._rows(step) for group in groups for step in group if isinstance(step, Loop))
+        for group in groups:
+            if isinstance(group[0], Loop):
+                code.take_rows()
+                for loop in group:
+                    MachineLoop(schedule, loop).write()
+            else:
+                with code.each_part():
+                    schedule.write(group)
+                self._name(group, schedule)
+        return code.call()
+
+    def _pass(self, values: Sequence[Value]) -> list[str]:
+        """Operations around loops as one function, on one thread."""
+        code = MachineCode(self.writer)
+        schedule = self._schedule(code)
         try:
             schedule.write(values)
         except NoMachineCode:
             return [line for value in values for line in self.writer.straight(value)]
-        self.writer.names.update({v: placement.passed(placement.homes[v]) for v in values if v in placement.writes})
+        self._name(values, schedule)
         return code.call()
+
+    def _schedule(self, code: MachineCode) -> Schedule:
+        schedule = Schedule(code)
+        schedule.placement.add_users(self.straight)
+        schedule.placement.kept |= self.kept
+        return schedule
+
+    def _name(self, values: Sequence[Value], schedule: Schedule) -> None:
+        placement = schedule.placement
+        self.writer.names.update({v: placement.passed(placement.homes[v]) for v in values if v in placement.writes})
+
+
+def _has_rows(value: Value, rows: int) -> bool:
+    """Return True for a sequence (T, rows, ...); for a result of a loop, if it is that of each step."""
+    is_sequence = not isinstance(value, LoopResult) or value.how == "rows"
+    return is_sequence and value.ndim > 1 and value.shape[1] == rows

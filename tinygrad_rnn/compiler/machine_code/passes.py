@@ -71,21 +71,31 @@ class Elements:
         lines = [*(f"{x} = {element}" for element, x in loads.items()), *lines, *stores]
         self._code.kernel("elements", self._code.nest(sizes, lines))
         for value, (row, _) in rows.items():
-            if not value.ndim:
+            if self._code.parts:
+                self._add_parts(value, self._code.passed(row.array))
+            elif not value.ndim:
                 summed = self._code.nest(value.args[0].shape[-1:], [f"x += {row.at(['i0'])}"])
                 total = f"{self._placement.home(value).at([])} = {number_type(value.dtype)}(x){self._scale(value)}"
                 self._code.kernel("sum", ["x = f64(0.0)", *summed, total])
 
     def _begun(self, value: Value) -> tuple[Place, np.dtype]:
         """The row to which a pass adds all rows of a Value, with zeros in it: the sum itself, or what it is made of."""
-        row, dtype = value.args[0].shape[-1:], value.dtype
-        if value.ndim:
+        row, dtype = value.args[0].shape[-1:], value.dtype if value.ndim else np.dtype(np.float64)
+        if self._code.parts:
+            place = whole(self._code.numbered_buffer("rows", (self._code.parts, *row), dtype), row, "part")
+        elif value.ndim:
             place = self._placement.home(value)
         else:
-            dtype = np.dtype(np.float64)
             place = whole(self._code.numbered_buffer("row", row, dtype), row)
         self._code.kernel("zeros", self._code.nest(row, [f"{place.at(['i0'])} = {literal(0, dtype)}"]))
         return place, dtype
+
+    def _add_parts(self, value: Value, parts: str) -> None:
+        """Let NumPy add up the rows of all parts, in the same order whatever threads computed them."""
+        home = self._code.passed(self._placement.home(value).array)
+        count = value.args[0].size // value.size if value.op is reductions.mean else 1
+        total = f"add.reduce({parts}, axis={0 if value.ndim else None})"
+        self._code.after.append(f"divide({total}, {count}, out={home})")
 
     def _constant(self, a: object, dtype: np.dtype) -> str:
         """An operand that isn't a Value; if it may follow the sizes of the arguments, it is computed from arguments."""

@@ -21,7 +21,7 @@ from ..graph.shapes import multiplications
 from ..graph.values import Value
 from ..numpy_code.writer import Writer
 from ..runtime.threads import are_enough
-from ..runtime.tiles import TILE_ROWS, vector_registers
+from ..runtime.tiles import vector_registers
 
 PARTS = 4
 DEPTH = 64  # rows that are multiplied at a time: with a panel as wide as a tile they fill half of a first cache
@@ -79,14 +79,11 @@ def _vectors(value: Value) -> int:
 
 def lines_for(writer: Writer, values: Sequence[Value]) -> list[str]:
     """The lines of the calling function that compute these gradients, and sums over the same rows, together."""
-    code, ends = MachineCode(writer), []
+    code = MachineCode(writer)
     code.parts = PARTS
-    shapes = [found[2:] for found in map(factors, values) if found is not None]
-    rows, steps = code.size(shapes[0][1]), code.size(shapes[0][0])
-    tiles = f"({rows} + {TILE_ROWS - 1}) // {TILE_ROWS}"
-    with code.loop("for part in range(begin, end):"):
-        code.line(f"first = min({rows}, {tiles} * part // {PARTS} * {TILE_ROWS})")
-        code.line(f"last = min({rows}, {tiles} * (part + 1) // {PARTS} * {TILE_ROWS})")
+    steps, code.rows = next(found[2:] for found in map(factors, values) if found is not None)
+    sizes = f"{code.size(steps)}, {code.size(code.rows)}"
+    with code.each_part():
         for value in values:
             *depth, columns = value.shape
             sums = code.numbered_buffer("sums", (PARTS, value.size), value.dtype)
@@ -94,7 +91,7 @@ def lines_for(writer: Writer, values: Sequence[Value]) -> list[str]:
             if found is None:
                 (a,) = value.args
                 right = code.argument(f"{writer.operand(a)}.reshape(-1)")
-                code.line(f"add_rows({right}, {columns}, {sums}[part], {steps}, {rows}, first, last)")
+                code.line(f"add_rows({right}, {columns}, {sums}[part], {sizes}, first, last)")
             else:
                 width = _vectors(value) * vector_registers().size // value.dtype.itemsize
                 some = code.numbered_buffer("rows", (PARTS, DEPTH * depth[0]), value.dtype)
@@ -102,11 +99,11 @@ def lines_for(writer: Writer, values: Sequence[Value]) -> list[str]:
                 left, right = (code.argument(f"{writer.operand(a)}.reshape(-1)") for a in found[:2])
                 code.line(
                     f"add_products_{_vectors(value)}({left}, {depth[0]}, {right}, {columns}, {sums}[part], "
-                    f"{some}[begin], {panels}[begin], {steps}, {rows}, first, last)"
+                    f"{some}[begin], {panels}[begin], {sizes}, first, last)"
                 )
             out, parts = writer.names[value], f"{code.passed(sums)}.reshape({(PARTS, *value.shape)!r})"
-            ends.append(f"add.reduce({parts}, axis=0, out={out})")
-    return [*code.call(), *ends]
+            code.after.append(f"add.reduce({parts}, axis=0, out={out})")
+    return code.call()
 
 
 def goes_along(value: Value, gradients: Sequence[Value]) -> bool:
