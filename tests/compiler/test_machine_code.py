@@ -191,6 +191,41 @@ def test_rows_that_need_others_stay_together(always_tiles_and_threads, step):
     assert "for " not in compiled.plans[0]._executables[False, False].code.forward.source
 
 
+LOSSES = {  # of the outputs and the last state of a loop; in the first, threads stay with their rows to the end
+    "elements": lambda ys, h: np.sum(np.square(np.tanh(ys) - 1)),
+    "means": lambda ys, h: np.mean(ys * ys) + np.sum(np.sum(np.exp(ys), axis=(0, 1)) * h[0]),
+    "by instance": lambda ys, h: np.sum(np.square(ys * ys - np.mean(ys, axis=-1, keepdims=True))),
+    "other rows": lambda ys, h: np.sum(np.tanh(ys + ys[:, ::-1])),
+    "other steps": lambda ys, h: np.sum(np.tanh(ys * ys[::-1])),
+    "the last state": lambda ys, h: np.sum(np.square(np.tanh(ys) - np.exp(h))) + np.sum(h * h * h.T),
+    "turned": lambda ys, h: np.sum(np.tanh(ys) * np.tanh(np.swapaxes(ys, 1, 2))),
+    "another loop": lambda ys, h: np.sum(np.square(tr.unroll(lambda y, s: (np.tanh(y * s),) * 2, 2 * ys, -h)[0])),
+    "backwards": lambda ys, h: np.sum(np.square(tr.unroll(lambda y, s: (np.tanh(y * s),) * 2, ys[::-1], ys[0])[0])),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_threads_stay_with_their_rows_where_they_can(name, always_tiles_and_threads, monkeypatch):
+    """Passes before and after a loop, for sizes of which each may be taken for another; T as long as rows and units."""
+    monkeypatch.setattr(thresholds, "SMALLEST_PASS", 1)
+    monkeypatch.setattr(thresholds, "FEWEST_COLUMNS_INSIDE", 1)
+    U, W = parameter(rows, rows), parameter(rows, rows, seed=1)
+
+    def loss(xs, h):
+        ys, last = tr.unroll(lambda x, h: (np.tanh(x @ U + h @ W),) * 2, np.tanh(xs) * 2, h)
+        return LOSSES[name](ys, last), last
+
+    compiled = tr.compile(loss, executor="llvm")
+    for seed in (1, 2):  # the second time, what an earlier call left behind is wrong
+        given = normal(rows, rows, rows, seed=seed), normal(rows, rows, seed=seed), [U, W]
+        for found, right in zip(everything(compiled, *given), everything(loss, *given)):
+            assert_equal(found, right, 1e-11)
+    (executable,) = compiled.plans[0]._executables.values()
+    assert threads.run_parts in executable.code.forward.run.__globals__.values()
+    called = [line for line in executable.code.forward.source.splitlines() if "loop_" in line and "panels" not in line]
+    assert (called == []) == (name == "elements")  # all but packing is one call
+
+
 def test_padded_rows_are_shared_among_threads(always_tiles_and_threads):
     """Padding writes out the slice of all rows; each row is still independent."""
     cell = lambda x, h: np.tanh(x + np.pad(h[:, :-1], ((0, 0), (1, 0)), constant_values=0.3))  # noqa: E731
