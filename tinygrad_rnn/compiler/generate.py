@@ -98,11 +98,11 @@ def written(program: Program, lines_for: Executor, fixed: Container[int] | None 
     backward = lines_for(writer, order, list(program.gradients.values())) if program.gradients else []
     outputs = [f"array({writer.operand(v)})" for v in program.outputs]
     gradients = [f"array({writer.operand(v)})" for v in program.gradients.values()]
-    backward.append(f"return {as_tuple(gradients)}")
+    backward = writer.without_unread_views([*backward, f"return {as_tuple(gradients)}"])
     needed, _ = names_in(backward)
     _, made = names_in(forward)
     saved = numbered_last(needed & made)
-    forward.append(f"return {as_tuple(outputs)}, {as_tuple(saved)}")
+    forward = writer.without_unread_views([*forward, f"return {as_tuple(outputs)}, {as_tuple(saved)}"])
     views = Views(writer.buffers)
     forward, backward = views.taken_out(forward), views.taken_out(backward)
     run_forward = writer.function("forward", forward, views.found)

@@ -143,7 +143,7 @@ class MachineCode:
             yield
 
     def take_rows(self, begin: str = "begin", end: str = "end") -> None:
-        """Let ``first`` and ``last`` be the bounds of the rows of some parts: whole tiles."""
+        """Set ``first`` and ``last`` to the bounds of the rows of some parts: whole tiles."""
         rows = self.size(self.rows)
         tiles = f"({rows} + {TILE_ROWS - 1}) // {TILE_ROWS}"
         for name, part in (("first", begin), ("last", end)):

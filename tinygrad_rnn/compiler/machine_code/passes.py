@@ -91,7 +91,7 @@ class Elements:
         return place, dtype
 
     def _add_parts(self, value: Value, parts: str) -> None:
-        """Let NumPy add up the rows of all parts, in the same order whatever threads computed them."""
+        """Add the line by which NumPy adds up the rows of all parts, in one order whatever threads computed them."""
         home = self._code.passed(self._placement.home(value).array)
         count = value.args[0].size // value.size if value.op is reductions.mean else 1
         total = f"add.reduce({parts}, axis={0 if value.ndim else None})"

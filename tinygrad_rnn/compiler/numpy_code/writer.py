@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import keyword
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..graph.shapes import has_several_results, is_view
@@ -20,6 +20,7 @@ from .kernels import NAMESPACE, is_written_out, statements, view
 from .rooms import Rooms
 
 LONGEST_NAME = 80  # characters of a user's name that a comment repeats
+WORD = re.compile(r"\w+")
 NUMBER = re.compile(r"(\d+)")
 LABEL = re.compile(r"\b([A-Za-z][A-Za-z_]*?)_(\d+)")
 CALLED = re.compile(LABEL.pattern + " is ")  # before what a user calls it
@@ -52,11 +53,13 @@ class Writer:
         self.globals: dict[str, Any] = dict(NAMESPACE)
         self.left_to_numpy: list[str] = []
         self.rooms = Rooms()
+        self._views: set[str] = set()
 
     def straight(self, value: Value) -> list[str]:
         """The lines that compute one Value outside of loops."""
         name = self.names[value] = label(value)
         if is_view(value):
+            self._views.add(name)
             return [f"{name} = {view(value, self.operand(value.args[0]))}"]
         args = [self.operand(a) for a in value.args]
         if statements(value, name, args) is None:
@@ -109,6 +112,17 @@ class Writer:
         name = f"{kind}_{len(self.globals)}"
         self.globals[name] = thing
         return name
+
+    def without_unread_views(self, lines: Sequence[str]) -> list[str]:
+        """The lines of a function but for views that nobody reads: a pass of machine code reads from their base."""
+        read: set[str] = set()
+        kept = []
+        for line in reversed(lines):
+            name, _, _ = line.partition(" = ")
+            if name not in self._views or name in read:
+                kept.append(line)
+                read |= set(WORD.findall(line))
+        return kept[::-1]
 
     def function(self, name: str, lines: list[str], views: Iterable[str], saved: Iterable[str] = ()) -> Function:
         """A function of these lines, whose parameters are what they read.
