@@ -46,22 +46,51 @@ function remember(element) {
 }
 all("rect, text, circle, path").filter((e) => !e.closest("defs")).forEach(remember);
 
+// What stands outside all steps moves as one and keeps its size; bars, which lie over all steps, shrink with these.
+
+const [first, last] = [data.columns[0], data.columns.at(-1)];
+const isBar = ({ x, width }) => first && x <= first[2] && x + width >= last[1];
+const outside = new Map(data.bands.map((v) => [v, places.get(boxes.get(v)?.querySelector("rect"))])
+  .filter(([, place]) => place && !isBar(place)));
+const band = { left: Math.min(...[...outside.values()].map((place) => place.x)),
+  right: Math.max(...[...outside.values()].map((place) => place.x + place.width)), shift: 0 };
+
+function shiftBand() {
+  const middle = (band.left + band.right) / 2;
+  const edge = Math.max(warp(last[2]) - band.right, first[1] - band.left); // not beyond the last step, if there is room
+  band.shift = Math.min(warp(middle) - middle, edge);
+}
+
+const warpBand = (x) => (x >= band.left && x <= band.right ? x + band.shift : warp(x));
+
+function isOutside(element) {
+  const [box, edge] = [element.closest("g[data-v]"), element.dataset.e];
+  return box ? outside.has(Number(box.dataset.v)) : edge !== undefined && outside.has(data.edges[edge][1]);
+}
+const loose = new Set([...places.keys()].filter(isOutside));
+const leavesStep = (path) => boxes.get(data.edges[path.dataset.e]?.[0])?.dataset.t !== undefined;
+
 function isInside(x) {
   return data.columns.some(([step, left, right]) => folded.has(step) && x > left && x < right);
 }
 
 function fold() {
+  if (outside.size && first) shiftBand();
   for (const [element, place] of places) {
+    const moved = loose.has(element) ? warpBand : warp;
     if (place.d !== undefined) {
-      element.setAttribute("d", place.d.replace(/(-?[\d.]+) (-?[\d.]+)/g, (_, x, y) => `${warp(+x).toFixed(1)} ${y}`));
+      const begins = leavesStep(element) ? warp : moved; // a line's first point is at its source
+      element.setAttribute("d", place.d.replace(/(-?[\d.]+) (-?[\d.]+)/g,
+        (_, x, y, at) => `${(at < 2 ? begins : moved)(+x).toFixed(1)} ${y}`));
     } else if (place.width !== undefined) {
-      element.setAttribute("x", warp(place.x));
-      element.setAttribute("width", Math.max(warp(place.x + place.width) - warp(place.x), 1));
+      element.setAttribute("x", moved(place.x));
+      element.setAttribute("width", Math.max(moved(place.x + place.width) - moved(place.x), 1));
     } else if (place.cx !== undefined) {
-      element.setAttribute("cx", warp(place.cx));
+      element.setAttribute("cx", moved(place.cx));
     } else {
-      element.setAttribute("x", warp(place.x));
-      if (!element.classList.contains("heading")) element.classList.toggle("folded", isInside(place.x));
+      element.setAttribute("x", moved(place.x));
+      const stays = loose.has(element) || element.matches(".heading, g[data-v]:not([data-t]) *");
+      if (!stays) element.classList.toggle("folded", isInside(place.x));
     }
   }
   for (const heading of all("text.heading[data-t]")) {
