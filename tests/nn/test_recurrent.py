@@ -153,6 +153,8 @@ def test_wrong_layers_are_refused() -> None:
         nn.GRU(N, D, 0)
     with pytest.raises(ValueError, match="sizes are 1 or more"):
         nn.GRU(N, 0)
+    with pytest.raises(ValueError, match=r"x has shape \(5, 20\). RNN takes .* are x\[\.\.\., None\]"):
+        nn.RNN(1, 2)(np.zeros((5, 20)))
     with pytest.raises(ValueError, match=r"x has shape \(3,\). GRU takes x of shape \(T, B, 3\) or \(T, 3\)"):
         nn.GRU(N, D)(np.zeros(N))
 

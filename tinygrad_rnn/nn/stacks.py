@@ -32,9 +32,11 @@ class _Stack(Recurrent):
         self, x: Any, state: Any = None, *, lengths: Any = None, return_states: bool = False
     ) -> tuple[Any, ...]:
         """Run the layer; states are (num_layers · num_directions, B, d), else as ``Recurrent.forward``."""
-        if np.ndim(x) not in (2, 3) or (np.ndim(x) == 2 and lengths is not None):
+        shape, is_of_numbers = np.shape(x), self.cells()[0].inputs == 1
+        if len(shape) not in ((3,) if lengths is not None else (2, 3)) or (is_of_numbers and shape[-1] != 1):
             padded = ", and a padded batch if it gets lengths" if lengths is not None else ""
-            raise ValueError(f"x has shape {np.shape(x)}. {self.describe().removesuffix('.')}{padded}.")
+            flat = " Numbers without an axis of features are x[..., None]." if is_of_numbers else ""
+            raise ValueError(f"x has shape {shape}. {self.describe().removesuffix('.')}{padded}.{flat}")
         return super().forward(x, state, lengths=lengths, return_states=return_states)
 
     def _states_in(self, state: Any) -> list[Any]:
