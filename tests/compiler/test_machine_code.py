@@ -209,15 +209,16 @@ def test_threads_stay_with_their_rows_where_they_can(name, always_tiles_and_thre
     """Passes before and after a loop, for sizes of which each may be taken for another; T as long as rows and units."""
     monkeypatch.setattr(thresholds, "SMALLEST_PASS", 1)
     monkeypatch.setattr(thresholds, "FEWEST_COLUMNS_INSIDE", 1)
-    U, W = parameter(rows, rows), parameter(rows, rows, seed=1)
+    size = 16  # a whole number of vectors, so that gradients of weights are computed there, too
+    U, W, b = parameter(size, size), parameter(size, size, seed=1), parameter(size, seed=2)
 
     def loss(xs, h):
-        ys, last = tr.unroll(lambda x, h: (np.tanh(x @ U + h @ W),) * 2, np.tanh(xs) * 2, h)
+        ys, last = tr.unroll(lambda x, h: (np.tanh(x @ U + h @ W + b),) * 2, np.tanh(xs) * 2, h)
         return LOSSES[name](ys, last), last
 
     compiled = tr.compile(loss, executor="llvm")
     for seed in (1, 2):  # the second time, what an earlier call left behind is wrong
-        given = normal(rows, rows, rows, seed=seed), normal(rows, rows, seed=seed), [U, W]
+        given = normal(size, size, size, seed=seed), normal(size, size, seed=seed), [U, W, b]
         for found, right in zip(everything(compiled, *given), everything(loss, *given)):
             assert_equal(found, right, 1e-11)
     (executable,) = compiled.plans[0]._executables.values()

@@ -153,8 +153,9 @@ class ElementPasses(_Collected[Step]):
     """Collects what goes through sequences, until somebody needs its results.
 
     These are elementwise operations, sums of their results, arrays assembled from pieces; and loops whose rows are
-    divided among threads. Passes before and after such a loop are one function with it, if each thread can stay with
-    its rows: it then reads what it wrote itself, and threads don't have to meet in between.
+    divided among threads. Passes before and after such a loop, and gradients of its weights, are one function with it,
+    if each thread can stay with its rows: it then reads what it wrote itself, and threads don't have to meet in
+    between.
 
     Args:
         writer: the Writer of the calling function.
@@ -167,11 +168,14 @@ class ElementPasses(_Collected[Step]):
         self.straight = [step for step in order if isinstance(step, Value)]
         loops = [step for step in order if isinstance(step, Loop)]
         self.kept = {*kept, *(v for loop in loops for v in loop.reads(writer.program.results[loop]))}
+        self._gradients: list[Value] = []  # those among the waiting
+        self._later: list[Value] = []  # what NumPy computes from the results
 
     def made(self) -> list[Value]:
         """The Values that are computed by what has been collected."""
         results = self.writer.program.results
-        return [v for step in self.waiting for v in (results[step] if isinstance(step, Loop) else [step])]
+        computed = [v for step in self.waiting for v in (results[step] if isinstance(step, Loop) else [step])]
+        return [*computed, *self._later]
 
     def making_way_for(self, step: Step, needed: Sequence[Value]) -> list[str]:
         """The lines that have to run before a step, if it can't be collected with those that are waiting."""
@@ -181,17 +185,41 @@ class ElementPasses(_Collected[Step]):
 
     def takes(self, step: Step) -> bool:
         """Collect a step, if it is one of those."""
-        is_one = self._is_one(step)
-        if is_one:
-            self.waiting.append(step)
-        return is_one
+        if not self._is_one(step):
+            return False
+        if isinstance(step, Value) and not self._is_gradient(step) and not self._is_pass(step):
+            self._later.append(step)
+            return True
+        if isinstance(step, Value) and self._is_gradient(step):
+            self._gradients.append(step)
+            self.writer.add_buffer(step)
+        self.waiting.append(step)
+        return True
 
     def _is_one(self, step: Step) -> bool:
         if isinstance(step, Loop):
             return self._rows(step) > 0
+        if self._is_gradient(step) or self._is_pass(step):
+            return True
+        made = self.made()
+        return step.op is not linalg.matmul and any(v in made for v in operands(step))
+
+    def _is_pass(self, step: Value) -> bool:
         is_one = step.op is not None and step.size >= thresholds.SMALLEST_PASS
         is_one = is_one and (has_expression(step) or _is_assembled(step))
         return is_one or (is_summed_in_pass(step, self.writer.fixed) and step.args[0] in self.waiting)
+
+    def _is_gradient(self, value: Value) -> bool:
+        """Return True for the gradient of a weight or a bias that threads can sum up after a loop that is waiting."""
+        if weight_gradients.goes_by_rows(value):
+            sequences: Sequence[Value] = weight_gradients.factors(value) or ()
+        elif _is_sum_over_rows(value) and weight_gradients.goes_along(value, self._gradients):
+            sequences = value.args
+        else:
+            return False
+        rows = next((self._rows(step) for step in self.waiting if isinstance(step, Loop)), 0)
+        made = [a for a in sequences if a in self.made()]
+        return bool(made) and all(_has_rows(a, rows) and a not in self._later for a in made)
 
     def _rows(self, loop: Loop) -> int:
         """The number of rows that threads share; 0 if one thread is faster, or there are more threads than parts."""
@@ -201,7 +229,12 @@ class ElementPasses(_Collected[Step]):
 
     def _fits(self, step: Step) -> bool:
         """Return True if threads can stay with their rows in a step and in all that are waiting, where it matters."""
-        steps = [*self.waiting, step]
+        if isinstance(step, Value) and (self._is_gradient(step) or not self._is_pass(step)):
+            return True
+        read = operands(step) if isinstance(step, Value) else step.reads(self.writer.program.results[step])
+        if any(v in self._later or v in self._gradients for v in read):
+            return False
+        steps = [*(step for step in self.waiting if step not in self._gradients), step]
         loops = [step for step in steps if isinstance(step, Loop)]
         if not loops:
             return True
@@ -221,17 +254,23 @@ class ElementPasses(_Collected[Step]):
         )
 
     def _lines(self, steps: Sequence[Step]) -> list[str]:
-        groups: list[list[Any]] = [[*group] for _, group in groupby(steps, lambda step: isinstance(step, Loop))]
+        groups: list[list[Any]] = [[*group] for _, group in groupby(steps, self._kind)]
+        lines: list[str] = []
         if len(groups) > 1:
             with suppress(NoMachineCode):
-                return self._together(groups)
-        lines: list[str] = []
-        for group in groups:
+                lines = self._together(groups)
+        for group in groups if not lines else ():
             if isinstance(group[0], Loop):
                 lines += [line for loop in group for line in _loop(self.writer, loop)]
+            elif group[0] in self._gradients:
+                lines += weight_gradients.lines_for(self.writer, group)
             else:
                 lines += self._pass(group)
-        return lines
+        later, self._later, self._gradients = self._later, [], []
+        return [*lines, *(line for value in later for line in self.writer.straight(value))]
+
+    def _kind(self, step: Step) -> str:
+        return "loop" if isinstance(step, Loop) else "gradient" if step in self._gradients else "pass"
 
     def _together(self, groups: Sequence[Sequence[Any]]) -> list[str]:
         """Loops and passes as one function, each thread of which computes some parts of the rows."""
@@ -244,6 +283,8 @@ class ElementPasses(_Collected[Step]):
                 code.take_rows()
                 for loop in group:
                     MachineLoop(schedule, loop).write()
+            elif group[0] in self._gradients:
+                weight_gradients.write(code, group)
             else:
                 with code.each_part():
                     schedule.write(group)

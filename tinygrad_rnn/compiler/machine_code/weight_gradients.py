@@ -31,16 +31,17 @@ class Rows(NamedTuple):
     """The factors of a sum over steps and rows.
 
     Attributes:
-        left: h, as a matrix of all rows of all steps.
-        right: Δ, likewise.
-        steps: the number of steps.
-        rows: the number of rows at each step.
+        left: h at all steps, (T, B, n).
+        right: Δ at all steps, (T, B, m).
     """
 
     left: Value
     right: Value
-    steps: int
-    rows: int
+
+    @property
+    def rows(self) -> int:
+        """The number of rows at each step."""
+        return self.right.shape[1]
 
 
 def factors(value: Value) -> Rows | None:
@@ -49,11 +50,10 @@ def factors(value: Value) -> Rows | None:
         return None
     turned, right = value.args
     left = turned.args[0] if turned.op is shape.transpose else turned
-    sequences = [a.args[0].shape for a in (left, right) if a.op is shape.reshape and a.args[0].ndim == 3]
-    if left is turned or len(sequences) < 2 or sequences[0][:2] != sequences[1][:2]:
+    if left is turned or any(a.op is not shape.reshape or a.args[0].ndim != 3 for a in (left, right)):
         return None
-    steps, rows, _ = sequences[1]
-    return Rows(left, right, steps, rows)
+    found = Rows(left.args[0], right.args[0])
+    return found if found.left.shape[:2] == found.right.shape[:2] else None
 
 
 def goes_by_rows(value: Value) -> bool:
@@ -81,33 +81,39 @@ def lines_for(writer: Writer, values: Sequence[Value]) -> list[str]:
     """The lines of the calling function that compute these gradients, and sums over the same rows, together."""
     code = MachineCode(writer)
     code.parts = PARTS
-    steps, code.rows = next(found[2:] for found in map(factors, values) if found is not None)
-    sizes = f"{code.size(steps)}, {code.size(code.rows)}"
+    code.rows = next(found.rows for found in map(factors, values) if found is not None)
+    write(code, values)
+    return code.call()
+
+
+def write(code: MachineCode, values: Sequence[Value]) -> None:
+    """Write these gradients, and sums over the same rows, to a function that computes parts of the rows."""
+    writer = code.writer
     with code.each_part():
         for value in values:
             *depth, columns = value.shape
             sums = code.numbered_buffer("sums", (PARTS, value.size), value.dtype)
             found = factors(value)
-            if found is None:
-                (a,) = value.args
-                right = code.argument(f"{writer.operand(a)}.reshape(-1)")
-                code.line(f"add_rows({right}, {columns}, {sums}[part], {sizes}, first, last)")
+            left, right = (found.left, found.right) if found is not None else (None, value.args[0])
+            sizes = f"{code.size(right.shape[0])}, {code.size(code.rows)}, first, last"
+            flat = code.argument(f"{writer.operand(right)}.reshape(-1)")
+            if left is None:
+                code.line(f"add_rows({flat}, {columns}, {sums}[part], {sizes})")
             else:
                 width = _vectors(value) * vector_registers().size // value.dtype.itemsize
                 some = code.numbered_buffer("rows", (PARTS, DEPTH * depth[0]), value.dtype)
                 panels = code.numbered_buffer("panels", (PARTS, columns // width, DEPTH, width), value.dtype)
-                left, right = (code.argument(f"{writer.operand(a)}.reshape(-1)") for a in found[:2])
+                other = code.argument(f"{writer.operand(left)}.reshape(-1)")
                 code.line(
-                    f"add_products_{_vectors(value)}({left}, {depth[0]}, {right}, {columns}, {sums}[part], "
-                    f"{some}[begin], {panels}[begin], {sizes}, first, last)"
+                    f"add_products_{_vectors(value)}({other}, {depth[0]}, {flat}, {columns}, "
+                    f"{sums}[part], {some}[begin], {panels}[begin], {sizes})"
                 )
             out, parts = writer.names[value], f"{code.passed(sums)}.reshape({(PARTS, *value.shape)!r})"
             code.after.append(f"add.reduce({parts}, axis=0, out={out})")
-    return code.call()
 
 
 def goes_along(value: Value, gradients: Sequence[Value]) -> bool:
     """Return True for a sum over all rows of all steps of a sequence from whose rows such gradients are computed."""
     (a,) = value.args
-    is_sequence = a.ndim == 3 and value.dtype.kind == "f"
-    return is_sequence and any(found is not None and found[2:] == a.shape[:2] for found in map(factors, gradients))
+    sequences = [found.right for found in map(factors, gradients) if found is not None]
+    return a.ndim == 3 and value.dtype.kind == "f" and any(right.shape[:2] == a.shape[:2] for right in sequences)
