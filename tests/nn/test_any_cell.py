@@ -50,7 +50,7 @@ def test_functions_inside_other_cells_are_given_their_state() -> None:
 
 
 def test_a_plain_function_has_no_size_to_build_on() -> None:
-    with pytest.raises(TypeError, match=r"a plain function: make it a class with inputs and units"):
+    with pytest.raises(TypeError, match=r"no nn\.Cell: make it one, a class with inputs and units"):
         nn.ManyToOne(nn.Recurrent(lambda x, h: np.tanh(x + h)), 2)
 
 

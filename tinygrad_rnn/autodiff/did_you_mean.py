@@ -42,7 +42,7 @@ FROM_TORCH = {
     "make_dot": "tr.draw({x})",
     "masked_fill": "np.where(mask, value, {x})",
     "mm": "{x} @ other",
-    "multinomial": "np.random.default_rng(0).choice(n, p=probabilities)",
+    "multinomial": "np.random.default_rng(0).choice(k, p=p / p.sum()), p being float64",
     "nelement": "{x}.size",
     "new_ones": "np.ones(shape)",
     "new_zeros": "np.zeros(shape)",

@@ -33,7 +33,8 @@ def told_by_their_numbers(claims: Claims, right: Mapping[str, np.ndarray], toler
             known |= names
             notes.append(said)
     for name in claims.strangers.keys() - known:
-        near = difflib.get_close_matches(name, list(claims.gradients), 1)
+        same = [one for one in claims.gradients if one.lower() == name.lower()]
+        near = same or difflib.get_close_matches(name, list(claims.gradients), 1)
         notes.append(f"There is no parameter {name!r}{f'; did you mean {near[0]!r}?' if near else '.'}")
     return claims._replace(gradients=gradients, notes=notes)
 

@@ -59,7 +59,8 @@ class Vocabulary(ABC):
             vocabulary_format.check_symbol(symbol, number)
             if self._numbers.setdefault(symbol, number) != number:
                 raise ValueError(
-                    f"the symbol {symbol!r} is there twice, as number {self._numbers[symbol]} and as number {number}"
+                    f"the symbol {symbol!r} is there twice, as number {self._numbers[symbol]} and as number {number}; "
+                    f"{type(self).__name__}.from_text(text) makes a vocabulary of a text"
                 )
         if not self.symbols:
             raise ValueError("a vocabulary needs at least one symbol")

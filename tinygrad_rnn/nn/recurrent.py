@@ -233,8 +233,8 @@ class Recurrent(Module):
         cells = [uncompiled(cell) for cell, _ in _directions(self.layers[-1])]
         if not all(hasattr(cell, "outputs") for cell in cells):
             raise TypeError(
-                "the size of this layer's output isn't known, as its cell is a plain function: make it a class with "
-                "inputs and units (nn.Cell)"
+                "the size of this layer's output isn't known, as its cell is no nn.Cell: make it one, a class with "
+                "inputs and units, or give its class an attribute outputs"
             )
         return sum(cell.outputs for cell in cells)
 

@@ -201,7 +201,7 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     Raises:
         TypeError: ``autograd`` is none of these, or parameters are missing or have no names.
     """
-    if isinstance(autograd, Tensor) or _terms(autograd):
+    if isinstance(autograd, Tensor) or any(isinstance(term, Tensor) for term in _terms(autograd).values()):
         tree = _own_leaves(_total(autograd)) if parameters is None else parameters
         tree = dict(tree.named_parameters()) if isinstance(tree, Module) else tree
         return Recording(autograd, _by_name(tree), tree, data)
@@ -214,7 +214,7 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     if not callable(autograd):
         raise TypeError(
             f"compare: {type(autograd).__name__} on the autograd side; pass a recorded loss, a function "
-            "loss(parameters, *data), or a Module that gives its loss"
+            "loss(parameters, *data), or a Module that gives its loss; what was derived by hand comes second"
         )
     if parameters is None:
         raise TypeError(

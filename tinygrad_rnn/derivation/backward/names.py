@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from ...autodiff.rules import elementwise
@@ -20,10 +21,18 @@ LETTERS = "uvqwmnrs"  # for values with neither a name nor a known role
 
 
 def short_names(parameters: Iterable[str]) -> dict[str, str]:
-    """The short names of parameters in lines: ``W`` for ``rnn.W``, if there is no other W."""
-    names = list(parameters)
-    last = [name.rpartition(".")[2] for name in names]
-    return {name: short if last.count(short) == 1 and not short.isdigit() else name for name, short in zip(names, last)}
+    """The short names of parameters in lines: ``W`` for ``rnn.W``, if there is no other W, else what tells them apart.
+
+    Example:
+        >>> short_names(["cell.read.W", "cell.keep.W", "cell.read.b"])
+        {'cell.read.W': 'read.W', 'cell.keep.W': 'keep.W', 'cell.read.b': 'b'}
+        >>> short_names(["W", "cell.W"])
+        {'W': 'W', 'cell.W': 'cell.W'}
+    """
+    endings = {name: [name.split(".")[-k:] for k in range(1, name.count(".") + 2)] for name in parameters}
+    ends = Counter(tuple(ending) for found in endings.values() for ending in found)
+    alone = {name: [e for e in found if ends[tuple(e)] == 1 and not e[0].isdigit()] for name, found in endings.items()}
+    return {name: ".".join(found[0]) if found else name for name, found in alone.items()}
 
 
 class Names:
