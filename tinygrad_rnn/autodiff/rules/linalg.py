@@ -130,10 +130,10 @@ def _einsum_towards(i: int, g: Any, *operands: Any, subscripts: str, **options: 
     along it. A letter that operand i repeats picked a diagonal: an identity matrix puts it back there. If operand i has
     length 1 along a letter, it was broadcast: this letter is summed over.
     """
-    letters, result = explicit_subscripts(subscripts, [o.shape for o in operands])
+    letters, result = explicit_subscripts(subscripts, [np.shape(o) for o in operands])
     terms = [result, *letters[:i], *letters[i + 1 :]]
     factors = [g, *operands[:i], *operands[i + 1 :]]
-    known = {letter for term, o in zip(terms, factors) for letter, n in zip(term, o.shape) if n != 1}
+    known = {letter for term, o in zip(terms, factors) for letter, n in zip(term, np.shape(o)) if n != 1}
     free = (letter for letter in string.ascii_letters if letter not in "".join(letters) + result)
     wanted = ""
     for letter, n in zip(letters[i], operands[i].shape):

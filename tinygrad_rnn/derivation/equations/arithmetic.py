@@ -68,6 +68,8 @@ def multiplied(whole: Apply) -> Expression | None:
                 number *= factor.value
             else:
                 found.append(factor)
+    if number == 0 or any(map(is_zero, found)):
+        return repeated(Number(0.0), whole.shape)
     squares = _squared(found)
     single = number == 1 and not any(isinstance(o, Number) for o in whole.operands)
     if not changed and single and len(squares) == len(whole.operands) and all(map(_same, squares, whole.operands)):

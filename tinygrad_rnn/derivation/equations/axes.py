@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ...autodiff.rules import elementwise, linalg, shape
-from .arithmetic import is_negative, is_product, is_quotient_by_number, negative, product, repeated
+from ...autodiff.rules import elementwise, linalg, reductions, shape
+from .arithmetic import is_negative, is_product, is_quotient_by_number, is_zero, negative, product, repeated
 from .expressions import Apply, Expression, Number, Stack, Step
 
 LOOKS = {shape.reshape, shape.squeeze, shape.expand_dims}
@@ -24,7 +24,18 @@ def looked_at(whole: Apply) -> Expression | None:
         return Apply(shape.reshape, inner.operands, {"shape": whole.shape}, whole.shape)
     if is_negative(inner):
         return negative(whole.with_operands(inner.operands))
-    return _vector_product(inner, whole)
+    return _vector_product(inner, whole) or _sum_without(inner, whole)
+
+
+def _sum_without(inner: Expression, whole: Apply) -> Expression | None:
+    """A sum over axes whose places are removed afterwards, instead of kept."""
+    if not (isinstance(inner, Apply) and inner.operation is reductions.sum and inner.settings.get("keepdims")):
+        return None
+    axis = inner.settings.get("axis")
+    axes = range(inner.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    left = tuple(n for i, n in enumerate(inner.shape) if i not in {a % inner.ndim for a in axes})
+    settings = {name: value for name, value in inner.settings.items() if name != "keepdims"}
+    return Apply(inner.operation, inner.operands, settings, whole.shape) if left == whole.shape else None
 
 
 def _vector_product(inner: Expression, whole: Apply) -> Expression | None:
@@ -116,6 +127,8 @@ def put(whole: Apply) -> Expression | None:
     if len(whole.settings["indices"]) > 1:
         return None
     piece, *places = whole.operands
+    if _only_adds_axes(whole.settings["indices"][0]):
+        return Apply(shape.reshape, (piece,), {"shape": whole.shape}, whole.shape)
     if is_negative(piece):
         return negative(Apply(whole.operation, (piece.operands[0], *places), whole.settings, whole.shape))
     if is_quotient_by_number(piece):
@@ -124,19 +137,30 @@ def put(whole: Apply) -> Expression | None:
     return None
 
 
+def _only_adds_axes(index: object) -> bool:
+    """Return True for an index such as ``[:, None]``, which takes everything and adds axes of length 1."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is None or part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts)
+
+
 def summed_over(whole: Apply) -> Expression | None:
     """A sum over axes, with the sign in front; without axes, no sum at all."""
     inner = whole.operands[0]
-    if whole.settings.get("axis") == () or (not inner.shape):
+    axis = whole.settings.get("axis")
+    if axis == () or (not inner.shape):
         return inner
+    if isinstance(axis, tuple) and len(axis) == 1:
+        return Apply(whole.operation, whole.operands, {**whole.settings, "axis": axis[0]}, whole.shape)
     if inner.shape and math.prod(inner.shape) == math.prod(whole.shape):  # over axes of length 1
         return Apply(shape.reshape, (inner,), {"shape": whole.shape}, whole.shape)
     return negative(whole.with_operands(inner.operands)) if is_negative(inner) else None
 
 
 def matrix_product(whole: Apply) -> Expression | None:
-    """A matrix product, with signs and divisors in front."""
+    """A matrix product, with signs and divisors in front; a product with zeros is zero."""
     a, b = whole.operands
+    if is_zero(a) or is_zero(b):
+        return repeated(Number(0.0), whole.shape)
     if is_negative(a):
         return negative(Apply(whole.operation, (a.operands[0], b), {}, whole.shape))
     if is_negative(b):

@@ -340,6 +340,14 @@ def settled(setting: Any, t: int | None, operands: Any) -> Any:
     return _filled(setting, lambda step: step.at(t or 0), lambda i: operands[i])
 
 
+def renumbered(setting: Any, by: int) -> Any:
+    """A setting whose operands have moved by some places."""
+    if isinstance(setting, Operand):
+        return Operand(setting.number + by)
+    is_plain = isinstance(setting, Step) or not isinstance(setting, tuple)
+    return setting if is_plain else tuple(renumbered(part, by) for part in setting)
+
+
 def is_open(setting: Any) -> bool:
     """Return True for a setting that depends on the step or on an operand."""
     if isinstance(setting, (Step, Operand)):

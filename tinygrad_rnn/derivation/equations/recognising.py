@@ -10,7 +10,7 @@ import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions, shape
 from ...compiler.graph.simplify import part_of_axis
-from .arithmetic import product, repeated
+from .arithmetic import is_zero, product, repeated
 from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply
 from .parts import total
 from .quantities import Equation, Quantity
@@ -271,8 +271,10 @@ def _counts_up(place: Any, axis: int, places: list[Expression]) -> bool:
 
 
 def _where_numbers(whole: Apply) -> Expression | None:
-    """``(x > y) | (x != x)``, with which a rule follows NaNs: x > y."""
+    """``(x > y) | (x != x)``, with which a rule follows NaNs: x > y; and ``False | condition``, of a missing bound."""
     condition, other = whole.operands
+    if is_zero(condition):
+        return other
     if isinstance(other, Apply) and other.name == "not_equal" and other.operands[0] == other.operands[1]:
         return condition
     return None
@@ -369,8 +371,8 @@ def _outer(whole: Apply) -> Expression | None:
 def _expanded(expression: Expression, axis: int) -> Expression | None:
     if not (isinstance(expression, Apply) and expression.operation is shape.expand_dims):
         return None
-    same_axis = expression.settings["axis"] % expression.ndim == axis % expression.ndim
-    return expression.operands[0] if same_axis else None
+    added = np.atleast_1d(expression.settings["axis"]) % expression.ndim
+    return expression.operands[0] if added.tolist() == [axis % expression.ndim] else None
 
 
 RECOGNISED: dict[object, tuple[Rule, ...]] = {

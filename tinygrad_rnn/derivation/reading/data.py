@@ -29,8 +29,9 @@ class Sequences:
         self.taken = {*given, *taken}
         self.given = {name: np.asarray(array) for name, array in given.items()}
         self.arrays: dict[str, np.ndarray] = {}
-        self._single: dict[int, Expression] = {}
-        self._found: dict[Any, Expression] = {}
+        # By the identity of Items, which are kept here: a new Item could get the identity of one that is gone.
+        self._single: dict[int, tuple[Item, Expression]] = {}
+        self._found: dict[Any, tuple[Sequence[Item], Expression]] = {}
         self._constants: dict[Any, Item] = {}
 
     def constant(self, array: np.ndarray) -> Item:
@@ -43,8 +44,8 @@ class Sequences:
     def single(self, item: Item) -> Expression:
         """An array that has no steps."""
         if id(item) not in self._single:
-            self._single[id(item)] = self._as_single(item)
-        return self._single[id(item)]
+            self._single[id(item)] = item, self._as_single(item)
+        return self._single[id(item)][1]
 
     def _as_single(self, item: Item) -> Expression:
         value = np.asarray(item.value)
@@ -70,8 +71,8 @@ class Sequences:
             place = self._row_of_given(values, steps) or self._own_rows(column, values, steps)
             if place is None:
                 return [self.single(item) for item in column]
-            self._found[key] = place
-        return [self._found[key]] * len(column)
+            self._found[key] = column, place
+        return [self._found[key][1]] * len(column)
 
     def is_at_hand(self, places: Sequence[int], steps: Sequence[int]) -> bool:
         """Return True if whole numbers, one for each step, are a sequence that the loss was given."""

@@ -32,7 +32,7 @@ from ..equations.quantities import Equation, Quantity
 from ..running.evaluate import Running, compiled
 from .data import Sequences
 from .items import Item
-from .settings import are_alike, common_settings, from_step, is_setting, setting_names
+from .settings import are_alike, as_setting, common_settings, from_step, is_setting, setting_names
 
 # An input of a value, seen from its step: an Expression, or (quantity, step), which will become a reference.
 Place = tuple[Quantity, int | None]
@@ -341,13 +341,13 @@ def _operands(item: Item, constant: Callable[[np.ndarray], Item]) -> tuple[list[
     names = setting_names(item.op)
     for position, given in enumerate(item.inputs):
         if is_setting(item.op, position, given):
-            settings[names[position]] = given
+            settings[names[position]] = given if names[position] == "index" else as_setting(given)
         else:
             operands.append(given)
     if "index" in settings and item.op is not indexing.output:
         index = _index(settings["index"], operands, constant)
         settings["index"] = index[0] if type(index) is tuple and len(index) == 1 else index
-    return operands, {name: tuple(part) if isinstance(part, list) else part for name, part in settings.items()}
+    return operands, {name: as_setting(part) if name != "index" else part for name, part in settings.items()}
 
 
 def _index(index: Any, operands: list[Any], constant: Callable[[np.ndarray], Item]) -> Any:

@@ -17,7 +17,7 @@ from ...autodiff.rules.linalg import Products
 from ...autodiff.rules.parts import Parts
 from ...compiler.graph.trace import Trace, recorded, tracer
 from ...compiler.graph.values import Value, new_input
-from ..equations.expressions import Apply, Constant, Expression, Number
+from ..equations.expressions import Apply, Constant, Expression, Number, Operand, renumbered
 from .settings import is_setting, setting_names
 
 
@@ -92,7 +92,7 @@ def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expres
     by_name = Apply(
         Vjp(applied.operation, argument),
         (g, ans, *applied.operands),
-        applied.settings,
+        {name: renumbered(part, 2) for name, part in applied.settings.items()},  # as g and ans stand before them
         applied.operands[argument].shape,
     )
     if applied.operation.is_single or applied.operation.outputs:
@@ -206,18 +206,18 @@ def _applied(value: Value, write: Callable[[Value], Expression]) -> Expression:
     settings = dict(value.keywords)
     names = setting_names(value.op)
     for position, given in enumerate(value.args):
-        if isinstance(given, Value):
-            operands.append(write(given))
-        elif is_setting(value.op, position, given):
+        is_operand = isinstance(given, Value) and names[position : position + 1] != ("index",)
+        if not is_operand and is_setting(value.op, position, given):
             settings[names[position]] = given
         else:
-            operands.append(Number(given))
-    if _holds_values(settings):
-        raise NotImplementedError
+            operands.append(write(given) if isinstance(given, Value) else Number(given))
+
+    def as_operand(setting: Any) -> Any:
+        """The setting, with a place among the operands for each array in it."""
+        if isinstance(setting, Value):
+            operands.append(write(setting))
+            return Operand(len(operands) - 1)
+        return tuple(map(as_operand, setting)) if type(setting) in (tuple, list) else setting
+
+    settings = {name: as_operand(part) for name, part in settings.items()}
     return Apply(value.op, tuple(operands), settings, value.shape)
-
-
-def _holds_values(tree: Any) -> bool:
-    if isinstance(tree, dict):
-        return any(map(_holds_values, tree.values()))
-    return isinstance(tree, Value) or (isinstance(tree, (tuple, list)) and any(map(_holds_values, tree)))

@@ -7,18 +7,25 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from ...autodiff.rules import indexing
 from ..equations.expressions import Operand, Step, setting_key
 from .items import Item
 
+# Arguments that are numbers of axes, also where they are a list or an array.
+NAMES_OF_AXES = {("axes",), ("axis",), ("source",), ("destination",)}
+
 
 @cache
 def setting_names(op: Any) -> tuple[str, ...]:
-    """The names of an operation's positional arguments."""
+    """The names of an operation's positional arguments; none where it takes any number of them."""
     try:
-        return tuple(inspect.signature(getattr(op, "forward", op)).parameters)
+        parameters = inspect.signature(getattr(op, "forward", op)).parameters.values()
     except (TypeError, ValueError):  # a ufunc
         return ()
+    is_open = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return () if is_open else tuple(p.name for p in parameters)
 
 
 def is_setting(op: Any, position: int, given: Any) -> bool:
@@ -27,10 +34,21 @@ def is_setting(op: Any, position: int, given: Any) -> bool:
         return position == 1
     if op is indexing.updated:
         return position == 2
+    if setting_names(op)[position : position + 1] in NAMES_OF_AXES:
+        return True
     if isinstance(given, Item):
         return False
     rules = getattr(op, "vjps", None)
     return isinstance(rules, (list, tuple)) and 0 < position < len(rules) and rules[position] is None
+
+
+def as_setting(given: Any) -> Any:
+    """A setting as numbers and tuples, which can be compared and written."""
+    if isinstance(given, Item):
+        given = given.value
+    if isinstance(given, np.ndarray):
+        given = given.tolist()
+    return tuple(map(as_setting, given)) if isinstance(given, (list, range)) else given
 
 
 def common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.registry import OVERRIDES
-from ...autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
+from ...autodiff.rules import (
+    activations,
+    elementwise,
+    indexing,
+    linalg,
+    log_probabilities,
+    rearranging,
+    reductions,
+    shape,
+)
 from ...compiler.graph.trace import stop_gradient
 from ..backward.absence import reads_zeros
 from ..equations.entries import Entry, Unit
@@ -31,6 +40,7 @@ from ..equations.expressions import (
 )
 from ..equations.not_writable import NotWritable
 from ..equations.recognising import one_hot
+from .indices import slice_text
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 Piece = tuple[str, int]
@@ -113,6 +123,8 @@ class NumpyWriter:
         return text if own >= binding else f"({text})"
 
     def _piece(self, e: Expression, steps: Steps) -> Piece:
+        if isinstance(e, Number) and (e.value is None or isinstance(e.value, (bool, np.bool_))):
+            return str(e.value), ATOM
         if isinstance(e, Number):
             text = repr(e.value) if np.isfinite(e.value) else f"{'-' if e.value < 0 else ''}np.{np.abs(e.value)}"
             return text, SUM if text.startswith("-") else ATOM
@@ -222,8 +234,10 @@ class NumpyWriter:
             return f"np.logaddexp(0, {self.write(e.operands[0], steps)})", ATOM
         if operation is activations.log_logistic:
             return f"-np.logaddexp(0, -{self._within(e.operands[0], ATOM, steps)})", SUM
-        if operation in SHIFTED and isinstance(axis, int):
+        if operation in SHIFTED:
             return self._shifted_first(e, axis, self._within(e.operands[0], ATOM, steps))
+        if operation is indexing.updated:
+            return self._put_over(e, steps), ATOM
         if operation is one_hot:
             return f"np.eye({e.settings['size']})[{self.write(e.operands[0], steps)}]", ATOM
         if operation in (shape.joined, shape.stacked):
@@ -237,27 +251,35 @@ class NumpyWriter:
             return f"{self._within(e.operands[0], ATOM, steps)}.astype(np.{np.dtype(e.settings['dtype']).name})", ATOM
         if operation is shape.broadcast_to and isinstance(e.operands[0], Number):
             value = e.operands[0].value
-            return (f"np.zeros({e.shape})" if value == 0 else f"np.full({e.shape}, {value!r})"), ATOM
+            is_zero = type(value) is float and value == 0
+            return (f"np.zeros({e.shape})" if is_zero else f"np.full({e.shape}, {value!r})"), ATOM
         return self._by_name(e, steps), ATOM
 
-    def _shifted_first(self, e: Apply, axis: int, z: str) -> Piece:
+    def _shifted_first(self, e: Apply, axis: Any, z: str) -> Piece:
         """Softmax, its logarithm, or logsumexp; the largest element is subtracted first, so that no digits are lost."""
         largest = f"np.max({z}, axis={axis}, keepdims=True)"
         shifted = f"{z} - {largest}"
         if not self._is_inside:
             shifted = self._assigned("shifted", shifted)
+
+
+        def log_of_sum(keep: str) -> str:
+            if isinstance(axis, int):
+                return f"np.logaddexp.reduce({shifted}, axis={axis}{keep})"
+            return f"np.log(np.sum(np.exp({shifted}), axis={axis}{keep}))"
+
         if e.operation is log_probabilities.log_sum_exp:
             keep = ", keepdims=True" if e.settings.get("keepdims") else ""
-            return f"np.max({z}, axis={axis}{keep}) + np.logaddexp.reduce({shifted}, axis={axis}{keep})", SUM
-        logs = f"{shifted} - np.logaddexp.reduce({shifted}, axis={axis}, keepdims=True)"
-        return (f"np.exp({logs})", ATOM) if e.operation is log_probabilities.softmax_of else (logs, SUM)
+            return f"np.max({z}, axis={axis}{keep}) + {log_of_sum(keep)}", SUM
+        logs = f"{shifted} - {log_of_sum(', keepdims=True')}"
+        return (f"np.exp({logs})", ATOM) if e.operation in SHARES else (logs, SUM)
 
     def _by_name(self, e: Apply, steps: Steps) -> str:
         """A call of the NumPy function with the same name and the same arguments."""
         operation = e.operation
         name = DIRECT.get(operation) or numpy_names().get(id(operation))
-        own = getattr(operation, "__name__", "")
-        if name is None and own and getattr(np, own, None) is operation:
+        own = getattr(operation, "__name__", "") or getattr(operation, "name", "")
+        if name is None and own and _has(np, own):  # the text is run and compared: another function can't slip in
             name = f"np.{own}"
         if name is None or getattr(operation, "is_single", False):
             raise NotWritable(getattr(operation, "name", None) or repr(operation))
@@ -277,11 +299,12 @@ class NumpyWriter:
         if isinstance(index, Operand):
             return self.write(operands[index.number], steps)
         if isinstance(index, slice):
-            start, stop, step = (str(bound or "") for bound in (index.start, index.stop, index.step))
-            return f"{start}:{stop}:{step}" if step not in ("", "1") else f"{start}:{stop}"
+            return slice_text(index)
         if isinstance(index, tuple):
             inside = ", ".join(self._index(part, operands, steps) for part in index)
             return inside or "()"
+        if isinstance(index, (np.ndarray, list)):
+            return _array(np.asarray(index))
         return "..." if index is Ellipsis else "None" if index is None else repr(index)
 
     def put(self, variable: str, e: Apply, steps: Steps) -> list[str]:
@@ -289,7 +312,7 @@ class NumpyWriter:
         found = []
         for piece, index in zip(e.operands, e.settings["indices"]):
             place, value = self._index(index, e.operands, steps), self.write(piece, steps)
-            if any(isinstance(part, Operand) for part in (index if type(index) is tuple else (index,))):
+            if any(isinstance(part, ARRAYS) for part in (index if type(index) is tuple else (index,))):
                 found.append(f"np.add.at({variable}, {_as_tuple(index, place)}, {value})")
             else:
                 found.append(f"{variable}[{place}] += {value}")
@@ -313,6 +336,21 @@ class NumpyWriter:
         statements = self.put(name, e, steps)
         self.before += [f"{name} = np.zeros({e.shape})", *statements]
         return name
+
+    def _put_over(self, e: Apply, steps: Steps) -> str:
+        """A copy of an array, in which a part is written over."""
+        array, value = (self.write(o, steps) for o in e.operands[:2])
+        name = self._temporary("whole")
+        place = self._index(e.settings["index"], e.operands, steps)
+        self.before += [f"{name} = np.array({array})", f"{name}[{place}] = {value}"]
+        return name
+
+
+def _has(room: Any, name: str) -> bool:
+    """Return True for a function of NumPy, such as ``linalg.solve``."""
+    for part in name.split("."):
+        room = getattr(room, part, None)
+    return callable(room)
 
 
 def _short_axis(setting: Any) -> Any:
@@ -340,9 +378,11 @@ INFIX: dict[Any, tuple[str, int]] = {
     elementwise.divide: ("/", PRODUCT),
     linalg.matmul: ("@", PRODUCT),
 }
-SHIFTED = {log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}
-POSITIONAL = {shape.reshape, shape.transpose, shape.expand_dims, shape.squeeze, shape.swapaxes, shape.moveaxis,
-              shape.broadcast_to}  # fmt: skip
+SHARES = {log_probabilities.softmax_of, log_probabilities.shares}
+SHIFTED = {*SHARES, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp}
+ARRAYS = (Operand, np.ndarray, list)  # what chooses elements one by one, in an index
+POSITIONAL = {rearranging.padded, shape.reshape, shape.transpose, shape.expand_dims, shape.squeeze, shape.swapaxes,
+              shape.moveaxis, shape.broadcast_to}  # fmt: skip
 DIRECT: dict[Any, str] = {
     elementwise.where: "np.where",
     elementwise.clipped: "np.clip",

@@ -32,6 +32,7 @@ from ..equations.lines import Line
 from ..equations.parts import fixed, moves
 from ..equations.quantities import Quantity
 from ..equations.recognising import one_hot
+from .indices import slice_text
 from .notation import ATOM, BY_ELEMENT, MATRIX, POWER, SUM, TEXT, Piece
 
 FUNCTIONS: dict[Any, str] = {
@@ -164,6 +165,8 @@ class TextWriter:
         return self._applied(e)
 
     def _number(self, value: Any) -> Piece:
+        if value is None or isinstance(value, (bool, np.bool_)):
+            return self.notation.plain(str(value)), ATOM
         if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
             value = int(value)
         text = f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -312,10 +315,9 @@ class TextWriter:
             sign = "t" if index.sign == 1 else "-t"
             text = f"{sign}{index.offset + index.sign:+d}" if index.offset + index.sign else sign
         elif isinstance(index, slice):
-            start, stop = (str(bound or "") for bound in (index.start, index.stop))
-            text = f"{start}:{stop}" + (f":{index.step}" if index.step not in (None, 1) else "")
+            text = slice_text(index)
         else:
-            text = "..." if index is Ellipsis else str(index)
+            text = "..." if index is Ellipsis else str(index.tolist() if isinstance(index, np.ndarray) else index)
         return self.notation.plain(text)
 
     # --- lines -------------------------------------------------------------------------------------------------------
