@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 
 from tests.chromium import chromium, watched
 from tinygrad_rnn.comparison import compare
+from tinygrad_rnn.derivation import derive
+from tinygrad_rnn.derivation.writing.page import FONTS
 from tinygrad_rnn.report import comparison_page, learn, page, study_example, study_flows
+from tinygrad_rnn.report.networks import BY_NAME
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 100
 NARROW = {"width": 500, "height": 900}  # as on a phone
@@ -17,9 +23,26 @@ def tour() -> str:
     return page(study_example(), study_flows(), learn(TEXT, "a text", seed=0, seconds=0.2, progress=False))
 
 
+def _fonts() -> list[str]:
+    return subprocess.run(["fc-list", ":", "family"], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def comparison() -> str:
     w = {"w": np.ones((6, 6))}
     return comparison_page(compare(lambda p: np.sum(p["w"] ** 2), lambda p: {"w": 3 * p["w"]}, w))
+
+
+def test_subscripts_of_a_derivation_stand_below_the_line(tmp_path):
+    if shutil.which("fc-list") is None or not any(f'"{font}"' in FONTS for font in _fonts()):
+        pytest.skip("needs a font for mathematics")
+    path = tmp_path / "derivation.html"
+    path.write_text(derive(BY_NAME["elman"](3).loss).html(), encoding="utf-8")
+    below = """[...document.querySelectorAll("msub")].map(({ children: [base, index] }) =>
+        index.getBoundingClientRect().bottom - base.getBoundingClientRect().bottom)"""
+    with chromium() as browser:
+        shown = watched(browser, [])
+        shown.goto(path.as_uri())
+        assert min(shown.evaluate(below)) > 2
 
 
 @pytest.mark.parametrize("html", [tour, comparison])

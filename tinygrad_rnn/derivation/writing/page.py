@@ -17,9 +17,14 @@ table { border-collapse: collapse; width: 100%; }
 td { padding: 0.35rem 0.8rem; border-top: 1px solid #d7dce1; vertical-align: middle; }
 td math { display: inline math; math-style: normal; }
 td.why { color: #4d5a68; font-size: 0.9em; min-width: 16rem; }
-math { font-size: 1.15em; font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", math; }
+math { font-size: 1.15em; }
 @media (prefers-color-scheme: dark) { body { background: #12181f; color: #e6ebf0; } td.why { color: #a9b4c0; } }
 """
+
+# Without a font for mathematics, browsers leave subscripts on the line: a_t looks like a product of a and t. So the
+# usual ones of each system are named: "math" alone may be none.
+FONTS = '"Latin Modern Math","STIX Two Math","Cambria Math","Noto Sans Math","DejaVu Math TeX Gyre",math'
+MATH_STYLE = f"<style>.derivation math{{font-family:{FONTS}}}</style>"
 
 STEP = re.compile(r"_(?:\{(t[+-]\d+)\}|(t|T|\d+)(?![A-Za-z0-9_]))")  # in words
 
@@ -41,7 +46,7 @@ def fragment(lines: Sequence[Line], columns: bool = False, heading: str = "h2") 
             why = STEP.sub(r"<sub>\1\2</sub>", escape(printable("; ".join(line.why))))
             rows.append(f'<tr><td>{math(writer.line(line))}</td><td>{when}</td><td class="why">{why}</td></tr>')
         parts.append(f'<{heading}>{title}</{heading}>\n<table class="derivation">\n' + "\n".join(rows) + "\n</table>")
-    return "\n".join([*parts, *(f"<p>{escape(note)}</p>" for note in notes(lines))])
+    return "\n".join([*parts, *(f"<p>{escape(note)}</p>" for note in notes(lines)), MATH_STYLE])
 
 
 def html(lines: Sequence[Line], columns: bool = False, title: str = "Derivation") -> str:
