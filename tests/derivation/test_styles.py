@@ -251,3 +251,20 @@ def test_the_package_s_cells_by_one_product_a_weight(kind, batch):
     assert "+=" not in source
     assert ("np.concatenate(xs).T @" if batch else "xs.T @") in source
     assert "∂L/∂U = x_{1..T}ᵀ " in derivation.text(products="over all steps")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_a_state_that_begins_as_another_value(style):
+    def loss(p, xs):
+        h, scores = np.tile(p["h0"], (B, 1)), None
+        for x in xs:
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            scores = h if scores is None else 0.5 * scores + h
+        return np.sum(scores**2)
+
+    p = {"h0": random(D), "U": random(N, D), "W": random(D, D)}
+    derivation = tr.derive(loss, p, (random(T, B, N),))
+    styled = derivation.in_style(style).gradients()
+    for name, value in derivation.recording.gradients().items():
+        np.testing.assert_allclose(styled[name], value, rtol=1e-10, atol=1e-13)
+    assert "∂L/∂h0" in derivation.text(style=style)

@@ -240,7 +240,7 @@ def _spread(expression: Expression, shape: Shape) -> Expression:
 
 
 def _has_no_rule(rules: Any, number: int) -> bool:
-    return not callable(rules) and number < len(rules) and rules[number] is None
+    return not callable(rules) and 0 <= number < len(rules) and rules[number] is None
 
 
 def is_zero(expression: Expression) -> bool:
