@@ -55,16 +55,19 @@ def left_out(given: Given) -> Iterator[Change]:
 
 
 def another_factor(given: Given) -> Iterator[Change]:
-    """A factor: 2, or the number of steps or of instances (a mean for a sum); else the number that fits."""
+    """A factor: 2, or the number of steps or of instances (a mean for a sum)."""
+    for what, factor in _by_size(given.sizes).items():
+        yield f"the right one times {what}", factor * given.right
+
+
+def a_constant(given: Given) -> Iterator[Change]:
+    """The number that fits, if it is none of a known meaning."""
     right = given.right
-    factors = {"2": 2.0, "1/2": 0.5, **_by_size(given.sizes)}
-    for what, factor in factors.items():
-        yield f"the right one times {what}", factor * right
     if right.size > 1:
         where = np.unravel_index(np.argmax(np.abs(right)), right.shape)
         factor = float(given.array[where] / right[where]) if right[where] else 0.0
-        known = any(np.isclose(factor, other, rtol=1e-9) for other in (*factors.values(), 1.0, -1.0, 0.0))
-        if not known and np.count_nonzero(right) > 1:
+        known = (*_by_size(given.sizes).values(), 1.0, -1.0, 0.0)
+        if not any(np.isclose(factor, other, rtol=1e-9) for other in known) and np.count_nonzero(right) > 1:
             why = " (the update, with its sign, instead of the gradient?)" if factor < 0 else " (a learning rate?)"
             yield f"the right one times a constant, {factor:.6g}{why}", factor * right
 
@@ -73,8 +76,8 @@ SUMMED_OVER = {"T": "steps", "B": "instances", "m": "loss terms"}
 
 
 def _by_size(sizes: Sizes) -> dict[str, float]:
-    """Sizes, their inverses and the inverses of products of two, by name."""
-    found = {}
+    """2, sizes, their inverses and the inverses of products of two, and ratios to sums of the data, by name."""
+    found = {"2": 2.0, "1/2": 0.5}
     lengths = sizes.by_letter
     for letter, size in lengths.items():
         what = SUMMED_OVER.get(letter)
@@ -91,6 +94,12 @@ def _by_size(sizes: Sizes) -> dict[str, float]:
     for a, b in itertools.combinations_with_replacement(sorted({*others, *lengths.values()}), 2):
         if not any(np.isclose(1 / (a * b), factor) for factor in found.values()):
             found[f"1/{a * b} ({a} times {b}: a mean over two axes for their sum)"] = 1 / (a * b)
+    for array in map(np.asarray, sizes.recording.data):
+        if array.dtype.kind in "fb" and array.size > 1 and np.all(array >= 0) and np.any(array > 0):
+            whole = float(np.sum(array))
+            for n in sorted({*array.shape, array.size} - {1}):
+                found[f"{whole:.6g}/{n}: divided by {n} for the sum of an array (weights, a mask)"] = whole / n
+                found[f"{n}/{whole:.6g}: divided by the sum of an array (weights, a mask) for {n}"] = n / whole
     return found
 
 
@@ -183,10 +192,11 @@ def reordered(given: Given) -> Iterator[Change]:
 
 
 FACTOR = "factor"
+CONSTANT = "constant"
 CHANGES_OF_AN_ARRAY: dict[str, Callable[[Given], Iterator[Change]]] = {
     "sign": sign, "transposed": transposed, "left out": left_out, "gates permuted": permuted_gates,
     "exchanged": exchanged, "penalty": penalty, "rows scaled": scaled_rows, "clipped": clipped,
-    "reordered": reordered, FACTOR: another_factor,
+    "reordered": reordered, FACTOR: another_factor, CONSTANT: a_constant,
 }  # fmt: skip
 
 

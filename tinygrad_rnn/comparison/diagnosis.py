@@ -14,7 +14,7 @@ from ..derivation.derivation import Derivation
 from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, has_kinks
 from ..recorded.recording import Recording
-from .arrays import changed_arrays, in_one_sentence, misshapen
+from .arrays import CONSTANT, changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart
 from .claims import Claims
 from .deriving import derived
@@ -35,6 +35,7 @@ SEARCHED = 0.9  # the share of the allowed time; the rest is for the work before
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
 # from where on not for long, and from where on there is no search without one.
 DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05
+USUAL, ONE_EDIT, ALL = "usual", "one edit", "all"  # how much is tried, given what is visible in the arrays
 TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
 
@@ -127,16 +128,18 @@ class _Case:
         if not self.wrong:
             return [], []
         by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
-        alone = [one for one in by_itself if one.complete]
+        alone = [one for one in by_itself if one.complete and one.mistake != CONSTANT]
         if alone and len(self.wrong) == 1:
             alone, notes = told_apart(self.recording, self.manual, alone, self.tolerance)
             return in_one_sentence(alone), notes
+        is_sure = bool(alone)
         by_itself, notes = in_one_sentence(by_itself), []
         alone = [one for one in by_itself if one.complete]
         if self.derivation is None:
             return alone or by_itself, [*notes, self._derived[1]]
         only_zeros = not any(np.any(row.manual) for row in self.wrong)  # many an unusual edit leads to zeros
-        found, said = self._searched(self.derivation, usual_alone=bool(alone) or only_zeros)
+        stages = USUAL if is_sure or only_zeros else ONE_EDIT if alone else ALL
+        found, said = self._searched(self.derivation, stages)
         if not alone and not any(one.complete for one in found):
             found, said = self._searched_beside_a_convention(self.derivation) or (found, said)
         if any(one.complete for one in found):
@@ -148,24 +151,24 @@ class _Case:
         kinks = Bench(derivation).kinks() if has_kinks(derivation.lines) else []
         if not kinks or self.budget.is_spent:
             return None
-        found, said = self._searched(derivation.with_lines({kink.line: kink.expression for kink in kinks}), False)
+        found, said = self._searched(derivation.with_lines({kink.line: kink.expression for kink in kinks}), ALL)
         found = [replace(one, sentence=f"{one.sentence[:-1]}{BESIDE_A_CONVENTION}") for one in found if one.complete]
         return (found, said) if found else None
 
-    def _searched(self, derivation: Derivation, usual_alone: bool) -> tuple[list[Diagnosis], list[str]]:
+    def _searched(self, derivation: Derivation, stages: str) -> tuple[list[Diagnosis], list[str]]:
         """The explanations that the search over edits finds."""
         names = derivation.names
         right = frozenset(names[row.name] for row in self.rows if row.verdict == AGREES)
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
-        search = Search(derivation, given, right, self.tolerance, self.budget, usual_alone)
+        search = Search(derivation, given, right, self.tolerance, self.budget, stages == USUAL)
         judge = Judge(derivation, self.recording, self.manual, given.keys(), self.tolerance)
         found, notes = judge.first_that_stand(search.usual())
-        if not found and not usual_alone:
+        if not found and stages == ALL:
             others = self._of_other_networks(search.bench)
             if others:
                 return others[:1], []
             together = Together(search, judge.witness)
-            stages = itertools.chain(
+            later = itertools.chain(
                 search.rare(),
                 together.two(0),
                 together.two(1),
@@ -175,7 +178,7 @@ class _Case:
                 together.three(),
                 together.hidden(),
             )
-            found, notes = judge.first_that_stand(stages)
+            found, notes = judge.first_that_stand(later)
             found = found or together.partial()
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, reductions, shape
+from ...autodiff.rules import elementwise, indexing, reductions, shape
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import ONE, broadcast, times
-from ..equations.parts import at, parts, put, replaced
+from ..equations.making import ONE, broadcast, over, times
+from ..equations.parts import at, parts, places, put, replaced
 from .edits import Edit
 from .hand import Hand
 from .misplaced import Mask, Rolled
@@ -46,18 +46,16 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
             if other != parameter and other.shape == parameter.shape:
                 yield from _exchanged(derivation, parameter, other, "{} stands where {} belongs, everywhere")
         if parameter.ndim == 1:
-            without = _where_it_is_read(parameter, broadcast(ONE, parameter.shape))
+            without = _where_they_are_read({parameter: broadcast(ONE, parameter.shape)})
             yield from _changed(derivation, without, "{} was left out, everywhere", (parameter,), ("backward",), 1)
     for array in hand.data:
-        if array.name in hand.masks:
-            yield from _exchanged(
-                derivation, array, broadcast(ONE, array.shape), "the mask {1} was left out, everywhere"
-            )
         for by in (-1, 1):
             for rolled in (Rolled(array, by), Rolled(array, by, wraps=True)) if array.ndim else ():
                 what = "the rows of {} a step too " + ("late" if by > 0 else "early") + ", everywhere"
                 yield from _exchanged(derivation, array, rolled, what)
-                yield from _changed(derivation, _where_it_is_read(array, rolled), what, (rolled, array))
+                yield from _changed(derivation, _where_they_are_read({array: rolled}), what, (rolled, array))
+    yield from _masks(derivation, hand)
+    yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
     yield from alike(derivation, edits)
     for quantity in hand.forward:
@@ -69,6 +67,48 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
             yield from _exchanged_quantity(derivation, here, instead)
         for factor in (2.0, 0.5, -1.0):
             yield from _exchanged_quantity(derivation, here, times(Number(factor), here))
+
+
+def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """A mask, or all masks, left out or without scale wherever they are read."""
+    masks = [array for array in hand.data if array.name in hand.masks]
+    for group in [*([mask] for mask in masks), *([masks] if len(masks) > 1 else [])]:
+        said = "the mask {} was" if len(group) == 1 else "the masks were"
+        edits: dict[str, dict[Expression, Expression]] = {
+            "left out": {mask: broadcast(ONE, mask.shape) for mask in group},
+            "taken without scale": {mask: over(mask, Number(hand.masks[mask.name])) for mask in group},
+        }
+        for what, without in edits.items():
+            yield from _changed(derivation, without.get, f"{said} {what}, everywhere", tuple(group))
+            read = _where_they_are_read(without)
+            yield from _changed(derivation, read, f"{said} {what}, everywhere", tuple(group), ("backward",), 1)
+
+
+def _parts_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """The changes that exchange the two parts into which a derivative is cut: what goes to x, and to the state."""
+    cuts: dict[Any, dict[Expression, Any]] = {}
+    for line in derivation.lines:
+        for part in parts(line.expression) if line.kind == "backward" else ():
+            if isinstance(part, Apply) and part.operation is indexing.getitem and _reads_derivatives(part):
+                cuts.setdefault(form_and_parameters(part.operands[0]), {})[part] = part.settings["index"]
+    pairs: dict[Expression, Expression] = {}
+    for cut in cuts.values():
+        first, *others = {repr(index): index for index in cut.values()}.values()
+        if len(others) == 1:
+            turned = {repr(first): others[0], repr(others[0]): first}
+            new = {part: _with_index(part, turned[repr(index)]) for part, index in cut.items()}
+            pairs |= new
+            whole = next(iter(cut)).operands
+            yield from _changed(derivation, new.get, "the two parts of {} stand in each other's place", whole)
+    yield from _changed(derivation, pairs.get, "the two parts of derivatives in each other's place, everywhere", ())
+
+
+def _with_index(part: Expression, index: Any) -> Expression:
+    return Apply(indexing.getitem, part.operands, {"index": index}, part.shape)
+
+
+def _reads_derivatives(part: Expression) -> bool:
+    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(part))
 
 
 def _other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
@@ -105,16 +145,16 @@ def _exchanged(derivation: Derived, before: Expression, after: Expression, what:
     yield from _changed(derivation, change, what, (after, before))
 
 
-def _where_it_is_read(array: Expression, instead: Expression) -> Callable[[Expression], Expression | None]:
-    """A change of an array in the backward pass, also in the values of the forward pass that are computed from it."""
+def _where_they_are_read(others: Mapping[Expression, Expression]) -> Callable[[Expression], Expression | None]:
+    """A change of values in the backward pass, also in the values of the forward pass that are computed from them."""
 
     def change(part: Expression) -> Expression | None:
-        if part == array:
-            return instead
+        if part in others:
+            return others[part]
         if isinstance(part, Reference) and type(part) is Reference and part.at is None:
             meaning = definition(part.quantity) if part.quantity.adjoint_of is None else None
-            if meaning is not None and array in parts(meaning):
-                return replaced(meaning.shifted(part.shift or 0), lambda p: instead if p == array else None)
+            if meaning is not None and any(p in others for p in parts(meaning)):
+                return replaced(meaning.shifted(part.shift or 0), others.get)
         return None
 
     return change
@@ -177,17 +217,42 @@ def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[
                 counts[edit.place, edit.what] += 1
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
                 alike_are = (whole, edit.place, number), (part, number), (line, part, number)
-                about = tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))
+                about: list[Any] = [tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))]
+                about += relations(edit)
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)
     seen = set()
-    for together in groups.values():
+    for group in groups.values():
+        together = list({(edit.line, edit.place, edit.of): edit for edit in group}.values())
         made = frozenset(together)
         if 1 < len(together) <= MOST_ALIKE and made not in seen:
             seen.add(made)
             lines = {edit.line: [other for other in together if other.line is edit.line] for edit in together}
             if all(map(_are_apart, lines.values())):
                 yield tuple(map(_made_together, lines.values()))
+
+
+def relations(edit: Edit) -> Iterator[Any]:
+    """How the value that stands in another's place is related to it: what it is made of, or what is made of it."""
+    if len(edit.of) == 2:
+        both = ([p for p in parts(e) if isinstance(p, Reference)][:1] for e in edit.of)
+        for new, old in itertools.product(*both):
+            way = _way(new, old, edit.line)
+            if way is not None:
+                alike_are = edit.line.kind, *map(form, edit.of), new.shift, old.shift, *way
+                yield from (alike_are, (alike_are, edit.place))
+
+
+def _way(new: Reference, old: Reference, line: Line) -> Any:
+    """The way from one of two values to the other: they are of one quantity, or one is made of the other."""
+    if new.quantity is old.quantity:
+        return ("itself",)
+    meanings = (new, definition(old.quantity)), (old, definition(new.quantity)), (new, line.expression)
+    for how, (wanted, meaning) in enumerate(meanings):
+        for place, part in places(meaning) if meaning is not None else ():
+            if isinstance(part, Reference) and part.quantity is wanted.quantity:
+                return how, place
+    return None
 
 
 def _are_apart(edits: list[Edit]) -> bool:

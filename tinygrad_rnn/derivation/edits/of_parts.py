@@ -20,6 +20,7 @@ from .of_terms import (
     differences,
     exchanges,
     factors_of_one_term,
+    terms_left_out,
     terms_of,
     terms_of_others,
     terms_together,
@@ -50,7 +51,7 @@ KINDS = (
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
     ),
     (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, constants,
-     powers, brackets, factors_of_one_term, products_of_one, ends_for_beginnings),
+     powers, terms_left_out, brackets, factors_of_one_term, products_of_one, ends_for_beginnings),
     (factors_too_many,),
 )  # fmt: skip
 WHOLE = ((whole_lines,), (exchanges, terms_of_others), (lines_times_something, terms_too_many, forgotten_masks))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, indexing
 from ..backward.absence import follows_from_absence
-from ..equations.arithmetic import is_sum
+from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import (
     Apply,
     Constant,
@@ -25,7 +25,7 @@ from ..equations.expressions import (
     apply,
 )
 from ..equations.lines import Line
-from ..equations.making import with_operand, zeros
+from ..equations.making import broadcast, times, with_operand, zeros
 from ..equations.parts import parts, replaced, total
 from .hand import Hand
 from .misplaced import Elsewhere, Mask, Put, PutInTurn, Rolled, Row
@@ -188,8 +188,12 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
         for i, term in enumerate(part.operands):
             if not isinstance(term, During) and len(line.steps) > 1:
                 for kept, what in _fewer(line.steps):
-                    new = part.with_operands((*part.operands[:i], During(kept, term), *part.operands[i + 1 :]))
-                    yield new, "the term {} " + what, (term,)
+                    yield with_operand(part, i, During(kept, term)), "the term {} " + what, (term,)
+                for j, factor in enumerate(term.operands) if is_product(term) else ():
+                    if isinstance(factor, (Data, Apply)) and not any(isinstance(p, Reference) for p in parts(factor)):
+                        rest = broadcast(times(*term.operands[:j], *term.operands[j + 1 :]), term.shape)
+                        new = with_operand(part, i, During(line.steps[-1:], rest))
+                        yield new, "{} at the last step alone, for all of {}", (rest, term)
 
 
 def first_steps(part: Expression, line: Line, hand: Hand) -> Found:

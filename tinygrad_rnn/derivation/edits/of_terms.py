@@ -79,6 +79,14 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
         yield total([*rest, new]), "the terms {} " + what, (inner,)
 
 
+def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
+    """Two terms of several left out: the paths by both gates."""
+    terms = part.operands if is_sum(part) else ()
+    for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 3 else ():
+        rest = total([term for k, term in enumerate(terms) if k not in (i, j)])
+        yield broadcast(rest, part.shape), "the terms {} and {} were left out", (_inner(terms[i]), _inner(terms[j]))
+
+
 def brackets(part: Expression, line: Line, hand: Hand) -> Found:
     """A factor of one term, used as a factor of the whole sum."""
     if not is_sum(part):
@@ -86,18 +94,14 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
     for i, term in enumerate(part.operands):
         inner, _ = unwrapped(term)
         for factor in inner.operands if is_product(inner) else ():
-            others = [
-                again(times(factor, other))
-                for other, again in map(unwrapped, (*part.operands[:i], *part.operands[i + 1 :]))
-            ]
-            yield (
-                broadcast(total([*others, term]), part.shape),
-                "{} is a factor of all terms, not of {} alone",
-                (
-                    factor,
-                    inner,
-                ),
-            )
+            others = (*part.operands[:i], *part.operands[i + 1 :])
+            made = [again(times(factor, other)) for other, again in map(unwrapped, others)]
+            what = "{} is a factor of all terms, not of {} alone"
+            yield broadcast(total([*made, term]), part.shape), what, (factor, inner)
+            if isinstance(term, During) and _moves_back(term):
+                made = [new if _moves_back(other) else other for new, other in zip(made, others)]
+                what = "{} is a factor of all terms of the other step, not of {} alone"
+                yield broadcast(total([*made, term]), part.shape), what, (factor, inner)
 
 
 def factors_of_one_term(part: Expression, line: Line, hand: Hand) -> Found:
@@ -125,6 +129,8 @@ def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
             for term in parts(quantity.equations[-1].expression):
                 if isinstance(term, During) and term.shape == own.shape and _moves_back(term) and term != own:
                     yield with_operand(part, i, term), "{} stands where {} belongs", (term.inner, own.inner)
+                    now = term.inner.shifted(-1)
+                    yield with_operand(part, i, During(line.steps, now)), "{} stands where {} belongs", (now, own.inner)
 
 
 def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:

@@ -42,7 +42,12 @@ def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
-    """References to another value of the same shape, in place of a quantity."""
+    """References to another value of the same shape, in place of a quantity, or of a part of one."""
+    if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.operands[0], Reference):
+        whole = part.operands[0]
+        for value in hand.values(part.shape, whole.shift) if whole.quantity.adjoint_of is None else ():
+            if isinstance(value, Reference):
+                yield value, "{} stands where {} belongs", (value, part)
     if not isinstance(part, Reference):
         return
     argument = hand.argument_of(part)
@@ -54,6 +59,9 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
         for by in (-1, 1):
             beside = Reference(part.quantity, None, part.at + by)
             yield beside, "{} stands where {} belongs", (beside, part)
+        for t in {part.quantity.steps[0], part.quantity.steps[-1]} - {part.at}:
+            end = Reference(part.quantity, None, t)
+            yield end, "{} stands where {} belongs", (end, part)
     if part.shift is None and part.quantity.adjoint_of is None:
         for quantity in hand.forward:
             if quantity.shape == part.shape and quantity.steps and quantity is not part.quantity:

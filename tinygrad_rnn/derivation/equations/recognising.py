@@ -111,7 +111,7 @@ def name_functions(quantities: list[Quantity]) -> None:
     """Call functions that are written out by their names: ``1 / (1 + exp(-a))`` is σ(a)."""
     for quantity in quantities:
         for equation in quantity.equations:
-            for written_out in (_logistic, _soft_rectifier, _normalised):
+            for written_out in (_logistic, _soft_rectifier, _normalised, _log_of_sum, _less_log_of_sum):
                 found = written_out(equation.expression)
                 if found is not None and found.shape == quantity.shape:
                     equation.expression = found
@@ -166,6 +166,36 @@ def _normalised(whole: Expression) -> Expression | None:
     if not isinstance(axis, int) or (axis % whole.ndim and not below.settings.get("keepdims")):
         return None
     return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": axis}, whole.shape)
+
+
+def _log_of_sum(whole: Expression) -> Expression | None:
+    """The function logsumexp, if this is it: ``log(sum(exp(z)))`` along the last axis."""
+    inner = meaning(whole.operands[0]) if _is(whole, elementwise.log) else None
+    if inner is None or not _is(inner, reductions.sum):
+        return None
+    powers = meaning(inner.operands[0])
+    is_whole = inner.settings.get("axis") is None and powers.ndim == 1
+    axis = 0 if is_whole else inner.settings.get("axis")
+    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+    if not _is(powers, elementwise.exp) or not isinstance(axis, int) or axis % powers.ndim != powers.ndim - 1:
+        return None
+    z = powers.operands[0]
+    settings = {"axis": z.ndim - 1, "keepdims": bool(inner.settings.get("keepdims"))}
+    return Apply(log_probabilities.log_sum_exp, (z,), settings, whole.shape)
+
+
+def _less_log_of_sum(whole: Expression) -> Expression | None:
+    """The function log_softmax, if this is it: ``z - logsumexp(z)``."""
+    if not _is(whole, elementwise.subtract):
+        return None
+    z, below = whole.operands
+    while isinstance(below, Apply) and below.operation in (shape.expand_dims, shape.reshape):
+        below = below.operands[0]
+    logs = meaning(below)
+    if not _is(logs, log_probabilities.log_sum_exp) or logs.operands[0] != z or logs.settings.get("axis") != z.ndim - 1:
+        return None
+    is_kept = logs.settings.get("keepdims") or z.ndim == 1 or below is not whole.operands[1]
+    return apply(log_probabilities.log_softmax_of, z, axis=z.ndim - 1) if is_kept else None
 
 
 def name_log_softmaxes(quantities: list[Quantity]) -> None:

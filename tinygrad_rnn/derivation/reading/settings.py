@@ -55,8 +55,11 @@ def common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Seq
     """The settings of an operation at its steps; numbers that move along with the step are marked as such."""
     if are_alike(settings):
         return [settings[0]] * len(settings)
+    if not all(s.keys() == settings[0].keys() for s in settings):
+        return settings
     for sign in (1, -1):
-        moved = [{name: from_step(part, t, sign) for name, part in s.items()} for s, t in zip(settings, steps)]
+        columns = {name: _from_steps([s[name] for s in settings], steps, sign) for name in settings[0]}
+        moved = [dict(zip(columns, row)) for row in zip(*columns.values())]
         if are_alike(moved):
             return [moved[0]] * len(settings)
     return settings
@@ -70,6 +73,15 @@ def are_alike(settings: Sequence[dict[str, Any]]) -> bool:
         return all(s == settings[0] for s in settings)
     except ValueError:  # arrays, which have to be compared by their elements
         return all(setting_key(s) == setting_key(settings[0]) for s in settings)
+
+
+def _from_steps(column: list[Any], steps: list[int], sign: int) -> list[Any]:
+    """A setting at several steps; numbers that are the same at all of them stay: ``x[0, t]``."""
+    if all(type(part) is int and part == column[0] for part in column):
+        return column
+    if all(type(part) is tuple and len(part) == len(column[0]) for part in column):
+        return list(zip(*(_from_steps(list(place), steps, sign) for place in zip(*column))))
+    return [from_step(part, t, sign) for part, t in zip(column, steps)]
 
 
 def from_step(setting: Any, t: int, sign: int = 1) -> Any:

@@ -24,8 +24,9 @@ def number_steps(items: Sequence[Item]) -> None:
     """Set the step and the loop of Items, which are in the order of recording."""
     _as_labelled(items)
     plain: list[Item] = []
+    added_up = _added_up(items)
     for item in [*items, None]:
-        if item is not None and item.op is stop_gradient:
+        if item is not None and (item.op is stop_gradient or id(item) in added_up):
             continue
         if item is not None and item.step is None:
             plain.append(item)
@@ -36,6 +37,22 @@ def number_steps(items: Sequence[Item]) -> None:
         if item.op is stop_gradient:
             (source,) = item.inputs
             item.step, item.loop = source.step, source.loop
+
+
+def _added_up(items: Sequence[Item]) -> set[int]:
+    """The sums by which a loss grows: they begin only with the second of its terms, and belong to no step."""
+    users: dict[int, list[Item]] = {}
+    for item in items:
+        for given in item.inputs:
+            users.setdefault(id(given), []).append(item)
+    found: set[int] = set()
+    for item in items:
+        if item.op is elementwise.add and not item.shape and all(isinstance(given, Item) for given in item.inputs):
+            grown = any(id(given) in found for given in item.inputs)
+            readers = users.get(id(item), [])
+            if grown or (len(readers) == 1 and readers[0].op is elementwise.add and not readers[0].shape):
+                found.add(id(item))
+    return found
 
 
 def merge_sums(items: Sequence[Item]) -> list[Item]:
