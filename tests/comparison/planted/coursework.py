@@ -132,7 +132,8 @@ def stacked_with_caches(slip, p, xs, keep, target):
         g[f"b{layer}"] += da.sum(axis=0)
         dz = da @ p[f"W{layer}"].T
         size = z.shape[1] - d
-        dx, dh = dz[:, :size], dz[:, size:]
+        halves = dz[:, :size], dz[:, size:]
+        dx, dh = slip("halves of layer two exchanged", halves, halves[::-1] if layer == 2 else halves)
         return dx, dh, dc * f
 
     dy = 2 * (h2 @ p["V"] + p["a"] - target) / slip("outputs not in the mean", B * m, B)

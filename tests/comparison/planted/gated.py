@@ -244,6 +244,7 @@ def peephole(slip, p, xs):
         dhn = slip("forget gate left out of dh", dhn, lambda: dhn - (af @ p["Wf"].T)[n:])
         dcn = slip("f twice", dc * f, dc * f * f) + slip("peephole of i forgotten", ai * p["pi"], 0)
         dcn = dcn + af * slip("pi for pf", p["pf"], p["pi"])
+        dcn = slip("both peepholes of the cell forgotten", dcn, dc * f)
     G["Wo"] = slip(
         "Wo without its last step",
         G["Wo"],

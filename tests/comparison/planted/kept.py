@@ -147,6 +147,7 @@ def dropout(slip, p, xs, mask):
         g["v"] += (slip("mask left out of dv", h[t] * mask, h[t])).sum(0)
         dh = p["v"] * slip("mask left out of the loss", mask, 1) + carry
         delta = dh * (1 - h[t] ** 2)
+        delta = slip("slope at the dropped state", delta, dh * (1 - (h[t] * mask) ** 2))
         delta = slip("mask on delta too", delta, delta * mask)
         g["U"] += xs[t - 1].T @ delta
         g["W"] += (slip("mask left out of dW", h[t - 1] * mask, h[t - 1])).T @ delta

@@ -197,9 +197,8 @@ def _compares_equal(condition: Expression) -> bool:
 
 
 def _named(expression: Expression) -> Any:
-    return [getattr(p, "name", None) or getattr(getattr(p, "quantity", None), "name", "") for p in parts(expression)][
-        :4
-    ]
+    names = (getattr(p, "name", None) or getattr(getattr(p, "quantity", None), "name", "") for p in parts(expression))
+    return tuple(itertools.islice(names, 4))
 
 
 Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]

@@ -88,9 +88,9 @@ def _parts_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """The changes that exchange the two parts into which a derivative is cut: what goes to x, and to the state."""
     cuts: dict[Any, dict[Expression, Any]] = {}
     for line in derivation.lines:
-        for part in parts(line.expression) if line.kind == "backward" else ():
-            if isinstance(part, Apply) and part.operation is indexing.getitem and _reads_derivatives(part):
-                cuts.setdefault(form_and_parameters(part.operands[0]), {})[part] = part.settings["index"]
+        for part in parts(line.expression) if line.kind != "forward" else ():
+            if isinstance(part, Apply) and part.operation is indexing.getitem and (read := _derivatives_in(part)):
+                cuts.setdefault(read, {})[part] = part.settings["index"]
     pairs: dict[Expression, Expression] = {}
     for cut in cuts.values():
         first, *others = {repr(index): index for index in cut.values()}.values()
@@ -107,8 +107,9 @@ def _with_index(part: Expression, index: Any) -> Expression:
     return Apply(indexing.getitem, part.operands, {"index": index}, part.shape)
 
 
-def _reads_derivatives(part: Expression) -> bool:
-    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(part))
+def _derivatives_in(part: Expression) -> frozenset[Any]:
+    """The derivatives that an expression reads."""
+    return frozenset(p.quantity for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None)
 
 
 def _other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
@@ -223,7 +224,7 @@ def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[
                     groups.setdefault((key, edit.what), []).append(edit)
     seen = set()
     for group in groups.values():
-        together = list({(edit.line, edit.place, edit.of): edit for edit in group}.values())
+        together = list({(edit.line, edit.key): edit for edit in group}.values())
         made = frozenset(together)
         if 1 < len(together) <= MOST_ALIKE and made not in seen:
             seen.add(made)
@@ -233,7 +234,7 @@ def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[
 
 
 def relations(edit: Edit) -> Iterator[Any]:
-    """How the value that stands in another's place is related to it: what it is made of, or what is made of it."""
+    """Keys for the relation between a value and what stands in its place: one is made of the other, for example."""
     if len(edit.of) == 2:
         both = ([p for p in parts(e) if isinstance(p, Reference)][:1] for e in edit.of)
         for new, old in itertools.product(*both):

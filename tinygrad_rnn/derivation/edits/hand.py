@@ -108,6 +108,13 @@ class Hand:
             if array.shape[:1] == (self.T,) and array.dtype.kind == "f" and row in ((), shape, shape[-1:]):
                 yield Apply(indexing.getitem, (array,), {"index": Step(shift - 1)}, row)
 
+    def masks_of(self, reference: Reference) -> Iterator[Expression]:
+        """The masks that can be a factor of a quantity at its step."""
+        masks = [array for array in self.data if array.name in self.masks]
+        yield from (array for array in masks if array.shape in (reference.shape, reference.shape[-1:]))
+        if reference.shift is not None:
+            yield from (row for row in self.rows(reference.shape, reference.shift) if row.operands[0] in masks)
+
     def argument_of(self, reference: Reference) -> Expression | None:
         """The argument of the function that computes a quantity: its pre-activation."""
         for equation in reference.quantity.equations[::-1]:

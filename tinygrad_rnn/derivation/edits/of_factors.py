@@ -93,6 +93,7 @@ def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
         at.append(argument)
     if function is not None and function.shape == source.shape:
         at.append(function.with_operands((source,)))
+    at += [times(source, mask) for mask in hand.masks_of(source)]
     for y in at:
         square = apply(elementwise.square, y)
         for form in (
