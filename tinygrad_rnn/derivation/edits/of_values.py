@@ -29,6 +29,10 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
 
 def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
     """Another parameter of the same shape, or its transpose."""
+    if isinstance(part, Apply) and part.operation is shape.transpose and isinstance(part.operands[0], Parameter):
+        for other in hand.parameters:
+            if other.shape == part.shape and other.shape != part.operands[0].shape:
+                yield other, "{} stands where {} belongs", (other, part)
     if isinstance(part, Parameter):
         for other in hand.parameters:
             if other == part:
@@ -45,9 +49,11 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
     """References to another value of the same shape, in place of a quantity, or of a part of one."""
     if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.operands[0], Reference):
         whole = part.operands[0]
-        for value in hand.values(part.shape, whole.shift) if whole.quantity.adjoint_of is None else ():
+        found = hand.values(part.shape, whole.shift) if whole.quantity.adjoint_of is None else ()
+        for value in found:
             if isinstance(value, Reference):
-                yield value, "{} stands where {} belongs", (value, part)
+                for other in (value, value.shifted(-1)):
+                    yield other, "{} stands where {} belongs", (other, part)
     if not isinstance(part, Reference):
         return
     argument = hand.argument_of(part)

@@ -24,9 +24,8 @@ def number_steps(items: Sequence[Item]) -> None:
     """Set the step and the loop of Items, which are in the order of recording."""
     _as_labelled(items)
     plain: list[Item] = []
-    added_up = _added_up(items)
     for item in [*items, None]:
-        if item is not None and (item.op is stop_gradient or id(item) in added_up):
+        if item is not None and item.op is stop_gradient:
             continue
         if item is not None and item.step is None:
             plain.append(item)
@@ -37,22 +36,6 @@ def number_steps(items: Sequence[Item]) -> None:
         if item.op is stop_gradient:
             (source,) = item.inputs
             item.step, item.loop = source.step, source.loop
-
-
-def _added_up(items: Sequence[Item]) -> set[int]:
-    """The sums by which a loss grows: they begin only with the second of its terms, and belong to no step."""
-    users: dict[int, list[Item]] = {}
-    for item in items:
-        for given in item.inputs:
-            users.setdefault(id(given), []).append(item)
-    found: set[int] = set()
-    for item in items:
-        if item.op is elementwise.add and not item.shape and all(isinstance(given, Item) for given in item.inputs):
-            grown = any(id(given) in found for given in item.inputs)
-            readers = users.get(id(item), [])
-            if grown or (len(readers) == 1 and readers[0].op is elementwise.add and not readers[0].shape):
-                found.add(id(item))
-    return found
 
 
 def merge_sums(items: Sequence[Item]) -> list[Item]:
@@ -198,13 +181,14 @@ def _best_phase(items: list[Item], begin: int, period: int, length: int, where: 
     choices = []
     for first in range(begin, begin + min(length % period + 1, period)):
         count, left_over = divmod(length - (first - begin), period)
-        crossing = 0
+        crossing = set()
         for k in range(first, first + count * period):
             for given in items[k].inputs:
                 at = where.get(id(given), -1)
-                crossing += at >= first and (at - first) // period != (k - first) // period
+                if at >= first and (at - first) // period != (k - first) // period:
+                    crossing.add((at, (k - first) // period))
         takes_input = any(isinstance(a, Item) and a.op is None and a.parameter is None for a in items[first].inputs)
-        choices.append((crossing / count, not takes_input, left_over, first, count))
+        choices.append((len(crossing) / count, not takes_input, left_over, first, count))
     return min(choices)[-2:]
 
 
