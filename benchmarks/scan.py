@@ -1,7 +1,8 @@
-"""Linear recurrences over many steps: a scan beside the same plan that goes step by step.
+"""Linear recurrences over many steps: a scan beside the same plan that goes step by step, and beside machine code.
 
 `python -m benchmarks.scan average float32 64` runs one of them in a process of its own, one sequence of 10,000
-steps, and prints a line of JSON: seconds of a forward pass and of forward and backward, with and without a scan.
+steps, and prints a line of JSON: seconds of a forward pass and of forward and backward, each step by step, by a scan,
+and by machine code.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ CASES = list(product(CELLS, ("float32", "float64"), (64, 8)))
 
 
 def measure(cell: str, dtype: str, units: str) -> dict[str, list[float]]:
-    """Seconds of a call without gradients and of one with; each first step by step, then by a scan."""
+    """Seconds of a call without gradients and of one with; each step by step, by a scan, and by machine code."""
     rng = np.random.default_rng(0)
     xs, zs = rng.normal(size=(2, STEPS, 1, int(units))).astype(dtype)
     a = tr.tensor(rng.uniform(0.5, 0.99, size=int(units)).astype(dtype), requires_grad=True)
     sequences = tr.tensor(xs, requires_grad=True), tr.tensor(zs, requires_grad=True)
     seed = rng.normal(size=xs.shape).astype(dtype)
 
-    def plan() -> Callable[..., Any]:
+    def plan(executor: str) -> Callable[..., Any]:
         def step(z: Any, h: Any) -> Any:
             return (CELLS[cell](*z, h, a),) * 2
 
-        return tr.compile(lambda xs, zs, h: tr.unroll(step, (xs, zs), h)[0], executor="numpy")
+        return tr.compile(lambda xs, zs, h: tr.unroll(step, (xs, zs), h)[0], executor=executor)
 
     def forward(run: Callable[..., Any]) -> np.ndarray:
         with tr.no_grad():
@@ -57,20 +58,21 @@ def measure(cell: str, dtype: str, units: str) -> dict[str, list[float]]:
         run(*sequences, np.zeros_like(xs[0])).backward(seed)
         return np.array(sequences[0].grad)
 
-    ways = [plan(), plan()]
-    for run, scans in zip(ways, (False, True)):
+    ways = [(plan("numpy"), False), (plan("numpy"), True), (plan("llvm"), False)]
+    for run, scans in ways:
         _allow(scans)
         for what in (forward, both):
             what(run)
     found = {}
     for what in (forward, both):
         results, turns = [], []
-        for run, scans in zip(ways, (False, True)):
+        for run, scans in ways:
             _allow(scans)
             results.append(what(run))
             turns.append([_seconds(what, run) for _ in range(TURNS)])
-        by_steps, by_scan = results
-        np.testing.assert_allclose(by_scan, by_steps, rtol=2e-3 if dtype == "float32" else 1e-9, atol=1e-5)
+        by_steps, *others = results
+        for other in others:
+            np.testing.assert_allclose(other, by_steps, rtol=2e-3 if dtype == "float32" else 1e-9, atol=1e-5)
         found[what.__name__] = [statistics.median(seconds) for seconds in turns]
     return found
 
@@ -99,12 +101,15 @@ def run(effort: Effort, wanted: str = "") -> str:
             continue
         print(f"scan: {name}", file=sys.stderr)
         found = run_json(["-m", "benchmarks.scan", cell, dtype, str(units)], child_environment(effort.threads))
-        times = [duration(seconds) for pair in found.values() for seconds in pair]
-        faster = [f"{slow / fast:.1f}" for slow, fast in found.values()]
-        rows.append([name, *times[:2], faster[0], *times[2:], faster[1]])
+        cells = [name]
+        for by_steps, *others in found.values():
+            cells.append(duration(by_steps))
+            cells += [text for seconds in others for text in (duration(seconds), f"{by_steps / seconds:.1f}")]
+        rows.append(cells)
     if not rows:
         return ""
-    header = ["recurrence", "forward, by steps", "scan", "times", "and backward, by steps", "scan", "times"]
+    ways = ["scan", "times", "machine code", "times"]
+    header = ["recurrence", "forward, by steps", *ways, "and backward, by steps", *ways]
     what = f"One sequence of {STEPS:,} steps; a call of the compiled function, medians of {TURNS} turns."
     return f"{what}\n\n{table(header, rows)}\n"
 
