@@ -142,7 +142,7 @@ def test_a_model_is_called_with_the_data():
 
     flow = gradient_flow(Model(), (np.ones((4, 2), np.float32),))
     assert [one.name for one in flow.flows] == ["h of layer 0"]
-    assert "rate per step" in str(flow)
+    assert "rate per step" in str(flow) and "verdict are of the part that the last loss term carries" in str(flow)
     with pytest.raises(KeyError, match="h of layer 0"):
         flow["c"]
 

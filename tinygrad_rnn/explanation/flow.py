@@ -87,7 +87,8 @@ class GradientFlow(Tabular):
             at = dict(zip(flow.steps.tolist(), flow.norms.tolist()))
             rate = "-" if flow.rate is None else f"{flow.rate:.3g}"
             rows.append([flow.name, *(number(at.get(int(t))) for t in shown), rate, flow.verdict])
-        return Table("Norm of ∂L/∂s_t", ["state", *(f"t={t}" for t in shown), "rate per step", "verdict"], rows)
+        title = "Norm of ∂L/∂s_t; rate and verdict are of the part that the last loss term carries back"
+        return Table(title, ["state", *(f"t={t}" for t in shown), "rate per step", "verdict"], rows)
 
 
 def gradient_flow(loss: Any, data: Sequence[Any] = ()) -> GradientFlow:
