@@ -32,6 +32,13 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, error: BaseExc
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_that_is_missing_is_told_by_the_files_own_name(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "picture.svg"
+    with pytest.raises(FileNotFoundError) as told, replace_file(path):
+        pass
+    assert told.value.filename == str(path)
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")

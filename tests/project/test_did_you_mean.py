@@ -110,10 +110,11 @@ class Broken(tr.nn.Module):
         (lambda: tr.nn.Linear(2, 3), "weight", r"W or U of most layers"),
         (lambda: tr.nn.Linear(2, 3), "save", r"nn\.save_weights\(model\.state_dict\(\), path\)"),
         (Broken, "width", r"'Broken' object has no attribute 'witdh'$"),
+        (lambda: tr.draw(tr.tensor(1.0)), "show", r"picture\.save\(\"page\.html\"\)"),
         (tr.training.History, "history", r"history\.losses.*to_frame"),
     ],
 )
-def test_a_model_and_a_history_say_how_to_write_it(made, name, said):
+def test_a_model_a_history_and_a_picture_say_how_to_write_it(made, name, said):
     with pytest.raises(AttributeError, match=said):
         getattr(made(), name)
     assert not hasattr(made(), name)

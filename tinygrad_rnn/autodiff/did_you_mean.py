@@ -121,7 +121,7 @@ IN_ROOMS = {
     "lr_scheduler": "the schedules in tr.optim: optim.StepLR(optimizer, 10)",
     "utils": "optim.clip_grad_norm_(parameters, 1.0), optim.clip_grad_value_(parameters, 0.5)",
 }
-# Attributes of a model, and of a training history, in PyTorch, Keras and scikit-learn.
+# Attributes of a model, a training history and a picture in PyTorch, Keras, scikit-learn, Graphviz and Matplotlib.
 OF_MODELS = {
     "add_module": "self.name = module",
     "apply": "for part in model.modules(): ...",
@@ -152,6 +152,13 @@ OF_HISTORIES = {
     "history": "history.losses, .epoch_losses, .validation, .metrics, or history.to_frame()",
     "loss": "history.losses, or history.epoch_losses",
     "val_loss": "history.validation",
+}
+OF_PICTURES = {
+    "plot": 'picture.save("page.html"), and open that in a browser; a notebook shows a picture by itself',
+    "render": 'picture.save("network.svg"), or .png, .pdf, .html',
+    "show": 'picture.save("page.html"), and open that in a browser; a notebook shows a picture by itself',
+    "view": 'picture.save("page.html"), and open that in a browser; a notebook shows a picture by itself',
+    "write": 'picture.save("network.svg"), or .png, .pdf, .html',
 }
 # Functions of an array that the package has because NumPy lacks them.
 OWN = (

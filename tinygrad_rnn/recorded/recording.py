@@ -214,7 +214,7 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     if not callable(autograd):
         raise TypeError(
             f"compare: {type(autograd).__name__} on the autograd side; pass a recorded loss, a function "
-            "loss(parameters, *data), or a Module that gives its loss; what was derived by hand comes second"
+            "loss(parameters, *data), or a Module that gives its loss"
         )
     if parameters is None:
         raise TypeError(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..autodiff import did_you_mean
 from ..data.files import replace_file
 from .formats.dot import to_digraph, to_dot
 from .formats.graphviz import render
@@ -34,6 +35,9 @@ class Picture:
         equations: the equations of each lane that has some.
         terms: the terms that add up to the gradient of a highlight.
     """
+
+    if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
+        __getattr__ = did_you_mean.of_object(did_you_mean.OF_PICTURES)
 
     def __init__(
         self,
