@@ -295,6 +295,7 @@ def test_nor_in_a_cell_with_gates(loss):
     assert not diagnoses(loss, right, params, (XS,))
 
 
+@pytest.mark.sweep
 def test_a_mistake_that_fits_almost_gets_no_diagnosis():
     wrong = derivations.elman(ELMAN, XS, YS, mistake="W for its transpose")
     wrong["U"][0, 0] *= 1 + 1e-6

@@ -53,6 +53,7 @@ def test_gradients_are_those_without_checkpoints(executor, make, steps, k):
     assert "checkpointed_loop_back" in str(compiled.plans[0])
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_padded_batches_a_given_state_and_other_lengths(executor):
     layer = nn.LSTM(n, d, seed=1, dtype=np.float64, checkpoint_every=2)

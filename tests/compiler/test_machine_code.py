@@ -396,13 +396,16 @@ def test_a_child_process_has_blas_as_it_was():
 
 
 @pytest.mark.skipif(AS_PYTHON, reason="this is it")
-@pytest.mark.sweep
-def test_all_of_it_as_python():
+@pytest.mark.parametrize("share", ["not sweep", pytest.param("", marks=pytest.mark.sweep)], ids=["some", "all"])
+def test_it_as_python(share):
     """Run as plain Python, the generated loops are right as well: an index out of range would raise."""
-    names = "(library or users or tiles or float32 or functions) and not as_python or random_cells or a_step_with_it"
-    cells, operations = (str(Path(__file__).with_name(f"test_{name}.py")) for name in ("cells", "machine_operations"))
-    files = [__file__, f"{cells}::test_random_cells", operations]
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:cacheprovider", *files, "-k", names]
+    names = "(library or users or tiles or float32 or functions) and not as_python"
+    files = [__file__]
+    if not share:
+        names += " or random_cells or a_step_with_it"
+        cells, operations = (Path(__file__).with_name(f"test_{name}.py") for name in ("cells", "machine_operations"))
+        files += [f"{cells}::test_random_cells", str(operations)]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", share, "-p", "no:cacheprovider", *files, "-k", names]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "TINYGRAD_RNN_AS_PYTHON": "1"}
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)

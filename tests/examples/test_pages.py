@@ -166,7 +166,10 @@ CLAIMS = {
 
 
 OF_SEVERAL_PROCESSES = {"many_runs"}
-LONG = {"autocomplete", "captioning", "long_memory", "morse_code", "translation", "vanishing_gradients"}
+LONG = {  # they train for seconds; the sweep runs them
+    "autocomplete", "captioning", "forecasting", "long_memory", "many_models_vmap", "morse_code", "sentence_generation",
+    "sentiment", "translation", "vanishing_gradients",
+}  # fmt: skip
 NEEDS = {"many_models_vmap": "jax"}
 
 

@@ -151,6 +151,7 @@ def test_metrics_are_kept_of_batches_epochs_and_validations() -> None:
     assert "validation accuracy" in history.table().text() and "positive" in history._repr_html_()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_metrics_of_parts_make_those_of_the_whole(parts: int) -> None:
     def trained(**how: Any) -> training.History:

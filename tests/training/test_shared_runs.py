@@ -7,8 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,25 +60,23 @@ def start(ranks: int, names: list[str], folder: Path) -> subprocess.CompletedPro
     )
 
 
-by_ranks = pytest.mark.parametrize("ranks", [2, pytest.param(3, marks=pytest.mark.sweep)])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.sweep)])
+def ranks(request: pytest.FixtureRequest) -> Any:
+    """The number of processes."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """Where two or three processes leave what every run came to: one start of the processes for all of them.
+def shared(ranks: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the processes leave what every run came to: one start of them for all.
 
-    Both go on with a run that one process began.
+    Among other things they go on with a run that one process began.
     """
-
-    @cache
-    def folder_of(ranks: int) -> Path:
-        folder = tmp_path_factory.mktemp(f"{ranks}processes")
-        shared_runs.run("begin", None, folder / "go on")
-        done = start(ranks, ["go on", "shared", "resumed", *ENDS, *DECISIONS], folder)
-        assert done.returncode == 0, done.stderr
-        return folder
-
-    return folder_of
+    folder = tmp_path_factory.mktemp(f"{ranks}processes")
+    shared_runs.run("begin", None, folder / "go on")
+    done = start(ranks, ["go on", "shared", "resumed", *ENDS, *DECISIONS], folder)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def came_to(folder: Path, ranks: int) -> list[Any]:
@@ -94,10 +91,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return np.load(folder / "rank0of1.npz")
 
 
-@by_ranks
 @pytest.mark.parametrize("name", shared_runs.RUNS)
-def test_the_weights_of_one_process(alone: Any, shared: Callable[[int], Path], name: str, ranks: int) -> None:
-    found = [np.load(shared(ranks) / "shared" / f"rank{rank}of{ranks}.npz") for rank in range(ranks)]
+def test_the_weights_of_one_process(alone: Any, shared: Path, name: str, ranks: int) -> None:
+    found = [np.load(shared / "shared" / f"rank{rank}of{ranks}.npz") for rank in range(ranks)]
     for other in found[1:]:
         np.testing.assert_array_equal(other[f"{name}/weights"], found[0][f"{name}/weights"])
     for what in ("weights", "losses", "epochs", "validation", "metrics", "validated metrics"):
@@ -159,18 +155,16 @@ def test_a_loss_that_parts_do_not_add_up_to_is_refused() -> None:
         fit(model, data, shared_runs.summed_squares, optimizer, steps=3, accumulate=2)
 
 
-@by_ranks
-def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(ranks: int, shared: Callable[[int], Path]) -> None:
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(ranks: int, shared: Path) -> None:
     for rank in range(ranks):
-        kept = np.load(shared(ranks) / "resumed" / f"resumed{rank}.npz")
+        kept = np.load(shared / "resumed" / f"resumed{rank}.npz")
         np.testing.assert_array_equal(kept["pieces"], kept["whole"])
 
 
-@by_ranks
-def test_a_run_goes_on_with_another_number_of_processes(ranks: int, shared: Callable[[int], Path]) -> None:
+def test_a_run_goes_on_with_another_number_of_processes(ranks: int, shared: Path) -> None:
     whole, _ = shared_runs.train("a stream")
     for rank in range(ranks):
-        went_on = np.load(shared(ranks) / "go on" / f"went_on{rank}.npy")
+        went_on = np.load(shared / "go on" / f"went_on{rank}.npy")
         np.testing.assert_allclose(went_on, whole, rtol=0, atol=1e-12)
 
 
@@ -180,11 +174,10 @@ def newest_checkpoint(folder: Path) -> int:
         return step
 
 
-@by_ranks
 @pytest.mark.parametrize("what", ENDS)
-def test_all_end_with_the_reason(what: str, ranks: int, shared: Callable[[int], Path]) -> None:
+def test_all_end_with_the_reason(what: str, ranks: int, shared: Path) -> None:
     said, newest = ENDS[what]
-    folder = shared(ranks) / what
+    folder = shared / what
     for each in came_to(folder, ranks):
         assert re.search(said, each["error"]), each
     assert newest is None or newest_checkpoint(folder) == newest
@@ -197,17 +190,15 @@ def test_an_error_ends_all_processes_and_each_says_it(tmp_path: Path) -> None:
     assert newest_checkpoint(tmp_path) == 5
 
 
-@by_ranks
 def test_a_killed_process_ends_the_others(ranks: int, tmp_path: Path) -> None:
     assert start(ranks, ["kill"], tmp_path).returncode != 0
     assert newest_checkpoint(tmp_path) == 5
 
 
-@by_ranks
 @pytest.mark.parametrize("what", DECISIONS)
-def test_what_one_process_decides_all_do_at_the_same_step(what: str, ranks: int, shared: Callable[[int], Path]) -> None:
+def test_what_one_process_decides_all_do_at_the_same_step(what: str, ranks: int, shared: Path) -> None:
     step, why = DECISIONS[what]
-    ((ended_at, reason),) = {tuple(each["ended"]) for each in came_to(shared(ranks) / what, ranks)}
+    ((ended_at, reason),) = {tuple(each["ended"]) for each in came_to(shared / what, ranks)}
     assert reason == why
     assert step is None or ended_at == step
 

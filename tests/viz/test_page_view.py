@@ -132,6 +132,7 @@ def test_fit_shows_all_of_it(visit):
         assert box.evaluate(SEEN)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("T", "words"), [(1, "there is one step"), (5, "only 5 steps"), (8, "only 8 steps")])
 def test_fold_says_when_there_is_nothing_to_fold(visit, T, words):
     page = visit(draw(elman(T)[0]))
