@@ -16,7 +16,7 @@ from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.scope import enable_grad, nothing_stopped
 from ..autodiff.tensor import tensor
 from ..derivation.edits.editing import Bench
-from ..derivation.edits.windows import visited_forward, windows
+from ..derivation.edits.windows import windows
 from ..recorded.landmarks import Landmarks, between
 from ..recorded.recording import Recording, record
 from ..recorded.replay import Change, replay, run_again
@@ -51,7 +51,7 @@ def other_networks(recording: Recording, bench: Bench) -> Iterator[Candidate]:
     """
     network = Network(recording)
     kinds = (_through_what_is_stopped, _not_reset, _reset_on_the_other_side, _gates_in_another_order)
-    for found in (_truncated(bench), _visited_forward(bench), *(kind(network) for kind in kinds)):
+    for found in (_truncated(bench), *(kind(network) for kind in kinds)):
         try:
             yield from found
         except (ValueError, LookupError, TypeError):  # shapes and names that this network doesn't have
@@ -122,15 +122,6 @@ def _truncated(bench: Bench) -> Iterator[Candidate]:
         if length == 1:
             phrase = "only the direct term: the path through earlier states was left out"
         yield Candidate("truncated", phrase, {own[name]: gradient for name, gradient in gradients.items()})
-
-
-def _visited_forward(bench: Bench) -> Iterator[Candidate]:
-    """The sums over paths of a loop that visits the steps in the wrong order."""
-    own = {short: name for name, short in bench.derivation.names.items()}
-    for everywhere, gradients in visited_forward(bench):
-        where = "" if everywhere else " in one direction or layer alone"
-        phrase = f"what one gets by visiting the steps from the first to the last{where}: they go backwards"
-        yield Candidate("visited forward", phrase, {own[name]: gradient for name, gradient in gradients.items()})
 
 
 # --- reset gates -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +37,20 @@ class Values(dict[Any, Any]):
         if t in self.known:
             raise NotYet(t)
         return self.zeros
+
+
+class Needed(Values):
+    """The values of a quantity by step, each computed when it is first read."""
+
+    def __init__(self, quantity: Quantity, empty: tuple[np.ndarray, set[Any]], compute: Callable[..., Any]) -> None:
+        super().__init__(*empty)
+        self.quantity, self.compute = quantity, compute
+
+    def __missing__(self, t: Any) -> Any:
+        if t not in self.known:
+            return self.zeros
+        self[t] = self.compute(self.quantity, t)
+        return self[t]
 
 
 class Bench:
@@ -237,6 +251,21 @@ class EditedRun:
             else:
                 self._waiting.append(visit)
 
+    def _visit_as_needed(self) -> None:
+        """Compute all values, each when it is first read: a loop may be edited to run the other way."""
+        functions = {(line.quantity, t): self._function(line, t, right) for line, t, right in self._plan.visits}
+
+        def compute(quantity: Quantity, t: Any) -> Any:
+            if (quantity, t) not in functions:  # it is being computed: nobody can have written this
+                raise NotYet(t)
+            return functions.pop((quantity, t))(self.running, t)
+
+        for quantity in self._plan.computed:
+            self.running.values[quantity] = Needed(quantity, self.bench._empty[quantity], compute)
+        for line, t, _ in self._plan.visits:
+            self.running.values[line.quantity][t]
+        self._waiting = []
+
     def _function(self, line: Line, t: int | None, right: Run) -> Run:
         if line not in self._edited:
             return right
@@ -253,10 +282,9 @@ class EditedRun:
         try:
             self._visit(behind)
             return self.bench.shaped(name, function(self.running, None))
-        except NotYet:  # an edited line may read more than the right one
+        except NotYet:  # an edited line may read more than the right one, and in another order
             self._begin()
-            self._waiting = self._plan.visits
-            self._visit()
+            self._visit_as_needed()
             return self.bench.shaped(name, function(self.running, None))
 
     def value(self, quantity: Quantity, t: int | None) -> Any:

@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, reductions, shape
-from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply
+from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times
 from ..equations.parts import at, parts, places, put, replaced
+from ..equations.quantities import Quantity
 from .edits import Edit
 from .hand import Hand
-from .misplaced import Mask, Rolled
+from .misplaced import Mask, Moved
 from .of_uses import definition
+from .of_values import rolls
 
 if TYPE_CHECKING:
     from .derived import Derived
 
-MOST_ALIKE = 6
+MOST_ALIKE, MOST_OF_THE_SAME = 6, 24
 
 
 def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
@@ -49,11 +51,12 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
             without = _where_they_are_read({parameter: broadcast(ONE, parameter.shape)})
             yield from _changed(derivation, without, "{} was left out, everywhere", (parameter,), ("backward",), 1)
     for array in hand.data:
-        for by in (-1, 1):
-            for rolled in (Rolled(array, by), Rolled(array, by, wraps=True)) if array.ndim else ():
-                what = "the rows of {} a step too " + ("late" if by > 0 else "early") + ", everywhere"
-                yield from _exchanged(derivation, array, rolled, what)
-                yield from _changed(derivation, _where_they_are_read({array: rolled}), what, (rolled, array))
+        for rolled, what in rolls(array) if array.ndim else ():
+            yield from _exchanged(derivation, array, rolled, f"{what}, everywhere", (array,))
+            for alone in (True, False):
+                change = _where_they_are_read({array: rolled}, alone)
+                yield from _changed(derivation, change, f"{what}, everywhere", (array,))
+    yield from loops_forwards(derivation)
     yield from _masks(derivation, hand)
     yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
@@ -67,6 +70,7 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
             yield from _exchanged_quantity(derivation, here, instead)
         for factor in (2.0, 0.5, -1.0):
             yield from _exchanged_quantity(derivation, here, times(Number(factor), here))
+    yield from quantities_exchanged(derivation, hand)
 
 
 def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
@@ -139,22 +143,33 @@ def _kept_axis(part: Expression) -> tuple[int, tuple[int, ...]] | None:
     return (axis[0] % 2, shape_) if isinstance(axis, tuple) and len(axis) == 1 and len(shape_) == 2 else None
 
 
-def _exchanged(derivation: Derived, before: Expression, after: Expression, what: str) -> Iterator[tuple[Edit, ...]]:
+def _exchanged(
+    derivation: Derived, before: Expression, after: Expression, what: str, of: tuple[Expression, ...] = ()
+) -> Iterator[tuple[Edit, ...]]:
     def change(part: Expression) -> Expression | None:
         return after if part == before else None
 
-    yield from _changed(derivation, change, what, (after, before))
+    yield from _changed(derivation, change, what, of or (after, before))
 
 
-def _where_they_are_read(others: Mapping[Expression, Expression]) -> Callable[[Expression], Expression | None]:
-    """A change of values in the backward pass, also in the values of the forward pass that are computed from them."""
+def _where_they_are_read(
+    others: Mapping[Expression, Expression], alone: bool = False
+) -> Callable[[Expression], Expression | None]:
+    """A change of values in the backward pass, also in the values of the forward pass that are computed from them.
+
+    Args:
+        others: what stands in the place of each value.
+        alone: only in values that are computed from no quantity besides.
+    """
 
     def change(part: Expression) -> Expression | None:
         if part in others:
             return others[part]
         if isinstance(part, Reference) and type(part) is Reference and part.at is None:
             meaning = definition(part.quantity) if part.quantity.adjoint_of is None else None
-            if meaning is not None and any(p in others for p in parts(meaning)):
+            if meaning is None or not any(p in others for p in parts(meaning)):
+                return None
+            if not (alone and any(isinstance(p, Reference) for p in parts(meaning))):
                 return replaced(meaning.shifted(part.shift or 0), others.get)
         return None
 
@@ -168,6 +183,20 @@ def _exchanged_quantity(derivation: Derived, before: Reference, after: Expressio
         return None
 
     yield from _changed(derivation, change, "{} stands where {} belongs, everywhere", (after, before))
+
+
+def quantities_exchanged(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """Two quantities of the forward pass that are taken for each other in the whole backward pass."""
+    for a, b in itertools.combinations(hand.forward, 2):
+        if a.shape == b.shape and a.shape and a.steps and b.steps:
+
+            def change(part: Expression, other: dict[Quantity, Quantity] = {a: b, b: a}) -> Expression | None:  # noqa: B006
+                if isinstance(part, Reference) and type(part) is Reference and part.quantity in other:
+                    return Reference(other[part.quantity], part.shift, part.at)
+                return None
+
+            of = Reference(a, 0), Reference(b, 0)
+            yield from _changed(derivation, change, "{} and {} stand in each other's place, everywhere", of)
 
 
 def _changed(
@@ -186,6 +215,41 @@ def _changed(
                 edits.append(Edit(line, new, what, of))
     if len(edits) >= fewest:
         yield tuple(edits)
+
+
+def loops_forwards(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """Backward loops that run from the first step to the last: one or all, with what they begin with or not."""
+    what = "the loop runs from the first step to the last, not backwards"
+    for with_its_beginning in (False, True):
+        edits: dict[Any, list[Edit]] = {}
+        for line in derivation.lines:
+            if line.kind == "backward" and any(type(part) is During for part in parts(line.expression)):
+                new = replaced(line.expression, _handed_forwards(line, with_its_beginning))
+                edits.setdefault(line.quantity.loop, []).append(Edit(line, new, what))
+        yield from map(tuple, edits.values())
+        if len(edits) > 1:
+            yield tuple(edit for found in edits.values() for edit in found)
+
+
+def _handed_forwards(line: Line, with_its_beginning: bool) -> Callable[[Expression], Expression | None]:
+    """A change of the terms that a step receives from the step after it: it receives them from the step before."""
+
+    def change(part: Expression) -> Expression | None:
+        if type(part) is not During:
+            return None
+        for p in parts(part.inner):
+            if isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift:
+                shift, loop = p.shift, p.quantity.steps
+                last = (loop[-1] if shift > 0 else loop[0]) - shift  # read behind the loop
+                sources = {t: t - 2 * shift if t in loop else last for t in line.steps}
+                return Moved(part.inner, {t: s for t, s in sources.items() if s + shift in loop})
+        ends = line.steps[-1], line.steps[0]
+        if with_its_beginning and len(part.steps) == 1 and part.steps[0] in ends:
+            first = ends[1 - ends.index(part.steps[0])]
+            return Moved(part.inner, {first: part.steps[0]})
+        return None
+
+    return change
 
 
 def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Edit, ...]]:
@@ -209,7 +273,7 @@ def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Ed
 
 
 def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
-    """The same edit in all lines, of all parts, or about all expressions of one form: of two layers, of two gates."""
+    """The same edit in all lines, of all parts, or about all expressions of one form, or about one wherever it is."""
     groups: dict[Any, list[Edit]] = {}
     for line in derivation.lines:
         if line.kind != "forward":
@@ -219,14 +283,15 @@ def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
                 alike_are = (whole, edit.place, number), (part, number), (line, part, number)
                 about: list[Any] = [tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))]
-                about += relations(edit)
+                about += [*relations(edit), edit.of or line]
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)
     seen = set()
-    for group in groups.values():
+    for (key, _), group in groups.items():
         together = list({(edit.line, edit.key): edit for edit in group}.values())
         made = frozenset(together)
-        if 1 < len(together) <= MOST_ALIKE and made not in seen:
+        is_of_the_same = key == together[0].of
+        if 1 < len(together) <= (MOST_OF_THE_SAME if is_of_the_same else MOST_ALIKE) and made not in seen:
             seen.add(made)
             lines = {edit.line: [other for other in together if other.line is edit.line] for edit in together}
             if all(map(_are_apart, lines.values())):

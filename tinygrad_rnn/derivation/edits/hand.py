@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...autodiff.rules import indexing
-from ..equations.expressions import Apply, Data, Expression, Parameter, Reference, Shape, Step
+from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Shape, Step, Sum
 from ..equations.quantities import Quantity
 from .misplaced import FromTheEnd
 
@@ -25,6 +25,7 @@ class Hand:
         forward: the quantities of the forward pass.
         backward: the quantities of the backward pass that have lines of their own.
         parameters: the shapes of the parameters, by name.
+        contributions: the term of each step in the gradients of parameters that are sums over steps, by name.
         masks: the largest number of each array of the data that is a mask, by name.
         probabilities: the names of the arrays of the data whose rows are probabilities, and not all 0 or 1.
         vectors: for each array of the data that is another one's classes as vectors of zeros and a one, the vectors
@@ -38,6 +39,11 @@ class Hand:
         self.parameters = [
             Parameter(derivation.names[name], value.shape) for name, value in derivation.parameters.items()
         ]
+        self.contributions = {
+            str(line.quantity.adjoint_of): During(line.expression.steps, line.expression.inner)
+            for line in derivation.lines
+            if line.kind == "gradient" and isinstance(line.expression, Sum)
+        }
         data = {**derivation.given, **derivation.data}
         self.masks = {name: float(array.max()) for name, array in data.items() if _is_mask(array)}
         self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}

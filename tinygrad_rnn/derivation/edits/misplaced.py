@@ -5,7 +5,7 @@ Each says how it runs (``runs``) and how it is written (``written``); derivation
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -107,62 +107,109 @@ class Row(Expression):
 
 
 class Rolled(Expression):
-    """The rows of an array, each moved by a place, with zeros where no row is left."""
+    """The rows of an array in other places.
 
-    def __init__(self, of: Expression, by: int, wraps: bool = False) -> None:
+    Args:
+        of: the array.
+        by: the number of places by which each row moves.
+        how: what stands where no row is left: "zeros", the rows from the other end ("wraps"), the row at the end
+            ("clipped"); or "reversed" for the opposite order.
+    """
+
+    def __init__(self, of: Expression, by: int, how: str = "zeros") -> None:
         self.operands = (of,)
-        self.shape, self.dtype, self.by, self.wraps = of.shape, of.dtype, by, wraps
+        self.shape, self.dtype, self.by, self.how = of.shape, of.dtype, by, how
 
     @property
     def key(self) -> Any:
-        """The array and how far."""
-        return "rolled", self.by, self.wraps, self.operands[0].key
+        """The array, how far, and how."""
+        return "rolled", self.by, self.how, self.operands[0].key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same for another array."""
-        return Rolled(operands[0], self.by, self.wraps)
+        return Rolled(operands[0], self.by, self.how)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The array, and how far its rows have moved."""
-        return f"shifted({writer.write(self.operands[0])}, {self.by:+d})", 4
+        said = self.how if self.how == "reversed" else f"{self.by:+d}"
+        return f"shifted({writer.write(self.operands[0])}, {said})", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that computes it in a run."""
-        of, by, wraps = compiled(self.operands[0]), self.by, self.wraps
+        of, by, how = compiled(self.operands[0]), self.by, self.how
 
         def rolled(run: Any, t: Any) -> Any:
             rows = np.asarray(of(run, t))
-            if wraps:
-                return np.roll(rows, by, axis=0)
-            none = np.zeros_like(rows[:1])
-            return np.concatenate([none, rows[:-1]] if by > 0 else [rows[1:], none])
+            places = np.arange(len(rows)) - by
+            if how == "zeros":
+                rows = np.concatenate([rows, np.zeros_like(rows[:1])])
+                return rows[np.where((places >= 0) & (places < len(rows) - 1), places, -1)]
+            if how == "reversed":
+                return rows[::-1]
+            return rows[places % len(rows) if how == "wraps" else np.clip(places, 0, len(rows) - 1)]
 
         return rolled
 
 
 class AddedUp(Expression):
-    """A term at this step and at all later ones, added: what is handed to the step before and never set anew."""
+    """A term at this step and at all later ones, added: what is handed to the step before and never set anew.
 
-    def __init__(self, of: During) -> None:
-        self.of, self.operands, self.shape = of, of.operands, of.shape
+    Args:
+        of: the term.
+        after: 1 for later steps alone.
+    """
+
+    def __init__(self, of: During, after: int = 0) -> None:
+        self.of, self.after, self.operands, self.shape = of, after, of.operands, of.shape
 
     @property
     def key(self) -> Any:
-        """The term."""
-        return "added up", self.of.key
+        """The term, and from which step on."""
+        return "added up", self.after, self.of.key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Another term at the same steps."""
-        return AddedUp(During(self.of.steps, operands[0]))
+        return AddedUp(During(self.of.steps, operands[0]), self.after)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The term, and for which steps."""
-        return f"Σ_{{s ≥ t}} {writer.within(self.of.inner, 2)}", 1
+        return f"Σ_{{s {'≥>'[self.after]} t}} {writer.within(self.of.inner, 2)}", 1
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that computes it in a run."""
-        inner, steps, shape = compiled(self.of.inner), self.of.steps, self.shape
-        return lambda run, t: sum((inner(run, s) for s in steps if s >= t), np.zeros(shape))
+        inner, steps, shape, after = compiled(self.of.inner), self.of.steps, self.shape, self.after
+        return lambda run, t: sum((inner(run, s) for s in steps if s >= t + after), np.zeros(shape))
+
+
+class Moved(During):
+    """A term as it is at other steps: what a backward loop hands on that runs from the first step to the last.
+
+    Args:
+        of: the right term.
+        sources: for each step that has the term, the step whose term it has.
+    """
+
+    def __init__(self, of: Expression, sources: Mapping[int, int]) -> None:
+        super().__init__(tuple(sorted(sources)), of)
+        self.sources = sources
+
+    @property
+    def key(self) -> Any:
+        """The term and the steps."""
+        return "moved", tuple(sorted(self.sources.items())), self.inner.key
+
+    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
+        """Another term, moved in the same way."""
+        return Moved(operands[0], self.sources)
+
+    def shifted(self, by: int) -> Expression:
+        """The steps move the other way."""
+        return Moved(self.inner, {t - by: source for t, source in self.sources.items()})
+
+    def runs(self) -> Callable[[Any, Any], Any]:
+        """The function that computes it in a run."""
+        inner, sources = compiled(self.inner), self.sources
+        return lambda run, t: inner(run, sources[t]) if t in sources else None
 
 
 class Mask(Constant):

@@ -35,8 +35,10 @@ from .of_values import (
     forgotten_masks,
     functions,
     masks,
+    matrix_products,
     other_data,
     other_parameters,
+    other_values,
     powers,
     products_of_one,
     references_to_others,
@@ -50,9 +52,9 @@ KINDS = (
         factors_of, groups_left_out, terms_of, differences, transposes, other_parameters, functions, choices, quotients,
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
     ),
-    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, constants,
+    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, constants, matrix_products,
      powers, terms_left_out, brackets, factors_of_one_term, products_of_one, ends_for_beginnings),
-    (factors_too_many,),
+    (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = ((whole_lines,), (exchanges, terms_of_others), (lines_times_something, terms_too_many, forgotten_masks))
 PLAIN = (*KINDS[0], references_to_others, blocks, powers, steps_beside, rows_beside, other_data)

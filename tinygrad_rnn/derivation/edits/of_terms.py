@@ -63,12 +63,13 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
     steps = terms[0].steps
     yield total(rest) if rest else zeros(part.shape), "the terms {} were left out", (inner,)
     times_what = {2.0: "were taken twice", 0.5: "were halved", -1.0: "have the other sign"}
-    changes = [(During(steps, times(Number(c), inner)), what) for c, what in times_what.items()]
-    changes += [
+    changes: list[tuple[Expression, str]] = [
+        *((During(steps, times(Number(c), inner)), what) for c, what in times_what.items()),
         (During(steps[-1:], inner), "at the last step alone"),
         (During(steps[:1], inner), "at the first step alone"),
         (During(steps[:-1], inner), "without the last step"),
         (During(steps[1:], inner), "without the first step"),
+        (AddedUp(During(steps, inner)), "were added to those of later steps: += for ="),
     ]
     for length in range(2, min(4, len(steps)) + 1):
         for offset in range(length):
@@ -138,8 +139,9 @@ def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:
     if line.kind != "backward":
         return
     for quantity in hand.backward:
-        if quantity.shape == part.shape and quantity is not line.quantity and bool(quantity.steps) == bool(line.steps):
-            for shift in (0, 1, -1) if line.steps else (None,):
+        if quantity.shape == part.shape and bool(quantity.steps) == bool(line.steps):
+            beside = (1, -1) if quantity is line.quantity else (0, 1, -1)
+            for shift in beside if line.steps else (None,) * (quantity is not line.quantity):
                 steps = tuple(t for t in line.steps if t + (shift or 0) in quantity.steps)
                 term = Reference(quantity, shift)
                 yield total([part, During(steps, term) if line.steps else term]), "{} is a term too many", (term,)

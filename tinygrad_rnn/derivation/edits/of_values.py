@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ..equations.lines import Line
 from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand, zeros
 from ..equations.parts import parts, replaced
 from .hand import Hand
-from .misplaced import Mask, Rolled
+from .misplaced import AddedUp, Mask, Rolled
 
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
@@ -21,10 +22,16 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
         yield part.operands[0], "{} stands where its transpose belongs", (part.operands[0],)
     elif isinstance(part, Parameter) and part.ndim == 2:
         yield _transposed(part), "the transpose of {} stands where {} itself belongs", (part, part)
-    elif isinstance(part, Apply) and part.operation in (linalg.matmul,) and part.ndim == 2:
+    elif isinstance(part, Apply) and part.operation is linalg.matmul and part.ndim == 2:
         yield _transposed(part), "{} was transposed", (part,)
+        for i, operand in enumerate(part.operands):
+            is_turned = isinstance(operand, Apply) and operand.operation is shape.transpose
+            if _is_square(operand) and not is_turned and not isinstance(operand, (Parameter, Reference)):
+                yield with_operand(part, i, _transposed(operand)), "{} was transposed", (operand,)
     elif isinstance(part, Apply) and part.name == "outer":
         yield part.with_operands(part.operands[::-1]), "{} was transposed", (part,)
+    elif isinstance(part, Reference) and _is_square(part):
+        yield _transposed(part), "{} was transposed", (part,)
 
 
 def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
@@ -43,6 +50,20 @@ def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
                 yield _transposed(other), "{} stands where {} belongs", (_transposed(other), part)
             if other.ndim == 2 and part.ndim == 2 and other.shape == part.shape[::-1] == part.shape:
                 yield _transposed(other), "{} stands where {} belongs", (_transposed(other), part)
+        for after in (0, 1) if line.steps and part.name in hand.contributions else ():
+            so_far = AddedUp(hand.contributions[part.name], after)
+            yield so_far, "the gradient of {}, as far as it is added up, stands where {} belongs", (part, part)
+
+
+def matrix_products(part: Expression, line: Line, hand: Hand) -> Found:
+    """The factors of a matrix product exchanged, or one of them alone, where the shapes allow it."""
+    if isinstance(part, Apply) and part.operation is linalg.matmul:
+        a, b = part.operands
+        if a.ndim == b.ndim == 2 and a.shape == b.shape[::-1]:
+            yield part.with_operands((b, a)), "{} and {} stand in each other's place", (a, b)
+        for one, other in ((a, b), (b, a)):
+            if one.shape == part.shape:
+                yield one, "{} was left out", (other,)
 
 
 def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
@@ -84,12 +105,25 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
                 yield row, "{} stands where {} belongs", (row, part)
 
 
+def other_values(part: Expression, line: Line, hand: Hand) -> Found:
+    """Any value at hand in place of any part of the same shape."""
+    if part.shape and line.kind != "forward" and not isinstance(part, (Number, Parameter, Data)):
+        for shift in (0, -1) if line.steps else (None,):
+            rows = hand.rows(part.shape, shift) if shift is not None else ()
+            for value in (*hand.values(part.shape, shift), *rows):
+                yield broadcast(value, part.shape), "{} stands where {} belongs", (value, part)
+        for quantity in hand.backward:
+            is_alike = quantity.shape == part.shape and bool(quantity.steps) == bool(line.steps)
+            if is_alike and quantity is not line.quantity:
+                value = Reference(quantity, 0 if line.steps else None)
+                yield value, "{} stands where {} belongs", (value, part)
+
+
 def other_data(part: Expression, line: Line, hand: Hand) -> Found:
     """Another array of the data, of the same shape; its rows moved by a step; classes for probabilities of classes."""
     if isinstance(part, Data):
-        for by, wraps in itertools.product((-1, 1), (False, True)) if part.ndim and len(line.shape) else ():
-            what = "the rows of {} a step too " + ("late" if by > 0 else "early") + ", round the end" * wraps
-            yield Rolled(part, by, wraps), what, (part,)
+        for rolled, what in rolls(part) if part.ndim and len(line.shape) else ():
+            yield rolled, what, (part,)
         if part.name in hand.probabilities:
             classes = Apply(largest, (part,), {}, part.shape)
             yield classes, "{} stands where {} belongs", (classes, part)
@@ -108,6 +142,17 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
         for value in hand.values(part.shape, 0):
             yield value, "{} stands where {} belongs", (value, part)
+
+
+def rolls(array: Expression) -> Iterator[tuple[Expression, str]]:
+    """The rows of an array in other places, with the change in words."""
+    for by in (-1, 1):
+        for how in ("zeros", "wraps"):
+            late = "the rows of {} a step too " + ("late" if by > 0 else "early")
+            yield Rolled(array, by, how), late + ", round the end" * (how == "wraps")
+        end = by * array.shape[0]
+        yield Rolled(array, end, "clipped"), "the " + ("first" if by > 0 else "last") + " row of {} at all steps"
+    yield Rolled(array, 0, "reversed"), "the rows of {} in reverse order"
 
 
 def largest(probabilities: np.ndarray) -> np.ndarray:
@@ -167,7 +212,13 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def powers(part: Expression, line: Line, hand: Hand) -> Found:
-    """The square or the root of a value in its place: a deviation for a variance."""
+    """The square or the root of a value in its place: a deviation for a variance; another of its two factors."""
+    if isinstance(part, Apply) and part.operation is elementwise.square and isinstance(part.operands[0], Reference):
+        value = part.operands[0]
+        beside = [Reference(value.quantity, value.shift + by) for by in (-1, 1) if value.shift is not None]
+        for other in (*beside, *hand.like(value)):
+            new = times(value, other)
+            yield new, "{} stands where {} belongs", (new, part)
     if isinstance(part, Reference) and part.quantity.adjoint_of is None:
         for operation in (elementwise.square, elementwise.sqrt):
             new = apply(operation, part)
@@ -287,6 +338,10 @@ def slices(part: Expression, line: Line, hand: Hand) -> Found:
                     places = (*index[:axis], new, *index[axis + 1 :]) if isinstance(index, tuple) else new
                     moved = Apply(part.operation, part.operands, {**part.settings, "index": places}, part.shape)
                     yield moved, "{} stands where {} belongs", (moved, part)
+
+
+def _is_square(part: Expression) -> bool:
+    return part.ndim == 2 and part.shape[0] == part.shape[1]
 
 
 def _transposed(part: Expression) -> Expression:

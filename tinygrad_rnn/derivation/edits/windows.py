@@ -1,4 +1,4 @@
-"""Other walks over the steps: losses that look back some steps only, steps visited from the first to the last."""
+"""Truncated sums: the gradients of losses that each look back some steps only."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..equations.arithmetic import is_sum
-from ..equations.expressions import Expression, Reference
-from ..equations.lines import Line
-from ..equations.making import unwrapped
-from ..equations.parts import parts, total
 from ..equations.quantities import Quantity
-from ..running.evaluate import Running, compiled
+from ..running.evaluate import Running
 from .editing import Bench, Values, Visit
-from .of_uses import Switched
 
 MOST_STEPS = 64
 
@@ -43,37 +37,6 @@ def windows(bench: Bench) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         }
         run = _run(bench, [visit for visit in bench.visits if visit[0].quantity in behind], within)
         yield length, _gradients(bench, run)
-
-
-def visited_forward(bench: Bench) -> Iterator[tuple[bool, dict[str, np.ndarray]]]:
-    """The gradients if the steps are visited from the first to the last; whether in all loops, or else in one.
-
-    What a step hands to the one before then reaches the one after.
-
-    Args:
-        bench: the right run of a derivation.
-    """
-    loops = dict.fromkeys(q.loop for q in bench.derivation.backward if len(q.steps) > 1 and q in _read_behind(bench, q))
-    for chosen in [set(loops), *({loop} for loop in loops if len(loops) > 1)]:
-        turned = {q for q in bench.derivation.backward if len(q.steps) > 1 and q.loop in chosen}
-        visits = [visit for visit in bench.visits if visit[0].quantity in bench.downstream(turned)]
-        own = [visit for visit in visits if visit[0].quantity in turned]
-        functions = {line: compiled(_handed_on(line, turned)) for line, *_ in own}
-        again = iter(sorted(((line, t, functions[line]) for line, t, _ in own), key=lambda visit: visit[1] or 0))
-        run = _run(bench, [next(again) if visit[0].quantity in turned else visit for visit in visits])
-        yield chosen == set(loops), _gradients(bench, run)
-
-
-def _handed_on(line: Line, turned: set[Quantity]) -> Expression:
-    """The right-hand side with what comes from the step before in place of what comes from the step after."""
-    terms: list[Expression] = []
-    for term in line.expression.operands if is_sum(line.expression) else (line.expression,):
-        inner, _ = unwrapped(term)
-        shifts = (p.shift for p in parts(inner) if isinstance(p, Reference) and p.quantity in turned and p.shift)
-        by = next(shifts, 0)
-        steps = tuple(t for t in line.steps if t - by in line.steps)
-        terms.append(Switched(steps, inner.shifted(-2 * by)) if by else term)
-    return total(terms)
 
 
 def _gradients(bench: Bench, run: Running) -> dict[str, np.ndarray]:

@@ -1,0 +1,49 @@
+"""Random mutants of a few derivations by hand: each is a mistake, and nearly every one is named."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.comparison.mutants.__main__ import NAMED, tried
+from tests.comparison.mutants.mutants import MUTANT, Mutable
+from tests.comparison.planted.everything import NETWORKS
+
+
+@pytest.mark.parametrize("name", ["jordan", "learnt beginning"])
+def test_random_mutants_are_named(name):
+    mutants = list(itertools.islice(Mutable(NETWORKS[name]).draw(np.random.default_rng(3)), 8))
+    assert len({mutant.change for mutant in mutants}) == 8
+    verdicts = [one.word for one in tried(mutants, 10, shared=True)]
+    assert verdicts.count(NAMED) >= 7 and not {"false", "traceback", "agrees"} & set(verdicts)
+
+
+def test_a_derivation_without_its_slips_is_right():
+    mutable = Mutable(NETWORKS["lstm"])
+    assert "slip(" not in mutable.right
+    mutant = next(mutable.draw(np.random.default_rng(0)))
+    assert mutant.network.compare(None).agrees and not mutant.network.compare(MUTANT, seconds=0).agrees
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "words"),
+    [
+        ("jordan", "range(T, 0, -1)", "range(1, T + 1)", "from the first step to the last, not backwards"),
+        ("elman in columns", "p['Why'].T @ dy", "g['Why'].T @ dy", "as far as it is added up"),
+        ("elman in columns", "h[t] * h[t]", "h[t - 1] * h[t]", "h_t ∘ h_{t-1} stands where h_t² belongs"),
+        ("stacked", "g['W1'] +=", "g['U1'] +=", "the gradient of W1 was added to that of U1"),
+        ("losses of several kinds", "g['V'] += 0.02", "g['R'] += 0.02", "a part of the gradient of V was added"),
+        ("peephole", "i, f, g, o = kept", "i, g, f, o = kept", "stand in each other's place, everywhere"),
+        ("sru", "kept[t], xs[t - 1]", "kept[t], xs[-1]", "the last row of xs at all steps, everywhere"),
+        ("dropout", ".T @ delta", ".T", "Δ_t was left out"),
+        ("lengths", "dh = delta @", "dh += delta @", "∂L/∂h_{t+1} is a term too many"),
+        ("minimal gated unit", "af = df * f", "af = f * f", "stands where"),
+    ],
+)
+def test_kinds_of_mistakes_that_mutants_showed(name, right, wrong, words):
+    mutable = Mutable(NETWORKS[name])
+    assert right in mutable.right
+    found = list(tried([mutable.mutant("", mutable.right.replace(right, wrong, 1))], 10, shared=False))
+    assert found[0].word == NAMED and words in found[0].said[0]
