@@ -113,10 +113,11 @@ def other_values(part: Expression, line: Line, hand: Hand) -> Found:
             for value in (*hand.values(part.shape, shift), *rows):
                 yield broadcast(value, part.shape), "{} stands where {} belongs", (value, part)
         for quantity in hand.backward:
-            is_alike = quantity.shape == part.shape and bool(quantity.steps) == bool(line.steps)
-            if is_alike and quantity is not line.quantity:
-                value = Reference(quantity, 0 if line.steps else None)
-                yield value, "{} stands where {} belongs", (value, part)
+            if quantity.shape == part.shape and bool(quantity.steps) == bool(line.steps):
+                for shift in (0, 1, -1) if line.steps else (None,):
+                    if shift or quantity is not line.quantity:
+                        value = Reference(quantity, shift)
+                        yield value, "{} stands where {} belongs", (value, part)
 
 
 def other_data(part: Expression, line: Line, hand: Hand) -> Found:
