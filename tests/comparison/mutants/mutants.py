@@ -149,8 +149,10 @@ def _first(function: ast.FunctionDef) -> int:
     for i, statement in enumerate(function.body):
         if isinstance(statement, ast.Assign):
             made = statement.value.elts[0] if isinstance(statement.value, ast.Tuple) else statement.value
-            if "zeros(p)" in ast.unparse(made) or ast.unparse(made).startswith("np.zeros_like") or (
-                isinstance(made, ast.DictComp)
+            if (
+                "zeros(p)" in ast.unparse(made)
+                or ast.unparse(made).startswith("np.zeros_like")
+                or (isinstance(made, ast.DictComp))
             ):
                 return i + 1
     return len(function.body) // 2
@@ -173,6 +175,11 @@ class _WithoutSlips(ast.NodeTransformer):
             right = node.args[1]
             return right.body if isinstance(right, ast.Lambda) else right
         return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        self.generic_visit(node)
+        is_one = isinstance(node.left, ast.Constant) and node.left.value == 1 and isinstance(node.op, ast.Mult)
+        return node.right if is_one else node
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         self.generic_visit(node)

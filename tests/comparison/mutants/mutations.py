@@ -2,7 +2,7 @@
 
 Each mutation changes one place: a factor or a term is left out, a name is exchanged for another of the same shape, an
 index moves by a step, ``=`` stands for ``+=``, two lines change places. Which of the results are mistakes, running them
-tells (``mutants``).
+tells (``mutants``). Left out is what nobody writes: signs and factors in an index, a size for an array, another result.
 """
 
 from __future__ import annotations
