@@ -14,10 +14,10 @@ from tests.comparison.planted.everything import NETWORKS
 
 @pytest.mark.parametrize("name", ["jordan", "learnt beginning"])
 def test_random_mutants_are_named(name):
-    mutants = list(itertools.islice(Mutable(NETWORKS[name]).draw(np.random.default_rng(3)), 8))
-    assert len({mutant.change for mutant in mutants}) == 8
-    verdicts = [one.word for one in tried(mutants, 10, shared=True)]
-    assert verdicts.count(NAMED) >= 7 and not {"false", "traceback", "agrees"} & set(verdicts)
+    mutants = list(itertools.islice(Mutable(NETWORKS[name]).draw(np.random.default_rng(3)), 4))
+    assert len({mutant.change for mutant in mutants}) == 4
+    verdicts = [one.word for one in tried(mutants, 2, shared=True)]
+    assert verdicts.count(NAMED) >= 3 and not {"false", "traceback", "agrees"} & set(verdicts)
 
 
 def test_a_derivation_without_its_slips_is_right():
