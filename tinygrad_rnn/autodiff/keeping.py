@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Node, Spent, ancestors, backward_walk, retained
+from .graph import Node, Spent, ancestors, backward_walk, retained, retaining
 
 MOST_NODES = 10_000
 MOST_BYTES = 4 * 2**20
@@ -40,12 +40,31 @@ def gradients_of(root: Node, cotangent: Any, retain: bool, keep: bool | None, wa
     Raises:
         RuntimeError: part of the graph was freed, or is spent.
     """
-    nodes = ancestors([root], spent=False)
+    parents = _leaves_behind(root) if watch is None and not retaining else []
+    nodes = [root, *parents] if parents else ancestors([root], spent=False)
     if watch is not None:
         watch.begin(nodes)
     spend = not retain and is_kept(root, nodes, keep)
     free = not (retain or spend)
+    if parents and free:
+        contributions = root._pull_back(cotangent)
+        root._free()
+        return {leaf: leaf._own(c) for leaf, c in zip(parents, contributions) if c is not None}
     return backward_walk({root: cotangent}, nodes, also=retained(nodes), free=free, spend=spend, observer=watch)
+
+
+def _leaves_behind(root: Node) -> list[Node]:
+    """The inputs that require a gradient, if all are leaves, and no two the same: then there is no way to be found.
+
+    A training step that is compiled as a whole is such a node, and a small one costs no more than its walk.
+    """
+    edges = root.edges
+    if not edges or edges.__class__ is Spent:
+        return []
+    inputs = root.inputs
+    parents = [inputs[i] for i in edges]
+    is_plain = len({*parents}) == len(parents) and all([parent.op is None for parent in parents])  # noqa: C419
+    return parents if is_plain else []
 
 
 def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
