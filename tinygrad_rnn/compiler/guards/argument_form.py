@@ -36,6 +36,9 @@ def form_of(a: Any, arrays: list[Any], lengths: list[int], things: list[Any]) ->
         lengths: a list to which the lengths of all their axes are appended.
         things: a list to which objects that may hold anything are appended: models, settings.
     """
+    kind = a.__class__
+    if kind is tuple:  # as all arguments together are
+        return kind, tuple([form_of(part, arrays, lengths, things) for part in a])
     if isinstance(a, Tensor):
         arrays.append(a)
         lengths += a._data.shape
@@ -44,7 +47,6 @@ def form_of(a: Any, arrays: list[Any], lengths: list[int], things: list[Any]) ->
         arrays.append(a)
         lengths += a.shape
         return a.ndim, a.dtype, False
-    kind = a.__class__
     if kind in COMPARED:
         return kind, a
     if kind is float:
