@@ -97,6 +97,30 @@ def test_a_room_says_how_to_write_it(room, name, said):
     assert not hasattr(getattr(tr, room), name)
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: tr.nn.LSTM(3, hidden_size=4), r"LSTM takes no hidden_size=: write units="),
+        (lambda: tr.nn.Linear(3, 4, device="cpu"), r"leave it out, arrays are on the CPU"),
+        (lambda: tr.optim.Adam([tr.nn.Parameter(1.0)], learning_rate=0.1), r"write lr="),
+        (lambda: tr.fit(None, None, "mse", verbose=0), r"fit\(\) takes no verbose=: write progress="),
+        (lambda: tr.tensor([1.0]).sum(dim=0), r"does not take dim=\. Write axis=\."),
+    ],
+)
+def test_other_libraries_keywords_say_how_to_write_it(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
+class Sized(tr.nn.Module):
+    def __init__(self, hidden_size):
+        self.W = tr.nn.Parameter(np.eye(hidden_size))
+
+
+def test_a_class_of_ones_own_may_have_other_libraries_keywords():
+    assert copy.deepcopy(Sized(hidden_size=2)).W.shape == (2, 2)
+
+
 class Broken(tr.nn.Module):
     @property
     def width(self):

@@ -6,10 +6,12 @@ import difflib
 import inspect
 import sys
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Functions and methods of PyTorch and other libraries, and their equivalents here; {x} is the Tensor.
 FROM_TORCH = {
@@ -153,6 +155,26 @@ OF_HISTORIES = {
     "loss": "history.losses, or history.epoch_losses",
     "val_loss": "history.validation",
 }
+# Keywords of layers, optimisers and fit() in PyTorch and Keras.
+KEYWORDS = {
+    "criterion": "write loss=",
+    "device": "leave it out, arrays are on the CPU",
+    "early_stopping": "write patience=",
+    "embedding_dim": "write units=",
+    "hidden_size": "write units=",
+    "in_features": "write inputs=",
+    "input_size": "write inputs=",
+    "learning_rate": "write lr=",
+    "nonlinearity": "write activation=",
+    "normalized_shape": "write units=",
+    "num_embeddings": "write symbols=",
+    "num_epochs": "write epochs=",
+    "out_features": "write outputs=",
+    "return_sequences": "leave it out, a layer returns all outputs and the last state",
+    "validation_data": "write validation=",
+    "validation_split": "write validation=(X, y), with examples that training doesn't see",
+    "verbose": "write progress=",
+}
 OF_PICTURES = {
     "plot": 'picture.save("page.html"), and open that in a browser; a notebook shows a picture by itself',
     "render": 'picture.save("network.svg"), or .png, .pdf, .html',
@@ -216,6 +238,35 @@ def method(name: str, kind: type) -> str:
         return f"{said}: its array has; write x.data.{name}"
     close = difflib.get_close_matches(name, [one for one in dir(kind) if not one.startswith("_")], n=1)
     return f"{said}: did you mean x.{close[0]}?" if close else said
+
+
+def check_keywords(what: str, function: Callable[..., Any], given: Iterable[str]) -> None:
+    """Raise TypeError for a keyword of another library that a function doesn't take, with what to write instead."""
+    for name in KEYWORDS.keys() & set(given):
+        if name not in inspect.signature(function).parameters:
+            raise TypeError(f"{what} takes no {name}=: {KEYWORDS[name]}")
+
+
+def keywords_told(function: Function) -> Function:
+    """A function that says what to write instead of other libraries' keywords."""
+
+    @wraps(function)
+    def told(*args: Any, **keywords: Any) -> Any:
+        check_keywords(f"{function.__name__}()", function, keywords)
+        return function(*args, **keywords)
+
+    return told  # type: ignore[return-value]
+
+
+class KeywordsTold:
+    """The base of classes whose constructors say what to write instead of other libraries' keywords."""
+
+    if not TYPE_CHECKING:  # otherwise a type checker would accept every argument
+
+        def __new__(cls, *args: Any, **keywords: Any) -> Any:
+            """Make an object, which ``__init__`` fills, once its keywords are known."""
+            check_keywords(cls.__name__, cls.__init__, keywords)
+            return super().__new__(cls)
 
 
 def of_object(instead: dict[str, str]) -> Callable[[Any, str], Any]:

@@ -42,6 +42,8 @@ ASKS_NOBODY = {
     "asarray_chkfinite": "t itself",
 }
 
+NUMPYS_KEYWORDS = {"dim": "axis=", "dims": "axis=", "keepdim": "keepdims="}  # for PyTorch's
+
 STORE_SUBSCR = dis.opmap["STORE_SUBSCR"]
 
 FALLBACK = (
@@ -77,9 +79,9 @@ def no_rule(name: str) -> NotOnTensors:
 def unknown_keyword(name: str, keywords: Sequence[str]) -> NotOnTensors:
     """The error for a keyword that NumPy has but that isn't supported on Tensors, or that doesn't exist."""
     listed = ", ".join(f"{keyword}=" for keyword in keywords)
-    return NotOnTensors(
-        f"np.{name} on a Tensor{here()} does not take {listed}. Leave it out, or give it the plain value, .numpy()."
-    )
+    meant = [NUMPYS_KEYWORDS[keyword] for keyword in keywords if keyword in NUMPYS_KEYWORDS]
+    cure = f"Write {', '.join(meant)}" if meant else "Leave it out, or give it the plain value, .numpy()"
+    return NotOnTensors(f"np.{name} on a Tensor{here()} does not take {listed}. {cure}.")
 
 
 def no_out(name: str) -> NotOnTensors:

@@ -50,7 +50,7 @@ class Parameter(Tensor):
         pass  # __new__ has set everything
 
 
-class Module:
+class Module(did_you_mean.KeywordsTold):
     """A part of a model: it holds parameters and other modules, and is called like a function.
 
     Write ``__init__``, which sets Parameters and modules as attributes, and ``forward``. Calling the module runs

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autodiff.did_you_mean import KeywordsTold
 from ..autodiff.extras import pip_install
 from ..autodiff.tensor import Tensor
 from ..autodiff.texts import printable
@@ -23,7 +24,7 @@ Group = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Group]
 
 
-class Optimizer:
+class Optimizer(KeywordsTold):
     """The base of all optimisers. A subclass writes ``updated``.
 
     Args:

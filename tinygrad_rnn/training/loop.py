@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.allocator import keep_freed_memory
+from ..autodiff.did_you_mean import keywords_told
 from ..data import Epochs
 from ..nn import Module
 from ..nn.calling import batch_first
@@ -41,6 +42,7 @@ from .updates import Clipping, Pace
 from .validation import Validation
 
 
+@keywords_told
 def fit(
     model: Module,
     data: Any,
