@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,23 +39,26 @@ def gru_cell(U, W, b, b_hn):
 CELLS: dict[str, tuple[Any, int]] = {"elman": (elman_cell, 1), "lstm": (lstm_cell, 2), "gru": (gru_cell, 1)}
 
 
-def recurrent(task, executor, loss_inside, x, **parameters):
-    """A step of a task, with its cell compiled, or its whole loss."""
+def mean_square(task, parameters, x, compiled=lambda cell: cell):
+    """The loss of a task, as a function of x."""
     make_cell, states = CELLS[task]
-    x = tr.tensor(x)
-    tensors = {name: tr.tensor(a, requires_grad=True) for name, a in parameters.items()}
     start = np.zeros((x.shape[1], len(parameters["W"])), x.dtype)
     state = start if states == 1 else (start,) * states
-    cell = make_cell(**tensors)
-    if not loss_inside:
-        cell = tr.compile(cell, executor=executor)
+    cell = compiled(make_cell(**parameters))
 
     def loss_of(x):
         ys, _ = tr.unroll(cell, x, state)
         return np.mean(np.square(ys))
 
-    if loss_inside:
-        loss_of = tr.compile(loss_of, executor=executor)
+    return loss_of
+
+
+def recurrent(task, executor, loss_inside, x, **parameters):
+    """A step of a task, with its cell compiled, or its whole loss."""
+    x = tr.tensor(x)
+    tensors = {name: tr.tensor(a, requires_grad=True) for name, a in parameters.items()}
+    compiled = partial(tr.compile, executor=executor)
+    loss_of = compiled(mean_square(task, tensors, x)) if loss_inside else mean_square(task, tensors, x, compiled)
 
     def step():
         for tensor in tensors.values():
