@@ -105,6 +105,8 @@ class Search:
         return everywhere(self.derivation, self.hand, self._common)
 
     def _common(self, line: Line) -> list[Edit]:
+        if self.budget.is_spent:
+            return []
         return [*self.edits(line, 0), *self.edits(line, 1)]
 
     def _singles(self, rank: int) -> Iterator[Edits]:
@@ -117,6 +119,8 @@ class Search:
             yield from ((edit,) for edit in self._edits_of_uses(line))
 
     def _edits_of_uses(self, line: Line) -> list[Edit]:
+        if self.budget.is_spent:
+            return []
         if (line, USES) not in self._edits:
             self._edits[line, USES] = list(edits_of_uses(line, self.hand))
         return self._edits[line, USES]

@@ -2,7 +2,7 @@
 
 Each mutation changes one place: a factor or a term is left out, a name is exchanged for another of the same shape, an
 index moves by a step, ``=`` stands for ``+=``, two lines change places. Which of the results are mistakes, running them
-tells (``mutants``). Left out is what nobody writes: signs and factors in an index, a size for an array, another result.
+tells (``mutants``). Left out is what nobody writes: signs in an index, a size for an array, squares of sums.
 """
 
 from __future__ import annotations
@@ -144,8 +144,9 @@ def _of_operation(part: ast.AST, shapes: Mapping[str, Any]) -> Found:
     if isinstance(part.op, ast.Mult):
         yield "factor left out", left
         yield "factor left out", right
-        yield "factor twice", ast.BinOp(part, ast.Mult(), right)
-        yield "factor twice", ast.BinOp(part, ast.Mult(), left)
+        for factor in (left, right):
+            if isinstance(factor, (ast.Name, ast.Subscript)):
+                yield "factor twice", ast.BinOp(part, ast.Mult(), factor)
     elif isinstance(part.op, ast.Div):
         yield "divisor left out", left
         yield "divisor left out", ast.BinOp(left, ast.Mult(), right)

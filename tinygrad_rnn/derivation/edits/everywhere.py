@@ -197,6 +197,10 @@ def quantities_exchanged(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit
 
             of = Reference(a, 0), Reference(b, 0)
             yield from _changed(derivation, change, "{} and {} stand in each other's place, everywhere", of)
+            for here, before in ((a, b), (b, a)):
+                of = Reference(here, 0), Reference(before, -1)
+                places = dict(zip(of, of[::-1]))
+                yield from _changed(derivation, places.get, "{} and {} stand in each other's place, everywhere", of)
 
 
 def _changed(

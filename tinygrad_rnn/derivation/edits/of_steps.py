@@ -61,6 +61,20 @@ def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
                 yield During(steps, inner), "{} stands where {} belongs", (new, reference)
 
 
+def terms_late(part: Expression, line: Line, hand: Hand) -> Found:
+    """A term of derivatives that is added a step too late, since two lines of the loop stand in the wrong order."""
+    if line.kind == "backward" and is_sum(part) and len(line.steps) > 1:
+        for i, term in enumerate(part.operands):
+            if not isinstance(term, During):
+                for by in (1, -1):
+                    steps = tuple(t for t in line.steps if t + by in line.steps)
+                    yield (
+                        with_operand(part, i, During(steps, term.shifted(by))),
+                        "{} stands where {} belongs: two lines in the wrong order",
+                        (term.shifted(by), term),
+                    )
+
+
 def _beside(part: Reference, line: Line) -> Found:
     if part.shift is not None and type(part) is Reference:
         quantity, shift = part.quantity, part.shift
@@ -283,7 +297,7 @@ def _flat(setting: Any) -> Iterator[Any]:
 
 KINDS = (
     (steps_beside, rows_beside, sums_over_steps, terms_at_steps, puts, puts_over_steps),
-    (derivatives_beside, terms_beside, rows_of_derivatives),
+    (derivatives_beside, terms_beside, terms_late, rows_of_derivatives),
     (),
 )
 WHOLE = ((), (first_steps,), ())

@@ -25,6 +25,9 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
     for i, term in enumerate(terms):
         inner, again = unwrapped(term)
         rest = total([*terms[:i], *terms[i + 1 :]])
+        if len(terms) > 2:
+            doubled = [put_in(times(TWO, other)) for other, put_in in map(unwrapped, (*terms[:i], *terms[i + 1 :]))]
+            yield total([*doubled, term]), "the terms {} were taken twice: += for =", (rest,)
         yield with_operand(part, i, again(negative(inner))), "the term {} has the other sign", (inner,)
         yield with_operand(part, i, again(times(TWO, inner))), "the term {} was taken twice", (inner,)
         yield with_operand(part, i, again(times(Number(0.5), inner))), "the term {} was halved", (inner,)
@@ -173,6 +176,7 @@ def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
     for size in hand.sizes:
         yield over(part, Number(size)), "divided by {}", (Number(size),)
         yield times(Number(size), part), "times {}", (Number(size),)
+        yield times(Number(size**2), part), "times {} where one divides by it", (Number(size),)
     if line.kind != "forward":
         for reference in [p for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None]:
             if reference.shape == part.shape and reference.quantity is not line.quantity:

@@ -60,7 +60,8 @@ def matrix_products(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(part, Apply) and part.operation is linalg.matmul:
         a, b = part.operands
         if a.ndim == b.ndim == 2 and a.shape == b.shape[::-1]:
-            yield part.with_operands((b, a)), "{} and {} stand in each other's place", (a, b)
+            turned = broadcast(apply(linalg.matmul, b, a), part.shape)
+            yield turned, "{} and {} stand in each other's place", (a, b)
         for one, other in ((a, b), (b, a)):
             if one.shape == part.shape:
                 yield one, "{} was left out", (other,)
