@@ -24,7 +24,7 @@ from ..graph.values import Value, in_order, operands, values_in
 from .linear import Group, MayBeAlone, groups
 from .loop import How, Linear, Loop, LoopResult
 from .lowering import factors_of, lower, product_over_time
-from .over_time import over_time, sum_over_time
+from .over_time import is_looked_up, over_time, sum_over_time
 from .rewriting import columns_of, simplified_step, with_others_outside
 
 
@@ -163,12 +163,16 @@ class _Fission:
         return self._hoisted(value) is not None
 
     def _is_product_inside(self, value: Value) -> bool:
-        """Return True for a product of several rows with a weight, if such products stay in the loop."""
+        """Return True for a product of several rows with a weight, if such products stay in the loop.
+
+        Rows of a table don't: outside, the product of the table itself is less work.
+        """
         if self._cheap is not Cheap.INSIDE or value.op is not linalg.matmul or value.ndim != 2:
             return False
         rows, columns = value.shape
         is_large = rows >= thresholds.FEWEST_ROWS_INSIDE and columns >= thresholds.FEWEST_COLUMNS_INSIDE
-        return is_large and not self._moves(value.args[1]) and any(v.shape[:1] == (rows,) for v in self._befores)
+        is_inside = is_large and not self._moves(value.args[1]) and any(v.shape[:1] == (rows,) for v in self._befores)
+        return is_inside and not is_looked_up(self._hoisted(value.args[0]))
 
     def _hoisted(self, value: Value) -> Value | None:
         """The Value at all steps, if it depends on sequences alone and has an over-time form."""

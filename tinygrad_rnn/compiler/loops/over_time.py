@@ -85,15 +85,22 @@ def _matmul(steps: int, step: Value, args: Any, moving: Any) -> Any:
     return a @ b
 
 
+def is_looked_up(value: Any) -> bool:
+    """Return True for rows of a table that has fewer rows than are looked up in it."""
+    table, index = value.args if isinstance(value, Value) and value.op is indexing.getitem else (value, None)
+    is_index = isinstance(index, Value) and index.dtype.kind in "iu"
+    return is_index and table.ndim == 2 and index.size > table.shape[0]
+
+
 def _rows_times(a: Any, b: Any) -> Any:
     """The product of all rows and a matrix. A table with fewer rows than are looked up is multiplied first.
 
     A row that isn't looked up counts as zero: if it holds infinities or NaN, they must not reach the matrix's gradient.
     """
     value = a._data
-    table, index = value.args if isinstance(value, Value) and value.op is indexing.getitem else (value, None)
-    if not isinstance(index, Value) or index.dtype.kind not in "iu" or table.ndim != 2 or index.size <= table.shape[0]:
+    if not is_looked_up(value):
         return _as_rows(a) @ b
+    table, index = value.args
     once, where = np.ones(index.shape, table.dtype), {"indices": (index,), "shape": table.shape[:1]}
     if is_constant(index):
         times = indexing.assemble.forward(once, **{**where, "indices": (index.array,)})
