@@ -450,6 +450,18 @@ def test_chunks_in_a_plain_loop():
     assert "∂L/∂h_t = 2 h_t + Δ_{t+1} Wᵀ [t in {1, 2, 4, 5}]" in str(derivation)
 
 
+def test_states_stacked_behind_the_batch():
+    def loss(p, xs):
+        h, states = np.zeros((2, D)), []
+        for t in range(4):
+            h = np.tanh(xs[:, t] @ p["U"] + h @ p["W"])
+            states.append(h)
+        return np.sum(np.sin(np.stack(states, axis=1)))
+
+    derivation = assert_right(loss, {"U": UWB["U"], "W": UWB["W"]}, [random(2, 4, N)])
+    assert "∂L/∂h_t = ∂L/∂z[:, t] + Δ_{t+1} Wᵀ" in str(derivation)
+
+
 def test_the_last_states_of_a_list():
     def loss(p, xs):
         h, states = np.zeros(D), []

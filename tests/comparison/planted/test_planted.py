@@ -34,7 +34,6 @@ UNNAMED = {
     "attention pooling of both directions": {"uniform weights"},
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
     "gru of h and x": {"rounded probability"},
-    "tagger in both directions": {"mean of each sentence"},
     "hidden markov": {  # by probabilities, where the loss has logarithms
         "A transposed in dE", "emission left out of xi", "xi's state of the step after", "beta by the transposed A",
         "emission left out of beta", "division by L left out of ds",

@@ -28,6 +28,7 @@ from ..equations.expressions import (
 from ..equations.parts import parts, total
 from ..equations.quantities import Equation, Quantity
 from ..reading.rules import Results, vjp
+from ..reading.settings import common_settings
 
 Target = Any  # a Quantity, or the name of a parameter
 
@@ -232,6 +233,7 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
     """Join the terms of an adjoint."""
     if not terms:
         return
+    terms = list(_rows_joined(terms))
     if isinstance(target, Quantity):
         made.order = {t: -target.order[t] for t in exists if t in target.order}
     reached = {t for term in terms for t in term.steps}
@@ -255,6 +257,25 @@ def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: It
         made.equations = [Equation(steps, _together(found))] if found else []
     else:
         made.equations = [Equation((), _together([term.expression for term in terms]))]
+
+
+def _rows_joined(terms: list[Term]) -> Iterator[Term]:
+    """The terms, those that take one part of an array each joined into one: ``G[:, t]`` at all its steps."""
+    rows: dict[Any, list[Term]] = {}
+    for term in terms:
+        taken = term.expression
+        is_row = isinstance(taken, Apply) and taken.operation is indexing.getitem and len(term.steps) == 1
+        key = (taken.operands[0], taken.shape) if is_row and len(taken.operands) == 1 else id(term)
+        rows.setdefault(key, []).append(term)
+    for alike in rows.values():
+        steps = tuple(term.steps[0] for term in alike if term.steps)
+        first = alike[0].expression
+        if len(alike) > 1 and len(set(steps)) == len(alike) and isinstance(first, Apply):
+            settings = common_settings([term.expression.settings for term in alike], list(steps))  # type: ignore[attr-defined]
+            if all(setting is settings[0] for setting in settings):
+                yield Term(steps, Apply(indexing.getitem, first.operands, settings[0], first.shape))
+                continue
+        yield from alike
 
 
 def _together(terms: list[Expression]) -> Expression:

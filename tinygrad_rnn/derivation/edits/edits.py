@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from ..equations.arithmetic import is_sum
 from ..equations.expressions import Apply, Expression
 from ..equations.lines import Line
 from ..equations.parts import at, parts, places, put
@@ -133,7 +134,18 @@ def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
                         continue
                     if expression not in seen and expression.shape == line.expression.shape:
                         seen.add(expression)
+                        term = _term_around(whole, start, place)
+                        if term is not None:
+                            what, of = what + ", in the term {}", (*of, term)
                         yield Edit(line, expression, what, of, place, written_out=whole)
+
+
+def _term_around(whole: Expression, start: Path, place: Path) -> Expression | None:
+    """The innermost term of a sum around a place, from where a definition was written out; None if it is in no sum."""
+    around = (
+        at(whole, place[: k + 1]) for k in range(len(place) - 1, len(start) - 1, -1) if is_sum(at(whole, place[:k]))
+    )
+    return next(around, None)
 
 
 def edits_that_fit(lines: Iterable[Line], hand: Hand, fits: Callable[[Edit], bool], budget: Budget) -> Iterator[Edit]:

@@ -215,15 +215,18 @@ def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
     if len(line.steps) > 1:
         for kept, what in _fewer(line.steps):
             yield Switched(kept, part), what, ()
-    elif not line.steps and part.ndim and part.shape[0] == hand.T > 1:
+    for axis in range(min(part.ndim, 2)) if not line.steps else ():
+        if part.shape[axis] != hand.T or hand.T == 1:
+            continue
         for kept, what in _fewer(tuple(range(hand.T))):
             mask = np.zeros(hand.T)
             mask[list(kept)] = 1
-            rows = Mask(mask.reshape(-1, *[1] * (part.ndim - 1)), f"[{_counted_from_one(what)}]")
+            rows = Mask(mask.reshape(-1, *[1] * (part.ndim - 1 - axis)), f"[{_counted_from_one(what)}]")
             yield apply(elementwise.multiply, part, rows), _counted_from_one(what), ()
-        for by in (-1, 1):
+        for by in (-1, 1) if axis == 0 else ():
             yield Rolled(part, by), "the rows of {} a step too " + ("late" if by > 0 else "early"), (part,)
-        yield apply(indexing.getitem, part, index=slice(None, None, -1)), "the rows of {} in reverse", (part,)
+        turned = (*[slice(None)] * axis, slice(None, None, -1))
+        yield apply(indexing.getitem, part, index=turned), "the rows of {} in reverse", (part,)
 
 
 def rows_of_derivatives(part: Expression, line: Line, hand: Hand) -> Found:

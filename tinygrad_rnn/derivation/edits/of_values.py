@@ -173,6 +173,11 @@ def masks(part: Expression, line: Line, hand: Hand) -> Found:
         yield broadcast(ONE, part.shape), "the mask {} was left out", (part,)
         if scale != 1:
             yield one_minus(part), "1 minus the mask {}", (part,)
+        for axis in range(inner.ndim) if inner.ndim == 2 else ():
+            of_each = apply(reductions.sum, inner, axis=axis, keepdims=True)
+            share = over(apply(reductions.sum, inner), times(Number(inner.shape[1 - axis]), of_each))
+            shared = replaced(part, {inner: times(inner, share)}.get)  # type: ignore[arg-type]
+            yield shared, "the mean of each sentence, then of these, for the mean over all that {} keeps", (inner,)
 
 
 def forgotten_masks(part: Expression, line: Line, hand: Hand) -> Found:
