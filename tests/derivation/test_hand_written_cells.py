@@ -450,6 +450,20 @@ def test_chunks_in_a_plain_loop():
     assert "∂L/∂h_t = 2 h_t + Δ_{t+1} Wᵀ [t in {1, 2, 4, 5}]" in str(derivation)
 
 
+@pytest.mark.parametrize("is_learnt", [True, False], ids=["learnt", "given"])
+def test_the_first_state_of_a_plain_loop(is_learnt):
+    def loss(p, xs, given):
+        h, total = p["h0"] if is_learnt else given, 0.0
+        for x in xs:
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            total = total + np.sum(h**2)
+        return total
+
+    parameters = {"U": UWB["U"], "W": UWB["W"]} | ({"h0": random(D)} if is_learnt else {})
+    derivation = assert_right(loss, parameters, [XS[:, 0], random(D)])
+    assert "∂L/∂W = Σ_t h_{t-1} ⊗ Δ_t" in str(derivation)
+
+
 def test_states_stacked_behind_the_batch():
     def loss(p, xs):
         h, states = np.zeros((2, D)), []

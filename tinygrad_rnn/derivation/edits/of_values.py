@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
-from ..equations.expressions import Apply, Constant, Data, Expression, Number, Parameter, Reference, Step, apply
+from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand, zeros
 from ..equations.parts import parts, replaced
@@ -363,7 +363,8 @@ def _starts(meaning: Apply) -> list[int]:
 def _masked(part: Expression, axis: int, begin: int, end: int) -> Expression:
     mask = np.ones(part.shape[axis])
     mask[begin:end] = 0
-    return times(part, Constant(mask if axis in (-1, part.ndim - 1) else mask.reshape(-1, *[1] * (part.ndim - 1))))
+    shape_ = (-1,) if axis in (-1, part.ndim - 1) else (-1, *[1] * (part.ndim - 1))
+    return times(part, Mask(mask.reshape(shape_), f"[0 from {begin} to {end}, else 1]"))
 
 
 def _order(order: tuple[int, ...]) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...autodiff.rules import elementwise, indexing
+from ...autodiff.rules import elementwise
 from ...compiler.graph.trace import stop_gradient
 from .items import Item
 
@@ -81,13 +81,29 @@ def _as_labelled(items: Sequence[Item]) -> None:
 # --- loops without labels --------------------------------------------------------------------------------------------
 
 
-def _signature(item: Item) -> Any:
-    """A signature that the values of a plain loop share from step to step."""
-    leaves = [given for given in item.inputs if isinstance(given, Item) and given.op is None]
-    is_read = item.op is indexing.getitem  # another sequence is another loop; but a first state may be given, too
-    names = tuple(leaf.parameter or leaf.data for leaf in leaves if leaf.parameter or (leaf.data and is_read))
+def _signatures(items: list[Item]) -> list[Any]:
+    """The signatures that the values of a plain loop share from step to step.
+
+    An operation reads the parameters and the data of its signature. If it comes once, and is like others but for one of
+    these, that one is the first state: ``h0 @ W`` is like ``h @ W``.
+    """
+    read = [sorted(filter(None, (_leaf(given) for given in item.inputs))) for item in items]
+    found = [_signature(item, names) for item, names in zip(items, read)]
+    counts = Counter(found)
+    for k, names in enumerate(read):
+        if counts[found[k]] == 1:
+            others = (_signature(items[k], names[:i] + names[i + 1 :]) for i in range(len(names)))
+            found[k] = next((other for other in others if counts[other]), found[k])
+    return found
+
+
+def _leaf(given: Any) -> str | None:
+    return (given.parameter or given.data) if isinstance(given, Item) and given.op is None else None
+
+
+def _signature(item: Item, names: list[str]) -> Any:
     op = item.op.name if item.op.is_single else item.op
-    return op, item.shape, names, item.scope.layer, tuple(label.name for label in item.labels)
+    return op, item.shape, tuple(names), item.scope.layer, tuple(label.name for label in item.labels)
 
 
 class _Loop(NamedTuple):
@@ -111,7 +127,7 @@ class _Loop(NamedTuple):
 def _find_loops(items: list[Item]) -> None:
     """Find where the operations repeat, the longest stretch first, and number the steps."""
     codes: dict[Any, int] = {}
-    sequence = np.array([codes.setdefault(_signature(item), len(codes)) for item in items])
+    sequence = np.array([codes.setdefault(signature, len(codes)) for signature in _signatures(items)])
     where = {id(item): k for k, item in enumerate(items)}
     pending = [(0, len(items))]
     while pending:
