@@ -7,6 +7,7 @@ differ there, the manual side decides: its function is called again at these val
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from .measures import Tolerance
 from .search import Explanation
 from .witness import Witness
 
-MOST_SHOWN = 4
+MOST_SHOWN, PLACES = 4, 3
 
 
 class Judge:
@@ -68,7 +69,7 @@ class Judge:
         if not found:
             return [], []
         kinds: list[tuple[Explanation, dict[str, np.ndarray]]] = []
-        for one in sorted(found, key=_is_unusual):
+        for one in sorted(filter(self._holds_far_away, found), key=_is_unusual):
             gradients = self._gradients(one)
             if gradients is not None and not any(self._same(gradients, other) for _, other in kinds):
                 kinds.append((one, gradients))
@@ -85,6 +86,34 @@ class Judge:
         kept = [one for one, _ in kinds][:MOST_SHOWN]
         several = "These numbers fit several mistakes. A manual function could be asked again, at other values."
         return kept, [several] if len(kinds) > 1 else []
+
+    @cached_property
+    def _far_away(self) -> list[tuple[Bench, dict[str, np.ndarray]]]:
+        """Runs at values far away, where signs and choices differ, and the claims there."""
+        found = []
+        for seed in range(PLACES):
+            rng = np.random.default_rng(seed)
+            values = {name: _other(value, rng) for name, value in self.derivation.parameters.items()}
+            try:
+                bench = Bench(self.derivation, values)
+                asked = None if bench.kinks() else self.witness.at(values, bench)
+            except Exception:  # values at which the network can't be run
+                continue
+            if asked is not None and all(np.isfinite(gradient).all() for gradient in asked.values()):
+                found.append((bench, asked))
+        return found
+
+    def _holds_far_away(self, one: Explanation) -> bool:
+        """Return False for an explanation that is refuted far away: its numbers were right by chance."""
+        try:
+            return any(edit.is_convention for edit in one.edits) or all(
+                self.tolerance.equal(run.gradient(name), asked[name], beside=bench.gradient(name))
+                for bench, asked in self._far_away
+                for run in [bench.run(one.edits)]
+                for name in one.names
+            )
+        except Exception:  # values at which these edits can't be run
+            return False
 
     def _gradients(self, one: Explanation) -> dict[str, np.ndarray] | None:
         try:
@@ -104,6 +133,13 @@ class Judge:
         if not self._has_asked:
             self._has_asked, self._asked = True, self.witness.at(self.values, self.bench)
         return self._asked
+
+
+def _other(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other numbers of the same size; positive ones stay positive."""
+    if value.size and np.all(value > 0):
+        return np.asarray(value * np.exp(0.4 * rng.normal(size=value.shape)))
+    return np.asarray((np.std(value) or 0.5) * rng.normal(size=value.shape))
 
 
 def _is_unusual(one: Explanation) -> bool:

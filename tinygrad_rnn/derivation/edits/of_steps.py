@@ -69,7 +69,7 @@ def terms_late(part: Expression, line: Line, hand: Hand) -> Found:
                 for by in (1, -1):
                     steps = tuple(t for t in line.steps if t + by in line.steps)
                     yield (
-                        with_operand(part, i, During(steps, term.shifted(by))),
+                        with_operand(part, i, Switched(steps, term.shifted(by))),
                         "{} stands where {} belongs: two lines in the wrong order",
                         (term.shifted(by), term),
                     )
