@@ -179,7 +179,7 @@ class _Case:
                 together.hidden(),
             )
             found, notes = judge.first_that_stand(later)
-            found = found or together.partial()
+            found = found or [one for one in together.partial() if judge.told_apart([one])[0]]
         words, own = Words(derivation.lines), {short: name for name, short in names.items()}
         diagnoses = [words.diagnosis(one.edits, [own[name] for name in one.names], one.complete) for one in found]
         if search.untried and not any(one.complete for one in found):
