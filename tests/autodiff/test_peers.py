@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -47,9 +48,18 @@ def test_pytorch(dtype: Any, rtol: float) -> None:
         assert np.allclose(p[name].grad.numpy(), g[name], rtol=rtol, atol=rtol)
 
 
-def test_jax_to_second_order() -> None:
+@pytest.fixture
+def jax_with_64_bits() -> Iterator[Any]:
+    """JAX with float64, as long as a test needs it."""
     jax = pytest.importorskip("jax")
+    before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
+    yield jax
+    jax.config.update("jax_enable_x64", before)
+
+
+def test_jax_to_second_order(jax_with_64_bits: Any) -> None:
+    jax = jax_with_64_bits
     values = arrays(np.float64)
     theirs = lambda p: loss(p, jax.numpy, jax.nn.sigmoid, jax.numpy.maximum)  # noqa: E731
     mine = lambda p: loss(p, np, tr.sigmoid, np.maximum)  # noqa: E731

@@ -186,7 +186,8 @@ class Optimizer(KeywordsTold):
         for parameter, values in state.items():
             for what, value in values.items():
                 if not _are_numbers(value) or (what == "step" and not (isinstance(value, int) and value >= 0)):
-                    raise ValueError(f"{self.name}: saved {what} is {value!r:.100}, which it can't have been")
+                    shown = " ".join(repr(value).split())  # an array would be shown on several lines
+                    raise ValueError(f"{self.name}: saved {what} is {shown:.100}, which it can't have been")
                 if np.ndim(value) and np.shape(value) != parameter.shape:
                     raise ValueError(
                         f"{self.name}: saved {what} of shape {np.shape(value)} for parameter "
