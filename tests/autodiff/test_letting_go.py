@@ -80,6 +80,7 @@ print("alive")
 
 
 @pytest.mark.parametrize("body", DROPS.values(), ids=DROPS)
+@pytest.mark.one_in(3)
 def test_a_thread_with_a_small_stack_drops_it(body: str) -> None:
     script = SCRIPT.format(body=body.strip().replace("\n", "\n    "))
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)

@@ -130,6 +130,7 @@ def test_an_axis_without_elements() -> None:
 
 
 @each_magnitude
+@pytest.mark.one_in(3)
 def test_gradients(offset: float, dtype: Any, run: Any) -> None:
     total, logs, loss = (
         run(f)
@@ -199,7 +200,7 @@ def test_the_logarithm_of_two_beside_infinity_says_nothing() -> None:
 # --- the losses ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(4)
 @each_magnitude
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"weight": np.array([1.0, 2.0, 0.5])}])
 def test_cross_entropy_does_not_mind_an_offset(offset: float, dtype: Any, options: Any, run: Any) -> None:

@@ -58,6 +58,7 @@ def jax_with_64_bits() -> Iterator[Any]:
     jax.config.update("jax_enable_x64", before)
 
 
+@pytest.mark.sweep
 def test_jax_to_second_order(jax_with_64_bits: Any) -> None:
     jax = jax_with_64_bits
     values = arrays(np.float64)

@@ -92,6 +92,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["info"], ["sample", "--help"], ["draw", "elman", "--out", "a.svg", "--overwrite"]])
+@pytest.mark.one_in(3)
 def test_a_reader_that_stops_is_no_error(tmp_path: Path, words: list[str]) -> None:
     """As in ``tinygrad-rnn info | true``."""
     reader, writer = os.pipe()
@@ -105,6 +106,7 @@ def test_a_reader_that_stops_is_no_error(tmp_path: Path, words: list[str]) -> No
 @ON_LINUX
 @pytest.mark.parametrize("words", [["info", "--json"], ["draw", "elman", "--out", "a.svg"]])
 @pytest.mark.parametrize("buffered", [{}, {"PYTHONUNBUFFERED": "1"}])
+@pytest.mark.one_in(2)
 def test_output_for_which_there_is_no_room(tmp_path: Path, words: list[str], buffered: dict[str, str]) -> None:
     with open("/dev/full", "wb") as full:
         done = shell(*words, cwd=tmp_path, stdout=full, env=buffered)

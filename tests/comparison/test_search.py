@@ -12,7 +12,7 @@ from tests.comparison.planted.found_again import TEN, found_again
 EVERY = 9  # of the edits of a line, so many apart; ``python -m tests.comparison.planted -e`` takes all
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", TEN)
 def test_an_edit_is_found_again_from_its_gradients(name):
     found, tried = found_again(NETWORKS[name], EVERY)
@@ -45,7 +45,7 @@ SLIPS = {
 }
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("slips", SLIPS)
 @pytest.mark.parametrize("asked", [True, False])
 def test_two_slips_are_both_named(slips, asked):

@@ -45,7 +45,7 @@ def assert_same(names, run, compiled, inputs):
             raise AssertionError(f"{name}: {error}") from error
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @each
 @by_each
 def test_as_a_function(samples, executor):
@@ -56,7 +56,7 @@ def test_as_a_function(samples, executor):
     assert_same(names, f, tr.compile(f, executor=executor), [*double, *single])
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @each
 @by_each
 def test_inside_the_recurrence(samples, executor):
@@ -75,7 +75,7 @@ def test_inside_the_recurrence(samples, executor):
     assert_same(samples, run(cell), run(tr.compile(cell, executor=executor)), inputs)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @each
 def test_over_the_steps_of_a_sequence(samples):
     """The arguments come from a sequence, so that the function leaves the loop, where it has an over-time form."""

@@ -35,6 +35,7 @@ LIBRARY = {
 @pytest.mark.parametrize("name", LIBRARY)
 @pytest.mark.parametrize("batch", [(B,), ()], ids=["batch", "no batch"])
 @pytest.mark.parametrize("steps", [1, 50])
+@pytest.mark.one_in(3)
 def test_cells_of_the_library(name, batch, steps):
     cell = LIBRARY[name](np.float64)
     xs = normal(steps, *batch, n)
@@ -327,6 +328,7 @@ def steady_programs(draw):
 
 
 @given(steady_programs(), st.sampled_from([1, 2, 3, 7, 20, 50]), st.sampled_from([np.float64, np.float32]))
+@pytest.mark.sweep
 def test_random_cells_that_do_not_expand(program, steps, dtype):
     """No operation makes a difference between two states larger, so neither do 50 steps."""
     operations, (out, first, second) = program

@@ -164,6 +164,7 @@ WRAPPING = {
 
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("name", WRAPPING)
+@pytest.mark.one_in(5)
 def test_whole_numbers_wrap_as_numpys(name, dtype):
     """A compiler may take it that they never do, and that a + 1 > a."""
     limits = np.iinfo(dtype)

@@ -160,6 +160,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("name", FAILURES)
+@pytest.mark.one_in(2)
 def test_failures_are_named_as_without(name, executor):
     """Also with a plan that has run before; which runs again afterwards."""
     make, bad, good, text = FAILURES[name]

@@ -1,6 +1,7 @@
 """Functions with several loops that read what others give: as inputs, as first state, as something to look at."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ loops = st.tuples(
 
 
 @given(st.lists(loops, min_size=2, max_size=4), st.lists(st.integers(0, 9), min_size=1, max_size=3))
+@pytest.mark.sweep
 def test_random_wirings(wiring, used):
     """Each loop gets its inputs, first state and memory from any before it, as they are or changed in between."""
 

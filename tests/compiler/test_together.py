@@ -38,6 +38,7 @@ CELLS = {
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.one_in(4)
 def test_every_other_cell_of_the_library(name, reverse, dtype):
     """Noise is drawn before the loop, so both draw the same from generators of one seed.
 

@@ -37,7 +37,7 @@ def weighted(a: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("samples", [SAMPLES[k::SHARES] for k in range(SHARES)], ids=range(SHARES))
 def test_every_function_can_be_derived(samples: Sequence[Sample]) -> None:
     wrong = []

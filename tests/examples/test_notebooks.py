@@ -52,6 +52,7 @@ def test_is_committed_without_outputs(name):
 
 
 @pytest.mark.parametrize("name", SHOWS)
+@pytest.mark.one_in(3)
 def test_runs_and_shows_what_it_tells_of(name, tmp_path, monkeypatch):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")

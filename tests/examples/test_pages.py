@@ -258,6 +258,7 @@ def test_the_feed_forward_network_is_the_recurrent_one_at_one_step():
     assert not by_hand.W.any()
 
 
+@pytest.mark.sweep
 def test_the_articles_loss_ends_in_saying_one_everywhere_and_the_whole_cross_entropy_is_learnt_with_four_numbers():
     reversal = page("number_reversal")
     _, outputs = reversal.train_by_formulas(reversal.article.PARAMS, "one_sided_cross_entropy", threshold=0.01)

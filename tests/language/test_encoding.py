@@ -196,6 +196,7 @@ def kilobytes_taken(done: str, path: Path) -> int:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows doesn't tell a process's peak this way")
+@pytest.mark.sweep
 def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
     assert kilobytes_taken(VOCABULARIES, large_file(tmp_path / "large.txt")) < 30_000
     np.save(tmp_path / "large.npy", np.ones(100 * MEGABYTE, np.uint8))

@@ -64,6 +64,7 @@ def test_the_same_seed_trains_the_same_model() -> None:
 
 
 @pytest.mark.parametrize("executor", ["numpy", "llvm", None])
+@pytest.mark.one_in(3)
 def test_the_bits_do_not_depend_on_when_machine_code_is_ready(executor: str | None) -> None:
     """A resumed run would otherwise be another one than the run that never stopped."""
     options = {"units": 8, "embedding_size": 4, "batch_size": 4, "steps_per_batch": 20, "steps": 12}

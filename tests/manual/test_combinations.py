@@ -140,6 +140,7 @@ def random_hidden(n: int, d: int, rng: np.random.Generator) -> HiddenParams:
 
 @pytest.mark.parametrize("steps", [None, "last", (2,)])
 @given(size=sizes(), d2=st.integers(1, 3))
+@pytest.mark.one_in(3)
 def test_a_stack_and_two_directions_by_complex_step(steps, size, d2: int) -> None:
     T, n, d, batch, rng = size
     T = T + 1  # so that there is a step 2

@@ -61,6 +61,7 @@ def test_layers_whose_graph_is_cut_on_the_way_stay_as_they_are() -> None:
     assert trained(data([5, 3]), layer={"truncate": 2})[1] == {False}
 
 
+@pytest.mark.sweep
 def test_layers_with_checkpoints_are_compiled_with_the_same_losses() -> None:
     batches = [data([5, 3, 7]) for _ in range(2)]
     batches[1].inputs, batches[1].targets = batches[0].inputs, batches[0].targets

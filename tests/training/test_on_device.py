@@ -117,6 +117,7 @@ def test_a_batch_goes_in_and_three_numbers_come_out(monkeypatch):
         assert bytes_moved == [batch.inputs.nbytes, batch.targets.nbytes, -3 * 8]
 
 
+@pytest.mark.sweep
 def test_who_looks_finds_the_weights_of_now():
     """Callbacks, validation, checkpoints."""
     seen = {"numpy": [], "jax": []}
@@ -147,6 +148,7 @@ def test_what_a_callback_changes_is_taken_over():
 
 
 @pytest.mark.parametrize("make", [adder, reader])
+@pytest.mark.one_in(2)
 def test_a_resumed_run_has_the_bits_of_one_that_went_on(make, tmp_path):
     whole, _ = trained("jax", make, steps=6)
     trained("jax", make, steps=3, checkpoints=tmp_path)
@@ -178,6 +180,7 @@ def test_a_symbol_out_of_range_is_named():
         trained("jax", bad)
 
 
+@pytest.mark.sweep
 def test_an_optimiser_that_looks_at_values_runs_on_the_host():
     class Careful(optim.SGD):
         def updated(self, value, gradient, state, group):

@@ -70,6 +70,7 @@ def test_a_resumed_run_is_bit_for_bit_the_same(stop: int, tmp_path: Path, uninte
 
 
 @pytest.mark.parametrize("stop", [7, 11, 23])
+@pytest.mark.one_in(3)
 def test_a_resumed_run_that_is_compiled_is_bit_for_bit_the_same(stop: int, tmp_path: Path) -> None:
     alone, pieces = tmp_path / "alone", tmp_path / "pieces"
     run(alone, steps=STEPS, executor="numpy")

@@ -116,6 +116,7 @@ def test_parts_in_one_process_make_the_same_update() -> None:
 @pytest.mark.parametrize("name", ["parts in which no target counts", "weights of classes", "a sum of one's own"])
 @pytest.mark.parametrize("options", [{}, {"executor": "numpy", "whole_step": True}])
 @pytest.mark.filterwarnings("ignore:fit. the whole step isn't compiled")
+@pytest.mark.one_in(3)
 def test_parts_count_by_what_the_loss_is_a_mean_over(name: str, options: dict[str, Any]) -> None:
     whole, history = shared_runs.train(name, **options)
     parts, again = shared_runs.train(name, accumulate=5, **options)

@@ -108,6 +108,7 @@ def test_arrow_heads_stand_upright_below_their_boxes():
 
 
 @pytest.mark.parametrize(("make", "options"), EVERY)
+@pytest.mark.one_in(4)
 def test_no_boxes_overlap_and_all_is_on_the_page(make, options):
     scene = draw(make(), **options).scene
     boxes = solid_boxes(scene)
@@ -123,6 +124,7 @@ def test_no_boxes_overlap_and_all_is_on_the_page(make, options):
 
 
 @pytest.mark.parametrize(("make", "options"), EVERY)
+@pytest.mark.one_in(4)
 def test_no_line_crosses_a_box_that_it_does_not_join(make, options):
     scene = draw(make(), **options).scene
     boxes = [box for box in solid_boxes(scene) if box.width <= 0.6 * scene.width]  # lines pass behind wider bars
@@ -136,6 +138,7 @@ def test_no_line_crosses_a_box_that_it_does_not_join(make, options):
 
 
 @pytest.mark.parametrize(("make", "options"), EVERY)
+@pytest.mark.one_in(4)
 def test_text_fits_its_box_and_is_large_enough_to_read(make, options):
     scene = draw(make(), **options).scene
     for box in scene.boxes:

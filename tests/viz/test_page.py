@@ -78,6 +78,7 @@ def test_each_backward_step_adds_its_term_to_the_gradient(visit, make):
     assert page.locator('td[data-parameter="W"]').inner_text().startswith(first)
 
 
+@pytest.mark.sweep
 def test_the_forward_pass_grows_step_by_step(visit):
     page = visit(draw(elman(T)[0]))
     later = []

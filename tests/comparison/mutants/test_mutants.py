@@ -42,6 +42,7 @@ def test_a_derivation_without_its_slips_is_right():
         ("minimal gated unit", "af = df * f", "af = f * f", "stands where"),
     ],
 )
+@pytest.mark.one_in(3)
 def test_kinds_of_mistakes_that_mutants_showed(name, right, wrong, words):
     mutable = Mutable(NETWORKS[name])
     assert right in mutable.right
