@@ -35,9 +35,9 @@ class Cheap(Enum):
         INSIDE: in the loop. In machine code they cost nothing there. Products of several rows with a weight stay, too:
             they are as fast by tiles as outside by BLAS, and their factors were just computed by the same thread. An
             array of all steps would be divided among threads in another way, and half of it come from the other core.
-        SLICES_BEFORE: likewise, but slices of rows are taken before the loop, for all steps at once. JAX's compiler for
-            CPUs reads part of a row, at a step that it doesn't know in advance, one element at a time: a gated cell's
-            forward pass takes twice as long.
+        SLICES_BEFORE: in the loop, but slices of rows and products before it, for all steps at once. JAX's compiler
+            for CPUs reads part of a row, at a step that it doesn't know in advance, one element at a time: a gated
+            cell's forward pass takes twice as long.
         BEFORE: before the loop.
     """
 
