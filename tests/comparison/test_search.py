@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
 from tests.comparison.planted.everything import NETWORKS
 from tests.comparison.planted.found_again import TEN, found_again
+from tinygrad_rnn.derivation.edits.everywhere import everywhere
+from tinygrad_rnn.derivation.edits.hand import Hand
 
 EVERY = 9  # of the edits of a line, so many apart; ``python -m tests.comparison.planted -e`` takes all
 
@@ -60,3 +64,18 @@ def test_two_slips_are_both_named(slips, asked):
     given = (lambda p: elman(p, *slips)) if asked else elman(values, *slips)
     found = [one.sentence for one in tr.compare(loss, given, values, seconds=60).diagnoses if one.complete]
     assert any(all(words in sentence for words in SLIPS[slips]) for sentence in found), found
+
+
+def test_sums_along_a_kept_axis_are_changed_together() -> None:
+    """The means of a norm, in all lines at once: sums in their place, or means over the other axis."""
+
+    def loss(p: dict[str, Any]) -> Any:
+        a = p["x"] @ p["W"]
+        centred = a - a.mean(axis=1, keepdims=True)
+        return np.sum(np.tanh(centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)))
+
+    rng = np.random.default_rng(0)
+    derivation = tr.derive(loss, {"x": rng.normal(size=(3, 2)), "W": rng.normal(size=(2, 5))})
+    said = {edits[0].what for edits in everywhere(derivation, Hand(derivation), lambda line: [])}
+    assert "sums over 5 numbers stand where their means belong, everywhere" in said
+    assert "the means over the other axis, everywhere" in said

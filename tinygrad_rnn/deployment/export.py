@@ -177,6 +177,9 @@ def axes_of(function: Any, names: Sequence[str], arguments: tuple[Any, ...], giv
         if unknown:
             wrong = ", ".join(sorted(unknown))
             raise ValueError(f"export_onnx: axes= names {wrong}; the inputs are {', '.join(names)}")
+        lengths = {name for axes in given.values() for name in axes if name is not None}
+        if len(lengths) > len(OTHER_SIZES):
+            raise ValueError(f"export_onnx: axes= has {len(lengths)} names of lengths, more than {len(OTHER_SIZES)}")
         return [tuple(given.get(name, (None,) * np.ndim(a))) for name, a in zip(names, arrays)]
     first = np.shape(arrays[0]) if arrays else ()
     order = ("B", "T") if getattr(function, "batch_first", False) else ("T", "B")
@@ -202,7 +205,7 @@ def _with_further_steps(by_input: InputAxes, names: Sequence[str], arguments: tu
             steps = "T" if np.shape(a)[time] == np.shape(arrays[0])[time] else f"T_{name}"
             axes = (*axes[:time], steps, *axes[time + 1 :])
         found.append(axes)
-    return found
+    return found if len(_names(found)) <= len(OTHER_SIZES) else by_input
 
 
 def _with_free_sizes(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, reductions, shape
-from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
+from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply, one_axis
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times
 from ..equations.parts import at, parts, places, put, replaced
@@ -139,8 +139,8 @@ def _kept_axis(part: Expression) -> tuple[int, tuple[int, ...]] | None:
     """The axis of a matrix over which a sum is taken that keeps it, and the shape of the matrix; None for others."""
     if not (isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("keepdims")):
         return None
-    axis, shape_ = part.settings["axis"], part.operands[0].shape
-    return (axis[0] % 2, shape_) if isinstance(axis, tuple) and len(axis) == 1 and len(shape_) == 2 else None
+    axis, shape_ = one_axis(part.settings["axis"]), part.operands[0].shape
+    return (axis % 2, shape_) if isinstance(axis, int) and len(shape_) == 2 else None
 
 
 def _exchanged(

@@ -6,7 +6,7 @@ import math
 
 from ...autodiff.rules import elementwise, linalg, reductions, shape
 from .arithmetic import is_negative, is_product, is_quotient_by_number, is_zero, negative, product, repeated
-from .expressions import Apply, Expression, Number, Stack, Step
+from .expressions import Apply, Expression, Number, Stack, Step, one_axis
 
 LOOKS = {shape.reshape, shape.squeeze, shape.expand_dims}
 
@@ -146,11 +146,11 @@ def _only_adds_axes(index: object) -> bool:
 def summed_over(whole: Apply) -> Expression | None:
     """A sum over axes, with the sign in front; without axes, no sum at all."""
     inner = whole.operands[0]
-    axis = whole.settings.get("axis")
+    axis = one_axis(whole.settings.get("axis"))
     if axis == () or (not inner.shape):
         return inner
-    if isinstance(axis, tuple) and len(axis) == 1:
-        return Apply(whole.operation, whole.operands, {**whole.settings, "axis": axis[0]}, whole.shape)
+    if axis != whole.settings.get("axis"):
+        return Apply(whole.operation, whole.operands, {**whole.settings, "axis": axis}, whole.shape)
     if inner.shape and math.prod(inner.shape) == math.prod(whole.shape):  # over axes of length 1
         return Apply(shape.reshape, (inner,), {"shape": whole.shape}, whole.shape)
     return negative(whole.with_operands(inner.operands)) if is_negative(inner) else None

@@ -340,6 +340,11 @@ def settled(setting: Any, t: int | None, operands: Any) -> Any:
     return _filled(setting, lambda step: step.at(t or 0), lambda i: operands[i])
 
 
+def one_axis(axis: Any) -> Any:
+    """The axis that stands alone in a tuple; anything else unchanged."""
+    return axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+
+
 def renumbered(setting: Any, by: int) -> Any:
     """A setting whose operands have moved by some places."""
     if isinstance(setting, Operand):

@@ -11,7 +11,7 @@ import numpy as np
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions, shape
 from ...compiler.graph.simplify import part_of_axis
 from .arithmetic import is_zero, product, repeated
-from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply
+from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply, one_axis
 from .parts import total
 from .quantities import Equation, Quantity
 
@@ -48,13 +48,18 @@ def _softmax(whole: Apply) -> Expression | None:
         return _probabilities(logs.operands[0], logs.settings.get("axis"))
     if not _is(inner, elementwise.subtract):
         return None
-    z, u = inner.operands
-    while isinstance(u, Apply) and u.operation in (shape.expand_dims, shape.reshape):
-        u = u.operands[0]
-    u = meaning(u)
+    z, below = inner.operands
+    u = meaning(_without_axes(below))
     if _is(u, log_probabilities.log_sum_exp) and u.operands[0] == z:
         return _probabilities(z, u.settings.get("axis"))
     return None
+
+
+def _without_axes(expression: Expression) -> Expression:
+    """The expression before axes of length 1 were added to it."""
+    while isinstance(expression, Apply) and expression.operation in (shape.expand_dims, shape.reshape):
+        expression = expression.operands[0]
+    return expression
 
 
 def _shares(whole: Apply) -> Expression | None:
@@ -64,8 +69,7 @@ def _shares(whole: Apply) -> Expression | None:
 
 def _axis(whole: Expression) -> int:
     """The axis along which a softmax is taken."""
-    axis = whole.settings["axis"] if isinstance(whole, Apply) else None
-    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+    axis = one_axis(whole.settings["axis"]) if isinstance(whole, Apply) else None
     return axis % whole.ndim if isinstance(axis, int) else -1
 
 
@@ -158,11 +162,10 @@ def _normalised(whole: Expression) -> Expression | None:
     below = meaning(below)
     if not _is(above, elementwise.exp) or not _is(below, reductions.sum) or meaning(below.operands[0]) != above:
         return None
-    axis = below.settings.get("axis")
+    axis = one_axis(below.settings.get("axis"))
     long = [i for i, size in enumerate(whole.shape) if size > 1]
     if axis is None and len(long) == 1:  # all of a vector, or of a column
         return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": long[0]}, whole.shape)
-    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
     if not isinstance(axis, int) or (axis % whole.ndim and not below.settings.get("keepdims")):
         return None
     return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": axis}, whole.shape)
@@ -175,8 +178,7 @@ def _log_of_sum(whole: Expression) -> Expression | None:
         return None
     powers = meaning(inner.operands[0])
     is_whole = inner.settings.get("axis") is None and powers.ndim == 1
-    axis = 0 if is_whole else inner.settings.get("axis")
-    axis = axis[0] if isinstance(axis, tuple) and len(axis) == 1 else axis
+    axis = 0 if is_whole else one_axis(inner.settings.get("axis"))
     if not _is(powers, elementwise.exp) or not isinstance(axis, int) or axis % powers.ndim != powers.ndim - 1:
         return None
     z = powers.operands[0]
@@ -189,12 +191,11 @@ def _less_log_of_sum(whole: Expression) -> Expression | None:
     if not _is(whole, elementwise.subtract):
         return None
     z, below = whole.operands
-    while isinstance(below, Apply) and below.operation in (shape.expand_dims, shape.reshape):
-        below = below.operands[0]
-    logs = meaning(below)
+    bare = _without_axes(below)
+    logs = meaning(bare)
     if not _is(logs, log_probabilities.log_sum_exp) or logs.operands[0] != z or logs.settings.get("axis") != z.ndim - 1:
         return None
-    is_kept = logs.settings.get("keepdims") or z.ndim == 1 or below is not whole.operands[1]
+    is_kept = logs.settings.get("keepdims") or z.ndim == 1 or bare is not below
     return apply(log_probabilities.log_softmax_of, z, axis=z.ndim - 1) if is_kept else None
 
 

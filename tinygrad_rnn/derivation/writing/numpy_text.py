@@ -262,7 +262,6 @@ class NumpyWriter:
         if not self._is_inside:
             shifted = self._assigned("shifted", shifted)
 
-
         def log_of_sum(keep: str) -> str:
             if isinstance(axis, int):
                 return f"np.logaddexp.reduce({shifted}, axis={axis}{keep})"
