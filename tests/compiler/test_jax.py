@@ -18,7 +18,7 @@ from tests.compiler.agreement import assert_compiled_agrees
 from tests.compiler.small import B, T, W, d, normal, with_gradients
 from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.errors import CannotCompile
-from tinygrad_rnn.autodiff.registry import elementwise
+from tinygrad_rnn.autodiff.registry import elementwise, primitive
 from tinygrad_rnn.compiler import thresholds
 
 jax = pytest.importorskip("jax")
@@ -103,6 +103,31 @@ def test_the_backward_pass_is_by_our_rules():
     x = tr.tensor(normal(3), requires_grad=True)
     np.sum(fast(x)).backward()
     assert x.grad.tolist() == [1, 1, 1]
+
+
+def test_a_loss_comes_with_its_gradients():
+    """One program computes both, for the cotangent that the last backward pass had, and again for another."""
+    clipped = primitive(lambda x: x, [lambda g, ans, x: np.clip(g, -0.1, 0.1)], [lambda v, ans, x: v], name="clipped")
+    table = nn.Parameter(normal(7, d))
+
+    def loss(symbols, h):
+        return np.sum(np.tanh(tr.unroll(cell, clipped(table[symbols]), h)[0]))
+
+    fast, symbols = tr.compile(loss, executor="jax"), np.array([[0, 6], [1, 2], [3, 3]])
+    for scale in (1, 1, 0.01, 0.01, -3):
+        found = []
+        for f in (fast, loss):
+            h = tr.tensor(normal(2, d), requires_grad=True)
+            value = f(symbols, h)
+            for _ in range(2):
+                table.grad = h.grad = None
+                (scale * value).backward(retain_graph=True)
+            found.append([value.data, table.grad, h.grad])
+        for a, b in zip(*found):
+            np.testing.assert_allclose(a, b, 1e-12, 1e-14)
+    with pytest.raises(IndexError, match="out of bounds"):
+        fast(symbols + 1, h)
+    assert np.isfinite(fast(symbols, h).data)
 
 
 # --- what JAX would do silently --------------------------------------------------------------------------------------

@@ -45,6 +45,22 @@ class Backward(NamedTuple):
     gradients: tuple[Any, ...]
 
 
+class Both(NamedTuple):
+    """The results of both passes in one.
+
+    Attributes:
+        series: as in ``Forward``.
+        outputs: the outputs of the program.
+        gradients: the gradients of the program, in order.
+        in_range: whether all indices were in range.
+    """
+
+    series: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    gradients: tuple[Any, ...]
+    in_range: Any
+
+
 class Passes(NamedTuple):
     """The forward and the backward pass.
 
@@ -52,10 +68,12 @@ class Passes(NamedTuple):
         forward: a function of the inputs, one after the other.
         backward: a function of the cotangents of the outputs and of the values that the forward pass saved; None for a
             program without a backward pass.
+        both: a function of the cotangents of the outputs and of the inputs.
     """
 
     forward: Callable[..., Forward]
     backward: Callable[[Any, Any], Backward] | None
+    both: Callable[..., Both]
 
 
 def passes_of(program: Program) -> Passes:
@@ -78,7 +96,19 @@ def passes_of(program: Program) -> Passes:
         returned = {*program.cotangents, *saved, *gradients}
         return Backward(_others(interpreter, returned), tuple(map(interpreter.of, gradients)))
 
-    return Passes(forward, backward if program.gradients else None)
+    def both(cotangents: Any, *inputs: Any) -> Both:
+        given = [*program.cotangents, *program.inputs]
+        interpreter = Interpreter(program.results, dict(zip(given, [*cotangents, *inputs])))
+        with places.watched() as conditions:
+            interpreter.run(program.forward_order())
+        interpreter.run(order)
+        values = [program.outputs, list(program.gradients.values())]
+        outputs, gradients = (tuple(map(interpreter.of, some)) for some in values)
+        return Both(
+            _others(interpreter, set().union(given, *values)), outputs, gradients, places.all_hold(conditions)
+        )
+
+    return Passes(forward, backward if program.gradients else None, both)
 
 
 def _others(interpreter: Interpreter, returned: set[Value]) -> tuple[Any, ...]:
