@@ -66,6 +66,7 @@ def test_the_loss_falls(tmp_path, text_file, capsys, monkeypatch):
     assert len(losses) >= 2 and losses[-1] < losses[0] - 0.5
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("terminal", "more", "opens"), [(True, [], True), (True, ["--no-open"], False), (False, [], False)]
 )

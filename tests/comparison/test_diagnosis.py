@@ -129,6 +129,7 @@ IN_ELMAN = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("mistake", IN_ELMAN)
 def test_a_mistake_in_an_elman_network_is_named(mistake):
     manual = lambda p, *data: derivations.elman(p, *data, mistake=mistake)  # noqa: E731
@@ -277,7 +278,7 @@ def test_two_mistakes_in_two_gradients_are_both_named():
 # --- where none fits -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(("name", "size"), list(zip("UWVbcUWb", [1e-6, 1e-2, 1.0, 100.0] * 2, strict=True)))
 def test_a_gradient_that_is_simply_wrong_gets_no_diagnosis(name, size):
     """Each is a whole search: thousands of edits, none of which may fit by chance."""

@@ -16,7 +16,7 @@ from tinygrad_rnn.derivation.edits.hand import Hand
 EVERY = 9  # of the edits of a line, so many apart; ``python -m tests.comparison.planted -e`` takes all
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(10)
 @pytest.mark.parametrize("name", TEN)
 def test_an_edit_is_found_again_from_its_gradients(name):
     found, tried = found_again(NETWORKS[name], EVERY)

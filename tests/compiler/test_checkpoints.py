@@ -34,7 +34,7 @@ def two_layers(k):
     return nn.RNN(n, d, 2, bidirectional=True, seed=1, dtype=np.float64, checkpoint_every=k)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(11)
 @pytest.mark.parametrize("executor", EXECUTORS)
 @pytest.mark.parametrize(
     ("make", "steps", "k"),

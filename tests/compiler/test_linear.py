@@ -130,6 +130,7 @@ def test_what_is_recognised(name, cheap):
     assert not linear_loops(fissioned(program, cheap)) or count
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("reverse", [False, True])
 def test_cells_agree_with_the_engine(name, reverse, scans_all):
@@ -137,6 +138,7 @@ def test_cells_agree_with_the_engine(name, reverse, scans_all):
     assert_compiled_agrees(cell, *arguments(states), [A, W, ROW], executor="numpy", reverse=reverse)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("name", ["inside", "reset", "last alone"])
 def test_cells_as_machine_code(name, executor, scans_all):

@@ -49,6 +49,7 @@ CELLS = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("name", "reverse"), [("RNN", True), ("LSTM", False), ("GRU", False)])
 def test_cells_of_the_library(name, reverse):
     cell = CELLS[name]()
@@ -130,6 +131,7 @@ def always_tiles_and_threads(monkeypatch):
     threads._pool.cache_clear()
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("batch", [1, 2, 11])
 @pytest.mark.parametrize("units", [9, 40])
 def test_large_products_go_by_tiles(always_tiles_and_threads, batch, units):

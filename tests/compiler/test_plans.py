@@ -78,6 +78,7 @@ def test_sums_are_put_in_an_order_in_which_more_can_leave():
     ]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("make", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
 def test_no_buffer_is_larger_than_what_all_steps_save(make, executor):

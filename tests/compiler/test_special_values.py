@@ -102,7 +102,7 @@ def assert_as_numpy(found, expected, where, any_zero):
         np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]), f"{where}: signs of 0")
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("table", [ONE, TWO], ids=["of one number", "of two"])
 def test_as_numpy(table, dtype, executor):

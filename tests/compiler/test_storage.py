@@ -102,6 +102,7 @@ def test_a_concatenation_in_another_is_written_there_at_once():
     assert not any(isinstance(slot, State) for slot in storage.writes[inner])
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize(

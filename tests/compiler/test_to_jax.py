@@ -38,6 +38,7 @@ def assert_close(found, expected, tolerance=2e-6):
         np.testing.assert_allclose(found[name], expected[name], tolerance, tolerance, err_msg=name)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("own_gradient", [True, False])
 def test_values_and_gradients(own_gradient):
     f = tr.to_jax(loss, parameters=parameters, own_gradient=own_gradient)

@@ -103,6 +103,7 @@ def test_cells_by_hand(name, style):
     assert_right(tr.derive(loop(cell, start), p, data), style)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("kind", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
 @pytest.mark.parametrize("where", ["last", "each", "some", "outside"])

@@ -209,6 +209,7 @@ def printed(name):
     return output.getvalue()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.sweep if name in LONG else ()) for name in sorted(PROMISES)]
 )

@@ -45,6 +45,7 @@ def test_relu_has_derivative_zero_at_its_kink() -> None:
     assert activation("relu").derivative(np.zeros(1)) == 0
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("loss", ALL_LOSSES, ids=lambda loss: loss.name)
 @given(seed=seeds, k=st.integers(1, 4), batch=st.sampled_from([(), (3,)]))
 def test_a_losss_gradient(loss, seed: int, k: int, batch: tuple[int, ...]) -> None:
@@ -56,6 +57,7 @@ def test_a_losss_gradient(loss, seed: int, k: int, batch: tuple[int, ...]) -> No
     np.testing.assert_allclose(loss.gradient(z, y), expected, atol=tolerance)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("loss", ALL_LOSSES, ids=lambda loss: loss.name)
 @given(seed=seeds, k=st.integers(1, 4))
 def test_the_gradients_of_a_losss_components(loss, seed: int, k: int) -> None:

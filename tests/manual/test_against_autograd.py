@@ -98,6 +98,7 @@ def test_elman(f: str, dtype: type, tolerance: float, problem) -> None:
     hold_to_autograd(loss, params, elman.backward(trace).gradients, tolerance)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("peepholes", [False, True])
 @given(size=sizes())
 def test_lstm(peepholes: bool, size) -> None:
@@ -120,6 +121,7 @@ def test_lstm(peepholes: bool, size) -> None:
     hold_to_autograd(loss, params, lstm.backward(lstm.forward(params, xs), weights).gradients)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("reset", ["after", "before"])
 @given(size=sizes())
 def test_gru(reset: gru.Reset, size) -> None:
@@ -192,6 +194,7 @@ def test_two_layers_and_two_directions(size, d2: int) -> None:
     hold_to_autograd(loss_of_two_directions, both, stacked.bidirectional_backward(trace).gradients)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("additive", [False, True])
 @given(size=sizes(), T=st.integers(1, 3))
 def test_attention(additive: bool, size, T: int) -> None:

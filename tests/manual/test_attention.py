@@ -28,6 +28,7 @@ def random_params(n, d, p, k, rng, additive: bool) -> AttentionParams:
     )
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("additive", [False, True])
 @given(size=sizes(), T=st.integers(1, 3))
 def test_gradients_by_complex_step(additive: bool, size, T: int) -> None:

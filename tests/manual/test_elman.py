@@ -39,6 +39,7 @@ def problems(draw: st.DrawFn, batched: bool | None = None):
     return params, xs, rng.uniform(size=(m, *batch, k)), s0, objective
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("f", ["tanh", "sigmoid", "identity"])
 @given(problem=problems())
 def test_gradients_by_complex_step(f: str, problem) -> None:

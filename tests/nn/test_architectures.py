@@ -187,6 +187,7 @@ def test_one_to_many_learns_to_write_what_a_vector_says() -> None:
     assert model.write(vectors, max_steps=6, width=3) == [[2, 3], [3, 3, 2], [4]]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("look", ["before", "after"])
 def test_an_encoder_decoder_learns_to_reverse(look: str) -> None:
     rng = np.random.default_rng(0)

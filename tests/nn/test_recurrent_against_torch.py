@@ -42,6 +42,7 @@ def assert_close(got: Any, expected: Any, what: str) -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-9, err_msg=what)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("form", "with_state"),
     [("unbatched", True), ("batch", False), ("lengths", False), ("lengths", True), ("batch_first", True)],

@@ -46,6 +46,7 @@ def assert_alike(found: optim.Optimizer, expected: optim.Optimizer, units: float
                 assert x == y
 
 
+@pytest.mark.one_in(3)
 @every_rule
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_every_rule_gives_the_same_numbers(kind: str, options: dict[str, Any], dtype: Any) -> None:

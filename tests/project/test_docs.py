@@ -25,6 +25,7 @@ MADE = {"examples/index.md", "gallery.md", "whats-new.md"} | {
     f"notebooks/{path.stem}.md" for path in (ROOT / "examples" / "notebooks").glob("*.ipynb")
 }
 NEEDS = {"scale": ("mpi4py", "onnx", "jax", "joblib", "matplotlib")}  # extras that a page shows
+LONG = {"scale", "training"}  # they train, on several processes too; the sweep runs them
 BLOCK = re.compile(r"^( *)```(python|pycon)\n(.*?)^\1```", flags=re.MULTILINE | re.DOTALL)
 
 
@@ -45,7 +46,9 @@ def blocks(page: Path) -> Iterator[tuple[int, str, str]]:
         yield line, kind, re.sub(f"^{indent}", "", code, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.sweep if page.stem in LONG else (), id=page.stem) for page in PAGES]
+)
 def test_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for library in NEEDS.get(page.stem, ()):
         pytest.importorskip(library)

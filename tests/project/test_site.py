@@ -17,6 +17,7 @@ import pytest
 from tests.chromium import chromium
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.sweep  # building the site takes half a minute; `.ci/run` builds it and asks of that
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "examples" / "notebooks").glob("*.ipynb"))
 
 

@@ -131,6 +131,7 @@ def test_users_code_is_clean_in_strict_mode_and_what_is_not_there_is_found(stric
     exec(compile(USERS_CODE, "users.py", "exec"), {})  # and it runs
 
 
+@pytest.mark.sweep
 def test_cells_of_tensors_are_clean_with_the_plugin(strict):
     said = strict({"users.py": ANNOTATED_TENSORS, "wrong.py": WRONG_TENSORS}, PLUGIN)
     assert 'got "Tensor", expected "str"' in said and "wrong.py:11: error" in said

@@ -45,6 +45,7 @@ def test_subscripts_of_a_derivation_stand_below_the_line(tmp_path):
         assert min(shown.evaluate(below)) > 2
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("html", [tour, comparison])
 def test_it_opens_and_goes_dark(html, tmp_path):
     path = tmp_path / "report.html"

@@ -1,10 +1,6 @@
-"""Training on two devices gives what one gives, and they meet once a step. Started by ``test_on_device``.
-
-With the argument ``all``: of more models and settings.
-"""
+"""Training on two devices gives what one gives, and they meet once a step. Started by ``test_on_device``."""
 
 import re
-import sys
 
 import jax
 import numpy as np
@@ -57,12 +53,11 @@ def main() -> None:
     assert_like_numpy(make=unmarked, devices=2)
     assert len(seen) >= 2
     assert_like_numpy(make=uneven_reader, devices=2)
-    if "all" in sys.argv:
-        assert_like_numpy(devices=2)
-        assert_like_numpy(make=reader, devices=2)
-        assert_like_numpy(make=uneven, devices=2)
-        for make in (uneven, uneven_reader):
-            assert_like_numpy(make=make, devices=2, accumulate=2)
+    assert_like_numpy(devices=2)
+    assert_like_numpy(make=reader, devices=2)
+    assert_like_numpy(make=uneven, devices=2)
+    for make in (uneven, uneven_reader):
+        assert_like_numpy(make=make, devices=2, accumulate=2)
     with as_numpy_computes():
         lowered = [jax.jit(step).lower(*forms) for step, forms in seen]
         texts = [each.compile().as_text() for each in {each.as_text(): each for each in lowered}.values()]

@@ -26,6 +26,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("cell", "name", "options", "clip_norm"),
     [

@@ -71,6 +71,7 @@ def test_layers_with_checkpoints_are_compiled_with_the_same_losses() -> None:
     np.testing.assert_allclose(compiled, plain, rtol=1e-10)
 
 
+@pytest.mark.sweep
 def test_data_of_many_lengths_are_compiled_with_the_same_losses() -> None:
     lengths = [*range(1, 30), *range(29, 0, -2)]
     batches = [data(lengths) for _ in range(2)]

@@ -193,6 +193,7 @@ def test_arrow_keys_bring_the_node_into_sight(visit):
         assert page.locator("g.chosen").evaluate("(b) => b.getBoundingClientRect().right > 0")
 
 
+@pytest.mark.sweep
 def test_in_a_notebook_it_opens_readable_and_the_wheel_scrolls_the_notebook(browser, tmp_path):
     inline = draw(built_in(tr.nn.LSTMCell(3, 2), T=6), gradients=True)._repr_mimebundle_()["text/html"]
     text = f"<!DOCTYPE html><meta charset='utf-8'><body>{inline}<div style='height:3000px'>more</div>"
