@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .graph import Node, Observer, ancestors, backward_walk
-from .scope import context, resumed, watches
+from .scope import changed, context, resumed, watches
 from .texts import printable
 
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
@@ -187,11 +187,10 @@ def detect_anomaly() -> Iterator[None]:
         tinygrad_rnn.autodiff.anomaly.AnomalyError: backward: a NaN was produced by the derivative of sqrt...
         ...
     """
-    before = context.anomaly
-    context.anomaly = Watch()
-    watches.append(context.anomaly)
+    watch = Watch()
+    watches.append(watch)
     try:
-        yield
+        with changed(context, anomaly=watch):
+            yield
     finally:
-        watches.remove(context.anomaly)
-        context.anomaly = before
+        watches.remove(watch)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .texts import printable
+
+if TYPE_CHECKING:
+    from contextlib import _GeneratorContextManager as Switch  # a context that is a decorator, too
 
 
 class Scope(NamedTuple):
@@ -83,7 +86,19 @@ watches: list[Any] = []  # one entry for every detect_anomaly
 
 
 @contextmanager
-def no_grad() -> Iterator[None]:
+def changed(target: Any, **values: Any) -> Iterator[None]:
+    """A context in which attributes of an object have other values; afterwards they have their own again."""
+    before = {name: getattr(target, name) for name in values}
+    try:
+        for name, value in values.items():
+            setattr(target, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(target, name, value)
+
+
+def no_grad() -> Switch[None]:
     """Switch recording off: results need no gradient, even if their inputs do. Also works as a decorator.
 
     Example:
@@ -93,34 +108,17 @@ def no_grad() -> Iterator[None]:
         ...     (w * 2).requires_grad
         False
     """
-    before = context.recording
-    context.recording = False
-    try:
-        yield
-    finally:
-        context.recording = before
+    return changed(context, recording=False)
 
 
-@contextmanager
-def nothing_stopped() -> Iterator[None]:
+def nothing_stopped() -> Switch[None]:
     """A context in which ``detach`` and ``stop_gradient`` cut nothing: gradients flow through them."""
-    before = context.stops
-    context.stops = False
-    try:
-        yield
-    finally:
-        context.stops = before
+    return changed(context, stops=False)
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
+def enable_grad() -> Switch[None]:
     """Record again, inside a ``no_grad()``."""
-    before = context.recording
-    context.recording = True
-    try:
-        yield
-    finally:
-        context.recording = before
+    return changed(context, recording=True)
 
 
 @contextmanager
@@ -147,17 +145,15 @@ def scope(layer: int | str | None = None, step: int | None = None, owner: Any = 
         layer = before.layer
     elif before.layer is not None:
         layer = f"{before.layer}.{layer}"
-    context.scope = Scope(
+    inside = Scope(
         layer,
         before.step if step is None else step,
         before.owner if owner is None else owner,
         before.within,
         before.cell if layer == before.layer else None,
     )
-    try:
+    with resumed(inside):
         yield
-    finally:
-        context.scope = before
 
 
 def of_loop(outside: Scope) -> Scope:
@@ -176,16 +172,6 @@ def of_loop(outside: Scope) -> Scope:
     return Scope(layer, None, outside.owner, outside)
 
 
-@contextmanager
-def resumed(where: Scope) -> Iterator[None]:
-    """A context in which new nodes belong to the scope of an earlier node.
-
-    Args:
-        where: the scope of a node.
-    """
-    before = context.scope
-    context.scope = where
-    try:
-        yield
-    finally:
-        context.scope = before
+def resumed(where: Scope) -> Switch[None]:
+    """A context in which new nodes belong to the scope of an earlier node."""
+    return changed(context, scope=where)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..autodiff.extras import pip_install
+from ..autodiff.scope import changed
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import children, leaves, paths, tree_map
 from ..compiler.program.program import Program
@@ -114,19 +115,13 @@ def _as_array(a: Any) -> Any:
 @contextmanager
 def _as_in_service(function: Any) -> Iterator[None]:
     """A context in which a model is in evaluation mode, and runs through time without the cuts of truncated BPTT."""
-    if not isinstance(function, Module):
+    with ExitStack() as stack:
+        if isinstance(function, Module):
+            stack.enter_context(evaluating(function))
+            for layer in function.modules():
+                if isinstance(layer, Recurrent):
+                    stack.enter_context(changed(layer, truncate=None))
         yield
-        return
-    layers = [module for module in function.modules() if isinstance(module, Recurrent)]
-    windows = [layer.truncate for layer in layers]
-    try:
-        for layer in layers:
-            layer.truncate = None
-        with evaluating(function):
-            yield
-    finally:
-        for layer, window in zip(layers, windows):
-            layer.truncate = window
 
 
 # --- names -----------------------------------------------------------------------------------------------------------

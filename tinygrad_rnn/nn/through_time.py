@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..autodiff import checkpoint, stop_gradient
-from ..autodiff.scope import Label, context
+from ..autodiff.scope import Label, changed, context
 from ..autodiff.trees import leaves, tree_map
 from ..compiler.graph.trace import Tracer
 from .compiled_cells import is_compiled, uncompiled
@@ -200,12 +200,8 @@ def collected(wanted: bool = True) -> Iterator[dict[str, dict[int, Any]]]:
             layer = str(label.layer).removeprefix(str(outside)).lstrip(".") if label.layer != outside else ""
             found.setdefault(f"{layer}.{label.name}" if layer else label.name, {})[label.step] = value
 
-    before = context.collector
-    context.collector = collect if wanted else before
-    try:
+    with changed(context, collector=collect if wanted else context.collector):
         yield found
-    finally:
-        context.collector = before
 
 
 def by_step(found: dict[str, dict[int, Any]], steps: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..autodiff.graph import Node, ancestors
-from ..autodiff.scope import context, enable_grad
+from ..autodiff.scope import context, enable_grad, resumed
 from ..autodiff.tensor import Tensor
 
 # A replacement for a node's own operation: (node, the new value of every node so far) -> its new value.
@@ -49,8 +49,7 @@ def replay(
         25.0
     """
     known: dict[Node, Any] = dict(values)
-    outside = context.scope
-    try:
+    with resumed(context.scope):  # the nodes' own scopes end with the loop
         for node in reversed(ancestors([root] if isinstance(root, Node) else root, stop=values)):
             context.scope = node.scope
             if node in values:
@@ -62,8 +61,6 @@ def replay(
             known[node] = run_again(node, known) if change is None else change(node, known)
             if isinstance(known[node], Tensor) and not known[node].labels:
                 known[node].labels = node.labels
-    finally:
-        context.scope = outside
     return known
 
 

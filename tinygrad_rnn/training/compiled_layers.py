@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from ..autodiff.scope import changed
 from ..data import Epochs
 from ..nn import Module, Recurrent
 from ..nn.compiled_cells import compiled, uncompiled
@@ -53,30 +54,19 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
         executor: as in ``tinygrad_rnn.compile``; None: compile nothing.
         history: records which cells aren't compiled, and why.
     """
-    if executor is None:
-        yield
-        return
-    before = [(path, layer, layer.layers) for path, layer in layers_to_compile(model)]
-    try:
-        for path, layer, cells in before:
+    with ExitStack() as stack:
+        for path, layer in layers_to_compile(model) if executor is not None else ():
             said = partial(say_not_compiled, history, f"layer {path}" if path else "the layer")
-            layer.layers = [compiled(cell, executor, fallback=said) for cell in cells]
+            cells = [compiled(cell, executor, fallback=said) for cell in layer.layers]
+            stack.enter_context(changed(layer, layers=cells))
         yield
-    finally:
-        for _, layer, cells in before:
-            layer.layers = cells
 
 
 @contextmanager
 def as_written(model: Module) -> Iterator[None]:
     """A context in which the recurrent layers of a model run uncompiled: for a single call."""
-    before = [(layer, layer.layers) for _, layer in layers_to_compile(model)]
-    try:
-        for layer, cells in before:
-            layer.layers = [
-                tuple(map(uncompiled, cell)) if isinstance(cell, tuple) else uncompiled(cell) for cell in cells
-            ]
+    with ExitStack() as stack:
+        for _, layer in layers_to_compile(model):
+            cells = [tuple(map(uncompiled, c)) if isinstance(c, tuple) else uncompiled(c) for c in layer.layers]
+            stack.enter_context(changed(layer, layers=cells))
         yield
-    finally:
-        for layer, cells in before:
-            layer.layers = cells

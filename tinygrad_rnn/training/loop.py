@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from ..autodiff.allocator import keep_freed_memory
 from ..autodiff.did_you_mean import keywords_told
+from ..autodiff.scope import changed
 from ..data import Epochs
 from ..nn import Module
 from ..nn.calling import batch_first
@@ -236,22 +237,12 @@ def fit(
             say_not_compiled(run.history, "the model", lengths)
         model.train()
         stack.enter_context(compiled_layers(model, None if lengths else executor, run.history))
-        stack.enter_context(_updating_by(run.optimizer, executor))
+        if executor in ("llvm", "numba") and importlib.util.find_spec("llvmlite"):
+            stack.enter_context(changed(run.optimizer, executor="llvm"))
         if checkpoints is None or not _resumed(checkpoints, run, resume, stack):
             run.draw_apart()
         run.train(Progress(run.history, limits, len(run.data), unit, progress if ranks.rank == 0 else False))
     return run.history
-
-
-@contextmanager
-def _updating_by(optimizer: Optimizer, executor: str | None) -> Iterator[None]:
-    """A context in which an optimiser updates by machine code, if the model runs by it."""
-    before = optimizer.executor
-    optimizer.executor = "llvm" if executor in ("llvm", "numba") and importlib.util.find_spec("llvmlite") else before
-    try:
-        yield
-    finally:
-        optimizer.executor = before
 
 
 def _resumed(checkpoints: Checkpoints, run: Run, resume: bool, stack: ExitStack) -> bool:

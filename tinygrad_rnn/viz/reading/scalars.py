@@ -14,7 +14,7 @@ import numpy as np
 from ...autodiff.graph import Node, ancestors
 from ...autodiff.scalar import Scalar
 from ...autodiff.scalar_arrays import scalars
-from ...autodiff.scope import context
+from ...autodiff.scope import context, resumed
 from ...autodiff.tensor import Tensor
 from ...recorded.replay import replaced_since
 
@@ -37,14 +37,11 @@ def as_scalars(roots: list[Node]) -> list[Node]:
         )
     known: dict[Node, Any] = {}
     replaced = replaced_since(nodes)
-    outside = context.scope
-    try:
+    with resumed(context.scope):  # the nodes' own scopes end with the loop
         for node in nodes:
             context.scope = node.scope
             known[node] = _leaf(node, replaced) if node.op is None else _run_again(node, known)
             _label(known[node], node)
-    finally:
-        context.scope = outside
     found: list[Node] = [root for root in roots if not isinstance(root, Tensor)]
     for root in tensors:
         found += [element for element in np.ravel(known.get(root, ())) if isinstance(element, Scalar)]
