@@ -24,12 +24,6 @@ DEFAULTS: dict[str, Any] = {"out": None, "dtype": None, "where": True, "initial"
 def as_taken(function: Any, implementation: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
     """The arguments and keywords in the form that the function's replacement takes.
 
-    Args:
-        function: the NumPy function.
-        implementation: the primitive or composition that replaces it; None if nothing does.
-        args: the positional arguments of the call.
-        keywords: its keywords.
-
     Raises:
         TypeError: ``out`` is given, or a keyword that the implementation doesn't have.
     """

@@ -103,11 +103,7 @@ def rows() -> list[Row]:
 
 
 def markdown(orders: Mapping[Any, int] | None = None) -> str:
-    """The catalogue as Markdown.
-
-    Args:
-        orders: the order up to which the derivatives of each function are tested.
-    """
+    """The catalogue as Markdown; with ``orders``, the order up to which the derivatives of each are tested."""
     parts = ["# What can be differentiated\n", LEGEND]
     for room in ROOMS:
         lines = [f"## {room}", "", "| function | vjp | jvp |", "| --- | --- | --- |"]

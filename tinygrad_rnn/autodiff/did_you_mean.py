@@ -215,12 +215,7 @@ def _called(name: str) -> str:
 
 @lru_cache(maxsize=256)  # some libraries often test whether a Tensor has one of their attributes
 def method(name: str, kind: type) -> str:
-    """The message for an attribute that a Tensor doesn't have, with what to write instead.
-
-    Args:
-        name: the attribute's name.
-        kind: the Tensor's class.
-    """
+    """The message for an attribute that a Tensor doesn't have, with what to write instead."""
     said = f"a Tensor has no attribute {name!r}"
     if name in IN_PLACE:
         return f"{said}: in tr.no_grad(), for a leaf that requires a gradient, write {IN_PLACE[name].format(x='x')}"
@@ -270,11 +265,7 @@ class KeywordsTold:
 
 
 def of_object(instead: dict[str, str]) -> Callable[[Any, str], Any]:
-    """Return an ``__getattr__``, which raises an error that says what to write instead of other libraries' names.
-
-    Args:
-        instead: those names, and the equivalents here.
-    """
+    """Return an ``__getattr__``, whose error says what to write ``instead`` of other libraries' names."""
 
     def missing(self: Any, name: str) -> Any:
         if hasattr(type(self), name):  # a property raised this error: its own message is the better one
@@ -286,12 +277,7 @@ def of_object(instead: dict[str, str]) -> Callable[[Any, str], Any]:
 
 
 def of_room(room: str, known: Iterable[str]) -> Callable[[str], Any]:
-    """Return a module's ``__getattr__``, which raises an error with a suggestion for an unknown name.
-
-    Args:
-        room: the module's name.
-        known: the module's public names.
-    """
+    """Return a module's ``__getattr__``, which raises an error with a suggestion for an unknown name."""
 
     def missing(name: str) -> Any:
         said = f"module {room!r} has no attribute {name!r}"
@@ -308,13 +294,7 @@ def of_room(room: str, known: Iterable[str]) -> Callable[[str], Any]:
 
 
 def function(name: str, known: Iterable[str], rooms: Iterable[tuple[str, Iterable[str]]]) -> str:
-    """The message for a name that the package doesn't have, with what to write instead.
-
-    Args:
-        name: the unknown name.
-        known: the package's own names.
-        rooms: its rooms, and the names in each.
-    """
+    """The message for a name that neither the package nor its rooms have, with what to write instead."""
     said = f"tinygrad_rnn has no {name!r}"
     if name in IN_ROOMS:
         return f"{said}: write {IN_ROOMS[name]}"

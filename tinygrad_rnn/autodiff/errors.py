@@ -189,11 +189,7 @@ def no_assignment() -> NotOnTensors:
 def wrong_cotangent(made_by: Any, argument: int | str, given: tuple[int, ...], shape: tuple[int, ...]) -> ValueError:
     """The error for a rule whose gradient doesn't have the shape of the argument.
 
-    Args:
-        made_by: the owner of the rule: a name, or the node or Value; None if unknown.
-        argument: the argument of the gradient, by number or by path.
-        given: the shape of the gradient.
-        shape: the shape of the argument.
+    The rule belongs to ``made_by``: a name, or the node or Value; None if unknown. ``argument`` is a number or a path.
     """
     operation = made_by if isinstance(made_by, str) else getattr(getattr(made_by, "op", None), "name", "backward")
     return ValueError(

@@ -9,13 +9,10 @@ from pathlib import Path
 
 @cache
 def pip_install(extra: str) -> str:
-    """Return the command that installs the libraries of an extra.
+    """Return the command that installs the libraries of an extra of ``setup.cfg``.
 
     An installed package, from a wheel or from its repository, is named in the command: pip finds it and adds the
     libraries of the extra. A package that is only imported from its folder has to be named by that folder.
-
-    Args:
-        extra: a name in ``[options.extras_require]`` of ``setup.cfg``.
     """
     folder = Path(__file__).resolve().parents[2]
     try:

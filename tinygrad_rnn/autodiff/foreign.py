@@ -10,12 +10,9 @@ from .array_node import value_of
 
 
 def as_numpy(value: Any) -> np.ndarray:
-    """An array of NumPy's own types with the values of a Tensor, a PyTorch tensor, a list or a number.
+    """An array of NumPy's own types with the values of a Tensor, a PyTorch tensor on any device, a list or a number.
 
     Numbers of 16 bits that NumPy doesn't have (bfloat16) become float32, which holds each of them exactly.
-
-    Args:
-        value: a Tensor; a PyTorch tensor, on any device; or anything that ``np.asarray`` takes.
 
     Example:
         >>> from tinygrad_rnn.autodiff.foreign import as_numpy
@@ -34,10 +31,7 @@ def as_numpy(value: Any) -> np.ndarray:
 
 
 def widened(bits: np.ndarray) -> np.ndarray:
-    """The numbers whose bfloat16 bits these are, as float32: bfloat16 is its upper half.
-
-    Args:
-        bits: 16-bit integers.
+    """The numbers whose bfloat16 bits these 16-bit integers are, as float32: bfloat16 is its upper half.
 
     Example:
         >>> import numpy as np

@@ -70,12 +70,9 @@ def _leaves_behind(root: Node) -> list[Node]:
 def is_kept(root: Node, nodes: Sequence[Node], keep: bool | None) -> bool:
     """Return True if the graph of a ``backward()`` is kept for inspection after its walk.
 
-    The small graph that an earlier ``backward()`` left is freed, if it still exists, unless ``keep`` is False.
+    ``keep`` is the caller's wish; None keeps small graphs.
 
-    Args:
-        root: the node where the walk begins.
-        nodes: the nodes that it visits.
-        keep: the caller's wish; None to keep small graphs.
+    The small graph that an earlier ``backward()`` left is freed, if it still exists, unless ``keep`` is False.
     """
     if keep is False:  # as each step of a training loop asks; what is kept stays for its user
         return False

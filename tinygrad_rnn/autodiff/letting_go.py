@@ -26,11 +26,7 @@ class _Dropped(threading.local):
 
 
 class Knot:
-    """A knot, which holds the inputs of a node and frees them when nothing else is being freed.
-
-    Args:
-        held: the inputs of a node.
-    """
+    """A knot, which holds the inputs of a node and frees them when nothing else is being freed."""
 
     __slots__ = ("held",)
 

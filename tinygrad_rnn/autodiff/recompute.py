@@ -81,10 +81,8 @@ class _Before:
 class _Checkpoint(Expandable):
     """A call of a checkpointed function.
 
-    Args:
-        again: runs the function on the same arguments.
-        results: its results, in the order of their leaves; the graph behind them is not kept.
-        began: the serial number of the moment before it ran.
+    ``again`` runs the function on the same arguments; ``began`` is the serial number of the moment before it ran first.
+    The graph behind its results is not kept.
     """
 
     __slots__ = ("_again", "_scope", "_values")

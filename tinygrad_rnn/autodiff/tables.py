@@ -51,8 +51,7 @@ class Table(NamedTuple):
     def html(self, marked: Sequence[str] = ()) -> str:
         """A ``<table>`` with the title as its caption; every cell escaped.
 
-        Args:
-            marked: words that become the CSS class of the cells that consist of them.
+        A cell that is one of the ``marked`` words gets it as its CSS class.
         """
 
         def opened(tag: str, cell: str) -> str:

@@ -27,9 +27,8 @@ MODULES = {"eval": "evaluate"}
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands and their options.
 
-    Args:
-        command: the command that is asked for, if it is known: the parser then has that one alone, and the modules of
-            the others aren't imported.
+    If the ``command`` that is asked for is known, the parser has that one alone, and the modules of the others aren't
+    imported.
     """
     parser = Parser(
         prog="tinygrad-rnn",
@@ -45,10 +44,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Args:
-        arguments: the words after the program's name; by default those of the process.
+    """Run the command in these words, by default those of the process.
 
     Returns:
         The exit status: 0 if all went well, 1 if a check failed or training diverged, 2 if the command has to be

@@ -107,11 +107,7 @@ def derivation_of(options: argparse.Namespace) -> Any:
 
 
 def derived(reference: str) -> Any:
-    """The derivation of a referenced object: a recorded loss, a loss with its parameters, or a cell with its inputs.
-
-    Args:
-        reference: ``module:name`` or ``file.py:name``.
-    """
+    """The derivation of a referenced object: a recorded loss, a loss with its parameters, or a cell with its inputs."""
     what = found(reference)
     module, _ = module_and_name(reference)
     with users_code(f"{reference} raised"):

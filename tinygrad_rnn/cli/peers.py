@@ -14,17 +14,7 @@ def torch_is_there() -> bool:
 
 
 def torch_step(kind: str, xs: np.ndarray, units: int, threads: int) -> Callable[[], None]:
-    """A training step of PyTorch's own layer (``nn.RNN``, ``nn.LSTM``, ``nn.GRU``) on the CPU.
-
-    Args:
-        kind: "RNN", "LSTM" or "GRU".
-        xs: the inputs, (T, B, n) float32.
-        units: d, the size of the state.
-        threads: the number of threads for matrix products.
-
-    Returns:
-        A function that runs the layer and computes the gradients of the mean square of its outputs.
-    """
+    """A training step of PyTorch's "RNN", "LSTM" or "GRU" on inputs (T, B, n): the gradients of mean(y²)."""
     import torch
 
     torch.set_num_threads(threads)

@@ -36,22 +36,14 @@ def output_folder(given: str | None, default: str, overwrite: bool) -> Path:
 
 
 def claim(folder: Path, names: list[str], overwrite: bool) -> list[Path]:
-    """The paths of the files about to be written, checked before any work is done.
-
-    Raises:
-        Complaint: a file exists already and ``overwrite`` is False.
-    """
+    """The paths of the files about to be written, checked by ``refuse_to_replace``."""
     paths = [folder / name for name in names]
     refuse_to_replace(paths, overwrite)
     return paths
 
 
 def refuse_to_replace(paths: list[Path], overwrite: bool) -> None:
-    """Raise a Complaint for files that exist already, before any work is done.
-
-    Raises:
-        Complaint: a file exists already and ``overwrite`` is False.
-    """
+    """Raise a Complaint for files that exist already, before any work is done, unless ``overwrite`` allows it."""
     taken = [path for path in paths if path.exists()]
     if taken and not overwrite:
         raise Complaint(

@@ -73,17 +73,7 @@ class TrainingFolder:
     def begin(
         self, settings: dict[str, Any], vocabulary: Vocabulary, text: str | None, encoding: str, shortest: int
     ) -> np.ndarray:
-        """Write the settings of a run, and its text as numbers.
-
-        Args:
-            settings: the options of the run.
-            vocabulary: the vocabulary of the text.
-            text: the path of the text; None for Python's documentation.
-            encoding: the encoding of the file.
-            shortest: the smallest number of symbols.
-
-        Returns:
-            The text as numbers, mapped from the folder.
+        """Write the settings of a run, and its text as numbers; return these, mapped from the folder.
 
         Raises:
             Complaint: the text is too short.

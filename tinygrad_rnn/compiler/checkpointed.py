@@ -33,18 +33,10 @@ from .runtime.failures import MachineCodeFailed
 def unroll_checkpointed(
     cell: Callable[..., Any], xs: Any, state: Any, steps: int, reverse: bool, every: int
 ) -> tuple[Any, Any]:
-    """Run a cell over a sequence inside a trace, with a checkpoint every few steps.
+    """Run a cell over a sequence inside a trace, as ``unroll_traced`` does, with a checkpoint every few steps.
 
     The loop has no checkpoints if the trace is for another reader than NumPy or machine code, since those
     don't manage memory; nor if the state gets its final form only in the first step.
-
-    Args:
-        cell: as in ``unroll_traced``.
-        xs: likewise.
-        state: likewise.
-        steps: likewise.
-        reverse: likewise.
-        every: how many steps lie between two checkpoints.
     """
     trace = context.trace
     whole = partial(unroll_traced, cell, xs, state, steps, reverse)

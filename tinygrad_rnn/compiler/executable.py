@@ -30,7 +30,6 @@ class Executable(ABC):
         other: the same program for arguments of other sizes; this one shares whatever doesn't depend on the size.
 
     Attributes:
-        program: as given.
         outputs: the shape and dtype of each output.
         notes: remarks for the user on how it runs.
         buffers: the arrays that are kept from call to call; None if another library manages the memory.
@@ -128,9 +127,6 @@ class GeneratedExecutable(Executable):
         code: its functions and buffers.
         output_shapes: as in ``Executable``.
         other: as in ``Executable``; the two share their memory.
-
-    Attributes:
-        code: as given.
     """
 
     def __init__(

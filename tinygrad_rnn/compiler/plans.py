@@ -225,7 +225,6 @@ class Coming:
         thread: the thread.
 
     Attributes:
-        thread: as given.
         executable: the finished executable; None until it is ready.
     """
 

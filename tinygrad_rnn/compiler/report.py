@@ -19,10 +19,6 @@ def described(program: Program, buffers: Sequence[Buffer] | None) -> str:
 
     Every line names an operation, with its shape, its floating-point operations and the memory of its result. Lines
     with "outside" are computed once for all steps; the lines under a loop are computed at each step.
-
-    Args:
-        program: the program to print.
-        buffers: the arrays that are kept from call to call, if that is known.
     """
     lines = _direction("forward", program.forward_order(), program.results)
     if program.gradients:

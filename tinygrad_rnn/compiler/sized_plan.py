@@ -182,12 +182,7 @@ class SizedPlan(Plan):
 
 
 class PlanAt:
-    """A plan for arguments of all sizes, at certain sizes; used as any plan is.
-
-    Args:
-        plan: the plan.
-        sizes: the sizes.
-    """
+    """A plan for arguments of all sizes, at certain sizes; used as any plan is."""
 
     __slots__ = ("captured", "packed", "plan", "sizes")
 

@@ -75,11 +75,9 @@ def batches_of(
 def as_inputs(given: Any, dtype: Any = None) -> tuple[Any, bool]:
     """Return inputs as an array or a list of arrays, examples first, and whether each is a sequence.
 
-    Whole numbers (N, T) are sequences of symbols, real numbers (N, n) are vectors. Members of a list are sequences.
+    With a dtype, real numbers are converted to it.
 
-    Args:
-        given: the inputs.
-        dtype: the dtype for real numbers; None leaves them as they are.
+    Whole numbers (N, T) are sequences of symbols, real numbers (N, n) are vectors. Members of a list are sequences.
     """
     if isinstance(given, (list, tuple)):
         arrays = _arrays(given, "X", dtype)

@@ -57,15 +57,7 @@ WRITERS: dict[str, Writer] = {}
 
 
 def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
-    """Add the nodes of an operation to a graph.
-
-    Args:
-        graph: the graph to write to.
-        name: the operation's name.
-        operation: the operation.
-
-    Returns:
-        The name of the result in the graph.
+    """Add the nodes of an operation to a graph; return the name of its result there.
 
     Raises:
         NoOnnxForm: no ONNX form is known here.

@@ -16,13 +16,7 @@ from .onnx_operations import Operation, nodes_of
 
 
 class ProgramWriter:
-    """A writer of a program's steps into a graph.
-
-    Args:
-        sized: the program.
-        graph: the graph.
-        names: the names, in the graph, of Values that exist already.
-    """
+    """A writer of a program's steps into a graph, in which some Values have names already."""
 
     def __init__(self, sized: Sized, graph: Graph, names: Mapping[Value, str]) -> None:
         self.sized, self.graph, self.names = sized, graph, dict(names)

@@ -39,13 +39,7 @@ def is_traced(a: Any) -> bool:
 
 
 def compiled(layer: Any, executor: str, fallback: Any = False) -> Any:
-    """A cell, or a pair of cells (forward and reverse), compiled; a compiled cell is returned as it is.
-
-    Args:
-        layer: a cell or a pair of cells.
-        executor: as in ``compile``.
-        fallback: as in ``compile``.
-    """
+    """A cell, or a pair of cells (forward and reverse), as ``compile`` makes it; a compiled cell is returned."""
     if isinstance(layer, tuple):
         return tuple(compiled(cell, executor, fallback) for cell in layer)
     if is_compiled(layer):

@@ -33,11 +33,7 @@ class _Code(NamedTuple):
 
 
 def part_names(cell: Any, count: int) -> tuple[str, ...] | None:
-    """The names in a cell's code for the parts of its state; None if the code shows none.
-
-    Args:
-        cell: a function of an input and a state, or an object that is called like one.
-        count: the number of parts of the state.
+    """The names in a cell's code for the ``count`` parts of its state; None if the code shows none.
 
     Example:
         >>> def cell(x, state):

@@ -118,16 +118,11 @@ def along_batch(valid: Any, a: Any) -> Any:
 
 
 def without_padding(xs: Any, lengths: Any) -> tuple[Any, Any]:
-    """A padded batch with each sequence's last valid input in the place of its padding (zeros if it has none).
+    """A padded batch (T, B, ...) with each sequence's last input in its padding, and a mask (T, B) of the inputs.
+
+    A sequence without inputs gets zeros.
 
     So the values in the padding, even NaN, never reach the cell: they are replaced, not multiplied by 0.
-
-    Args:
-        xs: (T, B, ...).
-        lengths: (B,).
-
-    Returns:
-        The batch, and a mask (T, B), True where an input is valid.
     """
     steps, batch = np.shape(xs)[:2]
     valid = np.arange(steps)[:, None] < lengths

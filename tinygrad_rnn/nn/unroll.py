@@ -107,17 +107,7 @@ def _step_by_step(cell: Cell, steps: int, reverse: bool, inputs: Any, state: Any
 
 
 def prepared(cell: Cell, xs: Any, state: Any, steps: int | None) -> tuple[Any, Any, int]:
-    """The inputs, the initial state and the number of steps, converted and checked, with the cell's noise if any.
-
-    Args:
-        cell: a cell that isn't compiled.
-        xs: as in ``unroll``.
-        state: as in ``unroll``.
-        steps: as in ``unroll``.
-
-    Raises:
-        As ``unroll``.
-    """
+    """The inputs, with noise if any, the initial state and the number of steps for ``unroll``, checked."""
     by_scalars = _holds_scalars(xs)
     inputs = xs if by_scalars else _taken_in(xs, lists_are_arrays=True)
     steps = _count_steps(inputs, steps)
@@ -148,9 +138,7 @@ def in_order(steps: int, reverse: bool) -> range:
 def _taken_in(tree: Any, lists_are_arrays: bool = False) -> Any:
     """The caller's arrays as Tensors, copied once, so that the steps can share them; other values stay as they are.
 
-    Args:
-        tree: an array or a tree of arrays.
-        lists_are_arrays: whether a list is one array, as it is in inputs; states may be lists of arrays.
+    A list is one array if ``lists_are_arrays``, as it is in inputs; states may be lists of arrays.
     """
     if isinstance(tree, Tensor):
         return tree
@@ -235,14 +223,7 @@ def _with_names(cell: Cell, state: tuple[Any, ...], x: Any) -> Any:
 
 
 def take_steps(cell: Cell, inputs: Any, state: Any, order: Iterable[int], skipped: int = 0) -> tuple[list[Any], Any]:
-    """Take the steps with the given numbers, one after another.
-
-    Args:
-        cell: any cell.
-        inputs: the inputs of all steps, or of all but the first few.
-        state: the state before the first of these steps.
-        order: the numbers of the steps.
-        skipped: the number of steps before the first of ``inputs``.
+    """Take the steps with these numbers, one after another; the inputs begin after ``skipped`` steps.
 
     Returns:
         The outputs, in the order in which the steps were taken, and the state after the last step.

@@ -29,8 +29,7 @@ class _Entries(Observer):
 def entering_cotangents(loss: Node) -> dict[int, dict[Node, Any]]:
     """The cotangents that enter each step from a loss, by step and node.
 
-    Args:
-        loss: a recorded loss. If it was made inside a step itself, that is the only entry.
+    If the loss was made inside a step itself, that is the only entry.
 
     Example:
         >>> import numpy as np

@@ -87,9 +87,6 @@ def replaced_since(nodes: Iterable[Node]) -> dict[Node, Any]:
 def expanded(root: Tensor) -> dict[Node, Any]:
     """The graph behind ``root`` without nodes that stand for many (a compiled loop, a checkpoint).
 
-    Args:
-        root: what was recorded, not freed.
-
     Returns:
         For every node the one that stands in its place: itself, if nothing had to be expanded. Leaves stay.
 

@@ -33,15 +33,7 @@ class Curve(NamedTuple):
 def line_chart(
     curves: Sequence[Curve], *, x_label: str, y_label: str, description: str, logarithmic: bool = False
 ) -> str:
-    """An SVG of curves over a common axis, with a legend below as HTML.
-
-    Args:
-        curves: the curves.
-        x_label: the label of the horizontal axis.
-        y_label: the label of the vertical axis.
-        description: the chart in words, for those who can't see it.
-        logarithmic: whether the vertical axis shows powers of ten.
-    """
+    """An SVG of curves over a common axis, with a legend below as HTML, and the chart described in words."""
     points = [_visible(curve, logarithmic) for curve in curves]
     low_x, high_x = _range([x for x, _ in points])
     low_y, high_y = _range([y for _, y in points])

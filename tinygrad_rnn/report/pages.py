@@ -84,13 +84,7 @@ def comparison_page(report: Report, title: str = "A derivation, checked") -> str
 
 
 def curves_page(history: History, title: str, kind: str) -> str:
-    """The losses of a training run as one HTML document: of every step, and of text that it didn't learn from.
-
-    Args:
-        history: the run.
-        title: the heading above the curves.
-        kind: what the model reads: "characters" or "words".
-    """
+    """The losses of a training run as one HTML document: of every step, and of text that it didn't learn from."""
     bits = np.log(2)
     steps = np.arange(1, history.step + 1)
     curves = [

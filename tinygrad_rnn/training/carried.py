@@ -22,10 +22,7 @@ StateOf = Callable[[Batch], Any]
 class Carried:
     """The state that a model carries from batch to batch, for each part of a batch.
 
-    Args:
-        sharing: the division of batches into parts.
-        ranks: the processes.
-        state_of: returns the state after a batch that the model reads from a fresh state, without a trace in the run.
+    ``state_of`` returns the state after a batch that the model reads from a fresh state, without a trace in the run.
 
     Attributes:
         states: the state of each part, detached; empty before the first batch, and if the model has no state.

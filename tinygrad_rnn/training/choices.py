@@ -65,10 +65,6 @@ LIBRARIES = {
 def as_loss(given: Any, *, batch_first: bool = False) -> Loss:
     """Return the loss function for a name or a function.
 
-    Args:
-        given: the name of one of ``LOSSES``, or a function of ``(prediction, targets)``.
-        batch_first: whether a loss with a parameter ``batch_first`` gets the value True.
-
     Raises:
         ValueError: there is no loss of this name.
         TypeError: the loss is neither a name nor a function.
@@ -88,12 +84,7 @@ def as_loss(given: Any, *, batch_first: bool = False) -> Loss:
 
 
 def as_optimizer(given: Any, parameters: Iterable[Any], lr: float | None = None) -> optim.Optimizer:
-    """Return the optimiser for a name, a class, a function or an optimiser.
-
-    Args:
-        given: an optimiser; or the name of one of ``OPTIMIZERS``, a class or a function of the parameters.
-        parameters: the model's parameters.
-        lr: the learning rate of an optimiser that is made here; None for the optimiser's default.
+    """Return the optimiser for a name, a class, a function or an optimiser; ``lr`` is for one that is made here.
 
     Raises:
         ValueError: there is no optimiser of this name, or ``lr`` is given with an optimiser that exists already.
@@ -128,11 +119,7 @@ OWN_COLUMNS = ("loss", "smoothed", "step", "epoch", "seconds", "learning_rate")
 
 
 def as_metrics(given: Any, *, batch_first: bool = False) -> dict[str, Loss]:
-    """Return metric functions by name.
-
-    Args:
-        given: a dict from names to functions or names of ``METRICS``; one or several functions or such names; or None.
-        batch_first: as in ``as_loss``.
+    """Return metric functions by name, from a dict, from functions or names of ``METRICS``, or from None.
 
     Raises:
         ValueError: there is no metric of this name; or two have one name, or that of a column of the history.
@@ -181,11 +168,7 @@ def check_model(model: Any) -> None:
 
 
 def check_numbers(given: Mapping[str, Any]) -> None:
-    """Raise TypeError if an option is something else than a number, or None.
-
-    Args:
-        given: options by name.
-    """
+    """Raise TypeError if an option is something else than a number, or None."""
     for name, value in given.items():
         if value is not None and not isinstance(value, Real):
             raise TypeError(f"fit: {name} is a number, not {value!r:.80}")

@@ -47,12 +47,9 @@ def layers_to_compile(model: Module) -> list[tuple[str, Recurrent]]:
 def compiled_layers(model: Module, executor: str | None, history: History) -> Iterator[None]:
     """A context in which the recurrent layers of a model run their loops compiled; afterwards they are as before.
 
-    A cell that can't be compiled, or whose graph is cut along time (``truncate``), runs uncompiled.
+    The history records which cells aren't compiled, and why. With None as executor, nothing is compiled.
 
-    Args:
-        model: the model.
-        executor: as in ``tinygrad_rnn.compile``; None: compile nothing.
-        history: records which cells aren't compiled, and why.
+    A cell that can't be compiled, or whose graph is cut along time (``truncate``), runs uncompiled.
     """
     with ExitStack() as stack:
         for path, layer in layers_to_compile(model) if executor is not None else ():

@@ -15,9 +15,6 @@ NAME = "lock"
 class FolderLock:
     """A lock that reserves a folder for this run, from the lock's creation until ``release()``.
 
-    Args:
-        folder: an existing folder.
-
     Raises:
         BlockingIOError: another run holds it.
         OSError: the lock file can't be written.

@@ -25,11 +25,7 @@ class Limits(NamedTuple):
     threshold: float | None = None
 
     def check(self) -> None:
-        """Raise ValueError if there is no limit, or one that makes no sense.
-
-        Raises:
-            ValueError: there is no limit, or one that makes no sense.
-        """
+        """Raise ValueError if there is no limit, or one that makes no sense."""
         if all(limit is None for limit in self):
             raise ValueError("fit: say when to stop: epochs=, steps=, seconds= or threshold=")
         for name, limit in self._asdict().items():

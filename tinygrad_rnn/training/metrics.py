@@ -51,10 +51,7 @@ def accuracy(
 
 
 class Metrics:
-    """The metrics of each prediction that a model makes.
-
-    Args:
-        functions: functions of ``(prediction, targets)`` by name; each gets ``lengths=`` if it has that parameter.
+    """The metrics of each prediction, computed by functions of ``(prediction, targets)``.
 
     Attributes:
         names: the names of the metrics.

@@ -57,13 +57,6 @@ class Call(NamedTuple):
 class OnDevice:
     """A model, its optimiser and its compiled step on JAX's devices.
 
-    Args:
-        model: the model.
-        optimizer: the model's optimiser.
-        clipping: the clipping of gradients before the update.
-        step: the model and its loss, compiled for JAX.
-        devices: the number of devices that compute the parts of a batch.
-
     Attributes:
         devices: the devices, as JAX has them.
 
@@ -173,8 +166,7 @@ class OnDevice:
     def update(self) -> None:
         """Change the weights by the gradients of the last batch.
 
-        Raises:
-            NotOnTensors: the optimiser uses an operation that JAX can't trace.
+        It raises NotOnTensors if the optimiser uses an operation that JAX can't trace.
         """
         group_of = {id(p): group for group in self.optimizer.param_groups for p in group["params"]}
         chosen = [i for i in sorted(self._gradients) if id(self.parameters[i]) in group_of]
@@ -198,11 +190,7 @@ class OnDevice:
     # --- between host and devices ------------------------------------------------------------------------------------
 
     def to_host(self, gradients: bool = False) -> None:
-        """Bring the host's weights and the optimiser's state up to date, if they aren't.
-
-        Args:
-            gradients: whether to bring the gradients of the last batch, too.
-        """
+        """Bring the host's weights and the optimiser's state up to date; and the gradients, if asked for."""
         if gradients:
             for i, parameter in enumerate(self.parameters):
                 parameter.grad = np.array(self._gradients[i]) if i in self._gradients else None

@@ -75,13 +75,8 @@ def totals_of(
 ) -> tuple[np.ndarray, float]:
     """The sums of the loss and the metrics over some parts of all batches, and the number of targets in all batches.
 
-    Args:
-        model: the model.
-        data: batches.
-        loss: as in ``evaluate``.
-        predict: as in ``evaluate``.
-        parts_of: returns the parts of a batch to compute, each with its share of the batch's loss.
-        measured: returns the metrics of the last prediction.
+    ``parts_of`` returns the parts of a batch to compute, each with its share of the batch's loss; ``measured`` returns
+    the metrics of the last prediction.
     """
     totals = np.zeros(1 + len(measured()))
     weight = 0.0

@@ -19,12 +19,8 @@ LINE_SECONDS = 3.0
 class Progress:
     """A progress bar on standard error, or a line there every few seconds.
 
-    Args:
-        history: the run to show.
-        limits: the limits of the run: a number of steps, or else a time.
-        epoch_steps: the number of steps in an epoch.
-        unit: the unit that is counted per second: "steps", or a name for the inputs ("characters").
-        show: whether to show a bar; by default only on a terminal and in a notebook. "lines" writes lines instead.
+    Without a number of steps as a limit, it counts the time. ``show`` and ``unit`` are as ``progress`` and ``unit`` of
+    ``fit``.
     """
 
     def __init__(self, history: History, limits: Limits, epoch_steps: int, unit: str, show: bool | str | None) -> None:

@@ -155,11 +155,7 @@ class Ranks(Alone):
             )
 
     def check_same(self, facts: Callable[[], Mapping[str, str]]) -> None:
-        """Raise ValueError, by name, if the ranks were started with different settings.
-
-        Args:
-            facts: returns the settings that must be the same on all ranks, each as a text, by name.
-        """
+        """Raise ValueError, by name, if the settings that ``facts`` returns aren't the same on all ranks."""
         by_rank: Sequence[Mapping[str, str]] = self.gather(facts)
         for name in dict.fromkeys(name for facts in by_rank for name in facts):
             own = by_rank[0].get(name)

@@ -40,14 +40,7 @@ class Part(NamedTuple):
 class Sharing:
     """The division of batches among processes and parts.
 
-    Args:
-        data: the data that the batches come from.
-        rank: the number of this process.
-        size: the number of processes.
-        accumulate: the number of parts that each process computes one after the other.
-        weight: returns the number of targets that a batch's loss is a mean over; "sum" if the loss is a sum; None:
-            found from the loss.
-        loss: the loss.
+    Each of ``size`` processes computes ``accumulate`` parts one after the other; ``weight`` is as in ``fit``.
 
     Raises:
         ValueError: there are no parts.
@@ -100,13 +93,10 @@ class Sharing:
     def check(self, batch: Batch, loss_of: Callable[[Batch], float], step: int = 1) -> None:
         """Raise ValueError if the losses of parts, each times its share, don't make the loss of the whole.
 
+        ``loss_of`` computes the loss of a batch without noise, from a fresh state.
+
         It uses a few columns from all over the batch, cut unevenly, so it costs little, and all processes find the
         same. At the first step it uses more: all columns of most batches.
-
-        Args:
-            batch: a whole batch.
-            loss_of: the loss of a batch, without noise, from a fresh state.
-            step: the number of the step.
         """
         there = columns_of(batch, self.axes)
         every = -(-there // (SAMPLE_AT_FIRST if step == 1 else SAMPLE))

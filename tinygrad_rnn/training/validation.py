@@ -18,17 +18,7 @@ from .sharing import Sharing, Weight
 
 
 class Validation:
-    """The validation of a model at intervals, with a copy of its best weights.
-
-    Args:
-        data: the data to validate on.
-        loss: as in ``fit``.
-        predict: as in ``fit``.
-        metrics: the metrics to measure beside the loss.
-        weight: as in ``fit``.
-        every: the number of steps between validations; None: after each epoch.
-        patience: the number of validations in a row without improvement after which the run stops early.
-        min_improvement: the smallest decrease below the best loss so far that counts as an improvement.
+    """The validation of a model at intervals, with a copy of its best weights; the arguments are as in ``fit``.
 
     Attributes:
         best_loss: the lowest validation loss so far.

@@ -22,15 +22,10 @@ TIME_FIRST, BATCH_FIRST = "time first", "batch first"  # all sequences of a batc
 class CompiledStep:
     """``loss_and_state`` of a batch and a state, compiled; if it can't be compiled, it runs as it is.
 
+    The history records the reason if it isn't compiled.
+
     Models look at lengths, and a plan has to be right for all values of an array. If all sequences are as long as their
     batch, its shape says so, and lengths need not be an array.
-
-    Args:
-        model: the model.
-        loss: as in ``fit``.
-        predict: as in ``fit``.
-        executor: as in ``tinygrad_rnn.compile``.
-        history: records the reason if it isn't compiled.
     """
 
     def __init__(self, model: Module, loss: Loss, predict: Predict, executor: str, history: History) -> None:

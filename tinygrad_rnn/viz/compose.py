@@ -37,14 +37,7 @@ class Composed(NamedTuple):
 
 
 def compose_to_fit(graph: Graph, options: Options, equations: dict[int, list[Equation]], gradients: bool) -> Composed:
-    """The result of ``compose``, with enough steps elided that neither their number nor the width is too large.
-
-    Args:
-        graph: the whole graph.
-        options: the options of the picture.
-        equations: the equations of each lane, for the hints.
-        gradients: whether to measure gradients.
-    """
+    """The result of ``compose``, with enough steps elided that neither their number nor the width is too large."""
     if not options.elide or options.is_rolled:
         return compose(graph, options, [], equations, gradients)
     keep = options.highlight.loss_term if options.highlight else None
@@ -60,15 +53,7 @@ def compose_to_fit(graph: Graph, options: Options, equations: dict[int, list[Equ
 def compose(
     graph: Graph, options: Options, hidden: list[range], equations: dict[int, list[Equation]], gradients: bool
 ) -> Composed:
-    """Choose the visible graph, measure its gradients, write on it, and lay it out.
-
-    Args:
-        graph: the whole graph.
-        options: what was asked for.
-        hidden: the steps to elide.
-        equations: those of each lane, for the hints.
-        gradients: whether to measure gradients.
-    """
+    """Choose the visible graph, measure its gradients if wanted, write on it, and lay it out."""
     seen = views.grouped(graph, options.level)
     seen = views.rolled(seen) if options.is_rolled else views.elided(seen, hidden)
     seen = replace(seen, vertices=[replace(vertex, lines=[]) for vertex in seen.vertices])

@@ -29,12 +29,7 @@ class Frame(NamedTuple):
 
 
 def passes(scene: Scene, has_gradient: bool) -> list[Frame]:
-    """The frames of a picture: each step forward, the loss, each step backward. Elided steps share a frame.
-
-    Args:
-        scene: the picture.
-        has_gradient: whether there is a backward pass.
-    """
+    """The frames of a picture: each step forward, the loss, each step backward. Elided steps share a frame."""
     columns = sorted((panel for panel in scene.panels if panel.kind in ("column", "hidden")), key=lambda panel: panel.x)
     names: dict[int, str] = {}
     for panel, following in zip(columns, [*columns[1:], None]):
@@ -52,10 +47,7 @@ def passes(scene: Scene, has_gradient: bool) -> list[Frame]:
 def shots(scene: Scene, graph: Graph, measured: Measured | None) -> Iterator[Scene]:
     """The frames as scenes: values not computed yet are pale, and arrows turn where a gradient has flowed.
 
-    Args:
-        scene: the picture.
-        graph: the graph that it shows.
-        measured: its gradients; without gradients there is no backward pass.
+    Without measured gradients there is no backward pass.
     """
     for frame in passes(scene, measured is not None):
         yield _Shot(scene, graph, measured or Measured(), frame).scene()

@@ -36,15 +36,7 @@ MOST_TERM_STEPS = 40  # the largest T for which a table of T² terms is made
 def to_html(
     graph: Graph, options: Options, equations: dict[int, list[Equation]], title: str, film: float | None = None
 ) -> str:
-    """The page.
-
-    Args:
-        graph: the whole graph, unfreed if gradients are to be shown.
-        options: the options of the picture.
-        equations: the equations of each lane.
-        title: the title.
-        film: the seconds for which each step is shown, in a page that plays by itself.
-    """
+    """The page of a whole graph; as a film, it plays by itself and shows each step for so many seconds."""
     steps = [step for step in graph.steps() if step > 0]
     middle = views.hidden_steps(graph)
     plain = options._replace(highlight=None)
@@ -76,11 +68,6 @@ def inline(page: str, svg: str, title: str) -> str:
     """The page within another one, such as a notebook: in a frame of its own, over the still picture.
 
     Viewers without frames (a notebook that isn't trusted, GitHub) show the picture.
-
-    Args:
-        page: the page to explore.
-        svg: the still picture.
-        title: the title.
     """
     still = b64encode(svg.encode()).decode()
     return (

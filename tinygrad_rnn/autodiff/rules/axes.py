@@ -11,12 +11,7 @@ Axis = Any  # int, tuple of ints or None, as in NumPy
 
 
 def one_axis(axis: Any, ndim: int, name: str | None = None) -> int:
-    """Return the axis, counted from the front.
-
-    Args:
-        axis: an int, counted from either end.
-        ndim: the number of axes.
-        name: the name of the argument, for the error.
+    """Return an axis, given from either end, counted from the front; ``name`` is the argument's, for the error.
 
     Raises:
         AxisError: there is no such axis.
@@ -29,12 +24,7 @@ def one_axis(axis: Any, ndim: int, name: str | None = None) -> int:
 
 
 def several_axes(axis: Any, ndim: int, name: str | None = None) -> tuple[int, ...]:
-    """Return the axes, counted from the front; one int is a tuple of one.
-
-    Args:
-        axis: an int, or several.
-        ndim: the number of axes.
-        name: the name of the argument, for the error.
+    """Return axes, given from either end, counted from the front; one int is a tuple of one.
 
     Raises:
         AxisError: there is no such axis.
@@ -50,9 +40,7 @@ def several_axes(axis: Any, ndim: int, name: str | None = None) -> tuple[int, ..
 def flat_or_axis(a: Any, axis: Any) -> tuple[Any, int]:
     """Return an array and one axis of it; without an axis, the flattened array and its only axis.
 
-    Args:
-        a: the array; a number has the axes 0 and -1 here, as in NumPy.
-        axis: an int, or None.
+    A number has the axes 0 and -1 here, as in NumPy.
 
     Raises:
         AxisError: there is no such axis.

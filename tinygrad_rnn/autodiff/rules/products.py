@@ -135,11 +135,7 @@ def matrix_power(a: Any, n: int) -> Any:
 
 
 def cheapest_order(sizes: list[int]) -> dict[tuple[int, int], int]:
-    """The cheapest order of a chain of matrix products: the place to split each part (i, j) of it.
-
-    Args:
-        sizes: matrix i has the shape (sizes[i], sizes[i + 1]).
-    """
+    """The cheapest order of products of matrices (sizes[i], sizes[i + 1]): where to split each part (i, j)."""
     n = len(sizes) - 1
     cost = {(i, i): 0 for i in range(n)}
     split = {}

@@ -39,8 +39,6 @@ class MachineCode:
         starts_inside: whether the first states of loops are made in the function itself, too.
 
     Attributes:
-        writer: as given.
-        starts_inside: as given.
         before: lines for the calling function, ahead of the call.
         rows: the number of rows (along first axes) that threads may share; 0 if one thread computes all.
         work: the number of multiplications that all rows take.

@@ -38,9 +38,6 @@ class OfKnownShapes(registry.Primitive):
         forward: likewise.
         vjps: likewise; one rule for all arguments.
         results: the shape and dtype of each result.
-
-    Attributes:
-        results: as given.
     """
 
     __slots__ = ("results",)

@@ -98,7 +98,6 @@ class Trace:
             their own; None for readers that know only the operations.
 
     Attributes:
-        executor: as given.
         captured: the Value of each Tensor that the function uses and that existed before the trace.
         inside: the functions with rules of their own that are being traced.
         in_step: whether a cell is being traced, whose steps will be a loop.

@@ -175,9 +175,6 @@ class Dependence:
 
     Args:
         sources: these Values. Their own operands make no difference.
-
-    Attributes:
-        sources: as given.
     """
 
     def __init__(self, sources: Iterable[Value]) -> None:

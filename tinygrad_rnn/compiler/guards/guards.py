@@ -58,7 +58,6 @@ class Guards:
         things: functions, modules, or any objects that are called or looked at.
 
     Attributes:
-        things: as given.
         generators: the generators of random numbers among what they use.
         spelled: all that they use: its location, its type, and the value itself if it is plain. Any other object is
             replaced by a number in the order of first use, so that a Tensor or an object that is made anew at each

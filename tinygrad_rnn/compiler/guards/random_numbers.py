@@ -34,11 +34,9 @@ DRAWS = (
 def without_draws(run: Callable[[], Result], generators: Sequence[Any]) -> Result:
     """Return the result of a function. Raise CannotCompile if it draws random numbers, even only to choose a branch.
 
-    The generators that it has drawn from are restored; those from which another thread has drawn are left alone.
+    It is run again if a shared generator, of those that it can reach, has moved.
 
-    Args:
-        run: the function. It is run again if a shared generator has moved.
-        generators: the generators that it can reach.
+    The generators that it has drawn from are restored; those from which another thread has drawn are left alone.
 
     Raises:
         CannotCompile: the function draws random numbers.

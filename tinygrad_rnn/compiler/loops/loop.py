@@ -79,12 +79,6 @@ class Loop:
         linear: if its only state is a linear recurrence, the factors and terms of all steps.
 
     Attributes:
-        name: as given.
-        steps: as given.
-        carried: as given.
-        slices: as given.
-        backwards: as given.
-        linear: as given.
         moves: returns whether a Value changes from step to step.
         befores: the Values in the body that stand for the state before the step.
     """

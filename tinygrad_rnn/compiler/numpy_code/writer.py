@@ -36,8 +36,6 @@ class Writer:
             Choices shouldn't depend on any other length, and other lengths should be passed where possible.
 
     Attributes:
-        program: as given.
-        fixed: as given.
         names: the name of each Value that has been computed.
         buffers: the arrays to be allocated, by name.
         globals: the other objects that the text refers to.

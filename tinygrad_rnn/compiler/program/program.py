@@ -114,12 +114,7 @@ def results_in(roots: Iterable[Value]) -> dict[Loop, list[LoopResult]]:
 
 
 def in_order_of_computing(roots: Iterable[Value], results: Results) -> list[Step]:
-    """The steps that compute some Values: Values, and each Loop once, after all that they read.
-
-    Args:
-        roots: these Values.
-        results: the wanted results of each loop.
-    """
+    """The steps that compute some Values: Values, and each Loop once, after all that they read."""
 
     def parents(step: Step) -> Sequence[Step]:
         if isinstance(step, Loop):

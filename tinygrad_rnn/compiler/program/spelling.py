@@ -16,9 +16,6 @@ class Elements:
 
     Args:
         array: the array.
-
-    Attributes:
-        array: as given.
     """
 
     __slots__ = ("array",)

@@ -40,13 +40,7 @@ def renderers() -> list[tuple[str, list[str]]]:
 
 
 def render(dot: str, kind: str, time_limit: float = TIME_LIMIT, dpi: float = DOTS_PER_INCH) -> bytes:
-    """Render a DOT text.
-
-    Args:
-        dot: the text.
-        kind: "svg", "png", "pdf" or another format of Graphviz.
-        time_limit: the seconds that each renderer may take.
-        dpi: the number of pixels for 72 points, in a PNG.
+    """A DOT text, rendered in a format of Graphviz; a PNG gets ``dpi`` pixels for 72 points.
 
     Raises:
         NoRenderer: none is installed.

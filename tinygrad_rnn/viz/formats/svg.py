@@ -20,25 +20,15 @@ STROKES = {"flow": 1.3, "constant": 1.1, "carry": 1.8, "initial": 1.8, "tap": 1.
 
 
 def to_svg(scene: Scene, marked: bool = False) -> str:
-    """The scene as a complete SVG document.
-
-    Args:
-        scene: the scene to draw.
-        marked: whether every element gets its step, vertex and edge as ``data-`` attributes, for programs.
-    """
+    """The scene as an SVG document; if ``marked``, with step, vertex and edge as ``data-`` attributes."""
     return _document("\n".join(_Writer(marked).parts(scene)), scene)
 
 
 def to_film(shots: Sequence[Scene], seconds: float, last_stays: int = 1) -> str:
-    """Scenes that differ only in looks, shown one after the other in an endless loop by CSS, without a program.
+    """Scenes that differ only in looks, shown so many seconds each in an endless loop by CSS, without a program.
 
     Elements that are the same in all scenes stand once. If nothing moves (on paper, for readers who want no motion),
     the last scene is visible.
-
-    Args:
-        shots: the scenes; each has the same parts.
-        seconds: how long each is shown.
-        last_stays: for how many of these times the last scene is shown.
     """
     frames = [_Writer(False).parts(shot) for shot in shots]
     count = len(frames)

@@ -34,13 +34,7 @@ from .step_template import Template
 
 
 def place(graph: Graph, taps: dict[int, list[str]] | None = None, rolled: bool = False) -> Scene:
-    """Place everything in a graph.
-
-    Args:
-        graph: the graph to draw.
-        taps: lines of text to write beside an edge from the margin, by its index.
-        rolled: whether one column stands for all steps, so that an edge to a later step comes back to it.
-    """
+    """The scene with everything in a graph; its arguments are those of ``Plan``."""
     return _Layout(graph, taps or {}, rolled).scene
 
 

@@ -70,12 +70,7 @@ class Run(NamedTuple):
 
 
 def labels(runs: Iterable[Run], buses: Iterable[Path]) -> list[Label]:
-    """The labels, beside the middle of a line or as near to it as other lines permit; equal labels are written once.
-
-    Args:
-        runs: the lines.
-        buses: the other lines that run sideways.
-    """
+    """The labels, beside the middle of a line or as near to it as other lines permit; equal labels are written once."""
     every = list(runs)
     level = [(a, b) for run in every for a, b in pairwise(run.points) if a[1] == b[1]]
     level += [(a, b) for bus in buses for a, b in pairwise(bus.points) if a[1] == b[1]]

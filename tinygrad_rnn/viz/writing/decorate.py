@@ -69,13 +69,7 @@ def write_gradients(graph: Graph, measured: Measured | None) -> dict[int, list[s
 
 
 def color_by_norm(graph: Graph, measured: Measured | None, written: bool) -> GradientScale:
-    """Colour each box by its gradient's norm, which is also written into it; return the scale.
-
-    Args:
-        graph: the graph.
-        measured: the gradients; None if there are none.
-        written: whether the gradients are in the boxes already.
-    """
+    """Colour each box by its gradient's norm, which is written into it, too, unless gradients are; return the scale."""
     found = measured or Measured()
     norms = [norm(found.adjoint[i]) if i in found.adjoint else None for i in range(len(graph.vertices))]
     scale = GradientScale(norms)

@@ -19,11 +19,7 @@ SPECIAL = {"0": "#ffffff", "NaN": "#f7c6d9", "∞": "#f9d4b8", MISSING: "#e6e9ec
 
 
 class GradientScale:
-    """A scale from norms to colours.
-
-    Args:
-        norms: the norms that occur; the scale spans those that are finite and not zero.
-    """
+    """A scale from norms to colours, which spans those that are finite and not zero."""
 
     def __init__(self, norms: Iterable[float | None]) -> None:
         usable = [norm for norm in norms if norm is not None and 0 < norm < math.inf]
