@@ -184,20 +184,9 @@ OF_PICTURES = {
 }
 # Functions of an array that the package has because NumPy lacks them.
 OWN = (
-    *(
-        "elu",
-        "erf",
-        "gelu",
-        "hard_sigmoid",
-        "hard_tanh",
-        "leaky_relu",
-        "log_sigmoid",
-        "log_softmax",
-        "logsumexp",
-        "relu",
-    ),
-    *("selu", "sigmoid", "silu", "softmax", "softplus"),
-)
+    "elu", "erf", "gelu", "hard_sigmoid", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp", "relu",
+    "selu", "sigmoid", "silu", "softmax", "softplus",
+)  # fmt: skip
 NEEDS_NO_TENSOR = ("zeros", "ones", "empty", "full", "arange", "linspace", "eye", "array", "asarray")
 
 

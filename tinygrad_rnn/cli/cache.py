@@ -32,15 +32,8 @@ def run(options: argparse.Namespace) -> int:
         for entry in entries:
             code_folder.delete(entry)
     if options.json:
-        o.print_json(
-            {
-                "folder": str(folder),
-                "entries": len(entries),
-                "bytes": size,
-                "limit": code_folder.limit(),
-                "cleared": options.clear,
-            }
-        )
+        facts = {"folder": str(folder), "entries": len(entries), "bytes": size, "limit": code_folder.limit()}
+        o.print_json({**facts, "cleared": options.clear})
         return 0
     print(f"folder: {folder}")
     did = "deleted" if options.clear else "kept"

@@ -16,6 +16,9 @@ from .networks import NAMES, add_network, named_loss
 from .places import Complaint, refuse_to_replace
 from .references import given_by
 
+AS_THEY_ARE = ("level", "view", "direction", "shapes", "values", "gradients", "color", "formulas", "title")
+"""The options that ``draw`` takes under the same names."""
+
 
 def add_to(commands: Any) -> None:
     """Declare the command and its options."""
@@ -56,19 +59,7 @@ def run(options: argparse.Namespace) -> int:
     what = recorded(options)
     if not isinstance(what, Picture):
         try:
-            what = draw(
-                what,
-                level=options.level,
-                view=options.view,
-                direction=options.direction,
-                shapes=options.shapes,
-                values=options.values,
-                gradients=options.gradients,
-                color=options.color,
-                formulas=options.formulas,
-                highlight=highlight,
-                title=options.title,
-            )
+            what = draw(what, highlight=highlight, **{name: getattr(options, name) for name in AS_THEY_ARE})
         except (TypeError, ValueError, RuntimeError) as error:
             o.complain(error)
     try:

@@ -71,22 +71,9 @@ def whole(least: int, most: float = math.inf) -> Any:
     return number
 
 
-def count(text: str) -> int:
-    """The type of an option for a number of repetitions."""
-    value: int = whole(1, MOST)(text)
-    return value
-
-
-def size(text: str) -> int:
-    """The type of an option for a size, limited so that products of a few sizes still fit into an integer."""
-    value: int = whole(1, 1_000_000)(text)
-    return value
-
-
-def threads(text: str) -> int:
-    """The type of an option for the number of threads."""
-    value: int = whole(1, 1024)(text)
-    return value
+count = whole(1, MOST)
+size = whole(1, 1_000_000)  # so that products of a few sizes still fit into an integer
+threads = whole(1, 1024)
 
 
 def positive(text: str) -> float:

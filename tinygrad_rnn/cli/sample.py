@@ -46,15 +46,8 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:  # the model doesn't know the prime, or its weights aren't finite
         o.complain(error)
     if options.json:
-        o.print_json(
-            {
-                "text": text,
-                "prime": options.prime,
-                "temperature": options.temperature,
-                "seed": options.seed,
-                "unknown": strange,
-            }
-        )
+        asked = {name: getattr(options, name) for name in ("prime", "temperature", "seed")}
+        o.print_json({"text": text, **asked, "unknown": strange})
     else:
         print(text)
     return 0

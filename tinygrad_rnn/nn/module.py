@@ -202,15 +202,7 @@ class Module(did_you_mean.KeywordsTold):
         """
         own = dict(self.named_parameters())
         state = {path: as_numpy(array) for path, array in state.items()}
-        problems = []
-        if strict:
-            problems += [f"missing: {printable(path)} {own[path].shape}" for path in own if path not in state]
-            problems += [f"unexpected: {printable(path)} {state[path].shape}" for path in state if path not in own]
-        for path in own:
-            if path in state and state[path].shape != own[path].shape:
-                problems.append(f"{path}: shape {state[path].shape} where {own[path].shape} is needed")
-        if problems:
-            raise ValueError(f"load_state_dict of {type(self).__name__}: " + "; ".join(problems))
+        check_arrays(f"load_state_dict of {type(self).__name__}", own, state, strict)
         for path, parameter in own.items():
             if path in state:
                 parameter.data = state[path]
@@ -267,6 +259,19 @@ class Module(did_you_mean.KeywordsTold):
     def __repr__(self) -> str:
         parts = ", ".join(f"{path} {parameter.shape}" for path, parameter in self.named_parameters())
         return f"{type(self).__name__}({parts})"
+
+
+def check_arrays(what: str, own: Mapping[str, Any], given: Mapping[str, Any], strict: bool = True) -> None:
+    """Raise ValueError, with a list, for arrays that are missing, unexpected (if ``strict``) or of another shape."""
+    problems = []
+    if strict:
+        problems += [f"missing: {printable(path)} {own[path].shape}" for path in own if path not in given]
+        problems += [f"unexpected: {printable(path)} {given[path].shape}" for path in given if path not in own]
+    for path in own:
+        if path in given and given[path].shape != own[path].shape:
+            problems.append(f"{path}: shape {given[path].shape} where {own[path].shape} is needed")
+    if problems:
+        raise ValueError(f"{what}: " + "; ".join(problems))
 
 
 class _StandsFor:

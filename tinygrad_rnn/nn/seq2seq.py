@@ -105,10 +105,6 @@ class Decoder(Module):
         initial = self.cell.initial_state(self._first_input(h))
         return on_hidden_of(self.cell, lambda _: h, initial)
 
-    def _hidden(self, state: Any) -> Any:
-        """The hidden state; for a stack, that of its last cell."""
-        return hidden_of(self.cell, state)
-
     def step(self, symbols: Any, state: Any, memory: Memory | None = None, noise: Any = None) -> tuple[Saying, Any]:
         """Run a step of the decoder.
 
@@ -124,7 +120,7 @@ class Decoder(Module):
         """
         x, weights = self.embedding(symbols), None
         if self.attention is not None and self.look == "before":
-            context, weights = self.attention(self._hidden(state), memory)
+            context, weights = self.attention(hidden_of(self.cell, state), memory)
             x = np.concatenate([x, context], axis=-1)
         y, state = one_step(self.cell, x if noise is None else Noisy(x, noise), state)
         if self.attention is not None and self.combine is not None:
@@ -136,7 +132,7 @@ class Decoder(Module):
         """The random numbers of the cell, drawn before the loop; None if it draws none."""
         if not hasattr(self.cell, "draw"):
             return None
-        return self.cell.draw(self._first_input(self._hidden(state)), state, steps)
+        return self.cell.draw(self._first_input(hidden_of(self.cell, state)), state, steps)
 
     def _first_input(self, h: Any) -> np.ndarray:
         """An array with the shape of the cell's first input."""
@@ -193,7 +189,7 @@ class Decoder(Module):
         Returns:
             A list of symbols for each sequence, without start and end.
         """
-        batch = len(self._hidden(state))
+        batch = len(hidden_of(self.cell, state))
         if width == 1:
             step = self._stepper(memory)
             return greedy(step, state, batch=batch, start=self.start, end=self.end, max_steps=max_steps)

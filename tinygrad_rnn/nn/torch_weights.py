@@ -25,12 +25,11 @@ import numpy as np
 
 from ..autodiff import relu
 from ..autodiff.foreign import as_numpy
-from ..autodiff.texts import printable
 from .cells import GRUCell, LSTMCell, RNNCell
 from .cells.gated import unchanged
 from .compiled_cells import uncompiled
 from .layers import Embedding, LayerNorm, Linear
-from .module import Module
+from .module import Module, check_arrays
 from .stacks import GRU, LSTM, RNN
 
 Arrays = dict[str, np.ndarray]
@@ -238,16 +237,7 @@ def from_torch_state_dict(module: Module, arrays: Mapping[str, Any]) -> None:
         (3, 2)
     """
     given = {name: as_numpy(array) for name, array in arrays.items()}
-    expected = to_torch_state_dict(module)
-    problems = [f"missing: {printable(name)} {expected[name].shape}" for name in expected if name not in given]
-    problems += [f"unexpected: {printable(name)} {given[name].shape}" for name in given if name not in expected]
-    problems += [
-        f"{name}: shape {given[name].shape} where {expected[name].shape} is needed"
-        for name in expected
-        if name in given and given[name].shape != expected[name].shape
-    ]
-    if problems:
-        raise ValueError(f"from_torch_state_dict of {type(uncompiled(module)).__name__}: " + "; ".join(problems))
+    check_arrays(f"from_torch_state_dict of {type(uncompiled(module)).__name__}", to_torch_state_dict(module), given)
     known = [path for path, _ in module.named_parameters()]
     own = {path: given[path] for path in known if path in given}
     for prefix, part, translation in _translated_parts(module):

@@ -8,7 +8,6 @@ import re
 import time
 import warnings
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from .folder_lock import FolderLock
@@ -74,9 +73,7 @@ class Checkpoints:
         self._last_time = time.monotonic()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._lock is not None:
             self._lock.release()
             self._lock = None

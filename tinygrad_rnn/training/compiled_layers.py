@@ -52,10 +52,11 @@ def compiled_layers(model: Module, executor: str | None, history: History) -> It
     A cell that can't be compiled, or whose graph is cut along time (``truncate``), runs uncompiled.
     """
     with ExitStack() as stack:
-        for path, layer in layers_to_compile(model) if executor is not None else ():
-            said = partial(say_not_compiled, history, f"layer {path}" if path else "the layer")
-            cells = [compiled(cell, executor, fallback=said) for cell in layer.layers]
-            stack.enter_context(changed(layer, layers=cells))
+        if executor is not None:
+            for path, layer in layers_to_compile(model):
+                said = partial(say_not_compiled, history, f"layer {path}" if path else "the layer")
+                cells = [compiled(cell, executor, fallback=said) for cell in layer.layers]
+                stack.enter_context(changed(layer, layers=cells))
         yield
 
 

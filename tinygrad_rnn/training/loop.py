@@ -202,8 +202,10 @@ def fit(
         measured = Metrics(as_metrics(metrics, batch_first=first))
         if measured.names and whole_step:
             raise ValueError("fit: metrics need every prediction, and whole_step=True returns none; leave it out")
-        every: dict[str, Any] = {"every": validate_every, "patience": patience, "min_improvement": min_improvement}
-        every |= {"metrics": measured, "weight": weight}
+        validated = None
+        if unseen is not None:
+            intervals = (validate_every, patience, min_improvement)
+            validated = Validation(unseen, criterion, predict, measured, weight, *intervals)
         return Run(
             model,
             batches,
@@ -215,11 +217,11 @@ def fit(
             devices=devices,
             clipping=Clipping(clip_norm, clip_value),
             pace=Pace(as_schedule(schedule, updating), schedule_by),
-            validation=None if unseen is None else Validation(unseen, criterion, predict, **every),
+            validation=validated,
             metrics=measured,
             checkpoints=checkpoints,
             callbacks=as_callbacks(callbacks),
-            generators=generators,
+            generators=list(generators),
             ranks=ranks,
             sharing=Sharing(batches, ranks.rank, ranks.size, accumulate * (devices or 1), weight, criterion),
         )

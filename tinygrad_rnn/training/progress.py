@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from types import TracebackType
 from typing import Any
 
 from .history import History
@@ -50,9 +49,7 @@ class Progress:
             )
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.bar is not None:
             self._next_refresh = 0.0
             self.update()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -39,32 +40,30 @@ if TYPE_CHECKING:
     from .on_device import Losses, OnDevice
 
 
-class TrainingDiverged(FloatingPointError):
+class _Ended(BaseException):
+    """The common base of the errors that end a run on all of its processes."""
+
+    on_all_ranks = True
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+class TrainingDiverged(_Ended, FloatingPointError):
     """The loss or a gradient became infinite or NaN. The model has the last weights that gave a finite loss, if any.
 
     Attributes:
         history: the history of the run until then.
     """
 
-    on_all_ranks = True
 
-    def __init__(self, message: str, history: History) -> None:
-        super().__init__(message)
-        self.history = history
-
-
-class TrainingInterrupted(KeyboardInterrupt):
+class TrainingInterrupted(_Ended, KeyboardInterrupt):
     """Ctrl-C was pressed; the step in hand was finished first, and a checkpoint written if the run keeps any.
 
     Attributes:
         history: the history of the run until then.
     """
-
-    on_all_ranks = True
-
-    def __init__(self, message: str, history: History) -> None:
-        super().__init__(message)
-        self.history = history
 
 
 class Report(NamedTuple):
@@ -87,6 +86,7 @@ class Report(NamedTuple):
     save: bool
 
 
+@dataclass(eq=False, repr=False)
 class Run:
     """A training run while it goes on: the object that callbacks get. ``fit`` makes it.
 
@@ -99,60 +99,45 @@ class Run:
         ranks: the processes that share the run; ``ranks.rank`` is the number of this one.
     """
 
-    def __init__(
-        self,
-        model: Module,
-        data: Epochs,
-        loss: Loss,
-        optimizer: Optimizer,
-        *,
-        limits: Limits,
-        predict: Predict,
-        step_executor: str | None = None,
-        devices: int | None = None,
-        clipping: Clipping = Clipping(),  # noqa: B008 (the default can't be changed)
-        pace: Pace = Pace(),  # noqa: B008
-        validation: Validation | None = None,
-        metrics: Metrics | None = None,
-        checkpoints: Checkpoints | None = None,
-        callbacks: Iterable[Callable[[Run], None]] = (),
-        generators: Iterable[np.random.Generator] = (),
-        ranks: Alone | None = None,
-        sharing: Sharing | None = None,
-    ) -> None:
-        self.model = model
-        self.data = data
-        self.loss = loss
-        self.optimizer = optimizer
-        self.limits = limits
-        self.predict = predict
-        self.clipping = clipping
-        self.pace = pace
-        self.validation = validation
-        self.checkpoints = checkpoints
-        self.callbacks = list(callbacks)
-        self.generators = [*(rng for _, rng in model.named_generators()), *generators]
-        if ranks is not None and ranks.size > 1 and any(rng is data.generator for rng in self.generators):
+    model: Module
+    data: Epochs
+    loss: Loss
+    optimizer: Optimizer
+    limits: Limits
+    predict: Predict
+    step_executor: str | None
+    devices: int | None
+    clipping: Clipping
+    pace: Pace
+    validation: Validation | None
+    metrics: Metrics
+    checkpoints: Checkpoints | None
+    callbacks: list[Callable[[Run], None]]
+    generators: list[np.random.Generator]
+    ranks: Alone
+    sharing: Sharing
+
+    def __post_init__(self) -> None:
+        self.generators = [*(rng for _, rng in self.model.named_generators()), *self.generators]
+        if self.ranks.size > 1 and any(rng is self.data.generator for rng in self.generators):
             raise ValueError(
                 "fit: the model draws its noise from the generator that shuffles the data. Processes that share a run "
                 "need the same order but different noise: give the model and the data a generator each."
             )
-        self.metrics = Metrics({}) if metrics is None else metrics
         self.history = History(self.metrics.names)
         self._loss_and_state: Callable[[Batch, Any], Any] = partial(
-            loss_and_state, model, loss, self.metrics.watching(predict)
+            loss_and_state, self.model, self.loss, self.metrics.watching(self.predict)
         )
-        self.ranks = Alone() if ranks is None else ranks
-        self.sharing = Sharing(data, 0, 1, 1, None, loss) if sharing is None else sharing
         self.carried = Carried(self.sharing, self.ranks, self._state_after)
         self._on_device: OnDevice | None = None
         self._losses: Losses | None = None  # of the batch in hand, if its gradients are on the device
-        if step_executor is not None:
-            self._loss_and_state = step = CompiledStep(model, loss, predict, step_executor, self.history)
-            if step_executor == "jax" and self.ranks.size == 1:
+        if self.step_executor is not None:
+            step = CompiledStep(self.model, self.loss, self.predict, self.step_executor, self.history)
+            self._loss_and_state = step
+            if self.step_executor == "jax" and self.ranks.size == 1:
                 from .on_device import OnDevice  # imported only here, because JAX is an extra
 
-                self._on_device = OnDevice(model, optimizer, clipping, step, devices or 1)
+                self._on_device = OnDevice(self.model, self.optimizer, self.clipping, step, self.devices or 1)
         self._called_back = False  # whether any process has callbacks
         self._saved_step: int | None = None
         self._weights_before: list[tuple[Any, np.ndarray]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from .ranks import Alone
 from .sharing import Sharing, Weight
 
 
+@dataclass(eq=False)
 class Validation:
     """The validation of a model at intervals, with a copy of its best weights; the arguments are as in ``fit``.
 
@@ -26,34 +28,26 @@ class Validation:
         without_improvement: the number of validations since then.
     """
 
-    def __init__(
-        self,
-        data: Epochs,
-        loss: Loss,
-        predict: Predict,
-        *,
-        metrics: Metrics | None = None,
-        weight: Weight | str | None = None,
-        every: int | None = None,
-        patience: int | None = None,
-        min_improvement: float = 0.0,
-    ) -> None:
-        if (every is not None and every < 1) or (patience is not None and patience < 1) or not min_improvement >= 0:
+    data: Epochs
+    loss: Loss
+    predict: Predict
+    metrics: Metrics
+    weight: Weight | str | None
+    every: int | None
+    patience: int | None
+    min_improvement: float
+    best_loss: float = math.inf
+    best_weights: dict[str, np.ndarray] | None = None
+    without_improvement: int = 0
+
+    def __post_init__(self) -> None:
+        counts = [count for count in (self.every, self.patience) if count is not None]
+        if min(counts, default=1) < 1 or not self.min_improvement >= 0:
             raise ValueError(
-                f"fit: validate_every={every}, patience={patience}, min_improvement={min_improvement}: "
+                f"fit: validate_every={self.every}, patience={self.patience}, min_improvement={self.min_improvement}: "
                 "use positive numbers"
             )
-        self.data = data
-        self.loss = loss
-        self.metrics = Metrics({}) if metrics is None else metrics
-        self.predict = self.metrics.watching(predict)
-        self.weight = weight
-        self.every = every
-        self.patience = patience
-        self.min_improvement = min_improvement
-        self.best_loss = math.inf
-        self.best_weights: dict[str, np.ndarray] | None = None
-        self.without_improvement = 0
+        self.predict = self.metrics.watching(self.predict)
 
     def due(self, history: History) -> bool:
         """Return True if it is time to validate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ MOST_NODES_INLINE = 2_000  # a notebook stores its output: with more nodes, it s
 RENDERED = ("png", "pdf")  # only by Graphviz
 
 
+@dataclass(eq=False, repr=False)
 class Picture:
     """A finished picture. It keeps what it drew, so the memory of a recorded graph is held as long as its picture.
 
@@ -39,23 +41,13 @@ class Picture:
     if not TYPE_CHECKING:  # otherwise a type checker would accept every attribute
         __getattr__ = did_you_mean.of_object(did_you_mean.OF_PICTURES)
 
-    def __init__(
-        self,
-        scene: Scene,
-        graph: Graph,
-        measured: Measured | None,
-        equations: dict[int, list[Equation]],
-        terms: list[Term],
-        whole: Graph,
-        options: Options,
-    ) -> None:
-        self.scene = scene
-        self.graph = graph
-        self.measured = measured
-        self.equations = equations
-        self.terms = terms
-        self._whole = whole
-        self._options = options
+    scene: Scene
+    graph: Graph
+    measured: Measured | None
+    equations: dict[int, list[Equation]]
+    terms: list[Term]
+    _whole: Graph
+    _options: Options
 
     @property
     def is_rolled(self) -> bool:

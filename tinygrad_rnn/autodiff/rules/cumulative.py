@@ -39,17 +39,11 @@ def linear_recurrence(a: Any, b: Any, axis: int) -> Any:
     return b
 
 
-def _cumsum(a: Any, axis: int) -> Any:
-    return np.cumsum(a, axis=axis)
-
-
 running_sum = linear(
-    _cumsum, lambda g, ans, a, axis: _reversed(np.cumsum(_reversed(g, axis), axis=axis), axis), name="cumsum"
+    lambda a, axis: np.cumsum(a, axis=axis),
+    lambda g, ans, a, axis: _reversed(np.cumsum(_reversed(g, axis), axis=axis), axis),
+    name="cumsum",
 )
-
-
-def _cumprod(a: Any, axis: int) -> Any:
-    return np.cumprod(a, axis=axis)
 
 
 def _shifted(a: Any, axis: int, fill: Any) -> Any:
@@ -74,7 +68,9 @@ def _cumprod_jvp(v: Any, ans: Any, a: Any, axis: int) -> Any:
     return linear_recurrence(a, v * _shifted(ans, axis, np.ones_like(a[first])), axis)
 
 
-running_product = primitive(_cumprod, [_cumprod_vjp], [_cumprod_jvp], name="cumprod")
+running_product = primitive(
+    lambda a, axis: np.cumprod(a, axis=axis), [_cumprod_vjp], [_cumprod_jvp], name="cumprod"
+)
 
 
 def _flat_unless(axis: int | None, a: Any, dtype: Any) -> tuple[Any, int]:

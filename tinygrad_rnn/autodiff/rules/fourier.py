@@ -161,18 +161,6 @@ def ifftn(a: Any, s: Any = None, axes: Any = None, norm: Norm = None) -> Complex
     return _transformed(a, *_sizes_and_axes(a, s, axes), True, norm)
 
 
-@overrides(np.fft.fft2)
-def fft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Norm = None) -> ComplexTensor:
-    """np.fft.fft2: along two axes."""
-    return fftn(a, s, axes, norm)
-
-
-@overrides(np.fft.ifft2)
-def ifft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Norm = None) -> ComplexTensor:
-    """np.fft.ifft2: back, along two axes."""
-    return ifftn(a, s, axes, norm)
-
-
 @overrides(np.fft.rfft)
 def rfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> ComplexTensor:
     """np.fft.rfft: the half of the spectrum that determines the whole, for real numbers."""
@@ -197,16 +185,18 @@ def irfftn(a: Any, s: Any = None, axes: Any = None, norm: Norm = None) -> Any:
     return _to_real_array(a, *_sizes_and_axes(a, s, axes), norm)
 
 
-@overrides(np.fft.rfft2)
-def rfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Norm = None) -> ComplexTensor:
-    """np.fft.rfft2: of real numbers, along two axes."""
-    return rfftn(a, s, axes, norm)
+def _along_two(several: Any) -> Any:
+    """A transform along several axes, by default along the last two."""
+    return lambda a, s=None, axes=(-2, -1), norm=None: several(a, s, axes, norm)
 
 
-@overrides(np.fft.irfft2)
-def irfft2(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Norm = None) -> Any:
-    """np.fft.irfft2: real numbers from a spectrum, along two axes."""
-    return irfftn(a, s, axes, norm)
+for _two, _several in (
+    (np.fft.fft2, fftn),
+    (np.fft.ifft2, ifftn),
+    (np.fft.rfft2, rfftn),
+    (np.fft.irfft2, irfftn),
+):
+    overrides(_two)(_along_two(_several))
 
 
 @overrides(np.fft.hfft)

@@ -173,10 +173,6 @@ def _that_stay(g: Any, selected: tuple[int, ...], index: Any) -> Any:
     return updated((g != g).astype(order.dtype), order, index)[index] == order
 
 
-def _update_to_x(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
-    return updated(g, 0.0, index)
-
-
 def _update_to_value(g: Any, ans: Any, x: Any, value: Any, index: Any) -> Any:
     written = g[index]
     if not is_basic(index):
@@ -192,7 +188,12 @@ def _update_tangent(tangents: Any, ans: Any, x: Any, value: Any, index: Any) -> 
     return updated(of_x, 0.0 if of_value is None else of_value, index)
 
 
-updated = primitive(_updated, [_update_to_x, _update_to_value, None], _update_tangent, name="index_update")
+updated: Primitive = primitive(
+    _updated,
+    [lambda g, ans, x, value, index: updated(g, 0.0, index), _update_to_value, None],
+    _update_tangent,
+    name="index_update",
+)
 
 
 def index_update(x: Any, index: Any, value: Any) -> Any:

@@ -108,15 +108,11 @@ def _softmax_along(v: Any, ans: Any, a: Any, axis: Axis = None) -> Any:
 shares = primitive(_shares, [_softmax_along], [_softmax_along], name="softmax")
 
 
-def _logsumexp_vjp(g: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return restore(g, axis, keepdims) * shares(a, axis=axis)
-
-
-def _logsumexp_jvp(v: Any, ans: Any, a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    return np.sum(v * shares(a, axis=axis), axis=axis, keepdims=keepdims)
-
-
-log_sum_exp = primitive(_logsumexp, [_logsumexp_vjp], [_logsumexp_jvp])
+log_sum_exp = primitive(
+    _logsumexp,
+    [lambda g, ans, a, axis=None, keepdims=False: restore(g, axis, keepdims) * shares(a, axis=axis)],
+    [lambda v, ans, a, axis=None, keepdims=False: np.sum(v * shares(a, axis=axis), axis=axis, keepdims=keepdims)],
+)
 
 
 def logsumexp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -161,15 +157,12 @@ def _log_softmax(a: Any, axis: Axis = None) -> Any:
     return shifted
 
 
-def _log_softmax_vjp(g: Any, ans: Any, a: Any, axis: Axis = None) -> Any:
-    return g - np.exp(ans) * np.sum(g, axis=axis, keepdims=True)
-
-
-def _log_softmax_jvp(v: Any, ans: Any, a: Any, axis: Axis = None) -> Any:
-    return v - np.sum(np.exp(ans) * v, axis=axis, keepdims=True)
-
-
-log_softmax_of = primitive(_log_softmax, [_log_softmax_vjp], [_log_softmax_jvp], name="log_softmax")
+log_softmax_of = primitive(
+    _log_softmax,
+    [lambda g, ans, a, axis=None: g - np.exp(ans) * np.sum(g, axis=axis, keepdims=True)],
+    [lambda v, ans, a, axis=None: v - np.sum(np.exp(ans) * v, axis=axis, keepdims=True)],
+    name="log_softmax",
+)
 
 
 def softmax(x: Any, axis: Axis = -1) -> Any:

@@ -117,15 +117,11 @@ def sliding_window_view(
 Width = tuple[tuple[int, int], ...]
 
 
-def _pad_with_zeros(a: Any, width: Width) -> Any:
-    return np.pad(a, width)
-
-
 def _without_padding(g: Any, ans: Any, a: Any, width: Width) -> Any:
     return g[tuple(slice(before, before + n) for (before, _), n in zip(width, a.shape))]
 
 
-padded = linear(_pad_with_zeros, _without_padding, name="pad")
+padded = linear(lambda a, width: np.pad(a, width), _without_padding, name="pad")
 
 
 @overrides(np.pad)

@@ -20,15 +20,11 @@ def _back_to_shape(g: Any, ans: Any, a: Any, *args: Any, **kwargs: Any) -> Any:
     return np.reshape(g, a.shape)
 
 
-def _reshape(a: Any, shape: Any) -> Any:
-    return np.reshape(a, shape)
-
-
 def _transposed_axes(g: Any, ans: Any, a: Any, axes: Any = None) -> Any:
     return np.transpose(g, None if axes is None else tuple(int(i) for i in np.argsort(several_axes(axes, a.ndim))))
 
 
-reshape = linear(_reshape, _back_to_shape, None)
+reshape = linear(lambda a, shape: np.reshape(a, shape), _back_to_shape, None, name="reshape")
 squeeze = overrides(np.squeeze)(linear(lambda a, axis=None: np.squeeze(a, axis), _back_to_shape, None, name="squeeze"))
 expand_dims = overrides(np.expand_dims)(
     linear(
