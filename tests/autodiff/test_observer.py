@@ -144,7 +144,7 @@ def test_the_chain_rule_of_the_blackboard_gives_the_gradients_by_itself() -> Non
 
     def pull_back(node: Node, g: Any) -> Any:
         found[node] = g
-        return zip(node.edges or (), () if node.is_leaf else node._pull_back(g))
+        return () if node.is_leaf else node._pull_back(g)
 
     backpropagate({y: np.float64(1)}, ancestors([y]), pull_back, lambda node, total, c: total + c)
     y.backward()

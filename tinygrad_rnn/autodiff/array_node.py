@@ -36,7 +36,7 @@ class ArrayNode(Node):
     _arrays: Any  # the arguments as they were at forward time, as plain arrays
     _keywords: dict[str, Any]
 
-    def _pull_back(self, g: Any) -> list[Any]:
+    def _pull_back(self, g: Any) -> list[tuple[Node, Any]]:
         """Apply the vjp rules to arrays or, if the cotangent is a Tensor, to Tensors, so that they are recorded."""
         ans, args = self._data, self._arrays
         if g.__class__ is not ndarray:
@@ -46,17 +46,20 @@ class ArrayNode(Node):
         edges, inputs, keywords, vjps = self.edges or (), self.inputs, self._keywords, self.op.vjps
         if vjps.__class__ is not list:
             found = vjps(edges, g, ans, *args, **keywords)
-            return [None if c is None else conformed(c, inputs[i]._data, self, i) for i, c in zip(edges, found)]
+            return [
+                (inputs[i], None if c is None else conformed(c, inputs[i]._data, self, i)) for i, c in zip(edges, found)
+            ]
         # The most frequent case is written out: passing *args on costs as much as a small product.
         plain_pair = not keywords and len(args) == 2
         a, b = args if plain_pair else (None, None)
         contributions = []
         for i in edges:
             c = vjps[i](g, ans, a, b) if plain_pair else vjps[i](g, ans, *args, **keywords)
-            value = inputs[i]._data
+            parent = inputs[i]
+            value = parent._data
             if c.__class__ is not ndarray or c.dtype is not value.dtype or c.shape != value.shape:
                 c = conformed(c, value, self, i)
-            contributions.append(c)
+            contributions.append((parent, c))
         return contributions
 
     def _push_forward(self, tangents: list[Any]) -> Any:
@@ -109,6 +112,7 @@ class ArrayNode(Node):
     def _free(self) -> None:
         self.inputs = self._arrays = ()
         self.knot = self.edges = None
+        self.is_spent = True
         if self.op.is_single:  # otherwise a loss that the user keeps would keep the whole loop in memory
             self.op = self.op.remains()
 

@@ -19,7 +19,7 @@ from .scope import NOWHERE, Label, Scope, context
 
 next_serial = itertools.count().__next__
 by_serial = attrgetter("serial")
-PullBack = Callable[["Node", Any], Iterable[tuple[int, Any]]]
+PullBack = Callable[["Node", Any], Iterable[tuple["Node", Any]]]
 
 
 class Node:
@@ -33,12 +33,14 @@ class Node:
         op: the operation that made it; None for a leaf.
         inputs: the arguments of ``op``, nodes and constants.
         edges: the numbers of the inputs that require a gradient; None once the graph has been freed.
+        is_spent: True after a ``backward()`` through this node: no gradient can be computed from it again.
         scope: the layer and time step in which it was made.
         labels: its roles in the model (output, state h, gate f, ...).
     """
 
     __slots__ = (
-        "__weakref__", "edges", "grad", "inputs", "knot", "labels", "name", "op", "requires_grad", "scope", "serial",
+        "__weakref__", "edges", "grad", "inputs", "is_spent", "knot", "labels", "name", "op", "requires_grad", "scope",
+        "serial",
     )  # fmt: skip
 
     requires_grad: bool
@@ -48,14 +50,15 @@ class Node:
     op: Any
     inputs: tuple[Any, ...]
     edges: Sequence[int] | None
+    is_spent: bool
     scope: Scope
     labels: tuple[Label, ...]
     knot: Any  # set for some nodes only: where the freeing of a long chain is interrupted; see ``letting_go``
 
     __hash__ = object.__hash__
 
-    def _pull_back(self, g: Any) -> Sequence[Any]:
-        """The contributions of this node's cotangent to its inputs: one for each edge, None for no contribution."""
+    def _pull_back(self, g: Any) -> Sequence[tuple[Node, Any]]:
+        """The inputs of the edges, each with what this node's cotangent contributes to it, or None for nothing."""
         raise NotImplementedError
 
     def _push_forward(self, tangents: list[Any]) -> Any:
@@ -74,16 +77,12 @@ class Node:
         """Forget the node's operation and inputs. Its value stays."""
         self.inputs = ()
         self.knot = self.edges = None
+        self.is_spent = True
 
     @property
     def is_leaf(self) -> bool:
         """True for a node that the user made; False for the result of an operation."""
         return self.op is None
-
-    @property
-    def is_spent(self) -> bool:
-        """True after a ``backward()`` through this node: no gradient can be computed from it again."""
-        return self.edges is None or isinstance(self.edges, Spent)
 
     def retain_grad(self) -> None:
         """Make ``backward()`` store the gradient in ``.grad`` here too, although this is the result of an operation.
@@ -117,6 +116,7 @@ def initialise(node: Node, requires_grad: bool, name: str | None = None) -> None
     node.op = None
     node.inputs = ()
     node.edges = ()
+    node.is_spent = False
     node.scope = NOWHERE
     node.labels = ()
 
@@ -128,10 +128,6 @@ retaining: weakref.WeakValueDictionary[int, Node] = weakref.WeakValueDictionary(
 def retained(nodes: Iterable[Node]) -> set[Node]:
     """The nodes that aren't leaves but keep their gradient (see ``retain_grad``)."""
     return {node for node in nodes if node.serial in retaining} if retaining else set()
-
-
-class Spent(tuple[int, ...]):
-    """The edges of a node in a graph whose gradients have been taken: it is kept only for inspection."""
 
 
 def freed_graph(node: Node) -> RuntimeError:
@@ -162,7 +158,7 @@ def ancestors(roots: Iterable[Node], stop: Container[Node] = (), spent: bool = T
         if node in stop:
             continue
         edges = node.edges
-        if edges is None or (edges.__class__ is Spent and not spent):
+        if edges is None or (not spent and node.is_spent):
             raise freed_graph(node)
         inputs = node.inputs
         for i in edges:
@@ -240,8 +236,8 @@ def backpropagate(
     Args:
         cotangents: the cotangent of each root.
         nodes: the nodes to visit, latest first: each comes after everything that used it, so its cotangent is complete.
-        pull_back: called with a node and its cotangent; yields the index of an input and its contribution, or None
-            for no contribution, for each input that gets one.
+        pull_back: called with a node and its cotangent; yields inputs, each with the contribution to it, or with None
+            for no contribution.
         add: called with a node, the contributions that it has got so far, and one more; returns the sum.
     """
     waiting = dict(cotangents)
@@ -249,10 +245,8 @@ def backpropagate(
         g = waiting.pop(node, None)
         if g is None:
             continue
-        inputs = node.inputs
-        for i, contribution in pull_back(node, g):
+        for parent, contribution in pull_back(node, g):
             if contribution is not None:
-                parent = inputs[i]
                 waiting[parent] = add(parent, waiting[parent], contribution) if parent in waiting else contribution
 
 
@@ -286,7 +280,7 @@ def backward_walk(
     recorded = any([isinstance(g, Node) for g in cotangents.values()])  # noqa: C419  # quicker than a generator
     summed: set[Node] = set()  # nodes whose sum is an array made here, safe to add to in place
 
-    def pull_back(node: Node, g: Any) -> Iterable[tuple[int, Any]]:
+    def pull_back(node: Node, g: Any) -> Iterable[tuple[Node, Any]]:
         if observer is not None:
             g = node._own(g)
             observer.cotangent(node, g)
@@ -295,13 +289,13 @@ def backward_walk(
             return ()
         if also and node in also:
             reached[node] = node._own(g)
-        contributions: Iterable[tuple[int, Any]] = zip(node.edges or (), node._pull_back(g))
+        contributions = node._pull_back(g)
         if watched:
             contributions = _let_through(node, contributions, allowed, observer)
         if free:
             node._free()
         elif spend:
-            node.edges = Spent(node.edges or ())
+            node.is_spent = True
         return contributions
 
     def add(node: Node, total: Any, contribution: Any) -> Any:
@@ -318,14 +312,15 @@ def backward_walk(
 
 
 def _let_through(
-    node: Node, contributions: Iterable[tuple[int, Any]], allowed: set[Node] | None, observer: Observer | None
-) -> list[tuple[int, Any]]:
+    node: Node, contributions: Iterable[tuple[Node, Any]], allowed: set[Node] | None, observer: Observer | None
+) -> list[tuple[Node, Any]]:
     """The contributions of a node that lead to a target. The observer gets each of them."""
-    inputs = node.inputs
-    found = [(i, c) for i, c in contributions if c is not None and (allowed is None or inputs[i] in allowed)]
-    if observer is not None:
-        for i, c in found:
-            observer.contribution(node, i, c)
+    found = []
+    for i, (parent, c) in zip(node.edges or (), contributions):
+        if c is not None and (allowed is None or parent in allowed):
+            found.append((parent, c))
+            if observer is not None:
+                observer.contribution(node, i, c)
     return found
 
 

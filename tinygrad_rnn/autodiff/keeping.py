@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Node, Spent, ancestors, backward_walk, retained, retaining
+from .graph import Node, ancestors, backward_walk, retained, retaining
 
 MOST_NODES = 10_000
 MOST_BYTES = 4 * 2**20
@@ -49,7 +49,7 @@ def gradients_of(root: Node, cotangent: Any, retain: bool, keep: bool | None, wa
     if parents and free:
         contributions = root._pull_back(cotangent)
         root._free()
-        return {leaf: leaf._own(c) for leaf, c in zip(parents, contributions) if c is not None}
+        return {leaf: leaf._own(c) for leaf, c in contributions if c is not None}
     return backward_walk({root: cotangent}, nodes, also=retained(nodes), free=free, spend=spend, observer=watch)
 
 
@@ -59,7 +59,7 @@ def _leaves_behind(root: Node) -> list[Node]:
     A training step that is compiled as a whole is such a node, and a small one costs no more than its walk.
     """
     edges = root.edges
-    if not edges or edges.__class__ is Spent:
+    if not edges or root.is_spent:
         return []
     inputs = root.inputs
     parents = [inputs[i] for i in edges]
@@ -107,6 +107,6 @@ def _free_spent(root: Node) -> None:
     stack = [root]
     while stack:
         node = stack.pop()
-        if isinstance(node.edges, Spent):
+        if node.is_spent and node.edges:
             stack += [node.inputs[i] for i in node.edges]
             node._free()

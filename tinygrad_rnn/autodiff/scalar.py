@@ -102,9 +102,8 @@ class Scalar(NumberNode):
         for leaf, g in gradients_of(self, float(gradient), retain_graph, keep).items():
             leaf.grad = g if leaf.grad is None else leaf.grad + g
 
-    def _pull_back(self, g: float) -> Sequence[float]:
-        slopes = self._slopes
-        return [g * slopes[i] for i in self.edges or ()]
+    def _pull_back(self, g: float) -> Sequence[tuple[Any, float]]:
+        return [(self.inputs[i], g * self._slopes[i]) for i in self.edges or ()]
 
     def _push_forward(self, tangents: list[float | None]) -> float:
         return math.fsum(slope * v for slope, v in zip(self._slopes, tangents) if v is not None)

@@ -586,6 +586,7 @@ def _node(
     node.op = op
     node.inputs = inputs
     node.edges = edges
+    node.is_spent = False
     node._arrays = arrays
     node._keywords = keywords
     node.name = None
