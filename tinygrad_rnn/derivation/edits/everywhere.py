@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, reductions, shape
-from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply, one_axis
+from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply, one_axis
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times
 from ..equations.parts import at, parts, places, put, replaced
 from ..equations.quantities import Quantity
 from .edits import Edit
 from .hand import Hand
-from .misplaced import Mask, Moved
+from .loops import loops_forwards, loops_longer, loops_shorter
+from .misplaced import Mask
 from .of_uses import definition
 from .of_values import rolls
 
@@ -48,15 +49,18 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
             if other != parameter and other.shape == parameter.shape:
                 yield from _exchanged(derivation, parameter, other, "{} stands where {} belongs, everywhere")
         if parameter.ndim == 1:
-            without = _where_they_are_read({parameter: broadcast(ONE, parameter.shape)})
+            without = _where_they_are_read({parameter: broadcast(ONE, parameter.shape)}.get, hand)
             yield from _changed(derivation, without, "{} was left out, everywhere", (parameter,), ("backward",), 1)
     for array in hand.data:
         for rolled, what in rolls(array) if array.ndim else ():
             yield from _exchanged(derivation, array, rolled, f"{what}, everywhere", (array,))
             for alone in (True, False):
-                change = _where_they_are_read({array: rolled}, alone)
+                change = _where_they_are_read({array: rolled}.get, hand, alone)
                 yield from _changed(derivation, change, f"{what}, everywhere", (array,))
     yield from loops_forwards(derivation)
+    yield from loops_shorter(derivation)
+    yield from loops_longer(derivation)
+    yield from lines_exchanged(derivation)
     yield from _masks(derivation, hand)
     yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
@@ -84,7 +88,7 @@ def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
         }
         for what, without in edits.items():
             yield from _changed(derivation, without.get, f"{said} {what}, everywhere", tuple(group))
-            read = _where_they_are_read(without)
+            read = _where_they_are_read(without.get, hand)
             yield from _changed(derivation, read, f"{said} {what}, everywhere", tuple(group), ("backward",), 1)
 
 
@@ -152,26 +156,23 @@ def _exchanged(
     yield from _changed(derivation, change, what, of or (after, before))
 
 
-def _where_they_are_read(
-    others: Mapping[Expression, Expression], alone: bool = False
-) -> Callable[[Expression], Expression | None]:
+def _where_they_are_read(other: Any, hand: Hand, alone: bool = False) -> Callable[[Expression], Expression | None]:
     """A change of values in the backward pass, also in the values of the forward pass that are computed from them.
 
     Args:
-        others: what stands in the place of each value.
+        other: returns what stands in the place of a value, or None.
+        hand: the available values; states stay as they are, since they come from another step.
         alone: only in values that are computed from no quantity besides.
     """
 
     def change(part: Expression) -> Expression | None:
-        if part in others:
-            return others[part]
-        if isinstance(part, Reference) and type(part) is Reference and part.at is None:
-            meaning = definition(part.quantity) if part.quantity.adjoint_of is None else None
-            if meaning is None or not any(p in others for p in parts(meaning)):
-                return None
-            if not (alone and any(isinstance(p, Reference) for p in parts(meaning))):
-                return replaced(meaning.shifted(part.shift or 0), others.get)
-        return None
+        new: Expression | None = other(part)
+        if new is None and type(part) is Reference and part.at is None and part.quantity.adjoint_of is None:
+            meaning = definition(part.quantity) if part.quantity not in hand.states else None
+            if meaning is not None and not (alone and any(isinstance(p, Reference) for p in parts(meaning))):
+                changed = replaced(meaning, other)
+                return None if changed is meaning else changed.shifted(part.shift or 0)
+        return new
 
     return change
 
@@ -191,16 +192,27 @@ def quantities_exchanged(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit
         if a.shape == b.shape and a.shape and a.steps and b.steps:
 
             def change(part: Expression, other: dict[Quantity, Quantity] = {a: b, b: a}) -> Expression | None:  # noqa: B006
-                if isinstance(part, Reference) and type(part) is Reference and part.quantity in other:
+                if type(part) is Reference and part.quantity in other:
                     return Reference(other[part.quantity], part.shift, part.at)
                 return None
 
             of = Reference(a, 0), Reference(b, 0)
-            yield from _changed(derivation, change, "{} and {} stand in each other's place, everywhere", of)
+            for places in (change, _where_they_are_read(change, hand)):
+                yield from _changed(derivation, places, "{} and {} stand in each other's place, everywhere", of)
             for here, before in ((a, b), (b, a)):
                 of = Reference(here, 0), Reference(before, -1)
-                places = dict(zip(of, of[::-1]))
-                yield from _changed(derivation, places.get, "{} and {} stand in each other's place, everywhere", of)
+                turned = dict(zip(of, of[::-1]))
+                yield from _changed(derivation, turned.get, "{} and {} stand in each other's place, everywhere", of)
+
+
+def lines_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """Two derivatives, each of which is computed where the other belongs."""
+    backward = [line for line in derivation.lines if line.kind == "backward"]
+    for a, b in itertools.combinations(backward, 2):
+        if (a.shape, a.steps, a.quantity.loop) == (b.shape, b.steps, b.quantity.loop):
+            of = Reference(a.quantity, 0), Reference(b.quantity, 0)
+            what = "{} and {} stand in each other's place"
+            yield Edit(a, b.expression, what, of), Edit(b, a.expression, what, of)
 
 
 def _changed(
@@ -219,41 +231,6 @@ def _changed(
                 edits.append(Edit(line, new, what, of))
     if len(edits) >= fewest:
         yield tuple(edits)
-
-
-def loops_forwards(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
-    """Backward loops that run from the first step to the last: one or all, with what they begin with or not."""
-    what = "the loop runs from the first step to the last, not backwards"
-    for with_its_beginning in (False, True):
-        edits: dict[Any, list[Edit]] = {}
-        for line in derivation.lines:
-            if line.kind == "backward" and any(type(part) is During for part in parts(line.expression)):
-                new = replaced(line.expression, _handed_forwards(line, with_its_beginning))
-                edits.setdefault(line.quantity.loop, []).append(Edit(line, new, what))
-        yield from map(tuple, edits.values())
-        if len(edits) > 1:
-            yield tuple(edit for found in edits.values() for edit in found)
-
-
-def _handed_forwards(line: Line, with_its_beginning: bool) -> Callable[[Expression], Expression | None]:
-    """A change of the terms that a step receives from the step after it: it receives them from the step before."""
-
-    def change(part: Expression) -> Expression | None:
-        if type(part) is not During:
-            return None
-        for p in parts(part.inner):
-            if isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift:
-                shift, loop = p.shift, p.quantity.steps
-                last = (loop[-1] if shift > 0 else loop[0]) - shift  # read behind the loop
-                sources = {t: t - 2 * shift if t in loop else last for t in line.steps}
-                return Moved(part.inner, {t: s for t, s in sources.items() if s + shift in loop})
-        ends = line.steps[-1], line.steps[0]
-        if with_its_beginning and len(part.steps) == 1 and part.steps[0] in ends:
-            first = ends[1 - ends.index(part.steps[0])]
-            return Moved(part.inner, {first: part.steps[0]})
-        return None
-
-    return change
 
 
 def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Edit, ...]]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...autodiff.rules import indexing
 from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Shape, Step, Sum
+from ..equations.parts import parts
 from ..equations.quantities import Quantity
 from .misplaced import FromTheEnd
 
@@ -49,6 +50,12 @@ class Hand:
         self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}
         self.vectors = {name: others for name, array in data.items() if (others := _vectors_of_others(array, data))}
         self.data = [Data(name, array.shape, array.dtype) for name, array in data.items()]
+
+    @cached_property
+    def states(self) -> set[Quantity]:
+        """The quantities of the forward pass that the step after reads."""
+        read = (p for q in self.forward for e in q.equations for p in parts(e.expression) if isinstance(p, Reference))
+        return {reference.quantity for reference in read if reference.shift}
 
     @cached_property
     def steps(self) -> tuple[int, ...]:

@@ -154,7 +154,7 @@ def sums_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
     """Steps too few or too many at either end, only the last or the first, their mean."""
     if isinstance(part, OverSteps) and len(part.steps) > 1 and isinstance(part, Sum):
         steps, inner = part.steps, part.inner
-        for kept, what in _fewer(steps):
+        for kept, what in fewer(steps):
             yield Sum(kept, inner), what + " in the sum of {}", (inner,)
         yield Sum(steps, over_number(inner, len(steps))), "the mean over the steps for the sum of {}", (inner,)
         for t, which in ((steps[0], "first"), (steps[-1], "last")):
@@ -163,7 +163,7 @@ def sums_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
         for t in (steps[0] - 1, steps[-1] + 1):
             yield Sum((*steps, t), inner), "one step too many in the sum of {}", (inner,)
         for i, term in enumerate(inner.operands) if is_sum(inner) else ():
-            for kept, what in _fewer(steps) if not isinstance(term, During) else ():
+            for kept, what in fewer(steps) if not isinstance(term, During) else ():
                 yield Sum(steps, with_operand(inner, i, During(kept, term))), what + " in the sum of {}", (term,)
 
 
@@ -172,7 +172,8 @@ def over_number(part: Expression, n: int) -> Expression:
     return apply(elementwise.divide, part, Number(n))
 
 
-def _fewer(steps: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
+def fewer(steps: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Choices of some of the steps, each with its name in words."""
     yield steps[1:], "without the first step"
     yield steps[:-1], "without the last step"
     yield steps[-1:], "only the last step"
@@ -189,7 +190,7 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(part, During):
         inner, steps = part.inner, part.steps
         if len(steps) > 1:
-            for kept, what in _fewer(steps):
+            for kept, what in fewer(steps):
                 yield During(kept, inner), "the term {} " + what, (inner,)
             for length in range(2, min(LONGEST_PIECE, len(steps)) + 1):
                 for offset in range(length):
@@ -201,7 +202,7 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
     elif line.steps and is_sum(part):
         for i, term in enumerate(part.operands):
             if not isinstance(term, During) and len(line.steps) > 1:
-                for kept, what in _fewer(line.steps):
+                for kept, what in fewer(line.steps):
                     yield with_operand(part, i, During(kept, term)), "the term {} " + what, (term,)
                 for j, factor in enumerate(term.operands) if is_product(term) else ():
                     if isinstance(factor, (Data, Apply)) and not any(isinstance(p, Reference) for p in parts(factor)):
@@ -213,12 +214,12 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
 def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
     """A line at only some of its steps."""
     if len(line.steps) > 1:
-        for kept, what in _fewer(line.steps):
+        for kept, what in fewer(line.steps):
             yield Switched(kept, part), what, ()
     for axis in range(min(part.ndim, 2)) if not line.steps else ():
         if part.shape[axis] != hand.T or hand.T == 1:
             continue
-        for kept, what in _fewer(tuple(range(hand.T))):
+        for kept, what in fewer(tuple(range(hand.T))):
             mask = np.zeros(hand.T)
             mask[list(kept)] = 1
             rows = Mask(mask.reshape(-1, *[1] * (part.ndim - 1 - axis)), f"[{_counted_from_one(what)}]")

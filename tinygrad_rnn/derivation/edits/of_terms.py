@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product, is_sum, negative
@@ -84,11 +85,12 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
-    """Two terms of several left out: the paths by both gates."""
-    terms = part.operands if is_sum(part) else ()
-    for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 3 else ():
-        rest = total([term for k, term in enumerate(terms) if k not in (i, j)])
-        yield broadcast(rest, part.shape), "the terms {} and {} were left out", (_inner(terms[i]), _inner(terms[j]))
+    """Two terms of several left out: the paths by both gates; also terms of the sums and differences in a sum."""
+    terms = list(_addends(part)) if is_sum(part) else []
+    for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
+        rest = [term for k, term in enumerate(terms) if k not in (i, j)]
+        left = total(rest) if len(rest) > 1 else _alone(rest[0], part)
+        yield broadcast(left, part.shape), "the terms {} and {} were left out", (_inner(terms[i]), _inner(terms[j]))
 
 
 def brackets(part: Expression, line: Line, hand: Hand) -> Found:
@@ -190,6 +192,19 @@ def exchanges(part: Expression, line: Line, hand: Hand) -> Found:
         if type(a) is type(b) and a.shape == b.shape:
             new = replaced(part, lambda p, places={a: b, b: a}: places.get(p))  # type: ignore[misc]
             yield new, "{} and {} stand in each other's place", (a, b)
+
+
+def _addends(term: Expression) -> Iterator[Expression]:
+    """The terms of a sum or a difference, and of those in it."""
+    inner, again = unwrapped(term)
+    if is_sum(inner):
+        yield from (again(addend) for operand in inner.operands for addend in _addends(operand))
+    elif isinstance(inner, Apply) and inner.operation is elementwise.subtract:
+        a, b = inner.operands
+        yield from map(again, _addends(a))
+        yield from (again(negative(addend)) for addend in _addends(b))
+    else:
+        yield term
 
 
 def _alone(term: Expression, whole: Expression) -> Expression:

@@ -219,11 +219,11 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def powers(part: Expression, line: Line, hand: Hand) -> Found:
-    """The square or the root of a value in its place: a deviation for a variance; another of its two factors."""
+    """The square or the root of a value in its place: a deviation for a variance; one of its two factors is another."""
     if isinstance(part, Apply) and part.operation is elementwise.square and isinstance(part.operands[0], Reference):
         value = part.operands[0]
         beside = [Reference(value.quantity, value.shift + by) for by in (-1, 1) if value.shift is not None]
-        for other in (*beside, *hand.like(value)):
+        for other in (*beside, *hand.like(value), part):
             new = times(value, other)
             yield new, "{} stands where {} belongs", (new, part)
     if isinstance(part, Reference) and part.quantity.adjoint_of is None:
@@ -246,6 +246,7 @@ def choices(part: Expression, line: Line, hand: Hand) -> Found:
         condition, yes, no = part.operands
         yield broadcast(yes, part.shape), "the mask {} was forgotten", (condition,)
         yield broadcast(no, part.shape), "of {} only the other case, {}", (part, no)
+        yield part.with_operands((condition, broadcast(ONE, yes.shape), no)), "{} was left out", (yes,)
         yield part.with_operands((condition, no, yes)), "the mask {} was turned round", (condition,)
 
 

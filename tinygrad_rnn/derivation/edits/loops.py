@@ -1,0 +1,142 @@
+"""Edits of whole loops of the backward pass: in the other direction, over fewer steps, or one step further."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..equations.arithmetic import is_product
+from ..equations.expressions import During, Expression, Reference, Steps, Sum
+from ..equations.lines import Line
+from ..equations.parts import fixed, moves, parts, replaced, total
+from ..equations.quantities import Quantity
+from .edits import Edit
+from .misplaced import Moved
+from .of_steps import fewer
+from .of_uses import Switched, definition
+
+if TYPE_CHECKING:
+    from .derived import Derived
+
+
+def loops_forwards(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """Backward loops that run from the first step to the last: one or all, with what they begin with or not."""
+    what = "the loop runs from the first step to the last, not backwards"
+    for with_its_beginning in (False, True):
+        edits: dict[Any, list[Edit]] = {}
+        for line in derivation.lines:
+            if line.kind == "backward" and any(type(part) is During for part in parts(line.expression)):
+                new = replaced(line.expression, _handed_forwards(line, with_its_beginning))
+                edits.setdefault(line.quantity.loop, []).append(Edit(line, new, what))
+        yield from map(tuple, edits.values())
+        if len(edits) > 1:
+            yield tuple(edit for found in edits.values() for edit in found)
+
+
+def _handed_forwards(line: Line, with_its_beginning: bool) -> Callable[[Expression], Expression | None]:
+    """A change of the terms that a step receives from the step after it: it receives them from the step before."""
+
+    def change(part: Expression) -> Expression | None:
+        if type(part) is not During:
+            return None
+        for p in parts(part.inner):
+            if isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift:
+                shift, loop = p.shift, p.quantity.steps
+                last = (loop[-1] if shift > 0 else loop[0]) - shift  # read behind the loop
+                sources = {t: t - 2 * shift if t in loop else last for t in line.steps}
+                return Moved(part.inner, {t: s for t, s in sources.items() if s + shift in loop})
+        ends = line.steps[-1], line.steps[0]
+        if with_its_beginning and len(part.steps) == 1 and part.steps[0] in ends:
+            first = ends[1 - ends.index(part.steps[0])]
+            return Moved(part.inner, {first: part.steps[0]})
+        return None
+
+    return change
+
+
+def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """Backward loops over fewer steps: one or all, with the sums over these steps or without.
+
+    What is computed before a loop that begins too early arrives at its first step instead, or not at all.
+    """
+    for lines in _loops(derivation):
+        steps = tuple(sorted({t for line in lines for t in line.steps}))
+        for kept, what in fewer(steps):
+            said = f"the loop runs {what}"
+            sums = [
+                Edit(line, Sum(kept, line.expression.inner), said)
+                for line in derivation.lines
+                if line.kind == "gradient" and isinstance(line.expression, Sum) and line.expression.steps == steps
+            ]
+            for arrives in (False, True) if kept[-1] != steps[-1] else (False,):
+                edits = [Edit(line, _during(kept, line, arrives), said) for line in lines]
+                yield tuple(edits)
+                if sums:
+                    yield (*edits, *sums)
+
+
+def _loops(derivation: Derived) -> Iterator[list[Line]]:
+    """The lines of each backward loop, and those of all."""
+    loops: dict[Any, list[Line]] = {}
+    for line in derivation.lines:
+        if line.kind == "backward" and len(line.steps) > 1:
+            loops.setdefault(line.quantity.loop, []).append(line)
+    yield from loops.values()
+    if len(loops) > 1:
+        yield [line for lines in loops.values() for line in lines]
+
+
+def _during(kept: Steps, line: Line, arrives: bool) -> Expression:
+    """The right-hand side of a line at some of its steps; what comes to the last step arrives at the last of these."""
+
+    def change(part: Expression) -> Expression | None:
+        if type(part) is During and part.steps == line.steps[-1:]:
+            inner = fixed(part.inner, line.steps[-1])
+            return None if moves(inner) else During(kept[-1:], inner)
+        return None
+
+    return Switched(kept, replaced(line.expression, change) if arrives else line.expression)
+
+
+def loops_longer(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """Backward loops that run one step further than the first: one or all. Indices of -1 wrap round there."""
+    for lines in _loops(derivation):
+        backward = {line.quantity: line for line in lines}
+        first = min(line.steps[0] for line in lines)
+
+        def change(part: Expression, backward: Any = backward, first: int = first) -> Expression | None:
+            if isinstance(part, Sum) and part.steps[0] == first:
+                return total([part, _further(part.inner, first - 1, backward)])
+            if type(part) is Reference and part.quantity in backward and part.at == first:
+                return _further(backward[part.quantity].expression, first - 1, backward)
+            return None
+
+        gradients = [line for line in derivation.lines if line.kind == "gradient"]
+        edits = [(line, replaced(line.expression, change)) for line in gradients]
+        what = "the loop runs one step further than the first"
+        yield tuple(Edit(line, new, what) for line, new in edits if new is not line.expression)
+
+
+def _further(expression: Expression, t: int, backward: Mapping[Quantity, Line]) -> Expression:
+    """An expression at the step before the first, where lists of values are read from their ends.
+
+    Args:
+        expression: the expression.
+        t: the step before the first.
+        backward: the line of each derivative of the loop.
+    """
+
+    def held(part: Expression) -> Expression | None:
+        return During((t, *part.steps), part.inner) if type(part) is During and t + 1 in part.steps else None
+
+    def found(part: Expression) -> Expression | None:
+        if type(part) is not Reference or part.at is None or part.at in part.quantity.steps:
+            return None
+        if part.at == t and part.quantity in backward:
+            return _further(backward[part.quantity].expression, t, backward)
+        meaning = definition(part.quantity)
+        if part.at == t and meaning is not None and is_product(meaning):  # nobody keeps it, beside its factors
+            return _further(meaning, t, backward)
+        return Reference(part.quantity, None, part.at + len(part.quantity.steps))
+
+    return replaced(fixed(replaced(expression, held), t), found)
