@@ -52,7 +52,7 @@ def test_where_a_loop_has_large_products_all_is_left_to_blas(monkeypatch: pytest
 
 
 def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, three_threads: list[int]) -> None:
-    monkeypatch.setattr(thresholds, "SHARED_PRODUCT", B * d * 4 * d)  # of a step, and fewer than of all steps
+    monkeypatch.setattr(thresholds, "SHARED_ELEMENT", 0)
     rows: list[tuple[int, int]] = []
     cuts_of = threads.cuts_of
     monkeypatch.setattr(blas, "cuts_of", lambda rows_, count: (rows.append((count, rows_)), cuts_of(rows_, count))[1])
@@ -65,7 +65,7 @@ def test_large_products_outside_are_shared(monkeypatch: pytest.MonkeyPatch, thre
 @pytest.mark.parametrize("rows", [0, 1, 4, 5, 33])
 def test_a_product_in_parts_is_the_whole_product(count: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "_thread_functions", lambda: (lambda: count, lambda n: None))
-    monkeypatch.setattr(thresholds, "SHARED_PRODUCT", -1)
+    monkeypatch.setattr(thresholds, "SHARED_ELEMENT", -1)
     a, b = np.random.default_rng(1).normal(size=(6, rows)).T, np.random.default_rng(2).normal(size=(6, 7))
     out = np.full((rows, 7), np.nan)
     blas.matmul(a, b, out)
@@ -96,7 +96,7 @@ def test_a_failure_waits_for_the_other_threads(failing: int) -> None:
 
 
 def test_products_and_sums_together_are_those_alone(three_threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thresholds, "SHARED_PRODUCT", -1)
+    monkeypatch.setattr(thresholds, "SHARED_ELEMENT", -1)
     rng = np.random.default_rng(3)
     x, h, delta = rng.normal(size=(20, 5)), rng.normal(size=(20, 17)), rng.normal(size=(4, 5, 33))
     rows = delta.reshape(20, 33)

@@ -40,12 +40,13 @@ CALLS_BEFORE_MACHINE_CODE = 2
 
 # --- NumPy and its BLAS ----------------------------------------------------------------------------------------------
 
-# Work up to which a product outside of loops gains nothing from a second thread of ours. If another process runs on the
-# second core, the product waits for it: a step of 0.4 ms was seen to take 40 ms.
-SHARED_PRODUCT = 2**23
+# Multiplications for each element of its arrays up to which a product outside of loops gains nothing from a second
+# thread of ours: narrow ones, however long. One takes 10 ps. An element that two cores have read takes 0.4 ns more when
+# one of them writes it in the next call, and 2 ns if they have no cache in common.
+SHARED_ELEMENT = 64
 
 # Work up to which a product in a loop gains nothing from BLAS's own threads. They begin at once, as they don't sleep in
-# between; ours, which do, have to be woken for each product, and are worth that only from SHARED_PRODUCT on.
+# between; ours, which do, have to be woken for each product.
 BLAS_THREADS_INSIDE = 2**20
 
 # Steps from which linear recurrences are scans.
@@ -75,6 +76,9 @@ SMALL_PRODUCT_INSIDE = 2**9
 # So do narrow ones, of less than a vector.
 FEWEST_ROWS_INSIDE = 8
 FEWEST_COLUMNS_INSIDE = 16
+
+# Work from which the gradient of a weight is summed by each thread over its own rows.
+SHARED_GRADIENT = 2**23
 
 # Elements of a weight up to which each part of the rows has a gradient of its own: larger ones would leave the cache,
 # and take long to add up.

@@ -65,7 +65,7 @@ def goes_by_rows(value: Value) -> bool:
         _vectors(value) > 0
         and value.size <= thresholds.LARGEST_PART
         and found.rows >= thresholds.FEWEST_ROWS_INSIDE
-        and multiplications(value) > thresholds.SHARED_PRODUCT
+        and multiplications(value) > thresholds.SHARED_GRADIENT
         and are_enough(PARTS)
     )
 

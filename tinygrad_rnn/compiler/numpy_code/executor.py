@@ -59,7 +59,8 @@ def lines_for(writer: Writer, order: list[Step], kept: Iterable[Value]) -> list[
 
 
 def _may_be_large(writer: Writer, product: Value) -> bool:
-    return writer.fixed is not None or multiplications(product) > thresholds.SHARED_PRODUCT
+    elements = product.size + sum(a.size for a in product.args)
+    return writer.fixed is not None or multiplications(product) > thresholds.SHARED_ELEMENT * elements
 
 
 def _shared_product(writer: Writer, value: Value) -> str:

@@ -70,7 +70,8 @@ def together(products: Sequence[Product], sums: Sequence[Sum] = ()) -> None:
         sums: pairs of an array and the array for its sum over all axes but the last.
     """
     with single_threaded() as count:
-        is_large = sum([a.size * out.shape[1] for a, _, out in products]) > thresholds.SHARED_PRODUCT
+        work = sum([a.size * out.shape[1] for a, _, out in products])
+        is_large = work > thresholds.SHARED_ELEMENT * sum([a.size + b.size + out.size for a, b, out in products])
         parts = threads_for(count, max([len(a) for a, _, _ in products], default=1)) if is_large else 1
         at_once([(_part, (products, sums, i, parts)) for i in range(parts)])
 
