@@ -1,5 +1,6 @@
 """What machine code is called with, what it may call, and whole numbers that wrap."""
 
+import ctypes
 import itertools
 import os
 import pickle
@@ -114,6 +115,11 @@ def test_machine_code_counts_its_arguments():
     assert b.tolist() == [2, 2]
     with pytest.raises(OverflowError):
         run(a, b, 2**70)
+    # Python reads a function's description when it frees the function: elsewhere it may be gone when the process ends.
+    described_at = ctypes.c_void_p.from_address(id(run) + object.__basicsize__).value
+    begin, bound = run.__self__.ctypes.data, run.__self__
+    assert begin < described_at <= begin + bound.nbytes - ctypes.sizeof(engine.Method)
+    assert run.__name__ == name and bound.flags.owndata
 
 
 def test_a_function_that_is_missing_is_not_called(monkeypatch):

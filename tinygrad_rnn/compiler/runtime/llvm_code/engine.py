@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 
 from ....autodiff.extras import pip_install
@@ -22,13 +23,12 @@ from .translator import Translation
 METH_FASTCALL = 0x80
 CALLED = {*COSTLY, "pow"}  # of LLVM's own functions: those for which it calls the C library's
 _lock = threading.Lock()
-_kept_alive: list[Any] = []  # what Python's function objects point to
 
 
 class Method(ctypes.Structure):
     """A function of C as Python's ``PyMethodDef`` describes it."""
 
-    _fields_ = (("name", ctypes.c_char_p), ("run", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_char_p))
+    _fields_ = (("name", ctypes.c_void_p), ("run", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", ctypes.c_void_p))
 
 
 class Machine(NamedTuple):
@@ -105,9 +105,24 @@ def loaded(code: bytes, form: Form, name: str) -> Callable[..., int]:
         address = engine.get_function_address(name)
     if not address:
         raise RuntimeError("no machine code")
-    method, bound = Method(name.encode(), address, METH_FASTCALL, None), addresses(form)
-    _kept_alive.append((method, bound))
     create = ctypes.pythonapi.PyCFunction_NewEx
     create.restype, create.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    made: Callable[..., int] = create(ctypes.addressof(method), bound, None)
+    bound, described_at = _bound(form, address, name)
+    made: Callable[..., int] = create(described_at, bound, None)
     return made
+
+
+def _bound(form: Form, address: int, name: str) -> tuple[np.ndarray, int]:
+    """The array that a function is bound to, and the address of the function's description in it.
+
+    Python reads the description once more when it frees the function. So it lies in the array that the function is
+    bound to, which is freed after it: anywhere else it may be gone when the process ends.
+    """
+    own = addresses(form)
+    text = np.frombuffer(name.encode().ljust(len(name) // 8 * 8 + 8, b"\0"), np.int64)
+    bound = np.concatenate([own, np.zeros(ctypes.sizeof(Method) // own.itemsize, np.int64), text])
+    description_at = bound.ctypes.data + own.nbytes
+    name_at = description_at + ctypes.sizeof(Method)
+    description = Method.from_address(description_at)
+    description.name, description.run, description.flags = name_at, address, METH_FASTCALL
+    return bound, description_at
