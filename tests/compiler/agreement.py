@@ -10,7 +10,8 @@ from tinygrad_rnn.autodiff.trees import leaves, tree_map
 
 DEFAULT = os.environ.get("COMPILE_WITH", "numpy")  # what compiles where a test names no executor
 AS_PYTHON = os.environ.get("TINYGRAD_RNN_AS_PYTHON") == "1"  # machine code costs no time to make then: all is tried
-EXECUTORS = ("numpy", "llvm") if AS_PYTHON else (DEFAULT,)
+BOTH = ("numpy", "llvm") if DEFAULT == "numpy" else (DEFAULT,)  # where both are asked, however long it takes
+EXECUTORS = BOTH if AS_PYTHON else (DEFAULT,)
 
 
 def everything(run, xs, state, parameters, seed=1):

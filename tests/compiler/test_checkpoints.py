@@ -8,7 +8,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 
-from .agreement import assert_equal, everything
+from .agreement import BOTH, assert_equal, everything
 
 n, d, B = 3, 4, 2
 EXECUTORS = ("numpy", "llvm")
@@ -54,7 +54,7 @@ def test_gradients_are_those_without_checkpoints(executor, make, steps, k):
 
 
 @pytest.mark.one_in(2)
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", BOTH)
 def test_padded_batches_a_given_state_and_other_lengths(executor):
     layer = nn.LSTM(n, d, seed=1, dtype=np.float64, checkpoint_every=2)
 
@@ -67,7 +67,7 @@ def test_padded_batches_a_given_state_and_other_lengths(executor):
         assert_agree(compiled, run, normal(steps, batch, n), state, list(layer.parameters()))
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor", BOTH)
 def test_any_cell_on_whole_numbers_and_on_what_the_function_has_computed_before(executor):
     W, E = (tr.tensor(normal(*shape), requires_grad=True) for shape in [(d, d), (5, d)])
 

@@ -130,6 +130,20 @@ def test_a_loss_comes_with_its_gradients():
     assert np.isfinite(fast(symbols, h).data)
 
 
+def test_xla_compiles_at_the_first_call_alone(caplog, large_arrays):
+    """Large arrays come from NumPy then, and from the call before later on."""
+    xs, h = tr.tensor(normal(T, B, d), requires_grad=True), normal(B, d)
+    for f in (loss, lambda xs, h: readout(xs, h)[1]):
+        fast = tr.compile(f, executor="jax")
+        counts = []
+        for _ in range(3):
+            caplog.clear()
+            with jax.log_compiles():
+                np.sum(fast(xs, h)).backward()
+            counts.append(caplog.text.count("Finished XLA compilation"))
+        assert counts[0] and not any(counts[1:])
+
+
 # --- what JAX would do silently --------------------------------------------------------------------------------------
 
 

@@ -158,10 +158,11 @@ def large(*arrays: Iterable[Any]) -> list[Any]:
 
 def _in_room(a_pass: Callable[..., Any]) -> Any:
     """A compiled pass that takes room before its arguments, and writes its own large arrays there."""
+    traced_once = jax.jit(a_pass, inline=True)  # although traced for its forms without room, and called with some
 
     def run(room: Any, *args: Any) -> Any:
-        found = a_pass(*args)
-        return found._replace(series=tuple(large(found.series)))
+        found = traced_once(*args)
+        return found._replace(series=large(found.series))
 
     return jax.jit(run, donate_argnums=0, keep_unused=True)
 

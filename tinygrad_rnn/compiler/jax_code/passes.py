@@ -6,7 +6,7 @@ asked for a derivative.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ..graph.values import Value, is_constant
@@ -28,7 +28,7 @@ class Forward(NamedTuple):
     """
 
     saved: tuple[Any, ...]
-    series: tuple[Any, ...]
+    series: Sequence[Any]
     outputs: tuple[Any, ...]
     in_range: Any
 
@@ -41,7 +41,7 @@ class Backward(NamedTuple):
         gradients: the gradients of the program, in order.
     """
 
-    series: tuple[Any, ...]
+    series: Sequence[Any]
     gradients: tuple[Any, ...]
 
 
@@ -55,7 +55,7 @@ class Both(NamedTuple):
         in_range: whether all indices were in range.
     """
 
-    series: tuple[Any, ...]
+    series: Sequence[Any]
     outputs: tuple[Any, ...]
     gradients: tuple[Any, ...]
     in_range: Any
