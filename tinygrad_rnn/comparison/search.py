@@ -11,8 +11,9 @@ from ..derivation.derivation import Derivation
 from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, EditedRun
 from ..derivation.edits.edits import Edit, edits_of, edits_of_uses
-from ..derivation.edits.everywhere import alike, everywhere, one_instance
+from ..derivation.edits.everywhere import alike, everywhere, one_instance, recomputed
 from ..derivation.edits.hand import Hand
+from ..derivation.edits.of_factors import groups_of
 from ..derivation.equations.lines import Line
 from .measures import Tolerance
 
@@ -76,11 +77,13 @@ class Search:
     def rare(self) -> Iterator[list[Explanation]]:
         """The explanations by rare edits, and by edits where a line is read."""
         yield self.fitting(self._singles(2), "rare edits")
+        yield self.fitting(recomputed(self.derivation, self._common), "values computed anew")
         yield self.fitting(self.uses(set(self.wrong), all_of_them=True), "edits of what a line reads")
         yield self.fitting(alike(self.derivation, self._edits_of_uses), "the same edit of what several lines read")
 
     def rarest(self) -> Iterator[list[Explanation]]:
         """The remaining explanations by one edit: at one step alone, or of the forward pass."""
+        yield self.fitting(self._slopes_of_uses(), "other slopes of what a line reads")
         yield self.fitting(self._at_ends(), "edits at the first or last step alone")
         yield self.fitting(self._forward(), "edits of the forward pass")
 
@@ -124,6 +127,10 @@ class Search:
         if (line, USES) not in self._edits:
             self._edits[line, USES] = list(edits_of_uses(line, self.hand))
         return self._edits[line, USES]
+
+    def _slopes_of_uses(self) -> Iterator[Edits]:
+        for line in self._lines():
+            yield from ((edit,) for edit in edits_of_uses(line, self.hand, (groups_of,)))
 
     def _at_ends(self) -> Iterator[Edits]:
         for line in self._lines():

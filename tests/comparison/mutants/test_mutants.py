@@ -45,6 +45,9 @@ def test_a_derivation_without_its_slips_is_right():
         ("gru before", "(z, r, c), hp", "(r, z, c), hp", "u_t and v_t stand in each other's place, everywhere"),
         ("peephole", "ai, af, ag =", "ai, ag, af =", "Δ⁽³⁾_t and Δ⁽²⁾_t stand in each other's place"),
         ("lengths", "dh * (1 - h[t] ** 2)", "(1 - h[t] ** 2)", "∂L/∂h_t was left out"),
+        ("gaps in time", "decay * gaps[t - 1][:, None]", "decay * gaps[t - 1]", "goes along the other axis"),
+        ("sums over paths", "do * (1 - s[t + 1] ** 2)", "do * (s[t + 1] * (1 - s[t + 1]))", "in the term ∂L/∂z_t V"),
+        ("elman in rows", "o[t] - y", "softmax(h[t] @ V) - y", "z is computed anew in the backward pass: the term c"),
         ("elman in columns", "1 - h[t] * h[t]", "1 - h[t] * h[t] * h[t]", "h_t ∘ h_t² stands where h_t² belongs"),
     ],
 )

@@ -8,7 +8,7 @@ shape, taken at another step or for other steps. (``editing`` runs the results.)
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from .hand import Hand
 from .of_uses import written_out
 
 Path = tuple[int, ...]
+Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]
 RANKS = 3
 
 
@@ -116,17 +117,18 @@ def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator
             yield replace(second, line=edit.line, what=what, of=of, steps=edit.steps)
 
 
-def edits_of_uses(line: Line, hand: Hand) -> Iterator[Edit]:
-    """The plain edits of what a line reads, made in this line alone.
+def edits_of_uses(line: Line, hand: Hand, kinds: Sequence[Kind] = of_parts.PLAIN) -> Iterator[Edit]:
+    """The edits of what a line reads, made in this line alone.
 
     Args:
         line: which.
         hand: what else could stand in it.
+        kinds: of the edits.
     """
     seen = {line.expression}
     for start, whole in written_out(line):
         for place, part in places(at(whole, start), start):
-            for kind in of_parts.PLAIN:
+            for kind in kinds:
                 for after, what, of in _all(kind(part, line, hand)):
                     try:
                         expression = put(whole, place, after)
@@ -212,5 +214,3 @@ def _named(expression: Expression) -> Any:
     names = (getattr(p, "name", None) or getattr(getattr(p, "quantity", None), "name", "") for p in parts(expression))
     return tuple(itertools.islice(names, 4))
 
-
-Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]

@@ -77,6 +77,34 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
     yield from quantities_exchanged(derivation, hand)
 
 
+def recomputed(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
+    """Values that the backward pass computes anew, and wrongly: a pre-activation without its bias.
+
+    Args:
+        derivation: the derivation.
+        edits: the edits of a line.
+    """
+    forward = [line for line in derivation.lines if line.kind == "forward" and len(line.steps) != 1]
+    for line in forward:
+        here = Reference(line.quantity, 0 if line.steps else None)
+        functions = [other for other in forward if other.expression.operands == (here,)]
+        for edit in edits(line):
+            new: Any = {here: edit.expression}
+            new |= {line.quantity: edit.expression}
+            new |= {other.quantity: replaced(other.expression, new.get) for other in functions}
+
+            def change(part: Expression, new: Any = new) -> Expression | None:
+                if not isinstance(part, Reference) or part.at is not None or part.quantity not in new:
+                    return None
+                shift = part.shift or 0
+                return None if shift < 0 else new[part.quantity].shifted(shift)  # what is earlier was kept
+
+            said = f"{{}} is computed anew in the backward pass: {edit.what}"
+            for changed in _changed(derivation, change, said, (here, *edit.of), fewest=1):
+                yield changed
+                yield from ((alone,) for alone in changed if len(changed) > 1)
+
+
 def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     """A mask, or all masks, left out or without scale wherever they are read."""
     masks = [array for array in hand.data if array.name in hand.masks]

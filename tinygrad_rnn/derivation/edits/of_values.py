@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .misplaced import AddedUp, Mask, Rolled
 
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
-    """A transpose left out or added; the factors of an outer product exchanged."""
+    """A transpose left out or added; the factors of an outer product exchanged; a column taken as a row."""
     if isinstance(part, Apply) and part.operation is shape.transpose:
         yield part.operands[0], "{} stands where its transpose belongs", (part.operands[0],)
     elif isinstance(part, Parameter) and part.ndim == 2:
@@ -32,6 +33,8 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
         yield part.with_operands(part.operands[::-1]), "{} was transposed", (part,)
     elif isinstance(part, Reference) and _is_square(part):
         yield _transposed(part), "{} was transposed", (part,)
+    if part.ndim == 2 and min(part.shape) == 1 < max(part.shape):  # a vector without its new axis, keepdims left out
+        yield _transposed(part), "{} goes along the other axis", (part,)
 
 
 def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
@@ -262,15 +265,16 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
     yield over(part, Number(count)), "the mean for the sum over {}", (inner,)
     if not any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(inner)):
         yield broadcast(Number(count), part.shape), "the number of its terms for the sum over {}", (inner,)
+    keepdims = bool(part.settings.get("keepdims"))
     for place, which in ((-1, "last"), (0, "first")):
-        index = tuple(place if a in [x % inner.ndim for x in axes] else slice(None) for a in range(inner.ndim))
+        at: Any = slice(place, place + 1 or None) if keepdims else place
+        index = tuple(at if a in [x % inner.ndim for x in axes] else slice(None) for a in range(inner.ndim))
         one = apply(indexing.getitem, inner, index=index)
-        if not part.settings.get("keepdims"):
-            yield one, f"the {which} instance of {{}} alone, not their sum", (inner,)
+        yield one, f"the {which} instance of {{}} alone, not their sum", (inner,)
     for other in range(inner.ndim) if len(axes) == 1 else ():
         if other != axes[0] % inner.ndim:
-            for keepdims in (bool(part.settings.get("keepdims")), True):
-                summed = apply(reductions.sum, inner, **{**part.settings, "axis": (other,), "keepdims": keepdims})
+            for kept in (keepdims, True):
+                summed = apply(reductions.sum, inner, **{**part.settings, "axis": (other,), "keepdims": kept})
                 yield summed, "the sum over the other axis of {}", (inner,)
             if part.ndim == inner.ndim == 2 and inner.shape[0] == inner.shape[1]:
                 yield apply(shape.transpose, summed), "the sum over the other axis of {}", (inner,)
