@@ -29,6 +29,28 @@ BITWISE = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor", "inve
 REDUCED = {"max": "ReduceMax", "mean": "ReduceMean", "min": "ReduceMin", "prod": "ReduceProd", "sum": "ReduceSum",
            "logsumexp": "ReduceLogSumExp"}  # fmt: skip
 
+# Several nodes: each is its kind and its operands, of which "a" and "b" are those of the operation.
+Form = tuple[Any, ...]
+QUOTIENT = ("Floor", ("Div", "a", "b"))
+COMPOSED: dict[str, Form] = {
+    "exp2": ("Pow", 2, "a"),
+    "expm1": ("Sub", ("Exp", "a"), 1),
+    "isfinite": ("Not", ("Or", ("IsNaN", "a"), ("IsInf", "a"))),
+    "log10": ("Mul", ("Log", "a"), 1 / np.log(10)),
+    "log1p": ("Log", ("Add", "a", 1)),
+    "log2": ("Mul", ("Log", "a"), 1 / np.log(2)),
+    "log_sigmoid": ("Neg", ("Softplus", ("Neg", "a"))),
+    "logaddexp": ("Add", "a", ("Softplus", ("Sub", "b", "a"))),
+    "not_equal": ("Not", ("Equal", "a", "b")),
+    "square": ("Mul", "a", "a"),
+    "trunc": ("Mul", ("Sign", "a"), ("Floor", ("Abs", "a"))),
+}
+OF_FLOATS: dict[str, Form] = {"floor_divide": QUOTIENT, "remainder": ("Sub", "a", ("Mul", QUOTIENT, "b"))}
+OF_INTEGERS: dict[str, Form] = {  # ONNX's Div cuts off
+    "floor_divide": ("Div", ("Sub", "a", ("Mod", "a", "b")), "b"),
+    "remainder": ("Mod", "a", "b"),
+}
+
 
 class Operation(NamedTuple):
     """An operation of a program, with the material for its nodes.
@@ -66,6 +88,9 @@ def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
         return graph.node(SAME[name], [operation.operand(a) for a in operation.args])
     if name in BITWISE and operation.value.dtype == bool:
         return graph.node(BITWISE[name], [operation.operand(a) for a in operation.args])
+    composed = COMPOSED | (OF_FLOATS if operation.value.dtype.kind == "f" else OF_INTEGERS)
+    if name in composed and not operation.keywords:
+        return _composed(graph, operation, composed[name], [operation.operand(a) for a in operation.args])
     if name in REDUCED:
         return _reduced(graph, REDUCED[name], operation)
     if name not in WRITERS:
@@ -87,54 +112,24 @@ def _number(graph: Graph, op: Operation, number: float) -> str:
     return graph.constant(np.asarray(number, op.value.dtype))
 
 
+def _composed(graph: Graph, op: Operation, form: Form, operands: Sequence[str]) -> str:
+    """Add the nodes of a form, the innermost first."""
+    kind, *parts = form
+    names = []
+    for part in parts:
+        if isinstance(part, tuple):
+            names.append(_composed(graph, op, part, operands))
+        else:
+            names.append(operands["ab".index(part)] if isinstance(part, str) else _number(graph, op, part))
+    return graph.node(kind, names)
+
+
 # --- elements --------------------------------------------------------------------------------------------------------
-
-
-@writes("square")
-def _square(graph: Graph, op: Operation) -> str:
-    return graph.node("Mul", [op.operand(op.args[0])] * 2)
 
 
 @writes("power")
 def _power(graph: Graph, op: Operation) -> str:
     return graph.node("Pow", [op.operand(op.args[0]), _number(graph, op, op.keywords["exponent"])])
-
-
-@writes("log_sigmoid")
-def _log_sigmoid(graph: Graph, op: Operation) -> str:
-    return graph.node("Neg", [graph.node("Softplus", [graph.node("Neg", [op.operand(op.args[0])])])])
-
-
-@writes("log1p")
-def _log1p(graph: Graph, op: Operation) -> str:
-    return graph.node("Log", [graph.node("Add", [op.operand(op.args[0]), _number(graph, op, 1)])])
-
-
-@writes("expm1")
-def _expm1(graph: Graph, op: Operation) -> str:
-    return graph.node("Sub", [graph.node("Exp", [op.operand(op.args[0])]), _number(graph, op, 1)])
-
-
-@writes("exp2")
-def _exp2(graph: Graph, op: Operation) -> str:
-    return graph.node("Pow", [_number(graph, op, 2), op.operand(op.args[0])])
-
-
-@writes("log2", "log10")
-def _log_to_a_base(graph: Graph, op: Operation) -> str:
-    base = 2 if op.value.op.name == "log2" else 10
-    return graph.node("Mul", [graph.node("Log", [op.operand(op.args[0])]), _number(graph, op, 1 / np.log(base))])
-
-
-@writes("not_equal")
-def _not_equal(graph: Graph, op: Operation) -> str:
-    return graph.node("Not", [graph.node("Equal", [op.operand(a) for a in op.args])])
-
-
-@writes("isfinite")
-def _isfinite(graph: Graph, op: Operation) -> str:
-    a = op.operand(op.args[0])
-    return graph.node("Not", [graph.node("Or", [graph.node("IsNaN", [a]), graph.node("IsInf", [a])])])
 
 
 @writes("where")
@@ -149,18 +144,6 @@ def _booleans(graph: Graph, op: Operation, a: Any) -> str:
     return name if (a if isinstance(a, Value) else np.asarray(a)).dtype == bool else graph.cast(name, bool)
 
 
-@writes("logaddexp")
-def _logaddexp(graph: Graph, op: Operation) -> str:
-    a, b = (op.operand(part) for part in op.args)
-    return graph.node("Add", [a, graph.node("Softplus", [graph.node("Sub", [b, a])])])
-
-
-@writes("trunc")
-def _trunc(graph: Graph, op: Operation) -> str:
-    a = op.operand(op.args[0])
-    return graph.node("Mul", [graph.node("Sign", [a]), graph.node("Floor", [graph.node("Abs", [a])])])
-
-
 @writes("fmod")
 def _fmod(graph: Graph, op: Operation) -> str:
     return graph.node("Mod", [op.operand(a) for a in op.args], fmod=1)
@@ -173,22 +156,6 @@ def _clip(graph: Graph, op: Operation) -> str:
     name = op.operand(a)
     name = name if low is None else graph.node("Max", [name, op.operand(low)])
     return name if high is None else graph.node("Min", [name, op.operand(high)])
-
-
-@writes("floor_divide")
-def _floor_divide(graph: Graph, op: Operation) -> str:
-    a, b = (op.operand(part) for part in op.args)
-    if op.value.dtype.kind == "f":
-        return graph.node("Floor", [graph.node("Div", [a, b])])
-    return graph.node("Div", [graph.node("Sub", [a, graph.node("Mod", [a, b])]), b])  # ONNX's Div cuts off
-
-
-@writes("remainder", "mod")
-def _remainder(graph: Graph, op: Operation) -> str:
-    a, b = (op.operand(part) for part in op.args)
-    if op.value.dtype.kind != "f":
-        return graph.node("Mod", [a, b])
-    return graph.node("Sub", [a, graph.node("Mul", [graph.node("Floor", [graph.node("Div", [a, b])]), b])])
 
 
 @writes("cast", "astype")
@@ -209,14 +176,10 @@ def _broadcast_to(graph: Graph, op: Operation) -> str:
     return graph.node("Expand", [op.operand(op.args[0]), graph.lengths(op.shape)])
 
 
-@writes("zeros_like")
-def _zeros_like(graph: Graph, op: Operation) -> str:
-    return graph.node("Expand", [_number(graph, op, 0), graph.lengths(op.shape)])
-
-
-@writes("ones_like")
-def _ones_like(graph: Graph, op: Operation) -> str:
-    return graph.node("Expand", [_number(graph, op, 1), graph.lengths(op.shape)])
+@writes("zeros_like", "ones_like")
+def _filled(graph: Graph, op: Operation) -> str:
+    number = {"zeros_like": 0, "ones_like": 1}[name_of_operation(op.value)]
+    return graph.node("Expand", [_number(graph, op, number), graph.lengths(op.shape)])
 
 
 @writes("transpose", "swapaxes", "moveaxis")
