@@ -114,6 +114,16 @@ def number(x: float | None, digits: int = 1) -> str:
     return "-" if x is None else "0" if x == 0 else f"{x:.{digits}e}"
 
 
+def evenly_spread(count: int, most: int = 10) -> np.ndarray:
+    """The places of at most so many of ``count`` rows or columns, the first and the last among them.
+
+    Example:
+        >>> evenly_spread(21, most=5)
+        array([ 0,  5, 10, 15, 20])
+    """
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+
+
 def compact(array: np.ndarray, digits: int = 4, limit: int = 12) -> str:
     """An array on one line, ``[[0.06 -0.15] [0.16 -0.19]]``; a large one by its shape and norm.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.graph import Node, Observer, observe_backward
+from ..autodiff.graph import ancestors, backward_walk
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.replay import expanded
@@ -45,7 +45,7 @@ def gradients(loss: Tensor, at: str, layer: Layer = None) -> np.ndarray:
         raise TypeError("gradients: pass a recorded loss, one number that was computed from parameters")
     loss = expanded(loss)[loss]
     landmarks = Landmarks([loss])
-    found = landmarks.by_step(at, layer)
+    found: dict[int, Any] = landmarks.by_step(at, layer)
     if not found:
         names = sorted({name for step in range(1, landmarks.steps + 1) for name in landmarks.names(step)})
         raise ValueError(
@@ -56,27 +56,11 @@ def gradients(loss: Tensor, at: str, layer: Layer = None) -> np.ndarray:
             f"gradients: no gradient flows to {at!r}: make what it comes from a Tensor that requires one, "
             "as xs = tr.tensor(xs, requires_grad=True)"
         )
-    observer = _At(set(found.values()))
-    observe_backward(loss, observer)
+    reached = backward_walk({loss: loss._seed(None)}, ancestors([loss]), also=set(found.values()))
     inner = any(node.scope.within is not None for node in found.values())
     last = max(found) if inner else max(landmarks.steps, *found)
-    there: dict[int, Any] = {t: observer.found.get(node, np.zeros_like(_value(node))) for t, node in found.items()}
+    there = {t: np.asarray(reached.get(node, np.zeros_like(node._data))) for t, node in found.items()}
     if len({row.shape for row in there.values()}) > 1:
         raise ValueError(f"gradients: {at!r} has another shape at each step: {[row.shape for row in there.values()]}")
     nothing = np.zeros_like(next(iter(there.values())))
     return np.stack([there.get(t, nothing) for t in range(1, last + 1)])
-
-
-def _value(node: Any) -> np.ndarray:
-    value: np.ndarray = node._data
-    return value
-
-
-class _At(Observer):
-    def __init__(self, wanted: set[Node]) -> None:
-        self.wanted = wanted
-        self.found: dict[Node, Any] = {}
-
-    def cotangent(self, node: Node, g: Any) -> None:
-        if node in self.wanted:
-            self.found[node] = np.asarray(g)

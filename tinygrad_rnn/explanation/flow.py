@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autodiff.graph import Node, Observer, observe_backward
 from ..autodiff.scope import enable_grad
-from ..autodiff.tables import Table, Tabular, number
+from ..autodiff.tables import Table, Tabular, evenly_spread, number
 from ..autodiff.tensor import Tensor
 from ..nn.module import Module
 from ..recorded.landmarks import Landmarks, Layer
@@ -81,7 +81,7 @@ class GradientFlow(Tabular):
     def table(self) -> Table:
         """The norms of ∂L/∂s_t at up to ten steps, with verdict and rate."""
         steps = np.unique(np.concatenate([flow.steps for flow in self.flows]))
-        shown = steps[np.unique(np.linspace(0, len(steps) - 1, 10).round().astype(int))]
+        shown = steps[evenly_spread(len(steps))]
         rows = []
         for flow in self.flows:
             at = dict(zip(flow.steps.tolist(), flow.norms.tolist()))

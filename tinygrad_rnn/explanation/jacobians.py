@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import Node, backward_walk
-from ..autodiff.tables import Table, Tabular, number
+from ..autodiff.tables import Table, Tabular, evenly_spread, number
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer, between
 from ..recorded.replay import expanded
@@ -90,7 +90,7 @@ class StateJacobians(Tabular):
     def table(self, what: str = "spectral") -> Table:
         """A table of one of the triangles: "spectral", "frobenius" or "bound"; at most ten steps, evenly spread."""
         values = getattr(self, what)
-        shown = np.unique(np.linspace(0, len(values) - 1, 10).round().astype(int))
+        shown = evenly_spread(len(values))
         header = ["", *(f"k={self.order[k]}" for k in shown)]
         rows = [[f"t={self.order[t]}", *(number(values[t, k]) if k <= t else "" for k in shown)] for t in shown]
         return Table(f"∂s_t/∂s_k, {what}", header, rows)

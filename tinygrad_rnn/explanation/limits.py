@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.graph import Node
-from ..autodiff.tables import Table, Tabular
+from ..autodiff.tables import Table, Tabular, evenly_spread
 from ..autodiff.tensor import Tensor
 from ..recorded.landmarks import Landmarks, Layer
 from ..recorded.replay import expanded
@@ -39,7 +39,7 @@ class Saturation(Tabular):
     def table(self) -> Table:
         """The shares in percent, at up to ten steps, evenly spread."""
         T = max((len(share) for share in self.shares.values()), default=0)
-        shown = np.unique(np.linspace(0, max(T - 1, 0), min(10, T)).round().astype(int))
+        shown = evenly_spread(T)
         rows = []
         for name, share in self.shares.items():
             cells = ["-" if np.isnan(share[t]) else f"{100 * share[t]:.0f}" for t in shown]

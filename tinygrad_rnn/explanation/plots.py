@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autodiff.extras import pip_install
+from ..autodiff.tables import evenly_spread
 from .flow import GradientFlow
 from .jacobians import StateJacobians
 from .limits import Saturation
@@ -36,7 +37,7 @@ def _heat_map(ax: Any, values: np.ndarray, rows: Sequence[int], columns: Sequenc
     image = ax.imshow(logarithms, aspect="auto", interpolation="nearest")
     ax.figure.colorbar(image, ax=ax, label=f"log10 of {label}")
     for axis, steps in ((ax.yaxis, rows), (ax.xaxis, columns)):
-        shown = np.unique(np.linspace(0, len(steps) - 1, 10).round().astype(int))
+        shown = evenly_spread(len(steps))
         axis.set_ticks(shown, [str(steps[i]) for i in shown])
     return ax
 

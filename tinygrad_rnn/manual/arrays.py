@@ -8,12 +8,13 @@ contributions of all instances; the two sums below are that one difference.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+Params = TypeVar("Params", bound=tuple[Any, ...])
 
 
 def outer(x: Array, delta: Array) -> Array:
@@ -54,6 +55,13 @@ def outer_by_step(xs: Array, deltas: Array) -> Array:
 def sum_instances_by_step(deltas: Array) -> Array:
     """``sum_instances`` at every step: ``(T, ..., q)`` gives ``(T, q)``."""
     return np.stack([sum_instances(delta) for delta in deltas])
+
+
+def sum_steps(contributions: Params) -> Params:
+    """The gradients of parameters, field by field: the sums of their contributions over the steps; None stays None."""
+    make: Any = type(contributions)
+    gradients: Params = make(*(None if terms is None else terms.sum(axis=0) for terms in contributions))
+    return gradients
 
 
 def as_sequence(xs: Array, features: int, where: str) -> Array:

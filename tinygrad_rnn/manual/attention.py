@@ -42,7 +42,7 @@ import numpy as np
 
 from . import readout
 from .activations import Activation, activation
-from .arrays import Array, as_sequence, check_shape, outer_by_step, sum_instances_by_step
+from .arrays import Array, as_sequence, check_shape, outer_by_step, sum_instances_by_step, sum_steps
 from .elman import HiddenBackward, HiddenParams, HiddenTrace, hidden_backward, hidden_forward
 from .losses import softmax
 from .readout import DEFAULT_OBJECTIVE, Objective, ReadoutBackward, ReadoutTrace
@@ -250,7 +250,7 @@ def backward(trace: AttentionTrace) -> AttentionBackward:
         dL_dy=delta @ decoder.U.T,
         encoder=encoder,
         gradients=AttentionParams(
-            encoder=HiddenParams(*(x.sum(axis=0) for x in encoder.contributions)),
+            encoder=sum_steps(encoder.contributions),
             decoder=_decoder_gradients(trace, delta, output),
             score=score_gradients,
         ),

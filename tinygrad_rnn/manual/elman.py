@@ -43,6 +43,7 @@ from .arrays import (
     check_shape,
     outer_by_step,
     sum_instances_by_step,
+    sum_steps,
 )
 from .readout import DEFAULT_OBJECTIVE, Objective, ReadoutTrace
 
@@ -249,7 +250,7 @@ def backward(trace: ElmanTrace) -> ElmanBackward:
         dL_ds0=hidden.dL_ds0,
         dL_dx=hidden.dL_dx,
         contributions=contributions,
-        gradients=ElmanParams(*(terms.sum(axis=0) for terms in contributions)),
+        gradients=sum_steps(contributions),
     )
 
 

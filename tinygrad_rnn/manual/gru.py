@@ -52,6 +52,7 @@ from .arrays import (
     check_shape,
     outer_by_step,
     sum_instances_by_step,
+    sum_steps,
 )
 
 Reset = Literal["after", "before"]
@@ -212,12 +213,7 @@ def backward(trace: GRUTrace, dLt_dh: Array) -> GRUBackward:
         dL_dh0=from_next,
         dL_dx=delta @ trace.params.U.T,
         contributions=contributions,
-        gradients=GRUParams(
-            U=contributions.U.sum(axis=0),
-            W=contributions.W.sum(axis=0),
-            b=contributions.b.sum(axis=0),
-            b_hn=None if contributions.b_hn is None else contributions.b_hn.sum(axis=0),
-        ),
+        gradients=sum_steps(contributions),
     )
 
 

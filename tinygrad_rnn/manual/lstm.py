@@ -49,6 +49,7 @@ from .arrays import (
     check_shape,
     outer_by_step,
     sum_instances_by_step,
+    sum_steps,
 )
 
 
@@ -222,12 +223,7 @@ def backward(trace: LSTMTrace, dLt_dh: Array, dL_dcT: Array | None = None) -> LS
         dL_dc0=c_from_next,
         dL_dx=delta @ trace.params.U.T,
         contributions=contributions,
-        gradients=LSTMParams(
-            U=contributions.U.sum(axis=0),
-            W=contributions.W.sum(axis=0),
-            b=contributions.b.sum(axis=0),
-            P=None if contributions.P is None else contributions.P.sum(axis=0),
-        ),
+        gradients=sum_steps(contributions),
     )
 
 

@@ -41,6 +41,7 @@ from .arrays import (
     check_shape,
     outer_by_step,
     sum_instances_by_step,
+    sum_steps,
 )
 
 
@@ -217,12 +218,7 @@ def backward(trace: SkipTrace, dLt_ds: Array) -> SkipBackward:
         dL_dhistory=dL_ds[:H],
         dL_dx=delta @ U.T,
         contributions=contributions,
-        gradients=SkipParams(
-            U=contributions.U.sum(axis=0),
-            W=contributions.W.sum(axis=0),
-            b=contributions.b.sum(axis=0),
-            M=None if contributions.M is None else contributions.M.sum(axis=0),
-        ),
+        gradients=sum_steps(contributions),
     )
 
 

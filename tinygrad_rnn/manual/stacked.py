@@ -31,7 +31,7 @@ import numpy as np
 
 from . import readout
 from .activations import Activation
-from .arrays import Array
+from .arrays import Array, sum_steps
 from .elman import (
     HiddenBackward,
     HiddenParams,
@@ -165,8 +165,8 @@ def two_layers_backward(trace: TwoLayerTrace) -> TwoLayerBackward:
         upper=upper,
         lower=lower,
         gradients=TwoLayerParams(
-            lower=_sum_steps(lower),
-            upper=_sum_steps(upper),
+            lower=sum_steps(lower.contributions),
+            upper=sum_steps(upper.contributions),
             V=output.V.sum(axis=0),
             c=output.c.sum(axis=0),
         ),
@@ -218,13 +218,9 @@ def bidirectional_backward(trace: BidirectionalTrace) -> BidirectionalBackward:
         backwards=backwards,
         dL_dx=forwards.dL_dx + backwards.dL_dx[::-1],
         gradients=BidirectionalParams(
-            forwards=_sum_steps(forwards),
-            backwards=_sum_steps(backwards),
+            forwards=sum_steps(forwards.contributions),
+            backwards=sum_steps(backwards.contributions),
             V=output.V.sum(axis=0),
             c=output.c.sum(axis=0),
         ),
     )
-
-
-def _sum_steps(back: HiddenBackward) -> HiddenParams:
-    return HiddenParams(*(x.sum(axis=0) for x in back.contributions))

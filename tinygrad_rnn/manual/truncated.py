@@ -30,7 +30,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import readout
-from .arrays import Array
+from .arrays import Array, sum_steps
 from .elman import ElmanParams, ElmanTrace, HiddenParams, HiddenTrace, hidden_backward
 
 
@@ -116,5 +116,5 @@ def _window(trace: HiddenTrace, dLt_ds: Array, steps: range, losses: range) -> W
         losses=losses,
         dL_ds=back.dL_ds,
         delta=back.delta,
-        gradients=HiddenParams(*(x.sum(axis=0) for x in back.contributions)),
+        gradients=sum_steps(back.contributions),
     )

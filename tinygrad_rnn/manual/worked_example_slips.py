@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import Array, outer
+from .arrays import Array, outer, sum_steps
 from .elman import HiddenParams, hidden_backward
 from .worked_example import INPUTS, PARAMS, TARGETS, computed, run
 
@@ -51,7 +51,7 @@ def _through_state(g: Array, t: int) -> HiddenParams:
     trace = run()[0].hidden
     dLt_ds = np.zeros_like(trace.a)
     dLt_ds[t - 1] = g
-    return HiddenParams(*(x.sum(axis=0) for x in hidden_backward(trace, dLt_ds).contributions))
+    return sum_steps(hidden_backward(trace, dLt_ds).contributions)
 
 
 def _slips_in_formulas() -> tuple[Slip, ...]:

@@ -88,8 +88,12 @@ class _Counting:
         return reduced(values, reduction, count, self.time_axis)
 
 
-def _same_shape(prediction: Any, target: Any, name: str) -> None:
-    """Raise ValueError if the shapes differ: broadcasting would hide a mistake."""
+def _paired(name: str, prediction: Any, target: Any, lengths: Any, batch_first: bool) -> tuple[_Counting, Any, Any]:
+    """The losses that count, and prediction and target with zeros where they don't.
+
+    Raises:
+        ValueError: the shapes differ; broadcasting would hide a mistake.
+    """
     if np.shape(prediction) != np.shape(target):
         cure = ""
         if np.shape(prediction) == (*np.shape(target), 1):
@@ -99,6 +103,8 @@ def _same_shape(prediction: Any, target: Any, name: str) -> None:
         raise ValueError(
             f"{name}: prediction {np.shape(prediction)} and target {np.shape(target)} differ in shape{cure}"
         )
+    counting = _Counting(np.shape(prediction), lengths, batch_first)
+    return counting, counting.blanked(prediction), counting.blanked(target)
 
 
 # --- of numbers ------------------------------------------------------------------------------------------------------
@@ -125,9 +131,8 @@ def mse(
         >>> tr.nn.mse(tr.tensor([1.0, 3.0]), np.array([1.0, 1.0])).item()
         2.0
     """
-    _same_shape(prediction, target, "mse")
-    counting = _Counting(np.shape(prediction), lengths, batch_first)
-    return counting.reduced(np.square(counting.blanked(prediction) - counting.blanked(target)), reduction)
+    counting, prediction, target = _paired("mse", prediction, target, lengths, batch_first)
+    return counting.reduced(np.square(prediction - target), reduction)
 
 
 def l1(prediction: Any, target: Any, reduction: str = "mean", *, lengths: Any = None, batch_first: bool = False) -> Any:
@@ -149,9 +154,8 @@ def l1(prediction: Any, target: Any, reduction: str = "mean", *, lengths: Any = 
         >>> tr.nn.l1(tr.tensor([1.0, 3.0]), np.array([1.0, 1.0])).item()
         1.0
     """
-    _same_shape(prediction, target, "l1")
-    counting = _Counting(np.shape(prediction), lengths, batch_first)
-    return counting.reduced(np.abs(counting.blanked(prediction) - counting.blanked(target)), reduction)
+    counting, prediction, target = _paired("l1", prediction, target, lengths, batch_first)
+    return counting.reduced(np.abs(prediction - target), reduction)
 
 
 def huber(
@@ -184,11 +188,10 @@ def huber(
         >>> tr.nn.huber(tr.tensor([1.5, 4.0]), np.array([1.0, 1.0]), "none").tolist()
         [0.125, 2.5]
     """
-    _same_shape(prediction, target, "huber")
+    counting, prediction, target = _paired("huber", prediction, target, lengths, batch_first)
     if not delta > 0:
         raise ValueError(f"huber: delta is a positive number, not {delta}")
-    counting = _Counting(np.shape(prediction), lengths, batch_first)
-    error = counting.blanked(prediction) - counting.blanked(target)
+    error = prediction - target
     size = np.abs(error)  # whose slope at 0 doesn't show the parabola's curvature there
     return counting.reduced(np.where(size <= delta, error * error / 2, delta * (size - delta / 2)), reduction)
 
@@ -363,9 +366,7 @@ def binary_cross_entropy(
         >>> round(tr.nn.binary_cross_entropy(tr.tensor([0.5]), np.array([1.0])).item(), 4)
         0.6931
     """
-    _same_shape(probabilities, target, "binary_cross_entropy")
-    counting = _Counting(np.shape(probabilities), lengths, batch_first)
-    p, y = counting.blanked(probabilities), counting.blanked(target)
+    counting, p, y = _paired("binary_cross_entropy", probabilities, target, lengths, batch_first)
     _check_probabilities(p, "binary_cross_entropy")
     return counting.reduced(-(y * _log(p) + (1 - y) * _log(1 - p)), reduction)
 
@@ -401,9 +402,7 @@ def binary_cross_entropy_with_logits(
         >>> round(tr.nn.binary_cross_entropy_with_logits(tr.tensor([0.0]), np.array([1.0])).item(), 4)
         0.6931
     """
-    _same_shape(logits, target, "binary_cross_entropy_with_logits")
-    counting = _Counting(np.shape(logits), lengths, batch_first)
-    z, y = counting.blanked(logits), counting.blanked(target)
+    counting, z, y = _paired("binary_cross_entropy_with_logits", logits, target, lengths, batch_first)
     return counting.reduced(np.asarray(pos_weight, z.dtype) * y * softplus(-z) + (1 - y) * softplus(z), reduction)
 
 
@@ -430,9 +429,7 @@ def one_sided_cross_entropy(
         >>> round(tr.nn.one_sided_cross_entropy(tr.tensor([[0.5, 0.9]]), np.array([[1.0, 0.0]])).item(), 4)
         0.6931
     """
-    _same_shape(probabilities, target, "one_sided_cross_entropy")
-    counting = _Counting(np.shape(probabilities), lengths, batch_first)
-    p, y = counting.blanked(probabilities), counting.blanked(target)
+    counting, p, y = _paired("one_sided_cross_entropy", probabilities, target, lengths, batch_first)
     _check_probabilities(p, "one_sided_cross_entropy")
     return counting.reduced(-np.sum(y * _log(p), axis=-1), reduction)
 

@@ -46,15 +46,12 @@ class _ByStep(Observer):
             self.found[self.names[leaf]].add(node.scope.outermost_step, np.asarray(leaf._own(c)))
 
 
-def contributions_by_step(
-    loss: Tensor, parameters: Mapping[str, Tensor], gradient: Any = None
-) -> dict[str, Contributions]:
+def contributions_by_step(loss: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Contributions]:
     """The contributions of every step to the gradients of a recorded loss.
 
     Args:
-        loss: the root.
+        loss: the root, one number.
         parameters: its leaves, by name.
-        gradient: the cotangent to start with; it may be left out if the loss is one number.
 
     Example:
         >>> import numpy as np
@@ -66,5 +63,5 @@ def contributions_by_step(
         {1: 0.0, 2: 0.5, 3: 1.5}
     """
     observer = _ByStep({leaf: name for name, leaf in parameters.items()})
-    observe_backward(loss, observer, gradient)
+    observe_backward(loss, observer)
     return observer.found

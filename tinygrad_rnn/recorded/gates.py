@@ -10,17 +10,18 @@ from ..autodiff.graph import Node, Observer, backward_walk
 from ..autodiff.tensor import Tensor
 from .landmarks import Landmarks, between, label_of
 
+STEPS = 8  # the number of steps in which a gradient is looked for
 
-def gate_columns(landmarks: Landmarks, parameter: Tensor, steps: int = 8) -> dict[str, np.ndarray]:
+
+def gate_columns(landmarks: Landmarks, parameter: Tensor) -> dict[str, np.ndarray]:
     """The columns of a parameter from which each labelled value of a step is computed directly.
 
     Directly means: not through another labelled value, nor through a state. A column belongs to a value if its gradient
-    isn't zero in at least one of the first ``steps`` steps (zeros in an input hide a column).
+    isn't zero in at least one of the first steps (zeros in an input hide a column).
 
     Args:
         landmarks: the landmarks of the loss.
         parameter: a leaf; its last axis holds the gates side by side.
-        steps: the number of steps to look at.
 
     Returns:
         The name of each gate with a mask over the last axis, in the order of their columns. Only gates that share no
@@ -40,7 +41,7 @@ def gate_columns(landmarks: Landmarks, parameter: Tensor, steps: int = 8) -> dic
     found: dict[str, np.ndarray] = {}
     for node in landmarks.nodes:
         label = label_of(node, "value")
-        if label is not None and node.scope.step in range(1, steps + 1):
+        if label is not None and node.scope.step in range(1, STEPS + 1):
             mask = _columns(node, parameter)
             found[label.name] = found[label.name] | mask if label.name in found else mask
     found = {name: mask for name, mask in found.items() if mask.any()}

@@ -6,6 +6,7 @@ shape of the graph.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -102,11 +103,9 @@ class Landmarks:
             self._orders[layer] = [0, *taken] if taken else list(range(self.steps + 1))
         return self._orders[layer]
 
-    def step_after(self, layer: Layer, step: int, by: int = 1) -> int | None:
-        """The step that was taken this number of steps after another one; None if there is none."""
-        order = self.order(layer)
-        place = order.index(step) + by if step in order else -1
-        return order[place] if 0 <= place < len(order) else None
+    def step_after(self, layer: Layer, step: int) -> int | None:
+        """The step that was taken after another one; None if there is none."""
+        return dict(itertools.pairwise(self.order(layer))).get(step)
 
     def names(self, step: int | None) -> list[str]:
         """The names that values have at a step."""

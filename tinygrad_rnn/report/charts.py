@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..autodiff.tables import evenly_spread
+
 WIDTH, HEIGHT = 760, 340
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 44
 MOST_POINTS = 600  # more than a chart of this width can show
@@ -88,7 +90,7 @@ def _visible(curve: Curve, logarithmic: bool) -> tuple[np.ndarray, np.ndarray]:
     if logarithmic:
         y = np.log10(y)
     if len(x) > MOST_POINTS:
-        chosen = np.unique(np.linspace(0, len(x) - 1, MOST_POINTS).round().astype(int))
+        chosen = evenly_spread(len(x), MOST_POINTS)
         x, y = x[chosen], y[chosen]
     return x, y
 

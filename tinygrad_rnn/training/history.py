@@ -12,13 +12,13 @@ import numpy as np
 
 from ..autodiff import did_you_mean
 from ..autodiff.extras import pip_install
-from ..autodiff.tables import Table
+from ..autodiff.tables import Table, Tabular, evenly_spread
 
 MEMORY = 0.98
 """The share of the smoothed loss that is kept from step to step: it averages over some fifty steps."""
 
 
-class History:
+class History(Tabular):
     """The record of a run.
 
     Args:
@@ -248,7 +248,7 @@ class History:
 
     def table(self) -> Table:
         """Ten steps at most, evenly spread: losses and metrics at the step, and of the last validation before it."""
-        shown = np.unique(np.linspace(1, self.step, min(10, self.step)).round().astype(int)).tolist()
+        shown = (1 + evenly_spread(self.step)).tolist()
         columns: dict[str, Any] = {"loss": self._losses, "smoothed": _running_mean(self.losses), **self._metrics}
         validated = {"validation": self.validation} if self.validation else {}
         validated |= {f"validation {name}": found for name, found in self.validation_metrics.items() if found}
@@ -259,17 +259,13 @@ class History:
             rows.append(row + [f"{values[-1]:.4g}" if values else "-" for values in before])
         return Table(repr(self), ["step", *columns, *validated], rows)
 
-    def _repr_html_(self) -> str:
-        return self.table().html()
-
-    def _repr_markdown_(self) -> str:
-        return self.table().markdown()
-
     def __repr__(self) -> str:
         if self.step == 0:
             return "History(no steps yet)"
         end = f", {self.stopped}" if self.stopped else ""
         return f"History({self.step:,} steps, loss {self.last_loss:.4g}, {self.seconds:.1f} s{end})"
+
+    __str__ = __repr__
 
 
 def _row(name: str, values: Any) -> array[float]:

@@ -68,18 +68,15 @@ def animate(x: Any, path: str | os.PathLike[str], *, seconds: float = 0.9, **cho
     picture = x if isinstance(x, Picture) else draw(x, **choices)
     if picture.is_rolled:
         raise ValueError("animate: a rolled view shows one step for all, so there is no time to go through in it")
-    content = {"svg": _svg, "html": _page, "gif": _gif, "mp4": _mp4}[kind](picture, seconds)
+    if kind == "svg":
+        content = to_film(_shots(picture), seconds, LAST_STAYS).encode()
+    elif kind == "html":
+        content = picture.page(film=seconds).encode()
+    else:
+        content = _gif(picture, seconds) if kind == "gif" else _mp4(picture, seconds)
     with replace_file(path) as file:
         file.write(content)
     return path
-
-
-def _svg(picture: Picture, seconds: float) -> bytes:
-    return to_film(_shots(picture), seconds, LAST_STAYS).encode()
-
-
-def _page(picture: Picture, seconds: float) -> bytes:
-    return picture.page(film=seconds).encode()
 
 
 def _shots(picture: Picture) -> list[Scene]:

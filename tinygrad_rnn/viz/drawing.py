@@ -111,12 +111,8 @@ def _picture(graph: Graph, options: Options) -> Picture:
     if options.highlight:
         first, *rest = paths.term_lines(options.highlight, terms)
         notes.append((first, rest))
-    decorate.add_notes(scene, notes)
-    if scale is not None:
-        decorate.add_scale(scene, scale)
-    else:
-        decorate.add_legend(scene, (vertex.kind for vertex in seen.vertices))
-    scene.title = printable(options.title or "") or _title(sum(step > 0 for step in graph.steps()), options)
+    decorate.add_below(scene, notes, scale, (vertex.kind for vertex in seen.vertices))
+    scene.title = printable(options.title or "") or _title(len(graph.steps()), options)
     scene.description = _description(seen)
     return Picture(scene, seen, measured, found, terms, graph, options)
 

@@ -58,7 +58,7 @@ class _Shot:
 
     def __init__(self, scene: Scene, graph: Graph, measured: Measured, frame: Frame) -> None:
         self.whole, self.graph, self.measured, self.frame = scene, graph, measured, frame
-        self.untimed = [vertex.lane is not None and not graph.lanes[vertex.lane].timed for vertex in graph.vertices]
+        self.untimed = graph.outside_time()
         self.first = min((panel.step for panel in scene.panels if panel.step is not None), default=END)
 
     def scene(self) -> Scene:
@@ -80,7 +80,7 @@ class _Shot:
 
     def is_later(self, step: int | None, vertex: int) -> bool:
         """Return True if the forward pass hasn't reached it."""
-        if vertex >= 0 and self.untimed[vertex]:
+        if vertex in self.untimed:
             return self.frame.forward != END
         return step is not None and step > self.frame.forward
 
@@ -91,7 +91,7 @@ class _Shot:
             return False
         if vertex >= 0 and self.graph.vertices[vertex].lane is None:
             return backward <= self.first
-        return (vertex >= 0 and self.untimed[vertex]) or (step is not None and max(step, self.first) >= backward)
+        return vertex in self.untimed or (step is not None and max(step, self.first) >= backward)
 
     def path(self, path: Path) -> Path:
         target = self.target(path.edge)

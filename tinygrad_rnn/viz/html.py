@@ -37,26 +37,23 @@ def to_html(
     graph: Graph, options: Options, equations: dict[int, list[Equation]], title: str, film: float | None = None
 ) -> str:
     """The page of a whole graph; as a film, it plays by itself and shows each step for so many seconds."""
-    steps = [step for step in graph.steps() if step > 0]
     middle = views.hidden_steps(graph)
-    plain = options._replace(highlight=None)
+    can_unfold = len(graph.steps()) <= MOST_STEPS
+    view = (graph, options._replace(highlight=None), [] if can_unfold else middle, equations)
     for vertex in graph.vertices:
         vertex.lit = True
     for edge in graph.edges:
         edge.lit = True
     try:
-        shown = compose(graph, plain, middle if len(steps) > MOST_STEPS else [], equations, gradients=True)
+        shown = compose(*view, gradients=True)
     except RuntimeError:  # the graph was freed since it was drawn: the page says "not computed"
-        shown = compose(graph, plain, middle if len(steps) > MOST_STEPS else [], equations, gradients=False)
+        shown = compose(*view, gradients=False)
     scene = shown.scene
-    decorate.add_notes(scene, decorate.equation_blocks(graph, equations if options.shows_equations else {}))
-    if shown.scale is not None:
-        decorate.add_scale(scene, shown.scale)
-    else:
-        decorate.add_legend(scene, (vertex.kind for vertex in shown.graph.vertices))
+    notes = decorate.equation_blocks(graph, equations) if options.shows_equations else []
+    decorate.add_below(scene, notes, shown.scale, (vertex.kind for vertex in shown.graph.vertices))
     scene.title = title
     data = _data(shown, options)
-    folded = [step for run in middle for step in run if len(steps) <= MOST_STEPS and not options.is_rolled]
+    folded = [step for run in middle for step in run if can_unfold and not options.is_rolled]
     data["middle"] = folded
     data["folded"] = folded if options.elide else []
     data["film"] = film
@@ -82,17 +79,17 @@ def inline(page: str, svg: str, title: str) -> str:
 def _data(shown: Composed, options: Options) -> dict[str, Any]:
     """The data that the page needs beyond the picture."""
     graph, measured = shown.graph, shown.measured or Measured()
-    untimed = [vertex.lane is not None and not graph.lanes[vertex.lane].timed for vertex in graph.vertices]
+    bands = graph.outside_time()
     columns = [panel for panel in shown.scene.panels if panel.kind == "column" and not options.is_rolled]
     starts = {} if options.is_rolled else loss_terms(graph, measured)
     parameters = parameter_names(graph)
     return {
         "columns": [[panel.step, round(panel.x + 1), round(panel.x + panel.width - 1)] for panel in columns],
-        "steps": [step for step in graph.steps() if step > 0] if not options.is_rolled else [],
+        "steps": graph.steps() if not options.is_rolled else [],
         "edges": [[edge.source, edge.target] for edge in graph.edges],
         "flows": [n for n in range(len(graph.edges)) if n in measured.contribution],
-        "bands": [i for i, is_band in enumerate(untimed) if is_band],
-        "bandEdges": [n for n, edge in enumerate(graph.edges) if untimed[edge.target]],
+        "bands": sorted(bands),
+        "bandEdges": [n for n, edge in enumerate(graph.edges) if edge.target in bands],
         "roots": graph.roots,
         "parameters": parameters,
         "parameterOf": {i: name for name, i in parameters.items()},
@@ -106,7 +103,6 @@ def _data(shown: Composed, options: Options) -> dict[str, Any]:
 
 def _partial_sums(graph: Graph, measured: Measured, parameters: Mapping[str, int]) -> list[dict[str, Any]]:
     """The gradient of each parameter as it grows from the last step back to the first."""
-    steps = [step for step in reversed(graph.steps()) if step > 0]
     found = []
     for name, i in parameters.items():
         by_step: dict[int | None, list[Any]] = {}
@@ -117,7 +113,7 @@ def _partial_sums(graph: Graph, measured: Measured, parameters: Mapping[str, int
             continue
         total = sum(by_step.get(None, []), np.zeros(np.shape(next(iter(by_step.values()))[0])))
         sums: dict[Any, Any] = {"start": _shown(total)}
-        for step in steps:
+        for step in reversed(graph.steps()):
             total = sum(by_step.get(step, []), total)
             sums[step] = _shown(total)
         found.append({"name": name, "sums": sums, "total": _shown(total)})

@@ -135,13 +135,8 @@ def plot_attention(
         ValueError: another shape, or another number of names.
     """
     array = _array(weights, "plot_attention", 2)
-    for names, size, what in ((read, array.shape[1], "read"), (written, array.shape[0], "written")):
-        if names is not None and len(names) != size:
-            raise ValueError(f"plot_attention: {len(names)} names for {size} steps {what}")
-    ax = axes_for(ax)
-    image = ax.imshow(array, cmap="cividis", vmin=0.0, aspect="auto", interpolation="nearest")
-    ax.figure.colorbar(image, ax=ax, label="weight")
-    _name_cells(ax, array.shape, written, read)
+    named = {"steps written": written, "steps read": read}
+    ax = _heat_map(array, ax, "plot_attention", named, "weight", vmin=0.0).axes
     ax.set(xlabel="step read", ylabel="step written")
     return ax
 
@@ -176,14 +171,9 @@ def plot_table(
         ['0.5', '0.25', '–', '0.125']
     """
     array = _array(table, "plot_table", 2)
-    for names, size, what in ((rows, array.shape[0], "rows"), (columns, array.shape[1], "columns")):
-        if names is not None and len(names) != size:
-            raise ValueError(f"plot_table: {len(names)} names for {size} {what}")
-    ax = axes_for(ax)
+    image = _heat_map(array, ax, "plot_table", {"rows": rows, "columns": columns}, label)
+    ax = image.axes
     ax.set_facecolor("lightgrey")
-    image = ax.imshow(np.ma.masked_invalid(array), cmap="cividis", aspect="auto", interpolation="nearest")
-    ax.figure.colorbar(image, ax=ax, label=label)
-    _name_cells(ax, array.shape, rows, columns)
     for (row, column), number in np.ndenumerate(array):
         is_dark = np.isfinite(number) and image.norm(number) < 0.5
         text = f"{number:.3g}" if np.isfinite(number) else "–"
@@ -191,10 +181,19 @@ def plot_table(
     return ax
 
 
-def _name_cells(ax: Any, shape: tuple[int, ...], rows: Sequence[Any] | None, columns: Sequence[Any] | None) -> None:
-    """Write the names of rows and columns, or their numbers from 1."""
-    for set_names, names, size in ((ax.set_yticks, rows, shape[0]), (ax.set_xticks, columns, shape[1])):
-        set_names(range(size), [str(name) for name in (names if names is not None else range(1, size + 1))])
+def _heat_map(
+    array: np.ndarray, ax: Any, who: str, named: Mapping[str, Sequence[Any] | None], label: str, **options: Any
+) -> Any:
+    """An image with the names of rows and columns, or their numbers from 1, and a bar for its colours."""
+    for (what, names), size in zip(named.items(), array.shape):
+        if names is not None and len(names) != size:
+            raise ValueError(f"{who}: {len(names)} names for {size} {what}")
+    ax = axes_for(ax)
+    image = ax.imshow(np.ma.masked_invalid(array), cmap="cividis", aspect="auto", interpolation="nearest", **options)
+    ax.figure.colorbar(image, ax=ax, label=label)
+    for axis, names, size in zip((ax.yaxis, ax.xaxis), named.values(), array.shape):
+        axis.set_ticks(range(size), [str(name) for name in (names if names is not None else range(1, size + 1))])
+    return image
 
 
 def _count_steps(ax: Any, name: str) -> None:

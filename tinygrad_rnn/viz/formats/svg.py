@@ -24,7 +24,7 @@ def to_svg(scene: Scene, marked: bool = False) -> str:
     return _document("\n".join(_Writer(marked).parts(scene)), scene)
 
 
-def to_film(shots: Sequence[Scene], seconds: float, last_stays: int = 1) -> str:
+def to_film(shots: Sequence[Scene], seconds: float, last_stays: int) -> str:
     """Scenes that differ only in looks, shown so many seconds each in an endless loop by CSS, without a program.
 
     Elements that are the same in all scenes stand once. If nothing moves (on paper, for readers who want no motion),

@@ -136,8 +136,12 @@ class Graph:
         return any(isinstance(node, Scalar) for vertex in self.vertices for node in vertex.nodes[-1:])
 
     def steps(self) -> list[int]:
-        """The time steps, ascending; step 0 is the initial state."""
-        return sorted({v.step for v in self.vertices if v.step is not None})
+        """The time steps, ascending, without step 0, the initial state."""
+        return sorted({v.step for v in self.vertices if v.step})
+
+    def outside_time(self) -> set[int]:
+        """The vertices in lanes that don't run through the steps."""
+        return {i for i, v in enumerate(self.vertices) if v.lane is not None and not self.lanes[v.lane].timed}
 
 
 def read(roots: list[Node]) -> Graph:

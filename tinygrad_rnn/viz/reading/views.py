@@ -78,7 +78,7 @@ def hidden_steps(
         most: the largest number of steps without elision.
         ends: the numbers of first and last steps that stay visible.
     """
-    steps = [step for step in graph.steps() if step > 0]
+    steps = graph.steps()
     if len(steps) <= most:
         return []
     shown = {*steps[: ends[0]], *steps[-ends[1] :]} | ({keep - 1, keep} if keep else set())

@@ -121,6 +121,17 @@ def _hint(i: int, vertex: Vertex, measured: Measured | None, formula: str) -> st
     return "\n".join(lines)
 
 
+def add_below(
+    scene: Scene, notes: Iterable[tuple[str, list[str]]], scale: GradientScale | None, kinds: Iterable[str]
+) -> None:
+    """Write below the picture: notes, and what its colours mean, gradient norms on a scale or kinds of boxes."""
+    add_notes(scene, notes)
+    if scale is not None:
+        add_scale(scene, scale)
+    else:
+        add_legend(scene, kinds)
+
+
 def add_notes(scene: Scene, blocks: Iterable[tuple[str, list[str]]]) -> None:
     """Write blocks of lines below the picture, each with a heading."""
     y = scene.height
@@ -172,12 +183,10 @@ def add_scale(scene: Scene, scale: GradientScale) -> None:
         line = Line(scale.text(value), 9)
         scene.boxes.append(Box(f"scale{n}", "operation", x + 26, y, 52, 16, [line], fill=fill, ink=ink_on(fill)))
         x += 52
-    for n, text in enumerate(("0", "∞", "NaN", MISSING)):
-        special = {"0": 0.0, "∞": float("inf"), "NaN": float("nan"), MISSING: None}[text]
-        width = text_width(text, 9) + 16
-        fill = scale.fill(special)
-        box = Box(f"sign{n}", "operation", x + 10 + width / 2, y, width, 16, [Line(text, 9)], fill=fill)
-        scene.boxes.append(box)
+    special = {"0": 0.0, "∞": float("inf"), "NaN": float("nan"), MISSING: None}
+    for n, (text, norm) in enumerate(special.items()):
+        width, fill = text_width(text, 9) + 16, scale.fill(norm)
+        scene.boxes.append(Box(f"sign{n}", "operation", x + 10 + width / 2, y, width, 16, [Line(text, 9)], fill=fill))
         x += width + 6
     scene.width = max(scene.width, x + 22)
     scene.height = y + 20
