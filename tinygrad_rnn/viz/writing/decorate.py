@@ -184,8 +184,8 @@ def add_scale(scene: Scene, scale: GradientScale) -> None:
         scene.boxes.append(Box(f"scale{n}", "operation", x + 26, y, 52, 16, [line], fill=fill, ink=ink_on(fill)))
         x += 52
     special = {"0": 0.0, "∞": float("inf"), "NaN": float("nan"), MISSING: None}
-    for n, (text, norm) in enumerate(special.items()):
-        width, fill = text_width(text, 9) + 16, scale.fill(norm)
+    for n, (text, of_norm) in enumerate(special.items()):
+        width, fill = text_width(text, 9) + 16, scale.fill(of_norm)
         scene.boxes.append(Box(f"sign{n}", "operation", x + 10 + width / 2, y, width, 16, [Line(text, 9)], fill=fill))
         x += width + 6
     scene.width = max(scene.width, x + 22)
