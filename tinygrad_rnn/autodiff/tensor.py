@@ -276,18 +276,18 @@ class Tensor(InPlaceOperators, ArrayNode):
     # --- NumPy's protocols -------------------------------------------------------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if method == "__call__":
+            if len(inputs) == 2 and (inputs[0].__class__ is ComplexTensor or inputs[1].__class__ is ComplexTensor):
+                return NotImplemented
+            return call(ufunc, inputs, keywords)
         if method == "reduce" and ufunc in REDUCTIONS:
             return call(REDUCTIONS[ufunc], inputs, {"axis": 0, **keywords})
         if method == "outer" and ufunc.signature is None:
             a, b = inputs
             return ufunc(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b, **keywords)
-        if method != "__call__":
-            if method == "at":
-                raise errors.no_out(f"{ufunc.__name__}.at")
-            raise errors.no_rule(f"{ufunc.__name__}.{method}")
-        if len(inputs) == 2 and (inputs[0].__class__ is ComplexTensor or inputs[1].__class__ is ComplexTensor):
-            return NotImplemented
-        return call(ufunc, inputs, keywords)
+        if method == "at":
+            raise errors.no_out(f"{ufunc.__name__}.at")
+        raise errors.no_rule(f"{ufunc.__name__}.{method}")
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         if len(types) > 1 and ComplexTensor in types:

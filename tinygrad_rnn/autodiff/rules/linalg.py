@@ -33,6 +33,8 @@ def _matmul(a: Any, b: Any) -> Any:
 
 
 def _matmul_left(g: Any, ans: Any, a: Any, b: Any) -> Any:
+    if a.ndim == b.ndim == 2:  # the common case
+        return _matmul(g, b.T)
     if b.ndim == 1:
         return np.expand_dims(g, -1) * b
     if a.ndim == 1:
@@ -58,6 +60,8 @@ class Products(Parts):
 
 
 def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
+    if a.ndim == b.ndim == 2:  # the common case
+        return Products([(a, g)])
     if a.ndim == 1:
         return np.expand_dims(a, -1) * np.expand_dims(g, -2) if b.ndim > 1 else a * g
     if b.ndim == 1:
@@ -65,7 +69,7 @@ def _matmul_right(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if b.ndim == 2 and a.ndim > 2:  # a sequence times one matrix: one product over all steps instead of a sum of many
         rows = math.prod(a.shape[:-1])  # not -1, which is ambiguous in an empty array
         return _matmul(np.reshape(a, (rows, a.shape[-1])).T, np.reshape(g, (rows, g.shape[-1])))
-    return Products([(a, g)]) if a.ndim == b.ndim == 2 else _flipped(a) @ g
+    return _flipped(a) @ g
 
 
 matmul = overrides(np.matmul)(linear(_matmul, _matmul_left, _matmul_right))

@@ -65,7 +65,7 @@ def sum_to_shape(g: Any, shape: tuple[int, ...]) -> Any:
     """
     leading = g.ndim - len(shape)
     if leading > 0 and g.shape[leading:] == shape:  # the common case: one row of biases for a batch of rows
-        return sum(g, axis=tuple(range(leading)))
+        return np.add.reduce(g, axis=tuple(range(leading)))
     if leading < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[leading:])):
         raise ValueError(f"an array of shape {shape} doesn't broadcast to {g.shape}")
     repeated = (i for i, n in enumerate(shape, leading) if n == 1 and g.shape[i] != 1)
