@@ -217,11 +217,11 @@ def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolera
         phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
         sentence = f"{', '.join(names)}: {several} {phrase}."
         yield Diagnosis(mistake, tuple(names), sentence, len(names) == len(wrong))
-    yield from _added_to_another(sizes, wrong, tolerance)
+    yield from _moved_to_another(sizes, wrong, tolerance)
 
 
-def _added_to_another(sizes: Sizes, wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:
-    """Two gradients whose sum is right: one of them, or a part of it, was added to the other."""
+def _moved_to_another(sizes: Sizes, wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:
+    """Two gradients whose sum is right: they were exchanged, or one, or a part of it, was added to the other."""
     given = [row for row in wrong if row.manual is not None]
     if len(given) != 2 or len(wrong) != 2:
         return
@@ -230,10 +230,12 @@ def _added_to_another(sizes: Sizes, wrong: Sequence[Row], tolerance: Tolerance) 
         moved, right = (np.asarray(row).T if turned else np.asarray(row) for row in (one.manual, one.autograd))
         fits = moved.shape == other.autograd.shape and other.manual is not None
         if fits and tolerance.equal(moved + other.manual, right + other.autograd, other.autograd):
-            names = f"the gradient of {one.name} was added to that of {other.name}"
+            names, mistake = f"the gradient of {one.name} was added to that of {other.name}", "added to another"
             said = f"a part of {names}, or the reverse" if np.any(moved) else names
+            if tolerance.equal(moved, other.autograd):
+                said, mistake = "the two gradients were exchanged", "exchanged"
             sentence = f"{one.name}, {other.name}: {said}{', transposed' * turned}."
-            yield Diagnosis("added to another", (one.name, other.name), sentence)
+            yield Diagnosis(mistake, (one.name, other.name), sentence)
             return
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 import tinygrad_rnn as tr
@@ -158,8 +160,11 @@ def embedding(slip, p, words):
 
 
 def tied_loss(p, words):
-    h, _ = tr.unroll(lambda x, h: np.tanh(x @ p["U"] + h @ p["W"]), p["E"][words[:-1]], np.zeros(d))
-    return nn.cross_entropy(h @ p["E"].T, words[1:], "sum")
+    h, loss = np.zeros(d), 0.0
+    for word, following in itertools.pairwise(words):
+        h = np.tanh(p["E"][word] @ p["U"] + h @ p["W"])
+        loss = loss + nn.cross_entropy(p["E"] @ h, following)
+    return loss
 
 
 @network(tied_loss, weights(24, E=(4, d), U=(d, d), W=(d, d)), WORDS)
@@ -175,6 +180,7 @@ def tied(slip, p, words):
         delta = (dh + p["E"].T @ dz) * (1 - h[t] ** 2)
         g["U"] += np.outer(slip("E of the next word", x[t - 1], p["E"][words[t]]), delta)
         g["W"] += np.outer(h[t - 1], delta)
+        g["E"][words[t - 1]] *= slip("input's part of E overwrites", 1, 0)
         g["E"][words[t - 1]] += slip("input's part of E forgotten", p["U"] @ delta, 0)
         g["E"][words[t - 1]] += slip("input's part of E twice", 0, p["U"] @ delta)
         g["E"][words[t - 1]] += slip("U not transposed", 0, p["U"].T @ delta - p["U"] @ delta)
@@ -216,7 +222,8 @@ def attention(slip, p, xs, target):
     ds = slip("softmax forgotten", ds, dalpha) / slip("scale forgotten", scale, 1)
     g["A"] = hs.T @ np.outer(ds, q)
     g["A"] = slip("A transposed", g["A"], g["A"].T)
-    dhs = slip("values' path", np.outer(alpha, dcontext), 0) + slip("keys' path", np.outer(ds, p["A"] @ q), 0)
+    weights = slip("equal weights for the values", alpha, np.ones(T) / T)
+    dhs = slip("values' path", np.outer(weights, dcontext), 0) + slip("keys' path", np.outer(ds, p["A"] @ q), 0)
     dhs = slip("A's transpose for keys", dhs, np.outer(alpha, dcontext) + np.outer(ds, p["A"].T @ q))
     dq = slip("query's path", (ds @ hs) @ p["A"], 0) + slip("direct path of q", p["D"] @ dout, 0)
     dh = dq

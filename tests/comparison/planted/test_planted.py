@@ -31,7 +31,6 @@ UNNAMED = {
     "sums over paths": {"the character of the outer step"},
     "teacher forcing": {"its own target as input"},
     "policy": {"advantage of the step before"},
-    "attention pooling of both directions": {"uniform weights"},
     "stacked with caches": {"V by the dropped state of layer one", "slope of f by i"},
     "gru of h and x": {"rounded probability"},
     "hidden markov": {  # by probabilities, where the loss has logarithms

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...autodiff.rules import indexing
-from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Shape, Step, Sum
-from ..equations.parts import parts
+from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Shape, Stack, Step, Sum
+from ..equations.parts import parts, reads_derivatives
 from ..equations.quantities import Quantity
 from .misplaced import FromTheEnd
 
@@ -29,6 +29,7 @@ class Hand:
         contributions: the term of each step in the gradients of parameters that are sums over steps, by name.
         masks: the largest number of each array of the data that is a mask, by name.
         probabilities: the names of the arrays of the data whose rows are probabilities, and not all 0 or 1.
+        stacks: the values of the forward pass at all steps, as lines read them.
         vectors: for each array of the data that is another one's classes as vectors of zeros and a one, the vectors
             of further classes, with their names.
         sizes: numbers by which one may divide, with what they count.
@@ -45,6 +46,8 @@ class Hand:
             for line in derivation.lines
             if line.kind == "gradient" and isinstance(line.expression, Sum)
         }
+        read = (part for line in derivation.lines if line.kind != "forward" for part in parts(line.expression))
+        self.stacks = [part for part in dict.fromkeys(read) if isinstance(part, Stack) and not reads_derivatives(part)]
         data = {**derivation.given, **derivation.data}
         self.masks = {name: float(array.max()) for name, array in data.items() if _is_mask(array)}
         self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}
@@ -79,13 +82,15 @@ class Hand:
         single -= {0, 1}
         return sorted(single | {a * b for a in single for b in single})
 
-    def like(self, reference: Reference) -> Iterator[Reference]:
+    def like(self, reference: Reference) -> Iterator[Expression]:
         """Other quantities of the same kind and shape, at the same step and the ones beside it."""
         among = self.backward if reference.quantity.adjoint_of is not None else self.forward
         for quantity in among:
             is_alike = quantity.shape == reference.shape and bool(quantity.steps) == bool(reference.quantity.steps)
             if is_alike and quantity is not reference.quantity:
                 yield Reference(quantity, reference.shift, reference.at)
+        if reference.shift is reference.at is None and reference.quantity.adjoint_of is None:
+            yield from (stack for stack in self.stacks if stack.shape == reference.shape)
         if reference.shift is not None and reference.quantity.adjoint_of is None:
             yield from self._of_other_directions(reference)
             for quantity in among:

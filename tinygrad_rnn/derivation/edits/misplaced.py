@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..equations.expressions import Apply, Constant, During, Expression, Reference, Sum
+from ..equations.expressions import Apply, Constant, During, Expression, Reference
 from ..running.evaluate import compiled
 
 
@@ -230,41 +230,50 @@ class Mask(Constant):
 
 
 class PutInTurn(Expression):
-    """Rows put into their places step by step, each overwriting the earlier values.
+    """Rows put into their places step by step, each overwriting what came before.
 
     Args:
-        of: the right expression: the sum of rows in their places.
+        row: the row in its place.
+        beside: what each step adds besides.
         onto: the values before the first step.
-        turn: 1 in the order of the steps, -1 from the last to the first.
+        steps: the steps, in their order.
+        is_first: whether a step puts its row before it adds the other term.
     """
 
-    def __init__(self, of: Sum, onto: Expression, turn: int) -> None:
-        self.of, self.turn = of, turn
-        self.operands = (of, onto)
-        self.shape = of.shape
+    def __init__(
+        self, row: Expression, beside: Expression, onto: Expression, steps: tuple[int, ...], is_first: bool = False
+    ) -> None:
+        self.operands = (row, beside, onto)
+        self.shape, self.steps, self.is_first = row.shape, steps, is_first
 
     @property
     def key(self) -> Any:
-        """The sum, the earlier values, and the order."""
-        return "put in turn", self.turn, *(operand.key for operand in self.operands)
+        """The expressions, and the order."""
+        return "put in turn", self.steps, self.is_first, *(operand.key for operand in self.operands)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Other rows."""
-        return PutInTurn(operands[0], operands[1], self.turn)  # type: ignore[arg-type]
+        row, beside, onto = operands
+        return PutInTurn(row, beside, onto, self.steps, self.is_first)
 
     def written(self, writer: Any) -> tuple[str, int]:
-        """The rows, and the values that they overwrite."""
-        return f"overwritten({writer.write(self.operands[1])}, {writer.write(self.of)})", 4
+        """The values that are overwritten, and the rows."""
+        row, beside, onto = map(writer.write, self.operands)
+        under = " + ".join(text for text in (onto, beside) if text != "0") or "0"
+        return f"overwritten({under}, {row})", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that computes it in a run."""
-        piece, place = map(compiled, self.of.inner.operands)
-        onto, steps, shape = compiled(self.operands[1]), self.of.steps[:: self.turn], self.shape
+        piece, place = map(compiled, self.operands[0].operands)
+        beside, onto = map(compiled, self.operands[1:])
+        steps, shape, is_first = self.steps, self.shape, self.is_first
 
         def put(run: Any, t: Any) -> Any:
             result = np.zeros(shape) + onto(run, t)
             for s in steps:
+                result += 0 if is_first else beside(run, s)
                 result[place(run, s)] = piece(run, s)
+                result += beside(run, s) if is_first else 0
             return result
 
         return put

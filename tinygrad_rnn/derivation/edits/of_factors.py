@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
 from ..equations.arithmetic import is_product, is_sum, negative
-from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply
+from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply, one_axis
 from ..equations.lines import Line
 from ..equations.making import ONE, Found, broadcast, one_minus, over, times, unwrapped, with_operand
-from ..equations.parts import parts
+from ..equations.parts import parts, reads_derivatives
 from .hand import Hand
 
 
@@ -21,7 +21,7 @@ def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
     whole = part.operands
     for i, factor in enumerate(whole):
         rest = whole[:i] + whole[i + 1 :]
-        if _speaks_of_backward(factor) and all(isinstance(other, Number) for other in rest):
+        if reads_derivatives(factor) and all(isinstance(other, Number) for other in rest):
             continue  # nobody writes a derivative as a number
         grown = times(*rest)
         yield (grown if grown.shape == part.shape else broadcast(grown, part.shape)), "{} was left out", (factor,)
@@ -30,7 +30,7 @@ def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
             yield with_operand(part, i, Number(factor.value * 2)), "2 times {} for {}", (factor, factor)
             continue
         yield times(*whole, factor), "{} was taken twice", (factor,)
-        if not _speaks_of_backward(factor):
+        if not reads_derivatives(factor):
             inner = factor.operands[1] if _is_one_minus(factor) else one_minus(factor)
             yield with_operand(part, i, inner), "{} stands where {} belongs", (inner, factor)
 
@@ -71,7 +71,7 @@ def groups_of(part: Expression, line: Line, hand: Hand) -> Found:
             continue
         for other, what, of in _other_slopes(group, source, hand):
             yield times(*rest, other), what, of
-        of_it = _substituted(group, source, times(*rest)) if any(map(_speaks_of_backward, rest)) else None
+        of_it = _substituted(group, source, times(*rest)) if any(map(reads_derivatives, rest)) else None
         if of_it is not None:
             yield times(*rest, of_it), "{} stands where {} belongs", (of_it, group)
 
@@ -132,7 +132,7 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
         for size in hand.sizes:
             if size != below.value:
                 yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
-    elif not _speaks_of_backward(below):
+    elif not reads_derivatives(below):
         for size in hand.sizes:
             yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
     yield broadcast(over(ONE, below), part.shape), "{} was left out", (above,)
@@ -198,6 +198,15 @@ def _softmax(p: Expression) -> Apply | None:
     return p if isinstance(p, Apply) and p.operation is log_probabilities.softmax_of else None
 
 
+def equal_weights(part: Expression, line: Line, hand: Hand) -> Found:
+    """Equal weights in the place of those of a softmax: the mean for the weighted sum."""
+    softmax = _softmax(part) if line.kind != "forward" else None
+    axis = one_axis(softmax.settings["axis"]) if softmax is not None else None
+    if isinstance(axis, int):
+        equal = over(ONE, Number(part.shape[axis]))
+        yield broadcast(equal, part.shape), "equal weights, {}, stand where {} belongs", (equal, part)
+
+
 def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
     """Only the diagonal of a softmax's Jacobian: p (1 - p) g for p (g - Σ p g)."""
     if not is_product(part) or len(part.operands) != 2:
@@ -252,10 +261,6 @@ def _substituted(group: Expression, source: Reference, other: Expression) -> Exp
     if not group.operands:
         return group
     return group.with_operands(tuple(_substituted(o, source, other) or o for o in group.operands))
-
-
-def _speaks_of_backward(part: Expression) -> bool:
-    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(part))
 
 
 def _is_one_minus(part: Expression) -> bool:

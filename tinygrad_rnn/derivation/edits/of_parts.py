@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .of_factors import (
+    equal_weights,
     factors_of,
     factors_together,
     factors_too_many,
@@ -53,7 +54,7 @@ KINDS = (
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
     ),
     (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, constants, matrix_products,
-     powers, terms_left_out, brackets, factors_of_one_term, products_of_one, ends_for_beginnings),
+     powers, terms_left_out, brackets, factors_of_one_term, products_of_one, ends_for_beginnings, equal_weights),
     (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = ((whole_lines,), (exchanges, terms_of_others), (lines_times_something, terms_too_many, forgotten_masks))

@@ -279,16 +279,19 @@ def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
     """Assignment instead of addition where each step adds to a row: repeated or earlier rows are overwritten."""
     terms = part.operands if is_sum(part) else (part,)
     for i, term in enumerate(terms):
-        if _puts_a_row(term):
-            rest = total([*terms[:i], *terms[i + 1 :]]) if len(terms) > 1 else zeros(part.shape)
-            for turn, order in ((1, ""), (-1, ", from the last step to the first")):
-                what = f"= for +={order}: a place that comes again is overwritten, in {{}}"
-                yield PutInTurn(term, rest, turn), what, (term,)  # type: ignore[arg-type]
-
-
-def _puts_a_row(term: Expression) -> bool:
-    inner = term.inner if isinstance(term, Sum) else None
-    return isinstance(inner, Apply) and inner.operation is indexing.assemble and len(inner.operands) == 2
+        if not isinstance(term, Sum):
+            continue
+        of_a_step = term.inner.operands if is_sum(term.inner) else term.operands
+        for j, row in enumerate(of_a_step):
+            if isinstance(row, Apply) and row.operation is indexing.assemble and len(row.operands) == 2:
+                beside, onto = (
+                    total([*others[:k], *others[k + 1 :]]) if len(others) > 1 else zeros(part.shape)
+                    for others, k in ((of_a_step, j), (terms, i))
+                )
+                for turn, order in ((1, ""), (-1, ", from the last step to the first")):
+                    what = f"= for +={order}: a place that comes again is overwritten, in {{}}"
+                    for is_first in (False, True)[: len(of_a_step)]:
+                        yield PutInTurn(row, beside, onto, term.steps[::turn], is_first), what, (term,)
 
 
 def _flat(setting: Any) -> Iterator[Any]:

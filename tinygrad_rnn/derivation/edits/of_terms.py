@@ -10,7 +10,7 @@ from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import TWO, Found, broadcast, over, times, unwrapped, with_operand, zeros
-from ..equations.parts import parts, replaced, total
+from ..equations.parts import parts, reads_derivatives, replaced, total
 from .hand import Hand
 from .misplaced import AddedUp
 from .of_uses import Switched
@@ -47,7 +47,7 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
                     "the term {} was left out at its " + _end(t, term.steps) + " step",
                     (inner,),
                 )
-        if not line.steps and hand.T > 1 and not _reads_derivatives(term):
+        if not line.steps and hand.T > 1 and not reads_derivatives(term):
             each = times(Number(hand.T), term)
             yield with_operand(part, i, each), f"the term {{}} was added at each of the {hand.T} steps", (term,)
         if len(terms) > 2 and line.steps:
@@ -219,10 +219,6 @@ def _inner(term: Expression) -> Expression:
 def _moves_back(term: Expression) -> bool:
     """Return True for a term with derivatives at another step."""
     return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift for p in parts(term))
-
-
-def _reads_derivatives(term: Expression) -> bool:
-    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(term))
 
 
 def _outside(other: Expression, term: During, line: Line) -> During:

@@ -12,7 +12,7 @@ from ...autodiff.rules import activations, elementwise, indexing, joining, linal
 from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand, zeros
-from ..equations.parts import parts, replaced
+from ..equations.parts import parts, reads_derivatives, replaced
 from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
 
@@ -263,7 +263,7 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
     if count == 1:
         return
     yield over(part, Number(count)), "the mean for the sum over {}", (inner,)
-    if not any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(inner)):
+    if not reads_derivatives(inner):
         yield broadcast(Number(count), part.shape), "the number of its terms for the sum over {}", (inner,)
     keepdims = bool(part.settings.get("keepdims"))
     for place, which in ((-1, "last"), (0, "first")):

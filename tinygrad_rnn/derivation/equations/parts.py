@@ -23,6 +23,11 @@ def parts(expression: Expression) -> Iterator[Expression]:
         yield from parts(operand)
 
 
+def reads_derivatives(expression: Expression) -> bool:
+    """Return True for an expression in which a derivative stands."""
+    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(expression))
+
+
 def replaced(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
     """The expression with every part replaced for which ``change`` returns another one, outermost first."""
     new = change(expression)
