@@ -36,23 +36,17 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# What is imported when it is first asked for: name -> (room, name in the room, or None for the room itself).
-_ON_DEMAND: dict[str, tuple[str, str | None]] = {
-    "animate": ("viz", "animate"),
-    "compare": ("comparison", "compare"),
-    "compile": ("compiler", "compile"),
-    "data": ("data", None),
-    "deployment": ("deployment", None),
-    "derive": ("derivation", "derive"),
-    "draw": ("viz", "draw"),
-    "explanation": ("explanation", None),
-    "export_onnx": ("deployment", "export_onnx"),
-    "fit": ("training", "fit"),
-    "language": ("language", None),
-    "manual": ("manual", None),
-    "to_jax": ("compiler", "to_jax"),
-    "training": ("training", None),
-    "viz": ("viz", None),
+# What is imported when it is first asked for: rooms, and functions, each with the room that it is in.
+_ROOMS = ("data", "deployment", "explanation", "language", "manual", "training", "viz")
+_FUNCTIONS = {
+    "animate": "viz",
+    "compare": "comparison",
+    "compile": "compiler",
+    "derive": "derivation",
+    "draw": "viz",
+    "export_onnx": "deployment",
+    "fit": "training",
+    "to_jax": "compiler",
 }
 
 __all__ = [
@@ -83,11 +77,10 @@ __all__ = [
 if not TYPE_CHECKING:  # else a type checker would take every name for one that there is
 
     def __getattr__(name: str) -> Any:
-        if name not in _ON_DEMAND:
+        if name not in (*_ROOMS, *_FUNCTIONS):
             raise AttributeError(_unknown(name), name=name, obj=sys.modules[__name__])
-        room, attribute = _ON_DEMAND[name]
-        module = importlib.import_module(f".{room}", __name__)
-        value = module if attribute is None else getattr(module, attribute)
+        room = importlib.import_module(f".{_FUNCTIONS.get(name, name)}", __name__)
+        value = getattr(room, name) if name in _FUNCTIONS else room
         globals()[name] = value
         return value
 

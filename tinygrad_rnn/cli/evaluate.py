@@ -23,7 +23,7 @@ def add_to(commands: Any) -> None:
         help="bits per character of a trained model on a text",
         description="Print the number of bits that a trained model needs for each character (or word) of a text.",
     )
-    parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
+    o.add_model(parser)
     parser.add_argument("text", nargs="?", metavar="FILE", help="a text (default: the unseen end of its own)")
     o.add_encoding(parser)
     o.add_json(parser)

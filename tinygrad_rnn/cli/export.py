@@ -22,7 +22,7 @@ def add_to(commands: Any) -> None:
         description="Write a trained model as an ONNX file. It takes symbols, (T, B) whole numbers, and a state, and "
         "returns logits and the state to continue from.",
     )
-    parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
+    o.add_model(parser)
     parser.add_argument("out", metavar="FILE", help="the file to write, such as model.onnx; it must not be there yet")
     o.add_json(parser)
     parser.set_defaults(run=run)

@@ -122,6 +122,11 @@ def encoding(text: str) -> str:
     return text
 
 
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the argument ``MODEL``."""
+    parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
+
+
 def add_encoding(parser: argparse.ArgumentParser) -> None:
     """Add the option ``--encoding``."""
     parser.add_argument("--encoding", type=encoding, metavar="NAME", help="of the text file (default: utf-8)")

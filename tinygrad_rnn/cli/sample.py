@@ -17,7 +17,7 @@ def add_to(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "sample", help="let a trained model write", description="Print a text that a trained model writes."
     )
-    parser.add_argument("model", metavar="MODEL", help="the folder that `train` wrote, or the model.tree in it")
+    o.add_model(parser)
     parser.add_argument(
         "--length", type=o.whole(0, o.MOST), default=500, help="number of symbols (default: %(default)s)"
     )

@@ -134,8 +134,13 @@ def input_names(function: Callable[..., Any], arguments: tuple[Any, ...]) -> lis
     found = []
     for i, argument in enumerate(arguments):
         name = parameters[i] if i < len(parameters) else f"input_{i}"
-        found += [name] if children(argument) is None else [f"{name}.{path}" for path in paths(argument)]
+        found += _parts(name, argument)
     return found
+
+
+def _parts(name: str, tree: Any) -> list[str]:
+    """The names of a tree's leaves; a leaf by itself has the name of the whole."""
+    return [name] if children(tree) is None else [f"{name}.{path}" for path in paths(tree)]
 
 
 def output_names(program: Program, given: Sequence[str] | None) -> list[str]:
@@ -145,15 +150,10 @@ def output_names(program: Program, given: Sequence[str] | None) -> list[str]:
         if len(given) != count:
             raise ValueError(f"export_onnx: outputs= has {len(given)} names for {count} outputs")
         return list(given)
-    parts = children(program.result)
-    if parts is None:
-        return ["output"]
-    if type(program.result) is tuple and len(parts) == 2:
-        state = parts[1]
-        states = ["state"] if children(state) is None else [f"state.{path}" for path in paths(state)]
-        first = ["output"] if children(parts[0]) is None else [f"output.{path}" for path in paths(parts[0])]
-        return [*first, *states]
-    return [f"output.{path}" for path in paths(program.result)]
+    if type(program.result) is tuple and len(program.result) == 2:
+        output, state = program.result
+        return _parts("output", output) + _parts("state", state)
+    return _parts("output", program.result)
 
 
 def weight_names(function: Any) -> dict[int, str]:
@@ -282,18 +282,17 @@ def _model(
         writer.write(step)
     for name, value in zip(outputs, program.outputs):
         graph.node("Identity", [writer.operand(value)], name=name)
-    inputs_info, outputs_info = (
-        [writer.info(*pair) for pair in zip(*both)] for both in ((names, given), (outputs, program.outputs))
-    )
-    made = helper.make_graph(graph.nodes, "tinygrad_rnn", inputs_info, outputs_info, graph.constants)
+    ends = dict(zip(names, given)), dict(zip(outputs, program.outputs))
+    takes, gives = ([writer.info(name, value) for name, value in named.items()] for named in ends)
+    made = helper.make_graph(graph.nodes, "tinygrad_rnn", takes, gives, graph.constants)
     model = helper.make_model(
         made, producer_name="tinygrad_rnn", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
-    shapes_in, shapes_out = (
-        {n: tuple(m if isinstance(m, int) else str(m) for m in sized.shape(v)) for n, v in zip(*both)}
-        for both in ((names, given), (outputs, program.outputs))
+    inputs, results = (
+        {name: tuple(n if isinstance(n, int) else str(n) for n in sized.shape(v)) for name, v in named.items()}
+        for named in ends
     )
-    return model, Exported(shapes_in, shapes_out, fixed)
+    return model, Exported(inputs, results, fixed)
 
 
 __all__ = ["DependsOnSize", "Exported", "NoOnnxForm", "export_onnx"]

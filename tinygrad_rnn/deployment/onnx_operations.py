@@ -218,12 +218,16 @@ def _axes(op: Operation) -> list[int]:
     return [i % count for i in given]
 
 
+def _over_axes(graph: Graph, kind: str, op: Operation, name: str) -> str:
+    axes = graph.constant(np.array(_axes(op), np.int64))
+    return graph.node(kind, [name, axes], keepdims=int(op.keywords.get("keepdims") or 0))
+
+
 def _reduced(graph: Graph, kind: str, op: Operation) -> str:
     unknown = op.keywords.keys() - {"axis", "keepdims", "dtype"}
     if unknown:
         raise NoOnnxForm(f"there is no ONNX form for {op.value.op.name} with {', '.join(sorted(unknown))}=")
-    axes = graph.constant(np.array(_axes(op), np.int64))
-    name = graph.node(kind, [op.operand(op.args[0]), axes], keepdims=int(op.keywords.get("keepdims") or 0))
+    name = _over_axes(graph, kind, op, op.operand(op.args[0]))
     return name if op.args[0].dtype == op.value.dtype else graph.cast(name, op.value.dtype)
 
 
@@ -231,9 +235,7 @@ def _reduced(graph: Graph, kind: str, op: Operation) -> str:
 def _of_booleans(graph: Graph, op: Operation) -> str:
     kinds = {"any": "ReduceMax", "all": "ReduceMin", "count_nonzero": "ReduceSum"}
     numbers = graph.cast(_booleans(graph, op, op.args[0]), np.int64)
-    axes = graph.constant(np.array(_axes(op), np.int64))
-    kind = kinds[name_of_operation(op.value)]
-    name = graph.node(kind, [numbers, axes], keepdims=int(op.keywords.get("keepdims") or 0))
+    name = _over_axes(graph, kinds[name_of_operation(op.value)], op, numbers)
     return graph.cast(name, op.value.dtype)
 
 

@@ -92,10 +92,8 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
 def _rebuilt(cell: str, vocabulary: Vocabulary, weights: Mapping[str, Any]) -> LanguageModel:
     """The model, no larger than its weights: their shapes are compared with each other before any memory is taken."""
     symbols, embedding_size = weights["embedding"].shape
-    layers = (
-        1 if "cell.W" in weights else sum(path.endswith(".W") and path.startswith("cell.cells.") for path in weights)
-    )
-    prefixes = ["cell"] if "cell.W" in weights else [f"cell.cells.{i}" for i in range(layers)]
+    count = sum(path.startswith("cell.cells.") and path.endswith(".W") for path in weights)
+    prefixes = [f"cell.cells.{i}" for i in range(count)] or ["cell"]
     units = len(weights[f"{prefixes[0]}.W"])
     fits = symbols == len(vocabulary) and len(weights["output.W"]) == units
     for size, prefix in zip([embedding_size] + [units] * (len(prefixes) - 1), prefixes):
@@ -103,14 +101,14 @@ def _rebuilt(cell: str, vocabulary: Vocabulary, weights: Mapping[str, Any]) -> L
         fits = fits and len(U) == size and len(W) == units and min(W.shape[1], U.shape[1]) >= units
     if not fits:
         raise ValueError("the sizes of its weights don't fit together")
-    dtype = weights["embedding"].dtype
-    options: dict[str, Any] = {
-        "units": units,
-        "embedding_size": embedding_size,
-        "layers": len(prefixes),
-        "dtype": dtype,
-    }
-    model = LanguageModel(vocabulary, cell, **options)
+    model = LanguageModel(
+        vocabulary,
+        cell,
+        units=units,
+        embedding_size=embedding_size,
+        layers=len(prefixes),
+        dtype=weights["embedding"].dtype,
+    )
     model.load_state_dict(weights)
     model.eval()
     return model

@@ -17,7 +17,7 @@ import numpy as np
 from ..autodiff import named, softmax
 from . import init
 from .module import Module, Parameter
-from .through_time import along_batch, checked_lengths
+from .through_time import along_batch, within_lengths
 
 
 class Memory(NamedTuple):
@@ -46,7 +46,7 @@ class Attention(Module):
         """
         valid = None
         if lengths is not None:
-            valid = np.arange(len(values))[:, None] < checked_lengths(lengths, np.shape(values))
+            valid = within_lengths(lengths, np.shape(values))
             values = np.where(along_batch(valid, values), values, 0)
         return Memory(values, self.keys_of(values), valid)
 

@@ -21,7 +21,7 @@ import numpy as np
 from ..autodiff import log_softmax, softplus
 from ..autodiff.tensor import Tensor, constant
 from .compiled_cells import is_traced
-from .through_time import along_batch, checked_lengths
+from .through_time import along_batch, within_lengths
 
 REDUCTIONS = ("mean", "sum", "none", "per_instance")
 
@@ -62,11 +62,7 @@ class _Counting:
 
     def __init__(self, shape: tuple[int, ...], lengths: Any, batch_first: bool) -> None:
         self.time_axis = 1 if batch_first else 0
-        self.valid: np.ndarray | None = None
-        if lengths is not None:
-            steps_and_batch = shape[1::-1] if batch_first else shape[:2]
-            valid = np.arange(steps_and_batch[0])[:, None] < checked_lengths(lengths, steps_and_batch)
-            self.valid = valid.T if batch_first else valid
+        self.valid = None if lengths is None else within_lengths(lengths, shape, batch_first)
 
     def only(self, wanted: np.ndarray) -> None:
         """Restrict the count to the losses that ``wanted`` selects."""

@@ -89,6 +89,13 @@ def take_checkpointed_steps(cell: Cell, inputs: Any, state: Any, order: range, e
 # --- batches of sequences of unequal length --------------------------------------------------------------------------
 
 
+def within_lengths(lengths: Any, shape: tuple[int, ...], batch_first: bool = False) -> Any:
+    """A mask of the steps of a padded batch, (T, B) or (B, T): False after the end of a sequence."""
+    steps_and_batch = shape[1::-1] if batch_first else shape[:2]
+    valid = np.arange(steps_and_batch[0])[:, None] < checked_lengths(lengths, steps_and_batch)
+    return valid.T if batch_first else valid
+
+
 def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> Any:
     """The lengths of the sequences in a padded batch of shape (T, B, ...), as an array (B,).
 

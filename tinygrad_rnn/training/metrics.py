@@ -10,7 +10,7 @@ import numpy as np
 from ..autodiff import stop_gradient
 from ..autodiff.trees import tree_map
 from ..data import Batch
-from ..nn.through_time import along_batch, checked_lengths
+from ..nn.through_time import along_batch, within_lengths
 from .prediction import Loss, Predict, keywords_for
 
 
@@ -43,9 +43,7 @@ def accuracy(
     right = target.argmax(axis=-1) if target.shape == scores.shape else target
     counted = right != ignore_index
     if lengths is not None:
-        steps, batch = right.shape[1::-1] if batch_first else right.shape[:2]
-        valid = np.arange(steps)[:, None] < checked_lengths(lengths, (steps, batch))
-        counted &= along_batch(valid.T if batch_first else valid, right)
+        counted &= along_batch(within_lengths(lengths, right.shape, batch_first), right)
     hits = (scores.argmax(axis=-1) == right) & counted
     return float(hits.sum() / max(1, counted.sum()))
 
