@@ -21,6 +21,7 @@ from ...autodiff.rules import indexing, linalg, reductions
 from .. import thresholds
 from ..elements.expressions import TYPES, has_expression
 from ..elements.function import MachineCode, NoMachineCode
+from ..graph.shapes import is_view
 from ..graph.values import Value, operands
 from ..loops.independent_rows import batch_of
 from ..loops.loop import Loop, LoopResult
@@ -142,11 +143,17 @@ def _is_sum_over_rows(value: Value) -> bool:
 
 
 def _is_assembled(value: Value) -> bool:
-    """Return True for pieces added up in an array: NumPy calls a function for each element whose place is in an index.
-
-    The opposite, elements taken by an index, is left to NumPy, which names an index that is out of bounds.
-    """
+    """Return True for pieces added up in an array: NumPy calls a function for each element at a place in an index."""
     return value.op is indexing.assemble and {value.dtype, *(v.dtype for v in operands(value))} <= TYPES
+
+
+def _is_taken(value: Value) -> bool:
+    """Return True for elements taken by places that are known; NumPy takes others, and names one out of bounds."""
+    if value.op is not indexing.getitem or is_view(value) or not {v.dtype for v in operands(value)} <= TYPES:
+        return False
+    index = value.args[1]
+    arrays = [a for a in (index if isinstance(index, tuple) else (index,)) if isinstance(a, Value)]
+    return all(a.array is not None and a.dtype.kind in "iu" for a in arrays)
 
 
 class ElementPasses(_Collected[Step]):
@@ -206,7 +213,7 @@ class ElementPasses(_Collected[Step]):
 
     def _is_pass(self, step: Value) -> bool:
         is_one = step.op is not None and step.size >= thresholds.SMALLEST_PASS
-        is_one = is_one and (has_expression(step) or _is_assembled(step))
+        is_one = is_one and (has_expression(step) or _is_assembled(step) or _is_taken(step))
         return is_one or (is_summed_in_pass(step, self.writer.fixed) and step.args[0] in self.waiting)
 
     def _is_gradient(self, value: Value) -> bool:
