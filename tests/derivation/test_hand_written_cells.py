@@ -535,3 +535,21 @@ def test_rows_taken_by_number_in_a_plain_loop_are_rows_by_an_array_of_numbers():
     p = {"E": random(4, 3), "W": random(3, 3), "V": random(3, 4)}
     assert_right(loss, p, [source, target])
     assert "∂L/∂E = Σ_t put(Δ_t at [source_t])" in str(tr.derive(loss, p, [source, target]))
+
+
+@pytest.mark.parametrize("some", [{0, 2, 4}, {1, 4, 5}, {3, 4, 5}])
+def test_a_loss_at_some_steps_of_a_plain_loop_leaves_one_line_for_each_quantity(some):
+    """Not a loop for each stretch between two terms of the loss."""
+
+    def loss(p, xs, ys):
+        h, total = np.zeros(3), 0.0
+        for t in range(6):
+            h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            if t in some:
+                total = total + np.sum((h @ p["V"] - ys[t]) ** 2)
+        return total
+
+    p = {"U": random(2, 3), "W": random(3, 3), "V": random(3, 2)}
+    data = [random(6, 2), random(6, 2)]
+    assert_right(loss, p, data)
+    assert len(tr.derive(loss, p, data).lines) == 11

@@ -79,7 +79,8 @@ class Search:
         yield self.fitting(self._singles(2), "rare edits")
         yield self.fitting(recomputed(self.derivation, self._common), "values computed anew")
         yield self.fitting(self.uses(set(self.wrong), all_of_them=True), "edits of what a line reads")
-        yield self.fitting(alike(self.derivation, self._edits_of_uses), "the same edit of what several lines read")
+        several = alike(self._lines_of_the_wrong(), self._edits_of_uses)
+        yield self.fitting(several, "the same edit of what several lines read")
 
     def rarest(self) -> Iterator[list[Explanation]]:
         """The remaining explanations by one edit: at one step alone, or of the forward pass."""
@@ -97,6 +98,11 @@ class Search:
         lines = [line for line, reached in reach.items() if (reached >= names if all_of_them else reached & names)]
         return sorted(lines, key=lambda line: len(reach[line] - names))
 
+    def _lines_of_the_wrong(self) -> list[Line]:
+        """The lines on which some wrong gradients depend, and no right one."""
+        lines = self.lines_that_reach(set(self.wrong), all_of_them=False)
+        return [line for line in lines if not self.bench.reached(line) & self.right]
+
     def edits(self, line: Line, rank: int) -> list[Edit]:
         """The edits of a line: 0 the usual ones, 1 others, 2 the rare ones."""
         if (line, rank) not in self._edits:
@@ -105,7 +111,8 @@ class Search:
 
     def in_several_lines(self) -> Iterator[Edits]:
         """The same edit wherever it can be made."""
-        return everywhere(self.derivation, self.hand, self._common)
+        yield from alike(self._lines_of_the_wrong(), self._common)
+        yield from everywhere(self.derivation, self.hand)
 
     def _common(self, line: Line) -> list[Edit]:
         if self.budget.is_spent:

@@ -106,7 +106,7 @@ class Judge:
     def _holds_far_away(self, one: Explanation) -> bool:
         """Return False for an explanation that is refuted far away: its numbers were right by chance."""
         try:
-            return any(edit.is_convention for edit in one.edits) or all(
+            return all(edit.is_convention for edit in one.edits) or all(
                 self.tolerance.equal(run.gradient(name), asked[name], beside=bench.gradient(name))
                 for bench, asked in self._far_away
                 for run in [bench.run(one.edits)]

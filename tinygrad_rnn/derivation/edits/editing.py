@@ -247,7 +247,8 @@ class EditedRun:
             line, t, right = visit
             if among is None or line.quantity in among:
                 function = self._function(line, t, right) if line in self._edited else right
-                values[line.quantity][t] = function(running, t)
+                value = function(running, t)
+                values[line.quantity][t] = self._zeros(line.quantity) if value is None else value
             else:
                 self._waiting.append(visit)
 
@@ -258,13 +259,18 @@ class EditedRun:
         def compute(quantity: Quantity, t: Any) -> Any:
             if (quantity, t) not in functions:  # it is being computed: nobody can have written this
                 raise NotYet(t)
-            return functions.pop((quantity, t))(self.running, t)
+            value = functions.pop((quantity, t))(self.running, t)
+            return self._zeros(quantity) if value is None else value
 
         for quantity in self._plan.computed:
             self.running.values[quantity] = Needed(quantity, self.bench._empty[quantity], compute)
         for line, t, _ in self._plan.visits:
             self.running.values[line.quantity][t]
         self._waiting = []
+
+    def _zeros(self, quantity: Quantity) -> np.ndarray:
+        """The value of a sum that has no term at some step, since the only one there was left out."""
+        return self.bench._empty[quantity][0]
 
     def _function(self, line: Line, t: int | None, right: Run) -> Run:
         if line not in self._edited:

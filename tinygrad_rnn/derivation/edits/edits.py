@@ -13,17 +13,19 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..equations.arithmetic import is_sum
-from ..equations.expressions import Apply, Expression
+from ..equations.expressions import Apply, Expression, Number
 from ..equations.lines import Line
-from ..equations.parts import at, parts, places, put
+from ..equations.parts import at, parts, places, put, reads_derivatives
 from . import of_parts, of_steps
 from .budget import Budget
 from .hand import Hand
 from .of_uses import written_out
+from .of_values import transposes_together
 
 Path = tuple[int, ...]
 Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]
 RANKS = 3
+MOST_PIECES = 8
 
 
 class Change(NamedTuple):
@@ -127,8 +129,16 @@ def edits_of_uses(line: Line, hand: Hand, kinds: Sequence[Kind] = of_parts.PLAIN
     """
     seen = {line.expression}
     for start, whole in written_out(line):
-        for place, part in places(at(whole, start), start):
-            for kind in kinds:
+        meaning = at(whole, start)
+        for piece in _pieces(meaning) if kinds is of_parts.PLAIN else ():
+            expression = put(whole, start, piece)
+            if expression not in seen:
+                seen.add(expression)
+                what = "{} stands where {} belongs"
+                yield Edit(line, expression, what, (piece, meaning), start, written_out=whole)
+        around = [(start[:k], at(whole, start[:k])) for k in range(len(start))]
+        for place, part in itertools.chain(places(meaning, start), around):
+            for kind in kinds if len(place) >= len(start) else (transposes_together,):
                 for after, what, of in _all(kind(part, line, hand)):
                     try:
                         expression = put(whole, place, after)
@@ -140,6 +150,14 @@ def edits_of_uses(line: Line, hand: Hand, kinds: Sequence[Kind] = of_parts.PLAIN
                         if term is not None:
                             what, of = what + ", in the term {}", (*of, term)
                         yield Edit(line, expression, what, of, place, written_out=whole)
+
+
+def _pieces(whole: Expression) -> Iterator[Expression]:
+    """The parts of a value of the forward pass that can stand in its place: x of x ∘ mask / 0.8."""
+    if reads_derivatives(whole):
+        return
+    found = dict.fromkeys(part for part in parts(whole) if part.shape == whole.shape and type(part) is not Number)
+    yield from itertools.islice(found, 1, MOST_PIECES)
 
 
 def _term_around(whole: Expression, start: Path, place: Path) -> Expression | None:

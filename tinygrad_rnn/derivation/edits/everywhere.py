@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, reductions, shape
-from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply, one_axis
+from ..equations.arithmetic import is_product
+from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Step, apply, one_axis
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times
 from ..equations.parts import at, parts, places, put, replaced
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
 MOST_ALIKE, MOST_OF_THE_SAME = 6, 24
 
 
-def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
-    """Every such edit: of parameters, of quantities of the forward pass, and of lines that are alike.
+def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """Every such edit: of parameters, of factors, of data, and of quantities of the forward pass.
 
     Args:
         derivation: the derivation.
         hand: the available values.
-        edits: the edits of a line.
     """
     for parameter in hand.parameters:
         if parameter.ndim == 2:
@@ -48,9 +48,6 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
         for other in hand.parameters:
             if other != parameter and other.shape == parameter.shape:
                 yield from _exchanged(derivation, parameter, other, "{} stands where {} belongs, everywhere")
-        if parameter.ndim == 1:
-            without = _where_they_are_read({parameter: broadcast(ONE, parameter.shape)}.get, hand)
-            yield from _changed(derivation, without, "{} was left out, everywhere", (parameter,), ("backward",), 1)
     for array in hand.data:
         for rolled, what in rolls(array) if array.ndim else ():
             yield from _exchanged(derivation, array, rolled, f"{what}, everywhere", (array,))
@@ -61,10 +58,11 @@ def everywhere(derivation: Derived, hand: Hand, edits: Callable[[Line], list[Edi
     yield from loops_shorter(derivation)
     yield from loops_longer(derivation)
     yield from lines_exchanged(derivation)
+    yield from _factors(derivation, hand)
+    yield from _states_beside(derivation, hand)
     yield from _masks(derivation, hand)
     yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
-    yield from alike(derivation, edits)
     for quantity in hand.forward:
         here = Reference(quantity, 0 if quantity.steps else None)
         argument = hand.argument_of(here)
@@ -103,6 +101,61 @@ def recomputed(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iter
             for changed in _changed(derivation, change, said, (here, *edit.of), fewest=1):
                 yield changed
                 yield from ((alone,) for alone in changed if len(changed) > 1)
+
+
+def _factors(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """A factor left out of all lines, of one, or of the recursion alone: also of values that are computed with it."""
+    seen: set[Expression] = set()
+    for line in derivation.lines:
+        for factor in dict.fromkeys(_factors_in(line.expression)) if line.kind != "forward" else ():
+            without = {factor.shifted(by): broadcast(ONE, factor.shape) for by in (0, 1, -1)}
+            change, said = _where_they_are_read(without.get, hand), "{} was left out, everywhere"
+            if factor not in seen:
+                seen |= without.keys()
+                yield from _changed(derivation, change, said, (factor,))
+                yield from _changed(derivation, change, said, (factor,), ("backward",), 1)
+            here = _without_ones(replaced(line.expression, change))
+            if here.shape == line.shape:
+                yield (Edit(line, here, "{} was left out of all that this line reads", (factor,)),)
+
+
+def _factors_in(expression: Expression) -> Iterator[Expression]:
+    """The factors of products by element that belong to the forward pass, and the vectors among the parameters."""
+    for part in parts(expression):
+        for factor in part.operands if is_product(part) else ():
+            if not isinstance(factor, Number) and not _derivatives_in(factor):
+                yield factor
+        if isinstance(part, Parameter) and part.ndim == 1:
+            yield part
+
+
+def _without_ones(expression: Expression) -> Expression:
+    """An expression without the factors in whose place there is a 1."""
+
+    def change(part: Expression) -> Expression | None:
+        if not (is_product(part) and any(map(_is_one, part.operands))):
+            return None
+        rest = [_without_ones(factor) for factor in part.operands if not _is_one(factor)]
+        return broadcast(times(*rest) if rest else ONE, part.shape)
+
+    return replaced(expression, change)
+
+
+def _is_one(part: Expression) -> bool:
+    return part == ONE or (isinstance(part, Apply) and part.operation is shape.broadcast_to and part.operands[0] == ONE)
+
+
+def _states_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """States of this step for those of the step before, or the reverse: one state, or all."""
+    reads = (p for line in derivation.lines if line.kind == "forward" for p in parts(line.expression))
+    states = list(dict.fromkeys(p.quantity for p in reads if type(p) is Reference and p.shift == -1))
+    for group in [*([state] for state in states), *([states] if len(states) > 1 else [])]:
+        for here, there in ((-1, 0), (0, -1)):
+            of = Reference(group[0], there), Reference(group[0], here)
+            moved = {Reference(state, here): Reference(state, there) for state in group}
+            what = "{} stands where {} belongs, " + "and so for the other states, " * (len(group) > 1) + "everywhere"
+            for kinds in (("gradient",), ("backward", "gradient")):
+                yield from _changed(derivation, _where_they_are_read(moved.get, hand), what, of, kinds, 1)
 
 
 def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
@@ -254,7 +307,7 @@ def _changed(
     edits = []
     for line in derivation.lines:
         if line.kind in kinds:
-            new = replaced(line.expression, change)  # type: ignore[arg-type]
+            new = _without_ones(replaced(line.expression, change))  # type: ignore[arg-type]
             if new is not line.expression and new.shape == line.shape:
                 edits.append(Edit(line, new, what, of))
     if len(edits) >= fewest:
@@ -281,10 +334,10 @@ def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Ed
             yield tuple(edits)
 
 
-def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
+def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterator[tuple[Edit, ...]]:
     """The same edit in all lines, of all parts, or about all expressions of one form, or about one wherever it is."""
     groups: dict[Any, list[Edit]] = {}
-    for line in derivation.lines:
+    for line in lines:
         if line.kind != "forward":
             whole, counts = form(line.expression), Counter[Any]()
             for edit in edits(line):
@@ -293,6 +346,7 @@ def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[
                 alike_are = (whole, edit.place, number), (part, number), (line, part, number)
                 about: list[Any] = [tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))]
                 about += [*relations(edit), edit.of or line]
+                about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)
     seen = set()
@@ -302,9 +356,9 @@ def alike(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iterator[
         is_of_the_same = key == together[0].of
         if 1 < len(together) <= (MOST_OF_THE_SAME if is_of_the_same else MOST_ALIKE) and made not in seen:
             seen.add(made)
-            lines = {edit.line: [other for other in together if other.line is edit.line] for edit in together}
-            if all(map(_are_apart, lines.values())):
-                yield tuple(map(_made_together, lines.values()))
+            by_line = {edit.line: [other for other in together if other.line is edit.line] for edit in together}
+            if all(map(_are_apart, by_line.values())):
+                yield tuple(map(_made_together, by_line.values()))
 
 
 def relations(edit: Edit) -> Iterator[Any]:
@@ -332,23 +386,36 @@ def _way(new: Reference, old: Reference, line: Line) -> Any:
 
 def _are_apart(edits: list[Edit]) -> bool:
     """Return True if no edit of a line changes what another one changes."""
-    return all(edit.before is edits[0].before for edit in edits) and not any(
-        b.place[: len(a.place)] == a.place for a, b in itertools.permutations(edits, 2)
-    )
+    return not any(b[: len(a)] == a for a, b in itertools.permutations(map(_changed_place, edits), 2))
 
 
 def _made_together(edits: list[Edit]) -> Edit:
     """An edit of a line that makes several of other places in it."""
-    whole = edits[0].before
+    whole = edits[0].line.expression
     for edit in edits:
-        whole = put(whole, edit.place, at(edit.expression, edit.place))
+        place = _changed_place(edit)
+        whole = put(whole, place, at(edit.expression, place))
     return replace(edits[0], expression=whole)
 
 
+def _changed_place(edit: Edit) -> tuple[int, ...]:
+    """The place of the smallest part of a line that holds all that an edit changes."""
+    place: tuple[int, ...] = ()
+    before, after = edit.line.expression, edit.expression
+    while [o.shape for o in before.operands] == [o.shape for o in after.operands]:
+        differ = [i for i, (a, b) in enumerate(zip(before.operands, after.operands)) if a != b]
+        if len(differ) != 1 or before.with_operands(after.operands) != after:
+            break
+        place = (*place, differ[0])
+        before, after = before.operands[differ[0]], after.operands[differ[0]]
+    return place
+
+
 def form(expression: Expression) -> Any:
-    """The form of an expression: equal for expressions that differ in their names only."""
+    """The form of an expression: equal for expressions that differ in their names, or read rows of other arrays."""
     name = expression.operation if isinstance(expression, Apply) else type(expression).__name__
-    return name, expression.shape, tuple(map(form, expression.operands))
+    is_row = isinstance(expression, Apply) and isinstance(expression.settings.get("index"), Step)
+    return name, expression.shape, () if is_row else tuple(map(form, expression.operands))
 
 
 def form_and_parameters(expression: Expression) -> Any:

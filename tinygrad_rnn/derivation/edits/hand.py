@@ -77,10 +77,11 @@ class Hand:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Lengths of axes, the number of steps, and products of two of them."""
+        """Lengths of axes, the number of steps, products of two of them, and how much data there are."""
         single = {self.T, *(n for q in self.forward for n in q.shape), *(n for p in self.parameters for n in p.shape)}
         single -= {0, 1}
-        return sorted(single | {a * b for a in single for b in single})
+        of_data = {n for array in self.data for n in (*array.shape[:1], int(np.prod(array.shape)))} - {0, 1}
+        return sorted(single | of_data | {a * b for a in single for b in single})
 
     def like(self, reference: Reference) -> Iterator[Expression]:
         """Other quantities of the same kind and shape, at the same step and the ones beside it."""

@@ -35,6 +35,20 @@ def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
             yield with_operand(part, i, inner), "{} stands where {} belongs", (inner, factor)
 
 
+def factors_of_einsums(part: Expression, line: Line, hand: Hand) -> Found:
+    """A factor left out of an einsum, where the others still have all axes of the result."""
+    if not (isinstance(part, Apply) and part.name == "einsum") or len(part.operands) < 2:
+        return
+    inputs, result = part.settings["subscripts"].replace(" ", "").split("->")
+    axes = inputs.split(",")
+    for i, factor in enumerate(part.operands):
+        others = axes[:i] + axes[i + 1 :]
+        if set(result) <= set("".join(others)) and not reads_derivatives(factor):
+            settings = {**part.settings, "subscripts": f"{','.join(others)}->{result}"}
+            rest = part.operands[:i] + part.operands[i + 1 :]
+            yield Apply(part.operation, rest, settings, part.shape), "{} was left out", (factor,)
+
+
 def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
     """Two factors of several left out, or taken twice: 2 and w of 2 w."""
     whole = part.operands if is_product(part) else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .of_factors import (
     equal_weights,
     factors_of,
+    factors_of_einsums,
     factors_together,
     factors_too_many,
     groups_left_out,
@@ -46,15 +47,18 @@ from .of_values import (
     slices,
     sums_over_axes,
     transposes,
+    transposes_together,
 )
 
 KINDS = (
     (
         factors_of, groups_left_out, terms_of, differences, transposes, other_parameters, functions, choices, quotients,
         sums_over_axes, terms_together, softmaxes, softmax_of_the_loss, masks,
+        factors_of_einsums,
     ),
-    (factors_together, groups_of, slopes, references_to_others, other_data, blocks, slices, constants, matrix_products,
-     powers, terms_left_out, brackets, factors_of_one_term, products_of_one, ends_for_beginnings, equal_weights),
+    (factors_together, transposes_together, groups_of, slopes, references_to_others, other_data, blocks, slices,
+     constants, matrix_products, powers, terms_left_out, brackets, factors_of_one_term, products_of_one,
+     ends_for_beginnings, equal_weights),
     (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = ((whole_lines,), (exchanges, terms_of_others), (lines_times_something, terms_too_many, forgotten_masks))

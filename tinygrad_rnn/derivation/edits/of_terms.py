@@ -50,7 +50,7 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
         if not line.steps and hand.T > 1 and not reads_derivatives(term):
             each = times(Number(hand.T), term)
             yield with_operand(part, i, each), f"the term {{}} was added at each of the {hand.T} steps", (term,)
-        if len(terms) > 2 and line.steps:
+        if len(terms) > 2:
             yield _alone(term, part), "{} was overwritten by the term {}", (rest, inner)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
     """A transpose left out or added; the factors of an outer product exchanged; a column taken as a row."""
     if isinstance(part, Apply) and part.operation is shape.transpose:
         yield part.operands[0], "{} stands where its transpose belongs", (part.operands[0],)
-    elif isinstance(part, Parameter) and part.ndim == 2:
+    elif (isinstance(part, Parameter) and part.ndim == 2) or (isinstance(part, Data) and _is_square(part)):
         yield _transposed(part), "the transpose of {} stands where {} itself belongs", (part, part)
     elif isinstance(part, Apply) and part.operation is linalg.matmul and part.ndim == 2:
         yield _transposed(part), "{} was transposed", (part,)
@@ -35,6 +36,15 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
         yield _transposed(part), "{} was transposed", (part,)
     if part.ndim == 2 and min(part.shape) == 1 < max(part.shape):  # a vector without its new axis, keepdims left out
         yield _transposed(part), "{} goes along the other axis", (part,)
+
+
+def transposes_together(part: Expression, line: Line, hand: Hand) -> Found:
+    """A matrix on both sides of another one, A P Aᵀ, each time transposed."""
+    if isinstance(part, Apply) and part.operation is linalg.matmul and part.ndim == 2:
+        square = Counter(p for p in parts(part) if isinstance(p, (Parameter, Data)) and _is_square(p))
+        for a in (p for p, count in square.items() if count > 1):
+            turned = {a: _transposed(a), _transposed(a): a}
+            yield replaced(part, turned.get), "each {} is transposed", (a,)
 
 
 def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:

@@ -307,7 +307,7 @@ def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:
 
 
 def _places(items: list[Item], model: list[Item]) -> list[int]:
-    """The Item of the model step to which each Item corresponds; in their order if nothing else decides."""
+    """The Item of the model step to which each Item corresponds: by the operations before it, as far as they agree."""
     free = list(range(len(model)))
     found: dict[int, int] = {}
     for depth in (4, 3, 2, 1):
@@ -317,7 +317,16 @@ def _places(items: list[Item], model: list[Item]) -> list[int]:
             if place is not None:
                 found[k] = place
                 free.remove(place)
-    return [found[k] if k in found else free.pop(0) for k in range(len(items))]
+    for k, item in enumerate(items):
+        if k not in found:
+            found[k] = max(free, key=lambda place: _in_common(model[place], item))
+            free.remove(found[k])
+    return [found[k] for k in range(len(items))]
+
+
+def _in_common(one: Item, other: Item) -> int:
+    """The number of operands in the same places that come from the same operations."""
+    return sum(_reading(a, 1) == _reading(b, 1) for a, b in zip(one.inputs, other.inputs))
 
 
 def _reading(given: Any, depth: int) -> Any:

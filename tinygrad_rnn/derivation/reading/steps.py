@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ def number_steps(items: Sequence[Item]) -> None:
         if item is not None and item.step is None:
             plain.append(item)
         elif plain:
-            _find_loops(plain)
+            _number_plain(plain)
             plain = []
     for item in items:
         if item.op is stop_gradient:
@@ -79,6 +79,55 @@ def _as_labelled(items: Sequence[Item]) -> None:
 
 
 # --- loops without labels --------------------------------------------------------------------------------------------
+
+
+def _number_plain(items: list[Item]) -> None:
+    """Number the steps of plain loops; a loss that is added at some steps only doesn't make these another loop."""
+    beside = _beside_loops(items)
+    if 0 < len(beside) < len(items):
+        _find_loops([item for item in items if id(item) not in beside])
+        if _follow(items, beside):
+            return
+        for item in items:
+            item.step = item.loop = None
+    _find_loops(items)
+
+
+def _beside_loops(items: list[Item]) -> dict[int, Any]:
+    """The values that no state depends on, with their signatures: outputs, and terms of the loss with their sums."""
+    signatures = dict(zip(map(id, items), _signatures(items)))
+    readers: dict[Any, set[Any]] = {signature: set() for signature in signatures.values()}
+    adding_up = {signatures[id(item)] for item in items if item.op is elementwise.add}
+    for item in items:
+        for given in item.inputs:
+            if id(given) in signatures:
+                readers[signatures[id(given)]].add(signatures[id(item)])
+    beside: set[Any] = set()
+    before = -1
+    while len(beside) > before:
+        before = len(beside)
+        beside |= {own for own in readers if readers[own] - beside <= ({own} & adding_up)}
+    return {place: signature for place, signature in signatures.items() if signature in beside}
+
+
+def _follow(items: list[Item], beside: Mapping[int, Any]) -> bool:
+    """Give values beside loops the step whose values they read; return True if some exist at some steps only."""
+    often = {signature for signature, count in Counter(beside.values()).items() if count > 1}
+    of_loops: dict[Any, set[Any]] = {}
+    for item in items:
+        if item.step is not None:
+            of_loops.setdefault(item.loop, set()).add(item.step)
+    steps: dict[Any, set[Any]] = {}
+    for item in (item for item in items if beside.get(id(item)) in often):
+        reads = [given for given in item.inputs if isinstance(given, Item) and given.loop in of_loops]
+        if reads:
+            latest = max(reads, key=lambda given: given.order)
+            item.step, item.loop = latest.step, latest.loop
+            steps.setdefault((beside[id(item)], item.loop), set()).add(latest.step)
+            for given in item.inputs:
+                if isinstance(given, Item) and given.step is None and beside.get(id(given)) in often:  # a row of data
+                    given.step, given.loop = item.step, item.loop
+    return any(len(of_loops[loop]) - 1 > len(some) > 1 for (_, loop), some in steps.items())
 
 
 def _signatures(items: list[Item]) -> list[Any]:
