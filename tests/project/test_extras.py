@@ -18,7 +18,11 @@ SOURCES = sorted((ROOT / "tinygrad_rnn").rglob("*.py"))
 def test_each_extra_that_is_named_is_there() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", encoding="utf-8")
-    named = {name for path in SOURCES for name in re.findall(r"pip_install\(['\"](\w+)", path.read_text("utf-8"))}
+    named = {
+        name
+        for path in SOURCES
+        for name in re.findall(r"(?:pip_install|optional)\(['\"](\w+)", path.read_text("utf-8"))
+    }
     assert {"plot", "jit", "io", "mpi", "onnx", "render", "pandas"} <= named
     assert named <= set(config["options.extras_require"])
 

@@ -1,10 +1,45 @@
-"""Installation hints for optional libraries: the command in error messages, for any kind of installation."""
+"""Optional libraries: imported where they are used, with the command that installs them in the error message."""
 
 from __future__ import annotations
 
+import importlib
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+
+class MissingLibrary(ImportError):
+    """The error for an optional library that isn't installed."""
+
+
+def optional(extra: str, name: str, what: str) -> Any:
+    """Return a module of an optional library.
+
+    Args:
+        extra: the extra of ``setup.cfg`` to which the library belongs.
+        name: the name of the module.
+        what: the thing that needs it, for the error message.
+
+    Raises:
+        MissingLibrary: it isn't installed.
+    """
+    try:
+        importlib.import_module(name.partition(".")[0])
+        return importlib.import_module(name)
+    except ImportError:
+        raise MissingLibrary(f"{what}: {pip_install(extra)}") from None
+
+
+def axes_for(ax: Any) -> Any:
+    """Return the ``ax``; for None, that of a new figure, made by pyplot so that notebooks and ``plt.show()`` show it.
+
+    Raises:
+        MissingLibrary: matplotlib isn't installed.
+    """
+    if ax is not None:
+        return ax
+    return optional("plot", "matplotlib.pyplot", "plots need matplotlib").subplots(layout="constrained")[1]
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import __version__
 from ..autodiff.allocator import keep_freed_memory
+from ..autodiff.extras import MissingLibrary
 from ..autodiff.texts import printable
 from .options import Parser, in_one_line
 from .places import Complaint
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _flush()  # here, while an error can still be reported by us
     except Complaint as complaint:
         return _stop(str(complaint), USAGE_ERROR)
+    except MissingLibrary as missing:
+        return _stop(str(missing), USAGE_ERROR)
     except BrokenPipeError:  # the reader of our output has stopped reading
         _drop_output()
         return 0

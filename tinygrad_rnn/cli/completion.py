@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from ..autodiff.extras import pip_install
-from .places import Complaint
+from ..autodiff.extras import optional
 
 SHELLS = ("bash", "zsh", "fish")
 WHERE = {
@@ -32,10 +31,7 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print it."""
-    try:
-        import shtab
-    except ImportError:
-        raise Complaint(f"the script is written by shtab: {pip_install('completion')}.") from None
+    shtab = optional("completion", "shtab", "the script is written by shtab")
     from ..report.networks import BY_NAME
     from . import build_parser
 

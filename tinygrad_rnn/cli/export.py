@@ -37,8 +37,6 @@ def run(options: argparse.Namespace) -> int:
     _, state = model(symbols)
     try:
         exported = export_onnx(model, options.out, (symbols, state))
-    except ImportError as error:
-        raise Complaint(str(error)) from None
     except OSError as error:
         raise Complaint(f"can't write {options.out}: {error.strerror or error}.") from None
     if options.json:

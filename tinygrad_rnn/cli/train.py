@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import optional
 from ..language import (
     CharacterVocabulary,
     LanguageModel,
@@ -137,11 +137,7 @@ def communicator_of_this_job() -> Any:
     """The communicator of the processes that ``mpiexec`` started together; None if this one was started alone."""
     if not any(int(os.environ.get(name, "1")) > 1 for name in STARTED_TOGETHER):
         return None
-    try:
-        from mpi4py import MPI
-    except ImportError:
-        raise Complaint(f"to train by several processes, {pip_install('mpi')}.") from None
-    return MPI.COMM_WORLD
+    return optional("mpi", "mpi4py.MPI", "training by several processes needs mpi4py").COMM_WORLD
 
 
 def train(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import optional
 from ..autodiff.scope import changed
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import children, leaves, paths, tree_map
@@ -85,10 +85,7 @@ def export_onnx(
         ...     tr.export_onnx(tr.nn.GRU(3, 4), os.path.join(folder, "gru.onnx"), np.zeros((7, 5, 3), np.float32))
         Exported(inputs={'x': ('T', 'B', 3)}, outputs={'output': ('T', 'B', 4), 'state': (1, 'B', 4)}, fixed={})
     """
-    try:
-        import onnx
-    except ImportError:
-        raise ImportError(f"export_onnx needs onnx: {pip_install('onnx')}") from None
+    onnx = optional("onnx", "onnx", "export_onnx needs onnx")
     arguments = example if type(example) is tuple else (example,)
     arguments = tree_map(lambda a: a if isinstance(a, (Tensor, np.ndarray)) else _as_array(a), arguments)
     names = input_names(function, arguments)

@@ -7,27 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import axes_for
 from ..autodiff.tables import evenly_spread
 from .flow import GradientFlow
 from .jacobians import StateJacobians
 from .limits import Saturation
 from .terms import BPTTTerms
-
-
-def axes_for(ax: Any) -> Any:
-    """The ``ax``; for None, the one of a new figure, made by pyplot so that notebooks and ``plt.show()`` show it.
-
-    Raises:
-        ImportError: matplotlib isn't installed.
-    """
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(f"plots need matplotlib: {pip_install('plot')}") from error
-    return pyplot.subplots(layout="constrained")[1]
 
 
 def _heat_map(ax: Any, values: np.ndarray, rows: Sequence[int], columns: Sequence[int], label: str) -> Any:

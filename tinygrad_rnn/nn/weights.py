@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import optional
 from ..autodiff.foreign import as_numpy, widened
 from ..autodiff.texts import printable
 
@@ -77,7 +77,7 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         if form == ".npz":
             np.savez(file, allow_pickle=False, **plain)
         else:
-            file.write(_safetensors().numpy.save(plain))
+            file.write(_safetensors().save(plain))
 
 
 def load_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -123,11 +123,7 @@ def _format(path: str | os.PathLike[str]) -> str:
 
 
 def _safetensors() -> Any:
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(f"safetensors files need safetensors: {pip_install('io')}") from error
-    return safetensors
+    return optional("io", "safetensors.numpy", "safetensors files need safetensors")
 
 
 SAFETENSORS_TYPES = {

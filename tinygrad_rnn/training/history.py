@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..autodiff import did_you_mean
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import axes_for, optional
 from ..autodiff.tables import Table, Tabular, evenly_spread
 
 MEMORY = 0.98
@@ -165,12 +165,7 @@ class History(Tabular):
         Raises:
             ImportError: matplotlib isn't installed.
         """
-        if ax is None:
-            try:
-                from matplotlib import pyplot
-            except ImportError:
-                raise ImportError(f"History.plot draws with Matplotlib: {pip_install('plot')}") from None
-            ax = pyplot.figure().add_subplot()
+        ax = axes_for(ax)
         steps = np.arange(1, self.step + 1)
         ax.plot(steps, self._losses, color="C0", alpha=0.3, linewidth=0.8, label="each step")
         ax.plot(steps, _running_mean(self.losses), color="C0", label="smoothed")
@@ -191,10 +186,7 @@ class History(Tabular):
         Raises:
             ImportError: pandas isn't installed.
         """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError(f"History.to_frame makes a DataFrame of pandas: {pip_install('pandas')}") from None
+        pandas = optional("pandas", "pandas", "History.to_frame makes a DataFrame of pandas")
         steps = np.arange(1, self.step + 1)
         columns = {"epoch": 1 + np.searchsorted(self.epochs, steps), "loss": self.losses, **self.metrics}
         if self.validation:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import optional
 from .run import Run
 
 
@@ -150,11 +150,7 @@ class TensorBoardLogger(Logger):
 
 
 def _tensorboardx() -> Any:
-    try:
-        import tensorboardX
-    except ImportError:
-        raise ImportError(f"TensorBoardLogger writes by tensorboardX: {pip_install('tensorboard')}") from None
-    return tensorboardX
+    return optional("tensorboard", "tensorboardX", "TensorBoardLogger writes by tensorboardX")
 
 
 def _learning_rate(run: Run) -> float:

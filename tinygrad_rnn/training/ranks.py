@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import optional
 from ..autodiff.tensor import Tensor
 from ..compiler.runtime import threads
 from ..nn import Module
@@ -89,10 +89,7 @@ class Ranks(Alone):
     """
 
     def __init__(self, communicator: Any) -> None:
-        try:
-            from mpi4py import MPI
-        except ImportError:
-            raise ImportError(f"fit(communicator=) needs mpi4py: {pip_install('mpi')}") from None
+        MPI = optional("mpi", "mpi4py.MPI", "fit(communicator=) needs mpi4py")
         if not isinstance(communicator, MPI.Intracomm):
             raise TypeError(f"fit: communicator is mpi4py's, such as MPI.COMM_WORLD, not {communicator!r:.80}")
         self._in_place = MPI.IN_PLACE

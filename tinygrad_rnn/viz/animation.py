@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..autodiff.extras import pip_install
+from ..autodiff.extras import optional
 from ..data.files import replace_file
 from .drawing import draw
 from .formats.dot import to_dot
@@ -90,11 +90,8 @@ def _frames(picture: Picture) -> list[bytes]:
 
 
 def _gif(picture: Picture, seconds: float) -> bytes:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        needed = f"animate: a GIF needs Pillow: {pip_install('gif')}. An SVG and a page (.html) work without."
-        raise ImportError(needed) from error
+    what = "animate: an SVG and a page (.html) work without other libraries, but a GIF needs Pillow"
+    Image = optional("gif", "PIL.Image", what)
     first, *rest = (Image.open(io.BytesIO(frame)).convert("RGB") for frame in _frames(picture))
     # All frames of a film have one size, whatever margin a renderer leaves around them.
     rest = [frame if frame.size == first.size else frame.resize(first.size) for frame in rest]

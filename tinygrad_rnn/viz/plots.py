@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..explanation.plots import axes_for
+from ..autodiff.extras import axes_for
 from .reading.model import value_array
 
 MOST_CURVES = 8  # units drawn as curves of their own; more become a heat map
