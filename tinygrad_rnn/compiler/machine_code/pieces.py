@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Pieces:
         for piece, index in zip(value.args, value.keywords["indices"]):
             place, own = self._part(value, home, index)
             term = self._placement.place_of(piece).at(aligned(_indices(own), piece.shape))
-            lines += self._code.nest(own, [f"{place.at(_indices(own))} += {term}"])
+            lines += self._code.nest_along(own, _in_memory(place, own), [f"{place.at(_indices(own))} += {term}"])
         return lines
 
     def _gather(self, value: Value) -> list[str]:
@@ -54,7 +55,8 @@ class Pieces:
         base, index = value.args
         place, _ = self._part(base, self._placement.place_of(base), index)
         indices = _indices(value.shape)
-        return self._code.nest(value.shape, [f"{self._placement.home(value).at(indices)} = {place.at(indices)}"])
+        line = f"{self._placement.home(value).at(indices)} = {place.at(indices)}"
+        return self._code.nest_along(value.shape, _in_memory(place, value.shape), [line])
 
     def _stack(self, value: Value) -> list[str]:
         home = self._placement.home(value)
@@ -117,6 +119,19 @@ class Pieces:
             counted = np.remainder(index.array, length)
             self._counted[index] = self._code.argument(self._code.writer.named(counted))
         return whole(self._counted[index], index.shape).at(indices)
+
+
+def _in_memory(place: Place, sizes: tuple[int, ...]) -> list[int]:
+    """The order of loops over a part that stays longest with what is in the caches; the last axis is the innermost.
+
+    The diagonals of tables, ``tables[row, :, column]``, touch each table once, and not once for each diagonal.
+    """
+    texts = place.indices_of(_indices(sizes))
+
+    def slowest(axis: int) -> int:
+        return next((n for n, text in enumerate(texts) if f"i{axis}" in re.findall(r"\w+", text)), 0)
+
+    return [*sorted(range(len(sizes) - 1), key=slowest), *range(len(sizes))[-1:]]
 
 
 def _indices(sizes: tuple[int, ...]) -> list[str]:
