@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ..autodiff.array_node import value_of
 from ..autodiff.graph import Node
 from ..autodiff.tables import Table, Tabular, evenly_spread
 from ..autodiff.tensor import Tensor
@@ -83,13 +83,8 @@ def saturation(root: Tensor, margin: float = 0.05) -> Saturation:
         name += f" {count}" if count > 1 else ""
         name += f" of layer {node.scope.layer}" if node.scope.layer is not None else ""
         share = found.setdefault(name, np.full(T, np.nan))
-        share[step - 1] = np.mean(NEAR_LIMIT[node.op.name](_value(node), margin))
+        share[step - 1] = np.mean(NEAR_LIMIT[node.op.name](value_of(node), margin))
     return Saturation(found, margin)
-
-
-def _value(node: Any) -> np.ndarray:
-    value: np.ndarray = node.data
-    return value
 
 
 def _name(node: Node) -> str:

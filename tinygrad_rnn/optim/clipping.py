@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
+from ..autodiff.array_node import value_of
 from ..autodiff.tensor import Tensor
 
 
@@ -37,7 +37,7 @@ def clip_grad_norm_(
         (5.0, [0.6, 0.8])
     """
     found = _with_gradient(parameters)
-    norms = [np.linalg.norm(np.ravel(_values(p.grad)), norm_type) for p in found]
+    norms = [np.linalg.norm(np.ravel(value_of(p.grad)), norm_type) for p in found]
     total = float(np.linalg.norm(np.array(norms, np.float64), norm_type)) if norms else 0.0
     if error_if_nonfinite and not np.isfinite(total):
         raise FloatingPointError(
@@ -46,7 +46,7 @@ def clip_grad_norm_(
         )
     scale = min(1.0, max_norm / (total + 1e-6)) if total == total else total
     for parameter in found if scale != 1 else []:
-        parameter.grad = np.asarray(_values(parameter.grad) * scale)
+        parameter.grad = np.asarray(value_of(parameter.grad) * scale)
     return total
 
 
@@ -66,7 +66,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
         [1.0, -0.5]
     """
     for parameter in _with_gradient(parameters):
-        parameter.grad = np.asarray(np.clip(_values(parameter.grad), -clip_value, clip_value))
+        parameter.grad = np.asarray(np.clip(value_of(parameter.grad), -clip_value, clip_value))
 
 
 def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -74,7 +74,3 @@ def _with_gradient(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
         raise TypeError("clipping takes parameters, not a module: pass module.parameters()")
     every = [parameters] if isinstance(parameters, Tensor) else parameters
     return [p for p in every if p.grad is not None]
-
-
-def _values(gradient: Any) -> np.ndarray:
-    return gradient.data if isinstance(gradient, Tensor) else gradient

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.tensor import Tensor
+from ..autodiff.array_node import value_of
 from ..autodiff.trees import leaves
 from ..data import Batch
 from .ranks import Alone
@@ -53,7 +53,7 @@ class Carried:
 
     def whole(self) -> list[np.ndarray] | None:
         """The leaves of the state of the whole batch; None if there is none. All ranks must call this together."""
-        own = [[np.array(_value(leaf)) for leaf in leaves(state)] for state in self.states if state is not None]
+        own = [[np.array(value_of(leaf)) for leaf in leaves(state)] for state in self.states if state is not None]
         every = [state for states in self.ranks.gather(lambda: own) for state in states]
         if len(every) < 2:
             return every[0] if every else None
@@ -69,7 +69,7 @@ class Carried:
         Only the model knows that structure (it may be a NamedTuple of its own), so the model is asked for a state.
         """
         like = self.state_of(batch)
-        if [np.shape(_value(leaf)) for leaf in leaves(like)] != [np.shape(array) for array in saved]:
+        if [np.shape(value_of(leaf)) for leaf in leaves(like)] != [np.shape(array) for array in saved]:
             raise ValueError("the carried state in this checkpoint does not belong to this model")
         if self.sharing.is_whole:
             return [with_leaves(like, saved)]
@@ -78,7 +78,3 @@ class Carried:
         cuts = self.sharing.own_cuts(count)
         axes = self._axes or [0] * len(saved)
         return [with_leaves(like, [a.take(range(i, j), axis) for a, axis in zip(saved, axes)]) for i, j in cuts]
-
-
-def _value(leaf: Any) -> Any:
-    return leaf.data if isinstance(leaf, Tensor) else leaf
