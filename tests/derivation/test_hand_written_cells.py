@@ -444,6 +444,21 @@ def test_two_terms_a_step():
     assert "L = Σ_t (sum(h_t²) + 0.1 sum(abs(h_t)))" in str(derivation)
 
 
+@pytest.mark.parametrize(("entering", "said"), [((1, 3, 5), "t in {2, 4, T}"), ((2, 3, 4, 5), "t = 3..T")])
+def test_a_plain_loop_of_which_some_steps_enter_the_loss(entering, said):
+    def loss(p, xs, ys):
+        h, total = np.zeros(D), 0.0
+        for t in range(6):
+            h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            if t in entering:
+                z = h @ p["U"].T
+                total = total + tr.logsumexp(z) - z[int(ys[t])]
+        return total
+
+    derivation = assert_right(loss, {"U": UWB["U"], "W": UWB["W"]}, [random(6, N), np.arange(6) % N])
+    assert f" [{said}] + Δ_{{t+1}} Wᵀ  " in str(derivation)
+
+
 def test_chunks_in_a_plain_loop():
     """The gradient is no derivative of the loss, so that finite differences have nothing to say."""
     derivation = tr.derive(lambda p, xs: a_loop(p, xs, every=3), {"U": UWB["U"], "W": UWB["W"]}, [random(7, N)])

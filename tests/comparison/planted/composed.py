@@ -59,6 +59,7 @@ def stacked(slip, p, xs, ys):
         g["W0"] += slip("states above in W0", below[t - 1], above[t - 1]).T @ a0
         g["b0"] += a0.sum(0)
         c0, c1 = a0 @ p["W0"].T, a1 @ slip("W0 for W1", p["W1"], p["W0"]).T
+        c0, c1 = slip("carries exchanged", (c0, c1), (c1, c0))
     g["U0"] = slip("nothing goes down", g["U0"], 0 * g["U0"])
     return g
 

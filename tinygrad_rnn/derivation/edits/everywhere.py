@@ -345,7 +345,7 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
                 alike_are = (whole, edit.place, number), (part, number), (line, part, number)
                 about: list[Any] = [tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))]
-                about += [*relations(edit), edit.of or line]
+                about += [*relations(edit), edit.of or line, frozenset(edit.of)]
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)

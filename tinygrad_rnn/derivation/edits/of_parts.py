@@ -62,4 +62,4 @@ KINDS = (
     (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = ((whole_lines,), (exchanges, terms_of_others), (lines_times_something, terms_too_many, forgotten_masks))
-PLAIN = (*KINDS[0], references_to_others, blocks, powers, steps_beside, rows_beside, other_data)
+PLAIN = (*KINDS[0], references_to_others, blocks, powers, steps_beside, rows_beside, other_data, equal_weights)

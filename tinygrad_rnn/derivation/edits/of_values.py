@@ -115,8 +115,9 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
                 yield broadcast(value, part.shape), "{} stands where {} belongs", (value, part)
         for array in hand.data:
             if part.shift is not None and array.ndim == part.ndim + 1 and array.shape[1:] == part.shape:
-                row = Apply(indexing.getitem, (array,), {"index": Step(part.shift - 1)}, part.shape)
-                yield row, "{} stands where {} belongs", (row, part)
+                for by in (0, 1, -1):
+                    row = Apply(indexing.getitem, (array,), {"index": Step(part.shift - 1 + by)}, part.shape)
+                    yield row, "{} stands where {} belongs", (row, part)
 
 
 def other_values(part: Expression, line: Line, hand: Hand) -> Found:

@@ -97,7 +97,7 @@ def _beside_loops(items: list[Item]) -> dict[int, Any]:
     """The values that no state depends on, with their signatures: outputs, and terms of the loss with their sums."""
     signatures = dict(zip(map(id, items), _signatures(items)))
     readers: dict[Any, set[Any]] = {signature: set() for signature in signatures.values()}
-    adding_up = {signatures[id(item)] for item in items if item.op is elementwise.add}
+    adding_up = {signatures[id(item)] for item in items if item.op in (elementwise.add, elementwise.subtract)}
     for item in items:
         for given in item.inputs:
             if id(given) in signatures:
@@ -106,7 +106,11 @@ def _beside_loops(items: list[Item]) -> dict[int, Any]:
     before = -1
     while len(beside) > before:
         before = len(beside)
-        beside |= {own for own in readers if readers[own] - beside <= ({own} & adding_up)}
+        beside |= {own for own in readers if readers[own] <= beside}
+        sums = adding_up
+        while wrong := {own for own in sums if readers[own] - beside - sums}:
+            sums = sums - wrong
+        beside |= sums  # they read each other: L + a - b
     return {place: signature for place, signature in signatures.items() if signature in beside}
 
 
