@@ -31,7 +31,7 @@ def optional(extra: str, name: str, what: str) -> Any:
         raise MissingLibrary(f"{what}: {pip_install(extra)}") from None
 
 
-def axes_for(ax: Any) -> Any:
+def axes_for(ax: Any, what: str = "plots need matplotlib") -> Any:
     """Return the ``ax``; for None, that of a new figure, made by pyplot so that notebooks and ``plt.show()`` show it.
 
     Raises:
@@ -39,7 +39,7 @@ def axes_for(ax: Any) -> Any:
     """
     if ax is not None:
         return ax
-    return optional("plot", "matplotlib.pyplot", "plots need matplotlib").subplots(layout="constrained")[1]
+    return optional("plot", "matplotlib.pyplot", what).subplots(layout="constrained")[1]
 
 
 @cache

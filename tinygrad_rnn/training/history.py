@@ -165,7 +165,7 @@ class History(Tabular):
         Raises:
             ImportError: matplotlib isn't installed.
         """
-        ax = axes_for(ax)
+        ax = axes_for(ax, "History.plot draws with Matplotlib")
         steps = np.arange(1, self.step + 1)
         ax.plot(steps, self._losses, color="C0", alpha=0.3, linewidth=0.8, label="each step")
         ax.plot(steps, _running_mean(self.losses), color="C0", label="smoothed")
