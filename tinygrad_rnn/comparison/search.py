@@ -14,7 +14,9 @@ from ..derivation.edits.edits import Edit, edits_of, edits_of_uses
 from ..derivation.edits.everywhere import alike, everywhere, one_instance, recomputed
 from ..derivation.edits.hand import Hand
 from ..derivation.edits.of_factors import groups_of
+from ..derivation.equations.expressions import Reference
 from ..derivation.equations.lines import Line
+from ..derivation.equations.parts import parts
 from .measures import Tolerance
 
 USES = -1  # in place of a rank: the edits of what a line reads
@@ -148,7 +150,12 @@ class Search:
     def _forward(self) -> Iterator[Edits]:
         for line in self.derivation.lines:
             if line.kind == "forward" and line.quantity is not self.derivation.loss:
-                yield from ((edit,) for edit in self._common(line))
+                yield from ((edit,) for edit in self._common(line) if not self._feeds_back(edit))
+
+    def _feeds_back(self, edit: Edit) -> bool:
+        """Return True for an edit that reads a value of the step before that isn't there: zeros would stand for it."""
+        read = [p for p in parts(edit.expression) if isinstance(p, Reference) and (p.shift or 0) < 0]
+        return any(reference.quantity not in self.hand.states for reference in read)
 
     def fitting(self, candidates: Iterable[Edits], what: str) -> list[Explanation]:
         """The candidates that explain all wrong gradients, and leave the others alone."""

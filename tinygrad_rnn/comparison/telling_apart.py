@@ -14,6 +14,7 @@ import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..derivation.edits.editing import Bench
+from ..derivation.edits.of_terms import LEFT_OUT
 from ..recorded.recording import Recording
 from .measures import Tolerance
 from .search import Explanation
@@ -142,6 +143,8 @@ def _other(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.asarray((np.std(value) or 0.5) * rng.normal(size=value.shape))
 
 
-def _is_unusual(one: Explanation) -> bool:
-    """Return False for an edit that leaves something out: among equal edits, people make these most often."""
-    return not all("left out" in edit.what for edit in one.edits)
+def _is_unusual(one: Explanation) -> int:
+    """The rank of an edit among equal ones: people leave out a whole line, or a part of it, most often."""
+    if all(edit.what == LEFT_OUT for edit in one.edits):
+        return 0
+    return 1 if all("left out" in edit.what for edit in one.edits) else 2

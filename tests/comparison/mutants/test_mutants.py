@@ -48,6 +48,10 @@ def test_a_derivation_without_its_slips_is_right():
         ("gaps in time", "decay * gaps[t - 1][:, None]", "decay * gaps[t - 1]", "goes along the other axis"),
         ("sums over paths", "do * (1 - s[t + 1] ** 2)", "do * (s[t + 1] * (1 - s[t + 1]))", "in the term ∂L/∂z_t V"),
         ("elman in rows", "o[t] - y", "softmax(h[t] @ V) - y", "z is computed anew in the backward pass: the term c"),
+        ("recurrent highway", "['RT'][layer] += da @", "['RT'][layer] += da.T @", "Δ⁽²⁾_t was transposed"),
+        ("two delays", "dz @ p['V'].T", "dz.T @ p['V'].T", "each ∂L/∂z was transposed"),
+        ("gru before", "az = dh * (hp - c) * z * (1 - z)", "az = 1 - z", "1 - u_t alone, without the other factors"),
+        ("padded ends of both directions", "(1 - on) * dh", "(1 - on) * dh * dh", "∂L/∂h_{t+1} was taken twice"),
         ("elman in columns", "1 - h[t] * h[t]", "1 - h[t] * h[t] * h[t]", "h_t ∘ h_t² stands where h_t² belongs"),
     ],
 )

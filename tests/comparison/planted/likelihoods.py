@@ -162,7 +162,8 @@ def smoothed_words(slip, p, words):
     count = slip("mean over the padding too", live.sum(), live.size)
     for t in range(steps, 0, -1):
         q = softmax((h[t] @ p["E"].T + p["c"]) / slip("temperature forgotten in softmax", TAU, 1))
-        target = (1 - SMOOTH) * np.eye(C)[words[t]] + SMOOTH / C
+        rest = slip("smoothed over the other classes", SMOOTH / C, SMOOTH / (C - 1))
+        target = (1 - SMOOTH) * np.eye(C)[words[t]] + rest
         target = slip("labels that aren't smoothed", target, lambda: np.eye(C)[words[t]])
         dz = (q - target) * slip("mask forgotten", live[t - 1][:, None], 1) / count
         dz = dz / slip("temperature forgotten", TAU, 1)

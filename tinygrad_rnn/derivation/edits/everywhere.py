@@ -343,7 +343,8 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
             for edit in edits(line):
                 counts[edit.place, edit.what] += 1
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
-                alike_are = (whole, edit.place, number), (part, number), (line, part, number)
+                around = form(at(edit.before, edit.place[:-1])), edit.place[-1:], number
+                alike_are = (whole, edit.place, number), (part, number), (line, part, number), around, (line, around)
                 about: list[Any] = [tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))]
                 about += [*relations(edit), edit.of or line, frozenset(edit.of)]
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several

@@ -30,6 +30,7 @@ class Hand:
         masks: the largest number of each array of the data that is a mask, by name.
         probabilities: the names of the arrays of the data whose rows are probabilities, and not all 0 or 1.
         stacks: the values of the forward pass at all steps, as lines read them.
+        smoothed: the number of the class and that of the others, for each array of smoothed zeros and a one.
         vectors: for each array of the data that is another one's classes as vectors of zeros and a one, the vectors
             of further classes, with their names.
         sizes: numbers by which one may divide, with what they count.
@@ -51,6 +52,7 @@ class Hand:
         data = {**derivation.given, **derivation.data}
         self.masks = {name: float(array.max()) for name, array in data.items() if _is_mask(array)}
         self.probabilities = {name for name, array in data.items() if _are_probabilities(array)}
+        self.smoothed = {name: found for name in self.probabilities if (found := _smoothed(data[name])) is not None}
         self.vectors = {name: others for name, array in data.items() if (others := _vectors_of_others(array, data))}
         self.data = [Data(name, array.shape, array.dtype) for name, array in data.items()]
 
@@ -181,3 +183,10 @@ def _are_probabilities(array: np.ndarray) -> bool:
     """Return True for an array of positive numbers, of which each row adds up to 1."""
     several = array.dtype.kind == "f" and array.ndim and array.shape[-1] > 1
     return bool(several and np.all((array >= 0) & (array < 1)) and np.allclose(array.sum(axis=-1), 1))
+
+
+def _smoothed(array: np.ndarray) -> tuple[float, float] | None:
+    """The number of the class and the number of all others; None for an array that has other numbers in its rows."""
+    ordered = np.sort(array, axis=-1).reshape(-1, array.shape[-1])
+    is_one = np.allclose(ordered, ordered[0]) and np.allclose(ordered[0, :-1], ordered[0, 0])
+    return (float(ordered[0, -1]), float(ordered[0, 0])) if is_one and ordered[0, 0] < ordered[0, -1] else None

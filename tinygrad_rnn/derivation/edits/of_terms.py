@@ -15,6 +15,8 @@ from .hand import Hand
 from .misplaced import AddedUp
 from .of_uses import Switched
 
+LEFT_OUT = "all of it was left out"
+
 
 def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
     """A term left out, with the other sign, doubled or halved; or a term alone, as by = instead of +=."""
@@ -171,7 +173,7 @@ def differences(part: Expression, line: Line, hand: Hand) -> Found:
 def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
     """The other sign, a factor too many, everything left out."""
     if line.kind == "backward":
-        yield zeros(part.shape), "all of it was left out", ()
+        yield zeros(part.shape), LEFT_OUT, ()
     yield negative(part), "with the other sign", ()
     for factor in (2.0, 0.5):
         yield times(Number(factor), part), "times {}", (Number(factor),)

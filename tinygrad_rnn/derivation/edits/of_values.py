@@ -34,6 +34,9 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
         yield part.with_operands(part.operands[::-1]), "{} was transposed", (part,)
     elif isinstance(part, Reference) and _is_square(part):
         yield _transposed(part), "{} was transposed", (part,)
+    if isinstance(part, Reference) and part.ndim == 3 and part.shape[1] == part.shape[2]:
+        turned = apply(shape.transpose, part, axes=(0, 2, 1))
+        yield turned, "each {} was transposed", (part,)
     if part.ndim == 2 and min(part.shape) == 1 < max(part.shape):  # a vector without its new axis, keepdims left out
         yield _transposed(part), "{} goes along the other axis", (part,)
 
@@ -143,6 +146,13 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
         if part.name in hand.probabilities:
             classes = Apply(largest, (part,), {}, part.shape)
             yield classes, "{} stands where {} belongs", (classes, part)
+        if part.name in hand.smoothed:
+            classes, k = Apply(largest, (part,), {}, part.shape), part.shape[-1]
+            top, rest = hand.smoothed[part.name]
+            for a, b in ((1, rest), (top - rest, rest * k / (k - 1)), (top - rest, rest - rest / k), (top - rest, 0)):
+                smoothed = times(Number(a), classes) if a != 1 else classes
+                smoothed = apply(elementwise.add, smoothed, Number(b)) if b else smoothed
+                yield smoothed, "{} stands where {} belongs", (smoothed, part)
         for name, vectors in hand.vectors.get(part.name, ()):
             instead = Mask(vectors, f"onehot({name})")
             yield instead, "{} stands where {} belongs", (instead, part)
@@ -261,6 +271,7 @@ def choices(part: Expression, line: Line, hand: Hand) -> Found:
         yield broadcast(yes, part.shape), "the mask {} was forgotten", (condition,)
         yield broadcast(no, part.shape), "of {} only the other case, {}", (part, no)
         yield part.with_operands((condition, broadcast(ONE, yes.shape), no)), "{} was left out", (yes,)
+        yield part.with_operands((condition, times(yes, yes), no)), "{} was taken twice", (yes,)
         yield part.with_operands((condition, no, yes)), "the mask {} was turned round", (condition,)
 
 
