@@ -21,6 +21,7 @@ from tinygrad_rnn.compiler import thresholds
 from tinygrad_rnn.compiler.runtime import blas, fast_functions, threads
 from tinygrad_rnn.compiler.runtime import cache as machine_cache
 from tinygrad_rnn.compiler.runtime.llvm_code import translator
+from tinygrad_rnn.compiler.runtime.tiles import vector_registers
 
 n, d, B, T = 3, 4, 2, 7
 
@@ -231,12 +232,17 @@ def test_threads_stay_with_their_rows_where_they_can(name, always_tiles_and_thre
     assert (called == []) == (name == "elements")  # all but packing is one call
 
 
-def test_padded_rows_are_shared_among_threads(always_tiles_and_threads):
-    """Padding writes out the slice of all rows; each row is still independent."""
+@pytest.mark.parametrize("rest", [0, 3])
+def test_padded_rows_are_shared_among_threads(rest, always_tiles_and_threads):
+    """Padding writes out the slice of all rows; each row is still independent. Those with a rest are passed as one."""
+    columns = vector_registers().size // 8 + rest
     cell = lambda x, h: np.tanh(x + np.pad(h[:, :-1], ((0, 0), (1, 0)), constant_values=0.3))  # noqa: E731
-    compiled = assert_compiled_agrees(cell, normal(T, rows, d), normal(rows, d), [], executor="llvm")
+    compiled = assert_compiled_agrees(cell, normal(T, rows, columns), normal(rows, columns), [], executor="llvm")
     (executable,) = compiled.plans[0]._executables.values()
-    assert any(thing is threads.run_rows for thing in executable.code.forward.run.__globals__.values())
+    used = list(executable.code.forward.run.__globals__.values())
+    assert any(thing is threads.run_rows for thing in used)
+    texts = [text for text, run in machine_cache._running.items() if any(run is thing for thing in used)]
+    assert AS_PYTHON or any(".flat[" in text for text in texts) == (rest > 0)
 
 
 def test_elements_are_taken_and_added_up_outside_of_loops(monkeypatch):

@@ -39,6 +39,14 @@ class Place(NamedTuple):
         """True if the place is all of an array, element by element."""
         return self.indices_of is _same and self.lead is None
 
+    def covers(self, sizes: tuple[int, ...]) -> bool:
+        """Return True if all elements of a Value of this shape lie here, one after another."""
+        return self.indices_of is _same and self.sizes == sizes
+
+    def nth(self, n: str, size: str) -> str:
+        """The text of an element by its number, for a Value of so many elements that this covers."""
+        return f"{self.array}.flat[{n}]" if self.lead is None else f"{self.array}.flat[({self.lead}) * {size} + {n}]"
+
     def at(self, indices: Indices) -> str:
         """The text of one element."""
         return f"{self.array}[{', '.join([*([self.lead] if self.lead else []), *self.indices_of(indices)]) or '()'}]"

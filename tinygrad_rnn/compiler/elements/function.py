@@ -174,6 +174,12 @@ class MachineCode:
             depth += "    "
         return [*nest, *(depth + line for line in lines)]
 
+    def nest_as_one(self, sizes: tuple[int, ...], lines: list[str]) -> list[str]:
+        """Lines inside one loop over all rows, where i is the number of an element."""
+        row = self.written(sizes[-1])
+        first, last = self.bounds(sizes[0]).split(", ")
+        return [f"for i in range({first} * {row}, {last} * {row}):", *(f"    {line}" for line in lines)]
+
     def bounds(self, n: int, axis: int = 0, is_last: bool = False) -> str:
         """The bounds of a loop along an axis; that of the rows may be divided among threads.
 

@@ -15,7 +15,8 @@ from .. import thresholds
 from ..elements.addresses import Place, aligned, whole
 from ..elements.expressions import TYPES, converted, expression, literal, number_type, operand_type
 from ..elements.function import MachineCode, NoMachineCode
-from ..graph.values import Value
+from ..graph.values import Value, operands
+from ..runtime.tiles import vector_registers
 from .placement import Placement
 
 LARGEST_LENGTH = 2**40
@@ -38,7 +39,16 @@ class Elements:
         sizes = next(iter(values)).shape
         rows = {value: self._begun(value) for value in sums}
         computed = {*values, *sums}
+        for v in values:
+            if self._placement.is_wanted(v, computed):
+                self._placement.home(v)
         indices = _indices(len(sizes))
+        is_one_row = not rows and self._is_one_row(values)
+        size = f"({self._code.size(sizes[0])} * {self._code.written(sizes[1])})" if is_one_row else ""
+
+        def at(place: Place, shape: tuple[int, ...]) -> str:
+            return place.nth("i", size) if is_one_row and shape else place.at(aligned(indices, shape))
+
         names: dict[Value, str] = {}
         loads: dict[str, str] = {}
         lines: list[str] = []
@@ -48,7 +58,7 @@ class Elements:
             """A Value of the same pass, or one that is loaded."""
             if a in names:
                 return names[a]
-            element = self._placement.place_of(a).at(aligned(indices, a.shape))
+            element = at(self._placement.place_of(a), a.shape)
             return loads.setdefault(element, f"x{len(loads)}_{self._computed}")
 
         for v in values:
@@ -61,15 +71,13 @@ class Elements:
             self._computed += 1
             names[v] = f"v{self._computed}"
             lines.append(f"{names[v]} = {text}")
-            if self._placement.is_wanted(v, computed):
-                self._placement.home(v)
-            stores += [f"{place.at(indices)} = {names[v]}" for place in self._placement.writes.get(v, [])]
-            stores += [f"{place.at(indices)} += {names[v]}" for place in self._placement.sums.get(v, [])]
+            stores += [f"{at(place, sizes)} = {names[v]}" for place in self._placement.writes.get(v, [])]
+            stores += [f"{at(place, sizes)} += {names[v]}" for place in self._placement.sums.get(v, [])]
         for value, (row, dtype) in rows.items():
             (a,) = value.args
             stores.append(f"{row.at(indices[-1:])} += {converted(names[a], a.dtype, dtype)}")
         lines = [*(f"{x} = {element}" for element, x in loads.items()), *lines, *stores]
-        self._code.kernel("elements", self._code.nest(sizes, lines))
+        self._code.kernel("elements", (self._code.nest_as_one if is_one_row else self._code.nest)(sizes, lines))
         for value, (row, _) in rows.items():
             if self._code.parts:
                 self._add_parts(value, self._code.passed(row.array))
@@ -77,6 +85,22 @@ class Elements:
                 summed = self._code.nest(value.args[0].shape[-1:], [f"x += {row.at(['i0'])}"])
                 total = f"{self._placement.home(value).at([])} = {number_type(value.dtype)}(x){self._scale(value)}"
                 self._code.kernel("sum", ["x = f64(0.0)", *summed, total])
+
+    def _is_one_row(self, values: Mapping[Value, None]) -> bool:
+        """Return True if a pass within a loop over time goes through its rows as if they were one.
+
+        Rows that aren't whole vectors end in elements that are computed one by one, each of which takes as long as a
+        vector.
+        """
+        value = next(iter(values))
+        if not self._code.is_in_loop or value.ndim != 2 or not self._code.is_written(value.shape[1]):
+            return False
+        if value.shape[1] * value.dtype.itemsize % vector_registers().size == 0:
+            return False
+        placement = self._placement
+        read = [a for v in values for a in operands(v) if a not in values and a.ndim]
+        written = [p for v in values for places in (placement.writes, placement.sums) for p in places.get(v, [])]
+        return all(place.covers(value.shape) for place in [*map(placement.place_of, read), *written])
 
     def _begun(self, value: Value) -> tuple[Place, np.dtype]:
         """The row to which a pass adds all rows of a Value, with zeros in it: the sum itself, or what it is made of."""

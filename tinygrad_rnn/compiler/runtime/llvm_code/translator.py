@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from llvmlite import ir
 
 from ..parsing import parsed
 from ..tiles import TILE_ROWS, vector_registers
-from .arrays import BYTES, Array
+from .arrays import BYTES, ONE, Array
 from .functions import COSTLY, FUNCTIONS
 from .numbers import (
     IN_ANY_ORDER,
@@ -287,7 +287,12 @@ class Body:
             return constant(vector_registers().most_rows)
         raise NotTranslated(name)
 
-    def _Attribute(self, node: ast.Attribute) -> Number:
+    def _Attribute(self, node: ast.Attribute) -> Operand:
+        if node.attr == "flat":
+            array = self.operand(node.value)
+            if not isinstance(array, Array) or array.strides[-1] is not ONE:
+                raise NotTranslated("elements that don't lie side by side")
+            return array._replace(shape=(reduce(self.builder.mul, array.shape),), strides=(ONE,))
         if not isinstance(node.value, ast.Name) or node.value.id != "np" or node.attr not in CONSTANTS:
             raise NotTranslated(node.attr)
         return constant(CONSTANTS[node.attr])
