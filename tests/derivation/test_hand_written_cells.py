@@ -459,6 +459,21 @@ def test_a_plain_loop_of_which_some_steps_enter_the_loss(entering, said):
     assert f" [{said}] + Δ_{{t+1}} Wᵀ  " in str(derivation)
 
 
+def test_the_logarithms_of_a_sigmoid_that_is_fed_back():
+    """p - y goes to the pre-activation at once; the slope belongs to what comes back from the next step."""
+
+    def loss(p, xs, ys):
+        q, total = np.zeros(N), 0.0
+        for x, y in zip(xs, ys):
+            q = tr.sigmoid(np.tanh(x @ p["U"] + q @ p["U"]) @ p["V"])
+            total = total - np.sum(y * np.log(q) + (1 - y) * np.log(1 - q))
+        return total
+
+    p = {"U": UWB["U"], "V": random(D, N)}
+    derivation = assert_right(loss, p, [random(4, N), np.random.default_rng(1).uniform(size=(4, N))])
+    assert "_t = h_t - y_t + Δ_{t+1} Uᵀ ∘ h_t ∘ (1 - h_t)" in str(derivation)
+
+
 def test_chunks_in_a_plain_loop():
     """The gradient is no derivative of the loss, so that finite differences have nothing to say."""
     derivation = tr.derive(lambda p, xs: a_loop(p, xs, every=3), {"U": UWB["U"], "W": UWB["W"]}, [random(7, N)])

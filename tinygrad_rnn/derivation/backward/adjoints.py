@@ -27,6 +27,7 @@ from ..equations.expressions import (
 )
 from ..equations.parts import parts, total
 from ..equations.quantities import Equation, Quantity
+from ..equations.recognising import log_of_logistic
 from ..reading.rules import Results, vjp
 from ..reading.settings import common_settings
 
@@ -111,7 +112,10 @@ def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
 
 def uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
     """The references and parameters that an equation reads, with the numbers of their operands; -1 for all of it."""
-    if isinstance(expression, (Reference, Parameter)):
+    through = log_of_logistic(expression)
+    if through is not None:  # as everybody writes it: the slopes of log and σ cancel
+        yield through[0], 0
+    elif isinstance(expression, (Reference, Parameter)):
         yield expression, -1
     elif isinstance(expression, Apply):
         if expression.operation is not stop_gradient:
@@ -180,6 +184,9 @@ def _through(expression: Expression, number: int, g: Reference, ans: Reference) 
     if isinstance(expression, Stack):
         return _row_of(g, expression.steps)
     assert isinstance(expression, Apply)
+    through = log_of_logistic(expression)
+    if through is not None:
+        return Apply(elementwise.multiply, (g, through[1]), {}, expression.shape)
     if expression.operation is indexing.getitem:
         return _put_back(expression, g)
     if expression.operation is indexing.output:

@@ -9,7 +9,7 @@ from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import TWO, Found, broadcast, over, times, unwrapped, with_operand, zeros
+from ..equations.making import TWO, Found, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import parts, reads_derivatives, replaced, total
 from .hand import Hand
 from .misplaced import AddedUp
@@ -168,6 +168,8 @@ def differences(part: Expression, line: Line, hand: Hand) -> Found:
         if not isinstance(x, Number):
             yield with_operand(part, i, times(TWO, x)), "{} was taken twice", (x,)
             yield with_operand(part, i, times(Number(0.5), x)), "{} was halved", (x,)
+            if not reads_derivatives(x):
+                yield with_operand(part, i, one_minus(x)), "{} stands where {} belongs", (one_minus(x), x)
 
 
 def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:

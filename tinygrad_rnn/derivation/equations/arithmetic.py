@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -197,8 +198,10 @@ def added(whole: Apply) -> Expression | None:
     if len(kept) != len(whole.operands) or any(a is not b for a, b in zip(kept, whole.operands)):
         return total(kept) if kept else Number(0.0)
     if any(isinstance(term, During) for term in terms):
-        return None
-    return _doubled(terms) or _sums_together(terms) or _in_common(terms) or _difference(terms)
+        return _less_target(terms)
+    return (
+        _doubled(terms) or _sums_together(terms) or _in_common(terms) or _less_target(terms) or _difference(terms)
+    )
 
 
 def _terms(whole: Apply) -> Iterator[Expression]:
@@ -268,6 +271,42 @@ def _in_common(terms: list[Expression]) -> Expression | None:
             rest.remove(factor)
         rests.append(negative(product(rest)) if sign < 0 else product(rest))
     return product([*common, total(rests)])
+
+
+def _less_target(terms: list[Expression]) -> Expression | None:
+    """A probability less its target, p - y, in the place of (1 - y) p - y (1 - p)."""
+    for first, second in itertools.permutations(terms, 2):
+        (sign, left), (other_sign, right) = map(_signed_factors, (first, second))
+        common = [f for f in left if f in right]
+        left, right = ([f for f in found if f not in common] for found in (left, right))
+        for p, beside in (left, left[::-1]) if sign > other_sign and len(left) == len(right) == 2 else ():
+            y = _less_than_one(beside)
+            if y is not None and y in right and any(_less_than_one(f) == p for f in right):
+                less = apply(elementwise.subtract, p, y)
+                rest = [term for term in terms if term is not first and term is not second]
+                return total([product([*common, less]) if common else less, *rest])
+    return None
+
+
+def _signed_factors(term: Expression) -> tuple[int, list[Expression]]:
+    """The sign of a product and its factors, of which x - 1 is taken as 1 - x with the other sign."""
+    sign, inner = _signed(term)
+    found = []
+    for factor in factors(inner):
+        if is_difference(factor) and factor.operands[1] == Number(1):
+            factor, sign = apply(elementwise.subtract, factor.operands[1], factor.operands[0]), -sign
+        found.append(factor)
+    return sign, found
+
+
+def is_difference(expression: Expression) -> bool:
+    """Return True for one value minus another."""
+    return isinstance(expression, Apply) and expression.operation is elementwise.subtract
+
+
+def _less_than_one(factor: Expression) -> Expression | None:
+    """X of 1 - x."""
+    return factor.operands[1] if is_difference(factor) and factor.operands[0] == Number(1) else None
 
 
 def _difference(terms: list[Expression]) -> Expression | None:

@@ -12,7 +12,7 @@ from ...autodiff.rules import activations, elementwise, indexing, log_probabilit
 from ...compiler.graph.simplify import part_of_axis
 from .arithmetic import is_zero, product, repeated
 from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply, one_axis
-from .parts import total
+from .parts import parts, total
 from .quantities import Equation, Quantity
 
 Rule = Callable[[Apply], "Expression | None"]
@@ -106,6 +106,23 @@ def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
     p.order = {t: order + 0.125 for t, order in z.order.items()}
     z.softmax = p
     quantities.insert(quantities.index(z) + 1, p)
+
+
+def log_of_logistic(expression: Expression) -> tuple[Reference, Expression] | None:
+    """The value a of ``log(h)`` and ``log(1 - h)`` with ``h = σ(a)``, and the derivative by it: 1 - h or -h."""
+    if not _is(expression, elementwise.log):
+        return None
+    (h,) = expression.operands
+    difference = meaning(h)
+    is_other_side = _is(difference, elementwise.subtract) and difference.operands[0] == Number(1)
+    h = difference.operands[1] if is_other_side else h
+    if not isinstance(h, Reference) or h.at is not None or h.shift:
+        return None
+    equations = [equation.expression for equation in h.quantity.equations]
+    computed = [whole for whole in equations if any(isinstance(part, Reference) for part in parts(whole))]
+    a = computed[0].operands[0] if len(computed) == 1 and _is(computed[0], activations.logistic) else None
+    slope = apply(elementwise.negative, h) if is_other_side else apply(elementwise.subtract, Number(1), h)
+    return (a, slope) if isinstance(a, Reference) else None
 
 
 # --- functions written out --------------------------------------------------------------------------------------------
