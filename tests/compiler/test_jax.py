@@ -1,7 +1,6 @@
 """The executor "jax": a share of what the other tests of the compiler ask, and what is its own.
 
-The whole of it takes half an hour, as XLA compiles each function for a second:
-``COMPILE_WITH=jax python -m pytest tests/compiler``.
+The whole of it is a step of ``.ci/run``: ``COMPILE_WITH=jax python -m pytest tests/compiler``.
 """
 
 import importlib.util

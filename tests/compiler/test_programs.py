@@ -200,6 +200,7 @@ def test_gradients_of_another_form_are_found(program):
 # --- the generated source --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.only_for("numpy", "llvm", reason="it reads the text of generated code")
 def test_a_plan_shows_its_source():
     """The names are the same in every process, however many Values there were before."""
 
