@@ -77,7 +77,9 @@ class Search:
             yield self.fitting(self.in_several_lines(), "the same edit in several lines")
 
     def rare(self) -> Iterator[list[Explanation]]:
-        """The explanations by rare edits, and by edits where a line is read."""
+        """The explanations by rare edits, and by edits where a line is read: of one gradient, by its own line first."""
+        own = (line for line in self._lines() if line.kind == "gradient")
+        yield self.fitting(((edit,) for line in own for edit in self._edits_of_uses(line)), "edits of what it reads")
         yield self.fitting(self._singles(2), "rare edits")
         yield self.fitting(recomputed(self.derivation, self._common), "values computed anew")
         yield self.fitting(self.uses(set(self.wrong), all_of_them=True), "edits of what a line reads")

@@ -101,7 +101,7 @@ def both_directions(slip, p, xs, ys):
         g["Uf"] += xs[t - 1].T @ delta
         g["Wf"] += slip("f_t in dWf", f[t - 1], f[t]).T @ delta
         carry = delta @ p["Wf"].T
-    carry = np.zeros((B, d))
+    carry = slip("the carry not reset for the other direction", np.zeros((B, d)), carry)
     for t in range(1, T + 1):
         dh = dz[t] @ slip("the rows of the other direction", p["V"][d:], p["V"][:d]).T + slip("no time back", carry, 0)
         delta = dh * (1 - slip("slope back of f", b[t], f[t]) ** 2)

@@ -25,7 +25,7 @@ from ..equations.expressions import (
     apply,
 )
 from ..equations.lines import Line
-from ..equations.making import broadcast, times, with_operand, zeros
+from ..equations.making import broadcast, one_minus, times, with_operand, zeros
 from ..equations.parts import parts, replaced, total
 from .hand import Hand
 from .misplaced import Elsewhere, Mask, Put, PutInTurn, Rolled, Row
@@ -124,6 +124,9 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
             yield row, "{} of the step " + ("before" if by < 0 else "after"), (part,)
     turned = Row(of, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", axis)
     yield turned, "{} is taken in reverse order of the steps", (part,)
+    if isinstance(of, Data) and hand.masks.get(of.name) == 1:
+        at_the_end = times(part, one_minus(Row(of, _moved(place, 1, length, "zeros"), "zeros 1", axis)))
+        yield at_the_end, "{} at the last step of each instance alone", (part,)
     for row_number, which in ((length - 1, "last"), (0, "first")):
         same = Row(of, lambda t, kept=row_number: kept, which, axis)  # type: ignore[misc]
         yield same, f"{{}} of the {which} step at all steps", (part,)

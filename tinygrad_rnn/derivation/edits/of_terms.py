@@ -10,7 +10,7 @@ from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import TWO, Found, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
-from ..equations.parts import parts, reads_derivatives, replaced, total
+from ..equations.parts import fixed, parts, reads_derivatives, replaced, total
 from .hand import Hand
 from .misplaced import AddedUp
 from .of_uses import Switched
@@ -152,6 +152,27 @@ def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:
                 steps = tuple(t for t in line.steps if t + (shift or 0) in quantity.steps)
                 term = Reference(quantity, shift)
                 yield total([part, During(steps, term) if line.steps else term]), "{} is a term too many", (term,)
+
+
+def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
+    """The last carry of another loop, or of another piece of the sequence, that wasn't reset before this one began."""
+    if line.kind != "backward" or len(line.steps) < 2:
+        return
+    begins = line.steps[:1] if any(shift < 0 for _, shift in _carries(part)) else line.steps[-1:]
+    for quantity in hand.backward:
+        for equation in quantity.equations:
+            for term, shift in _carries(equation.expression):
+                if term.shape == part.shape:
+                    kept = fixed(term.inner, equation.steps[0] - 1 if shift > 0 else equation.steps[-1] + 1)
+                    yield total([part, During(begins, kept)]), "{} was left over: the carry wasn't reset", (kept,)
+
+
+def _carries(whole: Expression) -> Iterator[tuple[During, int]]:
+    """The terms of a sum that come from another step, and how far away that is."""
+    for term in whole.operands if is_sum(whole) else ():
+        if isinstance(term, During):
+            shifts = (p.shift for p in parts(term) if isinstance(p, Reference) and p.quantity.adjoint_of is not None)
+            yield from ((term, shift) for shift in itertools.islice(filter(None, shifts), 1))
 
 
 def differences(part: Expression, line: Line, hand: Hand) -> Found:
