@@ -167,6 +167,20 @@ def test_the_value_at_a_kink_is_a_convention_and_no_mistake(at_zero: float, aske
     assert "a convention at a kink" in one.sentence and "not a mistake" in one.sentence
 
 
+def test_a_pooling_without_its_mask_is_a_mistake_and_no_convention() -> None:
+    """One of several numbers always equals the largest: that is no kink."""
+    values = {"w": np.array([0.3, -0.4, 0.2])}
+
+    def pooled(p: Any) -> Any:
+        return np.sum(np.max(np.tanh(X @ p["w"])[:, None] * np.array([1.0, 2.0]), axis=0))
+
+    def by_hand(p: Any) -> Any:
+        return {"w": X.T @ (3 * (1 - np.tanh(X @ p["w"]) ** 2))}
+
+    (one,) = compare(pooled, by_hand, values).diagnoses
+    assert "was left out" in one.sentence and "convention" not in one.sentence
+
+
 @pytest.mark.parametrize("biases", [("bias",), ("from_input", "from_state")])
 @pytest.mark.parametrize("n", [2, 3])
 def test_pytorchs_layout_of_weights_that_have_names_of_their_own(biases, n):

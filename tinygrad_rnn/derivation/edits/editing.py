@@ -14,7 +14,8 @@ from ..equations.making import zeros
 from ..equations.parts import parts, replaced
 from ..equations.quantities import Quantity
 from ..running.evaluate import Run, Running, compiled
-from .edits import Edit, is_kink
+from .edits import Edit
+from .kinks import is_kink
 
 if TYPE_CHECKING:
     from .derived import Derived

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ..equations.arithmetic import is_sum
-from ..equations.expressions import Apply, Expression, Number
+from ..equations.expressions import Expression, Number
 from ..equations.lines import Line
 from ..equations.parts import at, parts, places, put, reads_derivatives
 from . import of_parts, of_steps
 from .budget import Budget
 from .hand import Hand
+from .kinks import without_kinks
 from .of_uses import written_out
 from .of_values import transposes_together
 
@@ -91,7 +92,7 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
         hand: the values that could stand in it instead.
         rank: 0 for the usual edits alone, 1 for others, 2 for rare ones; by default all.
     """
-    seen = {line.expression}
+    seen, smooth = {line.expression}, without_kinks(line.expression)
     for place, part in places(line.expression):
         for change in changes_of(part, line, place, hand, range(RANKS) if rank is None else (rank,)):
             try:
@@ -101,8 +102,8 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
             if expression in seen or expression.shape != line.expression.shape:
                 continue
             seen.add(expression)
-            convention = _is_at_a_kink(line.expression, place) or any(map(_speaks_of_a_kink, change.of))
-            yield Edit(line, expression, change.what, change.of, place, None, convention)
+            is_convention = smooth is not line.expression and without_kinks(expression) == smooth
+            yield Edit(line, expression, change.what, change.of, place, None, is_convention)
 
 
 def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
@@ -204,28 +205,6 @@ def _all(found: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
             yield next(found)
         except Exception:  # no more changes, or shapes that don't fit
             return
-
-
-def _is_at_a_kink(expression: Expression, path: Path) -> bool:
-    """Return True for a place under the condition that two values are equal."""
-    for i in path:
-        if is_kink(expression):
-            return True
-        expression = expression.operands[i]
-    return is_kink(expression)
-
-
-def is_kink(part: Expression) -> bool:
-    """Return True for a part that exists only where two values are equal: the derivative at a kink."""
-    return isinstance(part, Apply) and part.name == "where" and _compares_equal(part.operands[0])
-
-
-def _speaks_of_a_kink(expression: Expression) -> bool:
-    return any(_compares_equal(part) for part in parts(expression))
-
-
-def _compares_equal(condition: Expression) -> bool:
-    return isinstance(condition, Apply) and condition.name == "equal" and condition.operands[0] != condition.operands[1]
 
 
 def _named(expression: Expression) -> Any:

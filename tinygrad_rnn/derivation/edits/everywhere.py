@@ -396,7 +396,8 @@ def _made_together(edits: list[Edit]) -> Edit:
     for edit in edits:
         place = _changed_place(edit)
         whole = put(whole, place, at(edit.expression, place))
-    return replace(edits[0], expression=whole)
+    alike = "" if len({(edit.what, edit.of) for edit in edits}) == 1 else ", and likewise elsewhere in the line"
+    return replace(edits[0], expression=whole, what=edits[0].what + alike)
 
 
 def _changed_place(edit: Edit) -> tuple[int, ...]:

@@ -165,8 +165,9 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
                     "{} is a factor too many of the term {}",
                     (factor, inner),
                 )
-    elif isinstance(part, Reference) and part.quantity.adjoint_of is not None:
-        for factor in _factors_at_hand(part, line, hand, part.shift):
+    elif isinstance(part, Reference) and (part.quantity.adjoint_of is not None or line.kind == "gradient"):
+        beside = part.quantity.adjoint_of is None and part.shift is not None  # f_t c_{t-1} for c_{t-1}
+        for factor in _factors_at_hand(part, line, hand, 0 if beside else part.shift):
             yield times(part, factor), "{} is a factor too many of {}", (factor, part)
 
 

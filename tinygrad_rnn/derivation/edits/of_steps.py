@@ -214,6 +214,19 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
                         yield new, "{} at the last step alone, for all of {}", (rest, term)
 
 
+def sums_for_one_step(part: Expression, line: Line, hand: Hand) -> Found:
+    """The sum over all steps of what belongs to one: of the gradient of a first state, or of a first input."""
+    derivatives = (p for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None)
+    fixed = {p for p in derivatives if p.at is not None}
+    if line.kind == "gradient" and len(fixed) == 1:
+        (one,) = fixed
+        each: dict[Expression, Expression] = {one: Reference(one.quantity, 0)}
+        steps = tuple(sorted(one.quantity.steps))
+        for chosen in (steps, steps[:-1]) if len(steps) > 2 else ():
+            added_up = Sum(chosen, replaced(part, each.get))
+            yield added_up, "the sum over all steps stands where {} alone belongs", (one,)
+
+
 def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
     """A line at only some of its steps."""
     if len(line.steps) > 1:
@@ -310,4 +323,4 @@ KINDS = (
     (derivatives_beside, terms_beside, terms_late, rows_of_derivatives),
     (),
 )
-WHOLE = ((), (first_steps,), ())
+WHOLE = ((), (first_steps, sums_for_one_step), ())
