@@ -160,7 +160,7 @@ def scaled_rows(given: Given) -> Iterator[Change]:
     factors = np.divide(np.sum(right * given.array, axis=1), lengths, out=np.ones_like(lengths), where=lengths > 0)
     if (
         np.allclose(1 / factors[factors != 0], np.round(1 / factors[factors != 0]), atol=1e-6)
-        and len(set(np.round(factors, 9))) > 1
+        and len(set(np.round(factors[lengths > 0], 9))) > 1
     ):
         said = ", ".join(f"{factor:.4g}" for factor in factors[:6])
         yield (

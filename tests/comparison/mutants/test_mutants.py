@@ -52,6 +52,8 @@ def test_a_derivation_without_its_slips_is_right():
         ("two delays", "dz @ p['V'].T", "dz.T @ p['V'].T", "each ∂L/∂z was transposed"),
         ("gru before", "az = dh * (hp - c) * z * (1 - z)", "az = 1 - z", "1 - u_t alone, without the other factors"),
         ("padded ends of both directions", "(1 - on) * dh", "(1 - on) * dh * dh", "∂L/∂h_{t+1} was taken twice"),
+        ("deep transition", "g['S'] += m", "g['S'] -= m", "equals minus the right one"),
+        ("attention pooling of both directions", "dh = z * dh", "dh += z * dh", "is a term too many: += for ="),
         ("elman in columns", "1 - h[t] * h[t]", "1 - h[t] * h[t] * h[t]", "h_t ∘ h_t² stands where h_t² belongs"),
     ],
 )

@@ -19,6 +19,7 @@ from .of_factors import (
 from .of_steps import rows_beside, steps_beside
 from .of_terms import (
     brackets,
+    carried_whole,
     carries_kept,
     differences,
     exchanges,
@@ -63,7 +64,7 @@ KINDS = (
     (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = (
-    (whole_lines,), (exchanges, terms_of_others),
+    (whole_lines,), (exchanges, terms_of_others, carried_whole),
     (lines_times_something, terms_too_many, carries_kept, forgotten_masks),
 )  # fmt: skip
 PLAIN = (*KINDS[0], references_to_others, blocks, powers, steps_beside, rows_beside, other_data, equal_weights)

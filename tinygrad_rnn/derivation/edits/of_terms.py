@@ -141,13 +141,20 @@ def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
                     yield with_operand(part, i, During(line.steps, now)), "{} stands where {} belongs", (now, own.inner)
 
 
+def carried_whole(part: Expression, line: Line, hand: Hand) -> Found:
+    """A derivative that is never set anew: its own value at the step after is a term too many."""
+    if line.kind == "backward" and len(line.steps) > 1:
+        whole = Reference(line.quantity, 1)
+        yield total([part, During(line.steps[:-1], whole)]), "{} is a term too many: += for =", (whole,)
+
+
 def terms_too_many(part: Expression, line: Line, hand: Hand) -> Found:
     """A term that doesn't belong there: another derivative of the same shape."""
     if line.kind != "backward":
         return
     for quantity in hand.backward:
         if quantity.shape == part.shape and bool(quantity.steps) == bool(line.steps):
-            beside = (1, -1) if quantity is line.quantity else (0, 1, -1)
+            beside = (-1,) if quantity is line.quantity else (0, 1, -1)
             for shift in beside if line.steps else (None,) * (quantity is not line.quantity):
                 steps = tuple(t for t in line.steps if t + (shift or 0) in quantity.steps)
                 term = Reference(quantity, shift)
