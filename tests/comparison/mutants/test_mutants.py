@@ -54,6 +54,9 @@ def test_a_derivation_without_its_slips_is_right():
         ("padded ends of both directions", "(1 - on) * dh", "(1 - on) * dh * dh", "∂L/∂h_{t+1} was taken twice"),
         ("deep transition", "g['S'] += m", "g['S'] -= m", "equals minus the right one"),
         ("attention pooling of both directions", "dh = z * dh", "dh += z * dh", "is a term too many: += for ="),
+        ("turning pairs", "np.sum(dV * unit, axis=1, keepdims=True)", "(dV * unit)", "was left out"),
+        ("smoothed words", "+= dz.sum(0)", "+= dz[0]", "the first instance of the batch alone"),
+        ("attention pooling of both directions", "dhs[t]", "dhs[t - 1]", "of the step before"),
         ("elman in columns", "1 - h[t] * h[t]", "1 - h[t] * h[t] * h[t]", "h_t ∘ h_t² stands where h_t² belongs"),
     ],
 )

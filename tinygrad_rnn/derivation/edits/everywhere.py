@@ -324,7 +324,7 @@ def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Ed
             is_derivative = isinstance(part, Reference) and part.quantity.adjoint_of is not None
             if not is_derivative or part.ndim < 2:
                 return None
-            mask = np.zeros((part.shape[0], *[1] * (part.ndim - 1)))
+            mask = np.zeros((part.shape[-2], 1))  # time comes first, then the instances
             mask[place] = 1
             return apply(elementwise.multiply, part, Mask(mask, f"[the {which} instance]"))
 

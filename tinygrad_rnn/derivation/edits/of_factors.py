@@ -50,15 +50,19 @@ def factors_of_einsums(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
-    """Two factors of several left out, or taken twice: 2 and w of 2 w; all left out but one."""
+    """Two factors of several left out, or taken twice: 2 and w of 2 w; all left out but one; 1 + m for m."""
     whole = part.operands if is_product(part) else ()
     for i, j in itertools.combinations(range(len(whole)), 2) if len(whole) > 2 else ():
         rest = times(*(factor for k, factor in enumerate(whole) if k not in (i, j)))
         yield broadcast(rest, part.shape), "{} and {} were left out", (whole[i], whole[j])
         if not isinstance(whole[i], Number):
             yield times(part, whole[i], whole[j]), "{} and {} were taken twice", (whole[i], whole[j])
-    for factor in whole if len(whole) > 3 else ():
-        yield broadcast(factor, part.shape), "{} alone, without the other factors", (factor,)
+    for i, factor in enumerate(whole):
+        if len(whole) > 3:
+            yield broadcast(factor, part.shape), "{} alone, without the other factors", (factor,)
+        if not isinstance(factor, Number) and not reads_derivatives(factor):
+            more = apply(elementwise.add, ONE, factor)
+            yield with_operand(part, i, more), "{} stands where {} belongs: += for =", (more, factor)
 
 
 def groups_left_out(part: Expression, line: Line, hand: Hand) -> Found:

@@ -145,7 +145,7 @@ def _axis_of_steps(part: Expression) -> int | None:
 
 def _moved(place: Step, by: int, length: int, how: str) -> Callable[[int], int | None]:
     def row_for(t: int) -> int | None:
-        row = place.at(t) + by
+        row = place.at(t + by)
         if how == "clipped":
             return min(max(row, 0), length - 1)
         return row % length if how == "wraps" else row if 0 <= row < length else None

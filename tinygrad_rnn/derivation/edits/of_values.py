@@ -288,6 +288,8 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
     if not reads_derivatives(inner):
         yield broadcast(Number(count), part.shape), "the number of its terms for the sum over {}", (inner,)
     keepdims = bool(part.settings.get("keepdims"))
+    if keepdims and reads_derivatives(inner):
+        yield inner, "the sum over {} was left out", (inner,)
     for place, which in ((-1, "last"), (0, "first")):
         at: Any = slice(place, place + 1 or None) if keepdims else place
         index = tuple(at if a in [x % inner.ndim for x in axes] else slice(None) for a in range(inner.ndim))
