@@ -175,7 +175,7 @@ def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
 
 def _parts_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """The changes that exchange the two parts into which a derivative is cut: what goes to x, and to the state."""
-    cuts: dict[Any, dict[Expression, Any]] = {}
+    cuts: dict[Any, dict[Apply, Any]] = {}
     for line in derivation.lines:
         for part in parts(line.expression) if line.kind != "forward" else ():
             if isinstance(part, Apply) and part.operation is indexing.getitem and (read := _derivatives_in(part)):
@@ -183,13 +183,25 @@ def _parts_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     pairs: dict[Expression, Expression] = {}
     for cut in cuts.values():
         first, *others = {repr(index): index for index in cut.values()}.values()
+        others = others or _other_half(next(iter(cut)))
         if len(others) == 1:
             turned = {repr(first): others[0], repr(others[0]): first}
-            new = {part: _with_index(part, turned[repr(index)]) for part, index in cut.items()}
+            new: dict[Expression, Expression] = {p: _with_index(p, turned[repr(index)]) for p, index in cut.items()}
             pairs |= new
             whole = next(iter(cut)).operands
             yield from _changed(derivation, new.get, "the two parts of {} stand in each other's place", whole)
     yield from _changed(derivation, pairs.get, "the two parts of derivatives in each other's place, everywhere", ())
+
+
+def _other_half(part: Apply) -> list[Any]:
+    """The index of the other half, if a part is one half of the last axis."""
+    (whole,), index, width = part.operands, part.settings["index"], part.shape[-1] if part.shape else 0
+    places = index if isinstance(index, tuple) else (index,)
+    if part.ndim != whole.ndim or not isinstance(places[-1], slice) or whole.shape[-1] != 2 * width:
+        return []
+    begin = width - (places[-1].start or 0)
+    other = (*places[:-1], slice(begin, begin + width, None))
+    return [other if isinstance(index, tuple) else other[-1]]
 
 
 def _with_index(part: Expression, index: Any) -> Expression:
