@@ -583,3 +583,19 @@ def test_a_loss_at_some_steps_of_a_plain_loop_leaves_one_line_for_each_quantity(
     data = [random(6, 2), random(6, 2)]
     assert_right(loss, p, data)
     assert len(tr.derive(loss, p, data).lines) == 11
+
+
+def test_a_last_step_of_which_the_loss_reads_little_belongs_to_the_loop():
+    """The memory that the last step would hand on is never read."""
+
+    def loss(p, xs):
+        h, m = p["h0"], p["m0"]
+        for x in xs:
+            h = np.tanh(x @ p["U"] + m @ p["W"] + h)
+            m = tr.sigmoid(np.tanh(h @ p["A"]) @ p["C"]) * np.exp(m @ p["D"]) + np.tanh(h * h) * m
+        return np.sum(h**2)
+
+    p = {"U": random(2, 3), "h0": random(3), "m0": random(3), **{name: random(3, 3) / 2 for name in "WACD"}}
+    xs = random(5, 2)
+    assert_right(loss, p, [xs])
+    assert "∂L/∂U = Σ_t x_t ⊗ Δ_t" in str(tr.derive(loss, p, [xs]))

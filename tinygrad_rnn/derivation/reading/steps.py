@@ -194,7 +194,10 @@ def _find_loops(items: list[Item]) -> None:
         block = sequence[first : first + period]
         before = [first - 1 - k for k in _aligned(block[::-1], sequence[start:first][::-1])]
         after = [end + k for k in _aligned(block, sequence[end:stop])]
-        loop = _Loop(first, period, count, before, after if _reads_any(items, after, first, end, where) else [])
+        is_a_step = 2 * len(after) >= period or any(map(_leaf, itertools.chain(*(items[k].inputs for k in after))))
+        is_after = is_a_step and _reads_any(items, after, first, end, where)
+        before = before if 2 * len(before) >= period else []
+        loop = _Loop(first, period, count, before, after if is_after else [])
         for part in _unbroken(items, loop, where):
             _number(items, part)
         pending += [(start, min([first, *before])), (max([end - 1, *loop.after]) + 1, stop)]
@@ -267,7 +270,7 @@ def _aligned(block: np.ndarray, others: np.ndarray) -> list[int]:
     for code in block:
         if places < len(others) and others[places] == code:
             places += 1
-    return list(range(places)) if 2 * places >= len(block) else []
+    return list(range(places))
 
 
 def _number(items: list[Item], loop: _Loop) -> None:
