@@ -197,7 +197,7 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
                 yield During(kept, inner), "the term {} " + what, (inner,)
             for length in range(2, min(LONGEST_PIECE, len(steps)) + 1):
                 for offset in range(length):
-                    kept = tuple(t for t in steps if (t - offset) % length)
+                    kept = tuple(t for t in sorted({*steps, *line.steps[:-1]}) if (t - offset) % length)
                     yield During(kept, inner), f"the term {{}} is cut after every {length} steps", (inner,)
         everywhere = tuple(t for t in line.steps if t not in steps)
         if everywhere:
