@@ -153,6 +153,35 @@ def test_functions_that_are_written_out_are_called_by_their_names():
     assert not any("exp(" in line for line in lines)
 
 
+CROSS_ENTROPIES = {
+    "maximum": lambda z, y: np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z))),
+    "maximum last": lambda z, y: np.log(1.0 + np.exp(-np.abs(z))) - y * z + np.maximum(0.0, z),
+    "relu": lambda z, y: tr.relu(z) + np.log1p(np.exp(-np.abs(z))) - y * z,
+    "logaddexp": lambda z, y: np.logaddexp(0, z) - z * y,
+    "two sides": lambda z, y: y * tr.softplus(-z) + (1 - y) * tr.softplus(z),
+    "of the package": lambda z, y: nn.binary_cross_entropy_with_logits(z, y, reduction="none"),
+    "negative": lambda z, y: -(z * y - np.maximum(z, 0) - np.log1p(np.exp(-np.abs(z)))),
+}
+
+
+@pytest.mark.parametrize("by_step", [False, True])
+@pytest.mark.parametrize("form", CROSS_ENTROPIES)
+def test_a_cross_entropy_of_two_classes_gives_p_less_y_however_it_is_written(form, by_step):
+    """Also where it is written so that no power overflows: by the larger of a and 0, and the size of a."""
+
+    def loss(p, xs, ys):
+        h, terms = np.zeros((B, D)), []
+        for t in range(T):
+            h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            terms.append(CROSS_ENTROPIES[form](h @ p["v"], ys[t]))
+        return sum(np.sum(term) for term in terms) if by_step else np.mean(np.stack(terms))
+
+    p, ys = {"U": random(N, D), "W": random(D, D), "v": random(D)}, (random(T, B) > 0) * 1.0
+    lines = lines_of(tr.derive(loss, p, [random(T, B, N), ys]))
+    assert not any(word in line for line in lines for word in ("abs(", "sign(", "maximum(", "exp(", "where("))
+    assert any("σ(a⁽²⁾_t) - y_t" in line for line in lines)
+
+
 @pytest.mark.parametrize("batch", [(), (B,)])
 def test_a_batch_is_spoken_of_where_there_is_one(batch):
     def loss(p, xs):

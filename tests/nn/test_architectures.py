@@ -10,6 +10,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn, optim
 from tinygrad_rnn.autodiff.trees import leaves
+from tinygrad_rnn.nn.cells.wrappers import hidden_of
 
 N, D, K, B, T = 3, 4, 5, 4, 6
 F64: dict[str, Any] = {"dtype": np.float64}
@@ -235,4 +236,4 @@ def test_a_decoder_of_a_stack_begins_alike_however_it_is_wrapped(wrap: Any) -> N
     (_, own), (wrapped, other) = ((d, d.begin(h)) for d in (decoder(lambda c: c), decoder(wrap)))
     for a, b in zip(leaves(own), leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
-    np.testing.assert_array_equal(wrapped._hidden(other), h)
+    np.testing.assert_array_equal(hidden_of(wrapped.cell, other), h)

@@ -161,15 +161,17 @@ LABELS = np.array([[0, 1, 1], [1, 0, 1], [0, 0, 1], [1, 1, 0]])
 
 
 def gru_loss(p, xs, labels, weight):
+    sigma = lambda a: 1.0 / (1.0 + np.exp(-a))  # noqa: E731
     h, loss = np.zeros((B, d)), 0.0
     for t in range(T):
         hx = np.concatenate([h, xs[t]], axis=1)
-        z, r = tr.sigmoid(hx @ p["Wz"] + p["bz"]), tr.sigmoid(hx @ p["Wr"] + p["br"])
+        z, r = sigma(hx @ p["Wz"] + p["bz"]), sigma(hx @ p["Wr"] + p["br"])
         hh = np.tanh(np.concatenate([r * h, xs[t]], axis=1) @ p["Wh"] + p["bh"])
         h = z * h + (1 - z) * hh
         score = h @ p["v"]
         w = weight[labels[t]]
-        loss = loss + np.sum(w * (np.log(1 + np.exp(score)) - labels[t] * score)) / np.sum(w)
+        rest = np.log1p(np.exp(-np.abs(score)))
+        loss = loss + np.sum(w * (np.maximum(score, 0) - labels[t] * score + rest)) / np.sum(w)
     return loss / T
 
 

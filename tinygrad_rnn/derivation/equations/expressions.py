@@ -93,8 +93,11 @@ class Number(Expression):
 
     @cached_property
     def key(self) -> Any:
-        """The number and its type."""
-        return "number", type(self.value).__name__, repr(self.value)
+        """The number; its type too, unless it is one of Python's: 1 and 1.0 mean the same in a formula."""
+        value, kind = self.value, type(self.value)
+        if kind is int and abs(value) <= 2**53:
+            value, kind = float(value), float
+        return "number", kind.__name__, repr(value)
 
 
 class Constant(Expression):

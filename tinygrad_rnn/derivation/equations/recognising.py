@@ -139,17 +139,21 @@ def name_functions(quantities: list[Quantity]) -> None:
 
 
 def _logistic(whole: Expression) -> Expression | None:
-    """The function σ, if this is it: ``1 / (1 + exp(-a))``."""
-    if not _is(whole, elementwise.divide) or whole.operands[0] != Number(1):
+    """The function σ, if this is it: ``1 / (1 + exp(-a))``, or ``exp(a) / (1 + exp(a))``."""
+    if not _is(whole, elementwise.divide):
         return None
-    power = _exponent(meaning(whole.operands[1]))
-    power = None if power is None else meaning(power)
+    above, power = meaning(whole.operands[0]), _exponent(meaning(whole.operands[1]))
+    if _is(above, elementwise.exp) and above.operands[0] == power:
+        return apply(activations.logistic, power)
+    power = None if power is None or above != Number(1) else meaning(power)
     is_negative = power is not None and _is(power, elementwise.negative)
     return apply(activations.logistic, power.operands[0]) if power is not None and is_negative else None
 
 
 def _soft_rectifier(whole: Expression) -> Expression | None:
-    """The function softplus, if this is it: ``log(1 + exp(a))``."""
+    """The function softplus, if this is it: ``log(1 + exp(a))``, or ``logaddexp(0, a)``."""
+    if _is(whole, log_probabilities.logaddexp) and Number(0) in whole.operands:
+        return apply(activations.soft_rectifier, whole.operands[whole.operands[0] == Number(0)])
     if not isinstance(whole, Apply) or whole.operation not in (elementwise.log, elementwise.log1p):
         return None
     inner = meaning(whole.operands[0])
