@@ -182,6 +182,42 @@ def test_a_cross_entropy_of_two_classes_gives_p_less_y_however_it_is_written(for
     assert any("σ(a⁽²⁾_t) - y_t" in line for line in lines)
 
 
+def shifted_softmax(z, largest):
+    e = np.exp(z - largest)
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def shifted_logs(z, largest):
+    z = z - largest
+    return np.log(np.exp(z).sum(axis=1)) - z[np.arange(B), TARGETS]
+
+
+OF_CLASSES = {
+    "softmax": lambda z: -np.log(shifted_softmax(z, z.max(axis=-1, keepdims=True))[np.arange(B), TARGETS]),
+    "softmax less the largest of all": lambda z: -np.log(shifted_softmax(z, np.max(z))[np.arange(B), TARGETS]),
+    "logarithms": lambda z: shifted_logs(z, np.max(z, axis=1)[:, None]),
+    "logarithms and the largest": lambda z: (
+        np.max(z, axis=1) + np.log(np.sum(np.exp(z - np.max(z, axis=1)[:, None]), axis=1)) - z[np.arange(B), TARGETS]
+    ),
+}
+TARGETS = np.array([1, 0])
+
+
+@pytest.mark.parametrize("form", OF_CLASSES)
+def test_the_largest_logit_that_is_taken_away_first_has_no_part_in_the_derivative(form):
+    def loss(p, xs):
+        h, total = np.zeros((B, D)), 0.0
+        for t in range(T):
+            h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+            total = total + np.sum(OF_CLASSES[form](h @ p["V"]))
+        return total
+
+    p = {"U": random(N, D), "W": random(D, D), "V": random(D, K)}
+    lines = lines_of(tr.derive(loss, p, [random(T, B, N)]))
+    assert not any("max(" in line.replace("softmax(", "") for line in lines)
+    assert any(line.startswith("∂L/∂z_t = p_t - onehot(") for line in lines)
+
+
 @pytest.mark.parametrize("batch", [(), (B,)])
 def test_a_batch_is_spoken_of_where_there_is_one(batch):
     def loss(p, xs):

@@ -27,7 +27,7 @@ from .equations.parts import moves, parts
 from .equations.quantities import Quantity
 from .equations.recognising import name_functions, name_log_softmaxes, name_softmaxes
 from .equations.simplifying import simplified
-from .equations.stable_forms import name_stable_softplus
+from .equations.stable_forms import name_stable_forms
 from .reading.items import cleaned
 from .reading.rolling import Rolling
 from .reading.steps import merge_sums, number_steps
@@ -93,7 +93,7 @@ class Derivation:
         rolling = Rolling(merge_sums(items), {self._apart.get(name, name): a for name, a in given.items()}, taken)
         sum_at_once(rolling.quantities)
         name_functions(rolling.quantities)
-        name_stable_softplus(rolling.quantities)
+        name_stable_forms(rolling.quantities)
         name_log_softmaxes(rolling.quantities)
         name_softmaxes(rolling.quantities)
         self.loss, _ = rolling.of[id(root)]

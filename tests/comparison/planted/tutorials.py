@@ -25,7 +25,8 @@ def each_gate_loss(p, seen, following):
         c = f * c + i * np.tanh(p["Wc"] @ z + p["bc"])
         h = o * np.tanh(c)
         v = p["Wv"] @ h + p["bv"]
-        total = total + tr.logsumexp(v) - v[following[t], 0]
+        e = np.exp(v - np.max(v))
+        total = total - np.log((e / np.sum(e))[following[t], 0])
     return total
 
 
@@ -88,7 +89,9 @@ def paths_loss(p, seen, following):
     total, states = 0.0, [np.zeros(d)]
     for t in range(T):
         states.append(np.tanh(p["U"][:, seen[t]] + p["W"] @ states[-1]))
-        total = total - tr.log_softmax(p["V"] @ states[-1])[following[t]]
+        z = p["V"] @ states[-1]
+        largest = z.max()
+        total = total + largest + np.log(np.sum(np.exp(z - largest))) - z[following[t]]
     return total / T
 
 

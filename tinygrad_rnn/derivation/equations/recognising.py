@@ -49,17 +49,24 @@ def _softmax(whole: Apply) -> Expression | None:
     if not _is(inner, elementwise.subtract):
         return None
     z, below = inner.operands
-    u = meaning(_without_axes(below))
+    u = without_axes(below)
     if _is(u, log_probabilities.log_sum_exp) and u.operands[0] == z:
         return _probabilities(z, u.settings.get("axis"))
     return None
 
 
-def _without_axes(expression: Expression) -> Expression:
-    """The expression before axes of length 1 were added to it."""
-    while isinstance(expression, Apply) and expression.operation in (shape.expand_dims, shape.reshape):
-        expression = expression.operands[0]
-    return expression
+def without_axes(expression: Expression) -> Expression:
+    """What an expression means, before axes of length 1 were added to it."""
+    found = meaning(expression)
+    while isinstance(found, Apply) and (found.operation in (shape.expand_dims, shape.reshape) or _adds_axes(found)):
+        found = meaning(found.operands[0])
+    return found
+
+
+def _adds_axes(whole: Apply) -> bool:
+    """Return True for ``x[:, None]``."""
+    index = whole.settings.get("index") if whole.operation is indexing.getitem else None
+    return isinstance(index, tuple) and all(part is None or part == slice(None) for part in index)
 
 
 def _shares(whole: Apply) -> Expression | None:
@@ -177,10 +184,7 @@ def _normalised(whole: Expression) -> Expression | None:
     """The softmax, if this is it: ``exp(z) / sum(exp(z))`` along an axis."""
     if not _is(whole, elementwise.divide):
         return None
-    above, below = meaning(whole.operands[0]), whole.operands[1]
-    while isinstance(below, Apply) and below.operation in (shape.expand_dims, shape.reshape):
-        below = meaning(below.operands[0])
-    below = meaning(below)
+    above, below = meaning(whole.operands[0]), without_axes(whole.operands[1])
     if not _is(above, elementwise.exp) or not _is(below, reductions.sum) or meaning(below.operands[0]) != above:
         return None
     axis = one_axis(below.settings.get("axis"))
@@ -212,11 +216,10 @@ def _less_log_of_sum(whole: Expression) -> Expression | None:
     if not _is(whole, elementwise.subtract):
         return None
     z, below = whole.operands
-    bare = _without_axes(below)
-    logs = meaning(bare)
+    logs = without_axes(below)
     if not _is(logs, log_probabilities.log_sum_exp) or logs.operands[0] != z or logs.settings.get("axis") != z.ndim - 1:
         return None
-    is_kept = logs.settings.get("keepdims") or z.ndim == 1 or bare is not below
+    is_kept = logs.settings.get("keepdims") or z.ndim == 1 or logs.shape != below.shape
     return apply(log_probabilities.log_softmax_of, z, axis=z.ndim - 1) if is_kept else None
 
 
