@@ -218,6 +218,27 @@ def test_the_largest_logit_that_is_taken_away_first_has_no_part_in_the_derivativ
     assert any(line.startswith("∂L/∂z_t = p_t - onehot(") for line in lines)
 
 
+@pytest.mark.parametrize("by_step", [False, True])
+def test_one_hot_rows_made_inside_of_the_loss_are_those_of_the_given_classes(by_step):
+    """A sum along such a row is 1, so that the derivative is p - y."""
+
+    def by_hand(p, seen, following):
+        h, total = np.zeros(D), 0.0
+        for t in range(T):
+            h = np.tanh(np.eye(K)[seen[t]] @ p["U"] + h @ p["W"])
+            total = total - np.sum(np.eye(K)[following[t]] * tr.log_softmax(h @ p["V"]))
+        return total
+
+    def at_once(p, seen, following):
+        hs, _ = tr.unroll(lambda x, h: np.tanh(x @ p["U"] + h @ p["W"]), np.eye(K)[seen], np.zeros(D))
+        return -np.sum(np.eye(K)[following] * tr.log_softmax(hs @ p["V"]))
+
+    p, classes = {"U": random(K, D), "W": random(D, D), "V": random(D, K)}, [np.array([0, 2, 1, 1, 0])] * 2
+    lines = lines_of(tr.derive(by_hand if by_step else at_once, p, [classes[0], (classes[1] + 1) % K]))
+    assert "a_t = onehot(seen_t) U + h_{t-1} W" in lines
+    assert ("∂L/∂z_t = p_t - onehot(following_t)" if by_step else "∂L/∂z = p - onehot(following)") in lines
+
+
 @pytest.mark.parametrize("batch", [(), (B,)])
 def test_a_batch_is_spoken_of_where_there_is_one(batch):
     def loss(p, xs):

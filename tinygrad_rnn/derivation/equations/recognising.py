@@ -56,7 +56,7 @@ def _softmax(whole: Apply) -> Expression | None:
 
 
 def without_axes(expression: Expression) -> Expression:
-    """What an expression means, before axes of length 1 were added to it."""
+    """The meaning of an expression, before axes of length 1 were added to it."""
     found = meaning(expression)
     while isinstance(found, Apply) and (found.operation in (shape.expand_dims, shape.reshape) or _adds_axes(found)):
         found = meaning(found.operands[0])

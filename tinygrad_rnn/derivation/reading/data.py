@@ -11,6 +11,7 @@ from ...autodiff.rules import indexing
 from ...autodiff.rules.shape import broadcast_to
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step
 from ..equations.parts import row
+from ..equations.recognising import one_hot
 from .items import Item
 
 
@@ -56,6 +57,10 @@ class Sequences:
                 return self._named(name, array)
         if value.ndim == 0:
             return Number(value.item())
+        classes = _classes([value])
+        for name, array in self.given.items() if classes else ():
+            if array.dtype.kind in "iu" and array.shape == value.shape[:-1] and np.array_equal(array, classes[0]):
+                return _one_hot_of(self._named(name, array), value.shape)
         if value.dtype.kind in "iu" and not item.labels and np.array_equal(np.ravel(value), np.arange(value.size)):
             return Constant(value)  # the places along an axis
         if item.data is None and not value.any() and value.dtype.kind == "f":
@@ -68,7 +73,8 @@ class Sequences:
         values = [np.asarray(item.value) for item in column]
         key = tuple((t, id(item)) for t, item in zip(steps, column))
         if key not in self._found:
-            place = self._row_of_given(values, steps) or self._own_rows(column, values, steps)
+            place = self._row_of_given(values, steps) or self._one_hot_rows(values, steps)
+            place = place or self._own_rows(column, values, steps)
             if place is None:
                 return [self.single(item) for item in column]
             self._found[key] = column, place
@@ -98,6 +104,13 @@ class Sequences:
                         return _row(self._named(name, array), axis, Step(offset))
         return None
 
+    def _one_hot_rows(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
+        """The one-hot rows of classes that the loss was given, if the values are such rows: ``np.eye(n)[ys[t]]``."""
+        classes = _classes(values)
+        found = self._row_of_given(classes, steps) if classes else None
+        is_whole = found is not None and found.operands[0].dtype.kind in "iu"
+        return _one_hot_of(found, values[0].shape) if found is not None and is_whole else None
+
     def _own_rows(self, column: Sequence[Any], values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
         """The rows of an array made of them."""
         if len({value.shape for value in values}) > 1:
@@ -119,6 +132,20 @@ class Sequences:
     def _named(self, name: str, array: np.ndarray) -> Data:
         self.arrays[name] = array
         return Data(name, array.shape, array.dtype)
+
+
+def _classes(values: list[np.ndarray]) -> list[np.ndarray]:
+    """The classes of one-hot rows; none if the values are other rows, or all of one class."""
+    if not all(value.ndim and value.shape[-1] > 1 and value.dtype.kind in "iuf" for value in values):
+        return []
+    if not all(np.all((value == 0) | (value == 1)) and np.all(value.sum(axis=-1) == 1) for value in values):
+        return []
+    classes = [value.argmax(axis=-1) for value in values]
+    return classes if len(np.unique(classes)) > 1 else []
+
+
+def _one_hot_of(classes: Expression, to: tuple[int, ...]) -> Expression:
+    return Apply(one_hot, (classes,), {"size": to[-1]}, to)
 
 
 def _offsets(along: np.ndarray, first: np.ndarray, step: int) -> list[int]:
