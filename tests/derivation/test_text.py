@@ -218,6 +218,11 @@ def test_the_largest_logit_that_is_taken_away_first_has_no_part_in_the_derivativ
     assert any(line.startswith("∂L/∂z_t = p_t - onehot(") for line in lines)
 
 
+def test_a_norm_is_written_without_the_guard_of_its_root():
+    lines = lines_of(tr.derive(lambda p: np.linalg.norm(p["w"]) ** 2, {"w": random(D)}))
+    assert "l = sqrt(sum(w²))" in lines and not any("where(" in line or "[" in line for line in lines)
+
+
 @pytest.mark.parametrize("by_step", [False, True])
 def test_one_hot_rows_made_inside_of_the_loss_are_those_of_the_given_classes(by_step):
     """A sum along such a row is 1, so that the derivative is p - y."""

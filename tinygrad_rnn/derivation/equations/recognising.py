@@ -335,6 +335,12 @@ def _where_numbers(whole: Apply) -> Expression | None:
     return None
 
 
+def _decided(whole: Apply) -> Expression | None:
+    """``where(True, a, b)``, with which a rule guards a root at 0: a."""
+    condition, yes, no = whole.operands
+    return (yes if condition.value else no) if isinstance(condition, Number) else None
+
+
 # --- parts side by side ----------------------------------------------------------------------------------------------
 
 
@@ -432,6 +438,7 @@ def _expanded(expression: Expression, axis: int) -> Expression | None:
 
 RECOGNISED: dict[object, tuple[Rule, ...]] = {
     elementwise.exp: (_softmax,),
+    elementwise.where: (_decided,),
     np.bitwise_or: (_where_numbers,),
     np.logical_or: (_where_numbers,),
     log_probabilities.shares: (_shares,),
