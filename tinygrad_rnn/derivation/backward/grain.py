@@ -11,6 +11,7 @@ from ...autodiff.rules import activations, elementwise, indexing, log_probabilit
 from ...autodiff.rules.special import erf
 from ..equations.expressions import (
     Apply,
+    Constant,
     Data,
     During,
     Expression,
@@ -222,7 +223,14 @@ def is_free(expression: Expression) -> bool:
     """Return True for an expression that takes no time to read."""
     if isinstance(expression, Apply) and (expression.operation in ARRANGES or not expression.operands):
         return all(map(is_free, expression.operands))
-    return isinstance(expression, (Reference, Number, Parameter, Data))
+    return isinstance(expression, (Reference, Number, Parameter, Data)) or _is_number(expression)
+
+
+def _is_number(expression: Expression) -> bool:
+    """Return True for a number, however it is repeated or divided."""
+    return isinstance(expression, Apply) and not any(
+        isinstance(part, (Reference, Parameter, Data, Constant)) for part in parts(expression)
+    )
 
 
 def _has_rows(expression: Expression) -> bool:
@@ -243,8 +251,8 @@ def is_slight(expression: Expression) -> bool:
         return isinstance(expression.inner, Reference)
     if not isinstance(expression, Apply):
         return False
-    if not any(isinstance(part, (Reference, Parameter, Data)) for part in parts(expression)):
-        return True  # a number, however repeated
+    if _is_number(expression):
+        return True
     if expression.operation is elementwise.subtract and isinstance(expression.operands[0], Number):
         return is_slight(expression.operands[1])  # 1 - z
     if expression.operation in (indexing.getitem, elementwise.negative) or expression.operation in ARRANGES:
