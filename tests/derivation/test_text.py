@@ -244,6 +244,32 @@ def test_one_hot_rows_made_inside_of_the_loss_are_those_of_the_given_classes(by_
     assert ("∂L/∂z_t = p_t - onehot(following_t)" if by_step else "∂L/∂z = p - onehot(following)") in lines
 
 
+@pytest.mark.parametrize(("names", "lines"), [(("v", None), 1), ((None, "v"), 1), (("v", "again"), 2)])
+def test_what_a_network_computes_twice_has_one_line(names, lines):
+    """Unless each has a name of its own; values that are alike at the first step alone stay apart."""
+
+    def loss(p, xs):
+        def step(x, state):
+            h, c = state
+            a = x @ p["U"] + h @ p["W"]
+            twice = [a - np.mean(a, axis=-1, keepdims=True) for _ in names]
+            v, again = (value if name is None else tr.named(name, value) for name, value in zip(names, twice))
+            n = v / np.sqrt(np.mean(again**2, axis=-1, keepdims=True) + 0.1)
+            c = sigma(c @ p["W"]) * c + (1 - sigma(c @ p["W"])) * n
+            return c, (np.tanh(c), c)
+
+        _, (h, _) = tr.unroll(step, xs, (np.zeros((B, D)), np.zeros((B, D))))
+        return np.sum(h**2)
+
+    p, xs = {"U": random(N, D), "W": random(D, D)}, random(T, B, N)
+    derivation = tr.derive(loss, p, [xs])
+    written = lines_of(derivation)
+    for part, times in ("v_t = u_t - ", 1), (" = u_t - ", lines), ("mean(u_t", 1), (" = σ(", 1), ("_{t-1} W", 2):
+        assert sum(part in line for line in written) == times, (part, written)
+    for name, gradient in tr.grad(loss)(p, xs).items():
+        np.testing.assert_allclose(derivation.run().gradients[name], gradient, rtol=1e-10, atol=1e-13)
+
+
 @pytest.mark.parametrize("batch", [(), (B,)])
 def test_a_batch_is_spoken_of_where_there_is_one(batch):
     def loss(p, xs):

@@ -29,6 +29,7 @@ from .equations.recognising import name_functions, name_log_softmaxes, name_soft
 from .equations.simplifying import simplified
 from .equations.stable_forms import name_stable_forms
 from .reading.items import cleaned
+from .reading.joining import join_equal
 from .reading.rolling import Rolling
 from .reading.steps import merge_sums, number_steps
 from .reading.summing import sum_at_once
@@ -91,12 +92,14 @@ class Derivation:
         root, items = cleaned(recording.loss, names, data)
         number_steps(items)
         rolling = Rolling(merge_sums(items), {self._apart.get(name, name): a for name, a in given.items()}, taken)
+        joined = join_equal(rolling.quantities)
         sum_at_once(rolling.quantities)
         name_functions(rolling.quantities)
         name_stable_forms(rolling.quantities)
         name_log_softmaxes(rolling.quantities)
         name_softmaxes(rolling.quantities)
-        self.loss, _ = rolling.of[id(root)]
+        loss, _ = rolling.of[id(root)]
+        self.loss = joined.get(loss, loss)
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
         forward = rolling.quantities
         backward = STYLES[style](forward, self.loss, shapes)

@@ -86,6 +86,7 @@ def normed_residual(slip, p, xs, v):
         (u, N, r), above = kept[t], dh
         g["g"] += slip("gain's normed value", dh * N, dh * h[t]).sum(0)
         dN = dh * slip("gain left out", p["g"], 1)
+        dN = slip("gain taken twice", dN, dN * p["g"])
         center = slip("mean of dN left out", dN.mean(-1, keepdims=True), 0)
         spread = slip("spread left out", N * (dN * N).mean(-1, keepdims=True), 0)
         ds = r * (dN - center - spread)

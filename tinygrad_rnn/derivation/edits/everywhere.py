@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, reductions, shape
-from ..equations.arithmetic import is_product
+from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Step, apply, one_axis
 from ..equations.lines import Line
-from ..equations.making import ONE, broadcast, over, times
-from ..equations.parts import at, parts, places, put, replaced
+from ..equations.making import ONE, broadcast, over, times, unwrapped, zeros
+from ..equations.parts import at, parts, places, put, replaced, total
 from ..equations.quantities import Quantity
 from .edits import Edit
 from .hand import Hand
@@ -28,6 +28,7 @@ from .of_values import rolls
 if TYPE_CHECKING:
     from .derived import Derived
 
+_LINEAR = elementwise.multiply, elementwise.divide, elementwise.negative, shape.broadcast_to
 MOST_ALIKE, MOST_OF_THE_SAME = 6, 24
 
 
@@ -63,6 +64,8 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from _masks(derivation, hand)
     yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
+    what = "the paths through sums over the same elements (a mean, a variance) were left out, everywhere"
+    yield from _changed(derivation, _without_statistics, what, ())
     for quantity in hand.forward:
         here = Reference(quantity, 0 if quantity.steps else None)
         argument = hand.argument_of(here)
@@ -104,16 +107,23 @@ def recomputed(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iter
 
 
 def _factors(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
-    """A factor left out of all lines, of one, or of the recursion alone: also of values that are computed with it."""
+    """A factor left out, or taken twice, wherever it is read: also in values that are computed with it."""
     seen: set[Expression] = set()
+    left_out, twice = "{} was left out, everywhere", "{} was taken twice, everywhere"
     for line in derivation.lines:
         for factor in dict.fromkeys(_factors_in(line.expression)) if line.kind != "forward" else ():
-            without = {factor.shifted(by): broadcast(ONE, factor.shape) for by in (0, 1, -1)}
-            change, said = _where_they_are_read(without.get, hand), "{} was left out, everywhere"
+            moved = [factor.shifted(by) for by in (0, 1, -1)]
+            without = {f: broadcast(ONE, factor.shape) for f in moved}
+            change = _where_they_are_read(without.get, hand)
             if factor not in seen:
                 seen |= without.keys()
-                yield from _changed(derivation, change, said, (factor,))
-                yield from _changed(derivation, change, said, (factor,), ("backward",), 1)
+                yield from _changed(derivation, change, left_out, (factor,))
+                found: list[tuple[Edit, ...]] = []
+                for new, said in ((without, left_out), ({f: times(f, f) for f in moved}, twice)):
+                    for states in (False, True):
+                        change_all = _where_they_are_read(new.get, hand, states=states)
+                        found += _changed(derivation, change_all, said, (factor,), ("backward",), 1)
+                yield from dict.fromkeys(found)
             here = _without_ones(replaced(line.expression, change))
             if here.shape == line.shape:
                 yield (Edit(line, here, "{} was left out of all that this line reads", (factor,)),)
@@ -232,6 +242,35 @@ def _other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
             yield from _changed(derivation, partial(change, by=float(by), to=to), what, ())
 
 
+def _without_statistics(part: Expression) -> Expression | None:
+    """The rest of a derivative if the means and variances of a value's own elements are held constant."""
+    if _is_of_a_statistic(part, part.shape):
+        return zeros(part.shape)
+    terms = _signed_terms(part)
+    kept = [term for term in terms if not _is_of_a_statistic(unwrapped(term)[0], part.shape)]
+    if len(kept) == len(terms):
+        return None
+    return broadcast(replaced(total(kept), _without_statistics), part.shape)
+
+
+def _is_of_a_statistic(part: Expression, of: tuple[int, ...]) -> bool:
+    """Return True for derivatives that were summed over elements, and then spread over the same elements again."""
+    if not isinstance(part, Apply):
+        return False
+    if part.operation is reductions.sum:
+        return part.operands[0].shape == of != part.shape and bool(_derivatives_in(part))
+    if terms := _signed_terms(part):
+        return all(_is_of_a_statistic(term, of) for term in terms)
+    return part.operation in _LINEAR and any(_is_of_a_statistic(operand, of) for operand in part.operands)
+
+
+def _signed_terms(part: Expression) -> tuple[Expression, ...]:
+    """The terms of a sum or a difference; none of anything else."""
+    if isinstance(part, Apply) and part.operation is elementwise.subtract:
+        return part.operands[0], negative(part.operands[1])
+    return part.operands if is_sum(part) else ()
+
+
 def _kept_axis(part: Expression) -> tuple[int, tuple[int, ...]] | None:
     """The axis of a matrix over which a sum is taken that keeps it, and the shape of the matrix; None for others."""
     if not (isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("keepdims")):
@@ -249,19 +288,23 @@ def _exchanged(
     yield from _changed(derivation, change, what, of or (after, before))
 
 
-def _where_they_are_read(other: Any, hand: Hand, alone: bool = False) -> Callable[[Expression], Expression | None]:
+def _where_they_are_read(
+    other: Any, hand: Hand, alone: bool = False, states: bool = False
+) -> Callable[[Expression], Expression | None]:
     """A change of values in the backward pass, also in the values of the forward pass that are computed from them.
 
     Args:
         other: returns what stands in the place of a value, or None.
-        hand: the available values; states stay as they are, since they come from another step.
+        hand: the available values.
         alone: only in values that are computed from no quantity besides.
+        states: also in states of this step; those of other steps stay as they are.
     """
 
     def change(part: Expression) -> Expression | None:
         new: Expression | None = other(part)
         if new is None and type(part) is Reference and part.at is None and part.quantity.adjoint_of is None:
-            meaning = definition(part.quantity) if part.quantity not in hand.states else None
+            is_open = part.quantity not in hand.states or (states and not part.shift)
+            meaning = definition(part.quantity) if is_open else None
             if meaning is not None and not (alone and any(isinstance(p, Reference) for p in parts(meaning))):
                 changed = replaced(meaning, other)
                 return None if changed is meaning else changed.shifted(part.shift or 0)

@@ -3,6 +3,6 @@
 - ``taking_in``: a recording, made from whatever ``derive`` was given.
 - ``items``: the recorded graph without operations that nobody writes down; ``steps``: the step of each of them.
 - ``rolling``: one equation in place of the same operation at every step; ``data``: the arrays that steps read.
-- ``summing``: a loss that grows from step to step, as one sum.
+- ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum.
 - ``rules``: the derivative rules of operations, as expressions; ``settings``: arguments that aren't operands.
 """
