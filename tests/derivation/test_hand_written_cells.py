@@ -599,3 +599,43 @@ def test_a_last_step_of_which_the_loss_reads_little_belongs_to_the_loop():
     xs = random(5, 2)
     assert_right(loss, p, [xs])
     assert "∂L/∂U = Σ_t x_t ⊗ Δ_t" in str(tr.derive(loss, p, [xs]))
+
+
+def test_a_plain_loop_from_numbers_has_the_same_lines_at_all_steps():
+    """What Python computes of the first numbers leaves no recording: of step 1, and 1 - q² of step 2."""
+
+    def loss(p, us, ys):
+        q, v, total = 0.5, 0.2, 0
+        for u, y in zip(us, ys):
+            q, v = q + 0.1 * v, v + 0.1 * (p["mu"] * (1 - q**2) * v - p["k"] * q + p["w"] * u)
+            total = total + (q - y) ** 2
+        return total / 2
+
+    p = {"mu": np.array(0.7), "k": np.array(1.3), "w": np.array(0.5)}
+    data = [random(6), random(6)]
+    assert_right(loss, p, data)
+    steps = {line.steps for line in tr.derive(loss, p, data).lines if not line.steps or len(line.steps) < 5}
+    assert steps == {(), (0,)}
+
+
+def test_runge_kutta_in_a_plain_loop_from_a_number():
+    """The last step's velocity isn't needed; its stages keep their places."""
+
+    def loss(p, us, ys):
+        def slope(q, v, u):
+            return v, p["w"] * u - p["k"] * np.sin(q) - p["c"] * v
+
+        q, v, total = 0.6, p["v0"], 0
+        for u, y in zip(us, ys):
+            a1, b1 = slope(q, v, u)
+            a2, b2 = slope(q + 0.1 * a1, v + 0.1 * b1, u)
+            a3, b3 = slope(q + 0.1 * a2, v + 0.1 * b2, u)
+            a4, b4 = slope(q + 0.2 * a3, v + 0.2 * b3, u)
+            q, v = q + 0.2 / 6 * (a1 + 2 * a2 + 2 * a3 + a4), v + 0.2 / 6 * (b1 + 2 * b2 + 2 * b3 + b4)
+            total = total + (q - y) ** 2
+        return total
+
+    p = {name: np.array(value) for name, value in {"k": 1.2, "c": 0.4, "w": 0.8, "v0": 0.3}.items()}
+    data = [random(5), random(5)]
+    assert_right(loss, p, data)
+    assert {line.steps for line in tr.derive(loss, p, data).lines if len(line.steps) < 4} == {(), (0,)}

@@ -268,3 +268,31 @@ def oscillator(slip, p, forces, ys):
     g["x0"] = slip("x0 minus", dx, -dx)
     g["x0"] = slip("dv for dx", g["x0"], dv)
     return g
+
+
+def numbers_first_loss(p, us, ys):
+    q, v, total = 0.5, 0.2, 0
+    for u, y in zip(us, ys):
+        q, v = q + 0.1 * v, v + 0.1 * (p["mu"] * (1 - q**2) * v - p["k"] * q + p["w"] * u)
+        total = total + (q - y) ** 2
+    return total / 2
+
+
+@network(numbers_first_loss, weights(38, mu=(), k=(), w=()), numbers(38, 6), numbers(39, 6))
+def oscillator_from_numbers(slip, p, us, ys):
+    q, v = [0.5], [0.2]
+    for u in us:
+        a = p["mu"] * (1 - q[-1] ** 2) * v[-1] - p["k"] * q[-1] + p["w"] * u
+        q.append(q[-1] + 0.1 * v[-1])
+        v.append(v[-1] + 0.1 * a)
+    g, dq, dv = zeros(p), 0.0, 0.0
+    for t in range(6, 0, -1):
+        dq = dq + q[t] - ys[t - 1]
+        da = slip("dt left out", 0.1, 1) * dv
+        g["mu"] += da * (1 - slip("new q in dmu", q[t - 1], q[t]) ** 2) * slip("v left out of dmu", v[t - 1], 1)
+        g["k"] -= da * q[t - 1]
+        g["w"] += da * us[t - 1]
+        path = da * p["mu"] * (1 - q[t - 1] ** 2)
+        dv = slip("v's own path", dv, 0) + slip("q's path", 0.1, 0) * dq + path
+        dq = dq - slip("2 left out", 2, 1) * p["mu"] * q[t - 1] * v[t - 1] * da - slip("k's path", p["k"], 0) * da
+    return g

@@ -33,9 +33,23 @@ class Item:
         data: the name of the array that it is, if the loss was given it.
         step: the time step to which it belongs; None outside of steps.
         loop: the number of the loop over time to which the step belongs.
+        place: its place in the step, if the loop was found by its repetition.
     """
 
-    __slots__ = ("data", "inputs", "keywords", "labels", "loop", "op", "order", "parameter", "scope", "step", "value")
+    __slots__ = (
+        "data",
+        "inputs",
+        "keywords",
+        "labels",
+        "loop",
+        "op",
+        "order",
+        "parameter",
+        "place",
+        "scope",
+        "step",
+        "value",
+    )
 
     def __init__(self, op: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], value: Any, order: float) -> None:
         self.op = op
@@ -49,6 +63,7 @@ class Item:
         self.data: str | None = None
         self.step: int | None = None
         self.loop: Any = None
+        self.place: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

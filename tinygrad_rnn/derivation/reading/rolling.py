@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,14 @@ from .settings import are_alike, as_setting, common_settings, from_step, is_sett
 
 # An input of a value, seen from its step: an Expression, or (quantity, step), which will become a reference.
 Place = tuple[Quantity, int | None]
+
+
+class _Made(NamedTuple):
+    """The value that an equation gives at a step where none was recorded, and its place in the order."""
+
+    equation: Equation
+    value: Any
+    order: float
 
 
 class Rolling:
@@ -205,7 +213,8 @@ class Rolling:
     def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
         """Return True if a given value is a state before its first step; if so, add an equation for it."""
         if (target, step) in self._begun:
-            return self._begun[target, step] is given
+            begun = self._begun[target, step]
+            return begun is given or (type(begun) is type(given) and not isinstance(given, Item) and begun == given)
         steps = [t for t in target.values if t is not None and (target, t) not in self._begun]
         if min(steps) <= step <= max(steps) or (place is not None and place[0].loop == target.loop):
             return False
@@ -223,26 +232,23 @@ class Rolling:
         """
         for (target, step), given in list(self._begun.items()):
             start = target.equation_at(step)
-            if (
-                start is None
-                or step is None
-                or not isinstance(given, Item)
-                or given.parameter is not None
-                or id(given) in self.of
-                or not self._takes_step(target.loop, step)
-            ):
+            is_recorded = isinstance(given, Item) and (given.parameter is not None or id(given) in self.of)
+            if start is None or step is None or is_recorded or not self._takes_step(target.loop, step):
                 continue
             for equation in target.equations:
-                if equation is not start and self._gives(equation.expression, step, target.values[step]):
-                    reads = [r for r in parts(equation.expression) if isinstance(r, Reference)]
-                    order = max((r.quantity.order[r.step(step)] for r in reads), default=-1) + 0.01
-                    if order >= self._first_read.get((target, step), order + 1):
-                        continue  # its operands come later
-                    target.equations.remove(start)
-                    equation.steps = tuple(sorted((*equation.steps, step)))
-                    target.order[step] = order
-                    del self._begun[target, step]
-                    return True
+                made: dict[Quantity, _Made | None] = {target: None}
+                found = None if equation is start else self._computed(equation, step, made)
+                if found is None or not np.allclose(found.value, target.values[step], rtol=1e-13, atol=0):
+                    continue
+                if found.order >= self._first_read.get((target, step), found.order + 1):
+                    continue  # its operands come later
+                target.equations.remove(start)
+                for quantity, new in (made | {target: found}).items():
+                    assert new is not None
+                    new.equation.steps = tuple(sorted((*new.equation.steps, step)))
+                    quantity.values[step], quantity.order[step] = new.value, new.order
+                del self._begun[target, step]
+                return True
         return False
 
     def _takes_step(self, loop: Any, step: int) -> bool:
@@ -251,18 +257,40 @@ class Rolling:
             q.loop == loop and step in q.order and (q, step) not in self._begun for q in self.quantities if q.steps
         )
 
-    def _gives(self, expression: Expression, step: int | None, value: np.ndarray) -> bool:
-        """Return True if an expression has this value at a step, as far as its operands exist."""
-        reads = [part for part in parts(expression) if isinstance(part, Reference)]
-        if not reads or not all(r.step(step) in r.quantity.values for r in reads):
-            return False
+    def _computed(self, equation: Equation, step: int, made: dict[Quantity, _Made | None]) -> _Made | None:
+        """The result of an equation at a step, from values at hand and others that equations give there.
+
+        Args:
+            equation: the equation.
+            step: the step.
+            made: the values that were computed for this step; None for those that wait for their operands.
+
+        Returns:
+            The result; None if operands don't exist.
+        """
+        reads = [part for part in parts(equation.expression) if isinstance(part, Reference)]
         known = Running({}, self.sequences.arrays)
-        known.values = {r.quantity: r.quantity.values for r in reads}
+        orders = []
+        for read in reads:
+            quantity, at = read.quantity, read.step(step)
+            known.values[quantity] = values = dict(quantity.values)
+            if at in values:
+                orders.append(quantity.order[at])
+                continue
+            if at == step and quantity not in made:
+                made[quantity] = None
+                nearest = min(quantity.equations, key=lambda e: min(abs(t - step) for t in e.steps or (step,)))
+                made[quantity] = self._computed(nearest, step, made)
+            new = made.get(quantity) if at == step else None
+            if new is None:
+                return None
+            values[step] = new.value
+            orders.append(new.order)
         try:
-            found = compiled(expression)(known, step)
+            value = compiled(equation.expression)(known, step) if reads else None
         except (KeyError, IndexError):
-            return False
-        return np.shape(found) == value.shape and np.allclose(found, value, rtol=1e-13, atol=0)
+            return None
+        return None if value is None else _Made(equation, value, max(orders) + 0.01)
 
     def _column_of_leaves(self, column: tuple[Any, ...], steps: list[int]) -> list[Expression]:
         """Parameters, numbers, and data that may differ from step to step."""
@@ -283,7 +311,7 @@ class Rolling:
                 continue
             settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices", "starts")}
             labels = tuple((label.role, label.name) for label in _own_labels(item))
-            kind = (item.loop, operation_key(item.op), item.shape, setting_key(settings), labels)
+            kind = (item.loop, item.place, operation_key(item.op), item.shape, setting_key(settings), labels)
             kinds.setdefault(kind, {}).setdefault(item.step, []).append(item)
         groups = [group for by_step in kinds.values() for group in _aligned(by_step)]
         return sorted(groups, key=lambda group: min(item.order for item in group))

@@ -16,6 +16,7 @@ import numpy as np
 from ...autodiff.rules import elementwise
 from ...compiler.graph.trace import stop_gradient
 from .items import Item
+from .places import Places
 
 LONGEST_STEP = 600  # operations in one step of a plain loop
 
@@ -39,15 +40,20 @@ def number_steps(items: Sequence[Item]) -> None:
 
 
 def merge_sums(items: Sequence[Item]) -> list[Item]:
-    """Join sums of several terms within a step into one operation: ``x U + h W + b``."""
+    """Join sums of several terms within a step into one operation: ``x U + h W + b``.
+
+    What other steps read twice isn't joined in a last step, of which the loss reads less.
+    """
     uses = Counter(id(given) for item in items for given in item.inputs)
+    often = {(item.loop, item.place) for item in items if item.place is not None and uses[id(item)] > 1}
     merged: set[int] = set()
     for item in items:
         if item.op is not elementwise.add:
             continue
         inputs: list[Any] = []
         for given in item.inputs:
-            if isinstance(given, Item) and uses[id(given)] == 1 and _is_part_of(given, item):
+            once = uses[id(given)] == 1 and isinstance(given, Item) and (given.loop, given.place) not in often
+            if once and _is_part_of(given, item):
                 inputs += given.inputs
                 merged.add(id(given))
             else:
@@ -89,7 +95,7 @@ def _number_plain(items: list[Item]) -> None:
         if _follow(items, beside):
             return
         for item in items:
-            item.step = item.loop = None
+            item.step = item.loop = item.place = None
     _find_loops(items)
 
 
@@ -166,15 +172,15 @@ class _Loop(NamedTuple):
         first: the position where the first whole step begins.
         period: the number of operations in a step.
         steps: the number of whole steps.
-        before: the operations of an incomplete step before the first.
-        after: the operations of an incomplete step after the last.
+        before: the operations of incomplete steps before the first, each with its place; the nearest first.
+        after: the operations of incomplete steps after the last, in the same way.
     """
 
     first: int
     period: int
     steps: int
-    before: list[int]
-    after: list[int]
+    before: list[dict[int, int]]
+    after: list[dict[int, int]]
 
 
 def _find_loops(items: list[Item]) -> None:
@@ -190,22 +196,44 @@ def _find_loops(items: list[Item]) -> None:
             continue
         begin, period, length = found
         first, count = _best_phase(items, begin + start, period, length, where)
-        end = first + count * period
-        block = sequence[first : first + period]
-        before = [first - 1 - k for k in _aligned(block[::-1], sequence[start:first][::-1])]
-        after = [end + k for k in _aligned(block, sequence[end:stop])]
-        is_a_step = 2 * len(after) >= period or any(map(_leaf, itertools.chain(*(items[k].inputs for k in after))))
-        is_after = is_a_step and _reads_any(items, after, first, end, where)
-        before = before if 2 * len(before) >= period else []
-        loop = _Loop(first, period, count, before, after if is_after else [])
+        before, after = _incomplete_steps(items, start, stop, _Loop(first, period, count, [], []))
+        loop = _Loop(first, period, count, before, after)
         for part in _unbroken(items, loop, where):
             _number(items, part)
-        pending += [(start, min([first, *before])), (max([end - 1, *loop.after]) + 1, stop)]
+        end = first + count * period
+        pending.append((start, min([first, *itertools.chain(*before)])))
+        pending.append((max([end - 1, *itertools.chain(*after)]) + 1, stop))
 
 
 def _reads_any(items: list[Item], places: Iterable[int], first: int, end: int, where: dict[int, int]) -> bool:
     """Return True if Items read the results of a stretch before them."""
     return any(first <= where.get(id(source), -1) < end for k in places for source in items[k].inputs)
+
+
+def _incomplete_steps(
+    items: list[Item], start: int, stop: int, loop: _Loop
+) -> tuple[list[dict[int, int]], list[dict[int, int]]]:
+    """The incomplete steps before and after the whole ones: the places of their operations, by position."""
+    slots = Places(items[start:stop], loop.first - start, loop.period, loop.steps).slots
+    found: dict[int, dict[int, int]] = {}
+    for k in range(start, stop):
+        if id(items[k]) in slots:
+            step, place = slots[id(items[k])]
+            found.setdefault(step, {})[k] = place
+    before: list[dict[int, int]] = []
+    after: list[dict[int, int]] = []
+    begin, end = loop.first, loop.first + loop.steps * loop.period
+    while 2 * len(places := found.get(-1 - len(before), {})) >= max(loop.period, begin - min(places, default=0)):
+        before.append(places)
+        begin = min(places)
+    while places := found.get(loop.steps + len(after), {}):
+        given = itertools.chain(*(items[k].inputs for k in places))
+        is_a_step = 2 * len(places) >= loop.period or any(map(_leaf, given))
+        if not is_a_step or 2 * len(places) < max(places) + 1 - end:  # most of what comes next is something else
+            break
+        after.append(places)
+        end = max(places) + 1
+    return before, after
 
 
 def _unbroken(items: list[Item], loop: _Loop, where: dict[int, int]) -> list[_Loop]:
@@ -264,27 +292,19 @@ def _best_phase(items: list[Item], begin: int, period: int, length: int, where: 
     return min(choices)[-2:]
 
 
-def _aligned(block: np.ndarray, others: np.ndarray) -> list[int]:
-    """The first of ``others`` that form an incomplete step, as places in a step."""
-    places = 0
-    for code in block:
-        if places < len(others) and others[places] == code:
-            places += 1
-    return list(range(places))
-
-
 def _number(items: list[Item], loop: _Loop) -> None:
     """Number the steps of a loop: as the steps that it reads are numbered, or from 1."""
     name = ("plain", id(items[loop.first]))
-    begin = 2 if loop.before else 1
+    begin = 1 + len(loop.before)
     numbers = _numbers_read(items, loop) or list(range(begin, begin + loop.steps))
     for k, step in enumerate(numbers):
-        for item in items[loop.first + k * loop.period : loop.first + (k + 1) * loop.period]:
-            item.step, item.loop = step, name
+        for place, item in enumerate(items[loop.first + k * loop.period : loop.first + (k + 1) * loop.period]):
+            item.step, item.loop, item.place = step, name, place
     direction = 1 if numbers[-1] >= numbers[0] else -1
-    for places, step in ((loop.before, numbers[0] - direction), (loop.after, numbers[-1] + direction)):
-        for k in places:
-            items[k].step, items[k].loop = step, name
+    for steps, nearest, towards in ((loop.before, numbers[0], -direction), (loop.after, numbers[-1], direction)):
+        for distance, places in enumerate(steps, 1):
+            for k, place in places.items():
+                items[k].step, items[k].loop, items[k].place = nearest + distance * towards, name, place
 
 
 def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
