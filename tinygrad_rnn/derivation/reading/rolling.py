@@ -74,6 +74,7 @@ class Rolling:
             quantity.equations += self._equations(quantity, group)
         while self._extend():
             pass
+        self.quantities.sort(key=self._first_order)
 
     @property
     def data(self) -> dict[str, np.ndarray]:
@@ -87,6 +88,9 @@ class Rolling:
             quantity.values[item.step] = item.value
             quantity.order[item.step] = item.order
         return quantity
+
+    def _first_order(self, quantity: Quantity) -> float:
+        return min(order for t, order in quantity.order.items() if (quantity, t) not in self._begun)
 
     # --- equations -----------------------------------------------------------------------------------------------
 
