@@ -218,6 +218,33 @@ def test_the_largest_logit_that_is_taken_away_first_has_no_part_in_the_derivativ
     assert any(line.startswith("∂L/∂z_t = p_t - onehot(") for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("form", "forward", "slope"),
+    [
+        (lambda a: np.where(a > 0, a, 0), "relu(a_t)", "[a_t > 0]"),
+        (lambda a: a * (a > 0), "relu(a_t)", "[a_t > 0]"),
+        (lambda a: np.where(a >= 0, a, 0.1 * a), " > 0, ", " > 0]"),
+    ],
+)
+def test_a_mask_that_is_computed_by_a_comparison_is_written_as_one(form, forward, slope):
+    """Else it would be data, and wrong at other numbers."""
+    p, xs = {"U": random(N, D), "W": random(D, D)}, random(T, B, N)
+
+    def loss(p, xs):
+        hs, _ = tr.unroll(lambda x, h: form(x @ p["U"] + h @ p["W"]), xs, np.zeros((B, D)))
+        return np.sum(hs**2)
+
+    derivation = tr.derive(loss, p, [xs])
+    lines = lines_of(derivation)
+    assert any(forward in line for line in lines) and any(slope in line for line in lines)
+    others = {name: random(*value.shape) for name, value in p.items()}
+    tensors = {name: tr.tensor(value, requires_grad=True) for name, value in others.items()}
+    loss(tensors, xs).backward()
+    *_, found = derivation.run(others)
+    for name, tensor in tensors.items():
+        np.testing.assert_allclose(found[name], tensor.grad, rtol=1e-10, atol=1e-12)
+
+
 def test_a_norm_is_written_without_the_guard_of_its_root():
     lines = lines_of(tr.derive(lambda p: np.linalg.norm(p["w"]) ** 2, {"w": random(D)}))
     assert "l = sqrt(sum(w²))" in lines and not any("where(" in line or "[" in line for line in lines)

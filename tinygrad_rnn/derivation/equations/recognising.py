@@ -341,6 +341,24 @@ def _decided(whole: Apply) -> Expression | None:
     return (yes if condition.value else no) if isinstance(condition, Number) else None
 
 
+OPPOSITES = {np.greater: np.less_equal, np.less: np.greater_equal, np.greater_equal: np.less, np.less_equal: np.greater}
+
+
+def _as_it_is(whole: Apply) -> Expression | None:
+    """``(x > y) != 0``, by which a rule takes any condition: x > y."""
+    condition, other = whole.operands
+    is_comparison = isinstance(condition, Apply) and condition.operation in OPPOSITES
+    return condition if is_comparison and other == Number(0) else None
+
+
+def _opposite(whole: Apply) -> Expression | None:
+    """``not (x > y)``, where neither is a NaN: x ≤ y."""
+    (condition,) = whole.operands
+    if not isinstance(condition, Apply) or condition.operation not in OPPOSITES:
+        return None
+    return Apply(OPPOSITES[condition.operation], condition.operands, condition.settings, condition.shape)
+
+
 # --- parts side by side ----------------------------------------------------------------------------------------------
 
 
@@ -439,6 +457,8 @@ def _expanded(expression: Expression, axis: int) -> Expression | None:
 RECOGNISED: dict[object, tuple[Rule, ...]] = {
     elementwise.exp: (_softmax,),
     elementwise.where: (_decided,),
+    np.not_equal: (_as_it_is,),
+    np.logical_not: (_opposite,),
     np.bitwise_or: (_where_numbers,),
     np.logical_or: (_where_numbers,),
     log_probabilities.shares: (_shares,),
