@@ -639,3 +639,21 @@ def test_runge_kutta_in_a_plain_loop_from_a_number():
     data = [random(5), random(5)]
     assert_right(loss, p, data)
     assert {line.steps for line in tr.derive(loss, p, data).lines if len(line.steps) < 4} == {(), (0,)}
+
+
+def test_terms_of_the_loss_stay_at_their_steps_where_the_first_step_is_incomplete():
+    """The sigmoid's 1 + exp(-a) is a sum like that of the loss, which leaves out step 3."""
+
+    def loss(p, xs, ys):
+        h, m, total = np.zeros(3), np.zeros(3), 0.0
+        for t in range(6):
+            h = np.tanh(xs[t] @ p["U"] + h @ p["W"] + m[:2] @ p["P"])
+            m = np.concatenate([np.reshape(1 / (1 + np.exp(-(h @ p["d"]))), (1,)), m[:-1]])
+            if t in {1, 3, 4, 5}:
+                total = total + np.exp((h @ p["v"]) ** 2) - ys[t] * (h @ p["v"])
+        return total
+
+    p = {"U": random(2, 3), "W": random(3, 3), "P": random(2, 3), "d": random(3), "v": random(3)}
+    data = [random(6, 2), random(6)]
+    assert_right(loss, p, data)
+    assert "h_t v" in (text := str(tr.derive(loss, p, data))) and "h_2 v" not in text

@@ -65,6 +65,8 @@ class Places:
                 self._put(item, self._as_readers_tell(item))
             for item in beside:
                 self._put(item, self._as_operands_tell(item))
+        for item in beside:
+            self._move(item)
 
     def _read(self, given: Any, step: int) -> _Read | None:
         slot = self.slots.get(id(given))
@@ -83,6 +85,18 @@ class Places:
         if found is not None:
             self.slots[id(item)] = found
             self._taken.add(found)
+
+    def _move(self, item: Item) -> None:
+        """Move an Item to the step of its operands: a sum that leaves out steps is read by a later one."""
+        slot = self.slots.get(id(item))
+        if slot is None:
+            return
+        given = zip(map(self.slots.get, map(id, item.inputs)), self._reads[slot.place])
+        steps = [at.step + read.ago for at, read in given if at and read and at.place == read.place]
+        moved = slot._replace(step=max(steps, default=slot.step))
+        if moved not in self._taken:
+            self._taken.add(moved)
+            self.slots[id(item)] = moved
 
     def _as_readers_tell(self, item: Item) -> Iterator[Slot]:
         for reader, position in self._readers.get(id(item), ()):
