@@ -1,7 +1,8 @@
 """Reading a recorded loss: from the graph of all steps to equations that hold at many steps.
 
 - ``taking_in``: a recording, made from whatever ``derive`` was given.
-- ``items``: the recorded graph without operations that nobody writes down; ``steps``: the step of each of them.
+- ``items``: the recorded graph without operations that nobody writes down; ``steps``: the step of each of them;
+  ``places``: what first and last steps have of a step of a plain loop.
 - ``rolling``: one equation in place of the same operation at every step; ``data``: the arrays that steps read.
 - ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum.
 - ``rules``: the derivative rules of operations, as expressions; ``settings``: arguments that aren't operands.

@@ -72,6 +72,11 @@ class Places:
         slot = self.slots.get(id(given))
         return _Read(slot.place, step - slot.step) if slot else None
 
+    def _operand(self, place: int, position: int) -> _Read | None:
+        """The operand of a whole step, if there is one in this position: not all steps have as many."""
+        reads = self._reads[place]
+        return reads[position] if position < len(reads) else None
+
     @staticmethod
     def _same_at_all(items: Sequence[Item]) -> list[bool]:
         """The answer for each operand: True if it is one parameter, one array of data, or one number at all steps."""
@@ -101,19 +106,18 @@ class Places:
     def _as_readers_tell(self, item: Item) -> Iterator[Slot]:
         for reader, position in self._readers.get(id(item), ()):
             slot = self.slots.get(id(reader))
-            read = self._reads[slot.place][position] if slot else None
-            if slot is None or read is None:
-                continue
-            yield from self._standing_for(Slot(slot.step - read.ago, read.place))
+            read = self._operand(slot.place, position) if slot else None
+            if slot and read:
+                yield from self._standing_for(Slot(slot.step - read.ago, read.place))
 
     def _as_operands_tell(self, item: Item) -> Iterator[Slot]:
         for position, given in enumerate(item.inputs):
             slot = self.slots.get(id(given))
             if slot is None:
                 continue
-            for place, reads in enumerate(self._reads):
-                read = reads[position] if position < len(reads) else None
-                if read is not None and read.place == slot.place:
+            for place in range(len(self._model)):
+                read = self._operand(place, position)
+                if read and read.place == slot.place:
                     yield Slot(slot.step + read.ago, place)
 
     def _standing_for(self, slot: Slot) -> Iterator[Slot]:
