@@ -281,18 +281,19 @@ def test_what_a_network_computes_twice_has_one_line(names, lines):
             a = x @ p["U"] + h @ p["W"]
             twice = [a - np.mean(a, axis=-1, keepdims=True) for _ in names]
             v, again = (value if name is None else tr.named(name, value) for name, value in zip(names, twice))
-            n = v / np.sqrt(np.mean(again**2, axis=-1, keepdims=True) + 0.1)
+            n = p["gain"] * v / np.sqrt(np.mean(again**2, axis=-1, keepdims=True) + 0.1)
             c = sigma(c @ p["W"]) * c + (1 - sigma(c @ p["W"])) * n
             return c, (np.tanh(c), c)
 
         _, (h, _) = tr.unroll(step, xs, (np.zeros((B, D)), np.zeros((B, D))))
         return np.sum(h**2)
 
-    p, xs = {"U": random(N, D), "W": random(D, D)}, random(T, B, N)
+    p, xs = {"U": random(N, D), "W": random(D, D), "gain": random(D)}, random(T, B, N)
     derivation = tr.derive(loss, p, [xs])
     written = lines_of(derivation)
     for part, times in ("v_t = u_t - ", 1), (" = u_t - ", lines), ("mean(u_t", 1), (" = σ(", 1), ("_{t-1} W", 2):
         assert sum(part in line for line in written) == times, (part, written)
+    assert any(" = v_t / " in line for line in written) == (lines == 1)  # the gain is on v / s, s the scale of v
     for name, gradient in tr.grad(loss)(p, xs).items():
         np.testing.assert_allclose(derivation.run().gradients[name], gradient, rtol=1e-10, atol=1e-13)
 

@@ -28,6 +28,7 @@ from .equations.quantities import Quantity
 from .equations.recognising import name_functions, name_log_softmaxes, name_softmaxes
 from .equations.simplifying import simplified
 from .equations.stable_forms import name_stable_forms
+from .reading.bracketing import bracket_norms
 from .reading.comparisons import name_comparisons
 from .reading.items import cleaned
 from .reading.joining import join_equal
@@ -94,6 +95,7 @@ class Derivation:
         number_steps(items)
         rolling = Rolling(merge_sums(items), {self._apart.get(name, name): a for name, a in given.items()}, taken)
         joined = join_equal(rolling.quantities)
+        bracket_norms(rolling.quantities)
         sum_at_once(rolling.quantities)
         name_comparisons(rolling.quantities, rolling.data)
         name_functions(rolling.quantities)

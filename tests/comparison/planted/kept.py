@@ -85,7 +85,7 @@ def norm_loss(p, xs):
         a = x @ p["U"] + h @ p["W"]
         m = np.mean(a, axis=-1, keepdims=True)
         s = np.sqrt(np.mean((a - m) ** 2, axis=-1, keepdims=True) + 1e-5)
-        return np.tanh(p["gain"] * ((a - m) / s) + p["b"])
+        return np.tanh(p["gain"] * (a - m) / s + p["b"])
 
     return np.sum(tr.unroll(step, xs, np.zeros((B, d)))[0] ** 2)
 
@@ -105,6 +105,7 @@ def layer_norm(slip, p, xs):
         (v, s) = kept[t]
         delta = (2 * h[t] + carry) * (1 - h[t] ** 2)
         delta = slip("tanh' forgotten", delta, 2 * h[t] + carry)
+        delta = slip("tanh' at v", delta, (2 * h[t] + carry) * (1 - v**2))
         g["b"] += delta.sum(0)
         g["gain"] += (slip("v left out of dgain", delta * v, delta)).sum(0)
         dv = delta * slip("gain left out", p["gain"], 1)

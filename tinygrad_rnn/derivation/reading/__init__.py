@@ -4,6 +4,7 @@
 - ``items``: the recorded graph without operations that nobody writes down; ``steps``: the step of each of them;
   ``places``: what first and last steps have of a step of a plain loop.
 - ``rolling``: one equation in place of the same operation at every step; ``data``: the arrays that steps read.
-- ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum.
+- ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum;
+  ``bracketing``: a gain on a normalised value.
 - ``rules``: the derivative rules of operations, as expressions; ``settings``: arguments that aren't operands.
 """
