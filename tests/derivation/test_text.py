@@ -245,6 +245,19 @@ def test_a_mask_that_is_computed_by_a_comparison_is_written_as_one(form, forward
         np.testing.assert_allclose(found[name], tensor.grad, rtol=1e-10, atol=1e-12)
 
 
+def test_a_cross_entropy_over_a_number_gives_p_less_y_over_it_also_where_p_is_read_again():
+    def loss(p, xs, ys):
+        y, total = np.zeros((B, D)), 0.0
+        for t in range(T):
+            y = tr.sigmoid(xs[t] @ p["U"] + y @ p["R"])
+            total = total - np.sum(ys[t] * np.log(y) + (1 - ys[t]) * np.log(1 - y)) / 3
+        return total
+
+    ys = (random(T, B, D) > 0) * 1.0
+    lines = lines_of(tr.derive(loss, {"U": random(N, D), "R": random(D, D)}, [random(T, B, N), ys]))
+    assert any("(h_t - y_t) / 3 + " in line for line in lines)
+
+
 def test_a_norm_is_written_without_the_guard_of_its_root():
     lines = lines_of(tr.derive(lambda p: np.linalg.norm(p["w"]) ** 2, {"w": random(D)}))
     assert "l = sqrt(sum(w²))" in lines and not any("where(" in line or "[" in line for line in lines)

@@ -276,7 +276,9 @@ def _in_common(terms: list[Expression]) -> Expression | None:
 def _less_target(terms: list[Expression]) -> Expression | None:
     """A probability less its target, p - y, in the place of (1 - y) p - y (1 - p)."""
     for first, second in itertools.permutations(terms, 2):
-        (sign, left), (other_sign, right) = map(_signed_factors, (first, second))
+        (sign, left, below), (other_sign, right, other_below) = map(_signed_factors, (first, second))
+        if below != other_below:
+            continue
         common = [f for f in left if f in right]
         left, right = ([f for f in found if f not in common] for found in (left, right))
         for p, beside in (left, left[::-1]) if sign > other_sign and len(left) == len(right) == 2 else ():
@@ -284,19 +286,27 @@ def _less_target(terms: list[Expression]) -> Expression | None:
             if y is not None and y in right and any(_less_than_one(f) == p for f in right):
                 less = apply(elementwise.subtract, p, y)
                 rest = [term for term in terms if term is not first and term is not second]
-                return total([product([*common, less]) if common else less, *rest])
+                found = product([*common, less]) if common else less
+                return total([found if below is None else apply(elementwise.divide, found, below), *rest])
     return None
 
 
-def _signed_factors(term: Expression) -> tuple[int, list[Expression]]:
-    """The sign of a product and its factors, of which x - 1 is taken as 1 - x with the other sign."""
+def _signed_factors(term: Expression) -> tuple[int, list[Expression], Expression | None]:
+    """The sign of a product, its factors, of which x - 1 is taken as 1 - x with the other sign, and a number below."""
     sign, inner = _signed(term)
+    below = None
+    if is_quotient_by_number(inner):
+        inner, below = inner.operands
+        own, inner = _signed(inner)
+        sign *= own
     found = []
     for factor in factors(inner):
+        if below is None and is_quotient_by_number(factor):
+            factor, below = factor.operands
         if is_difference(factor) and factor.operands[1] == Number(1):
             factor, sign = apply(elementwise.subtract, factor.operands[1], factor.operands[0]), -sign
         found.append(factor)
-    return sign, found
+    return sign, found, below
 
 
 def is_difference(expression: Expression) -> bool:
