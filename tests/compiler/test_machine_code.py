@@ -304,7 +304,7 @@ def test_what_stands_around_the_loops_of_a_large_program(monkeypatch):
     assert uses_machine_code(compiled)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("is_large", [True, False])
 def test_sums_in_the_pass_that_computes_their_elements(is_large, dtype, monkeypatch):

@@ -66,7 +66,7 @@ def without_comments(source):
     return [re.sub(r"_\d+", "_0", text) for text in kept]
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.sweep
 @pytest.mark.parametrize("executor", ["numpy", "llvm"])
 def test_whatever_the_names_the_code_is_the_same(executor):
     plain, value, gradient = codes(executor, "W")

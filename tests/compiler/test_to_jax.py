@@ -54,6 +54,7 @@ def test_jax_takes_our_gradient():
     assert jax.grad(f)(np.float32([1, -2])).tolist() == [1, 1]
 
 
+@pytest.mark.sweep
 def test_mapped_over_many_models():
     f = jax.value_and_grad(tr.to_jax(loss, parameters=parameters))
     scales = np.float32([1, 0.5, -1])

@@ -124,6 +124,7 @@ def strict(tmp_path, pytestconfig):
     return checked
 
 
+@pytest.mark.sweep
 def test_users_code_is_clean_in_strict_mode_and_what_is_not_there_is_found(strict):
     said = strict({"users.py": USERS_CODE, "wrong.py": WRONG})
     assert 'has no attribute "tanh"' in said and "zeros" in said

@@ -97,6 +97,7 @@ def test_a_graph_without_steps_and_one_without_a_gradient_have_a_film_too():
     assert [frame.text for frame, _ in film(many)[1]] == ["forward: the loss"]
 
 
+@pytest.mark.sweep
 def test_the_svg_shows_one_frame_at_a_time(tmp_path):
     path = tr.animate(elman(3)[0], tmp_path / "film.svg", level="gate", gradients=True, seconds=0.2)
     ET.parse(path)
