@@ -91,7 +91,7 @@ def paths_loss(p, seen, following):
         states.append(np.tanh(p["U"][:, seen[t]] + p["W"] @ states[-1]))
         z = p["V"] @ states[-1]
         largest = z.max()
-        total = total + largest + np.log(np.sum(np.exp(z - largest))) - z[following[t]]
+        total += largest + np.log(np.sum(np.exp(z - largest))) - z[following[t]]
     return total / T
 
 
