@@ -245,6 +245,16 @@ def test_a_mask_that_is_computed_by_a_comparison_is_written_as_one(form, forward
         np.testing.assert_allclose(found[name], tensor.grad, rtol=1e-10, atol=1e-12)
 
 
+def test_a_mask_that_the_loss_was_given_stays_data_whatever_the_values_are():
+    p, xs = {"U": random(N, D)}, random(T, B, N)
+
+    def loss(p, xs, kept):
+        return np.sum(np.stack([np.tanh((xs[t] @ p["U"]) * kept[t]) for t in range(T)]))
+
+    lines = lines_of(tr.derive(loss, p, [xs, xs @ p["U"] > 0]))
+    assert any("kept_t" in line for line in lines) and not any("relu(" in line or " > 0" in line for line in lines)
+
+
 def test_a_cross_entropy_over_a_number_gives_p_less_y_over_it_also_where_p_is_read_again():
     def loss(p, xs, ys):
         y, total = np.zeros((B, D)), 0.0

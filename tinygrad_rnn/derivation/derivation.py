@@ -97,7 +97,8 @@ class Derivation:
         joined = join_equal(rolling.quantities)
         bracket_norms(rolling.quantities)
         sum_at_once(rolling.quantities)
-        name_comparisons(rolling.quantities, rolling.data)
+        own = {name: a for name, a in rolling.data.items() if name not in rolling.sequences.given}
+        name_comparisons(rolling.quantities, own)
         name_functions(rolling.quantities)
         name_stable_forms(rolling.quantities)
         name_log_softmaxes(rolling.quantities)

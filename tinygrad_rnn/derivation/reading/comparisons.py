@@ -14,12 +14,17 @@ from ..equations.recognising import meaning
 from ..running.evaluate import Running, compiled
 
 COMPARISONS = (np.greater, np.less, np.greater_equal, np.less_equal)
+FEWEST = 8  # elements of a mask in all: fewer are those of some comparison by chance
 
 
 def name_comparisons(quantities: list[Quantity], arrays: Mapping[str, np.ndarray]) -> None:
     """Write ``a > 0`` for a mask that equals it at each step, where it multiplies a, or chooses a or what a makes.
 
     At other numbers, the mask is another one: only the comparison tells which. Where it makes a relu, that is written.
+
+    Args:
+        quantities: the quantities of the forward pass.
+        arrays: the data that the loss was not given, by name: a mask among those given is no comparison.
     """
     for quantity in quantities:
         for equation in quantity.equations:
@@ -36,12 +41,14 @@ def _comparison(
 ) -> Expression | None:
     """The comparison that gives a mask; None if it is no mask, or comes from elsewhere."""
     data = [part for part in parts(mask) if isinstance(part, Data)]
-    if not data or data[0].dtype != np.bool_ or any(isinstance(part, Reference) for part in parts(mask)):
+    is_alone = not any(isinstance(part, Reference) for part in parts(mask))
+    if not data or data[0].dtype != np.bool_ or data[0].name not in arrays or not is_alone:
         return None
     run = Running({}, arrays)
     masks = [np.asarray(compiled(mask)(run, t)) for t in steps or (None,)]
-    if all(np.all(value == masks[0].flat[0]) for value in masks):
-        return None  # of zeros or ones alone: many comparisons give it
+    everywhere = np.concatenate([np.ravel(value) for value in masks])
+    if len(everywhere) < FEWEST or np.all(everywhere == everywhere[0]):
+        return None  # many comparisons give it
     for a in _values(beside, mask):
         values = [a.quantity.values.get(a.step(t), np.nan) for t in steps or (None,)]
         if not all(np.isrealobj(value) and np.all(np.isfinite(value)) for value in values):
