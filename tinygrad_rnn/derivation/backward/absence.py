@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...autodiff.rules import indexing
-from ..equations.arithmetic import is_sum
+from ..equations.arithmetic import terms_of
 from ..equations.expressions import Apply, During, Expression, Step, Steps
 from ..equations.lines import Line
-from ..equations.parts import parts
+from ..equations.parts import parts, references
 from ..equations.quantities import Quantity
-from .grain import references
 
 
 def follows_from_absence(term: During) -> bool:
@@ -53,8 +52,7 @@ def zeros_beyond(lines: Iterable[Line]) -> dict[Quantity, Steps]:
     """The steps at which quantities that don't exist are read as zeros: delta at T + 1."""
     found: dict[Quantity, set[int]] = {}
     for line in lines:
-        terms = line.expression.operands if is_sum(line.expression) else (line.expression,)
-        for term in terms:
+        for term in terms_of(line.expression):
             if not (isinstance(term, During) and reads_zeros(term, line.steps)):
                 continue
             for t in set(line.steps) - set(term.steps):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, shape
 from ...autodiff.rules.special import erf
+from ..equations.arithmetic import is_sum, terms_of
 from ..equations.expressions import (
     Apply,
     Constant,
@@ -16,13 +17,13 @@ from ..equations.expressions import (
     During,
     Expression,
     Number,
-    OverSteps,
     Parameter,
     Reference,
     Stack,
     Steps,
 )
-from ..equations.parts import fixed, parts
+from ..equations.making import unwrapped
+from ..equations.parts import fixed, parts, references
 from ..equations.quantities import Equation, Quantity
 
 ACTIVATIONS = {
@@ -140,20 +141,6 @@ class Grain:
         return True
 
 
-def references(expression: Expression, steps: Steps) -> Iterator[tuple[Reference, Steps]]:
-    """The references in an expression, each with the steps from which it is read."""
-    if isinstance(expression, Reference):
-        yield expression, steps
-    elif isinstance(expression, OverSteps):
-        for operand in expression.operands:
-            yield from references(operand, expression.steps)
-    elif isinstance(expression, During):
-        yield from references(expression.inner, tuple(t for t in steps if t in expression.steps))
-    else:
-        for operand in expression.operands:
-            yield from references(operand, steps)
-
-
 def _read(reference: Reference, steps: Steps) -> Steps:
     """The steps of a quantity that a reference reads."""
     if reference.shift is not None:
@@ -179,21 +166,17 @@ def _flat(expression: Expression) -> Expression:
     """The expression with sums in sums joined into one, and the steps of each term beside it."""
     if isinstance(expression, During):
         inner = _flat(expression.inner)
-        if _is_sum(inner):
+        if is_sum(inner):
             terms = tuple(_at_steps(term, expression.steps) for term in inner.operands)
             return inner.with_operands(terms)
         return _at_steps(inner, expression.steps)
-    if _is_sum(expression):
+    if is_sum(expression):
         found: list[Expression] = []
         for operand in map(_flat, expression.operands):
             same = operand.shape == expression.shape
-            found.extend(operand.operands if _is_sum(operand) and same else [operand])
+            found.extend(operand.operands if is_sum(operand) and same else [operand])
         return expression.with_operands(tuple(found))
     return expression
-
-
-def _is_sum(expression: Expression) -> bool:
-    return isinstance(expression, Apply) and expression.operation is elementwise.add
 
 
 def _has_terms(expression: Expression) -> bool:
@@ -213,10 +196,8 @@ def _at_steps(term: Expression, steps: Steps) -> Expression:
 
 def _is_well_formed(expression: Expression) -> bool:
     """Return True if terms that hold only at some steps are terms of the line, not hidden in a product."""
-    terms = expression.operands if _is_sum(expression) else (expression,)
-    return not any(
-        isinstance(part, During) for term in terms for part in parts(term.inner if isinstance(term, During) else term)
-    )
+    terms = (unwrapped(term)[0] for term in terms_of(expression))
+    return not any(isinstance(part, During) for term in terms for part in parts(term))
 
 
 def is_free(expression: Expression) -> bool:

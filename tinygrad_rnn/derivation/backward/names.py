@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 from ...autodiff.rules import elementwise
 from ..equations.expressions import Apply, Data, Parameter, Reference, Stack
-from ..equations.parts import parts
+from ..equations.parts import parts, references
 from ..equations.quantities import Quantity
-from .grain import ACTIVATIONS, references
+from .grain import ACTIVATIONS
 
 LETTERS = "uvqwmnrs"  # for values with neither a name nor a known role
 

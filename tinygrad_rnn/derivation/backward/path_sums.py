@@ -14,10 +14,9 @@ import numpy as np
 
 from ..equations.expressions import Expression, OverSteps, Reference, Shape, Steps
 from ..equations.not_writable import NotWritable
-from ..equations.parts import total
+from ..equations.parts import references, total
 from ..equations.quantities import Equation, Quantity
 from .adjoints import active
-from .grain import references
 from .sensitivities import Moved, carried, held_adjoints, upstream
 
 

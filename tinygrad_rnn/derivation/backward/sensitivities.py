@@ -15,11 +15,10 @@ from ...autodiff.rules.shape import broadcast_to
 from ..equations.entries import Entry, Unit
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Shape, Stack, Sum
 from ..equations.not_writable import NotWritable
-from ..equations.parts import total
+from ..equations.parts import places_read, references, total
 from ..equations.quantities import Equation, Quantity, Sensitivity
 from ..reading.rules import jvp
 from .adjoints import active, adjoints, over_steps, uses
-from .grain import references
 
 MARK = "d"  # the hint of a quantity that keeps its line
 
@@ -149,12 +148,7 @@ class Moved:
         made = self.found.values()
         equations = [e for quantity in made for e in quantity.equations]
         begin = min((t for e in equations if not is_zero(e.expression) for t in e.steps), default=0)
-        read = {
-            (reference.quantity, reference.step(t))
-            for e in equations
-            for reference, steps in references(e.expression, e.steps)
-            for t in steps or (None,)
-        }
+        read = {place for e in equations for place in places_read(e.expression, e.steps)}
         for quantity in made:
             quantity.equations = [
                 e

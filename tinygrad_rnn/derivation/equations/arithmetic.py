@@ -43,6 +43,11 @@ def factors(expression: Expression) -> tuple[Expression, ...]:
     return expression.operands if is_product(expression) else (expression,)
 
 
+def terms_of(expression: Expression) -> tuple[Expression, ...]:
+    """The terms of a sum; anything else is its own only term."""
+    return expression.operands if is_sum(expression) else (expression,)
+
+
 def product(of: list[Expression]) -> Expression:
     """The product of factors."""
     if not of:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .expressions import Expression, Shape, Steps
-from .quantities import Quantity
+from .quantities import Place, Quantity
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,11 @@ class Line:
     steps: Steps
     expression: Expression
     why: tuple[str, ...] = ()
+
+    @property
+    def places(self) -> list[Place]:
+        """The values that it gives: its quantity at each of its steps, or once."""
+        return [(self.quantity, t) for t in self.steps or (None,)]
 
     @property
     def name(self) -> str:

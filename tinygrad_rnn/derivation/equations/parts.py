@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing
-from .expressions import Apply, During, Expression, Operand, OverSteps, Reference, Step
+from .expressions import Apply, During, Expression, Operand, OverSteps, Reference, Step, Steps
+from .quantities import Place
 
 
 def row(of: Expression, place: Step) -> Apply:
@@ -21,6 +22,25 @@ def parts(expression: Expression) -> Iterator[Expression]:
     yield expression
     for operand in expression.operands:
         yield from parts(operand)
+
+
+def references(expression: Expression, steps: Steps) -> Iterator[tuple[Reference, Steps]]:
+    """The references in an expression that is read at some steps, or once; each with the steps that read it."""
+    if isinstance(expression, Reference):
+        yield expression, steps
+    elif isinstance(expression, During):
+        steps = tuple(t for t in steps if t in expression.steps)
+        yield from references(expression.inner, steps) if steps else ()
+    else:
+        for operand in expression.operands:
+            yield from references(operand, expression.steps if isinstance(expression, OverSteps) else steps)
+
+
+def places_read(expression: Expression, steps: Steps) -> Iterator[Place]:
+    """The values that an expression reads, at some steps or once."""
+    for reference, at in references(expression, steps):
+        for t in at or (None,):
+            yield reference.quantity, reference.step(t)
 
 
 def reads_derivatives(expression: Expression) -> bool:

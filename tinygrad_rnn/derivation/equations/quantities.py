@@ -105,3 +105,6 @@ class Quantity:
 
     def __repr__(self) -> str:
         return f"<{self.name or 'quantity'} {self.shape}>"
+
+
+Place = tuple[Quantity, "int | None"]  # of a value: the quantity, and the step if it has steps

@@ -28,14 +28,11 @@ from ..equations.expressions import (
     setting_key,
 )
 from ..equations.parts import parts
-from ..equations.quantities import Equation, Quantity
+from ..equations.quantities import Equation, Place, Quantity
 from ..running.evaluate import Running, compiled
 from .data import Sequences
 from .items import Item
 from .settings import are_alike, as_setting, common_settings, from_step, is_setting, setting_names
-
-# An input of a value, seen from its step: an Expression, or (quantity, step), which will become a reference.
-Place = tuple[Quantity, int | None]
 
 
 class _Made(NamedTuple):

@@ -222,9 +222,8 @@ def evaluate(
         function = compiled(edits.get(line, line.expression))
         if line.quantity.entries:
             function = _for_each_entry(function, line.quantity.entries, line.quantity.shape)
-        for t in line.steps or (None,):
-            order = line.quantity.order.get(t, np.inf)
-            visits.append((line.quantity.adjoint_of is not None, order, line.quantity, t, function))
+        for quantity, t in line.places:
+            visits.append((quantity.adjoint_of is not None, quantity.order.get(t, np.inf), quantity, t, function))
     visits.sort(key=lambda visit: visit[:2])
     run = Running(parameters, data)
     for _, _, quantity, t, function in visits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,10 @@ from ..edits.budget import Budget
 from ..edits.draws import Draw, draws
 from ..edits.edits import Edit, edits_that_fit
 from ..edits.hand import Hand
-from ..equations.expressions import Data, During, Expression, OverSteps, Reference, Step
+from ..equations.expressions import Data, Step
 from ..equations.lines import Line
-from ..equations.parts import parts
-from ..equations.quantities import Quantity
+from ..equations.parts import parts, places_read
+from ..equations.quantities import Place, Quantity
 from ..running.evaluate import compiled
 from ..writing.source import Source
 from ..writing.text import common_last_step
@@ -30,7 +30,6 @@ from .marks import Mark
 if TYPE_CHECKING:
     from ..edits.derived import Derived
 
-Place = tuple[Quantity, "int | None"]
 CLOSE = 1e-7  # the relative difference allowed between two right ways to compute a value
 
 
@@ -124,8 +123,8 @@ class Marker:
         """The values that are computed directly from each value."""
         found: dict[Place, set[Place]] = {}
         for line in self.lines:
-            for t in line.steps or (None,):
-                for place in _read(line.expression, t):
+            for _, t in line.places:
+                for place in places_read(line.expression, () if t is None else (t,)):
                     found.setdefault(place, set()).add((line.quantity, t))
         return found
 
@@ -246,18 +245,6 @@ class _Reading:
             raise Circular(f"{name}{step} {'is what this line gives' if is_itself else 'is computed from this line'}; "
                            "begin with what was known before")  # fmt: skip
         return self.marker.turned(self.draw.running.values[self.quantity][t])
-
-
-def _read(expression: Expression, t: int | None) -> Iterator[Place]:
-    """The values that an expression reads at a step."""
-    if isinstance(expression, Reference):
-        yield expression.quantity, expression.step(t)
-    elif isinstance(expression, OverSteps):
-        for step in expression.steps:
-            yield from _read(expression.inner, step)
-    elif not isinstance(expression, During) or t in expression.steps:
-        for operand in expression.operands:
-            yield from _read(operand, t)
 
 
 def _with_names(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:

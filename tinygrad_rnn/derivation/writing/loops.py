@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
-from ..backward.grain import references
-from ..equations.arithmetic import is_sum
-from ..equations.expressions import Expression, Reference, Steps, Sum
+from ..equations.arithmetic import terms_of
+from ..equations.expressions import Expression, Steps, Sum
 from ..equations.lines import Line
 from ..equations.not_writable import NotWritable
-from ..equations.quantities import Quantity
+from ..equations.parts import places_read, references
+from ..equations.quantities import Place
+
+T = TypeVar("T")
 
 
 class Loop:
@@ -24,7 +27,7 @@ class Loop:
     """
 
     def __init__(self, lines: list[Line], backwards: bool) -> None:
-        self.lines = lines
+        self.lines = _in_step_order(lines)
         self.sums: list[Line] = []
         self.backwards = backwards
 
@@ -33,218 +36,168 @@ class Loop:
         """The steps that the loop takes."""
         return tuple(sorted({t for line in self.lines for t in line.steps}))
 
-    @property
-    def quantities(self) -> set[Quantity]:
-        """The quantities that it computes."""
-        return {line.quantity for line in self.lines}
-
     def body(self) -> Iterator[tuple[Line, Steps, Expression]]:
         """The statements of one step, in order: a line, the steps for which it holds, and what is computed."""
         for line in self.lines:
             yield line, line.steps, line.expression
         for line in self.sums:
-            for term in _terms(line.expression):
+            for term in terms_of(line.expression):
                 assert isinstance(term, Sum)
                 yield line, term.steps, term.inner
 
-    def __hash__(self) -> int:
-        return id(self)
+    def has_taken(self, step: int, at: int) -> bool:
+        """Return True if the loop has taken a step when it is at another one, or is at this one."""
+        return at <= step if self.backwards else step <= at
 
 
-Unit = Any  # a Loop, or a Line that runs once
+Block = Loop | Line  # a loop, or a line that runs once
 
 
-def _terms(expression: Expression) -> tuple[Expression, ...]:
-    return expression.operands if is_sum(expression) else (expression,)
-
-
-def program(lines: list[Line]) -> list[Unit]:
+def program(lines: list[Line]) -> list[Block]:
     """The program of lines: loops and single statements, each after the values that it reads.
 
     Raises:
         NotWritable: there is no such order, because a loop waits for something that waits for the loop.
     """
-    loops: dict[Any, list[Line]] = {}
-    units: list[Unit] = []
+    of_loops: dict[Any, list[Line]] = {}
     for line in lines:
-        if line.steps and len(line.steps) > 1:
-            loops.setdefault(line.quantity.loop, []).append(line)
-    single = {line for line in lines if not line.steps}
+        if len(line.steps) > 1:
+            of_loops.setdefault(line.quantity.loop, []).append(line)
+    single: list[Line] = []
     for line in lines:
-        if len(line.steps) == 1:  # a start, or a step that is different from the others
-            own = loops.get(line.quantity.loop)
-            main = {t for other in own or () for t in other.steps}
-            if own is not None and line.steps[0] in main:
-                own.append(line)
-            else:
-                single.add(line)
-    units = [Loop(_in_step_order(group), _runs_backwards(group)) for group in loops.values()]
-    units += [line for line in lines if line in single]
-    units = _fused(_in_order(units))
-    _take_sums(units)
-    return units
+        if len(line.steps) < 2:  # a step that differs from the others of its loop, if they are on both sides of it
+            own = of_loops.get(line.quantity.loop, [])
+            is_inside = any(t in other.steps for other in own for t in line.steps)
+            (own if is_inside else single).append(line)
+    blocks = _in_order([*(Loop(group, _runs_backwards(group[0])) for group in of_loops.values()), *single])
+    while (fused := _with_two_fused(blocks)) is not None:
+        blocks = fused
+    _take_sums(blocks)
+    return blocks
 
 
 def straight(lines: list[Line]) -> list[tuple[Line, int | None]]:
     """Every line at every step as a separate statement, after the values that it reads; this is always possible."""
-    visits = [(line.quantity.order.get(t, inf), line, t) for line in lines for t in line.steps or (None,)]
-    return [(line, t) for _, line, t in sorted(visits, key=lambda visit: visit[0])]
+    visits = [(line, t) for line in lines for _, t in line.places]
+    return sorted(visits, key=lambda visit: visit[0].quantity.order.get(visit[1], inf))
 
 
-def _first_order(unit: Unit) -> float:
-    if isinstance(unit, Loop):
-        return min(line.quantity.order[t] for line in unit.lines for t in line.steps)
-    steps = unit.steps or (None,)
-    return min(unit.quantity.order.get(t, float("inf")) for t in steps)
+def _runs_backwards(line: Line) -> bool:
+    order = line.quantity.order
+    return order[line.steps[0]] > order[line.steps[-1]]
 
 
-def _runs_backwards(group: list[Line]) -> bool:
-    order = next(line.quantity.order for line in group if len(line.steps) > 1)
-    steps = next(line.steps for line in group if len(line.steps) > 1)
-    return order[steps[0]] > order[steps[-1]]
+# --- order -----------------------------------------------------------------------------------------------------------
 
 
 def _in_step_order(group: list[Line]) -> list[Line]:
     """The lines of a loop's body, each after the values of the same step that it reads."""
-    moved = [line.quantity.sensitivity and line.quantity.sensitivity.by for line in group]
-    remaining = sorted(group, key=lambda line: (_rank(line, moved), line.quantity.order[line.steps[-1]]))
-    found: list[Line] = []
-    while remaining:
-        first = next((line for line in remaining if not _waits(line, remaining)), None)
-        if first is None:
-            raise NotWritable("a step in which two lines wait for each other")
-        found.append(first)
-        remaining.remove(first)
-    return found
+    moved = [_moved_by(line) for line in group]  # derivatives by the same quantity stand together
+    ranked = sorted(group, key=lambda line: (moved.index(_moved_by(line)), line.quantity.order[line.steps[-1]]))
+
+    def read(line: Line) -> Iterator[Place]:
+        for reference, steps in references(line.expression, line.steps):
+            yield from ((reference.quantity, t) for t in steps if reference.shift == 0)
+
+    return _sorted(ranked, read, lambda line: line.places, "a step in which two lines wait for each other")
 
 
-def _rank(line: Line, moved: list[Any]) -> int:
-    """The rank of a line, so that derivatives by the same quantity stand together."""
-    return moved.index(line.quantity.sensitivity and line.quantity.sensitivity.by)
+def _moved_by(line: Line) -> Any:
+    return line.quantity.sensitivity and line.quantity.sensitivity.by
 
 
-def _waits(line: Line, others: list[Line]) -> bool:
-    """Return True if a line reads the result of another line of the same step."""
-    read = {(r.quantity, t) for r, steps in references(line.expression, line.steps) if r.shift == 0 for t in steps}
-    return any((other.quantity, t) in read for other in others if other is not line for t in other.steps)
+def _in_order(blocks: Iterable[Block]) -> list[Block]:
+    def first(block: Block) -> float:
+        return min(quantity.order.get(t, inf) for quantity, t in _gives(block))
+
+    return _sorted(sorted(blocks, key=first), _reads, _gives, "loops that wait for each other")
 
 
-Visit = tuple[Quantity, "int | None"]
+def _sorted(
+    things: Sequence[T], read: Callable[[T], Iterable[Place]], given: Callable[[T], Iterable[Place]], problem: str
+) -> list[T]:
+    """Things, each after those that give what it reads; of several that could be next, the first.
+
+    Raises:
+        NotWritable: there is no such order.
+    """
+    giver = {place: thing for thing in things for place in given(thing)}
+    needs = {thing: {giver[place] for place in read(thing) if place in giver} - {thing} for thing in things}
+    found: dict[T, None] = {}
+    while len(found) < len(things):
+        ready = (thing for thing in things if thing not in found and needs[thing] <= found.keys())
+        following = next(ready, None)
+        if following is None:
+            raise NotWritable(problem)
+        found[following] = None
+    return list(found)
 
 
-def _lines(unit: Unit) -> list[Line]:
-    return unit.lines if isinstance(unit, Loop) else [unit]
+def _lines(block: Block) -> list[Line]:
+    return block.lines if isinstance(block, Loop) else [block]
 
 
-def _gives(unit: Unit) -> set[Visit]:
-    """The values that a unit computes: pairs of a quantity and a step."""
-    return {(line.quantity, t) for line in _lines(unit) for t in line.steps or (None,)}
+def _gives(block: Block) -> list[Place]:
+    """The values that a block computes."""
+    return [place for line in _lines(block) for place in line.places]
 
 
-def _reads(unit: Unit) -> Iterator[Reference]:
-    for line in _lines(unit):
-        for reference, _ in references(line.expression, line.steps):
-            yield reference
-
-
-def _values_read(unit: Unit) -> set[Visit]:
-    return {
-        (reference.quantity, reference.step(t))
-        for line in _lines(unit)
-        for reference, steps in references(line.expression, line.steps)
-        for t in steps or (None,)
-    }
-
-
-def _in_order(units: list[Unit]) -> list[Unit]:
-    gives = {unit: _gives(unit) for unit in units}
-    needs: dict[Unit, set[Unit]] = {}
-    for unit in units:
-        read = _values_read(unit)
-        needs[unit] = {other for other in units if other is not unit and not read.isdisjoint(gives[other])}
-    remaining = sorted(units, key=_first_order)
-    found: list[Unit] = []
-    done: set[Unit] = set()
-    while remaining:
-        ready = next((unit for unit in remaining if needs[unit] <= done), None)
-        if ready is None:
-            raise NotWritable("loops that wait for each other")
-        found.append(ready)
-        done.add(ready)
-        remaining.remove(ready)
-    return found
+def _reads(block: Block) -> Iterator[Place]:
+    """The values that a block reads."""
+    return (place for line in _lines(block) for place in places_read(line.expression, line.steps))
 
 
 # --- one loop instead of several -------------------------------------------------------------------------------------
 
 
-def _fused(units: list[Unit]) -> list[Unit]:
-    """The loops, with those in the same direction joined into one if no step reads a later value."""
-    while True:
-        for i, first in enumerate(units):
-            for j in range(i + 1, len(units)):
-                second = units[j]
-                if not (isinstance(first, Loop) and isinstance(second, Loop)):
-                    continue
-                if _can_join(first, second, units[i + 1 : j], units):
-                    try:
-                        joined = Loop(_in_step_order([*first.lines, *second.lines]), first.backwards)
-                    except NotWritable:
-                        continue
-                    rest = [unit for unit in units if unit is not first and unit is not second]
-                    try:
-                        units = _in_order([*rest, joined])
-                    except NotWritable:
-                        continue
-                    break
-            else:
-                continue
-            break
-        else:
-            return units
+def _with_two_fused(blocks: list[Block]) -> list[Block] | None:
+    """The blocks, with two loops in the same direction joined into one; None if no two can be joined."""
+    for first, second in itertools.combinations(blocks, 2):
+        if not (isinstance(first, Loop) and isinstance(second, Loop) and _can_join(first, second)):
+            continue
+        rest = [block for block in blocks if block is not first and block is not second]
+        try:
+            return _in_order([*rest, Loop([*first.lines, *second.lines], first.backwards)])
+        except NotWritable:
+            continue
+    return None
 
 
-def _can_join(first: Loop, second: Loop, between: list[Unit], units: list[Unit]) -> bool:
+def _can_join(first: Loop, second: Loop) -> bool:
+    """Return True if no step of the second loop reads a value that the first computes later."""
     if first.backwards != second.backwards or not set(first.steps) & set(second.steps):
         return False
-    computed = first.quantities
-    direction = -1 if first.backwards else 1
-    for reference in _reads(second):
-        if reference.quantity in computed and (reference.shift is None or reference.shift * direction > 0):
-            return False
-    return all(line.quantity.order for line in second.lines)
+    computed = {line.quantity for line in first.lines}
+    return not any(
+        reference.quantity in computed and (reference.shift is None or not first.has_taken(reference.shift, 0))
+        for line in second.lines
+        for reference, _ in references(line.expression, line.steps)
+    )
 
 
-def _take_sums(units: list[Unit]) -> None:
+def _take_sums(blocks: list[Block]) -> None:
     """Move sums over the steps of a loop into it, as running sums."""
-    for loop in [unit for unit in units if isinstance(unit, Loop)]:
-        before: set[Visit] = set()
-        for unit in units[: units.index(loop)]:
-            before |= _gives(unit)
-        for line in [unit for unit in units if isinstance(unit, Line) and not unit.steps]:
-            terms = _terms(line.expression)
-            if not all(isinstance(term, Sum) and set(term.steps) <= set(loop.steps) for term in terms):
-                continue
-            quantities = {r.quantity for term in terms for r, _ in references(term, ())}
-            own = not quantities.isdisjoint(loop.quantities) or _is_backward(loop)
-            if own and all(_is_there(term, loop, before) for term in terms):
+    for loop in [block for block in blocks if isinstance(block, Loop)]:
+        before = {place for block in blocks[: blocks.index(loop)] for place in _gives(block)}
+        for line in [block for block in blocks if isinstance(block, Line) and not block.steps]:
+            if _is_added_up_in(loop, line, before):
                 loop.sums.append(line)
-                units.remove(line)
+                blocks.remove(line)
 
 
-def _is_backward(loop: Loop) -> bool:
-    return any(line.quantity.adjoint_of is not None for line in loop.lines)
-
-
-def _is_there(term: Expression, loop: Loop, before: set[Visit]) -> bool:
-    """Return True if everything that a sum reads has been computed when the loop reaches the step that reads it."""
-    given, direction = _gives(loop), -1 if loop.backwards else 1
-    for reference, steps in references(term, ()):
-        if reference.quantity.adjoint_of is None and _is_backward(loop):
-            continue  # all of the forward pass
-        for t in steps or (None,):
-            at = reference.step(t)
-            done = (reference.quantity, at) in given and at is not None and (at - (t or 0)) * direction <= 0
-            if not done and (reference.quantity, at) not in before:
-                return False
-    return True
+def _is_added_up_in(loop: Loop, line: Line, before: set[Place]) -> bool:
+    """Return True for sums of which each term has been computed when the loop reaches its step."""
+    terms, given = terms_of(line.expression), set(_gives(loop))
+    if not all(isinstance(term, Sum) and set(loop.steps).issuperset(term.steps) for term in terms):
+        return False
+    is_backward = any(own.quantity.adjoint_of is not None for own in loop.lines)
+    reads = list(references(line.expression, ()))
+    if not is_backward and not any((read.quantity, read.step(t)) in given for read, steps in reads for t in steps):
+        return False
+    return all(
+        (is_backward and read.quantity.adjoint_of is None)  # all of the forward pass is there
+        or (read.quantity, read.step(t)) in before
+        or ((read.quantity, read.step(t)) in given and loop.has_taken(read.step(t) or 0, t))
+        for read, steps in reads
+        for t in steps
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..backward.path_sums import Paths
-from ..equations.arithmetic import is_sum
+from ..equations.arithmetic import terms_of
 from ..equations.lines import Line
 from ..equations.not_writable import NotWritable
 from ..equations.quantities import Quantity
@@ -15,8 +15,7 @@ from .numpy_text import NumpyWriter
 
 def over_paths(line: Line) -> Paths | None:
     """The sum over paths in a line, if there is one."""
-    terms = line.expression.operands if is_sum(line.expression) else (line.expression,)
-    return next((term for term in terms if isinstance(term, Paths)), None)
+    return next((term for term in terms_of(line.expression) if isinstance(term, Paths)), None)
 
 
 def path_rows(lines: Sequence[Line], names: Mapping[Any, str], writer: NumpyWriter) -> Iterator[tuple[int, str]]:

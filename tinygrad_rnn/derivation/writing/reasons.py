@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...autodiff.rules import activations, elementwise, linalg, reductions, shape
-from ..equations.arithmetic import is_negative, is_product, is_sum
+from ..equations.arithmetic import is_negative, is_product, is_sum, terms_of
 from ..equations.entries import Unit
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum
 from ..equations.parts import parts
@@ -121,7 +121,7 @@ def _is_result_of(operation: Any, result: Expression) -> bool:
 
 
 def _of_parameter(name: str, expression: Expression, forward: list[Quantity], writer: TextWriter) -> Iterator[str]:
-    terms = expression.operands if is_sum(expression) else (expression,)
+    terms = terms_of(expression)
     inner = [term.operands[0] if is_negative(term) else term for term in terms]
     if any(isinstance(term, Sum) for term in inner):
         yield f"{name} is used at each step: its contributions are added"

@@ -14,7 +14,7 @@ from ...autodiff.rules import indexing
 from ...autodiff.texts import printable
 from ..backward.absence import zeros_beyond
 from ..backward.grain import ACTIVATIONS
-from ..equations.arithmetic import is_sum
+from ..equations.arithmetic import terms_of
 from ..equations.entries import Unit
 from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Step, Steps, Sum
 from ..equations.lines import Line
@@ -23,7 +23,7 @@ from ..equations.parts import fixed, parts, total
 from ..equations.quantities import Quantity
 from .latex import GREEK
 from .line_breaks import broken, wrapped
-from .loops import Loop, program, straight
+from .loops import Block, Loop, program, straight
 from .numpy_text import INFIX, NumpyWriter
 from .path_rows import over_paths, path_rows
 from .text import common_last_step
@@ -140,7 +140,7 @@ class Source:
         self._loops(lines)
         for line in paths:
             self._commented(1, f"{self.names[line.quantity]} = {self._zeros(line.quantity)}", line)
-            for term in _terms_of(line.expression):
+            for term in terms_of(line.expression):
                 if term is not over_paths(line):
                     self._say(1, f"{self.names[line.quantity]} += {self.writer.write(term)}")
         if paths:
@@ -154,18 +154,18 @@ class Source:
 
     def _loops(self, lines: list[Line]) -> None:
         try:
-            units = program(lines) if self.loops else None
+            blocks = program(lines) if self.loops else None
         except NotWritable:
-            units = None
-        if units is None:
+            blocks = None
+        if blocks is None:
             self._straight(lines)
             return
-        self._begin(units)
-        for unit in units:
-            if isinstance(unit, Loop):
-                self._loop(unit)
+        self._begin(lines, blocks)
+        for block in blocks:
+            if isinstance(block, Loop):
+                self._loop(block)
             else:
-                self._statement(1, unit, (), unit.expression)
+                self._statement(1, block, (), block.expression)
 
     def _straight(self, lines: list[Line]) -> None:
         """Write out all steps, if no loop can run them in order."""
@@ -175,17 +175,15 @@ class Source:
             expression = line.expression if t is None else fixed(line.expression, t)
             self._statement(1, line, () if t is None else (t,), expression, t)
 
-    def _begin(self, units: list[Loop | Line]) -> None:
+    def _begin(self, lines: list[Line], blocks: list[Block]) -> None:
         """Make a dict by step for each quantity of the loops, and the zeros that sums begin with."""
-        stepped = list(dict.fromkeys(line.quantity for unit in units if isinstance(unit, Loop) for line in unit.lines))
-        single = [line.quantity for unit in units if not isinstance(unit, Loop) for line in [unit] if line.steps]
-        stepped += [quantity for quantity in dict.fromkeys(single) if quantity not in stepped]
-        beyond = zeros_beyond(line for unit in units for line in (unit.lines if isinstance(unit, Loop) else [unit]))
-        starts = [self._start(quantity, beyond.get(quantity, ())) for quantity in stepped]
-        self._assign([self.names[q] for q in stepped], starts)
-        sums = [line for unit in units if isinstance(unit, Loop) for line in unit.sums]
-        zeros = [self._zeros(line.quantity) for line in sums]
-        self._assign([self.names[line.quantity] for line in sums], zeros)
+        loops = [block for block in blocks if isinstance(block, Loop)]
+        in_loops = [line for loop in loops for line in loop.lines]
+        stepped = dict.fromkeys(line.quantity for line in (*in_loops, *blocks) if isinstance(line, Line) and line.steps)
+        beyond = zeros_beyond(lines)
+        self._assign([self.names[q] for q in stepped], [self._start(q, beyond.get(q, ())) for q in stepped])
+        sums = [line.quantity for loop in loops for line in loop.sums]
+        self._assign([self.names[q] for q in sums], [self._zeros(q) for q in sums])
 
     def _start(self, quantity: Quantity, steps: Steps) -> str:
         zero = f"np.zeros({quantity.shape})" if quantity.shape else "0.0"
@@ -251,8 +249,8 @@ class Source:
             if not any(isinstance(part, (Reference, Parameter, Data, Unit)) for part in parts(expression)):
                 return
             depth, name = self._each_entry(depth, line), f"{name}[{self.names['loop over', 'entry']}]"
-        sums: list[Expression] = [t for t in _terms_of(expression) if not line.steps and self._is_long_sum(t)]
-        terms = [term for term in _terms_of(expression) if term not in sums]
+        sums: list[Expression] = [t for t in terms_of(expression) if not line.steps and self._is_long_sum(t)]
+        terms = [term for term in terms_of(expression) if term not in sums]
         placed: list[Any] = [term for term in terms if _is_put(term)]
         rest = [term for term in terms if not _is_put(term)]
         if sums and rest:  # to be added to, too
@@ -325,10 +323,6 @@ def _is_fresh(expression: Expression, line: Line) -> bool:
     """Return True for an expression that gives a whole new array at each step."""
     made = isinstance(expression, Apply) and (expression.operation in INFIX or expression.operation in ACTIVATIONS)
     return made and expression.shape == line.shape and not any(isinstance(p, During) for p in parts(expression))
-
-
-def _terms_of(expression: Expression) -> list[Expression]:
-    return list(expression.operands) if is_sum(expression) else [expression]
 
 
 def _is_put(expression: Expression) -> bool:
