@@ -58,12 +58,16 @@ def pad(
             f"pad: sequence {int(lengths.argmax())} has {longest} steps, more than "
             f"length={steps}; cut it, or pass a greater length"
         )
-    shape = (steps, len(arrays), *filled[0].shape[1:])
-    padded = np.full(shape, _converted(np.asarray(value), result_dtype, "the padding value"))
-    for number, array in enumerate(arrays):
+    fill = _converted(np.asarray(value), result_dtype, "the padding value")
+    arrays = [_converted(array, result_dtype, f"sequence {number}") for number, array in enumerate(arrays)]
+    if lengths.min() == steps > 0:
+        return np.stack(arrays, axis=0 if batch_first else 1), lengths
+    layout = (len(arrays), steps) if batch_first else (steps, len(arrays))
+    padded = np.full((*layout, *filled[0].shape[1:]), fill)
+    for row, array in zip(padded if batch_first else padded.swapaxes(0, 1), arrays):
         if array.size:
-            padded[: len(array), number] = _converted(array, result_dtype, f"sequence {number}")
-    return (np.ascontiguousarray(padded.swapaxes(0, 1)) if batch_first else padded), lengths
+            row[: len(array)] = array
+    return padded, lengths
 
 
 def unpad(padded: Array, lengths: npt.ArrayLike, *, batch_first: bool = False) -> list[Array]:
@@ -103,7 +107,7 @@ def _as_arrays(sequences: Sequence[npt.ArrayLike]) -> list[Array]:
     for number, array in enumerate(arrays):
         if array.ndim == 0:
             raise ValueError(f"pad: sequence {number} is a single number, not a sequence of steps")
-        if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+        if array.dtype.kind not in "biufc":
             raise TypeError(
                 f"pad: sequence {number} holds {array.dtype}, not numbers; "
                 "a vocabulary's encode() turns text into numbers"
@@ -117,6 +121,8 @@ def _as_arrays(sequences: Sequence[npt.ArrayLike]) -> list[Array]:
 
 def _converted(array: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The array in another dtype; only rounding to a shorter float may change its numbers."""
+    if array.dtype == dtype:
+        return array
     if dtype.kind in "fc":
         keeps = np.can_cast(array.dtype, dtype, "same_kind")
     else:

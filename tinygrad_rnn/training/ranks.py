@@ -96,7 +96,6 @@ class Ranks(Alone):
         self._communicator = communicator.Dup()
         self.rank, self.size = communicator.rank, communicator.size
         self.bytes_per_step = 0
-        self._flat: dict[np.dtype[Any], np.ndarray] = {}
         self._agreed: BaseException | None = None  # an error that all ranks have heard of
 
     def agreed(self, error: ErrorT) -> ErrorT:
@@ -129,16 +128,13 @@ class Ranks(Alone):
             by_dtype.setdefault(parameter.dtype, []).append(parameter)
         self.bytes_per_step = 0
         for dtype, group in by_dtype.items():
-            flat = self._flat.get(dtype)
-            if flat is None:
-                flat = self._flat[dtype] = np.empty(sum(parameter.size for parameter in group), dtype)
-            parts = np.split(flat, np.cumsum([parameter.size for parameter in group])[:-1])
-            for parameter, part in zip(group, parts):
-                part[:] = 0 if parameter.grad is None else np.ravel(parameter.grad)
+            gradients = [np.zeros(p.shape, dtype) if p.grad is None else p.grad for p in group]
+            flat = np.concatenate([np.ravel(gradient) for gradient in gradients], dtype=dtype)
             self._communicator.Allreduce(self._in_place, flat)
             self.bytes_per_step += flat.nbytes
-            for parameter, part in zip(group, parts):
-                parameter.grad = part.reshape(parameter.shape).copy()
+            ends = np.cumsum([parameter.size for parameter in group])
+            for parameter, summed in zip(group, np.split(flat, ends[:-1])):
+                parameter.grad = summed.reshape(parameter.shape)
 
     def check_alike(self, model: Module) -> None:
         """Raise RuntimeError if the ranks no longer have the same weights, bit for bit."""
