@@ -15,26 +15,17 @@ from ..autodiff.array_node import value_of
 from ..autodiff.tensor import Tensor
 from ..recorded.recording import Recording
 from .backward.adjoints import adjoints
-from .backward.all_steps import all_at_once
+from .backward.all_steps import multiply_at_once
 from .backward.grain import Grain
 from .backward.names import Names, short_names
 from .backward.path_sums import over_paths
 from .backward.sensitivities import real_time
-from .equations.expressions import Expression
+from .equations.expressions import ARRIVING, Expression
 from .equations.lines import Line
 from .equations.not_writable import NotWritable
 from .equations.parts import moves, parts
 from .equations.quantities import Quantity
-from .equations.recognising import name_functions, name_log_softmaxes, name_softmaxes
-from .equations.simplifying import simplified
-from .equations.stable_forms import name_stable_forms
-from .reading.bracketing import bracket_norms
-from .reading.comparisons import name_comparisons
-from .reading.items import cleaned
-from .reading.joining import join_equal
-from .reading.rolling import Rolling
-from .reading.steps import merge_sums, number_steps
-from .reading.summing import sum_at_once
+from .reading.forward import read_forward
 from .reading.taking_in import taken_in
 from .running.checking import WrongDerivation, differences, tolerance_of
 from .running.evaluate import Values, evaluate
@@ -53,7 +44,8 @@ Named = Mapping[str, Any]
 # The styles of gradients: the backward recursion, sums over paths, real-time recurrent learning.
 STYLES: dict[str, Callable[..., list[Quantity]]] = {"recursion": adjoints, "sums": over_paths, "rtrl": real_time}
 
-PRODUCTS = ("by step", "over all steps")
+OVER_ALL_STEPS = "over all steps"
+PRODUCTS = ("by step", OVER_ALL_STEPS)
 
 
 class Derivation:
@@ -76,47 +68,27 @@ class Derivation:
         recording: Recording,
         data: Mapping[Tensor, str],
         given: Mapping[str, np.ndarray],
-        begins_outside: bool = False,
         style: str = "recursion",
         products: str = "by step",
     ) -> None:
         self.recording = recording
-        self.begins_outside = begins_outside
+        self.begins_outside = any(name.startswith(ARRIVING) for name in data.values())
         self.style, self.products = style, products
-        make = partial(Derivation, recording, data, given, begins_outside)
+        make = partial(Derivation, recording, data, given)
         self._in_style: Callable[[str, str], Derivation] = cache(make)
         self.parameters = recording.values()
         self.names = short_names(self.parameters)
-        names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
         taken = set(self.names.values())
-        self._apart = {name: f"{name}_data" for name in {*data.values(), *given} & taken}  # called as a parameter is
-        data = {leaf: self._apart.get(name, name) for leaf, name in data.items()}
-        root, items = cleaned(recording.loss, names, data)
-        number_steps(items)
-        rolling = Rolling(merge_sums(items), {self._apart.get(name, name): a for name, a in given.items()}, taken)
-        joined = join_equal(rolling.quantities)
-        bracket_norms(rolling.quantities)
-        sum_at_once(rolling.quantities)
-        own = {name: a for name, a in rolling.data.items() if name not in rolling.sequences.given}
-        name_comparisons(rolling.quantities, own)
-        name_functions(rolling.quantities)
-        name_stable_forms(rolling.quantities)
-        name_log_softmaxes(rolling.quantities)
-        name_softmaxes(rolling.quantities)
-        loss, _ = rolling.of[id(root)]
-        self.loss = joined.get(loss, loss)
+        self._renamed = {name: f"{name}_data" for name in {*data.values(), *given} & taken}  # called as a parameter is
+        self.given = {self._renamed.get(name, name): array for name, array in given.items()}
+        leaves = {leaf: self._renamed.get(name, name) for leaf, name in data.items()}
+        names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
+        forward, self.loss, self.data = read_forward(recording.loss, names, leaves, self.given)
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
-        forward = rolling.quantities
         backward = STYLES[style](forward, self.loss, shapes)
-        for quantity in (*forward, *backward):
-            for equation in quantity.equations:
-                equation.expression = simplified(equation.expression)
-        kept = Grain(forward, backward, simplified).settle(self.loss)
-        for quantity in kept if products == PRODUCTS[1] else ():
-            for equation in quantity.equations if isinstance(quantity.adjoint_of, str) else ():
-                equation.expression = simplified(all_at_once(equation.expression))
-        self.data = rolling.data
-        self.given = rolling.sequences.given
+        kept = Grain(forward, backward).settle(self.loss)
+        if products == OVER_ALL_STEPS:
+            multiply_at_once(kept)
         self.backward = [quantity for quantity in kept if quantity in set(backward)]
         self.forward = [quantity for quantity in kept if quantity not in set(backward)]
         Names(self.forward, self.backward, self.loss, [*shapes, *self.data])
@@ -127,13 +99,10 @@ class Derivation:
         last = max((q.steps[-1] for q in self.forward if len(q.steps) > 1), default=None)
         found = []
         for quantity in (*self.forward, *self.backward):
-            for equation in quantity.equations:
-                why: tuple[str, ...] = ()
-                if quantity.adjoint_of is not None or quantity.sensitivity is not None:
-                    why = reasons(quantity, equation.expression, self.forward, last)
+            for equation in quantity.equations if quantity is not self.loss or not self.begins_outside else ():
+                is_given = quantity.kind == "forward"
+                why = () if is_given else reasons(quantity, equation.expression, self.forward, last)
                 found.append(Line(quantity, quantity.kind, equation.steps, equation.expression, why))
-        if self.begins_outside:
-            found = [line for line in found if line.quantity is not self.loss]
         return sorted(found, key=lambda line: line.kind != "forward" or not _is_start(line))
 
     def with_lines(self, new: Mapping[Line, Expression]) -> Derivation:
@@ -218,7 +187,7 @@ class Derivation:
         form = self.in_style(style, products)
         if form is not self:
             return form.run(parameters, data)
-        moved = {self._apart.get(name, name): array for name, array in (data or {}).items()}
+        moved = {self._renamed.get(name, name): array for name, array in (data or {}).items()}
         called, given = self._called(parameters or {}), {**self.data, **moved}
         try:
             source, function = self._program
@@ -402,8 +371,7 @@ def derive(loss: Any, parameters: Any = None, data: Any = (), *, check: bool = T
         (2, 2)
     """
     recording, tracked, given = taken_in(loss, parameters, data)
-    outside = any(name.startswith("dL_d") for name in tracked.values())
-    derivation = Derivation(recording, tracked, given, outside)
+    derivation = Derivation(recording, tracked, given)
     if check:
         derivation.check()
     return derivation

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ...autodiff.rules import linalg, reductions, shape
 from ..equations.expressions import Apply, During, Expression, Reference, Rows, Steps, Sum, apply
 from ..equations.parts import parts
+from ..equations.quantities import Quantity
+from ..equations.simplifying import simplified
 
 
-def all_at_once(expression: Expression) -> Expression:
+def multiply_at_once(quantities: Iterable[Quantity]) -> None:
+    """Write the gradients of parameters with one product over all steps each."""
+    for quantity in quantities:
+        for equation in quantity.equations if quantity.kind == "gradient" else ():
+            equation.expression = simplified(_all_at_once(equation.expression))
+
+
+def _all_at_once(expression: Expression) -> Expression:
     """A gradient in which ``Σ_t h_{t-1}ᵀ Δ_t`` is written as ``h_{0..T-1}ᵀ Δ_{1..T}``, and sums of rows likewise."""
     if isinstance(expression, Sum) and not any(isinstance(part, During) for part in parts(expression)):
         return _product(expression.steps, expression.inner) or expression
-    operands = tuple(map(all_at_once, expression.operands)) if isinstance(expression, Apply) else ()
+    operands = tuple(map(_all_at_once, expression.operands)) if isinstance(expression, Apply) else ()
     return expression.with_operands(operands) if operands else expression
 
 

@@ -5,7 +5,7 @@ A person gives a line to a value with a name, to the argument of a nonlinearity,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, shape
 from ...autodiff.rules.special import erf
@@ -25,6 +25,7 @@ from ..equations.expressions import (
 from ..equations.making import unwrapped
 from ..equations.parts import fixed, parts, references
 from ..equations.quantities import Equation, Quantity
+from ..equations.simplifying import simplified
 
 ACTIVATIONS = {
     elementwise.tanh, elementwise.sin, elementwise.cos, elementwise.arctan, activations.logistic,
@@ -48,15 +49,13 @@ class Grain:
     Args:
         forward: the quantities of the forward pass, in order.
         backward: the quantities of the backward pass.
-        simplify: returns the simpler form of an expression.
     """
 
-    def __init__(
-        self, forward: list[Quantity], backward: list[Quantity], simplify: Callable[[Expression], Expression]
-    ) -> None:
+    def __init__(self, forward: list[Quantity], backward: list[Quantity]) -> None:
         self.quantities = [*forward, *backward]
-        self.forward = set(forward)
-        self.simplify = simplify
+        for quantity in self.quantities:
+            for equation in quantity.equations:
+                equation.expression = simplified(equation.expression)
         self.arguments = set(_arguments_of_nonlinearities(forward))
 
     def settle(self, root: Quantity) -> list[Quantity]:
@@ -132,7 +131,7 @@ class Grain:
             return False
         written: list[tuple[Equation, Expression]] = []
         for equation in {id(e): e for e, _, _ in uses}.values():
-            new = self.simplify(_flat(_substituted(equation.expression, quantity, own.expression)))
+            new = simplified(_flat(_substituted(equation.expression, quantity, own.expression)))
             if not _is_well_formed(new):
                 return False
             written.append((equation, new))

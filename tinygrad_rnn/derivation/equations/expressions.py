@@ -20,6 +20,7 @@ from ...compiler.graph.values import new_input
 Shape = tuple[int, ...]
 Steps = tuple[int, ...]
 
+ARRIVING = "dL_d"  # how the names of data begin that are derivatives, which arrive at a layer from outside
 # Sums and products may have any number of operands.
 OF_MANY = {elementwise.add: np.add, elementwise.multiply: np.multiply}
 

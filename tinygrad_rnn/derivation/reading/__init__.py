@@ -3,8 +3,9 @@
 - ``taking_in``: a recording, made from whatever ``derive`` was given.
 - ``items``: the recorded graph without operations that nobody writes down; ``steps``: the step of each of them;
   ``places``: what first and last steps have of a step of a plain loop.
-- ``rolling``: one equation in place of the same operation at every step; ``data``: the arrays that steps read.
+- ``grouping``: the values with the same role at different steps; ``rolling``: one equation for each such group;
+  ``data``: the arrays that steps read.
 - ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum;
-  ``bracketing``: a gain on a normalised value.
+  ``bracketing``: a gain on a normalised value; ``comparisons``: masks. ``forward`` does all this, in order.
 - ``rules``: the derivative rules of operations, as expressions; ``settings``: arguments that aren't operands.
 """

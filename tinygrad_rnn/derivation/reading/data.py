@@ -12,7 +12,7 @@ from ...autodiff.rules.shape import broadcast_to
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step
 from ..equations.parts import row
 from ..equations.recognising import one_hot
-from .items import Item
+from .items import Constants, Item
 
 
 class Sequences:
@@ -24,23 +24,17 @@ class Sequences:
 
     Attributes:
         arrays: all arrays to which expressions refer by name.
+        constants: the arrays that stand in indices.
     """
 
     def __init__(self, given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
         self.taken = {*given, *taken}
-        self.given = {name: np.asarray(array) for name, array in given.items()}
+        self.given = given
         self.arrays: dict[str, np.ndarray] = {}
         # By the identity of Items, which are kept here: a new Item could get the identity of one that is gone.
         self._single: dict[int, tuple[Item, Expression]] = {}
         self._found: dict[Any, tuple[Sequence[Item], Expression]] = {}
-        self._constants: dict[Any, Item] = {}
-
-    def constant(self, array: np.ndarray) -> Item:
-        """The Item of an array; equal arrays share one."""
-        key = (array.shape, array.dtype.str, array.tobytes())
-        if key not in self._constants:
-            self._constants[key] = Item(None, (), {}, array, -1)
-        return self._constants[key]
+        self.constants = Constants()
 
     def single(self, item: Item) -> Expression:
         """An array that has no steps."""

@@ -7,6 +7,7 @@ the value that was put in, and a value through which no gradient flows knows its
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ from ...autodiff.rules import elementwise, indexing, shape
 from ...autodiff.scope import NOWHERE, Label, Scope
 from ...autodiff.tensor import Tensor
 from ...compiler.graph.trace import stop_gradient
+from ..equations.expressions import setting_key
 
 
+@dataclass(eq=False, slots=True)
 class Item:
     """A value of the graph.
 
@@ -36,34 +39,28 @@ class Item:
         place: its place in the step, if the loop was found by its repetition.
     """
 
-    __slots__ = (
-        "data",
-        "inputs",
-        "keywords",
-        "labels",
-        "loop",
-        "op",
-        "order",
-        "parameter",
-        "place",
-        "scope",
-        "step",
-        "value",
-    )
+    op: Any
+    inputs: tuple[Any, ...]
+    keywords: dict[str, Any]
+    value: Any
+    order: float
+    scope: Scope = NOWHERE
+    labels: tuple[Label, ...] = ()
+    parameter: str | None = None
+    data: str | None = None
+    step: int | None = None
+    loop: Any = None
+    place: int | None = None
 
-    def __init__(self, op: Any, inputs: tuple[Any, ...], keywords: dict[str, Any], value: Any, order: float) -> None:
-        self.op = op
-        self.inputs = inputs
-        self.keywords = keywords
-        self.value = value
-        self.order = order
-        self.scope: Scope = NOWHERE
-        self.labels: tuple[Label, ...] = ()
-        self.parameter: str | None = None
-        self.data: str | None = None
-        self.step: int | None = None
-        self.loop: Any = None
-        self.place: int | None = None
+    @property
+    def operation(self) -> Any:
+        """The operation that made it, as a key; one that was made for this value alone is known by its name."""
+        return self.op.name if self.op.is_single else self.op
+
+    @property
+    def own_labels(self) -> list[Label]:
+        """Its labels at its own step; at later ones it may be part of a state with other names."""
+        return [label for label in self.labels if label.step == self.scope.step]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,13 +71,25 @@ class Item:
         return f"<item {self.op.name if self.op else self.parameter or self.data or 'constant'} {self.step}>"
 
 
+class Constants:
+    """The Items of plain arrays; equal arrays share one."""
+
+    def __init__(self) -> None:
+        self._items: dict[Any, Item] = {}
+
+    def item(self, array: Any) -> Item:
+        """The Item of an array."""
+        array = np.asarray(array)
+        return self._items.setdefault(setting_key(array), Item(None, (), {}, array, -1))
+
+
 class _Cleaning:
     def __init__(self, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str]) -> None:
         self.parameters = parameters
         self.data = data
         self.items: list[Item] = []
         self._of_node: dict[Any, Item] = {}
-        self._constants: dict[Any, Item] = {}
+        self._constants = Constants()
         self._by_array: dict[int, Item] = {}
 
     def add(self, node: Any) -> Item:
@@ -125,15 +134,7 @@ class _Cleaning:
             return array
         if np.ndim(array) == 0 and array.dtype.kind == "f":
             return array.item()
-        return self.constant(array)
-
-    def constant(self, array: Any) -> Item:
-        """The Item of an array that is no Tensor; equal arrays share one."""
-        array = np.asarray(array)
-        key = (array.shape, array.dtype.str, array.tobytes())
-        if key not in self._constants:
-            self._constants[key] = Item(None, (), {}, array, -1)
-        return self._constants[key]
+        return self._constants.item(array)
 
     def _shorter(self, node: Any, inputs: tuple[Any, ...]) -> Item | None:
         """The existing Item that this value is equal to."""

@@ -130,7 +130,7 @@ class Places:
     def _fits(self, item: Item, slot: Slot) -> bool:
         """Return True if an Item does what whole steps do at this place, with operands from the same places."""
         model, reads, fixed = self._model[slot.place], self._reads[slot.place], self._fixed[slot.place]
-        if _operation(item) != _operation(model) or item.shape != model.shape or len(item.inputs) != len(fixed):
+        if item.operation != model.operation or item.shape != model.shape or len(item.inputs) != len(fixed):
             return False
         for given, own, read, is_fixed in zip(item.inputs, model.inputs, reads, fixed):
             at = self.slots.get(id(given))
@@ -140,10 +140,6 @@ class Places:
             elif at is not None and at not in self._standing_for(Slot(slot.step - read.ago, read.place)):
                 return False
         return True
-
-
-def _operation(item: Item) -> Any:
-    return item.op.name if item.op.is_single else item.op
 
 
 def _has_name(given: Any) -> bool:

@@ -9,13 +9,12 @@ given value and later steps read the state, the given value becomes the state at
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...autodiff.rules import indexing, shape
-from ...autodiff.scope import Label
 from ..equations.expressions import (
     Apply,
     Expression,
@@ -24,15 +23,15 @@ from ..equations.expressions import (
     Parameter,
     Reference,
     Stack,
-    Steps,
     setting_key,
 )
 from ..equations.parts import parts
 from ..equations.quantities import Equation, Place, Quantity
 from ..running.evaluate import Running, compiled
 from .data import Sequences
+from .grouping import grouped
 from .items import Item
-from .settings import are_alike, as_setting, common_settings, from_step, is_setting, setting_names
+from .settings import are_alike, common_settings, from_step, operands_and_settings
 
 
 class _Made(NamedTuple):
@@ -59,16 +58,16 @@ class Rolling:
     def __init__(self, items: Sequence[Item], given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
         self.sequences = Sequences(given, taken)
         self.of: dict[int, Place] = {}
-        self._parts = {id(item): _operands(item, self.sequences.constant) for item in items}
+        self._parts = {id(item): operands_and_settings(item, self.sequences.constants) for item in items}
         self._begun: dict[Place, Any] = {}
         self._first_read: dict[Place, float] = {}
-        groups = [(self._quantity(group), group) for group in self._grouped(items)]
+        groups = [(self._quantity(group), group) for group in grouped(items, self._parts)]
         self.quantities = [quantity for quantity, _ in groups]
         for quantity, group in groups:
             for item in group:
                 self.of[id(item)] = (quantity, item.step)
         for quantity, group in groups:
-            quantity.equations += self._equations(quantity, group)
+            quantity.equations += self._equations(group)
         while self._extend():
             pass
         self.quantities.sort(key=self._first_order)
@@ -79,7 +78,7 @@ class Rolling:
         return self.sequences.arrays
 
     def _quantity(self, group: list[Item]) -> Quantity:
-        labels = tuple(dict.fromkeys(label._replace(step=None) for item in group for label in _own_labels(item)))
+        labels = tuple(dict.fromkeys(label._replace(step=None) for item in group for label in item.own_labels))
         quantity = Quantity(group[0].shape, group[0].scope.layer, labels, loop=group[0].loop)
         for item in group:
             quantity.values[item.step] = item.value
@@ -91,7 +90,7 @@ class Rolling:
 
     # --- equations -----------------------------------------------------------------------------------------------
 
-    def _equations(self, quantity: Quantity, group: list[Item]) -> list[Equation]:
+    def _equations(self, group: list[Item]) -> list[Equation]:
         operands_of, settings_of = zip(*(self._parts[id(item)] for item in group))
         if group[0].step is None:
             once = [self._once(given) for given in operands_of[0]]
@@ -147,11 +146,8 @@ class Rolling:
         return [found[id(item)] for item in group]
 
     def _apply(self, item: Item, operands: list[Expression], settings: dict[str, Any]) -> Expression:
-        if item.op is shape.stacked and settings.get("axis", 0) == 0:
-            run = _as_run(operands)
-            if run is not None:
-                return Stack(run[1], Reference(run[0], 0))
-        return Apply(item.op, tuple(operands), settings, item.shape)
+        is_stack = item.op is shape.stacked and settings.get("axis", 0) == 0
+        return (_as_stack(operands) if is_stack else None) or Apply(item.op, tuple(operands), settings, item.shape)
 
     def _once(self, given: Any) -> Expression:
         """An operand of a value without steps."""
@@ -169,28 +165,19 @@ class Rolling:
 
     def _column(self, column: tuple[Any, ...], group: list[Item]) -> list[Expression]:
         """The operands in one place of an operation, at each of its steps."""
-        steps = [item.step or 0 for item in group]
+        steps, loop = [item.step or 0 for item in group], group[0].loop
         places = [self.of.get(id(given)) if isinstance(given, Item) else None for given in column]
         if not any(places):
             return self._column_of_leaves(column, steps)
-        shifts = Counter(
-            (id(place[0]), place[1] - t) for place, t in zip(places, steps) if place and place[1] is not None
-        )
-        fixed = Counter((id(place[0]), place[1]) for place in places if place)
-        common, times = shifts.most_common(1)[0] if shifts else (None, 0)
-        same_loop = any(place and place[0].loop == group[0].loop for place in places)
-        if not (times > fixed.most_common(1)[0][1] or (times == fixed.most_common(1)[0][1] and same_loop)):
-            common = None
-        found: list[Expression] = []
-        for given, place, t, item in zip(column, places, steps, group):
-            if common is None:
-                found.append(self._elsewhere(given, place, t, group[0].loop))
-                continue
-            target = next(p[0] for p in places if p and id(p[0]) == common[0])
-            found.append(self._relative(given, place, t, target, common[1]))
-            if (target, t + common[1]) in self._begun:
-                read = self._first_read.get((target, t + common[1]), item.order)
-                self._first_read[target, t + common[1]] = min(read, item.order)
+        usual = _usual_source(places, steps, loop)
+        if usual is None:
+            return [self._elsewhere(given, place, t, loop) for given, place, t in zip(column, places, steps)]
+        target, shift = usual
+        found = [self._relative(given, place, t, target, shift) for given, place, t in zip(column, places, steps)]
+        for t, item in zip(steps, group):
+            if (target, t + shift) in self._begun:
+                read = self._first_read.get((target, t + shift), item.order)
+                self._first_read[target, t + shift] = min(read, item.order)
         return found
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
@@ -303,109 +290,19 @@ class Rolling:
             return [self._leaf(given) for given in column]
         return self.sequences.rows(column, steps)
 
-    def _grouped(self, items: Iterable[Item]) -> list[list[Item]]:
-        """The groups of Items with the same role, one at each step, in the order of their first Items."""
-        kinds: dict[Any, dict[Any, list[Item]]] = {}
-        for item in items:
-            if item.step is None:
-                kinds[id(item)] = {None: [item]}
-                continue
-            settings = {k: v for k, v in self._parts[id(item)][1].items() if k not in ("index", "indices", "starts")}
-            labels = tuple((label.role, label.name) for label in _own_labels(item))
-            kind = (item.loop, item.place, operation_key(item.op), item.shape, setting_key(settings), labels)
-            kinds.setdefault(kind, {}).setdefault(item.step, []).append(item)
-        groups = [group for by_step in kinds.values() for group in _aligned(by_step)]
-        return sorted(groups, key=lambda group: min(item.order for item in group))
+
+def _usual_source(places: Sequence[Place | None], steps: Sequence[int], loop: Any) -> tuple[Quantity, int] | None:
+    """The quantity that most steps read a fixed number of steps away, and this number; None if one value is usual."""
+    moving = Counter((p[0], p[1] - t) for p, t in zip(places, steps) if p and p[1] is not None)
+    usual = max(moving, key=moving.__getitem__, default=None)
+    often = max(Counter(place for place in places if place).values())
+    same_loop = any(place and place[0].loop == loop for place in places)
+    return usual if usual and (moving[usual] > often or (moving[usual] == often and same_loop)) else None
 
 
-def operation_key(op: Any) -> Any:
-    """A key that operations share if they do the same; an operation made for a single node has its name."""
-    return op.name if getattr(op, "is_single", False) else id(op)
-
-
-def _aligned(by_step: dict[Any, list[Item]]) -> list[list[Item]]:
-    """The groups of Items of one kind, by their order in the step; by their operands if some are missing."""
-    most = max(map(len, by_step.values()))
-    model = next(items for items in by_step.values() if len(items) == most)
-    groups: list[list[Item]] = [[] for _ in model]
-    for items in by_step.values():
-        places = range(most) if len(items) == most else _places(items, model)
-        for place, item in zip(places, items):
-            groups[place].append(item)
-    return groups
-
-
-def _places(items: list[Item], model: list[Item]) -> list[int]:
-    """The Item of the model step to which each Item corresponds: by the operations before it, as far as they agree."""
-    free = list(range(len(model)))
-    found: dict[int, int] = {}
-    for depth in (4, 3, 2, 1):
-        for k, item in enumerate(items):
-            alike = (place for place in free if _reading(model[place], depth) == _reading(item, depth))
-            place = next(alike, None) if k not in found else None
-            if place is not None:
-                found[k] = place
-                free.remove(place)
-    for k, item in enumerate(items):
-        if k not in found:
-            found[k] = max(free, key=lambda place: _in_common(model[place], item))
-            free.remove(found[k])
-    return [found[k] for k in range(len(items))]
-
-
-def _in_common(one: Item, other: Item) -> int:
-    """The number of operands in the same places that come from the same operations."""
-    return sum(_reading(a, 1) == _reading(b, 1) for a, b in zip(one.inputs, other.inputs))
-
-
-def _reading(given: Any, depth: int) -> Any:
-    """The origin of an Item, some operations deep: its numbers, parameters, and the operations of its operands."""
-    if not isinstance(given, Item):
-        return "number", repr(given)
-    if given.op is None:
-        return "leaf", given.parameter
-    return operation_key(given.op), tuple(_reading(a, depth - 1) for a in given.inputs) if depth else ()
-
-
-def _own_labels(item: Item) -> list[Label]:
-    """The labels of a value at its own step; at later ones it may be part of a state with other names."""
-    return [label for label in item.labels if label.step == item.scope.step]
-
-
-def _operands(item: Item, constant: Callable[[np.ndarray], Item]) -> tuple[list[Any], dict[str, Any]]:
-    """The operands of an Item and the settings of its operation; arrays in an index are operands, too."""
-    operands: list[Any] = []
-    settings = dict(item.keywords)
-    names = setting_names(item.op)
-    for position, given in enumerate(item.inputs):
-        if is_setting(item.op, position, given):
-            settings[names[position]] = given if names[position] == "index" else as_setting(given)
-        else:
-            operands.append(given)
-    if "index" in settings and item.op is not indexing.output:
-        index = _index(settings["index"], operands, constant)
-        settings["index"] = index[0] if type(index) is tuple and len(index) == 1 else index
-    return operands, {name: as_setting(part) if name != "index" else part for name, part in settings.items()}
-
-
-def _index(index: Any, operands: list[Any], constant: Callable[[np.ndarray], Item]) -> Any:
-    """An index, with a place for each array in it."""
-    if isinstance(index, tuple):
-        return tuple(_index(part, operands, constant) for part in index)
-    if isinstance(index, (np.ndarray, list, Item)):
-        array = np.asarray(index.value if isinstance(index, Item) else index)
-        if array.ndim == 0 and array.dtype.kind in "iu":
-            return int(array)
-        operands.append(index if isinstance(index, Item) else constant(array))
-        return Operand(len(operands) - 1)
-    return int(index) if isinstance(index, np.integer) else index
-
-
-def _as_run(operands: Sequence[Expression]) -> tuple[Quantity, Steps] | None:
-    """The quantity and its steps, if the operands are one quantity at several steps."""
-    if not all(isinstance(o, Reference) and o.at is not None for o in operands) or len(operands) < 2:
+def _as_stack(operands: Sequence[Expression]) -> Stack | None:
+    """The stack of one quantity at several steps, if the operands are that."""
+    read = [operand for operand in operands if isinstance(operand, Reference) and operand.at is not None]
+    if not 1 < len(read) == len(operands) or len({operand.quantity for operand in read}) > 1:
         return None
-    references: list[Any] = list(operands)
-    if len({id(o.quantity) for o in references}) > 1:
-        return None
-    return references[0].quantity, tuple(o.at for o in references)
+    return Stack(tuple(operand.at or 0 for operand in read), Reference(read[0].quantity, 0))

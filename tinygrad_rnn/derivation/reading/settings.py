@@ -11,7 +11,7 @@ import numpy as np
 
 from ...autodiff.rules import indexing
 from ..equations.expressions import Operand, Step, setting_key
-from .items import Item
+from .items import Constants, Item
 
 # Arguments that are numbers of axes, also where they are a list or an array.
 NAMES_OF_AXES = {("axes",), ("axis",), ("source",), ("destination",)}
@@ -49,6 +49,35 @@ def as_setting(given: Any) -> Any:
     if isinstance(given, np.ndarray):
         given = given.tolist()
     return tuple(map(as_setting, given)) if isinstance(given, (list, range)) else given
+
+
+def operands_and_settings(item: Item, constants: Constants) -> tuple[list[Any], dict[str, Any]]:
+    """The operands of an Item and the settings of its operation; arrays in an index are operands, too."""
+    operands: list[Any] = []
+    settings = dict(item.keywords)
+    names = setting_names(item.op)
+    for position, given in enumerate(item.inputs):
+        if is_setting(item.op, position, given):
+            settings[names[position]] = given if names[position] == "index" else as_setting(given)
+        else:
+            operands.append(given)
+    if "index" in settings and item.op is not indexing.output:
+        index = _index(settings["index"], operands, constants)
+        settings["index"] = index[0] if type(index) is tuple and len(index) == 1 else index
+    return operands, {name: as_setting(part) if name != "index" else part for name, part in settings.items()}
+
+
+def _index(index: Any, operands: list[Any], constants: Constants) -> Any:
+    """An index, with a place for each array in it."""
+    if isinstance(index, tuple):
+        return tuple(_index(part, operands, constants) for part in index)
+    if isinstance(index, (np.ndarray, list, Item)):
+        array = np.asarray(index.value if isinstance(index, Item) else index)
+        if array.ndim == 0 and array.dtype.kind in "iu":
+            return int(array)
+        operands.append(index if isinstance(index, Item) else constants.item(array))
+        return Operand(len(operands) - 1)
+    return int(index) if isinstance(index, np.integer) else index
 
 
 def common_settings(settings: Sequence[dict[str, Any]], steps: list[int]) -> Sequence[dict[str, Any]]:

@@ -161,8 +161,7 @@ def _leaf(given: Any) -> str | None:
 
 
 def _signature(item: Item, names: list[str]) -> Any:
-    op = item.op.name if item.op.is_single else item.op
-    return op, item.shape, tuple(names), item.scope.layer, tuple(label.name for label in item.labels)
+    return item.operation, item.shape, tuple(names), item.scope.layer, tuple(label.name for label in item.labels)
 
 
 class _Loop(NamedTuple):

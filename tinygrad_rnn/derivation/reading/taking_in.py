@@ -17,6 +17,7 @@ from ...nn.module import Module
 from ...nn.recurrent import Recurrent
 from ...nn.unroll import unroll
 from ...recorded.recording import Recording, record
+from ..equations.expressions import ARRIVING
 
 
 def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
@@ -72,7 +73,7 @@ def _layer(cell: Any, xs: Any, state: Any) -> tuple[Recording, dict[Tensor, str]
     outputs = [y for y in leaves(ys) if isinstance(y, Tensor)]
     rng = np.random.default_rng(0)
     arriving = {
-        f"dL_d{name or 'y'}": tensor(rng.normal(size=y.shape), requires_grad=True)
+        f"{ARRIVING}{name or 'y'}": tensor(rng.normal(size=y.shape), requires_grad=True)
         for name, y in zip(paths(ys), outputs)
     }
     with enable_grad():

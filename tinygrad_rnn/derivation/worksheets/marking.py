@@ -15,7 +15,7 @@ from ..edits.budget import Budget
 from ..edits.draws import Draw, draws
 from ..edits.edits import Edit, edits_that_fit
 from ..edits.hand import Hand
-from ..equations.expressions import Data, Step
+from ..equations.expressions import ARRIVING, Data, Step
 from ..equations.lines import Line
 from ..equations.parts import parts, places_read
 from ..equations.quantities import Place, Quantity
@@ -68,7 +68,7 @@ class Marker:
                 if not printed.isidentifier():
                     found[printed] = name
         for name in self.rows.values():
-            if name.startswith("dL_d"):  # derivatives that arrive from outside are printed as such
+            if name.startswith(ARRIVING):  # printed as the derivatives that they are
                 found[f"∂L/∂{name[4:]}"] = found[f"dL/d{name[4:]}"] = f"row_of_{name}"
         found.update({name: self.source.names[name] for name in self.derivation.names.values() if not _plain(name)})
         return {printed: name for printed, name in found.items() if printed}
@@ -94,7 +94,7 @@ class Marker:
         """The values of an answer's names, at one step."""
         found: dict[str, Any] = {"t": t, "T": self.last}
         for name, whole in self.rows.items():
-            called = f"row_of_{whole}" if whole.startswith("dL_d") else name
+            called = f"row_of_{whole}" if whole.startswith(ARRIVING) else name
             rows = draw.arrays[whole]
             found[called] = AtSteps(name, tuple(range(1, len(rows) + 1)), self._row_of(rows))
         for name, array in draw.arrays.items():

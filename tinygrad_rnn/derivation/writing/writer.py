@@ -13,6 +13,7 @@ from ...autodiff.texts import printable
 from ..backward.absence import follows_from_absence
 from ..equations.entries import Entry, Unit
 from ..equations.expressions import (
+    ARRIVING,
     Apply,
     Constant,
     Data,
@@ -198,8 +199,9 @@ class TextWriter:
 
     def _row(self, array: Data, step: str) -> str:
         """The row of an array for a step; derivatives that arrive from outside have names of their own."""
-        if array.name.startswith("dL_d"):
-            return self.notation.derivative(self.notation.name("L"), self.notation.name(array.name[4:], "", step))
+        if array.name.startswith(ARRIVING):
+            by = self.notation.name(array.name.removeprefix(ARRIVING), "", step)
+            return self.notation.derivative(self.notation.name("L"), by)
         return self.notation.name(row_name(array.name), "", step)
 
     def _sum(self, steps: Steps, inner: str) -> str:

@@ -1,0 +1,59 @@
+"""The forward pass of a recorded loss: its quantities with their equations, as a person would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ...autodiff.tensor import Tensor
+from ..equations.quantities import Quantity
+from ..equations.recognising import name_functions, name_log_softmaxes, name_softmaxes
+from ..equations.stable_forms import name_stable_forms
+from .bracketing import bracket_norms
+from .comparisons import name_comparisons
+from .items import cleaned
+from .joining import join_equal
+from .rolling import Rolling
+from .steps import merge_sums, number_steps
+from .summing import sum_at_once
+
+
+class Forward(NamedTuple):
+    """The forward pass of a loss.
+
+    Attributes:
+        quantities: its quantities, in the order of recording.
+        loss: the one that is derived.
+        data: the arrays besides the parameters that equations read, by name.
+    """
+
+    quantities: list[Quantity]
+    loss: Quantity
+    data: dict[str, np.ndarray]
+
+
+def read_forward(
+    loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str], given: Mapping[str, np.ndarray]
+) -> Forward:
+    """Read the forward pass of a recorded loss.
+
+    Args:
+        loss: the loss.
+        parameters: the leaves by which it is differentiated, by their names in lines.
+        data: other leaves with a name.
+        given: the arrays that the loss was given, by name.
+    """
+    root, items = cleaned(loss, parameters, data)
+    number_steps(items)
+    rolling = Rolling(merge_sums(items), given, set(parameters.values()))
+    quantities = rolling.quantities
+    joined = join_equal(quantities)
+    bracket_norms(quantities)
+    sum_at_once(quantities)
+    name_comparisons(quantities, {name: a for name, a in rolling.data.items() if name not in given})
+    for name_formulas in (name_functions, name_stable_forms, name_log_softmaxes, name_softmaxes):
+        name_formulas(quantities)
+    own, _ = rolling.of[id(root)]
+    return Forward(quantities, joined.get(own, own), rolling.data)
