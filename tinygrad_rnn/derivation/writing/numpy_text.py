@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -75,7 +76,8 @@ class NumpyWriter:
         self.ends = ends
         self.before: list[str] = []
         self._temporaries = 0
-        self._is_inside = False  # of a sum over steps, where no statement can stand
+        self._steps: Steps = ()  # for which the current expression is written
+        self._in_a_sum = False  # over steps, where no statement can stand
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
@@ -115,14 +117,33 @@ class NumpyWriter:
     # --- expressions ---------------------------------------------------------------------------------------------
 
     def write(self, expression: Expression, steps: Steps = ()) -> str:
-        """An expression, read at some steps."""
-        return self._piece(expression, steps)[0]
+        """An expression that is read at some steps, or once."""
+        self._steps = steps
+        return self._text(expression)
 
-    def _within(self, expression: Expression, binding: int, steps: Steps) -> str:
-        text, own = self._piece(expression, steps)
+    def statements(self) -> list[str]:
+        """The statements that have to run first, which are the caller's to write from now on."""
+        found, self.before = self.before, []
+        return found
+
+    def _text(self, expression: Expression) -> str:
+        return self._piece(expression)[0]
+
+    def _within(self, expression: Expression, binding: int) -> str:
+        text, own = self._piece(expression)
         return text if own >= binding else f"({text})"
 
-    def _piece(self, e: Expression, steps: Steps) -> Piece:
+    @contextmanager
+    def _aside(self, steps: Steps, in_a_sum: bool = False) -> Iterator[list[str]]:
+        """A list for the statements of an expression that is written for other steps, apart from others."""
+        held = self.before, self._steps, self._in_a_sum
+        self.before, self._steps, self._in_a_sum = [], steps, in_a_sum or self._in_a_sum
+        try:
+            yield self.before
+        finally:
+            self.before, self._steps, self._in_a_sum = held
+
+    def _piece(self, e: Expression) -> Piece:
         if isinstance(e, Number) and (e.value is None or isinstance(e.value, (bool, np.bool_))):
             return str(e.value), ATOM
         if isinstance(e, Number):
@@ -137,7 +158,7 @@ class NumpyWriter:
         if isinstance(e, Unit):
             return f"{self.names['unit', e.by]}{self._entry()}", ATOM
         if isinstance(e, Entry):
-            return f"{self._within(e.operands[0], ATOM, steps)}{self._entry()}", ATOM
+            return f"{self._within(e.operands[0], ATOM)}{self._entry()}", ATOM
         if isinstance(e, Rows):
             return self._rows(e), ATOM
         if isinstance(e, OverSteps):
@@ -145,9 +166,9 @@ class NumpyWriter:
             found = f"{inner} for t in {self.range(e.steps)}"
             return (f"np.stack([{found}])" if isinstance(e, Stack) else f"sum({found})"), ATOM
         if isinstance(e, During):
-            return self._during(e, steps), SUM
+            return self._during(e), SUM
         assert isinstance(e, Apply)
-        return self._applied(e, steps)
+        return self._applied(e)
 
     def _place(self, e: Reference) -> str:
         if e.at is not None:
@@ -159,13 +180,10 @@ class NumpyWriter:
 
     def _alone(self, e: Expression, steps: Steps) -> str:
         """An expression where no statement can run before it."""
-        (before, self.before), (was_inside, self._is_inside) = (self.before, []), (self._is_inside, True)
-        try:
-            text = self.write(e, steps)
-            if self.before:
-                raise NotWritable("a sum over steps of pieces that are put in places")
-        finally:
-            self.before, self._is_inside = before, was_inside
+        with self._aside(steps, in_a_sum=True) as before:
+            text = self._text(e)
+        if before:
+            raise NotWritable("a sum over steps of pieces that are put in places")
         return text
 
     def _rows(self, e: Rows) -> str:
@@ -174,92 +192,92 @@ class NumpyWriter:
         if isinstance(taken, Apply) and taken.operation is indexing.getitem and isinstance(taken.operands[0], Data):
             (array,) = taken.operands[:1]
             if taken.settings["index"] == Step(-1) and e.steps == tuple(range(1, array.shape[0] + 1)):
-                name = self.write(array)
+                name = self._text(array)
                 return name if array.ndim == 2 else f"np.concatenate({name})"
         return f"np.vstack([{self._alone(taken, e.steps)} for t in {self.range(e.steps)}])"
 
-    def _during(self, e: During, steps: Steps) -> str:
-        if set(steps) <= set(e.steps) or reads_zeros(e, steps):
-            return self._within(e.inner, SUM, steps)
-        before, self.before = self.before, []
-        inner, condition = self.write(e.inner, e.steps), self.condition(e.steps, steps)
-        inside, self.before = self.before, before
-        if not inside:
+    def _during(self, e: During) -> str:
+        if set(self._steps) <= set(e.steps) or reads_zeros(e, self._steps):
+            return self._within(e.inner, SUM)
+        with self._aside(e.steps) as before:
+            inner = self._text(e.inner)
+        condition = self.condition(e.steps, self._steps)
+        if not before:
             return f"({inner} if {condition} else 0)"
         name = self._temporary("term")
-        rows = [*inside, f"{name} = {inner}"]
+        rows = [*before, f"{name} = {inner}"]
         self.before += [f"{name} = 0", f"if {condition}:", *(f"    {row}" for row in rows)]
         return name
 
-    def _applied(self, e: Apply, steps: Steps) -> Piece:
+    def _applied(self, e: Apply) -> Piece:
         operation = e.operation
         if operation in INFIX:
-            return self._infix(e, *INFIX[operation], steps)
+            return self._infix(e, *INFIX[operation])
         if operation in (elementwise.square, elementwise.power_by_number):
             exponent = 2 if operation is elementwise.square else e.settings["exponent"]
-            return f"{self._within(e.operands[0], ATOM, steps)}**{exponent!r}", POWER
+            return f"{self._within(e.operands[0], ATOM)}**{exponent!r}", POWER
         if operation is elementwise.negative:
-            return f"-{self._within(e.operands[0], PRODUCT, steps)}", SUM
+            return f"-{self._within(e.operands[0], PRODUCT)}", SUM
         if operation is shape.transpose and not e.settings.get("axes"):
-            return f"{self._within(e.operands[0], ATOM, steps)}.T", ATOM
+            return f"{self._within(e.operands[0], ATOM)}.T", ATOM
         if operation is indexing.getitem:
-            index = self._index(e.settings["index"], e.operands, steps)
-            return f"{self._within(e.operands[0], ATOM, steps)}[{index}]", ATOM
+            index = self._index(e.settings["index"], e.operands)
+            return f"{self._within(e.operands[0], ATOM)}[{index}]", ATOM
         if operation is indexing.assemble:
-            return self._put_together(e, steps), ATOM
+            return self._put_together(e), ATOM
         if operation is stop_gradient:
-            return self._piece(e.operands[0], steps)
-        return self._called(e, steps)
+            return self._piece(e.operands[0])
+        return self._called(e)
 
-    def _infix(self, e: Apply, sign: str, level: int, steps: Steps) -> Piece:
+    def _infix(self, e: Apply, sign: str, level: int) -> Piece:
         first, *others = e.operands
-        text = self._within(first, level, steps)
+        text = self._within(first, level)
         for other in others:
             tighter = level + (sign != "+" and (sign != "*" or not isinstance(other, Number)))
-            written = self._within(other, SUM if sign == "+" else tighter, steps)
+            written = self._within(other, SUM if sign == "+" else tighter)
             if sign == "+" and written.startswith("-"):
                 text += f" - {written[1:]}"
             else:
                 text += f" {sign} {written}"
         return text, level
 
-    def _called(self, e: Apply, steps: Steps) -> Piece:
+    def _called(self, e: Apply) -> Piece:
         operation = e.operation
         axis = e.settings.get("axis")
         if operation is activations.logistic:
-            return f"1 / (1 + np.exp(-{self._within(e.operands[0], ATOM, steps)}))", PRODUCT
+            return f"1 / (1 + np.exp(-{self._within(e.operands[0], ATOM)}))", PRODUCT
         if operation is activations.rectifier:
-            return f"np.maximum({self.write(e.operands[0], steps)}, 0)", ATOM
+            return f"np.maximum({self._text(e.operands[0])}, 0)", ATOM
         if operation is activations.soft_rectifier:
-            return f"np.logaddexp(0, {self.write(e.operands[0], steps)})", ATOM
+            return f"np.logaddexp(0, {self._text(e.operands[0])})", ATOM
         if operation is activations.log_logistic:
-            return f"-np.logaddexp(0, -{self._within(e.operands[0], ATOM, steps)})", SUM
+            return f"-np.logaddexp(0, -{self._within(e.operands[0], ATOM)})", SUM
         if operation in SHIFTED:
-            return self._shifted_first(e, axis, self._within(e.operands[0], ATOM, steps))
+            return self._shifted_first(e, axis, self._within(e.operands[0], ATOM))
         if operation is indexing.updated:
-            return self._put_over(e, steps), ATOM
+            return self._put_over(e), ATOM
         if operation is one_hot:
-            return f"np.eye({e.settings['size']})[{self.write(e.operands[0], steps)}]", ATOM
+            return f"np.eye({e.settings['size']})[{self._text(e.operands[0])}]", ATOM
         if operation in (shape.joined, shape.stacked):
             name = "concatenate" if operation is shape.joined else "stack"
-            inside = ", ".join(self.write(o, steps) for o in e.operands)
+            inside = ", ".join(self._text(o) for o in e.operands)
             return f"np.{name}([{inside}], axis={axis})", ATOM
         if operation is linalg.contraction:
-            inside = ", ".join(self.write(o, steps) for o in e.operands)
+            inside = ", ".join(self._text(o) for o in e.operands)
             return f"np.einsum({e.settings['subscripts']!r}, {inside})", ATOM
         if operation is shape.cast:
-            return f"{self._within(e.operands[0], ATOM, steps)}.astype(np.{np.dtype(e.settings['dtype']).name})", ATOM
+            return f"{self._within(e.operands[0], ATOM)}.astype(np.{np.dtype(e.settings['dtype']).name})", ATOM
         if operation is shape.broadcast_to and isinstance(e.operands[0], Number):
             value = e.operands[0].value
             is_zero = type(value) is float and value == 0
             return (f"np.zeros({e.shape})" if is_zero else f"np.full({e.shape}, {value!r})"), ATOM
-        return self._by_name(e, steps), ATOM
+        return self._by_name(e), ATOM
 
     def _shifted_first(self, e: Apply, axis: Any, z: str) -> Piece:
         """Softmax, its logarithm, or logsumexp; the largest element is subtracted first, so that no digits are lost."""
         largest = f"np.max({z}, axis={axis}, keepdims=True)"
         shifted = f"{z} - {largest}"
-        if not self._is_inside:
+        if not self._in_a_sum:
             shifted = self._assigned("shifted", shifted)
 
         def log_of_sum(keep: str) -> str:
@@ -273,7 +291,7 @@ class NumpyWriter:
         logs = f"{shifted} - {log_of_sum(', keepdims=True')}"
         return (f"np.exp({logs})", ATOM) if e.operation in SHARES else (logs, SUM)
 
-    def _by_name(self, e: Apply, steps: Steps) -> str:
+    def _by_name(self, e: Apply) -> str:
         """A call of the NumPy function with the same name and the same arguments."""
         operation = e.operation
         name = DIRECT.get(operation) or numpy_names().get(id(operation))
@@ -284,7 +302,7 @@ class NumpyWriter:
             raise NotWritable(getattr(operation, "name", None) or repr(operation))
         usual = {"axis": None, "keepdims": False, "axes": None}
         settings = {k: _short_axis(v) for k, v in e.settings.items() if k not in usual or v != usual[k]}
-        arguments = [self.write(o, steps) for o in e.operands]
+        arguments = [self._text(o) for o in e.operands]
         if operation in POSITIONAL:
             arguments += [repr(value) for value in settings.values()]
             settings = {}
@@ -292,15 +310,15 @@ class NumpyWriter:
 
     # --- indices -------------------------------------------------------------------------------------------------
 
-    def _index(self, index: Any, operands: Sequence[Expression], steps: Steps) -> str:
+    def _index(self, index: Any, operands: Sequence[Expression]) -> str:
         if isinstance(index, Step):
             return self.moving(index.offset, index.sign)
         if isinstance(index, Operand):
-            return self.write(operands[index.number], steps)
+            return self._text(operands[index.number])
         if isinstance(index, slice):
             return slice_text(index)
         if isinstance(index, tuple):
-            inside = ", ".join(self._index(part, operands, steps) for part in index)
+            inside = ", ".join(self._index(part, operands) for part in index)
             return inside or "()"
         if isinstance(index, (np.ndarray, list)):
             return _array(np.asarray(index))
@@ -308,9 +326,14 @@ class NumpyWriter:
 
     def put(self, variable: str, e: Apply, steps: Steps) -> list[str]:
         """Statements that add the pieces of an ``assemble`` to a variable, each in its place."""
+        self._steps = steps
+        placed = self._put(variable, e)
+        return [*self.statements(), *placed]
+
+    def _put(self, variable: str, e: Apply) -> list[str]:
         found = []
         for piece, index in zip(e.operands, e.settings["indices"]):
-            place, value = self._index(index, e.operands, steps), self.write(piece, steps)
+            place, value = self._index(index, e.operands), self._text(piece)
             if any(isinstance(part, ARRAYS) for part in (index if type(index) is tuple else (index,))):
                 found.append(f"np.add.at({variable}, {_as_tuple(index, place)}, {value})")
             else:
@@ -330,17 +353,17 @@ class NumpyWriter:
         self.before.append(f"{variable} = {value}")
         return variable
 
-    def _put_together(self, e: Apply, steps: Steps) -> str:
+    def _put_together(self, e: Apply) -> str:
         name = self._temporary("whole")
-        statements = self.put(name, e, steps)
+        statements = self._put(name, e)
         self.before += [f"{name} = np.zeros({e.shape})", *statements]
         return name
 
-    def _put_over(self, e: Apply, steps: Steps) -> str:
+    def _put_over(self, e: Apply) -> str:
         """A copy of an array, in which a part is written over."""
-        array, value = (self.write(o, steps) for o in e.operands[:2])
+        array, value = (self._text(o) for o in e.operands[:2])
         name = self._temporary("whole")
-        place = self._index(e.settings["index"], e.operands, steps)
+        place = self._index(e.settings["index"], e.operands)
         self.before += [f"{name} = np.array({array})", f"{name}[{place}] = {value}"]
         return name
 

@@ -139,7 +139,7 @@ class Source:
                 self._unit(part)
         self._loops(lines)
         for line in paths:
-            self._commented(1, f"{self.names[line.quantity]} = {self._zeros(line.quantity)}", line)
+            self._commented(1, [f"{self.names[line.quantity]} = {self._zeros(line.quantity)}"], line)
             for term in terms_of(line.expression):
                 if term is not over_paths(line):
                     self._say(1, f"{self.names[line.quantity]} += {self.writer.write(term)}")
@@ -165,15 +165,14 @@ class Source:
             if isinstance(block, Loop):
                 self._loop(block)
             else:
-                self._statement(1, block, (), block.expression)
+                self._once(block, block.steps[0] if block.steps else None)
 
     def _straight(self, lines: list[Line]) -> None:
         """Write out all steps, if no loop can run them in order."""
         stepped = list(dict.fromkeys(line.quantity for line in lines if line.steps))
         self._assign([self.names[quantity] for quantity in stepped], ["{}"] * len(stepped))
         for line, t in straight(lines):
-            expression = line.expression if t is None else fixed(line.expression, t)
-            self._statement(1, line, () if t is None else (t,), expression, t)
+            self._once(line, t)
 
     def _begin(self, lines: list[Line], blocks: list[Block]) -> None:
         """Make a dict by step for each quantity of the loops, and the zeros that sums begin with."""
@@ -186,13 +185,11 @@ class Source:
         self._assign([self.names[q] for q in sums], [self._zeros(q) for q in sums])
 
     def _start(self, quantity: Quantity, steps: Steps) -> str:
-        zero = f"np.zeros({quantity.shape})" if quantity.shape else "0.0"
-        return "{" + ", ".join(f"{self.writer.step(t)}: {zero}" for t in steps) + "}"
+        return "{" + ", ".join(f"{self.writer.step(t)}: {_zero(quantity.shape)}" for t in steps) + "}"
 
     def _zeros(self, quantity: Quantity) -> str:
-        if isinstance(quantity.adjoint_of, str):
-            return f"np.zeros_like({self.names[quantity.adjoint_of]})"
-        return f"np.zeros({quantity.shape})" if quantity.shape else "0.0"
+        by = quantity.adjoint_of
+        return f"np.zeros_like({self.names[by]})" if isinstance(by, str) else _zero(quantity.shape)
 
     def _assign(self, names: list[str], values: list[str]) -> None:
         """Several assignments in as few rows as fit."""
@@ -222,7 +219,8 @@ class Source:
                 if line in loop.sums:
                     self._add(depth, line, inside, expression)
                 else:
-                    self._statement(depth, line, inside, expression, within=bool(moved))
+                    name = f"{self.names[line.quantity]}[t]"
+                    self._statement(depth, line, name, expression, inside, within_entries=bool(moved))
 
     def _place(self, loop: Loop, item: tuple[Line, Steps, Expression]) -> tuple[Any, Steps]:
         """The place of a loop's statement: the loop over entries, and the steps."""
@@ -230,45 +228,42 @@ class Source:
         sensitivity = line.quantity.sensitivity if line.quantity.entries else None
         return sensitivity and (sensitivity.by,), tuple(t for t in loop.steps if t in steps)
 
-    def _statement(
-        self, depth: int, line: Line, steps: Steps, expression: Expression, at: int | None = None, within: bool = False
-    ) -> None:
-        """``delta[t] = ...``, with the equation as a comment; within a loop over entries, or not."""
+    def _once(self, line: Line, t: int | None) -> None:
+        """The statement of a line at one step, outside of loops over time; or of a line without steps."""
         name = self.names[line.quantity]
-        if line.steps and not steps:  # at one step, outside of a loop
-            at = line.steps[0]
-            expression = fixed(expression, at)
-        if at is not None:
-            name = f"{name}[{self.writer.step(at)}]"
-        elif line.steps:
-            name = f"{name}[t]"
-        if within:
+        if t is None:
+            self._statement(1, line, name, line.expression)
+        else:
+            self._statement(1, line, f"{name}[{self.writer.step(t)}]", fixed(line.expression, t))
+
+    def _statement(
+        self, depth: int, line: Line, name: str, expression: Expression, steps: Steps = (), within_entries: bool = False
+    ) -> None:
+        """``delta[t] = ...``, with the equation as a comment."""
+        if line.quantity.entries:
+            if not within_entries:
+                self._say(depth, f"{name} = np.zeros({line.shape})")
+                if not any(isinstance(part, (Reference, Parameter, Data, Unit)) for part in parts(expression)):
+                    return
+                depth = self._each_entry(depth, line)
             name = f"{name}[{self.names['loop over', 'entry']}]"
-        elif line.quantity.entries:
-            self._say(depth, f"{name} = np.zeros({line.shape})")
-            if not any(isinstance(part, (Reference, Parameter, Data, Unit)) for part in parts(expression)):
-                return
-            depth, name = self._each_entry(depth, line), f"{name}[{self.names['loop over', 'entry']}]"
         sums: list[Expression] = [t for t in terms_of(expression) if not line.steps and self._is_long_sum(t)]
         terms = [term for term in terms_of(expression) if term not in sums]
-        placed: list[Any] = [term for term in terms if _is_put(term)]
-        rest = [term for term in terms if not _is_put(term)]
-        if sums and rest:  # to be added to, too
-            placed, rest, sums = [], [], [*terms, *sums]
-        if rest and not _is_fresh(total(rest), line):  # an array that is shared must not be added to
-            placed, rest = [], terms
-        value = self.writer.write(total(rest), steps) if rest else self._zeros_for(line)
-        self._commented(depth, f"{name} = {value}", line)
-        for term in placed:
-            placing = self.writer.put(name, term, steps)
-            before, self.writer.before = self.writer.before, []
-            self._rows(depth, [*before, *placing])
+        first, put = [t for t in terms if not _is_put(t)], [t for t in terms if _is_put(t)]
+        if sums and first:  # to be added to, too
+            first, put, sums = [], [], [*terms, *sums]
+        if first and not _is_fresh(total(first), line):  # an array that is shared must not be added to
+            first, put = terms, []
+        value = self.writer.write(total(first), steps) if first else f"np.zeros({line.shape})"
+        self._commented(depth, [*self.writer.statements(), f"{name} = {value}"], line)
+        for piece in put:
+            self._rows(depth, self.writer.put(name, piece, steps))
         for term in sums:
-            if not self._is_long_sum(term):
+            if self._is_long_sum(term):
+                self._say(depth, f"for t in {self.writer.range(term.steps)}:")
+                self._add(depth + 1, line, term.steps, term.inner)
+            else:
                 self._add(depth, line, steps, term)
-                continue
-            self._say(depth, f"for t in {self.writer.range(term.steps)}:")
-            self._add(depth + 1, line, term.steps, term.inner)
 
     def _is_long_sum(self, term: Expression) -> TypeGuard[Sum]:
         """Return True for a sum over steps that needs statements, because no expression can hold it."""
@@ -286,26 +281,21 @@ class Source:
         self._say(depth, f"for {self.names['loop over', 'entry']} in np.ndindex({', '.join(map(str, entries))}):")
         return depth + 1
 
-    def _zeros_for(self, line: Line) -> str:
-        return f"np.zeros({line.shape})"
-
     def _add(self, depth: int, line: Line, steps: Steps, expression: Expression) -> None:
         """``dL_dW += ...``."""
         name = self.names[line.quantity]
         if line.quantity.entries:
             depth, name = self._each_entry(depth, line), f"{name}[{self.names['loop over', 'entry']}]"
         if _is_put(expression):
-            self._commented(depth, "", line, self.writer.put(name, expression, steps))  # type: ignore[arg-type]
+            self._commented(depth, self.writer.put(name, expression, steps), line)
             return
         value = self.writer.write(expression, steps)
         if value.startswith("-") and not line.shape:
             value = f"({value})"
-        self._commented(depth, f"{name} += {value}", line)
+        self._commented(depth, [*self.writer.statements(), f"{name} += {value}"], line)
 
-    def _commented(self, depth: int, statement: str, line: Line, statements: list[str] | None = None) -> None:
-        """A statement with its equation and shape in a comment, beside it or, if there is no room, above it."""
-        rows = [*self.writer.before, *(statements if statements is not None else [statement])]
-        self.writer.before = []
+    def _commented(self, depth: int, rows: list[str], line: Line) -> None:
+        """Statements with their equation and shape in a comment: beside them or, if there is no room, above."""
         comment = f"# {printable(self.reader.line(line))}  {line.shape}"  # no name in it may end the comment
         if len(rows) == 1 and len(rows[0]) + len(comment) + 4 * depth + 2 <= WIDTH:
             self._rows(depth, [f"{rows[0]}  {comment}"])
@@ -325,7 +315,11 @@ def _is_fresh(expression: Expression, line: Line) -> bool:
     return made and expression.shape == line.shape and not any(isinstance(p, During) for p in parts(expression))
 
 
-def _is_put(expression: Expression) -> bool:
+def _zero(shape: tuple[int, ...]) -> str:
+    return f"np.zeros({shape})" if shape else "0.0"
+
+
+def _is_put(expression: Expression) -> TypeGuard[Apply]:
     return isinstance(expression, Apply) and expression.operation is indexing.assemble
 
 
