@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from tinygrad_rnn.cli import main
+from tinygrad_rnn.training import load_tree
 from tinygrad_rnn.training.folder_lock import FolderLock
-from tinygrad_rnn.training.tree_file import load_tree
 
 LETTERS = "Füße und Größe, 名前 und Ω: ça ira 🙂.\n"
 TINY = ["--units", "3", "--embedding", "2", "--batch", "2", "--steps-per-batch", "5", "--quiet"]

@@ -24,7 +24,7 @@ from tinygrad_rnn.cli import main
 from tinygrad_rnn.cli.train import SETTINGS
 from tinygrad_rnn.language import CharacterVocabulary, LanguageModel
 from tinygrad_rnn.language.model_file import load_language_model, save_language_model
-from tinygrad_rnn.training.tree_file import load_tree, save_tree
+from tinygrad_rnn.training import load_tree, save_tree
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 8
 TINY = ["--units", "3", "--embedding", "2", "--batch", "2", "--steps-per-batch", "5", "--validation", "0.1"]
@@ -322,9 +322,9 @@ def test_a_prime_of_letters_that_a_model_has_no_number_for(tmp_path: Path) -> No
     ("name", "content"),
     [
         ("text.npy", b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (999999999999999,), }"),
-        ("model.tree", b"tinygrad_rnn tree\n" + (2**62).to_bytes(8, "little") + b"{}" + bytes(32)),
+        ("model.tree", b"PK\x05\x06" + bytes(6) + b"\xff" * 10 + bytes(2)),
         ("vocabulary", b"\xff" * 100),
-        ("checkpoints/step-00000003.checkpoint", b"tinygrad_rnn tree\n" + bytes(7)),
+        ("checkpoints/step-00000003.checkpoint", b"PK\x03\x04" + bytes(7)),
     ],
 )
 def test_sizes_that_are_only_claimed(run: Path, name: str, content: bytes) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinygrad_rnn.language import CharacterVocabulary, WordVocabulary, separate_punctuation, vocabulary_format
+from tinygrad_rnn.language import CharacterVocabulary, WordVocabulary, separate_punctuation
 from tinygrad_rnn.language import text as text_module
 from tinygrad_rnn.language import vocabulary as vocabulary_module
 
@@ -169,7 +169,7 @@ def test_what_no_vocabulary_can_be_made_of(monkeypatch: pytest.MonkeyPatch) -> N
         CharacterVocabulary.from_text("abc").encode(["a"])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="'z' is not one of the 3 characters"):
         CharacterVocabulary.from_text("abc").index("z")
-    monkeypatch.setattr(vocabulary_format, "MAX_SYMBOL_LENGTH", 10)
+    monkeypatch.setattr("tinygrad_rnn.language.vocabulary.MAX_SYMBOL_LENGTH", 10)
     with pytest.raises(ValueError, match="symbol number 0 has 11 characters"):
         WordVocabulary(["a" * 11])
     with pytest.raises(ValueError, match="A CharacterVocabulary takes any text"):

@@ -1,4 +1,4 @@
-"""Reading NumPy's ``.npz`` files with suspicion: arrays of numbers by name, and nothing else.
+"""NumPy's ``.npz`` files, written, and read with suspicion: arrays of numbers by name, and nothing else.
 
 ``np.load`` believes a file: it returns members that are no arrays as bytes, takes memory for shapes that are only
 claimed, and lets a small file expand a thousandfold. Here the directory, and then each header, is checked against the
@@ -12,7 +12,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -38,12 +38,23 @@ _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # NumPy's own; others take 
 Also = Callable[[np.dtype[Any]], bool]
 
 
-def read_npz(file: BinaryIO, also: Also = lambda dtype: False) -> dict[str, npt.NDArray[Any]]:
+def write_npz(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays by name as an ``.npz`` file, as ``np.savez`` does; the same arrays always give the same bytes."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def read_npz(
+    file: BinaryIO, also: Also = lambda dtype: False, *, packed: bool = True
+) -> dict[str, npt.NDArray[Any]]:
     """Read all arrays of an ``.npz`` file.
 
     Args:
         file: a file open for reading, at its beginning.
         also: returns True for dtypes that are accepted besides those of numbers.
+        packed: whether the arrays may be compressed.
 
     Raises:
         ValueError: the file is damaged, would expand to much more than its size, or holds anything but numbers.
@@ -52,24 +63,26 @@ def read_npz(file: BinaryIO, also: Also = lambda dtype: False) -> dict[str, npt.
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-            _check_directory(members, size)
+            _check_directory(members, size, packed)
             return {member.filename[:-4]: _read_member(archive, member, also) for member in members}
     except DAMAGED as error:
         raise ValueError(f"it is damaged, or not an .npz file: {error}") from None
 
 
-def _check_directory(members: list[zipfile.ZipInfo], size: int) -> None:
+def _check_directory(members: list[zipfile.ZipInfo], size: int, packed: bool) -> None:
     """Check the directory's claims against the size of the file."""
     names = [member.filename for member in members]
     for member in members:
         if not member.filename.endswith(".npy"):
             raise ValueError(f"its member {member.filename!r:.60} is not an array")
-        if member.compress_type not in _PLAIN or member.flag_bits & 1:
-            raise ValueError(f"its member {member.filename!r:.60} is compressed in a way that NumPy doesn't use")
+        if member.compress_type not in (_PLAIN if packed else _PLAIN[:1]) or member.flag_bits & 1:
+            raise ValueError(f"its member {member.filename!r:.60} is compressed in a way that isn't used here")
+        if not 0 <= member.header_offset < size:
+            raise ValueError(f"its member {member.filename!r:.60} would lie outside of the file")
     if len(members) > MOST_MEMBERS or len(set(names)) != len(names):
         raise ValueError(f"it has more than {MOST_MEMBERS:,} members, or one name twice")
     expanded = sum(member.file_size for member in members)
-    if expanded > max(MOST_EXPANDED * size, ALWAYS_ALLOWED):
+    if expanded > (max(MOST_EXPANDED * size, ALWAYS_ALLOWED) if packed else size):
         raise ValueError(
             f"its {size:,} bytes would expand to {expanded:,}, more than {MOST_EXPANDED} times as many. If that "
             "is right, read it by np.load and save the arrays again, unpacked"

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import nn
 from ..nn.compiled_cells import uncompiled
 from ..training import load_tree, save_tree
@@ -54,7 +52,7 @@ def save_language_model(model: LanguageModel, path: str | os.PathLike[str]) -> N
     tree = {
         "kind": KIND,
         "cell": names[0],
-        "vocabulary": np.frombuffer(model.vocabulary.to_bytes(), np.uint8),
+        "vocabulary": model.vocabulary.to_tree(),
         "weights": model.state_dict(),
     }
     save_tree(tree, path)
@@ -83,7 +81,7 @@ def load_language_model(path: str | os.PathLike[str]) -> LanguageModel:
     if not isinstance(tree, dict) or tree.get("kind") != KIND:
         raise ValueError(f"{Path(path)} holds no language model; give a file that save_language_model wrote")
     try:
-        vocabulary = Vocabulary.from_bytes(tree["vocabulary"].tobytes(), source="its vocabulary")
+        vocabulary = Vocabulary.from_tree(tree["vocabulary"], source="its vocabulary")
         return _rebuilt(tree["cell"], vocabulary, tree["weights"])
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"{Path(path)} holds no whole language model: {error!r:.200}") from None

@@ -11,18 +11,24 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ..data.checks import whole_number
-from ..data.files import open_to_read, replace_file
-from . import vocabulary_format
+from ..data.tree_file import load_tree, save_tree
 from .text import stream_text
-from .vocabulary_format import Content
 
 AnyVocabulary = TypeVar("AnyVocabulary", bound="Vocabulary")
+
+FORMAT = "tinygrad_rnn vocabulary, version 1"
+
+MOST_SYMBOLS = 1_000_000
+"""The largest number of symbols that is written to a file."""
+
+MAX_SYMBOL_LENGTH = 100_000
+"""The largest number of characters of a symbol."""
 
 _MISSING = -1  # in a look-up: the symbol has no number
 
@@ -56,7 +62,7 @@ class Vocabulary(ABC):
         self.unknown = unknown
         self._numbers: dict[str, int] = {}
         for number, symbol in enumerate(self.symbols):
-            vocabulary_format.check_symbol(symbol, number)
+            _check_symbol(symbol, number)
             if self._numbers.setdefault(symbol, number) != number:
                 raise ValueError(
                     f"the symbol {symbol!r} is there twice, as number {self._numbers[symbol]} and as number {number}; "
@@ -269,49 +275,57 @@ class Vocabulary(ABC):
         return f"<{type(self).__name__} of {len(self):,} {self.kind}, unknown={self.unknown!r}>"
 
     # ------------------------------------------------------------------ saved and loaded
-    def to_bytes(self) -> bytes:
-        """The vocabulary as UTF-8 JSON with a checksum, as ``save`` writes it.
+    def to_tree(self) -> dict[str, Any]:
+        """The vocabulary as a dict of strings and a list, as ``save`` writes it.
 
         Raises:
-            ValueError: if it is larger than what ``load`` would read.
+            ValueError: if it has more symbols than are written to a file.
         """
-        return vocabulary_format.to_bytes(self._content())
+        if len(self) > MOST_SYMBOLS:
+            raise ValueError(
+                f"this vocabulary of {len(self):,} {self.kind} is too large for a file, which holds "
+                f"{MOST_SYMBOLS:,}. Leave out the rare ones: min_count=2, or max_size=..., with unknown=..."
+            )
+        return {"format": FORMAT, "kind": self.kind, "unknown": self.unknown, "symbols": list(self.symbols)}
 
     @classmethod
-    def from_bytes(cls: type[AnyVocabulary], data: bytes, source: str = "these bytes") -> AnyVocabulary:
-        """The vocabulary that ``to_bytes`` made ``data`` from. Nothing in it is executed.
+    def from_tree(cls: type[AnyVocabulary], tree: Any, source: str = "this tree") -> AnyVocabulary:
+        """The vocabulary that ``to_tree`` gave as ``tree``.
 
         Args:
-            data: UTF-8 JSON.
+            tree: the dict.
             source: the name of the data in error messages.
 
         Raises:
-            ValueError: if it isn't a whole, undamaged vocabulary of this kind.
+            ValueError: if it isn't a whole vocabulary of this kind.
         """
-        content = vocabulary_format.from_bytes(data, source)
-        kinds: dict[str, type[Vocabulary]] = {known.kind: known for known in (CharacterVocabulary, WordVocabulary)}
-        kind = kinds.get(content.kind)
-        if kind is None:
-            raise ValueError(f"{source} holds a vocabulary of an unheard-of kind: {content.kind!r:.60}")
+        if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+            raise ValueError(f"{source} is not a vocabulary: give a file that was written by a vocabulary's save()")
+        symbols, unknown, name = tree.get("symbols"), tree.get("unknown"), tree.get("kind")
+        kinds: dict[Any, type[Vocabulary]] = {known.kind: known for known in (CharacterVocabulary, WordVocabulary)}
+        if not isinstance(name, str) or name not in kinds:
+            raise ValueError(f"{source} holds a vocabulary of an unheard-of kind: {name!r:.60}")
+        kind = kinds[name]
         if not issubclass(kind, cls):
-            raise ValueError(
-                f"{source} holds a vocabulary of {content.kind}, not of {cls.kind}. Load it with {kind.__name__}.load."
-            )
+            load = f"{kind.__name__}.load"
+            raise ValueError(f"{source} holds a vocabulary of {name}, not of {cls.kind}. Load it with {load}.")
+        if not isinstance(symbols, list) or not (unknown is None or isinstance(unknown, str)):
+            raise ValueError(f"{source} is not a vocabulary: its symbols are no list, or the unknown one is no string")
         try:
-            return kind(content.symbols, content.unknown)
+            return kind(symbols, unknown)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{source} is not a vocabulary: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary to ``path``, whole or not at all; an older file is replaced.
 
+        The file is one of ``training.save_tree``.
+
         Raises:
             OSError: if it can't be written.
             ValueError: if it is larger than what ``load`` would read.
         """
-        data = self.to_bytes()
-        with replace_file(path) as file:
-            file.write(data)
+        save_tree(self.to_tree(), path)
 
     @classmethod
     def load(cls: type[AnyVocabulary], path: str | os.PathLike[str]) -> AnyVocabulary:
@@ -323,13 +337,10 @@ class Vocabulary(ABC):
             OSError: if there is no such file or it may not be read.
             ValueError: if it is damaged or anything else than a vocabulary of this kind.
         """
-        with open_to_read(path) as file:
-            size = os.fstat(file.fileno()).st_size  # read() allocates as much as it is asked for
-            data = file.read(min(size, vocabulary_format.MAX_BYTES + 1))
-        return cls.from_bytes(data, source=os.fspath(path))
+        return cls.from_tree(load_tree(path), source=os.fspath(path))
 
-    def _content(self) -> Content:
-        return Content(self.kind, self.unknown, self.symbols)
+    def _content(self) -> tuple[Any, ...]:
+        return self.kind, self.unknown, self.symbols
 
     # ------------------------------------------------------------------ what the kinds define
     @classmethod
@@ -434,7 +445,7 @@ class WordVocabulary(Vocabulary):
             text = begun + piece
             words = text.split()
             begun = "" if not words or text[-1].isspace() else words.pop()
-            if len(begun) > vocabulary_format.MAX_SYMBOL_LENGTH:
+            if len(begun) > MAX_SYMBOL_LENGTH:
                 raise ValueError(
                     f"a word has {len(begun):,} characters or more: {begun[:30]!r}... "
                     "Is this a text of words? A CharacterVocabulary takes any text."
@@ -449,6 +460,30 @@ class WordVocabulary(Vocabulary):
 
     def _join(self, symbols: Sequence[str]) -> str:
         return " ".join(symbols)
+
+
+def _check_symbol(symbol: Any, number: int) -> None:
+    """Raise an error for a symbol that no vocabulary may hold.
+
+    Raises:
+        TypeError: if it isn't a string.
+        ValueError: if it is empty, too long, or can't be written as UTF-8.
+    """
+    if not isinstance(symbol, str):
+        raise TypeError(f"symbol number {number} must be a string, not {type(symbol).__name__}")
+    if not symbol:
+        raise ValueError(f"symbol number {number} is empty")
+    if len(symbol) > MAX_SYMBOL_LENGTH:
+        raise ValueError(
+            f"symbol number {number} has {len(symbol):,} characters ({symbol[:30]!r}...); "
+            f"at most {MAX_SYMBOL_LENGTH:,} are allowed"
+        )
+    try:
+        symbol.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"symbol number {number}, {symbol[:30]!r}, holds half of a surrogate pair, which is no character"
+        ) from None
 
 
 def _code_points(part: Sequence[str]) -> npt.NDArray[np.uint32]:

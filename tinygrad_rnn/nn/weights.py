@@ -65,6 +65,7 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
         True
     """
     from ..data.files import replace_file  # imported only here: most models are never saved, and ``data`` is large
+    from ..data.npz_file import write_npz
 
     form = _format(path)
     # Made contiguous explicitly: safetensors would write the memory of any other array in the wrong order.
@@ -75,7 +76,7 @@ def save_weights(arrays: Mapping[str, Any], path: str | os.PathLike[str]) -> Non
             raise ValueError(f"save_weights: {printable(name)} holds {array.dtype}, not numbers")
     with replace_file(path) as file:
         if form == ".npz":
-            np.savez(file, allow_pickle=False, **plain)
+            write_npz(file, plain)
         else:
             file.write(_safetensors().save(plain))
 

@@ -2,7 +2,7 @@
 
 Read on in ``prediction`` (how a model meets a batch), ``sharing`` and ``ranks`` (a batch in parts, and processes that
 share a run), ``run`` (a step, and the state of a run that is saved), ``loop`` (``fit``), ``choices`` (the forms of its
-arguments), ``loggers``, ``checkpoints`` and ``tree_file`` (where and how a run is saved). Models of text are in the
+arguments), ``loggers`` and ``checkpoints`` (where and how a run is saved). Models of text are in the
 room ``language``.
 """
 
@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ..autodiff import did_you_mean
+from ..data.tree_file import load_tree, save_tree
 from .checkpoints import Checkpoints
 from .evaluation import evaluate
 from .history import History
@@ -19,7 +20,6 @@ from .metrics import accuracy
 from .prediction import predict
 from .ranks import RankFailed
 from .run import Run, TrainingDiverged, TrainingInterrupted
-from .tree_file import load_tree, save_tree
 
 __all__ = [
     "CSVLogger",

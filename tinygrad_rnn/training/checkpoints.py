@@ -10,8 +10,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from ..data.tree_file import load_tree, save_tree
 from .folder_lock import FolderLock
-from .tree_file import load_tree, save_tree
 
 NAME = re.compile(r"step-([0-9]{1,15})\.checkpoint")
 TEMPORARY = re.compile(r"\.step-[0-9]{1,15}\.checkpoint\.[0-9a-f]+\.tmp")
