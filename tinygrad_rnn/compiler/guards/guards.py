@@ -24,18 +24,19 @@ from ...autodiff.graph import Node
 from .names_in_code import is_of_library, mentions, modules_mentioned
 from .random_numbers import GENERATORS
 from .watched import (
+    BUFFERS,
     NOTHING,
-    Buffers,
-    Closures,
-    Functions,
-    Mappings,
-    Names,
-    Parts,
     Read,
-    Types,
     Watched,
     Write,
-    set_attribute,
+    attributes,
+    content,
+    entries,
+    set_content,
+    set_each,
+    set_entries,
+    set_variables,
+    variables,
 )
 
 Where = tuple[str, ...]  # how something is reached: ("Model", ".cell", ".sizes", "[0]")
@@ -49,6 +50,7 @@ PLAIN = (
 VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()))
 SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset, deque, *VIEWS)
 NEVER_WRITTEN = (tuple, frozenset, *VIEWS)
+OF_FUNCTIONS = ("__code__", "__defaults__", "__kwdefaults__")
 
 
 class Guards:
@@ -62,36 +64,27 @@ class Guards:
         spelled: all that they use: its location, its type, and the value itself if it is plain. Any other object is
             replaced by a number in the order of first use, so that a Tensor or an object that is made anew at each
             call makes no difference.
-        watched: all that they use, by kind.
+        watched: all that they use.
     """
 
     def __init__(self, *things: Any) -> None:
         self.things = things
         self.generators: list[Any] = []
         self.spelled: Spelled = []
-        self._names, self._functions, self._closures, self._types = Names(), Functions(), Closures(), Types()
-        self._mappings, self._parts, self._buffers = Mappings(), Parts(), Buffers()
+        self.watched = Watched()
+        self._spaces: dict[int, tuple[dict[str, Any], dict[str, None]]] = {}  # of variables, each with their names
         self._numbers: dict[int, int] = {}  # by id; the things themselves are kept alive above, so no id is reused
         self._stack: list[tuple[Where, Any]] = []
         for thing in things:
             self._find(_called(thing), thing)
         while self._stack:
             self._look_into(*self._stack.pop())
-        kinds = self._names, self._functions, self._closures, self._types, self._mappings, self._parts, self._buffers
-        self.watched: list[Watched] = [kind for kind in kinds if len(kind)]
-        self._checks = [kind.changed for kind in self.watched]
-
-    def changed(self) -> bool:
-        """Return True if something has been replaced since."""
-        for has_changed in self._checks:  # noqa: SIM110  # a generator would cost as much as the checks
-            if has_changed():
-                return True
-        return False
-
-    def put_back(self) -> None:
-        """Restore variables, attributes and containers."""
-        for kind in self.watched:
-            kind.put_back()
+        for space, names in self._spaces.values():
+            every = tuple(names)
+            self.watched.watch(
+                functools.partial(variables, space, every), functools.partial(set_variables, space, every)
+            )
+        self.changed, self.put_back = self.watched.changed, self.watched.put_back
 
     def _find(self, where: Where, thing: Any) -> None:
         if isinstance(thing, types.BuiltinFunctionType) and not isinstance(thing.__self__, PLAIN):
@@ -113,41 +106,40 @@ class Guards:
         elif isinstance(thing, type):
             self._watch_class(thing)
         elif hasattr(type(thing), "over_time"):  # compiled: only its function counts, not its plans
-            self._watch_parts(lambda: [thing.function])
+            self._watch_each(lambda: [thing.function])
         else:
             self._watch_elements(where, thing)
             self._watch_object(where, thing)
 
     def _watch_function(self, function: types.FunctionType) -> None:
         name, code = function.__name__, function.__code__
-        for part in self._functions.watch(function):
-            self._find((f"{name}()",), part)
-        for variable, called in zip(function.__closure__ or (), code.co_freevars):
-            self._find((f"{called} of {name}()",), self._closures.watch(variable))
+        places: list[tuple[Any, str]] = [(function, part) for part in OF_FUNCTIONS]
+        places += [(variable, "cell_contents") for variable in function.__closure__ or ()]
+        called = [f"{name}()"] * len(OF_FUNCTIONS) + [f"{variable} of {name}()" for variable in code.co_freevars]
+        self._watch_attributes(places, lambda i: (called[i],))
         self._watch_entries((name,), vars(function))
-        found, variables = mentions(code), function.__globals__
-        self._watch_variables(variables, found.variables)
+        found, space = mentions(code), function.__globals__
+        self._watch_variables(space, found.variables)
         self._watch_variables(sys.modules, found.imports)
-        for module in modules_mentioned(found, variables):
+        for module in modules_mentioned(found, space):
             self._watch_variables(vars(module), found.parts)
 
     def _watch_variables(self, space: dict[str, Any], names: frozenset[str]) -> None:
         for name in sorted(names):
-            thing = self._names.watch(space, name)
-            if thing is not NOTHING:
-                self._find((f"{space.get('__name__', '')}.{name}",), thing)
+            self._spaces.setdefault(id(space), (space, {}))[1][name] = None
+            if name in space:
+                self._find((f"{space.get('__name__', '')}.{name}",), space[name])
 
     def _watch_class(self, thing: type) -> None:
         self._watch_type(thing)
-        self._watch_parts(lambda: list(thing.__mro__), write=functools.partial(_inherit, thing, thing.__bases__))
+        self._watch_each(lambda: list(thing.__mro__), write=functools.partial(_inherit, thing, thing.__bases__))
         for base in thing.__mro__:
             if not is_of_library(base):
                 self._watch_entries((base.__name__,), vars(base), owner=base)
 
     def _watch_type(self, thing: Any) -> None:
         if not is_of_library(type(thing)):
-            kind = self._types.watch(thing)
-            self._find(_called(kind), kind)
+            self._watch_each(lambda: [type(thing)], write=functools.partial(set_each, [(thing, "__class__")]))
 
     def _watch_object(self, where: Where, thing: Any) -> None:
         self._watch_type(thing)
@@ -155,14 +147,10 @@ class Guards:
         if isinstance(attributes, dict):  # some objects answer to every name, but not with a dict
             self._watch_entries(where, attributes)
         for read in _parts(thing):
-            self._watch_parts(read)
+            self._watch_each(read)
         slots = [slot for base in type(thing).__mro__ for slot in _slots(base)]
         if slots:
-            self._watch_parts(
-                lambda: [getattr(thing, slot, NOTHING) for slot in slots],
-                lambda i: (*where, f".{slots[i]}"),
-                functools.partial(_set_each, [(thing, slot) for slot in slots]),
-            )
+            self._watch_attributes([(thing, slot) for slot in slots], lambda i: (*where, f".{slots[i]}"))
 
     def _watch_elements(self, where: Where, thing: Any) -> None:
         if isinstance(thing, (dict, types.MappingProxyType)):
@@ -170,9 +158,13 @@ class Guards:
         elif isinstance(thing, SEQUENCES):
             self.spelled.append((("len(", *where, ")"), int, len(thing)))
             write = None if isinstance(thing, NEVER_WRITTEN) else functools.partial(_refill, thing)
-            self._watch_parts(lambda: list(thing), lambda i: (*where, f"[{i}]"), write)
-        elif isinstance(thing, Buffers.KINDS):
-            self.spelled.append((where, type(thing), self._buffers.watch(thing)))
+            self._watch_each(lambda: list(thing), lambda i: (*where, f"[{i}]"), write)
+        elif isinstance(thing, BUFFERS):
+            before = content(thing)
+            self.spelled.append((where, type(thing), before))
+            self.watched.watch(
+                lambda: [before if content(thing) == before else NOTHING], functools.partial(set_content, thing)
+            )
 
     def _watch_entries(
         self,
@@ -183,12 +175,15 @@ class Guards:
     ) -> None:
         size = ("len(", *where, ")") if step is _element else ("len(vars(", *where, "))")
         self.spelled.append((size, int, len(mapping)))
-        entries = self._mappings.watch(mapping, owner)
-        for key, thing in zip(entries.keys, entries.values):
+        both = self.watched.watch(entries(mapping), functools.partial(set_entries, mapping, owner))
+        for key, thing in zip(both, both[len(both) // 2 :]):
             self._find((*where, step(key)), thing)
 
-    def _watch_parts(self, read: Read, where: Callable[[int], Where] | None = None, write: Write | None = None) -> None:
-        for i, thing in enumerate(self._parts.watch(read, write)):
+    def _watch_attributes(self, places: list[tuple[Any, str]], where: Callable[[int], Where]) -> None:
+        self._watch_each(functools.partial(attributes, places), where, functools.partial(set_each, places))
+
+    def _watch_each(self, read: Read, where: Callable[[int], Where] | None = None, write: Write | None = None) -> None:
+        for i, thing in enumerate(self.watched.watch(read, write)):
             self._find(_called(thing) if where is None else where(i), thing)
 
 
@@ -221,12 +216,6 @@ def _slots(base: type) -> list[str]:
     """The names of the slots of a user's class, private ones mangled."""
     has_some = "__slots__" in vars(base) and not is_of_library(base)
     return [name for name, part in vars(base).items() if has_some and isinstance(part, types.MemberDescriptorType)]
-
-
-def _set_each(places: list[tuple[Any, str]], things: list[Any]) -> None:
-    for (owner, name), thing in zip(places, things):
-        if getattr(owner, name, NOTHING) is not thing:
-            set_attribute(owner, name, thing)
 
 
 def _refill(container: Any, elements: list[Any]) -> None:
