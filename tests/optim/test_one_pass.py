@@ -85,7 +85,9 @@ class LionLike(optim.Optimizer):
     def updated(self, value: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> Any:
         self.calls += 1
         mean = state["mean"] = 0.9 * state.get("mean", 0.0) + np.maximum(np.abs(gradient), -gradient) ** 2 / self.calls
-        return value - group["lr"] * mean
+        step = same = group["lr"] * mean
+        step *= 0.5
+        return value - step - same
 
 
 class Normalised(LionLike):

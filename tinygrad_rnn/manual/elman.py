@@ -30,7 +30,7 @@ or ``(k,)``.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,20 +74,7 @@ class HiddenParams(NamedTuple):
     b: Array
 
 
-class HasHiddenParams(Protocol):
-    """Parameters that include ``U``, ``W`` and ``b``: ``ElmanParams`` or ``HiddenParams``."""
-
-    @property
-    def U(self) -> Array:
-        """Input to hidden, ``(n, d)``."""
-
-    @property
-    def W(self) -> Array:
-        """Hidden to hidden, ``(d, d)``."""
-
-    @property
-    def b(self) -> Array:
-        """Hidden bias, ``(d,)``."""
+HasHiddenParams = ElmanParams | HiddenParams
 
 
 class HiddenTrace(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -27,6 +27,17 @@ from .through_time import (
 from .unroll import in_order, prepared, stacked, unroll
 
 Layer = Any  # a cell, or a pair of cells: forward and reverse
+
+
+class Options(TypedDict, total=False):
+    """The options of a recurrent layer of any cells, as in ``Recurrent``."""
+
+    bidirectional: bool
+    dropout: float
+    batch_first: bool
+    truncate: int | tuple[int, int] | None
+    checkpoint_every: int | None
+    executor: str | None
 
 
 class Recurrent(Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from ..autodiff.trees import leaves, tree_map
 from . import init
 from .cells import GRUCell, LSTMCell, RNNCell
 from .cells.elman import Activation
-from .recurrent import Recurrent
+from .recurrent import Options, Recurrent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # in the standard library only from Python 3.11 on
 
 
 class _Stack(Recurrent):
@@ -66,14 +69,10 @@ class RNN(_Stack):
         num_layers: L, the number of layers on top of each other.
         activation: "tanh", "relu", "sigmoid", or any function.
         bias: True for biases.
-        bidirectional: True if each layer also goes through time in reverse; outputs are then (T, B, 2d).
-        dropout: the probability with which an output of any layer but the last is zeroed in training.
-        batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
-        truncate: for truncated BPTT, as in ``Recurrent``.
-        checkpoint_every: for less memory, as in ``Recurrent``.
-        executor: for more speed, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
+        **options: ``bidirectional``, ``dropout``, ``batch_first``, ``truncate``, ``checkpoint_every`` and ``executor``,
+            as in ``Recurrent``. In both directions outputs are (T, B, 2d).
 
     Example:
         >>> import numpy as np
@@ -92,28 +91,13 @@ class RNN(_Stack):
         activation: Activation = "tanh",
         *,
         bias: bool = True,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        batch_first: bool = False,
-        truncate: int | tuple[int, int] | None = None,
-        checkpoint_every: int | None = None,
-        executor: str | None = None,
         seed: init.Seed = None,
         dtype: Any = np.float32,
+        **options: Unpack[Options],
     ) -> None:
         rng = init.generator(seed)
-        super().__init__(
-            lambda n: RNNCell(n, units, activation, bias=bias, seed=rng, dtype=dtype),
-            inputs=inputs,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            batch_first=batch_first,
-            truncate=truncate,
-            checkpoint_every=checkpoint_every,
-            executor=executor,
-            seed=rng,
-        )
+        cell = lambda n: RNNCell(n, units, activation, bias=bias, seed=rng, dtype=dtype)  # noqa: E731
+        super().__init__(cell, inputs=inputs, num_layers=num_layers, seed=rng, **options)
 
 
 class LSTM(_Stack):
@@ -131,14 +115,10 @@ class LSTM(_Stack):
         coupled: True if the input gate is 1 - f.
         forget_bias: added to the forget gate's bias at the start.
         norm: the normalisation of products and cell state, such as ``nn.LayerNorm``; None for none.
-        bidirectional: True if each layer also goes through time in reverse; outputs are then (T, B, 2d).
-        dropout: the probability with which an output of any layer but the last is zeroed in training.
-        batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
-        truncate: for truncated BPTT, as in ``Recurrent``.
-        checkpoint_every: for less memory, as in ``Recurrent``.
-        executor: for more speed, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
+        **options: ``bidirectional``, ``dropout``, ``batch_first``, ``truncate``, ``checkpoint_every`` and ``executor``,
+            as in ``Recurrent``. In both directions outputs are (T, B, 2d).
 
     Example:
         >>> import numpy as np
@@ -161,36 +141,15 @@ class LSTM(_Stack):
         coupled: bool = False,
         forget_bias: float = 0.0,
         norm: Callable[..., Any] | None = None,
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        batch_first: bool = False,
-        truncate: int | tuple[int, int] | None = None,
-        checkpoint_every: int | None = None,
-        executor: str | None = None,
         seed: init.Seed = None,
         dtype: Any = np.float32,
+        **options: Unpack[Options],
     ) -> None:
         rng = init.generator(seed)
-        options: dict[str, Any] = {
-            "bias": bias,
-            "peepholes": peepholes,
-            "projection": projection,
-            "coupled": coupled,
-            "forget_bias": forget_bias,
-            "norm": norm,
-        }
-        super().__init__(
-            lambda n: LSTMCell(n, units, seed=rng, dtype=dtype, **options),
-            inputs=inputs,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            batch_first=batch_first,
-            truncate=truncate,
-            checkpoint_every=checkpoint_every,
-            executor=executor,
-            seed=rng,
-        )
+        variant: dict[str, Any] = {"peepholes": peepholes, "projection": projection, "coupled": coupled, "norm": norm}
+        variant |= {"bias": bias, "forget_bias": forget_bias}
+        cell = lambda n: LSTMCell(n, units, seed=rng, dtype=dtype, **variant)  # noqa: E731
+        super().__init__(cell, inputs=inputs, num_layers=num_layers, seed=rng, **options)
 
 
 class GRU(_Stack):
@@ -204,14 +163,10 @@ class GRU(_Stack):
         num_layers: L, the number of layers on top of each other.
         bias: True for biases.
         reset: the place of the reset gate, "after" or "before" the product.
-        bidirectional: True if each layer also goes through time in reverse; outputs are then (T, B, 2d).
-        dropout: the probability with which an output of any layer but the last is zeroed in training.
-        batch_first: True if x and output are (B, T, ...) instead of (T, B, ...). States never are.
-        truncate: for truncated BPTT, as in ``Recurrent``.
-        checkpoint_every: for less memory, as in ``Recurrent``.
-        executor: for more speed, as in ``Recurrent``.
         seed: for the parameters and for dropout: an int, a numpy.random.Generator, or None for the package's own.
         dtype: of the parameters.
+        **options: ``bidirectional``, ``dropout``, ``batch_first``, ``truncate``, ``checkpoint_every`` and ``executor``,
+            as in ``Recurrent``. In both directions outputs are (T, B, 2d).
 
     Example:
         >>> import numpy as np
@@ -230,25 +185,10 @@ class GRU(_Stack):
         *,
         bias: bool = True,
         reset: str = "after",
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        batch_first: bool = False,
-        truncate: int | tuple[int, int] | None = None,
-        checkpoint_every: int | None = None,
-        executor: str | None = None,
         seed: init.Seed = None,
         dtype: Any = np.float32,
+        **options: Unpack[Options],
     ) -> None:
         rng = init.generator(seed)
-        super().__init__(
-            lambda n: GRUCell(n, units, bias=bias, reset=reset, seed=rng, dtype=dtype),
-            inputs=inputs,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            batch_first=batch_first,
-            truncate=truncate,
-            checkpoint_every=checkpoint_every,
-            executor=executor,
-            seed=rng,
-        )
+        cell = lambda n: GRUCell(n, units, bias=bias, reset=reset, seed=rng, dtype=dtype)  # noqa: E731
+        super().__init__(cell, inputs=inputs, num_layers=num_layers, seed=rng, **options)

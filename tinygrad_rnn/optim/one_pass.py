@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..autodiff.tensor import Tensor
 
@@ -59,13 +60,7 @@ class Recording:
         return f"c{len(self.numbers) - 1}"
 
 
-def _operator(function: Any, *, reflected: bool = False) -> Callable[[Recorded, Any], Recorded]:
-    if reflected:
-        return lambda self, other: self.recording.operation(function, other, self)
-    return lambda self, other: self.recording.operation(function, self, other)
-
-
-class Recorded:
+class Recorded(NDArrayOperatorsMixin):
     """A stand-in for an array. It has no methods that look at its elements or its shape.
 
     Args:
@@ -78,33 +73,22 @@ class Recorded:
     def __init__(self, recording: Recording, name: str) -> None:
         self.recording, self.name = recording, name
 
-    __add__, __radd__ = _operator(np.add), _operator(np.add, reflected=True)
-    __sub__, __rsub__ = _operator(np.subtract), _operator(np.subtract, reflected=True)
-    __mul__, __rmul__ = _operator(np.multiply), _operator(np.multiply, reflected=True)
-    __truediv__, __rtruediv__ = _operator(np.divide), _operator(np.divide, reflected=True)
-
-    def __neg__(self) -> Recorded:
-        return self.recording.operation(np.negative, self)
-
-    def __abs__(self) -> Recorded:
-        return self.recording.operation(np.absolute, self)
-
-    def __pow__(self, exponent: Any) -> Recorded:
-        if exponent not in (2, 0.5):
-            raise NotByElement("a power")
-        return self.recording.operation(np.square if exponent == 2 else np.sqrt, self)
-
     def __array_ufunc__(self, function: Any, method: str, *operands: Any, **keywords: Any) -> Recorded:
-        if method != "__call__" or keywords:
+        (into,) = keywords.pop("out", (None,))
+        if method != "__call__" or keywords or not (into is None or isinstance(into, Recorded)):
             raise NotByElement(method)
-        return self.recording.operation(function, *operands)
+        if function is np.power and type(operands[1]) in (int, float) and operands[1] in (2, 0.5):
+            function, operands = np.square if operands[1] == 2 else np.sqrt, operands[:1]
+        result = self.recording.operation(function, *operands)
+        if into is None:
+            return result
+        into.name = result.name  # as an array that was written to
+        return into
 
     def _refused(self, *args: Any) -> Any:
         raise NotByElement("a look at elements")
 
     __bool__ = __float__ = __int__ = __len__ = __iter__ = __array__ = _refused
-    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _refused
-    __hash__ = None  # type: ignore[assignment]
 
 
 class Change(NamedTuple):
