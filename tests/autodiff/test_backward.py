@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.autodiff.rules import transposes
 
 
 @pytest.fixture
@@ -409,3 +410,25 @@ def test_threads_have_their_own_scope_and_no_grad() -> None:
     holder.join()
     assert sorted(found) == [0, 1, 2, 3]
     assert all(np.allclose(g, expected) for g in found.values())
+
+
+def test_a_weight_of_many_steps_is_turned_once_and_its_copy_dies_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transposes, "_used", {})
+    rng = np.random.default_rng(0)
+    W = tr.tensor(rng.normal(size=(80, 80)) / 9, requires_grad=True)
+    for weights in (W.numpy(), W.numpy() * 1.1):
+        W.data, W.grad = weights, None
+        states = [rng.normal(size=(5, 80))]
+        h = states[0]
+        for _ in range(6):
+            h = h @ W
+            states.append(states[-1] @ weights)
+        np.sum(h).backward()
+        g, expected = np.ones((5, 80)), np.zeros((80, 80))
+        for state in states[-2::-1]:
+            expected += state.T @ g
+            g = g @ weights.T
+        np.testing.assert_allclose(W.grad, expected, rtol=1e-12)
+        assert [used.copy is None for used in transposes._used.values()] == [False]
+    del W, h
+    assert not transposes._used

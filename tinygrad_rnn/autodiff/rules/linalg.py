@@ -10,6 +10,7 @@ import numpy as np
 
 from ..registry import linear, overrides, primitive
 from .parts import Parts
+from .transposes import transposed
 
 
 def _flipped(a: Any) -> Any:
@@ -34,7 +35,7 @@ def _matmul(a: Any, b: Any) -> Any:
 
 def _matmul_left(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if a.ndim == b.ndim == 2:  # the common case
-        return _matmul(g, b.T)
+        return _matmul(g, transposed(b, g))
     if b.ndim == 1:
         return np.expand_dims(g, -1) * b
     if a.ndim == 1:
