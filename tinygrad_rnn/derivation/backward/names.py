@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from ...autodiff.rules import elementwise
 from ..equations.expressions import Apply, Data, Parameter, Reference, Stack
-from ..equations.parts import parts, references
+from ..equations.parts import parts, references_of
 from ..equations.quantities import Quantity
 from .grain import ACTIVATIONS
 
@@ -49,7 +49,7 @@ class Names:
         self.root = root
         self.used = {re.sub(r"\W", "_", name) for name in taken} | {"t", "T"}
         self.layers: dict[str, set[object]] = {}
-        self.recurrent = {q for q in forward if _reads_itself_earlier(q, forward)}
+        self.recurrent = {read.quantity for q in forward for read, _ in references_of(q) if read.shift}
         self.activated = _activated(forward)
         in_order = sorted(forward, key=lambda quantity: self._own_name(quantity) is None)
         for quantity in in_order:
@@ -157,18 +157,6 @@ def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
                         if result not in found[inner.quantity]:
                             found[inner.quantity] += [result] * (2 if is_part else 1)  # a part is not alone
     return found
-
-
-def _reads_itself_earlier(quantity: Quantity, forward: list[Quantity]) -> bool:
-    """Return True for a value that is handed from step to step: another step of its own loop reads it."""
-    if not quantity.steps:
-        return False
-    return any(
-        reference.quantity is quantity and reference.shift
-        for other in forward
-        for equation in other.equations
-        for reference, _ in references(equation.expression, equation.steps)
-    )
 
 
 def _is_error(expression: object) -> bool:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...autodiff.rules import elementwise, reductions
-from ...autodiff.rules.shape import broadcast_to
+from ..equations.arithmetic import is_zero
 from ..equations.entries import Entry, Unit
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Shape, Stack, Sum
+from ..equations.making import broadcast, with_operand
 from ..equations.not_writable import NotWritable
-from ..equations.parts import places_read, references, total
+from ..equations.parts import closure, places_read, references_of, total
 from ..equations.quantities import Equation, Quantity, Sensitivity
 from ..reading.rules import jvp
 from .adjoints import active, adjoints, over_steps, uses
@@ -53,13 +54,8 @@ def real_time(forward: list[Quantity], root: Quantity, parameters: Mapping[str, 
 
 def carried(forward: list[Quantity], root: Quantity) -> list[Quantity]:
     """The states: quantities that depend on a parameter, and are read at another step of their own loop."""
-    read = {
-        reference.quantity
-        for quantity in forward
-        for equation in quantity.equations
-        for reference, _ in references(equation.expression, equation.steps)
-        if reference.shift and reference.quantity.loop == quantity.loop
-    }
+    found = ((read, quantity) for quantity in forward for read, _ in references_of(quantity))
+    read = {read.quantity for read, quantity in found if read.shift and read.quantity.loop == quantity.loop}
     return [quantity for quantity in active(forward) if quantity in read and quantity is not root]
 
 
@@ -78,14 +74,7 @@ def held_adjoints(
 
 def upstream(forward: list[Quantity], of: Iterable[Quantity]) -> list[Quantity]:
     """These quantities and their ancestors, in the order of the forward pass."""
-    found = set(of)
-    pending = list(found)
-    while pending:
-        for equation in pending.pop().equations:
-            for reference, _ in references(equation.expression, equation.steps):
-                if reference.quantity not in found:
-                    found.add(reference.quantity)
-                    pending.append(reference.quantity)
+    found = closure(of, lambda quantity: (read.quantity for read, _ in references_of(quantity)))
     return [quantity for quantity in forward if quantity in found]
 
 
@@ -200,9 +189,8 @@ class Moved:
         """The tangent of a quantity, by one of its equations."""
         expression = equation.expression
         tangents = self._tangents(expression)
-        if not tangents:
-            return _spread(Number(0.0), quantity.shape)
-        return _spread(self._rule(quantity, expression, tangents, bool(equation.steps)), quantity.shape)
+        moved = self._rule(quantity, expression, tangents, bool(equation.steps)) if tangents else Number(0.0)
+        return broadcast(moved, quantity.shape)
 
     def _rule(
         self, quantity: Quantity, expression: Expression, tangents: dict[int, Expression], stepped: bool
@@ -215,30 +203,12 @@ class Moved:
         if expression.operation is elementwise.add:
             return total(list(tangents.values()))
         if expression.operation.is_linear and not callable(expression.operation.jvps):
-            return total([self._in_place(expression, number, v) for number, v in tangents.items()])
+            return total([with_operand(expression, number, tangent) for number, tangent in tangents.items()])
         found = jvp(expression, tangents, Reference(quantity, 0 if stepped else None))
         if found is None:
             raise NotWritable(f"{expression.name} has no forward rule that can be written in lines")
         return found
 
-    def _in_place(self, expression: Apply, number: int, moved: Expression) -> Expression:
-        """A linear operation on the tangent of one operand."""
-        operands = (*expression.operands[:number], moved, *expression.operands[number + 1 :])
-        return Apply(expression.operation, operands, expression.settings, expression.shape)
-
-
-def _spread(expression: Expression, shape: Shape) -> Expression:
-    if expression.shape == shape:
-        return expression
-    return Apply(broadcast_to, (expression,), {"shape": shape}, shape)
-
 
 def _has_no_rule(rules: Any, number: int) -> bool:
     return not callable(rules) and 0 <= number < len(rules) and rules[number] is None
-
-
-def is_zero(expression: Expression) -> bool:
-    """Return True for 0 of any shape."""
-    if isinstance(expression, Apply) and expression.operation is broadcast_to:
-        expression = expression.operands[0]
-    return isinstance(expression, Number) and not expression.value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing
 from .expressions import Apply, During, Expression, Operand, OverSteps, Reference, Step, Steps
-from .quantities import Place
+from .quantities import Place, Quantity
+
+T = TypeVar("T")
 
 
 def row(of: Expression, place: Step) -> Apply:
@@ -41,6 +43,23 @@ def places_read(expression: Expression, steps: Steps) -> Iterator[Place]:
     for reference, at in references(expression, steps):
         for t in at or (None,):
             yield reference.quantity, reference.step(t)
+
+
+def references_of(quantity: Quantity) -> Iterator[tuple[Reference, Steps]]:
+    """The references in the equations of a quantity, each with the steps that read it."""
+    for equation in quantity.equations:
+        yield from references(equation.expression, equation.steps)
+
+
+def closure(starts: Iterable[T], onward: Callable[[T], Iterable[T]]) -> set[T]:
+    """These things, and all that can be reached from them."""
+    found = set(starts)
+    waiting = list(found)
+    while waiting:
+        new = set(onward(waiting.pop())) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def reads_derivatives(expression: Expression) -> bool:

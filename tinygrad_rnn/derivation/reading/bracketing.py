@@ -6,14 +6,13 @@ Code computes it from the left; a derivation of a layer norm by hand has a lette
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import TypeGuard
 
 from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product
 from ..equations.expressions import Apply, Parameter, Reference
 from ..equations.making import over, times
-from ..equations.parts import parts
+from ..equations.parts import closure, parts, references_of
 from ..equations.quantities import Equation, Quantity
 
 
@@ -23,7 +22,7 @@ def bracket_norms(quantities: list[Quantity]) -> None:
     Args:
         quantities: the quantities in the order of recording.
     """
-    uses = Counter(read.quantity for quantity in quantities for read in _read(quantity))
+    uses = Counter(read.quantity for quantity in quantities for read, _ in references_of(quantity))
     for whole in list(quantities):
         for equation in whole.equations:
             scaled = _scaled(equation)
@@ -60,18 +59,6 @@ def _is_here(part: object) -> TypeGuard[Reference]:
     return type(part) is Reference and part.at is None and not part.shift
 
 
-def _read(quantity: Quantity) -> Iterator[Reference]:
-    """The references in the equations of a quantity."""
-    for equation in quantity.equations:
-        yield from (part for part in parts(equation.expression) if isinstance(part, Reference))
-
-
 def _is_computed_from(quantity: Quantity, other: Quantity) -> bool:
     """Return True if a quantity is computed from another one of the same step."""
-    found, pending = set(), [quantity]
-    while pending:
-        for read in filter(_is_here, _read(pending.pop())):
-            if read.quantity not in found:
-                found.add(read.quantity)
-                pending.append(read.quantity)
-    return other in found
+    return other in closure([quantity], lambda one: (r.quantity for r, _ in references_of(one) if _is_here(r)))

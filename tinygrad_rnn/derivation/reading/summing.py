@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...autodiff.rules import elementwise
 from ..equations.expressions import Apply, Expression, Number, Reference, Shape, Sum
-from ..equations.parts import moves, parts, replaced, total
+from ..equations.parts import moves, parts, references_of, replaced, total
 from ..equations.quantities import Equation, Quantity
 
 
@@ -74,12 +74,8 @@ def _reads(expression: Expression, quantity: Quantity) -> bool:
 
 
 def _used_only_at(quantity: Quantity, last: int, quantities: list[Quantity]) -> bool:
-    for other in quantities:
-        for equation in other.equations if other is not quantity else ():
-            for part in parts(equation.expression):
-                if isinstance(part, Reference) and part.quantity is quantity and part.at != last:
-                    return False
-    return True
+    read = (read for other in quantities if other is not quantity for read, _ in references_of(other))
+    return all(one.at == last for one in read if one.quantity is quantity)
 
 
 def _terms(expression: Expression, shape: Shape) -> tuple[Expression, ...]:

@@ -16,9 +16,19 @@ MOST_ELEMENTS, LARGEST_INTEGER = 10**7, 10**6
 class Unreadable(ValueError):
     """The error for an answer that can't be read or computed; it says why, where, and what to write instead."""
 
+    verdict = "unreadable"
+
 
 class Circular(Unreadable):
     """The error for an answer that reads values computed from the very line that it should define."""
+
+    verdict = "circular"
+
+
+class WrongShape(Unreadable):
+    """The error for an answer whose values have another shape than those of its line."""
+
+    verdict = "wrong shape"
 
 
 class AtSteps:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +17,13 @@ from ..edits.edits import Edit, edits_that_fit
 from ..edits.hand import Hand
 from ..equations.expressions import ARRIVING, Data, Step
 from ..equations.lines import Line
-from ..equations.parts import parts, places_read
+from ..equations.parts import closure, parts, places_read
 from ..equations.quantities import Place, Quantity
 from ..running.evaluate import compiled
 from ..writing.source import Source
 from ..writing.text import common_last_step
 from ..writing.writer import TextWriter, row_name
-from .allowed import AtSteps, Circular, Once, Unreadable
+from .allowed import AtSteps, Circular, Once, Unreadable, WrongShape
 from .answers import Answer
 from .marks import Mark
 
@@ -55,6 +55,10 @@ class Marker:
     def draws(self) -> list[Draw]:
         """The numbers at which answers are tried."""
         return list(draws(self.derivation, np.random.default_rng(self.seed)))
+
+    @cached_property
+    def _following(self) -> Callable[[Place], set[Place]]:
+        return _what_follows(self.lines)
 
     # --- names -------------------------------------------------------------------------------------------------------
 
@@ -104,9 +108,21 @@ class Marker:
             if quantity.entries:
                 continue
             name = self.source.names[quantity]
-            at = _Reading(self, draw, quantity, (line.quantity, t))
+            at = self._reader(draw, quantity, (line.quantity, t))
             found[name] = AtSteps(name, quantity.steps, at) if quantity.steps else Once(at)
         return {**{sign: found[name] for sign, name in self.others.items() if name in found}, **found}
+
+    def _reader(self, draw: Draw, quantity: Quantity, origin: Place) -> Callable[..., Any]:
+        """A function that gives the values of a quantity for an answer, but none that depend on the answer's line."""
+
+        def read(t: int | None = None) -> Any:
+            if (quantity, t) in self._following(origin):
+                name = f"{self.source.names[quantity]}{'' if t is None else f'[{t}]'}"
+                why = "is what this line gives" if (quantity, t) == origin else "is computed from this line"
+                raise Circular(f"{name} {why}; begin with what was known before")
+            return self.turned(draw.running.values[quantity][t])
+
+        return read
 
     def turned(self, value: Any) -> Any:
         """A value of the lines in the form of answers, or the reverse: transposed if vectors are columns."""
@@ -115,33 +131,6 @@ class Marker:
     def _row_of(self, rows: np.ndarray) -> Callable[[int], Any]:
         """The row of an array for a step; zeros where there is none."""
         return lambda t: self.turned(rows[t - 1] if 0 < t <= len(rows) else np.zeros_like(rows[0]))
-
-    # --- what may be read ------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _followers(self) -> dict[Place, set[Place]]:
-        """The values that are computed directly from each value."""
-        found: dict[Place, set[Place]] = {}
-        for line in self.lines:
-            for _, t in line.places:
-                for place in places_read(line.expression, () if t is None else (t,)):
-                    found.setdefault(place, set()).add((line.quantity, t))
-        return found
-
-    def follows(self, place: Place, origin: Place) -> bool:
-        """Return True if a value is computed from another one, or is that one."""
-        return place in self._following(origin)
-
-    def _following(self, origin: Place) -> set[Place]:
-        known: dict[Place, set[Place]] = self.__dict__.setdefault("_all_followers", {})
-        if origin not in known:
-            found, waiting = {origin}, [origin]
-            while waiting:
-                new = self._followers.get(waiting.pop(), set()) - found
-                found |= new
-                waiting += new
-            known[origin] = found
-        return known[origin]
 
     # --- marks -----------------------------------------------------------------------------------------------------
 
@@ -154,16 +143,45 @@ class Marker:
             answer: text, a function of names, or values: by step, or all steps in one array.
             budget: how long to look for a slip.
         """
-        shown = self.writer.left(line)
+
+        def said(verdict: str, sentence: str, slip: Edit | None = None) -> Mark:
+            return Mark(title, self.writer.left(line), verdict, sentence, answer, slip)
+
         if answer is None or (isinstance(answer, str) and not answer.strip()):
-            return Mark(title, shown, "blank", "left blank")
+            return said("blank", "left blank")
         try:
-            given = self._values(line, answer)
-        except Circular as error:
-            return Mark(title, shown, "circular", str(error), answer)
+            given = self._arrays(line, answer)
         except Unreadable as error:
-            return Mark(title, shown, "unreadable", str(error), answer)
-        return self._compared(line, title, answer, given, budget)
+            return said(error.verdict, str(error))
+        wrong: set[int | None] = set()
+        for draw, values in zip(self.draws, given):
+            wrong |= {t for (_, t), value in zip(line.places, values) if not _close(value, _right(draw, line, t))}
+        if not wrong:
+            return said("right", "right")
+        slip = next(edits_that_fit([line], self.hand, lambda edit: self._gives(edit, given), budget), None)
+        if slip is not None and slip.is_convention:
+            return said("right", f"right, by another convention at a kink: {slip.said(self.writer.write)}")
+        where = self._where(wrong, line)
+        if slip is not None:
+            return said("wrong", f"wrong{where}: {slip.said(self.writer.write)}", slip)
+        is_finite = all(np.all(np.isfinite(value)) for values in given for value in values)
+        return said("wrong", f"wrong{where}{'' if is_finite else '; it has values that are no numbers'}")
+
+    def _where(self, wrong: set[int | None], line: Line) -> str:
+        """The wrong steps in words; "" if all are."""
+        if len(wrong) == len(line.places):
+            return ""
+        steps = tuple(t for t in line.steps if t in wrong)
+        return f" at {self.writer.steps(steps)}{' alone' if len(steps) == 1 else ''}"
+
+    def _arrays(self, line: Line, answer: Any) -> list[list[np.ndarray]]:
+        """The values of an answer at each step, for each draw, in the form of those of its line."""
+        found = []
+        for draw, values in zip(self.draws, self._values(line, answer)):
+            rights = [self.turned(_right(draw, line, t)) for _, t in line.places]
+            arrays = (_as_array(value, right, t) for value, right, (_, t) in zip(values, rights, line.places))
+            found.append([self.turned(array) for array in arrays])
+        return found
 
     def _values(self, line: Line, answer: Any) -> list[list[Any]]:
         """The values of an answer at each step, for each draw; an array has values only for the recorded numbers."""
@@ -174,77 +192,32 @@ class Marker:
             function = _with_names(answer)
         else:
             return _by_step(line, answer, self.turned(np.empty(line.shape)).shape)
-        return [[function(self._names(draw, line, t)) for t in line.steps or (None,)] for draw in self.draws]
-
-    def _compared(self, line: Line, title: str, answer: Any, given: list[list[Any]], budget: Budget) -> Mark:
-        shown, steps = self.writer.left(line), line.steps or (None,)
-        wrong: set[int | None] = set()
-        arrays = []
-        for draw, values in zip(self.draws, given):
-            of_draw = []
-            for t, value in zip(steps, values):
-                right = np.broadcast_to(draw.running.values[line.quantity][t], line.shape)
-                try:
-                    array = np.asarray(value, np.float64)
-                except (TypeError, ValueError):
-                    return Mark(
-                        title, shown, "unreadable", f"{_at(t)}it gives {type(value).__name__}, no numbers", answer
-                    )
-                wanted = self.turned(right)
-                if array.shape != wanted.shape and array.ndim:
-                    return Mark(title, shown, "wrong shape", _of_shape(array, wanted, _at(t)), answer)
-                of_draw.append(self.turned(np.broadcast_to(array, wanted.shape)))
-                if not _close(of_draw[-1], right):
-                    wrong.add(t)
-            arrays.append(of_draw)
-        if not wrong:
-            return Mark(title, shown, "right", "right", answer)
-        places = self._places(wrong, line)
-        slips = edits_that_fit([line], self.hand, lambda edit: self._gives(edit, arrays), budget)
-        slip = next(slips, None)
-        if slip is None:
-            broken = any(not np.all(np.isfinite(a)) for of_draw in arrays for a in of_draw)
-            other = "; it has values that are no numbers" if broken else ""
-            return Mark(title, shown, "wrong", f"wrong{places}{other}", answer)
-        if slip.is_convention:
-            return Mark(
-                title, shown, "right", f"right, by another convention at a kink: {slip.said(self.writer.write)}", answer
-            )
-        return Mark(title, shown, "wrong", f"wrong{places}: {slip.said(self.writer.write)}", answer, slip)
-
-    def _places(self, wrong: set[int | None], line: Line) -> str:
-        if len(wrong) == len(line.steps or (None,)):
-            return ""
-        steps = tuple(sorted(t for t in wrong if t is not None))
-        return f" at {self.writer.steps(steps)} alone" if len(steps) == 1 else f" at {self.writer.steps(steps)}"
+        return [[function(self._names(draw, line, t)) for _, t in line.places] for draw in self.draws]
 
     def _gives(self, edit: Edit, given: list[list[np.ndarray]]) -> bool:
         """Return True if an edit of a line gives an answer's values."""
-        line, steps = edit.line, edit.line.steps or (None,)
         edited = compiled(edit.expression)
+
+        def is_given(draw: Draw, t: int | None, value: np.ndarray) -> bool:
+            found = edited(draw.running, t)
+            return _close(value, np.broadcast_to(0.0 if found is None else found, edit.line.shape))
+
         with np.errstate(all="ignore"):
-            for draw, values in zip(self.draws, given):
-                for t, value in zip(steps, values):
-                    found = edited(draw.running, t)
-                    if not _close(value, np.broadcast_to(0.0 if found is None else found, line.shape)):
-                        return False
-        return True
+            return all(
+                is_given(draw, t, value)
+                for draw, values in zip(self.draws, given)
+                for (_, t), value in zip(edit.line.places, values)
+            )
 
 
-class _Reading:
-    """The values of a quantity for an answer: none that depend on the answer's own line, and zeros beyond the ends."""
-
-    def __init__(self, marker: Marker, draw: Draw, quantity: Quantity, origin: Place) -> None:
-        self.marker, self.draw, self.quantity, self.origin = marker, draw, quantity, origin
-
-    def __call__(self, t: int | None = None) -> Any:
-        if self.marker.follows((self.quantity, t), self.origin):
-            name = self.marker.source.names[self.quantity]
-            step = f"[{t}]" if t is not None else ""
-            is_itself = (self.quantity, t) == self.origin
-            raise Circular(f"{name}{step} {'is what this line gives' if is_itself else 'is computed from this line'}; "
-                           "begin with what was known before")  # fmt: skip
-        return self.marker.turned(self.draw.running.values[self.quantity][t])
+def _what_follows(lines: Sequence[Line]) -> Callable[[Place], set[Place]]:
+    """A function that gives all values which are computed from one, and that one."""
+    followers: dict[Place, set[Place]] = {}
+    for line in lines:
+        for quantity, t in line.places:
+            for read in places_read(line.expression, () if t is None else (t,)):
+                followers.setdefault(read, set()).add((quantity, t))
+    return cache(lambda origin: closure([origin], lambda place: followers.get(place, ())))
 
 
 def _with_names(function: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
@@ -286,6 +259,27 @@ def _by_step(line: Line, values: Any, shape: tuple[int, ...]) -> list[list[Any]]
     return [list(array)]
 
 
+def _right(draw: Draw, line: Line, t: int | None) -> np.ndarray:
+    return np.broadcast_to(draw.running.values[line.quantity][t], line.shape)
+
+
+def _as_array(value: Any, right: np.ndarray, t: int | None) -> np.ndarray:
+    """A value of an answer as an array, in the shape of the right one.
+
+    Raises:
+        Unreadable: it is no number, or has another shape.
+    """
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise Unreadable(f"{_at(t)}it gives {type(value).__name__}, no numbers") from None
+    if array.ndim and array.shape != right.shape:
+        is_turned = array.T.shape == right.shape and _close(array.T, right)
+        said = f"{_at(t)}it gives shape {array.shape}; the line has {right.shape}"
+        raise WrongShape(f"{said}{'; transposed, it is right' if is_turned else ''}")
+    return np.broadcast_to(array, right.shape)
+
+
 def _close(value: Any, right: Any) -> bool:
     """Return True if two values are equal up to rounding."""
     size = float(np.max(np.abs(right), initial=0.0))
@@ -294,12 +288,6 @@ def _close(value: Any, right: Any) -> bool:
 
 def _at(t: int | None) -> str:
     return "" if t is None else f"at t = {t}: "
-
-
-def _of_shape(array: np.ndarray, right: np.ndarray, where: str) -> str:
-    """The comment on a value of another shape."""
-    said = f"{where}it gives shape {array.shape}; the line has {right.shape}"
-    return said + ("; transposed, it is right" if array.T.shape == right.shape and _close(array.T, right) else "")
 
 
 def _plain(name: str) -> bool:
