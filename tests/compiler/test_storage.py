@@ -171,3 +171,22 @@ def test_a_backward_pass_finds_the_arrays_of_the_forward_pass_a_second_time(exec
         expected = expected or first
         for found, right in zip(first, expected):
             np.testing.assert_allclose(found, right, rtol=1e-12)
+
+
+def test_a_large_weight_is_laid_out_once_for_the_backward_loop():
+    cell = tr.nn.RNNCell(3, 72, seed=0, dtype=np.float64)
+
+    def loss(x):
+        return np.sum(tr.unroll(cell, x)[0])
+
+    compiled = tr.compile(loss, executor="numpy")
+    for steps, batch in (4, 5), (7, 2), (2, 6), (5, 1):
+        x = np.random.default_rng(steps).normal(size=(steps, batch, 3))
+        found = []
+        for function in compiled, loss:
+            cell.zero_grad()
+            function(x).backward()
+            found.append([p.grad for p in cell.parameters()])
+        for got, expected in zip(*found):
+            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    assert all("laid_out" in plan.source() for plan in compiled.plans)

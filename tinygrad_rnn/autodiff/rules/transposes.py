@@ -33,7 +33,7 @@ _used: dict[int, _Used] = {}
 
 def transposed(matrix: Any, rows: Any) -> Any:
     """The transpose of a matrix, to multiply ``rows`` by: a view, or the copy if the matrix is used often."""
-    if not (type(matrix) is type(rows) is np.ndarray and matrix.size >= LARGE and len(rows) >= FEW):
+    if not (type(matrix) is type(rows) is np.ndarray and pays(matrix, len(rows), OFTEN)):
         return matrix.T
     if matrix.base is not None or not matrix.flags.c_contiguous:  # a view is another object at each step
         return matrix.T
@@ -42,13 +42,17 @@ def transposed(matrix: Any, rows: Any) -> Any:
         used = _used[id(matrix)] = _Used(matrix)
     used.times += 1
     if used.copy is None and used.times >= OFTEN:
-        used.copy = transposed_copy(matrix)
+        used.copy = np.empty(matrix.shape[::-1], matrix.dtype)
+        copy_transposed(matrix, used.copy)
     return matrix.T if used.copy is None else used.copy
 
 
-def transposed_copy(matrix: np.ndarray) -> np.ndarray:
-    """The transpose of a matrix, row by row in memory."""
-    copy = np.empty(matrix.shape[::-1], matrix.dtype)
+def pays(matrix: np.ndarray, rows: int, times: int) -> bool:
+    """Return True if a copy of a transpose takes less time than it saves in so many products with so many rows."""
+    return matrix.size >= LARGE and rows >= FEW and times >= OFTEN
+
+
+def copy_transposed(matrix: np.ndarray, out: np.ndarray) -> None:
+    """Write the transpose of a matrix to an array."""
     for first in range(0, len(matrix), STRIP):
-        copy[:, first : first + STRIP] = matrix[first : first + STRIP].T
-    return copy
+        out[:, first : first + STRIP] = matrix[first : first + STRIP].T

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ...autodiff.rules import linalg, shape, transposes
 from ..graph.shapes import acts_by_element, has_several_results, is_view
 from ..graph.values import Value, label, operands
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
+from ..runtime import blas
 from ..runtime.scan import scanned
 from .generated import Buffer
 from .kernels import READS_AFTER_WRITING, statements, view
@@ -61,7 +63,7 @@ class LoopWriter:
         for v in self.storage.rows:
             self.names[v] = self._row(f"{label(v)}_t", self.writer.operand(self.loop.slices[v]), v)
         for v in self.storage.fixed:
-            self.names[v] = self.writer.operand(v)
+            self.names[v] = self._weight(v)
         for state in self.storage.states:
             self._state(state)
         for result in self.storage.row_results:
@@ -99,6 +101,19 @@ class LoopWriter:
     def _buffer(self, name: str, like: Value, leading: tuple[int, ...] = ()) -> str:
         self.writer.buffers[name] = Buffer((*leading, *like.shape), like.dtype)
         return name
+
+    def _weight(self, v: Value) -> str:
+        """A Value that all steps read. If they multiply by the transpose of a matrix, it is laid out for them once."""
+        name = self.writer.operand(v)
+        factors = [p.args[0] for p in self.storage.body if p.op is linalg.matmul and p.args[1] is v]
+        if v.op is not shape.transpose or v.ndim != 2 or not factors or factors[0].ndim != 2:
+            return name
+        if v.size < transposes.LARGE and all(self.writer.fixed is None or n in self.writer.fixed for n in v.shape):
+            return name
+        once, times = self.writer.named(blas.laid_out, "laid_out"), len(factors) * self.loop.steps
+        copy = self._buffer(f"{label(v)}_copy", v)
+        self.before.append(f"{label(v)}_once = {once}({name}, {factors[0].shape[0]}, {times}, {copy})")
+        return f"{label(v)}_once"
 
     # --- what the places are called ----------------------------------------------------------------------------------
 

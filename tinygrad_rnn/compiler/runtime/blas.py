@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...autodiff.rules.transposes import copy_transposed, pays
 from .. import thresholds
 from .threads import at_once, cuts_of, threads_for
 
@@ -74,6 +75,21 @@ def together(products: Sequence[Product], sums: Sequence[Sum] = ()) -> None:
         is_large = work > thresholds.SHARED_ELEMENT * sum([a.size + b.size + out.size for a, b, out in products])
         parts = threads_for(count, max([len(a) for a, _, _ in products], default=1)) if is_large else 1
         at_once([(_part, (products, sums, i, parts)) for i in range(parts)])
+
+
+def laid_out(transpose: np.ndarray, rows: int, times: int, out: np.ndarray) -> np.ndarray:
+    """The transpose of a matrix, to multiply so many rows by so many times: in the order of memory, if that pays.
+
+    Args:
+        transpose: a view of the matrix.
+        rows: the number of rows of each product.
+        times: the number of products.
+        out: the array for a copy.
+    """
+    if not pays(transpose, rows, times):
+        return transpose
+    copy_transposed(transpose.T, out)
+    return out
 
 
 def _part(products: Sequence[Product], sums: Sequence[Sum], i: int, parts: int) -> None:
