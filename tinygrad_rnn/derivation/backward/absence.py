@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from ...autodiff.rules import indexing
 from ..equations.arithmetic import terms_of
-from ..equations.expressions import Apply, During, Expression, Step, Steps
+from ..equations.expressions import During, Expression, Step, Steps
 from ..equations.lines import Line
-from ..equations.parts import parts, references
+from ..equations.parts import applies, parts, references
 from ..equations.quantities import Quantity
 
 
@@ -41,7 +41,7 @@ def reads_zeros(term: During, steps: Steps) -> bool:
 
 def _has_rows(part: Expression, steps: Steps) -> bool:
     """Return True if an array has rows for these steps, provided that they read it."""
-    if not isinstance(part, Apply) or part.operation is not indexing.getitem or not part.operands[0].shape:
+    if not applies(part, indexing.getitem) or not part.operands[0].shape:
         return True
     index = part.settings["index"]
     places = [p for p in (index if type(index) is tuple else (index,)) if isinstance(p, Step)]

@@ -7,8 +7,8 @@ at each step, such as a parameter, gets a sum over the steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ...autodiff.rules import elementwise, indexing
 from ...compiler.graph.trace import stop_gradient
@@ -19,22 +19,24 @@ from ..equations.expressions import (
     Number,
     Parameter,
     Reference,
+    Shape,
     Stack,
     Step,
     Steps,
     Sum,
     indexed_operands,
 )
-from ..equations.parts import parts, total
+from ..equations.parts import applies, parts, total
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import log_of_logistic
 from ..reading.rules import Results, vjp
 from ..reading.settings import common_settings
 
+Used = Reference | Parameter
 Target = Any  # a Quantity, or the name of a parameter
 
 
-class Term:
+class Term(NamedTuple):
     """The contribution to a target from one use of it.
 
     Attributes:
@@ -42,15 +44,29 @@ class Term:
         expression: the contribution, seen from the target's step.
     """
 
-    def __init__(self, steps: Steps, expression: Expression) -> None:
-        self.steps = steps
-        self.expression = expression
+    steps: Steps
+    expression: Expression
+
+
+class _Adjoint:
+    """The derivative by one target, as far as it is known.
+
+    Attributes:
+        made: the quantity that it becomes.
+        steps: the steps at which the loss depends on the target.
+        terms: the contributions.
+    """
+
+    def __init__(self, made: Quantity) -> None:
+        self.made = made
+        self.steps: set[int | None] = set()
+        self.terms: list[Term] = []
 
 
 def adjoints(
     quantities: list[Quantity],
     root: Quantity,
-    parameters: dict[str, tuple[int, ...]],
+    parameters: Mapping[str, Shape],
     held: Collection[Quantity] = (),
 ) -> list[Quantity]:
     """The derivatives of the loss by all quantities on the way from the parameters, and by the parameters.
@@ -65,27 +81,23 @@ def adjoints(
         First the derivatives by quantities, in the order in which the backward pass needs them; then those by
         parameters.
     """
-    wanted = active(quantities)
-    derivative: dict[Target, Quantity] = {q: Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop) for q in wanted}
-    derivative |= {name: Quantity(shape, adjoint_of=name) for name, shape in parameters.items()}
-    terms: dict[Target, list[Term]] = {target: [] for target in derivative}
+    of: dict[Target, _Adjoint] = {
+        q: _Adjoint(Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop)) for q in active(quantities)
+    }
+    of |= {name: _Adjoint(Quantity(shape, adjoint_of=name)) for name, shape in parameters.items()}
     at_root = max(root.values, key=lambda t: root.order[t])
-    terms[root] = [Term(() if at_root is None else (at_root,), Number(1.0))]
-    exists: dict[Target, set[int | None]] = {target: set() for target in derivative}
-    exists[root].add(at_root)
-    passing = [quantity for quantity in quantities if quantity in derivative and quantity not in held]
-    _find_steps(passing, derivative, exists)
+    of[root].steps.add(at_root)
+    of[root].terms.append(Term(() if at_root is None else (at_root,), Number(1.0)))
+    passing = [quantity for quantity in quantities if quantity in of and quantity not in held]
+    _find_steps(passing, of)
     for quantity in reversed(passing):
         for equation in quantity.equations:
-            _add_terms(quantity, equation, derivative, exists, terms)
-    for target, made in derivative.items():
-        _set_equations(target, made, terms[target], exists[target])
-    found = [made for target, made in derivative.items() if made.equations or isinstance(target, str)]
-    return sorted(found, key=lambda made: _last(made) if isinstance(made.adjoint_of, Quantity) else math.inf)
-
-
-def _last(made: Quantity) -> float:
-    return min(made.order.values())
+            _add_terms(quantity, equation, of)
+    for target, adjoint in of.items():
+        if adjoint.terms:
+            adjoint.made.equations = _equations(target, adjoint)
+    found = [adjoint.made for target, adjoint in of.items() if adjoint.made.equations or isinstance(target, str)]
+    return sorted(found, key=lambda made: min(made.order.values(), default=math.inf))
 
 
 def active(quantities: list[Quantity]) -> list[Quantity]:
@@ -102,7 +114,7 @@ def active(quantities: list[Quantity]) -> list[Quantity]:
 
 
 def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
-    if isinstance(expression, Apply) and expression.operation is stop_gradient:
+    if applies(expression, stop_gradient):
         return False
     return any(
         isinstance(part, Parameter) or (isinstance(part, Reference) and part.quantity in active)
@@ -110,71 +122,51 @@ def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
     )
 
 
-def uses(expression: Expression) -> Iterator[tuple[Expression, int]]:
+def uses(expression: Expression) -> Iterator[tuple[Used, int]]:
     """The references and parameters that an equation reads, with the numbers of their operands; -1 for all of it."""
     through = log_of_logistic(expression)
     if through is not None:  # as everybody writes it: the slopes of log and σ cancel
         yield through[0], 0
-    elif isinstance(expression, (Reference, Parameter)):
+    elif isinstance(expression, Used):
         yield expression, -1
-    elif isinstance(expression, Apply):
-        if expression.operation is not stop_gradient:
-            in_index = indexed_operands(expression)
-            for number, operand in enumerate(expression.operands):
-                if isinstance(operand, (Reference, Parameter)) and number not in in_index:
-                    yield operand, number
-    elif isinstance(expression, (Sum, Stack)):
-        yield expression.inner, 0
+    elif isinstance(expression, (Apply, Sum, Stack)) and not applies(expression, stop_gradient):
+        in_index = indexed_operands(expression) if isinstance(expression, Apply) else set()
+        for number, operand in enumerate(expression.operands):
+            if isinstance(operand, Used) and number not in in_index:
+                yield operand, number
 
 
-def _find_steps(
-    quantities: list[Quantity], derivative: dict[Target, Quantity], exists: dict[Target, set[int | None]]
-) -> None:
+def _find_steps(quantities: list[Quantity], of: Mapping[Target, _Adjoint]) -> None:
     """Find the steps at which the loss depends on each quantity, by a walk from the last value to the first."""
     visits = sorted(((q.order[t], t, q) for q in quantities for t in q.order), key=lambda v: v[0], reverse=True)
-    read = {id(e): list(uses(e.expression)) for q in quantities for e in q.equations}
+    read = {id(e): [used for used, _ in uses(e.expression)] for q in quantities for e in q.equations}
     for _, t, quantity in visits:
         equation = quantity.equation_at(t)
-        if t not in exists[quantity] or equation is None:
+        if equation is None or t not in of[quantity].steps:
             continue
-        for used, _ in read[id(equation)]:
-            if isinstance(used, Parameter):
-                if used.name in exists:
-                    exists[used.name].add(None)
-            elif used.quantity in exists:  # type: ignore[attr-defined]
-                steps = [used.step(s) for s in equation.expression.steps] if _over_steps(equation) else [used.step(t)]  # type: ignore[attr-defined]
-                exists[used.quantity].update(steps)  # type: ignore[attr-defined]
+        at = equation.expression.steps if isinstance(equation.expression, (Sum, Stack)) else (t,)
+        for used in read[id(equation)]:
+            if isinstance(used, Reference) and used.quantity in of:
+                of[used.quantity].steps.update(map(used.step, at))
 
 
-def _over_steps(equation: Equation) -> bool:
-    return isinstance(equation.expression, (Sum, Stack))
-
-
-def _add_terms(
-    consumer: Quantity,
-    equation: Equation,
-    derivative: dict[Target, Quantity],
-    exists: dict[Target, set[int | None]],
-    terms: dict[Target, list[Term]],
-) -> None:
+def _add_terms(consumer: Quantity, equation: Equation, of: Mapping[Target, _Adjoint]) -> None:
     """Add the contributions to the operands of an equation that come through it."""
-    steps = tuple(t for t in equation.steps if t in exists[consumer])
-    once = not equation.steps
-    if not (steps or (once and None in exists[consumer])):
+    steps = tuple(t for t in equation.steps if t in of[consumer].steps)
+    if not steps and (equation.steps or None not in of[consumer].steps):
         return
-    g = Reference(derivative[consumer], None if once else 0)
-    ans = Reference(consumer, None if once else 0)
+    g, ans = (Reference(quantity, 0 if steps else None) for quantity in (of[consumer].made, consumer))
     for used, number in uses(equation.expression):
-        target = used.name if isinstance(used, Parameter) else used.quantity  # type: ignore[attr-defined]
-        if target not in derivative:
+        target = used.name if isinstance(used, Parameter) else used.quantity
+        if target not in of:
             continue
         expression = _through(equation.expression, number, g, ans)
         if expression is not None:
-            terms[target].append(_seen_from(used, expression, steps, equation))
+            of[target].terms.append(_seen_from(used, expression, steps, equation))
         elif isinstance(equation.expression, Stack) and isinstance(used, Reference) and used.shift is not None:
             for place, t in enumerate(equation.expression.steps):  # if steps are far apart, each row is a separate term
                 taken = Apply(indexing.getitem, (g,), {"index": place}, g.shape[1:])
-                terms[target].append(Term((t + used.shift,), taken))
+                of[target].terms.append(Term((t + used.shift,), taken))
 
 
 def _through(expression: Expression, number: int, g: Reference, ans: Reference) -> Expression | None:
@@ -213,13 +205,11 @@ def _put_back(taken: Apply, g: Expression) -> Expression:
     return Apply(indexing.assemble, (g, *taken.operands[1:]), settings, taken.operands[0].shape)
 
 
-def _seen_from(used: Expression, expression: Expression, steps: Steps, equation: Equation) -> Term:
+def _seen_from(used: Used, expression: Expression, steps: Steps, equation: Equation) -> Term:
     """A contribution as a term of the target's own equation."""
-    whole = equation.expression
     if isinstance(used, Reference) and used.shift is not None:
-        if isinstance(whole, (Sum, Stack)):
-            return Term(tuple(t + used.shift for t in whole.steps), expression.shifted(-used.shift))
-        return Term(tuple(t + used.shift for t in steps), expression.shifted(-used.shift))
+        at = equation.expression.steps if isinstance(equation.expression, (Sum, Stack)) else steps
+        return Term(tuple(t + used.shift for t in at), expression.shifted(-used.shift))
     if steps:
         expression = over_steps(steps, expression)
     return Term((used.at,) if isinstance(used, Reference) and used.at is not None else (), expression)
@@ -227,7 +217,7 @@ def _seen_from(used: Expression, expression: Expression, steps: Steps, equation:
 
 def over_steps(steps: Steps, expression: Expression) -> Expression:
     """The sum over steps; if each step puts back one row, it is a stack."""
-    if isinstance(expression, Apply) and expression.operation is indexing.assemble:
+    if applies(expression, indexing.assemble):
         index = expression.settings["indices"][0]
         if isinstance(index, Step) and expression.settings["shape"] == (len(steps), *expression.operands[0].shape):
             ordered = sorted(steps, key=index.at)
@@ -236,34 +226,30 @@ def over_steps(steps: Steps, expression: Expression) -> Expression:
     return Sum(steps, expression)
 
 
-def _set_equations(target: Target, made: Quantity, terms: list[Term], exists: Iterable[int | None]) -> None:
-    """Join the terms of an adjoint."""
-    if not terms:
-        return
-    terms = list(_rows_joined(terms))
-    if isinstance(target, Quantity):
-        made.order = {t: -target.order[t] for t in exists if t in target.order}
-    reached = {t for term in terms for t in term.steps}
-    if isinstance(target, Quantity):
-        reached -= {t for equation in target.equations if _is_given(equation) for t in equation.steps}
-    steps = tuple(sorted(reached))
-    at_steps: list[tuple[Expression, set[int]]] = []
+def _equations(target: Target, adjoint: _Adjoint) -> list[Equation]:
+    """The equation of an adjoint, which joins its terms; none if no terms are left."""
+    terms = list(_rows_joined(adjoint.terms))
+    if isinstance(target, str):
+        return [Equation((), _together([term.expression for term in terms]))]
+    adjoint.made.order = {t: -target.order[t] for t in adjoint.steps if t in target.order}
+    if all(t is None for t in target.values):
+        return [Equation((), _together([term.expression for term in terms]))]
+    given = {t for equation in target.equations if _is_given(equation) for t in equation.steps}
+    steps = tuple(sorted({t for term in terms for t in term.steps} - given))
+    joined: list[tuple[Expression, set[int]]] = []
     for term in terms:  # an equal term at other steps is joined; at the same steps it counts twice
-        alike = (at for e, at in at_steps if e == term.expression and at.isdisjoint(term.steps))
+        alike = (at for e, at in joined if e == term.expression and at.isdisjoint(term.steps))
         found_at = next(alike, None)
         if found_at is None:
-            at_steps.append((term.expression, set(term.steps)))
+            joined.append((term.expression, set(term.steps)))
         else:
             found_at.update(term.steps)
-    if isinstance(target, Quantity) and any(t is not None for t in target.values):
-        found = []
-        for expression, at in at_steps:
-            held = steps if at.issuperset(steps) else tuple(t for t in steps if t in at)
-            if held:
-                found.append(expression if held == steps else During(held, expression))
-        made.equations = [Equation(steps, _together(found))] if found else []
-    else:
-        made.equations = [Equation((), _together([term.expression for term in terms]))]
+    found = []
+    for expression, at in joined:
+        held = tuple(t for t in steps if t in at)
+        if held:
+            found.append(expression if held == steps else During(held, expression))
+    return [Equation(steps, _together(found))] if found else []
 
 
 def _rows_joined(terms: list[Term]) -> Iterator[Term]:
@@ -271,7 +257,7 @@ def _rows_joined(terms: list[Term]) -> Iterator[Term]:
     rows: dict[Any, list[Term]] = {}
     for term in terms:
         taken = term.expression
-        is_row = isinstance(taken, Apply) and taken.operation is indexing.getitem and len(term.steps) == 1
+        is_row = applies(taken, indexing.getitem) and len(term.steps) == 1
         key = (taken.operands[0], taken.shape) if is_row and len(taken.operands) == 1 else id(term)
         rows.setdefault(key, []).append(term)
     for alike in rows.values():

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...autodiff.rules import linalg, reductions, shape
 from ..equations.expressions import Apply, During, Expression, Reference, Rows, Steps, Sum, apply
-from ..equations.parts import parts
+from ..equations.parts import applies, parts
 from ..equations.quantities import Quantity
 from ..equations.simplifying import simplified
 
@@ -29,13 +29,13 @@ def _all_at_once(expression: Expression) -> Expression:
 
 
 def _product(steps: Steps, inner: Expression) -> Expression | None:
-    if isinstance(inner, Apply) and inner.operation is linalg.matmul and all(o.ndim == 2 for o in inner.operands):
+    if applies(inner, linalg.matmul) and all(o.ndim == 2 for o in inner.operands):
         first, second = inner.operands
         return apply(linalg.matmul, _transposed(Rows(steps, _transposed(first))), Rows(steps, second))
-    if isinstance(inner, Apply) and inner.operation is np.outer and all(o.ndim == 1 for o in inner.operands):
+    if applies(inner, np.outer) and all(o.ndim == 1 for o in inner.operands):
         first, second = inner.operands
         return apply(linalg.matmul, _transposed(Rows(steps, first)), Rows(steps, second))
-    if isinstance(inner, Apply) and inner.operation is reductions.sum and inner.ndim == 1:
+    if applies(inner, reductions.sum) and inner.ndim == 1:
         (matrix,) = inner.operands
         if matrix.ndim == 2 and inner.settings.get("axis") in (0, (0,)):
             return apply(reductions.sum, Rows(steps, matrix), axis=0)
@@ -45,6 +45,6 @@ def _product(steps: Steps, inner: Expression) -> Expression | None:
 
 
 def _transposed(matrix: Expression) -> Expression:
-    if isinstance(matrix, Apply) and matrix.operation is shape.transpose and not matrix.settings.get("axes"):
+    if applies(matrix, shape.transpose) and not matrix.settings.get("axes"):
         return matrix.operands[0]
     return apply(shape.transpose, matrix)

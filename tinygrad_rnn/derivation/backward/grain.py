@@ -23,7 +23,7 @@ from ..equations.expressions import (
     Steps,
 )
 from ..equations.making import unwrapped
-from ..equations.parts import fixed, parts, references
+from ..equations.parts import applies, fixed, parts, references
 from ..equations.quantities import Equation, Quantity
 from ..equations.simplifying import simplified
 
@@ -179,12 +179,12 @@ def _flat(expression: Expression) -> Expression:
 
 
 def _has_terms(expression: Expression) -> bool:
-    return isinstance(expression, Apply) and expression.operation in (elementwise.add, elementwise.subtract)
+    return applies(expression, elementwise.add, elementwise.subtract)
 
 
 def _is_log_softmax(quantity: Quantity) -> bool:
     expressions = [equation.expression for equation in quantity.equations]
-    return any(isinstance(e, Apply) and e.operation is log_probabilities.log_softmax_of for e in expressions)
+    return any(applies(e, log_probabilities.log_softmax_of) for e in expressions)
 
 
 def _at_steps(term: Expression, steps: Steps) -> Expression:
@@ -244,11 +244,11 @@ def _arguments_of_nonlinearities(forward: list[Quantity]) -> Iterator[Quantity]:
     """Pre-activations: the arguments of nonlinear functions, and the values of which these are slices."""
     definition = {q: q.equations[-1].expression for q in forward if q.equations}
     for expression in definition.values():
-        if isinstance(expression, Apply) and expression.operation in NONLINEAR:
+        if applies(expression, *NONLINEAR):
             source = expression.operands[0]
             while isinstance(source, Reference):
                 inner = definition.get(source.quantity)
-                if isinstance(inner, Apply) and inner.operation is indexing.getitem:
+                if applies(inner, indexing.getitem):
                     source = inner.operands[0]
                     continue
                 if not (inner is None or is_slight(inner) or source.quantity.label("state", "value")):

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from ...autodiff.rules import elementwise
 from ..equations.expressions import Apply, Data, Parameter, Reference, Stack
-from ..equations.parts import parts, references_of
+from ..equations.parts import applies, parts, references_of
 from ..equations.quantities import Quantity
 from .grain import ACTIVATIONS
 
@@ -147,7 +147,7 @@ def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
     for result in forward:
         for equation in result.equations:
             for part in parts(equation.expression):
-                if isinstance(part, Apply) and part.operation in ACTIVATIONS:
+                if applies(part, *ACTIVATIONS):
                     inner = part.operands[0]
                     is_part = isinstance(inner, Apply) and inner.name == "getitem"
                     while isinstance(inner, Apply) and inner.name in ("getitem", "transpose", "reshape"):
@@ -161,7 +161,7 @@ def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
 
 def _is_error(expression: object) -> bool:
     """Return True for a value minus a target."""
-    if not isinstance(expression, Apply) or expression.operation is not elementwise.subtract:
+    if not applies(expression, elementwise.subtract):
         return False
     target = expression.operands[1]
     while isinstance(target, Apply) and target.name == "getitem":

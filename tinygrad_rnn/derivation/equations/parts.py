@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,11 @@ T = TypeVar("T")
 def row(of: Expression, place: Step) -> Apply:
     """The row of an array that belongs to the step."""
     return Apply(indexing.getitem, (of,), {"index": place}, of.shape[1:])
+
+
+def applies(expression: object, *operations: Any) -> TypeGuard[Apply]:
+    """Return True for one of these operations, applied to something."""
+    return isinstance(expression, Apply) and expression.operation in operations
 
 
 def parts(expression: Expression) -> Iterator[Expression]:

@@ -10,9 +10,9 @@ from typing import TypeGuard
 
 from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product
-from ..equations.expressions import Apply, Parameter, Reference
+from ..equations.expressions import Parameter, Reference
 from ..equations.making import over, times
-from ..equations.parts import closure, parts, references_of
+from ..equations.parts import applies, closure, parts, references_of
 from ..equations.quantities import Equation, Quantity
 
 
@@ -48,7 +48,7 @@ def bracket_norms(quantities: list[Quantity]) -> None:
 def _scaled(equation: Equation) -> Quantity | None:
     """The product that an equation divides."""
     whole = equation.expression
-    if not (isinstance(whole, Apply) and whole.operation is elementwise.divide and _is_here(whole.operands[0])):
+    if not (applies(whole, elementwise.divide) and _is_here(whole.operands[0])):
         return None
     scaled = whole.operands[0].quantity
     return scaled if len(scaled.equations) == 1 and is_product(scaled.equations[0].expression) else None

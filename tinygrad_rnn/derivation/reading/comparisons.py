@@ -8,7 +8,7 @@ import numpy as np
 
 from ...autodiff.rules import activations, elementwise
 from ..equations.expressions import Apply, Data, Expression, Number, Reference, Steps, apply
-from ..equations.parts import parts
+from ..equations.parts import applies, parts
 from ..equations.quantities import Quantity
 from ..equations.recognising import meaning
 from ..running.evaluate import Running, compiled
@@ -70,5 +70,5 @@ def _values(beside: tuple[Expression, ...], mask: Expression) -> Iterator[Refere
 def _rectified(operands: tuple[Expression, ...], to: tuple[int, ...]) -> Expression | None:
     """The function relu, if this is it: ``where(a > 0, a, 0)``, or ``a (a > 0)``."""
     mask, a, *rest = operands if isinstance(operands[0], Apply) else operands[::-1]
-    is_mask = isinstance(mask, Apply) and mask.operation is np.greater and mask.operands == (a, Number(0))
+    is_mask = applies(mask, np.greater) and mask.operands == (a, Number(0))
     return apply(activations.rectifier, a) if is_mask and rest in ([], [Number(0)]) and a.shape == to else None

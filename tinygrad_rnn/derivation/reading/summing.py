@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...autodiff.rules import elementwise
 from ..equations.expressions import Apply, Expression, Number, Reference, Shape, Sum
-from ..equations.parts import moves, parts, references_of, replaced, total
+from ..equations.parts import applies, moves, parts, references_of, replaced, total
 from ..equations.quantities import Equation, Quantity
 
 
@@ -25,7 +25,7 @@ def _negate_what_is_taken_off(quantity: Quantity, quantities: list[Quantity]) ->
     """Turn ``loss = loss - l_t`` into a sum, of -l_t."""
     for equation in quantity.equations:
         whole = equation.expression
-        if not (isinstance(whole, Apply) and whole.operation is elementwise.subtract and equation.steps):
+        if not (applies(whole, elementwise.subtract) and equation.steps):
             continue
         before, term = whole.operands
         if isinstance(before, Reference) and before.quantity is quantity and term.shape == quantity.shape:
@@ -65,7 +65,7 @@ def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | Non
 
 
 def _adds_to_itself(expression: Expression, quantity: Quantity) -> bool:
-    is_sum = isinstance(expression, Apply) and expression.operation is elementwise.add
+    is_sum = applies(expression, elementwise.add)
     return is_sum and any(isinstance(o, Reference) and o.quantity is quantity for o in expression.operands)
 
 
@@ -80,7 +80,7 @@ def _used_only_at(quantity: Quantity, last: int, quantities: list[Quantity]) -> 
 
 def _terms(expression: Expression, shape: Shape) -> tuple[Expression, ...]:
     """The terms of a sum, if all have the same shape; any other expression is its own only term."""
-    is_sum = isinstance(expression, Apply) and expression.operation is elementwise.add
+    is_sum = applies(expression, elementwise.add)
     return expression.operands if is_sum and all(o.shape == shape for o in expression.operands) else (expression,)
 
 

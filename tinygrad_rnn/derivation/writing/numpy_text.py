@@ -40,6 +40,7 @@ from ..equations.expressions import (
     Steps,
 )
 from ..equations.not_writable import NotWritable
+from ..equations.parts import applies
 from ..equations.recognising import one_hot
 from .indices import slice_text
 
@@ -189,7 +190,7 @@ class NumpyWriter:
     def _rows(self, e: Rows) -> str:
         """The rows of all steps: an existing array if there is one."""
         taken = e.inner
-        if isinstance(taken, Apply) and taken.operation is indexing.getitem and isinstance(taken.operands[0], Data):
+        if applies(taken, indexing.getitem) and isinstance(taken.operands[0], Data):
             (array,) = taken.operands[:1]
             if taken.settings["index"] == Step(-1) and e.steps == tuple(range(1, array.shape[0] + 1)):
                 name = self._text(array)

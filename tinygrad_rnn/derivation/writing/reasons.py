@@ -9,7 +9,7 @@ from ...autodiff.rules import activations, elementwise, linalg, reductions, shap
 from ..equations.arithmetic import is_negative, is_product, is_sum, terms_of
 from ..equations.entries import Unit
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum
-from ..equations.parts import parts
+from ..equations.parts import applies, parts
 from ..equations.quantities import Quantity, Sensitivity
 from ..equations.recognising import one_hot
 from ..reading.rules import Vjp
@@ -85,7 +85,7 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
     if is_product(part):
         yield from _slope(part, writer)
     if part.operation is elementwise.subtract:
-        if any(isinstance(o, Apply) and o.operation is one_hot for o in part.operands):
+        if any(applies(o, one_hot) for o in part.operands):
             yield "softmax with cross-entropy: p - y"
     elif part.operation is elementwise.where and len(part.operands) == 3:
         if isinstance(part.operands[2], Number):
@@ -99,12 +99,12 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
 def _slope(whole: Expression, writer: TextWriter) -> Iterator[str]:
     """The derivative of an activation, in terms of its result: 1 - h² of tanh, o (1 - o) of a sigmoid."""
     for factor in whole.operands:
-        if not (isinstance(factor, Apply) and factor.operation is elementwise.subtract):
+        if not (applies(factor, elementwise.subtract)):
             continue
         one, result = factor.operands
         if not (isinstance(one, Number) and one.value == 1):
             continue
-        is_square = isinstance(result, Apply) and result.operation is elementwise.square
+        is_square = applies(result, elementwise.square)
         result = result.operands[0] if is_square else result
         if is_square or result in whole.operands:
             wanted = elementwise.tanh if is_square else activations.logistic
@@ -117,7 +117,7 @@ def _is_result_of(operation: Any, result: Expression) -> bool:
     if not isinstance(result, Reference):
         return False
     meanings = [equation.expression for equation in result.quantity.equations]
-    return any(isinstance(meaning, Apply) and meaning.operation is operation for meaning in meanings)
+    return any(applies(meaning, operation) for meaning in meanings)
 
 
 def _of_parameter(name: str, expression: Expression, forward: list[Quantity], writer: TextWriter) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _of_parameter(name: str, expression: Expression, forward: list[Quantity], wr
 def _summed_over(term: Expression) -> Iterator[tuple[int, ...]]:
     """The lengths of the axes over which the sums in a term run."""
     for part in parts(term):
-        if isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("axis") is not None:
+        if applies(part, reductions.sum) and part.settings.get("axis") is not None:
             axis = part.settings["axis"]
             axes = axis if isinstance(axis, tuple) else (axis,)
             yield tuple(part.operands[0].shape[a] for a in axes)
@@ -154,7 +154,7 @@ def _batches(forward: list[Quantity]) -> set[tuple[int, ...]]:
         for quantity in forward
         for equation in quantity.equations
         for part in parts(equation.expression)
-        if isinstance(part, Apply) and part.operation is linalg.matmul
+        if applies(part, linalg.matmul)
     ]
     rows = {(a.shape[0],) for a, b in products if isinstance(b, Parameter) and a.ndim == 2}
     return rows | {(b.shape[1],) for a, b in products if isinstance(a, Parameter) and b.ndim == 2}

@@ -19,7 +19,7 @@ from ..equations.entries import Unit
 from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Step, Steps, Sum
 from ..equations.lines import Line
 from ..equations.not_writable import NotWritable
-from ..equations.parts import fixed, parts, total
+from ..equations.parts import applies, fixed, parts, total
 from ..equations.quantities import Quantity
 from .latex import GREEK
 from .line_breaks import broken, wrapped
@@ -320,7 +320,7 @@ def _zero(shape: tuple[int, ...]) -> str:
 
 
 def _is_put(expression: Expression) -> TypeGuard[Apply]:
-    return isinstance(expression, Apply) and expression.operation is indexing.assemble
+    return applies(expression, indexing.assemble)
 
 
 def _identifier(name: str, taken: Iterable[str]) -> str:

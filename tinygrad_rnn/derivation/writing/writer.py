@@ -30,7 +30,7 @@ from ..equations.expressions import (
     Sum,
 )
 from ..equations.lines import Line
-from ..equations.parts import fixed, moves
+from ..equations.parts import applies, fixed, moves
 from ..equations.quantities import Quantity
 from ..equations.recognising import one_hot
 from .indices import slice_text
@@ -187,7 +187,7 @@ class TextWriter:
         regular = steps == tuple(range(steps[0], steps[-1] + 1))
         if regular and isinstance(inner, Reference) and inner.shift is not None:
             return self.symbol(inner.quantity, self._from_to(steps[0] + inner.shift, steps[-1] + inner.shift))
-        if regular and isinstance(inner, Apply) and inner.operation is indexing.getitem:
+        if regular and applies(inner, indexing.getitem):
             array, place = inner.operands[0], inner.settings["index"]
             if isinstance(array, Data) and isinstance(place, Step) and place.sign == 1:
                 return self._row(array, self._from_to(place.at(steps[0]) + 1, place.at(steps[-1]) + 1))
