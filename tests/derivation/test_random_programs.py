@@ -1,4 +1,7 @@
-"""Random cells, loops and losses: whatever is written, the lines and the text give autograd's gradients."""
+"""Random cells, loops and losses: whatever is written, the lines and the text give autograd's gradients.
+
+They do so at other numbers as well, where masks, signs and choices are others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ import pytest
 import tinygrad_rnn as tr
 
 ACTIVATIONS = [np.tanh, tr.sigmoid, tr.relu, np.sin, tr.softplus, lambda a: a / (1 + np.abs(a)),
-               lambda a: np.maximum(a, 0), lambda a: np.where(a > 0, a, 0.2 * a)]  # fmt: skip
+               lambda a: np.maximum(a, 0), lambda a: np.where(a > 0, a, 0.2 * a), lambda a: np.clip(a, -0.5, 0.5),
+               lambda a: a * (a > 0), lambda a: a * (1 - (np.abs(a) > 1) * 1.0)]  # fmt: skip
 
 
 class Program:
@@ -18,14 +22,18 @@ class Program:
         rng = np.random.default_rng(seed)
         self.T, self.B, self.n, self.d = (int(rng.integers(1, high)) for high in (7, 4, 4, 5))
         self.shape = (self.B,) if rng.integers(2) else ()
-        self.states, self.loop, self.start, self.kind = (int(rng.integers(high)) for high in (3, 3, 3, 6))
+        self.states, self.loop, self.start, self.kind = (int(rng.integers(high)) for high in (3, 3, 3, 8))
         self.choices = rng.integers(0, 1000, (3, 4))
         self.mask = (rng.uniform(size=(self.T, self.d)) > 0.4) * 1.0
         d, n = self.d, self.n
         sizes = {"U": (n, d), "W": (d, d), "b": (d,), "g": (d,), "V": (d, 2), "C": (d + n, d), "h0": (*self.shape, d)}
-        self.parameters = {name: rng.normal(size=size) * 0.5 for name, size in sizes.items()}
-        self.given = [rng.normal(size=(*self.shape, d)) for _ in range(self.states + 1)]
-        self.data = [rng.normal(size=(self.T, *self.shape, k)) for k in (n, 2)]
+        self.sizes, self.given = sizes, [rng.normal(size=(*self.shape, d)) for _ in range(self.states + 1)]
+        self.parameters, self.data = self.numbers(rng)
+
+    def numbers(self, rng):
+        """Parameters and data."""
+        parameters = {name: rng.normal(size=size) * 0.5 for name, size in self.sizes.items()}
+        return parameters, [rng.normal(size=(self.T, *self.shape, k)) for k in (self.n, 2)]
 
     def step(self, p, x, state, t):
         values = list(state)
@@ -39,6 +47,8 @@ class Program:
                 lambda h=h, g=g, f=f: h + 0.3 * f(g @ p["W"].T),
                 lambda h=h, f=f: self.mask[t] * f(x @ p["U"]) + (1 - self.mask[t]) * h,
                 lambda h=h, g=g: h / (1 + np.sum(g * g, axis=-1, keepdims=True)),
+                lambda h=h, g=g, f=f: np.where(h > g, h, f(g)),
+                lambda h=h, g=g: np.maximum(h, g - 0.1),
             ]
             values.append(kinds[kind % len(kinds)]())
         new = values[::-1]
@@ -69,6 +79,11 @@ class Program:
             return sum(np.sum((o @ p["V"]) ** 2) / (t + 1) for t, o in enumerate(outputs) if t % 2 == 0)
         if self.kind == 4:
             return np.sum(state[0] ** 2 * np.sum(p["b"])) + np.sum(np.tanh(outputs[0]))
+        if self.kind == 5:
+            errors = np.stack(outputs) @ p["V"] - ys
+            return np.sum(np.where(np.abs(errors) < 1, errors**2 / 2, np.abs(errors) - 0.5))
+        if self.kind == 6:
+            return sum(np.sum(np.maximum(0, 1 - o @ p["V"] * np.where(y > 0, 1.0, -1.0))) for o, y in zip(outputs, ys))
         return np.sum(np.log(np.sum(np.exp(np.stack(outputs)[self.T // 2 :] * p["b"]), axis=-1)))
 
 
@@ -78,9 +93,18 @@ def test_a_random_program(seed):
     derivation = tr.derive(program.loss, program.parameters, program.data, check=False)
     derivation.source()
     right = derivation.recording.gradients()
-    largest = max(np.abs(value).max() for value in right.values())
     for mine in (derivation.gradients(), derivation.run().gradients):
-        for name, value in right.items():
-            scale = max(np.abs(value).max(), 1e-3 * largest)
-            np.testing.assert_allclose(mine[name] / scale, value / scale, rtol=0, atol=1e-10, err_msg=name)
+        assert_alike(mine, right)
     assert str(derivation)
+    parameters, data = program.numbers(np.random.default_rng(1000 + seed))
+    leaves = {name: tr.tensor(value, requires_grad=True) for name, value in parameters.items()}
+    program.loss(leaves, *data).backward()
+    right = {name: leaf.grad if leaf.grad is not None else np.zeros(leaf.shape) for name, leaf in leaves.items()}
+    assert_alike(derivation.run(parameters, dict(zip(("xs", "ys"), data))).gradients, right)
+
+
+def assert_alike(mine, right):
+    largest = max(np.abs(value).max() for value in right.values())
+    for name, value in right.items():
+        scale = max(np.abs(value).max(), 1e-3 * largest) or 1.0
+        np.testing.assert_allclose(mine[name] / scale, value / scale, rtol=0, atol=1e-10, err_msg=name)

@@ -223,7 +223,7 @@ def test_the_largest_logit_that_is_taken_away_first_has_no_part_in_the_derivativ
     [
         (lambda a: np.where(a > 0, a, 0), "relu(a_t)", "[a_t > 0]"),
         (lambda a: a * (a > 0), "relu(a_t)", "[a_t > 0]"),
-        (lambda a: np.where(a >= 0, a, 0.1 * a), " > 0, ", " > 0]"),
+        (lambda a: np.where(a >= 0, a, 0.1 * a), " ≥ 0, ", " ≥ 0]"),
     ],
 )
 def test_a_mask_that_is_computed_by_a_comparison_is_written_as_one(form, forward, slope):
@@ -243,6 +243,76 @@ def test_a_mask_that_is_computed_by_a_comparison_is_written_as_one(form, forward
     *_, found = derivation.run(others)
     for name, tensor in tensors.items():
         np.testing.assert_allclose(found[name], tensor.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("form", "slope"),
+    [
+        (lambda a: np.where(np.abs(a) <= 0.3, a**2 / 2, 0.3 * (np.abs(a) - 0.15)), "_t ≤ 0.3]) ∘ a_t"),
+        (lambda a: a * ((a > 0) & (a < 1)), "∘ [(a_t > 0) and (a_t < 1)]"),
+        (lambda a: a * (1.0 - (a > 0.1)), "∘ (1 - [a_t > 0.1])"),
+        (lambda a: a * ~(a > 0.1), "∘ [a_t ≤ 0.1]"),
+        (lambda a: a * (a > 0.1).astype(float), "∘ [a_t > 0.1]"),
+        (lambda a: a * np.where(a > 0.1, 1.0, 0.5), "∘ where(a_t > 0.1, 1, 0.5)"),
+        (lambda a: np.clip(a, -0.1, 0.1), "∘ [(a_t ≥ -0.1) and (a_t ≤ 0.1)]"),
+    ],
+)
+def test_a_mask_is_known_by_what_made_it_however_few_elements_it_has(form, slope):
+    def loss(p, xs):
+        h = 0.0
+        for t in range(T):
+            h = np.tanh(form(p["u"] * xs[t] + p["w"] * h))
+        return h**2
+
+    numbers = [({"u": random(), "w": random()}, [3 * random(T)]) for _ in range(4)]
+    derivation = tr.derive(loss, *numbers[0])
+    assert slope in str(derivation).replace("l_t", "a_t")
+    for p, (xs,) in numbers:
+        right = tr.derive(loss, p, [xs]).recording.gradients()
+        for name, found in derivation.run(p, {"xs": xs}).gradients.items():
+            np.testing.assert_allclose(found, right[name], rtol=1e-10, atol=1e-14)
+
+
+def test_a_mask_that_was_changed_since_is_data():
+    def loss(p):
+        mask = p["w"] > 0
+        mask[0] = False
+        return np.sum(p["w"] * mask)
+
+    assert "k ∘ w" in str(tr.derive(loss, {"w": np.array([1.0, 2.0, -3.0])})).replace("w ∘ k", "k ∘ w")
+
+
+def test_what_only_the_first_step_does_is_said_in_the_line_that_it_shares():
+    """Its state is at hand, so a term that later steps have must not be read at the first."""
+
+    def loss(p, xs):
+        steps = iter(range(T))
+
+        def cell(x, h):
+            return np.tanh(x + h * (p["w"] if next(steps) == 0 else p["v"]))
+
+        return np.sum(tr.unroll(cell, xs, state=p["h0"])[0][-1] ** 2)
+
+    derivation = tr.derive(loss, {name: random(D) for name in ("h0", "w", "v")}, [random(T, D)])
+    assert f"Δ_{{t+1}} ∘ w [t = 0] + Δ_{{t+1}} ∘ v [t = 1..{T - 1}]" in str(derivation)
+    assert "for t in range(T" in derivation.source()
+
+
+def test_numbers_for_which_the_lines_do_not_hold_are_refused():
+    def loss(p, xs):
+        scale = 2.0 if np.sum(p["w"]) > 0 else 3.0
+        return np.sum(np.tanh(p["w"] * xs)) * scale
+
+    derivation = tr.derive(loss, {"w": np.ones(D)}, [np.ones(D)])
+    assert derivation.run({"w": np.full(D, 2.0)}, {"xs": random(D)}).loss is not None
+    with pytest.raises(ValueError, match="run: at these numbers the loss function returns"):
+        derivation.run({"w": -np.ones(D)})
+
+
+def test_a_loss_that_draws_numbers_is_not_held_to_its_own_value():
+    rng = np.random.default_rng(0)
+    derivation = tr.derive(lambda p: np.sum(p["w"] * rng.normal(size=D)), {"w": np.ones(D)})
+    assert derivation.run({"w": -np.ones(D)}).loss is not None
 
 
 def test_a_mask_that_the_loss_was_given_stays_data_whatever_the_values_are():

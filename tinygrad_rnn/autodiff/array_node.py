@@ -14,11 +14,13 @@ from numpy import ndarray
 from . import errors
 from .graph import Node
 from .registry import Primitive
+from .remembering import copied
 from .rules.indexing import Outputs
 from .rules.linalg import matmul
 from .rules.parts import Parts
 from .rules.reductions import sum_to_shape
 from .rules.shape import astype
+from .scope import context
 from .texts import printable
 
 # Types of arguments that can't change afterwards, so they enter a node without a copy.
@@ -145,6 +147,8 @@ def owned(a: Any, op: Primitive) -> Any:
             raise _mixed(op, "an object array")
         if array.dtype.kind == "c":
             raise errors.complex_refused(op.name)
+        if context.origins is not None:
+            copied(a, array)
         return array
     if isinstance(a, complex):
         raise errors.complex_refused(op.name)

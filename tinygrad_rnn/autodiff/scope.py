@@ -76,6 +76,7 @@ class Context(threading.local):
     collector: Any = None  # set by code that collects named values: called with each label and value
     stops: bool = True  # whether a detached value is cut off from the graph
     trace: Any = None  # set by the compiler while it traces: takes every operation, and runs none
+    origins: Any = None  # set by remembering: the origins of plain arrays
 
 
 context = Context()

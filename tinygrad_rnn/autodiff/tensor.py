@@ -27,6 +27,7 @@ from .keeping import gradients_of
 from .letting_go import EVERY, Knot
 from .promotion import NUMPY_1, as_promised
 from .registry import DIRECT, OVERRIDES, PLAIN, Primitive, name_of
+from .remembering import remembered
 from .rules.complex_pairs import ComplexTensor, on_complex
 from .rules.elementwise import (
     absolute,
@@ -495,7 +496,8 @@ class Tensor(InPlaceOperators, ArrayNode):
 def _compared(compare: Callable[[Any, Any], Any], a: Tensor, b: Any) -> Any:
     if traces and context.trace is not None:
         return context.trace.record_plain(COMPARISONS[compare], (a, b), NO_KEYWORDS)
-    return compare(a._data, value_of(b))
+    found = compare(a._data, value_of(b))
+    return found if context.origins is None else remembered(COMPARISONS[compare], (a, b), found)
 
 
 COMPARISONS: dict[Any, Any] = {
@@ -629,7 +631,8 @@ def call(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str
         if function in PLAIN:
             if traces and context.trace is not None:
                 return context.trace.record_plain(function, args, keywords)
-            return function(*map(value_of, args), **{k: value_of(v) for k, v in keywords.items()})
+            found = function(*map(value_of, args), **{k: value_of(v) for k, v in keywords.items()})
+            return found if context.origins is None or keywords else remembered(function, args, found)
         raise errors.no_rule(name_of(function))
     if implementation.__class__ is Primitive:
         return apply(implementation, args, keywords)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autodiff.array_node import value_of
 from ..autodiff.tensor import Tensor
+from ..autodiff.trees import tree_map
 from ..recorded.recording import Recording
 from .backward.adjoints import adjoints
 from .backward.all_steps import multiply_at_once
@@ -26,7 +27,7 @@ from .equations.not_writable import NotWritable
 from .equations.parts import moves, parts
 from .equations.quantities import Quantity
 from .reading.forward import read_forward
-from .reading.taking_in import taken_in
+from .reading.taking_in import is_array, taken_in
 from .running.checking import WrongDerivation, differences, tolerance_of
 from .running.evaluate import Values, evaluate
 from .running.generated import Run, function_of
@@ -79,11 +80,12 @@ class Derivation:
         self.parameters = recording.values()
         self.names = short_names(self.parameters)
         taken = set(self.names.values())
+        self._arguments = list(given)
         self._renamed = {name: f"{name}_data" for name in {*data.values(), *given} & taken}  # called as a parameter is
         self.given = {self._renamed.get(name, name): array for name, array in given.items()}
         leaves = {leaf: self._renamed.get(name, name) for leaf, name in data.items()}
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
-        forward, self.loss, self.data = read_forward(recording.loss, names, leaves, self.given)
+        forward, self.loss, self.data = read_forward(recording, names, leaves, self.given)
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
         backward = STYLES[style](forward, self.loss, shapes)
         kept = Grain(forward, backward).settle(self.loss)
@@ -183,10 +185,39 @@ class Derivation:
 
         Returns:
             The loss, the value of every line at each step, and the gradients.
+
+        Raises:
+            ValueError: at these numbers, the loss function computes something else than the lines.
         """
         form = self.in_style(style, products)
         if form is not self:
             return form.run(parameters, data)
+        found = self._run(parameters, data)
+        if parameters or data:
+            self._check_loss(found.loss, parameters or {}, data or {})
+        return found
+
+    def _check_loss(self, loss: Any, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        """Compare the loss at other numbers with that of the user's function, if there is one that repeats itself."""
+        recording = self.recording
+        if recording.function is None or not set(data) <= set(self._arguments):
+            return
+        names = iter(self._arguments)
+        arrays = tree_map(lambda a: data.get(next(names), a) if is_array(a) else a, recording.data)
+        recorded = recording.values()
+        values = {**recorded, **{name: np.asarray(value_of(a)) for name, a in parameters.items()}}
+        right = recording.evaluate(values, arrays)
+        same = partial(np.isclose, rtol=1e-6, atol=1e-9, equal_nan=True)
+        if same(loss, right) or not same(recording.evaluate(recorded), recording.loss.item()):
+            return
+        constants = ", ".join(name for name in self.data if name not in self.given)
+        raise ValueError(
+            f"run: at these numbers the loss function returns {right:.6g}, and the lines {float(loss):.6g}. They hold "
+            "for what was recorded: a branch, or what plain Python and NumPy computed"
+            f"{f' ({constants})' if constants else ''}, is a constant in them. Derive the loss at these numbers."
+        )
+
+    def _run(self, parameters: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> Run:
         moved = {self._renamed.get(name, name): array for name, array in (data or {}).items()}
         called, given = self._called(parameters or {}), {**self.data, **moved}
         try:
@@ -215,7 +246,8 @@ class Derivation:
 
     def _as_gradient(self, value: Any, name: str) -> np.ndarray:
         shape = self.parameters[name].shape
-        return np.broadcast_to(0.0 if value is None else value, shape)
+        value = np.asarray(0.0 if value is None else value)
+        return np.broadcast_to(value * 1.0 if value.dtype == np.bool_ else value, shape)  # a mask, for example
 
     def gradients(self, values: Values | None = None) -> dict[str, np.ndarray]:
         """The gradients that the lines give, by parameter.

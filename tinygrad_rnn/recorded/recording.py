@@ -15,6 +15,7 @@ import numpy as np
 
 from ..autodiff.array_node import value_of
 from ..autodiff.graph import Node, Observer, ancestors, observe_backward
+from ..autodiff.remembering import Origins, remembering
 from ..autodiff.scope import enable_grad
 from ..autodiff.tensor import Tensor, tensor
 from ..autodiff.trees import leaves, paths, tree_map, unflatten
@@ -33,6 +34,7 @@ class Recording:
         tree: the parameters as the user holds them (dict, NamedTuple, ...), the first argument of a manual function.
         data: the further arguments of the loss function.
         function: the loss as a function ``function(tree, *data)``; None if it came recorded.
+        origins: the origins of masks that the loss made by comparisons; none if it came recorded.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class Recording:
         tree: Any,
         data: Sequence[Any] = (),
         function: Callable[..., Any] | None = None,
+        origins: Origins | None = None,
     ) -> None:
+        self.origins: Origins = {} if origins is None else origins
         self.terms = _terms(loss)
         loss = _total(loss)
         if not isinstance(loss, Tensor) or not loss.requires_grad:
@@ -54,7 +58,8 @@ class Recording:
             raise ValueError(
                 f"compare: the loss has shape {loss.shape}, and must be one number: sum it, or take a mean"
             )
-        place = expanded(loss)  # a node that stands for many can't be looked into
+        with remembering(self.origins):
+            place = expanded(loss)  # a node that stands for many can't be looked into
         self.loss = place[loss]
         self.terms = {t: place[term] for t, term in self.terms.items() if term in place}
         self.parameters = dict(parameters)
@@ -69,7 +74,7 @@ class Recording:
         before = replaced_since(ancestors([self.loss]))
         if before:
             old = {leaf: tensor(value, leaf.requires_grad, name=leaf.name) for leaf, value in before.items()}
-            with enable_grad():
+            with enable_grad(), remembering(self.origins):
                 new = replay(self.loss, {**{leaf: leaf for leaf in self.parameters.values()}, **old})
             self.loss = new[self.loss]
             self.terms = {t: new[term] for t, term in self.terms.items() if term in new}
@@ -101,10 +106,16 @@ class Recording:
         """Parameter values, in the user's own tree."""
         return unflatten(self.tree, iter([values[name] for name in self.parameters]))
 
-    def evaluate(self, values: Mapping[str, np.ndarray]) -> float:
-        """The loss at other values of the parameters: by the user's function, else by running the recording again."""
+    def evaluate(self, values: Mapping[str, np.ndarray], data: Sequence[Any] | None = None) -> float:
+        """The loss at other values of the parameters: by the user's function, else by running the recording again.
+
+        Args:
+            values: the parameters, by name.
+            data: other data for the user's function.
+        """
         if self.function is not None:
-            return float(np.asarray(value_of(_total(self.function(self.arguments(values), *self.data)))).item())
+            data = self.data if data is None else data
+            return float(np.asarray(value_of(_total(self.function(self.arguments(values), *data)))).item())
         return self.evaluate_again(values, self.stopped)
 
     def evaluate_again(self, values: Mapping[str, np.ndarray], changes: Mapping[Node, Change] | None = None) -> float:
@@ -143,9 +154,9 @@ class Recording:
                 leaf = tensor(node._data, requires_grad=True, name=node.name)  # type: ignore[attr-defined]
                 leaf.scope, leaf.labels = node.scope, node.labels
                 leaves_of_it[node] = leaf
-        with enable_grad():
+        with enable_grad(), remembering(self.origins):
             new = replay(self.loss, leaves_of_it)
-        copy = Recording(new[self.loss], self.parameters, self.tree, self.data, self.function)
+        copy = Recording(new[self.loss], self.parameters, self.tree, self.data, self.function, self.origins)
         copy.terms = {t: new[term] for t, term in self.terms.items() if term in new}
         return copy
 
@@ -208,9 +219,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     if isinstance(autograd, Module) or (callable(autograd) and isinstance(parameters, Module)):
         model = autograd if parameters is None else parameters
         tree = dict(model.named_parameters())
-        with enable_grad():
+        with enable_grad(), remembering() as origins:
             loss = autograd(*data) if isinstance(autograd, Module) else autograd(model, *data)
-        return Recording(loss, tree, tree, data)
+        return Recording(loss, tree, tree, data, origins=origins)
     if not callable(autograd):
         raise TypeError(
             f"compare: {type(autograd).__name__} on the autograd side; pass a recorded loss, a function "
@@ -226,9 +237,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     named = _by_name(tree)
     for name, leaf in named.items():
         leaf.name = name
-    with enable_grad():
+    with enable_grad(), remembering() as origins:
         loss = autograd(tree, *data)
-    return Recording(loss, named, tree, data, function=autograd)
+    return Recording(loss, named, tree, data, autograd, origins)
 
 
 def _by_name(tree: Any) -> dict[str, Tensor]:

@@ -12,12 +12,20 @@ from ..equations.parts import applies, parts, references
 from ..equations.quantities import Quantity
 
 
-def follows_from_absence(term: During) -> bool:
-    """Return True if a term is missing only where its quantities don't exist: delta at T + 1."""
-    for reference, steps in references(term.inner, term.steps):
+def follows_from_absence(term: During, steps: Steps | None = None) -> bool:
+    """Return True if a term is missing only where its quantities don't exist: delta at T + 1.
+
+    Args:
+        term: the term, and the steps at which it exists.
+        steps: the steps of its line; by default those that read its quantities.
+    """
+    missing = [t for t in steps if t not in term.steps] if steps is not None else []
+    for reference, read_from in references(term.inner, term.steps):
         quantity = reference.quantity
         if quantity.adjoint_of is not None and reference.shift:
-            return {t + reference.shift for t in steps} >= set(quantity.steps) - _first(quantity, reference.shift)
+            if any(t + reference.shift in quantity.steps for t in missing):
+                return False
+            return {t + reference.shift for t in read_from} >= set(quantity.steps) - _first(quantity, reference.shift)
     return False
 
 
@@ -29,7 +37,7 @@ def _first(quantity: Quantity, shift: int) -> set[int]:
 
 def reads_zeros(term: During, steps: Steps) -> bool:
     """Return True if a missing term would be 0 anyway, because all its other quantities exist."""
-    if not follows_from_absence(term):
+    if not follows_from_absence(term, steps):
         return False
     missing = tuple(t for t in steps if t not in term.steps)
     return all(

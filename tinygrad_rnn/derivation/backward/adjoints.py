@@ -114,12 +114,19 @@ def active(quantities: list[Quantity]) -> list[Quantity]:
 
 
 def _reads_active(expression: Expression, active: set[Quantity]) -> bool:
-    if applies(expression, stop_gradient):
+    if not _passes_gradients(expression):
         return False
     return any(
         isinstance(part, Parameter) or (isinstance(part, Reference) and part.quantity in active)
         for part in parts(expression)
     )
+
+
+def _passes_gradients(expression: Expression) -> bool:
+    """Return False for an operation without a derivative: a comparison, or a detached value."""
+    if not isinstance(expression, Apply):
+        return True
+    return expression.operation is not stop_gradient and hasattr(expression.operation, "vjps")
 
 
 def uses(expression: Expression) -> Iterator[tuple[Used, int]]:
@@ -129,7 +136,7 @@ def uses(expression: Expression) -> Iterator[tuple[Used, int]]:
         yield through[0], 0
     elif isinstance(expression, Used):
         yield expression, -1
-    elif isinstance(expression, (Apply, Sum, Stack)) and not applies(expression, stop_gradient):
+    elif isinstance(expression, (Apply, Sum, Stack)) and _passes_gradients(expression):
         in_index = indexed_operands(expression) if isinstance(expression, Apply) else set()
         for number, operand in enumerate(expression.operands):
             if isinstance(operand, Used) and number not in in_index:

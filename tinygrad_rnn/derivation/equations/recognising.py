@@ -352,9 +352,14 @@ def _as_it_is(whole: Apply) -> Expression | None:
 
 
 def _opposite(whole: Apply) -> Expression | None:
-    """``not (x > y)``, where neither is a NaN: x ≤ y."""
+    """``not (x > y)``, where neither is a NaN: x ≤ y; ``not (a or b)``: not a, and not b."""
     (condition,) = whole.operands
-    if not isinstance(condition, Apply) or condition.operation not in OPPOSITES:
+    if not isinstance(condition, Apply):
+        return None
+    if condition.operation in (np.logical_or, np.bitwise_or):
+        both = [_opposite(Apply(np.logical_not, (part,), {}, part.shape)) for part in condition.operands]
+        return None if None in both else Apply(np.logical_and, tuple(filter(None, both)), {}, condition.shape)
+    if condition.operation not in OPPOSITES:
         return None
     return Apply(OPPOSITES[condition.operation], condition.operands, condition.settings, condition.shape)
 
@@ -459,6 +464,7 @@ RECOGNISED: dict[object, tuple[Rule, ...]] = {
     elementwise.where: (_decided,),
     np.not_equal: (_as_it_is,),
     np.logical_not: (_opposite,),
+    np.invert: (_opposite,),
     np.bitwise_or: (_where_numbers,),
     np.logical_or: (_where_numbers,),
     log_probabilities.shares: (_shares,),

@@ -1,20 +1,68 @@
-"""Masks that a network computes by a comparison with 0, of which a recording has only the results."""
+"""Masks that a network computes by comparisons: written where they are read, ``where(a > 0, a, 0)``.
+
+Of a loss that came recorded, there are only the results of comparisons; those with 0 are recognised by their values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise
 from ..equations.expressions import Apply, Data, Expression, Number, Reference, Steps, apply
-from ..equations.parts import applies, parts
+from ..equations.parts import applies, fixed, parts, replaced
 from ..equations.quantities import Quantity
 from ..equations.recognising import meaning
 from ..running.evaluate import Running, compiled
 
 COMPARISONS = (np.greater, np.less, np.greater_equal, np.less_equal)
 FEWEST = 8  # elements of a mask in all: fewer are those of some comparison by chance
+
+
+def write_out_masks(quantities: list[Quantity], masks: Collection[Quantity]) -> None:
+    """Write the definition of each mask in its place; a mask without the same definition at all steps stays a line.
+
+    Args:
+        quantities: the quantities of the forward pass; masks that nothing reads any more are removed.
+        masks: those that are masks.
+    """
+    for quantity in quantities if masks else ():
+        for equation in quantity.equations:
+            written = partial(_written_out, masks, equation.steps)
+            equation.expression = replaced(equation.expression, written)
+            if quantity not in masks:
+                equation.expression = _as_relu(equation.expression)
+    still_read = {
+        part.quantity
+        for quantity in quantities
+        for equation in quantity.equations
+        for part in parts(equation.expression)
+        if isinstance(part, Reference)
+    }
+    quantities[:] = [quantity for quantity in quantities if quantity not in masks or quantity in still_read]
+
+
+def _written_out(masks: Collection[Quantity], steps: Steps, part: Expression) -> Expression | None:
+    """The definition of a mask, seen from the step where it is read; None for anything else."""
+    if not isinstance(part, Reference) or part.quantity not in masks:
+        return None
+    equations = [part.quantity.equation_at(part.step(t)) for t in steps or (None,)]
+    first = equations[0]
+    if first is None or any(equation is not first for equation in equations):
+        return None
+    meaning = replaced(first.expression, partial(_written_out, masks, first.steps))
+    if part.shift is not None:
+        return meaning.shifted(part.shift)
+    return meaning if part.at is None else fixed(meaning, part.at)
+
+
+def _as_relu(whole: Expression) -> Expression:
+    """The function relu for its spelling with a mask; anything else itself."""
+    if not applies(whole, elementwise.where, elementwise.multiply):
+        return whole
+    return _rectified(whole.operands, whole.shape) or whole
 
 
 def name_comparisons(quantities: list[Quantity], arrays: Mapping[str, np.ndarray]) -> None:
@@ -33,7 +81,7 @@ def name_comparisons(quantities: list[Quantity], arrays: Mapping[str, np.ndarray
                 continue
             operands = tuple(_comparison(a, whole.operands, equation.steps, arrays) or a for a in whole.operands)
             if operands != whole.operands:
-                equation.expression = _rectified(operands, whole.shape) or whole.with_operands(operands)
+                equation.expression = _as_relu(whole.with_operands(operands))
 
 
 def _comparison(

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...autodiff.rules import indexing
 from ...autodiff.rules.shape import broadcast_to
+from ...autodiff.scope import Label
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step
 from ..equations.parts import row
 from ..equations.recognising import one_hot
@@ -59,8 +60,7 @@ class Sequences:
             return Constant(value)  # the places along an axis
         if item.data is None and not value.any() and value.dtype.kind == "f":
             return Apply(broadcast_to, (Number(0.0),), {"shape": value.shape}, value.shape)
-        label = next((f"{label.name}{label.step if label.step is not None else ''}" for label in item.labels), None)
-        return self._named(self._free(label or "k"), value)
+        return self._named(self._free(next(map(_name_of, item.labels), "k")), value)
 
     def rows(self, column: Sequence[Any], steps: Sequence[int]) -> list[Expression]:
         """Arrays that differ from step to step."""
@@ -90,12 +90,12 @@ class Sequences:
                 along = np.moveaxis(array, axis, 0)
                 if along.shape[1:] != first.shape:
                     continue
-                for offset in _offsets(along, first, steps[0]):
-                    places = [t + offset for t in steps]
+                for place in _places(along, first, steps[0]):
+                    places = [place.at(t) for t in steps]
                     if not 0 <= min(places) <= max(places) < len(along) or not np.array_equal(along[places[-1]], last):
                         continue
                     if all(np.array_equal(along[k], value) for k, value in zip(places, values)):
-                        return _row(self._named(name, array), axis, Step(offset))
+                        return _row(self._named(name, array), axis, place)
         return None
 
     def _one_hot_rows(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
@@ -128,6 +128,12 @@ class Sequences:
         return Data(name, array.shape, array.dtype)
 
 
+def _name_of(label: Label) -> str:
+    """A name for a labelled array, at its step: ``c0``; ``h1_0`` for a state that has a number for its name."""
+    name = label.name if label.name.isidentifier() else f"h{label.name}_"
+    return name if label.step is None else f"{name}{label.step}"
+
+
 def _classes(values: list[np.ndarray]) -> list[np.ndarray]:
     """The classes of one-hot rows; none if the values are other rows, or all of one class."""
     if not all(value.ndim and value.shape[-1] > 1 and value.dtype.kind in "iuf" for value in values):
@@ -142,11 +148,12 @@ def _one_hot_of(classes: Expression, to: tuple[int, ...]) -> Expression:
     return Apply(one_hot, (classes,), {"size": to[-1]}, to)
 
 
-def _offsets(along: np.ndarray, first: np.ndarray, step: int) -> list[int]:
-    """The possible offsets of a row from the step, the usual ones first."""
+def _places(along: np.ndarray, first: np.ndarray, step: int) -> list[Step]:
+    """The possible places of a row, as they follow from the step: the usual ones first, those from the end last."""
     usual = [-1, 0, 1, -2]
-    found = [k - step for k in range(len(along)) if np.array_equal(along[k], first)]
-    return sorted(found, key=lambda offset: usual.index(offset) if offset in usual else 10 + abs(offset))
+    rows = [k for k in range(len(along)) if np.array_equal(along[k], first)]
+    offsets = sorted((k - step for k in rows), key=lambda o: usual.index(o) if o in usual else 10 + abs(o))
+    return [*map(Step, offsets), *(Step(k + step, -1) for k in rows)]
 
 
 def _row(data: Data, axis: int, place: Step) -> Expression:

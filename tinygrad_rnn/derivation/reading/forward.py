@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ...autodiff.tensor import Tensor
+from ...recorded.recording import Recording
 from ..equations.quantities import Quantity
 from ..equations.recognising import name_functions, name_log_softmaxes, name_softmaxes
 from ..equations.stable_forms import name_stable_forms
 from .bracketing import bracket_norms
-from .comparisons import name_comparisons
+from .comparisons import name_comparisons, write_out_masks
 from .items import cleaned
 from .joining import join_equal
 from .rolling import Rolling
@@ -35,21 +36,22 @@ class Forward(NamedTuple):
 
 
 def read_forward(
-    loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str], given: Mapping[str, np.ndarray]
+    recording: Recording, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str], given: Mapping[str, np.ndarray]
 ) -> Forward:
     """Read the forward pass of a recorded loss.
 
     Args:
-        loss: the loss.
+        recording: the loss.
         parameters: the leaves by which it is differentiated, by their names in lines.
         data: other leaves with a name.
         given: the arrays that the loss was given, by name.
     """
-    root, items = cleaned(loss, parameters, data)
+    root, items = cleaned(recording.loss, parameters, data, recording.origins)
     number_steps(items)
     rolling = Rolling(merge_sums(items), given, set(parameters.values()))
     quantities = rolling.quantities
     joined = join_equal(quantities)
+    write_out_masks(quantities, rolling.masks)
     bracket_norms(quantities)
     sum_at_once(quantities)
     name_comparisons(quantities, {name: a for name, a in rolling.data.items() if name not in given})

@@ -12,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from ...autodiff.array_node import value_of
 from ...autodiff.graph import ancestors, by_serial
+from ...autodiff.registry import OVERRIDES, PLAIN, Primitive, name_of
+from ...autodiff.remembering import Origin, Origins
 from ...autodiff.rules import elementwise, indexing, shape
 from ...autodiff.scope import NOWHERE, Label, Scope
 from ...autodiff.tensor import Tensor
 from ...compiler.graph.trace import stop_gradient
 from ..equations.expressions import setting_key
+
+# Functions of masks as they are written, where that differs from what ran.
+WRITTEN: dict[Any, Any] = {np.invert: np.logical_not, np.where: elementwise.where}
 
 
 @dataclass(eq=False, slots=True)
@@ -37,6 +43,7 @@ class Item:
         step: the time step to which it belongs; None outside of steps.
         loop: the number of the loop over time to which the step belongs.
         place: its place in the step, if the loop was found by its repetition.
+        is_plain: whether no gradient flows through it: a mask that was computed by a comparison.
     """
 
     op: Any
@@ -51,11 +58,17 @@ class Item:
     step: int | None = None
     loop: Any = None
     place: int | None = None
+    is_plain: bool = False
 
     @property
     def operation(self) -> Any:
         """The operation that made it, as a key; one that was made for this value alone is known by its name."""
-        return self.op.name if self.op.is_single else self.op
+        return self.op.name if self.is_single else self.op
+
+    @property
+    def is_single(self) -> bool:
+        """True if its operation was made for this value alone."""
+        return getattr(self.op, "is_single", False)
 
     @property
     def own_labels(self) -> list[Label]:
@@ -68,7 +81,7 @@ class Item:
         return () if isinstance(self.value, tuple) else np.shape(self.value)
 
     def __repr__(self) -> str:
-        return f"<item {self.op.name if self.op else self.parameter or self.data or 'constant'} {self.step}>"
+        return f"<item {name_of(self.op) if self.op else self.parameter or self.data or 'constant'} {self.step}>"
 
 
 class Constants:
@@ -84,9 +97,10 @@ class Constants:
 
 
 class _Cleaning:
-    def __init__(self, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str]) -> None:
+    def __init__(self, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str], origins: Origins) -> None:
         self.parameters = parameters
         self.data = data
+        self.origins = origins
         self.items: list[Item] = []
         self._of_node: dict[Any, Item] = {}
         self._constants = Constants()
@@ -132,9 +146,36 @@ class _Cleaning:
             return self.add(given)
         if not isinstance(array, (np.ndarray, np.generic)):
             return array
+        if id(array) in self.origins:
+            return self._by_array.get(id(array)) or self._plain(self.origins[id(array)])
         if np.ndim(array) == 0 and array.dtype.kind == "f":
             return array.item()
         return self._constants.item(array)
+
+    def _plain(self, origin: Origin) -> Any:
+        """The Item of a plain array whose origin is known; if it was changed since, it is a constant.
+
+        A guard against one number that didn't occur, ``norm == 0``, is False: nobody writes it.
+        """
+        value, function, given = np.asarray(origin.array), origin.function, origin.inputs
+        with np.errstate(all="ignore"):
+            again = getattr(function, "forward", function)(*map(value_of, given))
+        operation = WRITTEN.get(function) or OVERRIDES.get(function, function)
+        if not np.array_equal(again, value) or not (isinstance(operation, Primitive) or operation in PLAIN):
+            return self._constants.item(value)
+        if operation is np.equal and not value.any() and _is_recorded(given[0]):
+            return False
+        for mask in _as_numbers(origin):
+            operation, given = elementwise.where, (mask, 1.0, 0.0)
+        inputs = tuple(self._input(a, a) for a in given)
+        latest = max((a for a in inputs if isinstance(a, Item)), key=lambda a: a.order, default=None)
+        if latest is None:
+            return self._constants.item(value)
+        item = Item(operation, inputs, {}, value, latest.order + 0.1)
+        item.is_plain, item.scope = True, latest.scope
+        self.items.append(item)
+        self._by_array[id(origin.array)] = item
+        return item
 
     def _shorter(self, node: Any, inputs: tuple[Any, ...]) -> Item | None:
         """The existing Item that this value is equal to."""
@@ -173,6 +214,17 @@ class _Cleaning:
         return item
 
 
+def _as_numbers(origin: Origin) -> list[Any]:
+    """The mask of which an array is the zeros and ones: ``mask * 1.0``, ``mask.astype(float)``; none of any other."""
+    masks = [a for a in origin.inputs if isinstance(a, np.ndarray) and a.dtype == np.bool_]
+    by_one = origin.function is np.multiply and any(type(a) in (int, float) and a == 1 for a in origin.inputs)
+    return masks[:1] if by_one or (origin.function is shape.cast and origin.array.dtype.kind in "iuf") else []
+
+
+def _is_recorded(a: Any) -> bool:
+    return isinstance(a, Tensor) and a.op is not None
+
+
 def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
     """Return True for an index that selects the whole array."""
     index = index if isinstance(index, tuple) else (index,)
@@ -184,18 +236,21 @@ def takes_all(index: Any, shape: tuple[int, ...]) -> bool:
     return all(part.indices(n) == (0, n, 1) for part, n in zip((*index[:at], *after), sizes))
 
 
-def cleaned(loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str]) -> tuple[Item, list[Item]]:
+def cleaned(
+    loss: Tensor, parameters: Mapping[Tensor, str], data: Mapping[Tensor, str], origins: Origins
+) -> tuple[Item, list[Item]]:
     """The graph of a recorded loss as Items.
 
     Args:
         loss: the root.
         parameters: the leaves by which the loss is differentiated, by name.
         data: other leaves with a name.
+        origins: the origins of plain arrays.
 
     Returns:
         The Item of the loss, and all Items of operations that lead to it, in the order of recording.
     """
-    cleaning = _Cleaning(parameters, data)
+    cleaning = _Cleaning(parameters, data, origins)
     for node in sorted(ancestors([loss]), key=by_serial):
         cleaning.add(node)
     root = cleaning.add(loss)

@@ -52,6 +52,7 @@ class Rolling:
 
     Attributes:
         quantities: the quantities, in the order of recording.
+        masks: those through which no gradient flows, since they were computed by comparisons.
         data: the arrays by name.
     """
 
@@ -63,6 +64,7 @@ class Rolling:
         self._first_read: dict[Place, float] = {}
         groups = [(self._quantity(group), group) for group in grouped(items, self._parts)]
         self.quantities = [quantity for quantity, _ in groups]
+        self.masks = {quantity for quantity, group in groups if group[0].is_plain}
         for quantity, group in groups:
             for item in group:
                 self.of[id(item)] = (quantity, item.step)
@@ -102,7 +104,7 @@ class Rolling:
         common = all(settings is settings_of[0] for settings in settings_of)
         found: dict[Any, tuple[list[int], Item, Any, dict[str, Any]]] = {}
         for item, operands, settings in zip(group, rows, settings_of):
-            key = (operands, None if common else setting_key(settings), id(item.op) if item.op.is_single else None)
+            key = (operands, None if common else setting_key(settings), id(item.op) if item.is_single else None)
             found.setdefault(key, ([], item, operands, settings))[0].append(item.step or 0)
         return [Equation(tuple(sorted(steps)), self._apply(item, list(o), s)) for steps, item, o, s in found.values()]
 
@@ -193,7 +195,7 @@ class Rolling:
         if place is not None and place[0] is target and place[1] == t + shift:
             return Reference(target, shift)
         value = np.asarray(given.value if isinstance(given, Item) else given)
-        may_begin = value.shape == target.shape and (shift or place is None)
+        may_begin = value.shape == target.shape and (shift or place is None) and target not in self.masks
         if may_begin and self._begins(target, t + shift, given, place, value):
             return Reference(target, shift)
         return self._elsewhere(given, place, t, target.loop)

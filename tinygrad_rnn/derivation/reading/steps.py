@@ -26,17 +26,39 @@ def number_steps(items: Sequence[Item]) -> None:
     _as_labelled(items)
     plain: list[Item] = []
     for item in [*items, None]:
-        if item is not None and item.op is stop_gradient:
+        if item is not None and _is_beside(item):
             continue
         if item is not None and item.step is None:
             plain.append(item)
         elif plain:
             _number_plain(plain)
             plain = []
+    _number_beside(items)
+
+
+def _number_beside(items: Sequence[Item]) -> None:
+    """Number the values through which no gradient flows.
+
+    A mask belongs to the step that reads it. What several steps read, and a detached value, belong to the step of what
+    they are made of.
+    """
+    readers: dict[int, set[Any]] = {}
+    for item in reversed(items):
+        places = readers.get(id(item), set())
+        if item.is_plain and len(places) == 1:
+            ((item.step, item.loop),) = places
+        for given in item.inputs:
+            readers.setdefault(id(given), set()).add((item.step, item.loop))
     for item in items:
-        if item.op is stop_gradient:
-            (source,) = item.inputs
-            item.step, item.loop = source.step, source.loop
+        if _is_beside(item) and item.step is None:
+            sources = [given for given in item.inputs if isinstance(given, Item) and given.step is not None]
+            latest = max(sources, key=lambda source: source.order, default=item)
+            item.step, item.loop = latest.step, latest.loop
+
+
+def _is_beside(item: Item) -> bool:
+    """Return True for values through which no gradient flows; they are numbered last."""
+    return item.is_plain or item.op is stop_gradient
 
 
 def merge_sums(items: Sequence[Item]) -> list[Item]:

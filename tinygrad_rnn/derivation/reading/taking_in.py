@@ -22,7 +22,7 @@ from ..equations.expressions import ARRIVING
 
 def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Tensor, str], dict[str, np.ndarray]]:
     """The recording, the leaves that are followed as data, and the arrays that the loss was given."""
-    if callable(loss) and _is_array(parameters) and not _is_loss_of(loss, parameters, data):
+    if callable(loss) and is_array(parameters) and not _is_loss_of(loss, parameters, data):
         return _layer(loss, parameters, None if isinstance(data, (tuple, list)) and not len(data) else data)
     if isinstance(loss, Recording):
         return loss, {}, {}
@@ -60,7 +60,8 @@ def _is_loss_of(function: Any, parameters: Any, data: Any) -> bool:
         return False
 
 
-def _is_array(a: Any) -> bool:
+def is_array(a: Any) -> bool:
+    """Return True for an array or a Tensor that isn't a single number."""
     return isinstance(a, (Tensor, np.ndarray)) and np.ndim(a) > 0
 
 
@@ -123,7 +124,7 @@ def _argument_names(function: Any, is_model: bool, count: int) -> list[str]:
 def _arrays(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
     found = []
     for name, argument in zip(names, data):
-        of_argument = [(path, leaf) for path, leaf in zip(paths(argument), leaves(argument)) if _is_array(leaf)]
+        of_argument = [(path, leaf) for path, leaf in zip(paths(argument), leaves(argument)) if is_array(leaf)]
         found += [(f"{name}_{path}" if path else name, leaf) for path, leaf in of_argument]
     return found
 
@@ -134,7 +135,7 @@ def _followed(names: Sequence[str], data: Sequence[Any]) -> tuple[tuple[Any, ...
     arrays = {id(leaf): name for name, leaf in _arrays(names, data)}
 
     def follow(a: Any) -> Any:
-        if _is_array(a) and not isinstance(a, Tensor) and a.dtype.kind == "f":
+        if is_array(a) and not isinstance(a, Tensor) and a.dtype.kind == "f":
             leaf = tensor(a, requires_grad=True, name=arrays.get(id(a)))
             tracked[leaf] = arrays.get(id(a), "data")
             return leaf

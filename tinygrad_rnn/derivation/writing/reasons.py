@@ -88,7 +88,7 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
         if any(applies(o, one_hot) for o in part.operands):
             yield "softmax with cross-entropy: p - y"
     elif part.operation is elementwise.where and len(part.operands) == 3:
-        if isinstance(part.operands[2], Number):
+        if isinstance(part.operands[2], Number) and not isinstance(part.operands[1], Number):
             yield "no gradient where another value was chosen"
     elif part.operation is shape.joined:
         yield "parts that stand side by side, and so do their derivatives"

@@ -62,6 +62,7 @@ class TextWriter:
         self.last = last
         self.columns = columns
         self.of_gradient = False
+        self.line_steps: Steps | None = None
 
     # --- names -------------------------------------------------------------------------------------------------------
 
@@ -134,9 +135,11 @@ class TextWriter:
         return self.piece(expression)[0]
 
     def within(self, expression: Expression, binding: int) -> str:
-        """An expression as part of another, in brackets if it binds less tightly."""
+        """An expression as part of another, in brackets if it binds less tightly; a mask in Iverson's, ``[a > 0]``."""
         text, own = self.piece(expression)
-        return text if own >= binding else self.notation.bracketed(text)
+        if own >= binding:
+            return text
+        return self.notation.listed([text]) if _is_condition(expression) else self.notation.bracketed(text)
 
     def piece(self, e: Expression) -> Piece:
         """An expression, and how tightly it binds."""
@@ -240,7 +243,7 @@ class TextWriter:
         for term in terms:
             inner = term.inner if isinstance(term, During) else term
             written = self.within(inner, SUM)
-            if isinstance(term, During) and not follows_from_absence(term):
+            if isinstance(term, During) and not follows_from_absence(term, self.line_steps):
                 written = self.notation.during(self.within(inner, BY_ELEMENT), self._steps(term.steps))
             if not text:
                 text = written
@@ -274,10 +277,16 @@ class TextWriter:
             return self.notation.sum_over(rows, self.within(operands[0], BY_ELEMENT)), BY_ELEMENT
         name = getattr(operation, "name", None) or operation.__name__
         if name in COMPARISONS:
-            return self.notation.infix(COMPARISONS[name], [self.within(o, BY_ELEMENT) for o in operands]), SUM
+            return self.notation.infix(COMPARISONS[name], list(map(self._compared, operands))), SUM
         arguments = [self.write(o) for o in operands if not (isinstance(o, Number) and o.value is None)]
         settings = [] if operation is one_hot else map(self.notation.plain, _settings(e))
         return self.notation.call(FUNCTIONS.get(operation, name), [*arguments, *settings]), ATOM
+
+    def _compared(self, e: Expression) -> str:
+        """A side of a comparison, or a condition that is combined with another."""
+        if isinstance(e, Number):
+            return self.write(e)
+        return self.notation.bracketed(self.write(e)) if _is_condition(e) else self.within(e, BY_ELEMENT)
 
     def _placed(self, e: Apply) -> Iterator[str]:
         """Pieces that are put in places."""
@@ -292,6 +301,8 @@ class TextWriter:
     def _where(self, operands: Sequence[Expression]) -> Piece:
         condition, chosen, other = operands
         if isinstance(other, Number) and other.value == 0:
+            if chosen == Number(1):
+                return self.notation.listed([self.write(condition)]), ATOM
             parts = [self.within(chosen, MATRIX), self.notation.listed([self.write(condition)])]
             return self.notation.infix("∘", parts), BY_ELEMENT
         return self.notation.cases(self.write(chosen), self.write(condition), self.write(other)), ATOM
@@ -339,10 +350,14 @@ class TextWriter:
     def line(self, line: Line) -> str:
         """A line as an equation."""
         expression = line.expression
-        self.of_gradient = line.kind == "gradient"
+        self.of_gradient, self.line_steps = line.kind == "gradient", line.steps
         if len(line.steps) == 1:
             expression = fixed(expression, line.steps[0])
         return printable(self.notation.equals(self.left(line), self.write(expression)))
+
+
+def _is_condition(e: Expression) -> bool:
+    return isinstance(e, Apply) and getattr(e.operation, "__name__", None) in COMPARISONS
 
 
 def entry(shape: tuple[int, ...]) -> str:
