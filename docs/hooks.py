@@ -120,16 +120,15 @@ def with_functions(markdown: str) -> str:
     """The page with the table of functions, if it asks for that."""
     if FUNCTIONS not in markdown:
         return markdown
-    from tinygrad_rnn.autodiff.catalogue import markdown as table
-
-    _, _, without_title = table(orders_tested()).partition("\n")
+    orders = orders_tested()
+    _, _, without_title = importlib.import_module("docs.catalogue").markdown(orders).partition("\n")
     return markdown.replace(FUNCTIONS, without_title)
 
 
 def orders_tested() -> dict[Any, int]:
     """For each function the order to which the tests check its derivatives."""
     if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))  # the table of samples belongs to the tests, which aren't installed
+        sys.path.insert(0, str(ROOT))  # the tests, to which the table of samples belongs, and docs aren't installed
     module = importlib.import_module("tests.autodiff.samples")
     return {function: sample.order for sample in module.SAMPLES for function in sample.functions}
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from docs.catalogue import markdown, primitives, rows
 from tests.autodiff.samples import SAMPLES, Sample
 from tests.autodiff.sampling import by_function, label
 from tests.cases import in_groups
-from tinygrad_rnn.autodiff.catalogue import markdown, primitives, rows
 from tinygrad_rnn.autodiff.graph import ancestors
 from tinygrad_rnn.autodiff.promotion import NUMPY_1
 from tinygrad_rnn.autodiff.registry import OVERRIDES, PLAIN

@@ -93,7 +93,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, also: Also) 
     """An array from an archive; its header is checked against the size of the member before memory is taken."""
     name = f"its member {member.filename!r:.60}"
     with archive.open(member) as file:
-        shape, is_by_columns, dtype = _read_header(file, name)
+        shape, is_by_columns, dtype = read_header(file, name)
         if dtype.kind not in NUMBERS and not also(dtype):
             raise ValueError(f"{name} holds {dtype!s:.60}, not numbers")
         if file.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
@@ -113,7 +113,7 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, also: Also) 
     return array.reshape(shape[::-1]).T if is_by_columns else array.reshape(shape)
 
 
-def _read_header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def read_header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """The shape, order and dtype of an array; its header is read as data and never executed."""
     try:
         version = np.lib.format.read_magic(file)

@@ -105,7 +105,7 @@ def load_encoded(path: str | os.PathLike[str], vocabulary: Vocabulary) -> Array:
             f"{vocabulary.kind}: {error}. Encode the text again: encode_file(text, vocabulary, "
             "out=...)."
         ) from None
-    largest = largest_number(path, numbers.dtype)
+    largest = largest_number(path, numbers)
     if largest >= len(vocabulary):
         raise ValueError(
             f"{name} holds the number {largest}, but this vocabulary ends at "

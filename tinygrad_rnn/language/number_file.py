@@ -1,14 +1,8 @@
-"""A file of whole numbers, written part by part and mapped into memory.
-
-It is the simplest kind of NumPy's ``.npy`` file (one dimension, format version 1.0), so that ``np.load`` reads it too.
-But ``np.load`` believes all that a file says about its content. Here the header must be exactly as this module writes
-it, so there is nothing in it to interpret.
-"""
+"""A file of whole numbers, NumPy's ``.npy`` of one sequence, written part by part and mapped into memory."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from typing import Any, BinaryIO
 
@@ -16,14 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..data.files import open_to_read
-
-_HEADER_BYTES = 128
-"""NumPy's header for such an array has this length too, and room for 20 digits more."""
-
-_READ_AT_ONCE = 1 << 20
-"""The number of bytes read at a time; a multiple of every dtype's size."""
-
-_BEGINNING = np.lib.format.magic(1, 0) + (_HEADER_BYTES - 10).to_bytes(2, "little")
+from ..data.npz_file import READ_AT_ONCE, read_header
 
 
 def write_numbers(file: BinaryIO, parts: Iterable[npt.NDArray[Any]], dtype: np.dtype[Any]) -> None:
@@ -34,16 +21,21 @@ def write_numbers(file: BinaryIO, parts: Iterable[npt.NDArray[Any]], dtype: np.d
         parts: arrays of shape (n,), each of ``dtype``.
         dtype: a dtype of whole numbers.
     """
-    file.write(_header(dtype, 0))
     length = 0
+    _write_header(file, dtype, length)  # NumPy leaves room in it for any length
     for part in parts:
         file.write(part.data)
         length += len(part)
     file.seek(0)
-    file.write(_header(dtype, length))
+    _write_header(file, dtype, length)
 
 
-def map_numbers(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _write_header(file: BinaryIO, dtype: np.dtype[Any], length: int) -> None:
+    fields = {"descr": dtype.str, "fortran_order": False, "shape": (length,)}
+    np.lib.format.write_array_header_1_0(file, fields)
+
+
+def map_numbers(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> np.memmap[Any, Any]:
     """Map the numbers that ``write_numbers`` wrote, read-only.
 
     Raises:
@@ -51,33 +43,26 @@ def map_numbers(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> npt.NDArr
         ValueError: if it doesn't hold numbers of this dtype, or not as many as it says.
     """
     with open_to_read(path) as file:
-        header = file.read(_HEADER_BYTES)
-        size = os.fstat(file.fileno()).st_size
-        digits = re.search(rb"'shape': \((\d{1,18}),\)", header)
-        length = int(digits[1]) if digits else 0
-        if header != _header(dtype, length):
+        shape, _, found = read_header(file, "it")
+        if found != dtype or len(shape) != 1:
             raise ValueError(f"it is not a .npy file of one sequence of {dtype}")
-        if size != _HEADER_BYTES + length * dtype.itemsize:
+        begin, size = file.tell(), os.fstat(file.fileno()).st_size
+        if size != begin + shape[0] * dtype.itemsize:
             raise ValueError(
-                f"it is damaged: {length:,} numbers of {dtype} and their header take "
-                f"{_HEADER_BYTES + length * dtype.itemsize:,} bytes, but it has {size:,}"
+                f"it is damaged: {shape[0]:,} numbers of {dtype} and their header take "
+                f"{begin + shape[0] * dtype.itemsize:,} bytes, but it has {size:,}"
             )
-        return np.memmap(file, dtype, "r", offset=_HEADER_BYTES, shape=(length,))
+        return np.memmap(file, dtype, "r", offset=begin, shape=shape)
 
 
-def largest_number(path: str | os.PathLike[str], dtype: np.dtype[Any]) -> int:
-    """The largest of the numbers that ``write_numbers`` wrote, -1 if there are none.
+def largest_number(path: str | os.PathLike[str], numbers: np.memmap[Any, Any]) -> int:
+    """The largest of the numbers that were mapped from a file, -1 if there are none.
 
     They are read part by part and not through the map, because pages read through a map count as memory in use.
     """
     largest = -1
     with open_to_read(path) as file:
-        file.seek(_HEADER_BYTES)
-        while data := file.read(_READ_AT_ONCE):
-            largest = max(largest, int(np.frombuffer(data, dtype).max()))
+        file.seek(numbers.offset)
+        while data := file.read(READ_AT_ONCE):
+            largest = max(largest, int(np.frombuffer(data, numbers.dtype).max()))
     return largest
-
-
-def _header(dtype: np.dtype[Any], length: int) -> bytes:
-    fields = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': ({length},), }}"
-    return _BEGINNING + fields.encode().ljust(_HEADER_BYTES - 11) + b"\n"

@@ -1,6 +1,6 @@
 """The catalogue: every function that can be differentiated, as the registry knows it.
 
-``python -m tinygrad_rnn.autodiff.catalogue`` prints it as Markdown.
+``python -m docs.catalogue`` prints it as Markdown.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from . import rules
-from .registry import OVERRIDES, PLAIN, Primitive, name_of
+from tinygrad_rnn.autodiff import rules
+from tinygrad_rnn.autodiff.registry import OVERRIDES, PLAIN, Primitive, name_of
 
 # The files of rules in each room of the catalogue.
 ROOMS = {
@@ -88,7 +88,7 @@ def rows() -> list[Row]:
     """The rows of the catalogue, room by room, each room sorted by name."""
     room_of_file = {file: room for room, files in ROOMS.items() for file in files}
     room_of_primitive = {id(op): room for room, op in primitives()}
-    engine = importlib.import_module(str(__package__))
+    engine = importlib.import_module("tinygrad_rnn.autodiff")
     own = [f for f in (getattr(engine, name) for name in engine.__all__) if not isinstance(f, type)]
     entries = [*OVERRIDES.items(), *((f, f) for f in own if str(f.__module__).startswith(rules.__name__))]
     found = []
