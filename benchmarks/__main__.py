@@ -16,7 +16,6 @@ from . import (
     lengths,
     memory,
     primitives,
-    scan,
     training,
 )
 from .harness import Effort
@@ -31,7 +30,6 @@ SUITES = {
     "first_call": first_call,
     "growth": growth,
     "lengths": lengths,
-    "scan": scan,
     "distributed": distributed,
     "training": training,
     "learning": learning,
