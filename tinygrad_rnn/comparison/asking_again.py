@@ -18,10 +18,9 @@ from ..autodiff.trees import unflatten
 from ..recorded.landmarks import Landmarks
 from ..recorded.recording import Recording, record
 from .arrays import changed_arrays
-from .claims import read_claims
 from .measures import Tolerance
-from .report import DIFFERS, Diagnosis
-from .rows import compare_rows
+from .report import Diagnosis
+from .rows import compared
 
 Axis = tuple[int, int]  # the name of an array, and the number of an axis
 MOST_TRIALS = 500
@@ -55,11 +54,8 @@ def told_apart(
     problem = None if recording.function is None or not callable(manual) else distinct_sizes(recording)
     if problem is None:
         return list(diagnoses), [NOBODY_TO_ASK]
-    again = record(recording.function, *problem)
-    claims = read_claims(manual, again)
-    gradients = again.gradients()
-    rows = compare_rows(again, claims, gradients, tolerance)
-    found = changed_arrays(again, [row for row in rows if row.verdict == DIFFERS and row.manual is not None], tolerance)
+    again = compared(record(recording.function, *problem), manual, tolerance)
+    found = changed_arrays(again.recording, again.wrong, tolerance)
     still = {(one.mistake, _without_sizes(one.sentence)) for one in found}
     left = [one for one in diagnoses if one not in doubtful or (one.mistake, _without_sizes(one.sentence)) in still]
     if not left or len(left) == len(diagnoses):

@@ -6,24 +6,21 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, has_kinks
-from ..recorded.recording import Recording
 from .arrays import CONSTANT, changed_arrays, in_one_sentence, misshapen
 from .asking_again import told_apart
-from .claims import Claims
 from .deriving import derived
-from .measures import Tolerance
 from .other_networks import other_networks
 from .referee import seconds_of
 from .report import AGREES, DIFFERS, Diagnosis, Line, Row
+from .rows import Sides
 from .search import Search
-from .shorter import shortened, wrong_in
+from .shorter import shortened
 from .telling_apart import Judge
 from .together import Together
 from .wording import Words
@@ -39,60 +36,46 @@ USUAL, ONE_EDIT, ALL = "usual", "one edit", "all"  # how much is tried, given wh
 TOO_LARGE = "There is no diagnosis for a computation of this size: compare a shorter sequence, or a smaller network."
 
 
-def diagnose(
-    recording: Recording,
-    manual: Any,
-    claims: Claims,
-    rows: Sequence[Row],
-    lines: Sequence[Line],
-    tolerance: Tolerance,
-    seconds: float | None = None,
-) -> tuple[list[Diagnosis], list[str]]:
+def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) -> tuple[list[Diagnosis], list[str]]:
     """The mistakes that fit, and remarks about the search for them.
 
     Changes of a single array come first, then one edit of the derivation, then two; mistakes that explain every wrong
     gradient come before those that explain some. Last comes the edit that leads to the first wrong line.
 
     Args:
-        recording: the loss.
-        manual: the manual side, which is called again at other values if possible.
-        claims: its claims.
-        rows: the comparison of each gradient.
+        sides: the two sides, and the comparison of each gradient. The manual side is called again if possible.
         lines: the comparison of each line.
-        tolerance: the difference up to which two arrays are equal.
         seconds: how long to search; by default 10, and less if a single edit takes long.
     """
+    claims = sides.claims
     found = [
         Diagnosis("shape", (row.name,), f"{row.name}: your gradient equals {what}.")
-        for row in rows
+        for row in sides.rows
         if (given := claims.gradients[row.name].given) is not None
-        and (what := misshapen(row.autograd, given, tolerance)) is not None
+        and (what := misshapen(row.autograd, given, sides.tolerance)) is not None
     ]
-    wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
     wrong_line = next((line.name for line in lines if line.verdict == DIFFERS and line.name in claims.lines), None)
-    if not wrong and wrong_line is None:
+    if not sides.wrong and wrong_line is None:
         return found, []
     limit = SECONDS if seconds is None else seconds
-    cost = seconds_of(recording)
+    cost = seconds_of(sides.recording)
     if cost > DEAR:
-        short = shortened(recording, manual, tolerance) if wrong and wrong_line is None else None
-        if short is not None and wrong_in(short[2]) != wrong_in(rows):
+        short = shortened(sides) if sides.wrong and wrong_line is None else None
+        if short is not None and [row.name for row in short.wrong] != [row.name for row in sides.wrong]:
             short = None  # it shows less of the mistake
-        if short is not None:
-            recording, claims, rows = short
-            wrong = [row for row in rows if row.verdict == DIFFERS and row.manual is not None]
-        elif cost > TOO_DEAR:
+        if short is None and cost > TOO_DEAR:
             return found, [TOO_LARGE]
         if seconds is None and (short is None or cost > LONG):
             limit = SECONDS_OF_A_LARGE_ONE
+        sides = short or sides
     with np.errstate(all="ignore"):  # a wrong line may divide by zero
-        case = _Case(recording, manual, rows, wrong, tolerance, Budget(SEARCHED * limit))
+        case = _Case(sides, Budget(SEARCHED * limit))
         try:
             explained, notes = case.explained()
         except Exception as error:  # the comparison stands without its explanation
             explained, notes = [], [f"The search for the mistake failed ({type(error).__name__}: {error})."]
         if wrong_line is not None and case.derivation is not None:
-            explained += explain_line(recording, case.derivation, wrong_line, claims.lines, tolerance, case.budget)
+            explained += explain_line(sides, case.derivation, wrong_line, case.budget)
     return [*found, *explained], notes
 
 
@@ -103,17 +86,9 @@ class _Case:
         derivation: the derivation of the loss; None if it couldn't be written down.
     """
 
-    def __init__(
-        self,
-        recording: Recording,
-        manual: Any,
-        rows: Sequence[Row],
-        wrong: Sequence[Row],
-        tolerance: Tolerance,
-        budget: Budget,
-    ) -> None:
-        self.recording, self.manual, self.rows, self.wrong = recording, manual, rows, wrong
-        self.tolerance, self.budget = tolerance, budget
+    def __init__(self, sides: Sides, budget: Budget) -> None:
+        self.sides, self.budget = sides, budget
+        self.recording, self.wrong, self.tolerance = sides.recording, sides.wrong, sides.tolerance
 
     @cached_property
     def _derived(self) -> tuple[Derivation | None, str]:
@@ -130,7 +105,7 @@ class _Case:
         by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
         alone = [one for one in by_itself if one.complete and one.mistake != CONSTANT]
         if alone and len(self.wrong) == 1:
-            alone, notes = told_apart(self.recording, self.manual, alone, self.tolerance)
+            alone, notes = told_apart(self.recording, self.sides.manual, alone, self.tolerance)
             return in_one_sentence(alone), notes
         is_sure = bool(alone)
         by_itself, notes = in_one_sentence(by_itself), []
@@ -158,10 +133,10 @@ class _Case:
     def _searched(self, derivation: Derivation, stages: str) -> tuple[list[Diagnosis], list[str]]:
         """The explanations that the search over edits finds."""
         names = derivation.names
-        right = frozenset(names[row.name] for row in self.rows if row.verdict == AGREES)
+        right = frozenset(names[row.name] for row in self.sides.rows if row.verdict == AGREES)
         given = {names[row.name]: row.manual for row in self.wrong if row.manual is not None}
         search = Search(derivation, given, right, self.tolerance, self.budget, stages == USUAL)
-        judge = Judge(derivation, self.recording, self.manual, given.keys(), self.tolerance)
+        judge = Judge(derivation, self.recording, self.sides.manual, given.keys(), self.tolerance)
         found, notes = judge.first_that_stand(search.usual())
         if not found and stages == ALL:
             others = self._of_other_networks(search.bench)
@@ -196,8 +171,8 @@ class _Case:
         for candidate in other_networks(self.recording, bench):
             if self.budget.is_spent:
                 break
-            found = {row.name: candidate.gradients.get(row.name, row.autograd) for row in self.rows}
-            spared = [row for row in self.rows if row.verdict == AGREES]
+            found = {row.name: candidate.gradients.get(row.name, row.autograd) for row in self.sides.rows}
+            spared = [row for row in self.sides.rows if row.verdict == AGREES]
             if all(self.tolerance.equal(found[row.name], row.autograd) for row in spared) and all(
                 row.manual is not None and self.tolerance.equal(found[row.name], row.manual) for row in self.wrong
             ):

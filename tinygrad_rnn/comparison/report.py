@@ -85,6 +85,12 @@ class Row:
     problem: str = ""
     ruling: Ruling | None = None
 
+    @property
+    def difference(self) -> np.ndarray:
+        """The difference of the two gradients, if both are there."""
+        assert self.manual is not None
+        return self.autograd - self.manual
+
     def off(self, gradient: np.ndarray | None) -> float | None:
         """The largest difference between a gradient and finite differences, if these were measured."""
         if self.ruling is None or gradient is None:

@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..recorded.contributions import contributions_by_step
 from ..recorded.recording import Recording
-from .claims import Claims
+from .claims import Claims, read_claims
 from .measures import Tolerance, angle, distance, first_nan
 from .report import AGREES, DIFFERS, NAN, NOTHING, Row
 
 
-def compare_rows(
-    recording: Recording, claims: Claims, gradients: Mapping[str, np.ndarray], tolerance: Tolerance
-) -> list[Row]:
-    """The rows of the report, one for each parameter.
+class Sides(NamedTuple):
+    """The two sides of a comparison, and the row of each gradient.
+
+    Attributes:
+        recording: the loss, by which autograd's gradients are known.
+        manual: the manual side.
+        claims: its claims.
+        tolerance: the difference up to which two arrays are equal.
+        rows: the rows of the report, one for each parameter.
+    """
+
+    recording: Recording
+    manual: Any
+    claims: Claims
+    tolerance: Tolerance
+    rows: Sequence[Row]
+
+    @property
+    def wrong(self) -> list[Row]:
+        """The rows of the gradients that differ."""
+        return [row for row in self.rows if row.verdict == DIFFERS]
+
+
+def compared(recording: Recording, manual: Any, tolerance: Tolerance, claims: Claims | None = None) -> Sides:
+    """Compare the two sides, gradient by gradient.
 
     Args:
         recording: the loss.
-        claims: the claims of the manual side.
-        gradients: the gradients of autograd.
+        manual: the manual side.
         tolerance: the difference up to which two arrays are equal.
+        claims: the claims of the manual side, if they have been read.
     """
-    rows = [_row(recording, claims, name, gradient, tolerance) for name, gradient in gradients.items()]
-    return _forgiven(recording, rows, tolerance.relative)
+    claims = read_claims(manual, recording) if claims is None else claims
+    rows = [_row(recording, claims, name, g, tolerance) for name, g in recording.gradients().items()]
+    return Sides(recording, manual, claims, tolerance, _forgiven(recording, rows, tolerance.relative))
 
 
 def _row(recording: Recording, claims: Claims, name: str, autograd: np.ndarray, tolerance: Tolerance) -> Row:

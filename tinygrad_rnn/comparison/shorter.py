@@ -8,26 +8,20 @@ from typing import Any
 import numpy as np
 
 from ..recorded.landmarks import Landmarks
-from ..recorded.recording import Recording, record
-from .claims import Claims, read_claims
-from .measures import Tolerance
-from .report import DIFFERS, Row
-from .rows import compare_rows
+from ..recorded.recording import record
+from .rows import Sides, compared
 
 STEPS = 4
 
 
-def shortened(
-    recording: Recording, manual: Any, tolerance: Tolerance, length: int = STEPS
-) -> tuple[Recording, Claims, list[Row]] | None:
+def shortened(sides: Sides, length: int = STEPS) -> Sides | None:
     """The comparison on a few steps; None if a side can't be called on these.
 
     Args:
-        recording: the loss.
-        manual: the manual side.
-        tolerance: the difference up to which two arrays are equal.
+        sides: both sides.
         length: the number of steps.
     """
+    recording, manual = sides.recording, sides.manual
     T = Landmarks([recording.loss]).steps or _length(recording.data)
     timed = [np.ndim(a) > 0 and len(a) == T for a in recording.data]
     is_function = callable(manual) or callable(getattr(manual, "backward", None))
@@ -36,17 +30,10 @@ def shortened(
     data = tuple(a[:length] if cut else a for a, cut in zip(recording.data, timed))
     try:
         short = record(recording.function, recording.arguments(recording.values()), data)
-        claims = read_claims(manual, short)
-        if any(claim.gradient is None for claim in claims.gradients.values()):
-            return None
-        return short, claims, compare_rows(short, claims, short.gradients(), tolerance)
+        found = compared(short, manual, sides.tolerance)
     except Exception:  # one of the two doesn't take a shorter sequence
         return None
-
-
-def wrong_in(rows: Sequence[Row]) -> list[str]:
-    """The names of the wrong gradients."""
-    return [row.name for row in rows if row.verdict == DIFFERS]
+    return found if all(claim.gradient is not None for claim in found.claims.gradients.values()) else None
 
 
 def _length(data: Sequence[Any]) -> int:

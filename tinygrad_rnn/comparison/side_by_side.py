@@ -16,7 +16,7 @@ from .lines import compare_lines
 from .measures import Tolerance, default_tolerance, first_nan
 from .referee import Referee
 from .report import AGREES, Report, Row
-from .rows import compare_rows
+from .rows import compared
 
 REFEREE = ("auto", "always", "never")
 
@@ -84,11 +84,11 @@ def compare(
     tolerance = 1e-4 if single else tolerance
     limit = Tolerance(default_tolerance(*gradients.values(), *given) if tolerance is None else tolerance, decimals)
     claims = told_by_their_numbers(claims, gradients, limit)
-    rows = compare_rows(recording, claims, gradients, limit)
-    rows, said = _refereed(recording, rows, referee)
+    sides = compared(recording, manual, limit, claims)
+    rows, said = _refereed(recording, sides.rows, referee)
     lines = compare_lines(recording, claims.lines, limit)
-    tables, places = breakdown(recording, manual, claims, rows, limit)
-    diagnoses, how = diagnose(recording, manual, claims, rows, lines, limit, seconds)
+    tables, places = breakdown(sides)
+    diagnoses, how = diagnose(sides, lines, seconds)
     if not np.isfinite(recording.loss.data).all():
         places.append(f"The loss is {recording.loss.item()}: {first_nan(recording) or 'it overflowed'}.")
     return Report(

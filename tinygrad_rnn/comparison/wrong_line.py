@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,34 +20,25 @@ from .claims import plain_array
 from .lines import Book, Request
 from .measures import Tolerance
 from .report import Diagnosis
+from .rows import Sides
 from .sizes import Sizes
 from .wording import Words
 
-MOST_SHOWN = 1
 
-
-def explain_line(
-    recording: Recording,
-    derivation: Derivation,
-    name: str,
-    given: Mapping[str, Any],
-    tolerance: Tolerance,
-    budget: Budget,
-) -> list[Diagnosis]:
+def explain_line(sides: Sides, derivation: Derivation, name: str, budget: Budget) -> list[Diagnosis]:
     """The explanations of a wrong line: a change of the array, another line's numbers, or an edit.
 
     Args:
-        recording: the loss.
+        sides: the two sides.
         derivation: the derivation of the loss.
         name: the line, by its given name.
-        given: the numbers of all given lines.
-        tolerance: the difference up to which two arrays are equal.
         budget: how long to search.
     """
+    recording, tolerance = sides.recording, sides.tolerance
     book = Book(recording)
     request = book.read(name)
     place = book.place(request)
-    right, array = book.look_up(request, place), plain_array(given[name])
+    right, array = book.look_up(request, place), plain_array(sides.claims.lines[name])
     if place.leaf is not None or right.shape != array.shape:
         return []  # gradients are examined elsewhere; a wrong shape tells nothing more
     found = [
@@ -65,11 +57,8 @@ def explain_line(
     if not found and request.is_derivative:
         quantity = _quantity_of(derivation, place.nodes, request.step)
         if quantity is not None:
-            words = Words(derivation.lines)
-            for edit in _edits_that_give(derivation, quantity, request.step, array, tolerance, budget):
-                found.append(words.diagnosis([edit], [name], True))
-                if len(found) == MOST_SHOWN:
-                    break
+            edits = _edits_that_give(derivation, quantity, request.step, array, tolerance, budget)
+            found += [Words(derivation.lines).diagnosis([edit], [name], True) for edit in itertools.islice(edits, 1)]
     return list({one.sentence: one for one in found}.values())
 
 
