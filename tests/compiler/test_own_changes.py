@@ -291,6 +291,61 @@ def test_counts_of_arguments():
     assert results(lambda x: compiled(x, model)) == results(other)
 
 
+def counting(count, take):
+    """A function with a loop, whose cell takes something at each step that was made before the loop."""
+
+    def f(xs):
+        kept = count()
+
+        def cell(x, h):
+            h = np.tanh(x * take(kept) + h)
+            return h, h
+
+        return np.sum(tr.unroll(cell, xs, state=np.zeros(2))[0])
+
+    return f
+
+
+def one_more(kept):
+    kept[0] += 1
+    return kept[0]
+
+
+@pytest.mark.parametrize(
+    ("f", "text"),
+    [
+        (counting(lambda: [0], one_more), r"changes kept of cell\(\)\[0\] \(from 1 to 2\)"),
+        (counting(lambda: iter(range(4)), next), r"takes from an iterator, kept of cell\(\)"),
+        (counting(lambda: (t for t in range(4)), next), r"takes from an iterator, kept of cell\(\)"),
+    ],
+)
+def test_a_cell_that_counts_its_steps_is_refused(f, text):
+    """Its code runs once for all steps: they would all have the first one's number."""
+    with pytest.raises(CannotCompile, match=text):
+        tr.compile(f)(np.ones((4, 2)))
+    assert tr.compile(f, fallback=True)(np.ones((4, 2))).item() == f(np.ones((4, 2))).item()
+
+
+def test_an_iterator_is_refused_before_anything_is_taken():
+    numbers = iter(range(1, 9))
+    compiled = tr.compile(lambda x: x * next(numbers), fallback=True)
+    assert [compiled(np.ones(1)).item() for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_table_that_the_first_step_makes_is_no_change():
+    tables = {}
+
+    def cell(x, h):
+        table = tables.setdefault("scale", np.full(2, 0.5))
+        h = np.tanh(x * table + h)
+        return h, h
+
+    def f(xs):
+        return np.sum(tr.unroll(cell, xs, state=np.zeros(2))[0])
+
+    assert tr.compile(f)(np.ones((4, 2))).item() == pytest.approx(f(np.ones((4, 2))).item())
+
+
 # --- what settles ----------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from .graph_node import Call
 from .guards.argument_form import form_of
 from .guards.guards import Guards
 from .guards.random_numbers import without_draws
-from .guards.side_effects import difference
+from .guards.side_effects import difference, refuse_iterators
 from .loops.traced_loop import unroll_traced
 from .plans import Plan
 from .sized_plan import PlanAt, Request, SizedPlan
@@ -245,6 +245,7 @@ class Compiled:
         """A new plan, for arguments of these lengths; None if there can't be one."""
         steps = request.lengths[0] if request.over_time else 0
         try:
+            refuse_iterators(self._guards, guards)
             plan = without_draws(
                 lambda: Plan(
                     request.function(steps),

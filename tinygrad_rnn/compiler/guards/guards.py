@@ -11,6 +11,7 @@ one, and restored.
 from __future__ import annotations
 
 import functools
+import io
 import sys
 import types
 from collections import defaultdict, deque
@@ -61,6 +62,7 @@ class Guards:
 
     Attributes:
         generators: the generators of random numbers among what they use.
+        iterators: the names of variables that are iterators; who uses one takes elements from it.
         spelled: all that they use: its location, its type, and the value itself if it is plain. Any other object is
             replaced by a number in the order of first use, so that a Tensor or an object that is made anew at each
             call makes no difference.
@@ -70,6 +72,7 @@ class Guards:
     def __init__(self, *things: Any) -> None:
         self.things = things
         self.generators: list[Any] = []
+        self.iterators: list[str] = []
         self.spelled: Spelled = []
         self.watched = Watched()
         self._spaces: dict[int, tuple[dict[str, Any], dict[str, None]]] = {}  # of variables, each with their names
@@ -92,6 +95,8 @@ class Guards:
         if issubclass(type(thing), PLAIN) or is_of_library(thing):
             self.spelled.append((where, type(thing), thing))
             return
+        if len(where) == 1 and issubclass(type(thing), Iterator) and not issubclass(type(thing), io.IOBase):
+            self.iterators.append(*where)
         known = len(self._numbers)
         number = self._numbers.setdefault(id(thing), known)
         self.spelled.append((where, type(thing), (number,)))

@@ -7,7 +7,7 @@ unchanged: a change of its surroundings isn't part of the program, and its branc
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any
@@ -20,6 +20,19 @@ CHANGES = (
     "would stand still, and so would every branch that depends on it. Keep a count in the state, or pass it in as an "
     "argument; or run this function as it is, without compile()."
 )
+
+
+TAKES = (
+    "this function takes from an iterator, {}. Compiled, its Python code isn't run at each step, so that would stand "
+    "still. Pass the elements in as an argument, one for each step with xs; or run this function as it is, without "
+    "compile()."
+)
+
+
+def refuse_iterators(*guards: Guards) -> None:
+    """Raise CannotCompile if functions take from an iterator: what was taken can't be put back, so they aren't run."""
+    for name in (name for each in guards for name in each.iterators):
+        raise CannotCompile(TAKES.format(name))
 
 
 @contextmanager
@@ -40,6 +53,21 @@ def nothing_changed(things: Sequence[Any]) -> Iterator[Guards]:
     changed = difference(before.spelled, Guards(*things).spelled)
     if changed is not None:
         raise CannotCompile(CHANGES.format(changed))
+
+
+def alike_each_time(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function returns, which stands for many calls of it; what it creates and keeps is no change.
+
+    Raises:
+        CannotCompile: it changes something each time, such as a count of the steps.
+    """
+    before = Guards(function)
+    refuse_iterators(before)
+    result = function(*arguments)
+    if difference(before.spelled, Guards(function).spelled) is None:
+        return result
+    with nothing_changed([function]):
+        return function(*arguments)
 
 
 def difference(before: Spelled, after: Spelled) -> str | None:

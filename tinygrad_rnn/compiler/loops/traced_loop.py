@@ -15,6 +15,7 @@ from ...autodiff.scope import context, of_loop, scope
 from ...autodiff.trees import leaves, tree_map, unflatten
 from ..graph.trace import recorded, tracer
 from ..graph.values import new_input
+from ..guards.side_effects import alike_each_time
 from .loop import Carried, Loop
 
 
@@ -42,10 +43,11 @@ def unroll_traced(
     starts = [recorded(trace, a) for a in leaves(state)]
     rows = [new_input(v.shape[1:], v.dtype, "x") for v in sequences]
     befores = [new_input(v.shape, v.dtype, "state", name) for v, name in zip(starts, _names(state, len(starts)))]
+    given = unflatten(xs, map(tracer, rows)), unflatten(state, map(tracer, befores))
     trace.in_step = True
     try:
         with scope(step=steps if reverse else 1 + taken):  # the first to go wrong, if one does
-            outputs, after = cell(unflatten(xs, map(tracer, rows)), unflatten(state, map(tracer, befores)))
+            outputs, after = alike_each_time(cell, *given)
     finally:
         trace.in_step = False
     try:
