@@ -1,7 +1,9 @@
 """What a compiled function is to the rest: a node like others, which can be differentiated again, refused, replaced."""
 
 import gc
-import sys
+import importlib.util
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,10 +11,24 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_equal, everything
 from tinygrad_rnn import nn
-from tinygrad_rnn.compiler import CannotCompile
-from tinygrad_rnn.compiler.thresholds import MOST_WAITING
+from tinygrad_rnn.compiler import CannotCompile, plans
+from tinygrad_rnn.compiler.executable import GeneratedExecutable
+from tinygrad_rnn.compiler.thresholds import CALLS_BEFORE_MACHINE_CODE, MOST_WAITING
 
 n, d, B, T = 3, 4, 2, 6
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_to_do():
+    """No test leaves a thread that still makes machine code."""
+    yield
+    wait_for_machine_code()
+
+
+def wait_for_machine_code():
+    for thread in threading.enumerate():
+        if thread.name == plans.THREAD:
+            thread.join()
 
 
 def normal(*shape, seed=0):
@@ -267,11 +283,42 @@ def test_a_state_that_grows_is_refused():
         tr.unroll(tr.compile(lambda x, h: (x, np.concatenate([h, x]))), normal(T, B, d), np.ones((B, d)))
 
 
-def test_machine_code_where_there_can_be_some(monkeypatch):
-    pytest.importorskip("llvmlite")
-    assert tr.compile(lstm(), executor="auto").executor == "llvm"
-    monkeypatch.setitem(sys.modules, "llvmlite", None)
-    assert tr.compile(lstm(), executor="auto").executor == "numpy"
+@pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite makes the machine code")
+def test_numpy_starts_and_machine_code_takes_over():
+    cell = nn.RNNCell(n, d, dtype=np.float64)
+    compiled = tr.compile(cell, executor="auto")
+    expected = tr.unroll(cell, normal(T, B, n))[0].data
+    for _ in range(CALLS_BEFORE_MACHINE_CODE):
+        np.testing.assert_allclose(tr.unroll(compiled, normal(T, B, n))[0].data, expected, rtol=1e-12)
+    wait_for_machine_code()
+    np.testing.assert_allclose(tr.unroll(compiled, normal(T, B, n))[0].data, expected, rtol=1e-12)
+    (plan,) = compiled.plans
+    assert all("for " not in executable.code.forward.source for executable in plan._executables.values())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llvmlite") is None, reason="llvmlite makes the machine code")
+@pytest.mark.parametrize("call", [1, 2, 4])
+def test_machine_code_takes_over_at_a_certain_call(call, monkeypatch):
+    """However soon, or late, it is ready."""
+    xs, target = normal(T, B, n), normal(T, B, d)
+
+    def training(cell, delay):
+        try_out = GeneratedExecutable.try_out
+        monkeypatch.setattr(GeneratedExecutable, "try_out", lambda *a: (time.sleep(delay), try_out(*a)))
+        parameters = list(cell.function.parameters())
+        for calls in range(1, 7):
+            np.mean(np.square(tr.unroll(cell, xs)[0] - target)).backward()
+            for p in parameters:
+                p.data, p.grad = p.data - p.grad, None
+            if delay == 0:
+                wait_for_machine_code()
+            (executable,) = cell.plans[0]._executables.values()
+            assert ("for " in executable.code.forward.source) == (calls < call)
+        return [p.data for p in parameters]
+
+    soon, late = (training(tr.compile(nn.RNNCell(n, d, seed=0), executor=f"auto:{call}"), delay) for delay in (0, 0.2))
+    for a, b in zip(soon, late):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_machine_code_by_its_earlier_name():
@@ -279,7 +326,7 @@ def test_machine_code_by_its_earlier_name():
     assert tr.compile(lstm(), executor="numba").executor == "llvm"
 
 
-@pytest.mark.parametrize("executor", ["gpu", "auto:20", "llvm:2"])
+@pytest.mark.parametrize("executor", ["gpu", "auto:", "auto:0", "auto:-1", "auto:x", "llvm:2"])
 def test_an_executor_that_isnt_there(executor):
     with pytest.raises(ValueError, match="executor is one of"):
         tr.compile(lstm(), executor=executor)

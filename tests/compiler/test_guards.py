@@ -5,6 +5,7 @@ import functools
 import importlib
 import itertools
 import sys
+import threading
 import types
 from array import array
 from collections import OrderedDict, defaultdict, deque
@@ -14,6 +15,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.compiler import plans
 from tinygrad_rnn.compiler.guards.guards import Guards
 from tinygrad_rnn.compiler.guards.names_in_code import is_of_library
 
@@ -454,7 +456,7 @@ def test_one_plan_never_mixes_old_and_new(executor):
     np.testing.assert_array_equal(tr.unroll(compiled, XS, START)[0].data, ys.data)
 
 
-@pytest.mark.parametrize("executor", ["numpy", "llvm"])
+@pytest.mark.parametrize("executor", ["numpy", "llvm", "auto"])
 def test_a_function_is_traced_once_for_each_form_of_arguments(executor):
     """Run twice, to see that it does the same; other gradients and machine code are made of what was traced."""
     runs = np.zeros((), int)  # what an array holds isn't watched

@@ -11,6 +11,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import AS_PYTHON, assert_equal, everything
 from tests.compiler.new_process import nothing_compiled_yet
+from tests.compiler.test_compiled import wait_for_machine_code
 from tinygrad_rnn import data, nn, optim, training
 
 llvmlite = pytest.importorskip("llvmlite")
@@ -108,6 +109,18 @@ def test_numpy_runs_what_cannot_be_compiled(breaks, monkeypatch):
     assert re.search(reason, str(compiled.plans[0]))
 
 
+@pytest.mark.parametrize("breaks", BROKEN)
+def test_numpy_goes_on_where_machine_code_was_to_come(breaks, monkeypatch):
+    breaks(monkeypatch)
+    compiled = tr.compile(elman, executor="auto")
+    said = assert_right(compiled)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        wait_for_machine_code()
+    assert_right(compiled)
+    assert len({*said, *(str(warning.message) for warning in caught)}) <= 1
+
+
 def test_an_operation_without_a_form_is_named_in_the_plan():
     compiled = tr.compile(lambda x, h: (x, np.sort(h @ W, axis=-1)), executor="llvm")
     assert assert_right(compiled, compiled.function) == []
@@ -132,6 +145,12 @@ def test_machine_code_without_llvmlite_names_the_extra_at_once(absent):
     batches = data.Batches(np.zeros((4, T, n)), np.zeros((4, T, d)), batch_size=2)
     with pytest.raises(ImportError, match=text):
         training.fit(model, batches, nn.mse, optim.SGD(model.parameters()), epochs=1, executor="llvm")
+
+
+def test_what_comes_ready_when_it_can_needs_no_llvmlite(absent):
+    compiled = tr.compile(elman, executor="auto")
+    assert assert_right(compiled) == []
+    assert "by NumPy" not in str(compiled.plans[0])
 
 
 def test_a_copy_that_was_made_where_llvmlite_is(absent, monkeypatch):

@@ -32,7 +32,7 @@ WITHOUT_TWIN = {
     "LSTM norm": (nn.LSTM, {"norm": nn.LayerNorm}),
     "GRU reset before": (nn.GRU, {"reset": "before"}),
 }
-EXECUTORS = [None, "numpy", "llvm"]
+EXECUTORS = [None, "numpy", "llvm", "auto"]
 SHAPES = [
     {"bias": bias, "num_layers": layers, "bidirectional": both, "batch_first": first}
     for bias, layers, both, first in itertools.product([True, False], [1, 2], [False, True], [False, True])

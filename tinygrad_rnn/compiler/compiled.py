@@ -22,13 +22,14 @@ from .guards.guards import Guards
 from .guards.random_numbers import without_draws
 from .guards.side_effects import difference, refuse_iterators
 from .loops.traced_loop import unroll_traced
-from .plans import Plan
+from .plans import Plan, switching_call
 from .sized_plan import PlanAt, Request, SizedPlan
 from .sizes.reading import DependsOnSize
 
 Eager = Callable[..., Any]
 Fallback = bool | Callable[[NotOnTensors], Any]
 EXECUTORS = ("numpy", "llvm", "auto", "jax")
+_AUTO_AT = '; "auto:20" would be for machine code from the 20th call on'
 UNKNOWN: Any = object()
 
 
@@ -53,7 +54,7 @@ class Compiled:
 
     Attributes:
         function: the function that was compiled.
-        executor: "numpy", "llvm" or "jax".
+        executor: "numpy", "llvm", "auto" or "jax".
         fallback: whether the function runs uncompiled where it can't be compiled; or a function to call with the error.
     """
 
@@ -345,7 +346,9 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
             is listed in docs/speed.md, "What can't be compiled".
         executor: "numpy"; "llvm" for loops in machine code, which takes a second to make the first time and is kept on
             disk (where there can be none, NumPy runs it, and a warning says why; "numba" is its earlier name); "auto"
-            for machine code where llvmlite is installed, else NumPy (the two round differently in the last digits).
+            for NumPy until machine code, which a thread makes meanwhile where llvmlite is installed, is ready. The two
+            round differently in the last digits, so with "auto" a run can't be repeated bit for bit; with "auto:20" it
+            can: each plan then runs on NumPy for 19 calls, and from the 20th on as machine code, for which it waits.
             "jax" runs it on JAX's first device, a GPU or TPU if there is one; see docs/scale.md for what differs there.
         fallback: whether to run the function uncompiled if it can't be compiled, instead of raising. If this is a
             function, such as ``print``, it is called with the error that would have been raised. The function's own
@@ -369,12 +372,12 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         >>> np.allclose(ys.data, tr.unroll(cell, xs)[0].data)
         True
     """
-    has_llvmlite = importlib.util.find_spec("llvmlite") is not None
-    if executor in ("auto", "numba"):  # the second is the earlier name of "llvm"
-        executor = "llvm" if has_llvmlite or executor == "numba" else "numpy"
-    if executor not in EXECUTORS:
-        raise ValueError(f"compile: executor is one of {', '.join(map(repr, EXECUTORS))}, not {executor!r}")
-    if executor == "llvm" and not has_llvmlite:
+    if executor == "numba":  # the earlier name of "llvm"
+        executor = "llvm"
+    if executor not in EXECUTORS and switching_call(executor) is None:
+        names, hint = ", ".join(map(repr, EXECUTORS)), _AUTO_AT if ":" in executor else ""
+        raise ValueError(f"compile: executor is one of {names}, not {executor!r}{hint}")
+    if executor == "llvm" and importlib.util.find_spec("llvmlite") is None:
         raise ImportError(f'compile(executor="llvm") makes machine code with llvmlite: {pip_install("jit")}')
     if executor == "jax" and importlib.util.find_spec("jax") is None:
         raise ImportError(f'compile(executor="jax") runs functions on JAX: {pip_install("jax")}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
@@ -168,7 +169,7 @@ class GeneratedExecutable(Executable):
         try:
             with np.errstate(all="ignore"):
                 run = self.run(inputs)
-                if self.code.backward is not None:
+                if self.code.backward is not None and threading.main_thread().is_alive():
                     run.gradients([np.zeros(shape, dtype) for shape, dtype in self.outputs])
         except MachineCodeFailed:
             raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import importlib.util
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,6 +14,7 @@ import numpy as np
 from ..autodiff.errors import NotOnTensors
 from ..autodiff.tensor import Tensor
 from ..autodiff.trees import packer, tree_map
+from . import thresholds
 from .elements.function import NoMachineCode
 from .executable import Executable, GeneratedExecutable
 from .generate import generate
@@ -25,6 +28,7 @@ from .runtime.failures import MachineCodeFailed
 from .sized_executable import SizedExecutable
 from .sizes.reading import DependsOnSize
 
+THREAD = "tinygrad_rnn compiler"
 Made = TypeVar("Made")
 
 
@@ -34,7 +38,8 @@ class Plan:
     Args:
         function: what to trace.
         args: arguments of the form.
-        executor: "numpy", "llvm" or "jax".
+        executor: "numpy", "llvm" or "jax"; "auto" for NumPy until a thread has made the machine code; "auto:20" for
+            machine code from the 20th call on.
         guards: the things that the plan depends on besides the function, which ``compiled`` watches.
         watched: everything that the function may look at, or change, besides arrays.
         by_numpy: called with the reason if machine code was asked for but can't be made.
@@ -64,6 +69,9 @@ class Plan:
         self.captured = self._program.captured
         self.packed = packer(self._program.result)
         self._executables: dict[tuple[bool, ...], Executable | SizedExecutable] = {}
+        self._calls: dict[tuple[bool, ...], int] = {}
+        self._switches_at = switching_call(executor)
+        self._coming: dict[tuple[bool, ...], Coming] = {}
         self._say_by_numpy = by_numpy
         self._by_numpy: dict[tuple[bool, ...], str] = {}  # the reason, if machine code was asked for
         self.why_fixed = ""
@@ -78,7 +86,7 @@ class Plan:
         return traced(function, stand_ins(args), self._watched, executor)
 
     def executable(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...] = ()) -> Executable:
-        """The executable for gradients of these inputs.
+        """The best executable so far, for gradients of these inputs.
 
         Args:
             wanted: for each input, whether its gradient is wanted.
@@ -88,7 +96,28 @@ class Plan:
         executable = self._executables.get(wanted)
         if executable is None:
             executable = self._executables[wanted] = self._made(wanted, inputs, sizes)
+        if self._switches_at is not None:
+            executable = self._best_at_this_call(self._switches_at, wanted, inputs, sizes)
         return executable.at(sizes)
+
+    def _best_at_this_call(
+        self, switches_at: int, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]
+    ) -> Executable | SizedExecutable:
+        """The executable for a call with "auto": NumPy's, or machine code if that is ready or its call has come."""
+        calls = self._calls[wanted] = self._calls.get(wanted, 0) + 1
+        begins_at = min(thresholds.CALLS_BEFORE_MACHINE_CODE, switches_at or thresholds.CALLS_BEFORE_MACHINE_CODE)
+        if calls == begins_at and importlib.util.find_spec("llvmlite"):
+            self._improve(wanted, inputs, sizes)
+        coming = self._coming.get(wanted)
+        if coming is not None and (not switches_at or calls >= switches_at):
+            if switches_at:
+                coming.thread.join()
+            is_over = not coming.thread.is_alive()
+            if coming.executable is not None:
+                self._executables[wanted] = coming.executable
+            if is_over:
+                del self._coming[wanted]
+        return self._executables[wanted]
 
     def __str__(self) -> str:
         """The plan as text: the storage and the order of the program, for each set of gradients wanted so far."""
@@ -150,7 +179,8 @@ class Plan:
         """Leave a program to NumPy, and say why: the operation without machine code, or the failure."""
         expected = isinstance(error, (NoMachineCode, MachineCodeFailed, DependsOnSize))
         self._by_numpy[wanted] = str(error if expected else MachineCodeFailed(error))
-        self._say_by_numpy(self._by_numpy[wanted])
+        if self._executor == "llvm" or not isinstance(error, (NoMachineCode, DependsOnSize)):
+            self._say_by_numpy(self._by_numpy[wanted])
 
     def _generated(self, wanted: tuple[bool, ...], machine_code: bool) -> GeneratedExecutable | SizedExecutable:
         return self._without_effects(lambda: self._compiled(wanted, machine_code), wanted)
@@ -164,6 +194,51 @@ class Plan:
             return make()
         with nothing_changed(self._watched) as before:
             return without_draws(make, before.generators)
+
+    def _improve(self, wanted: tuple[bool, ...], inputs: Sequence[Any], sizes: tuple[int, ...]) -> None:
+        """Start a thread that makes machine code, which later calls then use."""
+        try:
+            better = self._generated(wanted, machine_code=True)
+        except NotOnTensors:
+            raise
+        except Exception as error:
+            self._give_up(wanted, error)
+            return
+        copies = [np.array(_data(a)) for a in inputs]
+
+        def make() -> None:
+            try:
+                better.at(sizes).try_out(copies)
+            except Exception as error:
+                self._give_up(wanted, error)
+            else:
+                coming.executable = better
+
+        coming = self._coming[wanted] = Coming(threading.Thread(target=make, name=THREAD))
+        coming.thread.start()
+
+
+class Coming:
+    """Machine code while a thread makes it.
+
+    Args:
+        thread: the thread.
+
+    Attributes:
+        executable: the finished executable; None until it is ready.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self.thread = thread
+        self.executable: GeneratedExecutable | SizedExecutable | None = None
+
+
+def switching_call(executor: str) -> int | None:
+    """The call from which machine code runs: 20 for "auto:20"; 0 for "auto": once it is ready; else None."""
+    name, colon, call = executor.partition(":")
+    if name != "auto" or (colon and not (call.isascii() and call.isdigit() and int(call))):
+        return None
+    return int(call) if colon else 0
 
 
 def stand_ins(args: tuple[Any, ...], lengths: Iterable[int] | None = None) -> tuple[Any, ...]:

@@ -35,6 +35,9 @@ MOST_WAITING = 32
 # ones.
 SMALLEST_ROOM = 2**20
 
+# The call from which executor="auto" makes machine code: a function that is called once isn't worth seconds.
+CALLS_BEFORE_MACHINE_CODE = 2
+
 # --- NumPy and its BLAS ----------------------------------------------------------------------------------------------
 
 # Multiplications for each element of its arrays up to which a product outside of loops gains nothing from a second

@@ -114,7 +114,8 @@ def fit(
             another interval.
         resume: continue from the newest complete checkpoint in that folder, if any. The weights will be, bit for
             bit, those of a run that was never interrupted, if ``executor`` is the same and the model itself gives the
-            same bits every time.
+            same bits every time. (A cell compiled with ``executor="auto"`` doesn't: it switches to machine code
+            as soon as that is ready; and "auto:20" counts the calls anew after an interruption.)
         callbacks: functions called with the run after every step, such as ``CSVLogger`` and ``TensorBoardLogger``;
             ``run.stop("why")`` ends it. A callback with ``state_dict`` and ``load_state_dict`` is saved with the run; a
             callback with ``close`` is closed at its end.

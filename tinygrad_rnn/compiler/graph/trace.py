@@ -94,7 +94,7 @@ class Trace:
     """The record of a function's operations so far.
 
     Args:
-        executor: the executor for which the trace is made: "numpy" or "llvm", whose loops may call programs of
+        executor: the executor for which the trace is made: "numpy", "llvm" or "auto", whose loops may call programs of
             their own; None for readers that know only the operations.
 
     Attributes:
