@@ -16,6 +16,7 @@ from . import (
     lengths,
     memory,
     primitives,
+    scan,
     training,
 )
 from .harness import Effort
@@ -30,6 +31,7 @@ SUITES = {
     "first_call": first_call,
     "growth": growth,
     "lengths": lengths,
+    "scan": scan,
     "distributed": distributed,
     "training": training,
     "learning": learning,

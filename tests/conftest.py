@@ -26,7 +26,7 @@ SLOW = {  # folder -> its test_*.py, without the beginning and the end
     "cli": "consoles_and_disks first_hour hostile_input tour train",
     "comparison/planted": "planted",
     "comparison": "breakdown diagnosis lines lines_of_any_cell names search unusual_forms",
-    "compiler": "catalogue cells checkpoints code_folder compiled entry errors guards jax lengths lookups "
+    "compiler": "catalogue cells checkpoints code_folder compiled entry errors guards jax lengths linear lookups "
     "loops_together machine_code machine_operations names other_llvmlites plans special_values storage tiles to_jax "
     "together tracing views",
     "deployment": "export_onnx",

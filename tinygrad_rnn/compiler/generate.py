@@ -21,6 +21,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from .elements.function import NoMachineCode
 from .graph.values import Value
 from .loops.fission import Cheap
+from .loops.linear import MayBeAlone
 from .machine_code import loops_and_passes, whole_program
 from .numpy_code import executor
 from .numpy_code.generated import Code
@@ -48,7 +49,8 @@ def generate(
     Raises:
         NoMachineCode: no part of it can be machine code.
     """
-    program = scheduled(program, wanted, Cheap.INSIDE if machine_code else Cheap.BEFORE)
+    alone = None if machine_code else lambda state: True  # a scan was no faster in machine code
+    program = scheduled(program, wanted, Cheap.INSIDE if machine_code else Cheap.BEFORE, alone)
     if not machine_code:
         return program, written(program, executor.lines_for, fixed)
     try:
@@ -57,17 +59,20 @@ def generate(
         return program, written(program, loops_and_passes.lines_for, fixed)
 
 
-def scheduled(program: Program, wanted: Sequence[bool], cheap: Cheap) -> Program:
+def scheduled(
+    program: Program, wanted: Sequence[bool], cheap: Cheap, may_be_alone: MayBeAlone | None = None
+) -> Program:
     """A traced program, split and differentiated.
 
     Args:
         program: a program from ``traced``.
         wanted: for each of its inputs, whether the gradient is wanted.
         cheap: where cheap operations stand that could leave loops.
+        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
 
     def split(program: Program, keeps_rules: bool) -> Program:
-        return fissioned(program, cheap, keeps_rules)
+        return fissioned(program, cheap, keeps_rules, may_be_alone)
 
     if not any(wanted):
         return split(program, keeps_rules=False)

@@ -46,7 +46,8 @@ def _loop(loop: Loop, results: list[LoopResult]) -> tuple[list[str], int]:
     body = [value for value in loop.body(results) if _is_work(value)]
     work = sum(map(flops, body))
     direction = ", from the last" if loop.backwards else ""
-    head = f"  loop of {loop.steps} steps{direction}: {_amount(work, 'flop')} in each"
+    kind = "loop" if loop.linear is None else "linear recurrence, a scan over chunks"
+    head = f"  {kind} of {loop.steps} steps{direction}: {_amount(work, 'flop')} in each"
     return [head, *(f"    inside  {_line(value)}" for value in body)], work
 
 

@@ -49,6 +49,14 @@ SHARED_ELEMENT = 64
 # between; ours, which do, have to be woken for each product.
 BLAS_THREADS_INSIDE = 2**20
 
+# Steps from which linear recurrences are scans.
+FEWEST_STEPS_TO_SCAN = 64
+
+# Elements of a state up to which NumPy scans by chunks: a step of its own costs a microsecond, a scan twice the work.
+# And elements of all chunks together at one of their steps.
+WIDEST_SCAN = 2**11
+LARGEST_SCAN_STEP = 2**14
+
 # --- machine code ----------------------------------------------------------------------------------------------------
 
 # Elements of the largest array outside of loops up to which all of a program becomes one function. Measured with the

@@ -21,7 +21,8 @@ from .. import thresholds
 from ..graph.shapes import acts_by_element, is_view, spreads_out
 from ..graph.trace import Trace
 from ..graph.values import Value, in_order, operands, values_in
-from .loop import How, Loop, LoopResult
+from .linear import Group, MayBeAlone, groups
+from .loop import How, Linear, Loop, LoopResult
 from .lowering import factors_of, lower, product_over_time
 from .over_time import is_looked_up, over_time, sum_over_time
 from .rewriting import columns_of, simplified_step, with_others_outside
@@ -52,6 +53,7 @@ def split(
     outside: Mapping[Value, Value],
     cheap: Cheap,
     keeps_rules: bool,
+    may_be_alone: MayBeAlone | None,
 ) -> dict[Value, Value]:
     """The Values that take the place of a loop's results after fission.
 
@@ -62,6 +64,7 @@ def split(
         outside: the replacements of Values that it reads.
         cheap: where cheap operations stand that could be hoisted.
         keeps_rules: as in ``lowered``.
+        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
     ends = with_others_outside(trace, loop.ends(results), loop.moves, outside)
     ends = lower(trace, ends, loop.moves, keeps_rules)
@@ -70,18 +73,27 @@ def split(
     carried = [c._replace(start=outside.get(c.start, c.start), after=v) for c, v in zip(loop.carried, ends)]
     slices = {v: outside.get(sequence, sequence) for v, sequence in loop.slices.items()}
     inner = ends[len(carried) :]
-    fission = _Fission(trace, Loop(loop.name, loop.steps, carried, slices, loop.backwards), inner, cheap)
-    if _alike(fission.loop, loop):
-        fission.loop = loop
-    lasts = [result for result in results if result.how == "last"]
-    found: dict[Value, Value] = {result: fission.loop.result(trace, "last", result.inner) for result in lasts}
+    whole = Loop(loop.name, loop.steps, carried, slices, loop.backwards)
+    *first, rest = groups(trace, whole, may_be_alone) if may_be_alone else [Group(carried, None)]
+    found: dict[Value, Value] = {}
+    for group in (*first, rest):
+        part = Loop(loop.name, loop.steps, group.carried, slices, loop.backwards)
+        fission = _Fission(trace, part, inner if group is rest else (), cheap, group.step)
+        if _alike(fission.loop, loop):
+            fission.loop = loop
+        if group is not rest:
+            slices |= {v: sequence for v, sequence in fission.computed().items() if v not in slices}
+        own = [c.before for c in group.carried]
+        lasts = [result for result in results if result.how == "last" and result.inner in own]
+        found |= {result: fission.loop.result(trace, "last", result.inner) for result in lasts}
     for result, value in zip([result for result in results if result.how != "last"], inner):
         found[result] = (fission.over if result.how == "rows" else fission.total)(value)
     return found
 
 
 def _alike(new: Loop, old: Loop) -> bool:
-    return new.carried == old.carried and all(old.slices.get(v) is sequence for v, sequence in new.slices.items())
+    is_alike = new.carried == old.carried and new.linear == old.linear
+    return is_alike and all(old.slices.get(v) is sequence for v, sequence in new.slices.items())
 
 
 class _Fission:
@@ -92,12 +104,15 @@ class _Fission:
         loop: the loop as it is.
         inner: the Values of its body that results depend on.
         cheap: where cheap operations stand that could be hoisted.
+        linear: the factor and the term of one step, if the loop is a linear recurrence.
 
     Attributes:
         loop: the loop that remains. It reads the hoisted Values.
     """
 
-    def __init__(self, trace: Trace, loop: Loop, inner: Sequence[Value], cheap: Cheap) -> None:
+    def __init__(
+        self, trace: Trace, loop: Loop, inner: Sequence[Value], cheap: Cheap, linear: Linear | None = None
+    ) -> None:
         self._trace, self._moves, self._cheap = trace, loop.moves, cheap
         self._befores, self._slices, self._steps = loop.befores, loop.slices, loop.steps
         self._early: dict[Value, Value | None] = dict(loop.slices)
@@ -109,7 +124,22 @@ class _Fission:
         sequences = ((v, self._hoisted(v)) for v in read if self._moves(v) and self._leaves_early(v))
         hoisted = {v: sequence for v, sequence in sequences if sequence is not None}
         trace.given.update(hoisted)
-        self.loop = Loop(loop.name, loop.steps, loop.carried, hoisted, loop.backwards)
+        if linear is not None:
+            linear = self._over_time(loop, linear)
+        self.loop = Loop(loop.name, loop.steps, loop.carried, hoisted, loop.backwards, linear)
+
+    def _over_time(self, loop: Loop, linear: Linear) -> Linear:
+        """The factors and terms of all steps; they don't need the state."""
+        others = Loop(loop.name, loop.steps, (), loop.slices, loop.backwards)
+        fission = _Fission(self._trace, others, linear, self._cheap)
+        return Linear(*(fission.over(v) if self._moves(v) else v for v in linear))
+
+    def computed(self) -> dict[Value, Value]:
+        """The Values that other loops can read at all steps; for a linear recurrence, only its states."""
+        loop = self.loop
+        inside = [c.after for c in loop.carried] if loop.linear is not None else self._recurrent
+        given = [*loop.befores, *(v for v in inside if self._moves(v) and v not in self._slices)]
+        return {v: self._result("rows", v) for v in given}
 
     # --- what stands where -------------------------------------------------------------------------------------------
 

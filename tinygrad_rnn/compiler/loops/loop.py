@@ -34,6 +34,18 @@ class Carried(NamedTuple):
     after: Value
 
 
+class Linear(NamedTuple):
+    """A linear recurrence: the state after a step is ``factor * state + term``.
+
+    Attributes:
+        factor: of one step, or of all steps, (T, ...); without a time axis if it is the same at each.
+        term: likewise.
+    """
+
+    factor: Value
+    term: Value
+
+
 class LoopResult(Value):
     """A result of a loop; its ``op`` is the loop.
 
@@ -64,6 +76,7 @@ class Loop:
         slices: for each Value of the body that is a row of a sequence, the sequence (T, ...). The step reads such a
             Value and doesn't compute it, even if the Value has an operation.
         backwards: whether it runs from the last row to the first.
+        linear: if its only state is a linear recurrence, the factors and terms of all steps.
 
     Attributes:
         moves: returns whether a Value changes from step to step.
@@ -77,8 +90,9 @@ class Loop:
         carried: Iterable[Carried],
         slices: Mapping[Value, Value],
         backwards: bool = False,
+        linear: Linear | None = None,
     ) -> None:
-        self.name, self.steps, self.backwards = name, steps, backwards
+        self.name, self.steps, self.backwards, self.linear = name, steps, backwards, linear
         self.carried = tuple(carried)
         self.slices = dict(slices)
         self.serial = next_serial()
@@ -139,4 +153,4 @@ class Loop:
     def reads(self, results: Sequence[LoopResult]) -> list[Value]:
         """The Values from outside that the loop needs for these results."""
         rows, fixed = self.inputs(results)
-        return [*(c.start for c in self.carried), *(self.slices[v] for v in rows), *fixed]
+        return [*(c.start for c in self.carried), *(self.slices[v] for v in rows), *fixed, *(self.linear or ())]

@@ -7,7 +7,7 @@ nothing reads them any more (liveness).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -17,9 +17,26 @@ from ..graph.values import Value, label, operands
 from ..loops.loop import Loop, LoopResult
 from ..loops.storage import Slot, State, Storage
 from ..runtime import blas
+from ..runtime.scan import scanned
 from .generated import Buffer
 from .kernels import READS_AFTER_WRITING, statements, view
 from .writer import Writer
+
+
+def scan(writer: Writer, loop: Loop, scanned: Callable[..., bool], start: str, out: str) -> str:
+    """The line that runs a linear recurrence as a scan; the block after it runs if the scan refuses.
+
+    Args:
+        writer: the Writer of the calling function.
+        loop: the recurrence.
+        scanned: the function that runs it.
+        start: the state before the first step.
+        out: the array for the states after all steps, or for the last one, which may be that of the first.
+    """
+    assert loop.linear is not None
+    factor, term = map(writer.operand, loop.linear)
+    name = writer.named(scanned, "scan")
+    return f"if not {name}({loop.steps}, {start}, {factor}, {term}, {out}, {loop.backwards}):"
 
 
 class LoopWriter:
@@ -39,6 +56,7 @@ class LoopWriter:
         self.at_end: list[str] = []
         self.free: dict[tuple[tuple[int, ...], np.dtype], list[str]] = {}
         self.temporaries: dict[Value, str] = {}
+        self._ends = "", ""  # for a state that is kept: the place of the first one, and of those after each step
 
     def lines(self) -> list[str]:
         """The loop, with what comes before it."""
@@ -58,7 +76,14 @@ class LoopWriter:
         self.targets |= {value: self.slots[slots[0]] for value, slots in self.storage.writes.items()}
         self._steps()
         step = [*self.inside, *self._sums_and_copies(), *self.at_end] or ["pass"]
-        return [*self.before, self._header(), *(f"    {line}" for line in step)]
+        loop = [self._header(), *(f"    {line}" for line in step)]
+        return [*self.before, *(loop if self.loop.linear is None else self._unless_scanned(loop))]
+
+    def _unless_scanned(self, loop: list[str]) -> list[str]:
+        """A linear recurrence: a scan, and the loop in case the scan refuses."""
+        (state,) = self.storage.states
+        start, out = self._ends if state.is_kept else (self.names[state.carried.before],) * 2
+        return [scan(self.writer, self.loop, scanned, start, out), *(f"    {line}" for line in loop)]
 
     def _header(self) -> str:
         if not self.rows:
@@ -107,7 +132,8 @@ class LoopWriter:
         array = self._buffer(f"all_{name}", start, (self.loop.steps + 1,))
         first, end = ("-1", "0") if self.loop.backwards else ("0", "-1")
         earlier, later = (f"{array}[1:]", f"{array}[:-1]") if self.loop.backwards else (f"{array}[:-1]", f"{array}[1:]")
-        self.before.append(f"copyto({array}[{first}, ...], {self.writer.operand(start)})")
+        self._ends = f"{array}[{first}, ...]", later
+        self.before.append(f"copyto({self._ends[0]}, {self.writer.operand(start)})")
         self._row(name, earlier, start)
         self._row(f"{name}_next", later, start)
         for result, where in ((state.before, earlier), (state.after, later), (state.last, f"{array}[{end}]")):

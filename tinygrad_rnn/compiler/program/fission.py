@@ -7,18 +7,22 @@ from typing import Any
 
 from ..graph.values import Value, operands, substitute
 from ..loops.fission import Cheap, split
+from ..loops.linear import MayBeAlone
 from ..loops.loop import Loop
 from ..loops.lowering import lowered
 from .program import Program, in_order_of_computing
 
 
-def fissioned(program: Program, cheap: Cheap = Cheap.BEFORE, keeps_rules: bool = True) -> Program:
+def fissioned(
+    program: Program, cheap: Cheap = Cheap.BEFORE, keeps_rules: bool = True, may_be_alone: MayBeAlone | None = None
+) -> Program:
     """The same program, where only what a recurrence needs is left in each loop.
 
     Args:
         program: any program. If it was split before, only later additions are split.
         cheap: where cheap operations stand that could leave loops.
         keeps_rules: whether the program will be differentiated, and needs derivatives of the user's own.
+        may_be_alone: says which states become loops of their own, if they are linear recurrences; None for none.
     """
     trace = program.trace
     new: dict[Value, Value] = {}
@@ -28,7 +32,7 @@ def fissioned(program: Program, cheap: Cheap = Cheap.BEFORE, keeps_rules: bool =
 
     for step in in_order_of_computing([*program.outputs, *program.gradients.values()], program.results):
         if isinstance(step, Loop):
-            new |= split(trace, step, program.results[step], new, cheap, keeps_rules)
+            new |= split(trace, step, program.results[step], new, cheap, keeps_rules, may_be_alone)
         elif (simpler := lowered(trace, step, current, keeps_rules)) is not None:
             new[step] = simpler
         elif any(new.get(v, v) is not v for v in operands(step)):

@@ -83,6 +83,8 @@ class _Verifier:
         for row, sequence in loop.slices.items():
             if (loop.steps, *row.shape) != sequence.shape or row.dtype != sequence.dtype:
                 raise Malformed(f"{row!r} is not a row of {sequence!r} in a loop of {loop.steps} steps")
+        for part in loop.linear or ():
+            _check_linear(loop, part)
         inside = {*self._known, *loop.befores, *loop.slices}
         for value in loop.body(results):
             self._check_value(value, inside)
@@ -103,6 +105,13 @@ def _check_result(result: LoopResult) -> None:
         raise Malformed(f"{result!r} has another shape or type than {result.inner!r}")
     if result.how == "last" and result.inner not in result.op.befores:
         raise Malformed(f"{result!r} is the last {result.inner!r}, which is not a state")
+
+
+def _check_linear(loop: Loop, part: Value) -> None:
+    """A linear recurrence has one state, and its factors and terms have the form of that."""
+    ((_, state, _),) = loop.carried
+    if part.shape not in (state.shape, (loop.steps, *state.shape)) or part.dtype != state.dtype:
+        raise Malformed(f"{part!r} is not a factor or term of {state!r}")
 
 
 def _same_forms(some: Sequence[Value], others: Sequence[Value], what: str) -> None:
