@@ -6,7 +6,10 @@ import pytest
 import tinygrad_rnn as tr
 from tests.compiler.agreement import assert_compiled_agrees
 from tinygrad_rnn import nn
+from tinygrad_rnn.autodiff.rules import shape
+from tinygrad_rnn.compiler.generate import scheduled
 from tinygrad_rnn.compiler.graph.values import name_of_operation
+from tinygrad_rnn.compiler.loops.fission import Cheap
 from tinygrad_rnn.compiler.loops.loop import Loop, LoopResult
 from tinygrad_rnn.compiler.loops.storage import Part, State, Storage
 from tinygrad_rnn.compiler.program.backward import differentiated
@@ -190,3 +193,18 @@ def test_a_large_weight_is_laid_out_once_for_the_backward_loop():
         for got, expected in zip(*found):
             np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
     assert all("laid_out" in plan.source() for plan in compiled.plans)
+
+
+def test_what_is_joined_at_all_steps_is_joined_at_each_where_the_loop_joins_it_anyway():
+    def gates(x, h):  # each gate reads its own columns, so their cotangents are joined for U, and in the loop for W
+        z = x + h @ np.concatenate([W, W], axis=-1)
+        return np.tanh(z[:, :d]) * tr.sigmoid(z[:, d:])
+
+    def loss(xs):
+        return np.sum(np.square(tr.unroll(gates, np.concatenate([xs, xs], axis=-1), START)[0]))
+
+    program = scheduled(traced(loss, (XS,)), [True] * 2, Cheap.SLICES_BEFORE)
+    order = program.backward_order()
+    (loop,) = [step for step in order if isinstance(step, Loop)]
+    assert [name_of_operation(r.inner) for r in program.results[loop] if r.shape[-1:] == (2 * d,)] == ["concatenate"]
+    assert not [v for v in order if not isinstance(v, Loop) and v.op is shape.joined and v.shape == (T, B, 2 * d)]

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...autodiff.errors import CannotCompile
+from ...autodiff.rules import linalg, shape
+from .. import thresholds
 from ..graph.values import Value, is_constant, name_of_operation, substitute
 from ..loops.loop import Loop
 from ..program.program import Results, Step
@@ -51,6 +53,8 @@ class Interpreter:
     def _operation(self, value: Value) -> Any:
         try:
             args, keywords = (substitute(tree, self._operand) for tree in (value.args, value.keywords))
+            if _is_turned(value):
+                args = (lifted(_laid_out(plain(args[0]))), args[1])
             result = plain(run(value.op, args, keywords))
         except CannotCompile:
             raise
@@ -94,3 +98,15 @@ class Interpreter:
         self.known |= dict(zip(stacks, stacked))
         self.known |= {result: states[result.inner] for result in results if result.how == "last"}
         self.series += [*(loop.slices[v] for v in rows), *stacks]
+
+
+def _is_turned(value: Value) -> bool:
+    """Return True for a wide product whose left factor is the transpose of a matrix: the gradient of a weight."""
+    if value.op is not linalg.matmul or value.ndim != 2 or value.shape[1] < thresholds.WIDE_PRODUCT:
+        return False
+    return isinstance(value.args[0], Value) and value.args[0].op is shape.transpose
+
+
+def _laid_out(matrix: Any) -> Any:
+    """A matrix in the order of memory: left to itself, XLA for CPUs would read a transpose across it."""
+    return lax.platform_dependent(matrix, cpu=lax.optimization_barrier, default=lambda a: a)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ...autodiff.rules import shape
+from ..graph.trace import Trace
 from ..graph.values import Value, operands, substitute
 from ..loops.fission import Cheap, split
 from ..loops.linear import MayBeAlone
-from ..loops.loop import Loop
+from ..loops.loop import Loop, LoopResult
 from ..loops.lowering import lowered
 from .program import Program, in_order_of_computing
 
@@ -34,10 +36,20 @@ def fissioned(
         if isinstance(step, Loop):
             new |= split(trace, step, program.results[step], new, cheap, keeps_rules, may_be_alone)
         elif (simpler := lowered(trace, step, current, keeps_rules)) is not None:
-            new[step] = simpler
+            new[step] = _at_all_steps(trace, simpler)
         elif any(new.get(v, v) is not v for v in operands(step)):
-            new[step] = trace.made(step.op, current(step.args), current(step.keywords))
+            new[step] = _at_all_steps(trace, trace.made(step.op, current(step.args), current(step.keywords)))
     outputs = [new.get(v, v) for v in program.outputs]
     gradients = {v: new.get(g, g) for v, g in program.gradients.items()}
     as_traced = program.outputs_as_traced or program.outputs
     return replace(program, outputs=outputs, gradients=gradients, outputs_as_traced=as_traced)
+
+
+def _at_all_steps(trace: Trace, value: Value) -> Value:
+    """A Value; or, if it joins at all steps what one loop computes at each, the result of that loop, which joins it."""
+    axis = value.keywords["axis"] if value.op is shape.joined else None
+    rows = [a for a in value.args if isinstance(a, LoopResult) and a.how == "rows"]
+    if axis is None or axis % value.ndim == 0 or len(rows) < len(value.args) or len({a.op for a in rows}) > 1:
+        return value
+    keywords = {**value.keywords, "axis": axis if axis < 0 else axis - 1}
+    return rows[0].op.result(trace, "rows", trace.made(shape.joined, tuple(a.inner for a in rows), keywords))
