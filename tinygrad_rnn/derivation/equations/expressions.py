@@ -217,21 +217,22 @@ class Apply(Expression):
         return getattr(self.operation, "name", None) or self.operation.__name__
 
 
-class OverSteps(Expression):
-    """An expression at several steps, taken together; the base of ``Sum`` and ``Stack``.
+class WithSteps(Expression):
+    """An expression that holds at certain steps; the base of ``OverSteps`` and ``During``.
 
     Args:
         steps: the steps.
-        inner: the expression at each of them; references in it are relative to these steps.
+        inner: the expression at each of them.
     """
 
     def __init__(self, steps: Steps, inner: Expression) -> None:
         self.steps = steps
         self.operands = (inner,)
+        self.shape = inner.shape
 
     @property
     def inner(self) -> Expression:
-        """The expression that is taken at each step."""
+        """The expression at each step."""
         return self.operands[0]
 
     @cached_property
@@ -243,6 +244,10 @@ class OverSteps(Expression):
         """The same steps of another expression."""
         return type(self)(self.steps, operands[0])
 
+
+class OverSteps(WithSteps):
+    """An expression at several steps, taken together: references in it are relative to these steps."""
+
     def shifted(self, by: int) -> Expression:
         """The expression itself: its steps are fixed."""
         return self
@@ -250,10 +255,6 @@ class OverSteps(Expression):
 
 class Sum(OverSteps):
     """The sum over steps."""
-
-    def __init__(self, steps: Steps, inner: Expression) -> None:
-        super().__init__(steps, inner)
-        self.shape = inner.shape
 
 
 class Stack(OverSteps):
@@ -273,27 +274,8 @@ class Rows(OverSteps):
         self.shape = (len(steps) * rows, columns)
 
 
-class During(Expression):
+class During(WithSteps):
     """A term that exists only at some steps."""
-
-    def __init__(self, steps: Steps, inner: Expression) -> None:
-        self.steps = steps
-        self.operands = (inner,)
-        self.shape = inner.shape
-
-    @property
-    def inner(self) -> Expression:
-        """The term."""
-        return self.operands[0]
-
-    @cached_property
-    def key(self) -> Any:
-        """The steps and the term."""
-        return "during", self.steps, self.inner.key
-
-    def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
-        """Another term at the same steps."""
-        return During(self.steps, operands[0])
 
     def shifted(self, by: int) -> Expression:
         """The steps move the other way."""
@@ -312,36 +294,43 @@ def apply(operation: Any, *operands: Expression, **settings: Any) -> Apply:
     if operation in OF_MANY:
         return Apply(operation, operands, settings, np.broadcast_shapes(*(o.shape for o in operands)))
     stand_ins = [o.value if isinstance(o, Number) else new_input(o.shape, o.dtype, "input") for o in operands]
-    filled = {name: _filled(part, lambda t: 0, lambda i: _places(operands[i])) for name, part in settings.items()}
-    used = {place.number for part in settings.values() for place in _places_of_operands(part)}
-    args = tuple(stand_in for i, stand_in in enumerate(stand_ins) if i not in used)
-    return Apply(operation, operands, settings, tuple(infer(operation, args, filled)[0]))
+    in_settings = _operands_in(settings)
+
+    def filled(part: Any) -> Any:
+        if isinstance(part, Operand):
+            return np.zeros(operands[part.number].shape, operands[part.number].dtype)
+        return 0 if isinstance(part, Step) else part
+
+    args = tuple(stand_in for i, stand_in in enumerate(stand_ins) if i not in in_settings)
+    shape, *_ = infer(operation, args, {name: changed(part, filled) for name, part in settings.items()})
+    return Apply(operation, operands, settings, tuple(shape))
 
 
-def _places(operand: Expression) -> Any:
-    return np.zeros(operand.shape, operand.dtype)
-
-
-def _places_of_operands(setting: Any) -> Iterator[Operand]:
-    if isinstance(setting, Operand):
-        yield setting
-    elif isinstance(setting, tuple) and not isinstance(setting, Step):
+def innermost(setting: Any) -> Iterator[Any]:
+    """The parts of a setting that are no tuples."""
+    if isinstance(setting, tuple) and not isinstance(setting, (Step, Operand)):
         for part in setting:
-            yield from _places_of_operands(part)
+            yield from innermost(part)
+    else:
+        yield setting
 
 
-def _filled(setting: Any, place: Callable[[Step], Any], operand: Callable[[int], Any]) -> Any:
-    """A setting in which places that move with the step, and operands, are filled in."""
-    if isinstance(setting, Step):
-        return place(setting)
-    if isinstance(setting, Operand):
-        return operand(setting.number)
-    return tuple(_filled(part, place, operand) for part in setting) if isinstance(setting, tuple) else setting
+def changed(setting: Any, change: Callable[[Any], Any]) -> Any:
+    """A setting, with each innermost part replaced by what ``change`` makes of it."""
+    if isinstance(setting, tuple) and not isinstance(setting, (Step, Operand)):
+        return tuple(changed(part, change) for part in setting)
+    return change(setting)
 
 
-def settled(setting: Any, t: int | None, operands: Any) -> Any:
-    """A setting as it is at step t."""
-    return _filled(setting, lambda step: step.at(t or 0), lambda i: operands[i])
+def settled(setting: Any, t: int | None, operands: Any = None) -> Any:
+    """A setting as it is at step t, with arrays in the places of operands if they are given."""
+
+    def settle(part: Any) -> Any:
+        if isinstance(part, Operand) and operands is not None:
+            return operands[part.number]
+        return part.at(t or 0) if isinstance(part, Step) else part
+
+    return changed(setting, settle)
 
 
 def one_axis(axis: Any) -> Any:
@@ -351,30 +340,23 @@ def one_axis(axis: Any) -> Any:
 
 def renumbered(setting: Any, by: int) -> Any:
     """A setting whose operands have moved by some places."""
-    if isinstance(setting, Operand):
-        return Operand(setting.number + by)
-    is_plain = isinstance(setting, Step) or not isinstance(setting, tuple)
-    return setting if is_plain else tuple(renumbered(part, by) for part in setting)
-
-
-def is_open(setting: Any) -> bool:
-    """Return True for a setting that depends on the step or on an operand."""
-    if isinstance(setting, (Step, Operand)):
-        return True
-    return isinstance(setting, tuple) and any(map(is_open, setting))
+    return changed(setting, lambda part: Operand(part.number + by) if isinstance(part, Operand) else part)
 
 
 def indexed_operands(expression: Apply) -> set[int]:
     """The numbers of the operands that are places in an index."""
-    return {place.number for part in expression.settings.values() for place in _places_of_operands(part)}
+    return _operands_in(expression.settings)
+
+
+def _operands_in(settings: Mapping[str, Any]) -> set[int]:
+    return {part.number for setting in settings.values() for part in innermost(setting) if isinstance(part, Operand)}
 
 
 def _shifted_setting(setting: Any, by: int) -> Any:
-    if isinstance(setting, Step):
-        return Step(setting.offset + setting.sign * by, setting.sign)
-    if isinstance(setting, tuple) and not isinstance(setting, Operand):
-        return tuple(_shifted_setting(part, by) for part in setting)
-    return setting
+    def shift(part: Any) -> Any:
+        return Step(part.offset + part.sign * by, part.sign) if isinstance(part, Step) else part
+
+    return changed(setting, shift)
 
 
 def setting_key(setting: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard, TypeVar
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing
-from .expressions import Apply, During, Expression, Operand, OverSteps, Reference, Step, Steps
+from .expressions import Apply, During, Expression, OverSteps, Reference, Step, Steps, innermost, settled
 from .quantities import Place, Quantity
 
 T = TypeVar("T")
@@ -91,13 +91,10 @@ def moves(expression: Expression) -> bool:
         return False
     if isinstance(expression, Reference):
         return expression.shift is not None
-    if isinstance(expression, Apply) and any(map(_has_step, expression.settings.values())):
+    settings = expression.settings.values() if isinstance(expression, Apply) else ()
+    if any(isinstance(part, Step) for setting in settings for part in innermost(setting)):
         return True
     return any(map(moves, expression.operands))
-
-
-def _has_step(setting: Any) -> bool:
-    return isinstance(setting, Step) or (isinstance(setting, tuple) and any(map(_has_step, setting)))
 
 
 def fixed(expression: Expression, t: int) -> Expression:
@@ -113,17 +110,9 @@ def fixed(expression: Expression, t: int) -> Expression:
     if len(held) < len(expression.operands):
         return total(list(operands))
     if isinstance(expression, Apply):
-        settings = {name: _fixed_setting(part, t) for name, part in expression.settings.items()}
+        settings = {name: settled(part, t) for name, part in expression.settings.items()}
         return Apply(expression.operation, operands, settings, expression.shape)
     return expression
-
-
-def _fixed_setting(setting: Any, t: int) -> Any:
-    if isinstance(setting, Step):
-        return setting.at(t)
-    if isinstance(setting, tuple) and not isinstance(setting, Operand):
-        return tuple(_fixed_setting(part, t) for part in setting)
-    return setting
 
 
 def total(terms: list[Expression]) -> Expression:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import indexing
-from ..equations.expressions import Operand, Step, setting_key
+from ..equations.expressions import Operand, Step, changed, setting_key
 from .items import Constants, Item
 
 # Arguments that are numbers of axes, also where they are a list or an array.
@@ -115,8 +115,4 @@ def _from_steps(column: list[Any], steps: list[int], sign: int) -> list[Any]:
 
 def from_step(setting: Any, t: int, sign: int = 1) -> Any:
     """The setting with its numbers relative to the step: t + 1 if it was 5 at step 4."""
-    if isinstance(setting, int) and not isinstance(setting, bool):
-        return Step(setting - sign * t, sign)
-    if isinstance(setting, tuple) and not isinstance(setting, Operand):
-        return tuple(from_step(part, t, sign) for part in setting)
-    return setting
+    return changed(setting, lambda part: Step(part - sign * t, sign) if type(part) is int else part)

@@ -21,13 +21,15 @@ from ..equations.expressions import (
     During,
     Expression,
     Number,
+    Operand,
     Parameter,
     Reference,
     Rows,
     Stack,
+    Step,
     Sum,
     indexed_operands,
-    is_open,
+    innermost,
     settled,
 )
 from ..equations.quantities import Quantity
@@ -153,7 +155,8 @@ def _applied(expression: Apply) -> Run:
             return _sum_of_terms(operands)
         return _folded(function, operands)
     settings = expression.settings
-    if any(map(is_open, settings.values())):
+    inside = (part for setting in settings.values() for part in innermost(setting))
+    if any(isinstance(part, (Step, Operand)) for part in inside):
         return _open(function, operands, expression)
     if not settings and len(operands) == 1:
         (only,) = operands
@@ -195,7 +198,7 @@ def _open(function: Any, operands: list[Run], expression: Apply) -> Run:
     in_settings = indexed_operands(expression)
     settings = expression.settings
     if not in_settings:
-        at_step = cache(lambda t: {name: settled(part, t, ()) for name, part in settings.items()})
+        at_step = cache(lambda t: {name: settled(part, t) for name, part in settings.items()})
         return lambda run, t: function(*[operand(run, t) for operand in operands], **at_step(t))
 
     def run_open(run: Running, t: int | None) -> Any:
