@@ -193,9 +193,10 @@ def reordered(given: Given) -> Iterator[Change]:
 
 FACTOR = "factor"
 CONSTANT = "constant"
+PENALTY = "penalty"
 CHANGES_OF_AN_ARRAY: dict[str, Callable[[Given], Iterator[Change]]] = {
     "sign": sign, "transposed": transposed, "left out": left_out, "gates permuted": permuted_gates,
-    "exchanged": exchanged, "penalty": penalty, "rows scaled": scaled_rows, "clipped": clipped,
+    "exchanged": exchanged, PENALTY: penalty, "rows scaled": scaled_rows, "clipped": clipped,
     "reordered": reordered, FACTOR: another_factor, CONSTANT: a_constant,
 }  # fmt: skip
 

@@ -54,13 +54,37 @@ def told_apart(
     problem = None if recording.function is None or not callable(manual) else distinct_sizes(recording)
     if problem is None:
         return list(diagnoses), [NOBODY_TO_ASK]
-    again = compared(record(recording.function, *problem), manual, tolerance)
-    found = changed_arrays(again.recording, again.wrong, tolerance)
+    found = _changed_there(record(recording.function, *problem), manual, tolerance)
     still = {(one.mistake, _without_sizes(one.sentence)) for one in found}
     left = [one for one in diagnoses if one not in doubtful or (one.mistake, _without_sizes(one.sentence)) in still]
     if not left or len(left) == len(diagnoses):
         return list(diagnoses), []
     return left, [f"Of {len(diagnoses)} mistakes that fit, {len(left)} still did on arrays whose sizes all differ."]
+
+
+def still_so(
+    recording: Recording, manual: Any, diagnoses: Sequence[Diagnosis], tolerance: Tolerance
+) -> list[Diagnosis]:
+    """The mistakes that fit at other values of the parameters, too; all of them, if there is no function to call.
+
+    Args:
+        recording: the loss; its function is called again.
+        manual: the manual side; it can be called again if it is a function.
+        diagnoses: the mistakes that fit.
+        tolerance: the difference up to which two arrays are equal.
+    """
+    if not diagnoses or recording.function is None or not callable(manual):
+        return list(diagnoses)
+    rng = np.random.default_rng(0)
+    values = {name: a + 0.1 * (np.std(a) or 0.5) * rng.normal(size=a.shape) for name, a in recording.values().items()}
+    again = record(recording.function, recording.arguments(values), recording.data)
+    still = {one.sentence for one in _changed_there(again, manual, tolerance)}
+    return [one for one in diagnoses if one.sentence in still]
+
+
+def _changed_there(again: Recording, manual: Any, tolerance: Tolerance) -> Iterator[Diagnosis]:
+    """The mistakes that are visible in an array itself, of a loss recorded anew."""
+    return changed_arrays(again, compared(again, manual, tolerance).wrong, tolerance)
 
 
 def _without_sizes(sentence: str) -> str:

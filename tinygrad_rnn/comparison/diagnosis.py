@@ -12,8 +12,8 @@ import numpy as np
 from ..derivation.derivation import Derivation
 from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, has_kinks
-from .arrays import CONSTANT, changed_arrays, in_one_sentence, misshapen
-from .asking_again import told_apart
+from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshapen
+from .asking_again import still_so, told_apart
 from .deriving import derived
 from .other_networks import other_networks
 from .referee import seconds_of
@@ -103,6 +103,9 @@ class _Case:
         if not self.wrong:
             return [], []
         by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
+        fitted = [one for one in by_itself if one.mistake == PENALTY]  # its number is one that fits, perhaps by chance
+        kept = still_so(self.recording, self.sides.manual, fitted, self.tolerance)
+        by_itself = [one for one in by_itself if one not in fitted or one in kept]
         alone = [one for one in by_itself if one.complete and one.mistake != CONSTANT]
         if alone and len(self.wrong) == 1:
             alone, notes = told_apart(self.recording, self.sides.manual, alone, self.tolerance)

@@ -195,4 +195,4 @@ class Search:
 
     def _keeps(self, run: EditedRun, name: str) -> bool:
         """Return True if a right gradient stays right."""
-        return self.tolerance.equal(run.gradient(name), self.bench.gradient(name))
+        return self.tolerance.equal(run.gradient(name), self.bench.gradient(name), self.bench.largest)

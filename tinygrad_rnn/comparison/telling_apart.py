@@ -108,7 +108,7 @@ class Judge:
         """Return False for an explanation that is refuted far away: its numbers were right by chance."""
         try:
             return all(edit.is_convention for edit in one.edits) or all(
-                self.tolerance.equal(run.gradient(name), asked[name], beside=bench.gradient(name))
+                self.tolerance.equal(run.gradient(name), asked[name], beside=bench.largest)
                 for bench, asked in self._far_away
                 for run in [bench.run(one.edits)]
                 for name in one.names
@@ -127,7 +127,7 @@ class Judge:
         return all(self._equal(name, a[name], b[name]) for name in self.names)
 
     def _equal(self, name: str, a: np.ndarray, b: np.ndarray) -> bool:
-        return self.tolerance.equal(a, b, beside=self.bench.gradient(name))
+        return self.tolerance.equal(a, b, beside=self.bench.largest)
 
     def _ask(self) -> dict[str, np.ndarray] | None:
         """The claims of the manual side at other values; None if it can't be called, or the lines don't hold there."""

@@ -43,7 +43,7 @@ class Situation:
         self.off: Off = {name: self._differs(bench.gradient(name), name) for name in given}
 
     def _differs(self, gradient: np.ndarray, name: str) -> np.ndarray:
-        return ~self.tolerance.elements(gradient, self.given[name], beside=self.bench.gradient(name))
+        return ~self.tolerance.elements(gradient, self.given[name], beside=self.bench.largest)
 
     def left(self, edits: Edits, before: Off) -> Off | None:
         """The elements that these edits leave unexplained; None if they spoil one that was explained before."""

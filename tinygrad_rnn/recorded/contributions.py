@@ -17,8 +17,8 @@ class Contributions:
     Attributes:
         steps: for each step, the sum of its contributions, loops inside the step included. The key None stands for
             everything outside the steps.
-        magnitude: the sum of the largest elements of all contributions. The rounding error of the gradient is a small
-            multiple of the rounding error of this number, however much cancels.
+        magnitude: the sum of the largest elements of all contributions, before what was broadcast is summed. The
+            rounding error of the gradient is a small multiple of that of this number, however much cancels.
     """
 
     def __init__(self) -> None:
@@ -29,9 +29,15 @@ class Contributions:
         """The gradient: their sum; 0 if there are none."""
         return np.asarray(sum(self.steps.values(), np.zeros(())))
 
-    def add(self, step: int | None, c: np.ndarray) -> None:
-        """Add a contribution of a step."""
-        self.magnitude += float(np.max(np.abs(c), initial=0.0))
+    def add(self, step: int | None, c: np.ndarray, summed: float = 0.0) -> None:
+        """Add a contribution of a step.
+
+        Args:
+            step: the step.
+            c: the contribution.
+            summed: the largest element of what was summed to it.
+        """
+        self.magnitude += max(float(np.max(np.abs(c), initial=0.0)), summed)
         self.steps[step] = self.steps[step] + c if step in self.steps else c
 
 
@@ -39,11 +45,17 @@ class _ByStep(Observer):
     def __init__(self, names: Mapping[Node, str]) -> None:
         self.names = names
         self.found = {name: Contributions() for name in names.values()}
+        self._largest = 0.0
+
+    def cotangent(self, node: Node, g: Any) -> None:
+        self._largest = float(np.max(np.abs(g), initial=0.0)) if isinstance(g, np.ndarray) else 0.0
 
     def contribution(self, node: Node, argument: int, c: Any) -> None:
         leaf = node.inputs[argument]
         if leaf in self.names:
-            self.found[self.names[leaf]].add(node.scope.outermost_step, np.asarray(leaf._own(c)))
+            c = np.asarray(leaf._own(c))
+            summed = self._largest if np.size(node._data) > c.size else 0.0
+            self.found[self.names[leaf]].add(node.scope.outermost_step, c, summed)
 
 
 def contributions_by_step(loss: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, Contributions]:

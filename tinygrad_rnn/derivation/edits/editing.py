@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..equations.expressions import Expression, Reference
+from ..equations.expressions import Expression, Number, Parameter, Reference
 from ..equations.lines import Line
 from ..equations.making import zeros
 from ..equations.parts import parts, replaced
@@ -88,6 +89,9 @@ class Bench:
             self.right.values[quantity] = Values(*empty)
         for line, t, function in self.visits:
             self.right.values[line.quantity][t] = function(self.right, t)
+        for line, t in _left_by_the_last_step(self.lines):
+            with contextlib.suppress(NotYet):
+                self.right.values[line.quantity][t] = self._functions[line](self.right, t)
 
     def _quantities(self) -> list[Quantity]:
         return list(dict.fromkeys(line.quantity for line in self.lines))
@@ -187,6 +191,11 @@ class Bench:
         return self._gradients[name]
 
     @cached_property
+    def largest(self) -> np.ndarray:
+        """The right gradient with the largest numbers: one whose terms cancel is rounding errors of such."""
+        return max(map(self.gradient, self.shapes), key=lambda g: np.max(np.abs(g), initial=0.0))
+
+    @cached_property
     def gradient_of(self) -> dict[str, Quantity]:
         """The quantity that is the gradient of each parameter that has one."""
         return {line.quantity.adjoint_of: line.quantity for line in self.lines if line.kind == "gradient"}
@@ -197,6 +206,19 @@ class Bench:
             raise NotYet(name)
         array, shape = np.asarray(value), self.shapes[name]
         return array if array.shape == shape else np.broadcast_to(array, shape)
+
+
+def _left_by_the_last_step(lines: Iterable[Line]) -> Iterator[tuple[Line, int]]:
+    """The lines of what is known before a step begins (a memory), and the step after the last: none reads it there."""
+    past: set[Quantity] = set()
+    for line in lines:
+        if line.kind == "forward" and line.steps and line.steps[-1] == line.quantity.steps[-1]:
+            read = [p for p in parts(line.expression) if not p.operands and not isinstance(p, (Number, Parameter))]
+            shifts = [p.shift for p in read if isinstance(p, Reference) and (p.quantity not in past or p.shift)]
+            others = [p for p in read if not isinstance(p, Reference)]
+            if read and not others and all(shift is not None and shift < 0 for shift in shifts):
+                past.add(line.quantity)
+                yield line, line.steps[-1] + 1
 
 
 def has_kinks(lines: Iterable[Line]) -> bool:

@@ -21,7 +21,7 @@ from ..equations.quantities import Quantity
 from .edits import Edit
 from .hand import Hand
 from .loops import loops_forwards, loops_longer, loops_shorter
-from .misplaced import Mask
+from .misplaced import Elsewhere, Mask
 from .of_uses import definition
 from .of_values import rolls
 
@@ -61,6 +61,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from lines_exchanged(derivation)
     yield from _factors(derivation, hand)
     yield from _states_beside(derivation, hand)
+    yield from _kept_beside(derivation, hand)
     yield from _masks(derivation, hand)
     yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
@@ -168,6 +169,49 @@ def _states_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]
                 yield from _changed(derivation, _where_they_are_read(moved.get, hand), what, of, kinds, 1)
 
 
+def _kept_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
+    """Kept values of a wrong step: of the step before or after, or the last; one value, those behind a state, all."""
+    kept = [quantity for quantity in hand.forward if len(quantity.steps) > 1]
+    results = [quantity for quantity in kept if quantity not in hand.before_states]
+    rest = [quantity for quantity in kept if quantity not in hand.states]
+    groups = {tuple(group): None for group in (*([quantity] for quantity in kept), results, rest, kept)}
+    for group in filter(None, groups):
+        of = (Reference(group[0], 0),)
+        others = "" if len(group) == 1 else " and what was kept with it"
+        for by, how in ((-1, "of the step before"), (1, "of the step after"), (0, "of the last step")):
+            moved = partial(_kept_elsewhere, among=set(group), by=by)
+            changes = [_where_they_are_read(moved, hand)]
+            changes += [partial(_from_elsewhere, among=set(results), by=by)] if group == tuple(results) else []
+            for change in changes:
+                yield from _changed(derivation, change, f"{{}}{others} {how}, everywhere", of, fewest=1)
+
+
+def _from_elsewhere(part: Expression, among: set[Quantity], by: int, inside: bool = False) -> Expression | None:
+    """A value that is computed anew, with the data of its step, from kept values of another step."""
+    if inside and type(part) is Reference and part.quantity.adjoint_of is None and part.quantity not in among:
+        return _kept_elsewhere(part, {part.quantity}, by)
+    if type(part) is not Reference or part.shift is None or part.quantity not in among:
+        return None
+    meaning = definition(part.quantity)
+    change = partial(_from_elsewhere, among=among, by=by, inside=True)
+    return None if meaning is None else replaced(meaning, change).shifted(part.shift)
+
+
+def _kept_elsewhere(part: Expression, among: set[Quantity], by: int) -> Expression | None:
+    """A kept value of the step before (by = -1) or after, round the ends, or (by = 0) of the last step."""
+    if type(part) is not Reference or part.shift is None or part.quantity not in among:
+        return None
+    steps = max((equation.steps for equation in part.quantity.equations), key=len, default=part.quantity.steps)
+    if len(steps) < 2:
+        return None
+    back = min(part.shift, 0)  # what a step had from before it was kept with its values
+
+    def step_for(t: int, ahead: int = part.shift - back) -> int:
+        return back + (steps[0] + (t + ahead + by - steps[0]) % len(steps) if by else steps[-1])
+
+    return Elsewhere(part.quantity, part.shift + by, step_for, f"kept {by}")
+
+
 def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     """A mask, or all masks, left out or without scale wherever they are read."""
     masks = [array for array in hand.data if array.name in hand.masks]
@@ -227,19 +271,20 @@ def _other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """The changes of all sums along an axis that is kept: sums for means, or along the other axis of a matrix."""
     found = (_kept_axis(p) for line in derivation.lines if line.kind == "backward" for p in parts(line.expression))
     for along, lengths in dict.fromkeys(kept for kept in found if kept is not None):
-        n, other = lengths[along], lengths[1 - along]
+        n = lengths[along]
+        changes = [(float(n), along, f"sums over {n} numbers stand where their means belong, everywhere")]
+        if len(lengths) == 2:
+            changes.append((n / lengths[1 - along], 1 - along, "the means over the other axis, everywhere"))
+            changes.append((1.0, 1 - along, "the sums over the other axis, everywhere"))
+        for by, to, what in changes:
 
-        def change(part: Expression, by: float, to: int, kept: Any = (along, lengths)) -> Expression | None:
-            if _kept_axis(part) != kept:
-                return None
-            return times(Number(by), apply(reductions.sum, *part.operands, axis=(to,), keepdims=True))
+            def change(part: Expression, by: float = by, to: int = to, kept: Any = (along, lengths)) -> Expression | None:
+                if _kept_axis(part) != kept:
+                    return None
+                other = part if to == kept[0] else apply(reductions.sum, *part.operands, axis=(to,), keepdims=True)
+                return times(Number(by), other)
 
-        for by, to, what in (
-            (n, along, f"sums over {n} numbers stand where their means belong, everywhere"),
-            (n / other, 1 - along, "the means over the other axis, everywhere"),
-            (1, 1 - along, "the sums over the other axis, everywhere"),
-        ):
-            yield from _changed(derivation, partial(change, by=float(by), to=to), what, ())
+            yield from _changed(derivation, change, what, (), ("backward",))
 
 
 def _without_statistics(part: Expression) -> Expression | None:
@@ -272,11 +317,13 @@ def _signed_terms(part: Expression) -> tuple[Expression, ...]:
 
 
 def _kept_axis(part: Expression) -> tuple[int, tuple[int, ...]] | None:
-    """The axis of a matrix over which a sum is taken that keeps it, and the shape of the matrix; None for others."""
-    if not (isinstance(part, Apply) and part.operation is reductions.sum and part.settings.get("keepdims")):
+    """The axis over which derivatives are summed, to be spread over it again, and their shape; None for others."""
+    if not (isinstance(part, Apply) and part.operation is reductions.sum and _derivatives_in(part)):
         return None
-    axis, shape_ = one_axis(part.settings["axis"]), part.operands[0].shape
-    return (axis % 2, shape_) if isinstance(axis, int) and len(shape_) == 2 else None
+    axis, shape_ = one_axis(part.settings.get("axis")), part.operands[0].shape
+    axis = 0 if axis is None and len(shape_) == 1 else axis
+    is_spread = part.settings.get("keepdims") or axis == 0  # over rows as it is
+    return (axis % len(shape_), shape_) if isinstance(axis, int) and is_spread and len(shape_) in (1, 2) else None
 
 
 def _exchanged(
@@ -335,10 +382,12 @@ def quantities_exchanged(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit
             of = Reference(a, 0), Reference(b, 0)
             for places in (change, _where_they_are_read(change, hand)):
                 yield from _changed(derivation, places, "{} and {} stand in each other's place, everywhere", of)
-            for here, before in ((a, b), (b, a)):
-                of = Reference(here, 0), Reference(before, -1)
-                turned = dict(zip(of, of[::-1]))
-                yield from _changed(derivation, turned.get, "{} and {} stand in each other's place, everywhere", of)
+    here, before = ([Reference(q, shift) for q in hand.forward if q.shape and q.steps] for shift in (0, -1))
+    for of in (*itertools.combinations(here, 2), *itertools.product(here, before)):
+        is_kept_twice = of[1].shift or not hand.states.isdisjoint(reference.quantity for reference in of)
+        if is_kept_twice and of[0].shape == of[1].shape:  # a state is also kept as that of the step before
+            turned = dict(zip(of, of[::-1]))
+            yield from _changed(derivation, turned.get, "{} and {} stand in each other's place, everywhere", of)
 
 
 def lines_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
@@ -362,7 +411,10 @@ def _changed(
     edits = []
     for line in derivation.lines:
         if line.kind in kinds:
-            new = _without_ones(replaced(line.expression, change))  # type: ignore[arg-type]
+            try:
+                new = _without_ones(replaced(line.expression, change))  # type: ignore[arg-type]
+            except ValueError:  # the shapes don't fit: nobody can have written it
+                return
             if new is not line.expression and new.shape == line.shape:
                 edits.append(Edit(line, new, what, of))
     if len(edits) >= fewest:

@@ -63,6 +63,16 @@ class Hand:
         return {reference.quantity for reference in read if reference.shift}
 
     @cached_property
+    def before_states(self) -> set[Quantity]:
+        """The states, and the quantities of the forward pass from which they are computed."""
+        found, waiting = set(self.states), list(self.states)
+        while waiting:
+            read = {p.quantity for e in waiting.pop().equations for p in parts(e.expression) if isinstance(p, Reference)}
+            waiting += read - found
+            found |= read
+        return found
+
+    @cached_property
     def steps(self) -> tuple[int, ...]:
         """The steps that the network takes."""
         return tuple(sorted({t for q in self.forward for t in q.steps}))

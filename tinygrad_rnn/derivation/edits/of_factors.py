@@ -28,6 +28,7 @@ def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
     for i, factor in enumerate(whole):
         if isinstance(factor, Number):
             yield with_operand(part, i, Number(factor.value * 2)), "2 times {} for {}", (factor, factor)
+            yield with_operand(part, i, Number(factor.value**2)), "{} was taken twice", (factor,)
             continue
         yield times(*whole, factor), "{} was taken twice", (factor,)
         if not reads_derivatives(factor):

@@ -88,8 +88,10 @@ def _beside(part: Reference, line: Line) -> Found:
         for by in (-1, 1):
             clipped = Elsewhere(quantity, shift + by, _clipped(shift + by, first, last), f"clipped {by}")
             yield clipped, "{} stands where {} belongs", (clipped, part)
-            wrapped = Elsewhere(quantity, shift + by, _wrapped(shift + by, first, len(steps)), f"wraps {by}")
-            yield wrapped, "{} stands where {} belongs, and wraps round at the end", (wrapped, part)
+            for ring in dict.fromkeys((steps, line.steps or steps)):  # with an initial value, and without one
+                step_for = _wrapped(shift + by, ring[0], len(ring))
+                wrapped = Elsewhere(quantity, shift + by, step_for, f"wraps {by} from {ring[0]}")
+                yield wrapped, "{} stands where {} belongs, and wraps round at the end", (wrapped, part)
         wraps = Elsewhere(quantity, shift, lambda t: t + shift if t + shift > first else last, "wraps")
         yield wraps, "the last {} stands where the first belongs: an index of -1 wraps round", (part,)
         for end, which in ((last, "last"), (first, "first")):

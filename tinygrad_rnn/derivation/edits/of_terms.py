@@ -13,7 +13,7 @@ from ..equations.making import TWO, Found, broadcast, one_minus, over, times, un
 from ..equations.parts import fixed, parts, reads_derivatives, replaced, total
 from .hand import Hand
 from .misplaced import AddedUp
-from .of_uses import Switched
+from .of_uses import Switched, definition
 
 LEFT_OUT = "all of it was left out"
 
@@ -87,7 +87,10 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
-    """Two terms of several left out: the paths by both gates; also terms of the sums and differences in a sum."""
+    """Terms left out: those before or after one, and two of several, also of the sums and differences in a sum."""
+    for k in range(2, len(part.operands) - 1) if is_sum(part) else ():
+        for left, kept in ((part.operands[k:], part.operands[:k]), (part.operands[:k], part.operands[k:])):
+            yield broadcast(total([*kept]), part.shape), "the terms {} were left out", (total([*map(_inner, left)]),)
     terms = list(_addends(part)) if is_sum(part) else []
     for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
         rest = [term for k, term in enumerate(terms) if k not in (i, j)]
@@ -139,6 +142,19 @@ def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
                     yield with_operand(part, i, term), "{} stands where {} belongs", (term.inner, own.inner)
                     now = term.inner.shifted(-1)
                     yield with_operand(part, i, During(line.steps, now)), "{} stands where {} belongs", (now, own.inner)
+
+
+def handed_on(part: Expression, line: Line, hand: Hand) -> Found:
+    """What a derivative hands on, in its place: a variable that was overwritten by that before it was read."""
+    if line.kind != "forward" and type(part) is Reference and part.at is None and part.quantity.adjoint_of is not None:
+        for quantity in hand.backward:
+            whole = definition(quantity)
+            for term in (whole.operands if is_sum(whole) else (whole,)) if whole is not None else ():
+                inner = _inner(term)
+                for read in parts(inner) if inner.shape == part.shape and quantity is not line.quantity else ():
+                    if type(read) is Reference and read.quantity is part.quantity and read.at is None and inner != read:
+                        new = inner.shifted((part.shift or 0) - (read.shift or 0))
+                        yield new, "{} stands where {} belongs", (new, part)
 
 
 def carried_whole(part: Expression, line: Line, hand: Hand) -> Found:

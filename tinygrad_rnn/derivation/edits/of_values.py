@@ -300,6 +300,8 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
             for kept in (keepdims, True):
                 summed = apply(reductions.sum, inner, **{**part.settings, "axis": (other,), "keepdims": kept})
                 yield summed, "the sum over the other axis of {}", (inner,)
+                mean = times(Number(inner.shape[axes[0]] / inner.shape[other]), summed)
+                yield mean, "the mean over the other axis of {}", (inner,)
             if part.ndim == inner.ndim == 2 and inner.shape[0] == inner.shape[1]:
                 yield apply(shape.transpose, summed), "the sum over the other axis of {}", (inner,)
 
