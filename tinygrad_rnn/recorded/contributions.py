@@ -54,7 +54,7 @@ class _ByStep(Observer):
         leaf = node.inputs[argument]
         if leaf in self.names:
             c = np.asarray(leaf._own(c))
-            summed = self._largest if np.size(node._data) > c.size else 0.0
+            summed = self._largest if np.size(getattr(node, "_data", 0.0)) > c.size else 0.0
             self.found[self.names[leaf]].add(node.scope.outermost_step, c, summed)
 
 

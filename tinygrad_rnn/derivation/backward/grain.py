@@ -23,6 +23,7 @@ from ..equations.expressions import (
     Steps,
 )
 from ..equations.making import unwrapped
+from ..equations.norms import through_a_mean
 from ..equations.parts import applies, fixed, parts, references
 from ..equations.quantities import Equation, Quantity
 from ..equations.simplifying import simplified
@@ -61,7 +62,7 @@ class Grain:
     def settle(self, root: Quantity) -> list[Quantity]:
         """The quantities that keep a line, in their order."""
         changed = True
-        while changed:
+        while changed or self._joins_norms():
             changed = False
             uses = self._uses()
             for quantity in list(self.quantities):
@@ -76,6 +77,15 @@ class Grain:
                     changed = True
                     uses = self._uses()
         return self.quantities
+
+    def _joins_norms(self) -> bool:
+        """Write the derivative of each normalised value as one line, the path through the mean beside the others."""
+        changed = False
+        for equation in (e for q in self.quantities if q.adjoint_of is not None for e in q.equations):
+            new = through_a_mean(equation.expression)
+            if new is not equation.expression:
+                equation.expression, changed = simplified(new), True
+        return changed
 
     def _uses(self) -> dict[Quantity, list[Use]]:
         """The uses of each quantity: the equations that read it, the references, and the steps from which they read."""

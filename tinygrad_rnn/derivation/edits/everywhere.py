@@ -278,7 +278,7 @@ def _other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
             changes.append((1.0, 1 - along, "the sums over the other axis, everywhere"))
         for by, to, what in changes:
 
-            def change(part: Expression, by: float = by, to: int = to, kept: Any = (along, lengths)) -> Expression | None:
+            def change(part: Expression, by: Any = by, to: Any = to, kept: Any = (along, lengths)) -> Expression | None:
                 if _kept_axis(part) != kept:
                     return None
                 other = part if to == kept[0] else apply(reductions.sum, *part.operands, axis=(to,), keepdims=True)

@@ -67,9 +67,10 @@ class Hand:
         """The states, and the quantities of the forward pass from which they are computed."""
         found, waiting = set(self.states), list(self.states)
         while waiting:
-            read = {p.quantity for e in waiting.pop().equations for p in parts(e.expression) if isinstance(p, Reference)}
-            waiting += read - found
-            found |= read
+            read = (p for e in waiting.pop().equations for p in parts(e.expression) if isinstance(p, Reference))
+            new = {reference.quantity for reference in read} - found
+            waiting += new
+            found |= new
         return found
 
     @cached_property

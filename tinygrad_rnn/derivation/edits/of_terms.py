@@ -89,8 +89,8 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
     """Terms left out: those before or after one, and two of several, also of the sums and differences in a sum."""
     for k in range(2, len(part.operands) - 1) if is_sum(part) else ():
-        for left, kept in ((part.operands[k:], part.operands[:k]), (part.operands[:k], part.operands[k:])):
-            yield broadcast(total([*kept]), part.shape), "the terms {} were left out", (total([*map(_inner, left)]),)
+        for others, some in ((part.operands[k:], part.operands[:k]), (part.operands[:k], part.operands[k:])):
+            yield broadcast(total([*some]), part.shape), "the terms {} were left out", (total([*map(_inner, others)]),)
     terms = list(_addends(part)) if is_sum(part) else []
     for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
         rest = [term for k, term in enumerate(terms) if k not in (i, j)]

@@ -4,5 +4,5 @@
 - ``quantities``: the values of a network, each with its equations; ``lines``: the equations in the order of reading.
 - ``entries``: the form of an equation for one entry of a parameter.
 - ``simplifying``: rewriting as a person does it, by ``arithmetic`` (sums and products) and ``axes`` (views).
-- ``recognising``: formulas that have a name, such as a softmax.
+- ``recognising``: formulas that have a name, such as a softmax; ``norms``: the derivatives of normalised values.
 """

@@ -96,11 +96,24 @@ def is_quotient_by_number(expression: Expression) -> bool:
     )
 
 
+def _quotient(expression: Expression) -> tuple[Expression, Expression | None]:
+    """What stands above and below in a quotient, a number above rather than below: a / 2 and r of a / r / 2."""
+    if not (isinstance(expression, Apply) and expression.operation is elementwise.divide):
+        return expression, None
+    above, below = expression.operands
+    if isinstance(below, Number) and isinstance(above, Apply) and above.operation is elementwise.divide:
+        upper, divisor = above.operands
+        return Apply(elementwise.divide, (upper, below), {}, upper.shape), divisor
+    return above, below
+
+
 def _un_repeated(factor: Expression, whole: Apply, others: list[Expression]) -> Expression:
     """A factor that isn't repeated along axes which the product has anyway."""
-    if not (isinstance(factor, Apply) and factor.operation is shape.broadcast_to):
+    if not (isinstance(factor, Apply) and factor.operation in (shape.broadcast_to, shape.expand_dims)):
         return factor
     inner = factor.operands[0]
+    if factor.operation is shape.expand_dims and factor.shape != (1,) * (factor.ndim - inner.ndim) + inner.shape:
+        return factor
     rest = [o.shape for o in whole.operands if o is not factor] + [inner.shape]
     return inner if np.broadcast_shapes(*rest) == whole.shape else factor
 
@@ -259,11 +272,11 @@ def _in_common(terms: list[Expression]) -> Expression | None:
     if len(terms) < 2 or any(isinstance(term, Sum) for term in terms):
         return None
     signed = [_signed(term) for term in terms]
-    divisors = [inner.operands[1] if is_quotient_by_number(inner) else None for _, inner in signed]
-    if divisors[0] is not None and all(d == divisors[0] for d in divisors):
-        inside = [negative(i.operands[0]) if sign < 0 else i.operands[0] for sign, i in signed]
-        whole = total(inside)
-        return Apply(elementwise.divide, (whole, divisors[0]), {}, whole.shape)
+    quotients = [_quotient(inner) for _, inner in signed]
+    divisor = quotients[0][1]
+    if divisor is not None and all(below == divisor for _, below in quotients):
+        whole = total([negative(above) if sign < 0 else above for (sign, _), (above, _) in zip(signed, quotients)])
+        return Apply(elementwise.divide, (whole, divisor), {}, whole.shape)
     lists = [list(factors(inner)) for _, inner in signed]
     common = [f for f in lists[0] if not isinstance(f, Number) and all(f in others for others in lists[1:])]
     common = common or [f for f in lists[0] if isinstance(f, Number) and all(f in others for others in lists[1:])]

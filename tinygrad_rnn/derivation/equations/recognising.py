@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ...autodiff.rules import activations, elementwise, indexing, log_probabilit
 from ...compiler.graph.simplify import part_of_axis
 from .arithmetic import is_zero, product, repeated
 from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply, one_axis
+from .expressions import is_made_by as _is
 from .parts import parts, total
 from .quantities import Equation, Quantity
 
@@ -31,10 +32,6 @@ def meaning(expression: Expression) -> Expression:
             return found.shifted(expression.shift)
         return found if expression.at is None else expression
     return expression
-
-
-def _is(expression: Expression, operation: Any) -> TypeGuard[Apply]:
-    return isinstance(expression, Apply) and expression.operation is operation
 
 
 # --- softmax ---------------------------------------------------------------------------------------------------------
@@ -260,8 +257,8 @@ def _logarithm(p: Quantity, quantities: list[Quantity]) -> Quantity:
     return logs
 
 
-def _sum_of_one_hot(whole: Apply) -> Expression | None:
-    """A sum along a one-hot row, which adds up to 1: only the factors that are constant along the row remain."""
+def _sum_of_shares(whole: Apply) -> Expression | None:
+    """A sum along a one-hot row or a softmax, which add up to 1: only the factors that are constant in it remain."""
     inner, axis = whole.operands[0], whole.settings.get("axis")
     if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)):
         return None
@@ -269,13 +266,19 @@ def _sum_of_one_hot(whole: Apply) -> Expression | None:
         above = Apply(whole.operation, (inner.operands[0],), whole.settings, whole.shape)
         return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
     factors = inner.operands if _is(inner, elementwise.multiply) else (inner,)
-    others = [f for f in factors if not _is(f, one_hot)]
+    others = [f for f in factors if not _adds_up_to_one(f)]
     if len(others) != len(factors) - 1 or any(f.shape[-1:] not in ((), (1,)) for f in others):
         return None
     rest = product(others) if others else Number(1.0)
     if math.prod(rest.shape) != math.prod(whole.shape):
         return repeated(rest, whole.shape) if not rest.shape else None
     return Apply(shape.reshape, (rest,), {"shape": whole.shape}, whole.shape)
+
+
+def _adds_up_to_one(row: Expression) -> bool:
+    """Return True for a one-hot row, and for a softmax."""
+    softmax = meaning(row)
+    return _is(row, one_hot) or (_is(softmax, log_probabilities.softmax_of) and _axis(softmax) == row.ndim - 1)
 
 
 def _sum_of_one_entry(whole: Apply) -> Expression | None:
@@ -468,7 +471,7 @@ RECOGNISED: dict[object, tuple[Rule, ...]] = {
     np.bitwise_or: (_where_numbers,),
     np.logical_or: (_where_numbers,),
     log_probabilities.shares: (_shares,),
-    reductions.sum: (_sum_of_one_hot, _sum_of_one_entry),
+    reductions.sum: (_sum_of_shares, _sum_of_one_entry),
     indexing.assemble: (_chosen,),
     elementwise.add: (_side_by_side, _rows_one_by_one),
     elementwise.multiply: (_outer,),

@@ -15,6 +15,7 @@ from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from . import arithmetic, axes
 from .arithmetic import is_negative, negative, repeated, scaled
 from .expressions import Apply, During, Expression, Number, Sum
+from .norms import through_a_norm
 from .parts import fixed, moves
 from .recognising import RECOGNISED
 
@@ -86,7 +87,7 @@ def _summed(whole: Sum) -> Expression | None:
 RULES: dict[object, tuple[Rule, ...]] = {
     elementwise.add: (arithmetic.added,),
     elementwise.subtract: (arithmetic.subtracted,),
-    elementwise.multiply: (arithmetic.multiplied,),
+    elementwise.multiply: (through_a_norm, arithmetic.multiplied),
     elementwise.divide: (arithmetic.divided,),
     elementwise.negative: (arithmetic.negated,),
     elementwise.power_by_number: (arithmetic.power,),

@@ -6,9 +6,10 @@ paths to its derivative. Compilers call this the elimination of common subexpres
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
-from ..equations.expressions import Expression, Reference
+from ...autodiff.rules import reductions
+from ..equations.expressions import Apply, Expression, Reference, apply, one_axis
 from ..equations.parts import replaced
 from ..equations.quantities import Quantity
 
@@ -32,13 +33,24 @@ def join_equal(quantities: list[Quantity]) -> dict[Quantity, Quantity]:
             return Reference(joined[part.quantity], part.shift, part.at)
         return None
 
+    plain: dict[Quantity, Quantity] = {}  # equal but for leading axes of length 1: sums over a batch with keepdims
+
+    def without_ones(part: Expression) -> Expression | None:
+        if isinstance(part, Reference) and part.quantity in plain:
+            return Reference(plain[part.quantity], part.shift, part.at)
+        return apply(part.operation, *part.operands, axis=0, keepdims=False) if _keeps_first_axis(part) else None
+
     found: dict[Any, Quantity] = {}
     for quantity in list(quantities):
         for equation in quantity.equations if joined else ():
             equation.expression = replaced(equation.expression, standing)
-        equations = frozenset((equation.steps, equation.expression) for equation in quantity.equations)
-        first = found.setdefault((quantity.loop, quantity.layer, quantity.shape, equations), quantity)
-        if first is not quantity and _may_be_one(first, quantity):
+        equations = frozenset((e.steps, replaced(e.expression, without_ones)) for e in quantity.equations)
+        is_row = all(_keeps_first_axis(equation.expression) for equation in quantity.equations)
+        wanted = quantity.shape[1:] if is_row else quantity.shape
+        first = found.setdefault((quantity.loop, quantity.layer, wanted, equations), quantity)
+        if first.shape != quantity.shape:
+            plain[quantity] = first
+        elif first is not quantity and _may_be_one(first, quantity):
             first.labels = first.labels or quantity.labels
             joined[quantity] = first
             quantities.remove(quantity)
@@ -46,6 +58,13 @@ def join_equal(quantities: list[Quantity]) -> dict[Quantity, Quantity]:
         for equation in quantity.equations:
             equation.expression = replaced(equation.expression, standing)
     return joined
+
+
+def _keeps_first_axis(part: Expression) -> TypeGuard[Apply]:
+    """Return True for a sum or mean over the first axis, with keepdims: it is broadcast as that without."""
+    if not (isinstance(part, Apply) and part.operation in (reductions.sum, reductions.mean)):
+        return False
+    return one_axis(part.settings.get("axis")) == 0 and bool(part.settings.get("keepdims"))
 
 
 def _may_be_one(first: Quantity, second: Quantity) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 from ...autodiff.rules import elementwise
+from ..equations.arithmetic import is_sum
 from ..equations.expressions import Apply, Expression, Number, Reference, Shape, Sum
 from ..equations.parts import applies, moves, parts, references_of, replaced, total
 from ..equations.quantities import Equation, Quantity
@@ -13,6 +16,8 @@ def sum_at_once(quantities: list[Quantity]) -> None:
     for quantity in list(quantities):
         _negate_what_is_taken_off(quantity, quantities)
     for quantity in list(quantities):
+        _add_to_what_goes_on(quantity, quantities)
+    for quantity in list(quantities):
         links = _links(quantity)
         if links is None:
             continue
@@ -22,19 +27,48 @@ def sum_at_once(quantities: list[Quantity]) -> None:
 
 
 def _negate_what_is_taken_off(quantity: Quantity, quantities: list[Quantity]) -> None:
-    """Turn ``loss = loss - l_t`` into a sum, of -l_t."""
+    """Turn ``loss = loss - l_t`` into a sum, of -l_t; also where more is added in the same step."""
     for equation in quantity.equations:
         whole = equation.expression
         if not (applies(whole, elementwise.subtract) and equation.steps):
             continue
         before, term = whole.operands
-        if isinstance(before, Reference) and before.quantity is quantity and term.shape == quantity.shape:
+        if not isinstance(before, Reference) or term.shape != quantity.shape:
+            continue
+        if before.quantity in (quantity, _goes_on_in(quantity, quantities)):
             made = Quantity(term.shape, quantity.layer, loop=quantity.loop)
             made.equations = [Equation(equation.steps, Apply(elementwise.negative, (term,), {}, term.shape))]
             made.order = {t: quantity.order[t] - 0.125 for t in equation.steps}
-            made.values = {t: quantity.values[t] - quantity.values[before.step(t)] for t in equation.steps}
+            made.values = {t: quantity.values[t] - before.quantity.values[before.step(t)] for t in equation.steps}
             quantities.insert(quantities.index(quantity), made)
             equation.expression = total([before, Reference(made, 0)])
+
+
+def _add_to_what_goes_on(quantity: Quantity, quantities: list[Quantity]) -> None:
+    """Turn ``loss = loss + a_t; loss = loss + b_t`` into one sum of three terms, where one line is of the first two."""
+    whole = _goes_on_in(quantity, quantities)
+    sums = [equation for equation in quantity.equations if is_sum(equation.expression)]
+    if whole is None or len(sums) != len(quantity.equations) or not any(_reads(e.expression, whole) for e in sums):
+        return
+    equations = []
+    for outer, inner in itertools.product(whole.equations, sums):
+        others = [o for o in outer.expression.operands if not (isinstance(o, Reference) and o.quantity is quantity)]
+        steps = tuple(t for t in outer.steps if t in inner.steps)
+        equations += [Equation(steps, total([*inner.expression.operands, *others]))] if steps else []
+    kept = [e for e in whole.equations if not _reads(e.expression, quantity)]
+    whole.equations = [*kept, *(e for e in equations if not any(t in k.steps for k in kept for t in e.steps))]
+    quantities.remove(quantity)
+
+
+def _goes_on_in(quantity: Quantity, quantities: list[Quantity]) -> Quantity | None:
+    """The one quantity that reads another, if it is a sum with it at the same step, and of the same kind."""
+    read = [(q, e.expression) for q in quantities for e in q.equations if _reads(e.expression, quantity)]
+    if len({q for q, _ in read}) != 1 or read[0][0] is quantity or quantity.labels:
+        return None
+    is_added = all(_terms(e, quantity.shape).count(Reference(quantity, 0)) == 1 for _, e in read)
+    whole = read[0][0]
+    is_alike = (whole.shape, whole.loop) == (quantity.shape, quantity.loop) and set(quantity.steps) <= set(whole.steps)
+    return whole if is_alike and is_added else None
 
 
 def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | None:
