@@ -419,3 +419,19 @@ def test_the_logarithm_of_a_softmax_written_out_gives_p_minus_y(shape):
     assert "p" in line.partition(" = ")[2] and "/" not in line.partition(" = ")[2], line
     for name, gradient in tr.grad(loss)(p, 1).items():
         np.testing.assert_allclose(derivation.run().gradients[name], gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_a_normalised_value_has_the_derivative_of_the_papers_and_a_softmax_adds_up_to_one():
+    def loss(p, xs):
+        h, total = np.zeros((B, D)), 0.0
+        for t in range(T):
+            a = xs[t] @ p["U"] + h @ p["W"]
+            h = np.tanh(p["g"] * (a - a.mean(axis=0)) / np.sqrt(a.var(axis=0) + 1e-5))
+            q = tr.softmax(h)
+            total = total - np.sum(h[:, 0])
+            total = total + np.sum(q * np.log(q))
+        return total
+
+    lines = lines_of(tr.derive(loss, {"U": random(N, D), "W": random(D, D), "g": random(D)}, [random(T, B, N)]))
+    assert f"∂L/∂u_t = (∂L/∂w_t - Σ_rows ∂L/∂w_t / {B} - (Σ_rows ∂L/∂w_t ∘ w_t) ∘ w_t / {B}) / q_t" in lines
+    assert "L = Σ_t sum(p_t ∘ m_t) - Σ_t sum(h_t[:, 0])" in lines and not any("1 - sum(" in line for line in lines)

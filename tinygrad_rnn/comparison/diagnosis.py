@@ -15,6 +15,7 @@ from ..derivation.edits.editing import Bench, has_kinks
 from .arrays import CONSTANT, PENALTY, changed_arrays, in_one_sentence, misshapen
 from .asking_again import still_so, told_apart
 from .deriving import derived
+from .measures import ROUNDING, largest
 from .other_networks import other_networks
 from .referee import seconds_of
 from .report import AGREES, DIFFERS, Diagnosis, Line, Row
@@ -79,6 +80,13 @@ def diagnose(sides: Sides, lines: Sequence[Line], seconds: float | None = None) 
     return [*found, *explained], notes
 
 
+def _with_numbers(rows: Sequence[Row]) -> list[Row]:
+    """The wrong gradients; not those whose numbers are nothing but rounding errors beside those of other wrong ones."""
+    wrong = [row for row in rows if row.manual is not None]
+    sizes = [max(largest(row.autograd), largest(np.asarray(row.manual))) for row in wrong]
+    return [row for row, size in zip(wrong, sizes) if size > ROUNDING * max(sizes)]
+
+
 class _Case:
     """Wrong gradients, and the facts known about the loss.
 
@@ -88,7 +96,7 @@ class _Case:
 
     def __init__(self, sides: Sides, budget: Budget) -> None:
         self.sides, self.budget = sides, budget
-        self.recording, self.wrong, self.tolerance = sides.recording, sides.wrong, sides.tolerance
+        self.recording, self.wrong, self.tolerance = sides.recording, _with_numbers(sides.wrong), sides.tolerance
 
     @cached_property
     def _derived(self) -> tuple[Derivation | None, str]:

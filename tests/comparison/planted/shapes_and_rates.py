@@ -250,3 +250,65 @@ def padded_ends_of_both_directions(slip, p, xs, lengths):
     )
     g["Wb"] = slip("Wb minus", g["Wb"], -g["Wb"])
     return g
+
+
+# --- batch norm of the state's product, with a bias that it takes away again; a density with its own spread -----------
+
+
+def scaled_loss(p, xs, ys):
+    h, total = np.zeros((B, d)), 0.0
+    R = p["g"] * p["W"] / np.sqrt(np.sum(p["W"] ** 2))
+    for t in range(T):
+        a = h @ R + xs[t] @ p["U"] + p["bias"]
+        s = (a - a.mean(axis=0)) / np.sqrt(a.var(axis=0) + 1e-4)
+        h = 0.7 * h + 0.3 * np.tanh(p["gain"] * s + p["b"])
+        mean, spread = h @ p["M"], h @ p["S"]
+        total = total + np.sum(0.5 * (ys[t] - mean) ** 2 * np.exp(-spread))
+        total = total + 0.5 * np.sum(spread)
+    return total / T
+
+
+@network(
+    scaled_loss,
+    weights(86, U=(n, d), W=(d, d), g=(), bias=(d,), gain=(d,), b=(d,), M=(d, 2), S=(d, 2)),
+    numbers(86, T, B, n),
+    numbers(87, T, B, 2),
+)
+def batch_norm_and_spread(slip, p, xs, ys):
+    norm = np.sqrt(np.sum(p["W"] ** 2))
+    R, h, kept, means, spreads = p["g"] * p["W"] / norm, [np.zeros((B, d))], [], [], []
+    for x in xs:
+        a = h[-1] @ R + x @ p["U"] + p["bias"]
+        r = np.sqrt(a.var(0) + 1e-4)
+        s = (a - a.mean(0)) / r
+        kept.append((s, r, np.tanh(p["gain"] * s + p["b"])))
+        h.append(0.7 * h[-1] + 0.3 * kept[-1][2])
+        means.append(h[-1] @ p["M"])
+        spreads.append(h[-1] @ p["S"])
+    g = zeros(p)
+    carry, dR = np.zeros((B, d)), np.zeros((d, d))
+    for t in reversed(range(T)):
+        mean = slip("mean of the step before", means[t], means[t - 1])
+        before = slip("spread and mean of the step before", False, True)
+        mean, spread = (means[t - 1], spreads[t - 1]) if before else (mean, spreads[t])
+        e, precision = ys[t] - mean, np.exp(-spread)
+        dmean, dspread = -e * precision / T, 0.5 * (1 - e**2 * slip("precision twice", 1, precision) * precision) / T
+        dh = dmean @ p["M"].T + dspread @ p["S"].T + carry
+        s, r, u = kept[slip("all that was kept of the step before", t, t - 1)]
+        du = 0.3 * dh * (1 - u**2)
+        ds = du * p["gain"]
+        of_mean = slip("mean over units", ds.mean(0), ds.mean(-1, keepdims=True))
+        of_norm = slip("product's mean over all", (ds * s).mean(0), (ds * s).mean())
+        da = (ds - of_mean - slip("s left out", s, 1) * of_norm) / slip("r twice", r, r**2)
+        g["M"] += h[t + 1].T @ dmean
+        g["S"] += h[t + 1].T @ dspread
+        g["b"] += du.sum(0)
+        g["gain"] += (du * s).sum(0)
+        g["bias"] += da.sum(0)
+        g["U"] += xs[t].T @ da
+        dR += h[t].T @ da
+        into = da @ R.T
+        carry = 0.7 * slip("overwritten by what it hands on", dh, into) + slip("rate twice", 1, 0.3) * into
+    g["g"] = np.sum(dR * p["W"]) / norm
+    g["W"] = p["g"] * (dR / norm - slip("norm held constant", p["W"] * np.sum(dR * p["W"]) / norm**3, 0))
+    return g

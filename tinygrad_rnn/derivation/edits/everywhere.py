@@ -16,7 +16,7 @@ from ..equations.arithmetic import is_product, is_sum, negative
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Step, apply, one_axis
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times, unwrapped, zeros
-from ..equations.parts import at, parts, places, put, replaced, total
+from ..equations.parts import at, parts, places, put, references_of, replaced, total
 from ..equations.quantities import Quantity
 from .edits import Edit
 from .hand import Hand
@@ -89,7 +89,7 @@ def recomputed(derivation: Derived, edits: Callable[[Line], list[Edit]]) -> Iter
     forward = [line for line in derivation.lines if line.kind == "forward" and len(line.steps) != 1]
     for line in forward:
         here = Reference(line.quantity, 0 if line.steps else None)
-        functions = [other for other in forward if other.expression.operands == (here,)]
+        functions = [other for other in forward if {read for read, _ in references_of(other.quantity)} == {here}]
         for edit in edits(line):
             new: Any = {here: edit.expression}
             new |= {line.quantity: edit.expression}
@@ -174,7 +174,8 @@ def _kept_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     kept = [quantity for quantity in hand.forward if len(quantity.steps) > 1]
     results = [quantity for quantity in kept if quantity not in hand.before_states]
     rest = [quantity for quantity in kept if quantity not in hand.states]
-    groups = {tuple(group): None for group in (*([quantity] for quantity in kept), results, rest, kept)}
+    inside = [quantity for quantity in rest if quantity not in results]
+    groups = {tuple(group): None for group in (*([quantity] for quantity in kept), results, inside, rest, kept)}
     for group in filter(None, groups):
         of = (Reference(group[0], 0),)
         others = "" if len(group) == 1 else " and what was kept with it"

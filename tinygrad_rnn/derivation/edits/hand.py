@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...autodiff.rules import indexing
-from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Shape, Stack, Step, Sum
-from ..equations.parts import parts, reads_derivatives
+from ..equations.expressions import (
+    Apply,
+    Data,
+    During,
+    Expression,
+    Number,
+    Parameter,
+    Reference,
+    Shape,
+    Stack,
+    Step,
+    Sum,
+)
+from ..equations.parts import closure, parts, reads_derivatives, references_of
 from ..equations.quantities import Quantity
 from .misplaced import FromTheEnd
 
@@ -63,15 +75,16 @@ class Hand:
         return {reference.quantity for reference in read if reference.shift}
 
     @cached_property
+    def rates(self) -> list[float]:
+        """The numbers in the lines that are no whole ones, nor one divided by such: of a leak, a step, a discount."""
+        read = (p for q in self.forward for e in q.equations for p in parts(e.expression) if isinstance(p, Number))
+        found = {number.value for number in read}
+        return sorted(x for x in found if x and not float(x).is_integer() and not (1 / x).is_integer())
+
+    @cached_property
     def before_states(self) -> set[Quantity]:
         """The states, and the quantities of the forward pass from which they are computed."""
-        found, waiting = set(self.states), list(self.states)
-        while waiting:
-            read = (p for e in waiting.pop().equations for p in parts(e.expression) if isinstance(p, Reference))
-            new = {reference.quantity for reference in read} - found
-            waiting += new
-            found |= new
-        return found
+        return closure(self.states, lambda quantity: (read.quantity for read, _ in references_of(quantity)))
 
     @cached_property
     def steps(self) -> tuple[int, ...]:

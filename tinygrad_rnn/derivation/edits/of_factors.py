@@ -164,7 +164,7 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
     if is_sum(part) and line.kind != "forward":
         for i, term in enumerate(part.operands):
             inner, again = unwrapped(term)
-            for factor in _factors_at_hand(part, line, hand):
+            for factor in (*map(Number, hand.rates), *_factors_at_hand(part, line, hand)):
                 yield (
                     with_operand(part, i, again(times(inner, factor))),
                     "{} is a factor too many of the term {}",

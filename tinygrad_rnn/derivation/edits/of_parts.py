@@ -25,6 +25,7 @@ from .of_terms import (
     exchanges,
     factors_of_one_term,
     handed_on,
+    read_too_late,
     terms_left_out,
     terms_of,
     terms_of_others,
@@ -61,7 +62,7 @@ KINDS = (
     ),
     (factors_together, transposes_together, groups_of, slopes, references_to_others, other_data, blocks, slices,
      constants, matrix_products, powers, terms_left_out, brackets, factors_of_one_term, products_of_one,
-     ends_for_beginnings, equal_weights, handed_on),
+     ends_for_beginnings, equal_weights, handed_on, read_too_late),
     (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = (

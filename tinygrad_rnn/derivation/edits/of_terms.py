@@ -144,6 +144,18 @@ def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
                     yield with_operand(part, i, During(line.steps, now)), "{} stands where {} belongs", (now, own.inner)
 
 
+def read_too_late(part: Expression, line: Line, hand: Hand) -> Found:
+    """A derivative in one term of a sum for which another term stands: it was overwritten by that."""
+    terms = [*map(_inner, part.operands)] if is_sum(part) and line.kind == "backward" else []
+    for i, j in itertools.permutations(range(len(terms)), 2):
+        for read in parts(terms[i]):
+            is_kept = type(read) is Reference and read.quantity.adjoint_of is not None and read.shift == 1
+            if is_kept and read.shape == terms[j].shape and read not in (terms[i], terms[j]):
+                new: dict[Expression, Expression] = {read: terms[j]}
+                inner = unwrapped(part.operands[i])[1](replaced(terms[i], new.get))
+                yield with_operand(part, i, inner), "{} stands where {} belongs: it was overwritten", (terms[j], read)
+
+
 def handed_on(part: Expression, line: Line, hand: Hand) -> Found:
     """What a derivative hands on, in its place: a variable that was overwritten by that before it was read."""
     if line.kind != "forward" and type(part) is Reference and part.at is None and part.quantity.adjoint_of is not None:

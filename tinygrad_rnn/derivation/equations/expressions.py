@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -283,11 +283,6 @@ class During(WithSteps):
 
 
 # --- making and reading ----------------------------------------------------------------------------------------------
-
-
-def is_made_by(expression: Expression, operation: Any) -> TypeGuard[Apply]:
-    """Return True for the result of an operation."""
-    return isinstance(expression, Apply) and expression.operation is operation
 
 
 def apply(operation: Any, *operands: Expression, **settings: Any) -> Apply:

@@ -11,8 +11,8 @@ from typing import Any
 
 from ...autodiff.rules import elementwise, reductions, shape
 from .arithmetic import factors, is_difference, is_negative, negative, product, repeated, scaled, terms_of
-from .expressions import Apply, Expression, Number, Reference, apply, is_made_by, one_axis
-from .parts import total
+from .expressions import Apply, Expression, Number, Reference, apply, one_axis
+from .parts import applies, total
 from .quantities import Quantity
 from .recognising import meaning, without_axes
 
@@ -20,11 +20,11 @@ from .recognising import meaning, without_axes
 def through_a_norm(whole: Apply) -> Expression | None:
     """The path to x through the norm r of s = x / r: s Σ g s / r, where the rules give Σ (g s / r) (1 / 2 r) 2 x."""
     found, divisor = _all_factors(whole)
-    halves = [f for f in found if is_made_by(f, elementwise.divide) and isinstance(f.operands[0], Number)]
+    halves = [f for f in found if applies(f, elementwise.divide) and isinstance(f.operands[0], Number)]
     for half, x in itertools.product(halves, found):
-        for of in (f for f in found if is_made_by(f, reductions.sum)):
+        for of in (f for f in found if applies(f, reductions.sum)):
             r, inner = half.operands[1], of.operands[0]
-            if not is_made_by(inner, elementwise.divide) or inner.operands[1] != r:
+            if not applies(inner, elementwise.divide) or inner.operands[1] != r:
                 continue
             s = next((s for s in factors(inner.operands[0]) if meaning(s) == apply(elementwise.divide, x, r)), None)
             if s is not None:
@@ -40,12 +40,12 @@ def through_a_mean(whole: Expression) -> Expression:
     terms = [whole.operands[0], negative(whole.operands[1])] if is_difference(whole) else list(terms_of(whole))
     derivatives = [term for term in terms if isinstance(term, Reference)]
     for of, mean in itertools.product(derivatives, terms):
-        inner = mean.operands[0] if is_made_by(mean, shape.broadcast_to) else mean
+        inner = _unspread(mean)
         (summed, *others), n = _all_factors(inner.operands[0]) if is_negative(inner) else ([of], 1.0)
-        if others or not is_made_by(summed, reductions.sum) or summed.operands[0] != of:
+        if others or not applies(summed, reductions.sum) or summed.operands[0] != of:
             continue
         quotient = meaning(of)
-        if not is_made_by(quotient, elementwise.divide) or not is_difference(quotient.operands[0]):
+        if not applies(quotient, elementwise.divide) or not is_difference(quotient.operands[0]):
             continue
         (g, path), r = quotient.operands[0].operands, quotient.operands[1]
         if any(_is_centred_over(s, r, of, summed.settings["axis"]) for s in _all_factors(path)[0]):
@@ -63,7 +63,7 @@ def _is_centred_over(s: Expression, r: Expression, of: Reference, axis: Any) -> 
     x = Reference(of.quantity.adjoint_of, of.shift, of.at)
     centred = meaning(x)
     mean = without_axes(centred.operands[1]) if is_difference(centred) else x
-    if not is_made_by(mean, reductions.mean) or mean.operands[0] != centred.operands[0]:
+    if not applies(mean, reductions.mean) or mean.operands[0] != centred.operands[0]:
         return False
     return one_axis(mean.settings.get("axis")) in (axis, None) and meaning(s) == apply(elementwise.divide, x, r)
 
@@ -73,10 +73,19 @@ def _all_factors(whole: Expression) -> tuple[list[Expression], float]:
     found: list[Expression] = []
     divisor = 1.0
     for factor in factors(whole):
-        inner = factor.operands[0] if is_made_by(factor, shape.broadcast_to) else factor
-        below = 1.0
-        if is_made_by(inner, elementwise.divide) and isinstance(number := inner.operands[1], Number):
+        inner, below = _unspread(factor), 1.0
+        if applies(inner, elementwise.divide) and isinstance(number := inner.operands[1], Number):
             inner, below = inner.operands[0], number.value
         more, further = ([inner], 1.0) if inner is factor or not inner.operands else _all_factors(inner)
         found, divisor = [*found, *more], divisor * below * further
     return found, divisor
+
+
+def _unspread(expression: Expression) -> Expression:
+    """What is spread over further axes in front, as it is without them."""
+    while applies(expression, shape.broadcast_to, shape.expand_dims):
+        inner = expression.operands[0]
+        if inner.shape != expression.shape[expression.ndim - inner.ndim :] and applies(expression, shape.expand_dims):
+            break
+        expression = inner
+    return expression

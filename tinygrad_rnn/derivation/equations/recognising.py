@@ -12,7 +12,7 @@ from ...autodiff.rules import activations, elementwise, indexing, log_probabilit
 from ...compiler.graph.simplify import part_of_axis
 from .arithmetic import is_zero, product, repeated
 from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply, one_axis
-from .expressions import is_made_by as _is
+from .parts import applies as _is
 from .parts import parts, total
 from .quantities import Equation, Quantity
 

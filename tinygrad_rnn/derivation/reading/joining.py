@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 from ...autodiff.rules import reductions
 from ..equations.expressions import Apply, Expression, Reference, apply, one_axis
-from ..equations.parts import replaced
+from ..equations.parts import applies, replaced
 from ..equations.quantities import Quantity
 
 
@@ -62,7 +62,7 @@ def join_equal(quantities: list[Quantity]) -> dict[Quantity, Quantity]:
 
 def _keeps_first_axis(part: Expression) -> TypeGuard[Apply]:
     """Return True for a sum or mean over the first axis, with keepdims: it is broadcast as that without."""
-    if not (isinstance(part, Apply) and part.operation in (reductions.sum, reductions.mean)):
+    if not applies(part, reductions.sum, reductions.mean):
         return False
     return one_axis(part.settings.get("axis")) == 0 and bool(part.settings.get("keepdims"))
 
