@@ -66,7 +66,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
     what = "the paths through sums over the same elements (a mean, a variance) were left out, everywhere"
-    yield from _changed(derivation, _without_statistics, what, ())
+    yield from _changed(derivation, _without_statistics, what, (), fewest=1)
     for quantity in hand.forward:
         here = Reference(quantity, 0 if quantity.steps else None)
         argument = hand.argument_of(here)
@@ -285,7 +285,7 @@ def _other_sums(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
                 other = part if to == kept[0] else apply(reductions.sum, *part.operands, axis=(to,), keepdims=True)
                 return times(Number(by), other)
 
-            yield from _changed(derivation, change, what, (), ("backward",))
+            yield from _changed(derivation, change, what, (), ("backward",), 1)
 
 
 def _without_statistics(part: Expression) -> Expression | None:
