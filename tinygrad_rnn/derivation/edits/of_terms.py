@@ -157,7 +157,7 @@ def read_too_late(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def handed_on(part: Expression, line: Line, hand: Hand) -> Found:
-    """What a derivative hands on, in its place: a variable that was overwritten by that before it was read."""
+    """The value that a derivative hands on, in its place: a variable was overwritten by that before it was read."""
     if line.kind != "forward" and type(part) is Reference and part.at is None and part.quantity.adjoint_of is not None:
         for quantity in hand.backward:
             whole = definition(quantity)

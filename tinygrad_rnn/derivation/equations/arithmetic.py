@@ -97,7 +97,7 @@ def is_quotient_by_number(expression: Expression) -> bool:
 
 
 def _quotient(expression: Expression) -> tuple[Expression, Expression | None]:
-    """What stands above and below in a quotient, a number above rather than below: a / 2 and r of a / r / 2."""
+    """The two sides of a quotient, a number above rather than below: a / 2 and r of a / r / 2."""
     if not (isinstance(expression, Apply) and expression.operation is elementwise.divide):
         return expression, None
     above, below = expression.operands

@@ -82,7 +82,7 @@ def _all_factors(whole: Expression) -> tuple[list[Expression], float]:
 
 
 def _unspread(expression: Expression) -> Expression:
-    """What is spread over further axes in front, as it is without them."""
+    """The value that is spread over further axes in front."""
     while applies(expression, shape.broadcast_to, shape.expand_dims):
         inner = expression.operands[0]
         if inner.shape != expression.shape[expression.ndim - inner.ndim :] and applies(expression, shape.expand_dims):
