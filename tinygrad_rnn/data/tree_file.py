@@ -109,8 +109,7 @@ def _encoded(tree: Any, place: str, arrays: list[np.ndarray]) -> Any:
         array = np.asarray(tree)
         if array.dtype.kind not in NUMBERS:
             raise TypeError(f"{place} is an array of {array.dtype}; only numbers can be saved")
-        # because ascontiguousarray makes a row of a single number
-        arrays.append(np.ascontiguousarray(array).reshape(array.shape))
+        arrays.append(array)
         return {"array" if isinstance(tree, np.ndarray) else "scalar": len(arrays) - 1}
     if type(tree) in PLAIN:
         return tree
