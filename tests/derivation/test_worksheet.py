@@ -63,7 +63,7 @@ def test_an_edited_line_is_wrong_and_its_slip_is_named(derivation: Any, data: st
     name, line = data.draw(st.sampled_from(list(sheet.blanks.items())))
     edits = [edit for edit in edits_of(line, Hand(derivation), 0) if not edit.is_convention and edit.steps is None]
     edit = data.draw(st.sampled_from(edits))
-    writer = NumpyWriter(sheet._marker.source.names, {})
+    writer = NumpyWriter(sheet._marker.source.names)
     try:
         answer = writer.write(edit.expression, line.steps)
     except (NotWritable, AssertionError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..derivation.edits.edits import Edit
-from ..derivation.writing.text import common_last_step
+from ..derivation.equations.lines import Line
 from ..derivation.writing.writer import TextWriter
 from .report import Diagnosis
 
@@ -17,25 +17,18 @@ class Words:
         lines: the lines of the derivation.
     """
 
-    def __init__(self, lines: Sequence[object]) -> None:
-        self.writer = TextWriter(common_last_step(lines))  # type: ignore[arg-type]
+    def __init__(self, lines: Sequence[Line]) -> None:
+        self.writer = TextWriter.of(lines)
 
-    def diagnosis(
-        self, edits: Sequence[Edit], names: Sequence[str], complete: bool, what: str = "gradient"
-    ) -> Diagnosis:
+    def diagnosis(self, edits: Sequence[Edit], names: Sequence[str], complete: bool) -> Diagnosis:
         """A diagnosis that says how edits lead to the numbers of some gradients (or of a line)."""
-        causes = [self.cause(edit) for edit in self._distinct(edits)]
-        said = "; and ".join(causes)
+        meant = {(edit.what, tuple(map(self.writer.write, edit.of))): edit for edit in reversed(edits)}
+        distinct = list(meant.values())[::-1]  # the same edit in several lines is described once
+        said = "; and ".join(map(self.cause, distinct))
         if any(edit.is_convention for edit in edits):
             said += " (a convention at a kink, where the derivative jumps: not a mistake)"
-        mistake = "; ".join(edit.what.replace("{}", "").strip(" ,:") for edit in self._distinct(edits))
+        mistake = "; ".join(edit.what.replace("{}", "").strip(" ,:") for edit in distinct)
         return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete, tuple(edits))
-
-    def _distinct(self, edits: Sequence[Edit]) -> list[Edit]:
-        """The edits without repetition: the same edit in several lines is described once."""
-        return list({(edit.what, tuple(map(self.writer.write, edit.of))): edit for edit in reversed(edits)}.values())[
-            ::-1
-        ]
 
     def cause(self, edit: Edit) -> str:
         """The description of an edit: the line, its new form, and the change."""

@@ -21,7 +21,6 @@ from ..equations.parts import closure, parts, places_read
 from ..equations.quantities import Place, Quantity
 from ..running.evaluate import compiled
 from ..writing.source import Source
-from ..writing.text import common_last_step
 from ..writing.writer import TextWriter, row_name
 from .allowed import AtSteps, Circular, Once, Unreadable, WrongShape
 from .answers import Answer
@@ -45,8 +44,7 @@ class Marker:
     def __init__(self, derivation: Derived, seed: int = 0, columns: bool = False) -> None:
         self.derivation, self.columns = derivation, columns
         self.lines = derivation.lines
-        self.last = common_last_step(self.lines)
-        self.writer = TextWriter(self.last, columns)
+        self.writer = TextWriter.of(self.lines, columns)
         self.source = Source(self.lines, derivation.names.values(), derivation.data, derivation.loss)
         self.seed = seed
         self.hand = Hand(derivation)
@@ -96,7 +94,7 @@ class Marker:
 
     def _names(self, draw: Draw, line: Line, t: int | None) -> dict[str, Any]:
         """The values of an answer's names, at one step."""
-        found: dict[str, Any] = {"t": t, "T": self.last}
+        found: dict[str, Any] = {"t": t, "T": self.writer.last}
         for name, whole in self.rows.items():
             called = f"row_of_{whole}" if whole.startswith(ARRIVING) else name
             rows = draw.arrays[whole]

@@ -200,8 +200,7 @@ class Worksheet:
 
     def _expression(self, line: Line) -> str | None:
         """The right-hand side as one expression of NumPy; None if there is none."""
-        marker = self._marker
-        writer = NumpyWriter(marker.source.names, {} if marker.last is None else {marker.last: "T"})
+        writer = NumpyWriter(self._marker.source.names, self._marker.writer.last)
         try:
             text = writer.write(line.expression, line.steps)
         except NotWritable:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...autodiff.tables import in_markdown
 from ..equations.lines import Line
 from .notation import ATOM, BY_ELEMENT, Notation, Piece
-from .text import common_last_step, notes, sections
+from .text import notes, sections
 from .writer import TextWriter
 
 GREEK = {
@@ -178,7 +178,7 @@ def function_name(word: str) -> str:
 
 def latex(lines: Sequence[Line], columns: bool = False) -> str:
     """The derivation as ``align*`` environments, one for each part, under a comment with its title."""
-    writer, blocks = LatexWriter(common_last_step(lines), columns), []
+    writer, blocks = LatexWriter.of(lines, columns), []
     for title, chosen in sections(lines):
         rows = [(writer.line(line), _when(writer, line)) for line in chosen]
         body = " \\\\\n".join(f"{equation} && {when}" if when else equation for equation, when in rows)
@@ -188,7 +188,7 @@ def latex(lines: Sequence[Line], columns: bool = False) -> str:
 
 def markdown(lines: Sequence[Line], columns: bool = False) -> str:
     """The derivation as Markdown: a heading for each part, an equation for each line, with its reason."""
-    writer = LatexWriter(common_last_step(lines), columns)
+    writer = LatexWriter.of(lines, columns)
     text: list[str] = []
     for title, chosen in sections(lines):
         text.append(f"### {title}")
@@ -199,6 +199,6 @@ def markdown(lines: Sequence[Line], columns: bool = False) -> str:
     return "\n\n".join([*text, *notes(lines)]) + "\n"
 
 
-def _when(writer: LatexWriter, line: Line) -> str:
+def _when(writer: TextWriter, line: Line) -> str:
     """The steps for which a line holds."""
     return writer.steps(line.steps, line.kind == "backward") if line.steps else ""

@@ -66,15 +66,15 @@ class NumpyWriter:
 
     Args:
         names: the variable of each quantity, parameter and array.
-        ends: the names of certain steps, ``{5: "T"}``.
+        last: the last step, which is called T; None if there are no steps.
 
     Attributes:
         before: statements that have to run before the expression that was written last.
     """
 
-    def __init__(self, names: Mapping[Any, str], ends: Mapping[int, str]) -> None:
+    def __init__(self, names: Mapping[Any, str], last: int | None = None) -> None:
         self.names = names
-        self.ends = ends
+        self.last = last
         self.before: list[str] = []
         self._temporaries = 0
         self._steps: Steps = ()  # for which the current expression is written
@@ -84,9 +84,9 @@ class NumpyWriter:
 
     def step(self, t: int) -> str:
         """A certain step."""
-        if t in self.ends:
-            return self.ends[t]
-        return next((f"{name} + 1" for end, name in self.ends.items() if t == end + 1), str(t))
+        if self.last is None or t not in (self.last, self.last + 1):
+            return str(t)
+        return "T" if t == self.last else "T + 1"
 
     def moving(self, offset: int, sign: int = 1) -> str:
         """A place that moves with the step: ``t - 1``."""
@@ -99,8 +99,8 @@ class NumpyWriter:
         if steps == tuple(range(steps[0], steps[-1] + 1)):
             if backwards:
                 return f"range({self.step(steps[-1])}, {self.step(steps[0] - 1)}, -1)"
-            end = steps[-1]
-            return f"range({self.step(steps[0])}, {f'{self.ends[end]} + 1' if end in self.ends else end + 1})"
+            end = "T + 1" if steps[-1] == self.last else steps[-1] + 1
+            return f"range({self.step(steps[0])}, {end})"
         ordered = steps[::-1] if backwards else steps
         return f"({', '.join(map(str, ordered))}{',' if len(ordered) == 1 else ''})"
 

@@ -9,7 +9,7 @@ from html import escape
 from ...autodiff.texts import printable
 from ..equations.lines import Line
 from .mathml import MathMLWriter, math
-from .text import common_last_step, notes, sections
+from .text import notes, sections
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2733; }
@@ -37,7 +37,7 @@ def fragment(lines: Sequence[Line], columns: bool = False, heading: str = "h2") 
         columns: write vectors as columns.
         heading: the element of the heading above each part.
     """
-    writer = MathMLWriter(common_last_step(lines), columns)
+    writer = MathMLWriter.of(lines, columns)
     parts = []
     for title, chosen in sections(lines):
         rows = []

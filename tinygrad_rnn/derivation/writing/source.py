@@ -26,7 +26,6 @@ from .line_breaks import broken, wrapped
 from .loops import Block, Loop, program, straight
 from .numpy_text import INFIX, NumpyWriter
 from .path_rows import over_paths, path_rows
-from .text import common_last_step
 from .writer import TextWriter
 
 WIDTH = 116
@@ -66,10 +65,9 @@ class Source:
             of = by if isinstance(by, str) else by.name
             names["unit", by] = _identifier(f"E_{of}", names.values())
         self.names = names
-        last = common_last_step(lines)
-        self.last = last
-        self.writer = NumpyWriter(names, {} if last is None else {last: "T"})
-        self.reader = TextWriter(last)
+        self.reader = TextWriter.of(lines)
+        self.last = self.reader.last
+        self.writer = NumpyWriter(names, self.last)
         self._written_rows: list[str] = []
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...autodiff.texts import printable
@@ -16,21 +16,9 @@ from .writer import TextWriter
 KINDS = {"forward": "Forward", "sensitivity": "Sensitivities", "backward": "Backward", "gradient": "Gradients"}
 
 
-def common_last_step(lines: Iterable[Line]) -> int | None:
-    """T: the last step, if all loops end with it."""
-    ends = {line.steps[-1] for line in lines if len(line.steps) > 1 and line.kind == "forward"}
-    return max(ends) if ends else None
-
-
-def equation(line: Line) -> str:
-    """The text of a line."""
-    return TextWriter().line(line)
-
-
 def written(lines: Sequence[Line], columns: bool = False) -> str:
     """The text of all lines, under headings: forward, backward, gradients; with vectors as rows or as columns."""
-    last = common_last_step(lines)
-    writer = TextWriter(last, columns)
+    writer = TextWriter.of(lines, columns)
     text: list[str] = []
     for title, chosen in sections(lines):
         text += ["", title] if text else [title]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,7 @@ class TextWriter:
     """A writer of expressions as text; its subclasses write other notations.
 
     Args:
-        last: the last step, which is written T; None if the loops have different last steps.
+        last: the last step, which is written T; None if there are no steps.
         columns: whether vectors are written as columns, as in most articles. Everything is then transposed: ``U x``
             stands for ``x U``, and matrices are the transposes of those in the code.
     """
@@ -63,6 +63,11 @@ class TextWriter:
         self.columns = columns
         self.of_gradient = False
         self.line_steps: Steps | None = None
+
+    @classmethod
+    def of(cls, lines: Iterable[Line], columns: bool = False) -> TextWriter:
+        """A writer of the lines of a derivation, which knows their last step."""
+        return cls(last_step(lines), columns)
 
     # --- names -------------------------------------------------------------------------------------------------------
 
@@ -358,6 +363,11 @@ class TextWriter:
 
 def _is_condition(e: Expression) -> bool:
     return isinstance(e, Apply) and getattr(e.operation, "__name__", None) in COMPARISONS
+
+
+def last_step(lines: Iterable[Line]) -> int | None:
+    """T: the last step of any loop of the forward pass; None if there is no loop."""
+    return max((line.steps[-1] for line in lines if len(line.steps) > 1 and line.kind == "forward"), default=None)
 
 
 def entry(shape: tuple[int, ...]) -> str:
