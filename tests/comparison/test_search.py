@@ -79,3 +79,75 @@ def test_sums_along_a_kept_axis_are_changed_together() -> None:
     said = {edits[0].what for edits in everywhere(derivation, Hand(derivation))}
     assert "sums over 5 numbers stand where their means belong, everywhere" in said
     assert "the means over the other axis, everywhere" in said
+
+
+def test_a_slip_in_a_loop_over_layers_is_one_of_any_sizes() -> None:
+    """The same edit of lines that differ in their sizes, found before lines are edited one by one."""
+    rng = np.random.default_rng(0)
+    sizes, xs = (2, 3, 4), rng.normal(size=(4, 2))
+    p = {f"{name}{k}": rng.normal(size=(sizes[k - (name == "U")], sizes[k])) / 2 for k in (1, 2) for name in "UW"}
+
+    def states(p: dict[str, Any]) -> Any:
+        layers = [list(xs)]
+        for k in (1, 2):
+            layers.append([np.zeros(sizes[k])])
+            for x in layers[k - 1][-4:]:
+                layers[k].append(np.tanh(x @ p[f"U{k}"] + layers[k][-1] @ p[f"W{k}"]))
+        return layers
+
+    def by_hand(p: dict[str, Any]) -> dict[str, Any]:
+        layers, g = states(p), {name: np.zeros_like(value) for name, value in p.items()}
+        down = [np.zeros(4)] * 3 + [2 * layers[2][-1]]
+        for k in (2, 1):
+            dh = np.zeros(sizes[k])
+            for t in (3, 2, 1, 0):
+                delta = (dh + down[t]) * (1 - layers[k][t + 1])
+                g[f"U{k}"] += np.outer(layers[k - 1][-4:][t], delta)
+                g[f"W{k}"] += np.outer(layers[k][t], delta)
+                dh, down[t] = p[f"W{k}"] @ delta, p[f"U{k}"] @ delta
+        return g
+
+    (found,) = tr.compare(lambda p: np.sum(states(p)[2][-1] ** 2), by_hand, p, seconds=60).diagnoses
+    assert found.complete and len(found.edits) == 2
+
+
+PIECES = {
+    "right": "",
+    "forwards": "the loop runs from the first step to the last, not backwards",
+    "kept": "was added to that of later steps: += for =",
+    "skipped": "the loop runs without the last step of each piece",
+    "length": "divided by 3 instead of 9",
+}
+
+
+@pytest.mark.parametrize("slip", PIECES)
+def test_slips_in_pieces_of_a_plain_loop(slip: str) -> None:
+    rng = np.random.default_rng(0)
+    p = {"W": rng.normal(size=(3, 3)) / 2, "u": rng.normal(size=3), "c": np.array(0.2)}
+    xs = rng.normal(size=9)
+
+    def loss(p: dict[str, Any]) -> Any:
+        h, total = np.zeros(3), 0.0
+        for t, x in enumerate(xs):
+            h = np.tanh(p["u"] * x + p["W"] @ (h if t % 3 else tr.stop_gradient(h)))
+            total = total + (np.sum(h) + p["c"]) ** 2
+        return total / 9
+
+    def by_hand(p: dict[str, Any]) -> dict[str, Any]:
+        h, g = [np.zeros(3)], {name: np.zeros_like(value) for name, value in p.items()}
+        for x in xs:
+            h.append(np.tanh(p["u"] * x + p["W"] @ h[-1]))
+        for start in (6, 3, 0):
+            dh, steps = np.zeros(3), [start, start + 1, start + 2][: 2 if slip == "skipped" else 3]
+            for t in steps if slip == "forwards" else reversed(steps):
+                de = 2 * (np.sum(h[t + 1]) + p["c"]) / (3 if slip == "length" else 9)
+                delta = (de + dh) * (1 - h[t + 1] ** 2)
+                g["c"] += de
+                g["u"] += delta * xs[t]
+                g["W"] += np.outer(delta, h[t])
+                dh = delta @ p["W"] + (dh if slip == "kept" else 0)
+        return g
+
+    report = tr.compare(loss, by_hand, p, seconds=60)
+    assert report.agrees == (slip == "right") and all(PIECES[slip] in one.sentence for one in report.diagnoses)
+    assert len(report.diagnoses) == (slip != "right")

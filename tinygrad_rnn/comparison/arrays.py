@@ -11,7 +11,7 @@ import numpy as np
 
 from ..recorded.recording import Recording
 from .layouts import BLOCKS, in_blocks, layouts
-from .measures import Tolerance
+from .measures import Tolerance, constant_of
 from .report import Diagnosis, Row
 from .sizes import Sizes
 
@@ -64,8 +64,7 @@ def a_constant(given: Given) -> Iterator[Change]:
     """The number that fits, if it is none of a known meaning."""
     right = given.right
     if right.size > 1:
-        where = np.unravel_index(np.argmax(np.abs(right)), right.shape)
-        factor = float(given.array[where] / right[where]) if right[where] else 0.0
+        factor = constant_of(right, given.array)
         known = (*_by_size(given.sizes).values(), 1.0, -1.0, 0.0)
         if not any(np.isclose(factor, other, rtol=1e-9) for other in known) and np.count_nonzero(right) > 1:
             why = " (the update, with its sign, instead of the gradient?)" if factor < 0 else " (a learning rate?)"
@@ -205,6 +204,7 @@ def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolera
     """Mistakes that act on an array by itself."""
     sizes = Sizes(recording)
     found: dict[tuple[str, str], list[str]] = {}
+    pairs = {row.name: (row.autograd, np.asarray(row.manual)) for row in wrong}
     for row in wrong:
         assert row.manual is not None
         for mistake, changes in CHANGES_OF_AN_ARRAY.items():
@@ -214,6 +214,10 @@ def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolera
                     if mistake != FACTOR:  # a factor may be that of several sizes; else the first will do
                         break
     for (mistake, phrase), names in found.items():
+        if mistake == CONSTANT:
+            factor = constant_of(*pairs[names[0]])  # one number alone is a constant times any other
+            scalars = ((name, pair) for name, pair in pairs.items() if pair[0].size == 1)
+            names += [name for name, (right, given) in scalars if tolerance.equal(factor * right, given)]
         several = "your gradients equal" if len(names) > 1 else "your gradient equals"
         phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
         sentence = f"{', '.join(names)}: {several} {phrase}."

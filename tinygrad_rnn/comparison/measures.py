@@ -125,3 +125,9 @@ def place(node: Node) -> str:
 
 def _has_nan(value: Any) -> bool:
     return any(map(_has_nan, value)) if isinstance(value, tuple) else value is not None and bool(np.isnan(value).any())
+
+
+def constant_of(right: np.ndarray, given: np.ndarray) -> float:
+    """The quotient of two arrays where the right one is largest; 0 if all of it is 0."""
+    where = np.unravel_index(np.argmax(np.abs(right)), right.shape)
+    return float(given[where] / right[where]) if right[where] else 0.0

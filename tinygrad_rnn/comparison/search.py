@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,14 +10,14 @@ import numpy as np
 from ..derivation.derivation import Derivation
 from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, EditedRun
-from ..derivation.edits.edits import Edit, edits_of, edits_of_uses
+from ..derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
 from ..derivation.edits.everywhere import alike, everywhere, one_instance, recomputed
 from ..derivation.edits.hand import Hand
-from ..derivation.edits.of_factors import groups_of
+from ..derivation.edits.of_factors import factors_of, groups_left_out, groups_of
 from ..derivation.equations.expressions import Reference
 from ..derivation.equations.lines import Line
 from ..derivation.equations.parts import parts
-from .measures import Tolerance
+from .measures import Tolerance, constant_of
 
 USES = -1  # in place of a rank: the edits of what a line reads
 Edits = tuple[Edit, ...]
@@ -63,8 +63,13 @@ class Search:
 
     def __post_init__(self) -> None:
         self.bench = Bench(self.derivation)
-        self.hand = Hand(self.derivation)
+        self.hand = Hand(self.derivation, self._factor())
         self._edits: dict[tuple[Line, int], list[Edit]] = {}
+
+    def _factor(self) -> float:
+        """The number that all wrong gradients are times the right ones; 1 if there is none."""
+        factor, *others = (constant_of(self.bench.gradient(name), given) for name, given in self.wrong.items())
+        return factor if np.allclose(others, factor, rtol=1e-6) else 1.0
 
     # --- one edit ----------------------------------------------------------------------------------------------------
 
@@ -78,6 +83,7 @@ class Search:
 
     def rare(self) -> Iterator[list[Explanation]]:
         """The explanations by rare edits, and by edits where a line is read: of one gradient, by its own line first."""
+        yield self.fitting(self._of_uses((factors_of, groups_left_out)), "factors left out of what a line reads")
         own = (line for line in self._lines() if line.kind == "gradient")
         yield self.fitting(((edit,) for line in own for edit in self._edits_of_uses(line)), "edits of what it reads")
         yield self.fitting(self._singles(2), "rare edits")
@@ -88,7 +94,7 @@ class Search:
 
     def rarest(self) -> Iterator[list[Explanation]]:
         """The remaining explanations by one edit: at one step alone, or of the forward pass."""
-        yield self.fitting(self._slopes_of_uses(), "other slopes of what a line reads")
+        yield self.fitting(self._of_uses((groups_of,)), "other slopes of what a line reads")
         yield self.fitting(self._at_ends(), "edits at the first or last step alone")
         yield self.fitting(self._forward(), "edits of the forward pass")
 
@@ -142,9 +148,9 @@ class Search:
             self._edits[line, USES] = list(edits_of_uses(line, self.hand))
         return self._edits[line, USES]
 
-    def _slopes_of_uses(self) -> Iterator[Edits]:
+    def _of_uses(self, kinds: Sequence[Kind]) -> Iterator[Edits]:
         for line in self._lines():
-            yield from ((edit,) for edit in edits_of_uses(line, self.hand, (groups_of,)))
+            yield from ((edit,) for edit in edits_of_uses(line, self.hand, kinds))
 
     def _at_ends(self) -> Iterator[Edits]:
         for line in self._lines():

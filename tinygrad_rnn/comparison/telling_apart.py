@@ -14,6 +14,7 @@ import numpy as np
 
 from ..derivation.derivation import Derivation
 from ..derivation.edits.editing import Bench
+from ..derivation.edits.edits import Edit
 from ..derivation.edits.of_terms import LEFT_OUT
 from ..recorded.recording import Recording
 from .measures import Tolerance
@@ -144,7 +145,13 @@ def _other(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _is_unusual(one: Explanation) -> int:
-    """The rank of an edit among equal ones: people leave out a whole line, or a part of it, most often."""
-    if all(edit.what == LEFT_OUT for edit in one.edits):
-        return 0
-    return 1 if all("left out" in edit.what for edit in one.edits) else 2
+    """The rank of an edit among equal ones: most often a line, or a part of it, is left out; least often, counted."""
+    return max(map(_rank, one.edits))
+
+
+def _rank(edit: Edit) -> int:
+    if edit.what == LEFT_OUT or "left out" in edit.what:
+        return 0 if edit.what == LEFT_OUT else 1
+    if edit.what.startswith("the term {} was"):  # halved, or taken twice
+        return 4
+    return 3 if "taken twice" in edit.what or "+= for =" in edit.what else 2

@@ -58,6 +58,10 @@ def test_a_derivation_without_its_slips_is_right():
         ("smoothed words", "+= dz.sum(0)", "+= dz[0]", "the first instance of the batch alone"),
         ("attention pooling of both directions", "dhs[t]", "dhs[t - 1]", "of the step before"),
         ("elman in columns", "1 - h[t] * h[t]", "1 - h[t] * h[t] * h[t]", "h_t ∘ h_t² stands where h_t² belongs"),
+        ("minimal gated unit", "c - hp", "hp - c", "have the other sign"),
+        ("embedding", "kept[t] = delta", "kept[t] = p['W'] @ delta", "Δ_t Wᵀ stands where Δ_t belongs"),
+        ("tagger in both directions", "ds / mask.sum()", "ds / mask[:, t].sum()", "then their sum, for the mean"),
+        ("minimal gated unit", "/ (T * d)", "/ 7", "divided by 3.5 instead of 6"),
     ],
 )
 @pytest.mark.one_in(3)

@@ -453,7 +453,7 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
                 around = form(at(edit.before, edit.place[:-1])), edit.place[-1:], number
                 alike_are = (whole, edit.place, number), (part, number), (line, part, number), around, (line, around)
-                about: list[Any] = [tuple(map(form, edit.of)), tuple(map(form_and_parameters, edit.of))]
+                about: list[Any] = [tuple(map(how, edit.of)) for how in (form, form_and_parameters, form_and_steps)]
                 about += [*relations(edit), edit.of or line, frozenset(edit.of)]
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
@@ -522,12 +522,17 @@ def _changed_place(edit: Edit) -> tuple[int, ...]:
 
 
 def form(expression: Expression) -> Any:
-    """The form of an expression: equal for expressions that differ in their names, or read rows of other arrays."""
+    """The form of an expression: equal for expressions that differ in names and sizes, or read rows of other arrays."""
     name = expression.operation if isinstance(expression, Apply) else type(expression).__name__
     is_row = isinstance(expression, Apply) and isinstance(expression.settings.get("index"), Step)
-    return name, expression.shape, () if is_row else tuple(map(form, expression.operands))
+    return name, expression.ndim, () if is_row else tuple(map(form, expression.operands))
 
 
 def form_and_parameters(expression: Expression) -> Any:
     """The form of an expression, and the parameters in it: equal for ``W[0] x`` and ``W[1] y``."""
     return form(expression), tuple(part.name for part in parts(expression) if isinstance(part, Parameter))
+
+
+def form_and_steps(expression: Expression) -> Any:
+    """The form of an expression, and how far away it reads: equal for what two layers hand to the step before."""
+    return form(expression), tuple(part.shift for part in parts(expression) if isinstance(part, Reference))

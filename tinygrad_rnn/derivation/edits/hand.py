@@ -46,9 +46,11 @@ class Hand:
         vectors: for each array of the data that is another one's classes as vectors of zeros and a one, the vectors
             of further classes, with their names.
         sizes: numbers by which one may divide, with what they count.
+        factor: the number that wrong gradients are times the right ones, if it is one number for all.
     """
 
-    def __init__(self, derivation: Derived) -> None:
+    def __init__(self, derivation: Derived, factor: float = 1.0) -> None:
+        self.factor = factor
         self.forward = [q for q in derivation.forward if q is not derivation.loss]
         self.backward = [q for q in derivation.backward if isinstance(q.adjoint_of, Quantity)]
         self.parameters = [

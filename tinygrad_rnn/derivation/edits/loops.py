@@ -44,7 +44,8 @@ def _handed_forwards(line: Line, with_its_beginning: bool) -> Callable[[Expressi
                 shift, loop = p.shift, p.quantity.steps
                 last = (loop[-1] if shift > 0 else loop[0]) - shift  # read behind the loop
                 sources = {t: t - 2 * shift if t in loop else last for t in line.steps}
-                return Moved(part.inner, {t: s for t, s in sources.items() if s + shift in loop})
+                handed = {t: s for t, s in sources.items() if t not in loop or t - shift in part.steps}
+                return Moved(part.inner, {t: s for t, s in handed.items() if s + shift in loop})
         ends = line.steps[-1], line.steps[0]
         if with_its_beginning and len(part.steps) == 1 and part.steps[0] in ends:
             first = ends[1 - ends.index(part.steps[0])]
@@ -61,7 +62,7 @@ def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """
     for lines in _loops(derivation):
         steps = tuple(sorted({t for line in lines for t in line.steps}))
-        for kept, what in fewer(steps):
+        for kept, what in (*fewer(steps), *_without_ends_of_pieces(lines, steps)):
             said = f"the loop runs {what}"
             sums = [
                 Edit(line, Sum(kept, line.expression.inner), said)
@@ -73,6 +74,15 @@ def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
                 yield tuple(edits)
                 if sums:
                     yield (*edits, *sums)
+
+
+def _without_ends_of_pieces(lines: list[Line], steps: Steps) -> Iterator[tuple[Steps, str]]:
+    """The steps without those at which pieces of the sequence end, or begin, if nothing is handed between these."""
+    handed = [p.steps for line in lines for p in parts(line.expression) if type(p) is During and len(p.steps) > 1]
+    cut = set(steps[:-1]).difference(*handed)
+    if handed and cut:
+        yield tuple(t for t in steps[:-1] if t not in cut), "without the last step of each piece"
+        yield tuple(t for t in steps[1:] if t - 1 not in cut), "without the first step of each piece"
 
 
 def _loops(derivation: Derived) -> Iterator[list[Line]]:

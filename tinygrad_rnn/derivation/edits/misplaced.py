@@ -69,13 +69,28 @@ class FromTheEnd(Elsewhere):
 
 
 class Row(Expression):
-    """A row of an array, along an axis, that is found in an unusual way; zeros where there is none."""
+    """A row of an array, along an axis, that is found in an unusual way; zeros where there is none.
 
-    def __init__(self, of: Expression, row_for: Callable[[int], int | None], name: str, axis: int = 0) -> None:
+    Args:
+        of: the array.
+        row_for: returns the number of the row for a step.
+        name: the way in words.
+        axis: the axis.
+        alike: what it is written like, if that says which row it is at most steps.
+    """
+
+    def __init__(
+        self,
+        of: Expression,
+        row_for: Callable[[int], int | None],
+        name: str,
+        axis: int = 0,
+        alike: Expression | None = None,
+    ) -> None:
         self.operands = (of,)
         self.shape = (*of.shape[:axis], *of.shape[axis + 1 :])
         self.dtype = of.dtype
-        self.row_for, self.name, self.axis = row_for, name, axis
+        self.row_for, self.name, self.axis, self.alike = row_for, name, axis, alike
 
     @property
     def key(self) -> Any:
@@ -84,15 +99,17 @@ class Row(Expression):
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same row of another array."""
-        return Row(operands[0], self.row_for, self.name, self.axis)
+        return Row(operands[0], self.row_for, self.name, self.axis)  # of another array: ``alike`` is of this one
 
     def shifted(self, by: int) -> Expression:
         """The row of another step."""
-        row_for = self.row_for
-        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}", self.axis)
+        row_for, alike = self.row_for, self.alike and self.alike.shifted(by)
+        return Row(self.operands[0].shifted(by), lambda t: row_for(t + by), f"{self.name} {by}", self.axis, alike)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The array, and which row of it."""
+        if self.alike is not None:
+            return writer.write(self.alike), 4
         return f"{writer.write(self.operands[0])}[{':, ' * self.axis}{self.name}]", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
@@ -178,7 +195,13 @@ class AddedUp(Expression):
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that computes it in a run."""
         inner, steps, shape, after = compiled(self.of.inner), self.of.steps, self.shape, self.after
-        return lambda run, t: sum((inner(run, s) for s in steps if s >= t + after), np.zeros(shape))
+        gaps = sorted(set(range(steps[0], steps[-1] + 2)) - set(steps))  # a sequence in pieces: each begins anew
+
+        def added_up(run: Any, t: Any) -> Any:
+            end = next(gap for gap in gaps if gap >= min(t + after, gaps[-1]))
+            return sum((inner(run, s) for s in steps if t + after <= s < end), np.zeros(shape))
+
+        return added_up
 
 
 class Moved(During):

@@ -150,7 +150,8 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
     yield times(above, below), "times {} where one divides by it", (below,)
     yield over(part, below), "divided by {} twice", (below,)
     if isinstance(below, Number):
-        for size in hand.sizes:
+        fits = round(below.value / (hand.factor or 1.0), 9)  # the length of pieces, say, that only the user's code has
+        for size in (*hand.sizes, *((fits,) if 1 < fits < below.value and not 2 * fits % 1 else ())):
             if size != below.value:
                 yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
     elif not reads_derivatives(below):

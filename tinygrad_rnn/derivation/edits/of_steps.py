@@ -122,7 +122,7 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
     place, length = index if isinstance(index, Step) else index[axis], part.operands[0].shape[axis]
     for by in (-1, 1):
         for how in ("zeros", "wraps", "clipped"):
-            row = Row(of, _moved(place, by, length, how), f"{how} {by}", axis)
+            row = Row(of, _moved(place, by, length, how), f"{how} {by}", axis, part.shifted(by))
             yield row, "{} of the step " + ("before" if by < 0 else "after"), (part,)
     turned = Row(of, lambda t: length - 1 - place.at(t) if 0 <= place.at(t) < length else None, "reversed", axis)
     yield turned, "{} is taken in reverse order of the steps", (part,)

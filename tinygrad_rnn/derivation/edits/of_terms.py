@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from ...autodiff.rules import elementwise
-from ..equations.arithmetic import is_product, is_sum, negative
+from ..equations.arithmetic import factors, is_negative, is_product, is_sum, negative
 from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import TWO, Found, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
@@ -87,7 +87,10 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
-    """Terms left out: those before or after one, and two of several, also of the sums and differences in a sum."""
+    """Terms left out: those before or after one, and two of several, also of the sums and differences in a sum.
+
+    Two that have a factor in common are a difference in the user's code, and may have the other sign together.
+    """
     for k in range(2, len(part.operands) - 1) if is_sum(part) else ():
         for others, some in ((part.operands[k:], part.operands[:k]), (part.operands[:k], part.operands[k:])):
             yield broadcast(total([*some]), part.shape), "the terms {} were left out", (total([*map(_inner, others)]),)
@@ -95,7 +98,11 @@ def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
     for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
         rest = [term for k, term in enumerate(terms) if k not in (i, j)]
         left = total(rest) if len(rest) > 1 else _alone(rest[0], part)
-        yield broadcast(left, part.shape), "the terms {} and {} were left out", (_inner(terms[i]), _inner(terms[j]))
+        of = _inner(terms[i]), _inner(terms[j])
+        yield broadcast(left, part.shape), "the terms {} and {} were left out", of
+        if _factors(of[0]) & _factors(of[1]):
+            turned = [again(negative(inner)) for inner, again in map(unwrapped, (terms[i], terms[j]))]
+            yield broadcast(total([*rest, *turned]), part.shape), "the terms {} and {} have the other sign", of
 
 
 def brackets(part: Expression, line: Line, hand: Hand) -> Found:
@@ -274,6 +281,12 @@ def _alone(term: Expression, whole: Expression) -> Expression:
 
 def _inner(term: Expression) -> Expression:
     return unwrapped(term)[0]
+
+
+def _factors(term: Expression) -> set[Expression]:
+    """The factors of a term that aren't numbers."""
+    bare = term.operands[0] if is_negative(term) else term
+    return {factor for factor in factors(bare) if not isinstance(factor, Number)}
 
 
 def _moves_back(term: Expression) -> bool:

@@ -159,6 +159,9 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
         for other in hand.data:
             if other != part and other.shape == part.shape and other.dtype.kind == part.dtype.kind:
                 yield other, "{} stands where {} belongs", (other, part)
+            if other.shape == (hand.T, *part.shape) and other.dtype.kind == part.dtype.kind:
+                row = Apply(indexing.getitem, (other,), {"index": Step(-1)}, part.shape)
+                yield row, "{} stands where {} belongs", (row, part)
             longer = other.ndim == part.ndim and other.shape[1:] == part.shape[1:] and part.ndim
             if longer and other != part and other.dtype.kind == part.dtype.kind:
                 for start in range(min(other.shape[0] - part.shape[0] + 1, 4)):
@@ -199,9 +202,11 @@ def masks(part: Expression, line: Line, hand: Hand) -> Found:
             yield one_minus(part), "1 minus the mask {}", (part,)
         for axis in range(inner.ndim) if inner.ndim == 2 else ():
             of_each = apply(reductions.sum, inner, axis=axis, keepdims=True)
-            share = over(apply(reductions.sum, inner), times(Number(inner.shape[1 - axis]), of_each))
-            shared = replaced(part, {inner: times(inner, share)}.get)  # type: ignore[arg-type]
-            yield shared, "the mean of each sentence, then of these, for the mean over all that {} keeps", (inner,)
+            for n, then in ((inner.shape[1 - axis], "of these"), (1, "their sum")):
+                share = over(apply(reductions.sum, inner), times(Number(n), of_each) if n > 1 else of_each)
+                shared = replaced(part, {inner: times(inner, share)}.get)  # type: ignore[arg-type]
+                what = f"the mean of each sentence or step, then {then}, for the mean over all that {{}} keeps"
+                yield shared, what, (inner,)
 
 
 def forgotten_masks(part: Expression, line: Line, hand: Hand) -> Found:
