@@ -48,9 +48,7 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
                 member.write(array.reshape(-1).view(np.uint8).data)  # in one piece, which takes half the time
 
 
-def read_npz(
-    file: BinaryIO, also: Also = lambda dtype: False, *, packed: bool = True
-) -> dict[str, npt.NDArray[Any]]:
+def read_npz(file: BinaryIO, also: Also = lambda dtype: False, *, packed: bool = True) -> dict[str, npt.NDArray[Any]]:
     """Read all arrays of an ``.npz`` file.
 
     Args:

@@ -8,17 +8,19 @@ the direction that has the factor, so for the transpose "backward" becomes "forw
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..registry import Primitive, linear, overrides
 from .arrays import array_of
+from .axes import one_axis
 from .complex_pairs import AWARE, ComplexTensor, imaginary_part, real_part
 
 Norm = Any  # "backward", "ortho", "forward" or None, as in NumPy
 
-SAME_SCALE = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
+SAME_SCALE: dict[Norm, Norm] = {None: "forward", "backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
 def _as_rows(c: Any, dtype: Any) -> Any:
@@ -98,7 +100,7 @@ def _resized(a: Any, n: int | None, axis: int) -> Any:
 
 def _negative(axes: Any, ndim: int) -> tuple[int, ...]:
     """Axes counted from the end, so that one more axis in front doesn't move them."""
-    return tuple(range(-ndim, 0)[axis] for axis in axes)
+    return tuple(one_axis(axis, ndim) - ndim for axis in axes)
 
 
 def _sizes_and_axes(a: Any, s: Any, axes: Any) -> tuple[list[Any], tuple[int, ...]]:
@@ -112,7 +114,8 @@ def _sizes_and_axes(a: Any, s: Any, axes: Any) -> tuple[list[Any], tuple[int, ..
     return sizes, axes
 
 
-def _transformed(a: Any, sizes: list[Any], axes: tuple[int, ...], inverse: bool, norm: Norm) -> ComplexTensor:
+def _transformed(a: Any, sizes: list[Any], axes: tuple[int, ...], norm: Norm, inverse: bool) -> ComplexTensor:
+    """The transform of complex numbers into complex numbers, there or back."""
     rows = _rows(a)
     for n, axis in zip(sizes, axes):
         rows = _resized(rows, n, axis)
@@ -120,6 +123,7 @@ def _transformed(a: Any, sizes: list[Any], axes: tuple[int, ...], inverse: bool,
 
 
 def _of_real_array(a: Any, sizes: list[Any], axes: tuple[int, ...], norm: Norm) -> ComplexTensor:
+    """The half of the spectrum of real numbers that determines the whole: of several axes, the last is halved."""
     a = _floats(a)
     for n, axis in zip(sizes, axes):
         a = _resized(a, n, axis)
@@ -128,6 +132,7 @@ def _of_real_array(a: Any, sizes: list[Any], axes: tuple[int, ...], norm: Norm) 
 
 
 def _to_real_array(a: Any, sizes: list[Any], axes: tuple[int, ...], norm: Norm) -> Any:
+    """The real numbers that have half a spectrum."""
     rows = _rows(a)
     n = 2 * (rows.shape[axes[-1]] - 1) if sizes[-1] is None else sizes[-1]
     for size, axis in zip([*sizes[:-1], n // 2 + 1], axes):
@@ -137,78 +142,37 @@ def _to_real_array(a: Any, sizes: list[Any], axes: tuple[int, ...], norm: Norm) 
     return real_again(rows, n=n, axis=axes[-1], norm=norm)
 
 
-@overrides(np.fft.fft)
-def fft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> ComplexTensor:
-    """np.fft.fft: along one axis."""
-    return _transformed(a, [n], _negative([axis], np.ndim(a)), False, norm)
+def _along_one(transform: Any) -> Any:
+    """The form that np.fft.fft has: along one axis."""
+    return lambda a, n=None, axis=-1, norm=None: transform(a, [n], _negative([axis], np.ndim(a)), norm)
 
 
-@overrides(np.fft.ifft)
-def ifft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> ComplexTensor:
-    """np.fft.ifft: back, along one axis."""
-    return _transformed(a, [n], _negative([axis], np.ndim(a)), True, norm)
+def _along_several(transform: Any, usual: tuple[int, ...] | None) -> Any:
+    """The form that np.fft.fftn and np.fft.fft2 have: along several axes, by default along the ``usual`` ones."""
+    return lambda a, s=None, axes=usual, norm=None: transform(a, *_sizes_and_axes(a, s, axes), norm)
 
 
-@overrides(np.fft.fftn)
-def fftn(a: Any, s: Any = None, axes: Any = None, norm: Norm = None) -> ComplexTensor:
-    """np.fft.fftn: along several axes."""
-    return _transformed(a, *_sizes_and_axes(a, s, axes), False, norm)
-
-
-@overrides(np.fft.ifftn)
-def ifftn(a: Any, s: Any = None, axes: Any = None, norm: Norm = None) -> ComplexTensor:
-    """np.fft.ifftn: back, along several axes."""
-    return _transformed(a, *_sizes_and_axes(a, s, axes), True, norm)
-
-
-@overrides(np.fft.rfft)
-def rfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> ComplexTensor:
-    """np.fft.rfft: the half of the spectrum that determines the whole, for real numbers."""
-    return _of_real_array(a, [n], _negative([axis], np.ndim(a)), norm)
-
-
-@overrides(np.fft.irfft)
-def irfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
-    """np.fft.irfft: real numbers from half a spectrum."""
-    return _to_real_array(a, [n], _negative([axis], np.ndim(a)), norm)
-
-
-@overrides(np.fft.rfftn)
-def rfftn(a: Any, s: Any = None, axes: Any = None, norm: Norm = None) -> ComplexTensor:
-    """np.fft.rfftn: of real numbers, along several axes, the last of them halved."""
-    return _of_real_array(a, *_sizes_and_axes(a, s, axes), norm)
-
-
-@overrides(np.fft.irfftn)
-def irfftn(a: Any, s: Any = None, axes: Any = None, norm: Norm = None) -> Any:
-    """np.fft.irfftn: real numbers from a spectrum whose last axis is halved."""
-    return _to_real_array(a, *_sizes_and_axes(a, s, axes), norm)
-
-
-def _along_two(several: Any) -> Any:
-    """A transform along several axes, by default along the last two."""
-    return lambda a, s=None, axes=(-2, -1), norm=None: several(a, s, axes, norm)
-
-
-for _two, _several in (
-    (np.fft.fft2, fftn),
-    (np.fft.ifft2, ifftn),
-    (np.fft.rfft2, rfftn),
-    (np.fft.irfft2, irfftn),
+for _name, _transform in (
+    ("fft", partial(_transformed, inverse=False)),
+    ("ifft", partial(_transformed, inverse=True)),
+    ("rfft", _of_real_array),
+    ("irfft", _to_real_array),
 ):
-    overrides(_two)(_along_two(_several))
+    overrides(getattr(np.fft, _name))(_along_one(_transform))
+    overrides(getattr(np.fft, f"{_name}2"))(_along_several(_transform, (-2, -1)))
+    overrides(getattr(np.fft, f"{_name}n"))(_along_several(_transform, None))
 
 
 @overrides(np.fft.hfft)
 def hfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """np.fft.hfft: of half a signal whose spectrum is real."""
-    return irfft(np.conjugate(a), n, axis, SAME_SCALE[norm])
+    return np.fft.irfft(np.conjugate(a), n, axis, SAME_SCALE[norm])
 
 
 @overrides(np.fft.ihfft)
 def ihfft(a: Any, n: int | None = None, axis: int = -1, norm: Norm = None) -> Any:
     """np.fft.ihfft: half a signal, from its real spectrum."""
-    return np.conjugate(rfft(a, n, axis, SAME_SCALE[norm]))
+    return np.conjugate(np.fft.rfft(a, n, axis, SAME_SCALE[norm]))
 
 
 def _shifted(x: Any, axes: Any, part: Any) -> Any:
@@ -228,5 +192,4 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
     return _shifted(x, axes, lambda n: -(n // 2))
 
 
-AWARE |= {np.fft.fft, np.fft.ifft, np.fft.fftn, np.fft.ifftn, np.fft.fft2, np.fft.ifft2, np.fft.irfft, np.fft.irfftn,
-          np.fft.irfft2, np.fft.hfft}  # fmt: skip
+AWARE |= {getattr(np.fft, name + form) for name in ("fft", "ifft", "irfft") for form in ("", "2", "n")} | {np.fft.hfft}
