@@ -222,15 +222,14 @@ def changed_arrays(recording: Recording, wrong: Sequence[Row], tolerance: Tolera
         phrase = phrase.replace("the right one", "the right ones") if len(names) > 1 else phrase
         sentence = f"{', '.join(names)}: {several} {phrase}."
         yield Diagnosis(mistake, tuple(names), sentence, len(names) == len(wrong))
-    yield from _moved_to_another(sizes, wrong, tolerance)
+    yield from _moved_to_another(wrong, tolerance)
 
 
-def _moved_to_another(sizes: Sizes, wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:
+def _moved_to_another(wrong: Sequence[Row], tolerance: Tolerance) -> Iterator[Diagnosis]:
     """Two gradients whose sum is right: they were exchanged, or one, or a part of it, was added to the other."""
-    given = [row for row in wrong if row.manual is not None]
-    if len(given) != 2 or len(wrong) != 2:
+    if len(wrong) != 2:
         return
-    one, other = sorted(given, key=lambda row: np.any(row.manual))  # one that is zero first
+    one, other = sorted(wrong, key=lambda row: np.any(row.manual))  # one that is zero first
     for turned in (False, True):
         moved, right = (np.asarray(row).T if turned else np.asarray(row) for row in (one.manual, one.autograd))
         fits = moved.shape == other.autograd.shape and other.manual is not None

@@ -84,13 +84,13 @@ class Referee:
         affordable = int(MOST_SECONDS / seconds_of(self.recording) / 2 / len(rows))
         if affordable >= min(FEW, max(row.autograd.size for row in rows)):
             limit = min(affordable, MOST_ELEMENTS)
-            return [replace(row, ruling=self._explained(row, partial(by_elements, row, limit))) for row in rows]
+            return [replace(row, ruling=self._explained(partial(by_elements, row, limit))) for row in rows]
         rulings = _jointly(self.point, rows)
         if not all(ruling.autograd_agrees for ruling in rulings):
-            rulings = [self._explained(row, partial(_alone, row)) for row in rows]
+            rulings = [self._explained(partial(_alone, row)) for row in rows]
         return [replace(row, ruling=ruling) for row, ruling in zip(rows, rulings)]
 
-    def _explained(self, row: Row, ask: Callable[[_Point], Ruling]) -> Ruling:
+    def _explained(self, ask: Callable[[_Point], Ruling]) -> Ruling:
         """A ruling; if autograd seems wrong, it checks whether that is because the loss holds something constant."""
         ruling = ask(self.point)
         if ruling.autograd_agrees or self.point is self.held:

@@ -36,20 +36,19 @@ class Witness:
             bench: a run of the lines at these values.
         """
         try:
-            return self._at(values, bench) if self._here is not None and self._holds(values, bench) else None
+            if self._here is None or not self._holds(values, bench):
+                return None
+            found = self._gradients(self._again(values), values)
         except Exception:  # a user's function may fail in any way at unusual values
             return None
+        changes = any(not np.array_equal(self._here[name], g) for name, g in found.items())
+        return found if changes else None  # a function that always returns the same numbers tells nothing more
 
     @cached_property
     def _here(self) -> dict[str, np.ndarray] | None:
         """The claims at the recorded values; None if there is no function to run."""
         is_function = callable(self.manual) or callable(getattr(self.manual, "backward", None))
         return self._gradients(self.recording, self.recording.values()) if is_function else None
-
-    def _at(self, values: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.ndarray] | None:
-        found = self._gradients(self._again(values), values)
-        changes = any(not np.array_equal(self._here[name], g) for name, g in found.items()) if self._here else False
-        return found if changes else None  # a function that always returns the same numbers tells nothing more
 
     def _again(self, values: Mapping[str, np.ndarray]) -> Recording:
         function = self.recording.function

@@ -104,18 +104,14 @@ class Grain:
         takes_no_time = all(map(is_free, expressions)) or (count == 1 and all(map(_has_rows, expressions)))
         if not quantity.steps and any(steps for _, _, steps in uses) and not takes_no_time:
             return False  # computed once, it is not to be computed at each step
-        if all(isinstance(e, (Reference, Number)) for e in expressions) and not self._has_name(quantity):
-            return True
-        if all(map(is_slight, expressions)):
-            return not self._has_name(quantity)
         if self._has_name(quantity):
             return False
+        if all(map(is_slight, expressions)):
+            return True
         source = quantity.adjoint_of
         if isinstance(source, Quantity) and _is_log_softmax(source) and not any(map(_has_terms, expressions)):
             return True  # a target times a number: once unchanged, and once summed to that number
-        if isinstance(source, Quantity):
-            return count == 1 and source not in self.arguments
-        return count == 1 and quantity not in self.arguments
+        return count == 1 and (source if isinstance(source, Quantity) else quantity) not in self.arguments
 
     def _has_name(self, quantity: Quantity) -> bool:
         """Return True if the model, or a reader, has a name for the quantity."""

@@ -2,7 +2,7 @@
 
 - ``taking_in``: a recording, made from whatever ``derive`` was given.
 - ``items``: the recorded graph without operations that nobody writes down; ``steps``: the step of each of them;
-  ``places``: what first and last steps have of a step of a plain loop.
+  ``plain_loops``: the steps of loops in Python; ``places``: what the first and last of these have of a whole step.
 - ``grouping``: the values with the same role at different steps; ``rolling``: one equation for each such group;
   ``data``: the arrays that steps read.
 - ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum;

@@ -6,7 +6,7 @@ does to arrays of these shapes, un-broadcasting included, and the record is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,7 @@ class Vjp:
 
     def forward(self, g: Any, ans: Any, *args: Any, **settings: Any) -> Any:
         """The cotangent of the argument."""
-        rules = self.operation.vjps
-        if callable(rules):
-            (found,) = rules([self.argument], g, ans, *args, **settings)
-        else:
-            found = rules[self.argument](g, ans, *args, **settings)
+        found = _by_rule(self.operation, self.argument, g, ans, args, settings)
         target = np.asarray(args[self.argument])
         found = found.assembled(target.shape) if isinstance(found, Parts) else found
         return np.zeros_like(target) if found is None else conformed(np.asarray(found), target)
@@ -52,6 +48,15 @@ class Vjp:
 
     def __hash__(self) -> int:
         return hash((id(self.operation), self.argument))
+
+
+def _by_rule(operation: Any, argument: int, g: Any, ans: Any, args: Sequence[Any], settings: Mapping[str, Any]) -> Any:
+    """The contribution to one argument, by the operation's own rule for it, or by its rule for all."""
+    rules = operation.vjps
+    if not callable(rules):
+        return rules[argument](g, ans, *args, **settings)
+    (found,) = rules([argument], g, ans, *args, **settings)
+    return found
 
 
 class Results:
@@ -158,11 +163,7 @@ def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Ex
         of_result, result = tracing.stand_in(g), tracing.stand_in(ans)
         if isinstance(g, Number):  # the cotangent of the loss
             of_result = np.float64(g.value)
-        rules = applied.operation.vjps
-        if callable(rules):
-            (found,) = rules([argument], of_result, result, *args, **applied.settings)
-        else:
-            found = rules[argument](of_result, result, *args, **applied.settings)
+        found = _by_rule(applied.operation, argument, of_result, result, args, applied.settings)
         found = _whole(found, applied.operands[argument].shape)
         return tracing.written(conformed(found, args[argument]))
 

@@ -33,7 +33,7 @@ def reasons(quantity: Quantity, expression: Expression, forward: list[Quantity],
     for part in parts(expression):
         found += _of_part(part, writer)
     if isinstance(quantity.adjoint_of, str):
-        found += _of_parameter(quantity.adjoint_of, expression, forward, writer)
+        found += _of_parameter(quantity.adjoint_of, expression, forward)
     return tuple(dict.fromkeys(found))
 
 
@@ -58,9 +58,7 @@ def _ways(sensitivity: Sensitivity, steps: Steps, expression: Expression, writer
         if isinstance(part, Unit):
             ways.append("directly")
         elif isinstance(part, Reference) and part.quantity.sensitivity is not None:
-            step = "" if part.shift is None else writer.moving_step(part.shift)
-            step = writer.step_name(part.at) if part.at is not None else step
-            ways.append(f"through {writer.symbol(part.quantity.sensitivity.of, step)}")
+            ways.append(f"through {writer.symbol(part.quantity.sensitivity.of, writer.step_of(part))}")
     ways = sorted(set(ways), key=lambda way: (way != "directly", way))
     if len(ways) > 1:
         of, by, _ = sensitivity
@@ -72,9 +70,7 @@ def _user(term: Expression, writer: TextWriter) -> str:
     """The quantity through which a term flows: the one whose derivative is in it."""
     for part in parts(term):
         if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
-            used = part.quantity.adjoint_of
-            step = "" if part.shift is None else writer.moving_step(part.shift)
-            return writer.symbol(used, writer.step_name(part.at) if part.at is not None else step)
+            return writer.symbol(part.quantity.adjoint_of, writer.step_of(part))
     return "the loss"
 
 
@@ -120,7 +116,7 @@ def _is_result_of(operation: Any, result: Expression) -> bool:
     return any(applies(meaning, operation) for meaning in meanings)
 
 
-def _of_parameter(name: str, expression: Expression, forward: list[Quantity], writer: TextWriter) -> Iterator[str]:
+def _of_parameter(name: str, expression: Expression, forward: list[Quantity]) -> Iterator[str]:
     terms = terms_of(expression)
     inner = [term.operands[0] if is_negative(term) else term for term in terms]
     if any(isinstance(term, Sum) for term in inner):

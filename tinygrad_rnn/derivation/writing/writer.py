@@ -121,6 +121,12 @@ class TextWriter:
         """A step that moves along: t - 1."""
         return f"t{shift:+d}" if shift else "t"
 
+    def step_of(self, reference: Reference) -> str:
+        """The step that a reference means: t - 1, T, or none."""
+        if reference.at is not None:
+            return self.step_name(reference.at)
+        return "" if reference.shift is None else self.moving_step(reference.shift)
+
     def steps(self, steps: Steps, backwards: bool = False) -> str:
         """Several steps, as a piece of writing: t = 1..T."""
         return self.notation.plain(self._steps(steps, backwards))
@@ -158,8 +164,7 @@ class TextWriter:
         if isinstance(e, (Parameter, Data)):
             return self.notation.name(e.name), ATOM
         if isinstance(e, Reference):
-            step = "" if e.shift is None else self.moving_step(e.shift)
-            return self.symbol(e.quantity, self.step_name(e.at) if e.at is not None else step), ATOM
+            return self.symbol(e.quantity, self.step_of(e)), ATOM
         if isinstance(e, Unit):
             return self.notation.name("E", "", entry(e.shape)), ATOM
         if isinstance(e, Entry):

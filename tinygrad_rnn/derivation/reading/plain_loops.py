@@ -1,0 +1,249 @@
+"""The steps of plain loops, which users write in Python: they are found where the same operations repeat."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...autodiff.rules import elementwise
+from .items import Item
+from .places import Places
+
+LONGEST_STEP = 600  # operations in one step
+Reads = Sequence[Sequence[int]]  # for each operation, the positions of the operations that it reads
+
+
+def number_plain(items: list[Item]) -> None:
+    """Number the steps of plain loops; a loss that is added at some steps only doesn't make these another loop."""
+    beside = _beside_loops(items)
+    if 0 < len(beside) < len(items):
+        _find_loops([item for item in items if id(item) not in beside])
+        if _follow(items, beside):
+            return
+        for item in items:
+            item.step = item.loop = item.place = None
+    _find_loops(items)
+
+
+def _beside_loops(items: list[Item]) -> dict[int, Any]:
+    """The values that no state depends on, with their signatures: outputs, and terms of the loss with their sums."""
+    signatures = dict(zip(map(id, items), _signatures(items)))
+    readers: dict[Any, set[Any]] = {signature: set() for signature in signatures.values()}
+    adding_up = {signatures[id(item)] for item in items if item.op in (elementwise.add, elementwise.subtract)}
+    for item in items:
+        for given in item.inputs:
+            if id(given) in signatures:
+                readers[signatures[id(given)]].add(signatures[id(item)])
+    beside: set[Any] = set()
+    before = -1
+    while len(beside) > before:
+        before = len(beside)
+        beside |= {own for own in readers if readers[own] <= beside}
+        sums = adding_up
+        while wrong := {own for own in sums if readers[own] - beside - sums}:
+            sums = sums - wrong
+        beside |= sums  # they read each other: L + a - b
+    return {place: signature for place, signature in signatures.items() if signature in beside}
+
+
+def _follow(items: list[Item], beside: Mapping[int, Any]) -> bool:
+    """Give values beside loops the step whose values they read; return True if some exist at some steps only."""
+    often = {signature for signature, count in Counter(beside.values()).items() if count > 1}
+    of_loops: dict[Any, set[Any]] = {}
+    for item in items:
+        if item.step is not None:
+            of_loops.setdefault(item.loop, set()).add(item.step)
+    steps: dict[Any, set[Any]] = {}
+    for item in (item for item in items if beside.get(id(item)) in often):
+        reads = [given for given in item.inputs if isinstance(given, Item) and given.loop in of_loops]
+        if reads:
+            latest = max(reads, key=lambda given: given.order)
+            item.step, item.loop = latest.step, latest.loop
+            steps.setdefault((beside[id(item)], item.loop), set()).add(latest.step)
+            for given in item.inputs:
+                if isinstance(given, Item) and given.step is None and beside.get(id(given)) in often:  # a row of data
+                    given.step, given.loop = item.step, item.loop
+    return any(len(of_loops[loop]) - 1 > len(some) > 1 for (_, loop), some in steps.items())
+
+
+def _signatures(items: list[Item]) -> list[Any]:
+    """The signatures that the values of a plain loop share from step to step.
+
+    An operation reads the parameters and the data of its signature. If it comes once, and is like others but for one of
+    these, that one is the first state: ``h0 @ W`` is like ``h @ W``.
+    """
+    read = [sorted(filter(None, (_leaf(given) for given in item.inputs))) for item in items]
+    found = [_signature(item, names) for item, names in zip(items, read)]
+    counts = Counter(found)
+    for k, names in enumerate(read):
+        if counts[found[k]] == 1:
+            others = (_signature(items[k], names[:i] + names[i + 1 :]) for i in range(len(names)))
+            found[k] = next((other for other in others if counts[other]), found[k])
+    return found
+
+
+def _leaf(given: Any) -> str | None:
+    return (given.parameter or given.data) if isinstance(given, Item) and given.op is None else None
+
+
+def _signature(item: Item, names: list[str]) -> Any:
+    return item.operation, item.shape, tuple(names), item.scope.layer, tuple(label.name for label in item.labels)
+
+
+class _Loop(NamedTuple):
+    """A stretch in which operations repeat.
+
+    Attributes:
+        first: the position where the first whole step begins.
+        period: the number of operations in a step.
+        steps: the number of whole steps.
+        before: the operations of incomplete steps before the first, each with its place; the nearest first.
+        after: the operations of incomplete steps after the last, in the same way.
+    """
+
+    first: int
+    period: int
+    steps: int
+    before: Sequence[dict[int, int]] = ()
+    after: Sequence[dict[int, int]] = ()
+
+    @property
+    def whole(self) -> range:
+        """The positions of all operations in whole steps."""
+        return range(self.first, self.first + self.steps * self.period)
+
+    def step(self, k: int) -> range:
+        """The positions of the operations of a whole step."""
+        return self.whole[k * self.period : (k + 1) * self.period]
+
+
+def _find_loops(items: list[Item]) -> None:
+    """Find where the operations repeat, the longest stretch first, and number the steps."""
+    codes: dict[Any, int] = {}
+    sequence = np.array([codes.setdefault(signature, len(codes)) for signature in _signatures(items)])
+    where = {id(item): k for k, item in enumerate(items)}
+    reads = [[where[id(given)] for given in item.inputs if id(given) in where] for item in items]
+    pending = [(0, len(items))]
+    while pending:
+        start, stop = pending.pop()
+        found = _longest_repetition(sequence[start:stop])
+        if found is None:
+            continue
+        begin, period, length = found
+        loop = _Loop(*_best_phase(items, begin + start, period, length, reads))
+        before, after = _incomplete_steps(items, start, stop, loop)
+        for part in _unbroken(loop._replace(before=before, after=after), reads):
+            _number(items, part)
+        pending.append((start, min([loop.first, *itertools.chain(*before)])))
+        pending.append((max([loop.whole[-1], *itertools.chain(*after)]) + 1, stop))
+
+
+def _incomplete_steps(
+    items: list[Item], start: int, stop: int, loop: _Loop
+) -> tuple[list[dict[int, int]], list[dict[int, int]]]:
+    """The incomplete steps before and after the whole ones: the places of their operations, by position."""
+    slots = Places(items[start:stop], loop.first - start, loop.period, loop.steps).slots
+    found: dict[int, dict[int, int]] = {}
+    for k in range(start, stop):
+        if id(items[k]) in slots:
+            step, place = slots[id(items[k])]
+            found.setdefault(step, {})[k] = place
+    before: list[dict[int, int]] = []
+    after: list[dict[int, int]] = []
+    begin, end = loop.first, loop.whole[-1] + 1
+    while 2 * len(places := found.get(-1 - len(before), {})) >= max(loop.period, begin - min(places, default=0)):
+        before.append(places)
+        begin = min(places)
+    while places := found.get(loop.steps + len(after), {}):
+        given = itertools.chain(*(items[k].inputs for k in places))
+        is_a_step = 2 * len(places) >= loop.period or any(map(_leaf, given))
+        if not is_a_step or 2 * len(places) < max(places) + 1 - end:  # most of what comes next is something else
+            break
+        after.append(places)
+        end = max(places) + 1
+    return before, after
+
+
+def _unbroken(loop: _Loop, reads: Reads) -> Iterator[_Loop]:
+    """A loop, split into several: a step that reads nothing of the steps before it begins another loop."""
+    breaks = [
+        k
+        for k in range(1, loop.steps)
+        if not any(loop.first <= at < loop.step(k)[0] for position in loop.step(k) for at in reads[position])
+    ]
+    if 2 * len(breaks) >= loop.steps - 1:
+        breaks = []
+    for begin, end in itertools.pairwise([0, *breaks, loop.steps]):
+        before = loop.before if not begin else ()
+        after = loop.after if end == loop.steps else ()
+        yield _Loop(loop.first + begin * loop.period, loop.period, end - begin, before, after)
+
+
+def _longest_repetition(sequence: np.ndarray) -> tuple[int, int, int] | None:
+    """A long stretch in which a pattern repeats: (begin, period, length).
+
+    The longest may be a pattern of several steps; a shorter pattern that covers half as much is the step itself.
+    """
+    found: list[tuple[int, int, int, int]] = []
+    for period in range(1, min(len(sequence) // 2, LONGEST_STEP) + 1):
+        same = np.concatenate([[False], sequence[period:] == sequence[:-period], [False]])
+        edges = np.flatnonzero(same[1:] != same[:-1])
+        begins, ends = edges[::2], edges[1::2]
+        if not len(begins):
+            continue
+        longest = int(np.argmax(ends - begins))
+        length = int(ends[longest] - begins[longest]) + period
+        whole = length // period * period
+        if whole >= (3 if period == 1 else 2) * period:
+            found.append((whole, int(begins[longest]), period, length))
+    if not found:
+        return None
+    most = max(whole for whole, *_ in found)
+    chosen = next(f for f in found if 2 * f[0] >= most and (f[0] == most or f[0] >= 3 * f[2]))
+    return chosen[1:]
+
+
+def _best_phase(items: list[Item], begin: int, period: int, length: int, reads: Reads) -> tuple[int, int, int]:
+    """The start of the first whole step, chosen so that steps pass on few values; the period; the number of steps."""
+    choices = []
+    for first in range(begin, begin + min(length % period + 1, period)):
+        count, left_over = divmod(length - (first - begin), period)
+        crossing = {
+            (at, (k - first) // period)
+            for k in range(first, first + count * period)
+            for at in reads[k]
+            if at >= first and (at - first) // period != (k - first) // period
+        }
+        takes_input = any(isinstance(a, Item) and a.op is None and a.parameter is None for a in items[first].inputs)
+        choices.append((len(crossing) / count, not takes_input, left_over, first, period, count))
+    return min(choices)[-3:]
+
+
+def _number(items: list[Item], loop: _Loop) -> None:
+    """Number the steps of a loop: as the steps that it reads are numbered, or from 1."""
+    name = ("plain", id(items[loop.first]))
+    begin = 1 + len(loop.before)
+    numbers = _numbers_read(items, loop) or list(range(begin, begin + loop.steps))
+    steps = [(number, dict(zip(loop.step(k), itertools.count()))) for k, number in enumerate(numbers)]
+    direction = 1 if numbers[-1] >= numbers[0] else -1
+    steps += [(numbers[0] - distance * direction, places) for distance, places in enumerate(loop.before, 1)]
+    steps += [(numbers[-1] + distance * direction, places) for distance, places in enumerate(loop.after, 1)]
+    for number, places in steps:
+        for k, place in places.items():
+            items[k].step, items[k].loop, items[k].place = number, name, place
+
+
+def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
+    """The steps of values from another loop that each step of this one reads, if there is one for each."""
+    own = {id(items[k]) for k in loop.whole}
+    for place in range(loop.period):
+        for operands in itertools.zip_longest(*(items[loop.step(k)[place]].inputs for k in range(loop.steps))):
+            others = (given for given in operands if isinstance(given, Item) and id(given) not in own)
+            found = [given.step for given in others if given.step is not None]
+            if len(found) == len(set(found)) == loop.steps:
+                return found
+    return None
