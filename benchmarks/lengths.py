@@ -1,7 +1,8 @@
 """Batches of many lengths: what they cost beside as many time steps at one length.
 
 `python -m benchmarks.lengths LSTM numpy` trains on 1,000 batches whose lengths run from 1 to 200 in a process of its
-own, and on as many of the one length that has the same number of steps, and prints a line of JSON: CPU seconds of both.
+own, in turns with as many of the one length that has the same number of steps, and prints a line of JSON: CPU seconds
+of both.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -24,6 +25,7 @@ CELLS = {"RNN": tr.nn.RNNCell, "LSTM": tr.nn.LSTMCell}
 COUNT, LONGEST = 1_000, 200
 BATCH, FEATURES, UNITS = 16, 32, 64
 FIRST = 10  # batches that don't count: they make the plan
+TURN = 50  # batches of one kind, before as many of the other
 
 
 def measure(cell: str, executor: str) -> dict[str, float]:
@@ -31,10 +33,22 @@ def measure(cell: str, executor: str) -> dict[str, float]:
     rng = np.random.default_rng(0)
     many = [int(n) for n in rng.permutation(np.resize(np.arange(1, LONGEST + 1), COUNT))]
     same = [sum(many) // COUNT] * COUNT
-    return {"many": _seconds(cell, executor, many), "one": _seconds(cell, executor, same)}
+    of_many, of_one = _training(cell, executor), _training(cell, executor)
+    for length in many[:FIRST]:
+        of_many(length)
+        of_one(same[0])
+    seconds = {"many": 0.0, "one": 0.0}
+    for first in range(0, COUNT, TURN):  # in turns, so that a slow moment is everybody's
+        for name, step, lengths in (("many", of_many, many), ("one", of_one, same)):
+            began = time.process_time()
+            for length in lengths[first : first + TURN]:
+                step(length)
+            seconds[name] += time.process_time() - began
+    return seconds
 
 
-def _seconds(name: str, executor: str, lengths: Sequence[int]) -> float:
+def _training(name: str, executor: str) -> Callable[[int], None]:
+    """A step on a batch of a given length."""
     cell = CELLS[name](FEATURES, UNITS, seed=0)
     compiled = tr.compile(cell, executor=executor)
     xs = np.random.default_rng(0).normal(size=(LONGEST, BATCH, FEATURES)).astype(np.float32)
@@ -44,12 +58,7 @@ def _seconds(name: str, executor: str, lengths: Sequence[int]) -> float:
         np.mean(ys * ys).backward()
         cell.zero_grad()
 
-    for length in lengths[:FIRST]:
-        step(length)
-    began = time.process_time()
-    for length in lengths:
-        step(length)
-    return time.process_time() - began
+    return step
 
 
 def run(effort: Effort, wanted: str = "") -> str:

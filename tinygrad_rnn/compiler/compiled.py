@@ -203,22 +203,25 @@ class Compiled:
             return plan
         by_scalars = any(a.dtype == object for a in arrays)
         self._plans[key] = plan = None if by_scalars else self._found_or_made(request)
-        self._drop_the_oldest()
+        self._drop_the_oldest(isinstance(plan, PlanAt))
         return plan
 
-    def _drop_the_oldest(self) -> None:
-        """Drop the oldest plans beyond their limits: few large ones, more of those that share a plan for all sizes."""
-        for is_small, most in ((False, thresholds.MOST_PLANS), (True, thresholds.MOST_SIZES)):
-            keys = [key for key, plan in self._plans.items() if isinstance(plan, PlanAt) == is_small]
+    def _drop_the_oldest(self, small: bool) -> None:
+        """Drop the oldest plans beyond their limit: few large ones, more of those that share a plan for all sizes."""
+        most = thresholds.MOST_SIZES if small else thresholds.MOST_PLANS
+        if len(self._plans) > most:
+            keys = [key for key, plan in self._plans.items() if isinstance(plan, PlanAt) == small]
             for key in keys[: max(0, len(keys) - most)]:
                 del self._plans[key]
 
     def _found_or_made(self, request: Request) -> Plan | PlanAt | None:
         """The plan for arguments of all lengths, if there is one; if not, a new one."""
         family = self._families.setdefault(request.form, Family())
+        before = family.sized
         found = None if self.executor == "jax" else family.plan(request, self._sized_plan)
         if found is not None:
-            self._leave_to(found.plan, request.form)
+            if found.plan is not before:
+                self._leave_to(found.plan, request.form)
             if self._guards.changed() or found.guards.changed():  # a Tensor that it stores
                 self._settle(found.plan)
             return found

@@ -20,6 +20,7 @@ class Family:
     come, one plan is made for all. Lengths that haven't differed so far are fixed in it, until they do.
 
     Attributes:
+        sized: the plan for all lengths, if there is one.
         why_none: the reason why there is no plan for all; "" if there is one, or if none was tried yet.
     """
 
@@ -27,7 +28,7 @@ class Family:
         self.why_none = ""
         self._forms: list[tuple[int, ...]] = []
         self._taken: set[int] = set()
-        self._plan: SizedPlan | None = None
+        self.sized: SizedPlan | None = None
         self._made = 0
         self._alone: set[tuple[int, ...]] = set()
 
@@ -65,11 +66,11 @@ class Family:
 
     def close(self, why: str) -> None:
         """Give up on a plan for all lengths."""
-        self.why_none, self._plan, self._made = why, None, thresholds.MOST_SIZED_PLANS
+        self.why_none, self.sized, self._made = why, None, thresholds.MOST_SIZED_PLANS
 
     def _fitting(self, request: Request, make: Make) -> SizedPlan | None:
         """The plan for all lengths; a new one if the old one doesn't fit these arguments, or is out of date."""
-        plan = self._plan
+        plan = self.sized
         if plan is None or not plan.fits(request.lengths):
             if self._made >= thresholds.MOST_SIZED_PLANS or request.lengths in self._forms:
                 return None
@@ -77,6 +78,6 @@ class Family:
             self._forms.append(request.lengths)
         elif not plan.guards.changed():
             return plan
-        self._plan = None
-        self._plan = make(request, self._forms, self._taken)
-        return self._plan
+        self.sized = None
+        self.sized = make(request, self._forms, self._taken)
+        return self.sized

@@ -33,6 +33,7 @@ from .watched import (
     attributes,
     content,
     entries,
+    parts_of,
     set_content,
     set_each,
     set_entries,
@@ -51,7 +52,6 @@ PLAIN = (
 VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()))
 SEQUENCES: tuple[Any, ...] = (list, tuple, set, frozenset, deque, *VIEWS)
 NEVER_WRITTEN = (tuple, frozenset, *VIEWS)
-OF_FUNCTIONS = ("__code__", "__defaults__", "__kwdefaults__")
 
 
 class Guards:
@@ -84,9 +84,7 @@ class Guards:
             self._look_into(*self._stack.pop())
         for space, names in self._spaces.values():
             every = tuple(names)
-            self.watched.watch(
-                functools.partial(variables, space, every), functools.partial(set_variables, space, every)
-            )
+            self.watched.watch(variables(space, every), functools.partial(set_variables, space, every))
         self.changed, self.put_back = self.watched.changed, self.watched.put_back
 
     def _find(self, where: Where, thing: Any) -> None:
@@ -118,10 +116,10 @@ class Guards:
 
     def _watch_function(self, function: types.FunctionType) -> None:
         name, code = function.__name__, function.__code__
-        places: list[tuple[Any, str]] = [(function, part) for part in OF_FUNCTIONS]
-        places += [(variable, "cell_contents") for variable in function.__closure__ or ()]
-        called = [f"{name}()"] * len(OF_FUNCTIONS) + [f"{variable} of {name}()" for variable in code.co_freevars]
-        self._watch_attributes(places, lambda i: (called[i],))
+        places, read = parts_of(function)
+        shared = [f"{variable} of {name}()" for variable in code.co_freevars]
+        called = [f"{name}()"] * (len(places) - len(shared)) + shared
+        self._watch_each(read, lambda i: (called[i],), functools.partial(set_each, places))
         self._watch_entries((name,), vars(function))
         found, space = mentions(code), function.__globals__
         self._watch_variables(space, found.variables)

@@ -6,16 +6,19 @@ expression would cost as much as the comparisons.
 
 from __future__ import annotations
 
+import types
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from operator import is_
+from operator import attrgetter, is_, itemgetter
 from typing import Any
 
-Read = Callable[[], list[Any]]
-Write = Callable[[list[Any]], None]
+Read = Callable[[], Sequence[Any]]
+Write = Callable[[Sequence[Any]], None]
 
 NOTHING: Any = object()
+OF_FUNCTIONS, CONTENT = ("__code__", "__defaults__", "__kwdefaults__"), "cell_contents"
+of_function, content_of = attrgetter(*OF_FUNCTIONS), attrgetter(CONTENT)  # C code: every call asks
 BUFFERS = (bytearray, memoryview, array)  # objects that are plain memory
 
 
@@ -23,12 +26,12 @@ class Watched:
     """The lists that functions read, as they were when they were first read."""
 
     def __init__(self) -> None:
-        self._all: list[tuple[Read, list[Any], Write | None]] = []
+        self._all: list[tuple[Read, Sequence[Any], Write | None]] = []
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def watch(self, read: Read, write: Write | None = None) -> list[Any]:
+    def watch(self, read: Read, write: Write | None = None) -> Sequence[Any]:
         """Watch the result of a function, which another one can restore; return the present result."""
         self._all.append((read, read(), write))
         return self._all[-1][1]
@@ -81,7 +84,22 @@ def set_attribute(owner: Any, name: str, thing: Any) -> None:
         base.__setattr__(owner, name, thing)
 
 
-def set_each(places: Sequence[tuple[Any, str]], things: list[Any]) -> None:
+def parts_of(function: types.FunctionType) -> tuple[list[tuple[Any, str]], Read]:
+    """The places of a function's code, its defaults and the variables of its closure, and what returns all of these."""
+    variables = function.__closure__ or ()
+    places: list[tuple[Any, str]] = [(function, part) for part in OF_FUNCTIONS]
+    places += [(variable, CONTENT) for variable in variables]
+
+    def read() -> Sequence[Any]:
+        try:
+            return [*of_function(function), *map(content_of, variables)]
+        except ValueError:  # nothing has been assigned to one yet
+            return attributes(places)
+
+    return places, read
+
+
+def set_each(places: Sequence[tuple[Any, str]], things: Sequence[Any]) -> None:
     """Restore attributes: ``places`` are owners and names."""
     for (owner, name), thing in zip(places, things):
         if attribute(owner, name) is not thing:
@@ -91,12 +109,24 @@ def set_each(places: Sequence[tuple[Any, str]], things: list[Any]) -> None:
 # --- variables of modules --------------------------------------------------------------------------------------------
 
 
-def variables(space: dict[str, Any], names: Sequence[str]) -> list[Any]:
-    """The values of variables. A missing one may appear later, and hide a builtin function, for instance."""
-    return [space.get(name, NOTHING) for name in names]
+def variables(space: dict[str, Any], names: Sequence[str]) -> Read:
+    """A function that returns the values of variables.
+
+    A missing variable may appear later, and hide a builtin function, for instance.
+    """
+    of_those_there = itemgetter(*names, names[0])  # several names, as one alone wouldn't be in a tuple
+
+    def read() -> Sequence[Any]:
+        try:
+            found: tuple[Any, ...] = of_those_there(space)
+        except KeyError:
+            return [space.get(name, NOTHING) for name in (*names, names[0])]
+        return found
+
+    return read
 
 
-def set_variables(space: dict[str, Any], names: Sequence[str], things: list[Any]) -> None:
+def set_variables(space: dict[str, Any], names: Sequence[str], things: Sequence[Any]) -> None:
     """Restore the values of variables."""
     for name, thing in zip(names, things):
         if thing is NOTHING:
@@ -116,7 +146,7 @@ def entries(mapping: Mapping[Any, Any]) -> Read:
     return lambda: [*keys, *values]
 
 
-def set_entries(mapping: Mapping[Any, Any], owner: type | None, before: list[Any]) -> None:
+def set_entries(mapping: Mapping[Any, Any], owner: type | None, before: Sequence[Any]) -> None:
     """Restore the entries of a dict, in their earlier order; or those of a class, whose dict can't be written to."""
     keys = before[: len(before) // 2]
     entries = dict(zip(keys, before[len(keys) :]))
@@ -152,7 +182,7 @@ def content(buffer: Any) -> Any:
         return None
 
 
-def set_content(buffer: Any, before: list[Any]) -> None:
+def set_content(buffer: Any, before: Sequence[Any]) -> None:
     """Restore the bytes of an object that is plain memory."""
     if isinstance(buffer, bytearray):
         buffer[:] = before[0]
