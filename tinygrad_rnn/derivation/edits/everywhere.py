@@ -13,7 +13,18 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, reductions, shape
 from ..equations.arithmetic import is_product, is_sum, negative
-from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Step, apply, one_axis
+from ..equations.expressions import (
+    Apply,
+    During,
+    Expression,
+    Number,
+    Parameter,
+    Reference,
+    Step,
+    Sum,
+    apply,
+    one_axis,
+)
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times, unwrapped, zeros
 from ..equations.parts import at, parts, places, put, references_of, replaced, total
@@ -62,6 +73,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     yield from _factors(derivation, hand)
     yield from _states_beside(derivation, hand)
     yield from _kept_beside(derivation, hand)
+    yield from _losses_elsewhere(derivation)
     yield from _masks(derivation, hand)
     yield from _parts_exchanged(derivation)
     yield from _other_sums(derivation)
@@ -175,42 +187,86 @@ def _kept_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     results = [quantity for quantity in kept if quantity not in hand.before_states]
     rest = [quantity for quantity in kept if quantity not in hand.states]
     inside = [quantity for quantity in rest if quantity not in results]
+    every = max((len(_computed_at(quantity)) for quantity in kept), default=0)
     groups = {tuple(group): None for group in (*([quantity] for quantity in kept), results, inside, rest, kept)}
     for group in filter(None, groups):
         of = (Reference(group[0], 0),)
         others = "" if len(group) == 1 else " and what was kept with it"
         for by, how in ((-1, "of the step before"), (1, "of the step after"), (0, "of the last step")):
-            moved = partial(_kept_elsewhere, among=set(group), by=by)
-            changes = [_where_they_are_read(moved, hand)]
-            changes += [partial(_from_elsewhere, among=set(results), by=by)] if group == tuple(results) else []
+            changes = [_where_they_are_read(partial(_kept_elsewhere, among=set(group), by=by, every=every), hand)]
+            anew = partial(_from_elsewhere, among=set(results), by=by, every=every)
+            changes += [anew] if group == tuple(results) else []
             for change in changes:
                 yield from _changed(derivation, change, f"{{}}{others} {how}, everywhere", of, fewest=1)
 
 
-def _from_elsewhere(part: Expression, among: set[Quantity], by: int, inside: bool = False) -> Expression | None:
+def _losses_elsewhere(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
+    """Losses of some steps taken at all steps, at one more or at one fewer."""
+    lines = [line for line in derivation.lines if line.kind == "backward"]
+    every = max((line.steps for line in lines), key=len, default=())
+    for some in dict.fromkeys(line.steps for line in lines if 1 < len(line.steps) < len(every)):
+        own = {quantity for quantity in (*derivation.forward, *derivation.backward) if set(quantity.steps) == set(some)}
+        choices = {
+            every: "at all steps", (some[0] - 1, *some): "also at the step before the first of them",
+            (*some, some[-1] + 1): "also at the step after the last of them",
+            some[1:]: "without the first of them", some[:-1]: "without the last of them",
+        }  # fmt: skip
+        for kept, what in choices.items():
+            if set(kept) <= set(every):
+                change = partial(_at_other_steps, some=set(some), kept=kept, own=own)
+                yield from _changed(derivation, change, f"the loss of some steps is taken {what}", ())
+
+
+def _at_other_steps(part: Expression, some: set[int], kept: tuple[int, ...], own: set[Quantity]) -> Expression | None:
+    """A term or a sum at other steps, in which values that only the right steps have are written out."""
+
+    def written_out(inner: Expression) -> Expression | None:
+        if type(inner) is not Reference or inner.quantity not in own or inner.shift is None:
+            return None
+        meaning = definition(inner.quantity)
+        return None if meaning is None else replaced(meaning, written_out).shifted(inner.shift)
+
+    if isinstance(part, (During, Sum)) and set(part.steps) == some:
+        return type(part)(kept, replaced(part.inner, written_out))
+    return None
+
+
+def _from_elsewhere(
+    part: Expression, among: set[Quantity], by: int, every: int, inside: bool = False
+) -> Expression | None:
     """A value that is computed anew, with the data of its step, from kept values of another step."""
     if inside and type(part) is Reference and part.quantity.adjoint_of is None and part.quantity not in among:
-        return _kept_elsewhere(part, {part.quantity}, by)
+        return _kept_elsewhere(part, {part.quantity}, by, every)
     if type(part) is not Reference or part.shift is None or part.quantity not in among:
         return None
     meaning = definition(part.quantity)
-    change = partial(_from_elsewhere, among=among, by=by, inside=True)
+    change = partial(_from_elsewhere, among=among, by=by, every=every, inside=True)
     return None if meaning is None else replaced(meaning, change).shifted(part.shift)
 
 
-def _kept_elsewhere(part: Expression, among: set[Quantity], by: int) -> Expression | None:
+def _kept_elsewhere(part: Expression, among: set[Quantity] | None, by: int, every: int) -> Expression | None:
     """A kept value of the step before (by = -1) or after, round the ends, or (by = 0) of the last step."""
-    if type(part) is not Reference or part.shift is None or part.quantity not in among:
+    is_kept = type(part) is Reference and part.shift is not None and part.quantity.adjoint_of is None
+    if not isinstance(part, Reference) or not is_kept or (among is not None and part.quantity not in among):
         return None
-    steps = max((equation.steps for equation in part.quantity.equations), key=len, default=part.quantity.steps)
+    steps, meaning = _computed_at(part.quantity), definition(part.quantity)
     if len(steps) < 2:
         return None
-    back = min(part.shift, 0)  # what a step had from before it was kept with its values
+    if len(steps) < every and meaning is not None:  # an output at some steps: the others have none in the lines
+        change = partial(_kept_elsewhere, among=None, by=by, every=every)
+        return replaced(meaning, change).shifted(part.shift or 0)
+    shift = part.shift or 0
+    back = min(shift, 0)  # what a step had from before it was kept with its values
 
-    def step_for(t: int, ahead: int = part.shift - back) -> int:
-        return back + (steps[0] + (t + ahead + by - steps[0]) % len(steps) if by else steps[-1])
+    def step_for(t: int) -> int:
+        return back + (steps[0] + (t + shift - back + by - steps[0]) % len(steps) if by else steps[-1])
 
-    return Elsewhere(part.quantity, part.shift + by, step_for, f"kept {by}")
+    return Elsewhere(part.quantity, shift + by, step_for, f"kept {by}")
+
+
+def _computed_at(quantity: Quantity) -> tuple[int, ...]:
+    """The steps at which a quantity is computed by its line: its first value may be given."""
+    return max((equation.steps for equation in quantity.equations), key=len, default=())
 
 
 def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:

@@ -31,7 +31,8 @@ def number_plain(items: list[Item]) -> None:
 
 def _beside_loops(items: list[Item]) -> dict[int, Any]:
     """The values that no state depends on, with their signatures: outputs, and terms of the loss with their sums."""
-    signatures = dict(zip(map(id, items), _signatures(items)))
+    known = dict(zip(map(id, items), _signatures(items)))
+    signatures = {id(item): (known[id(item)], *map(_operation, item.inputs)) for item in items}  # u - max is no m - log
     readers: dict[Any, set[Any]] = {signature: set() for signature in signatures.values()}
     adding_up = {signatures[id(item)] for item in items if item.op in (elementwise.add, elementwise.subtract)}
     for item in items:
@@ -47,7 +48,12 @@ def _beside_loops(items: list[Item]) -> dict[int, Any]:
         while wrong := {own for own in sums if readers[own] - beside - sums}:
             sums = sums - wrong
         beside |= sums  # they read each other: L + a - b
-    return {place: signature for place, signature in signatures.items() if signature in beside}
+    return {place: known[place] for place, signature in signatures.items() if signature in beside}
+
+
+def _operation(given: Any) -> Any:
+    """The operation that made an input; None for what was there before."""
+    return given.operation if isinstance(given, Item) and given.op is not None else None
 
 
 def _follow(items: list[Item], beside: Mapping[int, Any]) -> bool:
