@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.comparison.planted.everything import NETWORKS
 
 
 @pytest.mark.parametrize("rows", [slice(1, None, 2), slice(None, None, 3), [0, 2, 3]], ids=["odd", "third", "some"])
@@ -21,3 +22,10 @@ def test_a_loss_at_some_steps(rows):
     found = tr.derive(loss, values, (xs,)).gradients()
     for name, right in tr.grad(loss)(values, xs).items():
         np.testing.assert_allclose(found[name], right, rtol=1e-10, atol=1e-12)
+
+
+def test_a_softmax_written_out_from_some_step_on_has_its_steps():
+    """``z - max(z)`` and ``z - log(...)`` are the same operation, of which one reads the other."""
+    burn_in = NETWORKS["burn in"]
+    lines = str(tr.derive(burn_in.loss, burn_in.parameters, burn_in.data)).splitlines()
+    assert any("L = -Σ_{t = 3..T} sum(log_softmax(z_t)[·, " in line for line in lines)

@@ -178,6 +178,45 @@ def elman_with_penalty(slip, p, xs, ys):
     return g
 
 
+# --- a burn-in: classes from some step on, by a softmax that is written out -------------------------------------------
+
+
+def burnt_loss(p, xs, ys, begin):
+    h, total = np.zeros((B, d)), 0.0
+    for t in range(len(xs)):
+        h = np.tanh(xs[t] @ p["U"] + h @ p["W"])
+        if t >= begin:
+            z = h @ p["V"]
+            z = z - z.max(axis=1, keepdims=True)
+            total = total - np.sum((z - np.log(np.exp(z).sum(axis=1, keepdims=True)))[np.arange(B), ys[t]])
+    return total / B
+
+
+FOLLOWING = (np.arange(6 * B) ** 2 // 2 % 3).reshape(6, B)
+
+
+@network(burnt_loss, weights(5, U=(n, d), W=(d, d), V=(d, 3)), numbers(8, 6, B, n), FOLLOWING, 2)
+def burn_in(slip, p, xs, ys, begin):
+    kept, h = [], np.zeros((B, d))
+    for x in xs:
+        before, h = h, np.tanh(x @ p["U"] + h @ p["W"])
+        kept.append((before, h, softmax(h @ p["V"])))
+    g = zeros(p)
+    carry = np.zeros((B, d))
+    for t in reversed(range(len(xs))):
+        before, h, probability = kept[slip("all that was kept of the step before", t, t - 1)]
+        dh = carry
+        if slip("loss at all steps", t >= begin, True) and slip("the first loss left out", True, t > begin):
+            e = (probability - np.eye(3)[ys[t]]) / B
+            g["V"] += h.T @ e
+            dh = slip("overwritten where there is a loss", dh, 0) + e @ p["V"].T
+        delta = dh * (1 - h**2)
+        g["U"] += xs[t].T @ delta
+        g["W"] += before.T @ delta
+        carry = delta @ p["W"].T
+    return g
+
+
 # --- outputs fed back (Jordan), a learnt beginning --------------------------------------------------------------------
 
 

@@ -188,13 +188,14 @@ def _kept_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     rest = [quantity for quantity in kept if quantity not in hand.states]
     inside = [quantity for quantity in rest if quantity not in results]
     every = max((len(_computed_at(quantity)) for quantity in kept), default=0)
+    shorter = {quantity for quantity in results if len(_computed_at(quantity)) < every}
     groups = {tuple(group): None for group in (*([quantity] for quantity in kept), results, inside, rest, kept)}
     for group in filter(None, groups):
         of = (Reference(group[0], 0),)
         others = "" if len(group) == 1 else " and what was kept with it"
         for by, how in ((-1, "of the step before"), (1, "of the step after"), (0, "of the last step")):
-            changes = [_where_they_are_read(partial(_kept_elsewhere, among=set(group), by=by, every=every), hand)]
-            anew = partial(_from_elsewhere, among=set(results), by=by, every=every)
+            changes = [_where_they_are_read(partial(_kept_elsewhere, among=set(group), by=by, shorter=shorter), hand)]
+            anew = partial(_from_elsewhere, among=set(results), by=by, shorter=shorter)
             changes += [anew] if group == tuple(results) else []
             for change in changes:
                 yield from _changed(derivation, change, f"{{}}{others} {how}, everywhere", of, fewest=1)
@@ -232,19 +233,21 @@ def _at_other_steps(part: Expression, some: set[int], kept: tuple[int, ...], own
 
 
 def _from_elsewhere(
-    part: Expression, among: set[Quantity], by: int, every: int, inside: bool = False
+    part: Expression, among: set[Quantity], by: int, shorter: set[Quantity], inside: bool = False
 ) -> Expression | None:
     """A value that is computed anew, with the data of its step, from kept values of another step."""
     if inside and type(part) is Reference and part.quantity.adjoint_of is None and part.quantity not in among:
-        return _kept_elsewhere(part, {part.quantity}, by, every)
+        return _kept_elsewhere(part, {part.quantity}, by, shorter)
     if type(part) is not Reference or part.shift is None or part.quantity not in among:
         return None
     meaning = definition(part.quantity)
-    change = partial(_from_elsewhere, among=among, by=by, every=every, inside=True)
+    change = partial(_from_elsewhere, among=among, by=by, shorter=shorter, inside=True)
     return None if meaning is None else replaced(meaning, change).shifted(part.shift)
 
 
-def _kept_elsewhere(part: Expression, among: set[Quantity] | None, by: int, every: int) -> Expression | None:
+def _kept_elsewhere(
+    part: Expression, among: set[Quantity] | None, by: int, shorter: set[Quantity]
+) -> Expression | None:
     """A kept value of the step before (by = -1) or after, round the ends, or (by = 0) of the last step."""
     is_kept = type(part) is Reference and part.shift is not None and part.quantity.adjoint_of is None
     if not isinstance(part, Reference) or not is_kept or (among is not None and part.quantity not in among):
@@ -252,8 +255,8 @@ def _kept_elsewhere(part: Expression, among: set[Quantity] | None, by: int, ever
     steps, meaning = _computed_at(part.quantity), definition(part.quantity)
     if len(steps) < 2:
         return None
-    if len(steps) < every and meaning is not None:  # an output at some steps: the others have none in the lines
-        change = partial(_kept_elsewhere, among=None, by=by, every=every)
+    if part.quantity in shorter and meaning is not None:  # an output at some steps: the others have none in the lines
+        change = partial(_kept_elsewhere, among=None, by=by, shorter=shorter)
         return replaced(meaning, change).shifted(part.shift or 0)
     shift = part.shift or 0
     back = min(shift, 0)  # what a step had from before it was kept with its values
@@ -510,7 +513,7 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
                 around = form(at(edit.before, edit.place[:-1])), edit.place[-1:], number
                 alike_are = (whole, edit.place, number), (part, number), (line, part, number), around, (line, around)
                 about: list[Any] = [tuple(map(how, edit.of)) for how in (form, form_and_parameters, form_and_steps)]
-                about += [*relations(edit), edit.of or line, frozenset(edit.of)]
+                about += [*relations(edit), edit.of or line, frozenset(edit.of), (about[0], edit.place, number)]
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)

@@ -154,6 +154,8 @@ def quotients(part: Expression, line: Line, hand: Hand) -> Found:
         for size in (*hand.sizes, *((fits,) if 1 < fits < below.value and not 2 * fits % 1 else ())):
             if size != below.value:
                 yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)
+                if below.value % size == 0:  # one of several means
+                    yield over(above, Number(below.value / size)), "the division by {} was left out", (Number(size),)
     elif not reads_derivatives(below):
         for size in hand.sizes:
             yield over(above, Number(size)), "divided by {} instead of {}", (Number(size), below)

@@ -77,7 +77,7 @@ def _inside(whole: Expression, *operations: Any) -> Expression | None:
 # --- u - max(u) ------------------------------------------------------------------------------------------------------
 
 
-def _unshifted(z: Expression, axis: Any) -> tuple[Reference, Expression] | None:
+def _unshifted(z: Expression, axis: Any) -> tuple[Expression, Expression] | None:
     """The u of ``z = u - max(u)``, and the maximum, if it is the same all along the axis."""
     found, axis = meaning(z), one_axis(axis)
     if not isinstance(found, Apply) or found.operation is not elementwise.subtract or not isinstance(axis, int):
@@ -87,7 +87,7 @@ def _unshifted(z: Expression, axis: Any) -> tuple[Reference, Expression] | None:
     if not isinstance(of_u, Apply) or of_u.operation is not reductions.max or of_u.operands[0] != u:
         return None
     is_constant = len(largest.shape) < behind or largest.shape[-behind] == 1
-    return (u, of_u) if is_constant and isinstance(u, Reference) and u.shape == z.shape else None
+    return (u, of_u) if is_constant and u.shape == z.shape else None
 
 
 def _of_shifted(whole: Expression) -> Expression | None:
@@ -105,8 +105,8 @@ def _log_sum(term: Expression) -> tuple[Apply, Reference, Expression] | None:
     whole = meaning(term)
     if not isinstance(whole, Apply) or whole.operation is not log_probabilities.log_sum_exp:
         return None
-    found = _unshifted(whole.operands[0], whole.settings.get("axis"))
-    return (whole, *found) if found else None
+    u, largest = _unshifted(whole.operands[0], whole.settings.get("axis")) or (None, None)
+    return (whole, u, largest) if isinstance(u, Reference) and largest is not None else None
 
 
 # --- what two terms are, as terms: sign, expression, and its values at each step; none if it is a quantity -----------
