@@ -309,8 +309,8 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
                 yield mean, "the mean over the other axis of {}", (inner,)
                 of_all = apply(reductions.sum, inner)
                 yield broadcast(of_all, part.shape), "the sum over all of {}", (inner,)
-                of_all = over(of_all, Number(inner.shape[other]))
-                yield broadcast(of_all, part.shape), "the mean over all of {}", (inner,)
+                mean = over(of_all, Number(inner.shape[other]))
+                yield broadcast(mean, part.shape), "the mean over all of {}", (inner,)
             if part.ndim == inner.ndim == 2 and inner.shape[0] == inner.shape[1]:
                 yield apply(shape.transpose, summed), "the sum over the other axis of {}", (inner,)
 
