@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.array_node import conformed
-from ...autodiff.rules.indexing import Pieces, assemble
 from ...autodiff.rules.linalg import Products
 from ...autodiff.rules.parts import Parts
 from ...compiler.graph.trace import Trace, recorded, tracer
 from ...compiler.graph.values import Value, new_input
-from ..equations.expressions import Apply, Constant, Expression, Number, Operand, renumbered
+from ..equations.expressions import Apply, Constant, Expression, Number, Operand, Reference, renumbered
 from .settings import is_setting, setting_names
 
 
@@ -82,7 +81,7 @@ class Results:
         return tuple(found)
 
 
-def vjp(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression | None:
+def vjp(applied: Apply, argument: int, g: Reference, ans: Reference) -> Expression | None:
     """The contribution to one argument of an operation, as an expression; None if there is none.
 
     Args:
@@ -156,26 +155,20 @@ class _Tracing:
         return _written(recorded(self.trace, found), self._stands_for)
 
 
-def _traced(applied: Apply, argument: int, g: Expression, ans: Expression) -> Expression:
+def _traced(applied: Apply, argument: int, g: Reference, ans: Reference) -> Expression:
     tracing = _Tracing()
     with tracing.trace.recording():
         args = [tracing.stand_in(operand) for operand in applied.operands]
         of_result, result = tracing.stand_in(g), tracing.stand_in(ans)
-        if isinstance(g, Number):  # the cotangent of the loss
-            of_result = np.float64(g.value)
         found = _by_rule(applied.operation, argument, of_result, result, args, applied.settings)
-        found = _whole(found, applied.operands[argument].shape)
-        return tracing.written(conformed(found, args[argument]))
+        return tracing.written(conformed(_whole(found), args[argument]))
 
 
-def _whole(found: Any, shape: tuple[int, ...]) -> Any:
+def _whole(found: Any) -> Any:
     """A contribution that consists of parts, written out."""
     if isinstance(found, Products):
         ((rows, g),) = found.parts
         return rows.T @ g
-    if isinstance(found, Pieces):
-        pieces, indices = zip(*found.parts)
-        return assemble(*pieces, indices=indices, shape=shape)
     if isinstance(found, Parts):
         raise NotImplementedError
     return found

@@ -242,17 +242,9 @@ def _cell(kind: str, text: str) -> dict[str, Any]:
 def _names_of(lines: Sequence[Line]) -> dict[Line, str]:
     """A name for each line: that of its quantity, with its steps where the quantity has several lines."""
     often = Counter(line.name for line in lines)
-    found = {}
-    for line in lines:
-        steps = (
-            f"[{line.steps[0]}]"
-            if len(line.steps) == 1
-            else f"[{line.steps[0]}..{line.steps[-1]}]"
-            if line.steps
-            else ""
-        )
-        found[line] = line.name if often[line.name] == 1 else line.name + steps
-    return found
+    ends = {line: dict.fromkeys((*line.steps[:1], *line.steps[-1:])) for line in lines}
+    steps = {line: f"[{'..'.join(map(str, found))}]" if found else "" for line, found in ends.items()}
+    return {line: line.name if often[line.name] == 1 else line.name + steps[line] for line in lines}
 
 
 def _chosen(names: Mapping[Line, str], could_be_asked: Callable[[Line], bool], blanks: Any, seed: int) -> set[Line]:

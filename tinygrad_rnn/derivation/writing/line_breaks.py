@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 INDENTED = "#     "
 
 
@@ -52,12 +54,8 @@ def _closes_at_end(statement: str, opening: int) -> bool:
 
 
 def _closing(statement: str, opening: int) -> int:
-    depth = 0
-    for i in range(opening, len(statement)):
-        depth += (statement[i] in "([{") - (statement[i] in ")]}")
-        if not depth:
-            return i
-    return len(statement)
+    depths = itertools.accumulate((c in "([{") - (c in ")]}") for c in statement[opening:])
+    return opening + next((i for i, depth in enumerate(depths) if not depth), len(statement))
 
 
 def _split(text: str, at: str = ",") -> list[str]:

@@ -347,9 +347,6 @@ class NumpyWriter:
 
     def _assigned(self, name: str, value: str) -> str:
         """A variable of this value, assigned before the expression."""
-        for row in self.before:
-            if row.endswith(f" = {value}"):
-                return row.partition(" = ")[0]
         variable = self._temporary(name)
         self.before.append(f"{variable} = {value}")
         return variable
