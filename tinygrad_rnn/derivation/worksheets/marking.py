@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
@@ -61,25 +60,22 @@ class Marker:
     # --- names -------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def symbols(self) -> dict[str, str]:
-        """The printed names that aren't Python, each with its name in an answer."""
-        found = {}
+    def _printed(self) -> dict[str, str]:
+        """The printed names, each with its name in an answer: ``∂L/∂h``, ``Δ``, ``cell.W``."""
+        found = {name: self.source.names[name] for name in self.derivation.names.values()}
+        for row in self.rows.values():
+            if row.startswith(ARRIVING):  # printed as the derivatives that they are
+                by = row.removeprefix(ARRIVING)
+                found[f"∂L/∂{by}"] = found[f"dL/d{by}"] = f"row_of_{row}"
         for line in self.lines:
-            name = self.source.names[line.quantity]
             for printed in (self.writer.symbol(line.quantity), line.name):
-                if not printed.isidentifier():
-                    found[printed] = name
-        for name in self.rows.values():
-            if name.startswith(ARRIVING):  # printed as the derivatives that they are
-                found[f"∂L/∂{name[4:]}"] = found[f"dL/d{name[4:]}"] = f"row_of_{name}"
-        found.update({name: self.source.names[name] for name in self.derivation.names.values() if not _plain(name)})
-        return {printed: name for printed, name in found.items() if printed}
+                found[printed] = self.source.names[line.quantity]
+        return found
 
     @cached_property
-    def others(self) -> dict[str, str]:
-        """Printed names that are valid Python, but have another name in answers: ``Δ`` for ``delta``."""
-        printed = {self.writer.symbol(line.quantity): self.source.names[line.quantity] for line in self.lines}
-        return {unicodedata.normalize("NFKC", sign): name for sign, name in printed.items() if sign.isidentifier()}
+    def symbols(self) -> dict[str, str]:
+        """The printed names that aren't Python."""
+        return {printed: name for printed, name in self._printed.items() if printed and not printed.isidentifier()}
 
     @cached_property
     def rows(self) -> dict[str, str]:
@@ -108,7 +104,8 @@ class Marker:
             name = self.source.names[quantity]
             at = self._reader(draw, quantity, (line.quantity, t))
             found[name] = AtSteps(name, quantity.steps, at) if quantity.steps else Once(at)
-        return {**{sign: found[name] for sign, name in self.others.items() if name in found}, **found}
+        alike = {unicodedata.normalize("NFKC", printed): name for printed, name in self._printed.items()}
+        return {**{printed: found[name] for printed, name in alike.items() if name in found}, **found}
 
     def _reader(self, draw: Draw, quantity: Quantity, origin: Place) -> Callable[..., Any]:
         """A function that gives the values of a quantity for an answer, but none that depend on the answer's line."""
@@ -286,7 +283,3 @@ def _close(value: Any, right: Any) -> bool:
 
 def _at(t: int | None) -> str:
     return "" if t is None else f"at t = {t}: "
-
-
-def _plain(name: str) -> bool:
-    return re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is not None
