@@ -4,7 +4,7 @@
 - ``items``: the recorded graph without operations that nobody writes down; ``steps``: the step of each of them;
   ``plain_loops``: the steps of loops in Python; ``places``: what the first and last of these have of a whole step.
 - ``grouping``: the values with the same role at different steps; ``rolling``: one equation for each such group;
-  ``data``: the arrays that steps read.
+  ``starts``: states before the first step; ``data``: the arrays that steps read.
 - ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum;
   ``bracketing``: a gain on a normalised value; ``comparisons``: masks. ``forward`` does all this, in order.
 - ``rules``: the derivative rules of operations, as expressions; ``settings``: arguments that aren't operands.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,21 +25,12 @@ from ..equations.expressions import (
     Stack,
     setting_key,
 )
-from ..equations.parts import parts
 from ..equations.quantities import Equation, Place, Quantity
-from ..running.evaluate import Running, compiled
 from .data import Sequences
 from .grouping import grouped
 from .items import Item
 from .settings import are_alike, common_settings, from_step, operands_and_settings
-
-
-class _Made(NamedTuple):
-    """The value that an equation gives at a step where none was recorded, and its place in the order."""
-
-    equation: Equation
-    value: Any
-    order: float
+from .starts import Start, extend_to_starts
 
 
 class Rolling:
@@ -60,8 +51,7 @@ class Rolling:
         self.sequences = Sequences(given, taken)
         self.of: dict[int, Place] = {}
         self._parts = {id(item): operands_and_settings(item, self.sequences.constants) for item in items}
-        self._begun: dict[Place, Any] = {}
-        self._first_read: dict[Place, float] = {}
+        self._starts: dict[Place, Start] = {}
         groups = [(self._quantity(group), group) for group in grouped(items, self._parts)]
         self.quantities = [quantity for quantity, _ in groups]
         self.masks = {quantity for quantity, group in groups if group[0].is_plain}
@@ -70,8 +60,7 @@ class Rolling:
                 self.of[id(item)] = (quantity, item.step)
         for quantity, group in groups:
             quantity.equations += self._equations(group)
-        while self._extend():
-            pass
+        extend_to_starts(self.quantities, self._starts, self.data)
         self.quantities.sort(key=self._first_order)
 
     @property
@@ -88,7 +77,7 @@ class Rolling:
         return quantity
 
     def _first_order(self, quantity: Quantity) -> float:
-        return min(order for t, order in quantity.order.items() if (quantity, t) not in self._begun)
+        return min(order for t, order in quantity.order.items() if (quantity, t) not in self._starts)
 
     # --- equations -----------------------------------------------------------------------------------------------
 
@@ -177,9 +166,9 @@ class Rolling:
         target, shift = usual
         found = [self._relative(given, place, t, target, shift) for given, place, t in zip(column, places, steps)]
         for t, item in zip(steps, group):
-            if (target, t + shift) in self._begun:
-                read = self._first_read.get((target, t + shift), item.order)
-                self._first_read[target, t + shift] = min(read, item.order)
+            if (target, t + shift) in self._starts:
+                start = self._starts[target, t + shift]
+                start.first_read = min(start.first_read, item.order)
         return found
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
@@ -202,85 +191,19 @@ class Rolling:
 
     def _begins(self, target: Quantity, step: int, given: Any, place: Place | None, value: np.ndarray) -> bool:
         """Return True if a given value is a state before its first step; if so, add an equation for it."""
-        if (target, step) in self._begun:
-            begun = self._begun[target, step]
+        if (target, step) in self._starts:
+            begun = self._starts[target, step].given
             return begun is given or (type(begun) is type(given) and not isinstance(given, Item) and begun == given)
-        steps = [t for t in target.values if t is not None and (target, t) not in self._begun]
+        steps = [t for t in target.values if t is not None and (target, t) not in self._starts]
         if min(steps) <= step <= max(steps) or (place is not None and place[0].loop == target.loop):
             return False
-        self._begun[target, step] = given
+        is_recorded = place is not None or (isinstance(given, Item) and given.parameter is not None)
+        self._starts[target, step] = Start(given, is_recorded)
         target.values[step] = value
         target.order[step] = -1 if place is None else place[0].order[place[1]] + 0.5
         start = Reference(place[0], None, place[1]) if place else self._leaf(given)
         target.equations.append(Equation((step,), start))
         return True
-
-    def _extend(self) -> bool:
-        """Extend an equation to the first step where its result was not recorded, because all operands are given.
-
-        For an initial state, ``0.9 * h`` is plain arithmetic, which leaves no trace except its value.
-        """
-        for (target, step), given in list(self._begun.items()):
-            start = target.equation_at(step)
-            is_recorded = isinstance(given, Item) and (given.parameter is not None or id(given) in self.of)
-            if start is None or step is None or is_recorded or not self._takes_step(target.loop, step):
-                continue
-            for equation in target.equations:
-                made: dict[Quantity, _Made | None] = {target: None}
-                found = None if equation is start else self._computed(equation, step, made)
-                if found is None or not np.allclose(found.value, target.values[step], rtol=1e-13, atol=0):
-                    continue
-                if found.order >= self._first_read.get((target, step), found.order + 1):
-                    continue  # its operands come later
-                target.equations.remove(start)
-                for quantity, new in (made | {target: found}).items():
-                    assert new is not None
-                    new.equation.steps = tuple(sorted((*new.equation.steps, step)))
-                    quantity.values[step], quantity.order[step] = new.value, new.order
-                del self._begun[target, step]
-                return True
-        return False
-
-    def _takes_step(self, loop: Any, step: int) -> bool:
-        """Return True if a loop has a step of this number: something was recorded in it."""
-        return any(
-            q.loop == loop and step in q.order and (q, step) not in self._begun for q in self.quantities if q.steps
-        )
-
-    def _computed(self, equation: Equation, step: int, made: dict[Quantity, _Made | None]) -> _Made | None:
-        """The result of an equation at a step, from values at hand and others that equations give there.
-
-        Args:
-            equation: the equation.
-            step: the step.
-            made: the values that were computed for this step; None for those that wait for their operands.
-
-        Returns:
-            The result; None if operands don't exist.
-        """
-        reads = [part for part in parts(equation.expression) if isinstance(part, Reference)]
-        known = Running({}, self.sequences.arrays)
-        orders = []
-        for read in reads:
-            quantity, at = read.quantity, read.step(step)
-            known.values[quantity] = values = dict(quantity.values)
-            if at in values:
-                orders.append(quantity.order[at])
-                continue
-            if at == step and quantity not in made:
-                made[quantity] = None
-                nearest = min(quantity.equations, key=lambda e: min(abs(t - step) for t in e.steps or (step,)))
-                made[quantity] = self._computed(nearest, step, made)
-            new = made.get(quantity) if at == step else None
-            if new is None:
-                return None
-            values[step] = new.value
-            orders.append(new.order)
-        try:
-            value = compiled(equation.expression)(known, step) if reads else None
-        except (KeyError, IndexError):
-            return None
-        return None if value is None else _Made(equation, value, max(orders) + 0.01)
 
     def _column_of_leaves(self, column: tuple[Any, ...], steps: list[int]) -> list[Expression]:
         """Parameters, numbers, and data that may differ from step to step."""

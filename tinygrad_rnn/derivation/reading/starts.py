@@ -1,0 +1,121 @@
+"""Starts: the states before the first steps of loops, and equations that give them.
+
+For an initial state, ``0.9 * h`` is plain arithmetic, which leaves no trace except its value: the first step seems to
+read a given value. If an equation of later steps has this value as its result, it holds at the first step, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..equations.expressions import Reference
+from ..equations.parts import parts
+from ..equations.quantities import Equation, Place, Quantity
+from ..running.evaluate import Running, compiled
+
+
+@dataclass
+class Start:
+    """A state before the first step.
+
+    Attributes:
+        given: the value that was found in its place: an Item, or a number.
+        is_recorded: whether it is a parameter, or the result of a recorded operation.
+        first_read: the place in the order of recording where it is read first.
+    """
+
+    given: Any
+    is_recorded: bool
+    first_read: float = math.inf
+
+
+class _Made(NamedTuple):
+    """The value that an equation gives at a step where none was recorded, and its place in the order."""
+
+    equation: Equation
+    value: Any
+    order: float
+
+
+def extend_to_starts(
+    quantities: Sequence[Quantity], starts: dict[Place, Start], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Extend equations to first steps where they give the start.
+
+    Args:
+        quantities: all quantities.
+        starts: the starts of states; those that equations give are removed.
+        arrays: the data that expressions read, by name.
+    """
+    while any(_extend(place, quantities, starts, arrays) for place in list(starts)):
+        pass
+
+
+def _extend(
+    place: Place, quantities: Sequence[Quantity], starts: dict[Place, Start], arrays: Mapping[str, np.ndarray]
+) -> bool:
+    """Return True if an equation gives a start; it then takes the place of the start's own."""
+    (target, step), start = place, starts[place]
+    given = target.equation_at(step)
+    recorded = (q.order.keys() for q in quantities if q.steps and q.loop == target.loop and (q, step) not in starts)
+    if given is None or step is None or start.is_recorded or not any(step in order for order in recorded):
+        return False
+    for equation in target.equations:
+        made: dict[Quantity, _Made | None] = {target: None}
+        found = None if equation is given else _computed(equation, step, made, arrays)
+        if found is None or not np.allclose(found.value, target.values[step], rtol=1e-13, atol=0):
+            continue
+        if found.order >= start.first_read:
+            continue  # its operands come later
+        target.equations.remove(given)
+        for quantity, new in (made | {target: found}).items():
+            assert new is not None
+            new.equation.steps = tuple(sorted((*new.equation.steps, step)))
+            quantity.values[step], quantity.order[step] = new.value, new.order
+        del starts[place]
+        return True
+    return False
+
+
+def _computed(
+    equation: Equation, step: int, made: dict[Quantity, _Made | None], arrays: Mapping[str, np.ndarray]
+) -> _Made | None:
+    """The result of an equation at a step, from values at hand and others that equations give there.
+
+    Args:
+        equation: the equation.
+        step: the step.
+        made: the values that were computed for this step; None for those that wait for their operands.
+        arrays: the data that expressions read, by name.
+
+    Returns:
+        The result; None if operands don't exist.
+    """
+    reads = [part for part in parts(equation.expression) if isinstance(part, Reference)]
+    known = Running({}, arrays)
+    orders = []
+    for read in reads:
+        quantity, at = read.quantity, read.step(step)
+        known.values[quantity] = values = dict(quantity.values)
+        if at in values:
+            orders.append(quantity.order[at])
+            continue
+        if at == step and quantity not in made:
+            made[quantity] = None
+            nearest = min(quantity.equations, key=lambda e: min(abs(t - step) for t in e.steps or (step,)))
+            made[quantity] = _computed(nearest, step, made, arrays)
+        new = made.get(quantity) if at == step else None
+        if new is None:
+            return None
+        values[step] = new.value
+        orders.append(new.order)
+    try:
+        value = compiled(equation.expression)(known, step) if reads else None
+    except (KeyError, IndexError):
+        return None
+    return None if value is None else _Made(equation, value, max(orders) + 0.01)
