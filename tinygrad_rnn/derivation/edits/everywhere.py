@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from ..equations.expressions import (
 )
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times, unwrapped, zeros
-from ..equations.parts import at, parts, places, put, references_of, replaced, total
+from ..equations.parts import at, closure, parts, places, put, references_of, replaced, total
 from ..equations.quantities import Quantity
 from .edits import Edit
 from .hand import Hand
@@ -85,9 +85,9 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
         others: list[Expression] = [argument] if argument is not None else []
         others += list(hand.like(here))
         for instead in others:
-            yield from _exchanged_quantity(derivation, here, instead)
+            yield from _exchanged_quantity(derivation, hand, here, instead)
         for factor in (2.0, 0.5, -1.0):
-            yield from _exchanged_quantity(derivation, here, times(Number(factor), here))
+            yield from _exchanged_quantity(derivation, hand, here, times(Number(factor), here))
     yield from quantities_exchanged(derivation, hand)
 
 
@@ -181,24 +181,38 @@ def _states_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]
                 yield from _changed(derivation, _where_they_are_read(moved.get, hand), what, of, kinds, 1)
 
 
+class _Kept(NamedTuple):
+    """The step from which kept values are read instead.
+
+    Attributes:
+        by: -1 for the step before, 1 for the step after, each round the ends; 0 for the last step.
+        shorter: the outputs that only some steps have: at the others they are written out.
+        first: the first step of the loop.
+    """
+
+    by: int
+    shorter: set[Quantity]
+    first: int
+
+
 def _kept_beside(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
     """Kept values of a wrong step: of the step before or after, or the last; one value, those behind a state, all."""
     kept = [quantity for quantity in hand.forward if len(quantity.steps) > 1]
     results = [quantity for quantity in kept if quantity not in hand.before_states]
     rest = [quantity for quantity in kept if quantity not in hand.states]
     inside = [quantity for quantity in rest if quantity not in results]
-    every = max((len(_computed_at(quantity)) for quantity in kept), default=0)
-    shorter = {quantity for quantity in results if len(_computed_at(quantity)) < every}
+    every = max((len(_computed_at(quantity, hand.first)) for quantity in kept), default=0)
+    shorter = {quantity for quantity in results if len(_computed_at(quantity, hand.first)) < every}
     groups = {tuple(group): None for group in (*([quantity] for quantity in kept), results, inside, rest, kept)}
     for group in filter(None, groups):
         of = (Reference(group[0], 0),)
         others = "" if len(group) == 1 else " and what was kept with it"
-        for by, how in ((-1, "of the step before"), (1, "of the step after"), (0, "of the last step")):
-            changes = [_where_they_are_read(partial(_kept_elsewhere, among=set(group), by=by, shorter=shorter), hand)]
-            anew = partial(_from_elsewhere, among=set(results), by=by, shorter=shorter)
-            changes += [anew] if group == tuple(results) else []
+        for by, where in ((-1, "of the step before"), (1, "of the step after"), (0, "of the last step")):
+            how = _Kept(by, shorter, hand.first)
+            changes = [_where_they_are_read(partial(_kept_elsewhere, among=set(group), how=how), hand)]
+            changes += [partial(_from_elsewhere, among=set(results), how=how)] if group == tuple(results) else []
             for change in changes:
-                yield from _changed(derivation, change, f"{{}}{others} {how}, everywhere", of, fewest=1)
+                yield from _changed(derivation, change, f"{{}}{others} {where}, everywhere", of, fewest=1)
 
 
 def _losses_elsewhere(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
@@ -207,6 +221,8 @@ def _losses_elsewhere(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     every = max((line.steps for line in lines), key=len, default=())
     for some in dict.fromkeys(line.steps for line in lines if 1 < len(line.steps) < len(every)):
         own = {quantity for quantity in (*derivation.forward, *derivation.backward) if set(quantity.steps) == set(some)}
+        if any(quantity in closure(_read_by(quantity), _read_by) for quantity in own):
+            continue  # a loop of its own, and no loss
         choices = {
             every: "at all steps", (some[0] - 1, *some): "also at the step before the first of them",
             (*some, some[-1] + 1): "also at the step after the last of them",
@@ -216,6 +232,10 @@ def _losses_elsewhere(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
             if set(kept) <= set(every):
                 change = partial(_at_other_steps, some=set(some), kept=kept, own=own)
                 yield from _changed(derivation, change, f"the loss of some steps is taken {what}", ())
+
+
+def _read_by(quantity: Quantity) -> Iterator[Quantity]:
+    return (read.quantity for read, _ in references_of(quantity))
 
 
 def _at_other_steps(part: Expression, some: set[int], kept: tuple[int, ...], own: set[Quantity]) -> Expression | None:
@@ -232,44 +252,38 @@ def _at_other_steps(part: Expression, some: set[int], kept: tuple[int, ...], own
     return None
 
 
-def _from_elsewhere(
-    part: Expression, among: set[Quantity], by: int, shorter: set[Quantity], inside: bool = False
-) -> Expression | None:
+def _from_elsewhere(part: Expression, among: set[Quantity], how: _Kept, inside: bool = False) -> Expression | None:
     """A value that is computed anew, with the data of its step, from kept values of another step."""
     if inside and type(part) is Reference and part.quantity.adjoint_of is None and part.quantity not in among:
-        return _kept_elsewhere(part, {part.quantity}, by, shorter)
+        return _kept_elsewhere(part, {part.quantity}, how)
     if type(part) is not Reference or part.shift is None or part.quantity not in among:
         return None
     meaning = definition(part.quantity)
-    change = partial(_from_elsewhere, among=among, by=by, shorter=shorter, inside=True)
+    change = partial(_from_elsewhere, among=among, how=how, inside=True)
     return None if meaning is None else replaced(meaning, change).shifted(part.shift)
 
 
-def _kept_elsewhere(
-    part: Expression, among: set[Quantity] | None, by: int, shorter: set[Quantity]
-) -> Expression | None:
-    """A kept value of the step before (by = -1) or after, round the ends, or (by = 0) of the last step."""
+def _kept_elsewhere(part: Expression, among: set[Quantity] | None, how: _Kept) -> Expression | None:
+    """A kept value at another step; of these quantities, or of all."""
     is_kept = type(part) is Reference and part.shift is not None and part.quantity.adjoint_of is None
     if not isinstance(part, Reference) or not is_kept or (among is not None and part.quantity not in among):
         return None
-    steps, meaning = _computed_at(part.quantity), definition(part.quantity)
+    steps, meaning, shift = _computed_at(part.quantity, how.first), definition(part.quantity), part.shift or 0
     if len(steps) < 2:
         return None
-    if part.quantity in shorter and meaning is not None:  # an output at some steps: the others have none in the lines
-        change = partial(_kept_elsewhere, among=None, by=by, shorter=shorter)
-        return replaced(meaning, change).shifted(part.shift or 0)
-    shift = part.shift or 0
+    if part.quantity in how.shorter and meaning is not None:
+        return replaced(meaning, partial(_kept_elsewhere, among=None, how=how)).shifted(shift)
     back = min(shift, 0)  # what a step had from before it was kept with its values
 
     def step_for(t: int) -> int:
-        return back + (steps[0] + (t + shift - back + by - steps[0]) % len(steps) if by else steps[-1])
+        return back + (steps[0] + (t + shift - back + how.by - steps[0]) % len(steps) if how.by else steps[-1])
 
-    return Elsewhere(part.quantity, shift + by, step_for, f"kept {by}")
+    return Elsewhere(part.quantity, shift + how.by, step_for, f"kept {how.by}")
 
 
-def _computed_at(quantity: Quantity) -> tuple[int, ...]:
-    """The steps at which a quantity is computed by its line: its first value may be given."""
-    return max((equation.steps for equation in quantity.equations), key=len, default=())
+def _computed_at(quantity: Quantity, first: int) -> tuple[int, ...]:
+    """The steps of the loop at which a quantity has a value, without that of an initial one."""
+    return tuple(t for t in quantity.steps if t >= first)
 
 
 def _masks(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
@@ -420,13 +434,16 @@ def _where_they_are_read(
     return change
 
 
-def _exchanged_quantity(derivation: Derived, before: Reference, after: Expression) -> Iterator[tuple[Edit, ...]]:
+def _exchanged_quantity(
+    derivation: Derived, hand: Hand, before: Reference, after: Expression
+) -> Iterator[tuple[Edit, ...]]:
     def change(part: Expression) -> Expression | None:
         if isinstance(part, Reference) and part.quantity is before.quantity:
             return after.shifted(part.shift) if part.shift else after
         return None
 
-    yield from _changed(derivation, change, "{} stands where {} belongs, everywhere", (after, before))
+    for changes in (change, _where_they_are_read(change, hand)):
+        yield from _changed(derivation, changes, "{} stands where {} belongs, everywhere", (after, before))
 
 
 def quantities_exchanged(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:

@@ -94,7 +94,7 @@ class Hand:
         return tuple(sorted({t for q in self.forward for t in q.steps}))
 
     @cached_property
-    def _first(self) -> int:
+    def first(self) -> int:
         """The step at which most values begin; an initial state is there one step before."""
         return Counter(q.steps[0] for q in self.forward if q.steps).most_common(1)[0][0]
 
@@ -133,7 +133,7 @@ class Hand:
         own = reference.quantity
         for quantity in self.forward:
             if quantity.shape == own.shape and quantity.steps and quantity.loop != own.loop:
-                yield FromTheEnd(quantity, reference.shift or 0, self._first, self.steps[-1])
+                yield FromTheEnd(quantity, reference.shift or 0, self.first, self.steps[-1])
 
     def values(self, shape: Shape, shift: int | None) -> Iterator[Expression]:
         """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""

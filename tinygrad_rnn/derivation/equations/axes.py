@@ -153,7 +153,19 @@ def summed_over(whole: Apply) -> Expression | None:
         return Apply(whole.operation, whole.operands, {**whole.settings, "axis": axis}, whole.shape)
     if inner.shape and math.prod(inner.shape) == math.prod(whole.shape):  # over axes of length 1
         return Apply(shape.reshape, (inner,), {"shape": whole.shape}, whole.shape)
+    if isinstance(inner, Apply) and inner.operation is elementwise.divide and inner.operands[0].shape == inner.shape:
+        above, below = inner.operands
+        if _is_the_same_along(axis, below, inner) and (below.ndim < inner.ndim or whole.settings.get("keepdims")):
+            return Apply(elementwise.divide, (whole.with_operands((above,)), below), {}, whole.shape)
     return negative(whole.with_operands(inner.operands)) if is_negative(inner) else None
+
+
+def _is_the_same_along(axis: object, part: Expression, whole: Expression) -> bool:
+    """Return True for a part of a product or quotient that has the same value all along an axis."""
+    if not isinstance(axis, int):
+        return not part.shape
+    place = axis % whole.ndim - (whole.ndim - part.ndim)
+    return place < 0 or part.shape[place] == 1
 
 
 def matrix_product(whole: Apply) -> Expression | None:

@@ -22,14 +22,14 @@ def through_a_norm(whole: Apply) -> Expression | None:
     found, divisor = _all_factors(whole)
     halves = [f for f in found if applies(f, elementwise.divide) and isinstance(f.operands[0], Number)]
     for half, x in itertools.product(halves, found):
-        for of in (f for f in found if applies(f, reductions.sum)):
-            r, inner = half.operands[1], of.operands[0]
-            if not applies(inner, elementwise.divide) or inner.operands[1] != r:
+        for of in found:
+            r = half.operands[1]
+            g_s = of.operands[0] if applies(of, elementwise.divide) and of.operands[1] == r else of
+            if not applies(g_s, reductions.sum) or g_s is of:
                 continue
-            s = next((s for s in factors(inner.operands[0]) if meaning(s) == apply(elementwise.divide, x, r)), None)
+            s = next((s for s in factors(g_s.operands[0]) if meaning(s) == apply(elementwise.divide, x, r)), None)
             if s is not None:
                 others = [f for f in found if f not in (half, x, of)]
-                g_s = apply(reductions.sum, inner.operands[0], **of.settings)
                 path = apply(elementwise.divide, product([*others, g_s, s]), r)
                 return repeated(product([half.operands[0], scaled(path, 1.0, divisor)]), whole.shape)
     return None
