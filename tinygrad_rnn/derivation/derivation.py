@@ -91,8 +91,8 @@ class Derivation:
         kept = Grain(forward, backward).settle(self.loss)
         if products == OVER_ALL_STEPS:
             multiply_at_once(kept)
-        self.backward = [quantity for quantity in kept if quantity in set(backward)]
-        self.forward = [quantity for quantity in kept if quantity not in set(backward)]
+        self.backward = [quantity for quantity in kept if quantity.kind != "forward"]
+        self.forward = [quantity for quantity in kept if quantity.kind == "forward"]
         Names(self.forward, self.backward, self.loss, [*shapes, *self.data])
         self.lines = self._lines()
 

@@ -32,16 +32,15 @@ class Sequences:
         self.taken = {*given, *taken}
         self.given = given
         self.arrays: dict[str, np.ndarray] = {}
-        # By the identity of Items, which are kept here: a new Item could get the identity of one that is gone.
-        self._single: dict[int, tuple[Item, Expression]] = {}
-        self._found: dict[Any, tuple[Sequence[Item], Expression]] = {}
+        self._single: dict[Item, Expression] = {}
+        self._found: dict[tuple[tuple[int, Item], ...], Expression] = {}
         self.constants = Constants()
 
     def single(self, item: Item) -> Expression:
         """An array that has no steps."""
-        if id(item) not in self._single:
-            self._single[id(item)] = item, self._as_single(item)
-        return self._single[id(item)][1]
+        if item not in self._single:
+            self._single[item] = self._as_single(item)
+        return self._single[item]
 
     def _as_single(self, item: Item) -> Expression:
         value = np.asarray(item.value)
@@ -65,14 +64,14 @@ class Sequences:
     def rows(self, column: Sequence[Any], steps: Sequence[int]) -> list[Expression]:
         """Arrays that differ from step to step."""
         values = [np.asarray(item.value) for item in column]
-        key = tuple((t, id(item)) for t, item in zip(steps, column))
+        key = tuple(zip(steps, column))
         if key not in self._found:
             place = self._row_of_given(values, steps) or self._one_hot_rows(values, steps)
             place = place or self._own_rows(column, values, steps)
             if place is None:
                 return [self.single(item) for item in column]
-            self._found[key] = column, place
-        return [self._found[key][1]] * len(column)
+            self._found[key] = place
+        return [self._found[key]] * len(column)
 
     def is_at_hand(self, places: Sequence[int], steps: Sequence[int]) -> bool:
         """Return True if whole numbers, one for each step, are a sequence that the loss was given."""

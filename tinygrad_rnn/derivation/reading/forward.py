@@ -57,5 +57,5 @@ def read_forward(
     name_comparisons(quantities, {name: a for name, a in rolling.data.items() if name not in given})
     for name_formulas in (name_functions, name_stable_forms, name_log_softmaxes, name_softmaxes):
         name_formulas(quantities)
-    own, _ = rolling.of[id(root)]
+    own, _ = rolling.of[root]
     return Forward(quantities, joined.get(own, own), rolling.data)

@@ -11,19 +11,19 @@ from .items import Item
 MOVING = ("index", "indices", "starts")  # settings that may differ from step to step
 
 
-def grouped(items: Iterable[Item], parts: Mapping[int, tuple[list[Any], dict[str, Any]]]) -> list[list[Item]]:
+def grouped(items: Iterable[Item], parts: Mapping[Item, tuple[list[Any], dict[str, Any]]]) -> list[list[Item]]:
     """The groups of Items with the same role, one at each step, in the order of their first Items.
 
     Args:
         items: the operations, in the order of recording, with their steps.
-        parts: the operands and the settings of each Item, by its id.
+        parts: the operands and the settings of each Item.
     """
     kinds: dict[Any, dict[Any, list[Item]]] = {}
     for item in items:
         if item.step is None:
-            kinds[id(item)] = {None: [item]}
+            kinds[item] = {None: [item]}
             continue
-        settings = {name: part for name, part in parts[id(item)][1].items() if name not in MOVING}
+        settings = {name: part for name, part in parts[item][1].items() if name not in MOVING}
         labels = tuple((label.role, label.name) for label in item.own_labels)
         kind = (item.loop, item.place, item.operation, item.shape, setting_key(settings), labels)
         kinds.setdefault(kind, {}).setdefault(item.step, []).append(item)

@@ -124,19 +124,17 @@ class _Cleaning:
     def _leaf(self, node: Any) -> Item:
         source = self._by_array.get(id(node._data))
         if source is not None and not node.requires_grad:  # detached: the same array outside of the graph
-            item = Item(stop_gradient, (source,), {}, node._data, source.order + 0.25)
-            item.scope, item.step = source.scope, source.step
-            self.items.append(item)
-            return item
-        item = Item(None, (), {}, node._data, node.serial)
-        item.scope = node.scope
-        item.parameter, item.data = self.parameters.get(node), self.data.get(node)
+            order = source.order + 0.25
+            return self._kept(Item(stop_gradient, (source,), {}, node._data, order, source.scope, step=source.step))
+        parameter, data = self.parameters.get(node), self.data.get(node)
+        return Item(None, (), {}, node._data, node.serial, node.scope, parameter=parameter, data=data)
+
+    def _kept(self, item: Item) -> Item:
+        self.items.append(item)
         return item
 
     def _operation(self, node: Any, inputs: tuple[Any, ...]) -> Item:
-        item = Item(node.op, inputs, dict(node._keywords), node._data, node.serial)
-        item.scope = node.scope
-        self.items.append(item)
+        item = self._kept(Item(node.op, inputs, dict(node._keywords), node._data, node.serial, node.scope))
         if not isinstance(node._data, tuple):
             self._by_array[id(node._data)] = item
         return item
@@ -171,9 +169,7 @@ class _Cleaning:
         latest = max((a for a in inputs if isinstance(a, Item)), key=lambda a: a.order, default=None)
         if latest is None:
             return self._constants.item(value)
-        item = Item(operation, inputs, {}, value, latest.order + 0.1)
-        item.is_plain, item.scope = True, latest.scope
-        self.items.append(item)
+        item = self._kept(Item(operation, inputs, {}, value, latest.order + 0.1, latest.scope, is_plain=True))
         self._by_array[id(origin.array)] = item
         return item
 
@@ -208,10 +204,7 @@ class _Cleaning:
 
     def _stack(self, whole: Item, inputs: tuple[Any, ...], value: np.ndarray) -> Item:
         """A stack of some of the arrays that were stacked."""
-        item = Item(whole.op, inputs, dict(whole.keywords), value, whole.order + 0.5)
-        item.scope = whole.scope
-        self.items.append(item)
-        return item
+        return self._kept(Item(whole.op, inputs, dict(whole.keywords), value, whole.order + 0.5, whole.scope))
 
 
 def _as_numbers(origin: Origin) -> list[Any]:

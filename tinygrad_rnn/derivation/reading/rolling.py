@@ -49,15 +49,15 @@ class Rolling:
 
     def __init__(self, items: Sequence[Item], given: Mapping[str, np.ndarray], taken: Collection[str] = ()) -> None:
         self.sequences = Sequences(given, taken)
-        self.of: dict[int, Place] = {}
-        self._parts = {id(item): operands_and_settings(item, self.sequences.constants) for item in items}
+        self.of: dict[Item, Place] = {}
+        self._parts = {item: operands_and_settings(item, self.sequences.constants) for item in items}
         self._starts: dict[Place, Start] = {}
         groups = [(self._quantity(group), group) for group in grouped(items, self._parts)]
         self.quantities = [quantity for quantity, _ in groups]
         self.masks = {quantity for quantity, group in groups if group[0].is_plain}
         for quantity, group in groups:
             for item in group:
-                self.of[id(item)] = (quantity, item.step)
+                self.of[item] = (quantity, item.step)
         for quantity, group in groups:
             quantity.equations += self._equations(group)
         extend_to_starts(self.quantities, self._starts, self.data)
@@ -82,7 +82,7 @@ class Rolling:
     # --- equations -----------------------------------------------------------------------------------------------
 
     def _equations(self, group: list[Item]) -> list[Equation]:
-        operands_of, settings_of = zip(*(self._parts[id(item)] for item in group))
+        operands_of, settings_of = zip(*(self._parts[item] for item in group))
         if group[0].step is None:
             once = [self._once(given) for given in operands_of[0]]
             return [Equation((), self._apply(group[0], once, settings_of[0]))]
@@ -128,13 +128,13 @@ class Rolling:
 
     def _rows(self, group: list[Item], operands_of: Sequence[list[Any]]) -> list[tuple[Expression, ...]]:
         """The operands of each Item; sums may have more terms at some steps than at others."""
-        found: dict[int, tuple[Expression, ...]] = {}
+        found: dict[Item, tuple[Expression, ...]] = {}
         for count in sorted({len(operands) for operands in operands_of}):
             alike = [(item, operands) for item, operands in zip(group, operands_of) if len(operands) == count]
             items = [item for item, _ in alike]
             columns = [self._column(column, items) for column in zip(*(operands for _, operands in alike))]
-            found |= dict(zip(map(id, items), zip(*columns) if columns else [()] * len(items)))
-        return [found[id(item)] for item in group]
+            found |= dict(zip(items, zip(*columns) if columns else [()] * len(items)))
+        return [found[item] for item in group]
 
     def _apply(self, item: Item, operands: list[Expression], settings: dict[str, Any]) -> Expression:
         is_stack = item.op is shape.stacked and settings.get("axis", 0) == 0
@@ -142,8 +142,8 @@ class Rolling:
 
     def _once(self, given: Any) -> Expression:
         """An operand of a value without steps."""
-        if isinstance(given, Item) and id(given) in self.of:
-            quantity, step = self.of[id(given)]
+        if isinstance(given, Item) and given in self.of:
+            quantity, step = self.of[given]
             return Reference(quantity, None, step)
         return self._leaf(given)
 
@@ -157,7 +157,7 @@ class Rolling:
     def _column(self, column: tuple[Any, ...], group: list[Item]) -> list[Expression]:
         """The operands in one place of an operation, at each of its steps."""
         steps, loop = [item.step or 0 for item in group], group[0].loop
-        places = [self.of.get(id(given)) if isinstance(given, Item) else None for given in column]
+        places = [self.of.get(given) if isinstance(given, Item) else None for given in column]
         if not any(places):
             return self._column_of_leaves(column, steps)
         usual = _usual_source(places, steps, loop)
