@@ -117,6 +117,7 @@ PIECES = {
     "kept": "was added to that of later steps: += for =",
     "skipped": "the loop runs without the last step of each piece",
     "length": "divided by 3 instead of 9",
+    "left over": "of the piece before was left over: the carry wasn't reset",
 }
 
 
@@ -137,8 +138,10 @@ def test_slips_in_pieces_of_a_plain_loop(slip: str) -> None:
         h, g = [np.zeros(3)], {name: np.zeros_like(value) for name, value in p.items()}
         for x in xs:
             h.append(np.tanh(p["u"] * x + p["W"] @ h[-1]))
-        for start in (6, 3, 0):
-            dh, steps = np.zeros(3), [start, start + 1, start + 2][: 2 if slip == "skipped" else 3]
+        dh = np.zeros(3)
+        for start in (0, 3, 6):
+            dh = dh if slip == "left over" else np.zeros(3)
+            steps = range(start, start + (2 if slip == "skipped" else 3))
             for t in steps if slip == "forwards" else reversed(steps):
                 de = 2 * (np.sum(h[t + 1]) + p["c"]) / (3 if slip == "length" else 9)
                 delta = (de + dh) * (1 - h[t + 1] ** 2)

@@ -87,10 +87,10 @@ class Search:
         own = (line for line in self._lines() if line.kind == "gradient")
         yield self.fitting(((edit,) for line in own for edit in self._edits_of_uses(line)), "edits of what it reads")
         yield self.fitting(self._singles(2), "rare edits")
-        yield self.fitting(recomputed(self.derivation, self._common), "values computed anew")
         yield self.fitting(self.uses(set(self.wrong), all_of_them=True), "edits of what a line reads")
         several = alike(self._lines_of_the_wrong(), self._edits_of_uses)
         yield self.fitting(several, "the same edit of what several lines read")
+        yield self.fitting(recomputed(self.derivation, self._common), "values computed anew")
 
     def rarest(self) -> Iterator[list[Explanation]]:
         """The remaining explanations by one edit: at one step alone, or of the forward pass."""

@@ -62,6 +62,8 @@ def test_a_derivation_without_its_slips_is_right():
         ("embedding", "kept[t] = delta", "kept[t] = p['W'] @ delta", "Δ_t Wᵀ stands where Δ_t belongs"),
         ("tagger in both directions", "ds / mask.sum()", "ds / mask[:, t].sum()", "then their sum, for the mean"),
         ("minimal gated unit", "/ (T * d)", "/ 7", "divided by 3.5 instead of 6"),
+        ("peephole", "+ af * p['pf']", "+ af * p['pf'] + ao * p['po']", "is a term too many, beside"),
+        ("elman in rows", "delta @ W.T", "delta @ W.T / B", "is divided by 3"),
     ],
 )
 @pytest.mark.one_in(3)

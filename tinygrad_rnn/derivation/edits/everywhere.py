@@ -65,7 +65,7 @@ def everywhere(derivation: Derived, hand: Hand) -> Iterator[tuple[Edit, ...]]:
             yield from _exchanged(derivation, array, rolled, f"{what}, everywhere", (array,))
             for alone in (True, False):
                 change = _where_they_are_read({array: rolled}.get, hand, alone)
-                yield from _changed(derivation, change, f"{what}, everywhere", (array,))
+                yield from _changed(derivation, change, f"{what}, everywhere", (array,), fewest=1)
     yield from loops_forwards(derivation)
     yield from loops_shorter(derivation)
     yield from loops_longer(derivation)

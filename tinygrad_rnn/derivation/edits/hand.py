@@ -141,12 +141,22 @@ class Hand:
             whole = shape[len(shape) - len(quantity.shape) :]
             if quantity.shape and bool(quantity.steps) == (shift is not None) and _fits(quantity.shape, whole):
                 yield Reference(quantity, shift)
+        for piece, read_at in self._pieces.items():
+            if piece.shape == shape and (shift is None) == (read_at is None):
+                yield piece.shifted((shift or 0) - (read_at or 0))
         for parameter in self.parameters:
             if parameter.shape and parameter.shape == shape[-len(parameter.shape) :]:
                 yield parameter
         for array in self.data:
             if array.shape and array.dtype.kind == "f" and array.shape in (shape, shape[-1:]):
                 yield array
+
+    @cached_property
+    def _pieces(self) -> dict[Expression, int | None]:
+        """The parts of quantities that the forward pass reads (gates side by side), with how far away they are."""
+        read = (p for q in self.forward for e in q.equations for p in parts(e.expression) if isinstance(p, Apply))
+        pieces = (p for p in read if p.operation is indexing.getitem and type(p.operands[0]) is Reference)
+        return {p: of.shift for p in pieces if isinstance(of := p.operands[0], Reference) and of.at is None and p.shape}
 
     def rows(self, shape: Shape, shift: int) -> Iterator[Expression]:
         """The rows of the data at a step that can be factors of a value of this shape: weights, masks."""

@@ -167,6 +167,9 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
     if is_sum(part) and line.kind != "forward":
         for i, term in enumerate(part.operands):
             inner, again = unwrapped(term)
+            for size in hand.sizes:
+                divided = again(over(inner, Number(size)))
+                yield with_operand(part, i, divided), "the term {} is divided by {}", (inner, Number(size))
             for factor in (*map(Number, hand.rates), *_factors_at_hand(part, line, hand)):
                 yield (
                     with_operand(part, i, again(times(inner, factor))),

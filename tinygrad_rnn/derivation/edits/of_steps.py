@@ -68,11 +68,10 @@ def terms_late(part: Expression, line: Line, hand: Hand) -> Found:
             if not isinstance(term, During):
                 for by in (1, -1):
                     steps = tuple(t for t in line.steps if t + by in line.steps)
-                    yield (
-                        with_operand(part, i, Switched(steps, term.shifted(by))),
-                        "{} stands where {} belongs: two lines in the wrong order",
-                        (term.shifted(by), term),
-                    )
+                    late = Switched(steps, term.shifted(by))
+                    of = term.shifted(by), term
+                    yield with_operand(part, i, late), "{} stands where {} belongs: two lines in the wrong order", of
+                    yield total([part, late]), "{} is a term too many, beside {}", of
 
 
 def _beside(part: Reference, line: Line) -> Found:

@@ -12,7 +12,7 @@ from ..equations.lines import Line
 from ..equations.making import TWO, Found, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import fixed, parts, reads_derivatives, replaced, total
 from .hand import Hand
-from .misplaced import AddedUp
+from .misplaced import AddedUp, Moved
 from .of_uses import Switched, definition
 
 LEFT_OUT = "all of it was left out"
@@ -200,13 +200,20 @@ def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
     """The last carry of another loop, or of another piece of the sequence, that wasn't reset before this one began."""
     if line.kind != "backward" or len(line.steps) < 2:
         return
+    for term, shift in _carries(part):
+        cut = [t for t in line.steps[:-1] if t not in term.steps]
+        if cut and shift == 1:  # pieces of one loop, taken from the first to the last
+            handed = dict(zip([*cut[1:], line.steps[-1]], [line.steps[0] - 1, *cut]))
+            kept = Moved(term.inner, {**{t: t for t in term.steps}, **handed})
+            what = "{} of the piece before was left over: the carry wasn't reset"
+            yield with_operand(part, part.operands.index(term), kept), what, (term.inner,)
     begins = line.steps[:1] if any(shift < 0 for _, shift in _carries(part)) else line.steps[-1:]
     for quantity in hand.backward:
         for equation in quantity.equations:
             for term, shift in _carries(equation.expression):
                 if term.shape == part.shape:
-                    kept = fixed(term.inner, equation.steps[0] - 1 if shift > 0 else equation.steps[-1] + 1)
-                    yield total([part, During(begins, kept)]), "{} was left over: the carry wasn't reset", (kept,)
+                    left = fixed(term.inner, equation.steps[0] - 1 if shift > 0 else equation.steps[-1] + 1)
+                    yield total([part, During(begins, left)]), "{} was left over: the carry wasn't reset", (left,)
 
 
 def _carries(whole: Expression) -> Iterator[tuple[During, int]]:

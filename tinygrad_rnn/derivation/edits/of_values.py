@@ -112,6 +112,11 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
                 for t in (quantity.steps[-1], quantity.steps[0]):
                     end = Reference(quantity, None, t)
                     yield end, "{} stands where {} belongs", (end, part)
+    for quantity in hand.backward if part.shift is not None and part.quantity.adjoint_of is not None else ():
+        if quantity.shape == part.shape and quantity.steps and quantity.loop != part.quantity.loop:
+            for t in (quantity.steps[0], quantity.steps[-1]):
+                left = Reference(quantity, None, t)
+                yield left, "{}, left over from another loop, stands where {} belongs", (left, part)
     if part.quantity.adjoint_of is None:
         for value in hand.values(part.shape, part.shift):
             if isinstance(value, (Parameter, Data)):
