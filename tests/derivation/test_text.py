@@ -282,6 +282,40 @@ def test_a_mask_that_was_changed_since_is_data():
     assert "k ∘ w" in str(tr.derive(loss, {"w": np.array([1.0, 2.0, -3.0])})).replace("w ∘ k", "k ∘ w")
 
 
+def test_what_targets_of_whole_numbers_leave_of_one_is_written_so():
+    """Python makes it of them, 1 - y, and that leaves no trace but its value."""
+
+    def loss(p, xs, ys):
+        h, total = np.zeros(D), 0.0
+        for x, y in zip(xs, ys):
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            q = tr.sigmoid(h @ p["v"])
+            total = total - (y * np.log(q) + (1 - y) * np.log(1 - q))
+        return total
+
+    derivation = tr.derive(
+        loss, {"U": random(N, D), "W": random(D, D), "v": random(D)}, [random(T, N), np.array([0, 1, 1, 0, 1])]
+    )
+    assert "(1 - y_t) ∘ log(1 - l_t)" in str(derivation)
+
+
+@pytest.mark.parametrize("as_data", [False, True])
+def test_a_mask_made_of_lengths_and_what_it_leaves_have_one_name(as_data):
+    lengths = np.array([T, 2])
+
+    def loss(p, xs, mask=None):
+        h = np.zeros((B, D))
+        for t in range(T):
+            m = mask[t][:, None] if as_data else (t < lengths)[:, None] * 1.0
+            h = m * np.tanh(xs[t] @ p["U"] + h @ p["W"]) + (1 - m) * h
+        return np.sum(h**2)
+
+    p, xs = {"U": random(N, D), "W": random(D, D)}, random(T, B, N)
+    name = "mask_t[..., None]" if as_data else "k_t"
+    data = [xs, (np.arange(T)[:, None] < lengths).astype(int)][: 1 + as_data]
+    assert f"h_t = {name} ∘ u_t + (1 - {name}) ∘ h_{{t-1}}" in str(tr.derive(loss, p, data))
+
+
 def test_what_only_the_first_step_does_is_said_in_the_line_that_it_shares():
     """Its state is at hand, so a term that later steps have must not be read at the first."""
 

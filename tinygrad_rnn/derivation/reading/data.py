@@ -11,9 +11,12 @@ from ...autodiff.rules import indexing
 from ...autodiff.rules.shape import broadcast_to
 from ...autodiff.scope import Label
 from ..equations.expressions import Apply, Constant, Data, Expression, Number, Step
+from ..equations.making import one_minus
 from ..equations.parts import row
 from ..equations.recognising import one_hot
 from .items import Constants, Item
+
+FEWEST = 3  # zeros and ones, for which it is no chance that others are what they leave of 1
 
 
 class Sequences:
@@ -59,6 +62,10 @@ class Sequences:
             return Constant(value)  # the places along an axis
         if item.data is None and not value.any() and value.dtype.kind == "f":
             return Apply(broadcast_to, (Number(0.0),), {"shape": value.shape}, value.shape)
+        if _are_of_two([value]):
+            for name, array in {**self.given, **self.arrays}.items():
+                if array.shape == value.shape and np.array_equal(1 - value, array):
+                    return one_minus(self._named(name, array))
         return self._named(self._free(next(map(_name_of, item.labels), "k")), value)
 
     def rows(self, column: Sequence[Any], steps: Sequence[int]) -> list[Expression]:
@@ -66,8 +73,7 @@ class Sequences:
         values = [np.asarray(item.value) for item in column]
         key = tuple(zip(steps, column))
         if key not in self._found:
-            place = self._row_of_given(values, steps) or self._one_hot_rows(values, steps)
-            place = place or self._own_rows(column, values, steps)
+            place = self._known_rows(values, steps) or self._own_rows(column, values, steps)
             if place is None:
                 return [self.single(item) for item in column]
             self._found[key] = place
@@ -81,10 +87,26 @@ class Sequences:
         ordered = [place for _, place in sorted(zip(steps, places))]
         return any(a.dtype.kind in "iu" and a.ndim == 1 and a.tolist() == ordered for a in self.given.values())
 
-    def _row_of_given(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
-        """The rows of an array that the loss was given, if the values are such rows."""
+    def _known_rows(
+        self, values: list[np.ndarray], steps: Sequence[int], may_be_rest: bool = True
+    ) -> Expression | None:
+        """The rows of a named array, or what is made of such rows: ``onehot(y_t)``, ``1 - y_t``, ``m_t[..., None]``."""
+        found = self._row_of(self.given, values, steps) or self._one_hot_rows(values, steps)
+        if found is None and may_be_rest and _are_of_two(values):
+            rest = [1 - value for value in values]
+            rows = self._row_of(self.arrays, rest, steps) or self._known_rows(rest, steps, False)
+            found = rows and one_minus(rows)
+        if found is None and all(value.ndim and value.shape[-1] == 1 for value in values):
+            rows = self._known_rows([value[..., 0] for value in values], steps, False)
+            found = rows and Apply(indexing.getitem, (rows,), {"index": (Ellipsis, None)}, values[0].shape)
+        return found
+
+    def _row_of(
+        self, arrays: Mapping[str, np.ndarray], values: list[np.ndarray], steps: Sequence[int]
+    ) -> Expression | None:
+        """The rows of one of these arrays, if the values are such rows."""
         first, last = values[0], values[-1]
-        for name, array in self.given.items():
+        for name, array in arrays.items():
             for axis in range(min(array.ndim, 2)):
                 along = np.moveaxis(array, axis, 0)
                 if along.shape[1:] != first.shape:
@@ -100,7 +122,7 @@ class Sequences:
     def _one_hot_rows(self, values: list[np.ndarray], steps: Sequence[int]) -> Expression | None:
         """The one-hot rows of classes that the loss was given, if the values are such rows: ``np.eye(n)[ys[t]]``."""
         classes = _classes(values)
-        found = self._row_of_given(classes, steps) if classes else None
+        found = self._row_of(self.given, classes, steps) if classes else None
         is_whole = found is not None and found.operands[0].dtype.kind in "iu"
         return _one_hot_of(found, values[0].shape) if found is not None and is_whole else None
 
@@ -131,6 +153,15 @@ def _name_of(label: Label) -> str:
     """A name for a labelled array, at its step: ``c0``; ``h1_0`` for a state that has a number for its name."""
     name = label.name if label.name.isidentifier() else f"h{label.name}_"
     return name if label.step is None else f"{name}{label.step}"
+
+
+def _are_of_two(values: list[np.ndarray]) -> bool:
+    """Return True for zeros and ones, several of them, that aren't all alike: a mask, or targets of two classes."""
+    if not all(value.dtype.kind in "iuf" for value in values):
+        return False
+    everything = np.concatenate([np.ravel(value) for value in values])
+    both = np.any(everything == 0) and np.any(everything == 1)
+    return bool(both and len(everything) >= FEWEST and np.all((everything == 0) | (everything == 1)))
 
 
 def _classes(values: list[np.ndarray]) -> list[np.ndarray]:
