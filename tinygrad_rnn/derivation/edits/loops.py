@@ -62,7 +62,7 @@ def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     """
     for lines in _loops(derivation):
         steps = tuple(sorted({t for line in lines for t in line.steps}))
-        for kept, what in (*fewer(steps), *_without_ends_of_pieces(lines, steps)):
+        for kept, what in (*fewer(steps), *_some_of_pieces(lines, steps)):
             said = f"the loop runs {what}"
             sums = [
                 Edit(line, Sum(kept, line.expression.inner), said)
@@ -76,13 +76,15 @@ def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
                     yield (*edits, *sums)
 
 
-def _without_ends_of_pieces(lines: list[Line], steps: Steps) -> Iterator[tuple[Steps, str]]:
-    """The steps without those at which pieces of the sequence end, or begin, if nothing is handed between these."""
+def _some_of_pieces(lines: list[Line], steps: Steps) -> Iterator[tuple[Steps, str]]:
+    """The steps without the ends of pieces, or those of one piece, if nothing is handed from one to the next."""
     handed = [p.steps for line in lines for p in parts(line.expression) if type(p) is During and len(p.steps) > 1]
     cut = set(steps[:-1]).difference(*handed)
     if handed and cut:
         yield tuple(t for t in steps[:-1] if t not in cut), "without the last step of each piece"
         yield tuple(t for t in steps[1:] if t - 1 not in cut), "without the first step of each piece"
+        yield tuple(t for t in steps if t > max(cut)), "over the last piece alone"
+        yield tuple(t for t in steps if t <= min(cut)), "over the first piece alone"
 
 
 def _loops(derivation: Derived) -> Iterator[list[Line]]:

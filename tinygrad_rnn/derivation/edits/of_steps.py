@@ -28,7 +28,7 @@ from ..equations.lines import Line
 from ..equations.making import broadcast, one_minus, times, with_operand, zeros
 from ..equations.parts import parts, replaced, total
 from .hand import Hand
-from .misplaced import Elsewhere, Mask, Put, PutInTurn, Rolled, Row
+from .misplaced import Elsewhere, Mask, Moved, Put, PutInTurn, Rolled, Row
 from .of_uses import Switched
 
 Found = Iterator[tuple[Any, ...]]
@@ -200,6 +200,8 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
                 for offset in range(length):
                     kept = tuple(t for t in sorted({*steps, *line.steps[:-1]}) if (t - offset) % length)
                     yield During(kept, inner), f"the term {{}} is cut after every {length} steps", (inner,)
+        if steps == line.steps[-1:] and len(line.steps) > 1:  # an index of 0 for -1
+            yield Moved(inner, {line.steps[0]: steps[0]}), "the term {} at the first step, not at the last", (inner,)
         everywhere = tuple(t for t in line.steps if t not in steps)
         if everywhere:
             yield During(line.steps, inner), "the term {} at all steps", (inner,)

@@ -165,8 +165,9 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
             if other != part and other.shape == part.shape and other.dtype.kind == part.dtype.kind:
                 yield other, "{} stands where {} belongs", (other, part)
             if other.shape == (hand.T, *part.shape) and other.dtype.kind == part.dtype.kind:
-                row = Apply(indexing.getitem, (other,), {"index": Step(-1)}, part.shape)
-                yield row, "{} stands where {} belongs", (row, part)
+                for by in (0, 1) if line.kind == "backward" else (0,):
+                    row = Apply(indexing.getitem, (other,), {"index": Step(by - 1)}, part.shape)
+                    yield row, "{} stands where {} belongs", (row, part)
             longer = other.ndim == part.ndim and other.shape[1:] == part.shape[1:] and part.ndim
             if longer and other != part and other.dtype.kind == part.dtype.kind:
                 for start in range(min(other.shape[0] - part.shape[0] + 1, 4)):
