@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -95,8 +94,9 @@ class Hand:
 
     @cached_property
     def first(self) -> int:
-        """The step at which most values begin; an initial state is there one step before."""
-        return Counter(q.steps[0] for q in self.forward if q.steps).most_common(1)[0][0]
+        """The step with which loops begin; an initial state is there one step before."""
+        lines = (max(q.equations, key=lambda e: len(e.steps)) for q in self.forward if q.equations)
+        return min((line.steps[0] for line in lines if line.steps), default=0)
 
     @cached_property
     def T(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, joining, linalg, log_probabilities, reductions, shape
+from ..equations.arithmetic import negative
 from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand, zeros
@@ -357,6 +358,7 @@ def blocks(part: Expression, line: Line, hand: Hand) -> Found:
                     )
         for i, operand in enumerate(part.operands):
             yield with_operand(part, i, zeros(operand.shape)), "{} was left out", (operand,)
+            yield with_operand(part, i, negative(operand)), "{} has the other sign", (operand,)
     elif isinstance(part, Reference) and part.quantity.equations:
         meaning = part.quantity.equations[-1].expression
         if isinstance(meaning, Apply) and meaning.operation is joining.joined and meaning.shape == part.shape:
