@@ -85,7 +85,7 @@ class Derivation:
         self.given = {self._renamed.get(name, name): array for name, array in given.items()}
         leaves = {leaf: self._renamed.get(name, name) for leaf, name in data.items()}
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
-        forward, self.loss, self.data = read_forward(recording, names, leaves, self.given)
+        forward, self.loss, self.data, self._adding_up = read_forward(recording, names, leaves, self.given)
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
         backward = STYLES[style](forward, self.loss, shapes)
         kept = Grain(forward, backward).settle(self.loss)
@@ -220,6 +220,12 @@ class Derivation:
     def _run(self, parameters: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> Run:
         moved = {self._renamed.get(name, name): array for name, array in (data or {}).items()}
         called, given = self._called(parameters or {}), {**self.data, **moved}
+        for name in self._adding_up & moved.keys():
+            if not np.allclose(np.sum(moved[name], axis=-1), 1, rtol=0, atol=1e-9):
+                raise ValueError(
+                    f"run: each row of {name!r} has to add up to 1, as in the data of this derivation, in which the "
+                    "derivative of the cross-entropy is p - y. For other rows, derive again with them."
+                )
         try:
             source, function = self._program
         except NotWritable:

@@ -6,11 +6,14 @@ at each step, such as a parameter, gets a sum over the steps.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ...autodiff.rules import elementwise, indexing
+import numpy as np
+
+from ...autodiff.rules import elementwise, indexing, shape
 from ...compiler.graph.trace import stop_gradient
 from ..equations.expressions import (
     Apply,
@@ -24,15 +27,17 @@ from ..equations.expressions import (
     Step,
     Steps,
     Sum,
+    apply,
     indexed_operands,
 )
 from ..equations.parts import applies, parts, total
 from ..equations.quantities import Equation, Quantity
-from ..equations.recognising import log_of_logistic
+from ..equations.recognising import chosen_share, log_of_logistic
 from ..reading.rules import Results, vjp
 from ..reading.settings import common_settings
 
 Used = Reference | Parameter
+LARGER = {elementwise.maximum: np.greater, elementwise.minimum: np.less}
 Target = Any  # a Quantity, or the name of a parameter
 
 
@@ -131,7 +136,7 @@ def _passes_gradients(expression: Expression) -> bool:
 
 def uses(expression: Expression) -> Iterator[tuple[Used, int]]:
     """The references and parameters that an equation reads, with the numbers of their operands; -1 for all of it."""
-    through = log_of_logistic(expression)
+    through = log_of_logistic(expression) or chosen_share(expression)
     if through is not None:  # as everybody writes it: the slopes of log and σ cancel
         yield through[0], 0
     elif isinstance(expression, Used):
@@ -186,6 +191,11 @@ def _through(expression: Expression, number: int, g: Reference, ans: Reference) 
     through = log_of_logistic(expression)
     if through is not None:
         return Apply(elementwise.multiply, (g, through[1]), {}, expression.shape)
+    share = chosen_share(expression)
+    if share is not None:
+        weighted = apply(elementwise.multiply, g, ans)
+        spread = apply(elementwise.multiply, apply(shape.expand_dims, weighted, axis=-1), share[1])
+        return apply(elementwise.negative, apply(elementwise.subtract, spread, _put_back(expression, weighted)))
     if expression.operation is indexing.getitem:
         return _put_back(expression, g)
     if expression.operation is indexing.output:
@@ -194,7 +204,19 @@ def _through(expression: Expression, number: int, g: Reference, ans: Reference) 
         return Apply(Results((expression.settings["index"],), count), (g,), {}, ())
     if expression.operation is elementwise.add:  # a sum of many terms counts as this term plus the rest
         return vjp(Apply(elementwise.add, (expression.operands[number], ans), {}, expression.shape), 0, g, ans)
+    expression, number = _without_ties(expression, number)
     return vjp(expression, number, g, ans)
+
+
+def _without_ties(expression: Apply, number: int) -> tuple[Apply, int]:
+    """The larger or the smaller of two values that are nowhere equal, as a choice: at a tie, each has a half of it."""
+    if expression.operation not in LARGER or not all(isinstance(a, (Reference, Number)) for a in expression.operands):
+        return expression, number
+    values = [a.quantity.values.values() if isinstance(a, Reference) else (a.value,) for a in expression.operands]  # type: ignore[attr-defined]
+    if any(np.any(np.equal(*pair)) for pair in itertools.product(*values)):
+        return expression, number
+    condition = apply(LARGER[expression.operation], *expression.operands)
+    return apply(elementwise.where, condition, *expression.operands), number + 1
 
 
 def _row_of(g: Expression, steps: Steps) -> Expression | None:

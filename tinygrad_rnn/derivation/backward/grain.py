@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, shape
 from ...autodiff.rules.special import erf
 from ..equations.arithmetic import is_sum, terms_of
+from ..equations.choices import is_masked
 from ..equations.expressions import (
     Apply,
     Constant,
@@ -239,6 +240,8 @@ def is_slight(expression: Expression) -> bool:
         return False
     if _is_number(expression):
         return True
+    if is_masked(expression):
+        return _is_number(expression.operands[1])  # [u > 0]
     if expression.operation is elementwise.subtract and isinstance(expression.operands[0], Number):
         return is_slight(expression.operands[1])  # 1 - z
     if expression.operation in (indexing.getitem, elementwise.negative) or expression.operation in ARRANGES:

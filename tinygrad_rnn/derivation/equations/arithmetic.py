@@ -60,9 +60,11 @@ def product(of: list[Expression]) -> Expression:
 def multiplied(whole: Apply) -> Expression | None:
     """A product with its numbers, signs and divisors in front."""
     found: list[Expression] = []
+    below: list[Expression] = []
     number, sign, divisor = 1.0, 1, 1.0
     changed = False
     for operand in whole.operands:
+        operand = _un_repeated(operand, whole, found)
         if is_negative(operand):
             operand, sign, changed = operand.operands[0], -sign, True
         if is_quotient_by_number(operand):
@@ -70,17 +72,54 @@ def multiplied(whole: Apply) -> Expression | None:
             operand, changed = operand.operands[0], True
         for factor in factors(operand):
             factor = _un_repeated(factor, whole, found)
+            if _is_reciprocal(factor):
+                below.append(factor.operands[1])
+                factor = factor.operands[0]
             if isinstance(factor, Number):
                 number *= factor.value
-            else:
-                found.append(factor)
+                continue
+            own, factor = _number_above(factor)
+            number, changed = number * own, changed or own != 1
+            found.append(factor)
     if number == 0 or any(map(is_zero, found)):
         return repeated(Number(0.0), whole.shape)
     squares = _squared(found)
     single = number == 1 and not any(isinstance(o, Number) for o in whole.operands)
     if not changed and single and len(squares) == len(whole.operands) and all(map(_same, squares, whole.operands)):
         return None
+    if below:
+        quotient = apply(elementwise.divide, scaled(product(squares), number), scaled(product(below), divisor))
+        return negative(quotient) if sign < 0 else quotient
     return scaled(product(squares), sign * number, divisor)
+
+
+def _number_above(factor: Expression) -> tuple[float, Expression]:
+    """The number in front of a quotient, and the quotient without it."""
+    if not isinstance(factor, Apply) or factor.operation is not elementwise.divide:
+        return 1.0, factor
+    above, below = factor.operands
+    if not (is_product(above) and isinstance(above.operands[0], Number)):
+        return 1.0, factor
+    return above.operands[0].value, apply(elementwise.divide, product(list(above.operands[1:])), below)
+
+
+def _is_reciprocal(factor: Expression) -> bool:
+    """Return True for a number divided by something else."""
+    is_quotient = isinstance(factor, Apply) and factor.operation is elementwise.divide
+    return is_quotient and isinstance(factor.operands[0], Number) and not isinstance(factor.operands[1], Number)
+
+
+def number_of(expression: Expression) -> float | None:
+    """The number that an expression is, however it is repeated; None if it is something else."""
+    while isinstance(expression, Apply) and expression.operation is shape.broadcast_to:
+        expression = expression.operands[0]
+    is_number = isinstance(expression, Number) and isinstance(expression.value, (int, float))
+    return expression.value if is_number else None  # type: ignore[attr-defined]
+
+
+def over_number(expression: Expression, number: Expression) -> Apply:
+    """An expression divided by a number."""
+    return Apply(elementwise.divide, (expression, number), {}, expression.shape)
 
 
 def _same(a: Expression, b: Expression) -> bool:
@@ -109,11 +148,16 @@ def _quotient(expression: Expression) -> tuple[Expression, Expression | None]:
 
 def _un_repeated(factor: Expression, whole: Apply, others: list[Expression]) -> Expression:
     """A factor that isn't repeated along axes which the product has anyway."""
-    if not (isinstance(factor, Apply) and factor.operation in (shape.broadcast_to, shape.expand_dims)):
+    views = shape.broadcast_to, shape.reshape, shape.expand_dims
+    if not (isinstance(factor, Apply) and factor.operation in views):
         return factor
     inner = factor.operands[0]
+    if factor.operation is shape.reshape and inner.shape:
+        return factor
     if factor.operation is shape.expand_dims and factor.shape != (1,) * (factor.ndim - inner.ndim) + inner.shape:
         return factor
+    if isinstance(inner, Number):
+        return inner
     rest = [o.shape for o in whole.operands if o is not factor] + [inner.shape]
     return inner if np.broadcast_shapes(*rest) == whole.shape else factor
 
@@ -155,10 +199,14 @@ def _plain(number: float) -> float | int:
 def divided(whole: Apply) -> Expression | None:
     """A quotient with its sign and numbers in front."""
     above, below = whole.operands
-    if is_negative(above):
-        return negative(Apply(elementwise.divide, (above.operands[0], below), {}, whole.shape))
+    if is_negative(above) or (isinstance(above, Number) and above.value < 0):
+        return negative(Apply(elementwise.divide, (negative(above), below), {}, whole.shape))
+    if is_zero(above):
+        return repeated(Number(0.0), whole.shape)
+    if isinstance(above, Apply) and above.operation is shape.broadcast_to and below.shape == whole.shape:
+        return Apply(elementwise.divide, (above.operands[0], below), {}, whole.shape)
     if not isinstance(below, Number):
-        return None
+        return _cancelled(factors(above), factors(below))
     if below.value == 1:
         return above
     if is_quotient_by_number(above):
@@ -173,6 +221,28 @@ def divided(whole: Apply) -> Expression | None:
         inner = above.operands[0]
         return repeated(Apply(elementwise.divide, (inner, below), {}, inner.shape), whole.shape)
     return None
+
+
+def _cancelled(above: tuple[Expression, ...], below: tuple[Expression, ...]) -> Expression | None:
+    """A quotient without the factors that both its sides have, and with all numbers that divide below."""
+    rest, others, number = [], list(below), 1.0
+    for factor in above:
+        if is_quotient_by_number(factor):
+            factor, divisor = factor.operands
+            number *= divisor.value  # type: ignore[attr-defined]
+        own = factor.operands[0] if _is_square(factor) else factor
+        if own in others and not isinstance(factor, Number):
+            others.remove(own)
+            rest += [own] if own is not factor else []
+        else:
+            rest.append(factor)
+    if number == 1 and len(others) == len(below):
+        return None
+    return apply(elementwise.divide, product(rest), scaled(product(others), number))
+
+
+def _is_square(factor: Expression) -> bool:
+    return isinstance(factor, Apply) and factor.operation is elementwise.square
 
 
 def repeated(inner: Expression, wanted: tuple[int, ...]) -> Expression:
@@ -202,7 +272,7 @@ def negated(whole: Apply) -> Expression | None:
         return repeated(negative(inner.operands[0]), whole.shape)
     if isinstance(inner, Apply) and inner.operation is elementwise.subtract:
         a, b = inner.operands
-        return Apply(elementwise.subtract, (b, a), {}, whole.shape)
+        return None if isinstance(a, Number) else Apply(elementwise.subtract, (b, a), {}, whole.shape)
     return None
 
 
@@ -215,6 +285,9 @@ def added(whole: Apply) -> Expression | None:
     kept = [term for term in terms if not is_zero(term)]
     if len(kept) != len(whole.operands) or any(a is not b for a, b in zip(kept, whole.operands)):
         return total(kept) if kept else Number(0.0)
+    numbers = [term.value for term in terms if isinstance(term, Number)]
+    if len(numbers) > 1:
+        return total([*(term for term in terms if not isinstance(term, Number)), Number(sum(numbers))])
     if any(isinstance(term, During) for term in terms):
         return _less_target(terms)
     return (
@@ -356,4 +429,4 @@ def subtracted(whole: Apply) -> Expression | None:
         return Number(a.value - b.value)
     if a == b:
         return Number(0.0)
-    return _in_common([a, negative(b)])
+    return _in_common([a, negative(b)]) or _less_target([a, negative(b)])

@@ -151,6 +151,8 @@ def summed_over(whole: Apply) -> Expression | None:
         return inner
     if axis != whole.settings.get("axis"):
         return Apply(whole.operation, whole.operands, {**whole.settings, "axis": axis}, whole.shape)
+    if axis is not None and inner.ndim and not whole.shape:
+        return Apply(whole.operation, (inner,), {**whole.settings, "axis": None}, whole.shape)
     if inner.shape and math.prod(inner.shape) == math.prod(whole.shape):  # over axes of length 1
         return Apply(shape.reshape, (inner,), {"shape": whole.shape}, whole.shape)
     if isinstance(inner, Apply) and inner.operation is elementwise.divide and inner.operands[0].shape == inner.shape:

@@ -129,10 +129,18 @@ class Parameter(Expression):
 
 
 class Data(Expression):
-    """An array other than a parameter that the loss is computed from; if it differs by step, the array of all steps."""
+    """An array other than a parameter that the loss is computed from; if it differs by step, the array of all steps.
 
-    def __init__(self, name: str, shape: Shape, dtype: Any = np.float64) -> None:
+    Args:
+        name: its name.
+        shape: the length of each axis.
+        dtype: the type of its elements.
+        adds_up: whether its rows add up to 1, as one-hot rows and other distributions do.
+    """
+
+    def __init__(self, name: str, shape: Shape, dtype: Any = np.float64, adds_up: bool = False) -> None:
         self.name = name
+        self.adds_up = adds_up
         self.shape = shape
         self.dtype = np.dtype(dtype)
 

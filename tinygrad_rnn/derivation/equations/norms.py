@@ -20,18 +20,15 @@ from .recognising import meaning, without_axes
 def through_a_norm(whole: Apply) -> Expression | None:
     """The path to x through the norm r of s = x / r: s Σ g s / r, where the rules give Σ (g s / r) (1 / 2 r) 2 x."""
     found, divisor = _all_factors(whole)
-    halves = [f for f in found if applies(f, elementwise.divide) and isinstance(f.operands[0], Number)]
-    for half, x in itertools.product(halves, found):
-        for of in found:
-            r = half.operands[1]
-            g_s = of.operands[0] if applies(of, elementwise.divide) and of.operands[1] == r else of
-            if not applies(g_s, reductions.sum) or g_s is of:
-                continue
-            s = next((s for s in factors(g_s.operands[0]) if meaning(s) == apply(elementwise.divide, x, r)), None)
-            if s is not None:
-                others = [f for f in found if f not in (half, x, of)]
-                path = apply(elementwise.divide, product([*others, g_s, s]), r)
-                return repeated(product([half.operands[0], scaled(path, 1.0, divisor)]), whole.shape)
+    below = [f for f in found if applies(f, elementwise.divide) and isinstance(f.operands[0], Number)]
+    sums = [f for f in found if applies(f, reductions.sum)]
+    for (one, two), x, g_s in itertools.product(itertools.combinations(below, 2), found, sums):
+        r = one.operands[1]
+        s = next((s for s in factors(g_s.operands[0]) if meaning(s) == apply(elementwise.divide, x, r)), None)
+        if two.operands[1] == r and s is not None:
+            others = [f for f in found if f not in (one, two, x, g_s)]
+            path = apply(elementwise.divide, product([*others, g_s, s]), r)
+            return repeated(product([one.operands[0], two.operands[0], scaled(path, 1.0, divisor)]), whole.shape)
     return None
 
 
@@ -69,13 +66,16 @@ def _is_centred_over(s: Expression, r: Expression, of: Reference, axis: Any) -> 
 
 
 def _all_factors(whole: Expression) -> tuple[list[Expression], float]:
-    """The factors of a product, also those in quotients by a number and repeated ones, and the number below."""
+    """The factors of a product, also those in quotients and repeated ones, 1 / r for what divides, and a number below."""
     found: list[Expression] = []
     divisor = 1.0
     for factor in factors(whole):
         inner, below = _unspread(factor), 1.0
         if applies(inner, elementwise.divide) and isinstance(number := inner.operands[1], Number):
             inner, below = inner.operands[0], number.value
+        if applies(inner, elementwise.divide) and not isinstance(inner.operands[0], Number):
+            found.append(apply(elementwise.divide, Number(1.0), inner.operands[1]))
+            inner = inner.operands[0]
         more, further = ([inner], 1.0) if inner is factor or not inner.operands else _all_factors(inner)
         found, divisor = [*found, *more], divisor * below * further
     return found, divisor

@@ -10,8 +10,8 @@ import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions, shape
 from ...compiler.graph.simplify import part_of_axis
-from .arithmetic import is_zero, product, repeated
-from .expressions import Apply, Constant, Expression, Number, Operand, Reference, apply, one_axis
+from .arithmetic import product, repeated
+from .expressions import Apply, Constant, Data, Expression, Number, Operand, Reference, Step, apply, one_axis
 from .parts import applies as _is
 from .parts import parts, total
 from .quantities import Equation, Quantity
@@ -55,12 +55,12 @@ def _softmax(whole: Apply) -> Expression | None:
 def without_axes(expression: Expression) -> Expression:
     """The meaning of an expression, before axes of length 1 were added to it."""
     found = meaning(expression)
-    while isinstance(found, Apply) and (found.operation in (shape.expand_dims, shape.reshape) or _adds_axes(found)):
+    while isinstance(found, Apply) and (found.operation in (shape.expand_dims, shape.reshape) or adds_axes(found)):
         found = meaning(found.operands[0])
     return found
 
 
-def _adds_axes(whole: Apply) -> bool:
+def adds_axes(whole: Apply) -> bool:
     """Return True for ``x[:, None]``."""
     index = whole.settings.get("index") if whole.operation is indexing.getitem else None
     return isinstance(index, tuple) and all(part is None or part == slice(None) for part in index)
@@ -103,6 +103,11 @@ def name_softmaxes(quantities: list[Quantity]) -> None:
 
 def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
     own = Reference(z, 0 if z.steps else None)
+    for quantity in quantities:
+        whole = quantity.equations[0].expression if len(quantity.equations) == 1 else own
+        if _is(whole, log_probabilities.softmax_of) and whole.operands == (own,) and _axis(whole) == own.ndim - 1:
+            z.softmax, quantity.hint = quantity, quantity.hint or "p"
+            return
     softmax = Apply(log_probabilities.softmax_of, (own,), {"axis": -1}, z.shape)
     p = Quantity(z.shape, z.layer, loop=z.loop, hint="p")
     p.equations = [Equation(z.steps, softmax)]
@@ -110,6 +115,17 @@ def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
     p.order = {t: order + 0.125 for t, order in z.order.items()}
     z.softmax = p
     quantities.insert(quantities.index(z) + 1, p)
+
+
+def chosen_share(expression: Expression) -> tuple[Reference, Expression] | None:
+    """The value z of ``p[y]`` with ``p = softmax(z)``, and p: the derivative is p[y] (onehot(y) - p)."""
+    p = expression.operands[0] if _is(expression, indexing.getitem) else expression
+    softmax = meaning(p)
+    if not isinstance(p, Reference) or p.shift or p.at is not None or not _is(softmax, log_probabilities.softmax_of):
+        return None
+    is_one_of_each = len(expression.operands) > 1 and expression.shape == p.shape[:-1]
+    (z,) = softmax.operands
+    return (z, p) if is_one_of_each and isinstance(z, Reference) and _axis(softmax) == p.ndim - 1 else None
 
 
 def log_of_logistic(expression: Expression) -> tuple[Reference, Expression] | None:
@@ -129,95 +145,7 @@ def log_of_logistic(expression: Expression) -> tuple[Reference, Expression] | No
     return (a, slope) if isinstance(a, Reference) else None
 
 
-# --- functions written out --------------------------------------------------------------------------------------------
-
-
-def name_functions(quantities: list[Quantity]) -> None:
-    """Call functions that are written out by their names: ``1 / (1 + exp(-a))`` is σ(a)."""
-    for quantity in quantities:
-        for equation in quantity.equations:
-            for written_out in (_logistic, _soft_rectifier, _normalised, _log_of_sum, _less_log_of_sum):
-                found = written_out(equation.expression)
-                if found is not None and found.shape == quantity.shape:
-                    equation.expression = found
-
-
-def _logistic(whole: Expression) -> Expression | None:
-    """The function σ, if this is it: ``1 / (1 + exp(-a))``, or ``exp(a) / (1 + exp(a))``."""
-    if not _is(whole, elementwise.divide):
-        return None
-    above, power = meaning(whole.operands[0]), _exponent(meaning(whole.operands[1]))
-    if _is(above, elementwise.exp) and above.operands[0] == power:
-        return apply(activations.logistic, power)
-    power = None if power is None or above != Number(1) else meaning(power)
-    is_negative = power is not None and _is(power, elementwise.negative)
-    return apply(activations.logistic, power.operands[0]) if power is not None and is_negative else None
-
-
-def _soft_rectifier(whole: Expression) -> Expression | None:
-    """The function softplus, if this is it: ``log(1 + exp(a))``, or ``logaddexp(0, a)``."""
-    if _is(whole, log_probabilities.logaddexp) and Number(0) in whole.operands:
-        return apply(activations.soft_rectifier, whole.operands[whole.operands[0] == Number(0)])
-    if not isinstance(whole, Apply) or whole.operation not in (elementwise.log, elementwise.log1p):
-        return None
-    inner = meaning(whole.operands[0])
-    if whole.operation is elementwise.log1p:
-        power = inner.operands[0] if _is(inner, elementwise.exp) else None
-    else:
-        power = _exponent(inner)
-    return None if power is None else apply(activations.soft_rectifier, power)
-
-
-def _exponent(whole: Expression) -> Expression | None:
-    """The exponent x of ``1 + exp(x)``."""
-    for one, other in (whole.operands, whole.operands[::-1]) if _is(whole, elementwise.add) else ():
-        inner = meaning(other)
-        if one == Number(1) and _is(inner, elementwise.exp):
-            return inner.operands[0]
-    return None
-
-
-def _normalised(whole: Expression) -> Expression | None:
-    """The softmax, if this is it: ``exp(z) / sum(exp(z))`` along an axis."""
-    if not _is(whole, elementwise.divide):
-        return None
-    above, below = meaning(whole.operands[0]), without_axes(whole.operands[1])
-    if not _is(above, elementwise.exp) or not _is(below, reductions.sum) or meaning(below.operands[0]) != above:
-        return None
-    axis = one_axis(below.settings.get("axis"))
-    long = [i for i, size in enumerate(whole.shape) if size > 1]
-    if axis is None and len(long) == 1:  # all of a vector, or of a column
-        return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": long[0]}, whole.shape)
-    if not isinstance(axis, int) or (axis % whole.ndim and not below.settings.get("keepdims")):
-        return None
-    return Apply(log_probabilities.softmax_of, (above.operands[0],), {"axis": axis}, whole.shape)
-
-
-def _log_of_sum(whole: Expression) -> Expression | None:
-    """The function logsumexp, if this is it: ``log(sum(exp(z)))`` along the last axis."""
-    inner = meaning(whole.operands[0]) if _is(whole, elementwise.log) else None
-    if inner is None or not _is(inner, reductions.sum):
-        return None
-    powers = meaning(inner.operands[0])
-    is_whole = inner.settings.get("axis") is None and powers.ndim == 1
-    axis = 0 if is_whole else one_axis(inner.settings.get("axis"))
-    if not _is(powers, elementwise.exp) or not isinstance(axis, int) or axis % powers.ndim != powers.ndim - 1:
-        return None
-    z = powers.operands[0]
-    settings = {"axis": z.ndim - 1, "keepdims": bool(inner.settings.get("keepdims"))}
-    return Apply(log_probabilities.log_sum_exp, (z,), settings, whole.shape)
-
-
-def _less_log_of_sum(whole: Expression) -> Expression | None:
-    """The function log_softmax, if this is it: ``z - logsumexp(z)``."""
-    if not _is(whole, elementwise.subtract):
-        return None
-    z, below = whole.operands
-    logs = without_axes(below)
-    if not _is(logs, log_probabilities.log_sum_exp) or logs.operands[0] != z or logs.settings.get("axis") != z.ndim - 1:
-        return None
-    is_kept = logs.settings.get("keepdims") or z.ndim == 1 or logs.shape != below.shape
-    return apply(log_probabilities.log_softmax_of, z, axis=z.ndim - 1) if is_kept else None
+# --- the logarithm of a softmax ---------------------------------------------------------------------------------------
 
 
 def name_log_softmaxes(quantities: list[Quantity]) -> None:
@@ -257,28 +185,33 @@ def _logarithm(p: Quantity, quantities: list[Quantity]) -> Quantity:
     return logs
 
 
-def _sum_of_shares(whole: Apply) -> Expression | None:
-    """A sum along a one-hot row or a softmax, which add up to 1: only the factors that are constant in it remain."""
+def adds_up(part: Expression) -> bool:
+    """Return True for rows that add up to 1: one-hot rows, the results of a softmax, and data that does."""
+    if isinstance(part, Reference) and len(part.quantity.equations) == 1:
+        return adds_up(part.quantity.equations[0].expression)
+    if _is(part, log_probabilities.softmax_of):
+        return _axis(part) == part.ndim - 1
+    if _is(part, indexing.getitem) and isinstance(part.settings["index"], (Step, int)) and len(part.operands) == 1:
+        return part.ndim > 0 and adds_up(part.operands[0])
+    return _is(part, one_hot) or (isinstance(part, Data) and part.adds_up)
+
+
+def _sum_of_one_hot(whole: Apply) -> Expression | None:
+    """A sum along a row that adds up to 1: only the factors that are constant along the row remain."""
     inner, axis = whole.operands[0], whole.settings.get("axis")
-    if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)):
+    if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)) and not (axis is None and inner.ndim == 1):
         return None
     if _is(inner, elementwise.divide) and isinstance(inner.operands[1], Number):
         above = Apply(whole.operation, (inner.operands[0],), whole.settings, whole.shape)
         return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
     factors = inner.operands if _is(inner, elementwise.multiply) else (inner,)
-    others = [f for f in factors if not _adds_up_to_one(f)]
+    others = [f for f in factors if not adds_up(f)]
     if len(others) != len(factors) - 1 or any(f.shape[-1:] not in ((), (1,)) for f in others):
         return None
     rest = product(others) if others else Number(1.0)
     if math.prod(rest.shape) != math.prod(whole.shape):
         return repeated(rest, whole.shape) if not rest.shape else None
     return Apply(shape.reshape, (rest,), {"shape": whole.shape}, whole.shape)
-
-
-def _adds_up_to_one(row: Expression) -> bool:
-    """Return True for a one-hot row, and for a softmax."""
-    softmax = meaning(row)
-    return _is(row, one_hot) or (_is(softmax, log_probabilities.softmax_of) and _axis(softmax) == row.ndim - 1)
 
 
 def _sum_of_one_entry(whole: Apply) -> Expression | None:
@@ -323,48 +256,6 @@ def _counts_up(place: Any, axis: int, places: list[Expression]) -> bool:
     n = grid.size
     ahead = array.shape.index(n) if n in array.shape else -1
     return grid.ndim <= 1 and np.array_equal(np.ravel(grid), np.arange(n)) and (n == 1 or ahead == axis)
-
-
-# --- choices ---------------------------------------------------------------------------------------------------------
-
-
-def _where_numbers(whole: Apply) -> Expression | None:
-    """``(x > y) | (x != x)``, with which a rule follows NaNs: x > y; and ``False | condition``, of a missing bound."""
-    condition, other = whole.operands
-    if is_zero(condition):
-        return other
-    if isinstance(other, Apply) and other.name == "not_equal" and other.operands[0] == other.operands[1]:
-        return condition
-    return None
-
-
-def _decided(whole: Apply) -> Expression | None:
-    """``where(True, a, b)``, with which a rule guards a root at 0: a."""
-    condition, yes, no = whole.operands
-    return (yes if condition.value else no) if isinstance(condition, Number) else None
-
-
-OPPOSITES = {np.greater: np.less_equal, np.less: np.greater_equal, np.greater_equal: np.less, np.less_equal: np.greater}
-
-
-def _as_it_is(whole: Apply) -> Expression | None:
-    """``(x > y) != 0``, by which a rule takes any condition: x > y."""
-    condition, other = whole.operands
-    is_comparison = isinstance(condition, Apply) and condition.operation in OPPOSITES
-    return condition if is_comparison and other == Number(0) else None
-
-
-def _opposite(whole: Apply) -> Expression | None:
-    """``not (x > y)``, where neither is a NaN: x ≤ y; ``not (a or b)``: not a, and not b."""
-    (condition,) = whole.operands
-    if not isinstance(condition, Apply):
-        return None
-    if condition.operation in (np.logical_or, np.bitwise_or):
-        both = [_opposite(Apply(np.logical_not, (part,), {}, part.shape)) for part in condition.operands]
-        return None if None in both else Apply(np.logical_and, tuple(filter(None, both)), {}, condition.shape)
-    if condition.operation not in OPPOSITES:
-        return None
-    return Apply(OPPOSITES[condition.operation], condition.operands, condition.settings, condition.shape)
 
 
 # --- parts side by side ----------------------------------------------------------------------------------------------
@@ -464,14 +355,8 @@ def _expanded(expression: Expression, axis: int) -> Expression | None:
 
 RECOGNISED: dict[object, tuple[Rule, ...]] = {
     elementwise.exp: (_softmax,),
-    elementwise.where: (_decided,),
-    np.not_equal: (_as_it_is,),
-    np.logical_not: (_opposite,),
-    np.invert: (_opposite,),
-    np.bitwise_or: (_where_numbers,),
-    np.logical_or: (_where_numbers,),
     log_probabilities.shares: (_shares,),
-    reductions.sum: (_sum_of_shares, _sum_of_one_entry),
+    reductions.sum: (_sum_of_one_hot, _sum_of_one_entry),
     indexing.assemble: (_chosen,),
     elementwise.add: (_side_by_side, _rows_one_by_one),
     elementwise.multiply: (_outer,),

@@ -14,6 +14,7 @@ import numpy as np
 from ...autodiff.rules import elementwise, indexing, linalg, reductions, shape
 from . import arithmetic, axes
 from .arithmetic import is_negative, negative, repeated, scaled
+from .choices import CHOICES
 from .expressions import Apply, During, Expression, Number, Sum
 from .norms import through_a_norm
 from .parts import fixed, moves
@@ -103,5 +104,6 @@ RULES: dict[object, tuple[Rule, ...]] = {
     reductions.sum: (axes.summed_over,),
     linalg.matmul: (axes.matrix_product,),
 }
-for _operation, _rules in RECOGNISED.items():
-    RULES[_operation] = (*_rules, *RULES.get(_operation, ()))
+for _rules in (CHOICES, RECOGNISED):
+    for _operation, _first in _rules.items():
+        RULES[_operation] = (*_first, *RULES.get(_operation, ()))

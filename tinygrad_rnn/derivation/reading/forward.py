@@ -10,13 +10,15 @@ import numpy as np
 from ...autodiff.tensor import Tensor
 from ...recorded.recording import Recording
 from ..equations.quantities import Quantity
-from ..equations.recognising import name_functions, name_log_softmaxes, name_softmaxes
-from ..equations.stable_forms import name_stable_forms
+from ..equations.recognising import name_log_softmaxes, name_softmaxes
+from ..running.evaluate import Running
 from .bracketing import bracket_norms
 from .comparisons import name_comparisons, write_out_masks
+from .functions import name_functions
 from .items import cleaned
 from .joining import join_equal
 from .rolling import Rolling
+from .stable_forms import mark_distributions, name_stable_forms
 from .steps import merge_sums, number_steps
 from .summing import sum_at_once
 
@@ -28,11 +30,13 @@ class Forward(NamedTuple):
         quantities: its quantities, in the order of recording.
         loss: the one that is derived.
         data: the arrays besides the parameters that equations read, by name.
+        adding_up: the names of those whose rows have to add up to 1.
     """
 
     quantities: list[Quantity]
     loss: Quantity
     data: dict[str, np.ndarray]
+    adding_up: set[str]
 
 
 def read_forward(
@@ -55,7 +59,11 @@ def read_forward(
     bracket_norms(quantities)
     sum_at_once(quantities)
     name_comparisons(quantities, {name: a for name, a in rolling.data.items() if name not in given})
-    for name_formulas in (name_functions, name_stable_forms, name_log_softmaxes, name_softmaxes):
-        name_formulas(quantities)
+    known = Running({parameters[leaf]: np.asarray(leaf.data) for leaf in parameters}, rolling.data)
+    name_functions(quantities, known)
+    name_stable_forms(quantities, known)
+    name_log_softmaxes(quantities)
+    adding_up = mark_distributions(quantities, rolling.data)
+    name_softmaxes(quantities)
     own, _ = rolling.of[root]
-    return Forward(quantities, joined.get(own, own), rolling.data)
+    return Forward(quantities, joined.get(own, own), rolling.data, adding_up)

@@ -38,7 +38,10 @@ def join_equal(quantities: list[Quantity]) -> dict[Quantity, Quantity]:
     def without_ones(part: Expression) -> Expression | None:
         if isinstance(part, Reference) and part.quantity in plain:
             return Reference(plain[part.quantity], part.shift, part.at)
-        return apply(part.operation, *part.operands, axis=0, keepdims=False) if _keeps_first_axis(part) else None
+        if not _keeps_first_axis(part):
+            return None
+        settings = {"axis": 0, "keepdims": False} if part.ndim > 1 else {}
+        return apply(part.operation, *part.operands, **settings)
 
     found: dict[Any, Quantity] = {}
     for quantity in list(quantities):
@@ -64,7 +67,8 @@ def _keeps_first_axis(part: Expression) -> TypeGuard[Apply]:
     """Return True for a sum or mean over the first axis, with keepdims: it is broadcast as that without."""
     if not applies(part, reductions.sum, reductions.mean):
         return False
-    return one_axis(part.settings.get("axis")) == 0 and bool(part.settings.get("keepdims"))
+    axis = 0 if part.ndim == 1 else one_axis(part.settings.get("axis"))
+    return axis == 0 and bool(part.settings.get("keepdims"))
 
 
 def _may_be_one(first: Quantity, second: Quantity) -> bool:

@@ -2,92 +2,109 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from ...autodiff.rules import elementwise
-from ..equations.arithmetic import is_sum
-from ..equations.expressions import Apply, Expression, Number, Reference, Shape, Sum
-from ..equations.parts import applies, moves, parts, references_of, replaced, total
+from ...autodiff.rules import elementwise, reductions
+from ..equations.expressions import Apply, Expression, Number, Reference, Stack, Sum, one_axis
+from ..equations.parts import fixed, moves, parts, replaced, total
 from ..equations.quantities import Equation, Quantity
+from ..equations.recognising import meaning
 
 
 def sum_at_once(quantities: list[Quantity]) -> None:
-    """Turn every running sum into one sum over steps, if only its last value is used."""
+    """Turn every running sum into one sum over steps, if only its last value is used; and a sum of a stack of steps."""
     for quantity in list(quantities):
-        _negate_what_is_taken_off(quantity, quantities)
+        _sum_rows(quantity, quantities)
     for quantity in list(quantities):
-        _add_to_what_goes_on(quantity, quantities)
-    for quantity in list(quantities):
-        links = _links(quantity)
-        if links is None:
-            continue
-        last, terms = links
-        if _used_only_at(quantity, last, quantities):
-            _replace(quantity, last, terms, quantities)
+        chain = _chain(quantity, quantities)
+        if chain is not None:
+            _replace(quantity, chain, quantities)
 
 
-def _negate_what_is_taken_off(quantity: Quantity, quantities: list[Quantity]) -> None:
-    """Turn ``loss = loss - l_t`` into a sum, of -l_t; also where more is added in the same step."""
-    for equation in quantity.equations:
-        whole = equation.expression
-        if not (applies(whole, elementwise.subtract) and equation.steps):
-            continue
-        before, term = whole.operands
-        if not isinstance(before, Reference) or term.shape != quantity.shape:
-            continue
-        if before.quantity in (quantity, _goes_on_in(quantity, quantities)):
-            made = Quantity(term.shape, quantity.layer, loop=quantity.loop)
-            made.equations = [Equation(equation.steps, Apply(elementwise.negative, (term,), {}, term.shape))]
-            made.order = {t: quantity.order[t] - 0.125 for t in equation.steps}
-            made.values = {t: quantity.values[t] - before.quantity.values[before.step(t)] for t in equation.steps}
-            quantities.insert(quantities.index(quantity), made)
-            equation.expression = total([before, Reference(made, 0)])
-
-
-def _add_to_what_goes_on(quantity: Quantity, quantities: list[Quantity]) -> None:
-    """Turn ``loss = loss + a_t; loss = loss + b_t`` into one sum of three terms, where one line is of the first two."""
-    whole = _goes_on_in(quantity, quantities)
-    sums = [equation for equation in quantity.equations if is_sum(equation.expression)]
-    if whole is None or len(sums) != len(quantity.equations) or not any(_reads(e.expression, whole) for e in sums):
+def _sum_rows(quantity: Quantity, quantities: list[Quantity]) -> None:
+    """Turn ``np.stack(terms).sum()``, and ``mean()``, into a sum over steps."""
+    whole = quantity.equations[0].expression
+    if not isinstance(whole, Apply) or whole.operation not in (reductions.sum, reductions.mean) or quantity.steps:
         return
-    equations = []
-    for outer, inner in itertools.product(whole.equations, sums):
-        others = [o for o in outer.expression.operands if not (isinstance(o, Reference) and o.quantity is quantity)]
-        steps = tuple(t for t in outer.steps if t in inner.steps)
-        equations += [Equation(steps, total([*inner.expression.operands, *others]))] if steps else []
-    kept = [e for e in whole.equations if not _reads(e.expression, quantity)]
-    whole.equations = [*kept, *(e for e in equations if not any(t in k.steps for k in kept for t in e.steps))]
-    quantities.remove(quantity)
+    rows = meaning(whole.operands[0])
+    if not isinstance(rows, Stack) or not isinstance(rows.inner, Reference) or rows.inner.shape != whole.shape:
+        return
+    if whole.shape and one_axis(whole.settings.get("axis")) != 0:
+        return
+    whole = Sum(tuple(sorted(rows.steps)), rows.inner)
+    if quantity.equations[0].expression.operation is reductions.mean:  # type: ignore[attr-defined]
+        made = _of_its_own(whole, quantity.order[None], quantities, quantity)
+        whole = Apply(elementwise.divide, (made, Number(len(rows.steps))), {}, quantity.shape)
+    quantity.equations[0].expression = whole
 
 
-def _goes_on_in(quantity: Quantity, quantities: list[Quantity]) -> Quantity | None:
-    """The one quantity that reads another, if it is a sum with it at the same step, and of the same kind."""
-    read = [(q, e.expression) for q in quantities for e in q.equations if _reads(e.expression, quantity)]
-    if len({q for q, _ in read}) != 1 or read[0][0] is quantity or quantity.labels:
+# --- running sums ----------------------------------------------------------------------------------------------------
+
+
+class _Term(NamedTuple):
+    """A term that a running sum gets at a step."""
+
+    t: int
+    sign: int
+    value: Expression
+
+
+class _Chain(NamedTuple):
+    """A running sum: its last step, its terms, and the quantities between two of its values."""
+
+    last: int
+    terms: list[_Term]
+    between: set[Quantity]
+
+
+def _chain(quantity: Quantity, quantities: list[Quantity]) -> _Chain | None:
+    """The terms of a quantity that adds to itself from step to step, and is read at its last step alone."""
+    if len(quantity.steps) < 2:
         return None
-    is_added = all(_terms(e, quantity.shape).count(Reference(quantity, 0)) == 1 for _, e in read)
-    whole = read[0][0]
-    is_alike = (whole.shape, whole.loop) == (quantity.shape, quantity.loop) and set(quantity.steps) <= set(whole.steps)
-    return whole if is_alike and is_added else None
-
-
-def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | None:
-    """The last step of a running sum and the term of each step, if it is one."""
-    if len(quantity.steps) < 2 or not any(_adds_to_itself(e.expression, quantity) for e in quantity.equations):
-        return None
+    uses = Counter(part.quantity for part in _reads(quantities))
+    between = _between(quantity, uses)
     before: dict[int, int] = {}
-    terms: list[tuple[int, Expression]] = []
+    terms: list[_Term] = []
     for t in quantity.steps:
         equation = quantity.equation_at(t)
         assert equation is not None
-        found = _terms(equation.expression, quantity.shape)
-        own = [term for term in found if isinstance(term, Reference) and term.quantity is quantity]
-        others = [term for term in found if not _reads(term, quantity)]
-        if len(own) > 1 or len(own) + len(others) < len(found):
+        found = list(_terms(equation.expression, t, quantity, uses, between))
+        own = [term for term in found if isinstance(term.value, Reference) and term.value.quantity is quantity]
+        if len(own) > 1 or any(term.sign < 0 for term in own):
             return None
         if own:
-            before[t] = own[0].step(t) or 0
-        terms += [(t, term) for term in others]
+            before[t] = own[0].value.step(t) or 0  # type: ignore[attr-defined]
+        terms += [term for term in found if term not in own]
+    last = _end(quantity, before)
+    if last is None or any(_reads_quantity(term.value, quantity) for term in terms):
+        return None
+    others = [other for other in quantities if other is not quantity and other not in between]
+    return _Chain(last, terms, between) if all(r.at == last for r in _reads(others) if r.quantity is quantity) else None
+
+
+def _between(whole: Quantity, uses: Counter[Quantity]) -> set[Quantity]:
+    """The sums through which a quantity reads itself: v of ``v = total + a; total = v - b``."""
+    found: set[Quantity] = set()
+
+    def leads_back(quantity: Quantity) -> bool:
+        read = {part.quantity for part in _reads([quantity])}
+        inner = [other for other in read if other is not whole and uses[other] == 1 and not other.labels]
+        leading = [other for other in inner if all(map(_is_sum, other.equations)) and leads_back(other)]
+        found.update(leading)
+        return whole in read or bool(leading)
+
+    leads_back(whole)
+    return found
+
+
+def _is_sum(equation: Equation) -> bool:
+    return isinstance(equation.expression, Apply) and equation.expression.operation in SIGNS
+
+
+def _end(quantity: Quantity, before: dict[int, int]) -> int | None:
+    """The last step of a chain in which each step adds to the one that is given; None if it is no single chain."""
     starts = [t for t in quantity.steps if t not in before]
     followers = {step: t for t, step in before.items()}
     if len(starts) != 1 or len(followers) != len(before):
@@ -95,59 +112,86 @@ def _links(quantity: Quantity) -> tuple[int, list[tuple[int, Expression]]] | Non
     last, reached = starts[0], 1
     while last in followers:
         last, reached = followers[last], reached + 1
-    return (last, terms) if reached == len(quantity.steps) else None
+    return last if reached == len(quantity.steps) else None
 
 
-def _adds_to_itself(expression: Expression, quantity: Quantity) -> bool:
-    is_sum = applies(expression, elementwise.add)
-    return is_sum and any(isinstance(o, Reference) and o.quantity is quantity for o in expression.operands)
+def _reads(quantities: list[Quantity]) -> Iterator[Reference]:
+    for quantity in quantities:
+        for equation in quantity.equations:
+            yield from (part for part in parts(equation.expression) if isinstance(part, Reference))
 
 
-def _reads(expression: Expression, quantity: Quantity) -> bool:
+def _reads_quantity(expression: Expression, quantity: Quantity) -> bool:
     return any(isinstance(part, Reference) and part.quantity is quantity for part in parts(expression))
 
 
-def _used_only_at(quantity: Quantity, last: int, quantities: list[Quantity]) -> bool:
-    read = (read for other in quantities if other is not quantity for read, _ in references_of(other))
-    return all(one.at == last for one in read if one.quantity is quantity)
+def _terms(
+    expression: Expression, t: int, whole: Quantity, uses: Counter[Quantity], between: set[Quantity], sign: int = 1
+) -> Iterator[_Term]:
+    """The terms of a sum at a step, and those of the sums between it and the step before, or at the start."""
+    is_alike = isinstance(expression, Apply) and all(o.shape == whole.shape for o in expression.operands)
+    if isinstance(expression, Apply) and is_alike and expression.operation in SIGNS:
+        for operand, own in zip(expression.operands, SIGNS[expression.operation](len(expression.operands))):
+            yield from _terms(operand, t, whole, uses, between, sign * own)
+        return
+    if isinstance(expression, Reference) and expression.quantity is not whole and uses[expression.quantity] == 1:
+        quantity, step = expression.quantity, expression.step(t)
+        equation = quantity.equation_at(step)
+        is_start = len(quantity.steps) < 2 and not quantity.labels and all(map(_is_sum, quantity.equations))
+        if equation is not None and (is_start or quantity in between):
+            between.add(quantity)
+            for term in _terms(equation.expression, t if step is None else step, whole, uses, between, sign):
+                yield _Term(t, term.sign, term.value if step in (t, None) else fixed(term.value, step))
+            return
+    yield _Term(t, sign, expression)
 
 
-def _terms(expression: Expression, shape: Shape) -> tuple[Expression, ...]:
-    """The terms of a sum, if all have the same shape; any other expression is its own only term."""
-    is_sum = applies(expression, elementwise.add)
-    return expression.operands if is_sum and all(o.shape == shape for o in expression.operands) else (expression,)
+SIGNS: dict[Any, Callable[[int], tuple[int, ...]]] = {
+    elementwise.add: lambda count: (1,) * count,
+    elementwise.subtract: lambda count: (1, -1),
+    elementwise.negative: lambda count: (-1,),
+}
 
 
-def _replace(quantity: Quantity, last: int, terms: list[tuple[int, Expression]], quantities: list[Quantity]) -> None:
+def _replace(quantity: Quantity, chain: _Chain, quantities: list[Quantity]) -> None:
     """Replace the equations of a running sum by one without steps."""
-    groups: list[tuple[Expression, list[int]]] = []
+    groups: list[tuple[int, Expression, list[int]]] = []
     single: list[Expression] = []
-    for t, term in terms:
+    order = quantity.order[chain.last]
+    quantities[:] = [other for other in quantities if other not in chain.between]
+    for t, sign, term in chain.terms:
         step = term.step(t) if isinstance(term, Reference) else t
         if isinstance(term, Reference) and step is not None:
             term = Reference(term.quantity, 0)
         elif not moves(term):
             if not (isinstance(term, Number) and not term.value):
-                single.append(term)
+                single.append(_signed(sign, term, order, quantities, quantity))
             continue
         assert step is not None
-        at = next((steps for other, steps in groups if other == term and step not in steps), None)
+        at = next((steps for own, other, steps in groups if (own, other) == (sign, term) and step not in steps), None)
         if at is None:
-            groups.append((term, [step]))
+            groups.append((sign, term, [step]))
         else:
             at.append(step)
-    sums: list[Expression] = [Sum(tuple(sorted(steps)), term) for term, steps in groups]
-    order = quantity.order[last]
-    if len(sums) + len(single) > 1:  # an equation has one operation
-        sums = [_of_its_own(part, order, quantities, quantity) for part in sums]
+    sums: list[Expression] = [Sum(tuple(sorted(steps)), term) for _, term, steps in groups]
+    if len(sums) + len(single) > 1 or any(sign < 0 for sign, _, _ in groups):  # an equation has one operation
+        own = [_of_its_own(part, order, quantities, quantity) for part in sums]
+        sums = [_signed(sign, part, order, quantities, quantity) for (sign, _, _), part in zip(groups, own)]
     found = [*single, *sums]
     quantity.equations = [Equation((), total(found) if found else Number(0.0))]
-    quantity.values = {None: quantity.values[last]}
+    quantity.values = {None: quantity.values[chain.last]}
     quantity.order = {None: order}
     quantity.loop = None
     for other in quantities:
         for equation in other.equations:
             equation.expression = replaced(equation.expression, lambda part: _without_step(part, quantity))
+
+
+def _signed(sign: int, part: Expression, order: float, quantities: list[Quantity], before: Quantity) -> Expression:
+    """A term with its sign, as a quantity if that is a minus."""
+    if sign > 0:
+        return part
+    return _of_its_own(Apply(elementwise.negative, (part,), {}, part.shape), order + 0.0625, quantities, before)
 
 
 def _of_its_own(part: Expression, order: float, quantities: list[Quantity], before: Quantity) -> Expression:

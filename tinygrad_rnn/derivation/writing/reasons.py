@@ -8,7 +8,7 @@ from typing import Any
 from ...autodiff.rules import activations, elementwise, linalg, reductions, shape
 from ..equations.arithmetic import is_negative, is_product, is_sum, terms_of
 from ..equations.entries import Unit
-from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum
+from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum
 from ..equations.parts import applies, parts
 from ..equations.quantities import Quantity, Sensitivity
 from ..equations.recognising import one_hot
@@ -83,6 +83,8 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
     if part.operation is elementwise.subtract:
         if any(applies(o, one_hot) for o in part.operands):
             yield "softmax with cross-entropy: p - y"
+        elif any(isinstance(data, Data) and data.adds_up for data in parts(part.operands[1])):
+            yield f"softmax with cross-entropy: p - y, since {writer.write(part.operands[1])} adds up to 1"
     elif part.operation is elementwise.where and len(part.operands) == 3:
         if isinstance(part.operands[2], Number) and not isinstance(part.operands[1], Number):
             yield "no gradient where another value was chosen"

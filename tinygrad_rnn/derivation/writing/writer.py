@@ -11,6 +11,8 @@ import numpy as np
 from ...autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
 from ...autodiff.texts import printable
 from ..backward.absence import follows_from_absence
+from ..equations.arithmetic import is_product, number_of
+from ..equations.choices import is_masked
 from ..equations.entries import Entry, Unit
 from ..equations.expressions import (
     ARRIVING,
@@ -184,6 +186,8 @@ class TextWriter:
         if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
             value = int(value)
         text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        if isinstance(value, float) and float(text).is_integer():  # 1 - 1e-7 isn't 1
+            text = f"{value:.12g}"
         if text.startswith("-"):
             return self.notation.minus + self.notation.number(text[1:])[0], SUM
         return self.notation.number(text)
@@ -265,8 +269,17 @@ class TextWriter:
 
     def _multiplied(self, operands: Sequence[Expression]) -> str:
         numbers = [self.within(o, ATOM) for o in operands if isinstance(o, Number)]
-        others = [self.within(o, MATRIX) for o in operands if not isinstance(o, Number)]
+        others = [part for o in operands if not isinstance(o, Number) for part in self._factors(o)]
         return self.notation.infix("", [*numbers, *([self.notation.infix("∘", others)] if others else [])])
+
+    def _factors(self, e: Expression) -> list[str]:
+        """A factor; two for a value where a condition holds, and one if this value is 1."""
+        if not is_masked(e):
+            return [self.within(e, MATRIX)]
+        condition, value, _ = e.operands
+        inside = value.operands if is_product(value) else (value,)
+        written = [] if number_of(value) == 1 else [self.within(part, MATRIX) for part in inside]
+        return [*written, self.notation.listed([self.write(condition)])]
 
     def _called(self, e: Apply) -> Piece:
         """An operation that is written as a function, an index or a condition."""
@@ -280,6 +293,8 @@ class TextWriter:
         if operation in (shape.joined, shape.stacked):
             mark = "; " if operation is shape.stacked or self._is_below(e) else ", "
             return self.notation.listed([self.write(o) for o in operands], mark), ATOM
+        if is_masked(e):
+            return self._multiplied([e]), BY_ELEMENT if len(self._factors(e)) > 1 else ATOM
         if operation is elementwise.where:
             return self._where(operands)
         if _is_over_rows(e):
@@ -310,11 +325,6 @@ class TextWriter:
 
     def _where(self, operands: Sequence[Expression]) -> Piece:
         condition, chosen, other = operands
-        if isinstance(other, Number) and other.value == 0:
-            if chosen == Number(1):
-                return self.notation.listed([self.write(condition)]), ATOM
-            parts = [self.within(chosen, MATRIX), self.notation.listed([self.write(condition)])]
-            return self.notation.infix("∘", parts), BY_ELEMENT
         return self.notation.cases(self.write(chosen), self.write(condition), self.write(other)), ATOM
 
     def _indexing(self, e: Apply) -> Piece:

@@ -1,0 +1,257 @@
+"""Functions, recognised by what they compute.
+
+There are many ways to write a softmax, a tanh or a softplus, and one derivative that a textbook has. So a value that is
+computed from one other value alone is computed again, from numbers drawn at random, and called by the name of the
+function that gives the same. An ``eps`` that changes the result is found in this way, too: then it is another function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...autodiff.rules import activations, elementwise, linalg, log_probabilities, reductions, shape
+from ...compiler.graph.trace import stop_gradient
+from ..equations.arithmetic import scaled
+from ..equations.choices import is_condition
+from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Shape, Steps, apply
+from ..equations.parts import parts, replaced
+from ..equations.quantities import Equation, Quantity
+from ..equations.recognising import adds_axes
+from ..running.evaluate import Running, compiled
+
+COMMON = {
+    reductions.sum, reductions.mean, reductions.max, linalg.matmul,
+    shape.reshape, shape.expand_dims, shape.broadcast_to,
+    log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp,
+}  # fmt: skip
+MOST_LINES, MOST_PARTS = 12, 80  # of a function that is written out
+Draws = tuple[np.ndarray, ...]
+
+
+class Written(NamedTuple):
+    """A value as a function of one other, written out.
+
+    Attributes:
+        of: the other value, or a parameter.
+        whole: the expression, in which nothing but that value and numbers stands.
+    """
+
+    of: Reference | Parameter
+    whole: Expression
+
+    def has(self, *operations: Any) -> bool:
+        """Return True if one of these operations stands in it."""
+        return any(isinstance(part, Apply) and part.operation in operations for part in parts(self.whole))
+
+    def at(self, draws: Draws) -> Iterator[np.ndarray]:
+        """Its results for each of several arrays."""
+        run, function = Running({}, {}), compiled(self.whole)
+        with np.errstate(all="ignore"):
+            for array in draws:
+                if isinstance(self.of, Parameter):
+                    run.parameters = {self.of.name: array}
+                else:
+                    run.values[self.of.quantity] = {self.of.step(0): array}
+                yield function(run, 0)
+
+
+def name_functions(quantities: list[Quantity], known: Running) -> None:
+    """Call each value by the name of the function that it is of another one.
+
+    Args:
+        quantities: the quantities of the forward pass.
+        known: the parameters and the data.
+    """
+    for quantity in list(quantities):
+        for equation in quantity.equations:
+            equation.expression = as_known(equation.expression, equation.steps) or equation.expression
+        squares = _as_squares(equation.expression, equation.steps) if len(quantity.equations) == 1 else None
+        if squares:
+            equation.expression = laid_out(quantity, _times(*squares), quantities, known)
+
+
+def as_known(whole: Expression, steps: Steps) -> Expression | None:
+    """The function that gives the same, of the first value that all of an expression is computed from.
+
+    Args:
+        whole: the expression.
+        steps: the steps at which it is read.
+    """
+    for written in reversed(list(_ways_to_write(whole, steps))):
+        found = _known(written)
+        if found is not None:
+            return None if found == whole else found
+    return None
+
+
+def _ways_to_write(whole: Expression, steps: Steps) -> Iterator[Written]:
+    """The expression as a function of one value, then of that from which this one is computed, and so on."""
+    for _ in range(MOST_LINES):
+        found = list(dict.fromkeys(part for part in parts(whole) if not isinstance(part, (Apply, Number))))
+        reads = [part for part in found if isinstance(part, Reference)]
+        if not all(map(_is_common, parts(whole))):
+            return
+        if len(found) == 1 and isinstance(found[0], (Reference, Parameter)):
+            yield Written(found[0], whole)
+        if not reads or len(reads) < len(found):
+            return
+        last = max(reads, key=lambda read: read.quantity.order[read.step(steps[-1] if steps else None)])
+        meaning = definition(last, steps)
+        if meaning is None or last.quantity.labels:
+            return
+        whole = replaced(whole, lambda part: meaning if part == last else None)  # noqa: B023
+        if sum(1 for _ in parts(whole)) > MOST_PARTS:
+            return
+
+
+def _is_common(part: Expression) -> bool:
+    """Return True for an operation of which functions are made, whose derivative is that of what it computes."""
+    if not isinstance(part, Apply) or part.operation in COMMON or is_condition(part) or adds_axes(part):
+        return True
+    operation = part.operation
+    return getattr(operation, "by_element", False) and operation is not stop_gradient and not operation.is_single
+
+
+def definition(read: Reference, steps: Steps) -> Expression | None:
+    """The right-hand side of what an equation reads at these steps, if it is the same at all of them."""
+    for equation in read.quantity.equations:
+        if {read.step(t) for t in steps or (None,)}.issubset(equation.steps or (None,)):
+            is_relative = read.shift is not None or not equation.steps
+            return equation.expression.shifted(read.shift or 0) if is_relative else None
+    return None
+
+
+def _known(written: Written) -> Expression | None:
+    """The function that a value is of another, by its name; None if it has none."""
+    u, whole = written
+    known = _functions_of(u.shape)
+    alike = [(make(u), expected) for make, expected in known.functions]
+    is_at_kink = isinstance(u, Reference) and any(np.any(value == 0) for value in u.quantity.values.values())
+    found = None
+    for made, expected in alike:
+        if made.shape == whole.shape and not _is_term(made, written) and not (is_at_kink and _is_kinked(made, written)):
+            found = found or tuple(written.at(known.draws))
+            if _is_same(found, expected):
+                return made
+    return None
+
+
+def _is_term(made: Apply, written: Written) -> bool:
+    """Return True for ``-log(1 - σ(a))``: not a softplus, but a term of the cross-entropy."""
+    return made.operation is activations.soft_rectifier and written.has(activations.logistic)
+
+
+def _is_kinked(made: Apply, written: Written) -> bool:
+    """Return True if the derivative at 0 is a matter of choice, or was chosen in a way that isn't the function's."""
+    return made.operation is activations.rectifier or written.has(elementwise.where)
+
+
+class Functions(NamedTuple):
+    """The functions that have a name, of an array of some shape, with their results for several such arrays."""
+
+    draws: Draws
+    functions: list[tuple[Callable[[Expression], Apply], Draws]]
+
+
+@lru_cache(maxsize=8)
+def _functions_of(shape: Shape) -> Functions:
+    rng = np.random.default_rng(0)
+    count = max(1, 10 // max(1, math.prod(shape)))
+    near = [rng.uniform(-6, 6, shape) for _ in range(3 * count)]
+    far = [rng.normal(size=shape) * size for size in (30, 300, 3000) for _ in range(count)]
+    draws = (*near, *far)
+    return Functions(draws, [(make, tuple(map(forward, draws))) for make, forward in _made_of(shape)])
+
+
+def _made_of(shape: Shape) -> Iterator[tuple[Callable[[Expression], Apply], Callable[..., Any]]]:
+    """How each function is made of an expression, and how it is computed."""
+    for operation in (elementwise.tanh, activations.logistic, activations.soft_rectifier, activations.rectifier):
+        yield partial(apply, operation), operation.forward
+    axes = [axis for axis in range(len(shape)) if shape[axis] > 1]
+    for operation in (log_probabilities.softmax_of, log_probabilities.log_softmax_of):
+        for axis in axes:
+            yield partial(apply, operation, axis=axis), partial(operation.forward, axis=axis)
+    if axes and axes[-1] == len(shape) - 1:
+        for keepdims in (False, True):
+            settings = {"axis": axes[-1], "keepdims": keepdims}
+            operation = log_probabilities.log_sum_exp
+            yield partial(apply, operation, **settings), partial(operation.forward, **settings)
+
+
+def _is_same(found: Draws, expected: Draws) -> bool:
+    """Return True for the same numbers near 0 up to rounding; far away, where a result overflowed, any will do."""
+    near = len(found) // 2
+    alike = [np.where(np.isfinite(f), f, e) for f, e in zip(found[near:], expected[near:])]
+    return all(map(partial(np.allclose, rtol=1e-12, atol=1e-15), found[:near], expected[:near])) and all(
+        map(partial(np.allclose, rtol=1e-2, atol=1e-15), alike, expected[near:])
+    )
+
+
+# --- squares ---------------------------------------------------------------------------------------------------------
+
+
+def _as_squares(whole: Expression, steps: Steps) -> tuple[float, Apply] | None:
+    """A number and a sum of squares, if their product is this: ``0.5 * e @ e``, or ``norm(e)**2``."""
+    for written in reversed(list(_ways_to_write(whole, steps))):
+        u = written.of
+        has_root = written.has(elementwise.sqrt)
+        if not u.ndim or not (has_root or any(map(_is_product_of_two, parts(written.whole)))):
+            continue
+        draws = _functions_of(u.shape).draws[:3]
+        found = list(written.at(draws))
+        for axis in (None, *range(u.ndim)):
+            expected = [np.sum(array**2, axis=axis) for array in draws]
+            number = np.ravel(found[0])[0] / np.ravel(expected[0])[0]
+            alike = (f.shape == e.shape and np.allclose(f, number * e, rtol=1e-12) for f, e in zip(found, expected))
+            if np.isfinite(number) and number and all(alike):
+                squares = apply(reductions.sum, apply(elementwise.square, u), axis=axis, keepdims=False)
+                return number, squares if has_root else apply(linalg.matmul, u, u)
+    return None
+
+
+def _is_product_of_two(part: Expression) -> bool:
+    """Return True for the product of two different vectors, one of which is a multiple of the other."""
+    return isinstance(part, Apply) and part.operation is linalg.matmul and part.operands[0] != part.operands[1]
+
+
+def _times(number: float, value: Expression) -> Expression:
+    """A value times a number, which is a fraction of a whole number where it can be."""
+    below = round(1 / number)
+    is_fraction = abs(number) < 1 and abs(number * below - 1) < 1e-12
+    return scaled(value, 1.0, below) if is_fraction else scaled(value, float(f"{number:.15g}"))
+
+
+# --- new lines -------------------------------------------------------------------------------------------------------
+
+
+def laid_out(whole: Quantity, expression: Expression, quantities: list[Quantity], known: Running) -> Expression:
+    """An expression whose operations have a quantity each, but for the last: an equation has one.
+
+    Args:
+        whole: the quantity for which it stands; the others are computed just before it.
+        expression: the expression.
+        quantities: all quantities, to which new ones are added.
+        known: the parameters and the data.
+    """
+    operands = tuple(
+        beside(whole, laid_out(whole, operand, quantities, known), quantities, known)
+        if isinstance(operand, Apply) and any(isinstance(part, Reference | Parameter) for part in parts(operand))
+        else operand
+        for operand in expression.operands
+    )
+    return expression.with_operands(operands)
+
+
+def beside(whole: Quantity, expression: Expression, quantities: list[Quantity], known: Running) -> Reference:
+    """A new quantity, computed just before another."""
+    made = Quantity(expression.shape, whole.layer, equations=[Equation(whole.steps, expression)], loop=whole.loop)
+    known.values = {part.quantity: part.quantity.values for part in parts(expression) if isinstance(part, Reference)}
+    made.values = {t: compiled(expression)(known, t) for t in whole.steps or (None,)}
+    made.order = {t: whole.order[t] - 1 / 16 for t in made.values}
+    quantities.insert(quantities.index(whole), made)
+    return Reference(made, 0 if whole.steps else None)

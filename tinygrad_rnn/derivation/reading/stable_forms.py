@@ -1,0 +1,183 @@
+"""Cross-entropies as they are written so that no power overflows, as what they are.
+
+That of two classes, ``max(a, 0) - y a + log(1 + exp(-|a|))`` or ``y softplus(-a) + (1 - y) softplus(a)``, is
+softplus(a) - y a, with the derivative σ(a) - y. In ``logsumexp(z) - z_y`` with ``z = u - max(u)``, the maximum adds
+nothing to the derivative.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
+from ..equations.arithmetic import is_product
+from ..equations.expressions import Apply, Data, Expression, Number, Reference, apply, one_axis
+from ..equations.making import one_minus, times
+from ..equations.parts import parts, replaced, total
+from ..equations.quantities import Quantity
+from ..equations.recognising import meaning, without_axes
+from ..equations.simplifying import simplified
+from ..running.evaluate import Running
+from .functions import as_known, laid_out
+
+Term = tuple[int, Expression]  # of a sum, with its sign
+
+
+def name_stable_forms(quantities: list[Quantity], known: Running) -> None:
+    """Write each such formula as what it is.
+
+    Args:
+        quantities: the quantities of the forward pass.
+        known: the parameters and the data.
+    """
+    for whole in list(quantities):
+        if len(whole.equations) == 1 and _is(whole.equations[0].expression, indexing.getitem):
+            taken = whole.equations[0].expression
+            found = _taken_first(taken.operands[0], taken)
+            if found is not None and found != taken:
+                whole.equations[0].expression = laid_out(whole, found, quantities, known)
+        terms = _terms(whole)
+        if all(isinstance(term, (Reference, Number)) for _, term in terms):
+            joined = _joined(whole, terms)
+            if joined:
+                whole.equations[0].expression = laid_out(whole, joined, quantities, known)
+
+
+def _taken_first(value: Expression, taken: Apply) -> Expression | None:
+    """Return ``clip(p, eps, 1)[y]``, where p is a softmax, as ``clip(p[y], eps, 1)``: p[y] has a short derivative."""
+    whole = meaning(value)
+    if _is(whole, log_probabilities.softmax_of):
+        p, (z,) = value.quantity, whole.operands  # type: ignore[attr-defined]
+        if isinstance(z, Reference) and z.shift in (0, None) and z.at is None and z.quantity.softmax is None:
+            z.quantity.softmax, p.hint = p, p.hint or "p"
+        return taken.with_operands((value, *taken.operands[1:]))
+    if not isinstance(whole, Apply) or not getattr(whole.operation, "by_element", False):
+        return None
+    read = [a for a in whole.operands if not isinstance(a, Number)]
+    if len(read) != 1 or not isinstance(read[0], Reference) or read[0].shape != whole.shape:
+        return None
+    inner = _taken_first(read[0], taken)
+    if inner is None:
+        return None
+    return apply(whole.operation, *(a if isinstance(a, Number) else inner for a in whole.operands), **whole.settings)
+
+
+def mark_distributions(quantities: list[Quantity], arrays: Mapping[str, np.ndarray]) -> set[str]:
+    """Mark targets of a cross-entropy whose rows add up to 1, so that the derivative is p - y; return their names."""
+    found = set()
+    equations = [equation for whole in quantities for equation in whole.equations]
+    for equation in filter(lambda equation: is_product(equation.expression), equations):
+        for y, logs in itertools.permutations(equation.expression.operands, 2):
+            target = y.quantity.equations[0] if isinstance(y, Reference) else equation
+            data = [part for part in parts(target.expression) if isinstance(part, Data)]
+            if not _is(meaning(logs), log_probabilities.log_softmax_of) or len(data) != 1 or y.shape != logs.shape:
+                continue
+            array = arrays[data[0].name]
+            if array.shape[-1:] == y.shape[-1:] and np.allclose(np.sum(array, axis=-1), 1, rtol=0, atol=1e-12):
+                marked = Data(data[0].name, array.shape, array.dtype, adds_up=True)
+                target.expression = replaced(target.expression, partial(_in_place_of, marked))
+                found.add(marked.name)
+    return found
+
+
+def _in_place_of(marked: Data, part: Expression) -> Expression | None:
+    return marked if part == marked else None
+
+
+def _joined(whole: Quantity, terms: list[Term]) -> Expression | None:
+    """The sum with softplus(a), softplus(a) - y a, logsumexp(u) or logsumexp(u) - u_y for two of its terms."""
+    for one, other in itertools.permutations(terms, 2):
+        for join in (_known, _two_sides, _one_of_shifted):
+            found = join(one, other, whole)
+            if found:
+                rest = [term for term in terms if term not in (one, other)]
+                signed = [*((one[0] * sign, term) for sign, term in found), *rest]
+                return total([apply(elementwise.negative, term) if sign < 0 else term for sign, term in signed])
+    return None
+
+
+def _terms(whole: Quantity) -> list[Term]:
+    """The terms of a sum, also of sums in it; none if it is no sum, or another expression at some steps."""
+    expression = whole.equations[0].expression if len(whole.equations) == 1 else None
+    if not isinstance(expression, Apply) or expression.operation not in (elementwise.add, elementwise.subtract):
+        return []
+    others = 1 if expression.operation is elementwise.add else -1
+    found: list[Term] = []
+    for sign, operand in zip((1, *[others] * len(expression.operands)), expression.operands):
+        inner = _terms(operand.quantity) if _is_of_this_step(operand, whole) and not operand.quantity.labels else []
+        found += [(sign * own, term) for own, term in inner] or [(sign, operand)]
+    return found
+
+
+def _is_of_this_step(operand: Expression, whole: Quantity) -> TypeGuard[Reference]:
+    if not isinstance(operand, Reference) or operand.at is not None or operand.shift:
+        return False
+    return operand.quantity.steps == whole.steps and operand.shape == whole.shape
+
+
+def _inside(whole: Expression, *operations: Any) -> Expression | None:
+    """The operand x of ``f(g(x))``, if the expression is that for these operations."""
+    for operation in operations:
+        found = meaning(whole)
+        if not isinstance(found, Apply) or found.operation is not operation:
+            return None
+        whole = found.operands[0]
+    return whole
+
+
+# --- what two terms are, as terms ------------------------------------------------------------------------------------
+
+
+def _known(one: Term, other: Term, whole: Quantity) -> list[Term] | None:
+    """Return ``max(a, 0) + softplus(-|a|)`` as softplus(a), and ``max(u) + logsumexp(u - max(u))`` as logsumexp(u)."""
+    second = other[1] if one[0] == other[0] else apply(elementwise.negative, other[1])
+    found = as_known(total([one[1], second]), whole.steps)
+    return [(1, found)] if found else None
+
+
+def _one_of_shifted(one: Term, other: Term, whole: Quantity) -> list[Term] | None:
+    """Return ``logsumexp(z) - z_y``, with z = u - max(u), as logsumexp(u) - u_y."""
+    logs, item = meaning(one[1]), meaning(other[1])
+    if one[0] == other[0] or not _is(logs, log_probabilities.log_sum_exp) or not _is(item, indexing.getitem):
+        return None
+    u = _unshifted(logs.operands[0], logs.settings.get("axis"))
+    if u is None or item.operands[0] != logs.operands[0] or item.shape != logs.shape:
+        return None
+    return [(1, logs.with_operands((u,))), (-1, item.with_operands((u, *item.operands[1:])))]
+
+
+def _is(expression: Expression, operation: Any) -> TypeGuard[Apply]:
+    return isinstance(expression, Apply) and expression.operation is operation
+
+
+def _unshifted(z: Expression, axis: Any) -> Reference | None:
+    """The u of ``z = u - max(u)``, if the maximum is the same all along the axis."""
+    found, axis = meaning(z), one_axis(axis)
+    if not _is(found, elementwise.subtract) or not isinstance(axis, int):
+        return None
+    u, largest = found.operands
+    of_u, behind = without_axes(largest), u.ndim - axis % u.ndim
+    if not _is(of_u, reductions.max) or of_u.operands[0] != u:
+        return None
+    is_constant = len(largest.shape) < behind or largest.shape[-behind] == 1
+    return u if is_constant and isinstance(u, Reference) and u.shape == z.shape else None
+
+
+def _two_sides(one: Term, other: Term, whole: Quantity) -> list[Term] | None:
+    """Return ``y softplus(-a) + (1 - y) softplus(a)`` as softplus(a) - y a."""
+    sides = [meaning(term) for _, term in (one, other)]
+    if one[0] != other[0] or not all(is_product(side) and len(side.operands) == 2 for side in sides):
+        return None
+    for (y, minus), (rest, plus) in itertools.product(*(itertools.permutations(side.operands) for side in sides)):
+        a = _inside(plus, activations.soft_rectifier)
+        if a is None or _inside(minus, activations.soft_rectifier, elementwise.negative) != a:
+            continue
+        y, rest = simplified(meaning(y)), simplified(meaning(rest))
+        if rest == one_minus(y) or y == one_minus(rest):
+            return [(1, plus), (-1, times(y, a))]
+    return None
