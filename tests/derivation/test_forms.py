@@ -214,3 +214,16 @@ def test_a_form_is_read_as_in_a_textbook_and_holds_at_other_numbers(name):
     for own, right in zip(derivation.run(others, {"xs": xs, "ys": ys}).gradients.values(),
                           tr.grad(network(form))(others, xs, ys).values()):  # fmt: skip
         np.testing.assert_allclose(own, right, rtol=1e-9, atol=1e-12)
+
+
+def test_targets_that_no_longer_add_up_to_1_are_refused():
+    form = FORMS["given rows"]
+    parameters, xs, ys = numbers(form, 0)
+    derivation = tr.derive(network(form), parameters, (xs, ys))
+    with pytest.raises(ValueError, match="run: each row of 'ys' has to add up to 1"):
+        derivation.run(data={"ys": 2 * ys})
+
+
+def test_an_eps_that_changes_the_result_is_another_function():
+    form = Form(fits(lambda z: 1 / (1 + np.exp(-z) + 1e-9)), ())
+    assert "σ" not in str(tr.derive(network(form), *(lambda p, *data: (p, data))(*numbers(form, 0))))

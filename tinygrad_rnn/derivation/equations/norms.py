@@ -66,7 +66,7 @@ def _is_centred_over(s: Expression, r: Expression, of: Reference, axis: Any) -> 
 
 
 def _all_factors(whole: Expression) -> tuple[list[Expression], float]:
-    """The factors of a product, also those in quotients and repeated ones, 1 / r for what divides, and a number below."""
+    """The factors of a product, also those in quotients and repeated ones, 1 / r for divisors, and a number below."""
     found: list[Expression] = []
     divisor = 1.0
     for factor in factors(whole):

@@ -130,14 +130,13 @@ def _known(written: Written) -> Expression | None:
     """The function that a value is of another, by its name; None if it has none."""
     u, whole = written
     known = _functions_of(u.shape)
-    alike = [(make(u), expected) for make, expected in known.functions]
-    is_at_kink = isinstance(u, Reference) and any(np.any(value == 0) for value in u.quantity.values.values())
-    found = None
-    for made, expected in alike:
-        if made.shape == whole.shape and not _is_term(made, written) and not (is_at_kink and _is_kinked(made, written)):
+    found: Draws = ()
+    for make, expected in known.functions:
+        if expected[0].shape == whole.shape:
             found = found or tuple(written.at(known.draws))
             if _is_same(found, expected):
-                return made
+                made = make(u)
+                return None if _is_term(made, written) or _is_kinked(made, written) else made
     return None
 
 
@@ -147,8 +146,13 @@ def _is_term(made: Apply, written: Written) -> bool:
 
 
 def _is_kinked(made: Apply, written: Written) -> bool:
-    """Return True if the derivative at 0 is a matter of choice, or was chosen in a way that isn't the function's."""
-    return made.operation is activations.rectifier or written.has(elementwise.where)
+    """Return True if a value is 0 where the derivative there is a matter of choice."""
+    is_choice = made.operation is activations.rectifier or written.has(elementwise.where)
+    return is_choice and isinstance(written.of, Reference) and any(map(_has_zeros, written.of.quantity.values.values()))
+
+
+def _has_zeros(value: Any) -> bool:
+    return bool(np.any(np.equal(value, 0)))
 
 
 class Functions(NamedTuple):
@@ -186,10 +190,11 @@ def _made_of(shape: Shape) -> Iterator[tuple[Callable[[Expression], Apply], Call
 def _is_same(found: Draws, expected: Draws) -> bool:
     """Return True for the same numbers near 0 up to rounding; far away, where a result overflowed, any will do."""
     near = len(found) // 2
-    alike = [np.where(np.isfinite(f), f, e) for f, e in zip(found[near:], expected[near:])]
-    return all(map(partial(np.allclose, rtol=1e-12, atol=1e-15), found[:near], expected[:near])) and all(
-        map(partial(np.allclose, rtol=1e-2, atol=1e-15), alike, expected[near:])
-    )
+    for number, (f, e) in enumerate(zip(found, expected)):
+        alike = np.abs(f - e) <= (1e-12 if number < near else 1e-2) * np.abs(e) + 1e-15
+        if not np.all(alike if number < near else alike | ~np.isfinite(f)):
+            return False
+    return True
 
 
 # --- squares ---------------------------------------------------------------------------------------------------------
