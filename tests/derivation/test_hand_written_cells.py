@@ -472,7 +472,7 @@ def test_the_logarithms_of_a_sigmoid_that_is_fed_back():
 
     p = {"U": UWB["U"], "V": random(D, N)}
     derivation = assert_right(loss, p, [random(4, N), np.random.default_rng(1).uniform(size=(4, N))])
-    assert "_t = h_t - y_t + Δ_{t+1} Uᵀ ∘ h_t ∘ (1 - h_t)" in str(derivation)
+    assert "Δ_t = h_t - y_t + Δ⁽²⁾_{t+1} Uᵀ ∘ h_t ∘ (1 - h_t)" in str(derivation)
 
 
 def test_chunks_in_a_plain_loop():

@@ -51,13 +51,18 @@ class Names:
         self.layers: dict[str, set[object]] = {}
         self.recurrent = {read.quantity for q in forward for read, _ in references_of(q) if read.shift}
         self.activated = _activated(forward)
-        in_order = sorted(forward, key=lambda quantity: self._own_name(quantity) is None)
+        in_order = sorted(forward, key=lambda q: (self._own_name(q) is None, not self._makes_state(q)))
         for quantity in in_order:
             self.layers.setdefault(self._base(quantity), set()).add(quantity.layer)
         for quantity in in_order:
             self._give(quantity, self._base(quantity))
         for quantity in backward:
             self._name_adjoint(quantity)
+
+    def _makes_state(self, quantity: Quantity) -> bool:
+        """Return True for the argument of the activation that gives each step's state: that is ``a`` without a mark."""
+        is_whole = len(quantity.steps) == max((len(other.steps) for other in self.activated), default=0)
+        return is_whole and any(result in self.recurrent for result in self.activated.get(quantity, ()))
 
     def _own_name(self, quantity: Quantity) -> str | None:
         """The name that the model or textbooks give a quantity."""

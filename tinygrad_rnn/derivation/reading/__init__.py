@@ -6,6 +6,7 @@
 - ``grouping``: the values with the same role at different steps; ``rolling``: one equation for each such group;
   ``starts``: states before the first step; ``data``: the arrays that steps read.
 - ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum;
-  ``bracketing``: a gain on a normalised value; ``comparisons``: masks. ``forward`` does all this, in order.
+  ``bracketing``: a gain on a normalised value; ``comparisons``: masks; ``functions``: what values are of others, found
+  by computing; ``stable_forms``: cross-entropies. ``forward`` does all this, in order.
 - ``rules``: the derivative rules of operations, as expressions; ``settings``: arguments that aren't operands.
 """

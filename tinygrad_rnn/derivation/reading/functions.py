@@ -7,9 +7,8 @@ function that gives the same. An ``eps`` that changes the result is found in thi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +29,7 @@ COMMON = {
     log_probabilities.softmax_of, log_probabilities.log_softmax_of, log_probabilities.log_sum_exp,
 }  # fmt: skip
 MOST_LINES, MOST_PARTS = 12, 80  # of a function that is written out
+SHARES = log_probabilities.softmax_of, log_probabilities.log_softmax_of
 Draws = tuple[np.ndarray, ...]
 
 
@@ -129,15 +129,20 @@ def definition(read: Reference, steps: Steps) -> Expression | None:
 def _known(written: Written) -> Expression | None:
     """The function that a value is of another, by its name; None if it has none."""
     u, whole = written
-    known = _functions_of(u.shape)
+    of_elements = whole.shape == u.shape and all(map(_is_of_elements, parts(whole)))
+    known = _of_elements() if of_elements else _along_axes(u.shape)
     found: Draws = ()
     for make, expected in known.functions:
-        if expected[0].shape == whole.shape:
+        if of_elements or expected[0].shape == whole.shape:
             found = found or tuple(written.at(known.draws))
             if _is_same(found, expected):
                 made = make(u)
                 return None if _is_term(made, written) or _is_kinked(made, written) else made
     return None
+
+
+def _is_of_elements(part: Expression) -> bool:
+    return not isinstance(part, Apply) or getattr(part.operation, "by_element", False) or is_condition(part)
 
 
 def _is_term(made: Apply, written: Written) -> bool:
@@ -155,36 +160,35 @@ def _has_zeros(value: Any) -> bool:
     return bool(np.any(np.equal(value, 0)))
 
 
+Make = Callable[[Expression], Apply]
+
+
 class Functions(NamedTuple):
-    """The functions that have a name, of an array of some shape, with their results for several such arrays."""
+    """The functions that have a name, with their results: for small numbers, then for as many arrays of large ones."""
 
     draws: Draws
-    functions: list[tuple[Callable[[Expression], Apply], Draws]]
+    functions: list[tuple[Make, Draws]]
+
+
+@cache
+def _of_elements() -> Functions:
+    """The functions of each element, for a vector dense enough for a kink or a threshold to show, wherever it is."""
+    sizes = np.concatenate([np.linspace(0.01, 6, 600), np.geomspace(1e-9, 0.01, 200)])
+    draws = np.concatenate([sizes, -sizes]), np.outer([1, -1], np.geomspace(6, 3000, 200)).ravel()
+    operations = elementwise.tanh, activations.logistic, activations.soft_rectifier, activations.rectifier
+    return Functions(draws, [(partial(apply, of), tuple(map(of.forward, draws))) for of in operations])
 
 
 @lru_cache(maxsize=8)
-def _functions_of(shape: Shape) -> Functions:
+def _along_axes(shape: Shape) -> Functions:
+    """The functions along an axis of an array of this shape."""
     rng = np.random.default_rng(0)
-    count = max(1, 10 // max(1, math.prod(shape)))
-    near = [rng.uniform(-6, 6, shape) for _ in range(3 * count)]
-    far = [rng.normal(size=shape) * size for size in (30, 300, 3000) for _ in range(count)]
-    draws = (*near, *far)
-    return Functions(draws, [(make, tuple(map(forward, draws))) for make, forward in _made_of(shape)])
-
-
-def _made_of(shape: Shape) -> Iterator[tuple[Callable[[Expression], Apply], Callable[..., Any]]]:
-    """How each function is made of an expression, and how it is computed."""
-    for operation in (elementwise.tanh, activations.logistic, activations.soft_rectifier, activations.rectifier):
-        yield partial(apply, operation), operation.forward
+    draws = (*rng.uniform(-6, 6, (3, *shape)), *(rng.normal(size=shape) * size for size in (30, 300, 3000)))
     axes = [axis for axis in range(len(shape)) if shape[axis] > 1]
-    for operation in (log_probabilities.softmax_of, log_probabilities.log_softmax_of):
-        for axis in axes:
-            yield partial(apply, operation, axis=axis), partial(operation.forward, axis=axis)
+    made = [(of, {"axis": axis}) for of in SHARES for axis in axes]
     if axes and axes[-1] == len(shape) - 1:
-        for keepdims in (False, True):
-            settings = {"axis": axes[-1], "keepdims": keepdims}
-            operation = log_probabilities.log_sum_exp
-            yield partial(apply, operation, **settings), partial(operation.forward, **settings)
+        made += [(log_probabilities.log_sum_exp, {"axis": axes[-1], "keepdims": kept}) for kept in (False, True)]
+    return Functions(draws, [(partial(apply, of, **s), tuple(of.forward(a, **s) for a in draws)) for of, s in made])
 
 
 def _is_same(found: Draws, expected: Draws) -> bool:
@@ -207,7 +211,7 @@ def _as_squares(whole: Expression, steps: Steps) -> tuple[float, Apply] | None:
         has_root = written.has(elementwise.sqrt)
         if not u.ndim or not (has_root or any(map(_is_product_of_two, parts(written.whole)))):
             continue
-        draws = _functions_of(u.shape).draws[:3]
+        draws = _along_axes(u.shape).draws[:3]
         found = list(written.at(draws))
         for axis in (None, *range(u.ndim)):
             expected = [np.sum(array**2, axis=axis) for array in draws]

@@ -139,8 +139,9 @@ def _of_parameter(name: str, expression: Expression, forward: list[Quantity]) ->
 def _summed_over(term: Expression) -> Iterator[tuple[int, ...]]:
     """The lengths of the axes over which the sums in a term run."""
     for part in parts(term):
-        if applies(part, reductions.sum) and part.settings.get("axis") is not None:
-            axis = part.settings["axis"]
+        if applies(part, reductions.sum):
+            axis = part.settings.get("axis")
+            axis = tuple(range(part.operands[0].ndim)) if axis is None else axis
             axes = axis if isinstance(axis, tuple) else (axis,)
             yield tuple(part.operands[0].shape[a] for a in axes)
 
