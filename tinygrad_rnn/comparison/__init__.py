@@ -3,9 +3,9 @@
     report = tr.compare(loss, by_hand, parameters)
     print(report)
 
-To read it, go by ``side_by_side`` (``compare`` itself), ``recording`` and ``claims`` (its two sides), ``referee``,
-``lines``, ``breakdown``; then ``arrays`` (what is visible in a gradient itself), ``search`` (for edits of the
-derivation's lines) and ``diagnosis``.
+To read it, go by ``side_by_side`` (``compare`` itself), ``claims`` (what the manual side says), ``rows`` (both sides,
+gradient by gradient), ``referee``, ``lines``, ``breakdown``; then ``arrays`` (what is visible in a gradient itself),
+``search`` (for edits of the derivation's lines) and ``diagnosis``.
 """
 
 from typing import TYPE_CHECKING
