@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -61,11 +62,18 @@ def numpy_names() -> dict[int, str]:
     return found
 
 
+class LoopVariable(Enum):
+    """The variables, besides t, that loops run over; each has the name that it is given if that is free."""
+
+    ENTRY = "entry"  # of a parameter or a state that is moved
+    EARLIER_STEP = "k"  # in a sum over paths
+
+
 class NumpyWriter:
     """Writes expressions as NumPy text.
 
     Args:
-        names: the variable of each quantity, parameter and array.
+        names: the variable of each quantity, parameter, array, Unit and LoopVariable.
         last: the last step, which is called T; None if there are no steps.
 
     Attributes:
@@ -157,7 +165,7 @@ class NumpyWriter:
         if isinstance(e, Reference):
             return f"{self.names[e.quantity]}{self._place(e)}{self._entry() if e.quantity.entries else ''}", ATOM
         if isinstance(e, Unit):
-            return f"{self.names['unit', e.by]}{self._entry()}", ATOM
+            return f"{self.names[e]}{self._entry()}", ATOM
         if isinstance(e, Entry):
             return f"{self._within(e.operands[0], ATOM)}{self._entry()}", ATOM
         if isinstance(e, Rows):
@@ -177,7 +185,7 @@ class NumpyWriter:
         return "" if e.shift is None else f"[{self.moving(e.shift)}]"
 
     def _entry(self) -> str:
-        return f"[{self.names['loop over', 'entry']}]"
+        return f"[{self.names[LoopVariable.ENTRY]}]"
 
     def _alone(self, e: Expression, steps: Steps) -> str:
         """An expression where no statement can run before it."""

@@ -10,7 +10,7 @@ from ..equations.arithmetic import terms_of
 from ..equations.lines import Line
 from ..equations.not_writable import NotWritable
 from ..equations.quantities import Quantity
-from .numpy_text import NumpyWriter
+from .numpy_text import LoopVariable, NumpyWriter
 
 
 def over_paths(line: Line) -> Paths | None:
@@ -22,7 +22,7 @@ def path_rows(lines: Sequence[Line], names: Mapping[Any, str], writer: NumpyWrit
     """Rows that add the sums over paths to their gradients, each with its depth."""
     sums = {line: found for line in lines if (found := over_paths(line)) is not None}
     paths = next(iter(sums.values()))
-    k, first = names["loop over", "k"], min(found.first for found in sums.values())
+    k, first = names[LoopVariable.EARLIER_STEP], min(found.first for found in sums.values())
     variables = {state: f"path_{names[state]}" for state in paths.states}
     all_steps = range(first, paths.steps[-1] + 1)
     yield 1, f"for t in {writer.range(paths.steps)}:"

@@ -24,7 +24,7 @@ from ..equations.quantities import Quantity
 from .latex import GREEK
 from .line_breaks import broken, wrapped
 from .loops import Block, Loop, program, straight
-from .numpy_text import INFIX, NumpyWriter
+from .numpy_text import INFIX, LoopVariable, NumpyWriter
 from .path_rows import over_paths, path_rows
 from .writer import TextWriter
 
@@ -57,13 +57,12 @@ class Source:
         names: dict[Any, str] = {}
         for key, name in [*((a, a) for a in self.arguments), *((line.quantity, line.variable) for line in lines)]:
             names.setdefault(key, _identifier(name, names.values()))
-        moved = {part.by: part for line in lines for part in parts(line.expression) if isinstance(part, Unit)}
-        self.units = list(moved.values())
-        for name in ("entry", "k") if any(line.kind == "sensitivity" for line in lines) else ():
-            names["loop over", name] = _identifier(name, names.values())
-        for by in moved:
-            of = by if isinstance(by, str) else by.name
-            names["unit", by] = _identifier(f"E_{of}", names.values())
+        for variable in LoopVariable if any(line.kind == "sensitivity" for line in lines) else ():
+            names[variable] = _identifier(variable.value, names.values())
+        self.units = list(dict.fromkeys(p for line in lines for p in parts(line.expression) if isinstance(p, Unit)))
+        for unit in self.units:
+            of = unit.by if isinstance(unit.by, str) else unit.by.name
+            names[unit] = _identifier(f"E_{of}", names.values())
         self.names = names
         self.reader = TextWriter.of(lines)
         self.last = self.reader.last
@@ -147,7 +146,7 @@ class Source:
 
     def _unit(self, part: Unit) -> None:
         """Write the directions in which a parameter or a state is moved, one for each entry."""
-        name, shape = self.names["unit", part.by], part.shape
+        name, shape = self.names[part], part.shape
         self._say(1, f"{name} = np.eye({math.prod(shape)}).reshape({2 * shape})  # in each entry 1 there, 0 elsewhere")
 
     def _loops(self, lines: list[Line]) -> None:
@@ -244,7 +243,7 @@ class Source:
                 if not any(isinstance(part, (Reference, Parameter, Data, Unit)) for part in parts(expression)):
                     return
                 depth = self._each_entry(depth, line)
-            name = f"{name}[{self.names['loop over', 'entry']}]"
+            name = f"{name}[{self.names[LoopVariable.ENTRY]}]"
         sums: list[Expression] = [t for t in terms_of(expression) if not line.steps and self._is_long_sum(t)]
         terms = [term for term in terms_of(expression) if term not in sums]
         first, put = [t for t in terms if not _is_put(t)], [t for t in terms if _is_put(t)]
@@ -276,14 +275,14 @@ class Source:
     def _each_entry(self, depth: int, line: Line) -> int:
         """A loop over the entries that a line is about."""
         entries = line.quantity.entries
-        self._say(depth, f"for {self.names['loop over', 'entry']} in np.ndindex({', '.join(map(str, entries))}):")
+        self._say(depth, f"for {self.names[LoopVariable.ENTRY]} in np.ndindex({', '.join(map(str, entries))}):")
         return depth + 1
 
     def _add(self, depth: int, line: Line, steps: Steps, expression: Expression) -> None:
         """``dL_dW += ...``."""
         name = self.names[line.quantity]
         if line.quantity.entries:
-            depth, name = self._each_entry(depth, line), f"{name}[{self.names['loop over', 'entry']}]"
+            depth, name = self._each_entry(depth, line), f"{name}[{self.names[LoopVariable.ENTRY]}]"
         if _is_put(expression):
             self._commented(depth, self.writer.put(name, expression, steps), line)
             return
