@@ -123,7 +123,14 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def factors_of_one_term(part: Expression, line: Line, hand: Hand) -> Found:
-    """A factor of a whole sum, used as a factor of one of its terms: p - w y for w (p - y)."""
+    """A factor or divisor of a whole sum, used as one of a single term: p - w y for w (p - y)."""
+    if isinstance(part, Apply) and part.operation is elementwise.divide:
+        above, below = part.operands
+        is_difference = isinstance(above, Apply) and above.operation is elementwise.subtract
+        for k, term in enumerate(above.operands) if is_difference or is_sum(above) else ():
+            if not isinstance(term, During):
+                new = with_operand(above, k, over(term, below))
+                yield new, "{} alone is divided by {}, not all terms", (term, below)
     for i, inner in enumerate(part.operands) if is_product(part) else ():
         if not is_sum(inner) and not (isinstance(inner, Apply) and inner.operation is elementwise.subtract):
             continue
