@@ -650,3 +650,47 @@ def test_terms_of_the_loss_stay_at_their_steps_where_the_first_step_is_incomplet
     data = [random(6, 2), random(6)]
     assert_right(loss, p, data)
     assert "h_t v" in (text := str(tr.derive(loss, p, data))) and "h_2 v" not in text
+
+
+def test_a_loss_of_one_element_that_begins_with_a_number():
+    """0 - l_1 is of another shape than 0."""
+
+    def loss(p, xs, ys):
+        h, total = np.zeros(D), 0.0
+        for x, y in zip(xs, ys):
+            h = np.tanh(x @ p["U"] + h @ p["W"])
+            q = tr.sigmoid(h @ p["v"])
+            total = total - (y * np.log(q) + (1 - y) * np.log(1 - q))
+        return total
+
+    p = {"U": random(N, D), "W": random(D, D), "v": random(D, 1)}
+    derivation = assert_right(loss, p, [random(5, N), np.array([[0], [1], [1], [0], [1]])])
+    assert "_t - y_t" in str(derivation)
+
+
+def test_two_states_that_begin_at_zero_and_scale_each_other():
+    """The second step's norm is read after what Python computed of the first."""
+
+    def loss(p, xs):
+        h = s = np.zeros((1, D))
+        for x in xs:
+            n = np.tanh(np.concatenate([s, x], axis=-1) @ p["C"])
+            h, s = s * np.linalg.norm(h, axis=-1, keepdims=True), p["g"] * h + (1 - p["g"]) * n
+        return np.sum((s * np.linalg.norm(h, axis=-1, keepdims=True)) ** 2) + np.sum(s**2)
+
+    assert_right(loss, {"C": random(D + N, D), "g": random(D)}, [random(6, 1, N)])
+
+
+def test_a_normalised_state_that_begins_at_zero():
+    """Rules that write the derivative of a layer norm each in the other's form would never end."""
+
+    def loss(p, ys):
+        h, total = np.zeros(D), 0.0
+        for y in ys:
+            h = h / (1 + np.sum(p["b"] * p["b"], axis=-1, keepdims=True))
+            c = h - h.mean(-1, keepdims=True)
+            h = p["g"] * (c / np.sqrt((c * c).mean(-1, keepdims=True) + 1e-5)) + p["b"]
+            total = total + np.sum(np.maximum(0, 1 - (h @ p["V"]) * y))
+        return total
+
+    assert_right(loss, {"b": random(D), "g": random(D), "V": random(D, 4)}, [random(2, 4)])

@@ -282,7 +282,7 @@ def negated(whole: Apply) -> Expression | None:
 def added(whole: Apply) -> Expression | None:
     """A sum without zeros and brackets, with the common factor of its terms outside."""
     terms = list(_terms(whole))
-    kept = [term for term in terms if not is_zero(term)]
+    kept = [term for term in terms if not is_zero(term) and not _is_zero_beside(term, terms)]
     if len(kept) != len(whole.operands) or any(a is not b for a, b in zip(kept, whole.operands)):
         return total(kept) if kept else Number(0.0)
     numbers = [term.value for term in terms if isinstance(term, Number)]
@@ -301,6 +301,17 @@ def _terms(whole: Apply) -> Iterator[Expression]:
             yield from operand.operands
         else:
             yield operand
+
+
+def _is_zero_beside(term: Expression, terms: list[Expression]) -> bool:
+    """Return True for a 0 at some steps, if there are other terms at each of these."""
+    if not isinstance(term, During) or not is_zero(term.inner):
+        return False
+    zeros = [other for other in terms if isinstance(other, During) and is_zero(other.inner)]
+    others = [other for other in terms if not any(other is zero for zero in zeros)]
+    if not all(isinstance(other, During) for other in others):
+        return True
+    return set(term.steps) <= {t for other in others if isinstance(other, During) for t in other.steps}
 
 
 def is_zero(term: Expression) -> bool:

@@ -25,8 +25,12 @@ Rule = Callable[[Apply], "Expression | None"]
 MOST_ROUNDS = 100
 
 
-def simplified(expression: Expression) -> Expression:
+def simplified(expression: Expression, around: frozenset[Expression] = frozenset()) -> Expression:
     """The simpler form of an expression.
+
+    Args:
+        expression: the expression.
+        around: the expressions whose simpler forms contain it; none of them is made again.
 
     Example:
         >>> from tinygrad_rnn.autodiff.rules import elementwise
@@ -35,18 +39,18 @@ def simplified(expression: Expression) -> Expression:
         >>> simplified(apply(elementwise.multiply, x, Number(1.0))) == x
         True
     """
-    operands = tuple(map(simplified, expression.operands))
+    operands = tuple(simplified(operand, around) for operand in expression.operands)
     if any(a is not b for a, b in zip(operands, expression.operands)):
         expression = expression.with_operands(operands)
     for _ in range(MOST_ROUNDS):
-        new = _once(expression)
+        new = _once(expression, around)
         if new is None:
             return expression
         expression = new
     return expression
 
 
-def _once(expression: Expression) -> Expression | None:
+def _once(expression: Expression, around: frozenset[Expression]) -> Expression | None:
     """The result of one rule; None if no rule applies."""
     if isinstance(expression, Sum):
         return _summed(expression)
@@ -56,14 +60,14 @@ def _once(expression: Expression) -> Expression | None:
         return None
     for rule in RULES.get(expression.operation, ()):
         new = rule(expression)
-        if new is not None and new != expression:
-            return _in_shape(_with_simple_parts(new), expression.shape)
+        if new is not None and new != expression and new not in around:
+            return _in_shape(_with_simple_parts(new, around | {new}), expression.shape)
     return None
 
 
-def _with_simple_parts(expression: Expression) -> Expression:
+def _with_simple_parts(expression: Expression, around: frozenset[Expression]) -> Expression:
     """The expression with simpler operands."""
-    operands = tuple(map(simplified, expression.operands))
+    operands = tuple(simplified(operand, around) for operand in expression.operands)
     return expression.with_operands(operands) if operands != expression.operands else expression
 
 

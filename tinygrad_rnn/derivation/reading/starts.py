@@ -18,6 +18,8 @@ from ..equations.parts import parts
 from ..equations.quantities import Equation, Place, Quantity
 from ..running.evaluate import Running, compiled
 
+LATER = 0.001  # in the order of recording, in which recorded values have whole numbers
+
 
 @dataclass
 class Start:
@@ -52,12 +54,23 @@ def extend_to_starts(
         starts: the starts of states; those that equations give are removed.
         arrays: the data that expressions read, by name.
     """
-    while any(_extend(place, quantities, starts, arrays) for place in list(starts)):
+    extended: list[Place] = []
+    while any(_extend(place, quantities, starts, arrays, extended) for place in list(starts)):
         pass
+    for _ in extended:  # what one reads may have been extended after it
+        for quantity, step in extended:
+            equation = quantity.equation_at(step)
+            reads = _references(equation) if equation is not None else []
+            latest = max((read.quantity.order[read.step(step)] for read in reads), default=-math.inf)
+            quantity.order[step] = max(quantity.order[step], latest + LATER)
 
 
 def _extend(
-    place: Place, quantities: Sequence[Quantity], starts: dict[Place, Start], arrays: Mapping[str, np.ndarray]
+    place: Place,
+    quantities: Sequence[Quantity],
+    starts: dict[Place, Start],
+    arrays: Mapping[str, np.ndarray],
+    extended: list[Place],
 ) -> bool:
     """Return True if an equation gives a start; it then takes the place of the start's own."""
     (target, step), start = place, starts[place]
@@ -77,6 +90,7 @@ def _extend(
             assert new is not None
             new.equation.steps = tuple(sorted((*new.equation.steps, step)))
             quantity.values[step], quantity.order[step] = new.value, new.order
+            extended.append((quantity, step))
         del starts[place]
         return True
     return False
@@ -96,7 +110,7 @@ def _computed(
     Returns:
         The result; None if operands don't exist.
     """
-    reads = [part for part in parts(equation.expression) if isinstance(part, Reference)]
+    reads = _references(equation)
     known = Running({}, arrays)
     orders = []
     for read in reads:
@@ -118,4 +132,8 @@ def _computed(
         value = compiled(equation.expression)(known, step) if reads else None
     except (KeyError, IndexError):
         return None
-    return None if value is None else _Made(equation, value, max(orders) + 0.01)
+    return None if value is None else _Made(equation, value, max(orders) + LATER)
+
+
+def _references(equation: Equation) -> list[Reference]:
+    return [part for part in parts(equation.expression) if isinstance(part, Reference)]

@@ -129,7 +129,7 @@ def _terms(
     expression: Expression, t: int, whole: Quantity, uses: Counter[Quantity], between: set[Quantity], sign: int = 1
 ) -> Iterator[_Term]:
     """The terms of a sum at a step, and those of the sums between it and the step before, or at the start."""
-    is_alike = isinstance(expression, Apply) and all(o.shape == whole.shape for o in expression.operands)
+    is_alike = all(o.shape == whole.shape or o == Number(0) for o in expression.operands)
     if isinstance(expression, Apply) and is_alike and expression.operation in SIGNS:
         for operand, own in zip(expression.operands, SIGNS[expression.operation](len(expression.operands))):
             yield from _terms(operand, t, whole, uses, between, sign * own)
@@ -177,6 +177,7 @@ def _replace(quantity: Quantity, chain: _Chain, quantities: list[Quantity]) -> N
     if len(sums) + len(single) > 1 or any(sign < 0 for sign, _, _ in groups):  # an equation has one operation
         own = [_of_its_own(part, order, quantities, quantity) for part in sums]
         sums = [_signed(sign, part, order, quantities, quantity) for (sign, _, _), part in zip(groups, own)]
+        single = [_of_its_own(p, order, quantities, quantity) if isinstance(p, Apply) else p for p in single]
     found = [*single, *sums]
     quantity.equations = [Equation((), total(found) if found else Number(0.0))]
     quantity.values = {None: quantity.values[chain.last]}
