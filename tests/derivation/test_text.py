@@ -282,6 +282,15 @@ def test_a_mask_that_was_changed_since_is_data():
     assert "k ∘ w" in str(tr.derive(loss, {"w": np.array([1.0, 2.0, -3.0])})).replace("w ∘ k", "k ∘ w")
 
 
+def test_the_softmax_of_a_column_is_a_line_as_that_of_a_row():
+    def loss(p, y):
+        e = np.exp(p["W"] @ np.ones((D, 1)))
+        return -np.sum(y * np.log(e / np.sum(e)))
+
+    lines = lines_of(tr.derive(loss, {"W": random(K, D)}, [np.eye(K)[:, :1]]))
+    assert "p = softmax(z, axis=0)" in lines and any(line.startswith("∂L/∂z = p ∘ ") for line in lines)
+
+
 def test_what_targets_of_whole_numbers_leave_of_one_is_written_so():
     """Python makes it of them, 1 - y, and that leaves no trace but its value."""
 

@@ -94,24 +94,24 @@ def name_softmaxes(quantities: list[Quantity]) -> None:
             whole = equation.expression
             if not (_is(whole, log_probabilities.log_sum_exp) or _is(whole, log_probabilities.log_softmax_of)):
                 continue
-            z, axis = whole.operands[0], whole.settings.get("axis")
-            if axis not in (-1, z.ndim - 1) or not isinstance(z, Reference) or z.shift not in (0, None):
+            z, axis = whole.operands[0], one_axis(whole.settings.get("axis"))
+            if not isinstance(axis, int) or not isinstance(z, Reference) or z.shift not in (0, None):
                 continue
             if z.quantity.softmax is None:
-                _add_softmax(z.quantity, quantities)
+                _add_softmax(z.quantity, axis % z.ndim, quantities)
 
 
-def _add_softmax(z: Quantity, quantities: list[Quantity]) -> None:
+def _add_softmax(z: Quantity, axis: int, quantities: list[Quantity]) -> None:
     own = Reference(z, 0 if z.steps else None)
     for quantity in quantities:
         whole = quantity.equations[0].expression if len(quantity.equations) == 1 else own
-        if _is(whole, log_probabilities.softmax_of) and whole.operands == (own,) and _axis(whole) == own.ndim - 1:
+        if _is(whole, log_probabilities.softmax_of) and whole.operands == (own,) and _axis(whole) == axis:
             z.softmax, quantity.hint = quantity, quantity.hint or "p"
             return
-    softmax = Apply(log_probabilities.softmax_of, (own,), {"axis": -1}, z.shape)
+    softmax = Apply(log_probabilities.softmax_of, (own,), {"axis": -1 if axis == own.ndim - 1 else axis}, z.shape)
     p = Quantity(z.shape, z.layer, loop=z.loop, hint="p")
     p.equations = [Equation(z.steps, softmax)]
-    p.values = {t: log_probabilities.softmax_of.forward(value, -1) for t, value in z.values.items()}
+    p.values = {t: log_probabilities.softmax_of.forward(value, axis) for t, value in z.values.items()}
     p.order = {t: order + 0.125 for t, order in z.order.items()}
     z.softmax = p
     quantities.insert(quantities.index(z) + 1, p)
