@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..derivation.derivation import Derivation
+from ..derivation.edits.alike import alike
 from ..derivation.edits.budget import Budget
 from ..derivation.edits.editing import Bench, EditedRun
 from ..derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
-from ..derivation.edits.everywhere import alike, everywhere, one_instance, recomputed
+from ..derivation.edits.everywhere import everywhere, one_instance, recomputed
 from ..derivation.edits.hand import Hand
 from ..derivation.edits.of_factors import factors_of, groups_left_out, groups_of
 from ..derivation.equations.expressions import Reference

@@ -2,7 +2,9 @@
 
 - ``edits``: all edits of a line, from the usual to the rare. Their kinds: ``of_factors``, ``of_terms``, ``of_values``
   (together in ``of_parts``), ``of_steps``, and ``of_uses``, where a value is wrong in one place alone.
-- ``everywhere``: one value exchanged for another in all lines; ``loops``: loops over other steps, or the other way.
+- ``everywhere``: one value exchanged for another in all lines, by ``changing``; of these, ``kept``: values of a wrong
+  step; ``of_sums``: other sums; ``loops``: loops over other steps, or the other way.
+- ``alike``: the same edit in several places.
 - ``hand``: the values at hand, which somebody can take for one another.
 - ``misplaced``: expressions that only slips write, such as a value of a wrong step.
 - ``editing``: many edited derivations run together; ``draws``: other numbers, which tell edits apart.
