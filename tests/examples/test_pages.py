@@ -45,7 +45,7 @@ PROMISES = {
     ],
     "derive_your_cell": [
         "    Δ_t = ∂L/∂h_t ∘ α ∘ (1 - v_t²) ",
-        "dL_dalpha += np.sum(dL_dh[t] * v[t], axis=0)",
+        "dL_dalpha += np.sum(dL_dh[t] * v[t])",
         re.compile(r"differs from autograd by (0|\de-1\d)"),
         r"\Delta_{t} &= \frac{\partial L}{\partial h_{t}} \odot \alpha",
         "✓ Δ_t = ∂L/∂h_t ∘ α / np.cosh(a_t)² -- right",

@@ -28,17 +28,23 @@ class Witness:
     def __init__(self, derivation: Derivation, recording: Recording, manual: Any, tolerance: Tolerance) -> None:
         self.derivation, self.recording, self.manual, self.tolerance = derivation, recording, manual, tolerance
 
-    def at(self, values: Mapping[str, np.ndarray], bench: Bench) -> dict[str, np.ndarray] | None:
+    def at(
+        self, values: Mapping[str, np.ndarray], bench: Bench, data: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, np.ndarray] | None:
         """Its gradients, by their names in lines; None if it can't be called, or the lines don't hold there.
 
         Args:
             values: the values of the parameters, by their own names.
             bench: a run of the lines at these values.
+            data: other arrays than the recorded ones, by name.
         """
         try:
-            if self._here is None or not self._holds(values, bench):
+            if self._here is None or (data and self.recording.function is None):
                 return None
-            found = self._gradients(self._again(values), values)
+            again = self._again(values, data or {})
+            if not self._holds(again, bench):
+                return None
+            found = self._gradients(again, values)
         except Exception:  # a user's function may fail in any way at unusual values
             return None
         changes = any(not np.array_equal(self._here[name], g) for name, g in found.items())
@@ -50,18 +56,19 @@ class Witness:
         is_function = callable(self.manual) or callable(getattr(self.manual, "backward", None))
         return self._gradients(self.recording, self.recording.values()) if is_function else None
 
-    def _again(self, values: Mapping[str, np.ndarray]) -> Recording:
+    def _again(self, values: Mapping[str, np.ndarray], data: Mapping[str, np.ndarray]) -> Recording:
         function = self.recording.function
         if function is None:
             return self.recording
-        return record(function, self.recording.arguments(values), self.recording.data)
+        given = self.derivation.arguments(self.recording.data, data)
+        return record(function, self.recording.arguments(values), given)
 
-    def _holds(self, values: Mapping[str, np.ndarray], bench: Bench) -> bool:
+    def _holds(self, again: Recording, bench: Bench) -> bool:
         """Return True if the lines give the gradients there; they don't if another branch is taken."""
         if self.recording.function is None:
             return True
         own = self.derivation.names
-        right = {own[name]: gradient for name, gradient in self._again(values).gradients().items()}
+        right = {own[name]: gradient for name, gradient in again.gradients().items()}
         return all(self.tolerance.equal(bench.gradient(name), g, beside=bench.largest) for name, g in right.items())
 
     def _gradients(self, recording: Recording, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -197,13 +197,17 @@ class Derivation:
             self._check_loss(found.loss, parameters or {}, data or {})
         return found
 
+    def arguments(self, given: Any, data: Mapping[str, Any]) -> Any:
+        """The arguments of the loss after the parameters, with other arrays for some: ``data``, by name."""
+        names = iter(self._arguments)
+        return tree_map(lambda a: data.get(next(names), a) if is_array(a) else a, given)
+
     def _check_loss(self, loss: Any, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """Compare the loss at other numbers with that of the user's function, if there is one that repeats itself."""
         recording = self.recording
         if recording.function is None or not set(data) <= set(self._arguments):
             return
-        names = iter(self._arguments)
-        arrays = tree_map(lambda a: data.get(next(names), a) if is_array(a) else a, recording.data)
+        arrays = self.arguments(recording.data, data)
         recorded = recording.values()
         values = {**recorded, **{name: np.asarray(value_of(a)) for name, a in parameters.items()}}
         right = recording.evaluate(values, arrays)

@@ -93,7 +93,7 @@ def where_they_are_read(
 def exchanged(
     derivation: Derived, before: Expression, after: Expression, what: str, of: tuple[Expression, ...] = ()
 ) -> Iterator[tuple[Edit, ...]]:
-    """One value in the place of another, in all lines."""
+    """A value in the place of another, in all lines."""
 
     def change(part: Expression) -> Expression | None:
         return after if part == before else None

@@ -139,7 +139,12 @@ def factors_of_one_term(part: Expression, line: Line, hand: Hand) -> Found:
             for k, term in enumerate(inner.operands) if j != i and not isinstance(factor, Number) else ():
                 if not isinstance(term, During):
                     new = times(*rest, with_operand(inner, k, times(factor, term)))
-                    yield broadcast(new, part.shape), "{} is a factor of {} alone, not of all terms", (factor, term)
+                    what = "{} is a factor of {} alone, not of all terms"
+                    yield broadcast(new, part.shape), what, (factor, term)
+                    if isinstance(factor, Apply) and factor.operation is elementwise.divide:  # w / n (p - y)
+                        above, below = factor.operands
+                        new = times(*rest, over(with_operand(inner, k, times(above, term)), below))
+                        yield broadcast(new, part.shape), what, (above, term)
 
 
 def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
