@@ -168,7 +168,10 @@ def test_the_value_at_a_kink_is_a_convention_and_no_mistake(at_zero: float, aske
 
 
 def test_a_pooling_without_its_mask_is_a_mistake_and_no_convention() -> None:
-    """One of several numbers always equals the largest: that is no kink."""
+    """One of several numbers always equals the largest: that is no kink.
+
+    The mask of each column adds up to 1, so without it one gets what one gets with the sum of all of it.
+    """
     values = {"w": np.array([0.3, -0.4, 0.2])}
 
     def pooled(p: Any) -> Any:
@@ -179,6 +182,7 @@ def test_a_pooling_without_its_mask_is_a_mistake_and_no_convention() -> None:
 
     (one,) = compare(pooled, by_hand, values).diagnoses
     assert one.complete and "convention" not in one.sentence
+    assert "was left out" in one.sentence or "the sum over all of" in one.sentence
 
 
 @pytest.mark.parametrize("biases", [("bias",), ("from_input", "from_state")])

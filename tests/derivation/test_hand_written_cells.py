@@ -652,8 +652,9 @@ def test_terms_of_the_loss_stay_at_their_steps_where_the_first_step_is_incomplet
     assert "h_t v" in (text := str(tr.derive(loss, p, data))) and "h_2 v" not in text
 
 
-def test_a_loss_of_one_element_that_begins_with_a_number():
-    """0 - l_1 is of another shape than 0."""
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_cross_entropy_of_whole_numbers_that_begins_with_a_number(shape):
+    """0 - l_1 may be of another shape than 0; what Python makes of targets, 1 - y, leaves no trace but its value."""
 
     def loss(p, xs, ys):
         h, total = np.zeros(D), 0.0
@@ -663,9 +664,9 @@ def test_a_loss_of_one_element_that_begins_with_a_number():
             total = total - (y * np.log(q) + (1 - y) * np.log(1 - q))
         return total
 
-    p = {"U": random(N, D), "W": random(D, D), "v": random(D, 1)}
-    derivation = assert_right(loss, p, [random(5, N), np.array([[0], [1], [1], [0], [1]])])
-    assert "_t - y_t" in str(derivation)
+    p = {"U": random(N, D), "W": random(D, D), "v": random(D, *shape)}
+    derivation = assert_right(loss, p, [random(5, N), np.array([0, 1, 1, 0, 1]).reshape(5, *shape)])
+    assert "(1 - y_t) ∘ log(1 - " in str(derivation) and "_t - y_t  " in str(derivation)
 
 
 def test_two_states_that_begin_at_zero_and_scale_each_other():

@@ -291,23 +291,6 @@ def test_the_softmax_of_a_column_is_a_line_as_that_of_a_row():
     assert "p = softmax(z, axis=0)" in lines and any(line.startswith("∂L/∂z = p ∘ ") for line in lines)
 
 
-def test_what_targets_of_whole_numbers_leave_of_one_is_written_so():
-    """Python makes it of them, 1 - y, and that leaves no trace but its value."""
-
-    def loss(p, xs, ys):
-        h, total = np.zeros(D), 0.0
-        for x, y in zip(xs, ys):
-            h = np.tanh(x @ p["U"] + h @ p["W"])
-            q = tr.sigmoid(h @ p["v"])
-            total = total - (y * np.log(q) + (1 - y) * np.log(1 - q))
-        return total
-
-    derivation = tr.derive(
-        loss, {"U": random(N, D), "W": random(D, D), "v": random(D)}, [random(T, N), np.array([0, 1, 1, 0, 1])]
-    )
-    assert "(1 - y_t) ∘ log(1 - l_t)" in str(derivation)
-
-
 @pytest.mark.parametrize("as_data", [False, True])
 def test_a_mask_made_of_lengths_and_what_it_leaves_have_one_name(as_data):
     lengths = np.array([T, 2])
