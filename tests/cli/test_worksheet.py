@@ -51,6 +51,17 @@ def test_a_worksheet_is_printed_in_each_form(mine: str, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == first
 
 
+@pytest.mark.parametrize(
+    ("ending", "begins"), [("tex", "% Forward"), ("html", "<!DOCTYPE html>"), ("md", "### Forward"), ("txt", "Forward")]
+)
+def test_the_ending_of_a_file_says_in_which_form(ending: str, begins: str, tmp_path: Path) -> None:
+    file = tmp_path / f"elman.{ending}"
+    assert main(["derive", "elman", "--out", str(file)]) == 0
+    assert file.read_text(encoding="utf-8").startswith(begins)
+    assert main(["derive", "elman", "--worksheet", "--out", str(file), "--overwrite", "--markdown"]) == 0
+    assert r"\boxed{\quad" in file.read_text(encoding="utf-8")  # an option counts more
+
+
 def test_answers_are_marked(mine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answers = tmp_path / "answers.txt"
     answers.write_text(
@@ -89,6 +100,9 @@ BAD = {
     ("--blanks", "99"): "number of lines from 1 to 8",
     ("--source",): "leave out --source",
     ("--answers", "missing.txt"): "missing.txt",
+    ("--out", "sheet.pdf"): "ends in none of .txt, .tex, .md, .html, .py, .ipynb",
+    ("--out", "sheet.py"): "leave out --source",
+    ("--solutions", "--latex"): "are text, not latex",
 }
 
 

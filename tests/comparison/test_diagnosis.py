@@ -376,6 +376,16 @@ def test_a_line_of_the_step_beside_it_is_named():
     assert any("minus the right one" in one.sentence for one in found)
 
 
+def test_a_letter_that_the_users_code_does_not_have_is_explained():
+    p, xs = weights(U=(d, n), V=(d, n)), XS[:, 0]
+    loss = lambda p: np.sum(sum(tr.sigmoid(p["U"] @ x) * np.tanh(p["V"] @ x) for x in xs))  # noqa: E731
+    right = tr.grad(loss)(p)
+    gates, new = 1 / (1 + np.exp(-xs @ p["U"].T)), np.tanh(xs @ p["V"].T)
+    wrong = {**right, "U": ((1 - gates) * new).T @ xs}
+    (found,) = diagnoses(loss, wrong, p, ())
+    assert found.sentence.endswith("left out. Here Δ_t = ∂L/∂(U k_t), v_t = tanh(V k_t), u_t = σ(U k_t).")
+
+
 def test_the_report_prints_the_sentences():
     manual = lambda p, *data: derivations.elman(p, *data, mistake="s_t for s_{t-1}")  # noqa: E731
     report = compare(elman_loss, manual, ELMAN, (XS, YS))

@@ -332,6 +332,11 @@ def test_an_executor_that_isnt_there(executor):
         tr.compile(lstm(), executor=executor)
 
 
+def test_a_class_is_no_function():
+    with pytest.raises(TypeError, match="this is the class LSTMCell itself"):
+        tr.compile(nn.LSTMCell)
+
+
 def test_captured_tensors_may_be_asked_for_their_shape():
     xs, state = tr.tensor(normal(T, B, d)), np.zeros((B, d))
     W = tr.tensor(normal(d, d), requires_grad=True)

@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
+from tinygrad_rnn.report import networks
 
 T, B, N, D, K = 5, 2, 3, 4, 3
 RNG = np.random.default_rng(0)
@@ -73,6 +74,13 @@ def test_each_gate_of_a_gru_has_its_delta():
     lines = lines_of(tr.derive(nn.GRUCell(N, D, dtype=np.float64), random(T, B, N)))
     assert "∂L/∂z_t = ∂L/∂h_t ∘ (h_{t-1} - n_t)" in lines
     assert "Δ^r_t = ∂L/∂r_t ∘ r_t ∘ (1 - r_t)" in lines
+
+
+def test_the_whole_loss_has_no_number_beside_its_terms():
+    """`L` and `L_t` are told apart by the step; as variables they are two."""
+    derivation = tr.derive(networks.elman().loss)
+    assert "L = Σ_t L_t" in lines_of(derivation)
+    assert set(derivation.run().values) >= {"L", "L_2"}
 
 
 def test_a_running_sum_is_a_sum_over_steps():

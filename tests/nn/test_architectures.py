@@ -76,6 +76,12 @@ def test_an_unknown_pool_is_refused() -> None:
         nn.ManyToOne(nn.GRU(N, D), K, pool="median")
 
 
+@pytest.mark.parametrize("make", [nn.ManyToOne, nn.ManyToMany])
+def test_a_cell_is_no_layer(make: Any) -> None:
+    with pytest.raises(TypeError, match=r"GRUCell is none\..* pass Recurrent\(GRUCell\(\.\.\.\)\)"):
+        make(nn.GRUCell(N, D), K)
+
+
 # --- decoders --------------------------------------------------------------------------------------------------------
 
 DECODERS: dict[str, Any] = {

@@ -147,6 +147,8 @@ def test_a_pair_does_not_pass_for_the_one_array_of_a_gru(layer: nn.Recurrent) ->
 def test_wrong_layers_are_refused() -> None:
     with pytest.raises(ValueError, match="a pair of cells, forward and reverse, not 3"):
         nn.Recurrent((nn.RNNCell(N, D),) * 3)
+    with pytest.raises(TypeError, match="from the size of its inputs, needs that size: inputs=3"):
+        nn.Recurrent(lambda n: nn.RNNCell(n, D))
     with pytest.raises(ValueError, match="at least one layer"):
         nn.Recurrent([])
     with pytest.raises(ValueError, match="num_layers is 1 or more"):

@@ -148,6 +148,7 @@ def test_the_graph_grows_with_the_steps_and_no_faster_though_inputs_need_a_gradi
     ("call", "error", "message"),
     [
         (lambda: tr.unroll(elman, XS), TypeError, r"elman has no initial_state.*state=np.zeros\(\(B, d\)\)"),
+        (lambda: tr.unroll(tr.nn.Linear(3, 4), XS), TypeError, "Linear has no initial_state.* its class from nn.Cell"),
         (lambda: tr.unroll(elman, None, H0), ValueError, "steps=10"),
         (lambda: tr.unroll(elman, XS, H0, steps=9), ValueError, r"9 steps .* shape \(5, 2, 3\) has only 5"),
         (lambda: tr.unroll(elman, XS, H0, steps=-1), ValueError, "whole number from 0, not -1"),

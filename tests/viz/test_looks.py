@@ -66,7 +66,9 @@ def test_titles_formulas_and_constants_look_alike_in_both():
     root = ET.fromstring(render.render(picture.dot, "svg"))
     texts = [(text.text, text.get("font-style"), text.get("font-family")) for text in root.iter(f"{SPACE}text")]
     assert {title for title, style, _ in texts if style == "italic"} == {"layer 0 · RNNCell", "layer 1 · RNNCell"}
-    assert {title for title, _, family in texts if family == "serif"} == {"h_t = tanh(x_t U + h_{t-1} W + b)"}
+    formula = "".join(text for text, _, family in texts if family == "serif")
+    assert formula == 2 * "ht = tanh(xt U + ht−1 W + b)"  # its indices below the line
+    assert 'dy="2.6" font-size="9">t−1</tspan><tspan dy="-2.6"> W + b)</tspan>' in picture.svg
     style = re.search(r"<style>(.*?)</style>", draw(elman(2)[0]).svg, flags=re.S)[1]
     assert not re.search(r"\} ?\.p\w+ \.constant\{", style)  # the lines of constants are dashed, not their boxes
 

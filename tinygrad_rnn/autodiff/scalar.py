@@ -82,7 +82,7 @@ class Scalar(NumberNode):
         node.scope = context.scope
         if node.requires_grad:
             node.op, node.inputs, node.edges, node._slopes = op, inputs, edges, slopes
-            if not (node.serial % ONE and node.serial % OTHER):
+            if not (node.serial % ONE and node.serial % OTHER):  # no part of differentiation: see letting_go.py
                 node.knot = Knot(inputs)
         return node
 

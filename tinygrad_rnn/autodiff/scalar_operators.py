@@ -48,7 +48,7 @@ class NumberNode(InPlaceOperators, Node):
     # --- functions: NumPy calls these by name on object arrays -------------------------------------------------------
 
     def exp(self) -> Any:
-        """E to this power."""
+        """The exponential function."""
         y = math.exp(self.data)
         return self._record(EXP, y, (self,), (y,))
 

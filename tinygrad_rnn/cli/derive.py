@@ -22,6 +22,8 @@ FORMS: dict[str, Any] = {
     "html": lambda derivation, columns: derivation.html(columns=columns),
     "source": lambda derivation, columns: derivation.source(),
 }
+ENDINGS = {"": "text", ".txt": "text", ".tex": "latex", ".md": "markdown", ".html": "html", ".py": "source",
+           ".ipynb": "notebook"}  # fmt: skip
 
 
 def add_to(commands: Any) -> None:
@@ -43,7 +45,7 @@ def add_to(commands: Any) -> None:
         ("source", "as a NumPy function"),
         ("notebook", "a worksheet as a notebook"),
     ):
-        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, default="text", help=about)
+        form.add_argument(f"--{name}", dest="form", action="store_const", const=name, help=about)
     parser.add_argument(
         "--style",
         choices=STYLES,
@@ -60,7 +62,12 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--columns", action="store_true", help="with vectors as columns, as most articles have them")
     worksheet.add_to(parser)
-    parser.add_argument("--out", metavar="FILE", help="where to (default: standard output)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where to (default: standard output); its ending says in which form, unless an option does: "
+        f"{', '.join(filter(None, ENDINGS))}",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
     parser.set_defaults(run=run)
 
@@ -69,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
     """Derive it, and print or write it; return 1 if answers are marked and some are wrong."""
     if options.out is not None:
         refuse_to_replace([Path(options.out)], options.overwrite)
+    options.form = options.form or form_of(options.out)
     answers = worksheet.answers_in(options.answers) if options.answers else None
     status = 0
     try:
@@ -86,6 +94,14 @@ def run(options: argparse.Namespace) -> int:
         o.complain(ValueError(*error.args) if isinstance(error, KeyError) else error)
     deliver(text, options.out)
     return status
+
+
+def form_of(out: str | None) -> str:
+    """The form that the ending of a file asks for; text on standard output."""
+    ending = Path(out or "").suffix.lower()
+    if ending not in ENDINGS:
+        raise Complaint(f"--out {out} ends in none of {', '.join(filter(None, ENDINGS))}; or say --latex, or another form.")
+    return ENDINGS[ending]
 
 
 def deliver(text: str, out: str | None) -> None:

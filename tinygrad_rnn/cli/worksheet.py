@@ -38,6 +38,11 @@ def sheet_of(derivation: Any, options: argparse.Namespace, answers: Any = None) 
     """The worksheet; if answers are given and no blanks are named, the answered lines are the blanks."""
     if options.form == "source":
         raise Complaint("a worksheet is text, --latex, --markdown, --html or --notebook; leave out --source.")
+    if options.form != "text" and (options.answers or options.solutions):
+        raise Complaint(
+            f"marks and solutions are text, not {options.form}; as a key in that form, take the derivation itself: "
+            "leave out --worksheet and --solutions."
+        )
     blanks = list(answers) if answers is not None and options.blanks == 0.5 else options.blanks
     return derivation.worksheet(blanks, options.seed, columns=options.columns)
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from ..derivation.backward.names import LETTERS
 from ..derivation.edits.edits import Edit
+from ..derivation.equations.expressions import Expression, Reference
 from ..derivation.equations.lines import Line
+from ..derivation.equations.parts import parts, replaced
+from ..derivation.equations.quantities import Quantity
 from ..derivation.writing.writer import TextWriter
 from .report import Diagnosis
+
+LONGEST_MEANING = 150  # characters; what is longer explains nothing
 
 
 class Words:
@@ -19,6 +25,9 @@ class Words:
 
     def __init__(self, lines: Sequence[Line]) -> None:
         self.writer = TextWriter.of(lines)
+        values = (_source(quantity) for line in lines for quantity in (line.quantity, *_read(line.expression)))
+        numbered = any(value is not None and value.base == "a" and value.mark.isdigit() for value in values)
+        self.letters = LETTERS + "a" * numbered  # a alone is the argument of the activation, as everybody calls it
 
     def diagnosis(self, edits: Sequence[Edit], names: Sequence[str], complete: bool) -> Diagnosis:
         """A diagnosis that says how edits lead to the numbers of some gradients (or of a line)."""
@@ -28,7 +37,24 @@ class Words:
         if any(edit.is_convention for edit in edits):
             said += " (a convention at a kink, where the derivative jumps: not a mistake)"
         mistake = "; ".join(edit.what.replace("{}", "").strip(" ,:") for edit in distinct)
+        meanings = self.meanings(distinct)
+        said += f". Here {', '.join(meanings)}" if meanings else ""
         return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete, tuple(edits))
+
+    def meanings(self, edits: Sequence[Edit]) -> list[str]:
+        """What the letters in some edits stand for, if they are the derivation's own and have no name in the model."""
+        found: dict[Quantity, str] = {}
+        for edit in edits:
+            for quantity in (edit.line.quantity, *_read(edit.line.expression), *_read(edit.expression)):
+                value = _source(quantity)
+                if value is None or not _is_letter(value, self.letters):
+                    continue
+                meaning = self.writer.write(_written_out(value))
+                if quantity.base == "delta":
+                    found[quantity] = f"{self.writer.symbol(quantity, 't')} = ∂L/∂({meaning})"
+                else:
+                    found[value] = f"{self.writer.symbol(value, 't' if value.steps else '')} = {meaning}"
+        return [text for text in found.values() if len(text) <= LONGEST_MEANING]
 
     def cause(self, edit: Edit) -> str:
         """The description of an edit: the line, its new form, and the change."""
@@ -39,3 +65,32 @@ class Words:
         if len(after) > 3 * len(before) + 60 or after == before:
             return f"line `{before}`: yours is what one gets when {what}"
         return f"line `{before}`: yours is what one gets with `{after}`: {what}"
+
+
+def _read(expression: Expression) -> Iterator[Quantity]:
+    """The quantities that an expression reads."""
+    return (part.quantity for part in parts(expression) if isinstance(part, Reference))
+
+
+def _source(quantity: Quantity) -> Quantity | None:
+    """The value that a derivative is taken by, or the value itself; None for a parameter's gradient."""
+    source = quantity.adjoint_of
+    return quantity if source is None else source if isinstance(source, Quantity) else None
+
+
+def _is_letter(value: Quantity, letters: str) -> bool:
+    """Return True for a value that the derivation calls by one of its letters, for lack of a name in the model."""
+    is_named = value.label("state", "value", "output") is not None or (value.mark and not value.mark.isdigit())
+    return value.base in set(letters) and not is_named
+
+
+def _written_out(value: Quantity, levels: int = 3) -> Expression:
+    """The definition of a value, with those of other unnamed values of the same step in their places."""
+
+    def definition(part: Expression) -> Expression | None:
+        if levels and isinstance(part, Reference) and part.shift == 0 and _is_letter(part.quantity, LETTERS + "a"):
+            return _written_out(part.quantity, levels - 1)
+        return None
+
+    usual = max(value.equations, key=lambda equation: len(equation.steps))  # that of the first step may be another
+    return replaced(usual.expression, definition)

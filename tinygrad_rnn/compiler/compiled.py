@@ -375,6 +375,8 @@ def compile(function: Callable[..., Any], *, executor: str = "numpy", fallback: 
         >>> np.allclose(ys.data, tr.unroll(cell, xs)[0].data)
         True
     """
+    if isinstance(function, type):
+        raise TypeError(f"compile: pass a cell or a function; this is the class {function.__name__} itself")
     if executor == "numba":  # the earlier name of "llvm"
         executor = "llvm"
     if executor not in EXECUTORS and switching_call(executor) is None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..autodiff import scope
 from . import init
+from .compiled_cells import uncompiled
 from .layers import Linear
 from .module import Module
 from .recurrent import Recurrent
@@ -49,6 +50,17 @@ def last_output(layer: Recurrent, output: Any, lengths: Any = None) -> Any:
     return np.concatenate([final[..., :forward], output[0][..., forward:]], axis=-1)
 
 
+def _layer(layer: Any, model: str) -> Any:
+    """The layer of a model; a cell, which takes one step only, is refused."""
+    if hasattr(layer, "batch_first"):
+        return layer
+    name = type(uncompiled(layer)).__name__
+    raise TypeError(
+        f"{model}: a layer goes through the whole sequence, such as RNN, LSTM, GRU or Recurrent; {name} is none. If it "
+        f"is a cell, which takes one step, pass Recurrent({name}(...))"
+    )
+
+
 class ManyToOne(Module):
     """A model that reads a sequence and returns one output: a recurrent layer, and a linear layer on its last output.
 
@@ -72,7 +84,7 @@ class ManyToOne(Module):
     ) -> None:
         if pool not in ("last", "mean", "max"):
             raise ValueError(f"ManyToOne: pool is 'last', 'mean' or 'max', not {pool!r}")
-        self.layer, self.pool = layer, pool
+        self.layer, self.pool = _layer(layer, "ManyToOne"), pool
         self.readout = Linear(layer.outputs, outputs, seed=seed, dtype=dtype)
 
     def forward(self, x: Any, lengths: Any = None) -> Any:
@@ -115,7 +127,7 @@ class ManyToMany(Module):
     """
 
     def __init__(self, layer: Recurrent, outputs: int, *, seed: init.Seed = None, dtype: Any = np.float32) -> None:
-        self.layer = layer
+        self.layer = _layer(layer, "ManyToMany")
         self.readout = Linear(layer.outputs, outputs, seed=seed, dtype=dtype)
 
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:

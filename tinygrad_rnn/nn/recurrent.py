@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
@@ -99,6 +100,11 @@ class Recurrent(Module):
             raise ValueError(
                 "Recurrent: each layer and direction needs a cell of its own. Pass a function that makes one, and "
                 "inputs=, as in Recurrent(lambda n: GRUCell(n, 8, seed=rng), inputs=3, num_layers=2); or a list"
+            )
+        if inputs is None and inspect.isfunction(cells) and len(inspect.signature(cells).parameters) == 1:
+            raise TypeError(
+                "Recurrent: a function of one argument, which makes a cell from the size of its inputs, needs that size: "
+                "inputs=3. A cell itself is a function of x and the state"
             )
         self.layers: list[Layer] = list(layers) if isinstance(layers, list) else [layers]
         if not self.layers:

@@ -196,10 +196,12 @@ def initial_state_of(cell: Cell, x: Any) -> Any:
         NoInitialState: the cell has no initial state.
     """
     if not hasattr(cell, "initial_state"):
-        name = getattr(cell, "__name__", type(cell).__name__)
+        is_object = not hasattr(cell, "__name__")
+        name = type(cell).__name__ if is_object else cell.__name__
         raise NoInitialState(
             f"unroll: {name} has no initial_state(x), so the state before the first step must be given: "
             "state=np.zeros((B, d)), or np.zeros(d) without a batch"
+            + "; or derive its class from nn.Cell, which begins with zeros" * is_object
         )
     return cell.initial_state(x)
 

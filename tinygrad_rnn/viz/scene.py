@@ -6,6 +6,7 @@ are points, x to the right and y downward.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,6 +29,8 @@ CHARACTER_WIDTHS |= {
     shifted: round(CHARACTER_WIDTHS.get(plain, OTHER_WIDTH) * SHIFTED_SIZE)
     for shifted, plain in (SUBSCRIPTS | SUPERSCRIPTS).items()
 }
+INDEX = re.compile(r"(?<=[^\s_])_(?:t(?!\w)|\{(t[+-]\d+)\})")  # in a formula: h_t, h_{t-1}
+BELOW = str.maketrans({plain: shifted for shifted, plain in SUBSCRIPTS.items()} | {"-": "₋"})
 SMALL = 10.0  # the size of the text beside names: numbers, notes
 LINE_HEIGHT = 1.28  # from line to line, as a multiple of the font size
 
@@ -144,6 +147,13 @@ class Label:
     def bold(self) -> bool:
         """True if the label names the part below it."""
         return self.kind in ("heading", "elided-title", "again-title")
+
+    @property
+    def shown(self) -> str:
+        """The text, with the steps of a formula as indices below the line."""
+        if self.kind != "formula":
+            return self.text
+        return INDEX.sub(lambda found: (found[1] or "t").translate(BELOW), self.text)
 
 
 @dataclass

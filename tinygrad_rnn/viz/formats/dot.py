@@ -149,7 +149,7 @@ class _Writer:
         x = label.x + {"start": 0.5, "middle": 0.0, "end": -0.5}[label.anchor] * width
         y = label.y - label.size * 0.33
         color = DIMMED if label.dimmed else label.ink or LABELS.get(label.kind, PAPER.muted)
-        text = written(label.text, "B" if label.bold else "")
+        text = written(label.shown, "B" if label.bold else "")
         if label.anchor != "middle":  # the text lies at that end of a cell, whatever its width in Graphviz's font
             side = "LEFT" if label.anchor == "start" else "RIGHT"
             text = _table([f'<TD ALIGN="{side}" WIDTH="{round(width)}">{text}</TD>'])

@@ -238,4 +238,4 @@ class _Writer:
         marks = self.marks(label.step, edge=label.edge)
         ink = f' style="fill:{label.ink}"' if label.ink else ""
         where = f'x="{c(label.x)}" y="{c(label.y)}" font-size="{label.size:g}"{ink}'
-        return f'<text class="{classes}"{marks} {where}>{written(label.text, label.size)}</text>'
+        return f'<text class="{classes}"{marks} {where}>{written(label.shown, label.size)}</text>'
