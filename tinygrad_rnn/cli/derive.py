@@ -100,7 +100,7 @@ def form_of(out: str | None) -> str:
     """The form that the ending of a file asks for; text on standard output."""
     ending = Path(out or "").suffix.lower()
     if ending not in ENDINGS:
-        raise Complaint(f"--out {out} ends in none of {', '.join(filter(None, ENDINGS))}; or say --latex, or another form.")
+        raise Complaint(f"--out {out} ends in none of {', '.join(filter(None, ENDINGS))}; or say which form: --latex.")
     return ENDINGS[ending]
 
 

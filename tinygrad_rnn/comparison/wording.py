@@ -42,7 +42,7 @@ class Words:
         return Diagnosis(mistake, tuple(names), f"{', '.join(names)}: {said}.", complete, tuple(edits))
 
     def meanings(self, edits: Sequence[Edit]) -> list[str]:
-        """What the letters in some edits stand for, if they are the derivation's own and have no name in the model."""
+        """The meanings of the derivation's own letters in some edits: of values without a name in the model."""
         found: dict[Quantity, str] = {}
         for edit in edits:
             for quantity in (edit.line.quantity, *_read(edit.line.expression), *_read(edit.expression)):

@@ -103,8 +103,8 @@ class Recurrent(Module):
             )
         if inputs is None and inspect.isfunction(cells) and len(inspect.signature(cells).parameters) == 1:
             raise TypeError(
-                "Recurrent: a function of one argument, which makes a cell from the size of its inputs, needs that size: "
-                "inputs=3. A cell itself is a function of x and the state"
+                "Recurrent: a function of one argument, which makes a cell from the size of its inputs, needs that "
+                "size: inputs=3. A cell itself is a function of x and the state"
             )
         self.layers: list[Layer] = list(layers) if isinstance(layers, list) else [layers]
         if not self.layers:
