@@ -105,3 +105,20 @@ def test_one_fitting_mistake_is_not_asked_about():
     report = compare(loss, manual, PARAMS, (XS, YS), referee="never")
     assert len(report.diagnoses) == 1
     assert {shape[1:] for shape in calls} == {(SIZE, SIZE)}
+
+
+def test_a_constant_that_fits_is_asked_about_at_other_values():
+    """σ'(a) of the one logit is a number here, and another one elsewhere."""
+
+    def loss(p):
+        a = p["w"] @ np.tanh(p["U"] @ XS[0, 0])
+        return np.log(1 + np.exp(a)) - a
+
+    def by_hand(p):
+        h = np.tanh(p["U"] @ XS[0, 0])
+        q = 1 / (1 + np.exp(-p["w"] @ h))
+        da = (q - 1) * q * (1 - q)
+        return {"w": da * h, "U": np.outer(da * p["w"] * (1 - h**2), XS[0, 0])}
+
+    (said,) = compare(loss, by_hand, {"w": PARAMS["b"], "U": PARAMS["U"]}).diagnoses
+    assert "is a factor too many" in said.sentence

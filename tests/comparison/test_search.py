@@ -111,6 +111,35 @@ def test_a_slip_in_a_loop_over_layers_is_one_of_any_sizes() -> None:
     assert found.complete and len(found.edits) == 2
 
 
+def test_a_path_forgotten_in_a_loop_over_layers_is_known_by_the_names_without_numbers() -> None:
+    rng = np.random.default_rng(0)
+    p = {name: rng.normal(size=(3, 3)) / 2 for name in ("R1", "S1", "R2", "S2")}
+    xs = rng.normal(size=(3, 3))
+
+    def states(p: dict[str, Any]) -> Any:
+        s = []
+        for x in xs:
+            s.append(s[-1] + x if s else x)
+            for k in (1, 2):
+                s.append(np.tanh(s[-1] @ p[f"R{k}"]) + np.tanh(s[-1] @ p[f"S{k}"]))
+        return s
+
+    def by_hand(p: dict[str, Any]) -> dict[str, Any]:
+        s, g = states(p), {name: np.zeros_like(value) for name, value in p.items()}
+        ds = 2 * s[-1]
+        for t in (2, 1, 0):
+            for k in (2, 1):
+                before = s[3 * t + k - 1]
+                dr, dv = (ds * (1 - np.tanh(before @ p[f"{n}{k}"]) ** 2) for n in "RS")
+                g[f"R{k}"] += np.outer(before, dr)
+                g[f"S{k}"] += np.outer(before, dv)
+                ds = p[f"R{k}"] @ dr
+        return g
+
+    (found,) = tr.compare(lambda p: np.sum(states(p)[-1] ** 2), by_hand, p, seconds=60).diagnoses
+    assert found.complete and [edit.what for edit in found.edits] == ["the term {} was left out"] * 2
+
+
 PIECES = {
     "right": "",
     "forwards": "the loop runs from the first step to the last, not backwards",

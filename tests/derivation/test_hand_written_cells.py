@@ -568,6 +568,26 @@ def test_rows_taken_by_number_in_a_plain_loop_are_rows_by_an_array_of_numbers():
     assert "∂L/∂E = Σ_t put(Δ_t at [source_t])" in str(tr.derive(loss, p, [source, target]))
 
 
+def test_a_list_of_steps_is_an_array_of_them():
+    """Columns in a list, numbers in a list, or pairs of both: the lines are those of one array, whose rows they are."""
+
+    def loss(p, xs, ys):
+        h, total = np.zeros((D, 1)), 0.0
+        for x, y in zip(xs, ys):
+            r = tr.sigmoid(p["R"] @ x)
+            h = np.tanh(p["U"] @ x + p["W"] @ (r * h))
+            total = total + np.abs(np.sum(h) - y)
+        return total
+
+    p = {"U": random(D, N), "W": random(D, D), "R": random(D, N)}
+    xs, ys = random(T, N, 1), random(T)
+    lines = str(assert_right(loss, p, [xs, ys]))
+    assert str(assert_right(loss, p, [list(xs), ys.tolist()])) == lines
+    assert str(tr.derive(loss, p, [list(xs), ys]).run(data={"xs": xs + 1}).loss) == str(loss(p, xs + 1, ys))
+    pairs = tr.derive(lambda p, pairs: loss(p, *zip(*pairs)), p, [list(zip(xs, ys.tolist()))])
+    assert str(pairs).replace("pairs_0", "x").replace("pairs_1", "y").split() == lines.split()
+
+
 @pytest.mark.parametrize("some", [{0, 2, 4}, {1, 4, 5}, {3, 4, 5}])
 def test_a_loss_at_some_steps_of_a_plain_loop_leaves_one_line_for_each_quantity(some):
     """Not a loop for each stretch between two terms of the loss."""

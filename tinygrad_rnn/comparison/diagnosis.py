@@ -111,7 +111,7 @@ class _Case:
         if not self.wrong:
             return [], []
         by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
-        fitted = [one for one in by_itself if one.mistake == PENALTY]  # its number is one that fits, perhaps by chance
+        fitted = [one for one in by_itself if one.mistake in (PENALTY, CONSTANT)]  # whose numbers may fit by chance
         kept = still_so(self.recording, self.sides.manual, fitted, self.tolerance)
         by_itself = [one for one in by_itself if one not in fitted or one in kept]
         alone = [one for one in by_itself if one.complete and one.mistake != CONSTANT]

@@ -13,7 +13,6 @@ import numpy as np
 
 from ..autodiff.array_node import value_of
 from ..autodiff.tensor import Tensor
-from ..autodiff.trees import tree_map
 from ..recorded.recording import Recording
 from .backward.adjoints import adjoints
 from .backward.all_steps import multiply_at_once
@@ -27,7 +26,7 @@ from .equations.not_writable import NotWritable
 from .equations.parts import moves, parts
 from .equations.quantities import Quantity
 from .reading.forward import read_forward
-from .reading.taking_in import is_array, taken_in
+from .reading.taking_in import taken_in, with_other_arrays
 from .running.checking import WrongDerivation, differences, tolerance_of
 from .running.evaluate import Values, evaluate
 from .running.generated import Run, function_of
@@ -199,8 +198,7 @@ class Derivation:
 
     def arguments(self, given: Any, data: Mapping[str, Any]) -> Any:
         """The arguments of the loss after the parameters, with other arrays for some: ``data``, by name."""
-        names = iter(self._arguments)
-        return tree_map(lambda a: data.get(next(names), a) if is_array(a) else a, given)
+        return with_other_arrays(given, self._arguments, data)
 
     def _check_loss(self, loss: Any, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """Compare the loss at other numbers with that of the user's function, if there is one that repeats itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -28,7 +29,7 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
                 around = form(at(edit.before, edit.place[:-1])), edit.place[-1:], number
                 alike_are = (whole, edit.place, number), (part, number), (line, part, number), around, (line, around)
-                about: list[Any] = [tuple(map(how, edit.of)) for how in (form, form_and_parameters, form_and_steps)]
+                about: list[Any] = [tuple(map(how, edit.of)) for how in FORMS]
                 about += [*relations(edit), edit.of or line, frozenset(edit.of), (about[0], edit.place, number)]
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
@@ -108,6 +109,15 @@ def form_and_parameters(expression: Expression) -> Any:
     return form(expression), tuple(part.name for part in parts(expression) if isinstance(part, Parameter))
 
 
+def form_and_layers(expression: Expression) -> Any:
+    """The form of an expression, and the parameters in it without numbers: equal for ``Δ W1ᵀ`` and ``Δ W2ᵀ``."""
+    whole, names = form_and_parameters(expression)
+    return whole, tuple(re.sub(r"\d+", "", name) for name in names)
+
+
 def form_and_steps(expression: Expression) -> Any:
     """The form of an expression, and how far away it reads: equal for what two layers hand to the step before."""
     return form(expression), tuple(part.shift for part in parts(expression) if isinstance(part, Reference))
+
+
+FORMS = (form, form_and_parameters, form_and_layers, form_and_steps)

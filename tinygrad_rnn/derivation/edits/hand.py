@@ -151,6 +151,13 @@ class Hand:
             if array.shape and array.dtype.kind == "f" and array.shape in (shape, shape[-1:]):
                 yield array
 
+    def scalars(self, shift: int | None) -> Iterator[Expression]:
+        """The single numbers of the forward pass that can be a factor of anything: at a step, or the same at all."""
+        for quantity in self.forward:
+            if not quantity.shape and (shift is not None or not quantity.steps):
+                yield Reference(quantity, shift if quantity.steps else None)
+        yield from (parameter for parameter in self.parameters if not parameter.shape)
+
     @cached_property
     def _pieces(self) -> dict[Expression, int | None]:
         """The parts of quantities that the forward pass reads (gates side by side), with how far away they are."""

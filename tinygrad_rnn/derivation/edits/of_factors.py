@@ -184,7 +184,7 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
 
 def _factors_at_hand(part: Expression, line: Line, hand: Hand, shift: int | None = None) -> Iterator[Expression]:
     shift = (0 if line.steps else None) if shift is None else shift
-    for value in hand.values(part.shape, shift):
+    for value in (*hand.values(part.shape, shift), *hand.scalars(shift)):
         yield from (value, one_minus(value))
         if not isinstance(value, Data):
             square = apply(elementwise.square, value)
@@ -252,7 +252,7 @@ def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:
     for factor in _factors_at_hand(part, line, hand):
         yield times(part, factor), "{} is a factor too many", (factor,)
     shift = 0 if line.steps else None
-    for value in hand.values(part.shape, shift):
+    for value in (*hand.values(part.shape, shift), *hand.scalars(shift)):
         square = apply(elementwise.square, value)
         yield times(part, square), "{} is a factor too many", (square,)
         for divisor in (value, square):

@@ -7,7 +7,7 @@ the value that was put in, and a value through which no gradient flows knows its
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,7 @@ class _Cleaning:
         self._of_node: dict[Any, Item] = {}
         self._constants = Constants()
         self._by_array: dict[int, Item] = {}
+        self._rows: set[int] = set()  # taken from the data before the loss began
 
     def add(self, node: Any) -> Item:
         """The Item of a node whose inputs have theirs already."""
@@ -134,10 +135,17 @@ class _Cleaning:
         return item
 
     def _operation(self, node: Any, inputs: tuple[Any, ...]) -> Item:
+        inputs = self._with_rows(inputs, order=node.serial - 0.3, scope=node.scope)
         item = self._kept(Item(node.op, inputs, dict(node._keywords), node._data, node.serial, node.scope))
         if not isinstance(node._data, tuple):
             self._by_array[id(node._data)] = item
+        if node in self.data:
+            self._rows.add(id(item))
         return item
+
+    def _with_rows(self, inputs: tuple[Any, ...], **place: Any) -> tuple[Any, ...]:
+        """The inputs, with each row of a list of steps taken where it is read: the list was given as one array."""
+        return tuple(self._kept(replace(a, **place)) if id(a) in self._rows else a for a in inputs)
 
     def _input(self, given: Any, array: Any) -> Any:
         if isinstance(given, Tensor):
@@ -169,6 +177,7 @@ class _Cleaning:
         latest = max((a for a in inputs if isinstance(a, Item)), key=lambda a: a.order, default=None)
         if latest is None:
             return self._constants.item(value)
+        inputs = self._with_rows(inputs, order=latest.order + 0.05, is_plain=True)
         item = self._kept(Item(operation, inputs, {}, value, latest.order + 0.1, latest.scope, is_plain=True))
         self._by_array[id(origin.array)] = item
         return item
@@ -187,6 +196,9 @@ class _Cleaning:
                     return other
         if node.op is indexing.getitem:
             return self._taken(first, inputs[1])
+        if node.op is shape.stacked and not node._keywords.get("axis") and all(id(a) in self._rows for a in inputs):
+            whole = first.inputs[0]
+            return whole if [row.inputs[1] for row in inputs] == list(range(len(whole.value))) else None
         return None
 
     def _taken(self, whole: Any, index: Any) -> Item | None:

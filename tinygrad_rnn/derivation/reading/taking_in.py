@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ...autodiff.array_node import value_of
 from ...autodiff.graph import ancestors
+from ...autodiff.rules import indexing
 from ...autodiff.scope import enable_grad, no_grad
 from ...autodiff.tensor import Tensor, tensor
-from ...autodiff.trees import leaves, paths, tree_map
+from ...autodiff.trees import leaves, paths, tree_map, unflatten
 from ...nn.module import Module
 from ...nn.recurrent import Recurrent
 from ...nn.unroll import unroll
@@ -33,7 +34,9 @@ def taken_in(loss: Any, parameters: Any, data: Any) -> tuple[Recording, dict[Ten
     given = {name: np.asarray(value_of(a)) for name, a in _arrays(names, data)}
     followed, tracked = _followed(names, data)
     try:
-        return _record(loss, parameters, followed), tracked, given
+        recording = _record(loss, parameters, followed)
+        recording.data = data
+        return recording, tracked, given
     except Exception:  # the function may accept arrays, but no Tensors
         return _record(loss, parameters, data), {}, given
 
@@ -122,23 +125,55 @@ def _argument_names(function: Any, is_model: bool, count: int) -> list[str]:
 
 
 def _arrays(names: Sequence[str], data: Sequence[Any]) -> list[tuple[str, Any]]:
+    """The arrays in the data by name; a list of steps is one array for each thing that a step has."""
     found = []
     for name, argument in zip(names, data):
-        of_argument = [(path, leaf) for path, leaf in zip(paths(argument), leaves(argument)) if is_array(leaf)]
-        found += [(f"{name}_{path}" if path else name, leaf) for path, leaf in of_argument]
+        columns = _columns(argument)
+        own = zip(paths(argument), leaves(argument)) if columns is None else zip(paths(argument[0]), columns)
+        found += [(f"{name}_{path}" if path else name, leaf) for path, leaf in own if is_array(leaf)]
     return found
 
 
+def _columns(argument: Any) -> list[np.ndarray] | None:
+    """The leaves of a list of things that are alike, each as one array whose rows are the steps; None of others."""
+    if type(argument) is not list or len(argument) < 2 or len({tuple(paths(step)) for step in argument}) > 1:
+        return None
+    columns = list(zip(*map(leaves, argument)))
+    kinds = [{(type(leaf), getattr(leaf, "dtype", None), np.shape(leaf)) for leaf in column} for column in columns]
+    is_plain = all(isinstance(column[0], (np.ndarray, float, int)) for column in columns)
+    return [np.stack(column) for column in columns] if is_plain and all(len(kind) == 1 for kind in kinds) else None
+
+
+def with_other_arrays(data: Sequence[Any], names: Iterable[str], other: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The data with other arrays in place of some.
+
+    Args:
+        data: the data as the user holds them.
+        names: the names of their arrays, in order.
+        other: arrays by name.
+    """
+    remaining = iter(names)
+
+    def replaced(argument: Any) -> Any:
+        columns = _columns(argument)
+        if columns is None:
+            return tree_map(lambda a: other.get(next(remaining), a) if is_array(a) else a, argument)
+        own = list(zip(*map(leaves, argument)))
+        rows = zip(*(other.get(next(remaining), column) for column in own))
+        return [unflatten(step, iter(row)) for step, row in zip(argument, rows)]
+
+    return tuple(map(replaced, data))
+
+
 def _followed(names: Sequence[str], data: Sequence[Any]) -> tuple[tuple[Any, ...], dict[Tensor, str]]:
-    """The data as leaves whose every use is recorded."""
-    tracked: dict[Tensor, str] = {}
-    arrays = {id(leaf): name for name, leaf in _arrays(names, data)}
-
-    def follow(a: Any) -> Any:
-        if is_array(a) and not isinstance(a, Tensor) and a.dtype.kind == "f":
-            leaf = tensor(a, requires_grad=True, name=arrays.get(id(a)))
-            tracked[leaf] = arrays.get(id(a), "data")
-            return leaf
-        return a
-
-    return tuple(tree_map(follow, argument) for argument in data), tracked
+    """The data as leaves whose every use is recorded, and the names of these leaves and of the rows taken from them."""
+    arrays = dict(_arrays(names, data))
+    followed = {
+        name: tensor(array, requires_grad=True, name=name)
+        for name, array in arrays.items()
+        if not isinstance(array, Tensor) and array.dtype.kind == "f"
+    }
+    with enable_grad():
+        data = with_other_arrays(data, arrays, followed)
+    rows = {row: row.inputs[0].name for row in leaves(data) if isinstance(row, Tensor) and row.op is indexing.getitem}
+    return data, {**{leaf: name for name, leaf in followed.items()}, **rows}
