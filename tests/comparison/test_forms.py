@@ -78,6 +78,16 @@ def test_a_form_is_taken_as_it_comes(form: str) -> None:
 def test_a_list_of_layers_is_taken_like_the_parameters() -> None:
     report = compare(lambda p: loss(p[0]), [right()], [P])
     assert report.agrees
+    pair = {"layers": [tuple(P.values())]}
+    of_pair = lambda p: loss(dict(zip("Wb", p["layers"][0])))  # noqa: E731
+    assert compare(of_pair, {"layers": [tuple(right().values())]}, pair).agrees
+    assert "layers" in " ".join(compare(of_pair, {"layer": [tuple(right().values())]}, pair).notes)
+
+
+def test_a_list_beside_the_loss_is_taken_like_the_parameters() -> None:
+    pair = list(P.values())
+    report = compare(lambda p: loss(dict(zip("Wb", p))), lambda p: (0.5, list(right().values())), pair)
+    assert report.agrees
 
 
 def test_single_precision_is_held_to_what_it_can_keep_and_said() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,14 +125,11 @@ def _parameters_for(module: Any, recording: Recording, values: Mapping[str, np.n
 
 
 def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
-    """Gradients by name, from a dict, a NamedTuple, a sequence in the order of the parameters, or a single array."""
+    """Gradients by name, from a dict, a sequence in the order of the parameters, or a single array."""
     names = list(recording.parameters)
     given = unpacked(given, names)
     if isinstance(given, Mapping):
-        return called_as_parameters(translated(_flat(given), recording.parameters), names)
-    if hasattr(given, "_asdict"):
-        fields = {name: array for name, array in given._asdict().items() if array is not None}
-        return called_as_parameters(fields, names)
+        return called_as_parameters(translated(_flat(given, names), recording.parameters), names)
     if isinstance(given, (tuple, list)) and len(given) == len(names):
         return dict(zip(names, given))
     if len(names) == 1:
@@ -143,12 +140,15 @@ def as_mapping(given: Any, recording: Recording) -> dict[str, Any]:
     )
 
 
-def _flat(given: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Entries by their path: ``{"cell": {"U": ...}}`` as ``{"cell.U": ...}``."""
+def _flat(given: Mapping[Any, Any], names: Sequence[str], prefix: str = "") -> dict[str, Any]:
+    """Entries by their path, ``{"cell": {"U": ...}}`` as ``{"cell.U": ...}``; lists where parameters lie in lists."""
     found: dict[str, Any] = {}
     for name, value in given.items():
+        path = f"{prefix}{name}"
         inner = value._asdict() if hasattr(value, "_asdict") else value
-        found.update(_flat(inner, f"{prefix}{name}.") if isinstance(inner, Mapping) else {f"{prefix}{name}": value})
+        if isinstance(inner, (list, tuple)) and any(one.startswith(f"{path}.") for one in names):
+            inner = dict(enumerate(inner))
+        found.update(_flat(inner, names, f"{path}.") if isinstance(inner, Mapping) else {path: value})
     return found
 
 

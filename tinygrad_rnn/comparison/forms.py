@@ -11,15 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from ..autodiff.trees import leaves, paths
-
 ALIAS = re.compile(
     r"(?:dL_?d|dloss_?d|∂L_?∂|grad_?|delta_|g_|d|D|∂|∇)(?P<after>.+)|(?P<before>.+?)_?(?:grad|gradient|bar)"
 )
 
 
 def unpacked(given: Any, names: list[str]) -> Any:
-    """Gradients as a dict, a NamedTuple, a sequence or an array; taken out of pairs, a dataclass or (loss, gradients).
+    """Gradients as a dict, a sequence or an array; taken out of pairs, a NamedTuple, a dataclass or (loss, gradients).
 
     Args:
         given: the given gradients.
@@ -42,8 +40,10 @@ def unpacked(given: Any, names: list[str]) -> Any:
             return unpacked(given[1], names)
         if len(given) == len(names) + 1 and not any(map(_is_number, given[1:])):
             return given[1:]
-    if type(given) in (tuple, list) and any(isinstance(entry, (Mapping, tuple)) for entry in given):
-        return dict(zip(paths(given), leaves(given)))
+    if type(given) in (tuple, list) and any(_holds_parameters(k, entry, names) for k, entry in enumerate(given)):
+        return dict(enumerate(given))
+    if hasattr(given, "_asdict"):
+        return {name: array for name, array in given._asdict().items() if array is not None}
     return given
 
 
@@ -51,8 +51,13 @@ def _is_pair(entry: Any) -> bool:
     return isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[0], str)
 
 
+def _holds_parameters(place: int, entry: Any, names: list[str]) -> bool:
+    """Return True for a part of gradients that are nested as the parameters are: a layer in a list of layers."""
+    return isinstance(entry, (Mapping, tuple, list)) and any(name.startswith(f"{place}.") for name in names)
+
+
 def _is_number(value: Any) -> bool:
-    return not isinstance(value, (str, Mapping)) and np.ndim(value) == 0 and not hasattr(value, "_fields")
+    return not isinstance(value, (str, Mapping, tuple, list)) and np.ndim(value) == 0
 
 
 def _is_array(value: Any) -> bool:

@@ -84,5 +84,5 @@ def _joined_along(whole: np.ndarray, parts: Sequence[np.ndarray], tolerance: Tol
 def _array(value: object) -> np.ndarray | None:
     try:
         return plain_array(value)
-    except TypeError:
+    except (TypeError, ValueError):
         return None
