@@ -123,7 +123,7 @@ FORMS = {
     "relu by clip": Form(fits(lambda z: np.clip(z, 0, None)), RELU),
     "relu by abs": Form(fits(lambda z: (z + np.abs(z)) / 2), RELU),
     "leaky relu by a choice": Form(
-        fits(lambda z: np.where(z > 0, z, 0.1 * z)), ("∂L/∂v_t ∘ [u_t > 0] + 0.1 ∂L/∂v_t ∘ [u_t ≤ 0]",)
+        fits(lambda z: np.where(z > 0, z, 0.1 * z)), ("∂L/∂e_t ∘ [u_t > 0] + 0.1 ∂L/∂e_t ∘ [u_t ≤ 0]",)
     ),
     "leaky relu by maximum": Form(fits(lambda z: np.maximum(z, 0.1 * z)), ("∘ [u_t > v_t] + 0.1",)),
     "leaky relu by slopes": Form(fits(lambda z: z * np.where(z > 0, 1, 0.1)), ("= 2 e_t ∘ where(u_t > 0, 1, 0.1)",)),
@@ -181,10 +181,10 @@ FORMS = {
     "Huber by a mask": Form(lambda z, y: masked_huber(z - y, 1.0), ("[u_t < 1]",)),
     "quantile": Form(lambda z, y: np.sum((y - z) * (0.9 - (y < z))), ("= -(0.9 - [y_t < u_t])",)),
     "quantile by maximum": Form(
-        lambda z, y: np.sum(np.maximum(0.9 * (y - z), -0.1 * (y - z))), ("= 0.1 [v_t ≤ q_t] - 0.9 [v_t > q_t]",)
+        lambda z, y: np.sum(np.maximum(0.9 * (y - z), -0.1 * (y - z))), ("= 0.1 [q_t ≤ w_t] - 0.9 [q_t > w_t]",)
     ),
     "hinge": Form(lambda z, y: np.sum(np.maximum(0, 1 - y * z)), ("= -y_t ∘ [a⁽²⁾_t > 0]",), "sign"),
-    "hinge by a choice": Form(lambda z, y: np.sum(np.where(y * z < 1, 1 - y * z, 0)), ("= -y_t ∘ [u_t < 1]",), "sign"),
+    "hinge by a choice": Form(lambda z, y: np.sum(np.where(y * z < 1, 1 - y * z, 0)), ("= -y_t ∘ [v_t < 1]",), "sign"),
     "log cosh": Form(lambda z, y: np.sum(np.log(np.cosh(z - y))), ()),
     "Gaussian": Form(gaussian, ("L = Σ_t (log(l_t) + 0.5 l⁽²⁾_t²) + 2.75682",)),
     "cosine": Form(lambda z, y: 1 - z @ y / (np.linalg.norm(z) * np.linalg.norm(y)), ("l_t = sqrt(sum(u_t²))",)),

@@ -469,3 +469,20 @@ def test_a_normalised_value_has_the_derivative_of_the_papers_and_a_softmax_adds_
     lines = lines_of(tr.derive(loss, {"U": random(N, D), "W": random(D, D), "g": random(D)}, [random(T, B, N)]))
     assert f"∂L/∂u_t = (∂L/∂w_t - Σ_rows ∂L/∂w_t / {B} - (Σ_rows ∂L/∂w_t ∘ w_t) ∘ w_t / {B}) / q_t" in lines
     assert "L = Σ_t (sum(p_t ∘ m_t) - sum(h_t[:, 0]))" in lines and not any("1 - sum(" in line for line in lines)
+
+
+def test_what_a_derivative_is_taken_by_has_a_line():
+    def loss(p, xs, ys):
+        h, total = np.zeros((B, D)), 0.0
+        for x, y in zip(xs, ys):
+            h = 0.5 * (tr.sigmoid(x @ p["U"]) * np.tanh(h @ p["W"])) + 0.5 * h  # the product has a path to each factor
+            total = total + np.sum((h @ p["V"] - y) ** 2)
+        return total
+
+    p = {"U": random(N, D), "W": random(D, D), "V": random(D, 2)}
+    derivation = tr.derive(loss, p, [random(T, B, N), random(T, B, 2)])
+    forward = {line.name for line in derivation.lines if line.kind == "forward"}
+    backward = {line.name for line in derivation.lines if line.kind == "backward"}
+    assert {name.replace("dL/d", "").replace("delta", "a") for name in backward} <= forward
+    assert "dL/de" in backward  # of e = h V - y, and not of h V, which is no line
+

@@ -1,6 +1,7 @@
 """The grain of a derivation: which quantities get lines of their own, and which are written into others.
 
-A person gives a line to a value with a name, to the argument of a nonlinearity, and to a value that is used twice.
+A person gives a line to a value with a name, to the argument of a nonlinearity, to a value that is used twice, and to
+one whose derivative has a line: who reads dL/du has to know what u is.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ ARRANGES = {
     shape.transpose, shape.swapaxes, shape.moveaxis, shape.reshape, shape.expand_dims, shape.squeeze,
     shape.broadcast_to, shape.cast,
 }  # fmt: skip
+SCALES = {elementwise.multiply, elementwise.divide, elementwise.negative}
 
 
 Use = tuple[Equation, Reference, Steps]
@@ -59,9 +61,33 @@ class Grain:
             for equation in quantity.equations:
                 equation.expression = simplified(equation.expression)
         self.arguments = set(_arguments_of_nonlinearities(forward))
+        self.shown: set[Quantity] = set()
 
     def settle(self, root: Quantity) -> list[Quantity]:
-        """The quantities that keep a line, in their order."""
+        """The quantities that keep a line, in their order.
+
+        Which derivatives have one is known in the end alone; the values that they are by then keep theirs, too.
+        """
+        everything = self.quantities
+        before = [(equation, equation.expression) for q in everything for equation in q.equations]
+        while True:
+            self.quantities = list(everything)
+            self._write_into_each_other(root)
+            sources = {q.adjoint_of for q in self.quantities if isinstance(q.adjoint_of, Quantity)}
+            unknown = {q for q in sources - set(self.quantities) if not self._is_view(q)}
+            if not unknown:
+                return self.quantities
+            self.shown |= unknown
+            for equation, expression in before:
+                equation.expression = expression
+
+    def _is_view(self, quantity: Quantity) -> bool:
+        """Return True for another view of values that have lines, such as all of them: that takes a few words."""
+        definitions = [equation.expression for equation in quantity.equations]
+        read = (part.quantity for e in definitions for part in parts(e) if isinstance(part, Reference))
+        return len(definitions) == 1 and all(map(is_slight, definitions)) and all(q in self.quantities for q in read)
+
+    def _write_into_each_other(self, root: Quantity) -> None:
         changed = True
         while changed or self._joins_norms():
             changed = False
@@ -77,7 +103,6 @@ class Grain:
                     self.quantities.remove(quantity)
                     changed = True
                     uses = self._uses()
-        return self.quantities
 
     def _joins_norms(self) -> bool:
         """Write the derivative of each normalised value as one line, the path through the mean beside the others."""
@@ -105,7 +130,9 @@ class Grain:
         takes_no_time = all(map(is_free, expressions)) or (count == 1 and all(map(_has_rows, expressions)))
         if not quantity.steps and any(steps for _, _, steps in uses) and not takes_no_time:
             return False  # computed once, it is not to be computed at each step
-        if self._has_name(quantity):
+        if quantity in self.shown or self._has_name(quantity):
+            return False
+        if count == 1 and self._is_passed_on(quantity, *uses):
             return False
         if all(map(is_slight, expressions)):
             return True
@@ -113,6 +140,22 @@ class Grain:
         if isinstance(source, Quantity) and _is_log_softmax(source) and not any(map(_has_terms, expressions)):
             return True  # a target times a number: once unchanged, and once summed to that number
         return count == 1 and (source if isinstance(source, Quantity) else quantity) not in self.arguments
+
+    def _is_passed_on(self, quantity: Quantity, use: Use) -> bool:
+        """Return True for a derivative that is the same as the only one that reads it, by a value without a line.
+
+        Of those by ``u`` and by ``e = u - y``, the one by ``e`` stays.
+        """
+        equation, reference, steps = use
+        reader = next(q for q in self.quantities if equation in q.equations)
+        return (
+            equation.expression is reference
+            and reference.shift in (0, None)
+            and [steps] == [e.steps for e in quantity.equations] == [e.steps for e in reader.equations]
+            and quantity.adjoint_of in self.quantities
+            and isinstance(reader.adjoint_of, Quantity)
+            and reader.adjoint_of not in self.quantities
+        )
 
     def _has_name(self, quantity: Quantity) -> bool:
         """Return True if the model, or a reader, has a name for the quantity."""
@@ -207,9 +250,11 @@ def _is_well_formed(expression: Expression) -> bool:
 
 
 def is_free(expression: Expression) -> bool:
-    """Return True for an expression that takes no time to read."""
-    if isinstance(expression, Apply) and (expression.operation in ARRANGES or not expression.operands):
-        return all(map(is_free, expression.operands))
+    """Return True for an expression that takes no time to read: another view, or a few operations on single numbers."""
+    if isinstance(expression, Apply):
+        is_scale = expression.shape == () and expression.operation in SCALES
+        if is_scale or expression.operation in ARRANGES or not expression.operands:
+            return all(map(is_free, expression.operands))
     return isinstance(expression, (Reference, Number, Parameter, Data)) or _is_number(expression)
 
 
@@ -225,8 +270,7 @@ def _has_rows(expression: Expression) -> bool:
     if isinstance(expression, Stack):
         return isinstance(expression.inner, Reference)
     others = [operand for operand in expression.operands if not isinstance(operand, Number)]
-    scales = (elementwise.multiply, elementwise.divide, elementwise.negative)
-    is_scaled = isinstance(expression, Apply) and expression.operation in scales and len(others) == 1
+    is_scaled = isinstance(expression, Apply) and expression.operation in SCALES and len(others) == 1
     return is_scaled and _has_rows(others[0])
 
 

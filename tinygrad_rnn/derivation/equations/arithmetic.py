@@ -270,9 +270,12 @@ def negated(whole: Apply) -> Expression | None:
         return Number(-inner.value)
     if isinstance(inner, Apply) and inner.operation is shape.broadcast_to:
         return repeated(negative(inner.operands[0]), whole.shape)
-    if isinstance(inner, Apply) and inner.operation is elementwise.subtract:
+    if is_difference(inner):
         a, b = inner.operands
         return None if isinstance(a, Number) else Apply(elementwise.subtract, (b, a), {}, whole.shape)
+    if isinstance(inner, Apply) and inner.operation is elementwise.divide and is_difference(inner.operands[0]):
+        above = negated(Apply(elementwise.negative, inner.operands[:1], {}, inner.operands[0].shape))
+        return None if above is None else Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
     return None
 
 

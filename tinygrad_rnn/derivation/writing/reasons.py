@@ -29,12 +29,19 @@ def reasons(quantity: Quantity, expression: Expression, forward: list[Quantity],
         last: the last step, T.
     """
     writer = TextWriter(last)
-    found = [*_paths(quantity, expression, writer)]
+    found = [*_view(quantity, forward, writer), *_paths(quantity, expression, writer)]
     for part in parts(expression):
         found += _of_part(part, writer)
     if isinstance(quantity.adjoint_of, str):
         found += _of_parameter(quantity.adjoint_of, expression, forward)
     return tuple(dict.fromkeys(found))
+
+
+def _view(quantity: Quantity, forward: list[Quantity], writer: TextWriter) -> Iterator[str]:
+    """The meaning of a letter that has no line, since it is another view of values that have one."""
+    source = quantity.adjoint_of
+    if isinstance(source, Quantity) and source not in forward:
+        yield from (f"{writer.symbol(source, 't' if e.steps else '')} is {writer.write(e.expression)}" for e in source.equations)
 
 
 def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> Iterator[str]:
