@@ -486,3 +486,30 @@ def test_what_a_derivative_is_taken_by_has_a_line():
     assert {name.replace("dL/d", "").replace("delta", "a") for name in backward} <= forward
     assert "dL/de" in backward  # of e = h V - y, and not of h V, which is no line
 
+
+def attending(p, xs, y0, ys):
+    """A decoder that is told the targets and looks at all states of an encoder, batch first."""
+    h, states = np.zeros((B, D)), []
+    for x in xs:
+        h = np.tanh(x @ p["U"] + h @ p["W"])
+        states.append(h)
+    every, before, total = np.stack(states, axis=1), y0, 0.0
+    for y in ys:
+        weights = tr.softmax(np.einsum("bd,btd->bt", h, every), axis=1)
+        h = np.tanh(before @ p["C"] + np.einsum("bt,btd->bd", weights, every))
+        total, before = total + np.sum((h @ p["V"] - y) ** 2), y
+    return total
+
+
+def test_a_list_of_states_is_short_and_targets_that_are_fed_back_are_targets():
+    p = {"U": random(N, D), "W": random(D, D), "C": random(2, D), "V": random(D, 2)}
+    data = [random(T, B, N), np.zeros((B, 2)), random(4, B, 2)]
+    derivation = tr.derive(attending, p, data)
+    lines = lines_of(derivation)
+    assert "H = [h_1; …; h_T]" in lines and any("V - y_t" in line for line in lines)
+    assert any("einsum('bd,btd->bt', " in line for line in lines)
+    assert "np.stack([h[t] for t in range(1, T + 1)], axis=1)" in derivation.source()
+    longer = [random(9, B, N), *data[1:]]
+    right = tr.derive(attending, p, longer).gradients()
+    for name, found in derivation.run(data={"xs": longer[0]}).gradients.items():
+        np.testing.assert_allclose(found, right[name], rtol=0, atol=1e-12)

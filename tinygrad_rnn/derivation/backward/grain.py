@@ -26,7 +26,7 @@ from ..equations.expressions import (
 )
 from ..equations.making import unwrapped
 from ..equations.norms import through_a_mean
-from ..equations.parts import applies, fixed, parts, references
+from ..equations.parts import applies, fixed, parts, references, replaced
 from ..equations.quantities import Equation, Quantity
 from ..equations.simplifying import simplified
 
@@ -60,6 +60,7 @@ class Grain:
         for quantity in self.quantities:
             for equation in quantity.equations:
                 equation.expression = simplified(equation.expression)
+        self._read_data_itself()
         self.arguments = set(_arguments_of_nonlinearities(forward))
         self.shown: set[Quantity] = set()
 
@@ -112,6 +113,17 @@ class Grain:
             if new is not equation.expression:
                 equation.expression, changed = simplified(new), True
         return changed
+
+    def _read_data_itself(self) -> None:
+        """Write data in the place of a state that is nothing else at the steps at which it is read."""
+        for quantity, uses in self._uses().items():
+            if all(e.steps and is_slight(e.expression) and _is_data(e.expression) for e in quantity.equations):
+                for equation, reference, steps in uses:
+                    read = set(_read(reference, steps))
+                    own = next((e.expression for e in quantity.equations if read.issubset(e.steps)), None)
+                    if own is not None and reference.shift is not None:
+                        new: dict[Expression, Expression] = {reference: own.shifted(reference.shift)}
+                        equation.expression = replaced(equation.expression, new.get)
 
     def _uses(self) -> dict[Quantity, list[Use]]:
         """The uses of each quantity: the equations that read it, the references, and the steps from which they read."""
@@ -256,6 +268,10 @@ def is_free(expression: Expression) -> bool:
         if is_scale or expression.operation in ARRANGES or not expression.operands:
             return all(map(is_free, expression.operands))
     return isinstance(expression, (Reference, Number, Parameter, Data)) or _is_number(expression)
+
+
+def _is_data(expression: Expression) -> bool:
+    return any(isinstance(part, Data) for part in parts(expression))
 
 
 def _is_number(expression: Expression) -> bool:

@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from ...autodiff.rules import elementwise
+from ...autodiff.rules import elementwise, shape
 from ..equations.expressions import Apply, Data, Parameter, Reference, Stack
-from ..equations.parts import applies, parts, references_of
+from ..equations.parts import applies, parts, references_of, values_of_steps
 from ..equations.quantities import Quantity
 from .grain import ACTIVATIONS
 
@@ -83,6 +83,8 @@ class Names:
         if quantity in self.recurrent:
             return "h"
         expression = quantity.equations[-1].expression
+        if applies(expression, shape.stacked, shape.joined):
+            expression = values_of_steps(expression.operands) or expression
         if isinstance(expression, Stack) and isinstance(expression.inner, Reference):
             return expression.inner.quantity.base.upper() or "H"
         if not quantity.shape:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
 from ...autodiff.rules import elementwise, indexing
-from .expressions import Apply, During, Expression, OverSteps, Reference, Step, Steps, innermost, settled
+from .expressions import Apply, During, Expression, OverSteps, Reference, Stack, Step, Steps, innermost, settled
 from .quantities import Place, Quantity
 
 T = TypeVar("T")
@@ -146,3 +146,11 @@ def put(expression: Expression, path: tuple[int, ...], new: Expression) -> Expre
     operands = list(expression.operands)
     operands[path[0]] = put(operands[path[0]], path[1:], new)
     return expression.with_operands(tuple(operands))
+
+
+def values_of_steps(operands: Sequence[Expression]) -> Stack | None:
+    """The stack of one quantity at several steps, if the operands are that."""
+    read = [operand for operand in operands if isinstance(operand, Reference) and operand.at is not None]
+    if not 1 < len(read) == len(operands) or len({operand.quantity for operand in read}) > 1:
+        return None
+    return Stack(tuple(operand.at or 0 for operand in read), Reference(read[0].quantity, 0))

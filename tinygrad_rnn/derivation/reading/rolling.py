@@ -22,9 +22,9 @@ from ..equations.expressions import (
     Operand,
     Parameter,
     Reference,
-    Stack,
     setting_key,
 )
+from ..equations.parts import values_of_steps
 from ..equations.quantities import Equation, Place, Quantity
 from .data import Sequences
 from .grouping import grouped
@@ -138,7 +138,8 @@ class Rolling:
 
     def _apply(self, item: Item, operands: list[Expression], settings: dict[str, Any]) -> Expression:
         is_stack = item.op is shape.stacked and settings.get("axis", 0) == 0
-        return (_as_stack(operands) if is_stack else None) or Apply(item.op, tuple(operands), settings, item.shape)
+        stack = values_of_steps(operands) if is_stack else None
+        return Apply(item.op, tuple(operands), settings, item.shape) if stack is None else stack
 
     def _once(self, given: Any) -> Expression:
         """An operand of a value without steps."""
@@ -223,11 +224,3 @@ def _usual_source(places: Sequence[Place | None], steps: Sequence[int], loop: An
     often = max(Counter(place for place in places if place).values())
     same_loop = any(place and place[0].loop == loop for place in places)
     return usual if usual and (moving[usual] > often or (moving[usual] == often and same_loop)) else None
-
-
-def _as_stack(operands: Sequence[Expression]) -> Stack | None:
-    """The stack of one quantity at several steps, if the operands are that."""
-    read = [operand for operand in operands if isinstance(operand, Reference) and operand.at is not None]
-    if not 1 < len(read) == len(operands) or len({operand.quantity for operand in read}) > 1:
-        return None
-    return Stack(tuple(operand.at or 0 for operand in read), Reference(read[0].quantity, 0))

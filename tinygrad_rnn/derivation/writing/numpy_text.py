@@ -41,7 +41,7 @@ from ..equations.expressions import (
     Steps,
 )
 from ..equations.not_writable import NotWritable
-from ..equations.parts import applies
+from ..equations.parts import applies, values_of_steps
 from ..equations.recognising import one_hot
 from .indices import slice_text
 
@@ -269,7 +269,11 @@ class NumpyWriter:
             return f"np.eye({e.settings['size']})[{self._text(e.operands[0])}]", ATOM
         if operation in (shape.joined, shape.stacked):
             name = "concatenate" if operation is shape.joined else "stack"
-            inside = ", ".join(self._text(o) for o in e.operands)
+            values = values_of_steps(e.operands)
+            if values is None:
+                inside = ", ".join(self._text(o) for o in e.operands)
+            else:
+                inside = f"{self._alone(values.inner, values.steps)} for t in {self.range(values.steps)}"
             return f"np.{name}([{inside}], axis={axis})", ATOM
         if operation is linalg.contraction:
             inside = ", ".join(self._text(o) for o in e.operands)

@@ -41,7 +41,9 @@ def _view(quantity: Quantity, forward: list[Quantity], writer: TextWriter) -> It
     """The meaning of a letter that has no line, since it is another view of values that have one."""
     source = quantity.adjoint_of
     if isinstance(source, Quantity) and source not in forward:
-        yield from (f"{writer.symbol(source, 't' if e.steps else '')} is {writer.write(e.expression)}" for e in source.equations)
+        for equation in source.equations:
+            symbol = writer.symbol(source, "t" if equation.steps else "")
+            yield f"{symbol} is {writer.write(equation.expression)}"
 
 
 def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> Iterator[str]:

@@ -186,7 +186,8 @@ class Source:
 
     def _zeros(self, quantity: Quantity) -> str:
         by = quantity.adjoint_of
-        return f"np.zeros_like({self.names[by]})" if isinstance(by, str) else _zero(quantity.shape)
+        is_array = isinstance(by, str) or (by in self.names and quantity.shape and not by.steps)
+        return f"np.zeros_like({self.names[by]})" if is_array else _zero(quantity.shape)
 
     def _assign(self, names: list[str], values: list[str]) -> None:
         """Several assignments in as few rows as fit."""

@@ -32,7 +32,7 @@ from ..equations.expressions import (
     Sum,
 )
 from ..equations.lines import Line
-from ..equations.parts import applies, fixed, moves
+from ..equations.parts import applies, fixed, moves, values_of_steps
 from ..equations.quantities import Quantity
 from ..equations.recognising import one_hot
 from .indices import slice_text
@@ -46,6 +46,7 @@ FUNCTIONS: dict[Any, str] = {
 }
 COMPARISONS = {"greater": ">", "less": "<", "greater_equal": "≥", "less_equal": "≤", "equal": "=", "not_equal": "≠",
                "logical_and": "and", "logical_or": "or", "bitwise_or": "or", "bitwise_and": "and"}  # fmt: skip
+LONGEST_LIST = 3  # of the values of several steps
 LOOKS = {shape.expand_dims, shape.squeeze, shape.broadcast_to, shape.cast}
 
 
@@ -292,7 +293,11 @@ class TextWriter:
             return self.notation.call("put", list(self._placed(e))), ATOM
         if operation in (shape.joined, shape.stacked):
             mark = "; " if operation is shape.stacked or self._is_below(e) else ", "
-            return self.notation.listed([self.write(o) for o in operands], mark), ATOM
+            written = [self.write(o) for o in operands]
+            values = values_of_steps(operands) if len(written) > LONGEST_LIST else None
+            if values is not None and set(np.diff(values.steps)) in ({1}, {-1}):
+                written[1:-1] = [self.notation.plain("…")]
+            return self.notation.listed(written, mark), ATOM
         if is_masked(e):
             return self._multiplied([e]), BY_ELEMENT if len(self._factors(e)) > 1 else ATOM
         if operation is elementwise.where:
@@ -304,6 +309,8 @@ class TextWriter:
         if name in COMPARISONS:
             return self.notation.infix(COMPARISONS[name], list(map(self._compared, operands))), SUM
         arguments = [self.write(o) for o in operands if not (isinstance(o, Number) and o.value is None)]
+        if operation is linalg.contraction:
+            arguments.insert(0, self.notation.plain(repr(e.settings["subscripts"])))
         settings = [] if operation is one_hot else map(self.notation.plain, _settings(e))
         return self.notation.call(FUNCTIONS.get(operation, name), [*arguments, *settings]), ATOM
 
@@ -401,7 +408,7 @@ def before(step: str) -> str:
 def _settings(e: Apply) -> list[str]:
     """The settings that a reader needs."""
     usual: dict[str, Any] = {"axis": -1 if e.operation in SOFTMAXES else None, "keepdims": False, "optimize": False}
-    hidden = ("starts", "shape", "indices")
+    hidden = ("starts", "shape", "indices", "subscripts")
     shown = {k: v for k, v in e.settings.items() if k not in hidden and v != usual.get(k, "unusual")}
     if e.operation in SOFTMAXES and shown.get("axis") == e.operands[0].ndim - 1:
         del shown["axis"]
