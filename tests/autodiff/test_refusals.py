@@ -42,6 +42,16 @@ AS_NUMPY: list[tuple[Callable[[Any], Any], np.ndarray, str]] = [
     (lambda a: np.linalg.norm(a, 3), MATRIX, "no order 3 for matrices"),
     (lambda a: np.linalg.norm(a, 2), CUBE, "vectors have one axis, matrices two"),
     (lambda a: np.max(a, where=a > 2), VECTOR, "needs initial="),
+    (lambda a: np.where(a > 0, a), VECTOR, "with both choices"),
+    (lambda a: np.select([a], [a]), VECTOR, "conditions are arrays of booleans, .* one is of float64"),
+    (lambda a: np.split(a, [1.5]), VECTOR, "float"),
+    (lambda a: np.pad(a, 1.5), VECTOR, "float"),
+    (lambda a: np.roll(a, [[1]], 0), VECTOR, r"shifts of shape \(1, 1\)"),
+    (lambda a: np.linalg.outer(a, a), MATRIX, "takes two vectors"),
+    (lambda a: np.stack([a, a], dtype=int), VECTOR, "'same_kind'"),
+    (lambda a: np.sum(a, where=np.ones((3, 4), bool)), VECTOR, r"where= of shape \(3, 4\) doesn't broadcast"),
+    (lambda a: np.var(a, ddof=1, correction=1), VECTOR, "two names of one setting"),
+    (lambda a: np.linalg.pinv(a, 0.1, rtol=0.1), MATRIX, "two names of one setting"),
 ]
 
 
@@ -66,6 +76,10 @@ WITHOUT_A_RULE: list[tuple[Callable[[Any], Any], np.ndarray, str]] = [
     (lambda a: np.quantile(a, 0.5, method="weibull"), VECTOR, "takes the methods linear, lower, higher, midpoint"),
     (lambda a: np.cov(a, fweights=np.ones(a.size, int)), VECTOR, "does not take fweights="),
     (lambda a: np.correlate(a, a), VECTOR, r"Use np.convolve\(a, v\[::-1\]\)"),
+    (lambda a: np.std(a, dtype=int), VECTOR, "dtype=int64 for elements of type float64.*Leave dtype= out"),
+    (lambda a: np.cumsum(a, dtype=bool), VECTOR, "dtype=bool for elements of type float64"),
+    (lambda a: np.isneginf(a, np.ones(4)), VECTOR, "isneginf"),
+    (lambda a: np.isnan(a, out=None, where=np.zeros(4, bool)), VECTOR, "does not take where="),
 ]
 
 
@@ -106,6 +120,14 @@ def test_where_with_a_condition_alone_gives_places() -> None:
     assert type(places) is np.ndarray and places.tolist() == [1, 2]
     (places,) = np.where(w)
     assert places.tolist() == [1, 2]
+
+
+def test_places_are_whole_numbers_and_other_arguments_arrays() -> None:
+    w = tr.tensor([1.0, 2.0], requires_grad=True)
+    assert np.take(w, np.array([True, False, True])).data.tolist() == [2.0, 1.0, 2.0]  # places, not a mask
+    assert [part.shape for part in np.split(w, np.array(2))] == [(1,), (1,)]
+    assert [np.shape(part) for part in np.atleast_1d(w, (3.0,), 4.0)] == [(2,), (1,), (1,)]
+    assert np.asarray(np.array(True), like=w).dtype == bool
 
 
 def test_grad_at_a_tensor_that_needs_none_leaves_it_as_it_was() -> None:

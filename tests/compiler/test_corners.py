@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.compiler.agreement import EXECUTORS, assert_compiled_agrees, assert_equal, everything
+from tests.compiler.agreement import BOTH, EXECUTORS, assert_compiled_agrees, assert_equal, everything
 from tests.compiler.small import B, T, W, d, normal, with_gradients
 from tinygrad_rnn import nn
 
@@ -86,6 +86,14 @@ def test_one_number_as_a_state_that_something_reads_after_the_loop(cell, steps, 
     compiled = tr.compile(function, executor=executor)
     for found, wanted in zip(everything(compiled, normal(steps), normal(), []), expected):
         assert_equal(found, wanted, 1e-12)
+
+
+@pytest.mark.parametrize("executor", [*BOTH, "jax"])
+def test_an_axis_of_a_number_which_has_none(executor):
+    cell = lambda x, h: (np.any(x > h, axis=0) + np.argmax(h, axis=-1), np.tanh(x + h))  # noqa: E731
+    assert_compiled_agrees(cell, normal(T), normal(), [], executor=executor)
+    with pytest.raises(ValueError, match="zero-dimensional arrays cannot be concatenated"):
+        tr.compile(lambda a: np.concatenate([a, a]))(normal())
 
 
 # --- numbers and conditions ------------------------------------------------------------------------------------------

@@ -341,6 +341,20 @@ def test_numbers_for_which_the_lines_do_not_hold_are_refused():
     assert derivation.run({"w": np.full(D, 2.0)}, {"xs": random(D)}).loss is not None
     with pytest.raises(ValueError, match="run: at these numbers the loss function returns"):
         derivation.run({"w": -np.ones(D)})
+    with pytest.raises(ValueError, match="run: there is no parameter 'W' in this derivation; there are w"):
+        derivation.run({"W": np.ones(D)})
+    with pytest.raises(ValueError, match="run: there is no array 'ys' in this derivation; there are xs"):
+        derivation.run(data={"ys": np.ones(D)})
+
+
+def test_places_are_not_read_from_real_numbers_that_equal_them():
+    def loss(p, mask, classes):
+        return -np.sum(np.log(tr.softmax(p["w"] * mask[0]))[np.arange(1), classes])
+
+    derivation = tr.derive(loss, {"w": random(1, D)}, [np.zeros(1), np.array([0])])
+    assert "[classes, classes]" in str(derivation)  # the batch's only place is 0, as the class is
+    with pytest.raises(ValueError, match="run: the lines can't be computed at these numbers"):
+        derivation.run(data={"classes": np.array([1])})
 
 
 def test_a_loss_that_draws_numbers_is_not_held_to_its_own_value():

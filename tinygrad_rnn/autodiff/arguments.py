@@ -31,6 +31,8 @@ def as_taken(function: Any, implementation: Any, args: tuple[Any, ...], keywords
         args, keywords = _without_out(function, args, keywords)
     if keywords.get("out") is not None:
         raise errors.no_out(name_of(function))
+    if implementation is None and isinstance(function, np.ufunc) and keywords.get("where", True) is not True:
+        raise errors.unknown_keyword(name_of(function), ["where"])  # without out, the other elements are undefined
     if implementation is None or not keywords:
         return args, keywords
     keywords = {k: v for k, v in keywords.items() if k not in DEFAULTS or v is not DEFAULTS[k]}

@@ -186,19 +186,43 @@ class Derivation:
             The loss, the value of every line at each step, and the gradients.
 
         Raises:
-            ValueError: at these numbers, the loss function computes something else than the lines.
+            ValueError: at these numbers, the loss function computes something else than the lines, or these can't be
+                computed; or there is no parameter or array of such a name.
         """
         form = self.in_style(style, products)
         if form is not self:
             return form.run(parameters, data)
-        found = self._run(parameters, data)
-        if parameters or data:
-            self._check_loss(found.loss, parameters or {}, data or {})
+        if not parameters and not data:
+            return self._run({}, {})
+        self._check_names(parameters or {}, data or {})
+        try:
+            found = self._run(parameters or {}, data or {})
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+            if str(error).startswith("run:"):
+                raise
+            raise ValueError(
+                f"run: the lines can't be computed at these numbers ({type(error).__name__}: {error}). They hold for "
+                "the shapes and the indices that were recorded. Derive the loss at these numbers."
+            ) from error
+        self._check_loss(found.loss, parameters or {}, data or {})
         return found
 
     def arguments(self, given: Any, data: Mapping[str, Any]) -> Any:
         """The arguments of the loss after the parameters, with other arrays for some: ``data``, by name."""
         return with_other_arrays(given, self._arguments, data)
+
+    def _check_names(self, parameters: Named, data: Named) -> None:
+        """Names that nothing reads would change nothing, without a word."""
+        for what, given, known in (
+            ("parameter", parameters, [*self.parameters]),
+            ("array", data, list(dict.fromkeys([*self._arguments, *self.data]))),
+        ):
+            unknown = next((name for name in given if name not in known), None)
+            if unknown is not None:
+                raise ValueError(
+                    f"run: there is no {what} {unknown!r} in this derivation; there are {', '.join(known) or 'none'}. "
+                    "Single numbers among the data are constants in the lines."
+                )
 
     def _check_loss(self, loss: Any, parameters: Mapping[str, Any], data: Mapping[str, Any]) -> None:
         """Compare the loss at other numbers with that of the user's function, if there is one that repeats itself."""
@@ -219,9 +243,9 @@ class Derivation:
             f"{f' ({constants})' if constants else ''}, is a constant in them. Derive the loss at these numbers."
         )
 
-    def _run(self, parameters: Mapping[str, Any] | None, data: Mapping[str, Any] | None) -> Run:
-        moved = {self._renamed.get(name, name): array for name, array in (data or {}).items()}
-        called, given = self._called(parameters or {}), {**self.data, **moved}
+    def _run(self, parameters: Named, data: Named) -> Run:
+        moved = {self._renamed.get(name, name): array for name, array in data.items()}
+        called, given = self._called(parameters), {**self.data, **moved}
         for name in self._adding_up & moved.keys():
             if not np.allclose(np.sum(moved[name], axis=-1), 1, rtol=0, atol=1e-9):
                 raise ValueError(

@@ -10,3 +10,19 @@ import numpy as np
 def array_of(x: Any) -> Any:
     """An array as it is, NumPy's or another library's; the array of a number or a list."""
     return x if hasattr(x, "dtype") else np.asarray(x)
+
+
+def in_dtype(a: Any, dtype: Any, kinds: str = "f") -> Any:
+    """An array in the dtype in which a function is asked to compute, None for its own.
+
+    Raises:
+        TypeError: real numbers would lose their fractions, or the dtype is of none of these kinds.
+    """
+    if dtype is None:
+        return a
+    if np.dtype(dtype).kind not in (kinds if a.dtype.kind != "f" else "f"):
+        raise TypeError(
+            f"dtype={np.dtype(dtype)} for elements of type {a.dtype}: a Tensor is computed with in real numbers. Leave "
+            "dtype= out, and convert the result, or the argument, by astype()."
+        )
+    return a.astype(dtype)

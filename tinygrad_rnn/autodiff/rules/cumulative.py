@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive
+from .arrays import in_dtype
 from .axes import flat_or_axis, one_axis
 
 
@@ -74,7 +75,7 @@ running_product = primitive(
 
 
 def _flat_unless(axis: int | None, a: Any, dtype: Any) -> tuple[Any, int]:
-    return flat_or_axis(a if dtype is None else a.astype(dtype), axis)
+    return flat_or_axis(in_dtype(a, dtype, "fiu"), axis)
 
 
 @overrides(np.cumsum)

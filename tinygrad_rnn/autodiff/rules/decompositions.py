@@ -155,6 +155,8 @@ pseudo_inverse = primitive(_pinv, [_pinv_vjp], [_pinv_jvp], name="linalg.pinv")
 @overrides(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, *, rtol: Any = None) -> Any:
     """np.linalg.pinv, differentiable where the rank doesn't change nearby."""
+    if rcond is not None and rtol is not None:
+        raise ValueError("pinv: rcond and rtol are two names of one setting: give one of them")
     return pseudo_inverse(a, rcond=rcond if rtol is None else rtol)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, Rule, elementwise, linear, overrides, primitive, without_gradient
+from .arrays import array_of
 
 
 def row(f: Any, *derivatives: Rule | int) -> Primitive:
@@ -190,6 +191,8 @@ def chosen(condition: Any, x: Any = None, y: Any = None) -> Any:
     """np.where; no gradient reaches the condition."""
     if x is None and y is None:
         return np.nonzero(condition)
+    if x is None or y is None:
+        raise ValueError("where takes a condition alone, or with both choices: np.where(condition, x, y)")
     if getattr(condition, "dtype", None) != np.bool_:
         condition = np.not_equal(condition, 0)
     return where(condition, x, y)
@@ -200,6 +203,8 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     """np.select: the choice of the first condition that holds, else the default."""
     if len(condlist) != len(choicelist):
         raise ValueError(f"select: {len(condlist)} conditions for {len(choicelist)} choices")
+    for dtype in {array_of(condition).dtype for condition in condlist} - {np.dtype(bool)}:
+        raise TypeError(f"select: conditions are arrays of booleans, such as a > 0; one is of {dtype}")
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist)):
         result = np.where(condition, choice, result)
@@ -248,11 +253,23 @@ def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, 
     return finite(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
+@overrides(np.isposinf)
+def isposinf(x: Any) -> Any:
+    """np.isposinf, without its out, which is second there."""
+    return np.equal(x, np.inf)
+
+
+@overrides(np.isneginf)
+def isneginf(x: Any) -> Any:
+    """np.isneginf, without its out, which is second there."""
+    return np.equal(x, -np.inf)
+
+
 # --- without a gradient: the result is a plain array -----------------------------------------------------------------
 
 without_gradient(
     np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
-    np.isnan, np.isinf, np.isfinite, np.isposinf, np.isneginf, np.signbit, np.isclose, np.isin, np.isreal, np.iscomplex,
+    np.isnan, np.isinf, np.isfinite, np.signbit, np.isclose, np.isin, np.isreal, np.iscomplex,
     np.isrealobj, np.iscomplexobj, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
     np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert,
 )  # fmt: skip

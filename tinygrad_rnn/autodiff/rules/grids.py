@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
+from .arrays import in_dtype
 from .axes import one_axis, several_axes
 
 
@@ -21,7 +22,7 @@ def linspace(
     difference = np.subtract(stop, start)
     places = np.reshape(np.arange(num) / max(gaps, 1), (num, *[1] * np.ndim(difference)))
     points = start + difference * places.astype(np.result_type(difference), copy=False)
-    points = np.moveaxis(points if dtype is None else points.astype(dtype), 0, axis)
+    points = np.moveaxis(in_dtype(points, dtype), 0, axis)
     return (points, difference / gaps if gaps else difference * np.nan) if retstep else points
 
 

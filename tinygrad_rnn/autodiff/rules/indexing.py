@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, linear_in_all, overrides, primitive
+from .arrays import array_of
 from .axes import flat_or_axis, one_axis
 from .parts import Parts
 
@@ -114,6 +115,8 @@ def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> 
     """np.take: the elements at these places along an axis, or of the flattened array."""
     a, axis = flat_or_axis(a, axis)
     n = a.shape[axis]
+    if array_of(indices).dtype == np.bool_:  # places 0 and 1, where an index would be a mask
+        indices = array_of(indices).astype(np.intp)
     if mode == "wrap":
         indices = np.remainder(indices, n)
     elif mode == "clip":

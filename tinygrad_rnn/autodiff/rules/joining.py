@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def without_lists(function: Any, a: Any) -> Any:
 @overrides(np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
 def array(a: Any, dtype: Any = None) -> Any:
     """np.array(..., like=tensor): a list with Tensors in it as one."""
-    made = np.positive(a) if hasattr(a, "shape") else from_list(a)
+    made = np.copy(a) if hasattr(a, "shape") else from_list(a)
     return made if dtype is None else made.astype(dtype)
 
 
@@ -66,6 +67,15 @@ def _pieces_of_joined(
     return [g[(*before, slice(starts[i], starts[i + 1]))] for i in wanted]
 
 
+def _cast(whole: Any, dtype: Any) -> Any:
+    """The joined array in a dtype of the same kind, to which alone NumPy casts unless it is told ``casting=``."""
+    if dtype is None:
+        return whole
+    if not np.can_cast(whole.dtype, dtype, "same_kind"):
+        raise TypeError(f"cannot cast array data from {whole.dtype} to {np.dtype(dtype)} by the rule 'same_kind'")
+    return whole.astype(dtype)
+
+
 joined = linear_in_all(_joined, _pieces_of_joined, name="concatenate")
 
 
@@ -74,8 +84,7 @@ def concatenate(arrays: Any, axis: int | None = 0, dtype: Any = None) -> Any:
     """np.concatenate, of Tensors and arrays."""
     arrays = [a if hasattr(a, "shape") else np.asarray(a) for a in arrays]
     sizes = [math.prod(shape[axis:][:1] if axis is not None else shape) for shape in map(np.shape, arrays)]
-    whole = joined(*arrays, axis=axis, starts=[0, *itertools.accumulate(sizes)])
-    return whole if dtype is None else whole.astype(dtype)
+    return _cast(joined(*arrays, axis=axis, starts=[0, *itertools.accumulate(sizes)]), dtype)
 
 
 def _stacked(*arrays: Any, axis: int = 0) -> Any:
@@ -93,8 +102,7 @@ stacked = linear_in_all(_stacked, _layers_of_stacked, name="stack")
 @overrides(np.stack)
 def stack(arrays: Any, axis: int = 0, dtype: Any = None) -> Any:
     """np.stack, of Tensors and arrays."""
-    whole = stacked(*(a if hasattr(a, "shape") else np.asarray(a) for a in arrays), axis=axis)
-    return whole if dtype is None else whole.astype(dtype)
+    return _cast(stacked(*(a if hasattr(a, "shape") else np.asarray(a) for a in arrays), axis=axis), dtype)
 
 
 # --- by name of the axis ---------------------------------------------------------------------------------------------
@@ -170,9 +178,9 @@ def _cut(ary: Any, bounds: list[int], axis: int) -> list[Any]:
 @overrides(np.array_split)
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """np.array_split: into parts of nearly equal size, or at the given places."""
-    if not isinstance(indices_or_sections, (int, np.integer)):
-        return _cut(ary, [int(i) for i in indices_or_sections], axis)
-    parts = int(indices_or_sections)
+    if np.ndim(indices_or_sections):
+        return _cut(ary, [operator.index(i) for i in indices_or_sections], axis)
+    parts = operator.index(indices_or_sections)
     if parts < 1:
         raise ValueError(f"array_split: {parts} parts")
     size, longer = np.divmod(ary.shape[axis], parts)  # the first few are longer by one
@@ -182,7 +190,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
 @overrides(np.split)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """np.split: slices of the array, each a Tensor of its own."""
-    if isinstance(indices_or_sections, (int, np.integer)) and ary.shape[axis] % indices_or_sections:
+    if not np.ndim(indices_or_sections) and ary.shape[axis] % indices_or_sections:
         n = ary.shape[axis]
         raise ValueError(
             f"split of shape {ary.shape} along axis {axis}: {n} is not a multiple of {indices_or_sections}"

@@ -167,13 +167,20 @@ def multi_dot(arrays: Any) -> Any:
     return np.reshape(result, kept)
 
 
+def outer_of_vectors(x1: Any, x2: Any, /) -> Any:
+    """np.linalg.outer: as np.outer, but it doesn't flatten."""
+    if np.ndim(x1) != 1 or np.ndim(x2) != 1:
+        raise ValueError(f"outer of shapes {np.shape(x1)} and {np.shape(x2)}: takes two vectors")
+    return outer(x1, x2)
+
+
 def _second_name(name: str, function: Any) -> None:
     if name in _OF_LINALG:
         overrides(_OF_LINALG[name])(function)
 
 
 _second_name("matmul", matmul)
-_second_name("outer", outer)
+_second_name("outer", outer_of_vectors)
 _second_name("tensordot", tensordot)
 _second_name("cross", lambda a, b, /, *, axis=-1: cross(a, b, axis=axis))
 _second_name("vecdot", lambda x1, x2, /, *, axis=-1: _products_of_vectors(x1, x2, axis))

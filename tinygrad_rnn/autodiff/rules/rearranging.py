@@ -67,7 +67,7 @@ def rot90(m: Any, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Any:
     if not all(-m.ndim <= axis < m.ndim for axis in axes):
         raise ValueError(f"Axes={axes} out of range for array of ndim={m.ndim}.")
     first, second = several_axes(axes, m.ndim, "axes")
-    k %= 4
+    k = operator.index(k) % 4
     if k == 0:
         return np.copy(m)
     if k == 2:
@@ -81,9 +81,11 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         return np.reshape(roll(np.ravel(a), shift, 0), a.shape)
     axes = [one_axis(i, a.ndim) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    if np.ndim(shift) > 1:
+        raise ValueError(f"roll: shifts of shape {np.shape(shift)}: give a number, or one for each axis")
     for s, i in np.broadcast(shift, axes):
         n = a.shape[i]
-        cut = int(-s % n) if n else 0
+        cut = -int(s) % n if n else 0
         before = (slice(None),) * int(i)
         a = np.concatenate([a[(*before, slice(cut, None))], a[(*before, slice(None, cut))]], axis=int(i))
     return a
@@ -129,7 +131,7 @@ def pad(
     array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0, reflect_type: str = "even"
 ) -> Any:
     """np.pad with constants, or with copies of the array's own elements."""
-    width = tuple((int(b), int(a)) for b, a in np.broadcast_to(pad_width, (array.ndim, 2)))
+    width = tuple((operator.index(b), operator.index(a)) for b, a in np.broadcast_to(pad_width, (array.ndim, 2)))
     if not width:  # a number has no axis to be padded along
         return np.copy(array)
     if mode == "constant":

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Primitive, linear, overrides, primitive, without_gradient
+from .arrays import in_dtype
 from .axes import Axis, counted_axes, reduced_axes
 from .elementwise import masked
 
@@ -155,8 +156,16 @@ prod = primitive(_prod, [_prod_vjp], [_prod_jvp])
 # --- NumPy's functions, with their other arguments ------------------------------------------------------------------
 
 
-def _masked(a: Any, where: Any, otherwise: Any) -> Any:
-    return a if where is True else np.where(where, a, otherwise)
+def selected(a: Any, where: Any, otherwise: Any) -> Any:
+    """The elements for which a reduction's ``where`` holds, and a number instead of the others.
+
+    These may be NaN, and get no gradient.
+    """
+    if where is True:
+        return a
+    if np.broadcast_shapes(np.shape(where), a.shape) != a.shape:
+        raise ValueError(f"where= of shape {np.shape(where)} doesn't broadcast to {a.shape}")
+    return np.where(where, a, otherwise)
 
 
 def count_along(a: Any, axis: Axis, keepdims: bool, where: Any, less: float = 0) -> Any:
@@ -173,8 +182,8 @@ def masked_sum(
 ) -> Any:
     """np.sum."""
     axis = reduced_axes(axis, a.ndim)
-    a = a if dtype is None else a.astype(dtype)
-    total = sum(_masked(a, where, 0), axis=axis, keepdims=keepdims)
+    a = in_dtype(a, dtype, "fiu")
+    total = sum(selected(a, where, 0), axis=axis, keepdims=keepdims)
     return total if initial is None else total + initial
 
 
@@ -182,7 +191,7 @@ def masked_sum(
 def masked_mean(a: Any, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Any = True) -> Any:
     """np.mean."""
     axis = counted_axes(axis, a.ndim) if where is True else reduced_axes(axis, a.ndim)
-    a = a if dtype is None else a.astype(dtype)
+    a = in_dtype(a, dtype)
     if where is True:
         return mean(a) if axis is None and not keepdims else mean(a, axis=axis, keepdims=keepdims)
     return masked_sum(a, axis, keepdims=keepdims, where=where) / count_along(a, axis, keepdims, where)
@@ -194,8 +203,8 @@ def masked_prod(
 ) -> Any:
     """np.prod."""
     axis = reduced_axes(axis, a.ndim)
-    a = a if dtype is None else a.astype(dtype)
-    product = prod(_masked(a, where, 1), axis=axis, keepdims=keepdims)
+    a = in_dtype(a, dtype, "fiu")
+    product = prod(selected(a, where, 1), axis=axis, keepdims=keepdims)
     return product if initial is None else product * initial
 
 
@@ -207,7 +216,7 @@ def _extreme(reduce: Primitive, choose: Any, a: Any, axis: Axis, keepdims: bool,
         return reduce(a, axis=axis, keepdims=keepdims)
     if size_along(a, axis) == 0:
         return masked_sum(a, axis, keepdims=keepdims) + initial  # a sum over nothing: zeros of the right shape
-    return choose(reduce(_masked(a, where, initial), axis=axis, keepdims=keepdims), initial)
+    return choose(reduce(selected(a, where, initial), axis=axis, keepdims=keepdims), initial)
 
 
 @overrides(np.max, np.amax)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import linear, overrides, without_gradient
+from .arrays import array_of
 from .axes import one_axis, several_axes
 
 # Joining has its own file; its functions can be imported from here, too.
@@ -102,7 +103,7 @@ def ravel(a: Any, order: str = "C") -> Any:
 
 
 def _each(arrays: tuple[Any, ...], f: Any) -> Any:
-    return f(arrays[0]) if len(arrays) == 1 else tuple(map(f, arrays))
+    return f(arrays[0]) if len(arrays) == 1 else tuple(f(array_of(a)) for a in arrays)
 
 
 @overrides(np.atleast_1d)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..registry import overrides
+from .arrays import in_dtype
 from .axes import Axis, counted_axes, reduced_axes, several_axes
-from .reductions import count_along
+from .reductions import count_along, selected
 
 
 def root(x: Any) -> Any:
@@ -25,9 +26,10 @@ def var(
     correction: float | None = None,
 ) -> Any:  # fmt: skip
     """np.var: the mean square of the deviations from the mean."""
+    if ddof and correction is not None:
+        raise ValueError("ddof and correction are two names of one setting: give one of them")
     axis = counted_axes(axis, a.ndim)
-    a = a if dtype is None else a.astype(dtype)
-    a = a if where is True else np.where(where, a, 0)  # elements that are left out may be NaN, and pass no gradient
+    a = selected(in_dtype(a, dtype), where, 0)
     deviations = a - np.mean(a, axis=axis, keepdims=True, where=where)
     total = np.sum(np.square(deviations), axis=axis, keepdims=keepdims, where=where)
     return total / count_along(a, axis, keepdims, where, less=ddof if correction is None else correction)
@@ -132,7 +134,7 @@ def cov(
 ) -> Any:  # fmt: skip
     """np.cov: the covariances of variables, one in each row unless ``rowvar`` is False."""
     rows = _variables(m, y, rowvar)
-    rows = rows.astype(np.result_type(rows, np.float64) if dtype is None else dtype)
+    rows = in_dtype(rows, np.result_type(rows, np.float64) if dtype is None else dtype)
     deviations = rows - np.mean(rows, axis=1, keepdims=True)
     less = (0 if bias else 1) if ddof is None else ddof
     return np.squeeze(deviations @ deviations.T / count_along(rows, 1, False, True, less=less))

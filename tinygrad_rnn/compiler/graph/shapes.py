@@ -235,7 +235,7 @@ def _concatenate(*arrays: Any, axis: int | None, starts: list[int]) -> Found | N
     dtype = np.result_type(*(a.dtype for a in arrays))
     if axis is None:
         return (starts[-1],), dtype
-    if len({a.shape[:axis] + a.shape[axis:][1:] for a in arrays}) > 1:
+    if arrays[0].ndim == 0 or len({a.shape[:axis] + a.shape[axis:][1:] for a in arrays}) > 1:
         return None
     whole = list(arrays[0].shape)
     whole[axis] = starts[-1]

@@ -180,7 +180,9 @@ class Trace:
             raise errors.length_by_values(f"np.{function.__name__}")
         if function in REDUCTIONS_WITHOUT_GRADIENT and len(args) == 2:  # one form for both ways to write it
             a, axis = args
-            return self.record(function, (a,), {"axis": axis, **keywords})
+            return self.record_plain(function, (a,), {"axis": axis, **keywords})
+        if function in REDUCTIONS_WITHOUT_GRADIENT and not np.ndim(args[0]) and keywords.get("axis") in (0, -1):
+            keywords = {**keywords, "axis": None}  # a number has no axes, but NumPy takes these two
         return self.record(function, args, keywords)
 
     # --- making values -------------------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ class Sequences:
         if item.data is not None:
             return self._named(item.data, value)
         for name, array in self.given.items():
-            if array.shape == value.shape and np.array_equal(array, value):
+            if array.shape == value.shape and np.array_equal(array, value) and _may_stand_for(array, value):
                 return self._named(name, array)
         if value.ndim == 0:
             return Number(value.item())
@@ -109,7 +109,7 @@ class Sequences:
         for name, array in arrays.items():
             for axis in range(min(array.ndim, 2)):
                 along = np.moveaxis(array, axis, 0)
-                if along.shape[1:] != first.shape:
+                if along.shape[1:] != first.shape or not _may_stand_for(array, first):
                     continue
                 for place in _places(along, first, steps[0]):
                     places = [place.at(t) for t in steps]
@@ -153,6 +153,11 @@ def _name_of(label: Label) -> str:
     """A name for a labelled array, at its step: ``c0``; ``h1_0`` for a state that has a number for its name."""
     name = label.name if label.name.isidentifier() else f"h{label.name}_"
     return name if label.step is None else f"{name}{label.step}"
+
+
+def _may_stand_for(array: np.ndarray, value: np.ndarray) -> bool:
+    """Return True unless whole numbers, which may be indices, would be read from an array of real ones."""
+    return array.dtype.kind != "f" or value.dtype.kind not in "iu"
 
 
 def _are_of_two(values: list[np.ndarray]) -> bool:
