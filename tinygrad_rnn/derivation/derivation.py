@@ -84,9 +84,10 @@ class Derivation:
         self.given = {self._renamed.get(name, name): array for name, array in given.items()}
         leaves = {leaf: self._renamed.get(name, name) for leaf, name in data.items()}
         names = {leaf: self.names[name] for name, leaf in recording.parameters.items()}
-        forward, self.loss, self.data, self._adding_up = read_forward(recording, names, leaves, self.given)
+        forward, root, self.data, self._adding_up = read_forward(recording, names, leaves, self.given)
+        self.loss, self._end = root
         shapes = {self.names[name]: value.shape for name, value in self.parameters.items()}
-        backward = STYLES[style](forward, self.loss, shapes)
+        backward = STYLES[style](forward, root, shapes)
         kept = Grain(forward, backward).settle(self.loss)
         if products == OVER_ALL_STEPS:
             multiply_at_once(kept)
@@ -139,7 +140,7 @@ class Derivation:
         """
         right = self.gradients(self._values)
         for loops in (True, False):
-            source = Source(self.lines, self.names.values(), self.data, self.loss, loops)
+            source = Source(self.lines, self.names.values(), self.data, self.loss, self._end, loops)
             function = function_of(source.text)
             try:
                 run = self._run_text(source, function, self._called({}), self.data)
@@ -273,7 +274,7 @@ class Derivation:
         gradients = {name: self._as_gradient(values.get(f"dL/d{self.names[name]}"), name) for name in self.parameters}
         loss = values.get(self.loss.name)
         if isinstance(loss, dict):
-            loss = loss[max(loss, key=self.loss.order.__getitem__)]
+            loss = loss[self._end]
         return Run(loss, values, gradients)
 
     def _as_gradient(self, value: Any, name: str) -> np.ndarray:

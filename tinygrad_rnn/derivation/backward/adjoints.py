@@ -7,7 +7,6 @@ at each step, such as a parameter, gets a sum over the steps.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -30,8 +29,9 @@ from ..equations.expressions import (
     apply,
     indexed_operands,
 )
+from ..equations.order import in_order
 from ..equations.parts import applies, parts, total
-from ..equations.quantities import Equation, Quantity
+from ..equations.quantities import Equation, Place, Quantity
 from ..equations.recognising import chosen_share, log_of_logistic
 from ..reading.rules import Results, vjp
 from ..reading.settings import common_settings
@@ -70,7 +70,7 @@ class _Adjoint:
 
 def adjoints(
     quantities: list[Quantity],
-    root: Quantity,
+    root: Place,
     parameters: Mapping[str, Shape],
     held: Collection[Quantity] = (),
 ) -> list[Quantity]:
@@ -78,7 +78,7 @@ def adjoints(
 
     Args:
         quantities: the quantities of the forward pass.
-        root: the loss.
+        root: the loss, at its last step if it has steps.
         parameters: the shape of each parameter, by name.
         held: quantities that are held fixed: whatever acts on the loss only through them gets no derivative.
 
@@ -90,19 +90,17 @@ def adjoints(
         q: _Adjoint(Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop)) for q in active(quantities)
     }
     of |= {name: _Adjoint(Quantity(shape, adjoint_of=name)) for name, shape in parameters.items()}
-    at_root = max(root.values, key=lambda t: root.order[t])
-    of[root].steps.add(at_root)
-    of[root].terms.append(Term(() if at_root is None else (at_root,), Number(1.0)))
-    passing = [quantity for quantity in quantities if quantity in of and quantity not in held]
-    _find_steps(passing, of)
-    for quantity in reversed(passing):
+    loss, end = root
+    of[loss].steps.add(end)
+    of[loss].terms.append(Term(() if end is None else (end,), Number(1.0)))
+    walked = _find_steps([quantity for quantity in quantities if quantity in of], of, held)
+    for quantity in (q for q in reversed(quantities) if q in of and q not in held):
         for equation in quantity.equations:
             _add_terms(quantity, equation, of)
     for target, adjoint in of.items():
         if adjoint.terms:
             adjoint.made.equations = _equations(target, adjoint)
-    found = [adjoint.made for target, adjoint in of.items() if adjoint.made.equations or isinstance(target, str)]
-    return sorted(found, key=lambda made: min(made.order.values(), default=math.inf))
+    return [of[target].made for target in (*walked, *parameters) if of[target].made.equations or target in parameters]
 
 
 def active(quantities: list[Quantity]) -> list[Quantity]:
@@ -148,18 +146,27 @@ def uses(expression: Expression) -> Iterator[tuple[Used, int]]:
                 yield operand, number
 
 
-def _find_steps(quantities: list[Quantity], of: Mapping[Target, _Adjoint]) -> None:
-    """Find the steps at which the loss depends on each quantity, by a walk from the last value to the first."""
-    visits = sorted(((q.order[t], t, q) for q in quantities for t in q.order), key=lambda v: v[0], reverse=True)
+def _find_steps(
+    quantities: list[Quantity], of: Mapping[Target, _Adjoint], held: Collection[Quantity]
+) -> list[Quantity]:
+    """Find the steps at which the loss depends on each quantity, by a walk from the last value to the first.
+
+    Returns:
+        The quantities on which it depends, in the order of the walk.
+    """
     read = {id(e): [used for used, _ in uses(e.expression)] for q in quantities for e in q.equations}
-    for _, t, quantity in visits:
-        equation = quantity.equation_at(t)
-        if equation is None or t not in of[quantity].steps:
+    walked: dict[Quantity, None] = {}
+    for (quantity, t), equation in reversed(in_order((q, e) for q in quantities for e in q.equations).items()):
+        if t not in of[quantity].steps:
+            continue
+        walked[quantity] = None
+        if quantity in held:
             continue
         at = equation.expression.steps if isinstance(equation.expression, (Sum, Stack)) else (t,)
         for used in read[id(equation)]:
             if isinstance(used, Reference) and used.quantity in of:
                 of[used.quantity].steps.update(map(used.step, at))
+    return list(walked)
 
 
 def _add_terms(consumer: Quantity, equation: Equation, of: Mapping[Target, _Adjoint]) -> None:
@@ -260,7 +267,6 @@ def _equations(target: Target, adjoint: _Adjoint) -> list[Equation]:
     terms = list(_rows_joined(adjoint.terms))
     if isinstance(target, str):
         return [Equation((), _together([term.expression for term in terms]))]
-    adjoint.made.order = {t: -target.order[t] for t in adjoint.steps if t in target.order}
     if all(t is None for t in target.values):
         return [Equation((), _together([term.expression for term in terms]))]
     given = {t for equation in target.equations if _is_given(equation) for t in equation.steps}

@@ -15,17 +15,17 @@ import numpy as np
 from ..equations.expressions import Expression, OverSteps, Reference, Shape, Steps
 from ..equations.not_writable import NotWritable
 from ..equations.parts import references, total
-from ..equations.quantities import Equation, Quantity
+from ..equations.quantities import Equation, Place, Quantity
 from .adjoints import active
 from .sensitivities import Moved, carried, held_adjoints, upstream
 
 
-def over_paths(forward: list[Quantity], root: Quantity, parameters: Mapping[str, Shape]) -> list[Quantity]:
+def over_paths(forward: list[Quantity], root: Place, parameters: Mapping[str, Shape]) -> list[Quantity]:
     """Jacobians of a step, direct derivatives, and the gradients as sums over paths.
 
     Args:
         forward: the quantities of the forward pass.
-        root: the loss.
+        root: the loss, at its last step if it has steps.
         parameters: the shape of each, by name.
 
     Returns:
@@ -34,7 +34,7 @@ def over_paths(forward: list[Quantity], root: Quantity, parameters: Mapping[str,
     Raises:
         NotWritable: a step depends on others than the one before it; the error names the line.
     """
-    states = carried(forward, root)
+    states = carried(forward, root[0])
     _refuse_other_steps(forward, states)
     direct = held_adjoints(forward, root, parameters, states)
     by_state = {made.adjoint_of: made for made in direct if made.adjoint_of in states and made.equations}

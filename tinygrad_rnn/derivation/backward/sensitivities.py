@@ -17,19 +17,19 @@ from ..equations.expressions import Apply, Expression, Number, Parameter, Refere
 from ..equations.making import broadcast, with_operand
 from ..equations.not_writable import NotWritable
 from ..equations.parts import closure, places_read, references_of, total
-from ..equations.quantities import Equation, Quantity, Sensitivity
+from ..equations.quantities import Equation, Place, Quantity, Sensitivity
 from ..reading.rules import jvp
 from .adjoints import active, adjoints, over_steps, uses
 
 MARK = "d"  # the hint of a quantity that keeps its line
 
 
-def real_time(forward: list[Quantity], root: Quantity, parameters: Mapping[str, Shape]) -> list[Quantity]:
+def real_time(forward: list[Quantity], root: Place, parameters: Mapping[str, Shape]) -> list[Quantity]:
     """Real-time recurrent learning: the derivatives of the states by each parameter, and the gradients.
 
     Args:
         forward: the quantities of the forward pass.
-        root: the loss.
+        root: the loss, at its last step if it has steps.
         parameters: the shape of each, by name.
 
     Returns:
@@ -38,7 +38,7 @@ def real_time(forward: list[Quantity], root: Quantity, parameters: Mapping[str, 
     Raises:
         NotWritable: an operation's forward rule can't be written in lines; the error names it.
     """
-    states = carried(forward, root)
+    states = carried(forward, root[0])
     direct = held_adjoints(forward, root, parameters, states)
     by_state = {made.adjoint_of: made for made in direct if made.adjoint_of in states and made.equations}
     found: list[Quantity] = []
@@ -60,7 +60,7 @@ def carried(forward: list[Quantity], root: Quantity) -> list[Quantity]:
 
 
 def held_adjoints(
-    forward: list[Quantity], root: Quantity, parameters: Mapping[str, Shape], states: list[Quantity]
+    forward: list[Quantity], root: Place, parameters: Mapping[str, Shape], states: list[Quantity]
 ) -> list[Quantity]:
     """The derivatives of the loss that don't pass through a state."""
     direct = adjoints(forward, root, dict(parameters), held=states)
@@ -125,7 +125,6 @@ class Moved:
         self.found = {quantity: self._made(quantity) for quantity in self._moving(within)}
         for quantity, made in self.found.items():
             made.equations = [Equation(e.steps, self._moved(quantity, e)) for e in quantity.equations]
-            made.order = {t: order + 0.001 for t, order in quantity.order.items()}
             if keep and quantity in wanted:
                 made.hint = MARK
         if self.held:

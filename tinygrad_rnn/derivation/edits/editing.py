@@ -12,6 +12,7 @@ import numpy as np
 from ..equations.expressions import Expression, Number, Parameter, Reference
 from ..equations.lines import Line
 from ..equations.making import zeros
+from ..equations.order import in_order
 from ..equations.parts import parts, replaced
 from ..equations.quantities import Quantity
 from ..running.evaluate import Run, Running, compiled
@@ -97,13 +98,8 @@ class Bench:
         return list(dict.fromkeys(line.quantity for line in self.lines))
 
     def _in_order(self) -> list[Visit]:
-        visits = [
-            ((line.kind != "forward", line.kind == "gradient", line.quantity.order.get(t, np.inf)), line, t)
-            for line in self.lines
-            for t in line.steps or (None,)
-        ]
-        visits.sort(key=lambda visit: visit[0])
-        return [(line, t, self._functions[line]) for _, line, t in visits]
+        visits = in_order((line.quantity, line) for line in self.lines).items()
+        return [(line, t, self._functions[line]) for (_, t), line in visits]
 
     def kinks(self) -> list[Edit]:
         """The lines that define a derivative at a kink, if some values are at it and it is taken as 0: relu'(0) = 0."""

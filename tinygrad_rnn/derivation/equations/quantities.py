@@ -47,7 +47,6 @@ class Quantity:
         labels: its names in the model.
         equations: its definitions.
         values: the recorded value at each step; under None if it has no steps.
-        order: a number for each step: values with lower numbers were computed before.
         adjoint_of: the quantity or the parameter whose derivative it is, if it is one.
         sensitivity: the kind of derivative of a forward quantity that it is, if it is one.
         entries: the shape of ``W`` if its equations are about a derivative by one entry of ``W``; else ().
@@ -65,7 +64,6 @@ class Quantity:
     labels: tuple[Label, ...] = ()
     equations: list[Equation] = field(default_factory=list)
     values: dict[int | None, np.ndarray] = field(default_factory=dict)
-    order: dict[int | None, float] = field(default_factory=dict)
     adjoint_of: Any = None
     sensitivity: Sensitivity | None = None
     entries: Shape = ()

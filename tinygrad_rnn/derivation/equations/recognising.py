@@ -112,7 +112,6 @@ def _add_softmax(z: Quantity, axis: int, quantities: list[Quantity]) -> None:
     p = Quantity(z.shape, z.layer, loop=z.loop, hint="p")
     p.equations = [Equation(z.steps, softmax)]
     p.values = {t: log_probabilities.softmax_of.forward(value, axis) for t, value in z.values.items()}
-    p.order = {t: order + 0.125 for t, order in z.order.items()}
     z.softmax = p
     quantities.insert(quantities.index(z) + 1, p)
 
@@ -177,7 +176,6 @@ def _logarithm(p: Quantity, quantities: list[Quantity]) -> Quantity:
     logs = Quantity(p.shape, p.layer, loop=p.loop)
     logs.equations = [Equation(steps, apply(log_probabilities.log_softmax_of, *softmax.operands, **softmax.settings))]
     logs.values = {t: np.log(value) for t, value in p.values.items()}
-    logs.order = {t: order + 0.0625 for t, order in p.order.items()}
     z = softmax.operands[0]
     if isinstance(z, Reference) and z.shift in (0, None) and z.at is None and z.quantity.softmax is None:
         z.quantity.softmax, p.hint = p, p.hint or "p"

@@ -39,7 +39,6 @@ def bracket_norms(quantities: list[Quantity]) -> None:
             (here,) = (read for read in parts(equation.expression) if _is_here(read) and read.quantity is scaled)
             scaled.equations[0].expression = over(centred, scale)
             scaled.values = {t: centred.quantity.values[t] / scale.quantity.values[t] for t in scaled.values}
-            scaled.order = {t: whole.order[t] - 0.125 for t in scaled.order}
             equation.expression = times(gain, here)
             quantities.remove(scaled)
             quantities.insert(quantities.index(whole), scaled)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...autodiff.tensor import Tensor
 from ...recorded.recording import Recording
-from ..equations.quantities import Quantity
+from ..equations.quantities import Place, Quantity
 from ..equations.recognising import name_log_softmaxes, name_softmaxes
 from ..running.evaluate import Running
 from .bracketing import bracket_norms
@@ -28,13 +28,13 @@ class Forward(NamedTuple):
 
     Attributes:
         quantities: its quantities, in the order of recording.
-        loss: the one that is derived.
+        loss: the one that is derived, at its last step if it has steps.
         data: the arrays besides the parameters that equations read, by name.
         adding_up: the names of those whose rows have to add up to 1.
     """
 
     quantities: list[Quantity]
-    loss: Quantity
+    loss: Place
     data: dict[str, np.ndarray]
     adding_up: set[str]
 
@@ -65,5 +65,6 @@ def read_forward(
     name_log_softmaxes(quantities)
     adding_up = mark_distributions(quantities, rolling.data)
     name_softmaxes(quantities)
-    own, _ = rolling.of[root]
-    return Forward(quantities, joined.get(own, own), rolling.data, adding_up)
+    own, end = rolling.of[root]
+    loss = joined.get(own, own)
+    return Forward(quantities, (loss, end if loss.steps else None), rolling.data, adding_up)

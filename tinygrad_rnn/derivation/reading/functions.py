@@ -7,7 +7,7 @@ function that gives the same. An ``eps`` that changes the result is found in thi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -69,27 +69,29 @@ def name_functions(quantities: list[Quantity], known: Running) -> None:
     """
     for quantity in list(quantities):
         for equation in quantity.equations:
-            equation.expression = as_known(equation.expression, equation.steps) or equation.expression
-        squares = _as_squares(equation.expression, equation.steps) if len(quantity.equations) == 1 else None
+            equation.expression = as_known(equation.expression, equation.steps, quantities) or equation.expression
+        is_one = len(quantity.equations) == 1
+        squares = _as_squares(equation.expression, equation.steps, quantities) if is_one else None
         if squares:
             equation.expression = laid_out(quantity, _times(*squares), quantities, known)
 
 
-def as_known(whole: Expression, steps: Steps) -> Expression | None:
+def as_known(whole: Expression, steps: Steps, quantities: Sequence[Quantity]) -> Expression | None:
     """The function that gives the same, of the first value that all of an expression is computed from.
 
     Args:
         whole: the expression.
         steps: the steps at which it is read.
+        quantities: all quantities, in order.
     """
-    for written in reversed(list(_ways_to_write(whole, steps))):
+    for written in reversed(list(_ways_to_write(whole, steps, quantities))):
         found = _known(written)
         if found is not None:
             return None if found == whole else found
     return None
 
 
-def _ways_to_write(whole: Expression, steps: Steps) -> Iterator[Written]:
+def _ways_to_write(whole: Expression, steps: Steps, quantities: Sequence[Quantity]) -> Iterator[Written]:
     """The expression as a function of one value, then of that from which this one is computed, and so on."""
     for _ in range(MOST_LINES):
         found = list(dict.fromkeys(part for part in parts(whole) if not isinstance(part, (Apply, Number))))
@@ -100,7 +102,7 @@ def _ways_to_write(whole: Expression, steps: Steps) -> Iterator[Written]:
             yield Written(found[0], whole)
         if not reads or len(reads) < len(found):
             return
-        last = max(reads, key=lambda read: read.quantity.order[read.step(steps[-1] if steps else None)])
+        last = max(reads, key=lambda read: (not read.shift, quantities.index(read.quantity)))
         meaning = definition(last, steps)
         if meaning is None or last.quantity.labels:
             return
@@ -204,9 +206,9 @@ def _is_same(found: Draws, expected: Draws) -> bool:
 # --- squares ---------------------------------------------------------------------------------------------------------
 
 
-def _as_squares(whole: Expression, steps: Steps) -> tuple[float, Apply] | None:
+def _as_squares(whole: Expression, steps: Steps, quantities: Sequence[Quantity]) -> tuple[float, Apply] | None:
     """A number and a sum of squares, if their product is this: ``0.5 * e @ e``, or ``norm(e)**2``."""
-    for written in reversed(list(_ways_to_write(whole, steps))):
+    for written in reversed(list(_ways_to_write(whole, steps, quantities))):
         u = written.of
         has_root = written.has(elementwise.sqrt)
         if not u.ndim or not (has_root or any(map(_is_product_of_two, parts(written.whole)))):
@@ -261,6 +263,5 @@ def beside(whole: Quantity, expression: Expression, quantities: list[Quantity], 
     made = Quantity(expression.shape, whole.layer, equations=[Equation(whole.steps, expression)], loop=whole.loop)
     known.values = {part.quantity: part.quantity.values for part in parts(expression) if isinstance(part, Reference)}
     made.values = {t: compiled(expression)(known, t) for t in whole.steps or (None,)}
-    made.order = {t: whole.order[t] - 1 / 16 for t in made.values}
     quantities.insert(quantities.index(whole), made)
     return Reference(made, 0 if whole.steps else None)

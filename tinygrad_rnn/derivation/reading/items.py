@@ -50,7 +50,7 @@ class Item:
     inputs: tuple[Any, ...]
     keywords: dict[str, Any]
     value: Any
-    order: float
+    order: int
     scope: Scope = NOWHERE
     labels: tuple[Label, ...] = ()
     parameter: str | None = None
@@ -125,8 +125,8 @@ class _Cleaning:
     def _leaf(self, node: Any) -> Item:
         source = self._by_array.get(id(node._data))
         if source is not None and not node.requires_grad:  # detached: the same array outside of the graph
-            order = source.order + 0.25
-            return self._kept(Item(stop_gradient, (source,), {}, node._data, order, source.scope, step=source.step))
+            detached = Item(stop_gradient, (source,), {}, node._data, source.order, source.scope, step=source.step)
+            return self._kept(detached)
         parameter, data = self.parameters.get(node), self.data.get(node)
         return Item(None, (), {}, node._data, node.serial, node.scope, parameter=parameter, data=data)
 
@@ -135,7 +135,7 @@ class _Cleaning:
         return item
 
     def _operation(self, node: Any, inputs: tuple[Any, ...]) -> Item:
-        inputs = self._with_rows(inputs, order=node.serial - 0.3, scope=node.scope)
+        inputs = self._with_rows(inputs, order=node.serial, scope=node.scope)
         item = self._kept(Item(node.op, inputs, dict(node._keywords), node._data, node.serial, node.scope))
         if not isinstance(node._data, tuple):
             self._by_array[id(node._data)] = item
@@ -177,8 +177,8 @@ class _Cleaning:
         latest = max((a for a in inputs if isinstance(a, Item)), key=lambda a: a.order, default=None)
         if latest is None:
             return self._constants.item(value)
-        inputs = self._with_rows(inputs, order=latest.order + 0.05, is_plain=True)
-        item = self._kept(Item(operation, inputs, {}, value, latest.order + 0.1, latest.scope, is_plain=True))
+        inputs = self._with_rows(inputs, order=latest.order, is_plain=True)
+        item = self._kept(Item(operation, inputs, {}, value, latest.order, latest.scope, is_plain=True))
         self._by_array[id(origin.array)] = item
         return item
 
@@ -216,7 +216,7 @@ class _Cleaning:
 
     def _stack(self, whole: Item, inputs: tuple[Any, ...], value: np.ndarray) -> Item:
         """A stack of some of the arrays that were stacked."""
-        return self._kept(Item(whole.op, inputs, dict(whole.keywords), value, whole.order + 0.5, whole.scope))
+        return self._kept(Item(whole.op, inputs, dict(whole.keywords), value, whole.order, whole.scope))
 
 
 def _as_numbers(origin: Origin) -> list[Any]:
@@ -263,8 +263,13 @@ def cleaned(
 
 
 def _needed(root: Item, items: list[Item]) -> list[Item]:
+    """The Items that lead to a root, in the order of recording, with what is made of a recorded value after it."""
+    recorded = sorted(items, key=lambda item: item.order)
     found = {id(root)}
-    for item in sorted(items, key=lambda item: item.order, reverse=True):
+    for item in reversed(recorded):
         if id(item) in found:
             found.update(id(given) for given in item.inputs if isinstance(given, Item))
-    return sorted((item for item in items if id(item) in found), key=lambda item: item.order)
+    needed = [item for item in recorded if id(item) in found]
+    for place, item in enumerate(needed):
+        item.order = place
+    return needed

@@ -24,7 +24,8 @@ from ..equations.expressions import (
     Reference,
     setting_key,
 )
-from ..equations.parts import values_of_steps
+from ..equations.order import after_reads
+from ..equations.parts import references_of, values_of_steps
 from ..equations.quantities import Equation, Place, Quantity
 from .data import Sequences
 from .grouping import grouped
@@ -42,7 +43,7 @@ class Rolling:
         taken: names that no array may have.
 
     Attributes:
-        quantities: the quantities, in the order of recording.
+        quantities: the quantities, each after those that it reads at the same step; else in the order of recording.
         masks: those through which no gradient flows, since they were computed by comparisons.
         data: the arrays by name.
     """
@@ -53,15 +54,14 @@ class Rolling:
         self._parts = {item: operands_and_settings(item, self.sequences.constants) for item in items}
         self._starts: dict[Place, Start] = {}
         groups = [(self._quantity(group), group) for group in grouped(items, self._parts)]
-        self.quantities = [quantity for quantity, _ in groups]
         self.masks = {quantity for quantity, group in groups if group[0].is_plain}
         for quantity, group in groups:
             for item in group:
                 self.of[item] = (quantity, item.step)
         for quantity, group in groups:
             quantity.equations += self._equations(group)
-        extend_to_starts(self.quantities, self._starts, self.data)
-        self.quantities.sort(key=self._first_order)
+        extend_to_starts([quantity for quantity, _ in groups], self._starts, self.data)
+        self.quantities = after_reads((quantity for quantity, _ in groups), _read_at_once)
 
     @property
     def data(self) -> dict[str, np.ndarray]:
@@ -73,11 +73,7 @@ class Rolling:
         quantity = Quantity(group[0].shape, group[0].scope.layer, labels, loop=group[0].loop)
         for item in group:
             quantity.values[item.step] = item.value
-            quantity.order[item.step] = item.order
         return quantity
-
-    def _first_order(self, quantity: Quantity) -> float:
-        return min(order for t, order in quantity.order.items() if (quantity, t) not in self._starts)
 
     # --- equations -----------------------------------------------------------------------------------------------
 
@@ -165,12 +161,7 @@ class Rolling:
         if usual is None:
             return [self._elsewhere(given, place, t, loop) for given, place, t in zip(column, places, steps)]
         target, shift = usual
-        found = [self._relative(given, place, t, target, shift) for given, place, t in zip(column, places, steps)]
-        for t, item in zip(steps, group):
-            if (target, t + shift) in self._starts:
-                start = self._starts[target, t + shift]
-                start.first_read = min(start.first_read, item.order)
-        return found
+        return [self._relative(given, place, t, target, shift) for given, place, t in zip(column, places, steps)]
 
     def _elsewhere(self, given: Any, place: Place | None, t: int, loop: Any) -> Expression:
         """The expression for an operand that differs from that of most steps."""
@@ -201,7 +192,6 @@ class Rolling:
         is_recorded = place is not None or (isinstance(given, Item) and given.parameter is not None)
         self._starts[target, step] = Start(given, is_recorded)
         target.values[step] = value
-        target.order[step] = -1 if place is None else place[0].order[place[1]] + 0.5
         start = Reference(place[0], None, place[1]) if place else self._leaf(given)
         target.equations.append(Equation((step,), start))
         return True
@@ -215,6 +205,11 @@ class Rolling:
         if any(plain):
             return [self._leaf(given) for given in column]
         return self.sequences.rows(column, steps)
+
+
+def _read_at_once(quantity: Quantity) -> list[Quantity]:
+    """The quantities that one reads, but those that it reads at other steps."""
+    return [read.quantity for read, _ in references_of(quantity) if not read.shift]
 
 
 def _usual_source(places: Sequence[Place | None], steps: Sequence[int], loop: Any) -> tuple[Quantity, int] | None:

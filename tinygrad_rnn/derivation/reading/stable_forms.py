@@ -16,7 +16,7 @@ import numpy as np
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
 from ..equations.arithmetic import is_product
-from ..equations.expressions import Apply, Data, Expression, Number, Reference, apply, one_axis
+from ..equations.expressions import Apply, Data, Expression, Number, Reference, Steps, apply, one_axis
 from ..equations.making import one_minus, times
 from ..equations.parts import parts, replaced, total
 from ..equations.quantities import Quantity
@@ -43,7 +43,7 @@ def name_stable_forms(quantities: list[Quantity], known: Running) -> None:
                 whole.equations[0].expression = laid_out(whole, found, quantities, known)
         terms = _terms(whole)
         if all(isinstance(term, (Reference, Number)) for _, term in terms):
-            joined = _joined(whole, terms)
+            joined = _joined(whole, terms, quantities)
             if joined:
                 whole.equations[0].expression = laid_out(whole, joined, quantities, known)
 
@@ -89,11 +89,11 @@ def _in_place_of(marked: Data, part: Expression) -> Expression | None:
     return marked if part == marked else None
 
 
-def _joined(whole: Quantity, terms: list[Term]) -> Expression | None:
+def _joined(whole: Quantity, terms: list[Term], quantities: list[Quantity]) -> Expression | None:
     """The sum with softplus(a), softplus(a) - y a, logsumexp(u) or logsumexp(u) - u_y for two of its terms."""
     for one, other in itertools.permutations(terms, 2):
-        for join in (_known, _two_sides, _one_of_shifted):
-            found = join(one, other, whole)
+        for join in (partial(_known, whole.steps, quantities), _two_sides, _one_of_shifted):
+            found = join(one, other)
             if found:
                 rest = [term for term in terms if term not in (one, other)]
                 signed = [*((one[0] * sign, term) for sign, term in found), *rest]
@@ -133,14 +133,14 @@ def _inside(whole: Expression, *operations: Any) -> Expression | None:
 # --- what two terms are, as terms ------------------------------------------------------------------------------------
 
 
-def _known(one: Term, other: Term, whole: Quantity) -> list[Term] | None:
+def _known(steps: Steps, quantities: list[Quantity], one: Term, other: Term) -> list[Term] | None:
     """Return ``max(a, 0) + softplus(-|a|)`` as softplus(a), and ``max(u) + logsumexp(u - max(u))`` as logsumexp(u)."""
     second = other[1] if one[0] == other[0] else apply(elementwise.negative, other[1])
-    found = as_known(total([one[1], second]), whole.steps)
+    found = as_known(total([one[1], second]), steps, quantities)
     return [(1, found)] if found else None
 
 
-def _one_of_shifted(one: Term, other: Term, whole: Quantity) -> list[Term] | None:
+def _one_of_shifted(one: Term, other: Term) -> list[Term] | None:
     """Return ``logsumexp(z) - z_y``, with z = u - max(u), as logsumexp(u) - u_y."""
     logs, item = meaning(one[1]), meaning(other[1])
     if one[0] == other[0] or not _is(logs, log_probabilities.log_sum_exp) or not _is(item, indexing.getitem):
@@ -168,7 +168,7 @@ def _unshifted(z: Expression, axis: Any) -> Reference | None:
     return u if is_constant and isinstance(u, Reference) and u.shape == z.shape else None
 
 
-def _two_sides(one: Term, other: Term, whole: Quantity) -> list[Term] | None:
+def _two_sides(one: Term, other: Term) -> list[Term] | None:
     """Return ``y softplus(-a) + (1 - y) softplus(a)`` as softplus(a) - y a."""
     sides = [meaning(term) for _, term in (one, other)]
     if one[0] != other[0] or not all(is_product(side) and len(side.operands) == 2 for side in sides):

@@ -6,42 +6,34 @@ read a given value. If an equation of later steps has this value as its result, 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..equations.expressions import Reference
-from ..equations.parts import parts
+from ..equations.parts import closure, parts, places_read
 from ..equations.quantities import Equation, Place, Quantity
 from ..running.evaluate import Running, compiled
 
-LATER = 0.001  # in the order of recording, in which recorded values have whole numbers
 
-
-@dataclass
-class Start:
+class Start(NamedTuple):
     """A state before the first step.
 
     Attributes:
         given: the value that was found in its place: an Item, or a number.
         is_recorded: whether it is a parameter, or the result of a recorded operation.
-        first_read: the place in the order of recording where it is read first.
     """
 
     given: Any
     is_recorded: bool
-    first_read: float = math.inf
 
 
 class _Made(NamedTuple):
-    """The value that an equation gives at a step where none was recorded, and its place in the order."""
+    """The value that an equation gives at a step where none was recorded."""
 
     equation: Equation
     value: Any
-    order: float
 
 
 def extend_to_starts(
@@ -54,46 +46,47 @@ def extend_to_starts(
         starts: the starts of states; those that equations give are removed.
         arrays: the data that expressions read, by name.
     """
-    extended: list[Place] = []
-    while any(_extend(place, quantities, starts, arrays, extended) for place in list(starts)):
+    while any(_extend(place, quantities, starts, arrays) for place in list(starts)):
         pass
-    for _ in extended:  # what one reads may have been extended after it
-        for quantity, step in extended:
-            equation = quantity.equation_at(step)
-            reads = _references(equation) if equation is not None else []
-            latest = max((read.quantity.order[read.step(step)] for read in reads), default=-math.inf)
-            quantity.order[step] = max(quantity.order[step], latest + LATER)
 
 
 def _extend(
-    place: Place,
-    quantities: Sequence[Quantity],
-    starts: dict[Place, Start],
-    arrays: Mapping[str, np.ndarray],
-    extended: list[Place],
+    place: Place, quantities: Sequence[Quantity], starts: dict[Place, Start], arrays: Mapping[str, np.ndarray]
 ) -> bool:
     """Return True if an equation gives a start; it then takes the place of the start's own."""
     (target, step), start = place, starts[place]
     given = target.equation_at(step)
-    recorded = (q.order.keys() for q in quantities if q.steps and q.loop == target.loop and (q, step) not in starts)
-    if given is None or step is None or start.is_recorded or not any(step in order for order in recorded):
+    recorded = (q.values for q in quantities if q.steps and q.loop == target.loop and (q, step) not in starts)
+    if given is None or step is None or start.is_recorded or not any(step in values for values in recorded):
         return False
     for equation in target.equations:
         made: dict[Quantity, _Made | None] = {target: None}
         found = None if equation is given else _computed(equation, step, made, arrays)
         if found is None or not np.allclose(found.value, target.values[step], rtol=1e-13, atol=0):
             continue
-        if found.order >= start.first_read:
-            continue  # its operands come later
+        made[target] = found
+        if _reads_itself(place, made):
+            continue
         target.equations.remove(given)
-        for quantity, new in (made | {target: found}).items():
+        for quantity, new in made.items():
             assert new is not None
             new.equation.steps = tuple(sorted((*new.equation.steps, step)))
-            quantity.values[step], quantity.order[step] = new.value, new.order
-            extended.append((quantity, step))
+            quantity.values[step] = new.value
         del starts[place]
         return True
     return False
+
+
+def _reads_itself(place: Place, made: Mapping[Quantity, _Made | None]) -> bool:
+    """Return True if equations would compute a start from values that are computed from it."""
+
+    def read(at: Place) -> Iterable[Place]:
+        quantity, t = at
+        new = made.get(quantity) if t == place[1] else None
+        equation = new.equation if new else quantity.equation_at(t)
+        return places_read(equation.expression, () if t is None else (t,)) if equation else ()
+
+    return place in closure(read(place), read)
 
 
 def _computed(
@@ -112,12 +105,10 @@ def _computed(
     """
     reads = _references(equation)
     known = Running({}, arrays)
-    orders = []
     for read in reads:
         quantity, at = read.quantity, read.step(step)
         known.values[quantity] = values = dict(quantity.values)
         if at in values:
-            orders.append(quantity.order[at])
             continue
         if at == step and quantity not in made:
             made[quantity] = None
@@ -127,12 +118,11 @@ def _computed(
         if new is None:
             return None
         values[step] = new.value
-        orders.append(new.order)
     try:
         value = compiled(equation.expression)(known, step) if reads else None
     except (KeyError, IndexError):
         return None
-    return None if value is None else _Made(equation, value, max(orders) + LATER)
+    return None if value is None else _Made(equation, value)
 
 
 def _references(equation: Equation) -> list[Reference]:

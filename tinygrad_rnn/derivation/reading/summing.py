@@ -35,7 +35,7 @@ def _sum_rows(quantity: Quantity, quantities: list[Quantity]) -> None:
         return
     whole = Sum(tuple(sorted(rows.steps)), rows.inner)
     if quantity.equations[0].expression.operation is reductions.mean:  # type: ignore[attr-defined]
-        made = _of_its_own(whole, quantity.order[None], quantities, quantity)
+        made = _of_its_own(whole, quantities, quantity)
         whole = Apply(elementwise.divide, (made, Number(len(rows.steps))), {}, quantity.shape)
     quantity.equations[0].expression = whole
 
@@ -157,7 +157,6 @@ def _replace(quantity: Quantity, chain: _Chain, quantities: list[Quantity]) -> N
     """Replace the equations of a running sum by one without steps."""
     groups: list[tuple[int, Expression, list[int]]] = []
     single: list[Expression] = []
-    order = quantity.order[chain.last]
     quantities[:] = [other for other in quantities if other not in chain.between]
     for t, sign, term in chain.terms:
         step = term.step(t) if isinstance(term, Reference) else t
@@ -165,7 +164,7 @@ def _replace(quantity: Quantity, chain: _Chain, quantities: list[Quantity]) -> N
             term = Reference(term.quantity, 0)
         elif not moves(term):
             if not (isinstance(term, Number) and not term.value):
-                single.append(_signed(sign, term, order, quantities, quantity))
+                single.append(_signed(sign, term, quantities, quantity))
             continue
         assert step is not None
         at = next((steps for own, other, steps in groups if (own, other) == (sign, term) and step not in steps), None)
@@ -175,31 +174,30 @@ def _replace(quantity: Quantity, chain: _Chain, quantities: list[Quantity]) -> N
             at.append(step)
     sums: list[Expression] = [Sum(tuple(sorted(steps)), term) for _, term, steps in groups]
     if len(sums) + len(single) > 1 or any(sign < 0 for sign, _, _ in groups):  # an equation has one operation
-        own = [_of_its_own(part, order, quantities, quantity) for part in sums]
-        sums = [_signed(sign, part, order, quantities, quantity) for (sign, _, _), part in zip(groups, own)]
-        single = [_of_its_own(p, order, quantities, quantity) if isinstance(p, Apply) else p for p in single]
+        own = [_of_its_own(part, quantities, quantity) for part in sums]
+        sums = [_signed(sign, part, quantities, quantity) for (sign, _, _), part in zip(groups, own)]
+        single = [_of_its_own(p, quantities, quantity) if isinstance(p, Apply) else p for p in single]
     found = [*single, *sums]
     quantity.equations = [Equation((), total(found) if found else Number(0.0))]
     quantity.values = {None: quantity.values[chain.last]}
-    quantity.order = {None: order}
     quantity.loop = None
     for other in quantities:
         for equation in other.equations:
             equation.expression = replaced(equation.expression, lambda part: _without_step(part, quantity))
 
 
-def _signed(sign: int, part: Expression, order: float, quantities: list[Quantity], before: Quantity) -> Expression:
+def _signed(sign: int, part: Expression, quantities: list[Quantity], before: Quantity) -> Expression:
     """A term with its sign, as a quantity if that is a minus."""
     if sign > 0:
         return part
-    return _of_its_own(Apply(elementwise.negative, (part,), {}, part.shape), order + 0.0625, quantities, before)
+    return _of_its_own(Apply(elementwise.negative, (part,), {}, part.shape), quantities, before)
 
 
-def _of_its_own(part: Expression, order: float, quantities: list[Quantity], before: Quantity) -> Expression:
+def _of_its_own(part: Expression, quantities: list[Quantity], before: Quantity) -> Expression:
     """A sum over steps as a quantity."""
     made = Quantity(part.shape, before.layer)
     made.equations = [Equation((), part)]
-    made.order, made.values = {None: order - 0.25}, {None: None}  # type: ignore[dict-item]
+    made.values = {None: None}  # type: ignore[dict-item]
     quantities.insert(quantities.index(before), made)
     return Reference(made)
 

@@ -32,6 +32,7 @@ from ..equations.expressions import (
     innermost,
     settled,
 )
+from ..equations.order import in_order
 from ..equations.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -220,15 +221,13 @@ def evaluate(
         data: the data, by name.
         edits: other right-hand sides for some lines.
     """
-    visits = []
+    lines = list(lines)
+    functions = {}
     for line in lines:
         function = compiled(edits.get(line, line.expression))
-        if line.quantity.entries:
-            function = _for_each_entry(function, line.quantity.entries, line.quantity.shape)
-        for quantity, t in line.places:
-            visits.append((quantity.adjoint_of is not None, quantity.order.get(t, np.inf), quantity, t, function))
-    visits.sort(key=lambda visit: visit[:2])
+        entries = line.quantity.entries
+        functions[line] = _for_each_entry(function, entries, line.quantity.shape) if entries else function
     run = Running(parameters, data)
-    for _, _, quantity, t, function in visits:
-        run.values.setdefault(quantity, {})[t] = function(run, t)
+    for (quantity, t), line in in_order((line.quantity, line) for line in lines).items():
+        run.values.setdefault(quantity, {})[t] = functions[line](run, t)
     return run.values

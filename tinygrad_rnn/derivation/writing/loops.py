@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from math import inf
 from typing import Any, TypeVar
 
 from ..equations.arithmetic import terms_of
 from ..equations.expressions import Expression, Steps, Sum
 from ..equations.lines import Line
 from ..equations.not_writable import NotWritable
+from ..equations.order import in_order
 from ..equations.parts import places_read, references
 from ..equations.quantities import Place
 
 T = TypeVar("T")
+WAITING = "loops that wait for each other"
 
 
 class Loop:
@@ -26,10 +27,10 @@ class Loop:
         backwards: whether it runs from the last step to the first.
     """
 
-    def __init__(self, lines: list[Line], backwards: bool) -> None:
+    def __init__(self, lines: list[Line]) -> None:
         self.lines = _in_step_order(lines)
         self.sums: list[Line] = []
-        self.backwards = backwards
+        self.backwards = _runs_backwards(lines)
 
     @property
     def steps(self) -> Steps:
@@ -59,17 +60,16 @@ def program(lines: list[Line]) -> list[Block]:
     Raises:
         NotWritable: there is no such order, because a loop waits for something that waits for the loop.
     """
-    of_loops: dict[Any, list[Line]] = {}
+    taken: dict[Any, set[int]] = {}
     for line in lines:
         if len(line.steps) > 1:
-            of_loops.setdefault(line.quantity.loop, []).append(line)
-    single: list[Line] = []
-    for line in lines:
-        if len(line.steps) < 2:  # a step that differs from the others of its loop, if they are on both sides of it
-            own = of_loops.get(line.quantity.loop, [])
-            is_inside = any(t in other.steps for other in own for t in line.steps)
-            (own if is_inside else single).append(line)
-    blocks = _in_order([*(Loop(group, _runs_backwards(group[0])) for group in of_loops.values()), *single])
+            taken.setdefault(line.quantity.loop, set()).update(line.steps)
+    groups: dict[Any, list[Line]] = {}
+    for line in lines:  # a single step that differs from the others of its loop stands in it
+        is_inside = not taken.get(line.quantity.loop, set()).isdisjoint(line.steps)
+        groups.setdefault(line.quantity.loop if is_inside else line, []).append(line)
+    blocks = [key if isinstance(key, Line) else Loop(group) for key, group in groups.items()]
+    blocks = _sorted(blocks, _reads, _gives, WAITING)
     while (fused := _with_two_fused(blocks)) is not None:
         blocks = fused
     _take_sums(blocks)
@@ -78,13 +78,15 @@ def program(lines: list[Line]) -> list[Block]:
 
 def straight(lines: list[Line]) -> list[tuple[Line, int | None]]:
     """Every line at every step as a separate statement, after the values that it reads; this is always possible."""
-    visits = [(line, t) for line in lines for _, t in line.places]
-    return sorted(visits, key=lambda visit: visit[0].quantity.order.get(visit[1], inf))
+    return [(line, t) for (_, t), line in in_order((line.quantity, line) for line in lines).items()]
 
 
-def _runs_backwards(line: Line) -> bool:
-    order = line.quantity.order
-    return order[line.steps[0]] > order[line.steps[-1]]
+def _runs_backwards(lines: list[Line]) -> bool:
+    """Return True for lines that read later steps of each other; backward lines also if they read no other steps."""
+    own = {line.quantity for line in lines}
+    read = (reference for line in lines for reference, _ in references(line.expression, line.steps))
+    shifts = (reference.shift for reference in read if reference.shift and reference.quantity in own)
+    return next(shifts, 1 if lines[0].kind == "backward" else -1) > 0
 
 
 # --- order -----------------------------------------------------------------------------------------------------------
@@ -93,7 +95,7 @@ def _runs_backwards(line: Line) -> bool:
 def _in_step_order(group: list[Line]) -> list[Line]:
     """The lines of a loop's body, each after the values of the same step that it reads."""
     moved = [_moved_by(line) for line in group]  # derivatives by the same quantity stand together
-    ranked = sorted(group, key=lambda line: (moved.index(_moved_by(line)), line.quantity.order[line.steps[-1]]))
+    ranked = sorted(group, key=lambda line: moved.index(_moved_by(line)))
 
     def read(line: Line) -> Iterator[Place]:
         for reference, steps in references(line.expression, line.steps):
@@ -104,13 +106,6 @@ def _in_step_order(group: list[Line]) -> list[Line]:
 
 def _moved_by(line: Line) -> Any:
     return line.quantity.sensitivity and line.quantity.sensitivity.by
-
-
-def _in_order(blocks: Iterable[Block]) -> list[Block]:
-    def first(block: Block) -> float:
-        return min(quantity.order.get(t, inf) for quantity, t in _gives(block))
-
-    return _sorted(sorted(blocks, key=first), _reads, _gives, "loops that wait for each other")
 
 
 def _sorted(
@@ -155,9 +150,10 @@ def _with_two_fused(blocks: list[Block]) -> list[Block] | None:
     for first, second in itertools.combinations(blocks, 2):
         if not (isinstance(first, Loop) and isinstance(second, Loop) and _can_join(first, second)):
             continue
-        rest = [block for block in blocks if block is not first and block is not second]
+        joined = Loop([*first.lines, *second.lines])
+        rest = [joined if block is first else block for block in blocks if block is not second]
         try:
-            return _in_order([*rest, Loop([*first.lines, *second.lines], first.backwards)])
+            return _sorted(rest, _reads, _gives, WAITING)
         except NotWritable:
             continue
     return None

@@ -41,15 +41,23 @@ class Source:
         lines: the lines of the derivation, forward lines first.
         parameters: the names of the parameters in the lines.
         data: the arrays in the lines.
-        loss: the quantity that is derived; None if only gradients are wanted.
+        loss: the quantity that is derived; without a line, only gradients are returned.
+        end: the step whose loss is returned, if it has steps.
         loops: whether to write loops; else every step is written out.
     """
 
     def __init__(
-        self, lines: Sequence[Line], parameters: Iterable[str], data: Iterable[str], loss: Quantity, loops: bool = True
+        self,
+        lines: Sequence[Line],
+        parameters: Iterable[str],
+        data: Iterable[str],
+        loss: Quantity,
+        end: int | None = None,
+        loops: bool = True,
     ) -> None:
         self.lines = lines
         self.loops = loops
+        self.end = end
         self.loss = loss if any(line.quantity is loss for line in lines) else None
         used = {part.name for line in lines for part in parts(line.expression) if isinstance(part, Data)}
         self.arguments = [*parameters, *(name for name in data if name in used)]
@@ -89,7 +97,9 @@ class Source:
                 self._say(1, "", f"# --- {title}")
                 self._part(lines)
         gradients = ", ".join(f"{_quoted(name)}: {self._gradient(name)}" for name in self.parameters)
-        loss = "" if self.loss is None else f"{self._last_of(self.loss)}, "
+        loss = ""
+        if self.loss is not None:
+            loss = f"{self.names[self.loss]}{'' if self.end is None else f'[{self.writer.step(self.end)}]'}, "
         self._rows(1, [f"return {loss}{{{gradients}}}"])
         return "\n".join(self._written_rows) + "\n"
 
@@ -100,12 +110,6 @@ class Source:
         if any(line.kind == "sensitivity" for line in self.lines):
             return f"{what}, by derivatives that are carried forward in time."
         return f"{what}, by backpropagation through time."
-
-    def _last_of(self, loss: Quantity) -> str:
-        """The loss; if it has a value at each step, the last one."""
-        if not loss.steps:
-            return self.names[loss]
-        return f"{self.names[loss]}[{self.writer.step(max(loss.steps, key=loss.order.__getitem__))}]"
 
     def _gradient(self, name: str) -> str:
         found = next((line for line in self.lines if line.quantity.adjoint_of == name), None)
