@@ -14,7 +14,6 @@ from .arithmetic import product, repeated
 from .expressions import Apply, Constant, Data, Expression, Number, Operand, Reference, Step, apply, one_axis
 from .parts import applies as _is
 from .parts import parts, total
-from .quantities import Equation, Quantity
 
 Rule = Callable[[Apply], "Expression | None"]
 
@@ -71,7 +70,7 @@ def _shares(whole: Apply) -> Expression | None:
     return _probabilities(whole.operands[0], whole.settings.get("axis"))
 
 
-def _axis(whole: Expression) -> int:
+def axis_of(whole: Expression) -> int:
     """The axis along which a softmax is taken."""
     axis = one_axis(whole.settings["axis"]) if isinstance(whole, Apply) else None
     return axis % whole.ndim if isinstance(axis, int) else -1
@@ -80,40 +79,11 @@ def _axis(whole: Expression) -> int:
 def _probabilities(z: Expression, axis: Any) -> Expression | None:
     """softmax(z), by its name if it has one, or over the last axis."""
     softmax = z.quantity.softmax if isinstance(z, Reference) else None
-    if isinstance(z, Reference) and softmax is not None and _axis(softmax.equations[0].expression) == axis % z.ndim:
+    if isinstance(z, Reference) and softmax is not None and axis_of(softmax.equations[0].expression) == axis % z.ndim:
         return Reference(softmax, z.shift, z.at)
     if axis not in (-1, z.ndim - 1):
         return None
     return Apply(log_probabilities.softmax_of, (z,), {"axis": -1}, z.shape)
-
-
-def name_softmaxes(quantities: list[Quantity]) -> None:
-    """Add a line p = softmax(z) beside each logsumexp(z) and log_softmax(z), whose derivatives contain it."""
-    for quantity in list(quantities):
-        for equation in quantity.equations:
-            whole = equation.expression
-            if not (_is(whole, log_probabilities.log_sum_exp) or _is(whole, log_probabilities.log_softmax_of)):
-                continue
-            z, axis = whole.operands[0], one_axis(whole.settings.get("axis"))
-            if not isinstance(axis, int) or not isinstance(z, Reference) or z.shift not in (0, None):
-                continue
-            if z.quantity.softmax is None:
-                _add_softmax(z.quantity, axis % z.ndim, quantities)
-
-
-def _add_softmax(z: Quantity, axis: int, quantities: list[Quantity]) -> None:
-    own = Reference(z, 0 if z.steps else None)
-    for quantity in quantities:
-        whole = quantity.equations[0].expression if len(quantity.equations) == 1 else own
-        if _is(whole, log_probabilities.softmax_of) and whole.operands == (own,) and _axis(whole) == axis:
-            z.softmax, quantity.hint = quantity, quantity.hint or "p"
-            return
-    softmax = Apply(log_probabilities.softmax_of, (own,), {"axis": -1 if axis == own.ndim - 1 else axis}, z.shape)
-    p = Quantity(z.shape, z.layer, loop=z.loop, hint="p")
-    p.equations = [Equation(z.steps, softmax)]
-    p.values = {t: log_probabilities.softmax_of.forward(value, axis) for t, value in z.values.items()}
-    z.softmax = p
-    quantities.insert(quantities.index(z) + 1, p)
 
 
 def chosen_share(expression: Expression) -> tuple[Reference, Expression] | None:
@@ -124,7 +94,7 @@ def chosen_share(expression: Expression) -> tuple[Reference, Expression] | None:
         return None
     is_one_of_each = len(expression.operands) > 1 and expression.shape == p.shape[:-1]
     (z,) = softmax.operands
-    return (z, p) if is_one_of_each and isinstance(z, Reference) and _axis(softmax) == p.ndim - 1 else None
+    return (z, p) if is_one_of_each and isinstance(z, Reference) and axis_of(softmax) == p.ndim - 1 else None
 
 
 def log_of_logistic(expression: Expression) -> tuple[Reference, Expression] | None:
@@ -144,43 +114,7 @@ def log_of_logistic(expression: Expression) -> tuple[Reference, Expression] | No
     return (a, slope) if isinstance(a, Reference) else None
 
 
-# --- the logarithm of a softmax ---------------------------------------------------------------------------------------
-
-
-def name_log_softmaxes(quantities: list[Quantity]) -> None:
-    """Take the logarithm of a softmax, or of one of its elements, at once: the derivative of log_softmax is p - y."""
-    for quantity in list(quantities):
-        for equation in quantity.equations:
-            if not _is(equation.expression, elementwise.log):
-                continue
-            inner = meaning(equation.expression.operands[0])
-            p = inner.operands[0] if _is(inner, indexing.getitem) else equation.expression.operands[0]
-            whole = meaning(p)
-            if not isinstance(p, Reference) or not _is(whole, log_probabilities.softmax_of) or _axis(whole) < 0:
-                continue
-            if not all(np.all(value > 0) for value in p.quantity.values.values()):  # log 0, which log_softmax never is
-                continue
-            logs = _logarithm(p.quantity, quantities)
-            own = Reference(logs, p.shift, p.at)
-            equation.expression = (
-                inner.with_operands((own, *inner.operands[1:]))
-                if _is(inner, indexing.getitem)
-                else apply(log_probabilities.log_softmax_of, *whole.operands, **whole.settings)
-            )
-
-
-def _logarithm(p: Quantity, quantities: list[Quantity]) -> Quantity:
-    """A quantity log_softmax(z) beside p = softmax(z)."""
-    steps, softmax = p.equations[0].steps, p.equations[0].expression
-    assert isinstance(softmax, Apply)
-    logs = Quantity(p.shape, p.layer, loop=p.loop)
-    logs.equations = [Equation(steps, apply(log_probabilities.log_softmax_of, *softmax.operands, **softmax.settings))]
-    logs.values = {t: np.log(value) for t, value in p.values.items()}
-    z = softmax.operands[0]
-    if isinstance(z, Reference) and z.shift in (0, None) and z.at is None and z.quantity.softmax is None:
-        z.quantity.softmax, p.hint = p, p.hint or "p"
-    quantities.insert(quantities.index(p) + 1, logs)
-    return logs
+# --- targets ---------------------------------------------------------------------------------------------------------
 
 
 def adds_up(part: Expression) -> bool:
@@ -188,7 +122,7 @@ def adds_up(part: Expression) -> bool:
     if isinstance(part, Reference) and len(part.quantity.equations) == 1:
         return adds_up(part.quantity.equations[0].expression)
     if _is(part, log_probabilities.softmax_of):
-        return _axis(part) == part.ndim - 1
+        return axis_of(part) == part.ndim - 1
     if _is(part, indexing.getitem) and isinstance(part.settings["index"], (Step, int)) and len(part.operands) == 1:
         return part.ndim > 0 and adds_up(part.operands[0])
     return _is(part, one_hot) or (isinstance(part, Data) and part.adds_up)

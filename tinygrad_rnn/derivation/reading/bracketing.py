@@ -5,43 +5,32 @@ Code computes it from the left; a derivation of a layer norm by hand has a lette
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TypeGuard
 
 from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product
-from ..equations.expressions import Parameter, Reference
+from ..equations.expressions import Expression, Parameter, Reference
 from ..equations.making import over, times
-from ..equations.parts import applies, closure, parts, references_of
+from ..equations.parts import applies, closure, references_of
 from ..equations.quantities import Equation, Quantity
+from .draft import Draft
 
 
-def bracket_norms(quantities: list[Quantity]) -> None:
-    """Write each gain on a normalised value as such.
-
-    Args:
-        quantities: the quantities in the order of recording.
-    """
-    uses = Counter(read.quantity for quantity in quantities for read, _ in references_of(quantity))
-    for whole in list(quantities):
-        for equation in whole.equations:
-            scaled = _scaled(equation)
-            if scaled is None or uses[scaled] > 1 or scaled.labels or scaled.equations[0].steps != equation.steps:
-                continue
-            gain, centred = scaled.equations[0].expression.operands
-            scale = equation.expression.operands[1]
-            if isinstance(centred, Parameter):
-                gain, centred = centred, gain
-            if not (isinstance(gain, Parameter) and _is_here(centred) and centred.shape == whole.shape):
-                continue
-            if not (_is_here(scale) and _is_computed_from(scale.quantity, centred.quantity)):
-                continue
-            (here,) = (read for read in parts(equation.expression) if _is_here(read) and read.quantity is scaled)
-            scaled.equations[0].expression = over(centred, scale)
-            scaled.values = {t: centred.quantity.values[t] / scale.quantity.values[t] for t in scaled.values}
-            equation.expression = times(gain, here)
-            quantities.remove(scaled)
-            quantities.insert(quantities.index(whole), scaled)
+def bracketed_norm(draft: Draft, whole: Quantity, equation: Equation) -> Expression | None:
+    """Write the gain on a normalised value as such."""
+    scaled = _scaled(equation)
+    if scaled is None or draft.uses(scaled) > 1 or scaled.labels or scaled.equations[0].steps != equation.steps:
+        return None
+    gain, centred = scaled.equations[0].expression.operands
+    scale = equation.expression.operands[1]
+    if isinstance(centred, Parameter):
+        gain, centred = centred, gain
+    if not (isinstance(gain, Parameter) and _is_here(centred) and centred.shape == whole.shape):
+        return None
+    if not (_is_here(scale) and _is_computed_from(scale.quantity, centred.quantity)):
+        return None
+    draft.quantities.remove(scaled)
+    return draft.laid_out(whole, equation.steps, times(gain, over(centred, scale)))
 
 
 def _scaled(equation: Equation) -> Quantity | None:

@@ -5,43 +5,33 @@ Of a loss that came recorded, there are only the results of comparisons; those w
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import numpy as np
 
 from ...autodiff.rules import activations, elementwise
 from ..equations.expressions import Apply, Data, Expression, Number, Reference, Steps, apply
-from ..equations.parts import applies, fixed, parts, replaced
-from ..equations.quantities import Quantity
+from ..equations.parts import applies, fixed, parts, references_of, replaced
+from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import meaning
 from ..running.evaluate import Running, compiled
+from .draft import Draft
 
 COMPARISONS = (np.greater, np.less, np.greater_equal, np.less_equal)
 FEWEST = 8  # elements of a mask in all: fewer are those of some comparison by chance
 
 
-def write_out_masks(quantities: list[Quantity], masks: Collection[Quantity]) -> None:
-    """Write the definition of each mask in its place; a mask without the same definition at all steps stays a line.
+def write_out_masks(draft: Draft) -> None:
+    """Write the definition of each mask in its place; a mask without the same definition at all steps stays a line."""
+    draft.rewrite(_with_masks)
+    still_read = {read.quantity for quantity in draft.quantities for read, _ in references_of(quantity)}
+    draft.quantities = [q for q in draft.quantities if q not in draft.masks or q in still_read]
 
-    Args:
-        quantities: the quantities of the forward pass; masks that nothing reads any more are removed.
-        masks: those that are masks.
-    """
-    for quantity in quantities if masks else ():
-        for equation in quantity.equations:
-            written = partial(_written_out, masks, equation.steps)
-            equation.expression = replaced(equation.expression, written)
-            if quantity not in masks:
-                equation.expression = _as_relu(equation.expression)
-    still_read = {
-        part.quantity
-        for quantity in quantities
-        for equation in quantity.equations
-        for part in parts(equation.expression)
-        if isinstance(part, Reference)
-    }
-    quantities[:] = [quantity for quantity in quantities if quantity not in masks or quantity in still_read]
+
+def _with_masks(draft: Draft, quantity: Quantity, equation: Equation) -> Expression:
+    written = replaced(equation.expression, partial(_written_out, draft.masks, equation.steps))
+    return written if quantity in draft.masks else _as_relu(written)
 
 
 def _written_out(masks: Collection[Quantity], steps: Steps, part: Expression) -> Expression | None:
@@ -65,34 +55,25 @@ def _as_relu(whole: Expression) -> Expression:
     return _rectified(whole.operands, whole.shape) or whole
 
 
-def name_comparisons(quantities: list[Quantity], arrays: Mapping[str, np.ndarray]) -> None:
+def as_comparison(draft: Draft, quantity: Quantity, equation: Equation) -> Expression | None:
     """Write ``a > 0`` for a mask that equals it at each step, where it multiplies a, or chooses a or what a makes.
 
     At other numbers, the mask is another one: only the comparison tells which. Where it makes a relu, that is written.
-
-    Args:
-        quantities: the quantities of the forward pass.
-        arrays: the data that the loss was not given, by name: a mask among those given is no comparison.
     """
-    for quantity in quantities:
-        for equation in quantity.equations:
-            whole = equation.expression
-            if not isinstance(whole, Apply) or whole.operation not in (elementwise.where, elementwise.multiply):
-                continue
-            operands = tuple(_comparison(a, whole.operands, equation.steps, arrays) or a for a in whole.operands)
-            if operands != whole.operands:
-                equation.expression = _as_relu(whole.with_operands(operands))
+    whole = equation.expression
+    if not applies(whole, elementwise.where, elementwise.multiply):
+        return None
+    operands = tuple(_comparison(a, whole.operands, equation.steps, draft) or a for a in whole.operands)
+    return _as_relu(whole.with_operands(operands)) if operands != whole.operands else None
 
 
-def _comparison(
-    mask: Expression, beside: tuple[Expression, ...], steps: Steps, arrays: Mapping[str, np.ndarray]
-) -> Expression | None:
-    """The comparison that gives a mask; None if it is no mask, or comes from elsewhere."""
+def _comparison(mask: Expression, beside: tuple[Expression, ...], steps: Steps, draft: Draft) -> Expression | None:
+    """The comparison that gives a mask; None if it is no mask, or was given to the loss."""
     data = [part for part in parts(mask) if isinstance(part, Data)]
     is_alone = not any(isinstance(part, Reference) for part in parts(mask))
-    if not data or data[0].dtype != np.bool_ or data[0].name not in arrays or not is_alone:
+    if not data or data[0].dtype != np.bool_ or data[0].name in draft.given or not is_alone:
         return None
-    run = Running({}, arrays)
+    run = Running({}, draft.data)
     masks = [np.asarray(compiled(mask)(run, t)) for t in steps or (None,)]
     everywhere = np.concatenate([np.ravel(value) for value in masks])
     if len(everywhere) < FEWEST or np.all(everywhere == everywhere[0]):

@@ -10,15 +10,15 @@ import numpy as np
 from ...autodiff.tensor import Tensor
 from ...recorded.recording import Recording
 from ..equations.quantities import Place, Quantity
-from ..equations.recognising import name_log_softmaxes, name_softmaxes
-from ..running.evaluate import Running
-from .bracketing import bracket_norms
-from .comparisons import name_comparisons, write_out_masks
-from .functions import name_functions
+from .bracketing import bracketed_norm
+from .comparisons import as_comparison, write_out_masks
+from .draft import Draft
+from .functions import as_function
 from .items import cleaned
 from .joining import join_equal
 from .rolling import Rolling
-from .stable_forms import mark_distributions, name_stable_forms
+from .softmaxes import add_softmaxes, as_log_softmax, chosen_first, mark_distributions
+from .stable_forms import as_stable_form
 from .steps import merge_sums, number_steps
 from .summing import sum_at_once
 
@@ -53,18 +53,16 @@ def read_forward(
     root, items = cleaned(recording.loss, parameters, data, recording.origins)
     number_steps(items)
     rolling = Rolling(merge_sums(items), given, set(parameters.values()))
-    quantities = rolling.quantities
-    joined = join_equal(quantities)
-    write_out_masks(quantities, rolling.masks)
-    bracket_norms(quantities)
-    sum_at_once(quantities)
-    name_comparisons(quantities, {name: a for name, a in rolling.data.items() if name not in given})
-    known = Running({parameters[leaf]: np.asarray(leaf.data) for leaf in parameters}, rolling.data)
-    name_functions(quantities, known)
-    name_stable_forms(quantities, known)
-    name_log_softmaxes(quantities)
-    adding_up = mark_distributions(quantities, rolling.data)
-    name_softmaxes(quantities)
+    values = {parameters[leaf]: np.asarray(leaf.data) for leaf in parameters}
+    draft = Draft(rolling.quantities, rolling.masks, values, rolling.data, given)
+    joined = join_equal(draft.quantities)
+    write_out_masks(draft)
+    draft.rewrite(bracketed_norm)
+    sum_at_once(draft)
+    for rewriting in (as_comparison, as_function, chosen_first, as_stable_form, as_log_softmax):
+        draft.rewrite(rewriting)
+    adding_up = mark_distributions(draft)
+    add_softmaxes(draft)
     own, end = rolling.of[root]
     loss = joined.get(own, own)
-    return Forward(quantities, (loss, end if loss.steps else None), rolling.data, adding_up)
+    return Forward(draft.quantities, (loss, end if loss.steps else None), rolling.data, adding_up)

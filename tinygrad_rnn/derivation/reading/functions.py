@@ -7,7 +7,7 @@ function that gives the same. An ``eps`` that changes the result is found in thi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from ..equations.parts import parts, replaced
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import adds_axes
 from ..running.evaluate import Running, compiled
+from .draft import Draft
 
 COMMON = {
     reductions.sum, reductions.mean, reductions.max, linalg.matmul,
@@ -60,38 +61,29 @@ class Written(NamedTuple):
                 yield function(run, 0)
 
 
-def name_functions(quantities: list[Quantity], known: Running) -> None:
-    """Call each value by the name of the function that it is of another one.
-
-    Args:
-        quantities: the quantities of the forward pass.
-        known: the parameters and the data.
-    """
-    for quantity in list(quantities):
-        for equation in quantity.equations:
-            equation.expression = as_known(equation.expression, equation.steps, quantities) or equation.expression
-        is_one = len(quantity.equations) == 1
-        squares = _as_squares(equation.expression, equation.steps, quantities) if is_one else None
-        if squares:
-            equation.expression = laid_out(quantity, _times(*squares), quantities, known)
+def as_function(draft: Draft, quantity: Quantity, equation: Equation) -> Expression | None:
+    """Call a value by the name of the function that it is of another one."""
+    known = as_known(draft, equation.steps, equation.expression)
+    squares = _as_squares(draft, equation.steps, known or equation.expression) if len(quantity.equations) == 1 else None
+    return draft.laid_out(quantity, equation.steps, _times(*squares)) if squares else known
 
 
-def as_known(whole: Expression, steps: Steps, quantities: Sequence[Quantity]) -> Expression | None:
+def as_known(draft: Draft, steps: Steps, whole: Expression) -> Expression | None:
     """The function that gives the same, of the first value that all of an expression is computed from.
 
     Args:
+        draft: the forward pass.
+        steps: the steps at which the expression is read.
         whole: the expression.
-        steps: the steps at which it is read.
-        quantities: all quantities, in order.
     """
-    for written in reversed(list(_ways_to_write(whole, steps, quantities))):
+    for written in reversed(list(_ways_to_write(draft, steps, whole))):
         found = _known(written)
         if found is not None:
             return None if found == whole else found
     return None
 
 
-def _ways_to_write(whole: Expression, steps: Steps, quantities: Sequence[Quantity]) -> Iterator[Written]:
+def _ways_to_write(draft: Draft, steps: Steps, whole: Expression) -> Iterator[Written]:
     """The expression as a function of one value, then of that from which this one is computed, and so on."""
     for _ in range(MOST_LINES):
         found = list(dict.fromkeys(part for part in parts(whole) if not isinstance(part, (Apply, Number))))
@@ -102,7 +94,7 @@ def _ways_to_write(whole: Expression, steps: Steps, quantities: Sequence[Quantit
             yield Written(found[0], whole)
         if not reads or len(reads) < len(found):
             return
-        last = max(reads, key=lambda read: (not read.shift, quantities.index(read.quantity)))
+        last = max(reads, key=lambda read: (not read.shift, draft.quantities.index(read.quantity)))
         meaning = definition(last, steps)
         if meaning is None or last.quantity.labels:
             return
@@ -206,9 +198,9 @@ def _is_same(found: Draws, expected: Draws) -> bool:
 # --- squares ---------------------------------------------------------------------------------------------------------
 
 
-def _as_squares(whole: Expression, steps: Steps, quantities: Sequence[Quantity]) -> tuple[float, Apply] | None:
+def _as_squares(draft: Draft, steps: Steps, whole: Expression) -> tuple[float, Apply] | None:
     """A number and a sum of squares, if their product is this: ``0.5 * e @ e``, or ``norm(e)**2``."""
-    for written in reversed(list(_ways_to_write(whole, steps, quantities))):
+    for written in reversed(list(_ways_to_write(draft, steps, whole))):
         u = written.of
         has_root = written.has(elementwise.sqrt)
         if not u.ndim or not (has_root or any(map(_is_product_of_two, parts(written.whole)))):
@@ -235,33 +227,3 @@ def _times(number: float, value: Expression) -> Expression:
     below = round(1 / number)
     is_fraction = abs(number) < 1 and abs(number * below - 1) < 1e-12
     return scaled(value, 1.0, below) if is_fraction else scaled(value, float(f"{number:.15g}"))
-
-
-# --- new lines -------------------------------------------------------------------------------------------------------
-
-
-def laid_out(whole: Quantity, expression: Expression, quantities: list[Quantity], known: Running) -> Expression:
-    """An expression whose operations have a quantity each, but for the last: an equation has one.
-
-    Args:
-        whole: the quantity for which it stands; the others are computed just before it.
-        expression: the expression.
-        quantities: all quantities, to which new ones are added.
-        known: the parameters and the data.
-    """
-    operands = tuple(
-        beside(whole, laid_out(whole, operand, quantities, known), quantities, known)
-        if isinstance(operand, Apply) and any(isinstance(part, Reference | Parameter) for part in parts(operand))
-        else operand
-        for operand in expression.operands
-    )
-    return expression.with_operands(operands)
-
-
-def beside(whole: Quantity, expression: Expression, quantities: list[Quantity], known: Running) -> Reference:
-    """A new quantity, computed just before another."""
-    made = Quantity(expression.shape, whole.layer, equations=[Equation(whole.steps, expression)], loop=whole.loop)
-    known.values = {part.quantity: part.quantity.values for part in parts(expression) if isinstance(part, Reference)}
-    made.values = {t: compiled(expression)(known, t) for t in whole.steps or (None,)}
-    quantities.insert(quantities.index(whole), made)
-    return Reference(made, 0 if whole.steps else None)

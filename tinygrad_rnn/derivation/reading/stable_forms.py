@@ -8,91 +8,36 @@ nothing to the derivative.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeGuard
 
-import numpy as np
-
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
 from ..equations.arithmetic import is_product
-from ..equations.expressions import Apply, Data, Expression, Number, Reference, Steps, apply, one_axis
+from ..equations.expressions import Apply, Expression, Number, Reference, Steps, apply, one_axis
 from ..equations.making import one_minus, times
-from ..equations.parts import parts, replaced, total
-from ..equations.quantities import Quantity
+from ..equations.parts import total
+from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import meaning, without_axes
 from ..equations.simplifying import simplified
-from ..running.evaluate import Running
-from .functions import as_known, laid_out
+from .draft import Draft
+from .functions import as_known
 
 Term = tuple[int, Expression]  # of a sum, with its sign
 
 
-def name_stable_forms(quantities: list[Quantity], known: Running) -> None:
-    """Write each such formula as what it is.
-
-    Args:
-        quantities: the quantities of the forward pass.
-        known: the parameters and the data.
-    """
-    for whole in list(quantities):
-        if len(whole.equations) == 1 and _is(whole.equations[0].expression, indexing.getitem):
-            taken = whole.equations[0].expression
-            found = _taken_first(taken.operands[0], taken)
-            if found is not None and found != taken:
-                whole.equations[0].expression = laid_out(whole, found, quantities, known)
-        terms = _terms(whole)
-        if all(isinstance(term, (Reference, Number)) for _, term in terms):
-            joined = _joined(whole, terms, quantities)
-            if joined:
-                whole.equations[0].expression = laid_out(whole, joined, quantities, known)
-
-
-def _taken_first(value: Expression, taken: Apply) -> Expression | None:
-    """Return ``clip(p, eps, 1)[y]``, where p is a softmax, as ``clip(p[y], eps, 1)``: p[y] has a short derivative."""
-    whole = meaning(value)
-    if _is(whole, log_probabilities.softmax_of):
-        p, (z,) = value.quantity, whole.operands  # type: ignore[attr-defined]
-        if isinstance(z, Reference) and z.shift in (0, None) and z.at is None and z.quantity.softmax is None:
-            z.quantity.softmax, p.hint = p, p.hint or "p"
-        return taken.with_operands((value, *taken.operands[1:]))
-    if not isinstance(whole, Apply) or not getattr(whole.operation, "by_element", False):
+def as_stable_form(draft: Draft, whole: Quantity, equation: Equation) -> Expression | None:
+    """Write such a formula as what it is."""
+    terms = _terms(whole)
+    if not all(isinstance(term, (Reference, Number)) for _, term in terms):
         return None
-    read = [a for a in whole.operands if not isinstance(a, Number)]
-    if len(read) != 1 or not isinstance(read[0], Reference) or read[0].shape != whole.shape:
-        return None
-    inner = _taken_first(read[0], taken)
-    if inner is None:
-        return None
-    return apply(whole.operation, *(a if isinstance(a, Number) else inner for a in whole.operands), **whole.settings)
+    joined = _joined(draft, whole, terms)
+    return draft.laid_out(whole, equation.steps, joined) if joined else None
 
 
-def mark_distributions(quantities: list[Quantity], arrays: Mapping[str, np.ndarray]) -> set[str]:
-    """Mark targets of a cross-entropy whose rows add up to 1, so that the derivative is p - y; return their names."""
-    found = set()
-    equations = [equation for whole in quantities for equation in whole.equations]
-    for equation in filter(lambda equation: is_product(equation.expression), equations):
-        for y, logs in itertools.permutations(equation.expression.operands, 2):
-            target = y.quantity.equations[0] if isinstance(y, Reference) else equation
-            data = [part for part in parts(target.expression) if isinstance(part, Data)]
-            if not _is(meaning(logs), log_probabilities.log_softmax_of) or len(data) != 1 or y.shape != logs.shape:
-                continue
-            array = arrays[data[0].name]
-            if array.shape[-1:] == y.shape[-1:] and np.allclose(np.sum(array, axis=-1), 1, rtol=0, atol=1e-12):
-                marked = Data(data[0].name, array.shape, array.dtype, adds_up=True)
-                target.expression = replaced(target.expression, partial(_in_place_of, marked))
-                found.add(marked.name)
-    return found
-
-
-def _in_place_of(marked: Data, part: Expression) -> Expression | None:
-    return marked if part == marked else None
-
-
-def _joined(whole: Quantity, terms: list[Term], quantities: list[Quantity]) -> Expression | None:
+def _joined(draft: Draft, whole: Quantity, terms: list[Term]) -> Expression | None:
     """The sum with softplus(a), softplus(a) - y a, logsumexp(u) or logsumexp(u) - u_y for two of its terms."""
     for one, other in itertools.permutations(terms, 2):
-        for join in (partial(_known, whole.steps, quantities), _two_sides, _one_of_shifted):
+        for join in (partial(_known, draft, whole.steps), _two_sides, _one_of_shifted):
             found = join(one, other)
             if found:
                 rest = [term for term in terms if term not in (one, other)]
@@ -133,10 +78,10 @@ def _inside(whole: Expression, *operations: Any) -> Expression | None:
 # --- what two terms are, as terms ------------------------------------------------------------------------------------
 
 
-def _known(steps: Steps, quantities: list[Quantity], one: Term, other: Term) -> list[Term] | None:
+def _known(draft: Draft, steps: Steps, one: Term, other: Term) -> list[Term] | None:
     """Return ``max(a, 0) + softplus(-|a|)`` as softplus(a), and ``max(u) + logsumexp(u - max(u))`` as logsumexp(u)."""
     second = other[1] if one[0] == other[0] else apply(elementwise.negative, other[1])
-    found = as_known(total([one[1], second]), steps, quantities)
+    found = as_known(draft, steps, total([one[1], second]))
     return [(1, found)] if found else None
 
 

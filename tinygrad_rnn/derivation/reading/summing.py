@@ -4,40 +4,41 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from ...autodiff.rules import elementwise, reductions
-from ..equations.expressions import Apply, Expression, Number, Reference, Stack, Sum, one_axis
-from ..equations.parts import fixed, moves, parts, replaced, total
+from ..equations.expressions import Apply, Expression, Number, Reference, Stack, Sum, apply, one_axis
+from ..equations.making import over
+from ..equations.parts import applies, fixed, moves, parts, replaced, total
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import meaning
+from .draft import Draft
 
 
-def sum_at_once(quantities: list[Quantity]) -> None:
+def sum_at_once(draft: Draft) -> None:
     """Turn every running sum into one sum over steps, if only its last value is used; and a sum of a stack of steps."""
-    for quantity in list(quantities):
-        _sum_rows(quantity, quantities)
-    for quantity in list(quantities):
-        chain = _chain(quantity, quantities)
+    draft.rewrite(_sum_of_rows)
+    for quantity in list(draft.quantities):
+        chain = _chain(quantity, draft.quantities)
         if chain is not None:
-            _replace(quantity, chain, quantities)
+            _replace(quantity, chain, draft)
 
 
-def _sum_rows(quantity: Quantity, quantities: list[Quantity]) -> None:
-    """Turn ``np.stack(terms).sum()``, and ``mean()``, into a sum over steps."""
-    whole = quantity.equations[0].expression
-    if not isinstance(whole, Apply) or whole.operation not in (reductions.sum, reductions.mean) or quantity.steps:
-        return
+def _sum_of_rows(draft: Draft, quantity: Quantity, equation: Equation) -> Expression | None:
+    """Write ``np.stack(terms).sum()``, and ``mean()``, as a sum over steps."""
+    whole = equation.expression
+    if not applies(whole, reductions.sum, reductions.mean) or equation.steps:
+        return None
     rows = meaning(whole.operands[0])
     if not isinstance(rows, Stack) or not isinstance(rows.inner, Reference) or rows.inner.shape != whole.shape:
-        return
+        return None
     if whole.shape and one_axis(whole.settings.get("axis")) != 0:
-        return
-    whole = Sum(tuple(sorted(rows.steps)), rows.inner)
-    if quantity.equations[0].expression.operation is reductions.mean:  # type: ignore[attr-defined]
-        made = _of_its_own(whole, quantities, quantity)
-        whole = Apply(elementwise.divide, (made, Number(len(rows.steps))), {}, quantity.shape)
-    quantity.equations[0].expression = whole
+        return None
+    found = Sum(tuple(sorted(rows.steps)), rows.inner)
+    if whole.operation is reductions.sum:
+        return found
+    return over(draft.before(quantity, (), found), Number(len(rows.steps)))
 
 
 # --- running sums ----------------------------------------------------------------------------------------------------
@@ -153,18 +154,18 @@ SIGNS: dict[Any, Callable[[int], tuple[int, ...]]] = {
 }
 
 
-def _replace(quantity: Quantity, chain: _Chain, quantities: list[Quantity]) -> None:
+def _replace(quantity: Quantity, chain: _Chain, draft: Draft) -> None:
     """Replace the equations of a running sum by one without steps."""
     groups: list[tuple[int, Expression, list[int]]] = []
     single: list[Expression] = []
-    quantities[:] = [other for other in quantities if other not in chain.between]
+    draft.quantities = [other for other in draft.quantities if other not in chain.between]
     for t, sign, term in chain.terms:
         step = term.step(t) if isinstance(term, Reference) else t
         if isinstance(term, Reference) and step is not None:
             term = Reference(term.quantity, 0)
         elif not moves(term):
             if not (isinstance(term, Number) and not term.value):
-                single.append(_signed(sign, term, quantities, quantity))
+                single.append(_signed(sign, term, draft, quantity))
             continue
         assert step is not None
         at = next((steps for own, other, steps in groups if (own, other) == (sign, term) and step not in steps), None)
@@ -174,33 +175,20 @@ def _replace(quantity: Quantity, chain: _Chain, quantities: list[Quantity]) -> N
             at.append(step)
     sums: list[Expression] = [Sum(tuple(sorted(steps)), term) for _, term, steps in groups]
     if len(sums) + len(single) > 1 or any(sign < 0 for sign, _, _ in groups):  # an equation has one operation
-        own = [_of_its_own(part, quantities, quantity) for part in sums]
-        sums = [_signed(sign, part, quantities, quantity) for (sign, _, _), part in zip(groups, own)]
-        single = [_of_its_own(p, quantities, quantity) if isinstance(p, Apply) else p for p in single]
+        own = [draft.before(quantity, (), part) for part in sums]
+        sums = [_signed(sign, part, draft, quantity) for (sign, _, _), part in zip(groups, own)]
+        single = [draft.before(quantity, (), part) if isinstance(part, Apply) else part for part in single]
     found = [*single, *sums]
     quantity.equations = [Equation((), total(found) if found else Number(0.0))]
     quantity.values = {None: quantity.values[chain.last]}
     quantity.loop = None
-    for other in quantities:
-        for equation in other.equations:
-            equation.expression = replaced(equation.expression, lambda part: _without_step(part, quantity))
+    draft.rewrite(lambda draft, other, equation: replaced(equation.expression, partial(_without_step, quantity)))
 
 
-def _signed(sign: int, part: Expression, quantities: list[Quantity], before: Quantity) -> Expression:
+def _signed(sign: int, part: Expression, draft: Draft, whole: Quantity) -> Expression:
     """A term with its sign, as a quantity if that is a minus."""
-    if sign > 0:
-        return part
-    return _of_its_own(Apply(elementwise.negative, (part,), {}, part.shape), quantities, before)
+    return part if sign > 0 else draft.before(whole, (), apply(elementwise.negative, part))
 
 
-def _of_its_own(part: Expression, quantities: list[Quantity], before: Quantity) -> Expression:
-    """A sum over steps as a quantity."""
-    made = Quantity(part.shape, before.layer)
-    made.equations = [Equation((), part)]
-    made.values = {None: None}  # type: ignore[dict-item]
-    quantities.insert(quantities.index(before), made)
-    return Reference(made)
-
-
-def _without_step(part: Expression, quantity: Quantity) -> Expression | None:
+def _without_step(quantity: Quantity, part: Expression) -> Expression | None:
     return Reference(quantity) if isinstance(part, Reference) and part.quantity is quantity else None
