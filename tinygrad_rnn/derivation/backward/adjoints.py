@@ -31,7 +31,7 @@ from ..equations.expressions import (
 )
 from ..equations.order import in_order
 from ..equations.parts import applies, parts, total
-from ..equations.quantities import Equation, Place, Quantity
+from ..equations.quantities import Derivative, Equation, Place, Quantity
 from ..equations.recognising import chosen_share, log_of_logistic
 from ..reading.rules import Results, vjp
 from ..reading.settings import common_settings
@@ -87,9 +87,9 @@ def adjoints(
         parameters.
     """
     of: dict[Target, _Adjoint] = {
-        q: _Adjoint(Quantity(q.shape, q.layer, adjoint_of=q, loop=q.loop)) for q in active(quantities)
+        q: _Adjoint(Quantity(q.shape, q.layer, derivative=Derivative(q), loop=q.loop)) for q in active(quantities)
     }
-    of |= {name: _Adjoint(Quantity(shape, adjoint_of=name)) for name, shape in parameters.items()}
+    of |= {name: _Adjoint(Quantity(shape, derivative=Derivative(name))) for name, shape in parameters.items()}
     loss, end = root
     of[loss].steps.add(end)
     of[loss].terms.append(Term(() if end is None else (end,), Number(1.0)))

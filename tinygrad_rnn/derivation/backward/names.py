@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from ...autodiff.rules import elementwise, shape
 from ..equations.expressions import Apply, Data, Parameter, Reference, Stack
 from ..equations.parts import applies, parts, references_of, values_of_steps
-from ..equations.quantities import Quantity
+from ..equations.quantities import Letter, Quantity
 from .grain import ACTIVATIONS
 
 LETTERS = "uvqwmnrs"  # for values with neither a name nor a known role
@@ -60,7 +60,7 @@ class Names:
         if others and not root.steps and all(quantity.steps for quantity in others):
             root.mark = ""  # its terms L_t have a step, and the whole L has none
         for quantity in backward:
-            self._name_adjoint(quantity)
+            self._name_derivative(quantity)
 
     def _makes_state(self, quantity: Quantity) -> bool:
         """Return True for the argument of the activation that gives each step's state: that is ``a`` without a mark."""
@@ -86,7 +86,7 @@ class Names:
         if applies(expression, shape.stacked, shape.joined):
             expression = values_of_steps(expression.operands) or expression
         if isinstance(expression, Stack) and isinstance(expression.inner, Reference):
-            return expression.inner.quantity.base.upper() or "H"
+            return expression.inner.quantity.letter.base.upper() or "H"
         if not quantity.shape:
             return "l"
         if _is_error(expression):
@@ -105,14 +105,13 @@ class Names:
             mark = re.sub(r"\W", "_", str(quantity.layer))
         if not base:
             base = next((letter for letter in LETTERS if letter not in self.used), "u")
-        quantity.base, quantity.mark = base, self._free(base, mark)
-        quantity.name = f"{base}_{quantity.mark}" if quantity.mark else base
+        quantity.letter = Letter(base, self._free(base, mark))
         self.used.add(quantity.name)
 
     def _free(self, base: str, mark: str) -> str:
         """A mark that makes the name unique."""
         free, number = mark, 2
-        while (f"{base}_{free}" if free else base) in self.used or (not free and keyword.iskeyword(base)):
+        while str(Letter(base, free)) in self.used or (not free and keyword.iskeyword(base)):
             free, number = f"{mark}_{number}" if mark else str(number), number + 1
         return free
 
@@ -125,30 +124,15 @@ class Names:
             return ""
         return results[0].label("value") or ""
 
-    def _name_adjoint(self, quantity: Quantity) -> None:
-        if quantity.sensitivity is not None:
-            self._name_sensitivity(quantity)
-            return
-        source = quantity.adjoint_of
-        if isinstance(source, str):
-            quantity.base, quantity.name = source, f"dL/d{source}"
-            return
-        if not source.name:  # written into other lines, so it has none yet
-            self._give(source, self._base(source))
-        quantity.base, quantity.mark = source.base, source.mark
-        is_delta = source.base == "a" and self._own_name(source) is None
-        quantity.name = f"d+L/d{source.name}" if quantity.direct else f"dL/d{source.name}"
-        if is_delta and not quantity.direct:
-            quantity.base = "delta"
-            quantity.name = f"delta_{source.mark}" if source.mark else "delta"
-
-    def _name_sensitivity(self, quantity: Quantity) -> None:
-        of, by, direct = quantity.sensitivity  # type: ignore[misc]
+    def _name_derivative(self, quantity: Quantity) -> None:
+        """Name what a derivative is of and by; the derivative of the loss by an activation's argument is a delta."""
+        by, of, direct = quantity.derivative  # type: ignore[misc]
         for source in (of, by):
-            if isinstance(source, Quantity) and not source.name:
+            if isinstance(source, Quantity) and not source.name:  # written into other lines, so it has none yet
                 self._give(source, self._base(source))
-        below = by if isinstance(by, str) else by.name
-        quantity.name = f"d{'+' if direct and isinstance(by, str) else ''}{of.name}/d{below}"
+        if isinstance(by, Quantity) and of is None:
+            is_delta = by.letter.base == "a" and self._own_name(by) is None and not direct
+            quantity.letter = by.letter._replace(base="delta") if is_delta else by.letter
 
 
 def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:

@@ -17,7 +17,7 @@ from ..equations.expressions import Apply, Expression, Number, Parameter, Refere
 from ..equations.making import broadcast, with_operand
 from ..equations.not_writable import NotWritable
 from ..equations.parts import closure, places_read, references_of, total
-from ..equations.quantities import Equation, Place, Quantity, Sensitivity
+from ..equations.quantities import Derivative, Equation, Place, Quantity
 from ..reading.rules import jvp
 from .adjoints import active, adjoints, over_steps, uses
 
@@ -66,7 +66,8 @@ def held_adjoints(
     direct = adjoints(forward, root, dict(parameters), held=states)
     before = set(upstream(forward, states))
     for made in direct:
-        made.direct = made.adjoint_of in before
+        if made.adjoint_of in before:
+            made.derivative = Derivative(made.adjoint_of, direct=True)
         if made.adjoint_of in states:
             made.hint = MARK
     return direct
@@ -146,8 +147,8 @@ class Moved:
             ]
 
     def _made(self, quantity: Quantity) -> Quantity:
-        which = Sensitivity(quantity, self.by, bool(self.held))
-        made = Quantity(quantity.shape, quantity.layer, quantity.labels, sensitivity=which, entries=self.shape)
+        which = Derivative(self.by, quantity, bool(self.held) and isinstance(self.by, str))
+        made = Quantity(quantity.shape, quantity.layer, quantity.labels, derivative=which, entries=self.shape)
         made.loop = quantity.loop and ("sensitivities", quantity.loop)
         return made
 

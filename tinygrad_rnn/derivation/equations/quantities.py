@@ -23,18 +23,37 @@ class Equation:
     expression: Expression
 
 
-class Sensitivity(NamedTuple):
-    """The kind of derivative that a quantity of the forward mode is.
+class Letter(NamedTuple):
+    """The letter of a quantity that is no derivative, or whose derivative this one is.
 
     Attributes:
-        of: the quantity that is differentiated.
-        by: the name of a parameter, or a state of the step before.
-        direct: whether the states of the step before are held fixed.
+        base: the letter alone; ``delta`` for the derivative by a pre-activation, which has a letter of its own.
+        mark: the mark that distinguishes it from others with this letter: a gate, a layer, a number.
     """
 
-    of: Quantity
+    base: str = ""
+    mark: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.base}_{self.mark}" if self.mark else self.base
+
+
+NO_LETTER = Letter()
+
+
+class Derivative(NamedTuple):
+    """The derivative that a quantity is.
+
+    Attributes:
+        by: the name of a parameter, or a quantity: for derivatives of the loss one of the same step, else a state of
+            the step before.
+        of: the quantity that is differentiated; None for the loss.
+        direct: whether the states of other steps are held fixed, where that makes a difference.
+    """
+
     by: str | Quantity
-    direct: bool
+    of: Quantity | None = None
+    direct: bool = False
 
 
 @dataclass(eq=False)
@@ -47,16 +66,12 @@ class Quantity:
         labels: its names in the model.
         equations: its definitions.
         values: the recorded value at each step; under None if it has no steps.
-        adjoint_of: the quantity or the parameter whose derivative it is, if it is one.
-        sensitivity: the kind of derivative of a forward quantity that it is, if it is one.
-        entries: the shape of ``W`` if its equations are about a derivative by one entry of ``W``; else ().
-        direct: whether it is a derivative of the loss with all states held fixed.
-        name: in plain letters: ``dL/dh``, ``delta_f``.
-        base: the letter: ``h`` of ``dL/dh``, ``delta`` of ``delta_f``.
-        mark: the mark that distinguishes it from others with this letter: a gate, a layer, a number.
         loop: the number of the loop over time that computes it; None if it has no steps.
-        hint: the letter that textbooks have for it, if known; it then has a line of its own.
+        derivative: the derivative that it is, if it is one.
+        entries: the shape of ``W`` if its equations are about a derivative by one entry of ``W``; else ().
         softmax: the softmax of it, if that is a quantity.
+        hint: the letter that textbooks have for it, if known; it then has a line of its own.
+        letter: the letter that it got.
     """
 
     shape: Shape
@@ -64,16 +79,12 @@ class Quantity:
     labels: tuple[Label, ...] = ()
     equations: list[Equation] = field(default_factory=list)
     values: dict[int | None, np.ndarray] = field(default_factory=dict)
-    adjoint_of: Any = None
-    sensitivity: Sensitivity | None = None
-    entries: Shape = ()
-    direct: bool = False
-    name: str = ""
-    base: str = ""
-    mark: str = ""
     loop: Any = None
-    hint: str | None = None
+    derivative: Derivative | None = None
+    entries: Shape = ()
     softmax: Quantity | None = None
+    hint: str | None = None
+    letter: Letter = NO_LETTER
 
     @property
     def steps(self) -> Steps:
@@ -83,11 +94,25 @@ class Quantity:
     @property
     def kind(self) -> str:
         """The part of a derivation that it belongs to: forward, backward, gradient or sensitivity."""
-        if self.sensitivity is not None:
-            return "sensitivity"
-        if self.adjoint_of is None:
+        if self.derivative is None:
             return "forward"
-        return "gradient" if isinstance(self.adjoint_of, str) else "backward"
+        if self.derivative.of is not None:
+            return "sensitivity"
+        return "gradient" if isinstance(self.derivative.by, str) else "backward"
+
+    @property
+    def adjoint_of(self) -> Any:
+        """The quantity or the parameter by which it is the derivative of the loss; None if it is something else."""
+        return None if self.derivative is None or self.derivative.of is not None else self.derivative.by
+
+    @property
+    def name(self) -> str:
+        """The name in plain letters: ``h``, ``dL/dh``, ``delta_f``."""
+        if self.derivative is None or self.letter.base == "delta":
+            return str(self.letter)
+        by, of, direct = self.derivative
+        below = by if isinstance(by, str) else by.name
+        return f"d{'+' if direct else ''}{'L' if of is None else of.name}/d{below}"
 
     def at(self, t: int | None) -> Reference:
         """The reference to it at one step."""

@@ -94,8 +94,8 @@ def _runs_backwards(lines: list[Line]) -> bool:
 
 def _in_step_order(group: list[Line]) -> list[Line]:
     """The lines of a loop's body, each after the values of the same step that it reads."""
-    moved = [_moved_by(line) for line in group]  # derivatives by the same quantity stand together
-    ranked = sorted(group, key=lambda line: moved.index(_moved_by(line)))
+    moved = [moved_by(line) for line in group]  # derivatives by the same quantity stand together
+    ranked = sorted(group, key=lambda line: moved.index(moved_by(line)))
 
     def read(line: Line) -> Iterator[Place]:
         for reference, steps in references(line.expression, line.steps):
@@ -104,8 +104,9 @@ def _in_step_order(group: list[Line]) -> list[Line]:
     return _sorted(ranked, read, lambda line: line.places, "a step in which two lines wait for each other")
 
 
-def _moved_by(line: Line) -> Any:
-    return line.quantity.sensitivity and line.quantity.sensitivity.by
+def moved_by(line: Line) -> Any:
+    """The parameter or the state by which a line of the forward mode is a derivative; None for other lines."""
+    return line.quantity.derivative.by if line.kind == "sensitivity" and line.quantity.derivative else None
 
 
 def _sorted(

@@ -8,9 +8,9 @@ from typing import Any
 from ...autodiff.rules import activations, elementwise, linalg, reductions, shape
 from ..equations.arithmetic import is_negative, is_product, is_sum, terms_of
 from ..equations.entries import Unit
-from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Rows, Steps, Sum
+from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Rows, Sum
 from ..equations.parts import applies, parts
-from ..equations.quantities import Quantity, Sensitivity
+from ..equations.quantities import Quantity
 from ..equations.recognising import one_hot
 from ..reading.rules import Vjp
 from .writer import TextWriter
@@ -49,8 +49,7 @@ def _view(quantity: Quantity, forward: list[Quantity], writer: TextWriter) -> It
 def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> Iterator[str]:
     """The number of paths by which something acts on the loss, in words."""
     source = quantity.adjoint_of
-    if quantity.sensitivity is not None:
-        yield from _ways(quantity.sensitivity, quantity.steps, expression, writer)
+    yield from _ways(quantity, expression, writer)
     if not isinstance(source, Quantity) or not is_sum(expression):
         return
     users = [_user(term, writer) for term in expression.operands]
@@ -60,19 +59,21 @@ def _paths(quantity: Quantity, expression: Expression, writer: TextWriter) -> It
         yield f"{name} is used by {' and by '.join(dict.fromkeys(users))}: {number} paths, added"
 
 
-def _ways(sensitivity: Sensitivity, steps: Steps, expression: Expression, writer: TextWriter) -> Iterator[str]:
+def _ways(quantity: Quantity, expression: Expression, writer: TextWriter) -> Iterator[str]:
     """The ways in which something acts on a value: by itself, and through others."""
+    if quantity.derivative is None or quantity.derivative.of is None:
+        return
+    by, of = quantity.derivative.by, quantity.derivative.of
     ways = []
     for part in parts(expression):
         if isinstance(part, Unit):
             ways.append("directly")
-        elif isinstance(part, Reference) and part.quantity.sensitivity is not None:
-            ways.append(f"through {writer.symbol(part.quantity.sensitivity.of, writer.step_of(part))}")
+        elif isinstance(part, Reference) and part.quantity.kind == "sensitivity":
+            ways.append(f"through {writer.symbol(part.quantity.derivative.of, writer.step_of(part))}")
     ways = sorted(set(ways), key=lambda way: (way != "directly", way))
     if len(ways) > 1:
-        of, by, _ = sensitivity
         what = by if isinstance(by, str) else writer.symbol(by, "t-1")
-        yield f"{what} acts on {writer.symbol(of, 't' if steps else '')} {' and '.join(ways)}"
+        yield f"{what} acts on {writer.symbol(of, 't' if quantity.steps else '')} {' and '.join(ways)}"
 
 
 def _user(term: Expression, writer: TextWriter) -> str:

@@ -23,7 +23,7 @@ from ..equations.parts import applies, fixed, parts, total
 from ..equations.quantities import Quantity
 from .latex import GREEK
 from .line_breaks import broken, wrapped
-from .loops import Block, Loop, program, straight
+from .loops import Block, Loop, moved_by, program, straight
 from .numpy_text import INFIX, LoopVariable, NumpyWriter
 from .path_rows import over_paths, path_rows
 from .writer import TextWriter
@@ -227,8 +227,7 @@ class Source:
     def _place(self, loop: Loop, item: tuple[Line, Steps, Expression]) -> tuple[Any, Steps]:
         """The place of a loop's statement: the loop over entries, and the steps."""
         line, steps, _ = item
-        sensitivity = line.quantity.sensitivity if line.quantity.entries else None
-        return sensitivity and (sensitivity.by,), tuple(t for t in loop.steps if t in steps)
+        return moved_by(line) if line.quantity.entries else None, tuple(t for t in loop.steps if t in steps)
 
     def _once(self, line: Line, t: int | None) -> None:
         """The statement of a line at one step, outside of loops over time; or of a line without steps."""

@@ -43,7 +43,7 @@ def notes(lines: Sequence[Line]) -> list[str]:
         found.append("vjp_of_...: by the rule of the operation itself, which can't be written in lines")
     if any(isinstance(part, Unit) for part in everything):
         found.append("E: 1 in the entry by which is differentiated, 0 elsewhere")
-    if any(line.quantity.direct or (line.quantity.sensitivity or (0, 0, 0))[2] for line in lines):
+    if any(line.quantity.derivative and line.quantity.derivative.direct for line in lines):
         found.append("∂⁺: directly, with the states of all other steps held fixed")
     return found
 

@@ -76,26 +76,18 @@ class TextWriter:
 
     def symbol(self, quantity: Quantity, step: str = "") -> str:
         """The symbol of a quantity, at a step."""
-        if quantity.sensitivity is not None:
-            return self._sensitivity(quantity, step)
-        source = quantity.adjoint_of
-        if source is None or quantity.base == "delta":
-            return self.notation.name("Δ" if quantity.base == "delta" else quantity.base, quantity.mark, step)
-        if isinstance(source, str):
-            by = self.notation.name(source, "", entry(quantity.entries))
-        else:
-            by = self.notation.name(source.base, source.mark, step)
-        return self.notation.derivative(self.notation.name("L"), by, quantity.direct)
-
-    def _sensitivity(self, quantity: Quantity, step: str) -> str:
-        of, by, direct = quantity.sensitivity  # type: ignore[misc]
-        place = entry(quantity.entries)
+        name, place, (base, mark) = self.notation.name, entry(quantity.entries), quantity.letter
+        if quantity.derivative is None or base == "delta":
+            return name("Δ" if base == "delta" else base, mark, step)
+        by, of, direct = quantity.derivative
         if isinstance(by, str):
-            below = self.notation.name(by, "", place)
+            below = name(by, "", place)
+        elif of is None:
+            below = name(*by.letter, step)
         else:
-            below = self.notation.name(by.base, by.mark, f"{before(step)},{place}" if place else before(step))
-        above = self.notation.name(of.base, of.mark, step)
-        return self.notation.derivative(above, below, direct and isinstance(by, str))
+            below = name(*by.letter, f"{before(step)},{place}" if place else before(step))
+        above = name("L") if of is None else name(*of.letter, step)
+        return self.notation.derivative(above, below, direct)
 
     def paths(self, e: Any) -> Piece:
         """A sum over paths, with the products of Jacobians written as such."""
@@ -113,8 +105,8 @@ class TextWriter:
     def _vector(self, quantities: Sequence[Quantity], step: str) -> str:
         """The text of several quantities of one step as one vector."""
         if len(quantities) == 1:
-            return self.notation.name(quantities[0].base, quantities[0].mark, step)
-        return self.notation.vector([self.notation.name(q.base, q.mark) for q in quantities], step)
+            return self.notation.name(*quantities[0].letter, step)
+        return self.notation.vector([self.notation.name(*q.letter) for q in quantities], step)
 
     def step_name(self, step: int) -> str:
         """A certain step: T if it is the last."""

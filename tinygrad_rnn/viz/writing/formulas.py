@@ -14,7 +14,7 @@ import numpy as np
 from ...autodiff.registry import Primitive
 from ...autodiff.rules import activations, elementwise, linalg
 from ...derivation.equations.expressions import Apply, Data, Expression, Number, Parameter, Reference
-from ...derivation.equations.quantities import Quantity
+from ...derivation.equations.quantities import Letter, Quantity
 from ...derivation.reading.settings import is_setting, setting_names
 from ...derivation.writing.latex import LatexWriter
 from ...derivation.writing.mathml import MathMLWriter, math
@@ -164,7 +164,7 @@ class _Equations:
         name, shape = self._name(i, seen_from), np.shape(getattr(vertex.value, "data", 0.0))
         if vertex.step is None or here.step is None:
             return Parameter(name, shape)
-        quantity = self.quantities.setdefault(name, Quantity(shape, name=name, base=name))
+        quantity = self.quantities.setdefault(name, Quantity(shape, letter=Letter(name)))
         return Reference(quantity, vertex.step - here.step)
 
     def _expression(self, i: int, head: int, depth: int) -> Expression:
