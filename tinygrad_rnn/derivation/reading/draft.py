@@ -24,6 +24,7 @@ class Draft:
 
     Args:
         quantities: the quantities, each after those that it reads at the same step.
+        loss: the one that is derived.
         masks: those through which no gradient flows, since they were computed by comparisons.
         parameters: the parameters, by name.
         data: the arrays that equations read, by name.
@@ -33,12 +34,14 @@ class Draft:
     def __init__(
         self,
         quantities: list[Quantity],
+        loss: Quantity,
         masks: Collection[Quantity],
         parameters: Mapping[str, np.ndarray],
         data: Mapping[str, np.ndarray],
         given: Collection[str],
     ) -> None:
         self.quantities = quantities
+        self.loss = loss
         self.masks = masks
         self.parameters = parameters
         self.data = data

@@ -54,8 +54,9 @@ def read_forward(
     number_steps(items)
     rolling = Rolling(merge_sums(items), given, set(parameters.values()))
     values = {parameters[leaf]: np.asarray(leaf.data) for leaf in parameters}
-    draft = Draft(rolling.quantities, rolling.masks, values, rolling.data, given)
-    joined = join_equal(draft.quantities)
+    own, end = rolling.of[root]
+    loss = join_equal(rolling.quantities).get(own, own)
+    draft = Draft(rolling.quantities, loss, rolling.masks, values, rolling.data, given)
     write_out_masks(draft)
     draft.rewrite(bracketed_norm)
     sum_at_once(draft)
@@ -63,6 +64,4 @@ def read_forward(
         draft.rewrite(rewriting)
     adding_up = mark_distributions(draft)
     add_softmaxes(draft)
-    own, end = rolling.of[root]
-    loss = joined.get(own, own)
     return Forward(draft.quantities, (loss, end if loss.steps else None), rolling.data, adding_up)

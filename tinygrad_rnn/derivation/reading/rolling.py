@@ -25,7 +25,7 @@ from ..equations.expressions import (
     setting_key,
 )
 from ..equations.order import after_reads
-from ..equations.parts import references_of, values_of_steps
+from ..equations.parts import references, values_of_steps
 from ..equations.quantities import Equation, Place, Quantity
 from .data import Sequences
 from .grouping import grouped
@@ -208,8 +208,9 @@ class Rolling:
 
 
 def _read_at_once(quantity: Quantity) -> list[Quantity]:
-    """The quantities that one reads, but those that it reads at other steps."""
-    return [read.quantity for read, _ in references_of(quantity) if not read.shift]
+    """The quantities that one reads at the same step, as it does at most of its steps, or without steps."""
+    usual = max(quantity.equations, key=lambda equation: len(equation.steps))
+    return [read.quantity for read, _ in references(usual.expression, usual.steps) if not read.shift]
 
 
 def _usual_source(places: Sequence[Place | None], steps: Sequence[int], loop: Any) -> tuple[Quantity, int] | None:

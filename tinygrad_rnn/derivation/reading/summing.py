@@ -20,7 +20,7 @@ def sum_at_once(draft: Draft) -> None:
     """Turn every running sum into one sum over steps, if only its last value is used; and a sum of a stack of steps."""
     draft.rewrite(_sum_of_rows)
     for quantity in list(draft.quantities):
-        chain = _chain(quantity, draft.quantities)
+        chain = _chain(quantity, draft)
         if chain is not None:
             _replace(quantity, chain, draft)
 
@@ -60,11 +60,11 @@ class _Chain(NamedTuple):
     between: set[Quantity]
 
 
-def _chain(quantity: Quantity, quantities: list[Quantity]) -> _Chain | None:
+def _chain(quantity: Quantity, draft: Draft) -> _Chain | None:
     """The terms of a quantity that adds to itself from step to step, and is read at its last step alone."""
     if len(quantity.steps) < 2:
         return None
-    uses = Counter(part.quantity for part in _reads(quantities))
+    uses = Counter([draft.loss, *(part.quantity for part in _reads(draft.quantities))])
     between = _between(quantity, uses)
     before: dict[int, int] = {}
     terms: list[_Term] = []
@@ -81,7 +81,7 @@ def _chain(quantity: Quantity, quantities: list[Quantity]) -> _Chain | None:
     last = _end(quantity, before)
     if last is None or any(_reads_quantity(term.value, quantity) for term in terms):
         return None
-    others = [other for other in quantities if other is not quantity and other not in between]
+    others = [other for other in draft.quantities if other is not quantity and other not in between]
     return _Chain(last, terms, between) if all(r.at == last for r in _reads(others) if r.quantity is quantity) else None
 
 
