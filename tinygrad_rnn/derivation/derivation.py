@@ -105,7 +105,8 @@ class Derivation:
                 is_given = quantity.kind == "forward"
                 why = () if is_given else reasons(quantity, equation.expression, self.forward, last)
                 found.append(Line(quantity, quantity.kind, equation.steps, equation.expression, why))
-        return sorted(found, key=lambda line: line.kind != "forward" or not _is_start(line))
+        starts = [line for line in found if line.kind == "forward" and _is_start(line)]
+        return [*sorted(starts, key=lambda line: line.steps), *(line for line in found if line not in starts)]
 
     def with_lines(self, new: Mapping[Line, Expression]) -> Derivation:
         """The same derivation with other right-hand sides for some lines."""
