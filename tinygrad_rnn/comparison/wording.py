@@ -26,7 +26,8 @@ class Words:
     def __init__(self, lines: Sequence[Line]) -> None:
         self.writer = TextWriter.of(lines)
         values = (_source(quantity) for line in lines for quantity in (line.quantity, *_read(line.expression)))
-        numbered = any(value is not None and value.base == "a" and value.mark.isdigit() for value in values)
+        letters = [value.letter for value in values if value is not None]
+        numbered = any(letter.base == "a" and letter.mark.isdigit() for letter in letters)
         self.letters = LETTERS + "a" * numbered  # a alone is the argument of the activation, as everybody calls it
 
     def diagnosis(self, edits: Sequence[Edit], names: Sequence[str], complete: bool) -> Diagnosis:
@@ -50,7 +51,7 @@ class Words:
                 if value is None or not _is_letter(value, self.letters):
                     continue
                 meaning = self.writer.write(_written_out(value))
-                if quantity.base == "delta":
+                if quantity.letter.base == "delta":
                     found[quantity] = f"{self.writer.symbol(quantity, 't')} = ∂L/∂({meaning})"
                 else:
                     found[value] = f"{self.writer.symbol(value, 't' if value.steps else '')} = {meaning}"
@@ -80,8 +81,9 @@ def _source(quantity: Quantity) -> Quantity | None:
 
 def _is_letter(value: Quantity, letters: str) -> bool:
     """Return True for a value that the derivation calls by one of its letters, for lack of a name in the model."""
-    is_named = value.label("state", "value", "output") is not None or (value.mark and not value.mark.isdigit())
-    return value.base in set(letters) and not is_named
+    base, mark, _ = value.letter
+    is_named = value.label("state", "value", "output") is not None or (mark and not mark.isdigit())
+    return base in set(letters) and not is_named
 
 
 def _written_out(value: Quantity, levels: int = 3) -> Expression:

@@ -56,9 +56,9 @@ class Names:
             self.layers.setdefault(self._base(quantity), set()).add(quantity.layer)
         for quantity in in_order:
             self._give(quantity, self._base(quantity))
-        others = [quantity for quantity in forward if quantity.base == root.base and quantity is not root]
+        others = [quantity for quantity in forward if quantity.letter.base == root.letter.base and quantity is not root]
         if others and not root.steps and all(quantity.steps for quantity in others):
-            root.mark = ""  # its terms L_t have a step, and the whole L has none
+            root.letter = root.letter._replace(is_silent=True)  # its terms L_t have a step, and the whole L has none
         for quantity in backward:
             self._name_derivative(quantity)
 

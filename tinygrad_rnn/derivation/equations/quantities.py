@@ -29,10 +29,17 @@ class Letter(NamedTuple):
     Attributes:
         base: the letter alone; ``delta`` for the derivative by a pre-activation, which has a letter of its own.
         mark: the mark that distinguishes it from others with this letter: a gate, a layer, a number.
+        is_silent: whether the mark isn't printed, because others have steps and this one has none.
     """
 
     base: str = ""
     mark: str = ""
+    is_silent: bool = False
+
+    @property
+    def printed(self) -> tuple[str, str]:
+        """The letter and the mark that are printed."""
+        return self.base, "" if self.is_silent else self.mark
 
     def __str__(self) -> str:
         return f"{self.base}_{self.mark}" if self.mark else self.base

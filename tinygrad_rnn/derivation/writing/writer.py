@@ -76,17 +76,17 @@ class TextWriter:
 
     def symbol(self, quantity: Quantity, step: str = "") -> str:
         """The symbol of a quantity, at a step."""
-        name, place, (base, mark) = self.notation.name, entry(quantity.entries), quantity.letter
+        name, place, (base, mark) = self.notation.name, entry(quantity.entries), quantity.letter.printed
         if quantity.derivative is None or base == "delta":
             return name("Δ" if base == "delta" else base, mark, step)
         by, of, direct = quantity.derivative
         if isinstance(by, str):
             below = name(by, "", place)
         elif of is None:
-            below = name(*by.letter, step)
+            below = name(*by.letter.printed, step)
         else:
-            below = name(*by.letter, f"{before(step)},{place}" if place else before(step))
-        above = name("L") if of is None else name(*of.letter, step)
+            below = name(*by.letter.printed, f"{before(step)},{place}" if place else before(step))
+        above = name("L") if of is None else name(*of.letter.printed, step)
         return self.notation.derivative(above, below, direct)
 
     def paths(self, e: Any) -> Piece:
@@ -105,8 +105,8 @@ class TextWriter:
     def _vector(self, quantities: Sequence[Quantity], step: str) -> str:
         """The text of several quantities of one step as one vector."""
         if len(quantities) == 1:
-            return self.notation.name(*quantities[0].letter, step)
-        return self.notation.vector([self.notation.name(*q.letter) for q in quantities], step)
+            return self.notation.name(*quantities[0].letter.printed, step)
+        return self.notation.vector([self.notation.name(*q.letter.printed) for q in quantities], step)
 
     def step_name(self, step: int) -> str:
         """A certain step: T if it is the last."""
