@@ -77,6 +77,8 @@ class Names:
         own = self._own_name(quantity)
         if own is not None:
             return "h" if own.isdigit() else re.sub(r"\W", "_", own)  # a part of a tuple has only a number
+        if quantity in self.activated and quantity in self.recurrent:
+            return "c"  # the state of a cell whose output is a function of it
         if quantity in self.activated:
             loops = {state.loop for state in self.recurrent}
             return "z" if loops and quantity.loop not in loops else "a"
