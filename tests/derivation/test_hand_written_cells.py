@@ -715,3 +715,30 @@ def test_a_normalised_state_that_begins_at_zero():
         return total
 
     assert_right(loss, {"b": random(D), "g": random(D), "V": random(D, 4)}, [random(2, 4)])
+
+
+@pytest.mark.parametrize("order", ["by numbers", "reversed", "turned", "from columns"])
+def test_both_directions_in_plain_loops_have_the_steps_of_the_data(order):
+    p = {"U": random(D, N), "W": random(D, D), "A": random(D, N), "C": random(D, D), "V": random(K, D), "Z": random(K, D)}
+
+    def loss(p, xs, ys):
+        h, b, forth, back = np.zeros(D), np.zeros(D), [], []
+        for x in xs.T if order == "from columns" else xs:
+            h = np.tanh(p["U"] @ x + p["W"] @ h)
+            forth.append(h)
+        ends = {
+            "by numbers": lambda: (xs[t] for t in range(T - 1, -1, -1)),
+            "reversed": lambda: reversed(xs),
+            "turned": lambda: xs[::-1],
+            "from columns": lambda: (xs[:, -t] for t in range(1, T + 1)),
+        }
+        for x in ends[order]():
+            b = np.tanh(p["A"] @ x + p["C"] @ b)
+            back.insert(0, b)
+        return sum(np.sum((p["V"] @ forth[t] + p["Z"] @ back[t] - ys[t]) ** 2) for t in range(T))
+
+    xs = XS[:, 0].T if order == "from columns" else XS[:, 0]
+    derivation = assert_right(loss, p, [xs, YS[:, 0]])
+    text = str(derivation)
+    assert "h⁽²⁾_{T+1} = 0" in text and "Z h⁽²⁾_t" in text and "V h_t" in text
+    assert text.count("[t = ") == 0  # no step is apart

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...autodiff.rules import elementwise
+from ...autodiff.rules import elementwise, indexing
 from .items import Item
 from .places import Places
 
@@ -230,10 +230,11 @@ def _best_phase(items: list[Item], begin: int, period: int, length: int, reads: 
 
 
 def _number(items: list[Item], loop: _Loop) -> None:
-    """Number the steps of a loop: as the steps that it reads are numbered, or from 1."""
+    """Number the steps of a loop: as the steps that it reads are numbered, or from 1, or as the rows of data to 1."""
     name = ("plain", id(items[loop.first]))
     begin = 1 + len(loop.before)
-    numbers = _numbers_read(items, loop) or list(range(begin, begin + loop.steps))
+    numbers = _numbers_read(items, loop) or _rows_from_the_end(items, loop)
+    numbers = numbers or list(range(begin, begin + loop.steps))
     steps = [(number, dict(zip(loop.step(k), itertools.count()))) for k, number in enumerate(numbers)]
     direction = 1 if numbers[-1] >= numbers[0] else -1
     steps += [(numbers[0] - distance * direction, places) for distance, places in enumerate(loop.before, 1)]
@@ -253,3 +254,28 @@ def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
             if len(found) == len(set(found)) == loop.steps:
                 return found
     return None
+
+
+def _rows_from_the_end(items: list[Item], loop: _Loop) -> list[int] | None:
+    """The numbers of the rows that the steps read, if they read an array from its end to its start."""
+    for place in range(loop.period):
+        rows = [_row_number(items[loop.step(k)[place]]) for k in range(loop.steps)]
+        if rows[0] is not None and rows == list(range(rows[0], rows[0] - loop.steps, -1)):
+            return rows  # type: ignore[return-value]
+    return None
+
+
+def _row_number(item: Item) -> int | None:
+    """The number of the row of the data that a value is, counted from 1: of ``xs[t]``, ``xs[:, t]``, ``xs[::-1][t]``."""
+    if item.op is not indexing.getitem:
+        return None
+    array, index = item.inputs
+    whole = slice(None)
+    *before, place = index if isinstance(index, tuple) else (index,)
+    if type(place) is not int or len(before) > 1 or any(type(part) is not slice or part != whole for part in before):
+        return None
+    if array.op is indexing.getitem and isinstance(array.inputs[1], slice) and not before:
+        array, whole = array.inputs
+    if array.data is None:
+        return None
+    return range(1, array.shape[len(before)] + 1)[whole][place]

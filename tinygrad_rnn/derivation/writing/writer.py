@@ -109,8 +109,8 @@ class TextWriter:
         return self.notation.vector([self.notation.name(*q.letter.printed) for q in quantities], step)
 
     def step_name(self, step: int) -> str:
-        """A certain step: T if it is the last."""
-        return "T" if step == self.last else str(step)
+        """A certain step: T if it is the last, T+1 after it."""
+        return {self.last: "T", (self.last or 0) + 1: "T+1"}.get(step, str(step))
 
     def moving_step(self, shift: int) -> str:
         """A step that moves along: t - 1."""
