@@ -527,3 +527,18 @@ def test_a_list_of_states_is_short_and_targets_that_are_fed_back_are_targets():
     right = tr.derive(attending, p, longer).gradients()
     for name, found in derivation.run(data={"xs": longer[0]}).gradients.items():
         np.testing.assert_allclose(found, right[name], rtol=0, atol=1e-12)
+
+
+def test_a_row_of_a_mask_that_a_comparison_reads_belongs_to_its_step_and_stands_in_the_choice():
+    def loss(p, xs, mask):
+        h, total = np.zeros((B, D)), 0.0
+        for t in range(T):
+            h = np.where(mask[:, t, None] > 0, np.tanh(xs[:, t] @ p["U"] + h @ p["W"]), h)
+            total = total + h * mask[:, t, None]
+        return np.sum(total / mask.sum(axis=1, keepdims=True))
+
+    mask = (np.arange(T) < np.array([[T - 1], [T]])) * 1.0
+    derivation = tr.derive(loss, {"U": random(N, D), "W": random(D, D)}, [random(B, T, N), mask])
+    lines = lines_of(derivation)
+    assert "h_t = where(mask[:, t, None] > 0, u_t, h_{t-1})" in lines
+    assert any("∂L/∂h_{t+1} ∘ [mask[:, t+1, None] ≤ 0]" in line for line in lines)

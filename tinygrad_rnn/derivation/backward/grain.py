@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, shape
 from ...autodiff.rules.special import erf
 from ..equations.arithmetic import is_sum, terms_of
-from ..equations.choices import is_masked
+from ..equations.choices import is_condition, is_masked
 from ..equations.expressions import (
     Apply,
     Constant,
@@ -300,6 +300,8 @@ def is_slight(expression: Expression) -> bool:
         return False
     if _is_number(expression):
         return True
+    if is_condition(expression):
+        return all(map(is_slight, expression.operands))
     if is_masked(expression):
         return _is_number(expression.operands[1])  # [u > 0]
     if expression.operation is elementwise.subtract and isinstance(expression.operands[0], Number):

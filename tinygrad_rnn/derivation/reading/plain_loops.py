@@ -266,7 +266,7 @@ def _rows_from_the_end(items: list[Item], loop: _Loop) -> list[int] | None:
 
 
 def _row_number(item: Item) -> int | None:
-    """The number of the row of the data that a value is, counted from 1: of ``xs[t]``, ``xs[:, t]``, ``xs[::-1][t]``."""
+    """The number of a row of the data, counted from 1: that of ``xs[t]``, ``xs[:, t]``, ``xs[::-1][t]``; or None."""
     if item.op is not indexing.getitem:
         return None
     array, index = item.inputs

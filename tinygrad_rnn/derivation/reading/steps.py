@@ -7,7 +7,7 @@ finds its steps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ...autodiff.rules import elementwise
@@ -19,19 +19,20 @@ from .plain_loops import number_plain
 def number_steps(items: Sequence[Item]) -> None:
     """Set the step and the loop of Items, which are in the order of recording."""
     _as_labelled(items)
+    beside = _beside(items)
     plain: list[Item] = []
     for item in [*items, None]:
-        if item is not None and _is_beside(item):
+        if item in beside:
             continue
         if item is not None and item.step is None:
             plain.append(item)
         elif plain:
             number_plain(plain)
             plain = []
-    _number_beside(items)
+    _number_beside(items, beside)
 
 
-def _number_beside(items: Sequence[Item]) -> None:
+def _number_beside(items: Sequence[Item], beside: Collection[Item | None]) -> None:
     """Number the values through which no gradient flows.
 
     A mask belongs to the step that reads it. What several steps read, and a detached value, belong to the step of what
@@ -40,20 +41,28 @@ def _number_beside(items: Sequence[Item]) -> None:
     readers: dict[int, set[Any]] = {}
     for item in reversed(items):
         places = readers.get(id(item), set())
-        if item.is_plain and len(places) == 1:
+        if item in beside and item.op is not stop_gradient and item.step is None and len(places) == 1:
             ((item.step, item.loop),) = places
         for given in item.inputs:
             readers.setdefault(id(given), set()).add((item.step, item.loop))
     for item in items:
-        if _is_beside(item) and item.step is None:
+        if item in beside and item.step is None:
             sources = [given for given in item.inputs if isinstance(given, Item) and given.step is not None]
             latest = max(sources, key=lambda source: source.order, default=item)
             item.step, item.loop = latest.step, latest.loop
 
 
-def _is_beside(item: Item) -> bool:
-    """Return True for values through which no gradient flows; they are numbered last."""
-    return item.is_plain or item.op is stop_gradient
+def _beside(items: Sequence[Item]) -> set[Item | None]:
+    """The values through which no gradient flows, and what only masks are made of; they are numbered last."""
+    found: set[Item | None] = set()
+    readers: dict[int, bool] = {}  # whether all that reads a value makes masks
+    for item in reversed(items):
+        makes_masks = item.is_plain or readers.get(id(item), False)
+        if makes_masks or item.op is stop_gradient:
+            found.add(item)
+        for given in item.inputs:
+            readers[id(given)] = makes_masks and readers.get(id(given), True)
+    return found
 
 
 def merge_sums(items: Sequence[Item]) -> list[Item]:
