@@ -542,3 +542,14 @@ def test_a_row_of_a_mask_that_a_comparison_reads_belongs_to_its_step_and_stands_
     lines = lines_of(derivation)
     assert "h_t = where(mask[:, t, None] > 0, u_t, h_{t-1})" in lines
     assert any("∂L/∂h_{t+1} ∘ [mask[:, t+1, None] ≤ 0]" in line for line in lines)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 7), (5, 2), (3, 11)])
+def test_logits_less_their_logsumexp_are_a_log_softmax_whatever_their_number(shape):
+    def loss(p, xs, targets):
+        z = xs @ p["W"]
+        return -np.mean(np.sum(targets * (z - np.log(np.sum(np.exp(z), axis=1, keepdims=True))), axis=1))
+
+    targets = np.eye(shape[1])[np.arange(shape[0]) % shape[1]]
+    lines = lines_of(tr.derive(loss, {"W": random(N, shape[1])}, [random(shape[0], N), targets]))
+    assert "L = -mean(sum(targets ∘ log_softmax(z), axis=1))" in lines

@@ -129,7 +129,7 @@ def _known(written: Written) -> Expression | None:
     for make, expected in known.functions:
         if of_elements or expected[0].shape == whole.shape:
             found = found or tuple(written.at(known.draws))
-            if _is_same(found, expected):
+            if _is_same(found, expected, 1e-15 if of_elements else 1e-13):
                 made = make(u)
                 return None if _is_term(made, written) or _is_kinked(made, written) else made
     return None
@@ -185,11 +185,17 @@ def _along_axes(shape: Shape) -> Functions:
     return Functions(draws, [(partial(apply, of, **s), tuple(of.forward(a, **s) for a in draws)) for of, s in made])
 
 
-def _is_same(found: Draws, expected: Draws) -> bool:
-    """Return True for the same numbers near 0 up to rounding; far away, where a result overflowed, any will do."""
+def _is_same(found: Draws, expected: Draws, rounding: float) -> bool:
+    """Return True for the same numbers near 0 up to rounding; far away, where a result overflowed, any will do.
+
+    Args:
+        found: the results.
+        expected: those of a function.
+        rounding: the error of a difference near 0 of the numbers that are drawn there.
+    """
     near = len(found) // 2
     for number, (f, e) in enumerate(zip(found, expected)):
-        alike = np.abs(f - e) <= (1e-12 if number < near else 1e-2) * np.abs(e) + 1e-15
+        alike = np.abs(f - e) <= (1e-12 if number < near else 1e-2) * np.abs(e) + rounding
         if not np.all(alike if number < near else alike | ~np.isfinite(f)):
             return False
     return True
