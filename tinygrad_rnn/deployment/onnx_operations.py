@@ -19,19 +19,18 @@ SAME = {
     "arcsinh": "Asinh", "arctan": "Atan", "arctanh": "Atanh", "ceil": "Ceil", "copy": "Identity", "cos": "Cos",
     "cosh": "Cosh", "detach": "Identity", "divide": "Div", "equal": "Equal", "erf": "Erf", "exp": "Exp",
     "fabs": "Abs", "floor": "Floor", "greater": "Greater", "greater_equal": "GreaterOrEqual", "isnan": "IsNaN",
-    "less": "Less", "less_equal": "LessOrEqual", "log": "Log", "logical_and": "And", "logical_not": "Not",
-    "logical_or": "Or", "logical_xor": "Xor", "matmul": "MatMul", "maximum": "Max", "minimum": "Min",
+    "less": "Less", "less_equal": "LessOrEqual", "log": "Log", "matmul": "MatMul", "maximum": "Max", "minimum": "Min",
     "multiply": "Mul", "negative": "Neg", "positive": "Identity", "power": "Pow", "reciprocal": "Reciprocal",
     "relu": "Relu", "rint": "Round", "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh",
     "softplus": "Softplus", "sqrt": "Sqrt", "subtract": "Sub", "tan": "Tan", "tanh": "Tanh", "true_divide": "Div",
 }  # fmt: skip
 BITWISE = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor", "invert": "Not"}  # of booleans
+LOGICAL = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "logical_not": "Not"}  # of anything
 REDUCED = {"max": "ReduceMax", "mean": "ReduceMean", "min": "ReduceMin", "prod": "ReduceProd", "sum": "ReduceSum",
            "logsumexp": "ReduceLogSumExp"}  # fmt: skip
 
 # Several nodes: each is its kind and its operands, of which "a" and "b" are those of the operation.
 Form = tuple[Any, ...]
-QUOTIENT = ("Floor", ("Div", "a", "b"))
 COMPOSED: dict[str, Form] = {
     "exp2": ("Pow", 2, "a"),
     "expm1": ("Sub", ("Exp", "a"), 1),
@@ -40,12 +39,14 @@ COMPOSED: dict[str, Form] = {
     "log1p": ("Log", ("Add", "a", 1)),
     "log2": ("Mul", ("Log", "a"), 1 / np.log(2)),
     "log_sigmoid": ("Neg", ("Softplus", ("Neg", "a"))),
-    "logaddexp": ("Add", "a", ("Softplus", ("Sub", "b", "a"))),
+    "logaddexp": (  # of equals it is written out: the difference of two infinities is no number
+        "Where", ("Equal", "a", "b"), ("Add", "a", np.log(2)),
+        ("Add", ("Max", "a", "b"), ("Softplus", ("Neg", ("Abs", ("Sub", "a", "b"))))),
+    ),
     "not_equal": ("Not", ("Equal", "a", "b")),
     "square": ("Mul", "a", "a"),
     "trunc": ("Mul", ("Sign", "a"), ("Floor", ("Abs", "a"))),
 }
-OF_FLOATS: dict[str, Form] = {"floor_divide": QUOTIENT, "remainder": ("Sub", "a", ("Mul", QUOTIENT, "b"))}
 OF_INTEGERS: dict[str, Form] = {  # ONNX's Div cuts off
     "floor_divide": ("Div", ("Sub", "a", ("Mod", "a", "b")), "b"),
     "remainder": ("Mod", "a", "b"),
@@ -88,7 +89,7 @@ def nodes_of(graph: Graph, name: str, operation: Operation) -> str:
         return graph.node(SAME[name], [operation.operand(a) for a in operation.args])
     if name in BITWISE and operation.value.dtype == bool:
         return graph.node(BITWISE[name], [operation.operand(a) for a in operation.args])
-    composed = COMPOSED | (OF_FLOATS if operation.value.dtype.kind == "f" else OF_INTEGERS)
+    composed = COMPOSED if operation.value.dtype.kind == "f" else COMPOSED | OF_INTEGERS
     if name in composed and not operation.keywords:
         return _composed(graph, operation, composed[name], [operation.operand(a) for a in operation.args])
     if name in REDUCED:
@@ -144,9 +145,30 @@ def _booleans(graph: Graph, op: Operation, a: Any) -> str:
     return name if (a if isinstance(a, Value) else np.asarray(a)).dtype == bool else graph.cast(name, bool)
 
 
+@writes(*LOGICAL)
+def _logical(graph: Graph, op: Operation) -> str:
+    return graph.node(LOGICAL[name_of_operation(op.value)], [_booleans(graph, op, a) for a in op.args])
+
+
 @writes("fmod")
 def _fmod(graph: Graph, op: Operation) -> str:
     return graph.node("Mod", [op.operand(a) for a in op.args], fmod=1)
+
+
+@writes("remainder", "floor_divide")
+def _division(graph: Graph, op: Operation) -> str:
+    """The nodes of a division of real numbers with a remainder, which has the sign of the divisor.
+
+    A quotient that is rounded before it is cut off would be off by one where it is nearly a whole number.
+    """
+    a, b = (op.operand(operand) for operand in op.args)
+    rest, zero = _fmod(graph, op), _number(graph, op, 0)
+    agree = graph.node("Equal", [graph.node("Less", [rest, zero]), graph.node("Less", [b, zero])])
+    keep = graph.node("Or", [agree, graph.node("Equal", [rest, zero])])
+    rest = graph.node("Where", [keep, rest, graph.node("Add", [rest, b])])
+    if name_of_operation(op.value) == "remainder":
+        return rest
+    return graph.node("Round", [graph.node("Div", [graph.node("Sub", [a, rest]), b])])
 
 
 @writes("clip")

@@ -91,7 +91,7 @@ class ProgramWriter:
                 body=graph,
                 num_scan_inputs=len(sequences),
                 scan_input_directions=[int(loop.backwards)] * len(sequences),
-                scan_output_directions=[int(loop.backwards)] * len(stacks),
+                scan_output_directions=[int(loop.backwards)] * len(stacks) or None,  # else onnx looks for a type in it
             )
         )
         self.names |= {result: lasts[result.inner] for result in results if result.how == "last"}
