@@ -19,8 +19,10 @@ from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.errors import CannotCompile
 from tinygrad_rnn.autodiff.registry import elementwise, primitive
 from tinygrad_rnn.compiler import thresholds
+from tinygrad_rnn.compiler.loops.loop import Loop
 
 jax = pytest.importorskip("jax")
+interpreter = pytest.importorskip("tinygrad_rnn.compiler.jax_code.interpreter")
 stand_in = pytest.importorskip("tinygrad_rnn.compiler.jax_code.stand_in")
 
 EVERY = 32  # of the catalogue's samples one in so many
@@ -102,6 +104,32 @@ def test_the_backward_pass_is_by_our_rules():
     x = tr.tensor(normal(3), requires_grad=True)
     np.sum(fast(x)).backward()
     assert x.grad.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_loop_writes_no_row_twice(steps, reverse):
+    """States before a step are those after the one before, and cotangents of gates are columns of the joined row."""
+    cell, xs, start = nn.GRUCell(3, d, seed=0, dtype=np.float64), normal(steps, B, 3), normal(B, d)
+    parameters = list(cell.parameters())
+
+    def loss(xs, h):
+        return np.sum(np.square(tr.unroll(cell, xs, h, reverse=reverse)[0]))
+
+    fast = tr.compile(loss, executor="jax")
+    for f in (fast, loss):
+        h = tr.tensor(start, requires_grad=True)
+        f(xs, h).backward()
+        if f is fast:
+            found = [p.grad for p in (h, *parameters)]
+            cell.zero_grad()
+    for a, b in zip(found, [p.grad for p in (h, *parameters)], strict=True):
+        np.testing.assert_allclose(a, b, 1e-12, 1e-14)
+    program = fast.prepared(xs, h).executable.program
+    loops = [step for step in [*program.forward_order(), *program.backward_order()] if isinstance(step, Loop)]
+    series = {loop: [result for result in program.results[loop] if result.how == "rows"] for loop in loops}
+    held = {result: where for loop in loops for result, where in interpreter.held_by_others(loop, series[loop]).items()}
+    assert sorted(where.start is None for where in held.values()) == ([False, True] if loops else [])
 
 
 def test_a_loss_comes_with_its_gradients():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -12,7 +13,7 @@ from ...autodiff.errors import CannotCompile
 from ...autodiff.rules import linalg, shape
 from .. import thresholds
 from ..graph.values import Value, is_constant, name_of_operation, substitute
-from ..loops.loop import Loop
+from ..loops.loop import Loop, LoopResult
 from ..program.program import Results, Step
 from . import places, told_anew  # noqa: F401  # told_anew: for what it adds to a table
 from .precision import as_jax_has_it
@@ -73,7 +74,9 @@ class Interpreter:
         body = loop.body(results)
         rows, _ = loop.inputs(results)
         sums = [result for result in results if result.how == "sum"]
-        stacks = [result for result in results if result.how == "rows"]
+        series = [result for result in results if result.how == "rows"]
+        held = held_by_others(loop, series)
+        stacks = [result for result in series if result not in held]
 
         def step(carried: Any, now: Any) -> Any:
             states, totals, in_range = carried
@@ -97,7 +100,46 @@ class Interpreter:
         self.known |= dict(zip(sums, totals))
         self.known |= dict(zip(stacks, stacked))
         self.known |= {result: states[result.inner] for result in results if result.how == "last"}
+        for result, (by, columns, start) in held.items():
+            self.known[result] = self.of(by)[..., columns] if start is None else self._moved_on(loop, start, by)
         self.series += [*(loop.slices[v] for v in rows), *stacks]
+
+    def _moved_on(self, loop: Loop, start: Value, after: LoopResult) -> Any:
+        """The states before each step, from those after each step."""
+        first, rows = self.of(start)[None], self.of(after)
+        return jnp.concatenate([rows, first])[1:] if loop.backwards else jnp.concatenate([first, rows])[:-1]
+
+
+class Held(NamedTuple):
+    """The place of a result at all steps among those of another result, so that a loop needn't write it twice.
+
+    Attributes:
+        by: the other result.
+        columns: the columns of the other result, if its rows are joined from this one's and others.
+        start: the state before the first step, if the other result has the states after each step, and this one those
+            before.
+    """
+
+    by: LoopResult
+    columns: slice = slice(None)
+    start: Value | None = None
+
+
+def held_by_others(loop: Loop, series: Sequence[LoopResult]) -> dict[LoopResult, Held]:
+    """The results at all steps that others hold: states before each step, and parts of joined rows."""
+    wanted = {result.inner: result for result in series}
+    possible: list[tuple[Value, Value, slice, Value | None]] = []
+    possible += [(c.before, c.after, slice(None), c.start) for c in loop.carried if c.before is not c.after]
+    for inner in sorted(wanted, key=lambda inner: -inner.size):
+        if inner.op is shape.joined and inner.keywords["axis"] in (-1, inner.ndim - 1):
+            ends = itertools.pairwise(inner.keywords["starts"])
+            possible += [(part, inner, slice(*columns), None) for part, columns in zip(inner.args, ends)]
+    held: dict[LoopResult, Held] = {}
+    for one, by, columns, start in possible:
+        taken = {*held, *(other.by for other in held.values())}
+        if one in wanted and by in wanted and wanted[by] not in held and wanted[one] not in taken:
+            held[wanted[one]] = Held(wanted[by], columns, start)
+    return held
 
 
 def _is_turned(value: Value) -> bool:
