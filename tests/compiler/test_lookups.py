@@ -54,6 +54,7 @@ def test_a_row_that_the_table_lacks_is_refused_as_without_compiling():
         compiled(np.full((9, 1), k), ())
 
 
+@pytest.mark.only_for("numpy", "llvm", reason="on JAX each gate's columns are a product of their own")
 def test_a_table_with_more_rows_than_are_looked_up_is_left_alone():
     _, parameters, run = model()
     compiled = tr.compile(run)

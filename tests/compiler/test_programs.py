@@ -9,6 +9,7 @@ import pytest
 import tinygrad_rnn as tr
 from tinygrad_rnn import nn
 from tinygrad_rnn.autodiff.rules import elementwise
+from tinygrad_rnn.compiler.generate import scheduled
 from tinygrad_rnn.compiler.graph.values import Value, new_input
 from tinygrad_rnn.compiler.loops.fission import Cheap
 from tinygrad_rnn.compiler.loops.loop import Carried, Loop
@@ -70,6 +71,24 @@ def test_slices_of_a_sum_leave_before_the_sum() -> None:
     inside, slices_before = (str(fissioned(program, cheap)) for cheap in (Cheap.INSIDE, Cheap.SLICES_BEFORE))
     assert inside.count("float64[2, 16] = a row of") == 1 and "float64[2, 4] = a row of" not in inside
     assert slices_before.count("float64[2, 4] = a row of") == 4 and "float64[2, 16] = a row of" not in slices_before
+
+
+def test_a_product_of_which_loops_read_columns_is_computed_by_columns() -> None:
+    """For JAX, unless someone reads all of it: no memory for all gates, and no copies of its columns."""
+    cell = nn.LSTMCell(3, 4, dtype=np.float64, seed=0)
+
+    def widths(f):
+        program = scheduled(traced(f, (np.ones((5, 2, 3)),)), [], Cheap.SLICES_BEFORE)
+        outside = [step for step in program.forward_order() if not isinstance(step, Loop)]
+        return {v.shape[-1] for v in outside if v.shape[:1] in ((5,), (10,))}
+
+    assert widths(lambda xs: tr.unroll(cell, xs)[0]) == {3, 4}
+
+    def twice(xs):
+        rows = xs @ cell.U + cell.b
+        return tr.unroll(lambda x, h: np.tanh(x[:, :4] + x[:, 4:8] * h), rows, np.zeros((2, 4)))[0], rows.sum()
+
+    assert widths(twice) == {3, 4, 16}
 
 
 def test_a_sum_that_is_read_whole_stays_whole() -> None:

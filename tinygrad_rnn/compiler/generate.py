@@ -74,9 +74,11 @@ def scheduled(
     def split(program: Program, keeps_rules: bool) -> Program:
         return fissioned(program, cheap, keeps_rules, may_be_alone)
 
-    if not any(wanted):
-        return split(program, keeps_rules=False)
-    return split(differentiated(split(program, keeps_rules=True), wanted), keeps_rules=False)
+    if any(wanted):
+        program = differentiated(split(program, keeps_rules=True), wanted)
+    elif cheap is Cheap.SLICES_BEFORE:  # the slices have to be there before the last split can narrow products
+        program = split(program, keeps_rules=True)
+    return split(program, keeps_rules=False)
 
 
 def written(program: Program, lines_for: Executor, fixed: Container[int] | None = None) -> Code:

@@ -12,7 +12,7 @@ from ..loops.fission import Cheap, split
 from ..loops.linear import MayBeAlone
 from ..loops.loop import Loop, LoopResult
 from ..loops.lowering import lowered
-from .columns import TakenApart
+from .columns import ByColumns
 from .program import Program, in_order_of_computing
 
 
@@ -29,7 +29,7 @@ def fissioned(
     """
     trace = program.trace
     new: dict[Value, Value] = {}
-    apart = TakenApart(program) if cheap is Cheap.SLICES_BEFORE and not keeps_rules else None
+    by_columns = ByColumns(program) if cheap is Cheap.SLICES_BEFORE and not keeps_rules else None
 
     def current(a: Any) -> Any:
         return substitute(a, lambda v: new.get(v, v))
@@ -39,7 +39,7 @@ def fissioned(
             new |= split(trace, step, program.results[step], new, cheap, keeps_rules, may_be_alone)
         elif (simpler := lowered(trace, step, current, keeps_rules)) is not None:
             new[step] = _at_all_steps(trace, simpler)
-        elif apart is not None and (narrower := apart.columns(step, current)) is not None:
+        elif by_columns is not None and (narrower := by_columns.narrower(step, current)) is not None:
             new[step] = narrower
         elif any(new.get(v, v) is not v for v in operands(step)):
             new[step] = _at_all_steps(trace, trace.made(step.op, current(step.args), current(step.keywords)))
