@@ -553,3 +553,18 @@ def test_logits_less_their_logsumexp_are_a_log_softmax_whatever_their_number(sha
     targets = np.eye(shape[1])[np.arange(shape[0]) % shape[1]]
     lines = lines_of(tr.derive(loss, {"W": random(N, shape[1])}, [random(shape[0], N), targets]))
     assert "L = -mean(sum(targets ∘ log_softmax(z), axis=1))" in lines
+
+
+def test_a_gate_has_the_letter_in_which_the_names_of_its_parameters_end():
+    gates = {f"{name}{gate}": random(*size) for gate in "zrh" for name, size in (("W_", (N, D)), ("U_", (D, D)))}
+
+    def loss(p, xs):
+        h = np.zeros(D)
+        for x in xs:
+            z, r = tr.sigmoid(x @ p["W_z"] + h @ p["U_z"]), tr.sigmoid(x @ p["W_r"] + h @ p["U_r"])
+            h = (1 - z) * h + z * np.tanh(x @ p["W_h"] + (r * h) @ p["U_h"])
+        return np.sum(h)
+
+    lines = lines_of(tr.derive(loss, gates, [random(T, N)]))
+    assert {"z_t = σ(a^z_t)", "r_t = σ(a^r_t)", "v_t = tanh(a^h_t)"} <= set(lines)  # h is the state
+    assert any(line.startswith("Δ^z_t = ") for line in lines)

@@ -42,7 +42,7 @@ def test_a_derivation_without_its_slips_is_right():
         ("minimal gated unit", "af = df * f", "af = f * f", "stands where"),
         ("gru before", "range(T, 0, -1)", "range(T - 1, 0, -1)", "the loop runs without the last step"),
         ("dropout", "range(T, 0, -1)", "range(T, -1, -1)", "the loop runs one step further than the first"),
-        ("gru before", "(z, r, c), hp", "(r, z, c), hp", "u_t and v_t stand in each other's place, everywhere"),
+        ("gru before", "(z, r, c), hp", "(r, z, c), hp", "z_t and r_t stand in each other's place, everywhere"),
         ("peephole", "ai, af, ag =", "ai, ag, af =", "Δ⁽³⁾_t and Δ⁽²⁾_t stand in each other's place"),
         ("lengths", "dh * (1 - h[t] ** 2)", "(1 - h[t] ** 2)", "∂L/∂h_t was left out"),
         ("gaps in time", "decay * gaps[t - 1][:, None]", "decay * gaps[t - 1]", "goes along the other axis"),

@@ -1,11 +1,13 @@
 """Names: the names of the lines of a derivation.
 
 Names are the user's own where there are any, else the letters of textbooks: ``a`` for the argument of a nonlinearity,
-``delta`` for its derivative, ``h`` for a state, ``z`` for the result of an output layer.
+``delta`` for its derivative, ``h`` for a state, ``z`` for the result of an output layer. A gate has the letter in which
+the names of its parameters end: ``i`` is made with ``W_i``, ``U_i`` and ``b_i``.
 """
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 from collections import Counter
@@ -51,7 +53,9 @@ class Names:
         self.layers: dict[str, set[object]] = {}
         self.recurrent = {read.quantity for q in forward for read, _ in references_of(q) if read.shift}
         self.activated = _activated(forward)
-        in_order = sorted(forward, key=lambda q: (self._own_name(q) is None, not self._makes_state(q)))
+        self.gates = _gates(self.activated)
+        self.given_to_gates: set[str] = set()
+        in_order = sorted(forward, key=self._rank)
         for quantity in in_order:
             self.layers.setdefault(self._base(quantity), set()).add(quantity.layer)
         for quantity in in_order:
@@ -61,6 +65,10 @@ class Names:
             root.letter = root.letter._replace(is_silent=True)  # its terms L_t have a step, and the whole L has none
         for quantity in backward:
             self._name_derivative(quantity)
+
+    def _rank(self, quantity: Quantity) -> tuple[bool, ...]:
+        """The place in the order in which letters are given; states have theirs before gates have what is left."""
+        return self._own_name(quantity) is None, not self._makes_state(quantity), quantity not in self.recurrent
 
     def _makes_state(self, quantity: Quantity) -> bool:
         """Return True for the argument of the activation that gives each step's state: that is ``a`` without a mark."""
@@ -84,6 +92,9 @@ class Names:
             return "z" if loops and quantity.loop not in loops else "a"
         if quantity in self.recurrent:
             return "h"
+        gate = self.gates.get(quantity, "")
+        if gate and (gate not in self.used or gate in self.given_to_gates):
+            return gate
         expression = quantity.equations[-1].expression
         if applies(expression, shape.stacked, shape.joined):
             expression = values_of_steps(expression.operands) or expression
@@ -105,6 +116,8 @@ class Names:
             mark = self._mark_of_argument(quantity)
         if base and not mark and len(self.layers.get(base, ())) > 1 and quantity.layer is not None:
             mark = re.sub(r"\W", "_", str(quantity.layer))
+        if base and base == self.gates.get(quantity):
+            self.given_to_gates.add(base)
         if not base:
             base = next((letter for letter in LETTERS if letter not in self.used), "u")
         quantity.letter = Letter(base, self._free(base, mark))
@@ -124,7 +137,7 @@ class Names:
         results = self.activated[quantity]
         if len(others) < 2 or len(results) != 1:
             return ""
-        return results[0].label("value") or ""
+        return results[0].label("value") or self.gates.get(quantity, "")
 
     def _name_derivative(self, quantity: Quantity) -> None:
         """Name what a derivative is of and by; the derivative of the loss by an activation's argument is a delta."""
@@ -153,6 +166,25 @@ def _activated(forward: list[Quantity]) -> dict[Quantity, list[Quantity]]:
                         if result not in found[inner.quantity]:
                             found[inner.quantity] += [result] * (2 if is_part else 1)  # a part is not alone
     return found
+
+
+def _gates(activated: dict[Quantity, list[Quantity]]) -> dict[Quantity, str]:
+    """The letter of each gate and of its argument, if there are several: what the names of its parameters end in."""
+    endings = {argument: _common_ending(argument) for argument in activated}
+    if len({ending for ending in endings.values() if ending}) < 2:
+        return {}
+    results = {argument: found[0] for argument, found in activated.items() if len(found) == 1}
+    return endings | {result: endings[argument] for argument, result in results.items()}
+
+
+def _common_ending(quantity: Quantity) -> str:
+    """The letters in which the names of all parameters of a quantity end, of two at least: i of W_i and U_i."""
+    read = {part.name for e in quantity.equations for part in parts(e.expression) if isinstance(part, Parameter)}
+    names = [name.rpartition(".")[2] for name in read]
+    alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*(reversed(name) for name in names)))
+    ending = "".join(letters[0] for letters in alike)[::-1].lstrip("_")
+    is_ending = len(names) > 1 and ending.isalpha() and all(len(name) > len(ending) for name in names)
+    return ending if is_ending else ""
 
 
 def _is_error(expression: object) -> bool:
