@@ -181,6 +181,7 @@ FUNCTIONS: dict[str, Any] = {
     "the last axis in another order": lambda x: x[..., np.array([2, 0, -1])],
     "logaddexp": lambda x: np.logaddexp(x, 40 * x),
     "logaddexp of infinities": lambda x: np.logaddexp(np.where(x > 0, x, -np.inf), np.where(x > 1, np.inf, -np.inf)),
+    "an ellipsis of several lengths": lambda x: np.einsum("...i,...i->...", x, np.arange(4, dtype=np.float32)),
     "a remainder": lambda x: (np.rint(9 * x) / 10 + 0.7) % -0.1,
     "a quotient": lambda x: (np.floor(9 * x) / 10) // 0.1,
     "not, of numbers": lambda x: np.logical_not(np.floor(x)),

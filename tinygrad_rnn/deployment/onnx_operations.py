@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..autodiff.rules import linalg
 from ..compiler.graph.values import Value, name_of_operation
 from ..compiler.sizes.reading import Size
 from .onnx_graph import Graph, NoOnnxForm
@@ -286,7 +287,9 @@ def _argmax(graph: Graph, op: Operation) -> str:
 
 @writes("einsum")
 def _einsum(graph: Graph, op: Operation) -> str:
-    return graph.node("Einsum", [op.operand(a) for a in op.args], equation=op.keywords["subscripts"])
+    """The node of a contraction, every axis by a letter: ONNX's ellipsis stands for as many axes in each operand."""
+    terms, result = linalg.explicit_subscripts(op.keywords["subscripts"], [a.shape for a in op.args])
+    return graph.node("Einsum", [op.operand(a) for a in op.args], equation=f"{','.join(terms)}->{result}")
 
 
 # --- indices ---------------------------------------------------------------------------------------------------------
