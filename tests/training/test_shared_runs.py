@@ -100,8 +100,8 @@ def test_the_weights_of_one_process(alone: Any, shared: Path, name: str, ranks: 
         got, expected = found[0][f"{name}/{what}"], alone[f"{name}/{what}"]
         assert got.shape == expected.shape, what
         np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-12, err_msg=what)
-    reasons = {re.sub(r"[\d.]+", "n", str(each[f"{name}/stopped"])) for each in [alone, *found]}
-    assert len(reasons) == 1
+    (reason,) = {re.sub(r"[\d.]+", "n", str(each[f"{name}/stopped"])) for each in [alone, *found]}
+    assert ("threshold" in reason) == (name == "threshold")
 
 
 def test_parts_in_one_process_make_the_same_update() -> None:
@@ -184,10 +184,10 @@ def test_all_end_with_the_reason(what: str, ranks: int, shared: Path) -> None:
     assert newest is None or newest_checkpoint(folder) == newest
 
 
-def test_an_error_ends_all_processes_and_each_says_it(tmp_path: Path) -> None:
-    done = start(3, ["error"], tmp_path)
+def test_an_error_ends_all_processes_and_each_says_it(ranks: int, tmp_path: Path) -> None:
+    done = start(ranks, ["error"], tmp_path)
     assert done.returncode != 0
-    assert len(re.findall(ENDS["error"][0], done.stderr)) >= 3, done.stderr
+    assert len(re.findall(ENDS["error"][0], done.stderr)) >= ranks, done.stderr
     assert newest_checkpoint(tmp_path) == 5
 
 
@@ -218,14 +218,14 @@ def test_without_mpi4py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert nn  # training alone needs none of it
 
 
-def test_the_command_shares_its_run_by_itself(tmp_path: Path) -> None:
+def test_the_command_shares_its_run_by_itself(ranks: int, tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("you say yes, I say no; you say stop, and I say go, go, go. " * 40)
     asked = ["train", "text.txt", "--steps", "12", "--units", "8", "--batch", "6", "--validation", "0.3", "--out"]
     run = [sys.executable, "-m", "tinygrad_rnn"]
     options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": SECONDS, "cwd": tmp_path}
     options["env"] = {**os.environ, "PYTHONPATH": str(ROOT)}
     alone = subprocess.run([*run, *asked, "alone"], **options)
-    shared = subprocess.run([str(MPIEXEC), "-n", "3", *run, *asked, "shared"], **options)
+    shared = subprocess.run([str(MPIEXEC), "-n", str(ranks), *run, *asked, "shared"], **options)
     assert alone.returncode == shared.returncode == 0, shared.stderr
     hide = partial(re.sub, r"\d+ s|alone|shared", "")
     assert hide(shared.stdout) == hide(alone.stdout)
