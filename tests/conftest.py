@@ -10,6 +10,7 @@ import gc
 import importlib.util
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import tinygrad_rnn as tr
+from tests.chromium import chromium
 
 HERE = Path(__file__).parent
 
@@ -87,6 +89,21 @@ def pytest_collection_finish() -> None:
 def same_numbers_in_every_order() -> None:
     """What is made without a seed is the same for a test, whichever tests ran before it in this process."""
     tr.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def started_browser() -> Iterator[Any]:
+    """One for all, since a start takes as long as several tests in it."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def browser(started_browser: Any) -> Iterator[Any]:
+    """Headless Chromium, whose pages are closed after each test: a film would go on playing."""
+    yield started_browser
+    for context in started_browser.contexts:
+        context.close()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.chromium import chromium
-
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.sweep  # building the site takes half a minute; `.ci/run` builds it and asks of that
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "examples" / "notebooks").glob("*.ipynb"))
@@ -41,12 +39,6 @@ def site(tmp_path_factory):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from tests.chromium import chromium, watched
+from tests.chromium import watched
 from tinygrad_rnn.comparison import compare
 from tinygrad_rnn.derivation import derive
 from tinygrad_rnn.derivation.writing.page import FONTS
@@ -32,34 +32,32 @@ def comparison() -> str:
     return comparison_page(compare(lambda p: np.sum(p["w"] ** 2), lambda p: {"w": 3 * p["w"]}, w))
 
 
-def test_subscripts_of_a_derivation_stand_below_the_line(tmp_path):
+def test_subscripts_of_a_derivation_stand_below_the_line(browser, tmp_path):
     if shutil.which("fc-list") is None or not any(f'"{font}"' in FONTS for font in _fonts()):
         pytest.skip("needs a font for mathematics")
     path = tmp_path / "derivation.html"
     path.write_text(derive(BY_NAME["elman"](3).loss).html(), encoding="utf-8")
     below = """[...document.querySelectorAll("msub")].map(({ children: [base, index] }) =>
         index.getBoundingClientRect().bottom - base.getBoundingClientRect().bottom)"""
-    with chromium() as browser:
-        shown = watched(browser, [])
-        shown.goto(path.as_uri())
-        assert min(shown.evaluate(below)) > 2
+    shown = watched(browser, [])
+    shown.goto(path.as_uri())
+    assert min(shown.evaluate(below)) > 2
 
 
 @pytest.mark.one_in(2)
 @pytest.mark.parametrize("html", [tour, comparison])
-def test_it_opens_and_goes_dark(html, tmp_path):
+def test_it_opens_and_goes_dark(html, browser, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(html(), encoding="utf-8")
     complaints: list[str] = []
-    with chromium() as browser:
-        shown = watched(browser, complaints, viewport=NARROW, color_scheme="light")
-        shown.goto(path.as_uri())
-        light = shown.evaluate("getComputedStyle(document.body).backgroundColor")
-        graphs = [frame.locator("html") for frame in shown.frames[1:]]
-        assert [graph.get_attribute("data-theme") for graph in graphs] == ["light"] * len(graphs)
-        shown.locator("#theme").first.click()
-        assert [graph.get_attribute("data-theme") for graph in graphs] == ["dark"] * len(graphs)
-        assert len(graphs) == (html is tour)
-        assert shown.evaluate("getComputedStyle(document.body).backgroundColor") != light
-        assert shown.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]  # nothing hangs over
+    shown = watched(browser, complaints, viewport=NARROW, color_scheme="light")
+    shown.goto(path.as_uri())
+    light = shown.evaluate("getComputedStyle(document.body).backgroundColor")
+    graphs = [frame.locator("html") for frame in shown.frames[1:]]
+    assert [graph.get_attribute("data-theme") for graph in graphs] == ["light"] * len(graphs)
+    shown.locator("#theme").first.click()
+    assert [graph.get_attribute("data-theme") for graph in graphs] == ["dark"] * len(graphs)
+    assert len(graphs) == (html is tour)
+    assert shown.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    assert shown.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]  # nothing hangs over
     assert complaints == []

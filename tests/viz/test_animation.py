@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.chromium import chromium, watched
+from tests.chromium import watched
 from tests.viz.networks import built_in, elman, language, stacked, without_time
 from tinygrad_rnn.viz import animation, draw
 from tinygrad_rnn.viz.formats import graphviz as render
@@ -98,62 +98,59 @@ def test_a_graph_without_steps_and_one_without_a_gradient_have_a_film_too():
 
 
 @pytest.mark.sweep
-def test_the_svg_shows_one_frame_at_a_time(tmp_path):
+def test_the_svg_shows_one_frame_at_a_time(browser, tmp_path):
     path = tr.animate(elman(3)[0], tmp_path / "film.svg", level="gate", gradients=True, seconds=0.2)
     ET.parse(path)
     assert path.stat().st_size < 120_000
     assert path.read_text("utf-8") == tr.animate(
         elman(3)[0], tmp_path / "again.svg", level="gate", gradients=True, seconds=0.2
     ).read_text("utf-8")
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto(path.as_uri())
-        seen = """() => [...document.querySelectorAll('text.heading')]
-            .filter((text) => /ward/.test(text.textContent) && getComputedStyle(text).visibility === 'visible')
-            .map((text) => text.textContent)"""
-        told = []
-        for _ in range(40):
-            (text,) = page.evaluate(seen)
-            told += [text] if told[-1:] != [text] else []
-            page.wait_for_timeout(60)
-        assert len(set(told)) >= 6
-        page.emulate_media(reduced_motion="reduce")
-        assert page.evaluate(seen) == ["backward: step 1"]
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    seen = """() => [...document.querySelectorAll('text.heading')]
+        .filter((text) => /ward/.test(text.textContent) && getComputedStyle(text).visibility === 'visible')
+        .map((text) => text.textContent)"""
+    told = []
+    for _ in range(40):
+        (text,) = page.evaluate(seen)
+        told += [text] if told[-1:] != [text] else []
+        page.wait_for_timeout(60)
+    assert len(set(told)) >= 6
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(seen) == ["backward: step 1"]
 
 
-def test_the_page_plays_by_itself_and_begins_again(tmp_path):
+def test_the_page_plays_by_itself_and_begins_again(browser, tmp_path):
     path = tr.animate(elman(2)[0], tmp_path / "film.html", gradients=True, seconds=0.1)
     complaints = []
-    with chromium() as browser:
-        page = watched(browser, complaints, viewport={"width": 1000, "height": 700})
-        page.goto(path.as_uri())
-        for text in ("forward: step 2", "backward: step 1", "forward: step 1"):
-            page.wait_for_function("(text) => document.getElementById('phase').textContent === text", arg=text)
-        page.locator("#play").click()
-        still = page.locator("#phase").inner_text()
-        page.wait_for_timeout(400)
-        assert page.locator("#phase").inner_text() == still
-        assert not page.locator("#parameter").is_visible() and not page.locator("#map").is_visible()
-        calm = browser.new_page(reduced_motion="reduce")
-        calm.goto(path.as_uri())
-        calm.wait_for_timeout(400)
-        assert calm.locator("#phase").inner_text() == "the whole graph"
+    page = watched(browser, complaints, viewport={"width": 1000, "height": 700})
+    page.goto(path.as_uri())
+    for text in ("forward: step 2", "backward: step 1", "forward: step 1"):
+        page.wait_for_function("(text) => document.getElementById('phase').textContent === text", arg=text)
+    page.locator("#play").click()
+    still = page.locator("#phase").inner_text()
+    page.wait_for_timeout(400)
+    assert page.locator("#phase").inner_text() == still
+    assert not page.locator("#parameter").is_visible() and not page.locator("#map").is_visible()
+    calm = browser.new_page(reduced_motion="reduce")
+    calm.goto(path.as_uri())
+    calm.wait_for_timeout(400)
+    assert calm.locator("#phase").inner_text() == "the whole graph"
     assert complaints == []
 
 
-def test_gradients_appear_on_the_page_too(tmp_path):
+def test_gradients_appear_on_the_page_too(browser, tmp_path):
     path = draw(elman(3)[0], gradients=True).save(tmp_path / "page.html")
-    with chromium() as browser:
-        page = browser.new_page()
-        page.goto(path.as_uri())
-        hidden = """() => [...document.querySelectorAll('#stage text.g, #stage text.tap')]
-            .filter((text) => getComputedStyle(text).visibility === 'hidden').length"""
-        assert page.evaluate(hidden) == 0
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    hidden = """() => [...document.querySelectorAll('#stage text.g, #stage text.tap')]
+        .filter((text) => getComputedStyle(text).visibility === 'hidden').length"""
+    assert page.evaluate(hidden) == 0
+    page.locator("#next").click()
+    counts = [page.evaluate(hidden)]
+    for _ in range(7):
         page.locator("#next").click()
-        counts = [page.evaluate(hidden)]
-        for _ in range(7):
-            page.locator("#next").click()
-            counts.append(page.evaluate(hidden))
+        counts.append(page.evaluate(hidden))
     assert counts[0] > 50 and counts[-1] == 0 and counts == sorted(counts, reverse=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.chromium import chromium, watched
+from tests.chromium import watched
 from tests.viz.networks import elman
 from tinygrad_rnn import explanation
 from tinygrad_rnn.viz import draw
@@ -129,12 +129,6 @@ def test_a_notebook_that_is_run_holds_all_of_it(tmp_path, monkeypatch):
     assert "training: 100%" in str(notebook.cells[-1].outputs)  # a bar, although there is no terminal
     shown = [cell.outputs[-1]["data"]["text/html"] for cell in notebook.cells[:-1]]
     assert "<iframe" in shown[0] and all("<table>" in text for text in shown[1:])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 def test_the_frame_covers_the_picture_and_can_be_explored(browser, tmp_path):

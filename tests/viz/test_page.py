@@ -8,17 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from tests.chromium import chromium, watched
+from tests.chromium import watched
 from tests.viz.networks import elman, elman_at_once
 from tinygrad_rnn.viz import draw
 
 T = 5
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

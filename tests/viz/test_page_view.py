@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.chromium import chromium, watched
+from tests.chromium import watched
 from tests.viz.networks import attending, built_in, elman, elman_at_once, language, stacked, without_time
 from tinygrad_rnn.viz import draw
 
@@ -34,12 +34,6 @@ SEEN = """(box) => {
 
 HOLDS_ITS_TEXT = """(box) => [...box.querySelectorAll('text')].map((text) => text.getBoundingClientRect().width).every(
     (width) => width > 0 && width <= box.querySelector('rect').getBoundingClientRect().width)"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
