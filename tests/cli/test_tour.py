@@ -27,10 +27,14 @@ def tour(*words: str) -> int:
     return main([*words, "--seconds", "0.1", "--quiet"])  # no terminal here, so that no browser opens
 
 
-def test_it_draws_compares_trains_and_says_where(tmp_path, text_file, capsys):
-    out = tmp_path / "out"
+def test_it_draws_compares_trains_and_says_where(tmp_path, text_file, capsys, monkeypatch):
+    """By a clock that goes with the updates, 20 of them in the tenth of a second, on whatever machine."""
+    reached, out = Limits.reached, tmp_path / "out"
+    monkeypatch.setattr(Limits, "reached", lambda self, history, _: reached(self, history, history.step / 200))
     assert tour("tour", text_file, "--out", str(out)) == 0
     printed = capsys.readouterr().out
+    losses = [float(line.split()[-1]) for line in printed.splitlines() if line.startswith("  step ")]
+    assert len(losses) >= 2 and losses[-1] < losses[0] - 0.5
     assert "All 5 gradients agree" in printed
     assert "autograd - numeric" in printed and "manual - numeric" in printed
     assert "Loss 3.30" in printed and "loss 1.36" in printed
@@ -41,43 +45,33 @@ def test_it_draws_compares_trains_and_says_where(tmp_path, text_file, capsys):
     assert len((out / "sample.txt").read_text(encoding="utf-8")) > 400
 
 
-def test_without_a_file_it_reads_the_documentation_inside_python(tmp_path, capsys):
-    assert tour("tour", "--out", str(tmp_path / "out"), "--no-open") == 0
-    assert (
-        f"from the documentation inside Python ({len(python_documentation()):,} characters)" in capsys.readouterr().out
-    )
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the names of files are text")
-def test_a_file_whose_name_is_no_text_is_named_in_the_report(tmp_path, capsys):
-    path = tmp_path / "t\udce9xt"
-    path.write_text(TEXT, encoding="utf-8")
-    assert tour("tour", str(path), "--out", str(tmp_path / "out"), "--no-open") == 0
-    assert r"t\udce9xt" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-
-
-def test_the_loss_falls(tmp_path, text_file, capsys, monkeypatch):
-    """By a clock that goes with the updates, 40 of them a second, on whatever machine."""
-    reached = Limits.reached
-    monkeypatch.setattr(Limits, "reached", lambda self, history, _: reached(self, history, history.step / 40))
-    assert main(["tour", text_file, "--out", str(tmp_path / "out"), "--seconds", "3", "--quiet"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    losses = [float(line.split()[-1]) for line in lines if line.startswith("  step ")]
-    assert len(losses) >= 2 and losses[-1] < losses[0] - 0.5
-
-
-@pytest.mark.one_in(2)
-@pytest.mark.parametrize(
-    ("terminal", "more", "opens"), [(True, [], True), (True, ["--no-open"], False), (False, [], False)]
-)
-def test_the_report_opens_only_where_someone_watches(tmp_path, text_file, monkeypatch, terminal, more, opens):
+@pytest.fixture
+def opened(monkeypatch):
+    """What is opened in a browser, on a desktop."""
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
-    assert tour("tour", text_file, "--out", str(tmp_path), *more) == 0
-    assert opened == [(tmp_path / "report.html").as_uri()] * opens
+    return opened
+
+
+def test_without_a_file_it_reads_the_documentation_inside_python(tmp_path, capsys, opened, monkeypatch):
+    monkeypatch.setattr("tinygrad_rnn.cli.tour.someone_is_watching", lambda: True)
+    assert tour("tour", "--out", str(tmp_path / "out"), "--no-open") == 0
+    assert (
+        f"from the documentation inside Python ({len(python_documentation()):,} characters)" in capsys.readouterr().out
+    )
+    assert opened == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the names of files are text")
+def test_a_file_whose_name_is_no_text_is_named_in_the_report(tmp_path, opened, monkeypatch):
+    path = tmp_path / "t\udce9xt"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    path.write_text(TEXT, encoding="utf-8")
+    assert tour("tour", str(path), "--out", str(tmp_path / "out")) == 0
+    assert r"t\udce9xt" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert opened == [(tmp_path / "out" / "report.html").as_uri()]
 
 
 def test_no_arguments_mean_the_tour():
@@ -89,7 +83,7 @@ def test_no_arguments_mean_the_tour():
     assert without.returncode == 2 and "give a number above 0" in without.stderr
 
 
-def test_a_file_of_the_users_is_never_overwritten(tmp_path, text_file, capsys):
+def test_a_file_of_the_users_is_never_overwritten(tmp_path, text_file, capsys, opened, monkeypatch):
     out = tmp_path / "out"
     out.mkdir()
     (out / "sample.txt").write_text("mine", encoding="utf-8")
@@ -97,7 +91,9 @@ def test_a_file_of_the_users_is_never_overwritten(tmp_path, text_file, capsys):
     assert "sample.txt is there already" in capsys.readouterr().err
     assert (out / "sample.txt").read_text(encoding="utf-8") == "mine"
     assert [p.name for p in out.iterdir()] == ["sample.txt"]
+    monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
     assert tour("tour", text_file, "--out", str(out), "--overwrite") == 0
+    assert opened == []  # nobody watches
     assert (out / "sample.txt").read_text(encoding="utf-8") != "mine"
 
 

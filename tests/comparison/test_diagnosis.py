@@ -198,14 +198,16 @@ def test_and_in_the_ready_made_one(mistake):
     named(found, *IN_LSTM[mistake])
 
 
-def test_the_reset_gate_on_the_other_side_of_the_product():
-    before = lambda p, xs: derivations.gru(p, xs, reset="before")  # noqa: E731
-    after = lambda p, xs: derivations.gru(p, xs, reset="after")  # noqa: E731
-    named(diagnoses(gru_loss("after"), before, GRU, (XS,)), "before the product with the state", "belongs after it")
-    named(diagnoses(gru_loss("before"), after, GRU_BEFORE, (XS,)), "after the product with the state", "before it")
+@pytest.mark.parametrize("right", [pytest.param("after", marks=pytest.mark.sweep), "before"])
+def test_the_reset_gate_on_the_other_side_of_the_product(right):
+    wrong, params = ("before", GRU) if right == "after" else ("after", GRU_BEFORE)
+    manual = lambda p, xs: derivations.gru(p, xs, reset=wrong)  # noqa: E731
+    found = diagnoses(gru_loss(right), manual, params, (XS,))
+    named(found, f"{wrong} the product with the state", f"belongs {right} it")
 
 
 def test_the_reset_gate_of_the_ready_made_cell():
+    """It has the gate after the product."""
     cell = nn.GRUCell(n, d, dtype=np.float64)
     cell.load_state_dict(GRU)
     wrong = derivations.gru(GRU, XS, reset="before")

@@ -305,7 +305,7 @@ def test_checkpoints_with_noise_in_the_cell(executor: str | None) -> None:
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("executor", [None, "numpy", "llvm"])
+@pytest.mark.parametrize("executor", [None, "numpy", pytest.param("llvm", marks=pytest.mark.sweep)])
 def test_checkpoints_keep_memory_at_the_root_of_the_steps(executor: str | None) -> None:
 
     def peak(steps: int, k: int | None) -> int:
