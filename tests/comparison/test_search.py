@@ -10,8 +10,12 @@ import pytest
 import tinygrad_rnn as tr
 from tests.comparison.planted.everything import NETWORKS
 from tests.comparison.planted.found_again import TEN, found_again
+from tinygrad_rnn.comparison.wording import Words
+from tinygrad_rnn.derivation.edits.edits import Edit
 from tinygrad_rnn.derivation.edits.everywhere import everywhere
 from tinygrad_rnn.derivation.edits.hand import Hand
+from tinygrad_rnn.derivation.edits.of_terms import LEFT_OUT
+from tinygrad_rnn.derivation.equations.making import zeros
 
 EVERY = 9  # of the edits of a line, so many apart; ``python -m tests.comparison.planted -e`` takes all
 
@@ -64,6 +68,18 @@ def test_two_slips_are_both_named(slips, asked):
     given = (lambda p: elman(p, *slips)) if asked else elman(values, *slips)
     found = [one.sentence for one in tr.compare(loss, given, values, seconds=60).diagnoses if one.complete]
     assert any(all(words in sentence for words in SLIPS[slips]) for sentence in found), found
+
+
+def test_lines_without_which_an_edit_says_nothing_are_all_named() -> None:
+    def loss(p: dict[str, Any]) -> Any:
+        return np.sum(tr.unroll(lambda x, h: np.tanh(x @ p["U"] + np.tanh(h @ p["W"])), XS, np.zeros(3))[0] ** 2)
+
+    rng = np.random.default_rng(0)
+    lines = tr.derive(loss, {"U": rng.normal(size=(2, 3)), "W": rng.normal(size=(3, 3))}).lines
+    backward = [line for line in lines if line.kind == "backward"][-2:]
+    edits = [Edit(line, zeros(line.shape), LEFT_OUT) for line in backward]
+    said = Words(lines).diagnosis(edits, ["U"], True).sentence
+    assert all(f"line `{Words(lines).writer.line(line)}`" in said for line in backward)
 
 
 def test_sums_along_a_kept_axis_are_changed_together() -> None:
@@ -138,6 +154,31 @@ def test_a_path_forgotten_in_a_loop_over_layers_is_known_by_the_names_without_nu
 
     (found,) = tr.compare(lambda p: np.sum(states(p)[-1] ** 2), by_hand, p, seconds=60).diagnoses
     assert found.complete and [edit.what for edit in found.edits] == ["the term {} was left out"] * 2
+
+
+def test_columns_that_come_again_are_overwritten() -> None:
+    rng = np.random.default_rng(0)
+    p = {"W": rng.normal(size=(3, 3)) / 2, "B": rng.normal(size=(3, 4))}
+
+    def states(p: dict[str, Any], words: Any) -> Any:
+        h = [np.zeros(3)]
+        for word in words:
+            h.append(np.tanh(h[-1] @ p["W"] + p["B"][:, word]))
+        return h
+
+    def by_hand(p: dict[str, Any], words: Any) -> dict[str, Any]:
+        h, g = states(p, words), {name: np.zeros_like(value) for name, value in p.items()}
+        dh = 2 * h[-1]
+        for t in range(len(words) - 1, -1, -1):
+            da = dh * (1 - h[t + 1] ** 2)
+            g["W"] += np.outer(h[t], da)
+            g["B"][:, words[t]] = da
+            dh = p["W"] @ da
+        return g
+
+    words = [np.array([1, 3, 1, 0])]
+    (found,) = tr.compare(lambda p, words: np.sum(states(p, words)[-1] ** 2), by_hand, p, words).diagnoses
+    assert "= for +=, from the last step to the first: a place that comes again is overwritten" in found.sentence
 
 
 PIECES = {

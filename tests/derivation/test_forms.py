@@ -187,6 +187,14 @@ FORMS = {
     "hinge by a choice": Form(lambda z, y: np.sum(np.where(y * z < 1, 1 - y * z, 0)), ("= -y_t ∘ [v_t < 1]",), "sign"),
     "log cosh": Form(lambda z, y: np.sum(np.log(np.cosh(z - y))), ()),
     "Gaussian": Form(gaussian, ("L = Σ_t (log(l_t) + 0.5 l⁽²⁾_t²) + 2.75682",)),
+    "mixture": Form(
+        lambda z, y: -np.log(np.sum(softmax(z) * np.exp(-((y - 1) ** 2) / (2 * np.exp(z) ** 2)) / (3 * np.exp(z)))),
+        ("z⁽²⁾_t = log_softmax(z_t) + ", "L = -Σ_t logsumexp(z⁽²⁾_t)"),
+    ),
+    "mixtures of a batch": Form(
+        lambda z, y: -np.sum(np.log(np.sum(softmax(z) * np.exp(-((y - 1) ** 2)) / np.exp(z), axis=-1))),
+        ("L = -Σ_t sum(logsumexp(z⁽²⁾_t))",), batch=(3,),
+    ),
     "cosine": Form(lambda z, y: 1 - z @ y / (np.linalg.norm(z) * np.linalg.norm(y)), ("l_t = sqrt(sum(u_t²))",)),
     "added and taken off": Form(
         lambda z, y: np.sum(z**2) - np.sum(np.abs(z)), ("L = Σ_t (sum(u_t²) - sum(abs(u_t)))", "= 2 u_t - sign(u_t)")

@@ -568,6 +568,19 @@ def test_rows_taken_by_number_in_a_plain_loop_are_rows_by_an_array_of_numbers():
     assert "∂L/∂E = Σ_t put(Δ_t at [source_t])" in str(tr.derive(loss, p, [source, target]))
 
 
+def test_one_cell_that_serves_both_directions_in_turn_has_a_step_of_two_states():
+    def loss(p, xs):
+        forwards, backwards, total = np.zeros(D), np.zeros(D), 0.0
+        for t in range(T):
+            forwards = elman(p, xs[t], forwards)
+            backwards = elman(p, xs[T - 1 - t], backwards)
+            total = total + forwards @ backwards
+        return total
+
+    lines = str(assert_right(loss, ROWS, [XS[:, 0]]))
+    assert "x_t U + h_{t-1} W" in lines and "xs[-t+4] U + h⁽²⁾_{t-1} W" in lines
+
+
 def test_a_list_of_steps_is_an_array_of_them():
     """Columns in a list, numbers in a list, or pairs of both: the lines are those of one array, whose rows they are."""
 

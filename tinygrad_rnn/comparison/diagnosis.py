@@ -29,7 +29,7 @@ from .wrong_line import explain_line
 
 BESIDE_A_CONVENTION = "; besides, yours has the derivative 0 at a kink, which is a convention and not a mistake."
 SECONDS, SECONDS_OF_A_LARGE_ONE = 10.0, 0.5
-SEARCHED = 0.9  # the share of the allowed time; the rest is for the work before and after
+SEARCHED = 0.8  # the share of the allowed time; the rest is for the work before and after
 # Seconds that one evaluation of the loss takes, as estimated: from where on a shorter sequence is looked at instead,
 # from where on not for long, and from where on there is no search without one.
 DEAR, LONG, TOO_DEAR = 3e-3, 6e-3, 0.05

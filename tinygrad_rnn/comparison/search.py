@@ -80,6 +80,8 @@ class Search:
         yield self.fitting(one_instance(self.derivation, self.wrong), "one instance of the batch")
         if not self.usual_alone:
             yield self.fitting(self._singles(1), "other edits")
+            usual = alike(self._lines_of_the_wrong(), lambda line: self.edits(line, 0))
+            yield self.fitting(usual, "the same usual edit in several lines")
             yield self.fitting(self.in_several_lines(), "the same edit in several lines")
 
     def rare(self) -> Iterator[list[Explanation]]:

@@ -107,21 +107,27 @@ class Judge:
         return found
 
     def _with_other_data(self) -> Iterator[tuple[Bench, dict[str, np.ndarray]]]:
-        """A run with other data, and the claims there: a weight of 2 can't be told from a factor 2 without."""
+        """Runs with other data, and the claims there: a weight of 2 can't be told from a factor 2 without.
+
+        Then with whole numbers in another order: a word that comes again overwrites its row, and what comes when?
+        """
         rng = np.random.default_rng(0)
-        data = {
+        given = self.derivation.given.items()
+        real = {
             name: array * np.exp(0.3 * rng.normal(size=array.shape))
-            for name, array in self.derivation.given.items()
+            for name, array in given
             if array.dtype.kind == "f" and not np.all((array == 0) | (array == 1))
         }
-        values = self.derivation.parameters
-        try:
-            bench = Bench(self.derivation, values, {**self.derivation.data, **data})
-            asked = self.witness.at(values, bench, data) if data and not bench.kinks() else None
-        except Exception:  # data with which the network can't be run
-            return
-        if asked is not None and all(np.isfinite(gradient).all() for gradient in asked.values()):
-            yield bench, asked
+        whole = {name: rng.permuted(array.ravel()).reshape(array.shape) for name, array in given if _is_whole(array)}
+        for data in (real, whole):
+            values = self.derivation.parameters
+            try:
+                bench = Bench(self.derivation, values, {**self.derivation.data, **data})
+                asked = self.witness.at(values, bench, data) if data and not bench.kinks() else None
+            except Exception:  # data with which the network can't be run
+                continue
+            if asked is not None and all(np.isfinite(gradient).all() for gradient in asked.values()):
+                yield bench, asked
 
     def _holds_far_away(self, one: Explanation) -> bool:
         """Return False for an explanation that is refuted far away: its numbers were right by chance."""
@@ -160,6 +166,11 @@ def _other(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if value.size and np.all(value > 0):
         return np.asarray(value * np.exp(0.4 * rng.normal(size=value.shape)))
     return np.asarray((np.std(value) or 0.5) * rng.normal(size=value.shape))
+
+
+def _is_whole(array: np.ndarray) -> bool:
+    """Return True for whole numbers that aren't all alike."""
+    return array.dtype.kind in "iu" and len(np.unique(array)) > 1
 
 
 def _is_unusual(one: Explanation) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ..derivation.backward.names import LETTERS
 from ..derivation.edits.edits import Edit
-from ..derivation.equations.expressions import Expression, Reference
+from ..derivation.edits.of_terms import LEFT_OUT, OTHER_SIGN
+from ..derivation.equations.expressions import Expression, Number, Reference
 from ..derivation.equations.lines import Line
 from ..derivation.equations.parts import parts, replaced
 from ..derivation.equations.quantities import Quantity
@@ -32,7 +33,10 @@ class Words:
 
     def diagnosis(self, edits: Sequence[Edit], names: Sequence[str], complete: bool) -> Diagnosis:
         """A diagnosis that says how edits lead to the numbers of some gradients (or of a line)."""
-        meant = {(edit.what, tuple(map(self.writer.write, edit.of))): edit for edit in reversed(edits)}
+        meant = {
+            (edit.what, tuple(map(self.writer.write, edit.of)), edit.line if _is_of_its_line(edit) else None): edit
+            for edit in reversed(edits)
+        }
         distinct = list(meant.values())[::-1]  # the same edit in several lines is described once
         said = "; and ".join(map(self.cause, distinct))
         if any(edit.is_convention for edit in edits):
@@ -66,6 +70,13 @@ class Words:
         if len(after) > 3 * len(before) + 60 or after == before:
             return f"line `{before}`: yours is what one gets when {what}"
         return f"line `{before}`: yours is what one gets with `{after}`: {what}"
+
+
+def _is_of_its_line(edit: Edit) -> bool:
+    """Return True for an edit whose words say nothing without its line: they mention no value."""
+    if not edit.of:
+        return edit.what in (LEFT_OUT, OTHER_SIGN)
+    return all(isinstance(expression, Number) for expression in edit.of)
 
 
 def _read(expression: Expression) -> Iterator[Quantity]:

@@ -27,10 +27,14 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
             for edit in edits(line):
                 counts[edit.place, edit.what] += 1
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
-                around = form(at(edit.before, edit.place[:-1])), edit.place[-1:], number
-                alike_are = (whole, edit.place, number), (part, number), (line, part, number), around, (line, around)
+                outer = at(edit.before, edit.place[:-1])
+                around = form(outer), edit.place[-1:], number
+                of_lines = whole, edit.place, number
+                alike_are: list[Any] = [of_lines, (part, number), (line, part, number), around, (line, around)]
+                alike_are += [(taken(line.expression), of_lines), (taken(outer), around)]
                 about: list[Any] = [tuple(map(how, edit.of)) for how in FORMS]
                 about += [*relations(edit), edit.of or line, frozenset(edit.of), (about[0], edit.place, number)]
+                about += [(about[0], layers(edit)), *steps_apart(edit, outer)]
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)
@@ -57,6 +61,28 @@ def relations(edit: Edit) -> Iterator[Any]:
                 yield from (alike_are, (alike_are, edit.place))
 
 
+def layers(edit: Edit) -> tuple[str, ...]:
+    """The names of the parameters that an edit mentions, the layers numbered anew: W1 and V1 are like W2 and V2."""
+    numbers: dict[str, str] = {}
+    names = (part.name for expression in edit.of for part in parts(expression) if isinstance(part, Parameter))
+    return tuple(re.sub(r"\d+", lambda found: numbers.setdefault(found[0], f"#{len(numbers)}"), name) for name in names)
+
+
+def steps_apart(edit: Edit, around: Expression) -> Iterator[Any]:
+    """A key for how far a value is from the derivative beside it: a first step has a term of its own, with fixed steps.
+
+    Args:
+        edit: the edit.
+        around: what is around its place.
+    """
+    beside = {p for p in parts(around) if type(p) is Reference and p.quantity.adjoint_of is not None}
+    if len(edit.of) == 2 and len(beside) == 1 and type(edit.of[0]) is Reference:
+        new, derivative = edit.of[0], *beside
+        there, here = (p.shift if p.at is None else p.at for p in (new, derivative))
+        if there is not None and here is not None:
+            yield edit.line, new.quantity, there - here
+
+
 def _way(new: Reference, old: Reference, line: Line) -> Any:
     """The way from one of two values to the other: they are of one quantity, or one is made of the other."""
     if new.quantity is old.quantity:
@@ -71,30 +97,17 @@ def _way(new: Reference, old: Reference, line: Line) -> Any:
 
 def _are_apart(edits: list[Edit]) -> bool:
     """Return True if no edit of a line changes what another one changes."""
-    return not any(b[: len(a)] == a for a, b in itertools.permutations(map(_changed_place, edits), 2))
+    return not any(b[: len(a)] == a for a, b in itertools.permutations((edit.changed_place for edit in edits), 2))
 
 
 def _made_together(edits: list[Edit]) -> Edit:
     """An edit of a line that makes several of other places in it."""
     whole = edits[0].line.expression
     for edit in edits:
-        place = _changed_place(edit)
+        place = edit.changed_place
         whole = put(whole, place, at(edit.expression, place))
     alike = "" if len({(edit.what, edit.of) for edit in edits}) == 1 else ", and likewise elsewhere in the line"
     return replace(edits[0], expression=whole, what=edits[0].what + alike)
-
-
-def _changed_place(edit: Edit) -> tuple[int, ...]:
-    """The place of the smallest part of a line that holds all that an edit changes."""
-    place: tuple[int, ...] = ()
-    before, after = edit.line.expression, edit.expression
-    while [o.shape for o in before.operands] == [o.shape for o in after.operands]:
-        differ = [i for i, (a, b) in enumerate(zip(before.operands, after.operands)) if a != b]
-        if len(differ) != 1 or before.with_operands(after.operands) != after:
-            break
-        place = (*place, differ[0])
-        before, after = before.operands[differ[0]], after.operands[differ[0]]
-    return place
 
 
 def form(expression: Expression) -> Any:
@@ -104,15 +117,14 @@ def form(expression: Expression) -> Any:
     return name, expression.ndim, () if is_row else tuple(map(form, expression.operands))
 
 
+def taken(expression: Expression) -> tuple[str, ...]:
+    """The places that are taken from arrays: the row of the step or of that counted from the end, one half of two."""
+    return tuple(repr(p.settings["index"]) for p in parts(expression) if isinstance(p, Apply) and "index" in p.settings)
+
+
 def form_and_parameters(expression: Expression) -> Any:
     """The form of an expression, and the parameters in it: equal for ``W[0] x`` and ``W[1] y``."""
     return form(expression), tuple(part.name for part in parts(expression) if isinstance(part, Parameter))
-
-
-def form_and_layers(expression: Expression) -> Any:
-    """The form of an expression, and the parameters in it without numbers: equal for ``Δ W1ᵀ`` and ``Δ W2ᵀ``."""
-    whole, names = form_and_parameters(expression)
-    return whole, tuple(re.sub(r"\d+", "", name) for name in names)
 
 
 def form_and_steps(expression: Expression) -> Any:
@@ -120,4 +132,4 @@ def form_and_steps(expression: Expression) -> Any:
     return form(expression), tuple(part.shift for part in parts(expression) if isinstance(part, Reference))
 
 
-FORMS = (form, form_and_parameters, form_and_layers, form_and_steps)
+FORMS = (form, form_and_parameters, form_and_steps)

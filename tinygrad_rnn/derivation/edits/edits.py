@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..equations.arithmetic import is_sum
@@ -78,10 +79,23 @@ class Edit:
         at = "" if self.steps is None else f", at the {self.steps} step alone"
         return self.what.format(*map(write, self.of)) + at
 
-    @property
+    @cached_property
     def key(self) -> Any:
         """A key that the same edit has in any derivation of the same network."""
         return self.line.name, self.line.steps[:1], self.place, self.what, tuple(map(_named, self.of)), self.steps
+
+    @cached_property
+    def changed_place(self) -> Path:
+        """The place of the smallest part of the line that holds all that it changes."""
+        place: Path = ()
+        before, after = self.line.expression, self.expression
+        while [o.shape for o in before.operands] == [o.shape for o in after.operands]:
+            differ = [i for i, (a, b) in enumerate(zip(before.operands, after.operands)) if a != b]
+            if len(differ) != 1 or before.with_operands(after.operands) != after:
+                break
+            place = (*place, differ[0])
+            before, after = before.operands[differ[0]], after.operands[differ[0]]
+        return place
 
 
 def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:

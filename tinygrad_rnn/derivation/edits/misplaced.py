@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..equations.expressions import Apply, Constant, During, Expression, Reference
+from ..equations.expressions import Apply, Constant, During, Expression, Reference, settled
 from ..running.evaluate import compiled
 
 
@@ -261,12 +261,19 @@ class PutInTurn(Expression):
         onto: the values before the first step.
         steps: the steps, in their order.
         is_first: whether a step puts its row before it adds the other term.
+        after: a row that is put when the steps are over; None if there is none.
     """
 
     def __init__(
-        self, row: Expression, beside: Expression, onto: Expression, steps: tuple[int, ...], is_first: bool = False
+        self,
+        row: Expression,
+        beside: Expression,
+        onto: Expression,
+        steps: tuple[int, ...],
+        is_first: bool = False,
+        after: Expression | None = None,
     ) -> None:
-        self.operands = (row, beside, onto)
+        self.operands = (row, beside, onto) if after is None else (row, beside, onto, after)
         self.shape, self.steps, self.is_first = row.shape, steps, is_first
 
     @property
@@ -276,30 +283,45 @@ class PutInTurn(Expression):
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Other rows."""
-        row, beside, onto = operands
-        return PutInTurn(row, beside, onto, self.steps, self.is_first)
+        row, beside, onto, *after = operands
+        return PutInTurn(row, beside, onto, self.steps, self.is_first, *after)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The values that are overwritten, and the rows."""
-        row, beside, onto = map(writer.write, self.operands)
+        row, beside, onto, *after = map(writer.write, self.operands)
         under = " + ".join(text for text in (onto, beside) if text != "0") or "0"
-        return f"overwritten({under}, {row})", 4
+        return f"overwritten({', '.join([under, row, *after])})", 4
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that computes it in a run."""
-        piece, place = map(compiled, self.operands[0].operands)
-        beside, onto = map(compiled, self.operands[1:])
+        row, *after = map(_putting, (self.operands[0], *self.operands[3:]))
+        beside, onto = map(compiled, self.operands[1:3])
         steps, shape, is_first = self.steps, self.shape, self.is_first
 
         def put(run: Any, t: Any) -> Any:
             result = np.zeros(shape) + onto(run, t)
             for s in steps:
                 result += 0 if is_first else beside(run, s)
-                result[place(run, s)] = piece(run, s)
+                row(result, run, s)
                 result += beside(run, s) if is_first else 0
+            for last in after:
+                last(result, run, t)
             return result
 
         return put
+
+
+def _putting(row: Expression) -> Callable[[np.ndarray, Any, Any], None]:
+    """The function that assigns a row to its place in an array."""
+    values = list(map(compiled, row.operands))
+
+    def assign(result: np.ndarray, run: Any, t: Any) -> None:
+        assert isinstance(row, Apply)
+        piece, *places = (value(run, t) for value in values)
+        (index,) = settled(row.settings["indices"], t, [piece, *places])
+        result[index] = piece
+
+    return assign
 
 
 class Put(Expression):

@@ -275,6 +275,8 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
         yield Put(part, "mean"), "the mean for the sum of what comes to the same place, in {}", (part,)
         yield Put(part, "all"), "the sum of all rows in every place, in {}", (part,)
     piece, *index = part.operands
+    if len(index) == 2 and index[0].shape == index[1].shape:
+        yield part.with_operands((piece, *index[::-1])), "{} and {} stand in each other's place", tuple(index)
     for i, place in enumerate(index):
         if isinstance(place, (Data, Constant)):
             for by in (1, -1):
@@ -302,15 +304,23 @@ def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
             continue
         of_a_step = term.inner.operands if is_sum(term.inner) else term.operands
         for j, row in enumerate(of_a_step):
-            if isinstance(row, Apply) and row.operation is indexing.assemble and len(row.operands) == 2:
+            if _puts_one(row):
                 beside, onto = (
                     total([*others[:k], *others[k + 1 :]]) if len(others) > 1 else zeros(part.shape)
                     for others, k in ((of_a_step, j), (terms, i))
                 )
+                others = [other for other in terms if other is not term and _puts_one(other)]
                 for turn, order in ((1, ""), (-1, ", from the last step to the first")):
                     what = f"= for +={order}: a place that comes again is overwritten, in {{}}"
                     for is_first in (False, True)[: len(of_a_step)]:
-                        yield PutInTurn(row, beside, onto, term.steps[::turn], is_first), what, (term,)
+                        for after in others if turn < 0 and others else (None,):
+                            new = PutInTurn(row, beside, onto, term.steps[::turn], is_first, after)
+                            yield new, what, (term,)
+
+
+def _puts_one(row: Expression) -> bool:
+    """Return True for one piece among zeros."""
+    return isinstance(row, Apply) and row.operation is indexing.assemble and len(row.settings["indices"]) == 1
 
 
 def _flat(setting: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from .hand import Hand
 from .misplaced import AddedUp, Moved
 from .of_uses import Switched, definition
 
-LEFT_OUT = "all of it was left out"
+LEFT_OUT, OTHER_SIGN = "all of it was left out", "with the other sign"
 
 
 def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
@@ -258,7 +258,7 @@ def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
     """The other sign, a factor too many, everything left out."""
     if line.kind == "backward":
         yield zeros(part.shape), LEFT_OUT, ()
-    yield negative(part), "with the other sign", ()
+    yield negative(part), OTHER_SIGN, ()
     for factor in (2.0, 0.5):
         yield times(Number(factor), part), "times {}", (Number(factor),)
     for size in hand.sizes:

@@ -7,6 +7,7 @@
   ``starts``: states before the first step; ``data``: the arrays that steps read.
 - ``joining``: what a network computes twice, as one; ``summing``: a loss that grows from step to step, as one sum;
   ``bracketing``: a gain on a normalised value; ``comparisons``: masks; ``functions``: what values are of others, found
-  by computing; ``stable_forms``: cross-entropies. ``forward`` does all this, in order.
+  by computing; ``stable_forms``: cross-entropies; ``mixtures``: likelihoods of
+  mixtures. ``forward`` does all this, in order.
 - ``rules``: the derivative rules of operations, as expressions; ``settings``: arguments that aren't operands.
 """

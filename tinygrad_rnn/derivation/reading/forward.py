@@ -16,6 +16,7 @@ from .draft import Draft
 from .functions import as_function
 from .items import cleaned
 from .joining import join_equal
+from .mixtures import as_mixture
 from .rolling import Rolling
 from .softmaxes import add_softmaxes, as_log_softmax, chosen_first, mark_distributions
 from .stable_forms import as_stable_form
@@ -60,7 +61,7 @@ def read_forward(
     write_out_masks(draft)
     draft.rewrite(bracketed_norm)
     sum_at_once(draft)
-    for rewriting in (as_comparison, as_function, chosen_first, as_stable_form, as_log_softmax):
+    for rewriting in (as_comparison, as_function, chosen_first, as_stable_form, as_mixture, as_log_softmax):
         draft.rewrite(rewriting)
     adding_up = mark_distributions(draft)
     add_softmaxes(draft)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -140,7 +141,7 @@ def _find_loops(items: list[Item]) -> None:
         if found is None:
             continue
         begin, period, length = found
-        loop = _Loop(*_best_phase(items, begin + start, period, length, reads))
+        loop = _with_whole_steps(_Loop(*_best_phase(items, begin + start, period, length, reads)), items, reads)
         before, after = _incomplete_steps(items, start, stop, loop)
         for part in _unbroken(loop._replace(before=before, after=after), reads):
             _number(items, part)
@@ -227,6 +228,40 @@ def _best_phase(items: list[Item], begin: int, period: int, length: int, reads: 
         takes_input = any(isinstance(a, Item) and a.op is None and a.parameter is None for a in items[first].inputs)
         choices.append((len(crossing) / count, not takes_input, left_over, first, period, count))
     return min(choices)[-3:]
+
+
+def _with_whole_steps(loop: _Loop, items: list[Item], reads: Reads) -> _Loop:
+    """The loop whose step is a turn of several chains, where one cell serves them all: both directions, for example.
+
+    The chains read states as many turns back as they are, and rows of the data that follow each other in each alone.
+    """
+    back = {
+        k - (at - loop.first) // loop.period
+        for k in range(loop.steps)
+        for position in loop.step(k)
+        for at in reads[position]
+        if loop.first <= at < loop.step(k)[0]
+    }
+    chains = math.gcd(*back)
+    if chains < 2 or loop.steps % chains:
+        return loop
+    columns = [[_rows(items[loop.step(k)[place]]) for k in range(loop.steps)] for place in range(loop.period)]
+    if all(map(_follow_each_other, columns)):
+        return loop
+    if not all(_follow_each_other(column[i::chains]) for column in columns for i in range(chains)):
+        return loop
+    return loop._replace(period=loop.period * chains, steps=loop.steps // chains)
+
+
+def _rows(item: Item) -> list[int]:
+    """The numbers in an index."""
+    index = item.inputs[1] if item.op is indexing.getitem else ()
+    return [part for part in (index if isinstance(index, tuple) else (index,)) if type(part) is int]
+
+
+def _follow_each_other(rows: list[list[int]]) -> bool:
+    """Return True for numbers that grow, or shrink, by the same from step to step."""
+    return all(len({b - a for a, b in itertools.pairwise(column)}) < 2 for column in zip(*rows))
 
 
 def _number(items: list[Item], loop: _Loop) -> None:
