@@ -245,23 +245,22 @@ def _with_whole_steps(loop: _Loop, items: list[Item], reads: Reads) -> _Loop:
     chains = math.gcd(*back)
     if chains < 2 or loop.steps % chains:
         return loop
-    columns = [[_rows(items[loop.step(k)[place]]) for k in range(loop.steps)] for place in range(loop.period)]
-    if all(map(_follow_each_other, columns)):
-        return loop
-    if not all(_follow_each_other(column[i::chains]) for column in columns for i in range(chains)):
-        return loop
-    return loop._replace(period=loop.period * chains, steps=loop.steps // chains)
+    whole = loop._replace(period=loop.period * chains, steps=loop.steps // chains)
+    is_one_row_a_step = all(map(_follow_each_other, _rows_read(items, loop)))
+    return loop if is_one_row_a_step or not all(map(_follow_each_other, _rows_read(items, whole))) else whole
 
 
-def _rows(item: Item) -> list[int]:
-    """The numbers in an index."""
-    index = item.inputs[1] if item.op is indexing.getitem else ()
-    return [part for part in (index if isinstance(index, tuple) else (index,)) if type(part) is int]
+def _rows_read(items: list[Item], loop: _Loop) -> Iterator[list[int]]:
+    """The numbers of the rows of data that the steps read, for each place in a step that reads one."""
+    for place in range(loop.period):
+        rows = [_row_number(items[loop.step(k)[place]]) for k in range(loop.steps)]
+        if None not in rows:
+            yield rows  # type: ignore[misc]
 
 
-def _follow_each_other(rows: list[list[int]]) -> bool:
+def _follow_each_other(rows: list[int]) -> bool:
     """Return True for numbers that grow, or shrink, by the same from step to step."""
-    return all(len({b - a for a, b in itertools.pairwise(column)}) < 2 for column in zip(*rows))
+    return len({b - a for a, b in itertools.pairwise(rows)}) < 2
 
 
 def _number(items: list[Item], loop: _Loop) -> None:
@@ -292,12 +291,10 @@ def _numbers_read(items: list[Item], loop: _Loop) -> list[int] | None:
 
 
 def _rows_from_the_end(items: list[Item], loop: _Loop) -> list[int] | None:
-    """The numbers of the rows that the steps read, if they read an array from its end to its start."""
-    for place in range(loop.period):
-        rows = [_row_number(items[loop.step(k)[place]]) for k in range(loop.steps)]
-        if rows[0] is not None and rows == list(range(rows[0], rows[0] - loop.steps, -1)):
-            return rows  # type: ignore[return-value]
-    return None
+    """The numbers of the rows that the steps read, if they read an array from its end to its start, and none onward."""
+    read = list(_rows_read(items, loop))
+    turned = (rows for rows in read if rows == list(range(rows[0], rows[0] - loop.steps, -1)))
+    return None if any(rows[0] < rows[-1] for rows in read) else next(turned, None)
 
 
 def _row_number(item: Item) -> int | None:
