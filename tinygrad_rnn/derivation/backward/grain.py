@@ -26,7 +26,7 @@ from ..equations.expressions import (
 )
 from ..equations.making import unwrapped
 from ..equations.norms import through_a_mean
-from ..equations.parts import applies, fixed, parts, references, replaced
+from ..equations.parts import applies, as_read, parts, references, replaced
 from ..equations.quantities import Equation, Quantity
 from ..equations.simplifying import simplified
 
@@ -211,16 +211,11 @@ def _read(reference: Reference, steps: Steps) -> Steps:
 
 def _substituted(expression: Expression, quantity: Quantity, meaning: Expression) -> Expression:
     """The expression in which a quantity is replaced by its definition."""
-    if isinstance(expression, Reference):
-        if expression.quantity is not quantity:
-            return expression
-        if expression.shift is not None:
-            return meaning.shifted(expression.shift)
-        return meaning if expression.at is None else fixed(meaning, expression.at)
-    operands = tuple(_substituted(operand, quantity, meaning) for operand in expression.operands)
-    if all(a is b for a, b in zip(operands, expression.operands)):
-        return expression
-    return expression.with_operands(operands)
+
+    def change(part: Expression) -> Expression | None:
+        return as_read(meaning, part) if isinstance(part, Reference) and part.quantity is quantity else None
+
+    return replaced(expression, change)
 
 
 def _flat(expression: Expression) -> Expression:
@@ -286,7 +281,7 @@ def _has_rows(expression: Expression) -> bool:
     if isinstance(expression, Stack):
         return isinstance(expression.inner, Reference)
     others = [operand for operand in expression.operands if not isinstance(operand, Number)]
-    is_scaled = isinstance(expression, Apply) and expression.operation in SCALES and len(others) == 1
+    is_scaled = applies(expression, *SCALES) and len(others) == 1
     return is_scaled and _has_rows(others[0])
 
 

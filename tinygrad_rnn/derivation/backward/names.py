@@ -13,8 +13,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from ...autodiff.rules import elementwise, shape
-from ..equations.expressions import Apply, Data, Parameter, Reference, Stack
+from ...autodiff.rules import shape
+from ..equations.arithmetic import is_difference
+from ..equations.expressions import Apply, Data, Expression, Parameter, Reference, Stack
 from ..equations.parts import applies, parts, references_of, values_of_steps
 from ..equations.quantities import Letter, Quantity
 from .grain import ACTIVATIONS
@@ -187,9 +188,9 @@ def _common_ending(quantity: Quantity) -> str:
     return ending if is_ending else ""
 
 
-def _is_error(expression: object) -> bool:
+def _is_error(expression: Expression) -> bool:
     """Return True for a value minus a target."""
-    if not applies(expression, elementwise.subtract):
+    if not is_difference(expression):
         return False
     target = expression.operands[1]
     while isinstance(target, Apply) and target.name == "getitem":

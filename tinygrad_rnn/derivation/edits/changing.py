@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...autodiff.rules import shape
 from ..equations.arithmetic import is_product
-from ..equations.expressions import Apply, Expression, Reference
+from ..equations.expressions import Expression, Reference
 from ..equations.making import ONE, broadcast, times
-from ..equations.parts import parts, replaced
+from ..equations.parts import applies, is_derivative, parts, replaced
 from .edits import Edit
 from .hand import Hand
 from .of_uses import definition
@@ -62,7 +62,7 @@ def without_ones(expression: Expression) -> Expression:
 
 
 def _is_one(part: Expression) -> bool:
-    return part == ONE or (isinstance(part, Apply) and part.operation is shape.broadcast_to and part.operands[0] == ONE)
+    return part == ONE or (applies(part, shape.broadcast_to) and part.operands[0] == ONE)
 
 
 def where_they_are_read(
@@ -103,4 +103,4 @@ def exchanged(
 
 def derivatives_in(part: Expression) -> frozenset[Any]:
     """The derivatives that an expression reads."""
-    return frozenset(p.quantity for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None)
+    return frozenset(p.quantity for p in parts(part) if is_derivative(p))

@@ -13,7 +13,7 @@ from ..equations.expressions import Expression, Number, Parameter, Reference
 from ..equations.lines import Line
 from ..equations.making import zeros
 from ..equations.order import in_order
-from ..equations.parts import parts, replaced
+from ..equations.parts import closure, parts, replaced
 from ..equations.quantities import Quantity
 from ..running.evaluate import Run, Running, compiled
 from .edits import Edit
@@ -127,23 +127,11 @@ class Bench:
 
     def downstream(self, starts: Iterable[Quantity]) -> set[Quantity]:
         """The quantities that depend on these, and these themselves."""
-        found = set(starts)
-        waiting = list(found)
-        while waiting:
-            for line in self.readers.get(waiting.pop(), ()):
-                if line.quantity not in found:
-                    found.add(line.quantity)
-                    waiting.append(line.quantity)
-        return found
+        return closure(starts, lambda quantity: (line.quantity for line in self.readers.get(quantity, ())))
 
     def upstream(self, quantity: Quantity) -> set[Quantity]:
         """The quantities on which one depends, and the one itself."""
-        found, waiting = {quantity}, [quantity]
-        while waiting:
-            new = self._read.get(waiting.pop(), set()) - found
-            found |= new
-            waiting += new
-        return found
+        return closure([quantity], lambda other: self._read.get(other, ()))
 
     @cached_property
     def _read(self) -> dict[Quantity, set[Quantity]]:

@@ -13,7 +13,7 @@ from ..equations.arithmetic import is_product
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, over, times
-from ..equations.parts import parts, references_of, replaced
+from ..equations.parts import applies, is_derivative, parts, references_of, replaced
 from ..equations.quantities import Quantity
 from .changing import applied, derivatives_in, exchanged, where_they_are_read, without_ones
 from .edits import Edit
@@ -157,7 +157,7 @@ def _parts_exchanged(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
     cuts: dict[Any, dict[Apply, Any]] = {}
     for line in derivation.lines:
         for part in parts(line.expression) if line.kind != "forward" else ():
-            if isinstance(part, Apply) and part.operation is indexing.getitem and (read := derivatives_in(part)):
+            if applies(part, indexing.getitem) and (read := derivatives_in(part)):
                 cuts.setdefault(read, {})[part] = part.settings["index"]
     pairs: dict[Expression, Expression] = {}
     for cut in cuts.values():
@@ -237,8 +237,7 @@ def one_instance(derivation: Derived, names: Iterable[str]) -> Iterator[tuple[Ed
     for place, which in ((-1, "last"), (0, "first")):
 
         def change(part: Expression, place: int = place, which: str = which) -> Expression | None:
-            is_derivative = isinstance(part, Reference) and part.quantity.adjoint_of is not None
-            if not is_derivative or part.ndim < 2:
+            if not is_derivative(part) or part.ndim < 2:
                 return None
             mask = np.zeros((part.shape[-2], 1))  # time comes first, then the instances
             mask[place] = 1

@@ -6,7 +6,7 @@ from ...autodiff.rules import elementwise, reductions
 from ..equations.arithmetic import is_sum
 from ..equations.expressions import Apply, Expression, Reference
 from ..equations.making import broadcast, unwrapped, zeros
-from ..equations.parts import parts, replaced, total
+from ..equations.parts import applies, parts, replaced, total
 from .of_uses import definition
 
 
@@ -21,7 +21,7 @@ def without_kinks(expression: Expression) -> Expression:
                 return broadcast(rest, part.shape)
         if _vanishes(part):
             return zeros(part.shape)
-        if isinstance(part, Apply) and part.operation is elementwise.divide and _is_a_count_of_ties(part.operands[1]):
+        if applies(part, elementwise.divide) and _is_a_count_of_ties(part.operands[1]):
             return broadcast(without_kinks(part.operands[0]), part.shape)
         return None
 
@@ -31,7 +31,7 @@ def without_kinks(expression: Expression) -> Expression:
 def _vanishes(part: Expression) -> bool:
     """Return True for a kink, and for products with one."""
     products = elementwise.multiply, elementwise.divide, elementwise.negative
-    is_product = isinstance(part, Apply) and part.operation in products
+    is_product = applies(part, *products)
     return is_kink(part) or (is_product and any(map(_vanishes, part.operands)))
 
 
@@ -46,13 +46,13 @@ def _compares_equal(condition: Expression) -> bool:
 
 
 def _is_a_count_of_ties(part: Expression) -> bool:
-    return isinstance(part, Apply) and part.operation is reductions.sum and _compares_equal(part.operands[0])
+    return applies(part, reductions.sum) and _compares_equal(part.operands[0])
 
 
 def _is_extreme(value: Expression) -> bool:
     """Return True for the largest or smallest of some values: one of these is always equal to it."""
     for part in parts(value):
         meaning = definition(part.quantity) if isinstance(part, Reference) else part
-        if isinstance(meaning, Apply) and meaning.operation in (reductions.max, reductions.min):
+        if applies(meaning, reductions.max, reductions.min):
             return True
     return False

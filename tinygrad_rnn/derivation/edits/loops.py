@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..equations.arithmetic import is_product
 from ..equations.expressions import During, Expression, Reference, Steps, Sum
 from ..equations.lines import Line
-from ..equations.parts import fixed, moves, parts, replaced, total
+from ..equations.parts import fixed, is_derivative, moves, parts, replaced, total
 from ..equations.quantities import Quantity
 from .edits import Edit
 from .misplaced import Moved
@@ -40,7 +40,7 @@ def _handed_forwards(line: Line, with_its_beginning: bool) -> Callable[[Expressi
         if type(part) is not During:
             return None
         for p in parts(part.inner):
-            if isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift:
+            if is_derivative(p) and p.shift:
                 shift, loop = p.shift, p.quantity.steps
                 last = (loop[-1] if shift > 0 else loop[0]) - shift  # read behind the loop
                 sources = {t: t - 2 * shift if t in loop else last for t in line.steps}

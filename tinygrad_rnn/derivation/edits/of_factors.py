@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Iterator
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
-from ..equations.arithmetic import is_product, is_sum, negative
+from ..equations.arithmetic import is_difference, is_product, is_sum, negative
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply, one_axis
 from ..equations.lines import Line
-from ..equations.making import ONE, Found, broadcast, one_minus, over, times, unwrapped, with_operand
-from ..equations.parts import parts, reads_derivatives
+from ..equations.making import ONE, broadcast, one_minus, over, times, unwrapped, with_operand
+from ..equations.parts import applies, parts, reads_derivatives, substituted
+from .found import Found, instead
 from .hand import Hand
 
 
@@ -92,8 +93,8 @@ def groups_of(part: Expression, line: Line, hand: Hand) -> Found:
             continue
         for other, what, of in _other_slopes(group, source, hand):
             yield times(*rest, other), what, of
-        of_it = _substituted(group, source, times(*rest)) if any(map(reads_derivatives, rest)) else None
-        if of_it is not None:
+        if any(map(reads_derivatives, rest)):
+            of_it = substituted(group, source, times(*rest))
             yield times(*rest, of_it), "{} stands where {} belongs", (of_it, group)
 
 
@@ -125,25 +126,17 @@ def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
             over(ONE, group) if y is source else None, times(group, group) if y is source else None,
         ):  # fmt: skip
             if form is not None:
-                what = (
-                    "{}, at the pre-activation, stands where {} belongs"
-                    if y is argument
-                    else "{} stands where {} belongs"
-                )
-                yield form, what, (form, group)
+                at_argument = ", at the pre-activation," if y is argument else ""
+                yield form, f"{{}}{at_argument} stands where {{}} belongs", (form, group)
     for other in hand.like(source):
-        moved = _substituted(group, source, other)
-        if moved is not None:
-            yield moved, "{} stands where {} belongs", (moved, group)
-            yield from (
-                (f, "{} stands where {} belongs", (f, group))
-                for f in (times(other, one_minus(other)), one_minus(apply(elementwise.square, other)))
-            )
+        yield instead(substituted(group, source, other), group)
+        yield instead(times(other, one_minus(other)), group)
+        yield instead(one_minus(apply(elementwise.square, other)), group)
 
 
 def quotients(part: Expression, line: Line, hand: Hand) -> Found:
     """A divisor left out, of another size, or used as a factor."""
-    if not (isinstance(part, Apply) and part.operation is elementwise.divide):
+    if not applies(part, elementwise.divide):
         return
     above, below = part.operands
     yield broadcast(above, part.shape), "the division by {} was left out", (below,)
@@ -210,12 +203,12 @@ def softmax_of_the_loss(part: Expression, line: Line, hand: Hand) -> Found:
 
 def _less_targets(part: Expression) -> Iterator[tuple[Expression, Expression, Expression]]:
     """The sides a and -b of a - b, and the target in b; in columns, -b is a number in the target's place."""
-    if isinstance(part, Apply) and part.operation is elementwise.subtract:
+    if is_difference(part):
         a, b = part.operands
         yield a, negative(b), b
     elif is_sum(part) and len(part.operands) == 2:
         for a, b in (part.operands, part.operands[::-1]):
-            if isinstance(b, Apply) and b.operation is indexing.assemble and isinstance(b.operands[0], Number):
+            if applies(b, indexing.assemble) and isinstance(b.operands[0], Number):
                 yield a, b, b.with_operands((Number(1.0), *b.operands[1:]))
 
 
@@ -223,7 +216,7 @@ def _softmax(p: Expression) -> Apply | None:
     """The softmax that an expression is, or is called."""
     if isinstance(p, Reference):
         p = p.quantity.equations[-1].expression if p.quantity.equations else p
-    return p if isinstance(p, Apply) and p.operation is log_probabilities.softmax_of else None
+    return p if applies(p, log_probabilities.softmax_of) else None
 
 
 def equal_weights(part: Expression, line: Line, hand: Hand) -> Found:
@@ -240,9 +233,9 @@ def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
     if not is_product(part) or len(part.operands) != 2:
         return
     for p, other in (part.operands, part.operands[::-1]):
-        if isinstance(other, Apply) and other.operation is elementwise.subtract:
+        if is_difference(other):
             g, mean = other.operands
-            if isinstance(mean, Apply) and mean.operation is reductions.sum and any(q == p for q in parts(mean)):
+            if applies(mean, reductions.sum) and any(q == p for q in parts(mean)):
                 yield times(p, one_minus(p), g), "the diagonal of the softmax's Jacobian alone", ()
                 yield g, "the Jacobian of the softmax was left out", ()
 
@@ -281,14 +274,6 @@ def _only_source(part: Expression) -> Reference | None:
         ):
             return None
     return found if found is not None and found.shape == part.shape else None
-
-
-def _substituted(group: Expression, source: Reference, other: Expression) -> Expression | None:
-    if group == source:
-        return other
-    if not group.operands:
-        return group
-    return group.with_operands(tuple(_substituted(o, source, other) or o for o in group.operands))
 
 
 def _is_one_minus(part: Expression) -> bool:

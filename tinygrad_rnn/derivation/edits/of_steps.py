@@ -26,12 +26,12 @@ from ..equations.expressions import (
 )
 from ..equations.lines import Line
 from ..equations.making import broadcast, one_minus, times, with_operand, zeros
-from ..equations.parts import parts, replaced, total
+from ..equations.parts import applies, is_derivative, parts, substituted, total
+from .found import Found, instead
 from .hand import Hand
 from .misplaced import Elsewhere, Mask, Moved, Put, PutInTurn, Rolled, Row
 from .of_uses import Switched
 
-Found = Iterator[tuple[Any, ...]]
 LONGEST_PIECE = 4
 
 
@@ -43,21 +43,19 @@ def steps_beside(part: Expression, line: Line, hand: Hand) -> Found:
 
 def derivatives_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """The same edits of derivatives."""
-    if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
+    if is_derivative(part):
         yield from _beside(part, line)
 
 
 def terms_beside(part: Expression, line: Line, hand: Hand) -> Found:
     """A term of derivatives that exist only at some steps, taken a step earlier or later, where these exist."""
     if isinstance(part, During) and follows_from_absence(part):
-        for reference in {
-            p for p in parts(part.inner) if isinstance(p, Reference) and p.quantity.adjoint_of is not None
-        }:
+        for reference in dict.fromkeys(filter(is_derivative, parts(part.inner))):
             for by in (-1, 1):
                 shift = (reference.shift or 0) + by
                 steps = tuple(t for t in line.steps if t + shift in reference.quantity.steps)
                 new = Reference(reference.quantity, shift)
-                inner = replaced(part.inner, lambda p, old=reference, new=new: new if p == old else None)  # type: ignore[misc]
+                inner = substituted(part.inner, reference, new)
                 yield During(steps, inner), "{} stands where {} belongs", (new, reference)
 
 
@@ -79,18 +77,17 @@ def _beside(part: Reference, line: Line) -> Found:
         quantity, shift = part.quantity, part.shift
         steps = quantity.steps
         for by in (1, -1, 2, -2):
-            new = Reference(quantity, shift + by)
-            yield new, "{} stands where {} belongs", (new, part)
+            yield instead(Reference(quantity, shift + by), part)
         if not steps:
             return
         first, last = steps[0], steps[-1]
         for by in (-1, 1):
             clipped = Elsewhere(quantity, shift + by, _clipped(shift + by, first, last), f"clipped {by}")
-            yield clipped, "{} stands where {} belongs", (clipped, part)
+            yield instead(clipped, part)
             for ring in dict.fromkeys((steps, line.steps or steps)):  # with an initial value, and without one
                 step_for = _wrapped(shift + by, ring[0], len(ring))
                 wrapped = Elsewhere(quantity, shift + by, step_for, f"wraps {by} from {ring[0]}")
-                yield wrapped, "{} stands where {} belongs, and wraps round at the end", (wrapped, part)
+                yield instead(wrapped, part, ", and wraps round at the end")
         wraps = Elsewhere(quantity, shift, lambda t: t + shift if t + shift > first else last, "wraps")
         yield wraps, "the last {} stands where the first belongs: an index of -1 wraps round", (part,)
         for end, which in ((last, "last"), (first, "first")):
@@ -135,7 +132,7 @@ def rows_beside(part: Expression, line: Line, hand: Hand) -> Found:
 
 def _axis_of_steps(part: Expression) -> int | None:
     """The axis along which an array is read step by step: ``xs[t]``, ``xs[:, t]``."""
-    if not (isinstance(part, Apply) and part.operation is indexing.getitem):
+    if not applies(part, indexing.getitem):
         return None
     index = part.settings["index"]
     places = index if isinstance(index, tuple) and not isinstance(index, Step) else (index,)
@@ -219,14 +216,12 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
 
 def sums_for_one_step(part: Expression, line: Line, hand: Hand) -> Found:
     """The sum over all steps of what belongs to one: of the gradient of a first state, or of a first input."""
-    derivatives = (p for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None)
-    fixed = {p for p in derivatives if p.at is not None}
+    fixed = {p for p in parts(part) if is_derivative(p) and p.at is not None}
     if line.kind == "gradient" and len(fixed) == 1:
         (one,) = fixed
-        each: dict[Expression, Expression] = {one: Reference(one.quantity, 0)}
         steps = tuple(sorted(one.quantity.steps))
         for chosen in (steps, steps[:-1]) if len(steps) > 2 else ():
-            added_up = Sum(chosen, replaced(part, each.get))
+            added_up = Sum(chosen, substituted(part, one, Reference(one.quantity, 0)))
             yield added_up, "the sum over all steps stands where {} alone belongs", (one,)
 
 
@@ -262,7 +257,7 @@ def _counted_from_one(what: str) -> str:
 
 def puts(part: Expression, line: Line, hand: Hand) -> Found:
     """Assignment instead of addition where rows are put in their places; or each sum divided by its number of terms."""
-    if not (isinstance(part, Apply) and part.operation is indexing.assemble):
+    if not applies(part, indexing.assemble):
         return
     if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
         yield Put(part, "last"), "= for +=: a place that comes again overwrites what it had, in {}", (part,)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...autodiff.rules import elementwise, reductions, shape
-from ..equations.arithmetic import is_sum, negative
+from ..equations.arithmetic import is_difference, is_sum, negative
 from ..equations.expressions import Apply, Expression, Number, apply, one_axis
 from ..equations.making import broadcast, times, unwrapped, zeros
-from ..equations.parts import parts, replaced, total
+from ..equations.parts import applies, parts, replaced, total
 from .changing import applied, derivatives_in
 from .edits import Edit
 
@@ -63,14 +63,14 @@ def _is_of_a_statistic(part: Expression, of: tuple[int, ...]) -> bool:
 
 def _signed_terms(part: Expression) -> tuple[Expression, ...]:
     """The terms of a sum or a difference; none of anything else."""
-    if isinstance(part, Apply) and part.operation is elementwise.subtract:
+    if is_difference(part):
         return part.operands[0], negative(part.operands[1])
     return part.operands if is_sum(part) else ()
 
 
 def _kept_axis(part: Expression) -> tuple[int, tuple[int, ...]] | None:
     """The axis over which derivatives are summed, to be spread over it again, and their shape; None for others."""
-    if not (isinstance(part, Apply) and part.operation is reductions.sum and derivatives_in(part)):
+    if not (applies(part, reductions.sum) and derivatives_in(part)):
         return None
     axis, shape_ = one_axis(part.settings.get("axis")), part.operands[0].shape
     axis = 0 if axis is None and len(shape_) == 1 else axis

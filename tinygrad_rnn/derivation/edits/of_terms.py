@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Iterator
 
 from ...autodiff.rules import elementwise
-from ..equations.arithmetic import factors, is_negative, is_product, is_sum, negative
-from ..equations.expressions import Apply, During, Expression, Number, Parameter, Reference, apply
+from ..equations.arithmetic import factors, is_difference, is_negative, is_product, is_sum, negative
+from ..equations.expressions import During, Expression, Number, Parameter, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import TWO, Found, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
-from ..equations.parts import fixed, parts, reads_derivatives, replaced, total
+from ..equations.making import TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
+from ..equations.parts import applies, fixed, is_derivative, parts, reads_derivatives, replaced, substituted, total
+from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Moved
 from .of_uses import Switched, definition
@@ -124,15 +125,14 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
 
 def factors_of_one_term(part: Expression, line: Line, hand: Hand) -> Found:
     """A factor or divisor of a whole sum, used as one of a single term: p - w y for w (p - y)."""
-    if isinstance(part, Apply) and part.operation is elementwise.divide:
+    if applies(part, elementwise.divide):
         above, below = part.operands
-        is_difference = isinstance(above, Apply) and above.operation is elementwise.subtract
-        for k, term in enumerate(above.operands) if is_difference or is_sum(above) else ():
+        for k, term in enumerate(above.operands) if is_difference(above) or is_sum(above) else ():
             if not isinstance(term, During):
                 new = with_operand(above, k, over(term, below))
                 yield new, "{} alone is divided by {}, not all terms", (term, below)
     for i, inner in enumerate(part.operands) if is_product(part) else ():
-        if not is_sum(inner) and not (isinstance(inner, Apply) and inner.operation is elementwise.subtract):
+        if not is_sum(inner) and not is_difference(inner):
             continue
         for j, factor in enumerate(part.operands):
             rest = [f for k, f in enumerate(part.operands) if k not in (i, j)]
@@ -141,7 +141,7 @@ def factors_of_one_term(part: Expression, line: Line, hand: Hand) -> Found:
                     new = times(*rest, with_operand(inner, k, times(factor, term)))
                     what = "{} is a factor of {} alone, not of all terms"
                     yield broadcast(new, part.shape), what, (factor, term)
-                    if isinstance(factor, Apply) and factor.operation is elementwise.divide:  # w / n (p - y)
+                    if applies(factor, elementwise.divide):  # w / n (p - y)
                         above, below = factor.operands
                         new = times(*rest, over(with_operand(inner, k, times(above, term)), below))
                         yield broadcast(new, part.shape), what, (above, term)
@@ -170,8 +170,7 @@ def read_too_late(part: Expression, line: Line, hand: Hand) -> Found:
         for read in parts(terms[i]):
             is_kept = type(read) is Reference and read.quantity.adjoint_of is not None and read.shift == 1
             if is_kept and read.shape == terms[j].shape and read not in (terms[i], terms[j]):
-                new: dict[Expression, Expression] = {read: terms[j]}
-                inner = unwrapped(part.operands[i])[1](replaced(terms[i], new.get))
+                inner = unwrapped(part.operands[i])[1](substituted(terms[i], read, terms[j]))
                 yield with_operand(part, i, inner), "{} stands where {} belongs: it was overwritten", (terms[j], read)
 
 
@@ -184,8 +183,7 @@ def handed_on(part: Expression, line: Line, hand: Hand) -> Found:
                 inner = _inner(term)
                 for read in parts(inner) if inner.shape == part.shape and quantity is not line.quantity else ():
                     if type(read) is Reference and read.quantity is part.quantity and read.at is None and inner != read:
-                        new = inner.shifted((part.shift or 0) - (read.shift or 0))
-                        yield new, "{} stands where {} belongs", (new, part)
+                        yield instead(inner.shifted((part.shift or 0) - (read.shift or 0)), part)
 
 
 def carried_whole(part: Expression, line: Line, hand: Hand) -> Found:
@@ -232,13 +230,13 @@ def _carries(whole: Expression) -> Iterator[tuple[During, int]]:
     """The terms of a sum that come from another step, and how far away that is."""
     for term in whole.operands if is_sum(whole) else ():
         if isinstance(term, During):
-            shifts = (p.shift for p in parts(term) if isinstance(p, Reference) and p.quantity.adjoint_of is not None)
+            shifts = (p.shift for p in parts(term) if is_derivative(p))
             yield from ((term, shift) for shift in itertools.islice(filter(None, shifts), 1))
 
 
 def differences(part: Expression, line: Line, hand: Hand) -> Found:
     """The changes of a difference: one side left out, or the other sign."""
-    if not (isinstance(part, Apply) and part.operation is elementwise.subtract):
+    if not is_difference(part):
         return
     a, b = part.operands
     yield broadcast(a, part.shape), "{} was left out", (b,)
@@ -266,7 +264,7 @@ def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
         yield times(Number(size), part), "times {}", (Number(size),)
         yield times(Number(size**2), part), "times {} where one divides by it", (Number(size),)
     if line.kind != "forward":
-        for reference in [p for p in parts(part) if isinstance(p, Reference) and p.quantity.adjoint_of is not None]:
+        for reference in [p for p in parts(part) if is_derivative(p)]:
             if reference.shape == part.shape and reference.quantity is not line.quantity:
                 yield reference, "{} alone", (reference,)
 
@@ -285,7 +283,7 @@ def _addends(term: Expression) -> Iterator[Expression]:
     inner, again = unwrapped(term)
     if is_sum(inner):
         yield from (again(addend) for operand in inner.operands for addend in _addends(operand))
-    elif isinstance(inner, Apply) and inner.operation is elementwise.subtract:
+    elif is_difference(inner):
         a, b = inner.operands
         yield from map(again, _addends(a))
         yield from (again(negative(addend)) for addend in _addends(b))
@@ -310,7 +308,7 @@ def _factors(term: Expression) -> set[Expression]:
 
 def _moves_back(term: Expression) -> bool:
     """Return True for a term with derivatives at another step."""
-    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None and p.shift for p in parts(term))
+    return any(is_derivative(p) and p.shift for p in parts(term))
 
 
 def _outside(other: Expression, term: During, line: Line) -> During:

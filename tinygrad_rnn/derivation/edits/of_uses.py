@@ -13,7 +13,7 @@ from ..equations.arithmetic import is_product, is_sum
 from ..equations.expressions import Apply, During, Expression, OverSteps, Reference
 from ..equations.lines import Line
 from ..equations.making import times
-from ..equations.parts import at, fixed, places, put, total
+from ..equations.parts import at, fixed, is_derivative, parts, places, put, replaced, total
 from ..equations.quantities import Quantity
 
 Path = tuple[int, ...]
@@ -56,12 +56,12 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
             found = _meaning(reference, line)
             if found is None:
                 break
-            whole = _exchanged(whole, reference, found)
+            whole = replaced(whole, lambda part, old=reference, new=found: new if part is old else None)  # type: ignore[misc]
             yield place, put(line.expression, place, whole)
             if place and is_sum(whole) and is_product(at(line.expression, place[:-1])):
                 product = put(at(line.expression, place[:-1]), place[-1:], whole)
                 yield place[:-1], put(line.expression, place[:-1], multiplied_out(product, place[-1]))
-            inner = next((p for p in _references(found) if p.quantity.adjoint_of is not None), None)
+            inner = next(filter(is_derivative, parts(found)), None)
             if inner is None:
                 break
             if reference.quantity is line.quantity:
@@ -108,21 +108,3 @@ def switched(expression: Expression) -> Expression:
     if isinstance(expression, Apply):
         return Apply(expression.operation, operands, expression.settings, expression.shape)
     return expression.with_operands(operands)
-
-
-def _references(expression: Expression) -> Iterator[Reference]:
-    if isinstance(expression, Reference):
-        yield expression
-    for operand in expression.operands:
-        yield from _references(operand)
-
-
-def _exchanged(expression: Expression, old: Expression, new: Expression) -> Expression:
-    if expression is old:
-        return new
-    if not expression.operands:
-        return expression
-    operands = tuple(_exchanged(o, old, new) for o in expression.operands)
-    return (
-        expression if all(a is b for a, b in zip(operands, expression.operands)) else expression.with_operands(operands)
-    )

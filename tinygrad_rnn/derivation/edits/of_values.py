@@ -13,22 +13,23 @@ from ...autodiff.rules import activations, elementwise, indexing, joining, linal
 from ..equations.arithmetic import negative
 from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
-from ..equations.making import ONE, Found, broadcast, one_minus, over, times, with_operand, zeros
-from ..equations.parts import parts, reads_derivatives, replaced
+from ..equations.making import ONE, broadcast, one_minus, over, times, with_operand, zeros
+from ..equations.parts import applies, parts, reads_derivatives, replaced, substituted
+from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
 
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
     """A transpose left out or added; the factors of an outer product exchanged; a column taken as a row."""
-    if isinstance(part, Apply) and part.operation is shape.transpose:
+    if applies(part, shape.transpose):
         yield part.operands[0], "{} stands where its transpose belongs", (part.operands[0],)
     elif (isinstance(part, Parameter) and part.ndim == 2) or (isinstance(part, Data) and _is_square(part)):
         yield _transposed(part), "the transpose of {} stands where {} itself belongs", (part, part)
-    elif isinstance(part, Apply) and part.operation is linalg.matmul and part.ndim == 2:
+    elif applies(part, linalg.matmul) and part.ndim == 2:
         yield _transposed(part), "{} was transposed", (part,)
         for i, operand in enumerate(part.operands):
-            is_turned = isinstance(operand, Apply) and operand.operation is shape.transpose
+            is_turned = applies(operand, shape.transpose)
             if _is_square(operand) and not is_turned and not isinstance(operand, (Parameter, Reference)):
                 yield with_operand(part, i, _transposed(operand)), "{} was transposed", (operand,)
     elif isinstance(part, Apply) and part.name == "outer":
@@ -44,7 +45,7 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
 
 def transposes_together(part: Expression, line: Line, hand: Hand) -> Found:
     """A matrix on both sides of another one, A P Aᵀ, each time transposed."""
-    if isinstance(part, Apply) and part.operation is linalg.matmul and part.ndim == 2:
+    if applies(part, linalg.matmul) and part.ndim == 2:
         square = Counter(p for p in parts(part) if isinstance(p, (Parameter, Data)) and _is_square(p))
         for a in (p for p, count in square.items() if count > 1):
             turned = {a: _transposed(a), _transposed(a): a}
@@ -53,20 +54,20 @@ def transposes_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
     """Another parameter of the same shape, or its transpose."""
-    if isinstance(part, Apply) and part.operation is shape.transpose and isinstance(part.operands[0], Parameter):
+    if applies(part, shape.transpose) and isinstance(part.operands[0], Parameter):
         for other in hand.parameters:
             if other.shape == part.shape and other.shape != part.operands[0].shape:
-                yield other, "{} stands where {} belongs", (other, part)
+                yield instead(other, part)
     if isinstance(part, Parameter):
         for other in hand.parameters:
             if other == part:
                 continue
             if other.shape == part.shape:
-                yield other, "{} stands where {} belongs", (other, part)
+                yield instead(other, part)
             elif other.ndim == 2 and other.shape == part.shape[::-1]:
-                yield _transposed(other), "{} stands where {} belongs", (_transposed(other), part)
+                yield instead(_transposed(other), part)
             if other.ndim == 2 and part.ndim == 2 and other.shape == part.shape[::-1] == part.shape:
-                yield _transposed(other), "{} stands where {} belongs", (_transposed(other), part)
+                yield instead(_transposed(other), part)
         for after in (0, 1) if line.steps and part.name in hand.contributions else ():
             so_far = AddedUp(hand.contributions[part.name], after)
             yield so_far, "the gradient of {}, as far as it is added up, stands where {} belongs", (part, part)
@@ -74,7 +75,7 @@ def other_parameters(part: Expression, line: Line, hand: Hand) -> Found:
 
 def matrix_products(part: Expression, line: Line, hand: Hand) -> Found:
     """The factors of a matrix product exchanged, or one of them alone, where the shapes allow it."""
-    if isinstance(part, Apply) and part.operation is linalg.matmul:
+    if applies(part, linalg.matmul):
         a, b = part.operands
         if a.ndim == b.ndim == 2 and a.shape == b.shape[::-1]:
             turned = broadcast(apply(linalg.matmul, b, a), part.shape)
@@ -86,33 +87,32 @@ def matrix_products(part: Expression, line: Line, hand: Hand) -> Found:
 
 def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
     """References to another value of the same shape, in place of a quantity, or of a part of one."""
-    if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.operands[0], Reference):
+    if applies(part, indexing.getitem) and isinstance(part.operands[0], Reference):
         whole = part.operands[0]
         found = hand.values(part.shape, whole.shift) if whole.quantity.adjoint_of is None else ()
         for value in found:
             if isinstance(value, Reference):
                 for other in (value, value.shifted(-1)):
-                    yield other, "{} stands where {} belongs", (other, part)
+                    yield instead(other, part)
     if not isinstance(part, Reference):
         return
     argument = hand.argument_of(part)
     if argument is not None and argument.shape == part.shape and part.quantity.adjoint_of is None:
         yield argument, "{}, the pre-activation, stands where {} belongs", (argument, part)
     for other in hand.like(part):
-        yield other, "{} stands where {} belongs", (other, part)
+        yield instead(other, part)
     if part.shift is None and part.at is not None:
         for by in (-1, 1):
-            beside = Reference(part.quantity, None, part.at + by)
-            yield beside, "{} stands where {} belongs", (beside, part)
+            yield instead(Reference(part.quantity, None, part.at + by), part)
         for t in {part.quantity.steps[0], part.quantity.steps[-1]} - {part.at}:
             end = Reference(part.quantity, None, t)
-            yield end, "{} stands where {} belongs", (end, part)
+            yield instead(end, part)
     if part.shift is None and part.quantity.adjoint_of is None:
         for quantity in hand.forward:
             if quantity.shape == part.shape and quantity.steps and quantity is not part.quantity:
                 for t in (quantity.steps[-1], quantity.steps[0]):
                     end = Reference(quantity, None, t)
-                    yield end, "{} stands where {} belongs", (end, part)
+                    yield instead(end, part)
     for quantity in hand.backward if part.shift is not None and part.quantity.adjoint_of is not None else ():
         if quantity.shape == part.shape and quantity.steps and quantity.loop != part.quantity.loop:
             for t in (quantity.steps[0], quantity.steps[-1]):
@@ -126,7 +126,7 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
             if part.shift is not None and array.ndim == part.ndim + 1 and array.shape[1:] == part.shape:
                 for by in (0, 1, -1):
                     row = Apply(indexing.getitem, (array,), {"index": Step(part.shift - 1 + by)}, part.shape)
-                    yield row, "{} stands where {} belongs", (row, part)
+                    yield instead(row, part)
 
 
 def other_values(part: Expression, line: Line, hand: Hand) -> Found:
@@ -141,7 +141,7 @@ def other_values(part: Expression, line: Line, hand: Hand) -> Found:
                 for shift in (0, 1, -1) if line.steps else (None,):
                     if shift or quantity is not line.quantity:
                         value = Reference(quantity, shift)
-                        yield value, "{} stands where {} belongs", (value, part)
+                        yield instead(value, part)
 
 
 def other_data(part: Expression, line: Line, hand: Hand) -> Found:
@@ -151,33 +151,30 @@ def other_data(part: Expression, line: Line, hand: Hand) -> Found:
             yield rolled, what, (part,)
         if part.name in hand.probabilities:
             classes = Apply(largest, (part,), {}, part.shape)
-            yield classes, "{} stands where {} belongs", (classes, part)
+            yield instead(classes, part)
         if part.name in hand.smoothed:
             classes, k = Apply(largest, (part,), {}, part.shape), part.shape[-1]
             top, rest = hand.smoothed[part.name]
             for a, b in ((1, rest), (top - rest, rest * k / (k - 1)), (top - rest, rest - rest / k), (top - rest, 0)):
                 smoothed = times(Number(a), classes) if a != 1 else classes
                 smoothed = apply(elementwise.add, smoothed, Number(b)) if b else smoothed
-                yield smoothed, "{} stands where {} belongs", (smoothed, part)
+                yield instead(smoothed, part)
         for name, vectors in hand.vectors.get(part.name, ()):
-            instead = Mask(vectors, f"onehot({name})")
-            yield instead, "{} stands where {} belongs", (instead, part)
+            yield instead(Mask(vectors, f"onehot({name})"), part)
         for other in hand.data:
             if other != part and other.shape == part.shape and other.dtype.kind == part.dtype.kind:
-                yield other, "{} stands where {} belongs", (other, part)
+                yield instead(other, part)
             if other.shape == (hand.T, *part.shape) and other.dtype.kind == part.dtype.kind:
                 for by in (0, 1) if line.kind == "backward" else (0,):
-                    row = Apply(indexing.getitem, (other,), {"index": Step(by - 1)}, part.shape)
-                    yield row, "{} stands where {} belongs", (row, part)
+                    yield instead(Apply(indexing.getitem, (other,), {"index": Step(by - 1)}, part.shape), part)
             longer = other.ndim == part.ndim and other.shape[1:] == part.shape[1:] and part.ndim
             if longer and other != part and other.dtype.kind == part.dtype.kind:
                 for start in range(min(other.shape[0] - part.shape[0] + 1, 4)):
                     rows = slice(start, start + part.shape[0], None)
-                    piece = Apply(indexing.getitem, (other,), {"index": rows}, part.shape)
-                    yield piece, "{} stands where {} belongs", (piece, part)
-    if isinstance(part, Apply) and part.operation is indexing.getitem and isinstance(part.settings["index"], Step):
+                    yield instead(Apply(indexing.getitem, (other,), {"index": rows}, part.shape), part)
+    if applies(part, indexing.getitem) and isinstance(part.settings["index"], Step):
         for value in hand.values(part.shape, 0):
-            yield value, "{} stands where {} belongs", (value, part)
+            yield instead(value, part)
 
 
 def rolls(array: Expression) -> Iterator[tuple[Expression, str]]:
@@ -198,7 +195,7 @@ def largest(probabilities: np.ndarray) -> np.ndarray:
 
 def masks(part: Expression, line: Line, hand: Hand) -> Found:
     """A mask without its scale, its other half, or no mask."""
-    inner = part.operands[0] if isinstance(part, Apply) and part.operation is indexing.getitem else part
+    inner = part.operands[0] if applies(part, indexing.getitem) else part
     if isinstance(inner, Data) and inner.name in hand.masks:
         scale = hand.masks[inner.name]
         if scale != 1:
@@ -211,7 +208,7 @@ def masks(part: Expression, line: Line, hand: Hand) -> Found:
             of_each = apply(reductions.sum, inner, axis=axis, keepdims=True)
             for n, then in ((inner.shape[1 - axis], "of these"), (1, "their sum")):
                 share = over(apply(reductions.sum, inner), times(Number(n), of_each) if n > 1 else of_each)
-                shared = replaced(part, {inner: times(inner, share)}.get)  # type: ignore[arg-type]
+                shared = substituted(part, inner, times(inner, share))
                 what = f"the mean of each sentence or step, then {then}, for the mean over all that {{}} keeps"
                 yield shared, what, (inner,)
 
@@ -220,15 +217,10 @@ def forgotten_masks(part: Expression, line: Line, hand: Hand) -> Found:
     """A mask forgotten, and with it the difference between what it keeps and what it lets through."""
     masks = [p for p in parts(part) if isinstance(p, Apply) and p.name == "where"]
     for mask in masks:
-        without = _exchanged(part, mask, broadcast(mask.operands[1], mask.shape))
+        without = substituted(part, mask, broadcast(mask.operands[1], mask.shape))
         for reference in {p for p in parts(without) if isinstance(p, Reference) and p.quantity.adjoint_of is None}:
             for other in hand.like(reference):
-                new = _exchanged(without, reference, other)
-                yield new, "the mask {} was forgotten", (mask.operands[0],)
-
-
-def _exchanged(whole: Expression, before: Expression, after: Expression) -> Expression:
-    return replaced(whole, lambda part: after if part == before else None)
+                yield substituted(without, reference, other), "the mask {} was forgotten", (mask.operands[0],)
 
 
 def functions(part: Expression, line: Line, hand: Hand) -> Found:
@@ -241,31 +233,29 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
         return
     if part.operation in (shape.transpose, shape.reshape):
         return
-    yield inner, "{} stands where {} belongs", (inner, part)
-    yield part.with_operands((part,)), "{} stands where {} belongs", (part.with_operands((part,)), part)
+    yield instead(inner, part)
+    yield instead(part.with_operands((part,)), part)
     for slope in (times(part, one_minus(part)), one_minus(part), one_minus(apply(elementwise.square, part))):
-        yield slope, "{} stands where {} belongs", (slope, part)
+        yield instead(slope, part)
     for other in (elementwise.tanh, activations.logistic, elementwise.square):
         if other is not part.operation:
-            new = apply(other, inner)
-            yield new, "{} stands where {} belongs", (new, part)
+            yield instead(apply(other, inner), part)
     if part.operation is activations.logistic and part.ndim:
-        softmax = Apply(log_probabilities.softmax_of, (inner,), {"axis": -1}, part.shape)
-        yield softmax, "{} stands where {} belongs", (softmax, part)
+        yield instead(Apply(log_probabilities.softmax_of, (inner,), {"axis": -1}, part.shape), part)
 
 
 def powers(part: Expression, line: Line, hand: Hand) -> Found:
     """The square or the root of a value in its place: a deviation for a variance; one of its two factors is another."""
-    if isinstance(part, Apply) and part.operation is elementwise.square and isinstance(part.operands[0], Reference):
+    if applies(part, elementwise.square) and isinstance(part.operands[0], Reference):
         value = part.operands[0]
         beside = [Reference(value.quantity, value.shift + by) for by in (-1, 1) if value.shift is not None]
         for other in (*beside, *hand.like(value), part):
             new = times(value, other)
-            yield new, "{} stands where {} belongs", (new, part)
+            yield instead(new, part)
     if isinstance(part, Reference) and part.quantity.adjoint_of is None:
         for operation in (elementwise.square, elementwise.sqrt):
             new = apply(operation, part)
-            yield new, "{} stands where {} belongs", (new, part)
+            yield instead(new, part)
 
 
 def constants(part: Expression, line: Line, hand: Hand) -> Found:
@@ -273,7 +263,7 @@ def constants(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(part, Number) and isinstance(part.value, (int, float)) and not isinstance(part.value, bool):
         for value in (part.value * 2, part.value / 2, part.value**2, -part.value):
             if value != part.value:
-                yield Number(value), "{} stands where {} belongs", (Number(value), part)
+                yield instead(Number(value), part)
 
 
 def choices(part: Expression, line: Line, hand: Hand) -> Found:
@@ -289,7 +279,7 @@ def choices(part: Expression, line: Line, hand: Hand) -> Found:
 
 def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
     """A mean instead of a sum, one instance instead of all, another axis."""
-    if not (isinstance(part, Apply) and part.operation is reductions.sum):
+    if not applies(part, reductions.sum):
         return
     inner, axis = part.operands[0], part.settings.get("axis")
     axes = tuple(range(inner.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
@@ -324,7 +314,7 @@ def sums_over_axes(part: Expression, line: Line, hand: Hand) -> Found:
 
 def products_of_one(part: Expression, line: Line, hand: Hand) -> Found:
     """A product of matrices that sums over instances, of one instance alone."""
-    if not (isinstance(part, Apply) and part.operation is linalg.matmul) or part.operands[0].shape[-1] == 1:
+    if not applies(part, linalg.matmul) or part.operands[0].shape[-1] == 1:
         return
     a, b = part.operands
     if b.ndim > 2 or a.ndim > 2 or any(isinstance(p, Parameter) for p in (*parts(a), *parts(b))):
@@ -341,13 +331,12 @@ def ends_for_beginnings(part: Expression, line: Line, hand: Hand) -> Found:
     if isinstance(part, (Data, Parameter)) and line.kind != "forward":
         for quantity in hand.forward:
             if quantity.shape == part.shape and quantity.steps:
-                end = Reference(quantity, None, quantity.steps[-1])
-                yield end, "{} stands where {} belongs: an index of -1 wraps round", (end, part)
+                yield instead(Reference(quantity, None, quantity.steps[-1]), part, ": an index of -1 wraps round")
 
 
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:
     """Parts side by side (gates): one left out, or another order."""
-    if isinstance(part, Apply) and part.operation is joining.joined and isinstance(part.settings.get("axis"), int):
+    if applies(part, joining.joined) and isinstance(part.settings.get("axis"), int):
         if len(part.operands) <= 4:
             for order in itertools.permutations(range(len(part.operands))):
                 if list(order) != sorted(order):
@@ -361,7 +350,7 @@ def blocks(part: Expression, line: Line, hand: Hand) -> Found:
             yield with_operand(part, i, negative(operand)), "{} has the other sign", (operand,)
     elif isinstance(part, Reference) and part.quantity.equations:
         meaning = part.quantity.equations[-1].expression
-        if isinstance(meaning, Apply) and meaning.operation is joining.joined and meaning.shape == part.shape:
+        if applies(meaning, joining.joined) and meaning.shape == part.shape:
             starts, axis = _starts(meaning), meaning.settings["axis"]
             for i, (begin, end) in enumerate(itertools.pairwise(starts)):
                 yield _masked(part, axis, begin, end), "the part {} was left out of {}", (meaning.operands[i], part)
@@ -379,7 +368,7 @@ def blocks(part: Expression, line: Line, hand: Hand) -> Found:
 
 def slices(part: Expression, line: Line, hand: Hand) -> Found:
     """The columns or rows of another part (another gate, another direction)."""
-    if not (isinstance(part, Apply) and part.operation is indexing.getitem):
+    if not applies(part, indexing.getitem):
         return
     index = part.settings["index"]
     for axis, piece in enumerate(index if isinstance(index, tuple) else (index,)):
@@ -392,7 +381,7 @@ def slices(part: Expression, line: Line, hand: Hand) -> Found:
                     new = slice(begin + other, end + other, None)
                     places = (*index[:axis], new, *index[axis + 1 :]) if isinstance(index, tuple) else new
                     moved = Apply(part.operation, part.operands, {**part.settings, "index": places}, part.shape)
-                    yield moved, "{} stands where {} belongs", (moved, part)
+                    yield instead(moved, part)
 
 
 def _is_square(part: Expression) -> bool:

@@ -9,24 +9,24 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, shape
 from .expressions import Apply, During, Expression, Number, Sum, apply
-from .parts import total
+from .parts import applies, total
 
 # --- products --------------------------------------------------------------------------------------------------------
 
 
 def is_product(expression: Expression) -> bool:
     """Return True for a product by element."""
-    return isinstance(expression, Apply) and expression.operation is elementwise.multiply
+    return applies(expression, elementwise.multiply)
 
 
 def is_sum(expression: Expression) -> bool:
     """Return True for a sum of terms."""
-    return isinstance(expression, Apply) and expression.operation is elementwise.add
+    return applies(expression, elementwise.add)
 
 
 def is_negative(expression: Expression) -> bool:
     """Return True for an expression with a minus sign."""
-    return isinstance(expression, Apply) and expression.operation is elementwise.negative
+    return applies(expression, elementwise.negative)
 
 
 def negative(expression: Expression) -> Expression:
@@ -105,13 +105,13 @@ def _number_above(factor: Expression) -> tuple[float, Expression]:
 
 def _is_reciprocal(factor: Expression) -> bool:
     """Return True for a number divided by something else."""
-    is_quotient = isinstance(factor, Apply) and factor.operation is elementwise.divide
+    is_quotient = applies(factor, elementwise.divide)
     return is_quotient and isinstance(factor.operands[0], Number) and not isinstance(factor.operands[1], Number)
 
 
 def number_of(expression: Expression) -> float | None:
     """The number that an expression is, however it is repeated; None if it is something else."""
-    while isinstance(expression, Apply) and expression.operation is shape.broadcast_to:
+    while applies(expression, shape.broadcast_to):
         expression = expression.operands[0]
     is_number = isinstance(expression, Number) and isinstance(expression.value, (int, float))
     return expression.value if is_number else None  # type: ignore[attr-defined]
@@ -137,10 +137,10 @@ def is_quotient_by_number(expression: Expression) -> bool:
 
 def _quotient(expression: Expression) -> tuple[Expression, Expression | None]:
     """The two sides of a quotient, a number above rather than below: a / 2 and r of a / r / 2."""
-    if not (isinstance(expression, Apply) and expression.operation is elementwise.divide):
+    if not applies(expression, elementwise.divide):
         return expression, None
     above, below = expression.operands
-    if isinstance(below, Number) and isinstance(above, Apply) and above.operation is elementwise.divide:
+    if isinstance(below, Number) and applies(above, elementwise.divide):
         upper, divisor = above.operands
         return Apply(elementwise.divide, (upper, below), {}, upper.shape), divisor
     return above, below
@@ -149,7 +149,7 @@ def _quotient(expression: Expression) -> tuple[Expression, Expression | None]:
 def _un_repeated(factor: Expression, whole: Apply, others: list[Expression]) -> Expression:
     """A factor that isn't repeated along axes which the product has anyway."""
     views = shape.broadcast_to, shape.reshape, shape.expand_dims
-    if not (isinstance(factor, Apply) and factor.operation in views):
+    if not applies(factor, *views):
         return factor
     inner = factor.operands[0]
     if factor.operation is shape.reshape and inner.shape:
@@ -203,7 +203,7 @@ def divided(whole: Apply) -> Expression | None:
         return negative(Apply(elementwise.divide, (negative(above), below), {}, whole.shape))
     if is_zero(above):
         return repeated(Number(0.0), whole.shape)
-    if isinstance(above, Apply) and above.operation is shape.broadcast_to and below.shape == whole.shape:
+    if applies(above, shape.broadcast_to) and below.shape == whole.shape:
         return Apply(elementwise.divide, (above.operands[0], below), {}, whole.shape)
     if not isinstance(below, Number):
         return _cancelled(factors(above), factors(below))
@@ -217,7 +217,7 @@ def divided(whole: Apply) -> Expression | None:
         rest = product([f for f in factors(above) if not isinstance(f, Number)])
         new = scaled(rest, float(np.prod([n.value for n in numbers])), below.value)
         return None if new == whole else new
-    if isinstance(above, Apply) and above.operation is shape.broadcast_to:
+    if applies(above, shape.broadcast_to):
         inner = above.operands[0]
         return repeated(Apply(elementwise.divide, (inner, below), {}, inner.shape), whole.shape)
     return None
@@ -242,7 +242,7 @@ def _cancelled(above: tuple[Expression, ...], below: tuple[Expression, ...]) -> 
 
 
 def _is_square(factor: Expression) -> bool:
-    return isinstance(factor, Apply) and factor.operation is elementwise.square
+    return applies(factor, elementwise.square)
 
 
 def repeated(inner: Expression, wanted: tuple[int, ...]) -> Expression:
@@ -268,12 +268,12 @@ def negated(whole: Apply) -> Expression | None:
         return inner.operands[0]
     if isinstance(inner, Number):
         return Number(-inner.value)
-    if isinstance(inner, Apply) and inner.operation is shape.broadcast_to:
+    if applies(inner, shape.broadcast_to):
         return repeated(negative(inner.operands[0]), whole.shape)
     if is_difference(inner):
         a, b = inner.operands
         return None if isinstance(a, Number) else Apply(elementwise.subtract, (b, a), {}, whole.shape)
-    if isinstance(inner, Apply) and inner.operation is elementwise.divide and is_difference(inner.operands[0]):
+    if applies(inner, elementwise.divide) and is_difference(inner.operands[0]):
         above = negated(Apply(elementwise.negative, inner.operands[:1], {}, inner.operands[0].shape))
         return None if above is None else Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
     return None
@@ -319,7 +319,7 @@ def _is_zero_beside(term: Expression, terms: list[Expression]) -> bool:
 
 def is_zero(term: Expression) -> bool:
     """Return True for 0, also if it is repeated."""
-    while isinstance(term, Apply) and term.operation is shape.broadcast_to:
+    while applies(term, shape.broadcast_to):
         term = term.operands[0]
     return isinstance(term, Number) and term.value == 0
 
@@ -416,7 +416,7 @@ def _signed_factors(term: Expression) -> tuple[int, list[Expression], Expression
 
 def is_difference(expression: Expression) -> bool:
     """Return True for one value minus another."""
-    return isinstance(expression, Apply) and expression.operation is elementwise.subtract
+    return applies(expression, elementwise.subtract)
 
 
 def _less_than_one(factor: Expression) -> Expression | None:

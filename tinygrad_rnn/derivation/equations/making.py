@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from ...autodiff.rules import elementwise, shape
 from .expressions import During, Expression, Number, apply
 
-Found = Iterator[tuple[Any, ...]]
 ONE, TWO = Number(1.0), Number(2.0)
 
 

@@ -67,9 +67,14 @@ def closure(starts: Iterable[T], onward: Callable[[T], Iterable[T]]) -> set[T]:
     return found
 
 
+def is_derivative(part: object) -> TypeGuard[Reference]:
+    """Return True for a reference to a derivative of the loss."""
+    return isinstance(part, Reference) and part.quantity.adjoint_of is not None
+
+
 def reads_derivatives(expression: Expression) -> bool:
     """Return True for an expression in which a derivative stands."""
-    return any(isinstance(p, Reference) and p.quantity.adjoint_of is not None for p in parts(expression))
+    return any(map(is_derivative, parts(expression)))
 
 
 def replaced(expression: Expression, change: Callable[[Expression], Expression | None]) -> Expression:
@@ -83,6 +88,18 @@ def replaced(expression: Expression, change: Callable[[Expression], Expression |
     if all(a is b for a, b in zip(operands, expression.operands)):
         return expression
     return expression.with_operands(operands)
+
+
+def substituted(expression: Expression, before: Expression, after: Expression) -> Expression:
+    """The expression with another part in the place of one, wherever that is."""
+    return replaced(expression, lambda part: after if part == before else None)
+
+
+def as_read(meaning: Expression, reference: Reference) -> Expression:
+    """The right-hand side of a quantity, as it reads from where a reference to the quantity stands."""
+    if reference.shift is not None:
+        return meaning.shifted(reference.shift)
+    return meaning if reference.at is None else fixed(meaning, reference.at)
 
 
 def moves(expression: Expression) -> bool:

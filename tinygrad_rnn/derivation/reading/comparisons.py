@@ -12,7 +12,7 @@ import numpy as np
 
 from ...autodiff.rules import activations, elementwise
 from ..equations.expressions import Apply, Data, Expression, Number, Reference, Steps, apply
-from ..equations.parts import applies, fixed, parts, references_of, replaced
+from ..equations.parts import applies, as_read, parts, references_of, replaced
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import meaning
 from ..running.evaluate import Running, compiled
@@ -42,10 +42,7 @@ def _written_out(masks: Collection[Quantity], steps: Steps, part: Expression) ->
     first = equations[0]
     if first is None or any(equation is not first for equation in equations):
         return None
-    meaning = replaced(first.expression, partial(_written_out, masks, first.steps))
-    if part.shift is not None:
-        return meaning.shifted(part.shift)
-    return meaning if part.at is None else fixed(meaning, part.at)
+    return as_read(replaced(first.expression, partial(_written_out, masks, first.steps)), part)
 
 
 def _as_relu(whole: Expression) -> Expression:

@@ -18,7 +18,7 @@ from ...compiler.graph.trace import stop_gradient
 from ..equations.arithmetic import scaled
 from ..equations.choices import is_condition
 from ..equations.expressions import Apply, Expression, Number, Parameter, Reference, Shape, Steps, apply
-from ..equations.parts import parts, replaced
+from ..equations.parts import applies, parts, substituted
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import adds_axes
 from ..running.evaluate import Running, compiled
@@ -47,7 +47,7 @@ class Written(NamedTuple):
 
     def has(self, *operations: Any) -> bool:
         """Return True if one of these operations stands in it."""
-        return any(isinstance(part, Apply) and part.operation in operations for part in parts(self.whole))
+        return any(applies(part, *operations) for part in parts(self.whole))
 
     def at(self, draws: Draws) -> Iterator[np.ndarray]:
         """Its results for each of several arrays."""
@@ -98,7 +98,7 @@ def _ways_to_write(draft: Draft, steps: Steps, whole: Expression) -> Iterator[Wr
         meaning = definition(last, steps)
         if meaning is None or last.quantity.labels:
             return
-        whole = replaced(whole, lambda part: meaning if part == last else None)  # noqa: B023
+        whole = substituted(whole, last, meaning)
         if sum(1 for _ in parts(whole)) > MOST_PARTS:
             return
 
@@ -225,7 +225,7 @@ def _as_squares(draft: Draft, steps: Steps, whole: Expression) -> tuple[float, A
 
 def _is_product_of_two(part: Expression) -> bool:
     """Return True for the product of two different vectors, one of which is a multiple of the other."""
-    return isinstance(part, Apply) and part.operation is linalg.matmul and part.operands[0] != part.operands[1]
+    return applies(part, linalg.matmul) and part.operands[0] != part.operands[1]
 
 
 def _times(number: float, value: Expression) -> Expression:

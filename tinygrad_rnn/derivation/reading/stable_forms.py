@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, TypeGuard
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
-from ..equations.arithmetic import is_product
+from ..equations.arithmetic import is_difference, is_product
 from ..equations.expressions import Apply, Expression, Number, Reference, Steps, apply, one_axis
 from ..equations.making import one_minus, times
-from ..equations.parts import total
+from ..equations.parts import applies, total
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import meaning, without_axes
 from ..equations.simplifying import simplified
@@ -88,7 +88,7 @@ def _known(draft: Draft, steps: Steps, one: Term, other: Term) -> list[Term] | N
 def _one_of_shifted(one: Term, other: Term) -> list[Term] | None:
     """Return ``logsumexp(z) - z_y``, with z = u - max(u), as logsumexp(u) - u_y."""
     logs, item = meaning(one[1]), meaning(other[1])
-    if one[0] == other[0] or not _is(logs, log_probabilities.log_sum_exp) or not _is(item, indexing.getitem):
+    if one[0] == other[0] or not applies(logs, log_probabilities.log_sum_exp) or not applies(item, indexing.getitem):
         return None
     u = _unshifted(logs.operands[0], logs.settings.get("axis"))
     if u is None or item.operands[0] != logs.operands[0] or item.shape != logs.shape:
@@ -96,18 +96,14 @@ def _one_of_shifted(one: Term, other: Term) -> list[Term] | None:
     return [(1, logs.with_operands((u,))), (-1, item.with_operands((u, *item.operands[1:])))]
 
 
-def _is(expression: Expression, operation: Any) -> TypeGuard[Apply]:
-    return isinstance(expression, Apply) and expression.operation is operation
-
-
 def _unshifted(z: Expression, axis: Any) -> Reference | None:
     """The u of ``z = u - max(u)``, if the maximum is the same all along the axis."""
     found, axis = meaning(z), one_axis(axis)
-    if not _is(found, elementwise.subtract) or not isinstance(axis, int):
+    if not is_difference(found) or not isinstance(axis, int):
         return None
     u, largest = found.operands
     of_u, behind = without_axes(largest), u.ndim - axis % u.ndim
-    if not _is(of_u, reductions.max) or of_u.operands[0] != u:
+    if not applies(of_u, reductions.max) or of_u.operands[0] != u:
         return None
     is_constant = len(largest.shape) < behind or largest.shape[-behind] == 1
     return u if is_constant and isinstance(u, Reference) and u.shape == z.shape else None

@@ -101,7 +101,7 @@ def _between(whole: Quantity, uses: Counter[Quantity]) -> set[Quantity]:
 
 
 def _is_sum(equation: Equation) -> bool:
-    return isinstance(equation.expression, Apply) and equation.expression.operation in SIGNS
+    return applies(equation.expression, *SIGNS)
 
 
 def _end(quantity: Quantity, before: dict[int, int]) -> int | None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...autodiff.rules import activations, elementwise, linalg, reductions, shape
-from ..equations.arithmetic import is_negative, is_product, is_sum, terms_of
+from ..equations.arithmetic import is_difference, is_negative, is_product, is_sum, terms_of
 from ..equations.entries import Unit
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Rows, Sum
-from ..equations.parts import applies, parts
+from ..equations.parts import applies, is_derivative, parts
 from ..equations.quantities import Quantity
 from ..equations.recognising import one_hot
 from ..reading.rules import Vjp
@@ -79,7 +79,7 @@ def _ways(quantity: Quantity, expression: Expression, writer: TextWriter) -> Ite
 def _user(term: Expression, writer: TextWriter) -> str:
     """The quantity through which a term flows: the one whose derivative is in it."""
     for part in parts(term):
-        if isinstance(part, Reference) and part.quantity.adjoint_of is not None:
+        if is_derivative(part):
             return writer.symbol(part.quantity.adjoint_of, writer.step_of(part))
     return "the loss"
 
@@ -107,7 +107,7 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
 def _slope(whole: Expression, writer: TextWriter) -> Iterator[str]:
     """The derivative of an activation, in terms of its result: 1 - h² of tanh, o (1 - o) of a sigmoid."""
     for factor in whole.operands:
-        if not (applies(factor, elementwise.subtract)):
+        if not is_difference(factor):
             continue
         one, result = factor.operands
         if not (isinstance(one, Number) and one.value == 1):
