@@ -168,7 +168,7 @@ class Search:
 
     def _feeds_back(self, edit: Edit) -> bool:
         """Return True for an edit that reads a value of the step before that isn't there: zeros would stand for it."""
-        read = [p for p in parts(edit.expression) if isinstance(p, Reference) and (p.shift or 0) < 0]
+        read = [p for p in parts(edit.expression, Reference) if (p.shift or 0) < 0]
         return any(reference.quantity not in self.hand.states for reference in read)
 
     def fitting(self, candidates: Iterable[Edits], what: str) -> list[Explanation]:

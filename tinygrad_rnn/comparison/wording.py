@@ -81,7 +81,7 @@ def _is_of_its_line(edit: Edit) -> bool:
 
 def _read(expression: Expression) -> Iterator[Quantity]:
     """The quantities that an expression reads."""
-    return (part.quantity for part in parts(expression) if isinstance(part, Reference))
+    return (part.quantity for part in parts(expression, Reference))
 
 
 def _source(quantity: Quantity) -> Quantity | None:

@@ -319,4 +319,4 @@ def _together(terms: list[Expression]) -> Expression:
 
 def _is_given(equation: Equation) -> bool:
     """Return True if the equation defines a given value, such as an initial state, whose derivative nobody needs."""
-    return not any(isinstance(part, (Reference, Parameter)) for part in parts(equation.expression))
+    return not any(parts(equation.expression, Reference, Parameter))

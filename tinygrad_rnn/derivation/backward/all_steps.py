@@ -22,7 +22,7 @@ def multiply_at_once(quantities: Iterable[Quantity]) -> None:
 
 def _all_at_once(expression: Expression) -> Expression:
     """A gradient in which ``Σ_t h_{t-1}ᵀ Δ_t`` is written as ``h_{0..T-1}ᵀ Δ_{1..T}``, and sums of rows likewise."""
-    if isinstance(expression, Sum) and not any(isinstance(part, During) for part in parts(expression)):
+    if isinstance(expression, Sum) and not any(parts(expression, During)):
         return _product(expression.steps, expression.inner) or expression
     operands = tuple(map(_all_at_once, expression.operands)) if isinstance(expression, Apply) else ()
     return expression.with_operands(operands) if operands else expression

@@ -85,7 +85,7 @@ class Grain:
     def _is_view(self, quantity: Quantity) -> bool:
         """Return True for another view of values that have lines, such as all of them: that takes a few words."""
         definitions = [equation.expression for equation in quantity.equations]
-        read = (part.quantity for e in definitions for part in parts(e) if isinstance(part, Reference))
+        read = (part.quantity for e in definitions for part in parts(e, Reference))
         return len(definitions) == 1 and all(map(is_slight, definitions)) and all(q in self.quantities for q in read)
 
     def _write_into_each_other(self, root: Quantity) -> None:
@@ -187,7 +187,7 @@ class Grain:
         if len(quantity.equations) != 1:
             return False
         (own,) = quantity.equations
-        if any(isinstance(part, Reference) and part.quantity is quantity for part in parts(own.expression)):
+        if any(part.quantity is quantity for part in parts(own.expression, Reference)):
             return False
         if own.steps and not all(set(own.steps).issuperset(_read(reference, steps)) for _, reference, steps in uses):
             return False
@@ -253,7 +253,7 @@ def _at_steps(term: Expression, steps: Steps) -> Expression:
 def _is_well_formed(expression: Expression) -> bool:
     """Return True if terms that hold only at some steps are terms of the line, not hidden in a product."""
     terms = (unwrapped(term)[0] for term in terms_of(expression))
-    return not any(isinstance(part, During) for term in terms for part in parts(term))
+    return not any(any(parts(term, During)) for term in terms)
 
 
 def is_free(expression: Expression) -> bool:
@@ -266,14 +266,12 @@ def is_free(expression: Expression) -> bool:
 
 
 def _is_data(expression: Expression) -> bool:
-    return any(isinstance(part, Data) for part in parts(expression))
+    return any(parts(expression, Data))
 
 
 def _is_number(expression: Expression) -> bool:
     """Return True for a number, however it is repeated or divided."""
-    return isinstance(expression, Apply) and not any(
-        isinstance(part, (Reference, Parameter, Data, Constant)) for part in parts(expression)
-    )
+    return isinstance(expression, Apply) and not any(parts(expression, Reference, Parameter, Data, Constant))
 
 
 def _has_rows(expression: Expression) -> bool:

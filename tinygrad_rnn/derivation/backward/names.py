@@ -107,7 +107,7 @@ class Names:
             return "e"
         if quantity.softmax is not None:
             return "z"
-        is_affine = any(isinstance(part, Parameter) for part in parts(expression))
+        is_affine = any(parts(expression, Parameter))
         return "z" if is_affine and not quantity.steps else ""
 
     def _give(self, quantity: Quantity, base: str) -> None:

@@ -53,7 +53,7 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
 def relations(edit: Edit) -> Iterator[Any]:
     """Keys for the relation between a value and what stands in its place: one is made of the other, for example."""
     if len(edit.of) == 2:
-        both = ([p for p in parts(e) if isinstance(p, Reference)][:1] for e in edit.of)
+        both = (list(parts(e, Reference))[:1] for e in edit.of)
         for new, old in itertools.product(*both):
             way = _way(new, old, edit.line)
             if way is not None:
@@ -124,12 +124,12 @@ def taken(expression: Expression) -> tuple[str, ...]:
 
 def form_and_parameters(expression: Expression) -> Any:
     """The form of an expression, and the parameters in it: equal for ``W[0] x`` and ``W[1] y``."""
-    return form(expression), tuple(part.name for part in parts(expression) if isinstance(part, Parameter))
+    return form(expression), tuple(part.name for part in parts(expression, Parameter))
 
 
 def form_and_steps(expression: Expression) -> Any:
     """The form of an expression, and how far away it reads: equal for what two layers hand to the step before."""
-    return form(expression), tuple(part.shift for part in parts(expression) if isinstance(part, Reference))
+    return form(expression), tuple(part.shift for part in parts(expression, Reference))
 
 
 FORMS = (form, form_and_parameters, form_and_steps)

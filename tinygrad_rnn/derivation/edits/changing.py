@@ -82,7 +82,7 @@ def where_they_are_read(
         if new is None and type(part) is Reference and part.at is None and part.quantity.adjoint_of is None:
             is_open = part.quantity not in hand.states or (states and not part.shift)
             meaning = definition(part.quantity) if is_open else None
-            if meaning is not None and not (alone and any(isinstance(p, Reference) for p in parts(meaning))):
+            if meaning is not None and not (alone and any(parts(meaning, Reference))):
                 changed = replaced(meaning, other)
                 return None if changed is meaning else changed.shifted(part.shift or 0)
         return new

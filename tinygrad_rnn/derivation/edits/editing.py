@@ -120,9 +120,8 @@ class Bench:
         """The lines that read each quantity."""
         found: dict[Quantity, set[Line]] = {}
         for line in self.lines:
-            for part in parts(line.expression):
-                if isinstance(part, Reference):
-                    found.setdefault(part.quantity, set()).add(line)
+            for part in parts(line.expression, Reference):
+                found.setdefault(part.quantity, set()).add(line)
         return found
 
     def downstream(self, starts: Iterable[Quantity]) -> set[Quantity]:

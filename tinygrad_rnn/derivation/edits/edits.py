@@ -19,6 +19,7 @@ from ..equations.lines import Line
 from ..equations.parts import at, parts, places, put, reads_derivatives
 from . import of_parts, of_steps
 from .budget import Budget
+from .found import instead
 from .hand import Hand
 from .kinks import without_kinks
 from .of_uses import written_out
@@ -109,15 +110,22 @@ def edits_of(line: Line, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
     seen, smooth = {line.expression}, without_kinks(line.expression)
     for place, part in places(line.expression):
         for change in changes_of(part, line, place, hand, range(RANKS) if rank is None else (rank,)):
-            try:
-                expression = put(line.expression, place, change.after)
-            except Exception:  # the shapes don't fit: nobody can have written it
-                continue
-            if expression in seen or expression.shape != line.expression.shape:
-                continue
-            seen.add(expression)
-            is_convention = smooth is not line.expression and without_kinks(expression) == smooth
-            yield Edit(line, expression, change.what, change.of, place, None, is_convention)
+            expression = _new(line.expression, place, change.after, seen)
+            if expression is not None:
+                is_convention = smooth is not line.expression and without_kinks(expression) == smooth
+                yield Edit(line, expression, change.what, change.of, place, None, is_convention)
+
+
+def _new(whole: Expression, place: Path, after: Expression, seen: set[Expression]) -> Expression | None:
+    """A right-hand side with another part in a place; None if nobody can have written it, or if it was there before."""
+    try:
+        expression = put(whole, place, after)
+    except Exception:  # the shapes don't fit
+        return None
+    if expression in seen or expression.shape != whole.shape:
+        return None
+    seen.add(expression)
+    return expression
 
 
 def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator[Edit]:
@@ -146,21 +154,15 @@ def edits_of_uses(line: Line, hand: Hand, kinds: Sequence[Kind] = of_parts.PLAIN
     for start, whole in written_out(line):
         meaning = at(whole, start)
         for piece in _pieces(meaning) if kinds is of_parts.PLAIN else ():
-            expression = put(whole, start, piece)
-            if expression not in seen:
-                seen.add(expression)
-                what = "{} stands where {} belongs"
-                yield Edit(line, expression, what, (piece, meaning), start, written_out=whole)
+            expression = _new(whole, start, piece, seen)
+            if expression is not None:
+                yield Edit(line, expression, *instead(piece, meaning)[1:], start, written_out=whole)
         around = [(start[:k], at(whole, start[:k])) for k in range(len(start))]
         for place, part in itertools.chain(places(meaning, start), around):
             for kind in kinds if len(place) >= len(start) else (transposes_together,):
                 for after, what, of in _all(kind(part, line, hand)):
-                    try:
-                        expression = put(whole, place, after)
-                    except Exception:  # no such shapes
-                        continue
-                    if expression not in seen and expression.shape == line.expression.shape:
-                        seen.add(expression)
+                    expression = _new(whole, place, after, seen)
+                    if expression is not None:
                         term = _term_around(whole, start, place)
                         if term is not None:
                             what, of = what + ", in the term {}", (*of, term)

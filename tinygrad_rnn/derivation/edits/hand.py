@@ -72,13 +72,13 @@ class Hand:
     @cached_property
     def states(self) -> set[Quantity]:
         """The quantities of the forward pass that the step after reads."""
-        read = (p for q in self.forward for e in q.equations for p in parts(e.expression) if isinstance(p, Reference))
+        read = (p for q in self.forward for e in q.equations for p in parts(e.expression, Reference))
         return {reference.quantity for reference in read if reference.shift}
 
     @cached_property
     def rates(self) -> list[float]:
         """The numbers in the lines that are no whole ones, nor one divided by such: of a leak, a step, a discount."""
-        read = (p for q in self.forward for e in q.equations for p in parts(e.expression) if isinstance(p, Number))
+        read = (p for q in self.forward for e in q.equations for p in parts(e.expression, Number))
         found = {number.value for number in read}
         return sorted(x for x in found if x and not float(x).is_integer() and not (1 / x).is_integer())
 
@@ -161,7 +161,7 @@ class Hand:
     @cached_property
     def _pieces(self) -> dict[Expression, int | None]:
         """The parts of quantities that the forward pass reads (gates side by side), with how far away they are."""
-        read = (p for q in self.forward for e in q.equations for p in parts(e.expression) if isinstance(p, Apply))
+        read = (p for q in self.forward for e in q.equations for p in parts(e.expression, Apply))
         pieces = (p for p in read if p.operation is indexing.getitem and type(p.operands[0]) is Reference)
         return {p: of.shift for p in pieces if isinstance(of := p.operands[0], Reference) and of.at is None and p.shape}
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
-from ..equations.arithmetic import is_difference, is_product, is_sum, negative
+from ..equations.arithmetic import is_difference, is_product, is_sum, less_than_one, negative
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply, one_axis
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, unwrapped, with_operand
@@ -33,7 +33,7 @@ def factors_of(part: Expression, line: Line, hand: Hand) -> Found:
             continue
         yield times(*whole, factor), "{} was taken twice", (factor,)
         if not reads_derivatives(factor):
-            inner = factor.operands[1] if _is_one_minus(factor) else one_minus(factor)
+            inner = less_than_one(factor) or one_minus(factor)
             yield with_operand(part, i, inner), "{} stands where {} belongs", (inner, factor)
 
 
@@ -274,12 +274,3 @@ def _only_source(part: Expression) -> Reference | None:
         ):
             return None
     return found if found is not None and found.shape == part.shape else None
-
-
-def _is_one_minus(part: Expression) -> bool:
-    return (
-        isinstance(part, Apply)
-        and part.operation is elementwise.subtract
-        and isinstance(part.operands[0], Number)
-        and part.operands[0].value == 1
-    )

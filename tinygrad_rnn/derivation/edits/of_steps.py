@@ -208,7 +208,7 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
                 for kept, what in fewer(line.steps):
                     yield with_operand(part, i, During(kept, term)), "the term {} " + what, (term,)
                 for j, factor in enumerate(term.operands) if is_product(term) else ():
-                    if isinstance(factor, (Data, Apply)) and not any(isinstance(p, Reference) for p in parts(factor)):
+                    if isinstance(factor, (Data, Apply)) and not any(parts(factor, Reference)):
                         rest = broadcast(times(*term.operands[:j], *term.operands[j + 1 :]), term.shape)
                         new = with_operand(part, i, During(line.steps[-1:], rest))
                         yield new, "{} at the last step alone, for all of {}", (rest, term)

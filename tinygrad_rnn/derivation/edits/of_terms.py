@@ -271,7 +271,7 @@ def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
 
 def exchanges(part: Expression, line: Line, hand: Hand) -> Found:
     """Two parameters, or two quantities, of a line in each other's place."""
-    found = dict.fromkeys(p for p in parts(part) if isinstance(p, (Parameter, Reference)) and p.shape)
+    found = dict.fromkeys(p for p in parts(part, Parameter, Reference) if p.shape)
     for a, b in itertools.combinations(found, 2):
         if type(a) is type(b) and a.shape == b.shape:
             new = replaced(part, lambda p, places={a: b, b: a}: places.get(p))  # type: ignore[misc]

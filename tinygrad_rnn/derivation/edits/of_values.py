@@ -46,7 +46,7 @@ def transposes(part: Expression, line: Line, hand: Hand) -> Found:
 def transposes_together(part: Expression, line: Line, hand: Hand) -> Found:
     """A matrix on both sides of another one, A P Aᵀ, each time transposed."""
     if applies(part, linalg.matmul) and part.ndim == 2:
-        square = Counter(p for p in parts(part) if isinstance(p, (Parameter, Data)) and _is_square(p))
+        square = Counter(p for p in parts(part, Parameter, Data) if _is_square(p))
         for a in (p for p, count in square.items() if count > 1):
             turned = {a: _transposed(a), _transposed(a): a}
             yield replaced(part, turned.get), "each {} is transposed", (a,)
@@ -215,10 +215,10 @@ def masks(part: Expression, line: Line, hand: Hand) -> Found:
 
 def forgotten_masks(part: Expression, line: Line, hand: Hand) -> Found:
     """A mask forgotten, and with it the difference between what it keeps and what it lets through."""
-    masks = [p for p in parts(part) if isinstance(p, Apply) and p.name == "where"]
+    masks = [p for p in parts(part, Apply) if p.name == "where"]
     for mask in masks:
         without = substituted(part, mask, broadcast(mask.operands[1], mask.shape))
-        for reference in {p for p in parts(without) if isinstance(p, Reference) and p.quantity.adjoint_of is None}:
+        for reference in {p for p in parts(without, Reference) if p.quantity.adjoint_of is None}:
             for other in hand.like(reference):
                 yield substituted(without, reference, other), "the mask {} was forgotten", (mask.operands[0],)
 

@@ -387,8 +387,8 @@ def _less_target(terms: list[Expression]) -> Expression | None:
         common = [f for f in left if f in right]
         left, right = ([f for f in found if f not in common] for found in (left, right))
         for p, beside in (left, left[::-1]) if sign > other_sign and len(left) == len(right) == 2 else ():
-            y = _less_than_one(beside)
-            if y is not None and y in right and any(_less_than_one(f) == p for f in right):
+            y = less_than_one(beside)
+            if y is not None and y in right and any(less_than_one(f) == p for f in right):
                 less = apply(elementwise.subtract, p, y)
                 rest = [term for term in terms if term is not first and term is not second]
                 found = product([*common, less]) if common else less
@@ -419,7 +419,7 @@ def is_difference(expression: Expression) -> bool:
     return applies(expression, elementwise.subtract)
 
 
-def _less_than_one(factor: Expression) -> Expression | None:
+def less_than_one(factor: Expression) -> Expression | None:
     """X of 1 - x."""
     return factor.operands[1] if is_difference(factor) and factor.operands[0] == Number(1) else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from .expressions import Apply, During, Expression, OverSteps, Reference, Stack,
 from .quantities import Place, Quantity
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Expression)
 
 
 def row(of: Expression, place: Step) -> Apply:
@@ -24,11 +25,16 @@ def applies(expression: object, *operations: Any) -> TypeGuard[Apply]:
     return isinstance(expression, Apply) and expression.operation in operations
 
 
-def parts(expression: Expression) -> Iterator[Expression]:
-    """An expression and all its parts, outermost first."""
-    yield expression
+@overload
+def parts(expression: Expression) -> Iterator[Expression]: ...
+@overload
+def parts(expression: Expression, *kinds: type[E]) -> Iterator[E]: ...
+def parts(expression: Expression, *kinds: type) -> Iterator[Any]:
+    """An expression and all its parts, outermost first; or those of some kinds: ``parts(e, Parameter, Data)``."""
+    if not kinds or isinstance(expression, kinds):
+        yield expression
     for operand in expression.operands:
-        yield from parts(operand)
+        yield from parts(operand, *kinds)
 
 
 def references(expression: Expression, steps: Steps) -> Iterator[tuple[Reference, Steps]]:
@@ -65,6 +71,11 @@ def closure(starts: Iterable[T], onward: Callable[[T], Iterable[T]]) -> set[T]:
         found |= new
         waiting += new
     return found
+
+
+def is_here(part: object) -> TypeGuard[Reference]:
+    """Return True for a reference to a value of the same step, or without steps."""
+    return isinstance(part, Reference) and part.at is None and not part.shift
 
 
 def is_derivative(part: object) -> TypeGuard[Reference]:

@@ -12,8 +12,7 @@ from ...autodiff.rules import activations, elementwise, indexing, log_probabilit
 from ...compiler.graph.simplify import part_of_axis
 from .arithmetic import product, repeated
 from .expressions import Apply, Constant, Data, Expression, Number, Operand, Reference, Step, apply, one_axis
-from .parts import applies as _is
-from .parts import parts, total
+from .parts import applies, is_here, parts, total
 
 Rule = Callable[[Apply], "Expression | None"]
 
@@ -40,13 +39,13 @@ def _softmax(whole: Apply) -> Expression | None:
     """``exp(log_softmax(z))``, and ``exp(z - logsumexp(z))``."""
     inner = whole.operands[0]
     logs = meaning(inner)
-    if _is(logs, log_probabilities.log_softmax_of):
+    if applies(logs, log_probabilities.log_softmax_of):
         return _probabilities(logs.operands[0], logs.settings.get("axis"))
-    if not _is(inner, elementwise.subtract):
+    if not applies(inner, elementwise.subtract):
         return None
     z, below = inner.operands
     u = without_axes(below)
-    if _is(u, log_probabilities.log_sum_exp) and u.operands[0] == z:
+    if applies(u, log_probabilities.log_sum_exp) and u.operands[0] == z:
         return _probabilities(z, u.settings.get("axis"))
     return None
 
@@ -88,9 +87,9 @@ def _probabilities(z: Expression, axis: Any) -> Expression | None:
 
 def chosen_share(expression: Expression) -> tuple[Reference, Expression] | None:
     """The value z of ``p[y]`` with ``p = softmax(z)``, and p: the derivative is p[y] (onehot(y) - p)."""
-    p = expression.operands[0] if _is(expression, indexing.getitem) else expression
+    p = expression.operands[0] if applies(expression, indexing.getitem) else expression
     softmax = meaning(p)
-    if not isinstance(p, Reference) or p.shift or p.at is not None or not _is(softmax, log_probabilities.softmax_of):
+    if not is_here(p) or not applies(softmax, log_probabilities.softmax_of):
         return None
     is_one_of_each = len(expression.operands) > 1 and expression.shape == p.shape[:-1]
     (z,) = softmax.operands
@@ -99,17 +98,17 @@ def chosen_share(expression: Expression) -> tuple[Reference, Expression] | None:
 
 def log_of_logistic(expression: Expression) -> tuple[Reference, Expression] | None:
     """The value a of ``log(h)`` and ``log(1 - h)`` with ``h = σ(a)``, and the derivative by it: 1 - h or -h."""
-    if not _is(expression, elementwise.log):
+    if not applies(expression, elementwise.log):
         return None
     (h,) = expression.operands
     difference = meaning(h)
-    is_other_side = _is(difference, elementwise.subtract) and difference.operands[0] == Number(1)
+    is_other_side = applies(difference, elementwise.subtract) and difference.operands[0] == Number(1)
     h = difference.operands[1] if is_other_side else h
-    if not isinstance(h, Reference) or h.at is not None or h.shift:
+    if not is_here(h):
         return None
     equations = [equation.expression for equation in h.quantity.equations]
-    computed = [whole for whole in equations if any(isinstance(part, Reference) for part in parts(whole))]
-    a = computed[0].operands[0] if len(computed) == 1 and _is(computed[0], activations.logistic) else None
+    computed = [whole for whole in equations if any(parts(whole, Reference))]
+    a = computed[0].operands[0] if len(computed) == 1 and applies(computed[0], activations.logistic) else None
     slope = apply(elementwise.negative, h) if is_other_side else apply(elementwise.subtract, Number(1), h)
     return (a, slope) if isinstance(a, Reference) else None
 
@@ -121,11 +120,11 @@ def adds_up(part: Expression) -> bool:
     """Return True for rows that add up to 1: one-hot rows, the results of a softmax, and data that does."""
     if isinstance(part, Reference) and len(part.quantity.equations) == 1:
         return adds_up(part.quantity.equations[0].expression)
-    if _is(part, log_probabilities.softmax_of):
+    if applies(part, log_probabilities.softmax_of):
         return axis_of(part) == part.ndim - 1
-    if _is(part, indexing.getitem) and isinstance(part.settings["index"], (Step, int)) and len(part.operands) == 1:
+    if applies(part, indexing.getitem) and isinstance(part.settings["index"], (Step, int)) and len(part.operands) == 1:
         return part.ndim > 0 and adds_up(part.operands[0])
-    return _is(part, one_hot) or (isinstance(part, Data) and part.adds_up)
+    return applies(part, one_hot) or (isinstance(part, Data) and part.adds_up)
 
 
 def _sum_of_one_hot(whole: Apply) -> Expression | None:
@@ -133,10 +132,10 @@ def _sum_of_one_hot(whole: Apply) -> Expression | None:
     inner, axis = whole.operands[0], whole.settings.get("axis")
     if axis not in (-1, (-1,), inner.ndim - 1, (inner.ndim - 1,)) and not (axis is None and inner.ndim == 1):
         return None
-    if _is(inner, elementwise.divide) and isinstance(inner.operands[1], Number):
+    if applies(inner, elementwise.divide) and isinstance(inner.operands[1], Number):
         above = Apply(whole.operation, (inner.operands[0],), whole.settings, whole.shape)
         return Apply(elementwise.divide, (above, inner.operands[1]), {}, whole.shape)
-    factors = inner.operands if _is(inner, elementwise.multiply) else (inner,)
+    factors = inner.operands if applies(inner, elementwise.multiply) else (inner,)
     others = [f for f in factors if not adds_up(f)]
     if len(others) != len(factors) - 1 or any(f.shape[-1:] not in ((), (1,)) for f in others):
         return None
@@ -151,7 +150,9 @@ def _sum_of_one_entry(whole: Apply) -> Expression | None:
     inner, axis = whole.operands[0], whole.settings.get("axis")
     axes = range(inner.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     is_all = math.prod(inner.shape[a] for a in axes) == math.prod(inner.shape)
-    if not _is(inner, indexing.assemble) or len(inner.settings["indices"]) > 1 or inner.operands[0].shape or not is_all:
+    if not is_all or not applies(inner, indexing.assemble):
+        return None
+    if len(inner.settings["indices"]) > 1 or inner.operands[0].shape:
         return None
     return repeated(inner.operands[0], whole.shape)
 
@@ -216,7 +217,7 @@ def _side_by_side(whole: Apply) -> Expression | None:
 
 
 def _place(term: Expression) -> tuple[int, int, int] | None:
-    sign = term.operands[0] if _is(term, elementwise.negative) else term
+    sign = term.operands[0] if applies(term, elementwise.negative) else term
     if not isinstance(sign, Apply) or sign.operation is not indexing.assemble or len(sign.settings["indices"]) > 1:
         return None
     index = sign.settings["indices"][0]
@@ -233,7 +234,7 @@ def _merged(found: list[tuple[int, int, Expression]]) -> list[tuple[int, int, Ex
     by_place: dict[tuple[int, int], list[Expression]] = {}
     for start, stop, term in found:
         piece = term.operands[0]
-        if _is(term, elementwise.negative):
+        if applies(term, elementwise.negative):
             piece = Apply(elementwise.negative, (piece.operands[0],), {}, piece.operands[0].shape)
         by_place.setdefault((start, stop), []).append(piece)
     return [(start, stop, total(terms)) for (start, stop), terms in sorted(by_place.items())]

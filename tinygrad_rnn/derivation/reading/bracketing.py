@@ -5,13 +5,11 @@ Code computes it from the left; a derivation of a layer norm by hand has a lette
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 from ...autodiff.rules import elementwise
 from ..equations.arithmetic import is_product
-from ..equations.expressions import Expression, Parameter, Reference
+from ..equations.expressions import Expression, Parameter
 from ..equations.making import over, times
-from ..equations.parts import applies, closure, references_of
+from ..equations.parts import applies, closure, is_here, references_of
 from ..equations.quantities import Equation, Quantity
 from .draft import Draft
 
@@ -25,9 +23,9 @@ def bracketed_norm(draft: Draft, whole: Quantity, equation: Equation) -> Express
     scale = equation.expression.operands[1]
     if isinstance(centred, Parameter):
         gain, centred = centred, gain
-    if not (isinstance(gain, Parameter) and _is_here(centred) and centred.shape == whole.shape):
+    if not (isinstance(gain, Parameter) and is_here(centred) and centred.shape == whole.shape):
         return None
-    if not (_is_here(scale) and _is_computed_from(scale.quantity, centred.quantity)):
+    if not (is_here(scale) and _is_computed_from(scale.quantity, centred.quantity)):
         return None
     draft.quantities.remove(scaled)
     return draft.laid_out(whole, equation.steps, times(gain, over(centred, scale)))
@@ -36,17 +34,12 @@ def bracketed_norm(draft: Draft, whole: Quantity, equation: Equation) -> Express
 def _scaled(equation: Equation) -> Quantity | None:
     """The product that an equation divides."""
     whole = equation.expression
-    if not (applies(whole, elementwise.divide) and _is_here(whole.operands[0])):
+    if not (applies(whole, elementwise.divide) and is_here(whole.operands[0])):
         return None
     scaled = whole.operands[0].quantity
     return scaled if len(scaled.equations) == 1 and is_product(scaled.equations[0].expression) else None
 
 
-def _is_here(part: object) -> TypeGuard[Reference]:
-    """Return True for a reference to a quantity at the same step."""
-    return type(part) is Reference and part.at is None and not part.shift
-
-
 def _is_computed_from(quantity: Quantity, other: Quantity) -> bool:
     """Return True if a quantity is computed from another one of the same step."""
-    return other in closure([quantity], lambda one: (r.quantity for r, _ in references_of(one) if _is_here(r)))
+    return other in closure([quantity], lambda one: (r.quantity for r, _ in references_of(one) if is_here(r)))

@@ -66,8 +66,8 @@ def as_comparison(draft: Draft, quantity: Quantity, equation: Equation) -> Expre
 
 def _comparison(mask: Expression, beside: tuple[Expression, ...], steps: Steps, draft: Draft) -> Expression | None:
     """The comparison that gives a mask; None if it is no mask, or was given to the loss."""
-    data = [part for part in parts(mask) if isinstance(part, Data)]
-    is_alone = not any(isinstance(part, Reference) for part in parts(mask))
+    data = list(parts(mask, Data))
+    is_alone = not any(parts(mask, Reference))
     if not data or data[0].dtype != np.bool_ or data[0].name in draft.given or not is_alone:
         return None
     run = Running({}, draft.data)

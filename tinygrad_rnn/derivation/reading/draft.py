@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..equations.expressions import Apply, Expression, Parameter, Reference, Steps
-from ..equations.parts import parts, references_of
+from ..equations.parts import is_here, parts, references_of
 from ..equations.quantities import Equation, Quantity
 from ..running.evaluate import Running, compiled
 
@@ -90,10 +90,10 @@ class Draft:
 
     def call_softmax(self, p: Quantity, z: Any) -> None:
         """Give the softmax of a value its usual letter, and let the value know it, unless it has another already."""
-        if isinstance(z, Reference) and not z.shift and z.at is None and z.quantity.softmax is None:
+        if is_here(z) and z.quantity.softmax is None:
             z.quantity.softmax, p.hint = p, p.hint or "p"
 
 
 def _takes_a_line(operand: Expression) -> bool:
     """Return True for an operation on values, not on numbers alone."""
-    return isinstance(operand, Apply) and any(isinstance(part, Reference | Parameter) for part in parts(operand))
+    return isinstance(operand, Apply) and any(parts(operand, Reference, Parameter))

@@ -101,7 +101,7 @@ def _distributions(draft: Draft, equation: Equation) -> list[str]:
     found = []
     for y, logs in itertools.permutations(equation.expression.operands, 2) if is_product(equation.expression) else ():
         target = y.quantity.equations[0] if isinstance(y, Reference) else equation
-        data = [part for part in parts(target.expression) if isinstance(part, Data)]
+        data = list(parts(target.expression, Data))
         is_logs = applies(meaning(logs), log_probabilities.log_softmax_of)
         if not is_logs or len(data) != 1 or y.shape != logs.shape:
             continue

@@ -15,7 +15,7 @@ from ...autodiff.rules import activations, elementwise, indexing, log_probabilit
 from ..equations.arithmetic import is_difference, is_product
 from ..equations.expressions import Apply, Expression, Number, Reference, Steps, apply, one_axis
 from ..equations.making import one_minus, times
-from ..equations.parts import applies, total
+from ..equations.parts import applies, is_here, total
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import meaning, without_axes
 from ..equations.simplifying import simplified
@@ -60,9 +60,7 @@ def _terms(whole: Quantity) -> list[Term]:
 
 
 def _is_of_this_step(operand: Expression, whole: Quantity) -> TypeGuard[Reference]:
-    if not isinstance(operand, Reference) or operand.at is not None or operand.shift:
-        return False
-    return operand.quantity.steps == whole.steps and operand.shape == whole.shape
+    return is_here(operand) and operand.quantity.steps == whole.steps and operand.shape == whole.shape
 
 
 def _inside(whole: Expression, *operations: Any) -> Expression | None:

@@ -103,7 +103,7 @@ def _computed(
     Returns:
         The result; None if operands don't exist.
     """
-    reads = _references(equation)
+    reads = list(parts(equation.expression, Reference))
     known = Running({}, arrays)
     for read in reads:
         quantity, at = read.quantity, read.step(step)
@@ -123,7 +123,3 @@ def _computed(
     except (KeyError, IndexError):
         return None
     return None if value is None else _Made(equation, value)
-
-
-def _references(equation: Equation) -> list[Reference]:
-    return [part for part in parts(equation.expression) if isinstance(part, Reference)]

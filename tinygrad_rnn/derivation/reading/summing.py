@@ -119,11 +119,11 @@ def _end(quantity: Quantity, before: dict[int, int]) -> int | None:
 def _reads(quantities: list[Quantity]) -> Iterator[Reference]:
     for quantity in quantities:
         for equation in quantity.equations:
-            yield from (part for part in parts(equation.expression) if isinstance(part, Reference))
+            yield from parts(equation.expression, Reference)
 
 
 def _reads_quantity(expression: Expression, quantity: Quantity) -> bool:
-    return any(isinstance(part, Reference) and part.quantity is quantity for part in parts(expression))
+    return any(part.quantity is quantity for part in parts(expression, Reference))
 
 
 def _terms(

@@ -93,7 +93,7 @@ def _of_part(part: Expression, writer: TextWriter) -> Iterator[str]:
     if part.operation is elementwise.subtract:
         if any(applies(o, one_hot) for o in part.operands):
             yield "softmax with cross-entropy: p - y"
-        elif any(isinstance(data, Data) and data.adds_up for data in parts(part.operands[1])):
+        elif any(data.adds_up for data in parts(part.operands[1], Data)):
             yield f"softmax with cross-entropy: p - y, since {writer.write(part.operands[1])} adds up to 1"
     elif part.operation is elementwise.where and len(part.operands) == 3:
         if isinstance(part.operands[2], Number) and not isinstance(part.operands[1], Number):
@@ -133,10 +133,10 @@ def _of_parameter(name: str, expression: Expression, forward: list[Quantity]) ->
     inner = [term.operands[0] if is_negative(term) else term for term in terms]
     if any(isinstance(term, Sum) for term in inner):
         yield f"{name} is used at each step: its contributions are added"
-    if any(isinstance(part, Rows) for part in parts(expression)):
+    if any(parts(expression, Rows)):
         yield f"{name} is used at each step: with the rows of all steps below each other, all is added up at once"
     for term in inner:
-        summed = [] if any(isinstance(part, Rows) for part in parts(term)) else list(_summed_over(term))
+        summed = [] if any(parts(term, Rows)) else list(_summed_over(term))
         if summed:
             over = " over the batch" if isinstance(term, Sum) and _batches(forward).issuperset(summed) else ""
             yield f"{name} was broadcast{over}: summed"
@@ -171,5 +171,5 @@ def _batches(forward: list[Quantity]) -> set[tuple[int, ...]]:
 
 def _is_penalised(term: Expression, name: str) -> bool:
     """Return True for a term that contains only the parameter."""
-    found: list[Any] = [p for p in parts(term) if isinstance(p, (Parameter, Reference, During))]
+    found: list[Any] = list(parts(term, Parameter, Reference, During))
     return bool(found) and all(isinstance(p, Parameter) and p.name == name for p in found)

@@ -59,7 +59,7 @@ class Source:
         self.loops = loops
         self.end = end
         self.loss = loss if any(line.quantity is loss for line in lines) else None
-        used = {part.name for line in lines for part in parts(line.expression) if isinstance(part, Data)}
+        used = {part.name for line in lines for part in parts(line.expression, Data)}
         self.arguments = [*parameters, *(name for name in data if name in used)]
         self.parameters = list(parameters)
         names: dict[Any, str] = {}
@@ -67,7 +67,7 @@ class Source:
             names.setdefault(key, _identifier(name, names.values()))
         for variable in LoopVariable if any(line.kind == "sensitivity" for line in lines) else ():
             names[variable] = _identifier(variable.value, names.values())
-        self.units = list(dict.fromkeys(p for line in lines for p in parts(line.expression) if isinstance(p, Unit)))
+        self.units = list(dict.fromkeys(p for line in lines for p in parts(line.expression, Unit)))
         for unit in self.units:
             of = unit.by if isinstance(unit.by, str) else unit.by.name
             names[unit] = _identifier(f"E_{of}", names.values())
@@ -116,11 +116,11 @@ class Source:
         return self.names[found.quantity] if found is not None else f"np.zeros_like({self.names[name]})"
 
     def _uses_T(self) -> bool:
-        return any(line.steps or any(isinstance(p, Sum) for p in parts(line.expression)) for line in self.lines)
+        return any(line.steps or any(parts(line.expression, Sum)) for line in self.lines)
 
     def _length(self) -> str:
         """The number of steps: the length of a sequence that is read at each of them, if there is one."""
-        found = [part for line in self.lines for part in parts(line.expression) if isinstance(part, Apply)]
+        found = [part for line in self.lines for part in parts(line.expression, Apply)]
         rows = [part.operands[0] for part in found if part.settings.get("index") == Step(-1)]
         for array in rows:
             if isinstance(array, Data) and array.shape[0] == self.last:
@@ -244,7 +244,7 @@ class Source:
         if line.quantity.entries:
             if not within_entries:
                 self._say(depth, f"{name} = np.zeros({line.shape})")
-                if not any(isinstance(part, (Reference, Parameter, Data, Unit)) for part in parts(expression)):
+                if not any(parts(expression, Reference, Parameter, Data, Unit)):
                     return
                 depth = self._each_entry(depth, line)
             name = f"{name}[{self.names[LoopVariable.ENTRY]}]"
@@ -313,7 +313,7 @@ class Source:
 def _is_fresh(expression: Expression, line: Line) -> bool:
     """Return True for an expression that gives a whole new array at each step."""
     made = isinstance(expression, Apply) and (expression.operation in INFIX or expression.operation in ACTIVATIONS)
-    return made and expression.shape == line.shape and not any(isinstance(p, During) for p in parts(expression))
+    return made and expression.shape == line.shape and not any(parts(expression, During))
 
 
 def _zero(shape: tuple[int, ...]) -> str:
