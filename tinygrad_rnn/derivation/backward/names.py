@@ -180,7 +180,7 @@ def _gates(activated: dict[Quantity, list[Quantity]]) -> dict[Quantity, str]:
 
 def _common_ending(quantity: Quantity) -> str:
     """The letters in which the names of all parameters of a quantity end, of two at least: i of W_i and U_i."""
-    read = {part.name for e in quantity.equations for part in parts(e.expression) if isinstance(part, Parameter)}
+    read = {part.name for e in quantity.equations for part in parts(e.expression, Parameter)}
     names = [name.rpartition(".")[2] for name in read]
     alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*(reversed(name) for name in names)))
     ending = "".join(letters[0] for letters in alike)[::-1].lstrip("_")

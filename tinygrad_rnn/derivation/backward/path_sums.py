@@ -7,7 +7,6 @@ each state before it by the Jacobians of the steps between, and W on h_k directl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,11 +99,6 @@ class Paths(OverSteps):
         self.steps: Steps = tuple(sorted({t for e in self.ends.values() for t in e.steps}))
         read = [*self.ends.values(), *self.jacobians.values(), *self.begun.values()]
         self.operands: tuple[Expression, ...] = tuple(Reference(quantity, 0) for quantity in read)
-
-    @cached_property
-    def key(self) -> Any:
-        """A key made of the operands."""
-        return "paths", tuple(operand.key for operand in self.operands)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same expression: the quantities that it reads have lines of their own."""

@@ -64,7 +64,7 @@ def relations(edit: Edit) -> Iterator[Any]:
 def layers(edit: Edit) -> tuple[str, ...]:
     """The names of the parameters that an edit mentions, the layers numbered anew: W1 and V1 are like W2 and V2."""
     numbers: dict[str, str] = {}
-    names = (part.name for expression in edit.of for part in parts(expression) if isinstance(part, Parameter))
+    names = (part.name for expression in edit.of for part in parts(expression, Parameter))
     return tuple(re.sub(r"\d+", lambda found: numbers.setdefault(found[0], f"#{len(numbers)}"), name) for name in names)
 
 
@@ -119,7 +119,7 @@ def form(expression: Expression) -> Any:
 
 def taken(expression: Expression) -> tuple[str, ...]:
     """The places that are taken from arrays: the row of the step or of that counted from the end, one half of two."""
-    return tuple(repr(p.settings["index"]) for p in parts(expression) if isinstance(p, Apply) and "index" in p.settings)
+    return tuple(repr(p.settings["index"]) for p in parts(expression, Apply) if "index" in p.settings)
 
 
 def form_and_parameters(expression: Expression) -> Any:

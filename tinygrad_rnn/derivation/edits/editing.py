@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..equations.expressions import Expression, Number, Parameter, Reference
-from ..equations.lines import Line
+from ..equations.lines import Line, in_order_of_computation
 from ..equations.making import zeros
-from ..equations.order import in_order
 from ..equations.parts import closure, parts, replaced
 from ..equations.quantities import Quantity
 from ..running.evaluate import Run, Running, compiled
@@ -82,7 +81,7 @@ class Bench:
         self.lines = derivation.lines
         self._functions = {line: compiled(line.expression) for line in self.lines}
         self._empty = {q: (np.zeros(q.shape), set(q.steps or (None,))) for q in self._quantities()}
-        self.visits = self._in_order()
+        self.visits = [(line, t, self._functions[line]) for line, t in in_order_of_computation(self.lines)]
         self._reached: dict[frozenset[Quantity], _Plan] = {}
         self._gradients: dict[str, np.ndarray] = {}
         self.right = Running(self.parameters, self.data)
@@ -96,10 +95,6 @@ class Bench:
 
     def _quantities(self) -> list[Quantity]:
         return list(dict.fromkeys(line.quantity for line in self.lines))
-
-    def _in_order(self) -> list[Visit]:
-        visits = in_order((line.quantity, line) for line in self.lines).items()
-        return [(line, t, self._functions[line]) for (_, t), line in visits]
 
     def kinks(self) -> list[Edit]:
         """The lines that define a derivative at a kink, if some values are at it and it is taken as 0: relu'(0) = 0."""

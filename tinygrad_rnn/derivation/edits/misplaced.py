@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..equations.expressions import Apply, Constant, During, Expression, Reference, settled
+from ..equations.expressions import Apply, Constant, During, Expression, Reference, setting_key, settled
 from ..running.evaluate import compiled
 
 
@@ -27,16 +27,12 @@ class Elsewhere(Reference):
     def __init__(self, quantity: Any, shift: int, step_for: Callable[[int], int], name: str) -> None:
         super().__init__(quantity, shift)
         self.step_for, self.name = step_for, name
+        self.details = id(quantity), shift, name
 
     def shifted(self, by: int) -> Expression:
         """The same value, read from another step."""
         step_for = self.step_for
         return Elsewhere(self.quantity, (self.shift or 0) + by, lambda t: step_for(t + by), self.name) if by else self
-
-    @property
-    def key(self) -> Any:
-        """The quantity and how it is found."""
-        return "elsewhere", id(self.quantity), self.shift, self.name
 
     def runs(self) -> Callable[[Any, Any], Any]:
         """The function that looks it up in a run."""
@@ -91,11 +87,7 @@ class Row(Expression):
         self.shape = (*of.shape[:axis], *of.shape[axis + 1 :])
         self.dtype = of.dtype
         self.row_for, self.name, self.axis, self.alike = row_for, name, axis, alike
-
-    @property
-    def key(self) -> Any:
-        """The array and how the row is found."""
-        return "row", self.name, self.axis, self.operands[0].key
+        self.details = name, axis
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same row of another array."""
@@ -136,11 +128,7 @@ class Rolled(Expression):
     def __init__(self, of: Expression, by: int, how: str = "zeros") -> None:
         self.operands = (of,)
         self.shape, self.dtype, self.by, self.how = of.shape, of.dtype, by, how
-
-    @property
-    def key(self) -> Any:
-        """The array, how far, and how."""
-        return "rolled", self.by, self.how, self.operands[0].key
+        self.details = by, how
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same for another array."""
@@ -178,11 +166,7 @@ class AddedUp(Expression):
 
     def __init__(self, of: During, after: int = 0) -> None:
         self.of, self.after, self.operands, self.shape = of, after, of.operands, of.shape
-
-    @property
-    def key(self) -> Any:
-        """The term, and from which step on."""
-        return "added up", self.after, self.of.key
+        self.details = after, *of.details
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Another term at the same steps."""
@@ -215,11 +199,7 @@ class Moved(During):
     def __init__(self, of: Expression, sources: Mapping[int, int]) -> None:
         super().__init__(tuple(sorted(sources)), of)
         self.sources = sources
-
-    @property
-    def key(self) -> Any:
-        """The term and the steps."""
-        return "moved", tuple(sorted(self.sources.items())), self.inner.key
+        self.details = tuple(sorted(sources.items()))
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Another term, moved in the same way."""
@@ -275,11 +255,7 @@ class PutInTurn(Expression):
     ) -> None:
         self.operands = (row, beside, onto) if after is None else (row, beside, onto, after)
         self.shape, self.steps, self.is_first = row.shape, steps, is_first
-
-    @property
-    def key(self) -> Any:
-        """The expressions, and the order."""
-        return "put in turn", self.steps, self.is_first, *(operand.key for operand in self.operands)
+        self.details = steps, is_first
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Other rows."""
@@ -331,11 +307,7 @@ class Put(Expression):
         self.of, self.how = of, how
         self.operands = of.operands
         self.shape, self.dtype = of.shape, of.dtype
-
-    @property
-    def key(self) -> Any:
-        """A key made of the value and the way it is put."""
-        return "put", self.how, self.of.key
+        self.details = how, setting_key(of.settings)
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """Another expression, put in the same way."""

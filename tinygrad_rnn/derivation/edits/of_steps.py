@@ -315,7 +315,7 @@ def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:
 
 def _puts_one(row: Expression) -> bool:
     """Return True for one piece among zeros."""
-    return isinstance(row, Apply) and row.operation is indexing.assemble and len(row.settings["indices"]) == 1
+    return applies(row, indexing.assemble) and len(row.settings["indices"]) == 1
 
 
 def _flat(setting: Any) -> Iterator[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from .expressions import Expression, Shape
@@ -19,11 +18,7 @@ class Unit(Expression):
     def __init__(self, by: Any, shape: Shape) -> None:
         self.by = by
         self.shape = shape
-
-    @cached_property
-    def key(self) -> Any:
-        """A key made of the moved parts."""
-        return "unit", self.by if isinstance(self.by, str) else id(self.by)
+        self.details = (by if isinstance(by, str) else id(by),)
 
 
 class Entry(Expression):
@@ -32,11 +27,6 @@ class Entry(Expression):
     def __init__(self, inner: Expression) -> None:
         self.operands = (inner,)
         self.shape = ()
-
-    @cached_property
-    def key(self) -> Any:
-        """The array."""
-        return "entry", self.operands[0].key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same entry of another array."""

@@ -48,16 +48,18 @@ class Expression:
     Attributes:
         shape: the length of each axis.
         operands: the expressions that it consists of.
+        details: what distinguishes it from others of its class with the same operands.
     """
 
     shape: Shape
     operands: tuple[Expression, ...] = ()
+    details: tuple[Any, ...] = ()
     dtype: Any = np.dtype(np.float64)
 
     @cached_property
     def key(self) -> Any:
         """A key that equal expressions share."""
-        raise NotImplementedError
+        return type(self).__name__, *self.details, *[operand.key for operand in self.operands]
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same expression with other operands."""
@@ -121,11 +123,7 @@ class Parameter(Expression):
     def __init__(self, name: str, shape: Shape) -> None:
         self.name = name
         self.shape = shape
-
-    @cached_property
-    def key(self) -> Any:
-        """Its name."""
-        return "parameter", self.name
+        self.details = (name,)
 
 
 class Data(Expression):
@@ -143,11 +141,7 @@ class Data(Expression):
         self.adds_up = adds_up
         self.shape = shape
         self.dtype = np.dtype(dtype)
-
-    @cached_property
-    def key(self) -> Any:
-        """Its name."""
-        return "data", self.name
+        self.details = (name,)
 
 
 class Reference(Expression):
@@ -164,11 +158,7 @@ class Reference(Expression):
         self.shift = shift
         self.at = at
         self.shape = quantity.shape
-
-    @cached_property
-    def key(self) -> Any:
-        """The quantity and where."""
-        return "reference", id(self.quantity), self.shift, self.at
+        self.details = id(quantity), shift, at
 
     def shifted(self, by: int) -> Expression:
         """The same reference moved along, if it is relative to the step."""
@@ -237,16 +227,12 @@ class WithSteps(Expression):
         self.steps = steps
         self.operands = (inner,)
         self.shape = inner.shape
+        self.details = (steps,)
 
     @property
     def inner(self) -> Expression:
         """The expression at each step."""
         return self.operands[0]
-
-    @cached_property
-    def key(self) -> Any:
-        """The steps, and the inner expression."""
-        return type(self).__name__, self.steps, self.inner.key
 
     def with_operands(self, operands: tuple[Expression, ...]) -> Expression:
         """The same steps of another expression."""

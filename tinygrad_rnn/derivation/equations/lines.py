@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .expressions import Expression, Shape, Steps
+from .order import in_order
 from .quantities import Place, Quantity
 
 
@@ -54,3 +56,8 @@ class Line:
 
     def __repr__(self) -> str:
         return f"<line {self.name}>"
+
+
+def in_order_of_computation(lines: Iterable[Line]) -> list[tuple[Line, int | None]]:
+    """Each line at each of its steps, after those that it reads there."""
+    return [(line, t) for (_, t), line in in_order((line.quantity, line) for line in lines).items()]

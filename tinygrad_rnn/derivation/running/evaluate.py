@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +32,8 @@ from ..equations.expressions import (
     innermost,
     settled,
 )
-from ..equations.order import in_order
+from ..equations.lines import Line, in_order_of_computation
 from ..equations.quantities import Quantity
-
-if TYPE_CHECKING:
-    from ..equations.lines import Line
 
 Values = dict[Quantity, dict[int | None, Any]]
 Run = Callable[["Running", "int | None"], Any]
@@ -228,6 +225,6 @@ def evaluate(
         entries = line.quantity.entries
         functions[line] = _for_each_entry(function, entries, line.quantity.shape) if entries else function
     run = Running(parameters, data)
-    for (quantity, t), line in in_order((line.quantity, line) for line in lines).items():
-        run.values.setdefault(quantity, {})[t] = functions[line](run, t)
+    for line, t in in_order_of_computation(lines):
+        run.values.setdefault(line.quantity, {})[t] = functions[line](run, t)
     return run.values

@@ -44,11 +44,7 @@ class Blank(Expression):
 
     def __init__(self, number: int, shape: tuple[int, ...]) -> None:
         self.number, self.shape = number, shape
-
-    @cached_property
-    def key(self) -> Any:
-        """Its number."""
-        return "blank", self.number
+        self.details = (number,)
 
     def written(self, writer: Any) -> tuple[str, int]:
         """The text of a blank: a line or a box to write in, with its number."""

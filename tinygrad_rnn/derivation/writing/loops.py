@@ -10,7 +10,6 @@ from ..equations.arithmetic import terms_of
 from ..equations.expressions import Expression, Steps, Sum
 from ..equations.lines import Line
 from ..equations.not_writable import NotWritable
-from ..equations.order import in_order
 from ..equations.parts import places_read, references
 from ..equations.quantities import Place
 
@@ -74,11 +73,6 @@ def program(lines: list[Line]) -> list[Block]:
         blocks = fused
     _take_sums(blocks)
     return blocks
-
-
-def straight(lines: list[Line]) -> list[tuple[Line, int | None]]:
-    """Every line at every step as a separate statement, after the values that it reads; this is always possible."""
-    return [(line, t) for (_, t), line in in_order((line.quantity, line) for line in lines).items()]
 
 
 def _runs_backwards(lines: list[Line]) -> bool:

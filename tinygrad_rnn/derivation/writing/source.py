@@ -17,13 +17,13 @@ from ..backward.grain import ACTIVATIONS
 from ..equations.arithmetic import terms_of
 from ..equations.entries import Unit
 from ..equations.expressions import Apply, Data, During, Expression, Parameter, Reference, Step, Steps, Sum
-from ..equations.lines import Line
+from ..equations.lines import Line, in_order_of_computation
 from ..equations.not_writable import NotWritable
 from ..equations.parts import applies, fixed, parts, total
 from ..equations.quantities import Quantity
 from .latex import GREEK
 from .line_breaks import broken, wrapped
-from .loops import Block, Loop, moved_by, program, straight
+from .loops import Block, Loop, moved_by, program
 from .numpy_text import INFIX, LoopVariable, NumpyWriter
 from .path_rows import over_paths, path_rows
 from .writer import TextWriter
@@ -172,7 +172,7 @@ class Source:
         """Write out all steps, if no loop can run them in order."""
         stepped = list(dict.fromkeys(line.quantity for line in lines if line.steps))
         self._assign([self.names[quantity] for quantity in stepped], ["{}"] * len(stepped))
-        for line, t in straight(lines):
+        for line, t in in_order_of_computation(lines):
             self._once(line, t)
 
     def _begin(self, lines: list[Line], blocks: list[Block]) -> None:
