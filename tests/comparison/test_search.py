@@ -82,6 +82,173 @@ def test_lines_without_which_an_edit_says_nothing_are_all_named() -> None:
     assert all(f"line `{Words(lines).writer.line(line)}`" in said for line in backward)
 
 
+def test_one_slip_and_the_same_one_in_several_lines_are_named_together() -> None:
+    """A transpose forgotten; and in each of two layers, the mean over the batch for the sum of the bias."""
+    rng = np.random.default_rng(4)
+    shapes = {"U": (2, 3), "b": 3, "V": (3, 3), "c": 3}
+    values = {name: rng.normal(size=size) for name, size in shapes.items()}
+    xs, y = rng.normal(size=(3, 4, 2)), rng.normal(size=(4, 3))
+
+    def loss(p, xs, y):
+        h = k = np.zeros((4, 3))
+        for x in xs:
+            h = np.tanh(x @ p["U"] + h + p["b"])
+            k = np.tanh(h @ p["V"] + k + p["c"])
+        return np.sum((k - y) ** 2)
+
+    def by_hand(p, xs, y, is_right=True):
+        h, k = [np.zeros((4, 3))], [np.zeros((4, 3))]
+        for x in xs:
+            h.append(np.tanh(x @ p["U"] + h[-1] + p["b"]))
+            k.append(np.tanh(h[-1] @ p["V"] + k[-1] + p["c"]))
+        g, dh, dk = {name: np.zeros_like(value) for name, value in p.items()}, 0.0, 2 * (k[-1] - y)
+        over = 1 if is_right else 4
+        for t in (3, 2, 1):
+            dk = dk * (1 - k[t] ** 2)
+            dh = (dh + dk @ (p["V"].T if is_right else p["V"])) * (1 - h[t] ** 2)
+            g["U"], g["b"] = g["U"] + xs[t - 1].T @ dh, g["b"] + dh.sum(axis=0) / over
+            g["V"], g["c"] = g["V"] + h[t].T @ dk, g["c"] + dk.sum(axis=0) / over
+        return g
+
+    assert tr.compare(loss, by_hand, values, (xs, y)).agrees
+    (found,) = tr.compare(loss, lambda *a: by_hand(*a, is_right=False), values, (xs, y)).diagnoses
+    assert found.complete and "V stands where its transpose belongs" in found.sentence
+    assert "Σ_batch Δ_t / 4`: divided by 4" in found.sentence
+
+
+GATES = {
+    "halves exchanged": "the order 2, 1 of the parts",
+    "slope of r left out": "1 - q_t[:2] was left out",
+    "r's value of the new state": "h_t stands where h_{t-1} belongs",
+}
+
+
+@pytest.mark.parametrize("slip", GATES)
+def test_gates_side_by_side_have_slopes_of_their_own(slip: str) -> None:
+    """Two gates in one matrix, whose slopes the derivation writes as one factor, and the user gate by gate."""
+    rng = np.random.default_rng(5)
+    xs, values = rng.normal(size=(4, 3)), {"W": rng.normal(size=(5, 4)), "v": rng.normal(size=2)}
+
+    def cell(p, x, h):
+        v = np.concatenate([x, h])
+        q = tr.sigmoid(v @ p["W"])
+        return v, q[:2], q[2:], q[2:] * h + (1 - q[2:]) * np.tanh(q[:2] * h)
+
+    def loss(p):
+        h = p["v"]
+        for x in xs:
+            h = cell(p, x, h)[-1]
+        return np.sum(h**2)
+
+    def by_hand(p, slip=""):
+        h, kept = [p["v"]], []
+        for x in xs:
+            kept.append(cell(p, x, h[-1]))
+            h.append(kept[-1][-1])
+        dh, dW = 2 * h[-1], 0.0
+        for t in (4, 3, 2, 1):
+            v, r, z, _ = kept[t - 1]
+            m = np.tanh(r * h[t - 1])
+            dm = dh * (1 - z) * (1 - m**2)
+            dr = dm * h[t if slip == "r's value of the new state" else t - 1] * r
+            dr, dz = dr * (1 if slip == "slope of r left out" else 1 - r), dh * (h[t - 1] - m) * z * (1 - z)
+            da = np.concatenate([dz, dr] if slip == "halves exchanged" else [dr, dz])
+            dW, dh = dW + np.outer(v, da), dh * z + dm * r + (p["W"] @ da)[3:]
+        return {"W": dW, "v": dh}
+
+    assert tr.compare(loss, by_hand, values).agrees
+    (found,) = tr.compare(loss, lambda p: by_hand(p, slip), values).diagnoses
+    assert found.complete and GATES[slip] in found.sentence, found.sentence
+
+
+FED_BACK = {
+    "its Jacobian": "the Jacobian of the softmax was left out, in the term",
+    "its diagonal alone": "the sum over h_t ∘ Δ_{t+1} Fᵀ was left out",
+    "the outputs before": "the Jacobian of the softmax is that at h_{t-1}, not at h_t",
+    "the loss of all steps": "at all steps",
+    "of the first scores": "∂L/∂u_1 stands where ∂L/∂h_0 belongs",
+}
+
+
+@pytest.mark.parametrize("slip", FED_BACK)
+def test_probabilities_fed_back_have_a_loss_of_their_own_as_well(slip: str) -> None:
+    """A Jordan network: the loss gives p - y, and the Jacobian of the softmax belongs to the other path alone."""
+    rng = np.random.default_rng(6)
+    xs, ys = rng.normal(size=(4, 2)), np.array([0, 2, 1, 2])
+    values = {"U": rng.normal(size=(2, 3)), "F": rng.normal(size=(3, 3)), "first": rng.normal(size=3)}
+
+    def loss(p, xs, ys):
+        h, total = p["first"], 0.0
+        for t in range(4):
+            z = np.tanh(xs[t] @ p["U"] + h @ p["F"])
+            h = np.exp(z) / np.sum(np.exp(z))
+            total = total - np.log(h[ys[t]]) if t else total
+        return total
+
+    def by_hand(p, xs, ys, slip=""):
+        h, u = [p["first"]], [None]
+        for x in xs:
+            u.append(np.tanh(x @ p["U"] + h[-1] @ p["F"]))
+            h.append(np.exp(u[-1]) / np.exp(u[-1]).sum())
+        dU, dF, dh = 0.0, 0.0, np.zeros(3)
+        for t in (4, 3, 2, 1):
+            at = h[t - 1] if slip == "the outputs before" else h[t]
+            dz = dh if slip == "its Jacobian" else at * (dh - (at * dh if slip == "its diagonal alone" else dh @ at))
+            if t > 1 or slip == "the loss of all steps":
+                dz = dz + h[t] - np.eye(3)[ys[t - 1]]
+            da = dz * (1 - u[t] ** 2)
+            dU, dF, dh = dU + np.outer(xs[t - 1], da), dF + np.outer(h[t - 1], da), p["F"] @ da
+        return {"U": dU, "F": dF, "first": dz if slip == "of the first scores" else dh}
+
+    assert tr.compare(loss, by_hand, values, (xs, ys)).agrees
+    (found,) = tr.compare(loss, lambda *a: by_hand(*a, slip=slip), values, (xs, ys)).diagnoses
+    assert found.complete and FED_BACK[slip] in found.sentence, found.sentence
+
+
+LIKELIHOOD = {
+    "σ' besides": ("is a factor too many",),
+    "a decayed bias": ("1 - u_t² was left out", "0.02 b is a term too many"),
+    "the step's length": ("0.5 stands where 0.15 belongs",),
+}
+
+
+@pytest.mark.parametrize("slip", LIKELIHOOD)
+def test_single_numbers_and_rates_are_values_too(slip: str) -> None:
+    """A score of one number, a decay, a step of 0.3, that somebody takes where they don't belong, or forgets."""
+    rng = np.random.default_rng(7)
+    values = {"W": rng.normal(size=(2, 2)), "b": rng.normal(size=2), "v": rng.normal(size=2)}
+    xs = rng.normal(size=(5, 2))
+
+    def loss(p):
+        h, total = np.zeros(2), 0.0
+        for t in range(5):
+            h = np.tanh(xs[t] + 0.15 * h @ p["W"] + 0.3 * p["b"])
+            o = h @ p["v"]
+            total = total + np.log(1 + np.exp(o)) - 0.7 * o + 0.5 * o**2 if t > 1 else total
+        return total / 3 + 0.01 * np.sum(p["W"] ** 2)
+
+    def by_hand(p, slip=""):
+        h = [np.zeros(2)]
+        for x in xs:
+            h.append(np.tanh(x + 0.15 * h[-1] @ p["W"] + 0.3 * p["b"]))
+        g, dh = {"W": 0.02 * p["W"], "b": np.zeros(2), "v": np.zeros(2)}, np.zeros(2)
+        for t in (5, 4, 3, 2, 1):
+            o = h[t] @ p["v"]
+            s = 1 / (1 + np.exp(-o))
+            do = (s - 0.7 + o) / 3 * (s * (1 - s) if slip == "σ' besides" else 1)
+            dh = dh + do * p["v"] * (t > 2)
+            g["v"] += do * h[t] * (t > 2)
+            da = dh * (1 if slip == "a decayed bias" else 1 - h[t] ** 2)
+            g["W"], g["b"] = g["W"] + 0.15 * np.outer(h[t - 1], da), g["b"] + 0.3 * da
+            dh = (0.5 if slip == "the step's length" else 0.15) * p["W"] @ da
+        g["b"] += 0.02 * p["b"] * (slip == "a decayed bias")
+        return g
+
+    assert tr.compare(loss, by_hand, values).agrees
+    (found,) = tr.compare(loss, lambda p: by_hand(p, slip), values).diagnoses
+    assert found.complete and all(words in found.sentence for words in LIKELIHOOD[slip]), found.sentence
+
+
 def test_sums_along_a_kept_axis_are_changed_together() -> None:
     """The means of a norm, in all lines at once: sums in their place, or means over the other axis."""
 

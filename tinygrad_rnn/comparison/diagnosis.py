@@ -156,6 +156,8 @@ class _Case:
             together = Together(search, judge.witness)
             later = itertools.chain(
                 search.rare(),
+                together.visible(),
+                search.rarer(),
                 together.two(0),
                 together.two(1),
                 together.three(),

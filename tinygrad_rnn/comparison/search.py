@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..derivation.edits.edits import Edit, Kind, edits_of, edits_of_uses
 from ..derivation.edits.everywhere import everywhere, one_instance, recomputed
 from ..derivation.edits.hand import Hand
 from ..derivation.edits.of_factors import factors_of, groups_left_out, groups_of
+from ..derivation.edits.of_uses import distributed
 from ..derivation.equations.expressions import Reference
 from ..derivation.equations.lines import Line
 from ..derivation.equations.parts import parts
@@ -80,7 +81,7 @@ class Search:
         yield self.fitting(one_instance(self.derivation, self.wrong), "one instance of the batch")
         if not self.usual_alone:
             yield self.fitting(self._singles(1), "other edits")
-            usual = alike(self._lines_of_the_wrong(), lambda line: self.edits(line, 0))
+            usual = alike(self.lines_of(self.wrong.keys()), lambda line: self.edits(line, 0))
             yield self.fitting(usual, "the same usual edit in several lines")
             yield self.fitting(self.in_several_lines(), "the same edit in several lines")
 
@@ -91,9 +92,12 @@ class Search:
         yield self.fitting(((edit,) for line in own for edit in self._edits_of_uses(line)), "edits of what it reads")
         yield self.fitting(self._singles(2), "rare edits")
         yield self.fitting(self.uses(set(self.wrong), all_of_them=True), "edits of what a line reads")
-        several = alike(self._lines_of_the_wrong(), self._edits_of_uses)
+
+    def rarer(self) -> Iterator[list[Explanation]]:
+        """The explanations by one edit in several lines, of what they read or compute anew."""
+        several = alike(self.lines_of(self.wrong.keys()), self._edits_of_uses)
         yield self.fitting(several, "the same edit of what several lines read")
-        yield self.fitting(recomputed(self.derivation, self._common), "values computed anew")
+        yield self.fitting(recomputed(self.derivation, self.common), "values computed anew")
 
     def rarest(self) -> Iterator[list[Explanation]]:
         """The remaining explanations by one edit: at one step alone, or of the forward pass."""
@@ -111,9 +115,9 @@ class Search:
         lines = [line for line, reached in reach.items() if (reached >= names if all_of_them else reached & names)]
         return sorted(lines, key=lambda line: len(reach[line] - names))
 
-    def _lines_of_the_wrong(self) -> list[Line]:
-        """The lines on which some wrong gradients depend, and no right one."""
-        lines = self.lines_that_reach(set(self.wrong), all_of_them=False)
+    def lines_of(self, names: Set[str]) -> list[Line]:
+        """The lines on which some of these wrong gradients depend, and no right one."""
+        lines = self.lines_that_reach(set(names), all_of_them=False)
         nothing = np.zeros(())  # that some terms cancel may stay so: a bias in front of a batch norm has no gradient
         known = {name: self.bench.gradient(name) for name in self.right}
         right = {name for name, g in known.items() if not self.tolerance.equal(g, nothing, self.bench.largest)}
@@ -122,15 +126,17 @@ class Search:
     def edits(self, line: Line, rank: int) -> list[Edit]:
         """The edits of a line: 0 the usual ones, 1 others, 2 the rare ones."""
         if (line, rank) not in self._edits:
-            self._edits[line, rank] = list(edits_of(line, self.hand, rank))
+            by_part = edits_of_uses(line, self.hand, forms=distributed) if rank == 1 else ()
+            self._edits[line, rank] = [*edits_of(line, self.hand, rank), *by_part]
         return self._edits[line, rank]
 
     def in_several_lines(self) -> Iterator[Edits]:
         """The same edit wherever it can be made."""
-        yield from alike(self._lines_of_the_wrong(), self._common)
+        yield from alike(self.lines_of(self.wrong.keys()), self.common)
         yield from everywhere(self.derivation, self.hand)
 
-    def _common(self, line: Line) -> list[Edit]:
+    def common(self, line: Line) -> list[Edit]:
+        """The usual and the other edits of a line."""
         if self.budget.is_spent:
             return []
         return [*self.edits(line, 0), *self.edits(line, 1)]
@@ -158,13 +164,13 @@ class Search:
     def _at_ends(self) -> Iterator[Edits]:
         for line in self._lines():
             if len(line.steps) > 1:
-                for edit in self._common(line):
+                for edit in self.common(line):
                     yield from ((replace(edit, steps=end),) for end in ("last", "first"))
 
     def _forward(self) -> Iterator[Edits]:
         for line in self.derivation.lines:
             if line.kind == "forward" and line.quantity is not self.derivation.loss:
-                yield from ((edit,) for edit in self._common(line) if not self._feeds_back(edit))
+                yield from ((edit,) for edit in self.common(line) if not self._feeds_back(edit))
 
     def _feeds_back(self, edit: Edit) -> bool:
         """Return True for an edit that reads a value of the step before that isn't there: zeros would stand for it."""

@@ -16,6 +16,7 @@ from ..derivation.derivation import Derivation
 from ..derivation.edits.editing import Bench
 from ..derivation.edits.edits import Edit
 from ..derivation.edits.of_terms import LEFT_OUT
+from ..derivation.equations.parts import reads_derivatives
 from ..recorded.recording import Recording
 from .measures import Tolerance
 from .search import Explanation
@@ -180,7 +181,8 @@ def _is_unusual(one: Explanation) -> int:
 
 def _rank(edit: Edit) -> int:
     if edit.what == LEFT_OUT or "left out" in edit.what:
-        return 0 if edit.what == LEFT_OUT else 1
+        is_a_derivative = edit.what == "{} was left out" and reads_derivatives(edit.of[0])  # seldom is one forgotten
+        return 0 if edit.what == LEFT_OUT else 2 if is_a_derivative else 1
     if edit.what.startswith("the term {} was"):  # halved, or taken twice
         return 4
     return 3 if "taken twice" in edit.what or "+= for =" in edit.what else 2

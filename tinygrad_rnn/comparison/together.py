@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..derivation.edits.alike import alike
 from ..derivation.edits.editing import Bench
 from ..derivation.edits.edits import edits_of_edited
 from ..derivation.equations.lines import Line
@@ -127,6 +128,7 @@ class Together:
         self.search, self.witness = search, witness
         self._found: list[_Part] = []
         self._held: set[Edits] = set()  # those beside which two more were looked for
+        self._several: dict[frozenset[str], list[Edits]] = {}
         self._alike: dict[bytes, list[Edits]] = {}  # edits that spoil nothing, by their effect in one situation
 
     @cached_property
@@ -142,6 +144,13 @@ class Together:
     @cached_property
     def _nothing(self) -> _Part:
         return _Part(0.0, 0, (), tuple(place.off for place in self._places))
+
+    def visible(self) -> Iterator[list[Explanation]]:
+        """The explanations by pairs of which one explains a part of the recorded numbers, which takes least time."""
+        recorded = self._nothing._replace(off=self._nothing.off[:1])
+        for rank in (0, 1):
+            for part in self._different(self._parts(recorded, rank)):
+                yield self.search.fitting(self._one_more(part), SEVERAL)
 
     def two(self, rank: int) -> Iterator[list[Explanation]]:
         """The explanations by edits that each explain a part, and by pairs in which one does.
@@ -169,13 +178,16 @@ class Together:
                 yield self.search.fitting(self._one_more(more), SEVERAL)
 
     def partial(self) -> list[Explanation]:
-        """The first explanation of each wrong gradient that has one."""
-        found: dict[str, Explanation] = {}
+        """The first explanation of each wrong gradient that has one; of those that have the same, once."""
+        found: dict[str, Edits] = {}
         for part in self._found:
             for name in self.search.wrong:
                 if not part.off[0][name].any():
-                    found.setdefault(name, Explanation(part.edits, (name,), False))
-        return list(found.values())
+                    found.setdefault(name, part.edits)
+        names: dict[Edits, list[str]] = {}
+        for name, edits in found.items():
+            names.setdefault(edits, []).append(name)
+        return [Explanation(edits, tuple(explained), False) for edits, explained in names.items()]
 
     def _parts(self, held: _Part, rank: int) -> list[_Part]:
         """The edits that explain more beside the fixed ones, and spoil nothing in any situation; the best first."""
@@ -192,7 +204,7 @@ class Together:
             off = self._off(edits, held.off)
             if off is not None and any(count(new) < count(old) for new, old in zip(off, held.off)):
                 found.append(_Part(self._left(off), len(found), edits, off))
-            elif off is not None and not held.edits and len(edits) == 1:
+            elif off is not None and not held.edits and len(edits) == 1 and len(off) == len(self._places):
                 self._keep(edits)
         return sorted(found, key=lambda part: part[:2])
 
@@ -224,10 +236,22 @@ class Together:
                 yield [Explanation(edits, tuple(self.search.wrong))]
 
     def _one_more(self, held: _Part) -> Iterator[Edits]:
-        """Another edit beside the fixed ones, of a line on which all unexplained gradients depend."""
-        lines = self.search.lines_that_reach({name for name, off in held.off[0].items() if off.any()})
+        """Another edit beside the fixed ones: of a line on which all unexplained gradients depend; of several lines."""
+        unexplained = {name for name, off in held.off[0].items() if off.any()}
         for rank in (0, 1):
-            yield from self._beside(held, rank, lines)
+            yield from self._beside(held, rank, self.search.lines_that_reach(unexplained))
+        if 1 < len(unexplained) < len(self.search.wrong):
+            edited = {edit.line for edit in held.edits}
+            several = self._in_several_lines(frozenset(unexplained))
+            yield from ((*held.edits, *edits) for edits in several if edited.isdisjoint(edit.line for edit in edits))
+
+    def _in_several_lines(self, unexplained: frozenset[str]) -> list[Edits]:
+        """The same edit in several lines on which only these gradients depend."""
+        if unexplained not in self._several:
+            rest = self.search.wrong.keys() - unexplained
+            lines = [line for line in self.search.lines_of(unexplained) if not self.search.bench.reached(line) & rest]
+            self._several[unexplained] = list(alike(lines, self.search.common))
+        return self._several[unexplained]
 
     def _beside(self, held: _Part, rank: int, lines: Iterable[Line]) -> Iterator[Edits]:
         edited = [edit.line for edit in held.edits]
@@ -265,8 +289,8 @@ class Together:
                 yield from ((*a, *b) for a in one for b in other)
 
     def _two_of_one_line(self) -> Iterator[Edits]:
-        for alike in self._alike.values():
-            for (edit,) in alike:
+        for of_one_effect in self._alike.values():
+            for (edit,) in of_one_effect:
                 yield from ((both,) for both in edits_of_edited(edit, self.search.hand, 0))
 
 

@@ -27,6 +27,7 @@ from .of_values import transposes_together
 
 Path = tuple[int, ...]
 Kind = Callable[[Expression, Line, Hand], Iterator[tuple[Any, ...]]]
+Forms = Callable[[Line], Iterator[tuple[Path, Expression]]]
 RANKS = 3
 MOST_PIECES = 8
 
@@ -142,16 +143,19 @@ def edits_of_edited(edit: Edit, hand: Hand, rank: int | None = None) -> Iterator
             yield replace(second, line=edit.line, what=what, of=of, steps=edit.steps)
 
 
-def edits_of_uses(line: Line, hand: Hand, kinds: Sequence[Kind] = of_parts.PLAIN) -> Iterator[Edit]:
+def edits_of_uses(
+    line: Line, hand: Hand, kinds: Sequence[Kind] = of_parts.PLAIN, forms: Forms = written_out
+) -> Iterator[Edit]:
     """The edits of what a line reads, made in this line alone.
 
     Args:
         line: which.
         hand: what else could stand in it.
         kinds: of the edits.
+        forms: the forms of the right-hand side in which they are made, each with the place of what has another form.
     """
     seen = {line.expression}
-    for start, whole in written_out(line):
+    for start, whole in forms(line):
         meaning = at(whole, start)
         for piece in _pieces(meaning) if kinds is of_parts.PLAIN else ():
             expression = _new(whole, start, piece, seen)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...autodiff.rules import indexing
+from ..equations.arithmetic import factors, is_sum
 from ..equations.expressions import (
     Apply,
     Data,
@@ -60,6 +61,16 @@ class Hand:
             for line in derivation.lines
             if line.kind == "gradient" and isinstance(line.expression, Sum)
         }
+        self._divisors = {
+            int(part.operands[1].value)
+            for line in derivation.lines
+            for part in parts(line.expression)
+            if isinstance(part, Apply) and part.name == "divide" and isinstance(part.operands[1], Number)
+            if part.operands[1].value > 1 and float(part.operands[1].value).is_integer()
+        }
+        self._gradients = {
+            line.quantity.adjoint_of: line.expression for line in derivation.lines if line.kind == "gradient"
+        }
         read = (part for line in derivation.lines if line.kind != "forward" for part in parts(line.expression))
         self.stacks = [part for part in dict.fromkeys(read) if isinstance(part, Stack) and not reads_derivatives(part)]
         data = {**derivation.given, **derivation.data}
@@ -81,6 +92,18 @@ class Hand:
         read = (p for q in self.forward for e in q.equations for p in parts(e.expression, Number))
         found = {number.value for number in read}
         return sorted(x for x in found if x and not float(x).is_integer() and not (1 / x).is_integer())
+
+    @cached_property
+    def penalties(self) -> set[float]:
+        """The numbers with which parameters are terms of their own gradients: of a weight decay."""
+        found = set()
+        for name, gradient in self._gradients.items():
+            for term in gradient.operands if is_sum(gradient) else ():
+                numbers = [f.value for f in factors(term) if isinstance(f, Number)]
+                others = [f for f in factors(term) if not isinstance(f, Number)]
+                if len(others) == 1 and isinstance(others[0], Parameter) and others[0].name == name:
+                    found.add(float(np.prod(numbers)))
+        return found
 
     @cached_property
     def before_states(self) -> set[Quantity]:
@@ -105,11 +128,11 @@ class Hand:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Lengths of axes, the number of steps, products of two of them, and how much data there are."""
+        """Lengths of axes, the number of steps, products of two of them, divisors, and how much data there are."""
         single = {self.T, *(n for q in self.forward for n in q.shape), *(n for p in self.parameters for n in p.shape)}
         single -= {0, 1}
         of_data = {n for array in self.data for n in (*array.shape[:1], int(np.prod(array.shape)))} - {0, 1}
-        return sorted(single | of_data | {a * b for a in single for b in single})
+        return sorted(single | of_data | self._divisors | {a * b for a in single for b in single})
 
     def like(self, reference: Reference) -> Iterator[Expression]:
         """Other quantities of the same kind and shape, at the same step and the ones beside it."""
@@ -128,6 +151,12 @@ class Hand:
                         if abs(reference.shift + by) < 2:
                             yield Reference(quantity, reference.shift + by)
 
+    def beside(self, reference: Reference) -> Iterator[Expression]:
+        """The same quantity a step before and after, and other quantities."""
+        if reference.shift is not None:
+            yield from (Reference(reference.quantity, reference.shift + by) for by in (-1, 1))
+        yield from self.like(reference)
+
     def _of_other_directions(self, reference: Reference) -> Iterator[Reference]:
         """Quantities of other loops at the steps counted from the end: the same time, in the other direction."""
         own = reference.quantity
@@ -139,7 +168,8 @@ class Hand:
         """The values of the forward pass with a shape, at a step; also parameters with the shape of the last axis."""
         for quantity in self.forward:
             whole = shape[len(shape) - len(quantity.shape) :]
-            if quantity.shape and bool(quantity.steps) == (shift is not None) and _fits(quantity.shape, whole):
+            is_there = bool(quantity.steps) == (shift is not None)
+            if is_there and (quantity.shape or not shape) and _fits(quantity.shape, whole):
                 yield Reference(quantity, shift)
         for piece, read_at in self._pieces.items():
             if piece.shape == shape and (shift is None) == (read_at is None):

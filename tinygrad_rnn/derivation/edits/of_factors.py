@@ -229,7 +229,7 @@ def equal_weights(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
-    """Only the diagonal of a softmax's Jacobian: p (1 - p) g for p (g - Σ p g)."""
+    """Only the diagonal of a softmax's Jacobian, p (1 - p) g for p (g - Σ p g); or its Jacobian at another p."""
     if not is_product(part) or len(part.operands) != 2:
         return
     for p, other in (part.operands, part.operands[::-1]):
@@ -238,6 +238,9 @@ def softmaxes(part: Expression, line: Line, hand: Hand) -> Found:
             if applies(mean, reductions.sum) and any(q == p for q in parts(mean)):
                 yield times(p, one_minus(p), g), "the diagonal of the softmax's Jacobian alone", ()
                 yield g, "the Jacobian of the softmax was left out", ()
+                for another in hand.beside(p) if isinstance(p, Reference) else ():
+                    elsewhere = substituted(part, p, another)
+                    yield elsewhere, "the Jacobian of the softmax is that at {}, not at {}", (another, p)
 
 
 def lines_times_something(part: Expression, line: Line, hand: Hand) -> Found:

@@ -25,6 +25,7 @@ from .of_terms import (
     exchanges,
     factors_of_one_term,
     handed_on,
+    penalties,
     read_too_late,
     terms_left_out,
     terms_of,
@@ -66,7 +67,7 @@ KINDS = (
     (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = (
-    (whole_lines,), (exchanges, terms_of_others, carried_whole),
+    (whole_lines,), (exchanges, terms_of_others, carried_whole, penalties),
     (lines_times_something, terms_too_many, carries_kept, forgotten_masks),
 )  # fmt: skip
 PLAIN = (*KINDS[0], references_to_others, blocks, powers, steps_beside, rows_beside, other_data, equal_weights)

@@ -97,8 +97,16 @@ def _beside(part: Reference, line: Line) -> Found:
         turned = Elsewhere(quantity, shift, lambda t: own[0] + own[-1] - t + shift, "reversed")
         yield turned, "{} is taken in reverse order of the steps", (part,)
         if quantity.adjoint_of is None:
-            zeroed = Elsewhere(quantity, shift, lambda t: t + shift if t + shift != first else 10**9, "zero at first")
+            zeroed, after = (
+                Elsewhere(quantity, shift + by, _but_the_first(shift, by, first), f"zero at first, {by}")
+                for by in (0, 1)
+            )
             yield zeroed, "zeros stand where the first {} belongs", (part,)
+            yield instead(after, part, ", after the first step")
+
+
+def _but_the_first(shift: int, by: int, first: int) -> Callable[[int], int]:
+    return lambda t: t + shift + by if t + shift != first else 10**9
 
 
 def _clipped(shift: int, first: int, last: int) -> Callable[[int], int]:
@@ -199,9 +207,10 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
                     yield During(kept, inner), f"the term {{}} is cut after every {length} steps", (inner,)
         if steps == line.steps[-1:] and len(line.steps) > 1:  # an index of 0 for -1
             yield Moved(inner, {line.steps[0]: steps[0]}), "the term {} at the first step, not at the last", (inner,)
-        everywhere = tuple(t for t in line.steps if t not in steps)
-        if everywhere:
-            yield During(line.steps, inner), "the term {} at all steps", (inner,)
+        in_the_loop = tuple(t for t in line.steps if t >= hand.first)  # an initial state is there one step before
+        for everywhere in dict.fromkeys((line.steps, in_the_loop)):
+            if set(everywhere) > set(steps):
+                yield During(everywhere, inner), "the term {} at all steps", (inner,)
     elif line.steps and is_sum(part):
         for i, term in enumerate(part.operands):
             if not isinstance(term, During) and len(line.steps) > 1:

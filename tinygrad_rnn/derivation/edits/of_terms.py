@@ -88,13 +88,16 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def terms_left_out(part: Expression, line: Line, hand: Hand) -> Found:
-    """Terms left out: those before or after one, and two of several, also of the sums and differences in a sum.
+    """Terms left out: those before or after one, two or three of several, also of the sums and differences in a sum.
 
     Two that have a factor in common are a difference in the user's code, and may have the other sign together.
     """
     for k in range(2, len(part.operands) - 1) if is_sum(part) else ():
         for others, some in ((part.operands[k:], part.operands[:k]), (part.operands[:k], part.operands[k:])):
             yield broadcast(total([*some]), part.shape), "the terms {} were left out", (total([*map(_inner, others)]),)
+    for few in itertools.combinations(part.operands, 3) if is_sum(part) and 4 < len(part.operands) < 8 else ():
+        rest = [term for term in part.operands if term not in few]
+        yield broadcast(total(rest), part.shape), "the terms {} were left out", (total([*map(_inner, few)]),)
     terms = list(_addends(part)) if is_sum(part) else []
     for i, j in itertools.combinations(range(len(terms)), 2) if len(terms) > 2 else ():
         rest = [term for k, term in enumerate(terms) if k not in (i, j)]
@@ -267,6 +270,15 @@ def whole_lines(part: Expression, line: Line, hand: Hand) -> Found:
         for reference in [p for p in parts(part) if is_derivative(p)]:
             if reference.shape == part.shape and reference.quantity is not line.quantity:
                 yield reference, "{} alone", (reference,)
+
+
+def penalties(part: Expression, line: Line, hand: Hand) -> Found:
+    """A penalty on a parameter that has none: a weight decay of the biases, too."""
+    if line.kind == "gradient":
+        for own in hand.parameters:
+            if own.name == line.quantity.adjoint_of and not any(p == own for p in parts(part)):
+                for term in (times(Number(rate), own) for rate in hand.penalties):
+                    yield total([part, term]), "{} is a term too many", (term,)
 
 
 def exchanges(part: Expression, line: Line, hand: Hand) -> Found:

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ...autodiff.rules import elementwise, indexing, joining
 from ..backward.absence import follows_from_absence
 from ..equations.arithmetic import is_product, is_sum
-from ..equations.expressions import Apply, During, Expression, OverSteps, Reference
+from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, apply
 from ..equations.lines import Line
 from ..equations.making import times
-from ..equations.parts import at, fixed, is_derivative, parts, places, put, replaced, total
+from ..equations.parts import applies, at, fixed, is_derivative, parts, places, put, replaced, substituted, total
 from ..equations.quantities import Quantity
 
 Path = tuple[int, ...]
@@ -67,6 +68,62 @@ def written_out(line: Line) -> Iterator[tuple[Path, Expression]]:
             if reference.quantity is line.quantity:
                 break
             reference = inner
+
+
+def distributed(line: Line) -> Iterator[tuple[Path, Expression]]:
+    """Right-hand sides of a line in which each part of a value is computed by itself, so that one alone can be wrong.
+
+    A product with values side by side (gates) is that of each with its own factors; the Jacobian of a softmax is
+    applied to each term of the derivative that comes in.
+    """
+    for place, part in places(line.expression):
+        for whole in (_by_block(part), _by_term(part)):
+            if whole is not None:
+                yield place, put(line.expression, place, whole)
+
+
+def _by_block(product: Expression) -> Expression | None:
+    """A product of values side by side and other factors, as the products of each, side by side."""
+    factors = product.operands if is_product(product) else ()
+    among = [k for k, factor in enumerate(factors) if applies(factor, joining.joined)]
+    if len(among) != 1 or not isinstance(joined := factors[among[0]], Apply) or joined.shape != product.shape:
+        return None
+    axis, begin, pieces = joined.settings["axis"] % joined.ndim, 0, []
+    for piece in joined.operands:
+        index = (*[slice(None)] * axis, slice(begin, begin + piece.shape[axis], None))
+        others = (_piece(factor, index, joined.shape) for k, factor in enumerate(factors) if k != among[0])
+        pieces.append(times(piece, *others))
+        begin += piece.shape[axis]
+    return joined.with_operands(tuple(pieces))
+
+
+def _piece(factor: Expression, index: tuple[slice, ...], of: tuple[int, ...]) -> Expression:
+    """The part of a factor that belongs to one of several values side by side."""
+    if isinstance(factor, Apply) and factor.shape == of and factor.operation in _BY_ELEMENT:
+        return factor.with_operands(tuple(_piece(operand, index, of) for operand in factor.operands))
+    own = index[len(of) - factor.ndim :]
+    return factor if not own or factor.shape[len(own) - 1] == 1 else apply(indexing.getitem, factor, index=own)
+
+
+def _by_term(part: Expression) -> Expression | None:
+    """The Jacobian of a softmax, p ∘ (g - Σ p ∘ g), applied to each term of g."""
+    inner = next((f for f in part.operands if applies(f, elementwise.subtract)), None) if is_product(part) else None
+    if inner is None:
+        return None
+    come_in, mean = inner.operands
+    if type(come_in) is not Reference or not is_derivative(come_in) or come_in.at is not None:
+        return None
+    found = definition(come_in.quantity)
+    if found is None or not is_sum(found) or not any(p == come_in for p in parts(mean)):
+        return None
+    each = []
+    for term in found.shifted(come_in.shift or 0).operands:
+        of, again = (term.inner, partial(Switched, term.steps)) if isinstance(term, During) else (term, _itself)
+        each.append(again(substituted(part, come_in, of)))
+    return total(each)
+
+
+_BY_ELEMENT = elementwise.multiply, elementwise.subtract, elementwise.add, elementwise.square, elementwise.negative
 
 
 def multiplied_out(product: Expression, i: int) -> Expression:

@@ -14,7 +14,7 @@ from ..equations.arithmetic import negative
 from ..equations.expressions import Apply, Data, Expression, Number, Parameter, Reference, Step, apply
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, with_operand, zeros
-from ..equations.parts import applies, parts, reads_derivatives, replaced, substituted
+from ..equations.parts import applies, is_derivative, parts, reads_derivatives, replaced, substituted
 from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
@@ -107,6 +107,10 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
         for t in {part.quantity.steps[0], part.quantity.steps[-1]} - {part.at}:
             end = Reference(part.quantity, None, t)
             yield instead(end, part)
+        for quantity in hand.backward if is_derivative(part) else ():
+            if quantity.shape == part.shape and part.at + 1 in quantity.steps and quantity is not part.quantity:
+                after = Reference(quantity, None, part.at + 1)  # of an initial state: what its first step hands on
+                yield instead(after, part)
     if part.shift is None and part.quantity.adjoint_of is None:
         for quantity in hand.forward:
             if quantity.shape == part.shape and quantity.steps and quantity is not part.quantity:
@@ -131,7 +135,8 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
 
 def other_values(part: Expression, line: Line, hand: Hand) -> Found:
     """Any value at hand in place of any part of the same shape."""
-    if part.shape and line.kind != "forward" and not isinstance(part, (Number, Parameter, Data)):
+    is_a_value = part.shape or part == line.expression  # parts of one number are too many
+    if is_a_value and line.kind != "forward" and not isinstance(part, (Number, Parameter, Data)):
         for shift in (0, -1) if line.steps else (None,):
             rows = hand.rows(part.shape, shift) if shift is not None else ()
             for value in (*hand.values(part.shape, shift), *rows):
@@ -248,8 +253,7 @@ def powers(part: Expression, line: Line, hand: Hand) -> Found:
     """The square or the root of a value in its place: a deviation for a variance; one of its two factors is another."""
     if applies(part, elementwise.square) and isinstance(part.operands[0], Reference):
         value = part.operands[0]
-        beside = [Reference(value.quantity, value.shift + by) for by in (-1, 1) if value.shift is not None]
-        for other in (*beside, *hand.like(value), part):
+        for other in (*hand.beside(value), part):
             new = times(value, other)
             yield instead(new, part)
     if isinstance(part, Reference) and part.quantity.adjoint_of is None:
@@ -259,9 +263,10 @@ def powers(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def constants(part: Expression, line: Line, hand: Hand) -> Found:
-    """A number in place of another."""
+    """A number in place of another: with a factor too many or too few, such as the length of a step."""
     if isinstance(part, Number) and isinstance(part.value, (int, float)) and not isinstance(part.value, bool):
-        for value in (part.value * 2, part.value / 2, part.value**2, -part.value):
+        by_rates = (again for rate in hand.rates for again in (part.value / rate, part.value * rate))
+        for value in (part.value * 2, part.value / 2, part.value**2, -part.value, *by_rates):
             if value != part.value:
                 yield instead(Number(value), part)
 
