@@ -568,3 +568,17 @@ def test_a_gate_has_the_letter_in_which_the_names_of_its_parameters_end():
     lines = lines_of(tr.derive(loss, gates, [random(T, N)]))
     assert {"z_t = σ(a^z_t)", "r_t = σ(a^r_t)", "v_t = tanh(a^h_t)"} <= set(lines)  # h is the state
     assert any(line.startswith("Δ^z_t = ") for line in lines)
+
+
+def test_a_softmax_that_is_fed_back_is_the_p_of_the_cross_entropy():
+    def loss(p, xs, ys):
+        y, total = np.zeros((B, 3)), 0.0
+        for t in range(T):
+            y = tr.softmax(tr.sigmoid(xs[:, t] @ p[0] + y @ p[1]) @ p[2])
+            total = total - np.mean(np.sum(ys[:, t] * np.log(y), axis=-1))
+        return total
+
+    ys = np.eye(3)[np.arange(B * T).reshape(B, T) % 3]
+    lines = lines_of(tr.derive(loss, [random(N, D), random(3, D), random(D, 3)], [random(B, T, N), ys]))
+    assert {"p_t = softmax(z_t)", "z_t = u_t w2"} <= set(lines)  # w2 is p[2]: a number would be a factor
+    assert any(line.startswith("∂L/∂z_t = (p_t - ys[:, t]) / 2 + ") for line in lines)

@@ -31,11 +31,14 @@ def short_names(parameters: Iterable[str]) -> dict[str, str]:
         {'cell.read.W': 'read.W', 'cell.keep.W': 'keep.W', 'cell.read.b': 'b'}
         >>> short_names(["W", "cell.W"])
         {'W': 'W', 'cell.W': 'cell.W'}
+        >>> short_names(["0.W", "1.W", "2"])  # of a list: a number alone would be read as one
+        {'0.W': 'w0.W', '1.W': 'w1.W', '2': 'w2'}
     """
     endings = {name: [name.split(".")[-k:] for k in range(1, name.count(".") + 2)] for name in parameters}
     ends = Counter(tuple(ending) for found in endings.values() for ending in found)
     alone = {name: [e for e in found if ends[tuple(e)] == 1 and not e[0].isdigit()] for name, found in endings.items()}
-    return {name: ".".join(found[0]) if found else name for name, found in alone.items()}
+    short = {name: ".".join(found[0]) if found else name for name, found in alone.items()}
+    return {name: f"w{own}" if own[:1].isdigit() and f"w{own}" not in short else own for name, own in short.items()}
 
 
 class Names:

@@ -13,6 +13,7 @@ from ...compiler.graph.simplify import part_of_axis
 from .arithmetic import product, repeated
 from .expressions import Apply, Constant, Data, Expression, Number, Operand, Reference, Step, apply, one_axis
 from .parts import applies, is_here, parts, total
+from .quantities import Quantity
 
 Rule = Callable[[Apply], "Expression | None"]
 
@@ -75,10 +76,17 @@ def axis_of(whole: Expression) -> int:
     return axis % whole.ndim if isinstance(axis, int) else -1
 
 
+def softmaxes_in(quantity: Quantity) -> list[Apply]:
+    """The softmaxes that equations of a quantity are; a state has another one for its start."""
+    found = [equation.expression for equation in quantity.equations]
+    return [whole for whole in found if applies(whole, log_probabilities.softmax_of)]
+
+
 def _probabilities(z: Expression, axis: Any) -> Expression | None:
     """softmax(z), by its name if it has one, or over the last axis."""
     softmax = z.quantity.softmax if isinstance(z, Reference) else None
-    if isinstance(z, Reference) and softmax is not None and axis_of(softmax.equations[0].expression) == axis % z.ndim:
+    known = [] if softmax is None else softmaxes_in(softmax)
+    if isinstance(z, Reference) and any(axis_of(whole) == axis % z.ndim for whole in known):
         return Reference(softmax, z.shift, z.at)
     if axis not in (-1, z.ndim - 1):
         return None
@@ -122,8 +130,11 @@ def adds_up(part: Expression) -> bool:
         return adds_up(part.quantity.equations[0].expression)
     if applies(part, log_probabilities.softmax_of):
         return axis_of(part) == part.ndim - 1
-    if applies(part, indexing.getitem) and isinstance(part.settings["index"], (Step, int)) and len(part.operands) == 1:
-        return part.ndim > 0 and adds_up(part.operands[0])
+    if applies(part, indexing.getitem) and len(part.operands) == 1:
+        index = part.settings["index"]
+        places = index if type(index) is tuple else (index,)
+        are_first = all(isinstance(place, (Step, int)) or place == slice(None) for place in places)
+        return are_first and len(places) < part.operands[0].ndim and adds_up(part.operands[0])
     return applies(part, one_hot) or (isinstance(part, Data) and part.adds_up)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, log_probabilities
 from ..equations.arithmetic import is_product
-from ..equations.expressions import Apply, Data, Expression, Number, Reference, apply, one_axis
+from ..equations.expressions import Apply, Data, Expression, Number, Reference, Steps, apply, one_axis
 from ..equations.parts import applies, parts, replaced
 from ..equations.quantities import Equation, Quantity
 from ..equations.recognising import axis_of, meaning
@@ -75,15 +75,16 @@ def add_softmaxes(draft: Draft) -> None:
             z, axis = whole.operands[0], one_axis(whole.settings.get("axis"))
             if isinstance(axis, int) and isinstance(z, Reference) and not z.shift and z.quantity.softmax is None:
                 own = Reference(z.quantity, 0 if z.quantity.steps else None)
-                draft.call_softmax(_softmax(draft, own, axis % z.ndim), own)
+                draft.call_softmax(_softmax(draft, own, axis % z.ndim, equation.steps), own)
 
 
-def _softmax(draft: Draft, z: Reference, axis: int) -> Quantity:
-    """The softmax of a value: that which the network computes, or a new line."""
+def _softmax(draft: Draft, z: Reference, axis: int, steps: Steps) -> Quantity:
+    """The softmax of a value: that which the network computes at these steps, or a new line."""
     for quantity in draft.quantities:
-        whole = quantity.equations[0].expression if len(quantity.equations) == 1 else z
-        if applies(whole, log_probabilities.softmax_of) and whole.operands == (z,) and axis_of(whole) == axis:
-            return quantity
+        for equation in quantity.equations if set(steps).issubset(quantity.steps) else ():
+            whole = equation.expression
+            if applies(whole, log_probabilities.softmax_of) and whole.operands == (z,) and axis_of(whole) == axis:
+                return quantity
     softmax = apply(log_probabilities.softmax_of, z, axis=-1 if axis == z.ndim - 1 else axis)
     found: Quantity = draft.after(z.quantity, z.quantity.steps, softmax).quantity
     return found
