@@ -13,7 +13,7 @@ from tests.names import NAMES
 from tinygrad_rnn.autodiff.tables import Table
 from tinygrad_rnn.autodiff.texts import printable
 from tinygrad_rnn.comparison import compare
-from tinygrad_rnn.report import comparison_page
+from tinygrad_rnn.report.pages import comparison_page
 
 SOME = NAMES[2::4]  # a report takes longer than a table
 

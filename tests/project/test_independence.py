@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,3 +111,14 @@ def test_names_that_moved_to_another_room_are_still_found_where_they_were() -> N
         assert [name for name in room._MOVED if getattr(room, name) is not getattr(language, name)] == []
         with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
             room.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("command", "unneeded"),
+    [("sample", {"viz", "derivation", "report"}), pytest.param("draw", {"comparison"}, marks=pytest.mark.sweep)],
+)
+def test_a_command_imports_only_what_it_needs(command: str, unneeded: set[str]) -> None:
+    code = f"import sys, tinygrad_rnn.cli.{command}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert not imported & {"urllib.request", *(f"tinygrad_rnn.{room}" for room in unneeded)}

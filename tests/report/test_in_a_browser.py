@@ -12,8 +12,9 @@ from tests.chromium import watched
 from tinygrad_rnn.comparison import compare
 from tinygrad_rnn.derivation import derive
 from tinygrad_rnn.derivation.writing.page import FONTS
-from tinygrad_rnn.report import comparison_page, learn, page, study_example, study_flows
+from tinygrad_rnn.report.findings import learn, study_example, study_flows
 from tinygrad_rnn.report.networks import BY_NAME
+from tinygrad_rnn.report.pages import comparison_page, page
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 100
 NARROW = {"width": 500, "height": 900}  # as on a phone

@@ -10,10 +10,10 @@ import pytest
 
 from tinygrad_rnn.comparison import compare
 from tinygrad_rnn.manual import worked_example as article
-from tinygrad_rnn.report import comparison_page, learn, page, study_example, study_flows
 from tinygrad_rnn.report.charts import Curve, line_chart
-from tinygrad_rnn.report.findings import beginning
+from tinygrad_rnn.report.findings import beginning, learn, study_example, study_flows
 from tinygrad_rnn.report.networks import BY_NAME
+from tinygrad_rnn.report.pages import comparison_page, page
 
 TEXT = "<script>alert('a & b')</script> the quick brown fox.\n" * 100
 VOID = {"meta", "path", "br", "link", "img", "input", "rect", "circle", "line"}

@@ -11,8 +11,8 @@ from typing import Any
 from ..comparison import Report, compare
 from ..data.files import replace_file
 from ..manual import worked_example as article
-from ..report import comparison_page
 from ..report.networks import worked_example
+from ..report.pages import comparison_page
 from . import options as o
 from .places import Complaint, refuse_to_replace
 from .references import found, module_and_name, users_code

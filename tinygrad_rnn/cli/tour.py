@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from ..data.files import replace_file
 from ..language import python_documentation, read_text
 from ..manual import worked_example as article
-from ..report import Example, Learned, learn, page, study_example, study_flows
+from ..report.findings import Example, Learned, learn, study_example, study_flows
+from ..report.pages import page
 from . import options as o
 from .places import Complaint, claim, output_folder
 

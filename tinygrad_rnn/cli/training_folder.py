@@ -27,7 +27,6 @@ from ..autodiff.texts import printable
 from ..data.files import open_to_read, replace_file
 from ..language import LanguageModel, Vocabulary, encode_file, encode_text, load_encoded, python_documentation
 from ..language.model_file import load_language_model, save_language_model
-from ..report.pages import curves_page
 from ..training import History
 from ..training.folder_lock import NAME as LOCK_NAME
 from ..training.folder_lock import FolderLock
@@ -130,6 +129,8 @@ class TrainingFolder:
             with replace_file(path) as file:
                 file.write(b"step,loss\n")
                 file.writelines(b"%d,%a\n" % row for row in rows)
+        from ..report.pages import curves_page  # takes as long to import as all else, and `sample` needs none
+
         with replace_file(self.curves) as file:
             file.write(curves_page(history, f"The run in {printable(self.path.name)}", kind).encode())
 

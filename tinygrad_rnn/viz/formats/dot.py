@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from xml.sax.saxutils import escape
 
 from ..scene import LINE_HEIGHT, Box, Dot, Label, Panel, Path, Point, Scene, shifts, text_width
 from .colors import KINDS, PAPER, TINTS
-from .svg import STROKES, coordinate
+from .svg import STROKES, coordinate, escaped
 
 FONT = "Helvetica,Arial,sans-serif"
 FORMULA_FONT = "serif"
@@ -73,7 +72,7 @@ def quoted(text: str) -> str:
 
 def written(text: str, style: str = "") -> str:
     """A text in the part of HTML that Graphviz understands; ``style`` is "B", "I" or none."""
-    pieces = [(escape(piece), shift) for piece, shift in shifts(text)]
+    pieces = [(escaped(piece), shift) for piece, shift in shifts(text)]
     marked = "".join({-1: f"<SUB>{piece}</SUB>", 0: piece, 1: f"<SUP>{piece}</SUP>"}[shift] for piece, shift in pieces)
     return f"<{style}>{marked}</{style}>" if style and marked else marked
 

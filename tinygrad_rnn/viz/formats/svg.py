@@ -7,8 +7,8 @@ interfere. The bytes depend only on the scene.
 from __future__ import annotations
 
 import hashlib
+import html
 from collections.abc import Sequence
-from xml.sax.saxutils import escape, quoteattr
 
 from ..scene import LINE_HEIGHT, SHIFTED_SIZE, Box, Dot, Label, Panel, Path, Point, Scene, shifts
 from .colors import LIGHT, TINTS, Palette
@@ -65,12 +65,17 @@ def _document(body: str, scene: Scene) -> str:
     width, height = round(scene.width), round(scene.height)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{name}" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label={quoteattr(scene.title)}>\n'
-        f"<title>{escape(scene.title)}</title>\n<desc>{escape(scene.description)}</desc>\n"
+        f'height="{height}" role="img" aria-label="{html.escape(scene.title)}">\n'
+        f"<title>{escaped(scene.title)}</title>\n<desc>{escaped(scene.description)}</desc>\n"
     )
     style = "<style>" + "\n".join(style_rules(f".{name}", LIGHT)) + "</style>\n"
     paper = f'<rect class="paper" width="{width}" height="{height}"/>\n'  # some programs ignore a background
     return head + style + _markers(name) + paper + body.replace(OWN, f"{name}-") + "</svg>\n"
+
+
+def escaped(text: str) -> str:
+    """A text in which nothing is taken for markup."""
+    return html.escape(text, quote=False)
 
 
 def class_name(body: str) -> str:
@@ -104,7 +109,7 @@ def written(text: str, size: float) -> str:
         wanted = {-1: 0.22, 0: 0.0, 1: -0.34}[shift] * size
         down = f' dy="{coordinate(wanted - height)}"' if wanted != height else ""
         small = f' font-size="{max(size * SHIFTED_SIZE, min(size, LEAST_SIZE)):g}"' if shift else ""
-        parts.append(f"<tspan{down}{small}>{escape(piece)}</tspan>" if down or small else escape(piece))
+        parts.append(f"<tspan{down}{small}>{escaped(piece)}</tspan>" if down or small else escaped(piece))
         height = wanted
     return "".join(parts)
 
@@ -216,8 +221,8 @@ class _Writer:
         parts = [f'<g class="{classes}"{self.marks(box.step, box.vertex)}>']
         if box.hint:
             title, _, description = box.hint.partition("\n")
-            parts.append(f"<title>{escape(title)}</title>")
-            parts.append(f"<desc>{escape(description)}</desc>" if description else "")
+            parts.append(f"<title>{escaped(title)}</title>")
+            parts.append(f"<desc>{escaped(description)}</desc>" if description else "")
         left, top = box.x - box.width / 2, box.y - box.height / 2
         size = f'width="{c(box.width)}" height="{c(box.height)}"'
         parts.append(f'<rect x="{c(left)}" y="{c(top)}" {size} rx="6"{fill}/>')
