@@ -40,6 +40,36 @@ def test_every_epoch_hands_out_every_example_once(
     assert len(batches) == -(-count // (batch_size or count))
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("part", [slice(0, 2), slice(2, 5), slice(None, None, 2), slice(4, 9), slice(0)])
+def test_columns_of_a_draft_are_those_of_the_batch(part: slice, batch_first: bool) -> None:
+    """Whatever the others are: as long as the longest of all, in the type of all, and also if there is nothing."""
+    sequences: list[list[float]] = [[1, 2], [3, 4, 5, 6], [0.5], [], [7]]
+    kinds = [
+        Batches(sequences, sequences, batch_size=5, target_sequences=True, padding=9, batch_first=batch_first),
+        Batches(sequences, np.arange(10).reshape(5, 2), batch_size=None, batch_first=batch_first),
+        Batches(np.arange(30).reshape(5, 3, 2), np.arange(5), batch_size=5, batch_first=batch_first),
+        StreamBatches(np.arange(41), batch_size=5, steps=4, batch_first=batch_first),
+    ]
+    for batches in kinds:
+        (draft, *_), (inputs, targets) = batches.drafts(), batches.batch_axes
+        whole, columns, counted = draft.columns(), draft.columns(part), draft.counted(part)
+        for a, b, axis in (
+            (columns.inputs, whole.inputs, inputs),
+            (columns.targets, whole.targets, targets),
+            (columns.lengths, whole.lengths, 0),
+            (columns.target_lengths, whole.target_lengths, 0),
+            (counted.lengths, whole.lengths, 0),
+            (counted.target_lengths, whole.target_lengths, 0),
+        ):
+            if b is not None:
+                expected = b[(slice(None),) * axis + (part,)]
+                assert a is not None and a.dtype == b.dtype
+                np.testing.assert_array_equal(a, expected, strict=True)
+            else:
+                assert a is None
+
+
 def test_batch_mini_batch_and_stochastic_descent() -> None:
     sequences, targets = numbered([1] * 10), np.arange(10)
 

@@ -6,14 +6,35 @@ import errno
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tinygrad_rnn.data import Batches
 from tinygrad_rnn.language import train_on_text
+from tinygrad_rnn.nn import mse
 from tinygrad_rnn.nn.calling import parameters_of
 from tinygrad_rnn.training.folder_lock import FolderLock
 from tinygrad_rnn.training.interrupts import DelayedInterrupt
+from tinygrad_rnn.training.sharing import Sharing
+
+
+def test_a_process_makes_no_columns_of_others() -> None:
+    """Unless the weight of a part depends on more than on the number of its targets."""
+    data = Batches(np.ones((9, 4, 3)), np.ones((9, 4, 3)), batch_size=9, target_sequences=True)
+    own, every = slice(3, 6), [slice(0, 3), slice(3, 6), slice(6, 9)]
+    (draft,) = data.drafts()
+    for weight, expected in ((None, [own]), (lambda batch: 1.0, [*every, own])):
+        made: list[slice] = []
+
+        def inputs(part: slice, made: list[slice] = made) -> Any:
+            made.append(part)
+            return draft.inputs(part)
+
+        (part,) = Sharing(data, 1, 3, 1, weight, mse).of(draft._replace(inputs=inputs))
+        assert part.batch.inputs.shape == (4, 3, 3) and part.share == pytest.approx(1 / 3)
+        assert [cut for cut in made if cut != slice(0)] == expected
 
 
 def test_in_a_thread_ctrl_c_is_left_to_the_main_one() -> None:

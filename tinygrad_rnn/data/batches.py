@@ -13,15 +13,16 @@ The share of the data that one update sees has three names, and one option sets 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .checks import whole_number
-from .epochs import Array, Batch, Epochs
-from .padding import pad
+from .epochs import Array, Draft, Epochs
+from .padding import Unpadded
 
 _POOL = 100
 """The number of batches whose examples are sorted by length together when bucketed: enough to find examples of like
@@ -138,7 +139,7 @@ class Batches(Epochs):
         pieces = [order[start : start + pool] for start in range(0, len(order), pool)]
         return np.concatenate([piece[np.argsort(lengths[piece], kind="stable")] for piece in pieces])
 
-    def _batch(self, index: int) -> Batch:
+    def _draft(self, index: int) -> Draft:
         group = self._groups[index].tolist()
         chosen_inputs = [self.inputs[i] for i in group]
         chosen_targets = [self.targets[i] for i in group]
@@ -146,22 +147,23 @@ class Batches(Epochs):
         targets, target_lengths = self._side_by_side(
             chosen_targets, "target", self.target_sequences, self.target_padding
         )
-        return Batch(inputs, targets, lengths, target_lengths)
+        return Draft(len(group), inputs, targets, lengths, target_lengths)
 
     def _side_by_side(
         self, chosen: Sequence[npt.ArrayLike], what: str, sequences: bool, padding: float
-    ) -> tuple[Array, npt.NDArray[np.int64] | None]:
-        """Inputs or targets as one array: padded sequences with their lengths, or anything else as (B, ...)."""
+    ) -> tuple[Callable[[slice], Array], npt.NDArray[np.int64] | None]:
+        """Columns of inputs or targets: of padded sequences, with all lengths, or of anything else as (B, ...)."""
         arrays = [_widened(one) for one in chosen]
         if sequences:
-            return pad(arrays, value=padding, batch_first=self.batch_first)
+            unpadded = Unpadded(arrays, padding, batch_first=self.batch_first)
+            return unpadded.columns, unpadded.lengths
         shapes = {array.shape for array in arrays}
         if len(shapes) > 1:
             raise ValueError(
                 f"{what}s have the shapes {sorted(shapes)} in one batch; if each is a sequence, "
                 f"pass {what}_sequences=True"
             )
-        return np.stack(arrays), None
+        return lambda part: np.stack(arrays[part]) if arrays[part] else np.stack(arrays[:1])[:0], None
 
     def _description(self) -> dict[str, Any]:
         return {
@@ -264,17 +266,19 @@ class StreamBatches(Epochs):
     def _arrange(self, rng: np.random.Generator | None) -> None:
         self._offset = 0 if rng is None else int(rng.integers(self._offsets))
 
-    def _batch(self, index: int) -> Batch:
+    def _draft(self, index: int) -> Draft:
         begin = index * self.steps
         end = min(begin + self.steps, self._stream_length)
         streams = self._offset + self._stream_length * np.arange(self.batch_size)
         block = np.empty((end - begin + 1, self.batch_size), np.int64)
         for column, start in enumerate(streams.tolist()):
             block[:, column] = self.symbols[start + begin : start + end + 1]
-        inputs, targets = block[:-1], block[1:]
-        if self.batch_first:
-            inputs, targets = inputs.T, targets.T
-        return Batch(inputs, targets, continues=index > 0)
+
+        def columns(first: int, part: slice) -> Array:
+            cut = block[first : first + end - begin, part]
+            return cut.T if self.batch_first else cut
+
+        return Draft(self.batch_size, partial(columns, 0), partial(columns, 1), continues=index > 0)
 
     def _description(self) -> dict[str, Any]:
         return {

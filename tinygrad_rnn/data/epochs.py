@@ -8,7 +8,7 @@ of its order, and the generator that draws the next seed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,38 @@ class Batch(NamedTuple):
     continues: bool = False
 
 
+class Draft(NamedTuple):
+    """A batch before its arrays are made. A process that computes some of its columns makes no others.
+
+    Attributes:
+        size: the number of sequences side by side.
+        inputs: a function of a slice, which returns the inputs of these columns.
+        targets: a function of a slice, which returns their targets.
+        lengths: as in ``Batch``, of all columns.
+        target_lengths: likewise.
+        continues: as in ``Batch``.
+    """
+
+    size: int
+    inputs: Callable[[slice], Any]
+    targets: Callable[[slice], Any]
+    lengths: npt.NDArray[np.int64] | None = None
+    target_lengths: npt.NDArray[np.int64] | None = None
+    continues: bool = False
+
+    def columns(self, part: slice = slice(None)) -> Batch:
+        """The batch, or some of its columns."""
+        lengths, target_lengths = (None if a is None else a[part] for a in (self.lengths, self.target_lengths))
+        return Batch(self.inputs(part), self.targets(part), lengths, target_lengths, self.continues)
+
+    def counted(self, part: slice = slice(None)) -> Batch:
+        """The batch, or some of its columns, to be counted: where lengths say how much there is, arrays are empty."""
+        lengths, target_lengths = (None if a is None else a[part] for a in (self.lengths, self.target_lengths))
+        inputs = self.inputs(part if lengths is None else slice(0))
+        targets = self.targets(part if target_lengths is None else slice(0))
+        return Batch(inputs, targets, lengths, target_lengths, self.continues)
+
+
 class Epochs(ABC):
     """Batches that can be gone through again and again, and resumed in the middle.
 
@@ -64,12 +96,16 @@ class Epochs(ABC):
         self._seed: int | None = None
 
     def __iter__(self) -> Iterator[Batch]:
+        return (draft.columns() for draft in self.drafts())
+
+    def drafts(self) -> Iterator[Draft]:
+        """The batches of the rest of the epoch, as a ``for`` loop goes through them, before their arrays are made."""
         while self.position < len(self):
             if self.position == 0:
                 self._begin_epoch()
             # Counted before it is handed out: a state saved in the body of the loop counts this batch as done.
             self.position += 1
-            yield self._batch(self.position - 1)
+            yield self._draft(self.position - 1)
         self.epoch += 1
         self.position = 0
 
@@ -162,7 +198,7 @@ class Epochs(ABC):
         """Put the data in the order of an epoch; ``None`` asks for no shuffling."""
 
     @abstractmethod
-    def _batch(self, index: int) -> Batch:
+    def _draft(self, index: int) -> Draft:
         """Batch number ``index`` of the epoch, from 0."""
 
     @abstractmethod

@@ -47,27 +47,52 @@ def pad(
         >>> lengths
         array([3, 1])
     """
-    arrays = _as_arrays(sequences)
-    filled = [array for array in arrays if array.size] or arrays  # [] has no dtype of its own
-    result_dtype = np.result_type(*filled) if dtype is None else np.dtype(dtype)
-    lengths = np.array([len(array) for array in arrays], np.int64)
-    longest = int(lengths.max())
-    steps = longest if length is None else whole_number("length", length, minimum=0)
-    if longest > steps:
-        raise ValueError(
-            f"pad: sequence {int(lengths.argmax())} has {longest} steps, more than "
-            f"length={steps}; cut it, or pass a greater length"
-        )
-    fill = _converted(np.asarray(value), result_dtype, "the padding value")
-    arrays = [_converted(array, result_dtype, f"sequence {number}") for number, array in enumerate(arrays)]
-    if lengths.min() == steps > 0:
-        return np.stack(arrays, axis=0 if batch_first else 1), lengths
-    layout = (len(arrays), steps) if batch_first else (steps, len(arrays))
-    padded = np.full((*layout, *filled[0].shape[1:]), fill)
-    for row, array in zip(padded if batch_first else padded.swapaxes(0, 1), arrays):
-        if array.size:
-            row[: len(array)] = array
-    return padded, lengths
+    unpadded = Unpadded(sequences, value, length, batch_first, dtype)
+    return unpadded.columns(), unpadded.lengths
+
+
+class Unpadded:
+    """Sequences that fit side by side, before they are put into one array; the arguments are those of ``pad``.
+
+    Attributes:
+        lengths: their lengths.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[npt.ArrayLike],
+        value: float = 0,
+        length: int | None = None,
+        batch_first: bool = False,
+        dtype: npt.DTypeLike | None = None,
+    ) -> None:
+        arrays = _as_arrays(sequences)
+        filled = [array for array in arrays if array.size] or arrays  # [] has no dtype of its own
+        result_dtype = np.result_type(*filled) if dtype is None else np.dtype(dtype)
+        self.lengths = np.array([len(array) for array in arrays], np.int64)
+        longest = int(self.lengths.max())
+        self._steps = longest if length is None else whole_number("length", length, minimum=0)
+        if longest > self._steps:
+            raise ValueError(
+                f"pad: sequence {int(self.lengths.argmax())} has {longest} steps, more than "
+                f"length={self._steps}; cut it, or pass a greater length"
+            )
+        self._of_a_step = filled[0].shape[1:]
+        self._batch_first = batch_first
+        self._fill = _converted(np.asarray(value), result_dtype, "the padding value")
+        self._arrays = [_converted(a, result_dtype, f"sequence {number}") for number, a in enumerate(arrays)]
+
+    def columns(self, part: slice = slice(None)) -> Array:
+        """The padded array of all sequences, or of some, as long as that of all."""
+        arrays = self._arrays[part]
+        if arrays and self._steps > 0 and all(len(array) == self._steps for array in arrays):
+            return np.stack(arrays, axis=0 if self._batch_first else 1)
+        layout = (len(arrays), self._steps) if self._batch_first else (self._steps, len(arrays))
+        padded = np.full((*layout, *self._of_a_step), self._fill)
+        for row, array in zip(padded if self._batch_first else padded.swapaxes(0, 1), arrays):
+            if array.size:
+                row[: len(array)] = array
+        return padded
 
 
 def unpad(padded: Array, lengths: npt.ArrayLike, *, batch_first: bool = False) -> list[Array]:

@@ -13,8 +13,9 @@ import numpy as np
 from ..autodiff.array_node import value_of
 from ..autodiff.trees import leaves
 from ..data import Batch
+from ..data.epochs import Draft
 from .ranks import Alone
-from .sharing import Part, Sharing, columns, columns_of, joined, state_axes, with_leaves
+from .sharing import Part, Sharing, joined, state_axes, with_leaves
 
 StateOf = Callable[[Batch], Any]
 
@@ -36,19 +37,19 @@ class Carried:
         self._axes: list[int] = []  # the axis of sequences in each leaf; found when it is first needed
         self._saved: list[np.ndarray] | None = None  # from a checkpoint, waiting for its structure
 
-    def into(self, batch: Batch, parts: list[Part]) -> list[Any]:
+    def into(self, draft: Draft, parts: list[Part]) -> list[Any]:
         """The states that the parts of a batch start from: None stands for a fresh state."""
         saved, self._saved = self._saved, None
-        if not batch.continues:
+        if not draft.continues:
             return [None] * len(parts)
         if saved is not None:
-            self.states = self._cut(saved, batch)
+            self.states = self._cut(saved, draft)
         return self.states or [None] * len(parts)
 
-    def learn_axes(self, batch: Batch) -> None:
+    def learn_axes(self, draft: Draft) -> None:
         """Find the axes along which sequences lie, while there is a batch to find them with."""
-        if not self.sharing.is_whole and not self._axes and columns_of(batch, self.sharing.axes) > 1:
-            one, two = (self.state_of(columns(batch, self.sharing.axes, slice(n))) for n in (1, 2))
+        if not self.sharing.is_whole and not self._axes and draft.size > 1:
+            one, two = (self.state_of(draft.columns(slice(n))) for n in (1, 2))
             self._axes = state_axes(one, two)
 
     def whole(self) -> list[np.ndarray] | None:
@@ -63,18 +64,17 @@ class Carried:
         """Continue from a result of ``whole``, once there is a batch."""
         self.states, self._saved = [], saved
 
-    def _cut(self, saved: list[np.ndarray], batch: Batch) -> list[Any]:
+    def _cut(self, saved: list[np.ndarray], draft: Draft) -> list[Any]:
         """The carried state of a checkpoint, a list of arrays, in the structure that the model's states have.
 
         Only the model knows that structure (it may be a NamedTuple of its own), so the model is asked for a state.
         """
-        like = self.state_of(batch)
+        like = self.state_of(draft.columns())
         if [np.shape(value_of(leaf)) for leaf in leaves(like)] != [np.shape(array) for array in saved]:
             raise ValueError("the carried state in this checkpoint does not belong to this model")
         if self.sharing.is_whole:
             return [with_leaves(like, saved)]
-        self.learn_axes(batch)
-        count = columns_of(batch, self.sharing.axes)
-        cuts = self.sharing.own_cuts(count)
+        self.learn_axes(draft)
+        cuts = self.sharing.own_cuts(draft.size)
         axes = self._axes or [0] * len(saved)
         return [with_leaves(like, [a.take(range(i, j), axis) for a, axis in zip(saved, axes)]) for i, j in cuts]

@@ -8,7 +8,7 @@ from ..data import Batch
 from ..nn import Module
 from ..nn.calling import batch_first
 from .choices import as_batches, as_loss
-from .prediction import Loss, Predict, totals_of
+from .prediction import Loss, Predict, count_targets, totals_of
 from .prediction import predict as call_model
 
 
@@ -33,7 +33,8 @@ def evaluate(model: Module, data: Any, loss: Loss | str, *, predict: Predict = c
     """
     batches = as_batches(model, data, predict) if type(data) in (tuple, list) and not _are_batches(data) else data
     criterion = as_loss(loss, batch_first=batches is not data and batch_first(model))
-    totals, weight = totals_of(model, batches, criterion, predict, lambda batch: [(batch, 1.0)])
+    parted = ((count_targets(batch), batch.continues, [(batch, 1.0)]) for batch in batches)
+    totals, weight = totals_of(model, batches, criterion, predict, parted)
     if weight == 0:
         raise ValueError("evaluate: there are no batches to evaluate the model on")
     return float(totals[0] / weight)

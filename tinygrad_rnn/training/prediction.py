@@ -70,29 +70,28 @@ def totals_of(
     data: Iterable[Batch],
     loss: Loss,
     predict: Predict,
-    parts_of: Callable[[Batch], Any],
+    parted: Iterable[tuple[int, bool, Any]],
     measured: Callable[[], Sequence[float]] = tuple,
 ) -> tuple[np.ndarray, float]:
     """The sums of the loss and the metrics over some parts of all batches, and the number of targets in all batches.
 
-    ``parts_of`` returns the parts of a batch to compute, each with its share of the batch's loss; ``measured`` returns
-    the metrics of the last prediction.
+    ``parted`` gives for each batch the number of its targets, whether it continues the one before, and the parts to
+    compute, each with its share of the batch's loss; ``measured`` returns the metrics of the last prediction.
     """
     totals = np.zeros(1 + len(measured()))
     weight = 0.0
     with evaluating(model), _unmoved(data), no_grad():
         states: list[Any] = []
-        for batch in data:
-            parts = parts_of(batch)
-            before = states if batch.continues and states else [None] * len(parts)
+        for count, continues, parts in parted:
+            before = states if continues and states else [None] * len(parts)
             states = []
             for (part, share), state in zip(parts, before):
                 with np.errstate(**without_targets(share)):
                     value, state = loss_and_state(model, loss, predict, part, state)
                 states.append(state)
                 if share:
-                    totals += count_targets(batch) * share * np.array([float(value), *measured()])
-            weight += count_targets(batch)
+                    totals += count * share * np.array([float(value), *measured()])
+            weight += count
     return totals, weight
 
 

@@ -17,6 +17,7 @@ from ..autodiff.errors import NotOnTensors
 from ..autodiff.scope import no_grad
 from ..autodiff.trees import tree_map
 from ..data import Batch, Epochs
+from ..data.epochs import Draft
 from ..data.generator_state import generator_state, restore_generator
 from ..nn import Module
 from ..nn.calling import evaluating
@@ -31,7 +32,7 @@ from .metrics import Metrics
 from .prediction import Loss, Predict, count_inputs, count_targets, loss_and_state, without_targets
 from .progress import Progress
 from .ranks import Alone
-from .sharing import Sharing, is_checked
+from .sharing import Part, Sharing, is_checked
 from .updates import Clipping, Pace
 from .validation import Validation
 from .whole_step import CompiledStep
@@ -72,6 +73,8 @@ class Report(NamedTuple):
     Attributes:
         loss: the sum of the losses of its parts, each times its share.
         metrics: the metrics of its parts, likewise.
+        inputs: the number of input steps in its parts.
+        targets: the number of targets in its parts.
         with_gradient: for each parameter, whether it got a gradient.
         seconds: the duration of the run so far, by the clock of this process.
         interrupted: whether Ctrl-C was pressed there.
@@ -80,6 +83,8 @@ class Report(NamedTuple):
 
     loss: float
     metrics: list[float]
+    inputs: int
+    targets: int
     with_gradient: list[bool]
     seconds: float
     interrupted: bool
@@ -191,14 +196,15 @@ class Run:
         if self.validation is not None and self.validation.best_weights is not None:
             self.model.load_state_dict(self.validation.best_weights)
 
-    def _learn_from(self, batch: Batch, interrupt: DelayedInterrupt) -> list[Report]:
+    def _learn_from(self, draft: Draft, interrupt: DelayedInterrupt) -> list[Report]:
         """Take a step: forward and backward pass of each part, sums over all parts, update."""
-        reports = self.ranks.gather(lambda: self._compute(batch, interrupt))
+        reports = self.ranks.gather(lambda: self._compute(draft, interrupt))
         loss = sum(report.loss for report in reports)
         if not math.isfinite(loss):
             self._diverged(f"the loss is {loss} at step {self.step + 1}")
         metrics = [sum(values) for values in zip(*(report.metrics for report in reports))]
-        self.history.record(loss, count_inputs(batch), count_targets(batch), metrics)
+        inputs, targets = (sum(counts) for counts in zip(*((report.inputs, report.targets) for report in reports)))
+        self.history.record(loss, inputs, targets, metrics)
         if self.data.position == len(self.data):
             self.history.end_epoch()
         if self.limits.converged(self.history) is None:
@@ -214,16 +220,16 @@ class Run:
             self.history.stopped = next((reason for reason in reasons if reason is not None), None)
         return reports
 
-    def _compute(self, batch: Batch, interrupt: DelayedInterrupt) -> Report:
+    def _compute(self, draft: Draft, interrupt: DelayedInterrupt) -> Report:
         """The losses and gradients of the parts of a batch that this process has."""
         if is_checked(self.step + 1) and not self.sharing.is_whole:
             self._to_host()
-            self.sharing.check(batch, self._loss_aside, self.step + 1)
-        parts = self.sharing.of(batch)
-        befores = self.carried.into(batch, parts)
+            self.sharing.check(draft, self._loss_aside, self.step + 1)
+        parts = self.sharing.of(draft)
+        befores = self.carried.into(draft, parts)
         self._losses = None if self._on_device is None else self._on_device.compute(parts, befores)
         if self._losses is not None:
-            return self._reported(batch, interrupt, self._losses.states, self._losses.loss, [])
+            return self._reported(draft, parts, interrupt, self._losses.states, self._losses.loss, [])
         self._to_host()
         states, total, metrics = [], 0.0, np.zeros(len(self.metrics.names))
         self.optimizer.zero_grad()
@@ -239,17 +245,24 @@ class Run:
             metrics += share * np.array(self.metrics.values)
             if math.isfinite(value):
                 loss.backward(None if share == 1 else np.full(loss.shape, share, loss.dtype), keep=False)
-        return self._reported(batch, interrupt, states, total, metrics.tolist())
+        return self._reported(draft, parts, interrupt, states, total, metrics.tolist())
 
     def _reported(
-        self, batch: Batch, interrupt: DelayedInterrupt, states: list[Any], loss: float, metrics: list[float]
+        self,
+        draft: Draft,
+        parts: list[Part],
+        interrupt: DelayedInterrupt,
+        states: list[Any],
+        loss: float,
+        metrics: list[float],
     ) -> Report:
         self.carried.states = [] if all(state is None for state in states) else states
         save = self.checkpoints is not None and self.checkpoints.due(self.step + 1)
         if save or self.carried.states:
-            self.carried.learn_axes(batch)
+            self.carried.learn_axes(draft)
         with_gradient = [parameter.grad is not None for parameter in self.model.parameters()]
-        return Report(loss, metrics, with_gradient, self.history.seconds, interrupt.requested, save)
+        inputs, targets = (sum(count(part.batch) for part in parts) for count in (count_inputs, count_targets))
+        return Report(loss, metrics, inputs, targets, with_gradient, self.history.seconds, interrupt.requested, save)
 
     def _call_back(self) -> str | None:
         for callback in self.callbacks:
@@ -469,7 +482,7 @@ def _is_finite(gradient: Any) -> bool:
     return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
 
 
-def endless(data: Epochs) -> Iterator[Batch]:
-    """The batches of one epoch after another."""
+def endless(data: Epochs) -> Iterator[Draft]:
+    """The batches of one epoch after another, before their arrays are made."""
     while True:
-        yield from data
+        yield from data.drafts()

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autodiff.tensor import Tensor, tensor
-from ..autodiff.trees import leaves, tree_map, unflatten
+from ..autodiff.trees import leaves, unflatten
 from ..data import Batch, Epochs
+from ..data.epochs import Draft
 from ..nn import cross_entropy, nll
 from .prediction import Loss, count_targets
 
@@ -54,43 +55,41 @@ class Sharing:
             raise ValueError(f"fit: accumulate={accumulate}: a batch has at least one part")
         if not (weight is None or weight == "sum" or callable(weight)):
             raise TypeError(f'fit: weight is a function of a batch, or "sum", not {weight!r:.80}')
-        self.axes = data.batch_axes
         self.parts = size * accumulate
         self.own = range(rank * accumulate, (rank + 1) * accumulate)
-        self.weight = weight if callable(weight) else summed if weight else weight_of(loss, self.axes[1])
+        self.weight = weight if callable(weight) else summed if weight else weight_of(loss, data.batch_axes[1])
 
     @property
     def is_whole(self) -> bool:
         """True if this process computes whole batches in one go."""
         return self.parts == 1
 
-    def of(self, batch: Batch) -> list[Part]:
+    def of(self, draft: Draft) -> list[Part]:
         """The parts of a batch that this process computes; parts without columns are left out."""
         if self.is_whole:
-            return [Part(batch, 1.0)]
-        count = columns_of(batch, self.axes)
-        cuts = [(count * i // self.parts, count * (i + 1) // self.parts) for i in range(self.parts)]
-        parts = self.weighed(batch, cuts)
-        return [parts[i] for i in self.own if cuts[i][0] < cuts[i][1]]
+            return [Part(draft.columns(), 1.0)]
+        cuts = [slice(draft.size * i // self.parts, draft.size * (i + 1) // self.parts) for i in range(self.parts)]
+        shares = self.shares(draft, cuts)
+        return [Part(draft.columns(cuts[i]), shares[i]) for i in self.own if cuts[i].start < cuts[i].stop]
 
     def own_cuts(self, count: int) -> list[tuple[int, int]]:
         """The first column, and the one after the last, of each part that this process computes."""
         cuts = [(count * i // self.parts, count * (i + 1) // self.parts) for i in self.own]
         return [(first, end) for first, end in cuts if first < end]
 
-    def weighed(self, batch: Batch, cuts: Sequence[tuple[int, int]]) -> list[Part]:
-        """The parts of a batch between these columns, with their shares in the loss of all of them together.
+    def shares(self, draft: Draft, cuts: Sequence[slice]) -> list[float]:
+        """The shares of parts of a batch in the loss of all of them together.
 
         If no target of any part counts, the parts count alike: their losses say what a mean of nothing is.
         """
-        batches = [columns(batch, self.axes, slice(*cut)) for cut in cuts]
         if self.weight is summed:
-            return [Part(part, 1.0) for part in batches]
-        weights = [self.weight(part) for part in batches]
+            return [1.0] * len(cuts)
+        only_counts = self.weight is count_targets
+        weights = [self.weight(draft.counted(cut) if only_counts else draft.columns(cut)) for cut in cuts]
         whole = sum(weights)
-        return [Part(part, weight / whole if whole else 1 / len(batches)) for part, weight in zip(batches, weights)]
+        return [weight / whole if whole else 1 / len(cuts) for weight in weights]
 
-    def check(self, batch: Batch, loss_of: Callable[[Batch], float], step: int = 1) -> None:
+    def check(self, draft: Draft, loss_of: Callable[[Batch], float], step: int = 1) -> None:
         """Raise ValueError if the losses of parts, each times its share, don't make the loss of the whole.
 
         ``loss_of`` computes the loss of a batch without noise, from a fresh state.
@@ -98,15 +97,14 @@ class Sharing:
         It uses a few columns from all over the batch, cut unevenly, so it costs little, and all processes find the
         same. At the first step it uses more: all columns of most batches.
         """
-        there = columns_of(batch, self.axes)
-        every = -(-there // (SAMPLE_AT_FIRST if step == 1 else SAMPLE))
-        count = len(range(0, there, every)) if there else 0
+        every = -(-draft.size // (SAMPLE_AT_FIRST if step == 1 else SAMPLE))
+        count = len(range(0, draft.size, every)) if draft.size else 0
         if self.is_whole or count < 2:
             return
-        sample = columns(batch, self.axes, slice(None, None, every))
         cut = max(1, count // 3)
-        whole = loss_of(sample)
-        together = sum(share * loss_of(part) for part, share in self.weighed(sample, [(0, cut), (cut, count)]) if share)
+        parts = [slice(0, cut * every, every), slice(cut * every, None, every)]
+        whole = loss_of(draft.columns(slice(None, None, every)))
+        together = sum(share * loss_of(draft.columns(p)) for p, share in zip(parts, self.shares(draft, parts)) if share)
         if not np.isclose(together, whole, rtol=1e-4, atol=1e-7) and np.isfinite(whole):
             raise ValueError(
                 f"fit: the loss of {count} sequences is {whole:.6g}, and that of the first {cut} and the others "
@@ -158,23 +156,6 @@ def _weight_of_classes(ignored: int | None, by_class: Any, batch_axis: int, batc
         by_step = np.moveaxis(counted, batch_axis, 1)  # a view
         by_step &= np.arange(len(by_step))[:, None] < batch.target_lengths
     return float(counted.sum() if by_class is None else np.asarray(by_class)[targets[counted]].sum())
-
-
-def columns_of(batch: Batch, axes: tuple[int, int]) -> int:
-    """The number of sequences side by side in a batch."""
-    return int(np.shape(leaves(batch.inputs)[0])[axes[0]])
-
-
-def columns(batch: Batch, axes: tuple[int, int], part: slice) -> Batch:
-    """A part of the sequences of a batch."""
-    cut_inputs, cut_targets = (partial(_cut, axis, part) for axis in axes)
-    lengths, target_lengths = (None if a is None else a[part] for a in (batch.lengths, batch.target_lengths))
-    inputs, targets = tree_map(cut_inputs, batch.inputs), tree_map(cut_targets, batch.targets)
-    return Batch(inputs, targets, lengths, target_lengths, batch.continues)
-
-
-def _cut(axis: int, part: slice, array: Any) -> Any:
-    return array[(slice(None),) * axis + (part,)]
 
 
 # --- carried states ------------------------------------------------------------------------------------------------

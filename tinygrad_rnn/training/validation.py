@@ -13,7 +13,7 @@ from ..data import Epochs
 from ..nn import Module
 from .history import History
 from .metrics import Metrics
-from .prediction import Loss, Predict, totals_of
+from .prediction import Loss, Predict, count_targets, totals_of
 from .ranks import Alone
 from .sharing import Sharing, Weight
 
@@ -57,7 +57,9 @@ class Validation:
         """Evaluate the model, each process on its part of the batches, and record the result."""
         sharing = Sharing(self.data, ranks.rank, ranks.size, 1, self.weight, self.loss)
         measured = lambda: self.metrics.values  # noqa: E731
-        parts = ranks.gather(lambda: totals_of(model, self.data, self.loss, self.predict, sharing.of, measured))
+        drafts = self.data.drafts()
+        parted = ((count_targets(d.counted()), d.continues, sharing.of(d)) for d in drafts)
+        parts = ranks.gather(lambda: totals_of(model, self.data, self.loss, self.predict, parted, measured))
         weight = parts[0][1]
         if weight == 0:
             raise ValueError("fit: there are no batches to validate on")
