@@ -115,7 +115,11 @@ def test_names_that_moved_to_another_room_are_still_found_where_they_were() -> N
 
 @pytest.mark.parametrize(
     ("command", "unneeded"),
-    [("sample", {"viz", "derivation", "report"}), pytest.param("draw", {"comparison"}, marks=pytest.mark.sweep)],
+    [
+        ("sample", {"viz", "derivation", "report"}),
+        pytest.param("draw", {"comparison"}, marks=pytest.mark.sweep),
+        pytest.param("options", {"compiler", "viz"}, marks=pytest.mark.sweep),
+    ],
 )
 def test_a_command_imports_only_what_it_needs(command: str, unneeded: set[str]) -> None:
     code = f"import sys, tinygrad_rnn.cli.{command}; print(*sys.modules)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +48,8 @@ def pip_install(extra: str) -> str:
     An installed package, from a wheel or from its repository, is named in the command: pip finds it and adds the
     libraries of the extra. A package that is only imported from its folder has to be named by that folder.
     """
+    from importlib import metadata  # which takes a while, and only an error needs it
+
     folder = Path(__file__).resolve().parents[2]
     try:
         metadata.distribution("tinygrad_rnn")

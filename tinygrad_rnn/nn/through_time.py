@@ -12,8 +12,8 @@ import numpy as np
 
 from ..autodiff import checkpoint, stop_gradient
 from ..autodiff.scope import Label, changed, context
+from ..autodiff.tensor import Tensor
 from ..autodiff.trees import leaves, tree_map
-from ..compiler.graph.trace import Tracer
 from .compiled_cells import is_compiled, uncompiled
 from .unroll import Cell, label_start, one_step, stacked, take_steps
 
@@ -106,7 +106,7 @@ def checked_lengths(lengths: Any, shape: tuple[int, ...]) -> Any:
     """
     if len(shape) < 2:
         raise ValueError(f"lengths= are for a padded batch (T, B, ...); this one is of shape {shape}")
-    is_traced = isinstance(lengths, Tracer)
+    is_traced = context.trace is not None and isinstance(lengths, Tensor)
     lengths = lengths if is_traced else np.asarray(lengths)
     steps, batch = shape[:2]
     if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
