@@ -63,6 +63,16 @@ def test_it_says_what_it_is() -> None:
     assert repr(history) == "History(3 steps, loss 5, 0.0 s, 3 steps are done)"
 
 
+def test_the_smoothed_loss_soon_forgets_the_beginning() -> None:
+    history = History()
+    for step in range(1, 81):
+        history.record(100.0 - step, symbols=1)
+    assert 20 < history.smoothed < 30
+    for step in range(2000):
+        history.record(step % 2, symbols=1)
+    assert abs(history.smoothed - 0.5) < 0.011  # over some fifty
+
+
 def test_it_plots_itself() -> None:
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")

@@ -14,8 +14,8 @@ from ..autodiff import did_you_mean
 from ..autodiff.extras import axes_for, optional
 from ..autodiff.tables import Table, Tabular, evenly_spread
 
-MEMORY = 0.98
-"""The share of the smoothed loss that is kept from step to step: it averages over some fifty steps."""
+LONGEST_MEMORY = 50
+"""The number of steps that the smoothed loss averages over in a long run; before, it is a tenth of the steps so far."""
 
 
 class History(Tabular):
@@ -28,6 +28,7 @@ class History(Tabular):
         step: the number of batches learned from. Steps are counted from 1: ``losses[0]`` is the loss of step 1.
         epochs: the step at which each finished epoch ended.
         epoch_losses: the mean loss of each finished epoch, every batch weighted by its number of targets.
+        smoothed: the loss, averaged over the latest tenth of the steps, or the latest fifty; the progress bar shows it.
         validation: ``(step, loss)`` for each time that the model was validated.
         epoch_metrics: the means of each metric over each finished epoch, by name.
         validation_metrics: ``(step, value)`` of each metric for each time that the model was validated, by name.
@@ -142,7 +143,7 @@ class History(Tabular):
         self.symbols += symbols
         self._epoch_sums += weight * np.array([loss, *metrics])
         self._epoch_weight += weight
-        self.smoothed = loss if self.step == 1 else MEMORY * self.smoothed + (1 - MEMORY) * loss
+        self.smoothed += _newest_share(self.step) * (loss - self.smoothed)
 
     def end_epoch(self) -> None:
         """Record that the last step was the last of its epoch."""
@@ -272,5 +273,10 @@ def _running_mean(losses: np.ndarray) -> np.ndarray:
     """The smoothed loss at every step: the values that ``History.smoothed`` had after each."""
     smoothed = losses.copy()
     for i in range(1, len(smoothed)):
-        smoothed[i] = MEMORY * smoothed[i - 1] + (1 - MEMORY) * losses[i]
+        smoothed[i] = smoothed[i - 1] + _newest_share(i + 1) * (losses[i] - smoothed[i - 1])
     return smoothed
+
+
+def _newest_share(step: int) -> float:
+    """The share of the newest loss in the smoothed one: 1 at first, for the losses of the beginning soon say little."""
+    return 1 / min(LONGEST_MEMORY, 1 + (step - 1) / 10)
