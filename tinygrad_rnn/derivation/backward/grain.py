@@ -172,7 +172,7 @@ class Grain:
     def _has_name(self, quantity: Quantity) -> bool:
         """Return True if the model, or a reader, has a name for the quantity."""
         source = quantity.adjoint_of
-        if quantity.hint is not None:
+        if quantity.letter.base or (quantity.derivative is not None and quantity.derivative.is_kept):
             return True
         if isinstance(source, Quantity):
             if source not in self.quantities:

@@ -53,6 +53,7 @@ class Names:
 
     def __init__(self, forward: list[Quantity], backward: list[Quantity], root: Quantity, taken: Iterable[str]) -> None:
         self.root = root
+        self._own_names: dict[Quantity, str | None] = {}
         self.used = {re.sub(r"\W", "_", name) for name in taken} | {"t", "T"}
         self.layers: dict[str, set[object]] = {}
         self.recurrent = {read.quantity for q in forward for read, _ in references_of(q) if read.shift}
@@ -83,7 +84,9 @@ class Names:
         """The name that the model or textbooks give a quantity."""
         if quantity is self.root:
             return "L"
-        return quantity.label("state", "value", "output") or quantity.hint
+        if quantity not in self._own_names:
+            self._own_names[quantity] = quantity.label("state", "value", "output") or quantity.letter.base or None
+        return self._own_names[quantity]
 
     def _base(self, quantity: Quantity) -> str:
         own = self._own_name(quantity)
@@ -145,7 +148,7 @@ class Names:
 
     def _name_derivative(self, quantity: Quantity) -> None:
         """Name what a derivative is of and by; the derivative of the loss by an activation's argument is a delta."""
-        by, of, direct = quantity.derivative  # type: ignore[misc]
+        by, of, direct, _ = quantity.derivative  # type: ignore[misc]
         for source in (of, by):
             if isinstance(source, Quantity) and not source.name:  # written into other lines, so it has none yet
                 self._give(source, self._base(source))

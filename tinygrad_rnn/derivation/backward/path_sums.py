@@ -40,11 +40,11 @@ def over_paths(forward: list[Quantity], root: Place, parameters: Mapping[str, Sh
     found: list[Quantity] = []
     jacobians: dict[tuple[Quantity, Quantity], Quantity] = {}
     for state in states:
-        moved = Moved(forward, state, state.shape, held=states).of(states, keep=True)
+        moved = Moved(forward, state, state.shape, held=states).of(states)
         found += moved.values()
         jacobians |= {(state, later): moved[later] for later in states if later in moved}
     for made in (made for made in direct if isinstance(made.adjoint_of, str)):
-        moved = Moved(forward, made.adjoint_of, parameters[made.adjoint_of], held=states).of(states, keep=True)
+        moved = Moved(forward, made.adjoint_of, parameters[made.adjoint_of], held=states).of(states)
         begun = {state: moved[state] for state in states if state in moved}
         if begun and by_state:
             found += moved.values()

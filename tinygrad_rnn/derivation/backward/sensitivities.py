@@ -21,8 +21,6 @@ from ..equations.quantities import Derivative, Equation, Place, Quantity
 from ..reading.rules import jvp
 from .adjoints import active, adjoints, over_steps, uses
 
-MARK = "d"  # the hint of a quantity that keeps its line
-
 
 def real_time(forward: list[Quantity], root: Place, parameters: Mapping[str, Shape]) -> list[Quantity]:
     """Real-time recurrent learning: the derivatives of the states by each parameter, and the gradients.
@@ -66,10 +64,8 @@ def held_adjoints(
     direct = adjoints(forward, root, dict(parameters), held=states)
     before = set(upstream(forward, states))
     for made in direct:
-        if made.adjoint_of in before:
-            made.derivative = Derivative(made.adjoint_of, direct=True)
-        if made.adjoint_of in states:
-            made.hint = MARK
+        by = made.adjoint_of
+        made.derivative = Derivative(by, direct=by in before, is_kept=by in states)
     return direct
 
 
@@ -102,7 +98,8 @@ class Moved:
         forward: the quantities of the forward pass.
         by: the parameter or state that is moved.
         shape: its shape.
-        held: states that are held fixed at the step before, so that only one step is differentiated.
+        held: states that are held fixed at the step before, so that only one step is differentiated; their derivatives
+            keep lines of their own.
     """
 
     def __init__(
@@ -115,19 +112,16 @@ class Moved:
         self.held = set(held)
         self.found: dict[Quantity, Quantity] = {}
 
-    def of(self, wanted: Iterable[Quantity], keep: bool = False) -> dict[Quantity, Quantity]:
+    def of(self, wanted: Iterable[Quantity]) -> dict[Quantity, Quantity]:
         """The sensitivities of some quantities, and of all quantities in between, by quantity.
 
         Args:
             wanted: the quantities.
-            keep: whether the wanted ones keep lines of their own, whatever their form.
         """
         within = upstream(self.forward, wanted)
         self.found = {quantity: self._made(quantity) for quantity in self._moving(within)}
         for quantity, made in self.found.items():
             made.equations = [Equation(e.steps, self._moved(quantity, e)) for e in quantity.equations]
-            if keep and quantity in wanted:
-                made.hint = MARK
         if self.held:
             self._leave_out_zeros_before()
         return self.found
@@ -147,7 +141,8 @@ class Moved:
             ]
 
     def _made(self, quantity: Quantity) -> Quantity:
-        which = Derivative(self.by, quantity, bool(self.held) and isinstance(self.by, str))
+        direct = bool(self.held) and isinstance(self.by, str)
+        which = Derivative(self.by, quantity, direct, is_kept=quantity in self.held)
         made = Quantity(quantity.shape, quantity.layer, quantity.labels, derivative=which, entries=self.shape)
         made.loop = quantity.loop and ("sensitivities", quantity.loop)
         return made

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...autodiff.scope import Label
-from .expressions import Expression, Reference, Shape, Steps
+from .expressions import Expression, Shape, Steps
 
 
 @dataclass
@@ -56,11 +56,13 @@ class Derivative(NamedTuple):
             the step before.
         of: the quantity that is differentiated; None for the loss.
         direct: whether the states of other steps are held fixed, where that makes a difference.
+        is_kept: whether it keeps a line of its own, whatever its form.
     """
 
     by: str | Quantity
     of: Quantity | None = None
     direct: bool = False
+    is_kept: bool = False
 
 
 @dataclass(eq=False)
@@ -77,8 +79,7 @@ class Quantity:
         derivative: the derivative that it is, if it is one.
         entries: the shape of ``W`` if its equations are about a derivative by one entry of ``W``; else ().
         softmax: the softmax of it, if that is a quantity.
-        hint: the letter that textbooks have for it, if known; it then has a line of its own.
-        letter: the letter that it got.
+        letter: its letter. One that textbooks have for it, it has from the beginning, and so a line of its own.
     """
 
     shape: Shape
@@ -90,7 +91,6 @@ class Quantity:
     derivative: Derivative | None = None
     entries: Shape = ()
     softmax: Quantity | None = None
-    hint: str | None = None
     letter: Letter = NO_LETTER
 
     @property
@@ -117,13 +117,9 @@ class Quantity:
         """The name in plain letters: ``h``, ``dL/dh``, ``delta_f``."""
         if self.derivative is None or self.letter.base == "delta":
             return str(self.letter)
-        by, of, direct = self.derivative
+        by, of, direct, _ = self.derivative
         below = by if isinstance(by, str) else by.name
         return f"d{'+' if direct else ''}{'L' if of is None else of.name}/d{below}"
-
-    def at(self, t: int | None) -> Reference:
-        """The reference to it at one step."""
-        return Reference(self, None, t)
 
     def label(self, *roles: str) -> str | None:
         """The name that the model gives it in one of these roles."""

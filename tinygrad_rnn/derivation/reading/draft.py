@@ -13,7 +13,7 @@ import numpy as np
 
 from ..equations.expressions import Apply, Expression, Parameter, Reference, Steps
 from ..equations.parts import is_here, parts, references_of
-from ..equations.quantities import Equation, Quantity
+from ..equations.quantities import Equation, Letter, Quantity
 from ..running.evaluate import Running, compiled
 
 Rewriting = Callable[["Draft", Quantity, Equation], "Expression | None"]
@@ -91,7 +91,7 @@ class Draft:
     def call_softmax(self, p: Quantity, z: Any) -> None:
         """Give the softmax of a value its usual letter, and let the value know it, unless it has another already."""
         if is_here(z) and z.quantity.softmax is None:
-            z.quantity.softmax, p.hint = p, p.hint or "p"
+            z.quantity.softmax, p.letter = p, Letter("p")
 
 
 def _takes_a_line(operand: Expression) -> bool:

@@ -79,7 +79,7 @@ class TextWriter:
         name, place, (base, mark) = self.notation.name, entry(quantity.entries), quantity.letter.printed
         if quantity.derivative is None or base == "delta":
             return name("Δ" if base == "delta" else base, mark, step)
-        by, of, direct = quantity.derivative
+        by, of, direct, _ = quantity.derivative
         if isinstance(by, str):
             below = name(by, "", place)
         elif of is None:
