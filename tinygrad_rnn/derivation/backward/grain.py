@@ -26,7 +26,7 @@ from ..equations.expressions import (
 )
 from ..equations.making import unwrapped
 from ..equations.norms import through_a_mean
-from ..equations.parts import applies, as_read, parts, references, replaced
+from ..equations.parts import applies, as_read, parts, references, replaced, substituted
 from ..equations.quantities import Equation, Quantity
 from ..equations.simplifying import simplified
 
@@ -122,8 +122,8 @@ class Grain:
                     read = set(_read(reference, steps))
                     own = next((e.expression for e in quantity.equations if read.issubset(e.steps)), None)
                     if own is not None and reference.shift is not None:
-                        new: dict[Expression, Expression] = {reference: own.shifted(reference.shift)}
-                        equation.expression = replaced(equation.expression, new.get)
+                        new = own.shifted(reference.shift)
+                        equation.expression = substituted(equation.expression, reference, new)
 
     def _uses(self) -> dict[Quantity, list[Use]]:
         """The uses of each quantity: the equations that read it, the references, and the steps from which they read."""

@@ -33,6 +33,13 @@ from .misplaced import Elsewhere, Mask, Moved, Put, PutInTurn, Rolled, Row
 from .of_uses import Switched
 
 LONGEST_PIECE = 4
+OTHERWISE_PUT = {
+    "last": "= for +=: a place that comes again overwrites what it had",
+    "first": "= for +=, from the last step to the first: a place that comes again overwrites",
+    "each": "a place that comes again in one step is overwritten",
+    "mean": "the mean for the sum of what comes to the same place",
+    "all": "the sum of all rows in every place",
+}
 
 
 def steps_beside(part: Expression, line: Line, hand: Hand) -> Found:
@@ -269,35 +276,16 @@ def puts(part: Expression, line: Line, hand: Hand) -> Found:
     if not applies(part, indexing.assemble):
         return
     if any(isinstance(place, Operand) for place in _flat(part.settings["indices"])):
-        yield Put(part, "last"), "= for +=: a place that comes again overwrites what it had, in {}", (part,)
-        yield (
-            Put(part, "first"),
-            "= for +=, from the last step to the first: a place that comes again overwrites, in {}",
-            (part,),
-        )
-        yield Put(part, "each"), "a place that comes again in one step is overwritten, in {}", (part,)
-        yield Put(part, "mean"), "the mean for the sum of what comes to the same place, in {}", (part,)
-        yield Put(part, "all"), "the sum of all rows in every place, in {}", (part,)
+        yield from ((Put(part, how), f"{what}, in {{}}", (part,)) for how, what in OTHERWISE_PUT.items())
     piece, *index = part.operands
     if len(index) == 2 and index[0].shape == index[1].shape:
         yield part.with_operands((piece, *index[::-1])), "{} and {} stand in each other's place", tuple(index)
-    for i, place in enumerate(index):
-        if isinstance(place, (Data, Constant)):
-            for by in (1, -1):
-                yield (
-                    Put(part, f"shifted {by}"),
-                    "the place of the step " + ("after" if by > 0 else "before") + " in {}",
-                    (part,),
-                )
-        for other in hand.data:
-            if (
-                isinstance(place, (Data, Constant))
-                and other != place
-                and other.shape == place.shape
-                and other.dtype.kind in "iu"
-            ):
-                new = part.with_operands((piece, *index[:i], other, *index[i + 1 :]))
-                yield new, "{} stands where {} belongs", (other, place)
+    for i, place in enumerate(index, 1):
+        for by, which in ((1, "after"), (-1, "before")) if isinstance(place, (Data, Constant)) else ():
+            yield Put(part, f"shifted {by}"), f"the place of the step {which} in {{}}", (part,)
+        for other in hand.data if isinstance(place, (Data, Constant)) else ():
+            if other != place and other.shape == place.shape and other.dtype.kind in "iu":
+                yield with_operand(part, i, other), "{} stands where {} belongs", (other, place)
 
 
 def puts_over_steps(part: Expression, line: Line, hand: Hand) -> Found:

@@ -19,6 +19,8 @@ from .found import Found, instead
 from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
 
+MOST_PARTS = 4  # side by side, whose orders are tried
+
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
     """A transpose left out or added; the factors of an outer product exchanged; a column taken as a row."""
@@ -342,14 +344,8 @@ def ends_for_beginnings(part: Expression, line: Line, hand: Hand) -> Found:
 def blocks(part: Expression, line: Line, hand: Hand) -> Found:
     """Parts side by side (gates): one left out, or another order."""
     if applies(part, joining.joined) and isinstance(part.settings.get("axis"), int):
-        if len(part.operands) <= 4:
-            for order in itertools.permutations(range(len(part.operands))):
-                if list(order) != sorted(order):
-                    yield (
-                        part.with_operands(tuple(part.operands[i] for i in order)),
-                        "the order " + _order(order) + " of the parts of {}",
-                        (part,),
-                    )
+        for order, what in _other_orders(len(part.operands)):
+            yield part.with_operands(tuple(part.operands[i] for i in order)), what, (part,)
         for i, operand in enumerate(part.operands):
             yield with_operand(part, i, zeros(operand.shape)), "{} was left out", (operand,)
             yield with_operand(part, i, negative(operand)), "{} has the other sign", (operand,)
@@ -360,15 +356,10 @@ def blocks(part: Expression, line: Line, hand: Hand) -> Found:
             for i, (begin, end) in enumerate(itertools.pairwise(starts)):
                 yield _masked(part, axis, begin, end), "the part {} was left out of {}", (meaning.operands[i], part)
             width = starts[1]
-            if all(b - a == width for a, b in itertools.pairwise(starts)) and len(starts) <= 5:
-                for order in itertools.permutations(range(len(starts) - 1)):
-                    if list(order) != sorted(order):
-                        taken = np.concatenate([np.arange(k * width, (k + 1) * width) for k in order])
-                        new = (
-                            apply(indexing.take, part, indices=taken, axis=axis) if hasattr(indexing, "take") else None
-                        )
-                        if new is not None:
-                            yield new, "the order " + _order(order) + " of the parts of {}", (part,)
+            is_even = all(b - a == width for a, b in itertools.pairwise(starts))
+            for order, what in _other_orders(len(starts) - 1) if is_even else ():
+                taken = np.concatenate([np.arange(k * width, (k + 1) * width) for k in order])
+                yield apply(indexing.take, part, indices=taken, axis=axis), what, (part,)
 
 
 def slices(part: Expression, line: Line, hand: Hand) -> Found:
@@ -409,5 +400,7 @@ def _masked(part: Expression, axis: int, begin: int, end: int) -> Expression:
     return times(part, Mask(mask.reshape(shape_), f"[0 from {begin} to {end}, else 1]"))
 
 
-def _order(order: tuple[int, ...]) -> str:
-    return ", ".join(str(i + 1) for i in order)
+def _other_orders(count: int) -> Iterator[tuple[tuple[int, ...], str]]:
+    """Every other order of a few parts, with what is said of it."""
+    for order in itertools.islice(itertools.permutations(range(count)), 1, None) if count <= MOST_PARTS else ():
+        yield order, "the order " + ", ".join(str(i + 1) for i in order) + " of the parts of {}"

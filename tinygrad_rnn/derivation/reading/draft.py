@@ -84,7 +84,8 @@ class Draft:
         run.values = {quantity: quantity.values for quantity in self.quantities}
         made = Quantity(expression.shape, beside.layer, equations=[Equation(steps, expression)])
         made.loop = beside.loop if steps else None
-        made.values = {t: compiled(expression)(run, t) for t in steps or (None,)}
+        with np.errstate(all="ignore"):  # where the recorded numbers overflow, these do
+            made.values = {t: compiled(expression)(run, t) for t in steps or (None,)}
         self.quantities.insert(place, made)
         return Reference(made, 0 if steps else None)
 
