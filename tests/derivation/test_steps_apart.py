@@ -7,6 +7,8 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.comparison.planted.everything import NETWORKS
+from tinygrad_rnn.derivation.equations.order import after_reads
+from tinygrad_rnn.derivation.equations.parts import references
 
 
 @pytest.mark.parametrize("rows", [slice(1, None, 2), slice(None, None, 3), [0, 2, 3]], ids=["odd", "third", "some"])
@@ -29,3 +31,27 @@ def test_a_softmax_written_out_from_some_step_on_has_its_steps():
     burn_in = NETWORKS["burn in"]
     lines = str(tr.derive(burn_in.loss, burn_in.parameters, burn_in.data)).splitlines()
     assert any("L = -Σ_{t = 3..T} sum(log_softmax(z_t)[·, " in line for line in lines)
+
+
+def test_a_line_that_the_first_steps_lack_stands_before_the_line_that_reads_it():
+    def loss(p, xs):
+        states = [np.zeros(3)]
+        for t, x in enumerate(xs):
+            reach = np.tanh(states[t - 1] @ p["M"]) if t > 1 else np.zeros(3)
+            states.append(np.tanh(x + states[-1] @ p["W"] + 2 * reach))
+        return np.sum(states[-1] ** 2)
+
+    rng = np.random.default_rng(0)
+    values, xs = {"W": rng.normal(size=(3, 3)), "M": rng.normal(size=(3, 3))}, rng.normal(size=(6, 3))
+    derivation = tr.derive(loss, values, (xs,))
+    forward = [line for line in derivation.lines if line.kind == "forward" and len(line.steps) > 1]
+    read = {line: {r.quantity for r, _ in references(line.expression, line.steps) if r.shift == 0} for line in forward}
+    assert any(read.values())
+    for k, line in enumerate(forward):
+        assert not read[line] & {later.quantity for later in forward[k:]}, str(derivation)
+
+
+def test_things_stand_after_what_they_read_and_else_in_their_own_order():
+    reads = {"a": "d", "b": "", "c": "ab", "d": "x", "e": "f", "f": "e"}  # e and f read each other; x isn't among them
+    assert "".join(after_reads("abcdef", reads.__getitem__)) == "dabcfe"
+    assert after_reads(range(100_000), lambda n: [n + 1])[:2] == [99_999, 99_998]

@@ -28,7 +28,7 @@ class Forward(NamedTuple):
     """The forward pass of a loss.
 
     Attributes:
-        quantities: its quantities, in the order of recording.
+        quantities: its quantities, each after those that it reads at the same step.
         loss: the one that is derived, at its last step if it has steps.
         data: the arrays besides the parameters that equations read, by name.
         adding_up: the names of those whose rows have to add up to 1.

@@ -37,7 +37,7 @@ class Item:
         value: the recorded value.
         scope: the scope in which it was made.
         labels: its names in the model.
-        order: its place in the order of recording.
+        order: its place in the order of recording; at first, the number of the recorded value with which it comes.
         parameter: the name of the parameter that it is, if any.
         data: the name of the array that it is, if the loss was given it.
         step: the time step to which it belongs; None outside of steps.
