@@ -11,7 +11,7 @@ import tinygrad_rnn as tr
 from tests.comparison.planted.everything import NETWORKS
 from tests.comparison.planted.found_again import TEN, found_again
 from tinygrad_rnn.comparison.wording import Words
-from tinygrad_rnn.derivation.edits.edits import Edit
+from tinygrad_rnn.derivation.edits.edits import Edit, edits_of
 from tinygrad_rnn.derivation.edits.everywhere import everywhere
 from tinygrad_rnn.derivation.edits.hand import Hand
 from tinygrad_rnn.derivation.edits.of_terms import LEFT_OUT
@@ -247,6 +247,26 @@ def test_single_numbers_and_rates_are_values_too(slip: str) -> None:
     assert tr.compare(loss, by_hand, values).agrees
     (found,) = tr.compare(loss, lambda p: by_hand(p, slip), values).diagnoses
     assert found.complete and all(words in found.sentence for words in LIKELIHOOD[slip]), found.sentence
+
+
+def test_slips_in_attention_activations_and_penalties_are_edits_of_their_lines() -> None:
+    def loss(p: dict[str, Any]) -> Any:
+        h = [np.zeros(3)]
+        for x in XS:
+            h.append(np.log(1 + np.exp(x @ p["U"] + np.exp(h[-1]) @ p["W"])))
+        states = np.stack(h[1:])
+        powers = np.exp(states @ p["u"]) * np.arange(1.0, len(XS) + 1)
+        mean = (powers / np.sum(powers)) @ states
+        return np.sum(mean**2) + 0.1 * np.sum(states)
+
+    rng = np.random.default_rng(0)
+    derivation = tr.derive(loss, {"U": rng.normal(size=(2, 3)), "W": rng.normal(size=(3, 3)), "u": rng.normal(size=3)})
+    writer, hand = Words(derivation.lines).writer, Hand(derivation)
+    said = {edit.said(writer.write) for line in derivation.lines for edit in edits_of(line, hand)}
+    for expected in ("a_t > 0 stands where σ(a_t) belongs", "the term 0.1 was taken 3 times"):
+        assert expected in said
+    assert any(what.startswith("equal weights, 1 / 4, stand") for what in said)
+    assert any(what.startswith("the term") and what.endswith("only the last step") for what in said)
 
 
 def test_sums_along_a_kept_axis_are_changed_together() -> None:

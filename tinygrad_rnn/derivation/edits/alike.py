@@ -12,6 +12,7 @@ from typing import Any
 from ..equations.expressions import Apply, Expression, Parameter, Reference, Step
 from ..equations.lines import Line
 from ..equations.parts import at, parts, places, put
+from ..equations.quantities import Quantity
 from .edits import Edit
 from .of_uses import definition
 
@@ -23,8 +24,9 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
     groups: dict[Any, list[Edit]] = {}
     for line in lines:
         if line.kind != "forward":
-            whole, counts = form(line.expression), Counter[Any]()
-            for edit in edits(line):
+            whole, counts, of_line = form(line.expression), Counter[Any](), edits(line)
+            totals = Counter((edit.place, edit.what) for edit in of_line)
+            for edit in of_line:
                 counts[edit.place, edit.what] += 1
                 part, number = form(at(edit.before, edit.place)), counts[edit.place, edit.what]
                 outer = at(edit.before, edit.place[:-1])
@@ -32,9 +34,11 @@ def alike(lines: Iterable[Line], edits: Callable[[Line], list[Edit]]) -> Iterato
                 of_lines = whole, edit.place, number
                 alike_are: list[Any] = [of_lines, (part, number), (line, part, number), around, (line, around)]
                 alike_are += [(taken(line.expression), of_lines), (taken(outer), around)]
+                alike_are += [(edit.place, number), (edit.place, number - totals[edit.place, edit.what] - 1)]
                 about: list[Any] = [tuple(map(how, edit.of)) for how in FORMS]
                 about += [*relations(edit), edit.of or line, frozenset(edit.of), (about[0], edit.place, number)]
-                about += [(about[0], layers(edit)), *steps_apart(edit, outer)]
+                about += [(part[0], about[0], *map(origins, edit.of)), (about[0], layers(edit))]
+                about += steps_apart(edit, outer)
                 about += [(line, edit.of[0], part)] if len(edit.of) == 2 else []  # the same value in place of several
                 for key in (*((line.kind, key) for key in alike_are), *about):
                     groups.setdefault((key, edit.what), []).append(edit)
@@ -66,6 +70,32 @@ def layers(edit: Edit) -> tuple[str, ...]:
     numbers: dict[str, str] = {}
     names = (part.name for expression in edit.of for part in parts(expression, Parameter))
     return tuple(re.sub(r"\d+", lambda found: numbers.setdefault(found[0], f"#{len(numbers)}"), name) for name in names)
+
+
+def origins(expression: Expression) -> Any:
+    """The parameters from which the values in an expression are made, but for the number of the layer; and their steps.
+
+    A gate of one layer is like that of another: both are made of a ``W_f`` and a ``b_f``.
+    """
+    found = []
+    for part in parts(expression):
+        if isinstance(part, Reference):
+            source = part.quantity.adjoint_of
+            found.append((part.shift, source is None, _made_of(part.quantity if source is None else source)))
+    return tuple(found)
+
+
+def _made_of(source: Any, depth: int = 2) -> frozenset[str]:
+    if not isinstance(source, Quantity):
+        return frozenset()
+    found: set[str] = set()
+    meaning = definition(source)
+    for part in parts(meaning) if meaning is not None else ():
+        if isinstance(part, Parameter):
+            found.add(re.sub(r"\d+", "", part.name))
+        elif isinstance(part, Reference) and not part.shift and depth > 1:
+            found |= _made_of(part.quantity, depth - 1)
+    return frozenset(found)
 
 
 def steps_apart(edit: Edit, around: Expression) -> Iterator[Any]:

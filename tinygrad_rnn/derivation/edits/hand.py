@@ -202,6 +202,14 @@ class Hand:
             if array.shape[:1] == (self.T,) and array.dtype.kind == "f" and row in ((), shape, shape[-1:]):
                 yield Apply(indexing.getitem, (array,), {"index": Step(shift - 1)}, row)
 
+    def functions_of(self, reference: Reference) -> Iterator[Expression]:
+        """What the forward pass computes from a value alone, at its step: also of an initial state, where it isn't."""
+        for quantity in self.forward if reference.shift else ():
+            for equation in quantity.equations[-1:] if quantity.shape == reference.shape else ():
+                read = {part for part in parts(equation.expression) if not isinstance(part, (Apply, Number))}
+                if read == {Reference(reference.quantity, 0)}:
+                    yield equation.expression.shifted(reference.shift or 0)
+
     def masks_of(self, reference: Reference) -> Iterator[Expression]:
         """The masks that can be a factor of a quantity at its step."""
         masks = [array for array in self.data if array.name in self.masks]

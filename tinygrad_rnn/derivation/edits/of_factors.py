@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
+
 from ...autodiff.rules import activations, elementwise, indexing, log_probabilities, reductions
 from ..equations.arithmetic import is_difference, is_product, is_sum, less_than_one, negative
 from ..equations.expressions import Apply, Data, During, Expression, Number, Parameter, Reference, Sum, apply, one_axis
 from ..equations.lines import Line
 from ..equations.making import ONE, broadcast, one_minus, over, times, unwrapped, with_operand
 from ..equations.parts import applies, parts, reads_derivatives, substituted
+from ..equations.recognising import meaning
 from .found import Found, instead
 from .hand import Hand
 
@@ -123,6 +126,7 @@ def _other_slopes(group: Expression, source: Reference, hand: Hand) -> Found:
         for form in (
             one_minus(square), times(y, one_minus(y)), one_minus(y), square, y,
             times(one_minus(square), one_minus(square)), times(y, one_minus(square)), times(square, one_minus(y)),
+            apply(np.greater, y, Number(0.0)),
             over(ONE, group) if y is source else None, times(group, group) if y is source else None,
         ):  # fmt: skip
             if form is not None:
@@ -163,6 +167,9 @@ def factors_too_many(part: Expression, line: Line, hand: Hand) -> Found:
             for size in hand.sizes:
                 divided = again(over(inner, Number(size)))
                 yield with_operand(part, i, divided), "the term {} is divided by {}", (inner, Number(size))
+                if not reads_derivatives(inner):  # a penalty that isn't averaged
+                    grown = again(times(Number(size), inner))
+                    yield with_operand(part, i, grown), "the term {} was taken {} times", (inner, Number(size))
             for factor in (*map(Number, hand.rates), *_factors_at_hand(part, line, hand)):
                 yield (
                     with_operand(part, i, again(times(inner, factor))),
@@ -219,11 +226,21 @@ def _softmax(p: Expression) -> Apply | None:
     return p if applies(p, log_probabilities.softmax_of) else None
 
 
+def _total_of_shares(part: Expression) -> Apply | None:
+    """The sum by which values are divided, whose terms they are."""
+    shares = meaning(part) if isinstance(part, Reference) else part
+    if not applies(shares, elementwise.divide) or shares is part:
+        return None
+    terms, below = shares.operands
+    whole = meaning(below)
+    return whole if applies(whole, reductions.sum) and whole.operands == (terms,) else None
+
+
 def equal_weights(part: Expression, line: Line, hand: Hand) -> Found:
-    """Equal weights in the place of those of a softmax: the mean for the weighted sum."""
-    softmax = _softmax(part) if line.kind != "forward" else None
-    axis = one_axis(softmax.settings["axis"]) if softmax is not None else None
-    if isinstance(axis, int):
+    """Equal weights in the place of those of a softmax, or of other shares: the mean for the weighted sum."""
+    softmax = (_softmax(part) or _total_of_shares(part)) if line.kind != "forward" else None
+    axis = one_axis(softmax.settings.get("axis")) if softmax is not None and part.ndim > 1 else 0
+    if softmax is not None and isinstance(axis, int):
         equal = over(ONE, Number(part.shape[axis]))
         yield broadcast(equal, part.shape), "equal weights, {}, stand where {} belongs", (equal, part)
 

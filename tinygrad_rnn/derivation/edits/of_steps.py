@@ -218,7 +218,12 @@ def terms_at_steps(part: Expression, line: Line, hand: Hand) -> Found:
         for everywhere in dict.fromkeys((line.steps, in_the_loop)):
             if set(everywhere) > set(steps):
                 yield During(everywhere, inner), "the term {} at all steps", (inner,)
-    elif line.steps and is_sum(part):
+    elif not line.steps and is_sum(part):
+        for i, term in enumerate(part.operands):
+            for axis in _axes_of_steps(term, hand):
+                for new, what in _with_fewer_rows(term, axis, hand):
+                    yield with_operand(part, i, new), "the term {} " + what, (term,)
+    elif is_sum(part):
         for i, term in enumerate(part.operands):
             if not isinstance(term, During) and len(line.steps) > 1:
                 for kept, what in fewer(line.steps):
@@ -246,18 +251,27 @@ def first_steps(part: Expression, line: Line, hand: Hand) -> Found:
     if len(line.steps) > 1:
         for kept, what in fewer(line.steps):
             yield Switched(kept, part), what, ()
-    for axis in range(min(part.ndim, 2)) if not line.steps else ():
-        if part.shape[axis] != hand.T or hand.T == 1:
-            continue
-        for kept, what in fewer(tuple(range(hand.T))):
-            mask = np.zeros(hand.T)
-            mask[list(kept)] = 1
-            rows = Mask(mask.reshape(-1, *[1] * (part.ndim - 1 - axis)), f"[{_counted_from_one(what)}]")
-            yield apply(elementwise.multiply, part, rows), _counted_from_one(what), ()
+    for axis in _axes_of_steps(part, hand) if not line.steps else ():
+        for new, what in _with_fewer_rows(part, axis, hand):
+            yield new, what, ()
         for by in (-1, 1) if axis == 0 else ():
             yield Rolled(part, by), "the rows of {} a step too " + ("late" if by > 0 else "early"), (part,)
         turned = (*[slice(None)] * axis, slice(None, None, -1))
         yield apply(indexing.getitem, part, index=turned), "the rows of {} in reverse", (part,)
+
+
+def _axes_of_steps(part: Expression, hand: Hand) -> list[int]:
+    """The axes of an array of all steps, behind the batch at most, that may be the steps."""
+    return [axis for axis in range(min(part.ndim, 2)) if part.shape[axis] == hand.T > 1]
+
+
+def _with_fewer_rows(part: Expression, axis: int, hand: Hand) -> Iterator[tuple[Expression, str]]:
+    """An array of all steps with zeros at some of them."""
+    for kept, what in fewer(tuple(range(hand.T))):
+        mask = np.zeros(hand.T)
+        mask[list(kept)] = 1
+        rows = Mask(mask.reshape(-1, *[1] * (part.ndim - 1 - axis)), f"[{_counted_from_one(what)}]")
+        yield apply(elementwise.multiply, part, rows), _counted_from_one(what)
 
 
 def rows_of_derivatives(part: Expression, line: Line, hand: Hand) -> Found:

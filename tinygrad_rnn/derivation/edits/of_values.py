@@ -101,7 +101,7 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
     argument = hand.argument_of(part)
     if argument is not None and argument.shape == part.shape and part.quantity.adjoint_of is None:
         yield argument, "{}, the pre-activation, stands where {} belongs", (argument, part)
-    for other in hand.like(part):
+    for other in (*hand.like(part), *hand.functions_of(part)):
         yield instead(other, part)
     if part.shift is None and part.at is not None:
         for by in (-1, 1):
@@ -247,6 +247,8 @@ def functions(part: Expression, line: Line, hand: Hand) -> Found:
     for other in (elementwise.tanh, activations.logistic, elementwise.square):
         if other is not part.operation:
             yield instead(apply(other, inner), part)
+    if part.operation is activations.logistic:  # the slope of a relu for that of a softplus
+        yield instead(apply(np.greater, inner, Number(0.0)), part)
     if part.operation is activations.logistic and part.ndim:
         yield instead(Apply(log_probabilities.softmax_of, (inner,), {"axis": -1}, part.shape), part)
 
