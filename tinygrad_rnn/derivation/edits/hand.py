@@ -203,7 +203,7 @@ class Hand:
                 yield Apply(indexing.getitem, (array,), {"index": Step(shift - 1)}, row)
 
     def functions_of(self, reference: Reference) -> Iterator[Expression]:
-        """What the forward pass computes from a value alone, at its step: also of an initial state, where it isn't."""
+        """The functions of a value that the forward pass computes, at its step: also those of an initial state."""
         for quantity in self.forward if reference.shift else ():
             for equation in quantity.equations[-1:] if quantity.shape == reference.shape else ():
                 read = {part for part in parts(equation.expression) if not isinstance(part, (Apply, Number))}
