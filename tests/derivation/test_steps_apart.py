@@ -26,6 +26,23 @@ def test_a_loss_at_some_steps(rows):
         np.testing.assert_allclose(found[name], right, rtol=1e-10, atol=1e-12)
 
 
+def test_outputs_that_are_dropped_as_states_are_have_steps_of_their_own():
+    """``h * mask / 0.8`` of a state and of an output are the same operations, and only one is there at each step."""
+    rng = np.random.default_rng(1)
+    xs, m, k = rng.normal(size=(6, 3)), 1.0 * (rng.random(3) < 0.8), 1.0 * (rng.random((6, 3)) < 0.8)
+
+    def loss(p, xs, m, k):
+        h, total = np.zeros(3), 0.0
+        for t in range(6):
+            h = np.tanh(xs[t] + (h * m / 0.8) @ p["W"])
+            if t % 3 == 2:
+                total = total + np.sum((h * k[t] / 0.8) @ p["V"])
+        return total
+
+    lines = str(tr.derive(loss, {"W": rng.normal(size=(3, 3)), "V": rng.normal(size=(3, 2))}, (xs, m, k)))
+    assert "for t in {3, T} (T = 6)" in lines and "∘ k_t" in lines
+
+
 def test_a_softmax_written_out_from_some_step_on_has_its_steps():
     """``z - max(z)`` and ``z - log(...)`` are the same operation, of which one reads the other."""
     burn_in = NETWORKS["burn in"]

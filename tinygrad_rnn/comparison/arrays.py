@@ -49,9 +49,7 @@ def transposed(given: Given) -> Iterator[Change]:
 
 def left_out(given: Given) -> Iterator[Change]:
     """Zeros."""
-    right = given.right
-    what = "the row of the bias was missed" if right.ndim == 1 else "its term was left out"
-    yield f"zero: {what}", np.zeros_like(right)
+    yield "zero: its term was left out", np.zeros_like(given.right)
 
 
 def another_factor(given: Given) -> Iterator[Change]:

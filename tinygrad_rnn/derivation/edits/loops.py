@@ -13,6 +13,7 @@ from ..equations.quantities import Quantity
 from .edits import Edit
 from .misplaced import Moved
 from .of_steps import fewer
+from .of_terms import moves_back
 from .of_uses import Switched, definition
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
 
 def _some_of_pieces(lines: list[Line], steps: Steps) -> Iterator[tuple[Steps, str]]:
     """The steps without the ends of pieces, or those of one piece, if nothing is handed from one to the next."""
-    handed = [p.steps for line in lines for p in parts(line.expression) if type(p) is During and len(p.steps) > 1]
+    terms = (p for line in lines for p in parts(line.expression) if type(p) is During and len(p.steps) > 1)
+    handed = [term.steps for term in terms if moves_back(term)]
     cut = set(steps[:-1]).difference(*handed)
     if handed and cut:
         yield tuple(t for t in steps[:-1] if t not in cut), "without the last step of each piece"

@@ -27,6 +27,7 @@ from .of_terms import (
     handed_on,
     penalties,
     read_too_late,
+    starts_of_pieces,
     terms_left_out,
     terms_of,
     terms_of_others,
@@ -63,7 +64,7 @@ KINDS = (
     ),
     (factors_together, transposes_together, groups_of, slopes, references_to_others, other_data, blocks, slices,
      constants, matrix_products, powers, terms_left_out, brackets, factors_of_one_term, products_of_one,
-     ends_for_beginnings, equal_weights, handed_on, read_too_late),
+     ends_for_beginnings, equal_weights, handed_on, read_too_late, starts_of_pieces),
     (factors_too_many, other_values),
 )  # fmt: skip
 WHOLE = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...autodiff.rules import elementwise
 from ..equations.arithmetic import factors, is_difference, is_negative, is_product, is_sum, negative
-from ..equations.expressions import During, Expression, Number, Parameter, Reference, apply
+from ..equations.expressions import During, Expression, Number, Parameter, Reference, Steps, apply
 from ..equations.lines import Line
 from ..equations.making import TWO, broadcast, one_minus, over, times, unwrapped, with_operand, zeros
 from ..equations.parts import applies, fixed, is_derivative, parts, reads_derivatives, replaced, substituted, total
@@ -36,7 +36,7 @@ def terms_of(part: Expression, line: Line, hand: Hand) -> Found:
         yield with_operand(part, i, again(times(TWO, inner))), "the term {} was taken twice", (inner,)
         yield with_operand(part, i, again(times(Number(0.5), inner))), "the term {} was halved", (inner,)
         if isinstance(term, During):
-            if _moves_back(term):
+            if moves_back(term):
                 yield with_operand(part, i, AddedUp(term)), "{} was added to that of later steps: += for =", (inner,)
             others = [_outside(other, term, line) for j, other in enumerate(terms) if j != i]
             others = [other for other in others if other.steps]
@@ -61,7 +61,7 @@ def terms_together(part: Expression, line: Line, hand: Hand) -> Found:
     """The changes of all terms from another step at once: left out, doubled, or at fewer steps."""
     if not is_sum(part):
         return
-    carried = [i for i, term in enumerate(part.operands) if isinstance(term, During) and _moves_back(term)]
+    carried = [i for i, term in enumerate(part.operands) if isinstance(term, During) and moves_back(term)]
     if len(carried) < 2:
         return
     rest = [term for i, term in enumerate(part.operands) if i not in carried]
@@ -120,8 +120,8 @@ def brackets(part: Expression, line: Line, hand: Hand) -> Found:
             made = [again(times(factor, other)) for other, again in map(unwrapped, others)]
             what = "{} is a factor of all terms, not of {} alone"
             yield broadcast(total([*made, term]), part.shape), what, (factor, inner)
-            if isinstance(term, During) and _moves_back(term):
-                made = [new if _moves_back(other) else other for new, other in zip(made, others)]
+            if isinstance(term, During) and moves_back(term):
+                made = [new if moves_back(other) else other for new, other in zip(made, others)]
                 what = "{} is a factor of all terms of the other step, not of {} alone"
                 yield broadcast(total([*made, term]), part.shape), what, (factor, inner)
 
@@ -156,11 +156,11 @@ def terms_of_others(part: Expression, line: Line, hand: Hand) -> Found:
         return
     others = [q for q in hand.backward if q.shape == part.shape and q is not line.quantity and q.equations]
     for i, own in enumerate(part.operands):
-        if not isinstance(own, During) or not _moves_back(own):
+        if not isinstance(own, During) or not moves_back(own):
             continue
         for quantity in others:
             for term in parts(quantity.equations[-1].expression):
-                if isinstance(term, During) and term.shape == own.shape and _moves_back(term) and term != own:
+                if isinstance(term, During) and term.shape == own.shape and moves_back(term) and term != own:
                     yield with_operand(part, i, term), "{} stands where {} belongs", (term.inner, own.inner)
                     now = term.inner.shifted(-1)
                     yield with_operand(part, i, During(line.steps, now)), "{} stands where {} belongs", (now, own.inner)
@@ -213,13 +213,13 @@ def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
     """The last carry of another loop, or of another piece of the sequence, that wasn't reset before this one began."""
     if line.kind != "backward" or len(line.steps) < 2:
         return
-    for term, shift in _carries(part):
-        cut = [t for t in line.steps[:-1] if t not in term.steps]
-        if cut and shift == 1:  # pieces of one loop, taken from the first to the last
-            handed = dict(zip([*cut[1:], line.steps[-1]], [line.steps[0] - 1, *cut]))
-            kept = Moved(term.inner, {**{t: t for t in term.steps}, **handed})
-            what = "{} of the piece before was left over: the carry wasn't reset"
-            yield with_operand(part, part.operands.index(term), kept), what, (term.inner,)
+    carried, cut = _pieces(part, line.steps)
+    if cut:  # pieces of one loop, taken from the first to the last
+        handed = dict(zip([*cut[1:], line.steps[-1]], [hand.first - 1, *cut]))
+        rest = [term for term in part.operands if term not in carried]
+        kept = [Moved(term.inner, {**{t: t for t in term.steps}, **handed}) for term in carried]
+        what = "{} of the piece before was left over: the carry wasn't reset"
+        yield total([*rest, *kept]), what, (total([term.inner for term in carried]),)
     begins = line.steps[:1] if any(shift < 0 for _, shift in _carries(part)) else line.steps[-1:]
     for quantity in hand.backward:
         for equation in quantity.equations:
@@ -227,6 +227,23 @@ def carries_kept(part: Expression, line: Line, hand: Hand) -> Found:
                 if term.shape == part.shape:
                     left = fixed(term.inner, equation.steps[0] - 1 if shift > 0 else equation.steps[-1] + 1)
                     yield total([part, During(begins, left)]), "{} was left over: the carry wasn't reset", (left,)
+
+
+def starts_of_pieces(part: Expression, line: Line, hand: Hand) -> Found:
+    """The derivative by the state before the last of several pieces, or those before all, for that before the first."""
+    if line.kind != "gradient" or not is_derivative(part) or part.at is None:
+        return
+    carried, cut = _pieces(definition(part.quantity), part.quantity.steps)
+    if cut:
+        handed = [total([fixed(term.inner, t) for term in carried]) for t in cut]
+        yield instead(handed[-1], part, ", which belongs to the first piece and not to the last")
+        yield total([part, *handed]), "the sum over all pieces stands where {}, of the first, belongs", (part,)
+
+
+def _pieces(whole: Expression | None, steps: Steps) -> tuple[list[During], list[int]]:
+    """The terms of a sum that a step hands to the one before, and the steps to which none does, each before a piece."""
+    carried = [term for term, shift in _carries(whole) if shift == 1] if whole is not None else []
+    return carried, [t for t in steps[:-1] if not any(t in term.steps for term in carried)] if carried else []
 
 
 def _carries(whole: Expression) -> Iterator[tuple[During, int]]:
@@ -318,7 +335,7 @@ def _factors(term: Expression) -> set[Expression]:
     return {factor for factor in factors(bare) if not isinstance(factor, Number)}
 
 
-def _moves_back(term: Expression) -> bool:
+def moves_back(term: Expression) -> bool:
     """Return True for a term with derivatives at another step."""
     return any(is_derivative(p) and p.shift for p in parts(term))
 

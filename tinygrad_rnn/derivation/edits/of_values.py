@@ -20,6 +20,7 @@ from .hand import Hand
 from .misplaced import AddedUp, Mask, Rolled
 
 MOST_PARTS = 4  # side by side, whose orders are tried
+SHORT = 12  # the length up to which a slice may be any other one, and not only that of another part
 
 
 def transposes(part: Expression, line: Line, hand: Hand) -> Found:
@@ -270,7 +271,8 @@ def constants(part: Expression, line: Line, hand: Hand) -> Found:
     """A number in place of another: with a factor too many or too few, such as the length of a step."""
     if isinstance(part, Number) and isinstance(part.value, (int, float)) and not isinstance(part.value, bool):
         by_rates = (again for rate in hand.rates for again in (part.value / rate, part.value * rate))
-        for value in (part.value * 2, part.value / 2, part.value**2, -part.value, *by_rates):
+        others = [1 - part.value] if 0 < part.value < 1 else []
+        for value in (part.value * 2, part.value / 2, part.value**2, -part.value, *others, *by_rates):
             if value != part.value:
                 yield instead(Number(value), part)
 
@@ -375,7 +377,7 @@ def slices(part: Expression, line: Line, hand: Hand) -> Found:
             begin, end, _ = piece.indices(length)
             for other in range(-end, length - end + 1):
                 is_a_block = other % max(end - begin, 1) == 0 or begin + other == 0 or end + other == length
-                if other and is_a_block and begin + other >= 0:
+                if other and (is_a_block or length <= SHORT) and begin + other >= 0:
                     new = slice(begin + other, end + other, None)
                     places = (*index[:axis], new, *index[axis + 1 :]) if isinstance(index, tuple) else new
                     moved = Apply(part.operation, part.operands, {**part.settings, "index": places}, part.shape)

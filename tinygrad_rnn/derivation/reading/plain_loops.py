@@ -33,7 +33,10 @@ def number_plain(items: list[Item]) -> None:
 def _beside_loops(items: list[Item]) -> dict[int, Any]:
     """The values that no state depends on, with their signatures: outputs, and terms of the loss with their sums."""
     known = dict(zip(map(id, items), _signatures(items)))
-    signatures = {id(item): (known[id(item)], *map(_operation, item.inputs)) for item in items}  # u - max is no m - log
+    signatures = {  # with those of what is read: u - max is no m - log, and h ∘ m / 0.8 of a state none of an output
+        id(item): (known[id(item)], *(known.get(id(given)) for given in item.inputs if _is_computed(given)))
+        for item in items
+    }
     readers: dict[Any, set[Any]] = {signature: set() for signature in signatures.values()}
     adding_up = {signatures[id(item)] for item in items if item.op in (elementwise.add, elementwise.subtract)}
     for item in items:
@@ -52,9 +55,9 @@ def _beside_loops(items: list[Item]) -> dict[int, Any]:
     return {place: known[place] for place, signature in signatures.items() if signature in beside}
 
 
-def _operation(given: Any) -> Any:
-    """The operation that made an input; None for what was there before."""
-    return given.operation if isinstance(given, Item) and given.op is not None else None
+def _is_computed(given: Any) -> bool:
+    """Return True for an input that an operation made; False for what was there before."""
+    return isinstance(given, Item) and given.op is not None
 
 
 def _follow(items: list[Item], beside: Mapping[int, Any]) -> bool:
