@@ -102,7 +102,8 @@ class Interpreter:
         self.known |= {result: states[result.inner] for result in results if result.how == "last"}
         for result, (by, columns, start) in held.items():
             self.known[result] = self.of(by)[..., columns] if start is None else self._moved_on(loop, start, by)
-        self.series += [*(loop.slices[v] for v in rows), *stacks]
+        moved_on = (result for result, where in held.items() if where.start is not None)
+        self.series += [*(loop.slices[v] for v in rows), *stacks, *moved_on]
 
     def _moved_on(self, loop: Loop, start: Value, after: LoopResult) -> Any:
         """The states before each step, from those after each step."""
