@@ -27,6 +27,9 @@ def test_an_only_input_needs_no_list() -> None:
     assert tr.gradcheck(np.tanh, x) and tr.gradcheck(np.tanh, tr.tensor(x))
     with pytest.raises(tr.GradientError, match=r"input 0, element \[2\]"):
         tr.gradcheck(WRONG["one element wrong"], x)
+    with pytest.raises(TypeError, match="if the only one is a dict"):
+        tr.gradcheck(lambda p: p["x"] ** 2, {"x": x})
+    assert tr.gradcheck(lambda p: p["x"] ** 2, [{"x": x}])
 
 
 WRONG = {

@@ -358,6 +358,7 @@ def test_nan_in_the_contributions_names_the_step_where_the_backward_pass_met_it(
         (lambda p: np.ones(1), {"w": np.ones(2)}, "depends on nothing"),
         (lambda p: p["w"].sum(), None, "needs the values of its parameters"),
         (3.0, None, "float on the autograd side"),
+        (lambda p, xs: p["w"].sum(), {"w": np.ones(2)}, r"a function of p, xs, .* 0 further .*: data=\(xs,\)"),
     ],
 )
 def test_what_is_no_loss_is_refused_with_the_cure(autograd, parameters, message):

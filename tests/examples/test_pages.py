@@ -167,8 +167,8 @@ CLAIMS = {
 
 OF_SEVERAL_PROCESSES = {"many_runs"}
 LONG = {  # they train for seconds; the sweep runs them
-    "autocomplete", "captioning", "forecasting", "long_memory", "many_models_vmap", "morse_code", "moving_blob",
-    "number_reversal", "sentence_generation", "sentiment", "translation", "vanishing_gradients",
+    "autocomplete", "captioning", "forecasting", "long_memory", "many_models_vmap", "many_runs", "morse_code",
+    "moving_blob", "number_reversal", "sentence_generation", "sentiment", "translation", "vanishing_gradients",
 }  # fmt: skip
 NEEDS = {"many_models_vmap": "jax"}
 

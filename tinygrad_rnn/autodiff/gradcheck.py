@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -145,6 +145,8 @@ def gradcheck(
         raise ValueError(f"gradcheck: method {method!r} is not 'central' or 'complex'")
     rtol = {"central": 1e-6, "complex": 1e-11}[method] if rtol is None else rtol
     atol = {"central": 1e-8, "complex": 1e-12}[method] if atol is None else atol
+    if isinstance(inputs, Mapping):
+        raise TypeError("gradcheck: inputs is a list of the function's arguments; if the only one is a dict, write [p]")
     inputs = [inputs] if hasattr(inputs, "shape") else inputs
     # A list is taken for an array unless it holds arrays: gradcheck(f, [[1.0, 2.0]]) has one input of two numbers.
     trees = [np.array(a) if _is_numbers(a) else a for a in inputs]

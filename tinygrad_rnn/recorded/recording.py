@@ -7,6 +7,7 @@ the finite-difference referee.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -230,8 +231,9 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     if parameters is None:
         raise TypeError(
             "compare: a loss function needs the values of its parameters: "
-            "compare(loss, manual, {'W': W, 'b': b}), where loss(parameters) reads parameters['W']"
+            "parameters={'W': W, 'b': b}, where loss(parameters) reads parameters['W']"
         )
+    _check_arguments(autograd, len(data))
     plain = tree_map(lambda a: np.array(value_of(a), dtype=np.float64), parameters)
     tree = tree_map(lambda a: tensor(a, requires_grad=True), plain)
     named = _by_name(tree)
@@ -240,6 +242,23 @@ def record(autograd: Any, parameters: Any = None, data: Sequence[Any] = ()) -> R
     with enable_grad(), remembering() as origins:
         loss = autograd(tree, *data)
     return Recording(loss, named, tree, data, autograd, origins)
+
+
+def _check_arguments(loss: Callable[..., Any], given: int) -> None:
+    """Raise a TypeError if a loss function takes more or fewer arguments than the parameters and these data."""
+    try:
+        signature = inspect.signature(loss)
+    except (TypeError, ValueError):  # it has none that Python can read
+        return
+    try:
+        signature.bind(*[None] * (1 + given))
+    except TypeError:
+        names = list(signature.parameters)
+        others = ", ".join(names[1:]) + "," * (len(names) == 2)
+        raise TypeError(
+            f"compare: the loss is a function of {', '.join(names) or 'nothing'}, and was given the parameters and "
+            f"{given} further arguments. Pass these as a tuple: data=({others})"
+        ) from None
 
 
 def _by_name(tree: Any) -> dict[str, Tensor]:
