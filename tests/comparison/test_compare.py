@@ -288,6 +288,8 @@ def test_a_manual_function_that_raises_is_reported_for_every_parameter():
 
     report = compare(article_loss, derivation, worked_example.PARAMS)
     assert all("the manual function raised KeyError: 'W_s'" in row.problem for row in report.rows)
+    report = compare(article_loss, lambda xs, targets: {}, worked_example.PARAMS)
+    assert all("it takes xs, targets, and is called as manual(parameters, *data)" in row.problem for row in report.rows)
 
 
 def test_a_manual_function_cannot_change_the_parameters_under_the_models_feet():

@@ -96,12 +96,21 @@ def evaluated(manual: Any, recording: Recording, values: Mapping[str, np.ndarray
         return manual.backward(manual.forward(parameters, *recording.data))
     if not callable(manual):
         return manual
-    if not inspect.signature(manual).parameters:
+    signature = inspect.signature(manual)
+    if not signature.parameters:
         return manual()
     by_name = named_arguments(manual, values, recording.data)
     if by_name is not None:
         return manual(**by_name)
-    return manual(recording.arguments(values), *recording.data)
+    arguments = (recording.arguments(values), *recording.data)
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        raise TypeError(
+            f"it takes {', '.join(signature.parameters)}, and is called as manual(parameters, *data), with "
+            f"{len(recording.data)} of data. If it knows the parameters, pass the gradients that it returns"
+        ) from None
+    return manual(*arguments)
 
 
 def _parameters_for(module: Any, recording: Recording, values: Mapping[str, np.ndarray]) -> Any:
