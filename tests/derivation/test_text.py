@@ -347,6 +347,40 @@ def test_numbers_for_which_the_lines_do_not_hold_are_refused():
         derivation.run(data={"ys": np.ones(D)})
 
 
+def test_a_gradient_of_a_layer_of_zeros_is_held_to_autograd_at_other_data():
+    def loss(p, xs, classes):
+        return -np.sum(tr.log_softmax(np.tanh(xs) @ p["V"]) * np.where(np.arange(2) == classes[0], 1.0, 0.0))
+
+    derivation = tr.derive(loss, {"V": np.zeros((D, 2))}, [random(D), np.array([0])])
+    with pytest.raises(ValueError, match="run: at these numbers autograd finds another gradient of V than the lines"):
+        derivation.run(data={"classes": np.array([1])})  # the loss is log 2, whatever the class is
+
+
+def test_a_sum_that_the_steps_of_a_loop_read_is_complete_before_it():
+    def loss(p, xs):
+        def cell(x, state):
+            h = np.tanh(x + state[0] @ p["W"])
+            return h, (h, state[1] + np.sum(h) * p["s"])
+
+        hs, (_, total) = tr.unroll(cell, xs, state=(np.zeros(D), np.zeros(())))
+        return np.sum((np.stack([hs[t] + total[..., None] for t in range(T)]) @ p["V"] - 1) ** 2)
+
+    parameters = {"W": random(D, D), "s": random(), "V": np.zeros((D, 2))}  # no gradient comes through V
+    xs, others = random(T, D), {**parameters, "V": random(D, 2)}
+    derivation = tr.derive(loss, parameters, [xs])
+    np.testing.assert_allclose(derivation.run(others).gradients["W"], tr.grad(loss)(others, xs)["W"])
+    assert "for t in range(T, 0, -1)" in derivation.source()
+
+
+def test_a_chain_of_two_products_that_begins_with_a_bias_of_another_shape():
+    def loss(p, xs):
+        a = p["b"] + xs[0] @ p["Z"][0] + np.zeros((B, D)) @ p["W"]
+        return np.mean((np.stack([tr.sigmoid(a)]) @ p["V"]) ** 2)
+
+    parameters = {"b": random(D), "Z": random(2, N, D), "W": random(D, D), "V": random(D, 2)}
+    tr.derive(loss, parameters, [random(1, B, N)])  # held to autograd
+
+
 def test_places_are_not_read_from_real_numbers_that_equal_them():
     def loss(p, mask, classes):
         return -np.sum(np.log(tr.softmax(p["w"] * mask[0]))[np.arange(1), classes])

@@ -81,6 +81,8 @@ def _chain(quantity: Quantity, draft: Draft) -> _Chain | None:
     last = _end(quantity, before)
     if last is None or any(_reads_quantity(term.value, quantity) for term in terms):
         return None
+    if any(isinstance(term.value, Apply) and moves(term.value) for term in terms):  # a sum is one of quantities
+        return None
     others = [other for other in draft.quantities if other is not quantity and other not in between]
     return _Chain(last, terms, between) if all(r.at == last for r in _reads(others) if r.quantity is quantity) else None
 

@@ -169,9 +169,11 @@ def _can_join(first: Loop, second: Loop) -> bool:
 def _take_sums(blocks: list[Block]) -> None:
     """Move sums over the steps of a loop into it, as running sums."""
     for loop in [block for block in blocks if isinstance(block, Loop)]:
-        before = {place for block in blocks[: blocks.index(loop)] for place in _gives(block)}
         for line in [block for block in blocks if isinstance(block, Line) and not block.steps]:
-            if _is_added_up_in(loop, line, before):
+            others = [block for block in blocks[: blocks.index(loop)] if block is not line]
+            before = {place for block in others for place in _gives(block)}
+            read = {place for block in [*others, loop] for place in _reads(block)}  # while the sum isn't complete
+            if read.isdisjoint(line.places) and _is_added_up_in(loop, line, before):
                 loop.sums.append(line)
                 blocks.remove(line)
 
