@@ -416,9 +416,10 @@ def test_slips_in_pieces_of_a_plain_loop(slip: str) -> None:
 
 UNEVEN = {
     "left over": "of the piece before was left over: the carry wasn't reset",
-    "start of the last": "which belongs to the first piece and not to the last",
+    "start of the last": "it comes from the last piece, not from the first",
     "start of all": "the sum over all pieces stands where",
     "1 - leak": "0.7 stands where 0.3 belongs",
+    "ends": "the loop runs without the last step of each piece",
 }
 
 
@@ -443,7 +444,7 @@ def test_slips_in_pieces_of_uneven_lengths(slip: str) -> None:
             h.append(0.3 * h[-1] + 0.7 * u[-1])
         for begin, end in ((0, 4), (4, 7), (7, 9)):
             dh = dh if slip == "left over" else np.zeros(2)
-            for t in reversed(range(begin, end)):
+            for t in reversed(range(begin, end - 1 if slip == "ends" else end)):
                 dh = dh + 2 * h[t + 1]
                 da = 0.7 * dh * (1 - u[t] ** 2)
                 dW, dh = dW + np.outer(da, h[t]), (0.7 if slip == "1 - leak" else 0.3) * dh + p["W"].T @ da
@@ -454,3 +455,43 @@ def test_slips_in_pieces_of_uneven_lengths(slip: str) -> None:
     assert tr.compare(loss, by_hand, p).agrees
     (found,) = tr.compare(loss, lambda p: by_hand(p, slip), p).diagnoses
     assert found.complete and UNEVEN[slip] in found.sentence, found.sentence
+
+
+DROPPED = {
+    "no mask": "m / 0.8 was left out",
+    "the output's mask": "k_{t+1} stands where m belongs",
+    "the dropped output": "1 - (h_t ∘ k_t / 0.8)² stands where 1 - h_t² belongs",
+}
+
+
+@pytest.mark.parametrize("slip", DROPPED)
+def test_a_mask_and_the_share_that_it_keeps_are_one_factor(slip: str) -> None:
+    """States and outputs are dropped, and the loss is taken at each third step: users keep all outputs."""
+    rng = np.random.default_rng(2)
+    data = rng.normal(size=(6, 3)), np.array([1.0, 0.0, 1.0]), 1.0 * (rng.random((6, 3)) < 0.8)
+    p = {"W": rng.normal(size=(3, 3)), "V": rng.normal(size=(3, 2))}
+
+    def loss(p: dict[str, Any], xs: Any, m: Any, k: Any) -> Any:
+        h, total = np.zeros(3), 0.0
+        for t in range(6):
+            h = np.tanh(xs[t] + (h * m / 0.8) @ p["W"])
+            if t % 3 == 2:
+                total = total + np.sum(((h * k[t] / 0.8) @ p["V"]) ** 2)
+        return total
+
+    def by_hand(p: dict[str, Any], xs: Any, m: Any, k: Any, slip: str = "") -> dict[str, Any]:
+        h, dW, dV, dh = [np.zeros(3)], 0.0, 0.0, np.zeros(3)
+        for x in xs:
+            h.append(np.tanh(x + (h[-1] * m / 0.8) @ p["W"]))
+        for t in (5, 4, 3, 2, 1, 0):
+            output = h[t + 1] * k[t] / 0.8
+            if t % 3 == 2:
+                dV, dh = dV + np.outer(output, 2 * output @ p["V"]), dh + p["V"] @ (2 * output @ p["V"]) * k[t] / 0.8
+            da = dh * (1 - (output if slip == "the dropped output" else h[t + 1]) ** 2)
+            dW, dh = dW + np.outer(h[t] * m / 0.8, da), p["W"] @ da
+            dh = dh if slip == "no mask" else dh * (k[t] if slip == "the output's mask" else m) / 0.8
+        return {"W": dW, "V": dV}
+
+    assert tr.compare(loss, by_hand, p, data).agrees
+    (found,) = tr.compare(loss, lambda *a: by_hand(*a, slip=slip), p, data).diagnoses
+    assert found.complete and DROPPED[slip] in found.sentence, found.sentence

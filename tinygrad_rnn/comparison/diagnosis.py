@@ -124,7 +124,9 @@ class _Case:
         if self.derivation is None:
             return alone or by_itself, [*notes, self._derived[1]]
         only_zeros = not any(np.any(row.manual) for row in self.wrong)  # many an unusual edit leads to zeros
-        stages = USUAL if is_sure or only_zeros else ONE_EDIT if alone else ALL
+        penalised = {name for one in by_itself if one.mistake == PENALTY for name in one.parameters}
+        is_explained = alone or penalised >= {row.name for row in self.wrong}
+        stages = USUAL if is_sure or only_zeros else ONE_EDIT if is_explained else ALL
         found, said = self._searched(self.derivation, stages)
         if not alone and not any(one.complete for one in found):
             found, said = self._searched_beside_a_convention(self.derivation) or (found, said)

@@ -26,6 +26,7 @@ from ..equations.expressions import (
 from ..equations.parts import closure, parts, reads_derivatives, references_of
 from ..equations.quantities import Quantity
 from .misplaced import FromTheEnd
+from .of_uses import definition
 
 if TYPE_CHECKING:
     from .derived import Derived
@@ -141,6 +142,10 @@ class Hand:
             is_alike = quantity.shape == reference.shape and bool(quantity.steps) == bool(reference.quantity.steps)
             if is_alike and quantity is not reference.quantity:
                 yield Reference(quantity, reference.shift, reference.at)
+                meaning = definition(quantity) if quantity.adjoint_of is None and reference.shift is not None else None
+                is_rare = len(quantity.steps) < len(reference.quantity.steps) - 1  # users may have it at all steps
+                if meaning is not None and is_rare:
+                    yield meaning.shifted(reference.shift or 0)
         if reference.shift is reference.at is None and reference.quantity.adjoint_of is None:
             yield from (stack for stack in self.stacks if stack.shape == reference.shape)
         if reference.shift is not None and reference.quantity.adjoint_of is None:

@@ -66,9 +66,10 @@ def loops_shorter(derivation: Derived) -> Iterator[tuple[Edit, ...]]:
         for kept, what in (*fewer(steps), *_some_of_pieces(lines, steps)):
             said = f"the loop runs {what}"
             sums = [
-                Edit(line, Sum(kept, line.expression.inner), said)
+                Edit(line, Sum(tuple(t for t in kept if t in line.expression.steps), line.expression.inner), said)
                 for line in derivation.lines
-                if line.kind == "gradient" and isinstance(line.expression, Sum) and line.expression.steps == steps
+                if line.kind == "gradient" and isinstance(line.expression, Sum)
+                if line.expression.steps in (steps, steps[1:])  # an initial state is there one step before
             ]
             for arrives in (False, True) if kept[-1] != steps[-1] else (False,):
                 edits = [Edit(line, _during(kept, line, arrives), said) for line in lines]

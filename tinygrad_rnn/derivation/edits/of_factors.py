@@ -55,7 +55,17 @@ def factors_of_einsums(part: Expression, line: Line, hand: Hand) -> Found:
 
 
 def factors_together(part: Expression, line: Line, hand: Hand) -> Found:
-    """Two factors of several left out, or taken twice: 2 and w of 2 w; all left out but one; 1 + m for m."""
+    """Two factors of several left out, or taken twice: 2 and w of 2 w; all left out but one; 1 + m for m.
+
+    A factor and a divisor are one for their users, too: a mask and the share that it keeps.
+    """
+    if applies(part, elementwise.divide) and is_product(above := part.operands[0]):
+        below = part.operands[1]
+        for i, factor in enumerate(above.operands if isinstance(below, Number) else ()):
+            if not isinstance(factor, Number) and not reads_derivatives(factor):
+                rest = broadcast(times(*above.operands[:i], *above.operands[i + 1 :]), part.shape)
+                yield rest, "{} was left out", (over(factor, below),)
+                yield over(times(part, factor), below), "{} was taken twice", (over(factor, below),)
     whole = part.operands if is_product(part) else ()
     for i, j in itertools.combinations(range(len(whole)), 2) if len(whole) > 2 else ():
         rest = times(*(factor for k, factor in enumerate(whole) if k not in (i, j)))

@@ -236,7 +236,7 @@ def starts_of_pieces(part: Expression, line: Line, hand: Hand) -> Found:
     carried, cut = _pieces(definition(part.quantity), part.quantity.steps)
     if cut:
         handed = [total([fixed(term.inner, t) for term in carried]) for t in cut]
-        yield instead(handed[-1], part, ", which belongs to the first piece and not to the last")
+        yield instead(handed[-1], part, ": it comes from the last piece, not from the first")
         yield total([part, *handed]), "the sum over all pieces stands where {}, of the first, belongs", (part,)
 
 
