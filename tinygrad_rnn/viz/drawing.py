@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -137,6 +138,12 @@ def _roots(x: Any) -> list[Node]:
         raise TypeError(
             f"draw: an object of type {type(x).__name__} has no graph. Pass a Tensor or a Scalar that was computed "
             "from parameters."
+        )
+    if not any(node.requires_grad for node in found):
+        warnings.warn(
+            "draw: one box, as nothing was recorded: nothing that it was made of requires a gradient. Make parameters "
+            "with tensor(..., requires_grad=True), and compute outside no_grad()",
+            stacklevel=3,
         )
     return list({id(node): node for node in found}.values())
 
