@@ -80,3 +80,18 @@ def test_data_that_are_called_as_a_parameter_is():
     run = derivation.run(data={"k": 2 * data[1]})
     for name, right in tr.grad(loss)(p, data[0], 2 * data[1]).items():
         np.testing.assert_allclose(run.gradients[name], right, rtol=1e-12)
+
+
+def test_no_value_is_called_as_a_row_of_the_data_is() -> None:
+    """A row of ``us`` is u_t, so that B u_t, computed once for two uses, needs another letter."""
+    us = np.random.default_rng(0).normal(size=(3, 2))
+
+    def loss(p, us):
+        h = np.zeros(2)
+        for u in us:
+            drive = p["B"] @ u
+            h = np.tanh(h + drive) + np.tanh(drive)
+        return np.sum(h)
+
+    text = str(tr.derive(loss, {"B": np.eye(2)}, (us,)))
+    assert "= B u_t" in text and "u_t = B u_t" not in text

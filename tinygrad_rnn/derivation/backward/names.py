@@ -41,6 +41,11 @@ def short_names(parameters: Iterable[str]) -> dict[str, str]:
     return {name: f"w{own}" if own[:1].isdigit() and f"w{own}" not in short else own for name, own in short.items()}
 
 
+def row_name(name: str) -> str:
+    """The name of an array's rows: those of ``xs`` are x."""
+    return name[:-1] if len(name) == 2 and name.endswith("s") else name
+
+
 class Names:
     """The names of quantities, each one different.
 
@@ -54,7 +59,7 @@ class Names:
     def __init__(self, forward: list[Quantity], backward: list[Quantity], root: Quantity, taken: Iterable[str]) -> None:
         self.root = root
         self._own_names: dict[Quantity, str | None] = {}
-        self.used = {re.sub(r"\W", "_", name) for name in taken} | {"t", "T"}
+        self.used = {re.sub(r"\W", "_", one) for name in taken for one in (name, row_name(name))} | {"t", "T"}
         self.layers: dict[str, set[object]] = {}
         self.recurrent = {read.quantity for q in forward for read, _ in references_of(q) if read.shift}
         self.activated = _activated(forward)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backward.names import row_name
 from ..edits.budget import Budget
 from ..edits.draws import Draw, draws
 from ..edits.edits import Edit, edits_that_fit
@@ -20,7 +21,7 @@ from ..equations.parts import closure, parts, places_read
 from ..equations.quantities import Place, Quantity
 from ..running.evaluate import compiled
 from ..writing.source import Source
-from ..writing.writer import TextWriter, row_name
+from ..writing.writer import TextWriter
 from .allowed import AtSteps, Circular, Once, Unreadable, WrongShape
 from .answers import Answer
 from .marks import Mark

@@ -11,6 +11,7 @@ import numpy as np
 from ...autodiff.rules import activations, elementwise, indexing, linalg, log_probabilities, reductions, shape
 from ...autodiff.texts import printable
 from ..backward.absence import follows_from_absence
+from ..backward.names import row_name
 from ..equations.arithmetic import is_product, number_of
 from ..equations.choices import is_masked
 from ..equations.entries import Entry, Unit
@@ -414,8 +415,3 @@ def _is_over_rows(e: Apply) -> bool:
     """Return True for the sum of the rows of a matrix."""
     rows = e.operation is reductions.sum and e.settings.get("axis") in (0, (0,)) and not e.settings.get("keepdims")
     return rows and len(e.operands[0].shape) == 2
-
-
-def row_name(name: str) -> str:
-    """The name of an array's rows: those of ``xs`` are x."""
-    return name[:-1] if len(name) == 2 and name.endswith("s") else name
