@@ -31,6 +31,7 @@ def products(cell, state=START):
     return found
 
 
+@pytest.mark.only_for("numpy", "llvm", reason="on JAX each gate's columns of x @ [U, V] are a product of their own")
 def test_gates_are_joined_and_all_but_the_recurrence_leaves_the_loop():
     U, V, W, R, Y = (parameter(*shape) for shape in ((n, d), (n, d), (d, d), (d, d), (d, k)))
 
