@@ -269,6 +269,24 @@ def test_slips_in_attention_activations_and_penalties_are_edits_of_their_lines()
     assert any(what.startswith("the term") and what.endswith("only the last step") for what in said)
 
 
+def test_the_last_state_of_an_encoder_is_at_hand_in_its_decoder() -> None:
+    def loss(p: dict[str, Any]) -> Any:
+        h, s, total = np.zeros(3), np.zeros(3), 0.0
+        for x in XS:
+            h = np.tanh(x @ p["U"] + h)
+        for y in XS[:3]:
+            s = np.tanh(y @ p["V"] + s @ p["W"] + h)
+            total = total + np.sum(s**2)
+        return total
+
+    rng = np.random.default_rng(0)
+    derivation = tr.derive(loss, {name: rng.normal(size=(3 if name == "W" else 2, 3)) for name in "UVW"})
+    (line,) = (line for line in derivation.lines if line.name == "dL/dW")
+    writer = Words(derivation.lines).writer
+    said = {edit.said(writer.write) for edit in edits_of(line, Hand(derivation))}
+    assert "h_T stands where h⁽²⁾_{t-1} belongs" in said
+
+
 def test_sums_along_a_kept_axis_are_changed_together() -> None:
     """The means of a norm, in all lines at once: sums in their place, or means over the other axis."""
 

@@ -114,12 +114,12 @@ def references_to_others(part: Expression, line: Line, hand: Hand) -> Found:
             if quantity.shape == part.shape and part.at + 1 in quantity.steps and quantity is not part.quantity:
                 after = Reference(quantity, None, part.at + 1)  # of an initial state: what its first step hands on
                 yield instead(after, part)
-    if part.shift is None and part.quantity.adjoint_of is None:
+    if part.quantity.adjoint_of is None:
         for quantity in hand.forward:
-            if quantity.shape == part.shape and quantity.steps and quantity is not part.quantity:
+            is_elsewhere = part.shift is None or quantity.loop != part.quantity.loop  # the encoder's last, in a decoder
+            if quantity.shape == part.shape and quantity.steps and quantity is not part.quantity and is_elsewhere:
                 for t in (quantity.steps[-1], quantity.steps[0]):
-                    end = Reference(quantity, None, t)
-                    yield instead(end, part)
+                    yield instead(Reference(quantity, None, t), part)
     for quantity in hand.backward if part.shift is not None and part.quantity.adjoint_of is not None else ():
         if quantity.shape == part.shape and quantity.steps and quantity.loop != part.quantity.loop:
             for t in (quantity.steps[0], quantity.steps[-1]):
