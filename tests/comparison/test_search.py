@@ -513,3 +513,30 @@ def test_a_mask_and_the_share_that_it_keeps_are_one_factor(slip: str) -> None:
     assert tr.compare(loss, by_hand, p, data).agrees
     (found,) = tr.compare(loss, lambda *a: by_hand(*a, slip=slip), p, data).diagnoses
     assert found.complete and DROPPED[slip] in found.sentence, found.sentence
+
+
+def test_what_a_gate_keeps_is_one_factor() -> None:
+    """h + z (c - h) has the derivatives g and -g z, which users write as g (1 - z)."""
+    rng = np.random.default_rng(3)
+    p, xs = {"W": rng.normal(size=(2, 2)), "start": rng.normal(size=2)}, rng.normal(size=(4, 2))
+
+    def loss(p: dict[str, Any]) -> Any:
+        h = p["start"]
+        for x in xs:
+            h = h + tr.named("a", tr.sigmoid(h @ p["W"])) * (x - h)
+        return np.sum(h**2)
+
+    def by_hand(p: dict[str, Any], power: int = 1) -> dict[str, Any]:
+        h = [p["start"]]
+        for x in xs:
+            h.append(h[-1] + tr.sigmoid(h[-1] @ p["W"]) * (x - h[-1]))
+        dW, dh = 0.0, 2 * h[-1]
+        for t in (3, 2, 1, 0):
+            z = tr.sigmoid(h[t] @ p["W"])
+            da = dh * (xs[t] - h[t]) * z * (1 - z)
+            dW, dh = dW + np.outer(h[t], da), dh * (1 - z) ** power + p["W"] @ da
+        return {"W": dW, "start": dh}
+
+    assert tr.compare(loss, by_hand, p).agrees
+    (found,) = tr.compare(loss, lambda p: by_hand(p, power=2), p).diagnoses
+    assert found.complete and "1 - a_{t+1} was taken twice, in the term" in found.sentence, found.sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -10,11 +11,23 @@ import numpy as np
 
 from ...autodiff.rules import elementwise, indexing, joining
 from ..backward.absence import follows_from_absence
-from ..equations.arithmetic import is_product, is_sum
+from ..equations.arithmetic import is_negative, is_product, is_sum
 from ..equations.expressions import Apply, During, Expression, OverSteps, Reference, apply
 from ..equations.lines import Line
-from ..equations.making import times
-from ..equations.parts import applies, at, fixed, is_derivative, parts, places, put, replaced, substituted, total
+from ..equations.making import one_minus, times, unwrapped
+from ..equations.parts import (
+    applies,
+    as_read,
+    at,
+    fixed,
+    is_derivative,
+    parts,
+    places,
+    put,
+    replaced,
+    substituted,
+    total,
+)
 from ..equations.quantities import Quantity
 
 Path = tuple[int, ...]
@@ -74,10 +87,10 @@ def distributed(line: Line) -> Iterator[tuple[Path, Expression]]:
     """Right-hand sides of a line in which each part of a value is computed by itself, so that one alone can be wrong.
 
     A product with values side by side (gates) is that of each with its own factors; the Jacobian of a softmax is
-    applied to each term of the derivative that comes in.
+    applied to each term of the derivative that comes in; and what h + z ∘ (c - h) keeps is g ∘ (1 - z), not g - g ∘ z.
     """
     for place, part in places(line.expression):
-        for whole in (_by_block(part), _by_term(part)):
+        for whole in (_by_block(part), _by_term(part), _by_what_is_kept(part)):
             if whole is not None:
                 yield place, put(line.expression, place, whole)
 
@@ -121,6 +134,21 @@ def _by_term(part: Expression) -> Expression | None:
         of, again = (term.inner, partial(Switched, term.steps)) if isinstance(term, During) else (term, _itself)
         each.append(again(substituted(part, come_in, of)))
     return total(each)
+
+
+def _by_what_is_kept(part: Expression) -> Expression | None:
+    """A sum with the terms g and -g ∘ z, the second of which may have a line of its own, as one with g ∘ (1 - z)."""
+    terms = [unwrapped(term) for term in part.operands] if is_sum(part) else []
+    for (i, (g, again)), (j, (other, _)) in itertools.permutations(enumerate(terms), 2):
+        if type(g) is Reference and is_derivative(g) and g.at is None and is_negative(other):
+            taken = other.operands[0]
+            found = definition(taken.quantity) if type(taken) is Reference and is_derivative(taken) else None
+            taken = as_read(found, taken) if found is not None and type(taken) is Reference else taken
+            if is_product(taken) and g in taken.operands and taken.shape == g.shape:
+                kept = one_minus(times(*(factor for factor in taken.operands if factor != g)))
+                new = [again(times(g, kept)) if k == i else term for k, term in enumerate(part.operands)]
+                return total([*new[:j], *new[j + 1 :]])
+    return None
 
 
 _BY_ELEMENT = elementwise.multiply, elementwise.subtract, elementwise.add, elementwise.square, elementwise.negative
