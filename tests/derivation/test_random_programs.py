@@ -29,6 +29,8 @@ class Program:
         sizes = {"U": (n, d), "W": (d, d), "b": (d,), "g": (d,), "V": (d, 2), "C": (d + n, d), "h0": (*self.shape, d)}
         self.sizes, self.given = sizes, [rng.normal(size=(*self.shape, d)) for _ in range(self.states + 1)]
         self.parameters, self.data = self.numbers(rng)
+        if seed % 3 == 0:  # no gradient comes through zeros: what it would be has to be right elsewhere
+            self.parameters[list(sizes)[seed // 3 % len(sizes)]] *= 0.0
 
     def numbers(self, rng):
         """Parameters and data."""
