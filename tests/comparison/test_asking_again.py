@@ -122,3 +122,17 @@ def test_a_constant_that_fits_is_asked_about_at_other_values():
 
     (said,) = compare(loss, by_hand, {"w": PARAMS["b"], "U": PARAMS["U"]}).diagnoses
     assert "is a factor too many" in said.sentence
+
+
+def test_a_constant_is_no_explanation_of_one_gradient_beside_others():
+    """Twice and a half the right one is a coincidence, where another wrong gradient is no multiple of its own."""
+
+    def loss(p):
+        return np.sum(np.tanh(XS[0] @ p["U"] + p["b"]) ** 2)
+
+    def by_hand(p):
+        a = np.tanh(XS[0] @ p["U"] + p["b"])
+        return {"U": 2.5 * XS[0].T @ (2 * a * (1 - a**2)), "b": np.sum(np.exp(a) * a**3, axis=0)}
+
+    report = compare(loss, by_hand, {"U": PARAMS["U"], "b": PARAMS["b"]}, seconds=1)
+    assert not report.agrees and not any("constant" in one.sentence for one in report.diagnoses)

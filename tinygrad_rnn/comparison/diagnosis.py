@@ -111,6 +111,7 @@ class _Case:
         if not self.wrong:
             return [], []
         by_itself = list(changed_arrays(self.recording, self.wrong, self.tolerance))
+        by_itself = [one for one in by_itself if one.complete or one.mistake != CONSTANT]  # one number for all, or none
         fitted = [one for one in by_itself if one.mistake in (PENALTY, CONSTANT)]  # whose numbers may fit by chance
         kept = still_so(self.recording, self.sides.manual, fitted, self.tolerance)
         by_itself = [one for one in by_itself if one not in fitted or one in kept]
