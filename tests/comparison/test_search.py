@@ -361,6 +361,37 @@ def test_a_path_forgotten_in_a_loop_over_layers_is_known_by_the_names_without_nu
     assert found.complete and [edit.what for edit in found.edits] == ["the term {} was left out"] * 2
 
 
+def test_a_slip_in_each_layer_is_named_though_states_of_zero_leave_some_gradients_right() -> None:
+    """A carry without its factor in two steps: f's gradient has no part of the first, where the state before is 0."""
+    rng = np.random.default_rng(0)
+    shapes = {"U1": (2, 3), "U2": (3, 3), "f1": 3, "f2": 3}
+    p = {name: rng.normal(size=size) for name, size in shapes.items()}
+
+    def states(p: dict[str, Any]) -> Any:
+        one, two = [np.zeros(3)], [np.zeros(3)]
+        for x in XS[:2]:
+            one.append(one[-1] * p["f1"] + np.tanh(x @ p["U1"]))
+            two.append(two[-1] * p["f2"] + np.tanh(one[-1] @ p["U2"]))
+        return one, two
+
+    def by_hand(p: dict[str, Any]) -> dict[str, Any]:
+        one, two = states(p)
+        g = {name: np.zeros_like(value) for name, value in p.items()}
+        d_one, d_two = np.zeros(3), 2 * two[-1]
+        for t in (2, 1):
+            da = d_two * (1 - np.tanh(one[t] @ p["U2"]) ** 2)
+            d_one = d_one + p["U2"] @ da
+            dz = d_one * (1 - np.tanh(XS[t - 1] @ p["U1"]) ** 2)
+            g["U1"], g["U2"] = g["U1"] + np.outer(XS[t - 1], dz), g["U2"] + np.outer(one[t], da)
+            g["f1"], g["f2"] = g["f1"] + d_one * one[t - 1], g["f2"] + d_two * two[t - 1]
+        return g
+
+    report = tr.compare(lambda p: np.sum(states(p)[1][-1] ** 2), by_hand, p)
+    (found,) = report.diagnoses
+    assert {row.name for row in report.rows if row.verdict == "agrees"} >= {"f2"}
+    assert "f2 was left out" in found.sentence and "f1 was left out" in found.sentence
+
+
 def test_columns_that_come_again_are_overwritten() -> None:
     rng = np.random.default_rng(0)
     p = {"W": rng.normal(size=(3, 3)) / 2, "B": rng.normal(size=(3, 4))}

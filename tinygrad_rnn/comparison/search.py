@@ -81,8 +81,10 @@ class Search:
         yield self.fitting(one_instance(self.derivation, self.wrong), "one instance of the batch")
         if not self.usual_alone:
             yield self.fitting(self._singles(1), "other edits")
-            usual = alike(self.lines_of(self.wrong.keys()), lambda line: self.edits(line, 0))
-            yield self.fitting(usual, "the same usual edit in several lines")
+            own, every = self.lines_of(self.wrong.keys()), self.lines_that_reach(set(self.wrong), all_of_them=False)
+            for lines in (own, every) if len(own) < len(every) else (own,):  # where a state is 0, gradients stay right
+                usual = alike(lines, lambda line: self.edits(line, 0))
+                yield self.fitting(usual, "the same usual edit in several lines")
             yield self.fitting(self.in_several_lines(), "the same edit in several lines")
 
     def rare(self) -> Iterator[list[Explanation]]:
