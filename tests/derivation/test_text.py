@@ -381,6 +381,18 @@ def test_a_chain_of_two_products_that_begins_with_a_bias_of_another_shape():
     tr.derive(loss, parameters, [random(1, B, N)])  # held to autograd
 
 
+def test_a_state_of_zeros_is_no_data_that_happen_to_be_zeros():
+    def loss(p, xs, classes):
+        h = np.zeros(2)
+        for x in xs:
+            h = np.tanh(x + h @ p["W"])
+        return -np.sum(tr.log_softmax(h)[classes])
+
+    derivation = tr.derive(loss, {"W": random(2, 2)}, [random(T, 2), np.array([0, 0])])
+    assert "h_0 = 0" in str(derivation)
+    assert derivation.run(data={"classes": np.array([1, 0])}).loss > 0
+
+
 def test_places_are_not_read_from_real_numbers_that_equal_them():
     def loss(p, mask, classes):
         return -np.sum(np.log(tr.softmax(p["w"] * mask[0]))[np.arange(1), classes])

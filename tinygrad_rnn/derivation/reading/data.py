@@ -49,7 +49,8 @@ class Sequences:
         value = np.asarray(item.value)
         if item.data is not None:
             return self._named(item.data, value)
-        for name, array in self.given.items():
+        is_uniform = value.dtype.kind == "f" and np.all(value == value.flat[0]) if value.size else True  # such as zeros
+        for name, array in self.given.items() if not is_uniform else ():
             if array.shape == value.shape and np.array_equal(array, value) and _may_stand_for(array, value):
                 return self._named(name, array)
         if value.ndim == 0:
